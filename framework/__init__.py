@@ -1,0 +1,1 @@
+"""A catalog of machine-learning models, deployed to Kubernetes by one Pulumi program."""

@@ -1,0 +1,81 @@
+"""The errors a user can meet, as one tree.
+
+    FrameworkError            any fault; exit code 1
+    ├── UsageError            the command line is wrong; exit code 2
+    ├── ConfigError           one or more faults in the YAML files, each with its place
+    ├── ClusterError          a cluster cannot be reached, or is not the one expected
+    │   └── LocalClusterError the local control plane cannot be built or started
+    ├── StateError            the stack's recorded state cannot be used
+    └── EngineError           an engine cannot do what the program asks
+
+Kept apart so that every layer may raise one and only the command line catches them. A message says
+where, what is wrong, what is allowed, and what to do next; classes compose it from typed fields, and
+nothing below the command line prints, colours or exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class FrameworkError(Exception):
+    """Any fault the user can mend; `str()` is the whole message."""
+
+    exit_code = 1
+
+
+class UsageError(FrameworkError):
+    """The command line asks for something that does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name given on the command line that nothing has; names the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = get_close_matches(name, self.known, n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        listed = ", ".join(self.known) or "none"
+        super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}')
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One fault of one file: `line` and `column` count from 1, and 0 where no line applies."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        return f"{place}: {self.message}"
+
+
+class ConfigError(FrameworkError):
+    """Every fault found in the YAML files in one run, sorted by file and line."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class ClusterError(FrameworkError):
+    """A cluster cannot be reached, is not the one expected, or holds what is not ours."""
+
+
+class LocalClusterError(ClusterError):
+    """The local control plane cannot be built, started or stopped."""
+
+
+class StateError(FrameworkError):
+    """The stack's recorded state cannot be read, or is in another command's hands."""
+
+
+class EngineError(FrameworkError):
+    """An engine cannot do what the program asks of it."""
