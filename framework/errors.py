@@ -9,8 +9,8 @@
     └── EngineError           an engine cannot do what the program asks
 
 Kept apart so that every layer may raise one and only the command line catches them. A message says
-where, what is wrong, what is allowed, and what to do next; classes compose it from typed fields, and
-nothing below the command line prints, colours or exits.
+where, what is wrong, what is allowed, and what to do next; classes compose it from typed fields,
+and nothing below the command line prints, colours or exits.
 """
 
 from __future__ import annotations

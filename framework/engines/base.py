@@ -1,115 +1,16 @@
-"""What every engine does, and the words it answers in.
+"""What every engine does.
 
-Kept apart from the engines so that the screens read one change list, one progress stream and one
-result, whichever engine ran.
+Kept apart from the engines so that the command line drives either of them through one interface.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-
-class Op(StrEnum):
-    """What happens to one resource; the words are Pulumi's."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    REPLACE = "replace"
-    DELETE = "delete"
-    SAME = "same"
-
-
-@dataclass(frozen=True)
-class FieldChange:
-    """One field that changes: dotted path, list items by key (`containers[model].image`).
-
-    `old` is None where the field is added, `new` is None where it goes. A secret's value is
-    always the text "[secret]". `manager` and `time` (drift only) tell who wrote the live value.
-    """
-
-    path: str
-    old: Any
-    new: Any
-    manager: str = ""
-    time: str = ""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What happens to one resource.
-
-    `object` is `namespace/name` or `name` as the cluster has it, "" for components and providers.
-    `component` is the logical name of the nearest parent component (the model), "" for none.
-    `note` is one sentence for the reader, such as "not validated by the server: its Namespace does
-    not exist yet".
-    """
-
-    urn: str
-    type: str
-    name: str
-    op: Op
-    object: str = ""
-    component: str = ""
-    fields: tuple[FieldChange, ...] = ()
-    note: str = ""
-
-    @property
-    def kind(self) -> str:
-        """The last part of the type token: `Deployment`."""
-        return self.type.rpartition(":")[2]
-
-
-@dataclass(frozen=True)
-class Preview:
-    """The change list of a stack in registration order, deletions last, and the outputs to come."""
-
-    changes: tuple[Change, ...]
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def clean(self) -> bool:
-        """True when nothing changes."""
-        return all(change.op is Op.SAME for change in self.changes)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One resource that failed: the reason names the Pod where there is one."""
-
-    change: Change
-    reason: str
-    rollout: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an `up`, `refresh` or `destroy` did. `seconds` maps a component to its wall time."""
-
-    changes: tuple[Change, ...]
-    failures: tuple[Failure, ...] = ()
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a running operation, as it happens.
-
-    `state` is one of `started`, `rolling` (a Deployment's counts changed), `done`, `failed`,
-    `skipped`. The counts are of Pods; `desired` is 0 for what is no Deployment.
-    """
-
-    change: Change
-    state: str
-    updated: int = 0
-    ready: int = 0
-    available: int = 0
-    desired: int = 0
-    message: str = ""
+from framework.changes import Preview, Progress, Result
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+# The front door: every verb is here, and each check is defined here once; CI and pre-commit call it.
+#
+# ENV, MODEL and the other options count only when given on the command line (make up ENV=dev):
+# an inherited environment variable must never choose a cluster.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m framework
+
+given = $(if $(filter command line,$(origin $(1))),$($(1)))
+option = $(if $(call given,$(1)),--$(2) '$(call given,$(1))')
+switch = $(if $(filter-out 0,$(call given,$(1))),--$(2))
+OPTIONS = $(call given,ENV) $(call option,MODEL,model) $(call option,ENGINE,engine) \
+	$(call switch,YES,yes) $(call switch,JSON,json)
+
+.PHONY: help
+help:
+	@echo 'Model catalog on Pulumi            make <verb> ENV=dev|staging|prod [MODEL=name|glob|label=value]'
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Everyday
+.PHONY: up preview status outputs drift refresh destroy
+up: $(VENV)/ready ## deploy an environment: preview, confirm, roll out, watch
+preview: $(VENV)/ready ## what up would change, with the rollout forecast
+status: $(VENV)/ready ## what runs now: versions, ready Pods, canaries
+outputs: $(VENV)/ready ## the stack's outputs, as last deployed
+drift: $(VENV)/ready ## compare the cluster with the recorded state
+refresh: $(VENV)/ready ## bring the recorded state to what the cluster has
+destroy: $(VENV)/ready ## delete everything of an environment
+
+##@ Catalog
+.PHONY: validate render
+validate: $(VENV)/ready ## every fault in every file, with file:line:column
+render: $(VENV)/ready ## the manifests of an environment, as kubectl takes them
+
+##@ Local cluster
+.PHONY: cluster-up cluster-down cluster-status
+cluster-up: $(VENV)/ready ## build (once) and start the local cluster
+cluster-down: $(VENV)/ready ## stop the local cluster; its data stays
+cluster-status: $(VENV)/ready ## the local cluster: processes, nodes, how to use kubectl
+
+up preview status outputs drift refresh destroy validate render cluster-up cluster-down cluster-status:
+	@$(RUN) $@ $(OPTIONS)
+
+##@ Development
+.PHONY: test test-full check format bench golden lock clean
+test: $(VENV)/ready-dev ## the tests a fresh machine can run, with a sample of the large grids
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
+
+test-full: $(VENV)/ready-dev ## all tests, the large grids whole; prints its time
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -rs --durations 10
+
+check: $(VENV)/ready-dev ## format, lint, types, layers
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/ready-dev ## write what the formatter and the linter's safe fixes say
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/ready-dev ## measure against the targets, on generated catalogs
+	$(VENV)/bin/python -m tests.bench
+
+golden: $(VENV)/ready-dev ## write the golden renders anew; review them as a diff
+	$(VENV)/bin/python -m tests.golden.write
+
+lock: $(VENV)/ready-dev ## write the lock files anew from pyproject.toml
+	$(VENV)/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	$(VENV)/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' pyproject.toml --group dev -c requirements.lock \
+		-o requirements-dev.lock
+
+clean: ## stop the local cluster; remove .venv and caches (state and cluster data stay)
+	@if [ -x $(VENV)/bin/python ]; then $(RUN) cluster-down; fi
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+
+# The stamps are younger than what they were made from; a broken or half-made .venv is made again.
+$(VENV)/ready: requirements.lock
+	@echo 'setup    .venv from requirements.lock (hash-locked; about half a minute, once)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'setup: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...'; exit 1; }
+	@[ -x $(VENV)/bin/pip ] || $(PYTHON) -m venv --clear $(VENV) \
+		|| { echo 'setup: python3 cannot make a virtual environment; install its venv module (Debian: python3-venv)'; exit 1; }
+	@$(VENV)/bin/pip install --quiet --progress-bar on --disable-pip-version-check \
+		--require-hashes -r requirements.lock
+	@mkdir -p .state && touch $@
+
+$(VENV)/ready-dev: requirements-dev.lock $(VENV)/ready
+	@echo 'setup    test and lint tools from requirements-dev.lock'
+	@$(VENV)/bin/pip install --quiet --progress-bar on --disable-pip-version-check \
+		--require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,290 @@
+"""One environment's catalog: every enabled model, merged, validated, with the origin of each value.
+
+Kept apart from the plan: this knows which files make a model and in what order, and nothing of
+Kubernetes objects. Later wins: `_defaults`, the environment's `defaults`, profiles as listed, the
+model, the environment's `overrides`, the environment's file for the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from framework.errors import ConfigError, Fault, UnknownNameError
+from framework.overlay import Layer, Merged, Stack
+from framework.schema.environment import Environment
+from framework.schema.faults import validate_settings
+from framework.schema.model import Model
+from framework.sources import (
+    CatalogFiles,
+    Document,
+    EnvironmentFiles,
+    KeyPath,
+    Place,
+    environment_names,
+    find_catalog,
+    find_environment,
+    load_document,
+)
+
+# What interpolations can name beside the model's own keys; no layer may set them.
+CONTEXT_KEYS = ("name", "environment", "stack")
+_NOT_MERGED = frozenset({*CONTEXT_KEYS, "profiles"})
+_CANDIDATE = ("canary", "candidate")
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogModel:
+    """One model in one environment. `home` is its own file.
+
+    `settings.canary.candidate` is as written; `candidate` is what the canary runs: the stable
+    settings with the candidate laid over them, without `canary`. None where there is no canary.
+    """
+
+    name: str
+    home: str
+    settings: Model
+    merged: Merged
+    candidate: Model | None = None
+    candidate_merged: Merged | None = None
+
+    @property
+    def origins(self) -> Mapping[KeyPath, tuple[Place, ...]]:
+        """For every leaf, list and mapping the places that set it, oldest first."""
+        return self.merged.origins
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What MODEL=label=value selects by: the model's labels and its owner."""
+        return {"owner": self.settings.owner, **self.settings.labels}
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Every model of one environment, in order of name; `disabled` are the names left out."""
+
+    environment: Environment
+    environment_name: str
+    models: tuple[CatalogModel, ...]
+    disabled: tuple[str, ...]
+    environment_merged: Merged
+
+
+def list_environments(root: Path) -> tuple[str, ...]:
+    """The names of the environments, sorted; reads no file."""
+    return environment_names(root)
+
+
+def list_models(root: Path) -> tuple[str, ...]:
+    """The names of the catalog's models, sorted; reads no file."""
+    return tuple(find_catalog(root).models)
+
+
+def load_catalog(root: Path, environment: str, stack: str | None = None) -> Catalog:
+    """Read, merge and validate the catalog for `environment`.
+
+    `stack` is what `${stack.name}` gives, the environment's name where it is not said. Errors:
+    UnknownNameError for the environment, ConfigError with every fault of every file.
+    """
+    if environment not in (known := environment_names(root)):
+        raise UnknownNameError("environment", environment, known)
+    loader = _Loader(root, environment, stack or environment)
+    catalog = loader.load()
+    if loader.faults or catalog is None:
+        raise ConfigError(loader.faults)
+    return catalog
+
+
+class _Loader:
+    """One run over the files of one environment; `faults` grows with every file and model."""
+
+    def __init__(self, root: Path, environment: str, stack: str) -> None:
+        self._root, self._name, self._stack = root, environment, stack
+        self._files: CatalogFiles = find_catalog(root)
+        self._own: EnvironmentFiles = find_environment(root, environment)
+        self.faults: list[Fault] = [*self._files.faults, *self._own.faults]
+        self._bases: dict[tuple[str, ...], Stack] = {}
+        self._profiles = {
+            name: self._layer(self._read(path)) for name, path in self._files.profiles.items()
+        }
+        self._environment = self._read(self._own.environment)
+        self._overrides = self._layer(self._environment, "overrides")
+        self._context: dict[str, Any] = {}
+        self._context_broken: tuple[KeyPath, ...] = ()
+
+    def load(self) -> Catalog | None:
+        """The catalog; None where its environment cannot be used."""
+        settings, merged = self._load_environment()
+        models: list[CatalogModel] = []
+        disabled: list[str] = []
+        overlays = {name: self._read(path) for name, path in self._own.overlays.items()}
+        for name in overlays.keys() - self._files.models.keys():
+            self._report_stray(name)
+        for name, path in self._files.models.items():
+            model = self._load_model(name, self._read(path), overlays.get(name))
+            if model is None:
+                disabled.append(name)
+            elif isinstance(model, CatalogModel):
+                models.append(model)
+        if settings is None:
+            return None
+        return Catalog(settings, self._name, tuple(models), tuple(disabled), merged)
+
+    def _read(self, path: str) -> Document:
+        if not (self._root / path).is_file():
+            # Told by the search for files already.
+            return Document(path, {}, broken=frozenset({()}))
+        document, faults = load_document(self._root, path)
+        self.faults += faults
+        return document
+
+    def _layer(self, document: Document, *prefix: str, own: bool = False) -> Layer:
+        """A layer without the keys that are no settings, each a fault where it may not stand."""
+        layer = Layer(document, prefix, _NOT_MERGED)
+        for key in ("profiles", *CONTEXT_KEYS):
+            place = layer.key_place((key,))
+            if not place or (own and key == "profiles"):
+                continue
+            if key == "profiles":
+                message = '"profiles" is read from the model\'s own file only; move it there'
+            elif key == "name":
+                message = '"name" is the file\'s name; remove it, or rename the file'
+            else:
+                message = f'"{key}" can be named in interpolations and not set; remove it'
+            self.faults.append(place.fault(message))
+        return layer
+
+    def _load_environment(self) -> tuple[Environment | None, Merged]:
+        stack = {"name": self._stack}
+        merged = (
+            Stack()
+            .over(Layer(self._environment))
+            .resolve(
+                {"environment": {"name": self._name}, "stack": stack},
+                verbatim=(("defaults",), ("overrides",)),
+                itself="environment",
+            )
+        )
+        self.faults += merged.faults
+        settings, faults = validate_settings(
+            Environment, merged, "an environment", self._own.environment
+        )
+        self.faults += faults
+        values = {k: v for k, v in merged.data.items() if k not in ("defaults", "overrides")}
+        self._context = {"environment": {**values, "name": self._name}, "stack": stack}
+        self._context_broken = tuple(("environment", *path) for path in merged.broken)
+        return settings, merged
+
+    @cached_property
+    def _base(self) -> Stack:
+        """What every model inherits before its profiles."""
+        layers = []
+        if self._files.defaults:
+            layers.append(self._layer(self._read(self._files.defaults)))
+        layers.append(self._layer(self._environment, "defaults"))
+        return Stack().over(*layers).flawed(*self._context_broken)
+
+    def _base_with(self, profiles: tuple[str, ...]) -> Stack:
+        """The stack below a model, shared by all models with these profiles."""
+        if profiles not in self._bases:
+            self._bases[profiles] = (
+                self._base_with(profiles[:-1]).over(self._profiles[profiles[-1]])
+                if profiles
+                else self._base
+            )
+        return self._bases[profiles]
+
+    def _load_model(
+        self, name: str, document: Document, overlay: Document | None
+    ) -> CatalogModel | bool | None:
+        """The model; None where it is disabled, False where it has faults."""
+        profiles, known = self._resolve_profiles(document)
+        stack = self._base_with(profiles).over(self._layer(document, own=True), self._overrides)
+        if overlay is not None:
+            stack = stack.over(self._layer(overlay))
+        if not known:
+            stack = stack.flawed(())
+        merged = stack.resolve({**self._context, "name": name}, verbatim=(_CANDIDATE,))
+        if merged.data.get("enabled") is False:
+            # A model that does not run here may lack what only other environments give.
+            self.faults += stack.faults
+            return None
+        settings, faults = validate_settings(Model, merged, "a model", document.path)
+        self.faults += [*merged.faults, *faults]
+        candidate, candidate_merged = self._load_candidate(name, document.path, stack, merged)
+        if settings is None:
+            return False
+        return CatalogModel(name, document.path, settings, merged, candidate, candidate_merged)
+
+    def _load_candidate(
+        self, name: str, home: str, stack: Stack, stable: Merged
+    ) -> tuple[Model | None, Merged | None]:
+        canary = stable.data.get("canary")
+        if not isinstance(canary, dict) or not isinstance(canary.get("candidate"), dict):
+            return None, None
+        layers = candidate_layers(stack)
+        for layer in layers:
+            for key in ("canary", *_NOT_MERGED):
+                if place := layer.key_place((key,)):
+                    self.faults.append(place.fault(f'"{key}" cannot be set for a candidate alone'))
+        full = stack.over(*layers).resolve({**self._context, "name": name}, verbatim=(("canary",),))
+        data = {key: value for key, value in full.data.items() if key != "canary"}
+        origins = {path: places for path, places in full.origins.items() if path[0] != "canary"}
+        merged = Merged(data, origins, full.layers, full.faults, full.broken)
+        settings, faults = validate_settings(Model, merged, "a model", home)
+        self.faults += [*merged.faults, *faults]
+        return settings, merged
+
+    def _resolve_profiles(self, document: Document) -> tuple[tuple[str, ...], bool]:
+        """The profiles that a model lists and that exist; False where one of them does not."""
+        listed = document.data.get("profiles", [])
+        if listed is None or not isinstance(listed, list):
+            place = document.value_places[("profiles",)]
+            self.faults.append(place.fault("profiles must be a list of names, such as [cpu-small]"))
+            return (), False
+        found: list[str] = []
+        for index, name in enumerate(listed):
+            message = ""
+            if not isinstance(name, str) or name not in self._profiles:
+                message = f'no profile is called "{name}"{_nearest(str(name), self._profiles)}'
+            elif name in found:
+                message = f'the profile "{name}" is listed twice; keep one'
+            if message:
+                place = document.value_places[("profiles", index)]
+                self.faults.append(place.fault(message))
+            else:
+                found.append(name)
+        return tuple(found), len(found) == len(listed)
+
+    def _report_stray(self, name: str) -> None:
+        hint = _nearest(name, self._files.models)
+        message = f'no model is called "{name}"{hint}'
+        self.faults.append(Fault(self._own.overlays[name], 1, 1, message))
+
+
+def candidate_layers(stack: Stack) -> tuple[Layer, ...]:
+    """Each layer's part of `canary.candidate`, in order; a null over it drops the parts below."""
+    parts: list[Layer] = []
+    for layer in stack.layers:
+        data: Any = layer.written
+        for key in _CANDIDATE:
+            if not isinstance(data, dict) or key not in data:
+                break
+            data = data[key]
+            if data is None:
+                parts.clear()
+        else:
+            if isinstance(data, dict):
+                prefix = (*layer.prefix, *_CANDIDATE)
+                parts.append(Layer(layer.document, prefix, frozenset({"canary", *_NOT_MERGED})))
+    return tuple(parts)
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    if near := get_close_matches(name, list(known), n=1):
+        return f'; did you mean "{near[0]}"?'
+    return f"; known: {', '.join(known) or 'none'}"

@@ -1,0 +1,84 @@
+"""Parses the command line, runs one verb, turns its outcome into an exit code.
+
+Exit codes: 0 done or clean; 1 fault; 2 usage; 3 a rollout failed; 16 differences found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from framework.cli.verbs import VERBS, Verb
+from framework.errors import FrameworkError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+_LEARN = "Every verb is also a make target: `python -m framework up dev` is `make up ENV=dev`."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `python -m framework`, from the table of verbs."""
+    parser = _Parser(
+        prog="python -m framework", description="Model catalog on Pulumi", epilog=_LEARN
+    )
+    commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
+        _add_options(command, verb)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
+    if verb.environment != "none":
+        count = None if verb.environment == "required" else "?"
+        command.add_argument("environment", metavar="ENV", nargs=count, help="dev, staging, prod")
+    # Known to every verb, so that one that cannot narrow says so rather than do more than asked.
+    model_help = "name, glob or label=value" if verb.model else argparse.SUPPRESS
+    command.add_argument("--model", metavar="MODEL", help=model_help)
+    if verb.json:
+        command.add_argument("--json", action="store_true", help="print JSON")
+    if verb.yes:
+        command.add_argument("--yes", action="store_true", help="agree to deletions as well")
+    if verb.engine:
+        command.add_argument(
+            "--engine", choices=("auto", "cli", "embedded"), default="auto", help="which engine"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb. Returns the exit code."""
+    verb = None
+    try:
+        options = build_parser().parse_args(arguments)
+        verb = next(verb for verb in VERBS if verb.name == options.verb)
+        if options.model is not None and not verb.model:
+            raise UsageError(
+                f"{verb.name} takes no MODEL: it always concerns the whole environment"
+            )
+        module, function = verb.run.split(":")
+        run: Callable[[Path, argparse.Namespace], int] = getattr(
+            import_module(f"framework.cli.{module}"), function
+        )
+        return run(ROOT, options)
+    except FrameworkError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        again = f"make {verb.name} ENV=..." if verb else "the same command"
+        print(
+            f"\nInterrupted. What had finished is recorded; `{again}` goes on from there.",
+            file=sys.stderr,
+        )
+        return 1
+    except BrokenPipeError:
+        # The reader of a pipe has gone, as `| head` does: no fault of the command's.
+        sys.stderr.close()
+        return 0

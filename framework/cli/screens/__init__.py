@@ -1,0 +1,1 @@
+"""What people see: every function returns text, none prints."""

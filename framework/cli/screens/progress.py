@@ -1,0 +1,100 @@
+"""Progress of a running rollout: a live table in a terminal, one line an event elsewhere.
+
+Kept apart from the final report, because in a pipe nothing may be redrawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from framework.changes import Op, Progress
+from framework.cli.screens.text import render_seconds
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_BAR = 16
+_MOST_LINES = 20
+
+
+class RolloutProgress:
+    """Shows the progress of Deployments on `stream`; use as a context manager around the run."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._started: dict[str, float] = {}
+        self._lines: dict[str, str] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(file=self._stream), transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def show(self, progress: Progress) -> None:
+        """One event of the engine; only what a reader waits for is shown."""
+        change = progress.change
+        if change.op is Op.SAME or not change.type.startswith("kubernetes:"):
+            return
+        self._started.setdefault(change.urn, self._clock())
+        if change.kind != "Deployment" and progress.state != "failed":
+            return
+        line = self._render(progress)
+        if line == self._lines.get(change.urn):
+            return
+        self._lines[change.urn] = line
+        if self._live:
+            self._redraw(progress)
+        elif progress.state != "started":
+            elapsed = render_seconds(self._clock() - self._started[change.urn])
+            print(f"  {line}  {elapsed}", file=self._stream, flush=True)
+
+    def _redraw(self, progress: Progress) -> None:
+        from rich.text import Text
+
+        assert self._live
+        urn, state = progress.change.urn, progress.state
+        elapsed = render_seconds(self._clock() - self._started[urn])
+        if state in ("done", "failed", "skipped"):
+            self._live.console.print(Text(f"  {self._lines.pop(urn)}  {elapsed}"), soft_wrap=True)
+        shown = list(self._lines.values())
+        more = [f"  and {len(shown) - _MOST_LINES} more"] if len(shown) > _MOST_LINES else []
+        self._live.update(Text("\n".join([f"  {line}" for line in shown[:_MOST_LINES]] + more)))
+
+    def _render(self, progress: Progress) -> str:
+        name = progress.change.object.rpartition("/")[2] or progress.change.name
+        if progress.state in ("failed", "skipped"):
+            return f"{name:<20} {progress.state}: {progress.message}"
+        if progress.change.op is Op.DELETE:
+            return f"{name:<20} {'deleted' if progress.state == 'done' else 'deleting'}"
+        if progress.state == "done":
+            return f"{name:<20} {render_bar(1, 1)}  done"
+        if not progress.desired:
+            return f"{name:<20} {render_bar(0, 1)}  applying"
+        wanted = progress.desired
+        counts = (("updated", progress.updated), ("ready", progress.ready))
+        counts += (("available", progress.available),)
+        said = "  ".join(f"{word} {count}/{wanted}" for word, count in counts)
+        return f"{name:<20} {render_bar(progress.updated, wanted)}  {said}"
+
+
+def render_bar(done: int, total: int) -> str:
+    """A bar of 16 characters."""
+    filled = min(_BAR, _BAR * done // total) if total else 0
+    return "█" * filled + "░" * (_BAR - filled)

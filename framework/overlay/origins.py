@@ -1,0 +1,81 @@
+"""Where every value of a merged result came from, and which layers cannot be laid over each other.
+
+Kept apart from OmegaConf, which forgets origins and lets some shapes replace others silently: this
+follows shapes and places only, never a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from framework.errors import Fault
+from framework.overlay.layer import Entry, Layer, Shape
+from framework.sources import KeyPath, Place
+
+
+class Node(NamedTuple):
+    """The shape a path has now, and every place that gave it a value, the oldest first."""
+
+    shape: Shape
+    places: tuple[Place, ...]
+
+
+Nodes = dict[KeyPath, Node]
+
+_CONTAINERS = (Shape.MAPPING, Shape.LIST)
+_VALUES = (Shape.SCALAR, Shape.INTERPOLATION)
+
+
+def lay_over(nodes: Nodes, layer: Layer) -> tuple[list[Fault], frozenset[KeyPath]]:
+    """Change `nodes` by what `layer` says; faults, and the layer's paths that cannot be laid."""
+    faults: list[Fault] = []
+    refused: set[KeyPath] = set()
+    for entry in layer.entries:
+        if refused and any(entry.path[:end] in refused for end in range(1, len(entry.path))):
+            continue
+        old = nodes.get(entry.path)
+        if old and (message := _conflict(old, entry)):
+            faults.append(entry.place.fault(f"{_dotted(entry.path)} {message}"))
+            refused.add(entry.path)
+            continue
+        if old and old.shape in _CONTAINERS and entry.shape is not Shape.MAPPING:
+            _drop_below(nodes, entry.path)
+        nodes[entry.path] = Node(entry.shape, (*(old.places if old else ()), entry.place))
+    return faults, frozenset(refused)
+
+
+def _conflict(old: Node, new: Entry) -> str:
+    """Why `new` cannot be laid over `old`; "" where it can."""
+    if new.shape is Shape.MAPPING and old.shape is Shape.INTERPOLATION:
+        return (
+            f"is a mapping, laid over an interpolation at {old.places[-1]}; "
+            "write out the mapping there, or another interpolation here"
+        )
+    pair = {old.shape, new.shape}
+    if Shape.MAPPING in pair and pair & {Shape.LIST, *_VALUES}:
+        return (
+            f"is {new.shape.value}, laid over {old.shape.value} at {old.places[-1]}; "
+            "give both the same shape"
+        )
+    return ""
+
+
+def _drop_below(nodes: Nodes, path: KeyPath) -> None:
+    depth = len(path)
+    for below in [other for other in nodes if len(other) > depth and other[:depth] == path]:
+        del nodes[below]
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))
+
+
+def without_removed(nodes: Nodes) -> Mapping[KeyPath, Node]:
+    """The nodes that are left once every key set to null is gone."""
+    return {path: node for path, node in nodes.items() if not is_removed(path, node)}
+
+
+def is_removed(path: KeyPath, node: Node) -> bool:
+    """True for a mapping's key set to null; a null item of a list stays."""
+    return node.shape is Shape.NULL and isinstance(path[-1], str)

@@ -1,0 +1,177 @@
+"""A pile of layers, and its merged and resolved result.
+
+Kept apart from single layers: this is where OmegaConf merges. Stacks are never changed; `over`
+makes a new one, so that models share the merge of what they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from framework.errors import Fault
+from framework.overlay.interpolation import escape
+from framework.overlay.layer import Layer, Shape
+from framework.overlay.origins import Nodes, is_removed, lay_over, without_removed
+from framework.overlay.resolution import Resolution
+from framework.sources import KeyPath, Place
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """The result: plain resolved data, and where each value came from.
+
+    `origins` has every leaf, list and mapping: the places that gave it a value, oldest first, the
+    last one wins. `broken` are paths left out because of a fault already among `faults`.
+    """
+
+    data: dict[str, Any]
+    origins: Mapping[KeyPath, tuple[Place, ...]]
+    layers: tuple[Layer, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    broken: frozenset[KeyPath] = frozenset()
+
+    def origin(self, path: KeyPath) -> Place | None:
+        """The place that won at `path`, or at its nearest parent that has one."""
+        for end in range(len(path), 0, -1):
+            if places := self.origins.get(path[:end]):
+                return places[-1]
+        return None
+
+    def key_places(self, path: KeyPath) -> tuple[Place, ...]:
+        """Every layer's place of the key at `path`, oldest first."""
+        found = (layer.key_place(path) for layer in self.layers)
+        return tuple(place for place in found if place)
+
+    def spelling(self, path: KeyPath) -> str | None:
+        """The text of a number as it was written, where Python would write another."""
+        for layer in reversed(self.layers):
+            full = (*layer.prefix, *path)
+            if full in layer.document.value_places:
+                return layer.document.spellings.get(full)
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Layers in order, later wins. `Stack()` is the empty one."""
+
+    layers: tuple[Layer, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    broken: frozenset[KeyPath] = frozenset()
+    _below: Stack | None = None
+    _own: tuple[DictConfig, ...] = ()
+    _nodes: Nodes = field(default_factory=dict)
+
+    def over(self, *layers: Layer) -> Stack:
+        """This stack with `layers` laid over it; what cannot be laid becomes a fault."""
+        nodes, faults, configs = dict(self._nodes), list(self.faults), []
+        broken = set(self.broken)
+        for layer in layers:
+            conflicts, refused = lay_over(nodes, layer)
+            faults += [*layer.faults, *conflicts]
+            broken |= layer.broken | refused
+            configs.append(layer.config_without(refused) if refused else layer.config)
+        return Stack(
+            (*self.layers, *layers), tuple(faults), frozenset(broken), self, tuple(configs), nodes
+        )
+
+    def flawed(self, *broken: KeyPath) -> Stack:
+        """This stack, where `broken` is missing because of a fault that is told elsewhere."""
+        return Stack(
+            self.layers,
+            self.faults,
+            self.broken | frozenset(broken),
+            self._below,
+            self._own,
+            self._nodes,
+        )
+
+    @cached_property
+    def _config(self) -> DictConfig:
+        return self._merge()
+
+    def _merge(self) -> DictConfig:
+        """A merged copy of our own; interpolations and nulls are still in it."""
+        if self._below is None:
+            return DictConfig({})
+        return cast(DictConfig, OmegaConf.merge(self._below._config, *self._own))
+
+    def resolve(
+        self,
+        context: Mapping[str, Any],
+        *,
+        verbatim: Sequence[KeyPath] = (),
+        itself: str = "",
+    ) -> Merged:
+        """Drop the keys set to null, then resolve every interpolation, once.
+
+        `context` is plain data that interpolations can name; it is no part of the result. Values
+        under a `verbatim` path stay as written. `itself` is a second name for the whole stack.
+        """
+        config = self._merge()
+        for path, node in self._nodes.items():
+            if is_removed(path, node):
+                _container(config, path).pop(path[-1])
+        nodes = without_removed(self._nodes)
+        # to_container without resolving is cheap; only interpolations need OmegaConf's resolution.
+        data = cast(dict[str, Any], OmegaConf.to_container(config))
+        origins = {path: node.places for path, node in nodes.items()}
+        texts = {
+            path: cast(str, _at(data, path))
+            for path, node in nodes.items()
+            if node.shape is Shape.INTERPOLATION
+            and not any(path[: len(kept)] == kept for kept in verbatim)
+        }
+        if not texts:
+            return Merged(data, origins, self.layers, self.faults, self.broken)
+        for path in verbatim:
+            _remove(config, path)
+        _add_context(config, context, itself, texts.values())
+        resolution = Resolution(config, data, origins, texts, self.broken, itself)
+        resolution.run()
+        faults = (*self.faults, *resolution.faults)
+        return Merged(data, origins, self.layers, faults, self.broken | set(resolution.failed))
+
+
+def merge_layers(layers: Sequence[Layer], context: Mapping[str, Any]) -> Merged:
+    """Merge `layers` in order, later wins, and resolve what refers to them or to `context`."""
+    return Stack().over(*layers).resolve(context)
+
+
+def _container(config: Any, path: KeyPath) -> Any:
+    for key in path[:-1]:
+        config = config[key]
+    return config
+
+
+def _at(data: Any, path: KeyPath) -> Any:
+    for key in path:
+        data = data[key]
+    return data
+
+
+def _remove(config: DictConfig, path: KeyPath) -> None:
+    node: Any = config
+    for key in path[:-1]:
+        if not isinstance(node, DictConfig) or key not in node:
+            return
+        node = node[key]
+    if isinstance(node, DictConfig):
+        node.pop(path[-1], None)
+
+
+def _add_context(config: DictConfig, context: Mapping[str, Any], itself: str, texts: Any) -> None:
+    """Add what the texts may name; a computed name may be anything."""
+    listed = list(texts)
+    computed = any(text.count("${") > 1 for text in listed)
+    own = OmegaConf.to_container(config) if itself else None
+    for key, value in context.items():
+        if computed or key == itself or any(key in text for text in listed):
+            config[key] = escape(value)
+    if itself:
+        config[itself] = OmegaConf.merge(own, config.get(itself, {}))

@@ -1,0 +1,17 @@
+"""The plan of one stack: plain data between the settings and Pulumi.
+
+Kept apart so that render, preview forecasts and most tests need neither Pulumi nor a cluster.
+"""
+
+from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
+from framework.plan.stack import build_plan, load_plan
+
+__all__ = [
+    "ClusterTarget",
+    "Manifest",
+    "ModelPlan",
+    "StackPlan",
+    "TrackPlan",
+    "build_plan",
+    "load_plan",
+]

@@ -1,0 +1,84 @@
+"""Registers a stack's plan with Pulumi: one provider, one Namespace, one component per model.
+
+Kept apart because it alone, beside the engines, imports Pulumi; it decides nothing that the plan
+does not say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import Provider
+from pulumi_kubernetes._utilities import get_version
+
+from framework.plan import Manifest, ModelPlan, StackPlan
+
+MODEL_TYPE = "modelcatalog:index:Model"
+
+
+class ModelComponent(pulumi.ComponentResource):
+    """One model: every object generated for it is its child."""
+
+    def __init__(self, plan: ModelPlan, namespace: pulumi.Resource, provider: Provider) -> None:
+        super().__init__(MODEL_TYPE, plan.name, None, pulumi.ResourceOptions(provider=provider))
+        before: list[pulumi.Resource] = [namespace]
+        objects = {}
+        for manifest in plan.manifests:
+            resource = register_manifest(
+                manifest, pulumi.ResourceOptions(parent=self, provider=provider, depends_on=before)
+            )
+            objects[manifest.kind, manifest.logical_name] = resource
+            # A Deployment starts after what its Pods use and sends traffic to nothing unready.
+            if manifest.kind in ("ConfigMap", "ServiceAccount"):
+                before = [*before, resource]
+        self.deployment = objects["Deployment", plan.name]
+        self.register_outputs({"deployment": self.deployment.metadata["name"]})
+
+
+def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> Any:
+    """One object of the plan. Returns the resource; its `metadata` is an Output."""
+    timeout = f"{manifest.timeout_seconds}s" if manifest.timeout_seconds else None
+    timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None
+    # The generic class with the typed class's own token and version: {measured} to register one,
+    # against {typed} for the typed class, and the recorded state is the same.
+    return pulumi.CustomResource(
+        manifest.type_token,
+        manifest.logical_name,
+        manifest.object,
+        pulumi.ResourceOptions.merge(
+            options,
+            pulumi.ResourceOptions(
+                version=get_version(),
+                custom_timeouts=timeouts,
+                ignore_changes=list(manifest.ignore_changes),
+            ),
+        ),
+    )
+
+
+def register_stack(plan: StackPlan) -> None:
+    """Everything of the plan, and the stack's outputs."""
+    # Protect stands here and on the Namespace alone: on a model's objects it would also refuse a
+    # confirmed removal and every replaced ConfigMap.
+    provider = Provider(
+        "cluster",
+        kubeconfig=plan.cluster.kubeconfig,
+        context=plan.cluster.context,
+        cluster_identifier=plan.cluster.context,
+        enable_patch_force=True,
+        opts=pulumi.ResourceOptions(protect=plan.protect),
+    )
+    namespace = register_manifest(
+        plan.namespace, pulumi.ResourceOptions(provider=provider, protect=plan.protect)
+    )
+    components = {model.name: ModelComponent(model, namespace, provider) for model in plan.models}
+    pulumi.export("environment", plan.environment)
+    pulumi.export("namespace", plan.namespace.name)
+    pulumi.export(
+        "deployments",
+        {name: component.deployment.metadata["name"] for name, component in components.items()},
+    )
+    pulumi.export(
+        "images", {model.name: track.image for model in plan.models for track in model.tracks[:1]}
+    )

@@ -1,0 +1,79 @@
+"""The base of every settings class, and the scalar types that YAML people write in several ways.
+
+Kept apart so that the camelCase of YAML and the snake_case of Python meet in one place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Settings(BaseModel):
+    """A frozen mapping of settings; keys are camelCase in YAML, unknown keys are faults."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        use_attribute_docstrings=True,
+    )
+
+
+_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_PERCENTAGE = re.compile(r"\d{1,3}%")
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
+
+
+def _check_quantity(value: Any) -> Any:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
+        raise ValueError(
+            'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
+        )
+    return text
+
+
+def _check_int_or_percent(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not whole and not (isinstance(value, str) and _PERCENTAGE.fullmatch(value)):
+        raise ValueError('expected a whole number or a percentage such as "25%"')
+    return value
+
+
+def _check_env_text(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        raise ValueError('expected text; quote it, as in "true" or "1.10"')
+    return str(value) if isinstance(value, int) else value
+
+
+def _check_dns_label(value: str) -> str:
+    if not _DNS_LABEL.fullmatch(value):
+        raise ValueError("expected lower-case letters, digits and '-', at most 63 characters")
+    return value
+
+
+def _check_port_name(value: str) -> str:
+    if not _PORT_NAME.fullmatch(value):
+        raise ValueError(
+            "expected a port name: lower-case letters, digits, '-', at most 15 characters"
+        )
+    return value
+
+
+Quantity = Annotated[str, BeforeValidator(_check_quantity)]
+IntOrPercent = Annotated[int | str, BeforeValidator(_check_int_or_percent)]
+EnvText = Annotated[str, BeforeValidator(_check_env_text)]
+DnsLabel = Annotated[str, AfterValidator(_check_dns_label)]
+PortName = Annotated[str, AfterValidator(_check_port_name)]
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+# Strict mode refuses a list for a tuple; the items stay strict.
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Mappings = Annotated[tuple[dict[str, Any], ...], Field(strict=False)]

@@ -1,0 +1,8 @@
+"""What pydantic finds wrong in merged settings, as faults at the file:line:column that says it.
+
+Kept apart from the settings classes, which know no files, and from merging, which knows no types.
+"""
+
+from framework.schema.faults.validation import validate_settings
+
+__all__ = ["validate_settings"]

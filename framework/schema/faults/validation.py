@@ -1,0 +1,153 @@
+"""Validates merged settings, and gives every error its place.
+
+Kept apart from wording: this decides where a fault is told, which of a union's errors is the one to
+tell, and which only follow from a fault that is told already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from framework.errors import Fault
+from framework.overlay import Merged
+from framework.schema.faults.locating import Location, locate, setting_names
+from framework.schema.faults.wording import (
+    dotted,
+    expectation,
+    is_type_mismatch,
+    own_words,
+    show,
+    suggest,
+)
+from framework.sources import KeyPath, Place
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class _Found:
+    error: ErrorDetails
+    location: Location
+
+
+def validate_settings(
+    settings_type: type[Settings], merged: Merged, what: str, home: str
+) -> tuple[Settings | None, list[Fault]]:
+    """The settings, or None and every fault in them.
+
+    `what` names the kind of thing in messages ("a model"). `home` is the file that a missing
+    top-level key is told at, line 1. Faults that `merged` has already are not repeated, nor what
+    follows from them; so None with no fault is possible.
+    """
+    try:
+        return settings_type.model_validate(merged.data), []
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False)
+    found = [_Found(error, locate(settings_type, error["loc"])) for error in errors]
+    told = [one for one in found if not _follows(one, merged.broken)]
+    faults = {
+        fault
+        for group in _group(_best_arms(told))
+        for fault in _describe(group, settings_type, merged, what, home)
+    }
+    return None, sorted(faults)
+
+
+def _follows(found: _Found, broken: Iterable[KeyPath]) -> bool:
+    """True where the error may only be the consequence of a value that is left out."""
+    path, kind = found.location.path, found.error["type"]
+    for left_out in broken:
+        if left_out and path[: len(left_out)] == left_out:
+            return True
+        if kind in ("missing", "value_error", "assertion_error") and left_out[: len(path)] == path:
+            return True
+        if kind == "missing" and not left_out:
+            return True
+    return False
+
+
+def _best_arms(found: Iterable[_Found]) -> Iterator[_Found]:
+    """Of each union only the arm that was meant: a matching type with the fewest errors."""
+    unions: dict[KeyPath, dict[str, list[_Found]]] = {}
+    for one in found:
+        if one.location.union is None:
+            yield one
+        else:
+            arms = unions.setdefault(one.location.union, {})
+            arms.setdefault(one.location.arm, []).append(one)
+    for at, arms in unions.items():
+        fitting = [
+            arm
+            for arm in arms.values()
+            if not any(is_type_mismatch(one.error) and one.location.path == at for one in arm)
+        ]
+        for arm in [min(fitting, key=len)] if fitting else arms.values():
+            yield from arm
+
+
+def _group(found: Iterable[_Found]) -> Iterable[list[_Found]]:
+    """Errors by what they are about, so that one value has one fault."""
+    groups: dict[tuple[KeyPath, bool, bool], list[_Found]] = {}
+    for one in found:
+        key = (one.location.path, one.location.at_key, one.error["type"] == "extra_forbidden")
+        groups.setdefault(key, []).append(one)
+    return groups.values()
+
+
+def _describe(
+    group: list[_Found], settings_type: type[BaseModel], merged: Merged, what: str, home: str
+) -> Iterator[Fault]:
+    error, location = group[0].error, group[0].location
+    path = location.path
+    if error["type"] == "extra_forbidden":
+        owner = what if location.owner is settings_type else dotted(path[:-1])
+        known = setting_names(location.owner) if location.owner else ()
+        message = f'"{path[-1]}" is no setting of {owner}{suggest(str(path[-1]), known)}'
+        for place in merged.key_places(path) or (_value_place(merged, path, home),):
+            yield place.fault(message)
+    elif error["type"] == "missing":
+        owner = dotted(path[:-1]) or what
+        place = _owner_place(merged, path[:-1], home)
+        yield place.fault(f"{dotted(path)} is missing; {owner} needs it")
+    elif location.at_key:
+        place = (*merged.key_places(path), _value_place(merged, path, home))[0]
+        yield place.fault(f'"{path[-1]}" is no name for {dotted(path[:-1])}; {own_words(error)}')
+    else:
+        message = _mismatch(group, merged, what)
+        yield _value_place(merged, path, home).fault(message)
+
+
+def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
+    error, path = group[0].error, group[0].location.path
+    expected = list(dict.fromkeys(filter(None, (expectation(one.error) for one in group))))
+    if expected:
+        spelling = merged.spelling(path)
+        shown = show(path, error["input"], spelling)
+        message = f"{dotted(path) or what} is {shown}; expected {' or '.join(expected)}"
+        if error["type"] == "string_type" and isinstance(error["input"], int | float):
+            written = spelling or str(error["input"]).replace("True", "true").replace("F", "f")
+            message += f': quote it, "{written}"'
+        return message
+    words = own_words(error)
+    subject = dotted(path) or (what if words.startswith("has ") else "")
+    if not subject:
+        return words
+    return f"{subject} {words}" if words.startswith("has ") else f"{subject}: {words}"
+
+
+def _value_place(merged: Merged, path: KeyPath, home: str) -> Place:
+    return merged.origin(path) or Place(home, 1, 1)
+
+
+def _owner_place(merged: Merged, owner: KeyPath, home: str) -> Place:
+    """The mapping that lacks a key, best where the model itself has it; its file, where none."""
+    while owner and owner not in merged.origins:
+        owner = owner[:-1]
+    places = merged.origins.get(owner, ())
+    own = [place for place in places if place.path == home]
+    return own[-1] if own else places[-1] if places else Place(home, 1, 1)

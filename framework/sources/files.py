@@ -1,0 +1,123 @@
+"""Which YAML files there are: the catalog's models and profiles, and one environment's overlays.
+
+Kept apart from parsing: here only names and folders count, so that listing models or environments
+reads no file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.errors import Fault
+
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_CANARY_SUFFIX = "-canary"
+_LONGEST = {"model": 40, "profile": 63, "environment": 63}
+
+
+@dataclass(frozen=True)
+class CatalogFiles:
+    """Paths relative to the root, by name, in order of name."""
+
+    defaults: str | None
+    profiles: Mapping[str, str]
+    models: Mapping[str, str]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class EnvironmentFiles:
+    """One environment's own file, and its overlays by model name."""
+
+    environment: str
+    overlays: Mapping[str, str]
+    faults: tuple[Fault, ...]
+
+
+def find_catalog(root: Path) -> CatalogFiles:
+    """The files under catalog/; names beginning with `_` are never models."""
+    faults: list[Fault] = []
+    folder = root / "catalog"
+    if not folder.is_dir():
+        faults.append(
+            Fault("catalog", 0, 0, "no such folder; models stand in catalog/<model>.yaml")
+        )
+    models = _named(root, folder, "model", faults)
+    profiles = _named(root, folder / "_profiles", "profile", faults)
+    for path in _entries(folder):
+        if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
+            faults.append(
+                Fault(_relative(root, path), 0, 0, "is a folder; models stand directly in catalog/")
+            )
+        if path.name == "_defaults.yml":
+            faults.append(_wrong_ending(root, path))
+    defaults = folder / "_defaults.yaml"
+    found = _relative(root, defaults) if defaults.is_file() else None
+    return CatalogFiles(found, profiles, models, tuple(faults))
+
+
+def find_environment(root: Path, name: str) -> EnvironmentFiles:
+    """The files under environments/<name>/."""
+    folder = root / "environments" / name
+    own = folder / "environment.yaml"
+    faults: list[Fault] = []
+    faults += _name_faults(_relative(root, own), "environment", name)
+    if (folder / "environment.yml").is_file():
+        faults.append(_wrong_ending(root, folder / "environment.yml"))
+    elif not own.is_file():
+        message = "no such file; an environment needs one, with at least `namespace: ...`"
+        faults.append(Fault(_relative(root, own), 0, 0, message))
+    overlays = _named(root, folder / "models", "model", faults)
+    return EnvironmentFiles(_relative(root, own), overlays, tuple(faults))
+
+
+def environment_names(root: Path) -> tuple[str, ...]:
+    """The folders under environments/, in order of name."""
+    entries = _entries(root / "environments")
+    return tuple(path.name for path in entries if path.is_dir() and path.name[0] not in "._")
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
+
+
+def _named(root: Path, folder: Path, kind: str, faults: list[Fault]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in _entries(folder):
+        if path.name[0] in "._" or not path.is_file():
+            continue
+        if path.suffix == ".yml":
+            faults.append(_wrong_ending(root, path))
+        elif path.suffix == ".yaml":
+            wrong = list(_name_faults(_relative(root, path), kind, path.stem))
+            faults += wrong
+            if not wrong:
+                found[path.stem] = _relative(root, path)
+    return found
+
+
+def _name_faults(path: str, kind: str, name: str) -> Iterator[Fault]:
+    longest = _LONGEST[kind]
+    if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
+        message = (
+            f'"{name}" cannot name a {kind}; expected a letter, then lower-case letters, digits '
+            f"and '-', at most {longest} characters; rename it"
+        )
+        yield Fault(path, 1, 1, message.replace("a environment", "an environment"))
+    elif kind == "model" and name.endswith(_CANARY_SUFFIX):
+        message = (
+            f'"{name}" cannot name a model; "-canary" is the canary track\'s ending; rename it'
+        )
+        yield Fault(path, 1, 1, message)
+
+
+def _wrong_ending(root: Path, path: Path) -> Fault:
+    message = f"files ending in .yml are not read; rename it to {path.stem}.yaml"
+    return Fault(_relative(root, path), 1, 1, message)
+
+
+def _relative(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

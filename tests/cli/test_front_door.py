@@ -1,0 +1,89 @@
+"""The front door: verbs, make targets and help agree; wrong usage says what is right."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework.cli.main import main
+from framework.cli.verbs import VERBS
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOYING = ["up", "preview", "refresh", "drift", "destroy", "outputs"]
+READING = ["status", "validate", "render"]
+CLUSTER = ["cluster-up", "cluster-down", "cluster-status"]
+MAKE_ONLY = ["test", "test-full", "check", "bench", "clean"]
+
+
+def read_targets() -> dict[str, str]:
+    text = (ROOT / "Makefile").read_text()
+    return dict(re.findall(r"^([a-z-]+):.*## (.+)$", text, re.MULTILINE))
+
+
+def test_every_verb_has_a_make_target_with_a_help_line() -> None:
+    targets = read_targets()
+    assert {*DEPLOYING, *READING, *CLUSTER, *MAKE_ONLY} <= targets.keys()
+    assert {verb.name for verb in VERBS} == {*DEPLOYING, *READING, *CLUSTER}
+
+
+def test_make_alone_lists_every_target() -> None:
+    listed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True)
+    assert all(f"  {target} " in listed.stdout for target in read_targets())
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out
+
+
+def test_help_imports_neither_pulumi_nor_the_schema() -> None:
+    code = (
+        "import sys\nfrom framework.cli.main import build_parser\nbuild_parser().format_help()\n"
+        "print({'pulumi', 'pydantic', 'omegaconf', 'rich', 'yaml'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["destroy", "dev", "--model", "churn"], "takes no MODEL", id="destroy MODEL"),
+        pytest.param(["drift", "dev", "--model", "churn"], "takes no MODEL", id="drift MODEL"),
+        pytest.param(["up"], "ENV", id="no environment"),
+        pytest.param(["render", "prd"], "did you mean prod", id="unknown environment"),
+        pytest.param(
+            ["render", "dev", "--model", "sentimnt"], "did you mean sentiment", id="unknown model"
+        ),
+        pytest.param(["render", "dev", "--model", "llama-chat"], "does not run in dev", id="off"),
+        pytest.param(["render", "dev", "--model", "tier=x"], "tier=critical", id="unknown label"),
+        pytest.param(["deploy"], "invalid choice", id="unknown verb"),
+        pytest.param(["up", "dev", "--engine", "x"], "embedded", id="unknown engine"),
+    ],
+)
+def test_wrong_usage_is_exit_2(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_inherited_variables_choose_no_environment() -> None:
+    said = subprocess.run(
+        ["make", "-C", ROOT, "-n", "render"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"ENV": "prod", "MODEL": "x", "PATH": "/usr/bin:/bin"},
+    )
+    assert "prod" not in said.stdout
+    assert "--model" not in said.stdout

@@ -1,0 +1,26 @@
+"""Writes the golden renders: what every shipped environment's manifests are.
+
+`make golden` runs it; the change is reviewed as a diff.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framework.cli.reading import render_manifests
+from framework.plan import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).parent
+
+
+def render_environment(environment: str) -> str:
+    """All manifests of one shipped environment, as `make render` prints them."""
+    return render_manifests(
+        [manifest.object for manifest in load_plan(ROOT, environment).manifests]
+    )
+
+
+if __name__ == "__main__":
+    for environment in ("dev", "staging", "prod"):
+        (FOLDER / f"{environment}.yaml").write_text(render_environment(environment))

@@ -1,0 +1,117 @@
+"""The program under Pulumi's own mocks: types, names, parents, options, outputs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.plan import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+# Pulumi's settings live as long as the process, so a program runs in one of its own.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import pulumi
+from pulumi.runtime import mocks, stack, settings
+registered = []
+class Recorder(mocks.MockMonitor):
+    def RegisterResource(self, request):
+        registered.append({
+            "type": request.type, "name": request.name, "parent": request.parent,
+            "version": request.version, "protect": request.protect,
+            "ignore": list(request.ignoreChanges), "create": request.customTimeouts.create,
+            "dependencies": list(request.dependencies), "provider": request.provider,
+        })
+        return super().RegisterResource(request)
+class Mocks(mocks.Mocks):
+    def new_resource(self, args):
+        return f"{args.name}-id", dict(args.inputs)
+    def call(self, args):
+        return {}
+given = Mocks()
+mocks.set_mocks(given, "modelcatalog", sys.argv[1], monitor=Recorder(given))
+from framework.plan import load_plan
+from framework.program import register_stack
+@pulumi.runtime.test
+def run():
+    register_stack(load_plan(Path.cwd(), sys.argv[1]))
+run()
+print(json.dumps(registered))
+"""
+
+
+def register(environment: str) -> list[dict[str, Any]]:
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, environment],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    registered: list[dict[str, Any]] = json.loads(run.stdout)
+    return registered
+
+
+@pytest.fixture(scope="module", params=["dev", "staging", "prod"])
+def environment(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def registered(environment: str) -> list[dict[str, Any]]:
+    return register(environment)
+
+
+def test_every_manifest_is_registered_once(
+    environment: str, registered: list[dict[str, Any]]
+) -> None:
+    plan = load_plan(ROOT, environment)
+    found = [(r["type"], r["name"]) for r in registered if r["type"].startswith("kubernetes:")]
+    assert sorted(found) == sorted((m.type_token, m.logical_name) for m in plan.manifests)
+
+
+def test_a_models_objects_are_children_of_its_component(
+    registered: list[dict[str, Any]],
+) -> None:
+    for resource in registered:
+        if resource["type"] == "kubernetes:apps/v1:Deployment":
+            model = resource["name"].removesuffix("-canary")
+            assert resource["parent"].endswith(f"modelcatalog:index:Model::{model}")
+
+
+def test_every_object_names_its_provider_and_version(registered: list[dict[str, Any]]) -> None:
+    for resource in registered:
+        if resource["type"].startswith("kubernetes:"):
+            assert "pulumi:providers:kubernetes::cluster::" in resource["provider"]
+            assert resource["version"] == "4.34.2"
+
+
+def test_protect_stands_on_provider_and_namespace_alone(
+    environment: str, registered: list[dict[str, Any]]
+) -> None:
+    protected = {r["type"].rpartition(":")[2] for r in registered if r["protect"]}
+    assert protected == ({"kubernetes", "Namespace"} if environment == "prod" else set())
+
+
+def test_an_autoscaled_deployment_leaves_its_replicas(registered: list[dict[str, Any]]) -> None:
+    ignoring = {r["name"] for r in registered if r["ignore"]}
+    assert ignoring == {"fraud"}
+
+
+def test_deployments_wait_as_long_as_the_forecast(
+    environment: str, registered: list[dict[str, Any]]
+) -> None:
+    plan = load_plan(ROOT, environment)
+    seconds = {t.deployment: f"{t.seconds}s" for model in plan.models for t in model.tracks}
+    found = {
+        r["name"]: r["create"] for r in registered if r["type"] == "kubernetes:apps/v1:Deployment"
+    }
+    assert found == seconds
