@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +118,7 @@ class _Loader:
     def load(self) -> Catalog | None:
         """The catalog; None where its environment cannot be used."""
         settings, merged = self._load_environment()
+        self._bases[()] = self._load_base()
         models: list[CatalogModel] = []
         disabled: list[str] = []
         overlays = {name: self._read(path) for name, path in self._own.overlays.items()}
@@ -145,6 +145,7 @@ class _Loader:
     def _layer(self, document: Document, *prefix: str, own: bool = False) -> Layer:
         """A layer without the keys that are no settings, each a fault where it may not stand."""
         layer = Layer(document, prefix, _NOT_MERGED)
+        self.faults += layer.faults
         for key in ("profiles", *CONTEXT_KEYS):
             place = layer.key_place((key,))
             if not place or (own and key == "profiles"):
@@ -179,8 +180,7 @@ class _Loader:
         self._context_broken = tuple(("environment", *path) for path in merged.broken)
         return settings, merged
 
-    @cached_property
-    def _base(self) -> Stack:
+    def _load_base(self) -> Stack:
         """What every model inherits before its profiles."""
         layers = []
         if self._files.defaults:
@@ -191,11 +191,8 @@ class _Loader:
     def _base_with(self, profiles: tuple[str, ...]) -> Stack:
         """The stack below a model, shared by all models with these profiles."""
         if profiles not in self._bases:
-            self._bases[profiles] = (
-                self._base_with(profiles[:-1]).over(self._profiles[profiles[-1]])
-                if profiles
-                else self._base
-            )
+            below = self._base_with(profiles[:-1])
+            self._bases[profiles] = below.over(self._profiles[profiles[-1]])
         return self._bases[profiles]
 
     def _load_model(

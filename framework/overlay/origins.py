@@ -47,10 +47,11 @@ def lay_over(nodes: Nodes, layer: Layer) -> tuple[list[Fault], frozenset[KeyPath
 
 def _conflict(old: Node, new: Entry) -> str:
     """Why `new` cannot be laid over `old`; "" where it can."""
-    if new.shape is Shape.MAPPING and old.shape is Shape.INTERPOLATION:
+    if old.shape is Shape.INTERPOLATION and new.shape in _CONTAINERS:
+        # OmegaConf would resolve it now, against what the layers below happen to say.
         return (
-            f"is a mapping, laid over an interpolation at {old.places[-1]}; "
-            "write out the mapping there, or another interpolation here"
+            f"is {new.shape.value}, laid over an interpolation at {old.places[-1]}; "
+            f"write out {new.shape.value} there, or another interpolation here"
         )
     pair = {old.shape, new.shape}
     if Shape.MAPPING in pair and pair & {Shape.LIST, *_VALUES}:

@@ -28,11 +28,13 @@ class Resolution:
         origins: dict[KeyPath, tuple[Place, ...]],
         texts: Mapping[KeyPath, str],
         broken: frozenset[KeyPath],
+        context: Mapping[str, Any],
         itself: str,
     ) -> None:
         self.faults: list[Fault] = []
         self.failed: dict[KeyPath, str] = {}
         self._config, self._data, self._origins = config, data, origins
+        self._named = {**data, **context}
         self._texts, self._broken, self._itself = texts, broken, itself
 
     def run(self) -> None:
@@ -82,7 +84,7 @@ class Resolution:
         if not circular and any(self._is_known_fault(name) for name in names):
             return
         missing = [name for name in names if self._leads_nowhere(name)]
-        known = [".".join(map(str, found)) for found in self._origins]
+        known = [".".join(map(str, found)) for found in _paths_below(self._named, ())]
         self._fault(path, describe_failure(text, missing, known, circular=circular))
 
     def _own_path(self, name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ makes a new one, so that models share the merge of what they have in common.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,14 +93,18 @@ class Stack:
         )
 
     @cached_property
-    def _config(self) -> DictConfig:
-        return self._merge()
+    def _pickled(self) -> bytes:
+        # Read back in this process only. It copies OmegaConf's nodes in a fifth of the time of the
+        # deepcopy inside OmegaConf.merge, which is otherwise the same merge; a test holds it equal.
+        return pickle.dumps(self._merge(), protocol=pickle.HIGHEST_PROTOCOL)
 
     def _merge(self) -> DictConfig:
         """A merged copy of our own; interpolations and nulls are still in it."""
         if self._below is None:
             return DictConfig({})
-        return cast(DictConfig, OmegaConf.merge(self._below._config, *self._own))
+        config = cast(DictConfig, pickle.loads(self._below._pickled))
+        config.merge_with(*self._own)
+        return config
 
     def resolve(
         self,
@@ -132,7 +137,7 @@ class Stack:
         for path in verbatim:
             _remove(config, path)
         _add_context(config, context, itself, texts.values())
-        resolution = Resolution(config, data, origins, texts, self.broken, itself)
+        resolution = Resolution(config, data, origins, texts, self.broken, context, itself)
         resolution.run()
         faults = (*self.faults, *resolution.faults)
         return Merged(data, origins, self.layers, faults, self.broken | set(resolution.failed))

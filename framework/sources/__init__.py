@@ -12,6 +12,7 @@ from framework.sources.files import (
     find_catalog,
     find_environment,
 )
+from framework.sources.scalars import may_be_secret
 
 __all__ = [
     "CatalogFiles",
@@ -23,4 +24,5 @@ __all__ = [
     "find_catalog",
     "find_environment",
     "load_document",
+    "may_be_secret",
 ]

@@ -17,7 +17,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from framework.errors import Fault
-from framework.sources.scalars import ScalarError, read_scalar
+from framework.sources.scalars import ScalarError, may_be_secret, read_scalar
 
 KeyPath = tuple[str | int, ...]
 
@@ -128,7 +128,7 @@ def _syntax_fault(path: str, text: str, exc: yaml.MarkedYAMLError) -> tuple[Docu
     if "another document" in problem:
         return _unreadable(place, "a second document begins here; one file holds one document")
     if problem.startswith("mapping values are not allowed"):
-        problem += '; quote a text that contains ": ", or check the indentation'
+        problem = 'no "key: value" may begin here; quote a text with ": ", or mend the indentation'
     return _unreadable(place, f"not valid YAML: {problem}")
 
 
@@ -188,7 +188,8 @@ class _Builder:
         try:
             value = read_scalar(node)
         except ScalarError as exc:
-            return self._fault(node, str(exc), at)
+            told = "would not be read as text; quote it" if may_be_secret(at) else str(exc)
+            return self._fault(node, told, at)
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value
         return value

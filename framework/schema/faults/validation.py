@@ -130,8 +130,7 @@ def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
         shown = show(path, error["input"], spelling)
         message = f"{dotted(path) or what} is {shown}; expected {' or '.join(expected)}"
         if error["type"] == "string_type" and isinstance(error["input"], int | float):
-            written = spelling or str(error["input"]).replace("True", "true").replace("F", "f")
-            message += f': quote it, "{written}"'
+            message += f': quote it, "{shown}"'
         return message
     words = own_words(error)
     subject = dotted(path) or (what if words.startswith("has ") else "")

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from framework.sources import KeyPath
+from framework.sources import KeyPath, may_be_secret
 
 _TYPES = {
     "string_type": "text",
@@ -40,10 +40,6 @@ _LIMITS = {
     "string_too_long": ("max_length", "at most {} characters"),
     "too_long": ("max_length", "at most {} items"),
 }
-_SECRET = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|credential|api.?key|private.?key|access.?key|auth|dsn",
-    re.IGNORECASE,
-)
 # A URL that carries a password, and the usual beginnings of tokens.
 _SECRET_VALUE = re.compile(
     r"://[^/\s]*:[^/\s]*@|^(hf|sk|ghp|gho|glpat|xox[abp]|AKIA|eyJ)[-_A-Za-z]"
@@ -72,13 +68,19 @@ def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
         return "a list"
     if value is None:
         return "null"
+    if hides(path, value):
+        return "[secret]"
     if spelling is not None:
         return spelling
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
-    secret = any(isinstance(part, str) and _SECRET.search(part) for part in path)
-    if isinstance(value, str) and (secret or _SECRET_VALUE.search(value)):
-        return "[secret]"
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}..."'
+
+
+def hides(path: KeyPath, value: Any) -> bool:
+    """True where no message may quote `value`."""
+    if isinstance(value, bool):
+        return False
+    return may_be_secret(path) or (isinstance(value, str) and bool(_SECRET_VALUE.search(value)))
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,277 @@
+"""Layer order, profiles, overlays, candidates and contexts of a whole catalog on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from framework.catalog import Catalog, CatalogModel, list_environments, list_models, load_catalog
+from framework.errors import ConfigError, UnknownNameError
+
+FILES = {
+    "catalog/_defaults.yaml": "ports: {http: 8080}\nreplicas: 1\nstartupSeconds: 31\n",
+    "catalog/_profiles/small.yaml": "image: {repository: r/small, tag: '1'}\nreplicas: 3\n",
+    "catalog/_profiles/gpu.yaml": "resources: {limits: {nvidia.com/gpu: 1}}\nreplicas: 4\n",
+    "catalog/m.yaml": "owner: team\nprofiles: [small]\n",
+    "environments/prod/environment.yaml": (
+        "namespace: ml-prod\ncluster: {context: 'c-${environment.name}'}\ndefaults: {replicas: 2}\n"
+    ),
+}
+
+Write = Callable[[dict[str, str]], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes FILES with changes, and returns the root."""
+
+    def _write(changes: dict[str, str]) -> Path:
+        for path, text in {**FILES, **changes}.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        return tmp_path
+
+    return _write
+
+
+def _model(root: Path, stack: str | None = None) -> CatalogModel:
+    return load_catalog(root, "prod", stack).models[0]
+
+
+def _faults(root: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_catalog(root, "prod")
+    return [str(fault) for fault in caught.value.faults]
+
+
+_ENVIRONMENT = "environments/prod/environment.yaml"
+_OVERLAY = "environments/prod/models/m.yaml"
+_ORDER = [
+    ("catalog/_defaults.yaml", "ports: {http: 80}\nreplicas: 11\n", 11),
+    (_ENVIRONMENT, "namespace: n\ndefaults: {replicas: 12}\n", 12),
+    ("catalog/_profiles/small.yaml", "image: {repository: r, tag: x}\nreplicas: 13\n", 13),
+    ("catalog/_profiles/gpu.yaml", "replicas: 14\n", 14),
+    ("catalog/m.yaml", "owner: t\nprofiles: [small, gpu]\nreplicas: 15\n", 15),
+    (_ENVIRONMENT, "namespace: n\ndefaults: {replicas: 12}\noverrides: {replicas: 16}\n", 16),
+    (_OVERLAY, "replicas: 17\n", 17),
+]
+
+
+@pytest.mark.parametrize("top", range(1, len(_ORDER) + 1), ids=[f"{n}" for _, _, n in _ORDER])
+def test_later_layers_win(top: int, write: Write) -> None:
+    base = {
+        "catalog/_profiles/small.yaml": "image: {repository: r, tag: x}\n",
+        "catalog/_profiles/gpu.yaml": "",
+        "catalog/m.yaml": "owner: t\nprofiles: [small, gpu]\n",
+        _ENVIRONMENT: "namespace: n\n",
+    }
+    layers = _ORDER[:top]
+    model = _model(write({**base, **{path: text for path, text, _ in layers}}))
+    assert model.settings.replicas == layers[-1][2]
+    assert model.origins["replicas",][-1].path == layers[-1][0]
+    assert len(model.origins["replicas",]) == top
+
+
+def test_profiles_win_in_listed_order(write: Write) -> None:
+    changes = {"catalog/m.yaml": "owner: t\nprofiles: [gpu, small]\n"}
+    assert _model(write(changes)).settings.replicas == 3
+
+
+def test_context_is_named_and_no_setting(write: Write) -> None:
+    labels = "labels: {a: '${environment.cluster.context}', b: '${stack.name}', c: '${name}'}\n"
+    root = write({"catalog/m.yaml": FILES["catalog/m.yaml"] + labels})
+    assert _model(root).settings.labels == {"a": "c-prod", "b": "prod", "c": "m"}
+    assert _model(root, "prod-eu").settings.labels["b"] == "prod-eu"
+
+
+def test_a_disabled_model_is_listed_and_may_lack_what_others_need(write: Write) -> None:
+    root = write({"catalog/n.yaml": "{}", "environments/prod/models/n.yaml": "enabled: false\n"})
+    catalog = load_catalog(root, "prod")
+    assert ([model.name for model in catalog.models], catalog.disabled) == (["m"], ("n",))
+    assert list_models(root) == ("m", "n")
+    assert list_environments(root) == ("prod",)
+
+
+def test_an_unknown_environment_names_the_known_ones(write: Write) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean prod"):
+        load_catalog(write({}), "prd")
+
+
+def test_a_candidate_is_laid_over_the_stable_model(write: Write) -> None:
+    text = (
+        "owner: t\nprofiles: [small]\nlabels: {v: '${image.tag}', extra: x}\ncanary:\n"
+        "  candidate:\n    image: {tag: '2'}\n    labels: {extra: null, new: '${labels.v}'}\n"
+    )
+    model = _model(write({"catalog/m.yaml": text, _OVERLAY: "replicas: 6\n"}))
+    assert model.candidate is not None
+    assert model.candidate_merged is not None
+    assert (model.settings.image.tag, model.candidate.image.tag) == ("1", "2")
+    assert model.settings.labels == {"v": "1", "extra": "x"}
+    assert model.candidate.labels == {"v": "2", "new": "2"}
+    assert model.candidate.replicas == 6
+    assert model.candidate.canary.candidate is None
+    assert str(model.candidate_merged.origins["image", "tag"][-1]) == "catalog/m.yaml:6:18"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "tag"),
+    [
+        ("canary: {candidate: {image: {tag: '3'}}}", "3"),
+        ("canary: {candidate: {replicas: 9}}", "2"),
+        ("canary: {candidate: null}", None),
+        ("canary: null", None),
+    ],
+)
+def test_a_candidate_is_merged_from_every_layer(overlay: str, tag: str, write: Write) -> None:
+    text = FILES["catalog/m.yaml"] + "canary: {candidate: {image: {tag: '2'}}}\n"
+    model = _model(write({"catalog/m.yaml": text, _OVERLAY: overlay}))
+    assert (model.candidate.image.tag if model.candidate else None) == tag
+
+
+def test_models_do_not_share_values_and_file_order_does_not_matter(write: Write) -> None:
+    names = [f"m{index}" for index in range(8)]
+    text = "owner: {n}\nprofiles: [small]\nlabels: {{l: '${{name}}'}}\nenv: {{A: '${{owner}}'}}\n"
+    root = write({f"catalog/{n}.yaml": text.format(n=n) for n in reversed(names)})
+    models = [model for model in load_catalog(root, "prod").models if model.name != "m"]
+    assert [model.name for model in models] == names
+    assert all(model.settings.labels == {"l": model.name} for model in models)
+    assert all(model.settings.env == {"A": model.name} for model in models)
+
+
+def test_the_same_files_give_the_same_catalog(write: Write) -> None:
+    def dump(catalog: Catalog) -> list[str]:
+        return [model.settings.model_dump_json() for model in catalog.models]
+
+    root = write({})
+    assert dump(load_catalog(root, "prod")) == dump(load_catalog(root, "prod"))
+
+
+_M = FILES["catalog/m.yaml"]
+_FAULTS = [
+    ("unknown key", {"catalog/m.yaml": _M + "replica: 2\n"},
+     ['catalog/m.yaml:3:1: "replica" is no setting of a model; did you mean "replicas"?']),
+    ("unused profile", {"catalog/_profiles/new.yaml": "replicas: ${oc.env:N}\n"},
+     ["catalog/_profiles/new.yaml:1:11: replicas calls the resolver \"oc.env\", which is refused: "
+      "the same files must give the same result on every machine; allowed: oc.select; write "
+      r"\${ for a literal ${"]),
+    ("unknown nested key", {_OVERLAY: "rollout:\n  maxSruge: 1\n"},
+     [f'{_OVERLAY}:2:3: "maxSruge" is no setting of rollout; did you mean "maxSurge"?']),
+    ("unknown key of defaults", {_ENVIRONMENT: "namespace: n\ndefaults: {replcas: 2}\n"},
+     [f'{_ENVIRONMENT}:2:12: "replcas" is no setting of a model; did you mean "replicas"?']),
+    ("percentage", {_OVERLAY: "rollout:\n  maxSurge: 2O%\n"},
+     [f'{_OVERLAY}:2:13: rollout.maxSurge is "2O%"; expected a whole number or a percentage such '
+      'as "25%"']),
+    ("number for text", {"catalog/m.yaml": _M + "image: {tag: 1.10}\n"},
+     ['catalog/m.yaml:3:14: image.tag is 1.10; expected text: quote it, "1.10"']),
+    ("text for number", {"catalog/m.yaml": _M + "replicas: two\n"},
+     ['catalog/m.yaml:3:11: replicas is "two"; expected a whole number']),
+    ("enumeration", {"catalog/m.yaml": _M + "image: {pullPolicy: IfNotPresnt}\n"},
+     ['catalog/m.yaml:3:21: image.pullPolicy is "IfNotPresnt"; expected "Always", "IfNotPresent" '
+      'or "Never"; did you mean "IfNotPresent"?']),
+    ("missing at top", {"catalog/m.yaml": "profiles: [small]\n"},
+     ["catalog/m.yaml:1:1: owner is missing; a model needs it"]),
+    ("missing below", {"catalog/m.yaml": _M + "volumes:\n  v: {claim: c}\n"},
+     ["catalog/m.yaml:4:6: volumes.v.mountPath is missing; volumes.v needs it"]),
+    ("missing in a tagged union", {"catalog/m.yaml": _M + "env:\n  A: {secret: s}\n"},
+     ["catalog/m.yaml:4:6: env.A.key is missing; env.A needs it"]),
+    ("unknown in a tagged union", {"catalog/m.yaml": _M + "env:\n  A: {secret: s, kye: k}\n"},
+     ["catalog/m.yaml:4:6: env.A.key is missing; env.A needs it",
+      'catalog/m.yaml:4:18: "kye" is no setting of env.A; did you mean "key"?']),
+    ("text of env", {"catalog/m.yaml": _M + "env: {A: true}\n"},
+     ['catalog/m.yaml:3:10: env.A is true; expected text; quote it, as in "true" or "1.10"']),
+    ("list index", {"catalog/m.yaml": _M + "args: [a, 2]\n"},
+     ['catalog/m.yaml:3:11: args[1] is 2; expected text: quote it, "2"']),
+    ("port of a union", {"catalog/m.yaml": _M + "probes: {liveness: {tcpSocket: {port: 70000}}}\n"},
+     ["catalog/m.yaml:3:39: probes.liveness.tcpSocket.port is 70000; expected 65535 or less"]),
+    ("name of a key", {"catalog/m.yaml": _M + "ports: {HTTP: 80}\n"},
+     ['catalog/m.yaml:3:9: "HTTP" is no name for ports; expected a port name: lower-case letters, '
+      "digits, '-', at most 15 characters"]),
+    ("rule over several", {"catalog/m.yaml": _M + "image: {tag: null}\n"},
+     ["catalog/m.yaml:3:8: image has neither tag nor digest; give one"]),
+    ("unknown profile", {"catalog/m.yaml": "owner: t\nprofiles: [smal]\n"},
+     ['catalog/m.yaml:2:12: no profile is called "smal"; did you mean "small"?']),
+    ("profile twice", {"catalog/m.yaml": "owner: t\nprofiles: [small, small]\n"},
+     ['catalog/m.yaml:2:19: the profile "small" is listed twice; keep one']),
+    ("profiles no list", {"catalog/m.yaml": "owner: t\nprofiles: small\n"},
+     ["catalog/m.yaml:2:11: profiles must be a list of names, such as [cpu-small]"]),
+    ("profiles elsewhere", {_OVERLAY: "profiles: [gpu]\n"},
+     [f'{_OVERLAY}:1:1: "profiles" is read from the model\'s own file only; move it there']),
+    ("stray overlay", {"environments/prod/models/n.yaml": ""},
+     ['environments/prod/models/n.yaml:1:1: no model is called "n"; known: m']),
+    ("name set", {"catalog/m.yaml": _M + "name: x\n"},
+     ['catalog/m.yaml:3:1: "name" is the file\'s name; remove it, or rename the file']),
+    ("environment set", {_OVERLAY: "environment: {name: x}\n"},
+     [f'{_OVERLAY}:1:1: "environment" can be named in interpolations and not set; remove it']),
+    ("environment file", {_ENVIRONMENT: "namespace: n\nprotekt: true\n"},
+     [f'{_ENVIRONMENT}:2:1: "protekt" is no setting of an environment; did you mean "protect"?']),
+    ("candidate", {"catalog/m.yaml": _M + "canary: {candidate: {image: {tga: x}}}\n"},
+     ['catalog/m.yaml:3:30: "tga" is no setting of image; did you mean "tag"?']),
+    ("canary of a candidate", {"catalog/m.yaml": _M + "canary: {candidate: {canary: {size: 1}}}\n"},
+     ['catalog/m.yaml:3:22: "canary" cannot be set for a candidate alone']),
+    ("reference", {_ENVIRONMENT: "namespace: n\noverrides: {labels: {a: '${imag.tag}'}}\n"},
+     [f'{_ENVIRONMENT}:2:25: labels.a refers to "imag.tag", which has no value here; did you mean '
+      "\"image.tag\"? the model's own keys, environment.* and stack.* can be named; write "
+      r"\${ for a literal ${"]),
+    ("shape", {_OVERLAY: "ports: [80]\n"},
+     [f"{_OVERLAY}:1:8: ports is a list, laid over a mapping at catalog/_defaults.yaml:1:8; give "
+      "both the same shape"]),
+    ("only the syntax", {"catalog/_profiles/small.yaml": "image: {repository: r, tag: on}\n"},
+     ["catalog/_profiles/small.yaml:1:29: on would be read as true; write true or false, or quote "
+      '"on"']),
+    ("a broken file hides what it would give", {"catalog/_profiles/small.yaml": "image: [\n"},
+     ["catalog/_profiles/small.yaml:2:1: not valid YAML: did not find expected node content"]),
+    ("a broken environment", {_ENVIRONMENT: "namespace: on\n", _OVERLAY:
+                              "labels: {a: '${environment.namespace}'}\n"},
+     [f'{_ENVIRONMENT}:1:12: on would be read as true; write true or false, or quote "on"']),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), [case[1:] for case in _FAULTS], ids=[case[0] for case in _FAULTS]
+)
+def test_a_fault_is_told_once_at_its_place(
+    changes: dict[str, str], expected: list[str], write: Write
+) -> None:
+    assert _faults(write(changes)) == expected
+
+
+def test_every_fault_of_every_file_is_told_in_one_run_and_in_order(write: Write) -> None:
+    changes = {
+        "catalog/Bad.yaml": "",
+        "catalog/m.yaml": _M + "replica: on\nreplicas: x\n",
+        "catalog/n.yaml": "a: [\n",
+        _OVERLAY: "image: {tag: 1}\n",
+        _ENVIRONMENT: "namespace: N\n",
+    }
+    places = [fault.split(": ")[0] for fault in _faults(write(changes))]
+    assert places == [
+        "catalog/Bad.yaml:1:1", "catalog/m.yaml:3:10", "catalog/m.yaml:4:11",
+        "catalog/n.yaml:2:1", f"{_ENVIRONMENT}:1:12", f"{_OVERLAY}:1:14",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["HUB_TOKEN", "DB_PASSWORD", "apiKey"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "env: {%s: {secret: s, key: k, optional: hunter42}}",
+        "links: {%s: 42.42}",
+        "links: {%s: 042}",
+        "links: {X: {%s: hunter42}}",
+    ],
+)
+def test_what_may_be_secret_is_not_quoted(key: str, setting: str, write: Write) -> None:
+    faults = _faults(write({"catalog/m.yaml": _M + setting % key + "\n"}))
+    assert len(faults) == 1
+    assert "42" not in faults[0]
+
+
+def test_a_shared_override_names_each_model(write: Write) -> None:
+    text = "namespace: n\noverrides: {args: ['--name=${name}', '\\${HOME}']}\n"
+    root = write({"catalog/n.yaml": FILES["catalog/m.yaml"], _ENVIRONMENT: text})
+    models = load_catalog(root, "prod").models
+    assert [model.settings.args for model in models] == [
+        ("--name=m", "${HOME}"), ("--name=n", "${HOME}"),
+    ]  # fmt: skip
