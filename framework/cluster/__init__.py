@@ -1,0 +1,18 @@
+"""The local cluster: a real Kubernetes control plane on this machine, with simulated nodes.
+
+etcd, kube-apiserver, kube-controller-manager and kube-scheduler are the real ones, built from the
+modules that `tools/` pins; kwok stands in for the kubelets, so no container ever runs. Kept apart
+from the engines, which see nothing of it but a kubeconfig.
+"""
+
+from __future__ import annotations
+
+from framework.cluster.local import LocalCluster
+from framework.cluster.report import (
+    ClusterProgress,
+    ClusterStatus,
+    ComponentStatus,
+    OnProgress,
+)
+
+__all__ = ["ClusterProgress", "ClusterStatus", "ComponentStatus", "LocalCluster", "OnProgress"]

@@ -1,0 +1,58 @@
+"""Ports are chosen once, kept, and never moved silently."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framework.cluster.ports import PORT_NAMES, ensure_ports, load_ports, require_free
+from framework.errors import LocalClusterError
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    """A port that this very process listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        yield sock.getsockname()[1]
+
+
+def test_ports_are_distinct_and_below_the_ephemeral_ones(tmp_path: Path) -> None:
+    ports = ensure_ports(tmp_path / "ports.json")
+    assert list(ports) == list(PORT_NAMES)
+    assert len(set(ports.values())) == len(PORT_NAMES)
+    assert max(ports.values()) < 32000
+
+
+def test_ports_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    assert ensure_ports(path) == ensure_ports(path) == load_ports(path)
+
+
+def test_a_free_port_is_accepted(tmp_path: Path) -> None:
+    ports = ensure_ports(tmp_path / "ports.json")
+    require_free("etcd", ports["etcd"], tmp_path / "ports.json")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who listens on Linux only")
+def test_a_taken_port_names_its_holder_and_the_next_step(tmp_path: Path, listener: int) -> None:
+    with pytest.raises(LocalClusterError) as caught:
+        require_free("kube-apiserver", listener, tmp_path / "ports.json")
+    message = str(caught.value)
+    assert f"kube-apiserver cannot listen on 127.0.0.1:{listener}" in message
+    assert f"held by pid {os.getpid()} (" in message
+    assert f"delete {tmp_path / 'ports.json'} to have other ports chosen" in message
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"etcd": 1}', '{"apiserver": "x"}'])
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text(text)
+    with pytest.raises(LocalClusterError, match=r"ports\.json: does not hold the ports"):
+        load_ports(path)

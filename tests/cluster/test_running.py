@@ -1,0 +1,190 @@
+"""What the running control plane lets in, and how its simulated nodes treat Pods."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from framework.cluster import LocalCluster
+from framework.cluster.api import LoopbackClient
+from framework.cluster.layout import Layout
+
+pytestmark = pytest.mark.cluster
+
+Namespace = tuple[LoopbackClient, str]
+
+
+@pytest.fixture
+def layout(local_cluster: LocalCluster) -> Layout:
+    return Layout(local_cluster.kubeconfig.parent)
+
+
+@pytest.fixture
+def client(layout: Layout) -> Iterator[LoopbackClient]:
+    with LoopbackClient(layout, json.loads(layout.ports.read_text())["apiserver"]) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(client: LoopbackClient, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The path of a Namespace of the test's own, in which Pods can be made."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50]
+    path = f"/api/v1/namespaces/{name}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    client.request("PATCH", f"{path}?fieldManager=test", body)
+    wait_until(lambda: client.answers(f"{path}/serviceaccounts/default"))
+    yield path
+    client.request("DELETE", path)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def pod(*images: str, **spec: Any) -> dict[str, Any]:
+    containers = [{"name": f"c{n}", "image": image} for n, image in enumerate(images)]
+    metadata = {"name": "one"}
+    spec = {"containers": containers, **spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def create(client: LoopbackClient, namespace: str, body: dict[str, Any]) -> str:
+    path = f"{namespace}/pods/one"
+    client.request("PATCH", f"{path}?fieldManager=test", body)
+    return path
+
+
+def status(client: LoopbackClient, path: str) -> dict[str, Any]:
+    return dict(client.request("GET", path)["status"])
+
+
+def is_ready(found: dict[str, Any]) -> bool:
+    conditions = found.get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def states(found: dict[str, Any], kind: str = "containerStatuses") -> list[str]:
+    """Of each container `running`, `terminated`, or why it waits."""
+    return [
+        container["state"].get("waiting", {}).get("reason") or next(iter(container["state"]))
+        for container in found[kind]
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_every_component_listens_on_loopback_only(local_cluster: LocalCluster) -> None:
+    for component in local_cluster.status().components:
+        assert component.pid is not None
+        addresses = listening(component.pid)
+        assert {port for _, port in addresses} == set(component.ports)
+        assert {address for address, _ in addresses} <= {"0100007F"}
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """Address, as /proc writes it, and port of every TCP socket that `pid` listens on."""
+    links = (Path(f"/proc/{pid}/fd") / fd.name for fd in Path(f"/proc/{pid}/fd").iterdir())
+    inodes = {re.sub(r"\D", "", str(link.readlink())) for link in links if link.is_symlink()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, _, port = fields[1].rpartition(":")
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.add((address, int(port, 16)))
+    return found
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/version", "/api/v1/nodes"])
+def test_nobody_anonymous_gets_in(local_cluster: LocalCluster, layout: Layout, path: str) -> None:
+    context = ssl.create_default_context(cafile=layout.certificate("ca"))
+    with pytest.raises(HTTPError) as caught:
+        urlopen(local_cluster.status().server + path, context=context)
+    with caught.value:
+        assert caught.value.code == 401
+
+
+def test_nobody_else_reads_keys_logs_or_data(layout: Layout) -> None:
+    private = [layout.kubeconfig, *layout.pki.glob("*.key"), *layout.run.glob("*.kubeconfig")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    folders = (layout.pki, layout.etcd, layout.logs, layout.run)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+
+
+def test_the_status_tells_what_runs(local_cluster: LocalCluster) -> None:
+    found = local_cluster.status()
+    assert found.running
+    assert found.built
+    assert found.version.startswith("v1.")
+    assert found.memory_mib > 100
+    assert found.kubeconfig == local_cluster.kubeconfig
+
+
+def test_a_pod_is_ready_soon_with_init_containers_sidecars_and_gates(
+    client: LoopbackClient, namespace: str
+) -> None:
+    init = [
+        {"name": "first", "image": "busybox:1"},
+        {"name": "beside", "image": "busybox:1", "restartPolicy": "Always"},
+    ]
+    gates = [{"conditionType": "example.com/checked"}]
+    body = pod("a:1", "b:1", initContainers=init, readinessGates=gates)
+    path = create(client, namespace, body)
+    wait_until(lambda: is_ready(status(client, path)))
+    found = status(client, path)
+    assert states(found) == ["running", "running"]
+    assert states(found, "initContainerStatuses") == ["terminated", "running"]
+    assert found["podIP"].startswith("10.128.")
+
+
+def test_an_image_tagged_missing_is_never_pulled(client: LoopbackClient, namespace: str) -> None:
+    path = create(client, namespace, pod("registry.example.com:5000/a:missing", "b:1"))
+    wait_until(lambda: status(client, path).get("containerStatuses"))
+    found = status(client, path)
+    assert states(found) == ["ImagePullBackOff", "running"]
+    message = found["containerStatuses"][0]["state"]["waiting"]["message"]
+    assert '"registry.example.com:5000/a:missing"' in message
+    assert "simulated" in message
+    assert found["phase"] == "Pending"
+    assert not is_ready(found)
+
+
+def test_a_missing_init_image_holds_the_containers_back(
+    client: LoopbackClient, namespace: str
+) -> None:
+    init = [{"name": "first", "image": "a:1"}, {"name": "second", "image": "a:missing"}]
+    path = create(client, namespace, pod("b:1", initContainers=init))
+    wait_until(lambda: status(client, path).get("containerStatuses"))
+    found = status(client, path)
+    assert states(found, "initContainerStatuses") == ["terminated", "ImagePullBackOff"]
+    assert states(found) == ["PodInitializing"]
+
+
+def test_a_deleted_pod_does_not_wait_for_its_grace_period(
+    client: LoopbackClient, namespace: str
+) -> None:
+    path = create(client, namespace, pod("a:1", terminationGracePeriodSeconds=600))
+    wait_until(lambda: is_ready(status(client, path)))
+    client.request("DELETE", path)
+    wait_until(lambda: not client.answers(path))
+
+
+def test_a_gpu_is_found_by_who_tolerates_its_taint(client: LoopbackClient, namespace: str) -> None:
+    body = pod("a:1", tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}])
+    body["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+    path = create(client, namespace, body)
+    wait_until(lambda: is_ready(status(client, path)))
+    assert client.request("GET", path)["spec"]["nodeName"].startswith("gpu-")
