@@ -1,0 +1,117 @@
+"""What an API server answers when it refuses: its Status object as one exception.
+
+Kept apart from the client because callers match on `status` and `reason`, and because this is the
+one place that makes sure a refused Secret is not quoted.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framework.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause of a refusal: `field` is the server's path (`spec.selector`), or ""."""
+
+    reason: str
+    field: str
+    message: str
+
+
+class ApiError(ClusterError):
+    """The server refused a request; `message` is its own words, with the causes' field paths."""
+
+    def __init__(
+        self,
+        where: str,
+        status: int,
+        reason: str,
+        message: str,
+        causes: tuple[Cause, ...] = (),
+    ) -> None:
+        self.where, self.status, self.reason = where, status, reason
+        self.message, self.causes = message, causes
+        super().__init__(self._compose())
+
+    def _compose(self) -> str:
+        if self.namespace_terminating:
+            return (
+                f"{self.where}: its Namespace is being deleted and takes nothing new; "
+                "wait until it is gone, then run the same command again"
+            )
+        if self.status == 401:
+            return (
+                f"{self.where}: the server does not accept the credentials of this context "
+                f"({self.message}); log in again, or check the kubeconfig"
+            )
+        label = f"HTTP {self.status} {self.reason}".strip()
+        return f"{self.where}: {self.message} ({label})"
+
+    @property
+    def namespace_terminating(self) -> bool:
+        """True when the object's Namespace is on its way out."""
+        return any(cause.reason == "NamespaceTerminating" for cause in self.causes)
+
+    @property
+    def missing_namespace(self) -> bool:
+        """True when what was not found is the Namespace the object belongs in."""
+        return self.status == 404 and self.message.startswith("namespaces ")
+
+    @property
+    def immutable_fields(self) -> tuple[str, ...]:
+        """The fields the server refuses to change in place; () for any other refusal."""
+        if self.status != 422:
+            return ()
+        return tuple(
+            cause.field
+            for cause in self.causes
+            if "immutable" in cause.message
+            or "may not change once set" in cause.message
+            or "updates to " in cause.message
+        )
+
+
+def build_api_error(
+    where: str, status: int, body: bytes, sent: Mapping[str, Any] | None = None
+) -> ApiError:
+    """The exception for a refused request; values of a Secret that was `sent` are masked."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = {}
+    if not isinstance(answer, dict):
+        answer = {}
+    text = str(answer.get("message") or body[:300].decode(errors="replace").strip())
+    details = answer.get("details") or {}
+    hidden = tuple(_secret_texts(sent or {}))
+    causes = tuple(
+        Cause(c.get("reason", ""), c.get("field", ""), _mask(c.get("message", ""), hidden))
+        for c in details.get("causes") or ()
+    )
+    return ApiError(where, status, str(answer.get("reason") or ""), _mask(text, hidden), causes)
+
+
+def _secret_texts(sent: Mapping[str, Any]) -> Iterator[str]:
+    if sent.get("kind") != "Secret":
+        return
+    for part in ("data", "stringData"):
+        for value in (sent.get(part) or {}).values():
+            yield str(value)
+            try:
+                yield base64.b64decode(str(value), validate=True).decode()
+            except (binascii.Error, ValueError):
+                continue
+
+
+def _mask(text: str, hidden: tuple[str, ...]) -> str:
+    for value in sorted(hidden, key=len, reverse=True):
+        if value:
+            text = text.replace(value, "[secret]")
+    return text

@@ -1,0 +1,121 @@
+"""Opens the HTTP connection that a kubeconfig context describes.
+
+Kept apart from the client so that files, certificates and credential plugins are one concern and
+requests another. lightkube reads the kubeconfig and makes TLS and authentication; this module only
+adds what it lacks: errors that name the next step, and no proxy for a server on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+import yaml
+from lightkube.config.client_adapter import ConnectionParams
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from lightkube.config.models import NameValue, UserExec
+from lightkube.core.exceptions import ConfigError
+
+from framework.errors import ClusterError
+
+# One connection a thread for 128 threads, and as many again for watches is never reached.
+POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
+TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def open_connection(kubeconfig: Path, context: str) -> httpx.Client:
+    """An HTTP client for the context's server; nothing is sent yet."""
+    config = _load_context(kubeconfig, context)
+    if config.user is not None and config.user.exec is not None:
+        _complete(config.user.exec)
+    host = urlsplit(config.cluster.server).hostname
+    params = ConnectionParams(timeout=TIMEOUT, trust_env=host not in LOOPBACK)
+    try:
+        settings = params.httpx_params(config)
+    except (ConfigError, OSError, ValueError, AssertionError) as exc:
+        raise ClusterError(
+            f'{kubeconfig}: the credentials of context "{context}" cannot be used: {exc}'
+        ) from exc
+    return httpx.Client(**settings, limits=POOL)
+
+
+def _complete(plugin: UserExec) -> None:
+    # lightkube knows v1beta1 only, which v1 equals in what it reads, and leaves out the variable
+    # that some plugins ask for.
+    info = {"apiVersion": plugin.apiVersion, "kind": "ExecCredential"}
+    asked = json.dumps({**info, "spec": {"interactive": False}})
+    plugin.env = [*(plugin.env or ()), NameValue("KUBERNETES_EXEC_INFO", asked)]
+    if plugin.apiVersion == "client.authentication.k8s.io/v1":
+        plugin.apiVersion = "client.authentication.k8s.io/v1beta1"
+
+
+def _load_context(kubeconfig: Path, context: str) -> SingleConfig:
+    loaded = _load_kubeconfig(kubeconfig)
+    if context not in loaded.contexts:
+        listed = ", ".join(sorted(loaded.contexts)) or "none"
+        raise ClusterError(
+            f'{kubeconfig}: there is no context "{context}"; it has: {listed}; set cluster.context '
+            f"in environment.yaml to one of them, or point KUBECONFIG at another file"
+        )
+    try:
+        config = loaded.get(context)
+        assert config is not None
+        return config
+    except KeyError as exc:
+        raise ClusterError(
+            f'{kubeconfig}: context "{context}" names the cluster or user {exc}, '
+            "which the file does not have; mend the kubeconfig"
+        ) from exc
+
+
+def _load_kubeconfig(kubeconfig: Path) -> KubeConfig:
+    if not kubeconfig.is_file():
+        raise ClusterError(
+            f"{kubeconfig}: there is no such kubeconfig file; {_next_step(kubeconfig)}"
+        )
+    try:
+        return KubeConfig.from_file(kubeconfig)
+    except (
+        ConfigError,
+        OSError,
+        yaml.YAMLError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as exc:
+        raise ClusterError(f"{kubeconfig}: this is no usable kubeconfig: {exc!r}") from exc
+
+
+def _next_step(kubeconfig: Path) -> str:
+    if kubeconfig.parent.name == ".cluster":
+        return "start the local cluster with `make cluster-up`"
+    set_to = os.environ.get("KUBECONFIG")
+    return f"KUBECONFIG is {set_to!r}" if set_to else "set KUBECONFIG or cluster.kubeconfig"
+
+
+def unreachable(server: str, exc: Exception) -> ClusterError:
+    """The error for a server that does not answer, with what to do about it."""
+    host = urlsplit(server).hostname
+    step = (
+        "start the local cluster with `make cluster-up`"
+        if host in LOOPBACK
+        else "check the address, the VPN and `kubectl cluster-info`"
+    )
+    return ClusterError(f"{server}: the API server does not answer ({_words(exc)}); {step}")
+
+
+def rejected_credentials(server: str, exc: Exception) -> ClusterError:
+    """The error for credentials that could not even be made, such as a plugin that fails."""
+    return ClusterError(
+        f"{server}: no credentials could be had ({_words(exc)}); run the login command of this "
+        "kubeconfig context, then the same command again"
+    )
+
+
+def _words(exc: Exception) -> str:
+    return str(exc) or type(exc).__name__

@@ -1,0 +1,176 @@
+"""What one update sends, and what has to be settled about ownership before it.
+
+Kept apart from the provider because each step here answers one trap of server-side apply: fields
+are removed only by their owner, a sole owner that stops sending `replicas` resets it, and a field
+another controller owns must not be fought over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from framework.errors import ClusterError
+from framework.kube import managed_fields as ownership
+from framework.kube.api_error import ApiError
+from framework.kube.client import KubeClient, Object
+from framework.kube.managed_fields import MISSING, Path
+from framework.kube.property_path import drop_at, expand_path, get_at, parse_path
+
+REPLICAS: Path = ("f:spec", "f:replicas")
+SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
+TRIES = 5
+
+
+class AlreadyExistsError(ClusterError):
+    """An object of this name is there, and this stack did not make it; it is never touched."""
+
+    def __init__(self, live: Mapping[str, Any]) -> None:
+        metadata = live["metadata"]
+        name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+        self.kind, self.name, self.managers = live["kind"], name, ownership.writers(live)
+        made_by = ", ".join(self.managers) or "an unknown manager"
+        super().__init__(
+            f"{self.kind} {name}: is already there and not this stack's (made by {made_by}); "
+            "delete it, rename the one here, or take it into the stack with `pulumi import`"
+        )
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What an update applies as `manager`. `strays` are the live fields that go with it although
+    `manager` never owned them; `kept` are left to whoever owns them."""
+
+    manager: str
+    sent: Object
+    strays: frozenset[Path]
+    kept: frozenset[Path]
+
+
+def build_patch(
+    live: Object, before: Object, wanted: Object, manager: str, ignore_changes: Sequence[str]
+) -> Patch:
+    """The patch that brings `live` to `wanted`, whose ignored fields are already settled."""
+    sent = deepcopy(wanted)
+    kept = set[Path]()
+    for text in ignore_changes:
+        for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
+            named = _named_steps(wanted, live, steps)
+            kept |= set(_foreign_paths(live, manager, named))
+            if any(ownership.find_path(frozenset({p}), named) for p in kept):
+                drop_at(sent, steps)
+    strays = ownership.stray_paths(live, manager, sent, before, kept)
+    return Patch(manager, sent, strays, frozenset(kept))
+
+
+def _named_steps(wanted: Object, live: Object, steps: tuple[str | int, ...]) -> tuple[Any, ...]:
+    """The steps with an index into a list of named items told by its name, as the server does."""
+    named: list[Any] = []
+    for depth, step in enumerate(steps):
+        item = get_at(wanted, steps[: depth + 1]) if isinstance(step, int) else None
+        if isinstance(item, Mapping) and "name" in item:
+            named.append(("name", item["name"]))
+        else:
+            named.append(step)
+    return tuple(named)
+
+
+def _foreign_paths(live: Object, manager: str, named: tuple[Any, ...]) -> Iterable[Path]:
+    for entry in ownership.entries(live):
+        if entry["manager"] == manager or entry["manager"] in ownership.CLI_MANAGERS:
+            continue
+        found = ownership.find_path(ownership.field_paths(entry), named)
+        if found is not None:
+            yield found
+
+
+def _keeps_replicas(live: Object, patch: Patch) -> bool:
+    """True when `replicas` would fall back to one: only we own it, and it is no longer sent."""
+    if live["kind"] not in SCALED or ownership.find(patch.sent, REPLICAS) is not MISSING:
+        return False
+    owners = ownership.owner_entries(live, REPLICAS)
+    return bool(owners) and all(
+        ownership.is_own(entry, patch.manager)
+        or (ownership.is_mergeable(entry, patch.manager) and REPLICAS not in patch.kept)
+        for entry in owners
+    )
+
+
+def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object:
+    """Give `replicas` a second owner, where applying the patch would reset it.
+
+    An autoscaler takes the field over with its first change, and so do we with the next forced
+    apply that sends it. Returns the object as it is then.
+    """
+    if not _keeps_replicas(live, patch):
+        return live
+    share = {**_named(live), "spec": {"replicas": live["spec"]["replicas"]}}
+    return client.apply(share, manager=f"{patch.manager}-handover", force=True, dry_run=False)
+
+
+def _named(live: Object) -> Object:
+    metadata = {k: v for k, v in live["metadata"].items() if k in ("name", "namespace")}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
+
+
+def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
+    """Fold what kubectl and the CLI's create own into our entry, so that our apply may remove it.
+
+    Guarded by resourceVersion: read again and repeated when the object changed meanwhile.
+    """
+    metadata = live["metadata"]
+    name, namespace = metadata["name"], metadata.get("namespace", "")
+    current: Object | None = live
+    for attempt in range(1, TRIES + 1):
+        if current is None:
+            return
+        version = current["metadata"]["resourceVersion"]
+        entries = ownership.merged(
+            ownership.entries(current), patch.manager, live["apiVersion"], patch.kept
+        )
+        if entries is None:
+            return
+        operations = [
+            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        ]
+        try:
+            client.json_patch(
+                live["apiVersion"],
+                live["kind"],
+                name,
+                namespace,
+                operations=operations,
+                manager=patch.manager,
+            )
+            return
+        except ApiError as exc:
+            if exc.status != 409 or attempt == TRIES:
+                raise
+        current = client.get(live["apiVersion"], live["kind"], name, namespace)
+
+
+def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
+    """The object as the server would make it of the patch; nothing is written.
+
+    One dry run, and a second one only where strays go: removing a field may bring its default.
+    """
+    sent, strays = patch.sent, patch.strays
+    if _keeps_replicas(live, patch):
+        sent = {**sent, "spec": {**sent.get("spec", {}), "replicas": live["spec"]["replicas"]}}
+        strays -= {REPLICAS}
+    predicted = client.apply(sent, manager=patch.manager, force=True, dry_run=True)
+    if not strays:
+        return predicted
+    cleaned = ownership.without(predicted, strays)
+    # Controllers write status all the while, and nothing is written here: no version to guard.
+    cleaned["metadata"].pop("resourceVersion", None)
+    try:
+        return client.replace(cleaned, manager=patch.manager, dry_run=True)
+    except ApiError as exc:
+        # Custom resources want a version; they have few defaults to lose.
+        if exc.status not in (409, 422):
+            raise
+        return cleaned

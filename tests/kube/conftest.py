@@ -1,0 +1,77 @@
+"""What the tests of `framework/kube` share: a client, and a Namespace of the test's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.kube.client import KubeClient
+from framework.kube.provider import KubernetesProvider, ObjectState
+
+Object = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def kube(kubeconfig: Path) -> Iterator[KubeClient]:
+    """A client of the run's cluster."""
+    with KubeClient.connect(kubeconfig, "local") as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(kube: KubeClient, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh Namespace named after the test; asked to go when the test ends, not waited for."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:45].strip("-")
+    name = f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    kube.create(made, manager="tests")
+    yield name
+    kube.delete("v1", "Namespace", name, propagation="Background")
+
+
+@pytest.fixture
+def provider(kube: KubeClient) -> KubernetesProvider:
+    """A provider as one operation makes it."""
+    return KubernetesProvider(kube)
+
+
+@pytest.fixture
+def roll_out(provider: KubernetesProvider) -> Callable[[ObjectState], ObjectState]:
+    """Waits at most half a minute for a Deployment."""
+
+    def wait(state: ObjectState) -> ObjectState:
+        return provider.wait(
+            state, timeout_s=30, on_counts=lambda counts: None, stop=threading.Event()
+        )
+
+    return wait
+
+
+@pytest.fixture
+def kubectl(kube: KubeClient) -> Callable[..., None]:
+    """Writes as kubectl's verbs do: an Update by a manager of that name."""
+
+    def write(verb: str, obj: dict[str, Any], changed: dict[str, Any]) -> None:
+        name, space = obj["metadata"]["name"], obj["metadata"]["namespace"]
+        live = kube.get(obj["apiVersion"], obj["kind"], name, space)
+        assert live is not None
+        edited = {**live, **changed}
+        edited["metadata"].pop("resourceVersion")
+        kube.replace(edited, manager=f"kubectl-{verb}")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """Runs of the real CLI, recorded; where they lie beside the checkout or in the tests."""
+    for folder in (Path(__file__).parents[1] / "fixtures", Path("/work/shared/fixtures")):
+        if folder.is_dir():
+            return folder
+    pytest.skip("no recorded runs of the CLI here")

@@ -1,0 +1,93 @@
+"""Small objects for tests to apply, and what others do to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework.kube.client import KubeClient
+
+Object = dict[str, Any]
+
+
+def urn(name: str, kind: str = "Deployment") -> str:
+    """A resource's URN; unique by name and kind."""
+    return f"urn:pulumi:dev::tests::kubernetes:apps/v1:{kind}::{name}"
+
+
+def deployment(namespace: str, name: str = "sentiment", **changed: Any) -> Object:
+    """Two Pods of one container, `model`; `image`, `env` and spec fields by keyword."""
+    labels = {"app.kubernetes.io/name": name}
+    image = changed.pop("image", "registry.example.com/ml/sentiment:v1")
+    env = changed.pop("env", {"LOG_LEVEL": "info"})
+    pod = changed.pop("pod", {})
+    container = {
+        "name": "model",
+        "image": image,
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+    }
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], **pod}},
+        **changed,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {key: value for key, value in spec.items() if value is not None},
+    }
+
+
+def config_map(namespace: str, name: str = "settings", **data: str) -> Object:
+    """A ConfigMap with this data."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data or {"LOG_LEVEL": "info"},
+    }
+
+
+def secret(namespace: str, **text: str) -> Object:
+    """A Secret with this stringData."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "hub", "namespace": namespace},
+        "stringData": text,
+    }
+
+
+def service(namespace: str, name: str = "sentiment") -> Object:
+    """A Service of one port."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "selector": {"app.kubernetes.io/name": name},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    }
+
+
+def scale(kube: KubeClient, obj: Object, replicas: int, manager: str) -> None:
+    """As an autoscaler does: through the scale subresource."""
+    metadata = obj["metadata"]
+    path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}/scale"
+    body = {"spec": {"replicas": replicas}}
+    media = "application/merge-patch+json"
+    kube._request("PATCH", path, "scale", {"fieldManager": manager}, body, media)
+
+
+def live_of(kube: KubeClient, obj: Object) -> Object:
+    """The object as the server has it."""
+    metadata = obj["metadata"]
+    found = kube.get(
+        obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace", "")
+    )
+    assert found is not None
+    return found

@@ -1,0 +1,190 @@
+"""The client against a real server, and its errors without one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from framework.errors import ClusterError
+from framework.kube.api_error import ApiError, build_api_error
+from framework.kube.client import KubeClient
+from framework.kube.discovery import KindNotServedError
+from tests.kube.objects import config_map, secret
+
+
+def write_kubeconfig(path: Path, server: str, user: dict[str, Any] | None = None) -> Path:
+    document = {
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user or {}}],
+        "contexts": [
+            {"name": "here", "context": {"cluster": "c", "user": "u"}},
+            {"name": "torn", "context": {"cluster": "gone", "user": "u"}},
+        ],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+# --- connecting
+
+
+def test_no_kubeconfig(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="make cluster-up"):
+        KubeClient.connect(tmp_path / ".cluster" / "kubeconfig", "local")
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        pytest.param("prod", 'there is no context "prod"; it has: here, torn', id="unknown"),
+        pytest.param("torn", "names the cluster or user 'gone'", id="torn"),
+        pytest.param("here", r"does not answer .*make cluster-up", id="unreachable"),
+    ],
+)
+def test_a_context_that_does_not_work(tmp_path: Path, context: str, said: str) -> None:
+    path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
+    with pytest.raises(ClusterError, match=said):
+        KubeClient.connect(path, context)
+
+
+def test_a_file_that_is_no_kubeconfig(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("[]")
+    with pytest.raises(ClusterError, match="no usable kubeconfig"):
+        KubeClient.connect(path, "local")
+
+
+def test_a_credential_plugin_that_fails(tmp_path: Path) -> None:
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "args": []}
+    path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", {"exec": plugin})
+    with pytest.raises(ClusterError, match="no credentials could be had"):
+        KubeClient.connect(path, "here")
+
+
+@pytest.mark.cluster
+def test_a_credential_plugin_is_asked(tmp_path: Path, kubeconfig: Path) -> None:
+    """With its variable set, it is asked, and its wrong token is refused by name."""
+    token = '{"status": {"token": "wrong"}}'
+    script = f"test -n \"$KUBERNETES_EXEC_INFO\" && echo '{token}'"
+    document = yaml.safe_load(kubeconfig.read_text())
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh"}
+    document["users"][0]["user"] = {"exec": {**plugin, "args": ["-c", script]}}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ClusterError, match="does not accept the credentials"):
+        KubeClient.connect(path, "local")
+
+
+# --- errors
+
+
+def test_a_refused_secret_is_not_quoted() -> None:
+    encoded = base64.b64encode(b"s3cr3t").decode()
+    sent = {"kind": "Secret", "data": {"a": encoded}, "stringData": {"b": "pl4in"}}
+    message = f"expected string, got {encoded} or s3cr3t or pl4in"
+    causes = [{"reason": "x", "field": "data[a]", "message": message}]
+    body = {"message": message, "reason": "Invalid", "details": {"causes": causes}}
+    error = build_api_error("Secret ml/hub", 422, json.dumps(body).encode(), sent)
+    for text in (str(error), error.message, repr(error.causes)):
+        assert not any(value in text for value in (encoded, "s3cr3t", "pl4in"))
+
+
+def test_an_answer_that_is_no_status() -> None:
+    error = build_api_error("Pod x", 502, b"<html>Bad Gateway</html>")
+    assert str(error) == "Pod x: <html>Bad Gateway</html> (HTTP 502)"
+
+
+@pytest.mark.cluster
+def test_an_invalid_object_tells_the_field(kube: KubeClient, namespace: str) -> None:
+    wrong = config_map(namespace)
+    wrong["metadata"]["labels"] = {"a": "not a label!"}
+    with pytest.raises(ApiError, match=r"metadata\.labels") as caught:
+        kube.apply(wrong, manager="tests", force=False, dry_run=True)
+    assert (caught.value.status, caught.value.causes[0].field) == (422, "metadata.labels")
+
+
+@pytest.mark.cluster
+def test_a_secret_of_the_wrong_type_is_not_quoted(kube: KubeClient, namespace: str) -> None:
+    wrong = secret(namespace)
+    wrong["data"] = {"token": 123456789}
+    with pytest.raises(ApiError) as caught:
+        kube.apply(wrong, manager="tests", force=False, dry_run=True)
+    assert "123456789" not in str(caught.value)
+
+
+@pytest.mark.cluster
+def test_a_kind_the_server_does_not_serve(kube: KubeClient) -> None:
+    with pytest.raises(KindNotServedError, match="apps/v1 Deploymint: the server has no such kind"):
+        kube.get("apps/v1", "Deploymint", "x", "default")
+
+
+@pytest.mark.cluster
+def test_a_user_who_may_not(kube: KubeClient, kubeconfig: Path, tmp_path: Path) -> None:
+    """The server tells who may not do what."""
+    made = kube._request(
+        "POST",
+        "/api/v1/namespaces/default/serviceaccounts/default/token",
+        "token",
+        body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+        media="application/json",
+    )
+    document = yaml.safe_load(kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": made["status"]["token"]}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document))
+    with (
+        KubeClient.connect(path, "local") as client,
+        pytest.raises(ApiError, match='cannot list resource "pods"') as caught,
+    ):
+        client.list("v1", "Pod", "default")
+    assert caught.value.status == 403
+
+
+# --- reading and watching
+
+
+@pytest.mark.cluster
+def test_the_server_tells_what_it_is(kube: KubeClient) -> None:
+    major, minor = kube.server_version()
+    assert (major, minor) >= (1, 30)
+    assert len(kube.cluster_uid()) == 36
+
+
+@pytest.mark.cluster
+def test_listed_objects_know_their_kind(kube: KubeClient, namespace: str) -> None:
+    kube.create(config_map(namespace, "a"), manager="tests")
+    items = kube.list("v1", "ConfigMap", namespace, fields="metadata.name=a")
+    assert [(i["kind"], i["apiVersion"], i["metadata"]["name"]) for i in items] == [
+        ("ConfigMap", "v1", "a")
+    ]
+
+
+@pytest.mark.cluster
+def test_what_is_gone_is_none_and_deleted_is_fine(kube: KubeClient, namespace: str) -> None:
+    assert kube.get("v1", "ConfigMap", "nothing", namespace) is None
+    kube.delete("v1", "ConfigMap", "nothing", namespace)
+
+
+@pytest.mark.cluster
+def test_closing_ends_a_watch(kubeconfig: Path) -> None:
+    client = KubeClient.connect(kubeconfig, "local")
+    seen: list[str] = []
+    first = threading.Event()
+
+    def follow() -> None:
+        for event, _ in client.watch("v1", "Namespace", timeout_s=60):
+            seen.append(event)
+            first.set()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert first.wait(10)
+    client.close()
+    thread.join(5)
+    assert not thread.is_alive()

@@ -1,0 +1,114 @@
+"""Create, and the diff of what is not there, as a real API server decides them."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework.changes import Op
+from framework.errors import EngineError
+from framework.kube.api_error import ApiError
+from framework.kube.client import KubeClient
+from framework.kube.patching import AlreadyExistsError
+from framework.kube.provider import KubernetesProvider, field_manager
+from tests.kube.objects import config_map, deployment, live_of, secret, urn
+
+pytestmark = pytest.mark.cluster
+
+URN = urn("sentiment")
+
+
+def test_create_records_what_the_cli_would(provider: KubernetesProvider, namespace: str) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    assert state.id == f"{namespace}/sentiment"
+    assert state.inputs == state.outputs["__inputs"] == inputs
+    assert state.outputs["__initialApiVersion"] == "apps/v1"
+    assert state.outputs["__fieldManager"] == field_manager(URN, None, inputs)
+    assert state.outputs["spec"]["progressDeadlineSeconds"] == 600
+
+
+def test_what_is_not_ours_is_never_touched(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    theirs = kube.create(config_map(namespace, A="1"), manager="helm")
+    ours = config_map(namespace, A="2")
+    for attempt in (lambda: provider.diff(URN, None, ours, ()), lambda: provider.create(URN, ours)):
+        with pytest.raises(AlreadyExistsError, match=r"not this stack's \(made by helm\)"):
+            attempt()
+    assert live_of(kube, ours) == theirs
+
+
+def test_a_create_that_was_not_recorded_is_taken_over(
+    provider: KubernetesProvider, namespace: str
+) -> None:
+    made = provider.create(URN, config_map(namespace, A="1"))
+    again = config_map(namespace, A="2")
+    assert "interrupted" in provider.diff(URN, None, again, ()).note
+    state = provider.create(URN, again)
+    assert state.outputs["metadata"]["uid"] == made.outputs["metadata"]["uid"]
+    assert state.outputs["data"] == {"A": "2"}
+
+
+def test_a_bare_namespace_that_was_not_recorded_is_taken_over(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{namespace}-2"}}
+    made = provider.create(URN, bare)
+    again = provider.create(URN, bare)
+    assert again.outputs["metadata"]["uid"] == made.outputs["metadata"]["uid"]
+    assert provider.diff(URN, again, bare, ()).op is Op.SAME
+    kube.delete("v1", "Namespace", f"{namespace}-2", propagation="Background")
+
+
+def test_no_namespace_means_default(provider: KubernetesProvider) -> None:
+    inputs = config_map("default", "test-no-namespace-means-default")
+    del inputs["metadata"]["namespace"]
+    state = provider.create(URN, inputs)
+    provider.delete(state, timeout_s=10)
+    assert state.id == "default/test-no-namespace-means-default"
+
+
+def test_secret_text_becomes_data(provider: KubernetesProvider, namespace: str) -> None:
+    state = provider.create(URN, secret(namespace, token="s3cr3t"))
+    assert state.inputs["data"] == state.outputs["data"] == {"token": "czNjcjN0"}
+    assert "stringData" not in state.inputs
+    assert provider.diff(URN, state, secret(namespace, token="s3cr3t"), ()).op is Op.SAME
+
+
+def test_a_name_is_needed(provider: KubernetesProvider) -> None:
+    with pytest.raises(EngineError, match=r"no metadata\.name"):
+        provider.create(URN, {"apiVersion": "v1", "kind": "ConfigMap"})
+
+
+def test_a_missing_namespace_is_told(provider: KubernetesProvider) -> None:
+    diff = provider.diff(URN, None, deployment("not-there"), ())
+    assert (diff.op, diff.note) == (
+        Op.CREATE,
+        "not validated by the server: Namespace not-there does not exist yet",
+    )
+
+
+def test_a_missing_kind_is_told(provider: KubernetesProvider, namespace: str) -> None:
+    route = {**config_map(namespace), "apiVersion": "gateway.networking.k8s.io/v1"}
+    diff = provider.diff(URN, None, {**route, "kind": "HTTPRoute"}, ())
+    assert diff.op is Op.CREATE
+    assert "does not serve gateway.networking.k8s.io/v1 HTTPRoute yet" in diff.note
+
+
+def test_a_deleted_object_is_made_again(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = config_map(namespace)
+    state = provider.create(URN, inputs)
+    kube.delete("v1", "ConfigMap", "settings", namespace, propagation="Background")
+    assert provider.read(state) is None
+    diff = provider.diff(URN, state, inputs, ())
+    assert (diff.op, diff.note) == (Op.CREATE, "was deleted from the cluster")
+    assert provider.update(URN, state, inputs, ()).outputs["data"] == inputs["data"]
+
+
+def test_diff_refuses_what_the_server_refuses(provider: KubernetesProvider, namespace: str) -> None:
+    wrong = deployment(namespace, strategi={})
+    with pytest.raises(ApiError, match=r"spec\.strategi") as caught:
+        provider.diff(URN, None, wrong, ())
+    assert f"Deployment {namespace}/sentiment" in str(caught.value)

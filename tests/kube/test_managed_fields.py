@@ -1,0 +1,194 @@
+"""Ownership arithmetic, some of it on what the real CLI and kubectl left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.kube.managed_fields import (
+    MISSING,
+    build_fields,
+    covers,
+    field_paths,
+    find,
+    merged,
+    owner_of,
+    stray_paths,
+    without,
+)
+
+OURS = "pulumi-kubernetes-58430e23"
+REPLICAS = ("f:spec", "f:replicas")
+MODEL = (*["f:spec", "f:template", "f:spec", "f:containers"], 'k:{"name":"model"}')
+EXTRA = (*MODEL, "f:env", 'k:{"name":"EXTRA"}')
+LABEL = ("f:metadata", "f:labels", "f:tier")
+
+
+def entry(
+    manager: str, *paths: tuple[str, ...], operation: str = "Update", **more: str
+) -> dict[str, Any]:
+    return {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": "apps/v1",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": build_fields(paths),
+        "time": "2026-11-23T07:54:00Z",
+        **more,
+    }
+
+
+def live(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {"tier": "x"}, "managedFields": list(entries)},
+        "spec": {
+            "replicas": 5,
+            "template": {
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "model",
+                            "env": [{"name": "A", "value": "1"}, {"name": "EXTRA", "value": "1"}],
+                        }
+                    ]
+                }
+            },
+        },
+    }
+
+
+def owned_by(managed: list[dict[str, Any]] | None, manager: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(p for e in managed or [] if e["manager"] == manager for p in field_paths(e))
+
+
+element = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
+
+
+@given(st.frozensets(st.lists(element, min_size=1, max_size=4).map(tuple), min_size=1))
+def test_a_tree_holds_exactly_its_paths(paths: frozenset[tuple[str, ...]]) -> None:
+    assert field_paths({"fieldsV1": build_fields(paths)}) == paths
+
+
+@pytest.mark.parametrize(
+    ("manager", "more", "folded"),
+    [
+        pytest.param("kubectl-set", {}, True, id="kubectl-update"),
+        pytest.param("kubectl", {"operation": "Apply"}, True, id="kubectl-server-side-apply"),
+        pytest.param("pulumi-kubernetes", {}, True, id="cli-create"),
+        pytest.param("pulumi-resource-kubernetes", {}, True, id="older-cli-create"),
+        pytest.param(OURS, {}, True, id="own-update"),
+        pytest.param("kubectl", {"subresource": "scale"}, False, id="kubectl-scale"),
+        pytest.param("kube-controller-manager", {"subresource": "scale"}, False, id="autoscaler"),
+        pytest.param("istio-injector", {}, False, id="injector"),
+        pytest.param("kubectl-set", {"apiVersion": "apps/v1beta1"}, False, id="other-version"),
+    ],
+)
+def test_who_is_folded_in(manager: str, more: dict[str, str], folded: bool) -> None:
+    managed = [entry(OURS, REPLICAS, operation="Apply"), entry(manager, EXTRA, **more)]
+    result = merged(managed, OURS, "apps/v1")
+    assert (result is not None) is folded
+    if folded:
+        assert owned_by(result, OURS) == {REPLICAS, EXTRA}
+
+
+def test_without_an_apply_entry_one_is_made() -> None:
+    result = merged([entry("pulumi-kubernetes", REPLICAS)], OURS, "apps/v1")
+    assert [(e["manager"], e["operation"]) for e in result or []] == [(OURS, "Apply")]
+
+
+def test_what_is_ignored_stays_with_its_owner() -> None:
+    result = merged([entry("kubectl-edit", REPLICAS, EXTRA)], OURS, "apps/v1", kept=[REPLICAS])
+    assert owned_by(result, "kubectl-edit") == {REPLICAS}
+    assert owned_by(result, OURS) == {EXTRA}
+
+
+def test_the_merge_ends_where_the_cli_ended(fixtures: Path) -> None:
+    """Recorded: kubectl set env and scale, then the CLI's `up --refresh` with force."""
+    before, after = (
+        next(
+            o
+            for o in json.loads((fixtures / step / "live.json").read_text())["items"]
+            if o["kind"] == "Deployment"
+        )
+        for step in ("5-put-back-refused", "6-put-back-forced")
+    )
+    managed = before["metadata"]["managedFields"]
+    result = merged(managed, OURS, "apps/v1")
+    assert EXTRA in owned_by(result, OURS)
+    expected = owned_by(after["metadata"]["managedFields"], OURS)
+    # The apply then drops what is not sent and forces what kubectl's scale owns.
+    assert {p for p in owned_by(result, OURS) if p[: len(EXTRA)] != EXTRA} | {REPLICAS} == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "sent", "recorded", "gone"),
+    [
+        pytest.param([entry("kubectl-set", EXTRA)], {}, {}, {EXTRA}, id="kubectl-alone"),
+        pytest.param(
+            [entry("kubectl-set", EXTRA), entry("injector", EXTRA)], {}, {}, set(), id="shared"
+        ),
+        pytest.param([entry("injector", EXTRA)], {}, {}, set(), id="injector"),
+        pytest.param(
+            [entry("kubectl-edit", REPLICAS)], {"spec": {"replicas": 2}}, {}, set(), id="sent"
+        ),
+        pytest.param([entry("pulumi-kubernetes", LABEL)], {}, {}, set(), id="cli-default"),
+        pytest.param(
+            [entry("pulumi-kubernetes", LABEL)],
+            {},
+            {"metadata": {"labels": {"tier": "x"}}},
+            {LABEL},
+            id="cli-input-dropped",
+        ),
+    ],
+)
+def test_strays(entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]) -> None:
+    assert stray_paths(live(*entries), OURS, sent, recorded) == gone
+
+
+def test_without_takes_the_whole_list_item() -> None:
+    paths = [EXTRA, (*EXTRA, "f:name"), (*EXTRA, "f:value")]
+    cleaned = without(live(), paths)
+    assert find(cleaned, EXTRA) is MISSING
+    assert find(cleaned, (*MODEL, "f:env")) == [{"name": "A", "value": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("paths", "path", "covered"),
+    [
+        pytest.param({REPLICAS}, REPLICAS, True, id="itself"),
+        pytest.param({(*EXTRA, "f:value")}, EXTRA, True, id="below"),
+        pytest.param(
+            {("f:spec", "f:selector")}, ("f:spec", "f:selector", "f:a"), True, id="atomic"
+        ),
+        pytest.param({MODEL, (*MODEL, "f:image")}, EXTRA, False, id="beside"),
+    ],
+)
+def test_covers(paths: set[tuple[str, ...]], path: tuple[str, ...], covered: bool) -> None:
+    assert covers(frozenset(paths), path) is covered
+
+
+@pytest.mark.parametrize(
+    ("steps", "manager"),
+    [
+        pytest.param(("spec", "replicas"), "kubectl", id="scalar-by-subresource"),
+        pytest.param(
+            ("spec", "template", "spec", "containers", ("name", "model"), "env", ("name", "EXTRA")),
+            "kubectl-set",
+            id="list-item",
+        ),
+        pytest.param(("metadata", "labels"), None, id="nobody"),
+    ],
+)
+def test_owner_of(steps: tuple[Any, ...], manager: str | None) -> None:
+    obj = live(
+        entry("kubectl", REPLICAS, subresource="scale"),
+        entry("kubectl-set", EXTRA, (*EXTRA, "f:value")),
+        entry(OURS, MODEL, operation="Apply"),
+    )
+    found = owner_of(obj, steps)
+    assert (found["manager"] if found else None) == manager

@@ -1,0 +1,136 @@
+"""What people read about a difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework.changes import FieldChange
+from framework.kube.object_diff import compare_objects, pruned
+
+
+def pod(**container: Any) -> dict[str, Any]:
+    return {"kind": "Pod", "spec": {"containers": [{"name": "model", **container}]}}
+
+
+def env(**values: str) -> dict[str, Any]:
+    return pod(env=[{"name": name, "value": value} for name, value in values.items()])
+
+
+def meta(**metadata: Any) -> dict[str, Any]:
+    return {"kind": "Deployment", "metadata": metadata}
+
+
+CASES = [
+    pytest.param(
+        pod(image="m:1"),
+        pod(image="m:2"),
+        [("spec.containers[model].image", "m:1", "m:2")],
+        id="list-item-by-name",
+    ),
+    pytest.param(env(A="1"), env(A="2"), [("spec.containers[model].env[A]", "1", "2")], id="env"),
+    pytest.param(
+        env(), env(DEBUG="1"), [("spec.containers[model].env[DEBUG]", None, "1")], id="env-added"
+    ),
+    pytest.param(
+        env(A="1", B="2"),
+        env(B="2", A="1"),
+        [("spec.containers[model].env", ["A", "B"], ["B", "A"])],
+        id="order-alone",
+    ),
+    pytest.param(
+        pod(ports=[{"containerPort": 80, "name": "a"}]),
+        pod(ports=[{"containerPort": 80, "name": "b"}]),
+        [("spec.containers[model].ports[80].name", "a", "b")],
+        id="port",
+    ),
+    pytest.param(
+        {"kind": "Service", "spec": {"ports": [{"port": 80, "targetPort": 1}]}},
+        {"kind": "Service", "spec": {"ports": [{"port": 80, "targetPort": 2}]}},
+        [("spec.ports[80].targetPort", 1, 2)],
+        id="service-port",
+    ),
+    pytest.param(
+        pod(args=["a", "b"]),
+        pod(args=["a", "c", "d"]),
+        [
+            ("spec.containers[model].args[1]", "b", "c"),
+            ("spec.containers[model].args[2]", None, "d"),
+        ],
+        id="plain-list-by-index",
+    ),
+    pytest.param(
+        meta(annotations={"a.b/c": "1"}),
+        meta(annotations={"a.b/c": "2"}),
+        [('metadata.annotations["a.b/c"]', "1", "2")],
+        id="dotted-key",
+    ),
+    pytest.param(
+        meta(annotations={"kubectl.kubernetes.io/restartedAt": "now"}),
+        meta(),
+        [('metadata.annotations["kubectl.kubernetes.io/restartedAt"]', "now", None)],
+        id="restartedAt-is-drift",
+    ),
+    pytest.param(
+        meta(
+            annotations={
+                "kubectl.kubernetes.io/last-applied-configuration": "{}",
+                "deployment.kubernetes.io/revision": "3",
+            },
+            resourceVersion="1",
+            uid="u",
+            generation=2,
+            managedFields=[],
+            creationTimestamp="t",
+        )
+        | {"status": {"replicas": 1}},
+        meta(),
+        [],
+        id="noise",
+    ),
+    pytest.param(
+        {"kind": "Secret", "data": {"token": "b2xk"}},
+        {"kind": "Secret", "data": {"token": "bmV3", "more": "eA=="}},
+        [("data.more", None, "[secret]"), ("data.token", "[secret]", "[secret]")],
+        id="secret-masked",
+    ),
+    pytest.param(
+        {"kind": "Secret"},
+        {"kind": "Secret", "data": {"token": "bmV3"}},
+        [("data.token", None, "[secret]")],
+        id="secret-map-masked",
+    ),
+    pytest.param({"spec": {"a": 1}}, {"spec": {"a": 1.0}}, [], id="equal-numbers"),
+    pytest.param({"spec": {"a": None}}, {"spec": {}}, [], id="null-is-absent"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "fields"), CASES)
+def test_compare(old: Any, new: Any, fields: list[tuple[str, Any, Any]]) -> None:
+    assert compare_objects(old, new) == tuple(FieldChange(*field) for field in fields)
+
+
+@pytest.mark.parametrize(("old", "new", "fields"), CASES)
+def test_an_object_equals_itself(old: Any, new: Any, fields: Any) -> None:
+    assert compare_objects(old, old) == compare_objects(new, new) == ()
+
+
+def test_a_change_names_who_wrote_the_live_value() -> None:
+    entry = {
+        "manager": "kubectl-edit",
+        "operation": "Update",
+        "time": "2026-11-22T17:41:00Z",
+        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }
+    live = {"metadata": {"managedFields": [entry]}, "spec": {"replicas": 9}}
+    (field,) = compare_objects(live, {"spec": {"replicas": 6}}, written=live)
+    assert (field.manager, field.time) == ("kubectl-edit", "2026-11-22T17:41:00Z")
+
+
+def test_pruned_keeps_the_fields_of_the_shape() -> None:
+    live = {"spec": {"containers": [{"name": "b", "x": 1}, {"name": "model", "x": 1, "y": 2}]}}
+    shape = {"spec": {"containers": [{"name": "model", "x": 0}]}}
+    assert pruned(live, shape) == {
+        "spec": {"containers": [{"name": "b", "x": 1}, {"name": "model", "x": 1}]}
+    }

@@ -1,0 +1,57 @@
+"""Pulumi's property paths, and what ignoring one does to inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework.errors import EngineError
+from framework.kube.property_path import parse_path, with_ignored
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("spec.replicas", ("spec", "replicas")),
+        ('metadata.annotations["a.b/c"]', ("metadata", "annotations", "a.b/c")),
+        ("spec.containers[0].image", ("spec", "containers", 0, "image")),
+        ("spec.containers[*].image", ("spec", "containers", "*", "image")),
+        ('["spec"]["a\\"b"]', ("spec", 'a"b')),
+        ("data.*", ("data", "*")),
+    ],
+)
+def test_parse(text: str, steps: tuple[Any, ...]) -> None:
+    assert parse_path(text) == steps
+
+
+@pytest.mark.parametrize("text", ["spec[", "spec[x]", 'a["b'])
+def test_a_wrong_path_says_where(text: str) -> None:
+    with pytest.raises(EngineError, match="at character"):
+        parse_path(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "kept"),
+    [
+        pytest.param({"a": {"b": 1}}, {"a": {"b": 2}}, "a.b", {"a": {"b": 1}}, id="old-value"),
+        pytest.param({"a": {}}, {"a": {"b": 2}}, "a.b", {"a": {}}, id="added-is-dropped"),
+        pytest.param({"a": {"b": 1}}, {}, "a.b", {"a": {"b": 1}}, id="removed-comes-back"),
+        pytest.param(
+            {"l": [{"i": 1}, {"i": 2}]},
+            {"l": [{"i": 3}, {"i": 4}]},
+            "l[1].i",
+            {"l": [{"i": 3}, {"i": 2}]},
+            id="index",
+        ),
+        pytest.param(
+            {"l": [{"i": 1}, {"i": 2}]},
+            {"l": [{"i": 3}, {"i": 4}]},
+            "l[*].i",
+            {"l": [{"i": 1}, {"i": 2}]},
+            id="every-item",
+        ),
+    ],
+)
+def test_with_ignored(old: Any, new: Any, path: str, kept: Any) -> None:
+    assert with_ignored(new, old, [path]) == kept

@@ -1,0 +1,83 @@
+"""What the client does when a request does not come through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from framework.errors import ClusterError
+from framework.kube.api_error import ApiError
+from framework.kube.client import KubeClient
+
+OBJECT = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}}
+KINDS = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
+DROPPED = httpx.RemoteProtocolError("server disconnected")
+BUSY = httpx.Response(429, headers={"Retry-After": "0.01"}, json={"message": "busy"})
+DONE = httpx.Response(200, json=OBJECT)
+
+
+def client_of(*answers: Any) -> KubeClient:
+    """A client whose server serves ConfigMaps, and answers each request with the next of these."""
+    left: Iterator[Any] = iter(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/v1":
+            return httpx.Response(200, json=KINDS)
+        given = next(left)
+        if isinstance(given, Exception):
+            raise given
+        assert isinstance(given, httpx.Response)
+        return given
+
+    http = httpx.Client(transport=httpx.MockTransport(answer), base_url="https://10.0.0.1:6443")
+    return KubeClient(http)
+
+
+def apply(client: KubeClient) -> dict[str, Any]:
+    return client.apply(OBJECT, manager="tests", force=False, dry_run=False)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([DROPPED, DONE], id="dropped-once"),
+        pytest.param([BUSY, BUSY, DONE], id="busy-for-a-while"),
+    ],
+)
+def test_what_passes_is_tried_again(answers: list[Any]) -> None:
+    with client_of(*answers) as client:
+        assert apply(client) == OBJECT
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([httpx.ConnectError("Connection refused")], id="refused"),
+        pytest.param([DROPPED, DROPPED, DROPPED], id="dropped-for-good"),
+        pytest.param([httpx.ReadTimeout("timed out")], id="timeout"),
+    ],
+)
+def test_a_server_that_went_away_is_named(answers: list[Any]) -> None:
+    with client_of(*answers) as client, pytest.raises(ClusterError, match=r"10\.0\.0\.1:6443"):
+        apply(client)
+
+
+def test_a_create_is_not_sent_twice() -> None:
+    with client_of(DROPPED, DONE) as client, pytest.raises(ClusterError, match="does not answer"):
+        client.create(OBJECT, manager="tests")
+
+
+def test_a_server_that_stays_busy_is_told() -> None:
+    with client_of(*[BUSY] * 6) as client, pytest.raises(ApiError, match="busy") as caught:
+        apply(client)
+    assert caught.value.status == 429
+
+
+def test_a_closed_client_says_so() -> None:
+    client = client_of(DONE)
+    client.close()
+    with pytest.raises(ClusterError, match="does not answer"):
+        apply(client)

@@ -1,0 +1,190 @@
+"""The Deployment controller's criteria, and reasons as people read them, without a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework.kube.rollouts import (
+    deadline_exceeded_at,
+    find_reason,
+    is_complete,
+    render_seconds,
+    render_selector,
+    rollout_counts,
+)
+
+
+def deployment(**status: Any) -> dict[str, Any]:
+    counts = {"observedGeneration": 2, "updatedReplicas": 4, "replicas": 4, "availableReplicas": 4}
+    return {
+        "metadata": {"name": "sentiment", "namespace": "ml", "generation": 2, "uid": "d"},
+        "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "x"}}},
+        "status": {**counts, **status},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "complete"),
+    [
+        pytest.param({}, True, id="all"),
+        pytest.param({"observedGeneration": 1}, False, id="not-observed"),
+        pytest.param({"updatedReplicas": 3}, False, id="not-updated"),
+        pytest.param({"replicas": 5}, False, id="old-pod-left"),
+        pytest.param({"availableReplicas": 3}, False, id="not-available"),
+    ],
+)
+def test_is_complete(status: dict[str, Any], complete: bool) -> None:
+    assert is_complete(deployment(**status)) is complete
+
+
+def test_counts_of_an_older_generation_are_not_updated() -> None:
+    assert rollout_counts(deployment(observedGeneration=1)).updated == 0
+
+
+def test_a_verdict_has_its_time() -> None:
+    verdict = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "lastUpdateTime": "t1",
+    }
+    assert deadline_exceeded_at(deployment(conditions=[verdict])) == "t1"
+    assert deadline_exceeded_at(deployment()) == ""
+
+
+def owned(uid: str, owner: str, **more: Any) -> dict[str, Any]:
+    metadata = {"name": uid, "uid": uid, "ownerReferences": [{"uid": owner}]}
+    return {"metadata": metadata, **more}
+
+
+def replica_set(uid: str, revision: int, **status: Any) -> dict[str, Any]:
+    found = owned(uid, "d", status=status)
+    found["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": str(revision)}
+    return found
+
+
+def pod(name: str = "sentiment-7c9-x2k4p", **status: Any) -> dict[str, Any]:
+    container = {"name": "model", "image": "docker.io/seldonio/mlserver:1.7.O"}
+    return owned(name, "new", spec={"containers": [container]}, status=status)
+
+
+def waiting(reason: str, **more: Any) -> dict[str, Any]:
+    return {
+        "containerStatuses": [{"name": "model", "state": {"waiting": {"reason": reason}}, **more}]
+    }
+
+
+class FakeLists:
+    """Answers `list` from two given lists."""
+
+    def __init__(self, replica_sets: list[Any], pods: list[Any], *events: Any) -> None:
+        self._lists = {"ReplicaSet": replica_sets, "Pod": pods, "Event": list(events)}
+
+    def list(self, api_version: str, kind: str, namespace: str, **selectors: str) -> list[Any]:
+        return self._lists[kind]
+
+
+OLD = replica_set("old", 9, readyReplicas=4)
+NEW = replica_set("new", 10)
+UNSCHEDULED: dict[str, Any] = {
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "message": "0/8 nodes are available."}
+    ]
+}
+SERVING = "; 4 of 4 old Pods still serve"
+
+
+@pytest.mark.parametrize(
+    ("sets", "pods", "reason"),
+    [
+        pytest.param(
+            [OLD, NEW],
+            [pod(**waiting("ImagePullBackOff"))],
+            f'ImagePullBackOff "mlserver:1.7.O" on sentiment-7c9-x2k4p{SERVING}',
+            id="image",
+        ),
+        pytest.param(
+            [OLD, NEW],
+            [
+                pod(
+                    **waiting(
+                        "CrashLoopBackOff",
+                        lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+                    )
+                )
+            ],
+            'CrashLoopBackOff "mlserver:1.7.O" on sentiment-7c9-x2k4p (exit code 137, OOMKilled)'
+            + SERVING,
+            id="crash-loop",
+        ),
+        pytest.param(
+            [NEW],
+            [pod(**UNSCHEDULED)],
+            "sentiment-7c9-x2k4p cannot be scheduled: 0/8 nodes are available",
+            id="unschedulable-first-rollout",
+        ),
+        pytest.param(
+            [
+                replica_set(
+                    "new",
+                    10,
+                    conditions=[
+                        {
+                            "type": "ReplicaFailure",
+                            "status": "True",
+                            "message": "pods is forbidden: exceeded quota: gpu.",
+                        }
+                    ],
+                ),
+                OLD,
+            ],
+            [],
+            "ReplicaSet new cannot make Pods: pods is forbidden: exceeded quota: gpu" + SERVING,
+            id="quota",
+        ),
+        pytest.param(
+            [OLD, NEW],
+            [pod(**waiting("ContainerCreating"))],
+            f"sentiment-7c9-x2k4p not ready yet, no fault reported{SERVING}",
+            id="coming-up",
+        ),
+        pytest.param(
+            [NEW],
+            [pod(phase="Running")],
+            "sentiment-7c9-x2k4p runs but its probes do not pass, no fault reported",
+            id="probes",
+        ),
+        pytest.param(
+            [],
+            [],
+            "the Deployment controller has made no ReplicaSet; is it running?",
+            id="no-controller",
+        ),
+    ],
+)
+def test_find_reason(sets: list[Any], pods: list[Any], reason: str) -> None:
+    assert find_reason(FakeLists(sets, pods), deployment()) == reason  # type: ignore[arg-type]
+
+
+def test_a_warning_is_the_reason_where_no_status_tells() -> None:
+    event = {"reason": "FailedMount", "message": "MountVolume.SetUp failed:\n no such ConfigMap"}
+    fake = FakeLists([NEW], [pod(**waiting("ContainerCreating"))], event)
+    assert find_reason(fake, deployment()) == (  # type: ignore[arg-type]
+        "FailedMount on sentiment-7c9-x2k4p: MountVolume.SetUp failed: no such ConfigMap"
+    )
+
+
+def test_render_selector() -> None:
+    terms = [
+        {"key": "track", "operator": "In", "values": ["stable", "canary"]},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
+    selector = {"matchLabels": {"app": "x"}, "matchExpressions": terms}
+    assert render_selector(selector) == "app=x,track in (stable,canary),!old"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(12, "12s"), (60, "1m00s"), (380, "6m20s")])
+def test_render_seconds(seconds: int, text: str) -> None:
+    assert render_seconds(seconds) == text

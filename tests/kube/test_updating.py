@@ -1,0 +1,145 @@
+"""Update, drift and taking over, as a real API server decides them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from framework.changes import FieldChange, Op
+from framework.kube.client import KubeClient
+from framework.kube.managed_fields import has_manager
+from framework.kube.provider import KubernetesProvider, ObjectState
+from tests.kube.objects import deployment, live_of, scale, service, urn
+
+pytestmark = pytest.mark.cluster
+
+URN = urn("sentiment")
+
+
+def test_a_diff_is_what_an_update_does(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    state = provider.create(URN, deployment(namespace))
+    new = deployment(namespace, image="registry.example.com/ml/sentiment:v2", env={"DEBUG": "1"})
+    diff = provider.diff(URN, state, new, ())
+    container = "spec.template.spec.containers[model]"
+    assert diff.op is Op.UPDATE
+    assert diff.fields == (
+        FieldChange(f"{container}.env[LOG_LEVEL]", "info", None),
+        FieldChange(f"{container}.env[DEBUG]", None, "1"),
+        FieldChange(
+            f"{container}.image",
+            "registry.example.com/ml/sentiment:v1",
+            "registry.example.com/ml/sentiment:v2",
+        ),
+    )
+    assert live_of(kube, new)["spec"] == state.outputs["spec"]
+    updated = provider.update(URN, state, new, ())
+    assert updated.outputs["spec"] == diff.predicted["spec"]
+    assert provider.diff(URN, updated, new, ()).op is Op.SAME
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+def test_another_spelling_is_no_change(kube: KubeClient, namespace: str, prefetch: bool) -> None:
+    inputs = deployment(namespace)
+    inputs["spec"]["template"]["spec"]["containers"][0]["resources"] = {
+        "requests": {"cpu": "1000m", "memory": "1024Mi"}
+    }
+    provider = KubernetesProvider(kube, prefetch=prefetch)
+    state = provider.create(URN, inputs)
+    assert provider.diff(URN, state, inputs, ()).fields == ()
+
+
+def test_drift_by_kubectl_is_seen_and_put_back(
+    provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    spec = live_of(kube, inputs)["spec"]
+    spec["revisionHistoryLimit"] = 3
+    spec["template"]["spec"]["containers"][0]["env"].append({"name": "EXTRA", "value": "1"})
+    kubectl("edit", inputs, {"spec": spec})
+    scale(kube, inputs, 5, "kubectl")
+    diff = provider.diff(URN, state, inputs, ())
+    assert [(f.path, f.old, f.new, f.manager) for f in diff.fields] == [
+        ("spec.replicas", 5, 2, "kubectl"),
+        ("spec.revisionHistoryLimit", 3, 10, "kubectl-edit"),
+        ("spec.template.spec.containers[model].env[EXTRA]", "1", None, "kubectl-edit"),
+    ]
+    updated = provider.update(URN, state, inputs, ())
+    assert updated.outputs["spec"] == state.outputs["spec"] == diff.predicted["spec"]
+    assert not has_manager(updated.outputs, "kubectl-edit")
+    assert provider.diff(URN, updated, inputs, ()).op is Op.SAME
+
+
+def test_a_restart_by_kubectl_is_drift(
+    provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    spec = live_of(kube, inputs)["spec"]
+    mark = {"kubectl.kubernetes.io/restartedAt": "2026-11-22T17:40:00Z"}
+    spec["template"]["metadata"]["annotations"] = mark
+    kubectl("rollout", inputs, {"spec": spec})
+    (field,) = provider.diff(URN, state, inputs, ()).fields
+    assert (field.new, field.manager) == (None, "kubectl-rollout")
+    provider.update(URN, state, inputs, ())
+    assert "annotations" not in live_of(kube, inputs)["spec"]["template"]["metadata"]
+
+
+def test_what_an_injector_added_is_left_alone(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    theirs = {
+        **{key: inputs[key] for key in ("apiVersion", "kind")},
+        "metadata": {"name": "sentiment", "namespace": namespace, "labels": {"mesh": "on"}},
+    }
+    kube.apply(theirs, manager="injector", force=False, dry_run=False)
+    assert provider.diff(URN, state, inputs, ()).op is Op.SAME
+    new = deployment(namespace, replicas=3)
+    assert provider.update(URN, state, new, ()).outputs["metadata"]["labels"]["mesh"] == "on"
+
+
+def test_a_cli_made_object_is_taken_over(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    """The CLI creates by POST as `pulumi-kubernetes` and records another name."""
+    inputs = deployment(namespace)
+    live = kube.create(inputs, manager="pulumi-kubernetes")
+    recorded = "pulumi-kubernetes-58430e23"
+    outputs = {**live, "__fieldManager": recorded, "__inputs": inputs}
+    state = ObjectState(f"{namespace}/sentiment", inputs, outputs)
+    assert provider.diff(URN, state, inputs, ()).op is Op.SAME
+    new = deployment(namespace, env={"OTHER": "1"})
+    diff = provider.diff(URN, state, new, ())
+    assert [f.path.rpartition(".")[2] for f in diff.fields] == ["env[LOG_LEVEL]", "env[OTHER]"]
+    updated = provider.update(URN, state, new, ())
+    assert updated.outputs["spec"] == diff.predicted["spec"]
+    managers = {e["manager"] for e in updated.outputs["metadata"]["managedFields"]}
+    assert recorded in managers
+    assert "pulumi-kubernetes" not in managers
+
+
+def test_unchanged_objects_cost_one_list_a_kind(
+    kube: KubeClient, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = [build(namespace, f"m{i}") for i in range(5) for build in (deployment, service)]
+    first = KubernetesProvider(kube)
+    states = [first.create(URN, obj) for obj in objects]
+    asked: list[str] = []
+    send = kube._send
+
+    def counted(verb: str, path: str, *rest: Any) -> Any:
+        asked.append(path)
+        return send(verb, path, *rest)
+
+    monkeypatch.setattr(kube, "_send", counted)
+    preview = KubernetesProvider(kube)
+    with ThreadPoolExecutor(10) as pool:
+        ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))
+    assert set(ops) == {Op.SAME}
+    assert len(asked) == 2

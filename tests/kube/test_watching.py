@@ -1,0 +1,104 @@
+"""The watch that everyone shares: on a real server, and where a real one rarely goes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from framework.errors import ClusterError
+from framework.kube.api_error import ApiError
+from framework.kube.client import KubeClient
+from framework.kube.watching import SharedWatch, Watches
+from tests.kube.objects import config_map
+
+
+def item(name: str, version: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "resourceVersion": version}}
+
+
+class ScriptedClient:
+    """Answers each list and each watch with the next of those given, then blocks until closed."""
+
+    def __init__(self, lists: list[list[str]], watches: list[Any]) -> None:
+        self._lists, self._watches = lists, watches
+        self._end = threading.Event()
+        self.asked: list[str] = []
+
+    @property
+    def closed(self) -> bool:
+        return self._end.is_set()
+
+    def close(self) -> None:
+        self._end.set()
+
+    def list_at(self, *what: str) -> tuple[list[Any], str]:
+        return [item(name, "1") for name in self._lists.pop(0)], "5"
+
+    def watch(self, *what: str, resource_version: str, **more: Any) -> Iterator[Any]:
+        self.asked.append(resource_version)
+        if not self._watches:
+            self._end.wait(10)
+            return
+        script = self._watches.pop(0)
+        if isinstance(script, Exception):
+            raise script
+        yield from script
+
+
+def watch_of(client: ScriptedClient) -> SharedWatch:
+    return SharedWatch(client, "v1", "ConfigMap", "ml")  # type: ignore[arg-type]
+
+
+def test_a_watch_goes_on_where_it_ended() -> None:
+    events = [("ADDED", item("a", "7")), ("BOOKMARK", item("", "9"))]
+    client = ScriptedClient([[]], [events, [("DELETED", item("a", "11"))]])
+    with watch_of(client).subscribed("a") as queue:
+        assert queue.get(timeout=5) == item("a", "7")
+        assert queue.get(timeout=5) is None
+        client.close()
+    assert client.asked[:2] == ["5", "9"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(ApiError("watch", 410, "Expired", "too old"), id="too-old"),
+        pytest.param(ApiError("watch", 500, "Internal", "etcd"), id="server-error"),
+    ],
+)
+def test_after_a_failure_what_was_missed_is_told(failure: Exception) -> None:
+    client = ScriptedClient([["a", "b"], ["b"]], [failure])
+    with watch_of(client).subscribed("a") as queue:
+        assert queue.get(timeout=5) == item("a", "1")
+        assert queue.get(timeout=5) is None
+        client.close()
+
+
+def test_a_server_that_stays_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.watching.RETRY_S", 0)
+    client = ScriptedClient([["a"]], [ClusterError("refused")] * 30)
+    with watch_of(client).subscribed("a") as queue:
+        queue.get(timeout=5)
+        error = queue.get(timeout=5)
+    assert isinstance(error, ClusterError)
+
+
+@pytest.mark.cluster
+def test_one_watch_serves_everyone(kube: KubeClient, namespace: str) -> None:
+    watches = Watches(kube)
+    objects = [config_map(namespace, f"settings-{i}") for i in range(2)]
+    kube.create(objects[0], manager="tests")
+    before = threading.active_count()
+    with (
+        watches.of(objects[0]).subscribed("settings-0") as first,
+        watches.of(objects[1]).subscribed("settings-1") as last,
+    ):
+        assert first.get(timeout=10)["data"] == {"LOG_LEVEL": "info"}  # type: ignore[index]
+        kube.create(objects[1], manager="tests")
+        assert last.get(timeout=10)["metadata"]["name"] == "settings-1"  # type: ignore[index]
+        kube.delete("v1", "ConfigMap", "settings-1", namespace, propagation="Background")
+        assert last.get(timeout=10) is None
+        assert threading.active_count() == before + 1
