@@ -106,6 +106,12 @@ class Project:
         assert old in text, f"{path} does not say {old!r}"
         file.write_text(text.replace(old, new))
 
+    def append(self, path: str, text: str) -> None:
+        """Adds text to the end of a file, which need not exist."""
+        file = self.root / path
+        before = file.read_text() if file.exists() else ""
+        self.write(path, before + text)
+
     def write(self, path: str, text: str) -> None:
         """Writes one file."""
         file = self.root / path

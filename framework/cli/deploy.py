@@ -15,8 +15,8 @@ from framework.cli.screens.changes import is_shown, needs_consent, render_change
 from framework.cli.screens.drift import render_drift
 from framework.cli.screens.progress import RolloutProgress
 from framework.cli.screens.result import render_outputs, render_result
-from framework.cli.session import Session, open_session
-from framework.errors import FrameworkError
+from framework.cli.session import Session, open_session, start_local_cluster
+from framework.errors import FrameworkError, StateError
 from framework.plan import StackPlan
 
 DIFFERENCES = 16
@@ -40,13 +40,15 @@ def run_refresh(root: Path, options: argparse.Namespace) -> int:
 
 def run_destroy(root: Path, options: argparse.Namespace) -> int:
     """Delete everything of an environment."""
-    session = open_session(root, options, start_cluster=True, to=sys.stdout)
+    session = open_session(root, options, start_cluster=False)
     if session.plan.protect:
         raise FrameworkError(
             f"environments/{session.plan.environment}/environment.yaml: {session.plan.environment} "
             "is protected, so destroy refuses; nothing was deleted. To delete it all the same, set "
             f"protect: false there, run `make up ENV={session.plan.environment}`, then destroy"
         )
+    if session.plan.cluster.local:
+        start_local_cluster(root, sys.stdout)
     print(session.render_header(), flush=True)
     return _apply(session, options, session.engine.destroy, "Nothing to do: nothing is deployed.")
 
@@ -58,16 +60,17 @@ def _apply(
     nothing_to_do: str,
 ) -> int:
     started = time.monotonic()
+    asked = _Confirmation(session, options)
     with RolloutProgress(sys.stdout) as progress:
-        asked = _Confirmation(session, options)
         result = run(session.request, asked, progress.show)
+    seconds = time.monotonic() - started
     if result is None:
         print("Nothing was changed.")
         return 1
     if not asked.asked:
         print(f"\n{nothing_to_do}")
     else:
-        print(f"\n{render_result(result, session.plan, time.monotonic() - started)}")
+        print(f"\n{render_result(result, session.plan, seconds, progress.counts)}")
     if options.verb == "up":
         print(f"\n{render_outputs(result.outputs)}")
     if not result.failures:
@@ -84,7 +87,6 @@ class _Confirmation:
 
     def __call__(self, preview: Preview) -> bool:
         self.asked = True
-        # Read last, when the live display is not up yet: the engine asks before it applies.
         print(f"\n{render_changes(preview, self._session.plan)}\n", flush=True)
         taken = [change for change in preview.changes if self._takes_away(change)]
         if self._yes:
@@ -171,6 +173,11 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
     started = time.monotonic()
     session = open_session(root, options, start_cluster=False)
     drift = session.engine.drift(session.request)
+    if not drift.changes:
+        raise StateError(
+            f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
+            f"deploy it with `make up ENV={session.plan.stack}`, or run where its state is"
+        )
     found = [c for c in drift.changes if is_shown(c) and c.op is not Op.SAME]
     if options.json:
         print(

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from framework.changes import Change, FieldChange, Op, Preview
-from framework.cli.screens.text import render_duration, render_image, render_value
+from framework.cli.screens.text import render_count, render_duration, render_image, render_value
 from framework.plan import StackPlan, TrackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}
@@ -50,8 +50,16 @@ def render_changes(preview: Preview, plan: StackPlan | None) -> str:
     lines: list[str] = []
     for component, group in groupby(moved, key=lambda change: change.component):
         lines += _render_component(component, list(group), tracks, models)
-    lines.append(f"  {len(shown) - len(moved)} unchanged")
+    unchanged = [c for c in shown if c.op is Op.SAME and c.type.startswith("kubernetes:")]
+    lines.append(f"  {len(unchanged)} unchanged")
+    # Said once: where a whole environment is new, the same holds for every object.
+    notes = {change.note for change in moved if change.note and _is_grouped(change)}
+    lines += [f"  {note}" for note in sorted(notes)]
     return "\n".join(lines)
+
+
+def _is_grouped(change: Change) -> bool:
+    return change.op in (Op.CREATE, Op.DELETE)
 
 
 def _render_component(
@@ -65,10 +73,9 @@ def _render_component(
         kinds = ", ".join(_render_kind(change) for change in same_op)
         asks = any(needs_consent(change, models) for change in same_op)
         lines.append(_render_line(op, component or same_op[0].name, kinds, asks))
-        lines += sorted({_indent(change.note) for change in same_op if change.note})
         lines += _render_forecasts(same_op, tracks) if op is Op.CREATE else []
     for change in changes:
-        if change.op in (Op.UPDATE, Op.REPLACE):
+        if not _is_grouped(change):
             lines += _render_change(component, change, models)
             lines += _render_forecasts([change], tracks) if _rolls(change) else []
     return lines
@@ -125,8 +132,9 @@ def render_forecast(track: TrackPlan) -> str:
     """What the rolling update of one Deployment will do, in Pods and in time."""
     budget = track.budget
     return (
-        f"{budget.replicas} replicas, surge {budget.surge}, unavailable {budget.unavailable}: "
-        f"{budget.waves} waves, peak {budget.peak} Pods, never below {budget.minimum_available}, "
+        f"{render_count(budget.replicas, 'replica')}, surge {budget.surge}, unavailable "
+        f"{budget.unavailable}: {render_count(budget.waves, 'wave')}, peak "
+        f"{render_count(budget.peak, 'Pod')}, never below {budget.minimum_available}, "
         f"at most {render_duration(track.seconds)}"
     )
 

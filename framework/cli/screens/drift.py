@@ -48,4 +48,5 @@ def _render_values(field: FieldChange) -> str:
 
 
 def _render_writer(field: FieldChange) -> str:
-    return f"by {field.manager}, {field.time}" if field.manager else ""
+    said = ", ".join(part for part in (field.manager, field.time) if part)
+    return f"by {said}" if said else ""

@@ -28,14 +28,10 @@ class RolloutProgress:
         self._started: dict[str, float] = {}
         self._lines: dict[str, str] = {}
         self._live: Live | None = None
+        self.counts: dict[str, tuple[int, int]] = {}
+        """Pods available and wanted, as seen last, by `namespace/name` of a Deployment."""
 
     def __enter__(self) -> Self:
-        if self._stream.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            self._live = Live(console=Console(file=self._stream), transient=True)
-            self._live.__enter__()
         return self
 
     def __exit__(
@@ -55,27 +51,38 @@ class RolloutProgress:
         self._started.setdefault(change.urn, self._clock())
         if change.kind != "Deployment" and progress.state != "failed":
             return
+        if progress.desired:
+            self.counts[change.object] = (progress.available, progress.desired)
         line = self._render(progress)
         if line == self._lines.get(change.urn):
             return
         self._lines[change.urn] = line
-        if self._live:
+        if self._stream.isatty():
             self._redraw(progress)
-        elif progress.state != "started":
+        elif progress.state != "started" and not _is_complete(progress):
             elapsed = render_seconds(self._clock() - self._started[change.urn])
             print(f"  {line}  {elapsed}", file=self._stream, flush=True)
 
     def _redraw(self, progress: Progress) -> None:
         from rich.text import Text
 
-        assert self._live
+        live = self._live or self._start_live()
         urn, state = progress.change.urn, progress.state
         elapsed = render_seconds(self._clock() - self._started[urn])
         if state in ("done", "failed", "skipped"):
-            self._live.console.print(Text(f"  {self._lines.pop(urn)}  {elapsed}"), soft_wrap=True)
+            live.console.print(Text(f"  {self._lines.pop(urn)}  {elapsed}"), soft_wrap=True)
         shown = list(self._lines.values())
         more = [f"  and {len(shown) - _MOST_LINES} more"] if len(shown) > _MOST_LINES else []
-        self._live.update(Text("\n".join([f"  {line}" for line in shown[:_MOST_LINES]] + more)))
+        live.update(Text("\n".join([f"  {line}" for line in shown[:_MOST_LINES]] + more)))
+
+    def _start_live(self) -> Live:
+        # Not before the first event: until then the engine may ask its question.
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(console=Console(file=self._stream), transient=True)
+        self._live.__enter__()
+        return self._live
 
     def _render(self, progress: Progress) -> str:
         name = progress.change.object.rpartition("/")[2] or progress.change.name
@@ -88,10 +95,20 @@ class RolloutProgress:
         if not progress.desired:
             return f"{name:<20} {render_bar(0, 1)}  applying"
         wanted = progress.desired
-        counts = (("updated", progress.updated), ("ready", progress.ready))
-        counts += (("available", progress.available),)
-        said = "  ".join(f"{word} {count}/{wanted}" for word, count in counts)
+        counts = {
+            "updated": progress.updated,
+            "ready": progress.ready,
+            "available": progress.available,
+        }
+        said = "  ".join(f"{word} {count}/{wanted}" for word, count in counts.items())
         return f"{name:<20} {render_bar(progress.updated, wanted)}  {said}"
+
+
+def _is_complete(progress: Progress) -> bool:
+    """A line that "done" is about to say again."""
+    return (
+        progress.state == "rolling" and progress.updated == progress.available == progress.desired
+    )
 
 
 def render_bar(done: int, total: int) -> str:

@@ -15,13 +15,16 @@ from framework.cli.screens.text import (
 )
 from framework.plan import ModelPlan, StackPlan
 
+# Pods available and wanted, by `namespace/name` of a Deployment.
+Counts = Mapping[str, tuple[int, int]]
 
-def render_result(result: Result, plan: StackPlan, seconds: float) -> str:
+
+def render_result(result: Result, plan: StackPlan, seconds: float, counts: Counts) -> str:
     """The summary of an `up`, `refresh` or `destroy`."""
     moved = {
-        change.component or change.name
+        change.component
         for change in result.changes
-        if change.op is not Op.SAME and change.type.startswith("kubernetes:")
+        if change.op is not Op.SAME and change.type.startswith("kubernetes:") and change.component
     }
     failed = {failure.change.component or failure.change.name for failure in result.failures}
     models = {model.name: model for model in plan.models}
@@ -30,22 +33,20 @@ def render_result(result: Result, plan: StackPlan, seconds: float) -> str:
         f"{render_count(len(moved - failed), 'model')} done in {render_seconds(seconds)}, "
         f"{len(failed)} failed."
     ]
-    if table := render_table([row for model in done for row in _render_rows(model, plan)]):
-        blocks.append(table)
+    rows = [row for model in done for row in _render_rows(model, plan, counts)]
+    blocks += [render_table(rows)] if rows else []
     blocks += [_render_failure(failure, models, plan) for failure in result.failures]
     return "\n\n".join(blocks)
 
 
-def _render_rows(model: ModelPlan, plan: StackPlan) -> list[list[str]]:
-    return [
-        [
-            track.deployment,
-            f"Deployment {plan.namespace.name}/{track.deployment}",
-            render_image(track.image),
-            f"{track.budget.replicas} replicas",
-        ]
-        for track in model.tracks
-    ]
+def _render_rows(model: ModelPlan, plan: StackPlan, counts: Counts) -> list[list[str]]:
+    rows = []
+    for track in model.tracks:
+        name = f"{plan.namespace.name}/{track.deployment}"
+        available, wanted = counts.get(name, (0, 0))
+        ready = f"{available}/{wanted}" if wanted else ""
+        rows.append([track.deployment, f"Deployment {name}", render_image(track.image), ready])
+    return rows
 
 
 def _render_failure(failure: Failure, models: dict[str, ModelPlan], plan: StackPlan) -> str:
@@ -61,11 +62,21 @@ def _render_failure(failure: Failure, models: dict[str, ModelPlan], plan: StackP
 
 
 def render_outputs(outputs: Mapping[str, Any]) -> str:
-    """The stack's outputs, a line each; mappings one line an entry."""
-    rows: list[list[str]] = []
-    for name, value in sorted(outputs.items()):
-        if isinstance(value, Mapping):
-            rows += [[f"{name}.{key}", render_value(item)] for key, item in sorted(value.items())]
-        else:
-            rows.append([name, render_value(value)])
-    return "outputs\n" + "\n".join(f"  {line}" for line in render_table(rows).splitlines())
+    """The stack's outputs: text a line each, then mappings side by side, a line for each key."""
+    mappings = {name: value for name, value in outputs.items() if isinstance(value, Mapping)}
+    texts = [
+        [name, render_value(value)]
+        for name, value in sorted(outputs.items())
+        if name not in mappings
+    ]
+    blocks = [render_table(texts)]
+    if mappings:
+        columns = sorted(mappings)
+        keys = sorted({key for value in mappings.values() for key in value})
+        rows = [
+            [key, *(render_value(mappings[column].get(key, "")) for column in columns)]
+            for key in keys
+        ]
+        blocks.append(render_table([["", *columns], *rows]))
+    lines = "\n".join(block for block in blocks if block).splitlines()
+    return "outputs\n" + "\n".join(f"  {line}" for line in lines)

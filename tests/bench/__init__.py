@@ -1,0 +1,1 @@
+"""`make bench`: every figure of the README, measured in one run."""

@@ -1,0 +1,134 @@
+"""Measures the targets: whole processes, on the shipped and on generated catalogs.
+
+Each figure stands next to its target and, where a pulumi is on PATH, next to the real CLI's in the
+same run. Everything talks to this machine alone, on a cluster of its own that ends with the run.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from framework.cluster import LocalCluster
+from framework.engines import choose_engine
+from tests.bench.generate import ROOT, write_catalog
+
+SIZES = (10, 100, 1000)
+_LIMIT_SECONDS = 900
+
+
+class Bench:
+    """One run: a folder, a cluster, and the table of figures it prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.cluster = LocalCluster(ROOT, directory=folder / "cluster")
+        self.engines = ["embedded"]
+        if choose_engine("auto", ROOT)[0].name == "cli":
+            self.engines.append("cli")
+
+    def time(self, project: Path, *arguments: str) -> float:
+        """Seconds of one whole process. Errors: CalledProcessError with its output shown."""
+        started = time.monotonic()
+        run = subprocess.run(
+            [sys.executable, "-m", "framework", *arguments],
+            cwd=project,
+            env={**os.environ, "PULUMI_CONFIG_PASSPHRASE": "bench"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_LIMIT_SECONDS,
+            check=False,
+        )
+        if run.returncode:
+            print(run.stdout)
+            run.check_returncode()
+        return time.monotonic() - started
+
+    def show(self, what: str, seconds: float, target: float | None = None) -> None:
+        """One line of the table."""
+        goal = f"target {target:6.1f} s" if target else ""
+        print(f"  {what:<52} {seconds:8.2f} s   {goal}", flush=True)
+
+    def make(self, name: str, models: int) -> Path:
+        """A generated project on the run's cluster."""
+        root = self._folder / name
+        root.mkdir()
+        write_catalog(root, models, namespace=f"ml-{name}")
+        (root / ".cluster").symlink_to(self.cluster.kubeconfig.parent)
+        return root
+
+
+def measure_command_line(bench: Bench, shipped: Path) -> None:
+    """Start-up and the shipped catalog."""
+    print("\ncommand line, shipped catalog")
+    bench.show("--help", min(bench.time(shipped, "--help") for _ in range(3)), 0.3)
+    bench.show("up dev, first", bench.time(shipped, "up", "dev"))
+    bench.show("up dev, nothing to do", bench.time(shipped, "up", "dev"))
+    again = min(bench.time(shipped, "preview", "dev") for _ in range(3))
+    bench.show("preview dev, nothing to do", again, 3.0)
+
+
+def measure_reading(bench: Bench) -> None:
+    """The catalog alone, as it grows; per model the time should stay flat."""
+    print("\ncatalog, generated (whole process)")
+    for size in SIZES:
+        project = bench.make(f"read-{size}", size)
+        seconds = bench.time(project, "validate", "dev")
+        bench.show(f"validate dev, {size} models", seconds)
+        bench.show(f"render dev, {size} models", bench.time(project, "render", "dev"))
+        print(f"    {1000 * seconds / size:.2f} ms a model")
+
+
+def measure_engine(bench: Bench, engine: str, size: int) -> None:
+    """An environment's life: made, unchanged, updated, gone."""
+    print(f"\n{engine} engine, {size} generated models, a Deployment and a Service each")
+    project = bench.make(f"{engine}-{size}", size)
+    targets: Callable[[float], float | None] = lambda seconds: seconds if size == 100 else None  # noqa: E731
+    chosen = ("--engine", engine)
+    bench.show("first up", bench.time(project, "up", "dev", *chosen), targets(30.0))
+    unchanged = min(bench.time(project, "preview", "dev", *chosen) for _ in range(2))
+    bench.show("preview, nothing to do", unchanged, targets(3.0))
+    write_catalog(project, size, f"ml-{engine}-{size}", tag="v2")
+    bench.show("up, every image changed", bench.time(project, "up", "dev", *chosen), targets(15.0))
+    bench.show("destroy", bench.time(project, "destroy", "dev", "--yes", *chosen))
+
+
+def main() -> None:
+    """Every figure, in the README's order."""
+    folder = Path(tempfile.mkdtemp(prefix="modelcatalog-bench-"))
+    bench = Bench(folder)
+    try:
+        print(f"{os.cpu_count()} cores; engines: {', '.join(bench.engines)}")
+        bench.cluster.up(lambda progress: None)
+        shipped = folder / "shipped"
+        shutil.copytree(
+            ROOT,
+            shipped,
+            ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"),
+            symlinks=True,
+        )
+        (shipped / ".state").mkdir()
+        (shipped / ".cluster").symlink_to(bench.cluster.kubeconfig.parent)
+        measure_command_line(bench, shipped)
+        measure_reading(bench)
+        for engine in bench.engines:
+            for size in SIZES[:2]:
+                measure_engine(bench, engine, size)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        print(f"\npeak memory of one process: {peak} MiB")
+    finally:
+        bench.cluster.down()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Generated catalogs of any size, for benchmarks and for the larger tests.
+
+Kept apart so that tests and benchmarks measure the same thing: a Deployment and a Service a model.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_DEFAULTS = """\
+replicas: 2
+rollout: {maxSurge: 1, maxUnavailable: 0, progressDeadlineSeconds: 600}
+serviceAccount: {name: default}
+"""
+_PROFILE = """\
+image: {repository: docker.io/seldonio/mlserver}
+ports: {http: 8080, grpc: 8081}
+startupSeconds: 100
+resources:
+  requests: {cpu: 500m, memory: 1Gi}
+  limits: {memory: 1Gi}
+probes:
+  readiness: {httpGet: {path: /v2/health/ready}}
+  liveness: {httpGet: {path: /v2/health/live}}
+"""
+_MODEL = """\
+owner: team-bench
+profiles: [server]
+image: {{tag: "{tag}"}}
+env: {{MODEL: "{name}"}}
+"""
+_ENVIRONMENT = """\
+namespace: {namespace}
+cluster: {{context: local}}
+"""
+
+
+def write_catalog(root: Path, models: int, namespace: str, tag: str = "v1") -> None:
+    """A project of `models` models and one environment, `dev`, at `root`."""
+    for part in ("framework", "tools"):
+        if not (root / part).exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, root / part, ignore=ignored)
+    for part in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(ROOT / part, root / part)
+    (root / ".state").mkdir(exist_ok=True)
+    _write(root / "catalog/_defaults.yaml", _DEFAULTS)
+    _write(root / "catalog/_profiles/server.yaml", _PROFILE)
+    _write(root / "environments/dev/environment.yaml", _ENVIRONMENT.format(namespace=namespace))
+    for number in range(models):
+        name = f"model-{number:04d}"
+        _write(root / f"catalog/{name}.yaml", _MODEL.format(name=name, tag=tag))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

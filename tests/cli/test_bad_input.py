@@ -1,0 +1,130 @@
+"""Bad input: where, what is allowed, what next, every fault in one run; nothing is applied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import Project
+
+MakeProject = Callable[..., Project]
+CHURN = "owner: team-growth\nprofiles: [mlserver, cpu-small]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says"),
+    [
+        pytest.param("owner: a\n  b: c\n", "2:", "", id="does not parse"),
+        pytest.param(CHURN + "owner: b\n", "3:1", "owner", id="duplicate key"),
+        pytest.param(CHURN + "image: {tag: a}\nreplica: 2\n", "4:1", "replicas", id="unknown key"),
+        pytest.param(
+            CHURN + "image: {tag: 1.10}\n", "3:14", "1.10", id="a number where text is wanted"
+        ),
+        pytest.param(
+            CHURN + "image: {tag: a}\nrollout: {maxSurge: 2O%}\n", "4:21", "25%", id="2O%"
+        ),
+        pytest.param(
+            CHURN + "image: {tag: a}\nrollout: {maxSurge: 0, maxUnavailable: 0}\n",
+            "4:",
+            "no Pod could ever be replaced",
+            id="zero and zero",
+        ),
+        pytest.param(
+            CHURN + "image: {tag: a}\nreplicas: 1\nrollout: {maxSurge: 0, maxUnavailable: 1}\n",
+            "5:",
+            "1 unavailable",
+            id="a single replica goes dark",
+        ),
+        pytest.param(
+            CHURN + "image: {tag: a}\nrollout: {progressDeadlineSeconds: 60}\n",
+            "4:",
+            "expected more than",
+            id="deadline shorter than a start",
+        ),
+        pytest.param(
+            CHURN + "image: {tag: a}\nlabels: {app.kubernetes.io/name: x}\n",
+            "4:",
+            "set by the framework",
+            id="a label that selectors stand on",
+        ),
+        pytest.param(
+            "owner: a\nprofiles: [mlservr]\nimage: {tag: a}\n", "2:12", "mlserver", id="profile"
+        ),
+    ],
+)
+def test_a_fault_has_its_place_and_a_remedy(
+    make_project: MakeProject, text: str, place: str, says: str
+) -> None:
+    project = make_project("churn")
+    # prod lays nothing over surge and replicas of its own here.
+    project.write("environments/prod/environment.yaml", "namespace: x\n")
+    project.write("catalog/churn.yaml", text)
+    run = project.run("validate", "prod")
+    assert run.returncode == 1, run.stderr
+    assert f"catalog/churn.yaml:{place}" in run.stdout
+    assert says in run.stdout
+
+
+def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
+    project = make_project("churn", "fraud", "ranker")
+    project.write("catalog/churn.yaml", "owner: [a\n")
+    project.edit("catalog/fraud.yaml", "maxReplicas: 12", "maxReplicas: twelve")
+    project.write("environments/prod/models/rankr.yaml", "replicas: 2\n")
+    found = json.loads(project.run("validate", "--json").stdout)["faults"]
+    assert {fault["path"] for fault in found} == {
+        "catalog/churn.yaml",
+        "catalog/fraud.yaml",
+        "environments/prod/models/rankr.yaml",
+    }
+
+
+def test_a_context_that_is_not_there_lists_those_that_are(make_project: MakeProject) -> None:
+    project = make_project("churn")
+    project.edit(
+        "environments/dev/environment.yaml",
+        "context: local ",
+        "context: nowhere\n  kubeconfig: ./kubeconfig #",
+    )
+    project.write(
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: https://127.0.0.1:1}}]\n"
+        "users: [{name: u, user: {token: t}}]\n"
+        "contexts: [{name: somewhere, context: {cluster: c, user: u}}]\n",
+    )
+    run = project.run("preview", "dev")
+    assert run.returncode == 1
+    assert "nowhere" in run.stderr
+    assert "somewhere" in run.stderr
+
+
+def test_an_unreachable_cluster_is_said_to_be_so(make_project: MakeProject) -> None:
+    project = make_project("churn")
+    project.edit(
+        "environments/dev/environment.yaml",
+        "context: local ",
+        "context: somewhere\n  kubeconfig: ./kubeconfig #",
+    )
+    project.write(
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: https://127.0.0.1:1}}]\n"
+        "users: [{name: u, user: {token: t}}]\n"
+        "contexts: [{name: somewhere, context: {cluster: c, user: u}}]\n",
+    )
+    for verb in ("preview", "status"):
+        run = project.run(verb, "dev")
+        assert run.returncode == 1
+        assert "https://127.0.0.1:1" in run.stderr
+
+
+def test_drift_without_a_state_is_not_clean(make_project: MakeProject) -> None:
+    run = make_project("churn").run("drift", "dev")
+    assert run.returncode == 1
+    assert "make up ENV=dev" in run.stderr
+
+
+def test_a_protected_environment_is_not_destroyed(make_project: MakeProject) -> None:
+    run = make_project("churn").run("destroy", "prod", "--yes")
+    assert run.returncode == 1
+    assert "protect: false" in run.stderr

@@ -1,0 +1,118 @@
+"""The tutorial itself, on the real control plane: v1 to v2 within the environment's budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+from tests.deploying.watching import BudgetWatch
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def kube(kubeconfig: Path) -> Iterator[KubeClient]:
+    client = KubeClient.connect(kubeconfig, "local")
+    yield client
+    client.close()
+
+
+def live(kube: KubeClient, project: Project, environment: str = "dev") -> dict[str, Any]:
+    found = kube.list("apps/v1", "Deployment", f"{project.namespace}-{environment}")
+    return {item["metadata"]["name"]: item for item in found}
+
+
+def succeed(project: Project, *arguments: str) -> str:
+    run = project.run(*arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_the_tutorial(make_live_project: MakeProject) -> None:
+    project = make_live_project("churn")
+    first = succeed(project, "up", "dev")
+    assert "churn  Deployment" in first
+    assert "Nothing to do" in succeed(project, "up", "dev")
+    project.edit("catalog/churn.yaml", "1.6.1", "1.7.0")
+    changes = json.loads(succeed(project, "preview", "dev", "--json"))["changes"]
+    moved = [change for change in changes if change["op"] != "same"]
+    assert [change["object"] for change in moved] == [f"{project.namespace}-dev/churn"]
+    [field] = moved[0]["fields"]
+    assert field["path"] == "spec.template.spec.containers[model].image"
+    assert "1.7.0" in succeed(project, "up", "dev")
+    assert json.loads(succeed(project, "drift", "dev", "--json"))["clean"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "model", "replicas", "surge", "unavailable"),
+    [
+        pytest.param("dev", "churn", 2, 1, 1, id="dev: the tutorial's budget"),
+        pytest.param("staging", "sentiment", 3, 1, 0, id="staging: canary within"),
+        pytest.param("prod", "sentiment", 6, 2, 0, id="prod: percentages"),
+    ],
+)
+def test_every_watch_event_keeps_the_budget(
+    make_live_project: MakeProject,
+    kube: KubeClient,
+    environment: str,
+    model: str,
+    replicas: int,
+    surge: int,
+    unavailable: int,
+) -> None:
+    project = make_live_project(model)
+    # Five to fifteen seconds of soak a wave prove nothing more here than one.
+    path = f"environments/{environment}/models/{model}.yaml"
+    project.append(path, "rollout: {minReadySeconds: 1}\n")
+    succeed(project, "up", environment)
+    project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.6.2"')
+    labels = f"app.kubernetes.io/name={model},modelcatalog/track=stable"
+    with BudgetWatch(kube, f"{project.namespace}-{environment}", labels) as watch:
+        succeed(project, "up", environment)
+    assert len(watch.seen) > 2 * replicas
+    assert max(state.wanted for state in watch.seen) == replicas + surge
+    assert min(state.serving for state in watch.seen) >= replicas - unavailable
+
+
+def test_narrowing_leaves_the_others_untouched(
+    make_live_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_live_project("churn", "sentiment")
+    succeed(project, "up", "dev")
+    before = live(kube, project)
+    for model in ("churn", "sentiment"):
+        project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.6.2"')
+    succeed(project, "up", "dev", "--model", "churn")
+    after = live(kube, project)
+    assert after["churn"]["metadata"]["generation"] > before["churn"]["metadata"]["generation"]
+    for name in ("sentiment", "sentiment-canary"):
+        for key in ("uid", "generation"):
+            assert after[name]["metadata"][key] == before[name]["metadata"][key]
+
+
+def test_one_model_that_fails_does_not_stop_the_others(
+    make_live_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_live_project("churn", "reranker")
+    project.edit(
+        "catalog/_defaults.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 8"
+    )
+    project.edit("catalog/_profiles/mlserver.yaml", "startupSeconds: 100", "startupSeconds: 5")
+    succeed(project, "up", "dev")
+    project.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
+    project.edit("catalog/_profiles/text-embeddings-inference.yaml", "cpu-1.5", "cpu-1.6")
+    run = project.run("up", "dev")
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert "ImagePullBackOff" in run.stdout
+    assert "catalog/churn.yaml:4" in run.stdout
+    reranker = live(kube, project)["reranker"]
+    assert reranker["spec"]["template"]["spec"]["containers"][0]["image"].endswith("cpu-1.6")
+    project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
+    assert "0 failed" in succeed(project, "up", "dev")
