@@ -60,7 +60,7 @@ def test_the_tutorial(make_live_project: MakeProject) -> None:
 )
 def test_every_watch_event_keeps_the_budget(
     make_live_project: MakeProject,
-    kube: KubeClient,
+    kubeconfig: Path,
     environment: str,
     model: str,
     replicas: int,
@@ -74,7 +74,7 @@ def test_every_watch_event_keeps_the_budget(
     succeed(project, "up", environment)
     project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.6.2"')
     labels = f"app.kubernetes.io/name={model},modelcatalog/track=stable"
-    with BudgetWatch(kube, f"{project.namespace}-{environment}", labels) as watch:
+    with BudgetWatch(kubeconfig, f"{project.namespace}-{environment}", labels) as watch:
         succeed(project, "up", environment)
     assert len(watch.seen) > 2 * replicas
     assert max(state.wanted for state in watch.seen) == replicas + surge

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,26 +23,29 @@ class Seen:
     serving: int
 
 
-class BudgetWatch:
-    """Use as a context manager around an update; `seen` has every state in order."""
+KINDS = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
 
-    def __init__(self, kube: KubeClient, namespace: str, labels: str) -> None:
-        self._kube, self._namespace, self._labels = kube, namespace, labels
+
+class BudgetWatch:
+    """Use as a context manager around an update; `seen` has every state in order.
+
+    Each kind is listed once and watched from there without a gap, until its connection is closed.
+    """
+
+    def __init__(self, kubeconfig: Path, namespace: str, labels: str) -> None:
+        self._kube = KubeClient.connect(kubeconfig, "local")
+        self._namespace, self._labels = namespace, labels
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
         self.seen: list[Seen] = []
-        self._threads = [
-            threading.Thread(target=self._watch, args=kind, daemon=True)
-            for kind in (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
-        ]
 
     def __enter__(self) -> Self:
-        for kind in (("apps/v1", "ReplicaSet"), ("v1", "Pod")):
-            for item in self._kube.list(*kind, self._namespace, labels=self._labels):
-                self._objects[kind[1], item["metadata"]["name"]] = item
-        for thread in self._threads:
+        versions = [self._list(*kind) for kind in KINDS]
+        for kind, version in zip(KINDS, versions, strict=True):
+            thread = threading.Thread(target=self._watch, args=(*kind, version), daemon=True)
             thread.start()
+            self._threads.append(thread)
         return self
 
     def __exit__(
@@ -50,18 +54,27 @@ class BudgetWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
+        self._kube.close()
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def _watch(self, api_version: str, kind: str) -> None:
-        while not self._stop.is_set():
-            events = self._kube.watch(
-                api_version, kind, self._namespace, labels=self._labels, timeout_s=3
-            )
-            for event, item in events:
-                if event != "BOOKMARK":
-                    self._note(event, kind, item)
+    def _list(self, api_version: str, kind: str) -> str:
+        found, version = self._kube.list_at(api_version, kind, self._namespace, labels=self._labels)
+        self._objects.update({(kind, item["metadata"]["name"]): item for item in found})
+        return version
+
+    def _watch(self, api_version: str, kind: str, version: str) -> None:
+        events = self._kube.watch(
+            api_version,
+            kind,
+            self._namespace,
+            labels=self._labels,
+            timeout_s=120,
+            resource_version=version,
+        )
+        for event, item in events:
+            if event != "BOOKMARK":
+                self._note(event, kind, item)
 
     def _note(self, event: str, kind: str, item: dict[str, Any]) -> None:
         with self._lock:
