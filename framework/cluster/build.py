@@ -30,6 +30,7 @@ PACKAGES = {
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
 }
 ESTIMATE = "built once per user: about ten minutes on two cores, modules and compiling together"
+_QUIET_SECONDS = 3.0
 _TICK_SECONDS = 1.0
 _TAIL_LINES = 15
 _NETWORK_WORDS = ("dial tcp", "no such host", "i/o timeout", "connection refused", "GOPROXY")
@@ -145,7 +146,10 @@ class _Compilation:
 
     def _doing(self) -> str:
         last = "".join(_tail(self.log, 1))
-        return last.removeprefix("go: ") if last.startswith("go: downloading") else "compiling"
+        # Go names every module that it downloads, and says nothing while it compiles.
+        quiet = time.time() - self.log.stat().st_mtime > _QUIET_SECONDS
+        downloading = last.startswith("go: downloading") and not quiet
+        return last.removeprefix("go: ") if downloading else "compiling"
 
     def _report(self, started: float, message: str, *, done: bool) -> None:
         elapsed = time.monotonic() - started
@@ -159,7 +163,7 @@ class _Compilation:
         if any(word in line for line in tail for word in _NETWORK_WORDS):
             advice = (
                 "the Go modules must come from a module proxy once: set GOPROXY to one that "
-                + ("answers from here, and run `make cluster-up` again")
+                "answers from here, and run `make cluster-up` again"
             )
         output = "\n".join(f"  {line}" for line in tail)
         return LocalClusterError(

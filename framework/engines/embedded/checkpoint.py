@@ -1,0 +1,254 @@
+"""A stack's recorded state: Pulumi's version-3 checkpoint as data.
+
+Owns its format and its integrity. A resource keeps the very JSON it was read from, so that whatever
+the CLI wrote and this engine does not know survives. Knows nothing of files but their text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from framework.engines.embedded.urns import (
+    OBJECT_PREFIX,
+    PROVIDER_TYPE,
+    parse_urn,
+    split_provider_reference,
+)
+from framework.errors import StateError
+
+_NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One entry of a checkpoint; `raw` is its JSON."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def urn(self) -> str:
+        return str(self.raw["urn"])
+
+    @property
+    def type(self) -> str:
+        return str(self.raw["type"])
+
+    @property
+    def id(self) -> str:
+        return str(self.raw.get("id", ""))
+
+    @property
+    def name(self) -> str:
+        return parse_urn(self.urn).name
+
+    @property
+    def parent(self) -> str:
+        return str(self.raw.get("parent", ""))
+
+    @property
+    def custom(self) -> bool:
+        return bool(self.raw.get("custom"))
+
+    @property
+    def is_object(self) -> bool:
+        return self.custom and self.type.startswith(OBJECT_PREFIX)
+
+    @property
+    def is_provider(self) -> bool:
+        return self.type == PROVIDER_TYPE
+
+    @property
+    def protect(self) -> bool:
+        return bool(self.raw.get("protect"))
+
+    @property
+    def retain_on_delete(self) -> bool:
+        return bool(self.raw.get("retainOnDelete"))
+
+    @property
+    def condemned(self) -> bool:
+        """True for what a replacement left behind: gone from the program, not yet deleted."""
+        return bool(self.raw.get("delete"))
+
+    @property
+    def init_errors(self) -> tuple[str, ...]:
+        """Why the object is there but not ready; empty for a good one."""
+        return tuple(self.raw.get("initErrors") or ())
+
+    @property
+    def key(self) -> str:
+        """What tells entries apart: a condemned one shares its URN with its successor."""
+        return f"{self.urn}#{self.id}" if self.condemned else self.urn
+
+    @property
+    def provider_urn(self) -> str:
+        return split_provider_reference(str(self.raw.get("provider", "")))[0]
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """URNs that must stand before this entry: parent, provider, dependencies."""
+        urns = [self.parent, self.provider_urn, *self.raw.get("dependencies", ())]
+        for dependencies in self.raw.get("propertyDependencies", {}).values():
+            urns.extend(dependencies or ())
+        return tuple(dict.fromkeys(urn for urn in urns if urn))
+
+    def with_fields(self, **fields: Any) -> Resource:
+        """A copy with these JSON fields; a field that is None or empty goes."""
+        raw = {**self.raw, **fields}
+        return Resource({key: raw[key] for key in raw if key not in fields or fields[key]})
+
+    def renamed(self, renames: Mapping[str, str]) -> Resource:
+        """A copy whose references follow the renamed URNs."""
+        if not any(urn in renames for urn in (self.urn, *self.needs)):
+            return self
+        text = json.loads(json.dumps(self.raw))
+        for name in ("urn", "parent"):
+            if name in text:
+                text[name] = renames.get(text[name], text[name])
+        if "provider" in text:
+            urn, id_ = split_provider_reference(text["provider"])
+            text["provider"] = f"{renames.get(urn, urn)}::{id_}"
+        if "dependencies" in text:
+            text["dependencies"] = [renames.get(urn, urn) for urn in text["dependencies"]]
+        for name, urns in text.get("propertyDependencies", {}).items():
+            text["propertyDependencies"][name] = [renames.get(urn, urn) for urn in urns or ()]
+        return Resource(text)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole stack: `stack` is `organization/<project>/<stack>`."""
+
+    stack: str
+    resources: tuple[Resource, ...] = ()
+    pending: tuple[Mapping[str, Any], ...] = ()
+    secrets_provider: Mapping[str, Any] | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def salt(self) -> str:
+        return str(((self.secrets_provider or {}).get("state") or {}).get("salt", ""))
+
+    def with_salt(self, salt: str) -> Checkpoint:
+        return replace(self, secrets_provider={"type": "passphrase", "state": {"salt": salt}})
+
+    @property
+    def live(self) -> dict[str, Resource]:
+        """Entries by URN, without what a replacement left behind."""
+        return {entry.urn: entry for entry in self.resources if not entry.condemned}
+
+
+def parse_checkpoint(text: str, where: str) -> Checkpoint:
+    """A checkpoint from its text. StateError when it is no version-3 checkpoint or is broken."""
+    try:
+        document = json.loads(text)
+    except ValueError as exc:
+        raise StateError(f"{where}: no JSON ({exc}); {_NEXT_STEP}") from exc
+    if not isinstance(document, dict) or document.get("version") != 3:
+        raise StateError(f"{where}: no version-3 checkpoint; {_NEXT_STEP}")
+    body = document.get("checkpoint") or {}
+    latest = body.get("latest") or {}
+    provider = latest.get("secrets_providers")
+    if provider and provider.get("type") != "passphrase":
+        raise StateError(
+            f'{where}: secrets provider "{provider.get("type")}" needs the pulumi CLI; '
+            "the embedded engine knows passphrase only"
+        )
+    checkpoint = Checkpoint(
+        stack=str(body.get("stack", "")),
+        resources=tuple(Resource(raw) for raw in latest.get("resources") or ()),
+        pending=tuple(latest.get("pending_operations") or ()),
+        secrets_provider=provider,
+        manifest=latest.get("manifest") or {},
+        metadata=latest.get("metadata") or {},
+    )
+    check_integrity(checkpoint, where)
+    return checkpoint
+
+
+def check_integrity(checkpoint: Checkpoint, where: str) -> None:
+    """Raise StateError when the CLI would refuse this checkpoint."""
+    faults = list(_faults(checkpoint))
+    if faults:
+        listed = "\n".join(f"{where}: {fault}" for fault in faults)
+        raise StateError(f"{listed}\n{_NEXT_STEP}")
+
+
+def _faults(checkpoint: Checkpoint) -> Iterator[str]:
+    manifest = checkpoint.manifest
+    if manifest.get("magic") and manifest["magic"] != _magic(str(manifest.get("version", ""))):
+        yield "manifest.magic does not fit manifest.version"
+    seen: set[str] = set()
+    for entry in checkpoint.resources:
+        yield from (
+            f"{entry.urn} needs {urn}, which is missing or stands after it"
+            for urn in entry.needs
+            if urn not in seen
+        )
+        if entry.custom and not entry.id:
+            yield f"{entry.urn} has no id"
+        if not entry.condemned and entry.urn in seen:
+            yield f"{entry.urn} is there twice"
+        seen.add(entry.urn)
+
+
+def render_checkpoint(checkpoint: Checkpoint) -> str:
+    """The checkpoint's text, in the CLI's order of keys."""
+    latest: dict[str, Any] = {"manifest": dict(checkpoint.manifest)}
+    if checkpoint.secrets_provider:
+        latest["secrets_providers"] = checkpoint.secrets_provider
+    latest["resources"] = [entry.raw for entry in checkpoint.resources]
+    if checkpoint.pending:
+        latest["pending_operations"] = list(checkpoint.pending)
+    latest["metadata"] = checkpoint.metadata
+    document = {"version": 3, "checkpoint": {"stack": checkpoint.stack, "latest": latest}}
+    return json.dumps(document, indent=4, ensure_ascii=False)
+
+
+def stamp_manifest(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with a manifest of now and of the SDK's version."""
+    engine = f"v{version('pulumi')}"
+    manifest = {"time": timestamp(), "magic": _magic(engine), "version": engine}
+    return replace(checkpoint, manifest=manifest)
+
+
+def order_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """The entries with each one after what it needs, otherwise in the order given."""
+    entries = list(resources)
+    live = {entry.urn: entry for entry in entries if not entry.condemned}
+    placed: dict[str, Resource] = {}
+    # An explicit stack, not recursion: a lane of models may be a chain of thousands.
+    for first in entries:
+        stack = [first]
+        opened: set[str] = set()
+        while stack:
+            entry = stack[-1]
+            waiting = [
+                live[urn]
+                for urn in entry.needs
+                if urn in live and urn not in placed and urn not in opened
+            ]
+            opened.add(entry.key)
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
+            stack.pop()
+            placed.setdefault(entry.key, entry)
+    return tuple(placed.values())
+
+
+def timestamp() -> str:
+    """Now, as Pulumi writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _magic(engine: str) -> str:
+    return hashlib.sha256(engine.encode()).hexdigest()

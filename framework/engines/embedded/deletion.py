@@ -1,0 +1,100 @@
+"""Deletes recorded resources, dependents first, independent ones at the same time.
+
+Kept apart because up (what left the program), destroy (everything) and replacements share it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from framework.changes import Change, Failure
+from framework.engines.embedded.checkpoint import Resource
+from framework.engines.embedded.feed import ProgressFeed
+from framework.engines.embedded.planner import Planner
+from framework.engines.embedded.records import object_state
+from framework.engines.embedded.state import StackState, begin_line, drop_line, end_line
+from framework.errors import FrameworkError
+
+# A delete waits until the object is gone, so more of them than of plain calls.
+_AT_ONCE = 32
+_TIMEOUT_S = 600.0
+_TICK_S, _STOP_S = 0.2, 5.0
+
+
+class Deletions:
+    """Deletes a set of entries and records each one."""
+
+    def __init__(
+        self, state: StackState, planner: Planner, feed: ProgressFeed, stop: threading.Event
+    ) -> None:
+        self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
+
+    def run(self, entries: Iterable[Resource], describe: Callable[[Resource], Change]) -> None:
+        """Delete all; what a failed one stands on stays, everything else goes."""
+        waiting = {entry.key: entry for entry in entries}
+        running: dict[Future[bool], Resource] = {}
+        blocked: set[str] = set()
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="delete")
+        try:
+            while (waiting or running) and not self._stop.is_set():
+                for entry in _ready(waiting.values(), running.values()):
+                    del waiting[entry.key]
+                    if entry.urn in blocked:
+                        blocked.update(entry.needs)
+                        self._feed.skipped(describe(entry), "something that needs it stays")
+                        continue
+                    running[pool.submit(self.delete, entry, describe(entry))] = entry
+                ended, _ = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    entry = running.pop(future)
+                    if not future.result():
+                        blocked.update(entry.needs)
+        except BaseException:
+            # A moment for calls under way; an object that takes longer to go is still recorded.
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(running, timeout=_STOP_S)
+            raise
+        pool.shutdown()
+
+    def delete(self, entry: Resource, change: Change) -> bool:
+        """Delete one entry; False when it is still there."""
+        if not entry.is_object or entry.retain_on_delete or self._is_taken_over(entry):
+            self._state.record(drop_line(entry), end_line(entry.urn))
+            return True
+        self._feed.started(change)
+        self._state.record(begin_line("deleting", entry.raw))
+        try:
+            timeout = float((entry.raw.get("customTimeouts") or {}).get("delete", _TIMEOUT_S))
+            provider = self._planner.provider(str(entry.raw["provider"]))
+            provider.delete(object_state(self._state, entry), timeout_s=timeout)
+        except FrameworkError as exc:
+            # The object is still recorded; what remains pending would only warn about nothing.
+            self._state.record(end_line(entry.urn))
+            self._feed.failed(Failure(change, str(exc)))
+            return False
+        except Exception as exc:
+            self._state.record(end_line(entry.urn))
+            self._feed.failed(Failure(change, f"{type(exc).__name__}: {exc}"))
+            return False
+        self._state.record(drop_line(entry), end_line(entry.urn))
+        self._feed.done(change)
+        return True
+
+    def _is_taken_over(self, entry: Resource) -> bool:
+        """A condemned object whose name a live resource has again must not be deleted."""
+        return entry.condemned and any(
+            (other.type, other.id, other.provider_urn) == (entry.type, entry.id, entry.provider_urn)
+            for other in self._state.current().resources
+            if not other.condemned
+        )
+
+
+def _ready(waiting: Iterable[Resource], running: Collection[Resource]) -> list[Resource]:
+    """Entries that nothing else to be deleted still needs."""
+    listed = list(waiting)
+    needed = {urn for entry in (*listed, *running) for urn in entry.needs}
+    ready = [entry for entry in listed if entry.urn not in needed]
+    # Condemned entries share URNs with their successors, so two may seem to need each other.
+    return ready if ready or running else listed

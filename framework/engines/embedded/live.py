@@ -1,0 +1,129 @@
+"""Recorded objects against the cluster: refresh and drift.
+
+Kept apart from the program's runs because neither needs the program: only state and server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from framework.changes import Change, FieldChange, Op
+from framework.engines.embedded.checkpoint import Resource, timestamp
+from framework.engines.embedded.lineage import Lineage
+from framework.engines.embedded.planner import CALLS_AT_ONCE, Planner
+from framework.engines.embedded.records import object_state
+from framework.engines.embedded.state import StackState
+from framework.engines.embedded.values import (
+    Secret,
+    conceal_fields,
+    has_secret,
+    mark_secrets,
+    reveal,
+    secret_texts,
+)
+from framework.errors import EngineError, FrameworkError
+from framework.kube.object_diff import compare_objects
+from framework.kube.object_state import FIELD_MANAGER, ObjectState
+
+GONE = "is gone from the cluster"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One recorded object as it is now: `live` None when it is gone."""
+
+    entry: Resource
+    change: Change
+    live: ObjectState | None
+
+
+def look_at_objects(state: StackState, planner: Planner) -> list[Look]:
+    """Every targeted object of the stack, compared with the cluster; in state order."""
+    entries = [
+        entry
+        for entry in state.current().resources
+        if entry.is_object and not entry.condemned and planner.lineage.is_target(entry.urn)
+    ]
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="look") as pool:
+        return list(pool.map(lambda entry: _look(state, planner, entry), entries))
+
+
+def _look(state: StackState, planner: Planner, entry: Resource) -> Look:
+    recorded = object_state(state, entry)
+    try:
+        live = planner.provider(str(entry.raw["provider"])).read(recorded)
+    except FrameworkError:
+        raise
+    except Exception as exc:
+        raise EngineError(f"{entry.urn}: {type(exc).__name__}: {exc}") from exc
+    change = _change(entry, planner.lineage)
+    if live is None:
+        return Look(entry, replace(change, op=Op.DELETE, note=GONE), None)
+    fields = _fields(state, entry, recorded, live)
+    return Look(entry, replace(change, op=Op.UPDATE if fields else Op.SAME, fields=fields), live)
+
+
+def _change(entry: Resource, lineage: Lineage) -> Change:
+    return Change(
+        urn=entry.urn,
+        type=entry.type,
+        name=entry.name,
+        op=Op.SAME,
+        object=entry.id,
+        component=lineage.component(entry.urn),
+    )
+
+
+def _fields(
+    state: StackState, entry: Resource, recorded: ObjectState, live: ObjectState
+) -> tuple[FieldChange, ...]:
+    before, now = _plain(recorded.outputs), _plain(live.outputs)
+    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
+    fields = compare_objects(before, now, written=now, manager=manager)
+    kept = tuple(f for f in fields if not _is_scaled_by_others(f, entry, recorded.inputs))
+    hidden = secret_texts(
+        state.unseal(entry.raw.get("inputs") or {}), state.unseal(entry.raw.get("outputs") or {})
+    )
+    return conceal_fields(kept, hidden)
+
+
+def _is_scaled_by_others(field: FieldChange, entry: Resource, inputs: Mapping[str, Any]) -> bool:
+    """An autoscaler owns the replicas that the inputs do not send."""
+    if field.path != "spec.replicas":
+        return False
+    unsent = "replicas" not in (inputs.get("spec") or {})
+    return unsent or "spec.replicas" in (entry.raw.get("ignoreChanges") or ())
+
+
+def refreshed(state: StackState, look: Look) -> Resource:
+    """The entry with the object as it now is."""
+    assert look.live is not None
+    recorded = state.unseal(look.entry.raw.get("outputs") or {})
+    outputs: Any = mark_secrets(look.live.outputs, recorded)
+    inputs = recorded.get("__inputs")
+    if inputs is not None:
+        outputs = {**outputs, "__inputs": inputs}
+    if look.entry.type.endswith(":Secret"):
+        outputs = _hide(outputs)
+    return Resource({**look.entry.raw, "outputs": state.seal(outputs), "modified": timestamp()})
+
+
+def _hide(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    # What somebody added to a Secret is a secret too, whatever was recorded of it.
+    data = outputs.get("data")
+    if data is None or isinstance(data, Secret):
+        return dict(outputs)
+    return {**outputs, "data": Secret(reveal(data) if has_secret(data) else data)}
+
+
+def _plain(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in outputs.items() if not key.startswith("__")}
+
+
+def found_changes(looks: Iterable[Look]) -> tuple[Change, ...]:
+    """The changes of all looks in a stable order."""
+    changes = (look.change for look in looks)
+    return tuple(sorted(changes, key=lambda c: (c.op is Op.DELETE, c.component, c.kind, c.name)))

@@ -1,0 +1,257 @@
+"""The preview: the program runs, every registration is planned, nothing is applied.
+
+Kept apart from the apply because its answers differ (what is not known yet stays unknown), and
+because everything that can be refused is refused here, all of it in one run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from framework.changes import Change, Op, Preview
+from framework.engines.embedded.checkpoint import Resource
+from framework.engines.embedded.clusters import Clusters
+from framework.engines.embedded.lineage import Lineage
+from framework.engines.embedded.monitor import Answer
+from framework.engines.embedded.planner import Planner, Step
+from framework.engines.embedded.records import keep, provider_inputs, secret_inputs
+from framework.engines.embedded.registration import Registration
+from framework.engines.embedded.secrets import mask_sealed
+from framework.engines.embedded.state import StackState
+from framework.engines.embedded.urns import STACK_TYPE, parse_urn
+from framework.engines.embedded.values import (
+    UNKNOWN,
+    conceal_text,
+    has_secret,
+    has_unknown,
+    map_tree,
+    mark_secrets,
+    mask,
+    secret_texts,
+)
+from framework.errors import EngineError, FrameworkError
+
+_RETAINED = "stays in the cluster (retainOnDelete)"
+_REPLACED = "left behind by a replacement"
+# So many faults are read; more of them are mostly the same one.
+_MOST = 50
+# Order of a change list: what everything stands on comes first.
+_RANKS = {STACK_TYPE: 0, "pulumi:providers:kubernetes": 1, "kubernetes:core/v1:Namespace": 2}
+
+
+class PreviewRun:
+    """Handles one program run in preview. `finish` gives the change list."""
+
+    def __init__(self, state: StackState, planner: Planner, clusters: Clusters) -> None:
+        self._state, self._planner, self._clusters = state, planner, clusters
+        self._lock = threading.Lock()
+        self._faults: set[str] = set()
+        self._failed: set[str] = set()
+        self.steps: dict[str, Step] = {}
+        self.outputs: dict[str, Mapping[str, Any]] = {}
+        self.messages: list[str] = []
+
+    # --- the program's side
+
+    def register(self, registration: Registration) -> Answer:
+        if not self._failed.isdisjoint(registration.needs):
+            return self._answer_failed(registration)
+        try:
+            step = self._planner.plan(registration)
+        except FrameworkError as exc:
+            self._note_fault(registration, exc)
+            return self._answer_failed(registration)
+        except Exception as exc:
+            self._note_fault(registration, EngineError(f"{type(exc).__name__}: {exc}"))
+            return self._answer_failed(registration)
+        with self._lock:
+            self.steps[step.urn] = step
+        return answer_step(self._state, step)
+
+    def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.outputs[urn] = outputs
+
+    def refuse(self, fault: str) -> None:
+        with self._lock:
+            self._faults.add(fault)
+
+    def log(self, severity: str, message: str) -> None:
+        with self._lock:
+            self.messages.append(f"{severity}: {message}")
+
+    def _note_fault(self, registration: Registration, exc: FrameworkError) -> None:
+        what = conceal_text(str(exc), secret_texts(registration.inputs))
+        own = registration.name in what
+        with self._lock:
+            self._faults.add(what if own else f'{registration.type} "{registration.name}": {what}')
+
+    def _answer_failed(self, registration: Registration) -> Answer:
+        urn = f"urn:pulumi:failed::failed::{registration.type}::{registration.name}"
+        with self._lock:
+            self._failed.add(urn)
+        return Answer(urn, failed=True)
+
+    # --- the engine's side
+
+    def check(self) -> None:
+        """Raise what stops everything: refusals, faults, a cluster that cannot be used."""
+        if self._clusters.fault is not None:
+            raise self._clusters.fault
+        if self._faults:
+            listed = sorted(self._faults)
+            more = [f"and {len(listed) - _MOST} more"] if len(listed) > _MOST else []
+            raise EngineError("\n".join([*listed[:_MOST], *more]))
+
+    def finish(self) -> Preview:
+        """The change list, once the program has ended. EngineError for what is protected."""
+        self.check()
+        self._planner.lineage.check_wanted()
+        leftovers = self.leftovers()
+        self._check_protected(leftovers)
+        changes = [step.change for step in self.steps.values()]
+        changes += [deletion(entry, self._planner.lineage) for entry in leftovers]
+        return Preview(order_changes(changes), self.stack_outputs())
+
+    def leftovers(self) -> list[Resource]:
+        """What the program no longer has: to be deleted, as far as the command reaches."""
+        lineage = self._planner.lineage
+        return [
+            entry
+            for entry in self._state.current().resources
+            if (entry.condemned or entry.urn not in self._accounted())
+            and lineage.is_target(entry.urn)
+            and entry.type != STACK_TYPE
+        ]
+
+    def _accounted(self) -> set[str]:
+        return self.steps.keys() | self._planner.renames.keys()
+
+    def _check_protected(self, leftovers: Iterable[Resource]) -> None:
+        faults = [f"{entry.urn} would be deleted" for entry in leftovers if entry.protect]
+        faults += [
+            f"{step.urn} would be replaced"
+            for step in self.steps.values()
+            if step.change.op is Op.REPLACE and step.registration.protect
+        ]
+        if faults:
+            listed = "\n".join(f"protected: {fault}" for fault in sorted(faults))
+            raise EngineError(
+                f"{listed}\nNothing was changed; to go on, take protect off "
+                "in the program and run `up` with nothing else changed, then run again"
+            )
+
+    def stack_outputs(self) -> Mapping[str, Any]:
+        """What the program exports, secrets masked."""
+        found = [
+            values for urn, values in self.outputs.items() if parse_urn(urn).type == STACK_TYPE
+        ]
+        return show_outputs(found[0]) if found else {}
+
+    def has_secrets(self) -> bool:
+        """Whether what is to be recorded needs encrypting."""
+        trees = [step.registration.inputs for step in self.steps.values() if step.target]
+        kinds = {tree.get("kind") for tree in trees}
+        return "Secret" in kinds or any(map(has_secret, [*trees, *self.outputs.values()]))
+
+    def kept(self) -> list[Resource]:
+        """Entries of unchanged resources whose options or outputs differ from the recorded."""
+        entries = []
+        for step in self.steps.values():
+            if step.old is None or not step.target or step.change.op is not Op.SAME:
+                continue
+            entry = keep(step.registration, step.urn, step.old)
+            entry = with_outputs(self._state, entry, self.outputs.get(step.urn))
+            if entry is not step.old:
+                entries.append(entry)
+        return entries
+
+
+def with_outputs(state: StackState, entry: Resource, outputs: Mapping[str, Any] | None) -> Resource:
+    """The entry of a component or the Stack with these outputs; an unknown one stays as it was."""
+    if outputs is None:
+        return entry
+    recorded = entry.raw.get("outputs") or {}
+    if state.unseal(recorded) == outputs:
+        return entry
+    sealed = {
+        name: state.seal(value) if not has_unknown(value) else recorded.get(name)
+        for name, value in sorted(outputs.items())
+        if not has_unknown(value) or name in recorded
+    }
+    return Resource({**entry.raw, "outputs": sealed})
+
+
+def show_outputs(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Outputs for people: secrets masked, unknown ones named so."""
+    shown = mask(dict(sorted(outputs.items())))
+    result: Mapping[str, Any] = map_tree(
+        shown, lambda leaf: "[known after up]" if leaf == UNKNOWN else leaf
+    )
+    return result
+
+
+def recorded_outputs(state: StackState) -> Mapping[str, Any]:
+    """The stack's outputs as state has them, secrets masked; needs no passphrase."""
+    for entry in state.current().resources:
+        if entry.type == STACK_TYPE:
+            return dict(mask_sealed(entry.raw.get("outputs") or {}))
+    return {}
+
+
+def answer_step(state: StackState, step: Step) -> Answer:
+    """What the program learns of a resource in preview."""
+    registration, old = step.registration, step.old
+    if registration.is_object:
+        return _answer_object(state, step)
+    if registration.is_provider:
+        return Answer(step.urn, old.id if old else "", provider_inputs(registration))
+    return Answer(step.urn)
+
+
+def _answer_object(state: StackState, step: Step) -> Answer:
+    registration, old = step.registration, step.old
+    if old is not None and step.change.op is Op.SAME:
+        outputs = state.unseal(old.raw.get("outputs") or {})
+        shown = {name: value for name, value in outputs.items() if not name.startswith("__")}
+        return Answer(step.urn, old.id, shown)
+    if old is not None and step.change.op is Op.UPDATE and step.predicted:
+        predicted = {k: v for k, v in step.predicted.items() if k != "status"}
+        return Answer(step.urn, old.id, mark_secrets(predicted, registration.inputs))
+    # Its id, and what only the server knows, come with the apply.
+    return Answer(step.urn, "", secret_inputs(registration, registration.inputs))
+
+
+def deletion(entry: Resource, lineage: Lineage) -> Change:
+    """The change that deletes an entry."""
+    note = _RETAINED if entry.retain_on_delete and entry.is_object else ""
+    return Change(
+        urn=entry.urn,
+        type=entry.type,
+        name=entry.name,
+        op=Op.DELETE,
+        object=entry.id if entry.is_object else "",
+        component=lineage.component(entry.urn),
+        note=note or (_REPLACED if entry.condemned else ""),
+    )
+
+
+def order_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The same order every time, however the program's threads ran; deletions last."""
+
+    def place(change: Change) -> tuple[bool, int, str, bool, str, str, str]:
+        rank = _RANKS.get(change.type, 3 if not change.component else 4)
+        is_component = not change.object and rank == 4
+        return (
+            change.op is Op.DELETE,
+            rank if change.op is not Op.DELETE else 0,
+            change.component,
+            not is_component,
+            change.kind,
+            change.name,
+            change.urn,
+        )
+
+    return tuple(sorted(changes, key=place))

@@ -1,0 +1,126 @@
+"""Secrets in state: Pulumi's passphrase provider.
+
+Owns the cipher (PBKDF2 and AES-GCM, in the CLI's own format, so that either can read what the other
+wrote) and the sealing of whole value trees. Kept apart because nothing else may touch a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+from framework.engines.embedded.values import SECRET, SIGNATURE, Secret, reveal
+from framework.errors import StateError
+
+_ROUNDS = 1_000_000
+_NEXT_STEP = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE and run again"
+
+
+class PassphraseCipher:
+    """Encrypts with a key of a passphrase and the stack's salt."""
+
+    def __init__(self, key: bytes, salt: str) -> None:
+        self.salt = salt
+        self._aead = AESGCM(key)
+
+    @classmethod
+    def create(cls, passphrase: str) -> PassphraseCipher:
+        """A cipher with a new salt."""
+        salt = os.urandom(8)
+        cipher = cls(_derive_key(passphrase, salt), "")
+        cipher.salt = f"v1:{base64.b64encode(salt).decode()}:{cipher.encrypt('pulumi')}"
+        return cipher
+
+    @classmethod
+    def open(cls, passphrase: str, salt: str) -> PassphraseCipher:
+        """A cipher for a recorded salt; StateError when the passphrase is another one's."""
+        version, encoded, check = salt.split(":", 2) if salt.count(":") > 1 else ("", "", "")
+        if version != "v1":
+            raise StateError("the stack's encryptionsalt is not of version v1; restore it from Git")
+        cipher = cls(_derive_key(passphrase, base64.b64decode(encoded)), salt)
+        if cipher.decrypt(check) != "pulumi":
+            raise StateError(f"the passphrase does not fit this stack; {_NEXT_STEP}")
+        return cipher
+
+    def encrypt(self, text: str) -> str:
+        nonce = os.urandom(12)
+        sealed = self._aead.encrypt(nonce, text.encode(), None)
+        return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
+
+    def decrypt(self, sealed: str) -> str:
+        _, nonce, text = sealed.split(":", 2)
+        try:
+            plain = self._aead.decrypt(base64.b64decode(nonce), base64.b64decode(text), None)
+        except InvalidTag as exc:
+            raise StateError(f"the passphrase does not fit this stack; {_NEXT_STEP}") from exc
+        return plain.decode()
+
+    def seal(self, tree: Any) -> Any:
+        """A value tree as state keeps it, every secret encrypted."""
+        if isinstance(tree, Secret):
+            text = json.dumps(reveal(tree.value), separators=(",", ":"), sort_keys=True)
+            return {SIGNATURE: SECRET, "ciphertext": self.encrypt(text)}
+        if isinstance(tree, Mapping):
+            return {key: self.seal(value) for key, value in tree.items()}
+        if isinstance(tree, list | tuple):
+            return [self.seal(value) for value in tree]
+        return tree
+
+    def unseal(self, tree: Any) -> Any:
+        """A value tree from state, every secret decrypted into a `Secret`."""
+        if isinstance(tree, Mapping):
+            if tree.get(SIGNATURE) == SECRET:
+                return Secret(self._open_value(tree))
+            return {key: self.unseal(value) for key, value in tree.items()}
+        if isinstance(tree, list):
+            return [self.unseal(value) for value in tree]
+        return tree
+
+    def _open_value(self, sealed: Mapping[str, Any]) -> Any:
+        if "ciphertext" in sealed:
+            return json.loads(self.decrypt(sealed["ciphertext"]))
+        return json.loads(sealed["plaintext"])
+
+
+def _derive_key(passphrase: str, salt: bytes) -> bytes:
+    return PBKDF2HMAC(SHA256(), 32, salt, _ROUNDS).derive(passphrase.encode())
+
+
+def has_sealed(tree: Any) -> bool:
+    """True when a tree from state holds an encrypted value."""
+    if isinstance(tree, Mapping):
+        return tree.get(SIGNATURE) == SECRET or any(map(has_sealed, tree.values()))
+    return isinstance(tree, list) and any(map(has_sealed, tree))
+
+
+def mask_sealed(tree: Any) -> Any:
+    """A tree from state with every encrypted value as the text "[secret]"; needs no passphrase."""
+    if isinstance(tree, Mapping):
+        if tree.get(SIGNATURE) == SECRET:
+            return "[secret]"
+        return {key: mask_sealed(value) for key, value in tree.items()}
+    return [mask_sealed(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def read_passphrase(root: Path) -> str:
+    """The passphrase as the CLI takes it; StateError when there is none.
+
+    An empty one that is set counts, as it does for the CLI.
+    """
+    if (value := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
+        return value
+    if file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        try:
+            return (root / Path(file).expanduser()).read_text().strip()
+        except OSError as exc:
+            raise StateError(f"{file}: the passphrase file cannot be read; {_NEXT_STEP}") from exc
+    raise StateError(f"this stack has secrets and no passphrase is given; {_NEXT_STEP}")

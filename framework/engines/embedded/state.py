@@ -1,0 +1,144 @@
+"""The state of one stack while a command works on it.
+
+Joins checkpoint, journal and secrets: what was recorded, what has happened since, and the one place
+where a finished step becomes durable. Kept apart from the runs so that preview, apply, refresh and
+destroy record in the same way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from framework.engines.embedded.backend import FileBackend
+from framework.engines.embedded.checkpoint import (
+    Checkpoint,
+    Resource,
+    check_integrity,
+    parse_checkpoint,
+    render_checkpoint,
+    stamp_manifest,
+)
+from framework.engines.embedded.journal import Journal, Line, fold, read_journal
+from framework.engines.embedded.project import Project, read_salt, write_salt
+from framework.engines.embedded.secrets import PassphraseCipher, has_sealed, read_passphrase
+from framework.engines.embedded.values import has_secret
+
+
+class StackState:
+    """A stack's recorded state; safe for use from any number of threads."""
+
+    def __init__(self, project: Project, backend: FileBackend) -> None:
+        self.project, self.backend = project, backend
+        self._lock = threading.RLock()
+        self._cipher: PassphraseCipher | None = None
+        self._journal: Journal | None = None
+        self.checkpoint = self._load()
+        self._lines: list[Line] = []
+
+    @property
+    def where(self) -> str:
+        path = self.backend.checkpoint_path
+        root = self.project.root
+        return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+    def _load(self) -> Checkpoint:
+        text = self.backend.read_checkpoint()
+        name = f"organization/{self.project.name}/{self.backend.stack}"
+        recorded = parse_checkpoint(text, self.where) if text else Checkpoint(name)
+        return fold(recorded, read_journal(self.backend.journal_path))
+
+    def recover(self) -> None:
+        """Fold what an interrupted command left in the journal; the lock must be held."""
+        if self.backend.journal_path.exists():
+            self.save(self.checkpoint)
+
+    def current(self) -> Checkpoint:
+        """The state as it is after the steps recorded so far."""
+        with self._lock:
+            if self._lines:
+                self.checkpoint = fold(self.checkpoint, self._lines)
+                self._lines = []
+            return self.checkpoint
+
+    def record(self, *lines: Line) -> None:
+        """Make steps durable; on disk when this returns."""
+        with self._lock:
+            self._lines.extend(lines)
+            if self._journal is None:
+                path = self.backend.journal_path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._journal = Journal(path)
+            journal = self._journal
+        journal.append(*lines)
+
+    def close(self) -> None:
+        """Fold the journal into the checkpoint; nothing is written when nothing was recorded."""
+        if self._journal is None:
+            return
+        self._journal.close()
+        self._journal = None
+        self.save(self.current())
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the whole state; the journal ends here."""
+        stamped = stamp_manifest(checkpoint)
+        check_integrity(stamped, self.where)
+        self.backend.write_checkpoint(render_checkpoint(stamped))
+        Path(self.backend.journal_path).unlink(missing_ok=True)
+        self.checkpoint = stamped
+
+    def unseal(self, tree: Any) -> Any:
+        """Values from state, with secrets decrypted; needs the passphrase only where there are."""
+        return self._open_cipher().unseal(tree) if has_sealed(tree) else tree
+
+    def seal(self, tree: Any) -> Any:
+        """Values as state keeps them."""
+        return self._open_cipher().seal(tree) if has_secret(tree) else tree
+
+    def require_cipher(self, *, needed: bool) -> None:
+        """StateError when secrets are to be written and there is no passphrase for them."""
+        if needed:
+            self._open_cipher()
+
+    def _open_cipher(self) -> PassphraseCipher:
+        with self._lock:
+            if self._cipher is None:
+                salt = self.checkpoint.salt or read_salt(self.project, self.backend.stack)
+                passphrase = read_passphrase(self.project.root)
+                self._cipher = (
+                    PassphraseCipher.open(passphrase, salt)
+                    if salt
+                    else PassphraseCipher.create(passphrase)
+                )
+            return self._cipher
+
+    def keep_salt(self) -> None:
+        """Record the salt of the cipher in use, in state and in the stack's settings."""
+        with self._lock:
+            if self._cipher is None:
+                return
+            salt = self._cipher.salt
+            if not read_salt(self.project, self.backend.stack):
+                write_salt(self.project, self.backend.stack, salt)
+            if self.current().salt != salt:
+                self.record({"salt": salt})
+
+
+def set_line(resource: Resource) -> Line:
+    return {"set": resource.raw}
+
+
+def drop_line(resource: Resource) -> Line:
+    return {"drop": resource.key}
+
+
+def begin_line(operation: str, resource: Mapping[str, Any]) -> Line:
+    """`operation` is creating, updating, deleting or reading."""
+    return {"begin": {"resource": resource, "type": operation}}
+
+
+def end_line(urn: str) -> Line:
+    return {"end": urn}

@@ -1,0 +1,48 @@
+"""Names of resources: URNs and provider references.
+
+Kept apart because program, state and targets must take them to pieces in the same way. The Stack
+adds no type prefix to its children (the SDK's MockMonitor is wrong here).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+PROVIDER_TYPE = "pulumi:providers:kubernetes"
+OBJECT_PREFIX = "kubernetes:"
+
+
+class Urn(NamedTuple):
+    """A URN in its parts; `qualified` is `<parent types>$<type>`."""
+
+    stack: str
+    project: str
+    qualified: str
+    name: str
+
+    @property
+    def type(self) -> str:
+        return self.qualified.rpartition("$")[2]
+
+    def __str__(self) -> str:
+        return f"urn:pulumi:{self.stack}::{self.project}::{self.qualified}::{self.name}"
+
+
+def parse_urn(text: str) -> Urn:
+    """The parts of a URN; a name may itself hold `::`."""
+    head, project, qualified, name = text.split("::", 3)
+    return Urn(head.removeprefix("urn:pulumi:"), project, qualified, name)
+
+
+def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> str:
+    """The URN of a resource below `parent` (a URN, or "" for none)."""
+    above = parse_urn(parent).qualified if parent else ""
+    prefix = "" if above in ("", STACK_TYPE) else f"{above}$"
+    return str(Urn(stack, project, f"{prefix}{type_}", name))
+
+
+def split_provider_reference(reference: str) -> tuple[str, str]:
+    """A provider reference as the provider's URN and id."""
+    urn, _, id_ = reference.rpartition("::")
+    return urn, id_

@@ -1,0 +1,181 @@
+"""Property values as they pass between the program, the state and the cluster.
+
+Owns the marks that Pulumi puts into plain JSON: secrets and unknowns. Kept apart because all three
+sides must agree on them, and because no other module may look inside a `Secret`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from framework.changes import FieldChange
+from framework.errors import EngineError
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+MASK = "[secret]"
+# Shorter secrets are masked only where they are the whole value: "1" would hide every number.
+_CONTAINED_FROM = 4
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that is never shown and never stored in the clear."""
+
+    value: Any = field(repr=False)
+
+
+def map_tree(tree: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The same tree with `leaf` applied to everything that is neither a mapping nor a list."""
+    if isinstance(tree, Mapping):
+        return {key: map_tree(value, leaf) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [map_tree(value, leaf) for value in tree]
+    return leaf(tree)
+
+
+def reveal(tree: Any) -> Any:
+    """The tree with every secret in the clear, for the API server only."""
+    return map_tree(tree, lambda leaf: reveal(leaf.value) if isinstance(leaf, Secret) else leaf)
+
+
+def mask(tree: Any) -> Any:
+    """The tree with every secret replaced by the text "[secret]"."""
+    return map_tree(tree, lambda leaf: MASK if isinstance(leaf, Secret) else leaf)
+
+
+def walk_leaves(tree: Any) -> Iterator[Any]:
+    """Every leaf of a tree; a secret is one leaf."""
+    if isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from walk_leaves(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from walk_leaves(value)
+    else:
+        yield tree
+
+
+def has_unknown(tree: Any) -> bool:
+    """True when some value is known only after an apply."""
+    return any(
+        has_unknown(leaf.value) if isinstance(leaf, Secret) else leaf == UNKNOWN
+        for leaf in walk_leaves(tree)
+    )
+
+
+def has_secret(tree: Any) -> bool:
+    return any(isinstance(leaf, Secret) for leaf in walk_leaves(tree))
+
+
+def mark_secrets(tree: Any, like: Any) -> Any:
+    """`tree` with those of its values made secret that are secret in `like`.
+
+    A list with a secret anywhere becomes secret as a whole, as the kubernetes provider does it:
+    the server may order its items differently.
+    """
+    if isinstance(tree, Secret) or not has_secret(like):
+        return tree
+    if isinstance(like, Mapping) and isinstance(tree, Mapping):
+        return {key: mark_secrets(value, like.get(key)) for key, value in tree.items()}
+    return Secret(tree)
+
+
+def secret_texts(*trees: Any) -> frozenset[str]:
+    """Every scalar inside the trees' secrets as text, plain and in base64."""
+    texts: set[str] = set()
+    for tree in trees:
+        for leaf in walk_leaves(tree):
+            if isinstance(leaf, Secret):
+                texts.update(_texts(reveal(leaf.value)))
+    return frozenset(texts)
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    for leaf in walk_leaves(tree):
+        if leaf is None or isinstance(leaf, bool) or leaf == "":
+            continue
+        text = str(leaf)
+        yield text
+        yield base64.b64encode(text.encode()).decode()
+        yield from _decoded(text)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    try:
+        plain = base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return
+    if plain:
+        yield plain
+
+
+def conceal(value: Any, secrets: frozenset[str]) -> Any:
+    """`value`, or the mask where it holds one of the secrets."""
+    if value is None or not secrets:
+        return value
+    text = str(value)
+    hidden = any(text == s or (len(s) >= _CONTAINED_FROM and s in text) for s in secrets)
+    return MASK if hidden else value
+
+
+def conceal_text(text: str, secrets: frozenset[str]) -> str:
+    """A message with every secret in it masked; the shortest would mask half the words."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _CONTAINED_FROM:
+            text = text.replace(secret, MASK)
+    return text
+
+
+def conceal_fields(
+    fields: tuple[FieldChange, ...], secrets: frozenset[str]
+) -> tuple[FieldChange, ...]:
+    """The field changes with every secret value masked."""
+    if not secrets:
+        return fields
+    return tuple(
+        FieldChange(
+            change.path,
+            conceal(change.old, secrets),
+            conceal(change.new, secrets),
+            change.manager,
+            change.time,
+        )
+        for change in fields
+    )
+
+
+def tree_from_json(tree: Any) -> Any:
+    """Values as the SDK sends them, with secret signatures turned into `Secret`.
+
+    Integral doubles become int: a Struct knows no integers. Raises EngineError for what only the
+    CLI can serve (assets, archives, resource references).
+    """
+    if isinstance(tree, Mapping):
+        signature = tree.get(SIGNATURE)
+        if signature == SECRET:
+            return Secret(tree_from_json(tree.get("value")))
+        if signature is not None:
+            raise EngineError("an asset, an archive or a resource as an input needs the pulumi CLI")
+        return {key: tree_from_json(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [tree_from_json(value) for value in tree]
+    if isinstance(tree, float) and tree.is_integer():
+        return int(tree)
+    return tree
+
+
+def tree_to_json(tree: Any) -> Any:
+    """The opposite of `tree_from_json`: secrets become signatures that the SDK understands."""
+    return map_tree(
+        tree,
+        lambda leaf: (
+            {SIGNATURE: SECRET, "value": tree_to_json(leaf.value)}
+            if isinstance(leaf, Secret)
+            else leaf
+        ),
+    )

@@ -1,0 +1,236 @@
+"""Turns the pulumi CLI's engine events into our change list and progress.
+
+Kept apart from the driver of the CLI because it is pure: recorded event logs are its tests, and no
+CLI is needed to read them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from framework.changes import Change, Failure, FieldChange, Op, Progress
+from framework.engines.base import OnProgress
+from framework.engines.embedded.secrets import mask_sealed
+from framework.kube.object_diff import compare_objects
+from framework.kube.object_state import FIELD_MANAGER
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+_PARTIAL_FAILURE = 1
+_OPS = {
+    "create": Op.CREATE,
+    "update": Op.UPDATE,
+    "replace": Op.REPLACE,
+    "create-replacement": Op.REPLACE,
+    "delete": Op.DELETE,
+    "same": Op.SAME,
+}
+_STEP = re.compile(r'\["([^"]+)"\]|\[(\d+)\]|([^.\[\]]+)')
+# Pulumi numbers items, people know them by name.
+_ITEM_NAMES = ("name", "containerPort", "port", "mountPath", "topologyKey")
+
+
+class EventReader:
+    """Collects one operation's events, given as the JSON of an event log."""
+
+    def __init__(self, on_progress: OnProgress | None = None, *, refreshing: bool = False) -> None:
+        self._tell, self._refreshing = on_progress, refreshing
+        self._parents: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._found: dict[str, Change] = {}
+        self._said: dict[str, list[str]] = {}
+        self._failures: list[Failure] = []
+        self._spans: dict[str, tuple[float, float]] = {}
+        self.outputs: Mapping[str, Any] = {}
+        self.errors: list[str] = []
+
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Take one event; those that say nothing about resources are left out."""
+        time = float(event.get("timestamp", 0))
+        if step := event.get("resourcePreEvent"):
+            self._started(step["metadata"], time)
+        elif step := event.get("resOutputsEvent"):
+            self._ended(step["metadata"], time)
+        elif step := event.get("resOpFailedEvent"):
+            self._failed(step["metadata"], int(step.get("status", 0)), time)
+        elif said := event.get("diagnosticEvent"):
+            self._diagnosed(said)
+
+    def _started(self, step: Mapping[str, Any], time: float) -> None:
+        self._place(step)
+        if not self._refreshing:
+            self._announce(step, time)
+
+    def _announce(self, step: Mapping[str, Any], time: float) -> None:
+        if step["op"] not in _OPS:
+            return
+        change = self._change(step, _OPS[step["op"]], _fields(step))
+        known = self._found.get(change.urn)
+        # A replacement is told in several steps, one of them a deletion.
+        if known is None or known.op is not Op.REPLACE:
+            self._found[change.urn] = change
+            self._progress(change, "started", time)
+
+    def _ended(self, step: Mapping[str, Any], time: float) -> None:
+        new = step.get("new") or {}
+        if step["type"] == STACK_TYPE and step["op"] != "delete":
+            self.outputs = mask_sealed(new.get("outputs") or {})
+        if self._refreshing:
+            self._found[step["urn"]] = self._look(step)
+        change = self._found.get(step["urn"])
+        if change is not None:
+            self._progress(change, "done", time)
+
+    def _look(self, step: Mapping[str, Any]) -> Change:
+        """What refresh found of one resource."""
+        if step.get("new") is None or step["op"] == "delete":
+            gone = self._change(step, Op.DELETE, ())
+            return replace(gone, note="is gone from the cluster")
+        old = _plain((step.get("old") or {}).get("outputs"))
+        new = _plain(step["new"].get("outputs"))
+        manager = str((step["new"].get("outputs") or {}).get(FIELD_MANAGER, ""))
+        is_object = step["type"].startswith("kubernetes:")
+        fields = compare_objects(old, new, written=new, manager=manager) if is_object else ()
+        kept = tuple(f for f in fields if not _is_unsent_replicas(f, step))
+        return self._change(step, Op.UPDATE if kept else Op.SAME, kept)
+
+    def _failed(self, step: Mapping[str, Any], status: int, time: float) -> None:
+        change = self._found.get(step["urn"]) or self._change(step, _OPS.get(step["op"], Op.SAME))
+        reason = "; ".join(self._said.get(step["urn"], ())) or f"{step['op']} failed"
+        rolled = status == _PARTIAL_FAILURE and change.kind == "Deployment"
+        conflict = "conflict" in reason
+        self._failures.append(Failure(change, reason, rollout=rolled and not conflict))
+        self._progress(change, "failed", time, reason)
+
+    def _diagnosed(self, said: Mapping[str, Any]) -> None:
+        if said.get("severity") != "error":
+            return
+        text = " ".join(str(said.get("message", "")).split())
+        if said.get("urn"):
+            self._said.setdefault(said["urn"], []).append(text)
+        self.errors.append(text)
+
+    def _progress(self, change: Change, state: str, time: float, message: str = "") -> None:
+        if change.op is Op.SAME or self._tell is None:
+            return
+        if change.component:
+            first, _ = self._spans.get(change.component, (time, time))
+            self._spans[change.component] = (first, time)
+        self._tell(Progress(change, state, message=message))
+
+    def _place(self, step: Mapping[str, Any]) -> None:
+        state = step.get("new") or step.get("old") or {}
+        self._parents[step["urn"]] = str(state.get("parent", ""))
+        if not state.get("custom") and step["type"] != STACK_TYPE:
+            self._names[step["urn"]] = _name(step["urn"])
+
+    def _change(
+        self, step: Mapping[str, Any], op: Op, fields: tuple[FieldChange, ...] = ()
+    ) -> Change:
+        self._place(step)
+        return Change(
+            urn=step["urn"],
+            type=step["type"],
+            name=_name(step["urn"]),
+            op=op,
+            object=_object(step),
+            component=self.component(step["urn"]),
+            fields=fields,
+        )
+
+    def component(self, urn: str) -> str:
+        """The nearest component's name; a component is in itself."""
+        while urn and urn not in self._names:
+            urn = self._parents.get(urn, "")
+        return self._names.get(urn, "")
+
+    def within(self, components: frozenset[str]) -> list[str]:
+        """URNs of the components of these names and of everything below them."""
+        return sorted(urn for urn in self._parents if self._ancestors(urn) & components)
+
+    def _ancestors(self, urn: str) -> set[str]:
+        names = set()
+        while urn:
+            if urn in self._names:
+                names.add(self._names[urn])
+            urn = self._parents.get(urn, "")
+        return names
+
+    @property
+    def components(self) -> frozenset[str]:
+        return frozenset(self._names.values())
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The change list, deletions last."""
+        found = self._found.values()
+        return tuple(sorted(found, key=lambda c: (c.op is Op.DELETE, c.component, c.kind, c.name)))
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return tuple(sorted(self._failures, key=lambda failure: failure.change.urn))
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {name: last - first for name, (first, last) in sorted(self._spans.items())}
+
+
+def _name(urn: str) -> str:
+    return urn.split("::", 3)[3]
+
+
+def _object(step: Mapping[str, Any]) -> str:
+    if not step["type"].startswith("kubernetes:"):
+        return ""
+    state = step.get("new") or step.get("old") or {}
+    metadata = (state.get("inputs") or {}).get("metadata") or {}
+    name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
+    return f"{namespace}/{name}" if namespace else str(name)
+
+
+def _fields(step: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """The fields of an update: what the CLI calls different, with the values it compared."""
+    if not step.get("old") or not step.get("new"):
+        return ()
+    is_object = step["type"].startswith("kubernetes:")
+    old = mask_sealed(step["old"].get("outputs" if is_object else "inputs") or {})
+    new = mask_sealed(step["new"].get("inputs") or {})
+    paths = step.get("detailedDiff") or step.get("diffs") or ()
+    return tuple(_field(path, old, new) for path in sorted(paths))
+
+
+def _field(path: str, old: Any, new: Any) -> FieldChange:
+    names, before, after = [], old, new
+    for quoted, index, plain in _STEP.findall(path):
+        key: Any = int(index) if index else quoted or plain
+        before, after = _under(before, key), _under(after, key)
+        names.append(_label(key, before, after))
+    return FieldChange("".join(names).lstrip("."), before, after)
+
+
+def _under(tree: Any, key: Any) -> Any:
+    if isinstance(tree, list) and isinstance(key, int):
+        return tree[key] if key < len(tree) else None
+    return tree.get(key) if isinstance(tree, Mapping) else None
+
+
+def _label(key: Any, before: Any, after: Any) -> str:
+    if isinstance(key, str):
+        return f'["{key}"]' if "." in key or "/" in key else f".{key}"
+    for item in (after, before):
+        for name in _ITEM_NAMES:
+            if isinstance(item, Mapping) and name in item:
+                return f"[{item[name]}]"
+    return f"[{key}]"
+
+
+def _is_unsent_replicas(field: FieldChange, step: Mapping[str, Any]) -> bool:
+    sent = (((step.get("old") or {}).get("inputs") or {}).get("spec")) or {}
+    return field.path == "spec.replicas" and "replicas" not in sent
+
+
+def _plain(outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    masked = mask_sealed(dict(outputs or {}))
+    return {key: value for key, value in masked.items() if not key.startswith("__")}

@@ -1,0 +1,52 @@
+"""What the tests of the engines share: a project on a cluster in memory, or on the run's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framework.engines.embedded.engine import EmbeddedEngine
+from framework.kube.client import KubeClient
+from tests.conftest import unique_name
+from tests.engines.fakes import RECORDED, FakeCluster, Stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A project called test, without a program yet."""
+    _set_environment(monkeypatch)
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: test\nruntime: python\nstackConfigDir: environments\n"
+        "backend: {url: 'file://./.state'}\n"
+    )
+    cluster = FakeCluster()
+    return Stack(tmp_path, EmbeddedEngine(cluster.connect), cluster)
+
+
+@pytest.fixture
+def live_stack(
+    tmp_path: Path,
+    kubeconfig: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Stack]:
+    """The recorded fixtures' own program on the run's cluster, in a Namespace of its own."""
+    _set_environment(monkeypatch)
+    namespace = unique_name(request)
+    program = (RECORDED / "program.py.txt").read_text().replace("ml-fixture", namespace)
+    (tmp_path / "__main__.py").write_text(program)
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: fixture\nruntime: python\nbackend: {url: 'file://./.state'}\n"
+    )
+    shutil.copy(kubeconfig, tmp_path / "kubeconfig")
+    yield Stack(tmp_path, EmbeddedEngine(), FakeCluster(), namespace)
+    with KubeClient.connect(kubeconfig, "local") as kube:
+        kube.delete("v1", "Namespace", namespace)
+
+
+def _set_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "fixture")

@@ -1,0 +1,207 @@
+"""A cluster in memory, and a small project whose programs run against it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from framework.changes import Op, Preview, Progress, Result
+from framework.engines.base import Request
+from framework.engines.embedded.clusters import Connection
+from framework.engines.embedded.engine import EmbeddedEngine
+from framework.kube.api_error import ApiError
+from framework.kube.object_diff import compare_objects
+from framework.kube.object_state import ObjectState
+from framework.kube.provider import ObjectDiff
+from framework.kube.rollouts import RolloutCounts, RolloutError, WaitStoppedError
+
+RECORDED = Path(__file__).parent / "recorded"
+HEAD = """
+import pulumi
+import pulumi_kubernetes as k8s
+
+provider = k8s.Provider("cluster", kubeconfig="kubeconfig", context="fake")
+
+
+class Model(pulumi.ComponentResource):
+    def __init__(self, name, opts=None):
+        super().__init__("test:index:Model", name, None, opts)
+
+
+def config_map(name, data=None, parent=None, object_name=None, **options):
+    options = pulumi.ResourceOptions(provider=provider, parent=parent, **options)
+    metadata = {"name": object_name or name, "namespace": "ns"}
+    return k8s.core.v1.ConfigMap(name, metadata=metadata, data=data or {}, opts=options)
+
+
+def deployment(name, image="v1", parent=None, **options):
+    labels = {"app": name}
+    spec = {
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "model", "image": image}]},
+        },
+    }
+    options = pulumi.ResourceOptions(provider=provider, parent=parent, **options)
+    metadata = {"name": name, "namespace": "ns"}
+    return k8s.apps.v1.Deployment(name, metadata=metadata, spec=spec, opts=options)
+"""
+
+
+class FakeCluster:
+    """Objects by kind and id. `bad` are ids whose rollout fails, `refused` whose write does."""
+
+    def __init__(self) -> None:
+        self.uid = "cluster-1"
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.log: list[tuple[str, str]] = []
+        self.bad: set[str] = set()
+        self.refused: set[str] = set()
+        self.gate: threading.Event | None = None
+        self.waiting = threading.Event()
+        self._lock = threading.Lock()
+
+    def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
+        return Connection(self, self.uid, str(inputs["context"]), lambda: None)
+
+    def diff(
+        self,
+        urn: str,
+        old: ObjectState | None,
+        inputs: dict[str, Any],
+        ignore_changes: Sequence[str],
+    ) -> ObjectDiff:
+        if old is None:
+            return ObjectDiff(Op.CREATE, (), False, "", inputs)
+        if _id(old.inputs) != _id(inputs):
+            fields = compare_objects(old.inputs, inputs)
+            return ObjectDiff(Op.REPLACE, fields, False, "", inputs)
+        live = self.objects.get((inputs["kind"], old.id))
+        if live is None:
+            return ObjectDiff(Op.CREATE, (), False, "was deleted from the cluster", inputs)
+        fields = compare_objects({k: live.get(k) for k in inputs}, inputs)
+        selector = any(field.path.startswith("spec.selector") for field in fields)
+        op = Op.REPLACE if selector else Op.UPDATE if fields else Op.SAME
+        return ObjectDiff(op, fields, selector, "", {**live, **inputs})
+
+    def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState:
+        return self._write("create", inputs)
+
+    def update(
+        self, urn: str, old: ObjectState, inputs: dict[str, Any], ignore_changes: Sequence[str]
+    ) -> ObjectState:
+        return self._write("update", inputs)
+
+    def _write(self, verb: str, inputs: dict[str, Any]) -> ObjectState:
+        id_ = _id(inputs)
+        if id_ in self.refused:
+            raise ApiError(id_, 422, "Invalid", "is invalid")
+        with self._lock:
+            self.log.append((verb, f"{inputs['kind']} {id_}"))
+            self.objects[inputs["kind"], id_] = {**inputs, "status": {"seen": True}}
+        outputs = {**inputs, "__fieldManager": "fake", "__inputs": inputs}
+        return ObjectState(id_, inputs, outputs)
+
+    def wait(
+        self,
+        state: ObjectState,
+        *,
+        timeout_s: float,
+        on_counts: Callable[[RolloutCounts], None],
+        stop: threading.Event,
+    ) -> ObjectState:
+        if state.inputs["kind"] != "Deployment":
+            return state
+        self.waiting.set()
+        while self.gate is not None and not self.gate.wait(0.05):
+            if stop.is_set():
+                raise WaitStoppedError(state.id)
+        if state.id in self.bad:
+            raise RolloutError(state.id, "did not roll out", "ImagePullBackOff on Pod x")
+        on_counts(RolloutCounts(1, 1, 1, 1))
+        return state
+
+    def read(self, state: ObjectState) -> ObjectState | None:
+        live = self.objects.get((state.inputs["kind"], state.id))
+        kept = {k: v for k, v in state.outputs.items() if k.startswith("__")}
+        return None if live is None else replace(state, outputs={**live, **kept})
+
+    def delete(self, state: ObjectState, *, timeout_s: float) -> None:
+        if state.id in self.refused:
+            raise ApiError(state.id, 403, "Forbidden", "may not go")
+        with self._lock:
+            self.log.append(("delete", f"{state.inputs['kind']} {state.id}"))
+            self.objects.pop((state.inputs["kind"], state.id), None)
+
+    def ids(self) -> list[str]:
+        return sorted(f"{kind} {id_}" for kind, id_ in self.objects)
+
+
+def _id(inputs: Mapping[str, Any]) -> str:
+    metadata = inputs["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}"
+
+
+class Stack:
+    """A project in a folder of its own, an engine for it, and what its runs said."""
+
+    def __init__(
+        self, root: Path, engine: EmbeddedEngine, cluster: FakeCluster, namespace: str = "ns"
+    ) -> None:
+        self.root, self.engine, self.cluster = root, engine, cluster
+        self.namespace = namespace
+        self.project = "test" if namespace == "ns" else "fixture"
+        self.progress: list[Progress] = []
+
+    def program(self, body: str) -> None:
+        (self.root / "__main__.py").write_text(HEAD + textwrap.dedent(body))
+
+    def request(self, *components: str) -> Request:
+        return Request(self.root, "dev", frozenset(components) or None)
+
+    def preview(self, *components: str) -> Preview:
+        return self.engine.preview(self.request(*components))
+
+    def up(self, *components: str) -> Result:
+        result = self.engine.up(self.request(*components), lambda _: True, self.progress.append)
+        assert result is not None
+        return result
+
+    def destroy(self, *components: str) -> Result:
+        request = self.request(*components)
+        result = self.engine.destroy(request, lambda _: True, self.progress.append)
+        assert result is not None
+        return result
+
+    def refresh(self) -> Result:
+        result = self.engine.refresh(self.request(), lambda _: True, self.progress.append)
+        assert result is not None
+        return result
+
+    def config(self, **values: str) -> None:
+        lines = "".join(f"  fixture:{key}: '{value}'\n" for key, value in values.items())
+        (self.root / "Pulumi.dev.yaml").write_text(f"config:\n{lines}")
+
+    @property
+    def resources(self) -> list[dict[str, Any]]:
+        document = json.loads(self.state_file.read_text())
+        return list(document["checkpoint"]["latest"]["resources"])
+
+    @property
+    def state_file(self) -> Path:
+        return self.root / ".state/.pulumi/stacks" / self.project / "dev.json"
+
+
+def ops(found: Preview | Result) -> dict[str, str]:
+    """What changes, by `Kind name`."""
+    return {
+        f"{change.kind} {change.name}": change.op.value
+        for change in found.changes
+        if change.op is not Op.SAME
+    }

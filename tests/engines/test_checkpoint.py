@@ -1,0 +1,95 @@
+"""Checkpoints of the real CLI: read, kept, and refused when broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from framework.engines.embedded.checkpoint import (
+    Resource,
+    order_resources,
+    parse_checkpoint,
+    render_checkpoint,
+    stamp_manifest,
+)
+from framework.errors import StateError
+from tests.engines.fakes import RECORDED
+
+CHECKPOINTS = sorted(RECORDED.glob("*/checkpoint.json"))
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_a_checkpoint_of_the_cli_survives_unchanged(path: Path) -> None:
+    text = path.read_text()
+    assert json.loads(render_checkpoint(parse_checkpoint(text, "x"))) == json.loads(text)
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_ordering_leaves_the_clis_order_alone(path: Path) -> None:
+    resources = parse_checkpoint(path.read_text(), "x").resources
+    assert order_resources(resources) == resources
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_any_order_becomes_one_the_cli_accepts(path: Path) -> None:
+    checkpoint = parse_checkpoint(path.read_text(), "x")
+    turned = order_resources(reversed(checkpoint.resources))
+    seen: set[str] = set()
+    for entry in turned:
+        assert seen.issuperset(entry.needs)
+        seen.add(entry.urn)
+
+
+def test_the_stamped_manifest_is_what_the_cli_wrote() -> None:
+    recorded = parse_checkpoint((RECORDED / "1-created/checkpoint.json").read_text(), "x")
+    stamped = stamp_manifest(recorded).manifest
+    assert {**stamped, "time": ""} == {**recorded.manifest, "time": ""}
+
+
+def _broken(change: str) -> str:
+    document = json.loads((RECORDED / "1-created/checkpoint.json").read_text())
+    latest = document["checkpoint"]["latest"]
+    match change:
+        case "magic":
+            latest["manifest"]["magic"] = "0"
+        case "order":
+            latest["resources"].reverse()
+        case "parent":
+            del latest["resources"][2]
+        case "id":
+            del latest["resources"][4]["id"]
+        case "twice":
+            latest["resources"].append(latest["resources"][-1])
+        case "version":
+            document["version"] = 2
+        case "provider":
+            latest["secrets_providers"] = {"type": "awskms"}
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("magic", "manifest.magic does not fit"),
+        ("order", "missing or stands after it"),
+        ("parent", "missing or stands after it"),
+        ("id", "has no id"),
+        ("twice", "is there twice"),
+        ("version", "no version-3 checkpoint"),
+        ("provider", "awskms"),
+    ],
+)
+def test_a_broken_checkpoint_is_refused(change: str, message: str) -> None:
+    with pytest.raises(StateError, match=message):
+        parse_checkpoint(_broken(change), "x")
+
+
+def test_a_chain_of_thousands_is_ordered() -> None:
+    urns = [f"urn:pulumi:dev::p::kubernetes:v1:T::{n}" for n in range(3000)]
+    chain = [
+        Resource({"urn": urn, "type": "t", "dependencies": urns[n + 1 : n + 2]})
+        for n, urn in enumerate(urns)
+    ]
+    assert [entry.urn for entry in order_resources(chain)] == urns[::-1]

@@ -1,0 +1,73 @@
+"""Which engine runs, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.engines import choose_engine
+from framework.errors import EngineError, StateError, UnknownNameError
+from tests.engines.fakes import Stack
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Path:
+    """A PATH and a PULUMI_HOME with nothing in them; the project is beside them."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def _install(machine: Path, name: str) -> None:
+    (machine / "bin" / name).write_text("#!/bin/sh\n")
+    (machine / "bin" / name).chmod(0o755)
+
+
+def test_without_a_cli_it_is_the_embedded_one(machine: Path) -> None:
+    engine, why = choose_engine("auto", machine)
+    assert (engine.name, why) == (
+        "embedded",
+        "no pulumi CLI found; state: .state, readable by the CLI",
+    )
+
+
+def test_a_cli_without_the_plugin_is_not_enough(machine: Path) -> None:
+    _install(machine, "pulumi")
+    engine, why = choose_engine("auto", machine)
+    assert engine.name == "embedded"
+    assert "no kubernetes plugin" in why
+
+
+def test_the_plugin_may_be_on_the_path(machine: Path) -> None:
+    _install(machine, "pulumi")
+    _install(machine, "pulumi-resource-kubernetes")
+    assert choose_engine("auto", machine)[0].name == "cli"
+
+
+def test_the_plugin_may_be_in_pulumi_home(machine: Path) -> None:
+    _install(machine, "pulumi")
+    (machine / "home/plugins/resource-kubernetes-v4.34.2").mkdir(parents=True)
+    assert choose_engine("auto", machine)[0].name == "cli"
+    assert choose_engine("embedded", machine)[0].name == "embedded"
+
+
+def test_asking_for_a_cli_that_is_not_there_says_so(machine: Path) -> None:
+    with pytest.raises(EngineError, match="ENGINE=cli: no pulumi CLI found"):
+        choose_engine("cli", machine)
+
+
+def test_an_unknown_engine_is_refused(machine: Path) -> None:
+    with pytest.raises(UnknownNameError, match="no engine is called"):
+        choose_engine("terraform", machine)
+
+
+def test_the_cli_needs_a_passphrase(
+    stack: Stack, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from framework.engines.automation import AutomationEngine
+
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    with pytest.raises(StateError, match="PULUMI_CONFIG_PASSPHRASE"):
+        AutomationEngine().preview(stack.request())

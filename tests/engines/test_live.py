@@ -1,0 +1,111 @@
+"""The embedded engine on a real API server, with the program of the recorded fixtures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework.changes import Op
+from framework.engines.embedded.checkpoint import parse_checkpoint
+from framework.errors import StateError
+from framework.kube.client import KubeClient
+from tests.engines.fakes import RECORDED, Stack, ops
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[2]
+UP = """
+import sys
+from pathlib import Path
+from framework.engines.base import Request
+from framework.engines.embedded.engine import EmbeddedEngine
+engine = EmbeddedEngine()
+request = Request(Path(sys.argv[1]), "dev")
+engine.up(request, lambda _: True, lambda event: print(event.state, event.change.kind, flush=True))
+"""
+DEPLOYMENT = "Deployment sentiment"
+
+
+def _kube(stack: Stack) -> KubeClient:
+    return KubeClient.connect(stack.root / "kubeconfig", "local")
+
+
+def test_a_stack_lives_and_dies(live_stack: Stack) -> None:
+    assert set(ops(live_stack.up()).values()) == {"create"}
+    assert live_stack.preview().clean
+    live_stack.config(tag="v2")
+    assert ops(live_stack.up()) == {DEPLOYMENT: "update"}
+    assert any(progress.state == "rolling" for progress in live_stack.progress)
+    assert live_stack.engine.drift(live_stack.request()).clean
+    live_stack.destroy()
+    with _kube(live_stack) as kube:
+        assert kube.get("v1", "Namespace", live_stack.namespace) is None
+
+
+def test_recorded_entries_have_the_shape_of_the_clis(live_stack: Stack) -> None:
+    live_stack.config(secret="true", token="t")
+    live_stack.up()
+    recorded = parse_checkpoint((RECORDED / "8-recovered/checkpoint.json").read_text(), "x")
+    ours = {entry["type"]: entry for entry in live_stack.resources}
+    for entry in recorded.resources:
+        made = ours[entry.type]
+        assert made.keys() == entry.raw.keys()
+        assert made.get("inputs", {}).keys() == entry.raw.get("inputs", {}).keys()
+        assert made["outputs"].keys() >= entry.raw["outputs"].keys() - {"token"}
+
+
+def test_drift_names_the_culprit_and_up_puts_it_back(live_stack: Stack) -> None:
+    live_stack.up()
+    scaled = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "sentiment", "namespace": live_stack.namespace},
+        "spec": {"replicas": 5},
+    }
+    with _kube(live_stack) as kube:
+        kube.apply(scaled, manager="kubectl-scale", force=True, dry_run=False)
+    found = live_stack.engine.drift(live_stack.request())
+    (field,) = next(change for change in found.changes if change.op is Op.UPDATE).fields
+    assert (field.path, field.old, field.new) == ("spec.replicas", 2, 5)
+    assert field.manager == "kubectl-scale"
+    assert ops(live_stack.up()) == {DEPLOYMENT: "update"}
+    assert live_stack.preview().clean
+    assert live_stack.engine.drift(live_stack.request()).clean
+
+
+def test_a_rollout_that_fails_and_is_mended(live_stack: Stack) -> None:
+    program = live_stack.root / "__main__.py"
+    program.write_text(program.read_text().replace('"20"', '"4"'))
+    live_stack.up()
+    live_stack.config(tag="v2", broken="true")
+    (failure,) = live_stack.up().failures
+    assert failure.rollout
+    live_stack.config(tag="v2")
+    assert not live_stack.up().failures
+    assert live_stack.preview().clean
+
+
+def test_what_was_deleted_behind_our_back_comes_again(live_stack: Stack) -> None:
+    live_stack.up()
+    with _kube(live_stack) as kube:
+        kube.delete("v1", "Service", "sentiment", live_stack.namespace)
+    assert ops(live_stack.engine.drift(live_stack.request())) == {"Service sentiment": "delete"}
+    assert ops(live_stack.up()) == {"Service sentiment": "create"}
+    assert live_stack.preview().clean
+
+
+def test_an_up_that_was_killed_is_taken_up_again(live_stack: Stack) -> None:
+    live_stack.config(broken="true")
+    command = [sys.executable, "-c", UP, str(live_stack.root)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert "rolling Deployment\n" in iter(up.stdout.readline, "")
+        up.kill()
+    with pytest.raises(StateError, match="that process has ended: remove") as locked:
+        live_stack.up()
+    Path(str(locked.value).partition("remove ")[2].partition(" and run")[0]).unlink()
+    live_stack.config(broken="false")
+    assert ops(live_stack.up())[DEPLOYMENT] == "update"
+    assert live_stack.preview().clean

@@ -1,0 +1,60 @@
+"""What only the CLI can do is refused by name, all of it, before anything is applied."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework.errors import EngineError, StateError
+from tests.engines.fakes import Stack
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("config_map('x', import_='ns/x')", "option import_"),
+        ("config_map('x', replace_on_changes=['data'])", "option replace_on_changes"),
+        ("config_map('x', deleted_with=provider)", "option deleted_with"),
+        ("config_map('x', transforms=[lambda a: None])", "option transforms"),
+        ("config_map('x', plugin_download_url='https://x')", "option plugin_download_url"),
+        ("config_map('x', replacement_trigger='x')", "option replacement_trigger"),
+        (
+            "config_map('x', hooks=pulumi.ResourceHookBinding(before_create=[lambda a: None]))",
+            "hook",
+        ),
+        ("k8s.core.v1.ConfigMap('x')", "has no explicit provider"),
+        ("k8s.core.v1.ConfigMap.get('x', 'ns/x')", r"reading with get\(\)"),
+        ("pulumi.CustomResource('aws:s3:Bucket', 'x', {})", "type aws:s3:Bucket"),
+        ("pulumi.StackReference('other')", "type pulumi:pulumi:StackReference|reading"),
+        ("pulumi.runtime.invoke('aws:x:y', {})", "function aws:x:y"),
+        ("config_map('x', {'a': pulumi.FileAsset('x')})", "asset"),
+    ],
+    ids=lambda value: value[:40] if "(" in value else "",
+)
+def test_it_is_named(stack: Stack, body: str, fault: str) -> None:
+    stack.program(f"config_map('fine')\n{body}")
+    with pytest.raises(EngineError, match=fault) as error:
+        stack.up()
+    assert "pulumi CLI" in str(error.value) or "explicit provider" in str(error.value)
+    assert stack.cluster.log == []
+
+
+def test_all_are_named_in_one_run(stack: Stack) -> None:
+    stack.program("config_map('x', import_='x')\nconfig_map('y', deleted_with=provider)")
+    with pytest.raises(EngineError) as error:
+        stack.preview()
+    assert {"import_", "deleted_with"} <= set(str(error.value).replace(":", " ").split())
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "https://api.pulumi.com", ""])
+def test_another_backend_needs_the_cli(
+    stack: Stack, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stack.root / "Pulumi.yaml").write_text(f"name: t\nruntime: python\nbackend: {{url: '{url}'}}")
+    with pytest.raises(StateError, match="needs the pulumi CLI"):
+        stack.engine.outputs(stack.request())
+
+
+def test_another_runtime_needs_the_cli(stack: Stack) -> None:
+    (stack.root / "Pulumi.yaml").write_text("name: t\nruntime: nodejs\n")
+    with pytest.raises(StateError, match="nodejs"):
+        stack.engine.outputs(stack.request())

@@ -1,0 +1,232 @@
+"""State over several commands: locks, journals, secrets, refresh, drift, destroy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from framework.changes import Op
+from framework.errors import ClusterError, EngineError, StateError
+from tests.engines.fakes import RECORDED, Stack, ops
+
+SECRET = "s3cr3t-value"
+WITH_SECRET = f"""
+    token = pulumi.Output.secret("{SECRET}")
+    options = pulumi.ResourceOptions(provider=provider)
+    metadata = {{"name": "hub", "namespace": "ns"}}
+    k8s.core.v1.Secret("hub", metadata=metadata, data={{"token": token}}, opts=options)
+    config_map("url", {{"url": token.apply(lambda t: f"https://u:{{t}}@host")}})
+    pulumi.export("token", token)
+"""
+
+
+def test_a_secret_is_nowhere_in_the_clear(stack: Stack) -> None:
+    stack.program(WITH_SECRET)
+    result = stack.up()
+    assert stack.cluster.objects["Secret", "ns/hub"]["data"] == {"token": SECRET}
+    files = [path for path in (stack.root / ".state").rglob("*") if path.is_file()]
+    assert not [path for path in files if SECRET in path.read_text()]
+    assert result.outputs == {"token": "[secret]"}
+    assert stack.preview().clean
+    assert "encryptionsalt" in (stack.root / "environments/Pulumi.dev.yaml").read_text()
+
+
+def test_a_changed_secret_is_masked_in_the_change_list(stack: Stack) -> None:
+    stack.program(WITH_SECRET)
+    stack.up()
+    stack.program(WITH_SECRET.replace(SECRET, "an0ther-value"))
+    preview = stack.preview()
+    assert ops(preview) == {"Secret hub": "update", "ConfigMap url": "update"}
+    assert SECRET not in repr(preview)
+    assert "an0ther-value" not in repr(preview)
+
+
+def test_secrets_without_a_passphrase_say_what_to_do(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    stack.program(WITH_SECRET)
+    with pytest.raises(StateError, match="set PULUMI_CONFIG_PASSPHRASE"):
+        stack.up()
+
+
+def test_configuration_reaches_the_program(stack: Stack) -> None:
+    settings = (RECORDED / "3-secret/Pulumi.dev.yaml").read_text().replace("fixture:", "test:")
+    (stack.root / "environments").mkdir()
+    (stack.root / "environments/Pulumi.dev.yaml").write_text(settings)
+    stack.program("""
+        config = pulumi.Config()
+        config_map("x", {"tag": config.require("tag"), "token": config.require_secret("token")})
+    """)
+    stack.up()
+    data = stack.cluster.objects["ConfigMap", "ns/x"]["data"]
+    assert data == {"tag": "v2", "token": "s3cr3t-fixture"}
+    assert "s3cr3t-fixture" not in stack.state_file.read_text()
+
+
+def _lock(stack: Stack, pid: int) -> Path:
+    folder = stack.root / ".state/.pulumi/locks/organization/test/dev"
+    folder.mkdir(parents=True)
+    lock = json.loads((RECORDED / "9-interrupted/lock.json").read_text())
+    (folder / "x.json").write_text(json.dumps({**lock, "pid": pid, "hostname": _HOST}))
+    return folder
+
+
+_HOST = socket.gethostname()
+
+
+@pytest.mark.parametrize(
+    ("pid", "words"),
+    [(os.getpid(), "wait for it"), (2**22 - 1, "that process has ended: remove")],
+    ids=["running", "dead"],
+)
+def test_a_lock_blocks_up_but_not_preview(stack: Stack, pid: int, words: str) -> None:
+    stack.program("config_map('x')")
+    folder = _lock(stack, pid)
+    with pytest.raises(StateError, match=rf"pid {pid} on .*{words}"):
+        stack.up()
+    assert not stack.preview().clean
+    assert [path.name for path in folder.iterdir()] == ["x.json"]
+
+
+def test_the_lock_goes_with_the_command(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    assert list((stack.root / ".state/.pulumi/locks").rglob("*.json")) == []
+
+
+def test_an_interrupted_up_can_be_run_again(stack: Stack) -> None:
+    stack.cluster.gate = threading.Event()
+    stack.program("m = Model('m')\nconfig_map('x', parent=m)\ndeployment('d', parent=m)")
+
+    def interrupt() -> None:
+        stack.cluster.waiting.wait(30)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        stack.up()
+    assert list((stack.root / ".state/.pulumi/locks").rglob("*.json")) == []
+    assert not list(stack.state_file.parent.glob("*.journal"))
+    stack.cluster.gate.set()
+    assert ops(stack.up()) == {"Deployment d": "update"}
+    assert stack.preview().clean
+
+
+def test_a_journal_left_behind_is_folded(stack: Stack) -> None:
+    stack.program("config_map('x')\nconfig_map('y')")
+    stack.up()
+    gone = next(e for e in stack.resources if e["urn"].endswith("::y"))
+    journal = stack.state_file.with_name("dev.json.journal")
+    journal.write_text(json.dumps({"drop": gone["urn"]}) + '\n{"set": {"to')
+    assert ops(stack.preview()) == {"ConfigMap y": "create"}
+    stack.up()
+    assert not journal.exists()
+    assert stack.preview().clean
+
+
+def test_a_broken_state_is_not_touched(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    stack.state_file.write_text("{")
+    with pytest.raises(StateError, match="no JSON"):
+        stack.up()
+    assert stack.state_file.read_text() == "{"
+
+
+def test_drift_tells_old_and_new_and_writes_nothing(stack: Stack) -> None:
+    stack.program("config_map('x', {'k': 'v'})\nconfig_map('y')")
+    stack.up()
+    before = stack.state_file.read_bytes()
+    stack.cluster.objects["ConfigMap", "ns/x"]["data"] = {"k": "w"}
+    del stack.cluster.objects["ConfigMap", "ns/y"]
+    found = stack.engine.drift(stack.request())
+    assert ops(found) == {"ConfigMap x": "update", "ConfigMap y": "delete"}
+    (field,) = next(c for c in found.changes if c.op is Op.UPDATE).fields
+    assert (field.path, field.old, field.new) == ("data.k", "v", "w")
+    assert stack.state_file.read_bytes() == before
+
+
+def test_replicas_that_nobody_asked_for_are_no_drift(stack: Stack) -> None:
+    stack.program("deployment('d')")
+    stack.up()
+    stack.cluster.objects["Deployment", "ns/d"]["spec"]["replicas"] = 7
+    assert stack.engine.drift(stack.request()).clean
+
+
+def test_refresh_takes_over_what_the_cluster_has(stack: Stack) -> None:
+    stack.program("config_map('x', {'k': 'v'})\nconfig_map('y')")
+    stack.up()
+    stack.cluster.objects["ConfigMap", "ns/x"]["data"] = {"k": "w"}
+    del stack.cluster.objects["ConfigMap", "ns/y"]
+    assert ops(stack.refresh()) == {"ConfigMap x": "update", "ConfigMap y": "delete"}
+    assert stack.engine.drift(stack.request()).clean
+    assert ops(stack.preview()) == {"ConfigMap x": "update", "ConfigMap y": "create"}
+
+
+def test_refresh_refused_writes_nothing(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    before = stack.state_file.read_bytes()
+    stack.cluster.objects.clear()
+    assert stack.engine.refresh(stack.request(), lambda _: False, stack.progress.append) is None
+    assert stack.state_file.read_bytes() == before
+
+
+def test_a_wiped_cluster_is_recognised_and_refresh_forgets(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    stack.cluster.uid = "cluster-2"
+    stack.cluster.objects.clear()
+    with pytest.raises(ClusterError, match="make refresh ENV=dev YES=1"):
+        stack.up()
+    stack.refresh()
+    assert ops(stack.up()) == {"ConfigMap x": "create"}
+
+
+def test_destroy_deletes_all_and_keeps_an_empty_state(stack: Stack) -> None:
+    stack.program("m = Model('m')\nx = config_map('x', parent=m)\ndeployment('d', parent=m, "
+                  "depends_on=[x])")  # fmt: skip
+    stack.up()
+    stack.cluster.log.clear()
+    (stack.root / "__main__.py").unlink()
+    stack.destroy()
+    assert stack.cluster.log == [("delete", "Deployment ns/d"), ("delete", "ConfigMap ns/x")]
+    assert stack.resources == []
+
+
+def test_destroy_of_something_protected_deletes_nothing(stack: Stack) -> None:
+    stack.program("config_map('x', protect=True)\nconfig_map('y')")
+    stack.up()
+    with pytest.raises(EngineError, match=r"protected: .*ConfigMap::x\nNothing was deleted"):
+        stack.destroy()
+    assert stack.cluster.ids() == ["ConfigMap ns/x", "ConfigMap ns/y"]
+
+
+def test_destroy_keeps_what_a_failed_deletion_stands_on(stack: Stack) -> None:
+    stack.program("x = config_map('x')\nconfig_map('y', depends_on=[x])\nconfig_map('z')")
+    stack.up()
+    stack.cluster.refused.add("ns/y")
+    (failure,) = stack.destroy().failures
+    assert failure.change.name == "y"
+    assert stack.cluster.ids() == ["ConfigMap ns/x", "ConfigMap ns/y"]
+    stack.cluster.refused.clear()
+    assert not stack.destroy().failures
+    assert stack.cluster.ids() == []
+
+
+def test_timeouts_and_the_like_are_recorded_for_destroy(stack: Stack) -> None:
+    stack.program("""
+        timeouts = pulumi.CustomTimeouts(create="5m", delete="90s")
+        config_map("x", custom_timeouts=timeouts, ignore_changes=["data"], retain_on_delete=True)
+    """)
+    stack.up()
+    entry = stack.resources[-1]
+    assert entry["customTimeouts"] == {"create": 300, "delete": 90}
+    assert (entry["ignoreChanges"], entry["retainOnDelete"]) == (["data"], True)

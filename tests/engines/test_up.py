@@ -1,0 +1,301 @@
+"""`up` on a cluster in memory: what is made, changed, replaced, deleted, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework.changes import Op
+from framework.errors import EngineError, UnknownNameError
+from tests.engines.fakes import Stack, ops
+
+TWO_MODELS = """
+    for name in ("a", "b"):
+        model = Model(name)
+        config_map(f"{name}-settings", {"k": "v"}, model)
+        deployment(name, parent=model)
+    pulumi.export("names", ["a", "b"])
+"""
+
+
+def test_a_new_stack_is_created_and_then_unchanged(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    assert set(ops(stack.up()).values()) == {"create"}
+    before = stack.state_file.read_bytes()
+    assert stack.up().outputs == {"names": ["a", "b"]}
+    assert stack.preview().clean
+    assert stack.state_file.read_bytes() == before
+
+
+def test_the_change_list_is_in_a_stable_order(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    first = stack.preview()
+    kinds = [(change.component, change.kind) for change in first.changes]
+    assert kinds == [
+        ("", "Stack"),
+        ("", "kubernetes"),
+        ("a", "Model"),
+        ("a", "ConfigMap"),
+        ("a", "Deployment"),
+        ("b", "Model"),
+        ("b", "ConfigMap"),
+        ("b", "Deployment"),
+    ]
+    assert stack.preview() == first
+
+
+def test_only_what_differs_is_updated(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    stack.up()
+    stack.cluster.log.clear()
+    stack.program(TWO_MODELS.replace("name, parent", "name, 'v2' if name == 'a' else 'v1', parent"))
+    result = stack.up()
+    assert ops(result) == {"Deployment a": "update"}
+    assert stack.cluster.log == [("update", "Deployment ns/a")]
+    (field,) = next(c for c in result.changes if c.op is Op.UPDATE).fields
+    assert (field.path, field.old, field.new) == (
+        "spec.template.spec.containers[model].image",
+        "v1",
+        "v2",
+    )
+
+
+def test_what_left_the_program_is_deleted_dependents_first(stack: Stack) -> None:
+    stack.program("base = config_map('base')\nconfig_map('top', depends_on=[base])")
+    stack.up()
+    stack.cluster.log.clear()
+    stack.program("")
+    assert ops(stack.up()) == {"ConfigMap base": "delete", "ConfigMap top": "delete"}
+    assert stack.cluster.log == [("delete", "ConfigMap ns/top"), ("delete", "ConfigMap ns/base")]
+
+
+def test_a_renamed_object_is_replaced_the_new_one_first(stack: Stack) -> None:
+    stack.program("config_map('settings', object_name='settings-1')")
+    stack.up()
+    stack.cluster.log.clear()
+    stack.program("config_map('settings', object_name='settings-2')")
+    assert ops(stack.up()) == {"ConfigMap settings": "replace"}
+    assert stack.cluster.log == [
+        ("create", "ConfigMap ns/settings-2"),
+        ("delete", "ConfigMap ns/settings-1"),
+    ]
+    assert [entry["id"] for entry in stack.resources if "ConfigMap" in entry["type"]] == [
+        "ns/settings-2"
+    ]
+
+
+def test_a_failed_rollout_fails_itself_skips_dependents_and_lets_others_go_on(
+    stack: Stack,
+) -> None:
+    stack.cluster.bad.add("ns/a")
+    stack.program("""
+        one, two = Model("one"), Model("two")
+        a = deployment("a", parent=one)
+        config_map("after-a", parent=one, depends_on=[a])
+        deployment("b", parent=two)
+    """)
+    result = stack.up()
+    (failure,) = result.failures
+    assert (failure.change.name, failure.rollout) == ("a", True)
+    assert "Pod x" in failure.reason
+    assert stack.cluster.ids() == ["Deployment ns/a", "Deployment ns/b"]
+    states = {(p.change.name, p.state) for p in stack.progress}
+    assert {("a", "failed"), ("after-a", "skipped"), ("b", "done")} <= states
+
+
+def test_a_failed_rollout_is_waited_for_again(stack: Stack) -> None:
+    stack.cluster.bad.add("ns/a")
+    stack.program("deployment('a')")
+    stack.up()
+    assert next(e for e in stack.resources if e["urn"].endswith("::a"))["initErrors"]
+    stack.cluster.bad.clear()
+    (change,) = [c for c in stack.preview().changes if c.op is not Op.SAME]
+    assert change.note == "its last rollout did not finish"
+    assert not stack.up().failures
+    assert stack.preview().clean
+
+
+def test_what_a_failed_component_no_longer_has_is_kept(stack: Stack) -> None:
+    stack.program("m = Model('m')\nconfig_map('old', parent=m)\ndeployment('d', parent=m)")
+    stack.up()
+    stack.cluster.bad.add("ns/d")
+    stack.program("m = Model('m')\ndeployment('d', 'v2', parent=m)")
+    stack.up()
+    assert "ConfigMap ns/old" in stack.cluster.ids()
+    stack.cluster.bad.clear()
+    stack.up()
+    assert "ConfigMap ns/old" not in stack.cluster.ids()
+
+
+def test_the_old_object_of_a_failed_replacement_is_kept_until_it_is_not_needed(
+    stack: Stack,
+) -> None:
+    body = """
+        m = Model('m')
+        c = config_map('c', object_name='c-{0}', parent=m)
+        deployment('d', 'v{0}', parent=m, depends_on=[c])
+    """
+    stack.program(body.format(1))
+    stack.up()
+    stack.cluster.bad.add("ns/d")
+    stack.program(body.format(2))
+    stack.up()
+    assert {"ConfigMap ns/c-1", "ConfigMap ns/c-2"} <= set(stack.cluster.ids())
+    stack.cluster.bad.clear()
+    stack.up()
+    assert "ConfigMap ns/c-1" not in stack.cluster.ids()
+    assert stack.preview().clean
+
+
+def test_going_back_after_a_failed_replacement_keeps_the_old_object(stack: Stack) -> None:
+    body = """
+        m = Model('m')
+        c = config_map('c', object_name='c-{0}', parent=m)
+        deployment('d', 'v{0}', parent=m, depends_on=[c])
+    """
+    stack.program(body.format(1))
+    stack.up()
+    stack.cluster.bad.add("ns/d")
+    stack.program(body.format(2))
+    stack.up()
+    stack.cluster.bad.clear()
+    stack.program(body.format(1))
+    stack.up()
+    assert stack.cluster.ids() == ["ConfigMap ns/c-1", "Deployment ns/d"]
+    assert stack.preview().clean
+
+
+def test_a_refused_write_is_a_failure_that_is_no_rollout(stack: Stack) -> None:
+    stack.cluster.refused.add("ns/x")
+    stack.program("config_map('x')\nconfig_map('y')")
+    (failure,) = stack.up().failures
+    assert not failure.rollout
+    assert "is invalid" in failure.reason
+    assert stack.cluster.ids() == ["ConfigMap ns/y"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("config_map('x', protect=True)", "", "would be deleted"),
+        (
+            "config_map('x', object_name='x1', protect=True)",
+            "config_map('x', object_name='x2', protect=True)",
+            "would be replaced",
+        ),
+    ],
+    ids=["delete", "replace"],
+)
+def test_the_protected_is_refused_before_anything_is_applied(
+    stack: Stack, before: str, after: str, fault: str
+) -> None:
+    stack.program(before)
+    stack.up()
+    stack.cluster.log.clear()
+    stack.program(f"{after}\nconfig_map('other')")
+    with pytest.raises(EngineError, match=fault):
+        stack.up()
+    assert stack.cluster.log == []
+
+
+def test_what_is_retained_stays_in_the_cluster(stack: Stack) -> None:
+    stack.program("config_map('x', retain_on_delete=True)")
+    stack.up()
+    stack.program("")
+    (change,) = [c for c in stack.up().changes if c.op is Op.DELETE]
+    assert "retainOnDelete" in change.note
+    assert stack.cluster.ids() == ["ConfigMap ns/x"]
+
+
+def test_an_option_alone_is_recorded_without_a_run(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    stack.program("config_map('x', protect=True)")
+    assert stack.preview().clean
+    stack.up()
+    assert stack.resources[-1]["protect"] is True
+
+
+def test_an_alias_renames_without_touching_the_object(stack: Stack) -> None:
+    stack.program("m = Model('old')\nconfig_map('old-settings', object_name='x', parent=m)")
+    stack.up()
+    stack.cluster.log.clear()
+    stack.program("""
+        m = Model('new', pulumi.ResourceOptions(aliases=[pulumi.Alias(name='old')]))
+        config_map('new-settings', object_name='x', parent=m)
+    """)
+    assert stack.preview().clean
+    stack.up()
+    assert stack.cluster.log == []
+    assert [e["urn"].rpartition("::")[2] for e in stack.resources[-2:]] == ["new", "new-settings"]
+
+
+def test_an_alias_urn_is_followed(stack: Stack) -> None:
+    stack.program("config_map('old', object_name='x')")
+    stack.up()
+    urn = stack.resources[-1]["urn"]
+    stack.program(f"config_map('new', object_name='x', aliases=[{urn!r}])")
+    assert stack.preview().clean
+
+
+def test_values_known_only_after_apply_are_planned_then(stack: Stack) -> None:
+    stack.program("""
+        first = config_map("first", {"k": "v"})
+        config_map("second", {"seen": first.id})
+    """)
+    note = next(c.note for c in stack.preview().changes if c.name == "second")
+    assert "known only after" in note
+    assert not stack.up().failures
+    assert stack.cluster.objects["ConfigMap", "ns/second"]["data"] == {"seen": "ns/first"}
+
+
+def test_one_model_is_updated_alone(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    stack.up()
+    stack.cluster.log.clear()
+    stack.program(TWO_MODELS.replace("parent=model", "image='v2', parent=model"))
+    assert ops(stack.up("a")) == {"Deployment a": "update"}
+    assert stack.cluster.log == [("update", "Deployment ns/a")]
+    assert ops(stack.preview()) == {"Deployment b": "update"}
+
+
+def test_narrowing_deletes_nothing_else(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    stack.up()
+    stack.program("m = Model('a')\ndeployment('a', parent=m)")
+    assert ops(stack.up("a")) == {"ConfigMap a-settings": "delete"}
+    assert "Deployment ns/b" in stack.cluster.ids()
+
+
+def test_a_model_that_left_the_program_can_be_named(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    stack.up()
+    stack.program("")
+    assert set(ops(stack.up("b"))) == {"ConfigMap b-settings", "Deployment b", "Model b"}
+
+
+def test_a_new_model_whose_base_is_missing_says_so(stack: Stack) -> None:
+    stack.program("base = config_map('base')\nm = Model('a')\n"
+                  "config_map('x', parent=m, depends_on=[base])")  # fmt: skip
+    with pytest.raises(EngineError, match="once, without MODEL"):
+        stack.up("a")
+    assert stack.cluster.log == []
+
+
+def test_a_name_that_nothing_has_is_refused(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    with pytest.raises(UnknownNameError, match='no component is called "sentimnt"'):
+        stack.preview("sentimnt")
+
+
+def test_refusing_to_confirm_changes_nothing(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    assert stack.engine.up(stack.request(), lambda _: False, stack.progress.append) is None
+    assert stack.cluster.log == []
+    assert not stack.state_file.exists()
+
+
+def test_a_fault_of_the_program_names_its_line(stack: Stack) -> None:
+    stack.program("config_map('x')\nraise ValueError('no such thing')")
+    with pytest.raises(EngineError, match=r"__main__\.py:\d+: ValueError: no such thing"):
+        stack.up()
+    assert stack.cluster.log == []
