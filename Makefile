@@ -10,7 +10,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m framework
 
 given = $(if $(filter command line,$(origin $(1))),$($(1)))
-option = $(if $(call given,$(1)),--$(2) '$(call given,$(1))')
+# An option given empty is passed on empty, to be refused: MODEL=$$UNSET must not mean every model.
+option = $(if $(filter command line,$(origin $(1))),--$(2) '$($(1))')
 switch = $(if $(filter-out 0,$(call given,$(1))),--$(2))
 OPTIONS = $(call given,ENV) $(call option,MODEL,model) $(call option,ENGINE,engine) \
 	$(call switch,YES,yes) $(call switch,JSON,json)

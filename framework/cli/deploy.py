@@ -92,7 +92,7 @@ class _Confirmation:
         if self._yes:
             return True
         if sys.stdin.isatty() and sys.stdout.isatty():
-            return input("Apply? [y/N] ").strip().lower() in ("y", "yes")
+            return _ask("Apply? [y/N] ")
         if taken:
             raise FrameworkError(
                 f"{self._session.plan.stack}: {len(taken)} of these changes delete or replace "
@@ -108,6 +108,14 @@ class _Confirmation:
             return change.op is not Op.SAME
         models = [model.name for model in self._session.plan.models]
         return needs_consent(change, models)
+
+
+def _ask(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def run_preview(root: Path, options: argparse.Namespace) -> int:

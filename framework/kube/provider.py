@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.changes import FieldChange, Op
+from framework.errors import ClusterError
 from framework.kube import managed_fields as ownership
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
@@ -101,6 +102,8 @@ class KubernetesProvider:
         live = self._live.find(wanted)
         if live is None:
             return self._diff_missing(wanted, manager)
+        if is_strangers(live, old, manager):
+            raise AlreadyExistsError(live)
         return self._diff_live(live, before, wanted, manager, ignore_changes)
 
     def _diff_new(self, wanted: Object, manager: str) -> ObjectDiff:
@@ -144,6 +147,12 @@ class KubernetesProvider:
         try:
             predicted = predict(self._client, live, patch)
         except ApiError as exc:
+            if patch.strays and not exc.immutable_fields:
+                # Asked alone, the server counts what kubectl left beside ours; `update` takes
+                # that over first.
+                fields = compare_objects(pruned(live, patch.sent), patch.sent)
+                note = "not validated by the server: what kubectl wrote stands in the way"
+                return ObjectDiff(Op.UPDATE, fields, False, note, patch.sent)
             if not exc.immutable_fields:
                 raise
             fields = compare_objects(pruned(live, patch.sent), patch.sent)
@@ -158,9 +167,13 @@ class KubernetesProvider:
         return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
 
     def read(self, state: ObjectState) -> ObjectState | None:
-        """The state with the object as it is now; None when it is gone."""
-        live = self._live.ask(prepared(self._client, state.inputs, state.id))
-        if live is None:
+        """The state with the object as it is now; None when it is gone.
+
+        Another object of that name, made by someone else since, is not ours: ours is gone.
+        """
+        wanted = prepared(self._client, state.inputs, state.id)
+        live = self._live.ask(wanted)
+        if live is None or is_strangers(live, state, field_manager("", state, wanted)):
             return None
         return with_live(state, live)
 
@@ -228,9 +241,9 @@ class KubernetesProvider:
         except KindNotServedError:
             return
         except ApiError as exc:
-            # Made anew under this name since: what was recorded is gone.
+            # Made anew under this name since: it is not what was agreed to delete.
             if exc.status == 409 and "UID" in exc.message:
-                return
+                raise ReplacedError(obj) from exc
             raise
         wait_gone(self._client, obj, uid, timeout_s)
 
@@ -268,6 +281,29 @@ class KubernetesProvider:
         if old is None or not ignored:
             return wanted
         return with_ignored(wanted, old.inputs, ignored)
+
+
+class ReplacedError(ClusterError):
+    """What is to be deleted was replaced by another object of the same name."""
+
+    def __init__(self, obj: Object) -> None:
+        metadata = obj["metadata"]
+        name = "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
+        super().__init__(
+            f"{obj['kind']} {name} is another object than the one recorded: somebody made it anew "
+            "under that name, so it was not deleted; delete it by hand if it should go, then "
+            "forget the recorded one with `make refresh ENV=... YES=1`"
+        )
+
+
+def is_strangers(live: Object, state: ObjectState, manager: str) -> bool:
+    """True where another object stands under the recorded name, and not by our own hand."""
+    recorded = state.outputs.get("metadata", {}).get("uid", "")
+    return (
+        bool(recorded)
+        and live["metadata"]["uid"] != recorded
+        and not ownership.has_manager(live, manager)
+    )
 
 
 def _claim(live: Object, manager: str) -> None:

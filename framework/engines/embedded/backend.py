@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,26 +98,41 @@ class FileBackend:
 
     def _refuse_others(self, own: str) -> None:
         others = [
-            path
+            (path, _read_lock(path))
             for path in sorted(self.lock_folder.glob("*.json"))
             if path.name != own and not path.name.startswith(".")
         ]
-        if others:
-            raise StateError("\n".join(map(self._describe_lock, others)))
+        held = []
+        for path, holder in others:
+            # A killed run leaves its lock; on its own machine that is certain, elsewhere not.
+            if _has_ended(holder):
+                path.unlink(missing_ok=True)
+            else:
+                held.append(self._describe_lock(path, holder))
+        if held:
+            raise StateError("\n".join(held))
 
-    def _describe_lock(self, path: Path) -> str:
-        try:
-            holder: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError):
-            holder = {}
-        pid, host = holder.get("pid", 0), holder.get("hostname", "an unknown host")
-        text = (
+    def _describe_lock(self, path: Path, holder: Mapping[str, Any]) -> str:
+        return (
             f"stack {self.stack} is locked by {holder.get('username', 'an unknown user')} "
-            f"(pid {pid} on {host}, since {holder.get('timestamp', 'an unknown time')})"
+            f"(pid {holder.get('pid', 0)} on {holder.get('hostname', 'an unknown host')}, "
+            f"since {holder.get('timestamp', 'an unknown time')}); wait for it, or, if it is dead, "
+            f"remove {path} and run again"
         )
-        if pid and host == socket.gethostname() and not _is_running(int(pid)):
-            return f"{text}; that process has ended: remove {path} and run again"
-        return f"{text}; wait for it, or, if it is dead, remove {path} and run again"
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _has_ended(holder: Mapping[str, Any]) -> bool:
+    pid = holder.get("pid", 0)
+    return (
+        bool(pid) and holder.get("hostname") == socket.gethostname() and not _is_running(int(pid))
+    )
 
 
 def open_backend(project: Project, stack: str) -> FileBackend:
