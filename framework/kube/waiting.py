@@ -91,10 +91,15 @@ class RolloutWait:
             self._moved = time.monotonic()
         if is_complete(news) or news["spec"].get("paused"):
             return True
-        gave_up = deadline_exceeded_at(news)
-        if gave_up and is_observed(news) and gave_up != deadline_exceeded_at(self._applied):
+        if self._has_given_up(news):
             raise self._failed("made no progress within progressDeadlineSeconds")
         return False
+
+    def _has_given_up(self, news: Object) -> bool:
+        """The controller's own verdict; one on the spec before our apply does not count."""
+        gave_up = deadline_exceeded_at(news)
+        stale = not is_observed(self._applied) and gave_up == deadline_exceeded_at(self._applied)
+        return bool(gave_up) and is_observed(news) and not stale
 
     def _is_current(self, item: Object) -> bool:
         # The watch may still show the object before our apply, or one deleted to be replaced.

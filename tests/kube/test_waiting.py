@@ -12,7 +12,12 @@ import pytest
 
 from framework.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
-from framework.kube.provider import KubernetesProvider, ObjectState, field_manager
+from framework.kube.provider import (
+    KubernetesProvider,
+    ObjectState,
+    ReplacedError,
+    field_manager,
+)
 from tests.kube.objects import config_map, deployment, service, urn
 
 pytestmark = pytest.mark.cluster
@@ -91,7 +96,9 @@ def test_one_made_anew_is_not_deleted(
     state = provider.create(URN, service(namespace))
     provider.delete(state, timeout_s=10)
     kube.create(service(namespace), manager="someone")
-    provider.delete(state, timeout_s=10)
+    assert provider.read(state) is None
+    with pytest.raises(ReplacedError, match="was not deleted"):
+        provider.delete(state, timeout_s=10)
     assert kube.get("v1", "Service", "sentiment", namespace) is not None
 
 
