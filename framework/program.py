@@ -23,17 +23,17 @@ class ModelComponent(pulumi.ComponentResource):
     def __init__(self, plan: ModelPlan, namespace: pulumi.Resource, provider: Provider) -> None:
         super().__init__(MODEL_TYPE, plan.name, None, pulumi.ResourceOptions(provider=provider))
         before: list[pulumi.Resource] = [namespace]
-        objects = {}
+        self.deployments: dict[str, Any] = {}
         for manifest in plan.manifests:
             resource = register_manifest(
                 manifest, pulumi.ResourceOptions(parent=self, provider=provider, depends_on=before)
             )
-            objects[manifest.kind, manifest.logical_name] = resource
+            if manifest.kind == "Deployment":
+                self.deployments[manifest.name] = resource.metadata["name"]
             # A Deployment starts after what its Pods use and sends traffic to nothing unready.
             if manifest.kind in ("ConfigMap", "ServiceAccount"):
                 before = [*before, resource]
-        self.deployment = objects["Deployment", plan.name]
-        self.register_outputs({"deployment": self.deployment.metadata["name"]})
+        self.register_outputs({"deployments": self.deployments})
 
 
 def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> Any:
@@ -72,13 +72,13 @@ def register_stack(plan: StackPlan) -> None:
     namespace = register_manifest(
         plan.namespace, pulumi.ResourceOptions(provider=provider, protect=plan.protect)
     )
-    components = {model.name: ModelComponent(model, namespace, provider) for model in plan.models}
+    deployments: dict[str, Any] = {}
+    for model in plan.models:
+        deployments |= ModelComponent(model, namespace, provider).deployments
     pulumi.export("environment", plan.environment)
     pulumi.export("namespace", plan.namespace.name)
+    pulumi.export("deployments", deployments)
     pulumi.export(
-        "deployments",
-        {name: component.deployment.metadata["name"] for name, component in components.items()},
-    )
-    pulumi.export(
-        "images", {model.name: track.image for model in plan.models for track in model.tracks[:1]}
+        "images",
+        {track.deployment: track.image for model in plan.models for track in model.tracks},
     )

@@ -87,7 +87,9 @@ class _Confirmation:
 
     def __call__(self, preview: Preview) -> bool:
         self.asked = True
-        print(f"\n{render_changes(preview, self._session.plan)}\n", flush=True)
+        # Only `up` rolls anything out; the others have no forecast.
+        plan = self._session.plan if self._verb == "up" else None
+        print(f"\n{render_changes(preview, plan)}\n", flush=True)
         taken = [change for change in preview.changes if self._takes_away(change)]
         if self._yes:
             return True
@@ -95,11 +97,15 @@ class _Confirmation:
             return _ask("Apply? [y/N] ")
         if taken:
             raise FrameworkError(
-                f"{self._session.plan.stack}: {len(taken)} of these changes delete or replace "
-                "something; without a terminal that needs YES=1. Nothing was changed; "
+                f"{self._session.plan.stack}: {len(taken)} of these changes {self._takes()}; "
+                "without a terminal that needs YES=1. Nothing was changed; "
                 f"next: `make {self._verb} ENV={self._session.plan.stack} YES=1`"
             )
         return True
+
+    def _takes(self) -> str:
+        rewrites = self._verb == "refresh"
+        return "rewrite the recorded state" if rewrites else "delete or replace something"
 
     def _takes_away(self, change: Change) -> bool:
         if not is_shown(change):

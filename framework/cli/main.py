@@ -55,7 +55,7 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code."""
-    verb = None
+    again = "the same command"
     try:
         options = build_parser().parse_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(
                 f"{verb.name} takes no MODEL: it always concerns the whole environment"
             )
+        again = f"make {verb.name} ENV={getattr(options, 'environment', '')}".removesuffix(" ENV=")
         module, function = verb.run.split(":")
         run: Callable[[Path, argparse.Namespace], int] = getattr(
             import_module(f"framework.cli.{module}"), function
@@ -72,7 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        again = f"make {verb.name} ENV=..." if verb else "the same command"
         print(
             f"\nInterrupted. What had finished is recorded; `{again}` goes on from there.",
             file=sys.stderr,

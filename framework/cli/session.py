@@ -33,8 +33,11 @@ class Session:
         objects = render_count(len(plan.manifests), "object")
         models = render_count(len(plan.models), "model")
         simulated = " (simulated nodes: no container runs)" if plan.cluster.local else ""
+        narrowed = self.request.components
+        only = f"   only {', '.join(sorted(narrowed))}" if narrowed is not None else ""
+        cluster = f"cluster {plan.cluster.context}{simulated}"
         return (
-            f"{plan.stack:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}\n"
+            f"{plan.stack:<9}{models}, {objects}   {cluster}{only}\n"
             f"engine   {self.engine.name} ({self.why_engine})"
         )
 

@@ -40,12 +40,14 @@ def render_result(result: Result, plan: StackPlan, seconds: float, counts: Count
 
 
 def _render_rows(model: ModelPlan, plan: StackPlan, counts: Counts) -> list[list[str]]:
+    """The tracks that rolled out in this run, with the Pods seen last."""
     rows = []
     for track in model.tracks:
         name = f"{plan.namespace.name}/{track.deployment}"
-        available, wanted = counts.get(name, (0, 0))
-        ready = f"{available}/{wanted}" if wanted else ""
-        rows.append([track.deployment, f"Deployment {name}", render_image(track.image), ready])
+        if name in counts:
+            available, wanted = counts[name]
+            pods = f"{available}/{wanted}"
+            rows.append([track.deployment, f"Deployment {name}", render_image(track.image), pods])
     return rows
 
 
