@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from framework.cluster import LocalCluster
+from framework.engines import missing_cli
 from framework.errors import LocalClusterError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,9 +43,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips, for all to see, what needs the real CLI where there is none."""
-    if shutil.which("pulumi"):
+    reason = missing_cli()
+    if not reason:
         return
-    reason = "no pulumi on PATH with its kubernetes plugin"
     for item in items:
         if item.get_closest_marker("pulumi_cli"):
             item.add_marker(pytest.mark.skip(reason=reason))

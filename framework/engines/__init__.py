@@ -26,7 +26,7 @@ def choose_engine(name: str, root: Path) -> tuple[Engine, str]:
         raise UnknownNameError("engine", name, ENGINES)
     if name == "embedded":
         return _embedded(), f"as asked for; state: {_state(root)}, readable by the CLI"
-    missing = _missing_cli()
+    missing = missing_cli()
     if not missing:
         why = "as asked for" if name == "cli" else "pulumi and its kubernetes plugin are here"
         return _cli(), why
@@ -35,7 +35,7 @@ def choose_engine(name: str, root: Path) -> tuple[Engine, str]:
     return _embedded(), f"{missing}; state: {_state(root)}, readable by the CLI"
 
 
-def _missing_cli() -> str:
+def missing_cli() -> str:
     """What the CLI engine lacks on this machine, "" for nothing."""
     if shutil.which("pulumi") is None:
         return "no pulumi CLI found"
