@@ -70,7 +70,6 @@ class Catalog:
     environment_name: str
     models: tuple[CatalogModel, ...]
     disabled: tuple[str, ...]
-    environment_merged: Merged
 
 
 def list_environments(root: Path) -> tuple[str, ...]:
@@ -117,7 +116,7 @@ class _Loader:
 
     def load(self) -> Catalog | None:
         """The catalog; None where its environment cannot be used."""
-        settings, merged = self._load_environment()
+        settings = self._load_environment()
         self._bases[()] = self._load_base()
         models: list[CatalogModel] = []
         disabled: list[str] = []
@@ -132,7 +131,7 @@ class _Loader:
                 models.append(model)
         if settings is None:
             return None
-        return Catalog(settings, self._name, tuple(models), tuple(disabled), merged)
+        return Catalog(settings, self._name, tuple(models), tuple(disabled))
 
     def _read(self, path: str) -> Document:
         if not (self._root / path).is_file():
@@ -159,7 +158,7 @@ class _Loader:
             self.faults.append(place.fault(message))
         return layer
 
-    def _load_environment(self) -> tuple[Environment | None, Merged]:
+    def _load_environment(self) -> Environment | None:
         stack = {"name": self._stack}
         merged = (
             Stack()
@@ -178,7 +177,7 @@ class _Loader:
         values = {k: v for k, v in merged.data.items() if k not in ("defaults", "overrides")}
         self._context = {"environment": {**values, "name": self._name}, "stack": stack}
         self._context_broken = tuple(("environment", *path) for path in merged.broken)
-        return settings, merged
+        return settings
 
     def _load_base(self) -> Stack:
         """What every model inherits before its profiles."""

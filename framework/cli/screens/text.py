@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-WIDTH = 100
-
 
 def render_seconds(seconds: float) -> str:
     """`0:41` while it runs; minutes and seconds."""

@@ -48,11 +48,6 @@ class Step:
     predicted: Mapping[str, Any] = field(default_factory=dict, repr=False)
     known: bool = True
 
-    @property
-    def absent(self) -> bool:
-        """True for what a narrowed command must not make and nobody has made."""
-        return not self.target and self.old is None
-
 
 class Planner:
     """Plans registrations against the state. Safe for use from any number of threads."""
