@@ -80,19 +80,25 @@ def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
     }
 
 
-def test_a_context_that_is_not_there_lists_those_that_are(make_project: MakeProject) -> None:
-    project = make_project("churn")
+def use_context(project: Project, context: str) -> None:
+    """Points dev at `context` of a kubeconfig whose one context, somewhere, leads nowhere."""
     project.edit(
         "environments/dev/environment.yaml",
         "context: local ",
-        "context: nowhere\n  kubeconfig: ./kubeconfig #",
+        f"context: {context}\n  kubeconfig: ./kubeconfig #",
     )
     project.write(
         "kubeconfig",
-        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: https://127.0.0.1:1}}]\n"
+        "apiVersion: v1\nkind: Config\n"
+        "clusters: [{name: c, cluster: {server: https://127.0.0.1:1}}]\n"
         "users: [{name: u, user: {token: t}}]\n"
         "contexts: [{name: somewhere, context: {cluster: c, user: u}}]\n",
     )
+
+
+def test_a_context_that_is_not_there_lists_those_that_are(make_project: MakeProject) -> None:
+    project = make_project("churn")
+    use_context(project, "nowhere")
     run = project.run("preview", "dev")
     assert run.returncode == 1
     assert "nowhere" in run.stderr
@@ -101,17 +107,7 @@ def test_a_context_that_is_not_there_lists_those_that_are(make_project: MakeProj
 
 def test_an_unreachable_cluster_is_said_to_be_so(make_project: MakeProject) -> None:
     project = make_project("churn")
-    project.edit(
-        "environments/dev/environment.yaml",
-        "context: local ",
-        "context: somewhere\n  kubeconfig: ./kubeconfig #",
-    )
-    project.write(
-        "kubeconfig",
-        "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: https://127.0.0.1:1}}]\n"
-        "users: [{name: u, user: {token: t}}]\n"
-        "contexts: [{name: somewhere, context: {cluster: c, user: u}}]\n",
-    )
+    use_context(project, "somewhere")
     for verb in ("preview", "status"):
         run = project.run(verb, "dev")
         assert run.returncode == 1
