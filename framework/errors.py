@@ -19,6 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+# So many names are read at a glance; a catalog may have a thousand.
+_MOST_LISTED = 8
+
 
 class FrameworkError(Exception):
     """Any fault the user can mend; `str()` is the whole message."""
@@ -38,9 +41,14 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         near = get_close_matches(name, self.known, n=3)
+        if near and len(self.known) > _MOST_LISTED:
+            super().__init__(f'no {kind} is called "{name}"; did you mean {" or ".join(near)}?')
+            return
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        listed = ", ".join(self.known) or "none"
-        super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}')
+        listed = ", ".join(self.known[:_MOST_LISTED]) or "none"
+        more = len(self.known) - _MOST_LISTED
+        rest = f" and {more} more" if more > 0 else ""
+        super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}{rest}')
 
 
 @dataclass(frozen=True, order=True)

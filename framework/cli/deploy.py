@@ -21,21 +21,22 @@ from framework.plan import StackPlan
 
 DIFFERENCES = 16
 ROLLOUT_FAILED = 3
+_AS_PLANNED = "the cluster is as planned"
 
 
 def run_up(root: Path, options: argparse.Namespace) -> int:
     """Preview, confirm, roll out, watch."""
     session = open_session(root, options, start_cluster=True, to=sys.stdout)
     print(session.render_header(), flush=True)
-    return _apply(session, options, session.engine.up, "Nothing to do: the cluster is as planned.")
+    return _apply(session, options, session.engine.up, _AS_PLANNED)
 
 
 def run_refresh(root: Path, options: argparse.Namespace) -> int:
     """Bring the recorded state to what the cluster has."""
     session = open_session(root, options, start_cluster=False)
     print(session.render_header(), flush=True)
-    done = "Nothing to do: the recorded state is what the cluster has."
-    return _apply(session, options, session.engine.refresh, done)
+    same = "the recorded state is what the cluster has"
+    return _apply(session, options, session.engine.refresh, same)
 
 
 def run_destroy(root: Path, options: argparse.Namespace) -> int:
@@ -50,14 +51,14 @@ def run_destroy(root: Path, options: argparse.Namespace) -> int:
     if session.plan.cluster.local:
         start_local_cluster(root, sys.stdout)
     print(session.render_header(), flush=True)
-    return _apply(session, options, session.engine.destroy, "Nothing to do: nothing is deployed.")
+    return _apply(session, options, session.engine.destroy, "nothing is deployed")
 
 
 def _apply(
     session: Session,
     options: argparse.Namespace,
     run: Callable[..., Result | None],
-    nothing_to_do: str,
+    when_same: str,
 ) -> int:
     started = time.monotonic()
     asked = _Confirmation(session, options)
@@ -68,7 +69,7 @@ def _apply(
         print("Nothing was changed.")
         return 1
     if not asked.asked:
-        print(f"\n{nothing_to_do}")
+        print(f"\n{session.render_nothing_to_do(when_same)}")
     else:
         print(f"\n{render_result(result, session.plan, seconds, progress.counts)}")
     if options.verb == "up":
@@ -89,7 +90,9 @@ class _Confirmation:
         self.asked = True
         # Only `up` rolls anything out; the others have no forecast.
         plan = self._session.plan if self._verb == "up" else None
-        print(f"\n{render_changes(preview, plan)}\n", flush=True)
+        components = self._session.request.components
+        changes = render_changes(preview, plan, components=components, asks=not self._yes)
+        print(f"\n{changes}\n", flush=True)
         taken = [change for change in preview.changes if self._takes_away(change)]
         if self._yes:
             return True
@@ -105,7 +108,7 @@ class _Confirmation:
 
     def _takes(self) -> str:
         rewrites = self._verb == "refresh"
-        return "rewrite the recorded state" if rewrites else "delete or replace something"
+        return "rewrite the recorded state" if rewrites else "delete or replace objects"
 
     def _takes_away(self, change: Change) -> bool:
         if not is_shown(change):
@@ -131,9 +134,11 @@ def run_preview(root: Path, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_describe_preview(preview, session), indent=2, default=str))
         return 0
-    print(f"{session.render_header()}\n\n{render_changes(preview, session.plan)}")
+    components = session.request.components
+    changes = render_changes(preview, session.plan, components=components)
+    print(f"{session.render_header()}\n\n{changes}")
     if preview.clean:
-        print("\nNothing to do: the cluster is as planned.")
+        print(f"\n{session.render_nothing_to_do(_AS_PLANNED)}")
     else:
         narrowed = f" MODEL={options.model}" if options.model else ""
         print(f"\nnext: make up ENV={session.plan.stack}{narrowed}")

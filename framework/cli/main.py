@@ -21,6 +21,12 @@ _LEARN = "Every verb is also a make target: `python -m framework up dev` is `mak
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if "required: ENV" in message:
+            from framework.catalog import list_environments
+
+            verb = self.prog.rpartition(" ")[2]
+            known = ", ".join(list_environments(ROOT)) or "none; see README.md"
+            raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
         raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
 
 
@@ -37,10 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
-    if verb.environment != "none":
-        count = None if verb.environment == "required" else "?"
-        command.add_argument("environment", metavar="ENV", nargs=count, help="dev, staging, prod")
-    # Known to every verb, so that one that cannot narrow says so rather than do more than asked.
+    # Known to every verb, so that one that takes no ENV or cannot narrow says so rather than do
+    # more than asked.
+    count = None if verb.environment == "required" else "?"
+    environment_help = "dev, staging, prod" if verb.environment != "none" else argparse.SUPPRESS
+    command.add_argument("environment", metavar="ENV", nargs=count, help=environment_help)
     model_help = "name, glob or label=value" if verb.model else argparse.SUPPRESS
     command.add_argument("--model", metavar="MODEL", help=model_help)
     if verb.json:
@@ -53,17 +60,23 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
         )
 
 
+def _check(options: argparse.Namespace, verb: Verb) -> None:
+    local = verb.environment == "none"
+    if local and options.environment is not None:
+        raise UsageError(f"{verb.name} takes no ENV: one local cluster serves every environment")
+    if options.model is not None and not verb.model:
+        whole = "the whole local cluster" if local else "the whole environment"
+        raise UsageError(f"{verb.name} takes no MODEL: it always concerns {whole}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code."""
     again = "the same command"
     try:
         options = build_parser().parse_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
-        if options.model is not None and not verb.model:
-            raise UsageError(
-                f"{verb.name} takes no MODEL: it always concerns the whole environment"
-            )
-        again = f"make {verb.name} ENV={getattr(options, 'environment', '')}".removesuffix(" ENV=")
+        _check(options, verb)
+        again = f"make {verb.name} ENV={options.environment or ''}".removesuffix(" ENV=")
         module, function = verb.run.split(":")
         run: Callable[[Path, argparse.Namespace], int] = getattr(
             import_module(f"framework.cli.{module}"), function

@@ -5,6 +5,7 @@ Kept apart because every narrowing verb must mean the same by it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from framework.errors import UnknownNameError, UsageError
@@ -26,6 +27,23 @@ def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]
             "enable it there, or choose another environment"
         )
     raise UnknownNameError("model", pattern, [model.name for model in plan.models])
+
+
+def select_components(
+    plan: StackPlan, pattern: str | None, recorded: Callable[[], Iterable[str]]
+) -> frozenset[str] | None:
+    """The names an engine is narrowed to, None for the whole stack. Errors: UsageError.
+
+    A model that left the catalog, or no longer runs here, is `recorded` until `up` deletes it; it
+    can be named too.
+    """
+    if pattern is None:
+        return None
+    planned = {model.name for model in plan.models}
+    if pattern in planned or "=" in pattern:
+        return frozenset(model.name for model in select_models(plan, pattern))
+    found = {name for name in {*planned, *recorded()} if fnmatchcase(name, pattern)}
+    return frozenset(found or (model.name for model in select_models(plan, pattern)))
 
 
 def _select_by_label(plan: StackPlan, pattern: str) -> tuple[ModelPlan, ...]:

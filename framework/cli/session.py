@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 from framework.cli.screens.cluster import ClusterScreen
-from framework.cli.screens.text import render_count
-from framework.cli.selection import select_models
+from framework.cli.screens.text import render_count, render_wrapped
+from framework.cli.selection import select_components
 from framework.engines.base import Engine, Request
 from framework.plan import StackPlan, load_plan
+
+_MARGIN = " " * 9
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,22 @@ class Session:
         objects = render_count(len(plan.manifests), "object")
         models = render_count(len(plan.models), "model")
         simulated = " (simulated nodes: no container runs)" if plan.cluster.local else ""
-        narrowed = self.request.components
-        only = f"   only {', '.join(sorted(narrowed))}" if narrowed is not None else ""
-        cluster = f"cluster {plan.cluster.context}{simulated}"
-        return (
-            f"{plan.stack:<9}{models}, {objects}   {cluster}{only}\n"
-            f"engine   {self.engine.name} ({self.why_engine})"
-        )
+        lines = [
+            f"{plan.stack:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}",
+            render_wrapped(f"engine   {self.engine.name} ({self.why_engine})", then=_MARGIN),
+        ]
+        if plan.disabled:
+            listed = ", ".join(plan.disabled)
+            lines.append(render_wrapped(f"off      {listed} (enabled: false)", then=_MARGIN))
+        if self.request.components is not None:
+            listed = ", ".join(sorted(self.request.components))
+            lines.append(render_wrapped(f"only     {listed}", then=_MARGIN))
+        return "\n".join(lines)
+
+    def render_nothing_to_do(self, why: str) -> str:
+        """What a command says that found nothing to do."""
+        narrowed = self.request.components is not None
+        return f"Nothing to do{' for these models' if narrowed else ''}: {why}."
 
 
 def open_session(
@@ -53,13 +64,13 @@ def open_session(
     from framework.engines import choose_engine
 
     plan = load_plan(root, options.environment)
-    pattern = getattr(options, "model", None)
-    models = select_models(plan, pattern)
-    components = None if pattern is None else frozenset(model.name for model in models)
     engine, why = choose_engine(options.engine, root)
+    request = Request(root, plan.stack)
+    pattern = getattr(options, "model", None)
+    components = select_components(plan, pattern, lambda: engine.components(request))
     if plan.cluster.local and start_cluster:
         start_local_cluster(root, to)
-    return Session(plan, engine, why, Request(root, plan.stack, components))
+    return Session(plan, engine, why, replace(request, components=components))
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

@@ -20,6 +20,7 @@ from framework.errors import EngineError, StateError, UnknownNameError
 PARALLEL = 128
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _LAST_LINES = 12
+_STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 class AutomationEngine:
@@ -93,6 +94,15 @@ class AutomationEngine:
             name: "[secret]" if output.secret else output.value
             for name, output in sorted(values.items())
         }
+
+    def components(self, request: Request) -> frozenset[str]:
+        """Names of the recorded components."""
+        deployment = _run(lambda: self._open(request).export_stack()).deployment or {}
+        return frozenset(
+            resource["urn"].rpartition("::")[2]
+            for resource in deployment.get("resources", ())
+            if not resource.get("custom") and resource["type"] != _STACK_TYPE
+        )
 
     def _open(self, request: Request) -> Any:
         from pulumi import automation

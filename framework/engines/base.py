@@ -53,3 +53,6 @@ class Engine(Protocol):
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """The stack's recorded outputs; needs neither the program nor the cluster."""
+
+    def components(self, request: Request) -> frozenset[str]:
+        """Names of the recorded components; needs neither the program nor the cluster."""

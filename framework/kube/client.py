@@ -21,7 +21,7 @@ from lightkube.core.exceptions import ConfigError
 
 from framework.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
-from framework.kube.connection import open_connection, rejected_credentials, unreachable
+from framework.kube.connection import advise, open_connection, rejected_credentials, unreachable
 from framework.kube.discovery import Discovery, Resource
 
 Object = dict[str, Any]
@@ -38,8 +38,8 @@ BUSY = frozenset({429, 503})
 class KubeClient:
     """A connection to one API server. Thread-safe; close it, or use it in a `with`."""
 
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
+    def __init__(self, http: httpx.Client, advice: str) -> None:
+        self._http, self._advice = http, advice
         self._discovery = Discovery(self._group_version)
         self._streams: set[socket.socket] = set()
         self._closed = threading.Event()
@@ -47,7 +47,7 @@ class KubeClient:
     @classmethod
     def connect(cls, kubeconfig: Path, context: str) -> Self:
         """Open the context's server and make sure that it answers."""
-        client = cls(open_connection(kubeconfig, context))
+        client = cls(open_connection(kubeconfig, context), advise(kubeconfig))
         try:
             client.server_version()
         except BaseException:
@@ -183,7 +183,7 @@ class KubeClient:
         except (httpx.TransportError, RuntimeError) as exc:
             # Closing breaks the stream; that is how a watch is ended.
             if not self.closed:
-                raise unreachable(self.server, exc) from exc
+                raise unreachable(self.server, exc, self._advice) from exc
 
     @contextmanager
     def _stream(
@@ -321,10 +321,10 @@ class KubeClient:
                 # An idle connection the server closed as we used it. A repeated POST would meet
                 # its own first try, so only the verbs that say the same twice are repeated.
                 if attempt > 2 or verb == "POST" or self.closed:
-                    raise unreachable(self.server, exc) from exc
+                    raise unreachable(self.server, exc, self._advice) from exc
                 continue
             except (httpx.TransportError, RuntimeError) as exc:
-                raise unreachable(self.server, exc) from exc
+                raise unreachable(self.server, exc, self._advice) from exc
             except (ConfigError, OSError, ValueError, KeyError) as exc:
                 # Of the credential plugin: it is run by the first request.
                 raise rejected_credentials(self.server, exc) from exc

@@ -25,6 +25,7 @@ from framework.errors import ClusterError
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCAL_DIRECTORY = ".cluster"
 
 
 def open_connection(kubeconfig: Path, context: str) -> httpx.Client:
@@ -88,25 +89,32 @@ def _load_kubeconfig(kubeconfig: Path) -> KubeConfig:
         TypeError,
         AttributeError,
     ) as exc:
-        raise ClusterError(f"{kubeconfig}: this is no usable kubeconfig: {exc!r}") from exc
+        raise ClusterError(
+            f"{kubeconfig}: this is no usable kubeconfig: {_words(exc)}; {_next_step(kubeconfig)}"
+        ) from exc
 
 
 def _next_step(kubeconfig: Path) -> str:
-    if kubeconfig.parent.name == ".cluster":
-        return "start the local cluster with `make cluster-up`"
+    if kubeconfig.parent.name == LOCAL_DIRECTORY:
+        return advise(kubeconfig)
     set_to = os.environ.get("KUBECONFIG")
-    return f"KUBECONFIG is {set_to!r}" if set_to else "set KUBECONFIG or cluster.kubeconfig"
+    if set_to:
+        return f"KUBECONFIG is {set_to!r}; point it at a file that exists"
+    return "set KUBECONFIG, or cluster.kubeconfig in environment.yaml"
 
 
-def unreachable(server: str, exc: Exception) -> ClusterError:
-    """The error for a server that does not answer, with what to do about it."""
-    host = urlsplit(server).hostname
-    step = (
-        "start the local cluster with `make cluster-up`"
-        if host in LOOPBACK
-        else "check the address, the VPN and `kubectl cluster-info`"
+def advise(kubeconfig: Path) -> str:
+    """What to do when the server of this kubeconfig does not answer."""
+    if kubeconfig.parent.name == LOCAL_DIRECTORY:
+        return "start the local cluster with `make cluster-up`"
+    return (
+        f"check that it runs and can be reached: `kubectl --kubeconfig {kubeconfig} cluster-info`"
     )
-    return ClusterError(f"{server}: the API server does not answer ({_words(exc)}); {step}")
+
+
+def unreachable(server: str, exc: Exception, advice: str) -> ClusterError:
+    """The error for a server that does not answer, with what to do about it."""
+    return ClusterError(f"{server}: the API server does not answer ({_words(exc)}); {advice}")
 
 
 def rejected_credentials(server: str, exc: Exception) -> ClusterError:

@@ -33,7 +33,7 @@ def client_of(*answers: Any) -> KubeClient:
         return given
 
     http = httpx.Client(transport=httpx.MockTransport(answer), base_url="https://10.0.0.1:6443")
-    return KubeClient(http)
+    return KubeClient(http, "check the address")
 
 
 def apply(client: KubeClient) -> dict[str, Any]:

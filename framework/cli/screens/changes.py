@@ -5,17 +5,22 @@ Kept apart from the engines: whichever ran, the list reads the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby
-from typing import Any
 
-from framework.changes import Change, FieldChange, Op, Preview
-from framework.cli.screens.text import render_count, render_duration, render_image, render_value
+from framework.changes import Change, Op, Preview
+from framework.cli.screens.text import (
+    render_count,
+    render_duration,
+    render_field,
+    render_wrapped,
+)
 from framework.plan import StackPlan, TrackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}
-_NAME_WIDTH = 16
+_NAME_WIDTH, _WIDEST_NAME = 16, 24
 _MOST_FIELDS = 12
+_MOST_NAMES = 6
 
 
 def is_shown(change: Change) -> bool:
@@ -38,47 +43,143 @@ def needs_consent(change: Change, models: Iterable[str]) -> bool:
     return not (stays and change.op is Op.DELETE and name == f"{change.component}-canary")
 
 
-def render_changes(preview: Preview, plan: StackPlan | None) -> str:
-    """The change list; a plan adds the forecast of each rollout."""
+def render_changes(
+    preview: Preview,
+    plan: StackPlan | None,
+    *,
+    components: Collection[str] | None = None,
+    asks: bool = True,
+) -> str:
+    """The change list; a plan adds the forecast of each rollout.
+
+    `components` names what the command was narrowed to, `asks` says whether what takes something
+    away waits for a yes.
+    """
     shown = [change for change in preview.changes if is_shown(change)]
     moved = [change for change in shown if change.op is not Op.SAME]
     moved.sort(key=lambda change: (change.component != "", change.component))
-    tracks = (
-        {track.deployment: track for model in plan.models for track in model.tracks} if plan else {}
-    )
-    models = [model.name for model in plan.models] if plan else []
+    writer = _Writer(moved, plan, asks)
     lines: list[str] = []
-    for component, group in groupby(moved, key=lambda change: change.component):
-        lines += _render_component(component, list(group), tracks, models)
-    unchanged = [c for c in shown if c.op is Op.SAME and c.type.startswith("kubernetes:")]
-    lines.append(f"  {len(unchanged)} unchanged")
-    # Said once: where a whole environment is new, the same holds for every object.
-    notes = {change.note for change in moved if change.note and _is_grouped(change)}
-    lines += [f"  {note}" for note in sorted(notes)]
-    return "\n".join(lines)
+    for _, group in groupby(moved, key=lambda change: change.component):
+        lines += writer.render(list(group))
+    lines.append(f"  {_render_unchanged(shown, components)}")
+    return "\n".join([*lines, *writer.render_notes()])
+
+
+def _render_unchanged(shown: list[Change], components: Collection[str] | None) -> str:
+    same = [c for c in shown if c.op is Op.SAME and c.type.startswith("kubernetes:")]
+    if components is None:
+        return f"{len(same)} unchanged"
+    examined = [change for change in same if change.component in components]
+    return f"{len(examined)} unchanged, {len(same) - len(examined)} not looked at"
+
+
+class _Writer:
+    """Writes the lines of each component's changes; `moved` are all of them."""
+
+    def __init__(self, moved: list[Change], plan: StackPlan | None, asks: bool) -> None:
+        models = plan.models if plan else ()
+        self._tracks: dict[str, TrackPlan] = {
+            track.deployment: track for model in models for track in model.tracks
+        }
+        self._models = [model.name for model in models]
+        self._asks = asks and plan is not None
+        self._moved = moved
+        names = [min(len(_title(change)), _WIDEST_NAME) for change in moved]
+        self._width = 6 + max([_NAME_WIDTH, *names])
+        self._margin = " " * self._width
+
+    def render(self, changes: list[Change]) -> list[str]:
+        """One component: what is made and what goes on a line each, then each changed object."""
+        lines = []
+        for op in (Op.CREATE, Op.DELETE):
+            if same_op := [change for change in changes if change.op is op]:
+                lines.append(self._render_group(op, same_op))
+                lines += self._render_forecasts(same_op) if op is Op.CREATE else []
+        for change in changes:
+            if not _is_grouped(change):
+                lines += self._render_change(change)
+                lines += self._render_forecasts([change]) if _rolls(change) else []
+        return lines
+
+    def _render_group(self, op: Op, changes: list[Change]) -> str:
+        asks = any(self._needs_consent(change) for change in changes)
+        kinds = ", ".join(sorted(map(_render_kind, changes)))
+        return self._render_line(op, _title(changes[0]), kinds + _render_asks(op, asks))
+
+    def _render_line(self, op: Op, title: str, text: str) -> str:
+        return render_wrapped(text, first=self._begin(op, title), then=self._margin)
+
+    def _begin(self, op: Op, title: str) -> str:
+        return f"  {_MARKS[op]} {title}  ".ljust(self._width)
+
+    def _needs_consent(self, change: Change) -> bool:
+        return self._asks and needs_consent(change, self._models)
+
+    def _render_change(self, change: Change) -> list[str]:
+        head, fields = _render_kind(change), change.fields
+        head += _render_asks(change.op, self._needs_consent(change))
+        first, margin = self._begin(change.op, _title(change)), self._margin
+        if len(fields) == 1:
+            path = f"{head}  {_short(fields[0].path)}"
+            lines = [render_field(path, fields[0], first=first, then=margin)]
+        else:
+            lines = [first + head]
+            lines += [
+                render_field(_short(field.path), field, first=margin, then=margin)
+                for field in fields[:_MOST_FIELDS]
+            ]
+        if len(fields) > _MOST_FIELDS:
+            lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} fields more (--json)")
+        if change.note:
+            lines.append(render_wrapped(change.note, first=margin, then=margin))
+        return lines
+
+    def _render_forecasts(self, changes: list[Change]) -> list[str]:
+        lines = []
+        for change in changes:
+            track = self._tracks.get(change.object.rpartition("/")[2])
+            if track and change.kind == "Deployment":
+                forecast = render_forecast(track, first=change.op is Op.CREATE)
+                lines.append(render_wrapped(forecast, first=self._margin, then=self._margin))
+        return lines
+
+    def render_notes(self) -> list[str]:
+        """What is said of objects that come or go: once, since it often holds for all of them."""
+        grouped = [change for change in self._moved if _is_grouped(change)]
+        notes: dict[str, list[str]] = {}
+        for change in grouped:
+            if change.note:
+                notes.setdefault(change.note, []).append(_render_object(change))
+        return [
+            render_wrapped(f"{_render_names(names, len(grouped))}{note}", first="  ", then="  ")
+            for note, names in sorted(notes.items())
+        ]
+
+
+def _title(change: Change) -> str:
+    if change.type.startswith("pulumi:providers:"):
+        return f"provider {change.name}"
+    return change.component or change.name
+
+
+def _render_names(names: list[str], of: int) -> str:
+    if len(names) == of > _MOST_NAMES:
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(sorted(names)[:_MOST_NAMES])}{more}: "
+
+
+def _render_object(change: Change) -> str:
+    return f"{change.kind} {change.object or change.name}"
+
+
+def _render_asks(op: Op, asks: bool) -> str:
+    return f"   {op}s: needs YES=1 or your yes" if asks else ""
 
 
 def _is_grouped(change: Change) -> bool:
     return change.op in (Op.CREATE, Op.DELETE)
-
-
-def _render_component(
-    component: str, changes: list[Change], tracks: dict[str, TrackPlan], models: list[str]
-) -> list[str]:
-    lines = []
-    for op in (Op.CREATE, Op.DELETE):
-        same_op = [change for change in changes if change.op is op]
-        if not same_op:
-            continue
-        kinds = ", ".join(_render_kind(change) for change in same_op)
-        asks = any(needs_consent(change, models) for change in same_op)
-        lines.append(_render_line(op, component or same_op[0].name, kinds, asks))
-        lines += _render_forecasts(same_op, tracks) if op is Op.CREATE else []
-    for change in changes:
-        if not _is_grouped(change):
-            lines += _render_change(component, change, models)
-            lines += _render_forecasts([change], tracks) if _rolls(change) else []
-    return lines
 
 
 def _render_kind(change: Change) -> str:
@@ -87,57 +188,25 @@ def _render_kind(change: Change) -> str:
     return change.kind if same else f"{change.kind} {name}"
 
 
-def _render_line(op: Op, name: str, text: str, asks: bool) -> str:
-    consent = f"   {op}s: needs YES=1 or your yes" if asks else ""
-    return f"  {_MARKS[op]} {name:<{_NAME_WIDTH}} {text}{consent}"
-
-
-def _render_change(component: str, change: Change, models: list[str]) -> list[str]:
-    asks = needs_consent(change, models)
-    head = _render_line(change.op, component or change.name, _render_kind(change), asks)
-    if len(change.fields) == 1:
-        head = f"{head}  {_render_field(change.fields[0])}"
-        fields = []
-    else:
-        fields = [_indent(_render_field(field)) for field in change.fields[:_MOST_FIELDS]]
-    if len(change.fields) > _MOST_FIELDS:
-        fields.append(_indent(f"and {len(change.fields) - _MOST_FIELDS} fields more (--json)"))
-    return [head, *fields, *([_indent(change.note)] if change.note else [])]
-
-
-def _render_field(field: FieldChange) -> str:
-    path = field.path.removeprefix("spec.template.spec.")
-    old, new = (_render_side(field.path, value) for value in (field.old, field.new))
-    if field.old is None:
-        return f"{path}  added {new}"
-    return f"{path}  removed (was {old})" if field.new is None else f"{path}  {old} -> {new}"
-
-
-def _render_side(path: str, value: Any) -> str:
-    if path.endswith(".image") and isinstance(value, str):
-        return render_image(value)
-    return render_value(value)
+def _short(path: str) -> str:
+    return path.removeprefix("spec.template.spec.")
 
 
 def _rolls(change: Change) -> bool:
     return any(field.path.startswith("spec.template") for field in change.fields)
 
 
-def _render_forecasts(changes: list[Change], tracks: dict[str, TrackPlan]) -> list[str]:
-    names = [c.object.rpartition("/")[2] for c in changes if c.kind == "Deployment"]
-    return [_indent(render_forecast(tracks[name])) for name in names if name in tracks]
+def render_forecast(track: TrackPlan, *, first: bool = False) -> str:
+    """What the rolling update of one Deployment will do, in Pods and in time.
 
-
-def render_forecast(track: TrackPlan) -> str:
-    """What the rolling update of one Deployment will do, in Pods and in time."""
+    A `first` rollout replaces nothing: all its Pods start at once.
+    """
     budget = track.budget
+    replicas = render_count(budget.replicas, "replica")
+    if first:
+        return f"{replicas}, at most {render_duration(track.seconds)}"
     return (
-        f"{render_count(budget.replicas, 'replica')}, surge {budget.surge}, unavailable "
-        f"{budget.unavailable}: {render_count(budget.waves, 'wave')}, peak "
-        f"{render_count(budget.peak, 'Pod')}, never below {budget.minimum_available}, "
-        f"at most {render_duration(track.seconds)}"
+        f"{replicas}, surge {budget.surge}, unavailable {budget.unavailable}: "
+        f"{render_count(budget.waves, 'wave')}, peak {render_count(budget.peak, 'Pod')}, "
+        f"never below {budget.minimum_available}, at most {render_duration(track.seconds)}"
     )
-
-
-def _indent(text: str) -> str:
-    return f"    {'':<{_NAME_WIDTH}} {text}"

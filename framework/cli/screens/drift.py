@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 
 from framework.changes import Change, FieldChange, Op, Preview
 from framework.cli.screens.changes import is_shown
-from framework.cli.screens.text import render_count, render_table, render_value
+from framework.cli.screens.text import (
+    WIDTH,
+    has_text,
+    render_count,
+    render_field,
+    render_table,
+    render_values,
+)
 from framework.plan import StackPlan
 
 
@@ -35,16 +42,14 @@ def _render_object(change: Change) -> str:
     title = f"DRIFT  {change.kind} {change.object}"
     if change.op is Op.DELETE:
         return f"{title}\n  {change.note or 'is gone from the cluster'}"
-    rows = [[field.path, _render_values(field), _render_writer(field)] for field in change.fields]
-    return title + "\n" + "\n".join(f"  {line}" for line in render_table(rows).splitlines())
-
-
-def _render_values(field: FieldChange) -> str:
-    if field.old is None:
-        return f"added {render_value(field.new)}"
-    if field.new is None:
-        return f"removed (was {render_value(field.old)})"
-    return f"{render_value(field.old)} -> {render_value(field.new)}"
+    rows = [[field.path, render_values(field), _render_writer(field)] for field in change.fields]
+    lines = render_table(rows, indent="  ").splitlines()
+    if any(len(line) > WIDTH for line in lines) or any(map(has_text, change.fields)):
+        lines = []
+        for field in change.fields:
+            lines.append(render_field(field.path, field, first="  ", then="  "))
+            lines.append(f"    {_render_writer(field)}")
+    return "\n".join([title, *(line.rstrip() for line in lines if line.strip())])
 
 
 def _render_writer(field: FieldChange) -> str:

@@ -5,6 +5,7 @@ Kept apart from the final report, because in a pipe nothing may be redrawn.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _BAR = 16
 _MOST_LINES = 20
+_MESSAGE = 60
 
 
 class RolloutProgress:
@@ -87,7 +89,9 @@ class RolloutProgress:
     def _render(self, progress: Progress) -> str:
         name = progress.change.object.rpartition("/")[2] or progress.change.name
         if progress.state in ("failed", "skipped"):
-            return f"{name:<20} {progress.state}: {progress.message}"
+            # The whole message comes at the end of the run.
+            said = textwrap.shorten(progress.message, _MESSAGE, placeholder=" ...")
+            return f"{name:<20} {progress.state}: {said}"
         if progress.change.op is Op.DELETE:
             return f"{name:<20} {'deleted' if progress.state == 'done' else 'deleting'}"
         if progress.state == "done":

@@ -12,6 +12,7 @@ from framework.cli.screens.text import (
     render_seconds,
     render_table,
     render_value,
+    render_wrapped,
 )
 from framework.plan import ModelPlan, StackPlan
 
@@ -53,14 +54,18 @@ def _render_rows(model: ModelPlan, plan: StackPlan, counts: Counts) -> list[list
 
 def _render_failure(failure: Failure, models: dict[str, ModelPlan], plan: StackPlan) -> str:
     change = failure.change
-    name = change.component or change.name
-    model = models.get(name)
-    place = f"  {model.image_place}" if model and failure.rollout else ""
+    model = models.get(change.component or change.name)
     what = f"{change.kind} {change.object or change.name}"
-    return (
-        f"{name}: {what} failed: {failure.reason}{place}\n"
-        f"next: mend it and `make up ENV={plan.stack}" + (f" MODEL={name}`" if model else "`")
-    )
+    narrowed = f" MODEL={model.name}" if model else ""
+    if failure.rollout:
+        # The reason of a rollout begins with the Deployment's name itself.
+        place = f"   {model.image_place}" if model else ""
+        said = f"{failure.reason}{place}"
+    else:
+        said = f"{what} failed: {failure.reason}"
+    lines = [render_wrapped(line, then="  ") for line in said.splitlines()]
+    lines.append(f"next: mend it and `make up ENV={plan.stack}{narrowed}`")
+    return "\n".join(lines)
 
 
 def render_outputs(outputs: Mapping[str, Any]) -> str:
@@ -71,7 +76,7 @@ def render_outputs(outputs: Mapping[str, Any]) -> str:
         for name, value in sorted(outputs.items())
         if name not in mappings
     ]
-    blocks = [render_table(texts)]
+    blocks = [render_table(texts, indent="  ")]
     if mappings:
         columns = sorted(mappings)
         keys = sorted({key for value in mappings.values() for key in value})
@@ -79,6 +84,5 @@ def render_outputs(outputs: Mapping[str, Any]) -> str:
             [key, *(render_value(mappings[column].get(key, "")) for column in columns)]
             for key in keys
         ]
-        blocks.append(render_table([["", *columns], *rows]))
-    lines = "\n".join(block for block in blocks if block).splitlines()
-    return "outputs\n" + "\n".join(f"  {line}" for line in lines)
+        blocks.append(render_table([["", *columns], *rows], indent="  "))
+    return "\n".join(["outputs", *(block for block in blocks if block)])

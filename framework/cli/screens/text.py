@@ -1,10 +1,18 @@
-"""Small pieces of text that several screens use: amounts of time, values, columns."""
+"""Small pieces of text that several screens use: amounts of time, values, columns, widths."""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
+from difflib import unified_diff
 from typing import Any
+
+from framework.changes import FieldChange
+
+WIDTH = 100
+_MOST_CHARACTERS = 60
+_MOST_DIFF_LINES = 12
 
 
 def render_seconds(seconds: float) -> str:
@@ -22,7 +30,7 @@ def render_value(value: Any) -> str:
     """A value on one line, shortened where it is long."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     text = " ".join(text.split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 
 def render_image(reference: str) -> str:
@@ -30,14 +38,78 @@ def render_image(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
-def render_table(rows: Iterable[Sequence[str]]) -> str:
+def render_wrapped(text: str, *, first: str = "", then: str = "") -> str:
+    """Text in lines of at most 100 characters: `first` begins its first line, `then` the others.
+
+    A longer word stays whole, so that a path or a name can be copied.
+    """
+    return "\n".join(
+        textwrap.wrap(
+            text,
+            WIDTH,
+            initial_indent=first,
+            subsequent_indent=then,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def render_field(path: str, field: FieldChange, *, first: str = "", then: str = "") -> str:
+    """One field that changes: on one line where it fits, the differing lines of a long text.
+
+    `first` begins the first line, `then` the others.
+    """
+    values = render_values(field)
+    lines = [f"{path}  {values}"]
+    if has_text(field):
+        lines = [path, *_diff_lines(field.old, field.new)]
+    elif len(first + lines[0]) > WIDTH:
+        old, arrow, new = values.partition(" -> ")
+        fits = len(then + values) <= WIDTH - 2 or not arrow
+        lines = [path, values] if fits else [path, old, f"-> {new}"]
+    return "\n".join([first + lines[0], *(f"{then}  {line}" for line in lines[1:])])
+
+
+def render_values(field: FieldChange) -> str:
+    """What a field was and becomes."""
+    old, new = (_render_side(field.path, value) for value in (field.old, field.new))
+    if field.old is None:
+        return f"added {new}"
+    return f"removed (was {old})" if field.new is None else f"{old} -> {new}"
+
+
+def has_text(field: FieldChange) -> bool:
+    """Whether a value has several lines, as a file in a ConfigMap."""
+    values = (field.old, field.new)
+    return any(isinstance(value, str) and "\n" in value.strip() for value in values)
+
+
+def _diff_lines(old: Any, new: Any) -> list[str]:
+    lines = [
+        line.rstrip()
+        for line in unified_diff(str(old or "").splitlines(), str(new or "").splitlines(), n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    more = len(lines) - _MOST_DIFF_LINES
+    return lines[:_MOST_DIFF_LINES] + ([f"and {more} lines more (--json)"] if more > 0 else [])
+
+
+def _render_side(path: str, value: Any) -> str:
+    if path.endswith(".image") and isinstance(value, str):
+        return render_image(value)
+    return render_value(value)
+
+
+def render_table(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
     """Rows in columns as wide as their widest cell, two spaces apart."""
     lines = [list(row) for row in rows]
     if not lines:
         return ""
     widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        indent
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in lines
     )
 

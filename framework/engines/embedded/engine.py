@@ -35,6 +35,7 @@ from framework.engines.embedded.previewing import (
 from framework.engines.embedded.program_run import ProgramProcess
 from framework.engines.embedded.project import Project, StackConfig, load_config, load_project
 from framework.engines.embedded.state import StackState, drop_line, end_line, set_line
+from framework.engines.embedded.urns import STACK_TYPE
 from framework.engines.embedded.values import reveal
 from framework.errors import EngineError
 
@@ -114,8 +115,12 @@ class EmbeddedEngine:
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """The recorded outputs, secrets masked."""
-        project = load_project(request.root)
-        return recorded_outputs(StackState(project, open_backend(project, request.stack)))
+        return recorded_outputs(_read_state(request))
+
+    def components(self, request: Request) -> frozenset[str]:
+        """Names of the recorded components."""
+        resources = _read_state(request).current().resources
+        return frozenset(r.name for r in resources if not r.custom and r.type != STACK_TYPE)
 
     @contextmanager
     def _open(
@@ -244,6 +249,11 @@ class _Work:
     def remember_clusters(self) -> None:
         for connection in self.clusters.opened():
             self._identity.remember(connection)
+
+
+def _read_state(request: Request) -> StackState:
+    project = load_project(request.root)
+    return StackState(project, open_backend(project, request.stack))
 
 
 def _refuse_protected(urns: list[str]) -> None:

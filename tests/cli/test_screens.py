@@ -1,0 +1,113 @@
+"""What people see: every line within the width, and each thing said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.changes import Change, Failure, FieldChange, Op, Preview, Result
+from framework.cli.screens.changes import render_changes
+from framework.cli.screens.drift import render_drift
+from framework.cli.screens.result import render_result
+from framework.cli.screens.text import WIDTH
+from framework.plan import StackPlan, load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = "a-model-with-a-name-of-forty-characters"
+
+
+@pytest.fixture(scope="module")
+def plan() -> StackPlan:
+    return load_plan(ROOT, "staging")
+
+
+def make_change(kind: str, op: Op, component: str, **more: object) -> Change:
+    name = str(more.pop("name", component))
+    return Change(
+        urn=f"urn:{kind}:{name}",
+        type=f"kubernetes:apps/v1:{kind}",
+        name=name,
+        op=op,
+        object=f"ml-staging/{name}",
+        component=component,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def is_narrow(text: str) -> bool:
+    return all(len(line) <= WIDTH for line in text.splitlines())
+
+
+KINDS = ("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Ingress", "PodDisruptionBudget")
+
+
+@pytest.mark.parametrize("op", [Op.CREATE, Op.DELETE])
+def test_a_long_list_of_kinds_is_wrapped(plan: StackPlan, op: Op) -> None:
+    changes = [make_change(kind, op, LONG, name=f"{LONG}-canary") for kind in KINDS]
+    text = render_changes(Preview(tuple(changes)), plan)
+    assert is_narrow(text)
+    assert all(kind in text for kind in KINDS)
+
+
+def test_a_changed_file_shows_its_differing_lines_only(plan: StackPlan) -> None:
+    old = "".join(f"line {number}\n" for number in range(50))
+    field = FieldChange("data[model.yaml]", old, old.replace("line 30\n", "line thirty\n"))
+    change = make_change("ConfigMap", Op.REPLACE, "sentiment", fields=(field,))
+    text = render_changes(Preview((change,)), plan)
+    assert "-line 30\n" in text and "+line thirty\n" in text
+    assert "line 29" not in text
+
+
+def test_long_values_stand_below_their_path(plan: StackPlan) -> None:
+    field = FieldChange(f"spec.template.spec.containers[{LONG}].command", "a" * 70, "b" * 70)
+    change = make_change("Deployment", Op.UPDATE, LONG, fields=(field, field))
+    text = render_changes(Preview((change,)), plan)
+    assert is_narrow(text)
+    assert " -> bbb" in text
+
+
+def test_consent_is_named_only_where_it_is_needed(plan: StackPlan) -> None:
+    preview = Preview((make_change("Service", Op.DELETE, "old-ranker"),))
+    assert "needs YES=1" in render_changes(preview, plan)
+    assert "needs YES=1" not in render_changes(preview, plan, asks=False)
+
+
+def test_a_note_names_the_objects_it_is_about(plan: StackPlan) -> None:
+    gone = make_change("Service", Op.DELETE, "sentiment", note="is gone from the cluster")
+    other = make_change("Ingress", Op.DELETE, "sentiment")
+    text = render_changes(Preview((gone, other)), plan)
+    assert "Service ml-staging/sentiment: is gone from the cluster" in text
+
+
+def test_a_narrowed_list_counts_what_it_did_not_look_at(plan: StackPlan) -> None:
+    changes = [make_change("Service", Op.SAME, name) for name in ("sentiment", "fraud", "whisper")]
+    text = render_changes(Preview(tuple(changes)), plan, components={"fraud"})
+    assert text == "  1 unchanged, 2 not looked at"
+
+
+def test_a_first_rollout_has_no_waves(plan: StackPlan) -> None:
+    change = make_change("Deployment", Op.CREATE, "sentiment")
+    text = render_changes(Preview((change,)), plan)
+    assert "at most" in text and "wave" not in text
+
+
+def test_a_drift_report_stays_within_the_width(plan: StackPlan) -> None:
+    path = f"spec.template.spec.containers[model].env[{LONG.upper()}]"
+    field = FieldChange(path, None, "x" * 80, manager="kubectl-set", time="2026-11-22 17:40")
+    change = make_change("Deployment", Op.UPDATE, "sentiment", fields=(field,))
+    text = render_drift(Preview((change,)), plan, 1.0)
+    assert is_narrow(text)
+    assert "by kubectl-set, 2026-11-22 17:40" in text
+
+
+def test_a_failed_rollout_names_its_deployment_once_and_where_the_image_is_set(
+    plan: StackPlan,
+) -> None:
+    change = make_change("Deployment", Op.UPDATE, "sentiment")
+    reason = f"Deployment sentiment did not roll out within 6m20s: {'Pod x is stuck; ' * 8}"
+    result = Result((change,), (Failure(change, reason, rollout=True),))
+    text = render_result(result, plan, 3.0, {})
+    assert is_narrow(text)
+    assert text.count("Deployment sentiment") == 1
+    assert "catalog/sentiment.yaml:" in text
