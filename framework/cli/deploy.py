@@ -26,32 +26,33 @@ _AS_PLANNED = "the cluster is as planned"
 
 def run_up(root: Path, options: argparse.Namespace) -> int:
     """Preview, confirm, roll out, watch."""
-    session = open_session(root, options, start_cluster=True, to=sys.stdout)
-    print(session.render_header(), flush=True)
-    return _apply(session, options, session.engine.up, _AS_PLANNED)
+    with open_session(root, options, deploys=True, to=sys.stdout) as session:
+        print(session.render_header(), flush=True)
+        return _apply(session, options, session.engine.up, _AS_PLANNED)
 
 
 def run_refresh(root: Path, options: argparse.Namespace) -> int:
     """Bring the recorded state to what the cluster has."""
-    session = open_session(root, options, start_cluster=False)
-    print(session.render_header(), flush=True)
-    same = "the recorded state is what the cluster has"
-    return _apply(session, options, session.engine.refresh, same)
+    with open_session(root, options) as session:
+        print(session.render_header(), flush=True)
+        same = "the recorded state is what the cluster has"
+        return _apply(session, options, session.engine.refresh, same)
 
 
 def run_destroy(root: Path, options: argparse.Namespace) -> int:
     """Delete everything of an environment."""
-    session = open_session(root, options, start_cluster=False)
-    if session.plan.protect:
-        raise FrameworkError(
-            f"environments/{session.plan.environment}/environment.yaml: {session.plan.environment} "
-            "is protected, so destroy refuses; nothing was deleted. To delete it all the same, set "
-            f"protect: false there, run `make up ENV={session.plan.environment}`, then destroy"
-        )
-    if session.plan.cluster.local:
-        start_local_cluster(root, sys.stdout)
-    print(session.render_header(), flush=True)
-    return _apply(session, options, session.engine.destroy, "nothing is deployed")
+    with open_session(root, options) as session:
+        if session.plan.protect:
+            name = session.plan.environment
+            raise FrameworkError(
+                f"environments/{name}/environment.yaml: {name} is protected, so destroy refuses; "
+                "nothing was deleted. To delete it all the same, set protect: false there, run "
+                f"`make up ENV={name}`, then destroy"
+            )
+        if session.plan.cluster.local:
+            start_local_cluster(root, sys.stdout)
+        print(session.render_header(), flush=True)
+        return _apply(session, options, session.engine.destroy, "nothing is deployed")
 
 
 def _apply(
@@ -129,8 +130,8 @@ def _ask(question: str) -> bool:
 
 def run_preview(root: Path, options: argparse.Namespace) -> int:
     """What `up` would change."""
-    session = open_session(root, options, start_cluster=True)
-    preview = session.engine.preview(session.request)
+    with open_session(root, options, deploys=True) as session:
+        preview = session.engine.preview(session.request)
     if options.json:
         print(json.dumps(_describe_preview(preview, session), indent=2, default=str))
         return 0
@@ -190,8 +191,8 @@ def _describe_forecasts(plan: StackPlan) -> dict[str, Any]:
 def run_drift(root: Path, options: argparse.Namespace) -> int:
     """Compare the cluster with the recorded state; writes nothing."""
     started = time.monotonic()
-    session = open_session(root, options, start_cluster=False)
-    drift = session.engine.drift(session.request)
+    with open_session(root, options) as session:
+        drift = session.engine.drift(session.request)
     if not drift.changes:
         raise StateError(
             f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
@@ -217,8 +218,8 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
 
 def run_outputs(root: Path, options: argparse.Namespace) -> int:
     """The stack's outputs, as last deployed."""
-    session = open_session(root, options, start_cluster=False)
-    outputs = session.engine.outputs(session.request)
+    with open_session(root, options) as session:
+        outputs = session.engine.outputs(session.request)
     if options.json:
         print(json.dumps(dict(outputs), indent=2, sort_keys=True, default=str))
     elif outputs:

@@ -50,6 +50,7 @@ def _select_by_label(plan: StackPlan, pattern: str) -> tuple[ModelPlan, ...]:
     label, _, value = pattern.partition("=")
     found = tuple(model for model in plan.models if model.labels.get(label) == value)
     if not found:
-        known = {f"{key}={value}" for model in plan.models for key, value in model.labels.items()}
-        raise UnknownNameError("label", pattern, known)
+        known = {pair for model in plan.models for pair in model.labels.items()}
+        of_label = {pair for pair in known if pair[0] == label} or known
+        raise UnknownNameError("label", pattern, map("=".join, of_label))
     return found

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +16,7 @@ from typing import TextIO
 from framework.cli.screens.cluster import ClusterScreen
 from framework.cli.screens.text import render_count, render_wrapped
 from framework.cli.selection import select_components
+from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, Request
 from framework.plan import StackPlan, load_plan
 
@@ -53,24 +56,24 @@ class Session:
         return f"Nothing to do{' for these models' if narrowed else ''}: {why}."
 
 
+@contextmanager
 def open_session(
-    root: Path, options: argparse.Namespace, *, start_cluster: bool, to: TextIO = sys.stderr
-) -> Session:
-    """Loads the plan, chooses the engine and has the local cluster running where it is needed.
+    root: Path, options: argparse.Namespace, *, deploys: bool = False, to: TextIO = sys.stderr
+) -> Iterator[Session]:
+    """Chooses the engine, loads the plan and has the local cluster running where it is needed.
 
-    `start_cluster` False leaves a stopped local cluster stopped: a check reports that, it does not
-    start what it checks.
+    A command that `deploys`, or shows what that would do, runs the program and starts the local
+    cluster; the others leave it stopped: a check reports that, it does not start what it checks.
     """
-    from framework.engines import choose_engine
-
-    plan = load_plan(root, options.environment)
-    engine, why = choose_engine(options.engine, root)
-    request = Request(root, plan.stack)
-    pattern = getattr(options, "model", None)
-    components = select_components(plan, pattern, lambda: engine.components(request))
-    if plan.cluster.local and start_cluster:
-        start_local_cluster(root, to)
-    return Session(plan, engine, why, replace(request, components=components))
+    choice = choose_engine(options.engine, root)
+    with open_engine(choice, root, runs_program=deploys) as engine:
+        plan = load_plan(root, options.environment)
+        request = Request(root, plan.stack)
+        pattern = getattr(options, "model", None)
+        components = select_components(plan, pattern, lambda: engine.components(request))
+        if plan.cluster.local and deploys:
+            start_local_cluster(root, to)
+        yield Session(plan, engine, choice.why, replace(request, components=components))
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

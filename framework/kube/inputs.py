@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from framework.errors import EngineError
@@ -21,14 +20,13 @@ DEFAULT_NAMESPACE = "default"
 
 
 def prepared(client: KubeClient, inputs: Mapping[str, Any], where: str) -> Object:
-    """A copy of the inputs as it is sent; `where` names the resource in errors."""
-    obj: Object = {
-        key: deepcopy(value) for key, value in inputs.items() if not key.startswith(INTERNAL)
-    }
+    """The inputs as they are sent; `where` names the resource in errors. The inputs stay as they
+    are: what differs is new, the rest is shared."""
+    obj: Object = {key: value for key, value in inputs.items() if not key.startswith(INTERNAL)}
     for key in ("apiVersion", "kind"):
         if not obj.get(key):
             raise EngineError(f"{where}: its inputs have no {key}; every object needs one")
-    metadata = obj.setdefault("metadata", {})
+    obj["metadata"] = metadata = dict(obj.get("metadata") or {})
     if not metadata.get("name"):
         raise EngineError(
             f"{where}: {obj['kind']} has no metadata.name; the embedded engine makes up no names, "

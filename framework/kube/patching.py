@@ -53,7 +53,7 @@ def build_patch(
     live: Object, before: Object, wanted: Object, manager: str, ignore_changes: Sequence[str]
 ) -> Patch:
     """The patch that brings `live` to `wanted`, whose ignored fields are already settled."""
-    sent = deepcopy(wanted)
+    sent = deepcopy(wanted) if ignore_changes else wanted
     kept = set[Path]()
     for text in ignore_changes:
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):

@@ -30,8 +30,11 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.cluster = LocalCluster(ROOT, directory=folder / "cluster")
+        # A user's Python keeps what it compiled, whatever is set where this runs.
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self._environment = {**kept, "PULUMI_CONFIG_PASSPHRASE": "bench"}
         self.engines = ["embedded"]
-        if choose_engine("auto", ROOT)[0].name == "cli":
+        if choose_engine("auto", ROOT).name == "cli":
             self.engines.append("cli")
 
     def time(self, project: Path, *arguments: str) -> float:
@@ -40,7 +43,7 @@ class Bench:
         run = subprocess.run(
             [sys.executable, "-m", "framework", *arguments],
             cwd=project,
-            env={**os.environ, "PULUMI_CONFIG_PASSPHRASE": "bench"},
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

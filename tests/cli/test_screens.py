@@ -55,7 +55,8 @@ def test_a_changed_file_shows_its_differing_lines_only(plan: StackPlan) -> None:
     field = FieldChange("data[model.yaml]", old, old.replace("line 30\n", "line thirty\n"))
     change = make_change("ConfigMap", Op.REPLACE, "sentiment", fields=(field,))
     text = render_changes(Preview((change,)), plan)
-    assert "-line 30\n" in text and "+line thirty\n" in text
+    assert "-line 30\n" in text
+    assert "+line thirty\n" in text
     assert "line 29" not in text
 
 
@@ -89,7 +90,8 @@ def test_a_narrowed_list_counts_what_it_did_not_look_at(plan: StackPlan) -> None
 def test_a_first_rollout_has_no_waves(plan: StackPlan) -> None:
     change = make_change("Deployment", Op.CREATE, "sentiment")
     text = render_changes(Preview((change,)), plan)
-    assert "at most" in text and "wave" not in text
+    assert "at most" in text
+    assert "wave" not in text
 
 
 def test_a_drift_report_stays_within_the_width(plan: StackPlan) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.engines import choose_engine
+from framework.engines import EngineChoice, choose_engine
 from framework.errors import EngineError, StateError, UnknownNameError
 from tests.engines.fakes import Stack
 
@@ -26,31 +26,29 @@ def _install(machine: Path, name: str) -> None:
 
 
 def test_without_a_cli_it_is_the_embedded_one(machine: Path) -> None:
-    engine, why = choose_engine("auto", machine)
-    assert (engine.name, why) == (
-        "embedded",
-        "no pulumi CLI found; state: .state, readable by the CLI",
+    assert choose_engine("auto", machine) == EngineChoice(
+        "embedded", "no pulumi CLI found; state: .state, readable by the CLI"
     )
 
 
 def test_a_cli_without_the_plugin_is_not_enough(machine: Path) -> None:
     _install(machine, "pulumi")
-    engine, why = choose_engine("auto", machine)
-    assert engine.name == "embedded"
-    assert "no kubernetes plugin" in why
+    choice = choose_engine("auto", machine)
+    assert choice.name == "embedded"
+    assert "no kubernetes plugin" in choice.why
 
 
 def test_the_plugin_may_be_on_the_path(machine: Path) -> None:
     _install(machine, "pulumi")
     _install(machine, "pulumi-resource-kubernetes")
-    assert choose_engine("auto", machine)[0].name == "cli"
+    assert choose_engine("auto", machine).name == "cli"
 
 
 def test_the_plugin_may_be_in_pulumi_home(machine: Path) -> None:
     _install(machine, "pulumi")
     (machine / "home/plugins/resource-kubernetes-v4.34.2").mkdir(parents=True)
-    assert choose_engine("auto", machine)[0].name == "cli"
-    assert choose_engine("embedded", machine)[0].name == "embedded"
+    assert choose_engine("auto", machine).name == "cli"
+    assert choose_engine("embedded", machine).name == "embedded"
 
 
 def test_asking_for_a_cli_that_is_not_there_says_so(machine: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_rollout_that_fails_and_is_mended(live_stack: Stack) -> None:
 def test_what_was_deleted_behind_our_back_comes_again(live_stack: Stack) -> None:
     live_stack.up()
     with _kube(live_stack) as kube:
-        kube.delete("v1", "Service", "sentiment", live_stack.namespace)
+        kube.delete("v1", "Service", "sentiment", live_stack.namespace, propagation="Background")
     assert ops(live_stack.engine.drift(live_stack.request())) == {"Service sentiment": "delete"}
     assert ops(live_stack.up()) == {"Service sentiment": "create"}
     assert live_stack.preview().clean

@@ -44,7 +44,7 @@ def test_no_kubeconfig(tmp_path: Path) -> None:
     [
         pytest.param("prod", 'there is no context "prod"; it has: here, torn', id="unknown"),
         pytest.param("torn", "names the cluster or user 'gone'", id="torn"),
-        pytest.param("here", r"does not answer .*make cluster-up", id="unreachable"),
+        pytest.param("here", r"does not answer .*cluster-info", id="unreachable"),
     ],
 )
 def test_a_context_that_does_not_work(tmp_path: Path, context: str, said: str) -> None:

@@ -26,13 +26,15 @@ from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.feed import ProgressFeed
 from framework.engines.embedded.lineage import Lineage
 from framework.engines.embedded.live import Look, found_changes, look_at_objects, refreshed
+from framework.engines.embedded.monitor import ProgramHandler
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.previewing import (
     PreviewRun,
     deletion,
     recorded_outputs,
 )
-from framework.engines.embedded.program_run import ProgramProcess
+from framework.engines.embedded.program_process import ProgramProcess
+from framework.engines.embedded.program_run import run_program
 from framework.engines.embedded.project import Project, StackConfig, load_config, load_project
 from framework.engines.embedded.state import StackState, drop_line, end_line, set_line
 from framework.engines.embedded.urns import STACK_TYPE
@@ -47,20 +49,23 @@ class EmbeddedEngine:
 
     name = "embedded"
 
-    def __init__(self, connect: Connect = connect_kubernetes) -> None:
-        self._connect = connect
+    def __init__(
+        self, connect: Connect = connect_kubernetes, process: ProgramProcess | None = None
+    ) -> None:
+        """`process` is one that was started already, for the first operation to use."""
+        self._connect, self._process = connect, process
         self.messages: list[str] = []
 
     def preview(self, request: Request) -> Preview:
         """What `up` would change; writes nothing and takes no lock, as the CLI's does."""
-        with ProgramProcess(request.root) as process, self._open(request, locked=False) as work:
+        with self._start(request) as process, self._open(request, locked=False) as work:
             run = work.preview(process)
             self.messages = [*run.messages, *process.lines]
             return run.finish()
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Preview, confirm, apply; the lock is held all the while."""
-        with ProgramProcess(request.root) as process, self._open(request, locked=True) as work:
+        with self._start(request) as process, self._open(request, locked=True) as work:
             run = work.preview(process)
             self.messages = [*run.messages, *process.lines]
             preview = run.finish()
@@ -70,10 +75,9 @@ class EmbeddedEngine:
                 work.remember_clusters()
                 return Result(preview.changes, outputs=recorded_outputs(work.state))
             work.state.require_cipher(needed=run.has_secrets())
-            with ProgramProcess(request.root) as second:
-                if not confirm(preview):
-                    return None
-                return work.apply(second, run, preview, on_progress)
+            if not confirm(preview):
+                return None
+            return work.apply(process, run, preview, on_progress)
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Bring the recorded state to the cluster; a cluster made anew is accepted here."""
@@ -121,6 +125,10 @@ class EmbeddedEngine:
         """Names of the recorded components."""
         resources = _read_state(request).current().resources
         return frozenset(r.name for r in resources if not r.custom and r.type != STACK_TYPE)
+
+    def _start(self, request: Request) -> ProgramProcess:
+        process, self._process = self._process, None
+        return process or ProgramProcess(request.root)
 
     @contextmanager
     def _open(
@@ -170,13 +178,18 @@ class _Work:
         """Run the program in preview."""
         run = PreviewRun(self.state, self.planner, self.clusters)
         try:
-            process.run(self.project, self.request.stack, self._config, run, dry_run=True)
+            self._run(process, run, dry_run=True)
         except EngineError:
             # What was refused explains what the program then stumbled over.
             run.check()
             raise
         self._know_recorded_providers()
         return run
+
+    def _run(self, process: ProgramProcess, handler: ProgramHandler, *, dry_run: bool) -> None:
+        run_program(
+            process, self.project, self.request.stack, self._config, handler, dry_run=dry_run
+        )
 
     def look(self) -> list[Look]:
         """The recorded objects as the cluster has them."""
@@ -209,7 +222,7 @@ class _Work:
             self.state.record({"rename": dict(self.planner.renames)})
         apply = ApplyRun(self.state, self.planner, run, feed)
         try:
-            process.run(self.project, self.request.stack, self._config, apply, dry_run=False)
+            self._run(process, apply, dry_run=False)
             result = apply.finish(preview)
             if not result.failures:
                 self._settle(run)

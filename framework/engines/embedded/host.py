@@ -1,81 +1,79 @@
 """The program's own process: what Pulumi's language host for Python does, and no more.
 
-Runs as `python -m framework.engines.embedded.host` in the project's folder. Kept apart from the
+Runs as `python -m framework.engines.embedded.host FD` in the project's folder. Kept apart from the
 engine because a program needs a process of its own: the SDK's settings leak through context
-variables, and `run_path` swaps modules. Reads one line of JSON from stdin, writes one to the file
-descriptor named in it.
+variables, and `run_path` swaps modules. For the same reason every run gets a fork of its own, which
+costs no second start. Reads a line of JSON from stdin for each run, and writes one to the file
+descriptor FD when it has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import json
 import os
 import runpy
+import select
 import sys
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
-import grpc
+import pulumi.log
 import pulumi.runtime
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 from pulumi.runtime.settings import Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
+# What takes most of a start; by name, since a type checker that follows pulumi_kubernetes reads a
+# million lines.
+_PRELOADED = ("pulumi_kubernetes", "framework.program")
 
-def main() -> int:
-    """Run the program once; 0 when it ended well."""
-    # The SDK's typed classes take most of a start: load them while the engine opens its state.
-    preload = threading.Thread(target=_preload, daemon=True)
-    preload.start()
-    line = sys.stdin.readline()
-    if not line:
-        return 3
-    order: dict[str, Any] = json.loads(line)
-    preload.join()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+def main() -> None:
+    """Run the program for every order, until the engine closes stdin."""
+    for name in _PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    # Shared with every run: a collection there need not go through it.
+    gc.freeze()
+    with os.fdopen(int(sys.argv[1]), "w") as reports:
+        for line in sys.stdin:
+            run = os.fork()
+            if run == 0:
+                _run_once(json.loads(line), reports)
+            _, status = os.waitpid(run, 0)
+            _report(reports, {"code": os.waitstatus_to_exitcode(status)})
+
+
+def _run_once(order: dict[str, Any], reports: TextIO) -> NoReturn:
+    threading.Thread(target=_end_with_engine, daemon=True).start()
+    code = 0
     try:
         _run(order)
     except BaseException as exc:
-        _report(order, exc)
-        return 1
-    return 0
-
-
-class _QuietEngine:
-    """The engine's service without debug messages: the SDK sends half a dozen a resource."""
-
-    def __init__(self, address: str) -> None:
-        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stub, name)
-
-    def Log(self, request: Any) -> Any:
-        if request.severity == engine_pb2.LogSeverity.Value("DEBUG"):
-            return None
-        return self._stub.Log(request)
-
-
-def _preload() -> None:
-    # By name: a type checker that follows this import reads a million lines.
-    with contextlib.suppress(ImportError):
-        importlib.import_module("pulumi_kubernetes")
+        _report(reports, _describe(order, exc))
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of the SDK may still wait for replies that no longer matter.
+    os._exit(code)
 
 
 def _run(order: dict[str, Any]) -> None:
+    # Half a dozen messages a resource, each a call of its own.
+    pulumi.log.debug = lambda *args, **options: None
     pulumi.runtime.set_all_config(order["config"], order["secret_keys"])
     configure(
         Settings(
             project=order["project"],
             stack=order["stack"],
             monitor=order["address"],
-            engine=_QuietEngine(order["address"]),
+            engine=order["address"],
             dry_run=order["dry_run"],
             parallel=order["parallel"],
             organization="organization",
@@ -92,30 +90,30 @@ def _run(order: dict[str, Any]) -> None:
     loop.run_until_complete(run_in_stack(program))
 
 
-def _end_with_parent() -> None:
-    """Stdin closes when the engine is gone, however it went."""
-    sys.stdin.read()
+def _end_with_engine() -> None:
+    """Stdin closes when the engine is gone, however it went; the next order is not for this run."""
+    closing = select.poll()
+    closing.register(sys.stdin, 0)
+    closing.poll()
     os._exit(3)
 
 
-def _report(order: dict[str, Any], exc: BaseException) -> None:
+def _describe(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(exc.__traceback__)
     root = str(Path(order["root"]).resolve())
     own = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
     place = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
-    report = {
+    return {
         "kinds": [cls.__name__ for cls in type(exc).__mro__],
         "message": str(exc),
         "place": place,
         "traceback": traceback.format_exception(exc)[-4:],
     }
-    with os.fdopen(order["report_fd"], "w") as file:
-        json.dump(report, file)
+
+
+def _report(reports: TextIO, said: dict[str, Any]) -> None:
+    print(json.dumps(said), file=reports, flush=True)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads of the SDK may still wait for replies that no longer matter.
-    os._exit(code)
+    main()

@@ -16,7 +16,7 @@ from framework.engines.embedded.clusters import Clusters
 from framework.engines.embedded.lineage import Lineage
 from framework.engines.embedded.monitor import Answer
 from framework.engines.embedded.planner import Planner, Step
-from framework.engines.embedded.records import keep, provider_inputs, secret_inputs
+from framework.engines.embedded.records import answer_outputs, keep, provider_inputs, secret_inputs
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.secrets import mask_sealed
 from framework.engines.embedded.state import StackState
@@ -215,11 +215,11 @@ def _answer_object(state: StackState, step: Step) -> Answer:
     registration, old = step.registration, step.old
     if old is not None and step.change.op is Op.SAME:
         outputs = state.unseal(old.raw.get("outputs") or {})
-        shown = {name: value for name, value in outputs.items() if not name.startswith("__")}
-        return Answer(step.urn, old.id, shown)
+        return Answer(step.urn, old.id, answer_outputs(outputs))
     if old is not None and step.change.op is Op.UPDATE and step.predicted:
         predicted = {k: v for k, v in step.predicted.items() if k != "status"}
-        return Answer(step.urn, old.id, mark_secrets(predicted, registration.inputs))
+        shown = answer_outputs(mark_secrets(predicted, registration.inputs))
+        return Answer(step.urn, old.id, shown)
     # Its id, and what only the server knows, come with the apply.
     return Answer(step.urn, "", secret_inputs(registration, registration.inputs))
 

@@ -146,3 +146,11 @@ def object_state(state: StackState, entry: Resource) -> ObjectState:
         reveal(state.unseal(entry.raw.get("inputs") or {})),
         reveal(state.unseal(entry.raw.get("outputs") or {})),
     )
+
+
+def answer_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program may read of an object: managedFields are half of it, and of use to nobody."""
+    shown = {name: value for name, value in outputs.items() if not name.startswith("__")}
+    if isinstance(metadata := shown.get("metadata"), dict):
+        shown["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
+    return shown

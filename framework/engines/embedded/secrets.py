@@ -97,7 +97,7 @@ def _derive_key(passphrase: str, salt: bytes) -> bytes:
 
 def has_sealed(tree: Any) -> bool:
     """True when a tree from state holds an encrypted value."""
-    if isinstance(tree, Mapping):
+    if isinstance(tree, dict):
         return tree.get(SIGNATURE) == SECRET or any(map(has_sealed, tree.values()))
     return isinstance(tree, list) and any(map(has_sealed, tree))
 

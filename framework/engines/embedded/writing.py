@@ -15,7 +15,12 @@ from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.feed import ProgressFeed
 from framework.engines.embedded.monitor import Answer
 from framework.engines.embedded.planner import UNFINISHED, Planner, Step
-from framework.engines.embedded.records import build_object, object_state, secret_outputs
+from framework.engines.embedded.records import (
+    answer_outputs,
+    build_object,
+    object_state,
+    secret_outputs,
+)
 from framework.engines.embedded.state import StackState, begin_line, end_line, set_line
 from framework.engines.embedded.values import reveal
 from framework.errors import EngineError
@@ -45,7 +50,7 @@ class ObjectWriter:
         self._record(step, made)
         self._feed.done(step.change, counts[-1] if counts else None)
         outputs = secret_outputs(step.registration, made)
-        shown = {name: value for name, value in outputs.items() if not name.startswith("__")}
+        shown = answer_outputs(outputs)
         return Answer(step.urn, made.id, shown)
 
     def _apply(self, step: Step, provider: Any) -> ObjectState:
