@@ -14,7 +14,11 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 option = $(if $(filter command line,$(origin $(1))),--$(2) '$($(1))')
 switch = $(if $(filter-out 0,$(call given,$(1))),--$(2))
 OPTIONS = $(call given,ENV) $(call option,MODEL,model) $(call option,ENGINE,engine) \
-	$(call switch,YES,yes) $(call switch,JSON,json)
+	$(call option,KEY,key) $(call option,TO,to) $(call option,SINCE,since) \
+	$(call option,FORMAT,format) $(call option,OUT,out) $(call option,PROFILE,profile) \
+	$(call option,OWNER,owner) $(call option,TAG,tag) $(call option,SET,set) \
+	$(call option,TODAY,today) $(call switch,YES,yes) $(call switch,JSON,json) \
+	$(call switch,WHY,why) $(call switch,EXIT_CODE,exit-code)
 
 .PHONY: help
 help:
@@ -33,9 +37,16 @@ refresh: $(VENV)/ready ## bring the recorded state to what the cluster has
 destroy: $(VENV)/ready ## delete everything of an environment
 
 ##@ Catalog
-.PHONY: validate render
+.PHONY: validate list explain diff affected render new bump schema
 validate: $(VENV)/ready ## every fault in every file, with file:line:column
-render: $(VENV)/ready ## the manifests of an environment, as kubectl takes them
+list: $(VENV)/ready ## the models: owner, profiles, image, replicas in each environment
+explain: $(VENV)/ready ## where a value comes from: MODEL=x ENV=prod [KEY=rollout.maxSurge]
+diff: $(VENV)/ready ## two environments (TO=prod), or what changed (SINCE=main)
+affected: $(VENV)/ready ## the models and environments that a change touches: SINCE=main [WHY=1]
+render: $(VENV)/ready ## the manifests of an environment, as kubectl takes them [OUT=folder]
+new: $(VENV)/ready ## add a model: MODEL=x PROFILE=y
+bump: $(VENV)/ready ## set a model's image tag: MODEL=x TAG=v2 [ENV=prod]
+schema: $(VENV)/ready ## write the JSON Schemas and the reference of every setting
 
 ##@ Local cluster
 .PHONY: cluster-up cluster-down cluster-status
@@ -43,7 +54,9 @@ cluster-up: $(VENV)/ready ## build (once) and start the local cluster
 cluster-down: $(VENV)/ready ## stop the local cluster; its data stays
 cluster-status: $(VENV)/ready ## the local cluster: processes, nodes, how to use kubectl
 
-up preview status outputs drift refresh destroy validate render cluster-up cluster-down cluster-status:
+up preview status outputs drift refresh destroy \
+validate list explain diff affected render new bump schema \
+cluster-up cluster-down cluster-status:
 	@$(RUN) $@ $(OPTIONS)
 
 ##@ Development

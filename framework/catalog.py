@@ -7,7 +7,7 @@ model, the environment's `overrides`, the environment's file for the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -82,15 +82,24 @@ def list_models(root: Path) -> tuple[str, ...]:
     return tuple(find_catalog(root).models)
 
 
-def load_catalog(root: Path, environment: str, stack: str | None = None) -> Catalog:
+def load_catalog(
+    root: Path,
+    environment: str,
+    stack: str | None = None,
+    *,
+    only: Collection[str] | None = None,
+    last: Sequence[Document] = (),
+) -> Catalog:
     """Read, merge and validate the catalog for `environment`.
 
-    `stack` is what `${stack.name}` gives, the environment's name where it is not said. Errors:
-    UnknownNameError for the environment, ConfigError with every fault of every file.
+    `stack` is what `${stack.name}` gives, the environment's name where it is not said. `only`
+    names the models to load; no file of another one is read. `last` are laid over every model
+    after all else. Errors: UnknownNameError for the environment, ConfigError with every fault of
+    every file.
     """
     if environment not in (known := environment_names(root)):
         raise UnknownNameError("environment", environment, known)
-    loader = _Loader(root, environment, stack or environment)
+    loader = _Loader(root, environment, stack or environment, only, last)
     catalog = loader.load()
     if loader.faults or catalog is None:
         raise ConfigError(loader.faults)
@@ -100,15 +109,26 @@ def load_catalog(root: Path, environment: str, stack: str | None = None) -> Cata
 class _Loader:
     """One run over the files of one environment; `faults` grows with every file and model."""
 
-    def __init__(self, root: Path, environment: str, stack: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environment: str,
+        stack: str,
+        only: Collection[str] | None,
+        last: Sequence[Document],
+    ) -> None:
         self._root, self._name, self._stack = root, environment, stack
+        self._only = only
+        self._last = [Layer(document, (), _NOT_MERGED) for document in last]
         self._files: CatalogFiles = find_catalog(root)
         self._own: EnvironmentFiles = find_environment(root, environment)
         self.faults: list[Fault] = [*self._files.faults, *self._own.faults]
         self._bases: dict[tuple[str, ...], Stack] = {}
-        self._profiles = {
-            name: self._layer(self._read(path)) for name, path in self._files.profiles.items()
-        }
+        self._profiles: dict[str, Layer] = {}
+        if only is None:
+            # Faults of a profile that no model lists are told as well.
+            for name in self._files.profiles:
+                self._profile(name)
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
         self._context: dict[str, Any] = {}
@@ -120,11 +140,15 @@ class _Loader:
         self._bases[()] = self._load_base()
         models: list[CatalogModel] = []
         disabled: list[str] = []
-        overlays = {name: self._read(path) for name, path in self._own.overlays.items()}
-        for name in overlays.keys() - self._files.models.keys():
+        for name in self._own.overlays.keys() - self._files.models.keys():
             self._report_stray(name)
         for name, path in self._files.models.items():
-            model = self._load_model(name, self._read(path), overlays.get(name))
+            if self._only is not None and name not in self._only:
+                continue
+            overlay = self._own.overlays.get(name)
+            model = self._load_model(
+                name, self._read(path), self._read(overlay) if overlay else None
+            )
             if model is None:
                 disabled.append(name)
             elif isinstance(model, CatalogModel):
@@ -191,8 +215,13 @@ class _Loader:
         """The stack below a model, shared by all models with these profiles."""
         if profiles not in self._bases:
             below = self._base_with(profiles[:-1])
-            self._bases[profiles] = below.over(self._profiles[profiles[-1]])
+            self._bases[profiles] = below.over(self._profile(profiles[-1]))
         return self._bases[profiles]
+
+    def _profile(self, name: str) -> Layer:
+        if name not in self._profiles:
+            self._profiles[name] = self._layer(self._read(self._files.profiles[name]))
+        return self._profiles[name]
 
     def _load_model(
         self, name: str, document: Document, overlay: Document | None
@@ -202,6 +231,8 @@ class _Loader:
         stack = self._base_with(profiles).over(self._layer(document, own=True), self._overrides)
         if overlay is not None:
             stack = stack.over(self._layer(overlay))
+        if self._last:
+            stack = stack.over(*self._last)
         if not known:
             stack = stack.flawed(())
         merged = stack.resolve({**self._context, "name": name}, verbatim=(_CANDIDATE,))
@@ -245,8 +276,10 @@ class _Loader:
         found: list[str] = []
         for index, name in enumerate(listed):
             message = ""
-            if not isinstance(name, str) or name not in self._profiles:
-                message = f'no profile is called "{name}"{_nearest(str(name), self._profiles)}'
+            if not isinstance(name, str) or name not in self._files.profiles:
+                message = (
+                    f'no profile is called "{name}"{_nearest(str(name), self._files.profiles)}'
+                )
             elif name in found:
                 message = f'the profile "{name}" is listed twice; keep one'
             if message:

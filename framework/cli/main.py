@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from framework.cli.verbs import VERBS, Verb
+from framework.cli.verbs import OPTIONS, VERBS, Verb
 from framework.errors import FrameworkError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,22 +50,28 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
     command.add_argument("environment", metavar="ENV", nargs=count, help=environment_help)
     model_help = "name, glob or label=value" if verb.model else argparse.SUPPRESS
     command.add_argument("--model", metavar="MODEL", help=model_help)
-    if verb.json:
-        command.add_argument("--json", action="store_true", help="print JSON")
-    if verb.yes:
-        command.add_argument("--yes", action="store_true", help="agree to deletions as well")
-    if verb.engine:
+    for option in OPTIONS:
+        if option.name not in verb.options:
+            continue
+        if not option.metavar:
+            command.add_argument(f"--{option.name}", action="store_true", help=option.help)
+            continue
         command.add_argument(
-            "--engine", choices=("auto", "cli", "embedded"), default="auto", help="which engine"
+            f"--{option.name}",
+            metavar=option.metavar,
+            choices=option.choices or None,
+            default=option.default,
+            help=option.help,
         )
 
 
 def _check(options: argparse.Namespace, verb: Verb) -> None:
-    local = verb.environment == "none"
-    if local and options.environment is not None:
-        raise UsageError(f"{verb.name} takes no ENV: one local cluster serves every environment")
+    local = verb.name.startswith("cluster-")
+    if verb.environment == "none" and options.environment is not None:
+        why = "one local cluster serves every environment" if local else "it concerns the catalog"
+        raise UsageError(f"{verb.name} takes no ENV: {why}")
     if options.model is not None and not verb.model:
-        whole = "the whole local cluster" if local else "the whole environment"
+        whole = "the whole local cluster" if local else "the whole catalog"
         raise UsageError(f"{verb.name} takes no MODEL: it always concerns {whole}")
 
 

@@ -5,6 +5,7 @@ Kept apart from the manifests' shapes: this decides which objects a model has an
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from framework.catalog import Catalog, CatalogModel, load_catalog
@@ -17,13 +18,13 @@ from framework.rollout import resolve_budget, resolve_canary_size, worst_case_se
 from framework.schema.model import Model
 
 
-def load_plan(root: Path, stack: str) -> StackPlan:
+def load_plan(root: Path, stack: str, *, only: Collection[str] | None = None) -> StackPlan:
     """The plan of a stack. Errors: UnknownNameError, ConfigError with every fault found.
 
     A stack is an environment of the same name; whatever maps several stacks to one environment
-    belongs here.
+    belongs here. `only` names the models to plan; no file of another one is read.
     """
-    return build_plan(load_catalog(root, stack), stack)
+    return build_plan(load_catalog(root, stack, only=only), stack)
 
 
 def build_plan(catalog: Catalog, stack: str) -> StackPlan:

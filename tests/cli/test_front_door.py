@@ -14,7 +14,8 @@ from framework.cli.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYING = ["up", "preview", "refresh", "drift", "destroy", "outputs"]
-READING = ["status", "validate", "render"]
+READING = ["status", "validate", "list", "explain", "diff", "affected", "render"]
+EDITING = ["new", "bump", "schema"]
 CLUSTER = ["cluster-up", "cluster-down", "cluster-status"]
 MAKE_ONLY = ["test", "test-full", "check", "bench", "clean"]
 
@@ -27,7 +28,7 @@ def read_targets() -> dict[str, str]:
 def test_every_verb_has_a_make_target_with_a_help_line() -> None:
     targets = read_targets()
     assert {*DEPLOYING, *READING, *CLUSTER, *MAKE_ONLY} <= targets.keys()
-    assert {verb.name for verb in VERBS} == {*DEPLOYING, *READING, *CLUSTER}
+    assert {verb.name for verb in VERBS} == {*DEPLOYING, *READING, *EDITING, *CLUSTER}
 
 
 def test_make_alone_lists_every_target() -> None:
