@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from framework.codes import Code
 from framework.errors import ConfigError, Fault, UnknownNameError
 from framework.overlay import Layer, Merged, Stack
 from framework.schema.environment import Environment
@@ -179,7 +180,7 @@ class _Loader:
                 message = '"name" is the file\'s name; remove it, or rename the file'
             else:
                 message = f'"{key}" can be named in interpolations and not set; remove it'
-            self.faults.append(place.fault(message))
+            self.faults.append(place.fault(Code.MISPLACED_KEY, message))
         return layer
 
     def _load_environment(self) -> Environment | None:
@@ -257,7 +258,8 @@ class _Loader:
         for layer in layers:
             for key in ("canary", *_NOT_MERGED):
                 if place := layer.key_place((key,)):
-                    self.faults.append(place.fault(f'"{key}" cannot be set for a candidate alone'))
+                    message = f'"{key}" cannot be set for a candidate alone'
+                    self.faults.append(place.fault(Code.MISPLACED_KEY, message))
         full = stack.over(*layers).resolve({**self._context, "name": name}, verbatim=(("canary",),))
         data = {key: value for key, value in full.data.items() if key != "canary"}
         origins = {path: places for path, places in full.origins.items() if path[0] != "canary"}
@@ -271,7 +273,8 @@ class _Loader:
         listed = document.data.get("profiles", [])
         if listed is None or not isinstance(listed, list):
             place = document.value_places[("profiles",)]
-            self.faults.append(place.fault("profiles must be a list of names, such as [cpu-small]"))
+            message = "profiles must be a list of names, such as [cpu-small]"
+            self.faults.append(place.fault(Code.UNKNOWN_PROFILE, message))
             return (), False
         found: list[str] = []
         for index, name in enumerate(listed):
@@ -284,7 +287,7 @@ class _Loader:
                 message = f'the profile "{name}" is listed twice; keep one'
             if message:
                 place = document.value_places[("profiles", index)]
-                self.faults.append(place.fault(message))
+                self.faults.append(place.fault(Code.UNKNOWN_PROFILE, message))
             else:
                 found.append(name)
         return tuple(found), len(found) == len(listed)
@@ -292,7 +295,7 @@ class _Loader:
     def _report_stray(self, name: str) -> None:
         hint = _nearest(name, self._files.models)
         message = f'no model is called "{name}"{hint}'
-        self.faults.append(Fault(self._own.overlays[name], 1, 1, message))
+        self.faults.append(Fault(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message))
 
 
 def candidate_layers(stack: Stack) -> tuple[Layer, ...]:

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from framework.codes import Code
+
 # So many names are read at a glance; a catalog may have a thousand.
 _MOST_LISTED = 8
 
@@ -53,16 +55,26 @@ class UnknownNameError(UsageError):
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One fault of one file: `line` and `column` count from 1, and 0 where no line applies."""
+    """One fault of one file: `line` and `column` count from 1, and 0 where no line applies.
+
+    `model` is the model it surfaced in, "" where it is the file's own.
+    """
 
     path: str
     line: int
     column: int
+    code: Code
     message: str
+    model: str = ""
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, or the file alone."""
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        return f"{place}: {self.message}"
+        surfaced = f" (model {self.model})" if self.model else ""
+        return f"{self.place}  {self.code}  {self.message}{surfaced}"
 
 
 class ConfigError(FrameworkError):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
+from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay.interpolation import find_misuse
 from framework.sources import Document, KeyPath, Place
@@ -78,7 +79,7 @@ class Layer:
             if misuse:
                 # Named as in the file, so that a document read twice tells a fault once.
                 full = ".".join(map(str, (*self.prefix, *path)))
-                faults.append(place.fault(f"{full} {misuse}"))
+                faults.append(place.fault(Code.BAD_INTERPOLATION, f"{full} {misuse}"))
                 refused.add(path)
             else:
                 entries.append(Entry(path, shape, place))

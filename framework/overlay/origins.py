@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay.layer import Entry, Layer, Shape
 from framework.sources import KeyPath, Place
@@ -36,7 +37,9 @@ def lay_over(nodes: Nodes, layer: Layer) -> tuple[list[Fault], frozenset[KeyPath
             continue
         old = nodes.get(entry.path)
         if old and (message := _conflict(old, entry)):
-            faults.append(entry.place.fault(f"{_dotted(entry.path)} {message}"))
+            faults.append(
+                entry.place.fault(Code.SHAPE_CONFLICT, f"{_dotted(entry.path)} {message}")
+            )
             refused.add(entry.path)
             continue
         if old and old.shape in _CONTAINERS and entry.shape is not Shape.MAPPING:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay.interpolation import describe_failure, is_whole, references
 from framework.overlay.layer import Shape, shape_of
@@ -74,7 +75,7 @@ class Resolution:
         if isinstance(found, bool) or shape in (Shape.MAPPING, Shape.LIST):
             what = "true or false" if isinstance(found, bool) else shape.value
             message = f'refers to "{name}" inside a text, and that is {what}; quote or write it out'
-            self._fault(path, message)
+            self._fault(path, Code.BAD_INTERPOLATION, message)
 
     def _explain(self, path: KeyPath) -> None:
         """Add the fault of one that failed, unless it failed because of another fault."""
@@ -85,7 +86,9 @@ class Resolution:
             return
         missing = [name for name in names if self._leads_nowhere(name)]
         known = [".".join(map(str, found)) for found in _paths_below(self._named, ())]
-        self._fault(path, describe_failure(text, missing, known, circular=circular))
+        code = Code.MISSING_REFERENCE if missing else Code.BAD_INTERPOLATION
+        message = describe_failure(text, missing, known, circular=circular)
+        self._fault(path, Code.CIRCULAR_REFERENCE if circular else code, message)
 
     def _own_path(self, name: str) -> tuple[str, ...]:
         parts = tuple(name.split("."))
@@ -114,9 +117,9 @@ class Resolution:
         except (OmegaConfBaseException, RecursionError):
             return True
 
-    def _fault(self, path: KeyPath, message: str) -> None:
+    def _fault(self, path: KeyPath, code: Code, message: str) -> None:
         place = self._origins[path][-1]
-        self.faults.append(place.fault(f"{'.'.join(map(str, path))} {message}"))
+        self.faults.append(place.fault(code, f"{'.'.join(map(str, path))} {message}"))
 
     def _leave_out(self, path: KeyPath) -> None:
         parent = _parent(self._data, path)

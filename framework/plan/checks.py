@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from framework.catalog import CatalogModel
+from framework.codes import Code
 from framework.errors import Fault
 from framework.plan.names import RESERVED_LABELS
 from framework.rollout import (
@@ -33,21 +34,22 @@ def find_place(model: CatalogModel, setting: str) -> Place:
 
 def find_faults(model: CatalogModel, environment: Environment) -> Iterator[Fault]:
     """Every fault of one model in one environment."""
-    found = [
-        *_find_budget(model, environment),
-        *_find_canary(model),
-        *_find_new_features(model.settings, environment),
-        *_find_reserved_labels(model.settings),
-    ]
-    for setting, message in found:
-        place = find_place(model, setting)
-        yield Fault(place.path, place.line, place.column, f"model {model.name}: {message}")
+    settings = model.settings
+    found = {
+        Code.BUDGET: find_budget_faults(_build_update(settings)),
+        Code.SURGE_CAPACITY: _find_surge(settings, environment),
+        Code.CANARY: _find_canary(model),
+        Code.SERVER_VERSION: _find_new_features(settings, environment),
+        Code.RESERVED_LABEL: _find_reserved_labels(settings),
+    }
+    for code, faults in found.items():
+        for setting, message in faults:
+            yield find_place(model, setting).fault(code, message, model.name)
 
 
-def _find_budget(model: CatalogModel, environment: Environment) -> Iterator[tuple[str, str]]:
-    settings, scaling = model.settings, model.settings.autoscaling
-    budget = settings.disruption_budget
-    update = Update(
+def _build_update(settings: Model) -> Update:
+    scaling, budget = settings.autoscaling, settings.disruption_budget
+    return Update(
         replicas=scaling.max_replicas if scaling else settings.replicas,
         max_surge=settings.rollout.max_surge,
         max_unavailable=settings.rollout.max_unavailable,
@@ -57,14 +59,17 @@ def _find_budget(model: CatalogModel, environment: Environment) -> Iterator[tupl
         disruption_min_available=budget.min_available if budget else None,
         autoscaler_min_replicas=scaling.min_replicas if scaling else None,
     )
-    yield from find_budget_faults(update)
+
+
+def _find_surge(settings: Model, environment: Environment) -> list[tuple[str, str]]:
+    update = _build_update(settings)
     surge = resolve_amount(update.max_surge, update.replicas, round_up=True)
     units = {
         resource: int(amount) * (update.replicas + surge)
         for resource, amount in settings.resources.limits.items()
         if resource in environment.capacity and amount.isdecimal()
     }
-    yield from find_capacity_faults(units, environment.capacity)
+    return find_capacity_faults(units, environment.capacity)
 
 
 def _find_canary(model: CatalogModel) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from framework.codes import Code
 from framework.errors import Fault
 from framework.sources.scalars import ScalarError, may_be_secret, read_scalar
 
@@ -43,9 +44,9 @@ class Place(NamedTuple):
         """`file:line`, for one line of a report."""
         return f"{self.path}:{self.line}"
 
-    def fault(self, message: str) -> Fault:
+    def fault(self, code: Code, message: str, model: str = "") -> Fault:
         """A fault at this place."""
-        return Fault(self.path, self.line, self.column, message)
+        return Fault(self.path, self.line, self.column, code, message, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def load_document(root: Path, path: str) -> tuple[Document, list[Fault]]:
     except OSError as exc:
         reason = exc.strerror or str(exc)
         return Document(path, {}, broken=frozenset({()})), [
-            Fault(path, 0, 0, f"cannot be read: {reason}")
+            Fault(path, 0, 0, Code.UNREADABLE, f"cannot be read: {reason}")
         ]
     return parse_document(path, text)
 
@@ -113,7 +114,7 @@ def _mark_place(path: str, mark: Any) -> Place:
 
 
 def _unreadable(place: Place, message: str) -> tuple[Document, list[Fault]]:
-    return Document(place.path, {}, broken=frozenset({()})), [place.fault(message)]
+    return Document(place.path, {}, broken=frozenset({()})), [place.fault(Code.SYNTAX, message)]
 
 
 def _syntax_fault(path: str, text: str, exc: yaml.MarkedYAMLError) -> tuple[Document, list[Fault]]:
@@ -157,8 +158,8 @@ class _Builder:
         )
         return document, self._faults
 
-    def _fault(self, node: Node, message: str, at: KeyPath) -> None:
-        self._faults.append(_mark_place(self._path, node.start_mark).fault(message))
+    def _fault(self, node: Node, code: Code, message: str, at: KeyPath) -> None:
+        self._faults.append(_mark_place(self._path, node.start_mark).fault(code, message))
         self._broken.add(at)
 
     def _value(self, node: Node, at: KeyPath) -> Any:
@@ -168,12 +169,24 @@ class _Builder:
         if isinstance(node, ScalarNode):
             return self._scalar(node, at)
         if any(node is outer for outer in self._open):
-            return self._fault(node, "an anchor contains itself; write the value out", at)
+            return self._fault(
+                node, Code.UNSUPPORTED_YAML, "an anchor contains itself; write the value out", at
+            )
         if len(self._open) > _MAX_DEPTH:
-            return self._fault(node, f"nested deeper than {_MAX_DEPTH} levels; flatten it", at)
+            return self._fault(
+                node,
+                Code.UNSUPPORTED_YAML,
+                f"nested deeper than {_MAX_DEPTH} levels; flatten it",
+                at,
+            )
         if self._count > _MAX_VALUES:
             if self._count < _MAX_VALUES * 2:
-                self._fault(node, f"more than {_MAX_VALUES} values; do anchors multiply?", at)
+                self._fault(
+                    node,
+                    Code.UNSUPPORTED_YAML,
+                    f"more than {_MAX_VALUES} values; do anchors multiply?",
+                    at,
+                )
                 self._count = _MAX_VALUES * 2
             return None
         self._open.append(node)
@@ -189,19 +202,23 @@ class _Builder:
             value = read_scalar(node)
         except ScalarError as exc:
             told = "would not be read as text; quote it" if may_be_secret(at) else str(exc)
-            return self._fault(node, told, at)
+            return self._fault(node, Code.AMBIGUOUS, told, at)
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value
         return value
 
     def _list(self, node: Node, at: KeyPath) -> Any:
         if not isinstance(node, SequenceNode) or not node.tag.endswith(":seq"):
-            return self._fault(node, f"the tag {node.tag} is not read here; remove it", at)
+            return self._fault(
+                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not read here; remove it", at
+            )
         return [self._value(item, (*at, index)) for index, item in enumerate(node.value)]
 
     def _mapping(self, node: MappingNode, at: KeyPath) -> Any:
         if not node.tag.endswith(":map"):
-            return self._fault(node, f"the tag {node.tag} is not read here; remove it", at)
+            return self._fault(
+                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not read here; remove it", at
+            )
         data: dict[str, Any] = {}
         for key_node, value_node in self._merged_pairs(node, at):
             if (key := self._key(key_node, at)) is not None and key not in data:
@@ -216,7 +233,7 @@ class _Builder:
                     f'"{key}" stands twice; it was first given at line {mark.line + 1}, '
                     f"column {mark.column + 1}; keep one"
                 )
-                self._fault(key_node, message, (*at, key))
+                self._fault(key_node, Code.DUPLICATE_KEY, message, (*at, key))
                 continue
             self._enter(data, key, key_node, value_node, at)
         return data
@@ -240,18 +257,23 @@ class _Builder:
 
     def _key(self, node: Node, at: KeyPath) -> str | None:
         if not isinstance(node, ScalarNode):
-            self._fault(node, "a key must be text, not a list or a mapping", at)
+            self._fault(node, Code.KEY_NOT_TEXT, "a key must be text, not a list or a mapping", at)
             return None
         try:
             value = read_scalar(node)
         except ScalarError as exc:
-            self._fault(node, f"a key must be text: {exc}", (*at, node.value))
+            self._fault(node, Code.KEY_NOT_TEXT, f"a key must be text: {exc}", (*at, node.value))
             return None
         if isinstance(value, str):
             return value
         shown = node.value or "an empty key"
         quoted = f'; quote it: "{node.value}"' if node.value else ""
-        self._fault(node, f"a key must be text, and {shown} is none{quoted}", (*at, node.value))
+        self._fault(
+            node,
+            Code.KEY_NOT_TEXT,
+            f"a key must be text, and {shown} is none{quoted}",
+            (*at, node.value),
+        )
         return None
 
     def _merged_pairs(self, node: MappingNode, at: KeyPath) -> Iterator[tuple[Node, Node]]:
@@ -262,9 +284,19 @@ class _Builder:
             listed = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
             for source in listed:
                 if not isinstance(source, MappingNode):
-                    self._fault(source, '"<<" takes a mapping, or a list of mappings', at)
+                    self._fault(
+                        source,
+                        Code.UNSUPPORTED_YAML,
+                        '"<<" takes a mapping, or a list of mappings',
+                        at,
+                    )
                 elif any(source is outer for outer in self._open):
-                    self._fault(source, "an anchor contains itself; write the value out", at)
+                    self._fault(
+                        source,
+                        Code.UNSUPPORTED_YAML,
+                        "an anchor contains itself; write the value out",
+                        at,
+                    )
                 else:
                     self._open.append(source)
                     own = [pair for pair in source.value if not _is_merge(pair[0])]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework.codes import Code
 from framework.errors import Fault
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -43,14 +44,26 @@ def find_catalog(root: Path) -> CatalogFiles:
     folder = root / "catalog"
     if not folder.is_dir():
         faults.append(
-            Fault("catalog", 0, 0, "no such folder; models stand in catalog/<model>.yaml")
+            Fault(
+                "catalog",
+                0,
+                0,
+                Code.UNREADABLE,
+                "no such folder; models stand in catalog/<model>.yaml",
+            )
         )
     models = _named(root, folder, "model", faults)
     profiles = _named(root, folder / "_profiles", "profile", faults)
     for path in _entries(folder):
         if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
             faults.append(
-                Fault(_relative(root, path), 0, 0, "is a folder; models stand directly in catalog/")
+                Fault(
+                    _relative(root, path),
+                    0,
+                    0,
+                    Code.FILE_NAME,
+                    "is a folder; models stand directly in catalog/",
+                )
             )
         if path.name == "_defaults.yml":
             faults.append(_wrong_ending(root, path))
@@ -69,7 +82,7 @@ def find_environment(root: Path, name: str) -> EnvironmentFiles:
         faults.append(_wrong_ending(root, folder / "environment.yml"))
     elif not own.is_file():
         message = "no such file; an environment needs one, with at least `namespace: ...`"
-        faults.append(Fault(_relative(root, own), 0, 0, message))
+        faults.append(Fault(_relative(root, own), 0, 0, Code.UNREADABLE, message))
     overlays = _named(root, folder / "models", "model", faults)
     return EnvironmentFiles(_relative(root, own), overlays, tuple(faults))
 
@@ -106,17 +119,17 @@ def _name_faults(path: str, kind: str, name: str) -> Iterator[Fault]:
             f'"{name}" cannot name a {kind}; expected a letter, then lower-case letters, digits '
             f"and '-', at most {longest} characters; rename it"
         )
-        yield Fault(path, 1, 1, message.replace("a environment", "an environment"))
+        yield Fault(path, 1, 1, Code.FILE_NAME, message.replace("a environment", "an environment"))
     elif kind == "model" and name.endswith(_CANARY_SUFFIX):
         message = (
             f'"{name}" cannot name a model; "-canary" is the canary track\'s ending; rename it'
         )
-        yield Fault(path, 1, 1, message)
+        yield Fault(path, 1, 1, Code.FILE_NAME, message)
 
 
 def _wrong_ending(root: Path, path: Path) -> Fault:
     message = f"files ending in .yml are not read; rename it to {path.stem}.yaml"
-    return Fault(_relative(root, path), 1, 1, message)
+    return Fault(_relative(root, path), 1, 1, Code.FILE_NAME, message)
 
 
 def _relative(root: Path, path: Path) -> str:

@@ -43,7 +43,7 @@ def _model(root: Path, stack: str | None = None) -> CatalogModel:
 def _faults(root: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load_catalog(root, "prod")
-    return [str(fault) for fault in caught.value.faults]
+    return [f"{fault.place}: {fault.message}" for fault in caught.value.faults]
 
 
 _ENVIRONMENT = "environments/prod/environment.yaml"

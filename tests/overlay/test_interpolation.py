@@ -103,7 +103,7 @@ def test_what_an_interpolation_brings_comes_from_its_line() -> None:
 def test_what_cannot_be_is_told_once_at_its_place(
     texts: list[str], place: str, message: str
 ) -> None:
-    faults = [str(fault) for fault in _merge(*texts).faults]
+    faults = [f"{fault.place}: {fault.message}" for fault in _merge(*texts).faults]
     assert len(faults) == 1
     assert faults[0].startswith(f"{place}: ")
     assert message in faults[0]

@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay import Merged
 from framework.schema.faults.locating import Location, locate, setting_names
@@ -109,17 +110,20 @@ def _describe(
         known = setting_names(location.owner) if location.owner else ()
         message = f'"{path[-1]}" is no setting of {owner}{suggest(str(path[-1]), known)}'
         for place in merged.key_places(path) or (_value_place(merged, path, home),):
-            yield place.fault(message)
+            yield place.fault(Code.UNKNOWN_KEY, message)
     elif error["type"] == "missing":
         owner = dotted(path[:-1]) or what
         place = _owner_place(merged, path[:-1], home)
-        yield place.fault(f"{dotted(path)} is missing; {owner} needs it")
+        yield place.fault(Code.MISSING_KEY, f"{dotted(path)} is missing; {owner} needs it")
     elif location.at_key:
         place = (*merged.key_places(path), _value_place(merged, path, home))[0]
-        yield place.fault(f'"{path[-1]}" is no name for {dotted(path[:-1])}; {own_words(error)}')
+        message = f'"{path[-1]}" is no name for {dotted(path[:-1])}; {own_words(error)}'
+        yield place.fault(Code.BAD_NAME, message)
     else:
         message = _mismatch(group, merged, what)
-        yield _value_place(merged, path, home).fault(message)
+        related = error["type"] == "value_error" and not expectation(error)
+        code = Code.INCONSISTENT if related else Code.BAD_VALUE
+        yield _value_place(merged, path, home).fault(code, message)
 
 
 def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
