@@ -65,12 +65,17 @@ class CatalogModel:
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """Every model of one environment, in order of name; `disabled` are the names left out."""
+    """Every model of one environment, in order of name; `disabled` are the names left out.
+
+    Where there are `faults`, the models that have none are still here, so that what they break
+    together is told in the same run.
+    """
 
     environment: Environment
     environment_name: str
     models: tuple[CatalogModel, ...]
     disabled: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
 
 
 def list_environments(root: Path) -> tuple[str, ...]:
@@ -91,20 +96,31 @@ def load_catalog(
     only: Collection[str] | None = None,
     last: Sequence[Document] = (),
 ) -> Catalog:
+    """As `read_catalog`, and ConfigError where there is any fault."""
+    catalog = read_catalog(root, environment, stack, only=only, last=last)
+    if catalog.faults:
+        raise ConfigError(catalog.faults)
+    return catalog
+
+
+def read_catalog(
+    root: Path,
+    environment: str,
+    stack: str | None = None,
+    *,
+    only: Collection[str] | None = None,
+    last: Sequence[Document] = (),
+) -> Catalog:
     """Read, merge and validate the catalog for `environment`.
 
     `stack` is what `${stack.name}` gives, the environment's name where it is not said. `only`
     names the models to load; no file of another one is read. `last` are laid over every model
-    after all else. Errors: UnknownNameError for the environment, ConfigError with every fault of
-    every file.
+    after all else. Errors: UnknownNameError for the environment; ConfigError with every fault where
+    the environment itself cannot be used.
     """
     if environment not in (known := environment_names(root)):
         raise UnknownNameError("environment", environment, known)
-    loader = _Loader(root, environment, stack or environment, only, last)
-    catalog = loader.load()
-    if loader.faults or catalog is None:
-        raise ConfigError(loader.faults)
-    return catalog
+    return _Loader(root, environment, stack or environment, only, last).load()
 
 
 class _Loader:
@@ -132,15 +148,15 @@ class _Loader:
                 self._profile(name)
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
+        self._disabled: list[str] = []
         self._context: dict[str, Any] = {}
         self._context_broken: tuple[KeyPath, ...] = ()
 
-    def load(self) -> Catalog | None:
-        """The catalog; None where its environment cannot be used."""
+    def load(self) -> Catalog:
+        """The catalog. ConfigError where its environment cannot be used."""
         settings = self._load_environment()
         self._bases[()] = self._load_base()
         models: list[CatalogModel] = []
-        disabled: list[str] = []
         for name in self._own.overlays.keys() - self._files.models.keys():
             self._report_stray(name)
         for name, path in self._files.models.items():
@@ -150,13 +166,13 @@ class _Loader:
             model = self._load_model(
                 name, self._read(path), self._read(overlay) if overlay else None
             )
-            if model is None:
-                disabled.append(name)
-            elif isinstance(model, CatalogModel):
+            if model is not None:
                 models.append(model)
         if settings is None:
-            return None
-        return Catalog(settings, self._name, tuple(models), tuple(disabled))
+            raise ConfigError(self.faults)
+        return Catalog(
+            settings, self._name, tuple(models), tuple(self._disabled), tuple(self.faults)
+        )
 
     def _read(self, path: str) -> Document:
         if not (self._root / path).is_file():
@@ -226,8 +242,8 @@ class _Loader:
 
     def _load_model(
         self, name: str, document: Document, overlay: Document | None
-    ) -> CatalogModel | bool | None:
-        """The model; None where it is disabled, False where it has faults."""
+    ) -> CatalogModel | None:
+        """The model; None where it is disabled or has faults."""
         profiles, known = self._resolve_profiles(document)
         stack = self._base_with(profiles).over(self._layer(document, own=True), self._overrides)
         if overlay is not None:
@@ -240,12 +256,13 @@ class _Loader:
         if merged.data.get("enabled") is False:
             # A model that does not run here may lack what only other environments give.
             self.faults += stack.faults
+            self._disabled.append(name)
             return None
         settings, faults = validate_settings(Model, merged, "a model", document.path)
         self.faults += [*merged.faults, *faults]
         candidate, candidate_merged = self._load_candidate(name, document.path, stack, merged)
         if settings is None:
-            return False
+            return None
         return CatalogModel(name, document.path, settings, merged, candidate, candidate_merged)
 
     def _load_candidate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from framework.catalog import Catalog, CatalogModel, load_catalog
+from framework.catalog import Catalog, CatalogModel, read_catalog
 from framework.errors import ConfigError
 from framework.plan import objects
 from framework.plan.checks import find_faults, find_place
@@ -24,13 +24,15 @@ def load_plan(root: Path, stack: str, *, only: Collection[str] | None = None) ->
     A stack is an environment of the same name; whatever maps several stacks to one environment
     belongs here. `only` names the models to plan; no file of another one is read.
     """
-    return build_plan(load_catalog(root, stack, only=only), stack)
+    return build_plan(read_catalog(root, stack, only=only), stack)
 
 
 def build_plan(catalog: Catalog, stack: str) -> StackPlan:
-    """Everything the stack is made of. Errors: ConfigError where a budget cannot work."""
+    """Everything the stack is made of. Errors: ConfigError with every fault of the catalog, and
+    what cannot work of the models that have none."""
     faults = [
-        fault for model in catalog.models for fault in find_faults(model, catalog.environment)
+        *catalog.faults,
+        *(f for model in catalog.models for f in find_faults(model, catalog.environment)),
     ]
     if faults:
         raise ConfigError(faults)
