@@ -7,7 +7,7 @@ model, the environment's `overrides`, the environment's file for the model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -86,6 +86,14 @@ def list_environments(root: Path) -> tuple[str, ...]:
 def list_models(root: Path) -> tuple[str, ...]:
     """The names of the catalog's models, sorted; reads no file."""
     return tuple(find_catalog(root).models)
+
+
+def count_files(root: Path, environments: Iterable[str]) -> int:
+    """How many YAML files the catalog has for these environments."""
+    files = find_catalog(root)
+    own = [find_environment(root, name) for name in environments]
+    shared = len(files.models) + len(files.profiles) + bool(files.defaults)
+    return shared + sum(1 + len(one.overlays) for one in own)
 
 
 def load_catalog(

@@ -16,7 +16,7 @@ and nothing below the command line prints, colours or exits.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from framework.codes import Code
@@ -72,9 +72,27 @@ class Fault:
         """`file:line:column`, or the file alone."""
         return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
 
+
+@dataclass(frozen=True, order=True)
+class FaultGroup:
+    """One fault, and every model it surfaced in; none where it is the file's own."""
+
+    fault: Fault
+    models: tuple[str, ...]
+
     def __str__(self) -> str:
-        surfaced = f" (model {self.model})" if self.model else ""
-        return f"{self.place}  {self.code}  {self.message}{surfaced}"
+        more = len(self.models) - _MOST_LISTED
+        listed = ", ".join(self.models[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+        surfaced = f" (in {listed})" if self.models else ""
+        return f"{self.fault.place}  {self.fault.code}  {self.fault.message}{surfaced}"
+
+
+def group_faults(faults: Iterable[Fault]) -> list[FaultGroup]:
+    """The faults in order of file and line, what is wrong for several models told once."""
+    models: dict[Fault, set[str]] = {}
+    for fault in faults:
+        models.setdefault(replace(fault, model=""), set()).add(fault.model)
+    return sorted(FaultGroup(fault, tuple(sorted(n - {""}))) for fault, n in models.items())
 
 
 class ConfigError(FrameworkError):
@@ -82,7 +100,7 @@ class ConfigError(FrameworkError):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(set(faults)))
-        super().__init__("\n".join(map(str, self.faults)))
+        super().__init__("\n".join(map(str, group_faults(self.faults))))
 
 
 class ClusterError(FrameworkError):

@@ -1,4 +1,4 @@
-"""The verbs that only read: status, validate, render."""
+"""The verbs that only read: status, render."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.cli.screens.status import describe_track, render_status
-from framework.cli.screens.text import render_count
 from framework.cli.selection import select_models
-from framework.errors import ConfigError, Fault
 from framework.plan import load_plan
 
 
@@ -39,34 +37,6 @@ def run_status(root: Path, options: argparse.Namespace) -> int:
     else:
         print(render_status(tracks, plan))
     return 0
-
-
-def run_validate(root: Path, options: argparse.Namespace) -> int:
-    """Every fault in every file, of one environment or of all."""
-    from framework.catalog import list_environments
-
-    environments = [options.environment] if options.environment else list_environments(root)
-    faults: set[Fault] = set()
-    models = 0
-    for environment in environments:
-        try:
-            models = max(models, len(load_plan(root, environment).models))
-        except ConfigError as error:
-            faults |= set(error.faults)
-    if options.json:
-        print(
-            json.dumps({"faults": [_describe_fault(fault) for fault in sorted(faults)]}, indent=2)
-        )
-    elif faults:
-        print("\n".join(map(str, sorted(faults))))
-        print(f"\n{render_count(len(faults), 'fault')} ({', '.join(environments)}).")
-    else:
-        print(f"No faults: {render_count(models, 'model')}, {', '.join(environments)}.")
-    return 1 if faults else 0
-
-
-def _describe_fault(fault: Fault) -> dict[str, Any]:
-    return dict(vars(fault))
 
 
 def run_render(root: Path, options: argparse.Namespace) -> int:

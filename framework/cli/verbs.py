@@ -66,7 +66,7 @@ VERBS = (
          options=("yes", "engine")),
     Verb("destroy", "delete everything of an environment", "deploy:run_destroy",
          options=("yes", "engine")),
-    Verb("validate", "every fault in every file, with file:line:column", "reading:run_validate",
+    Verb("validate", "every fault in every file, with file:line:column", "validating:run_validate",
          environment="optional", options=("json", "format", "today")),
     Verb("list", "the models: owner, profiles, image, replicas in each environment",
          "listing:run_list", environment="optional", model=True, options=("json",)),

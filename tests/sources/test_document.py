@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from framework.codes import Code
+from framework.errors import Fault
 from framework.sources import Place, load_document
 from framework.sources.document import parse_document
 
@@ -126,7 +128,7 @@ def test_a_plain_scalar_means_one_thing(text: str, value: object) -> None:
 def test_a_file_that_is_not_utf8_is_told_at_the_byte(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_bytes(b"a: 1\nb: \xff\n")
     _, faults = load_document(tmp_path, "f.yaml")
-    assert str(faults[0]) == "f.yaml:2:4  MC002  not UTF-8 text; save the file as UTF-8"
+    assert faults == [Fault("f.yaml", 2, 4, Code.SYNTAX, "not UTF-8 text; save the file as UTF-8")]
 
 
 def test_deep_nesting_is_a_fault_and_no_crash() -> None:

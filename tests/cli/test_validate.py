@@ -1,0 +1,67 @@
+"""What `validate` says: every fault in one run, with its line, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import Project
+
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def project(make_project: MakeProject) -> Project:
+    """The shipped catalog with a fault in a model, and one in a layer that all of them share."""
+    made = make_project()
+    made.append("catalog/fraud.yaml", "replica: 3\n")
+    made.edit("environments/prod/environment.yaml", "maxUnavailable: 0", "maxUnavailable: 2O%")
+    return made
+
+
+def test_a_fault_shows_its_line_and_a_caret_below_it(project: Project) -> None:
+    run = project.run("validate", "dev")
+    assert run.returncode == 1
+    head, line, caret, *_ = run.stdout.splitlines()
+    assert "MC101" in head
+    assert "did you mean" in head
+    assert line.endswith("| replica: 3")
+    assert caret.strip() == "| ^^^^^^^"
+
+
+def test_a_fault_of_a_shared_layer_is_told_once_with_its_layer(project: Project) -> None:
+    run = project.run("validate")
+    assert run.stdout.count("2O%") == 2
+    assert "environments/prod/environment.yaml:" in run.stdout
+
+
+def test_json_has_every_fault_with_its_code(project: Project) -> None:
+    run = project.run("validate", "--json")
+    faults = json.loads(run.stdout)["faults"]
+    assert {fault["code"] for fault in faults} == {"MC101", "MC104"}
+    assert {fault["severity"] for fault in faults} == {"error"}
+    assert faults == sorted(faults, key=lambda fault: (fault["path"], fault["line"]))
+
+
+def test_github_annotates_the_lines(project: Project) -> None:
+    run = project.run("validate", "dev", "--format", "github")
+    line = next(line for line in run.stdout.splitlines() if line.startswith("::error"))
+    assert line.startswith("::error file=catalog/fraud.yaml,line=")
+    assert "title=MC101" in line
+
+
+def test_a_line_that_may_hold_a_secret_is_not_shown(make_project: MakeProject) -> None:
+    project = make_project()
+    project.append("catalog/fraud.yaml", "password: hunter2\n")
+    run = project.run("validate", "dev")
+    assert "password" in run.stdout
+    assert "hunter2" not in run.stdout
+
+
+def test_a_sound_catalog_says_what_was_looked_at(make_project: MakeProject) -> None:
+    run = make_project().run("validate", "prod")
+    assert run.returncode == 0
+    assert run.stdout.startswith("No faults in ")
+    assert "13 models, prod" in run.stdout
