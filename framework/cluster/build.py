@@ -36,13 +36,6 @@ _TAIL_LINES = 15
 _NETWORK_WORDS = ("dial tcp", "no such host", "i/o timeout", "connection refused", "GOPROXY")
 
 
-def cache_directory() -> Path:
-    """The user's own cache folder, shared by every checkout."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification says to ignore a relative path.
-    return (base if base.is_absolute() else Path.home() / ".cache") / "modelcatalog"
-
-
 @dataclass(frozen=True)
 class Binaries:
     """The binaries of one set of pins: where they are, and which of them are there."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from framework.cluster.build import Binaries, cache_directory
+from framework.cluster.build import Binaries
 from framework.cluster.control_plane import COMPONENTS, Component, ControlPlane
 from framework.cluster.layout import Layout
 from framework.cluster.nodes import is_schedulable
@@ -20,6 +20,7 @@ from framework.cluster.ports import ensure_ports, load_ports
 from framework.cluster.processes import memory_kib, stop_all
 from framework.cluster.report import ClusterStatus, ComponentStatus, OnProgress
 from framework.errors import LocalClusterError
+from framework.user_cache import cache_directory
 
 _LOCK_SECONDS = 300.0
 

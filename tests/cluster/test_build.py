@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from framework.cluster.build import ESTIMATE, PACKAGES, Binaries, cache_directory
+from framework.cluster.build import ESTIMATE, PACKAGES, Binaries
 from framework.cluster.pins import Pins, load_pins
 from framework.errors import LocalClusterError
+from framework.user_cache import cache_directory
 from tests.cluster.conftest import GO_MOD, Progress
 
 FakeGo = Callable[..., Path]

@@ -1,0 +1,174 @@
+"""Plans of models that were built before, by the digest of everything they were built from.
+
+Owns the digests and their store. Kept apart from planning, which is the same with and without it:
+the store may be deleted at any time, and an entry is only found where the very same bytes of the
+model's files, of every layer below and above it, of this code and of its libraries built it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+import sqlite3
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from framework.errors import Fault
+from framework.plan.manifest import ModelPlan
+from framework.sources import find_catalog, find_environment
+from framework.user_cache import cache_directory
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "PyYAML")
+# A thousand models in three environments, thirty times over.
+_MOST_ENTRIES = 100_000
+_BUSY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one sound model: its plan, None where it is disabled, the profiles it
+    lists, and its warnings."""
+
+    plan: ModelPlan | None
+    profiles: tuple[str, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class Digests:
+    """`shared` is of everything that all models of an environment are built from, `models` of
+    that and each model's own files."""
+
+    shared: str
+    models: Mapping[str, str]
+
+
+def compute_digests(root: Path, environment: str, stack: str, variable: str) -> Digests:
+    """The digests of an environment's files as they are now; `variable` is whatever else counts."""
+    files, own = find_catalog(root), find_environment(root, environment)
+    shared = hashlib.sha256()
+    for text in (_code_digest(), environment, stack, variable):
+        _feed(shared, text.encode())
+    below = [files.defaults, *files.profiles.values(), own.environment]
+    for path in below:
+        _feed(shared, (path or "").encode())
+        _feed(shared, _read(root, path))
+    models = {}
+    for name, path in files.models.items():
+        digest = shared.copy()
+        _feed(digest, name.encode())
+        _feed(digest, _read(root, path))
+        _feed(digest, _read(root, own.overlays.get(name)))
+        models[name] = digest.hexdigest()
+    return Digests(shared.hexdigest(), models)
+
+
+def _feed(digest: hashlib._Hash, content: bytes) -> None:
+    # The length keeps the end of one file from being taken for the beginning of the next.
+    digest.update(b"%d:" % len(content))
+    digest.update(content)
+
+
+def _read(root: Path, path: str | None) -> bytes:
+    if path is None:
+        return b"-"
+    try:
+        return b"+" + (root / path).read_bytes()
+    except OSError:
+        return b"?"
+
+
+@cache
+def _code_digest() -> str:
+    """Of this package and its libraries; it does not change while this process runs."""
+    digest = hashlib.sha256(sys.version.encode())
+    for library in _LIBRARIES:
+        _feed(digest, version(library).encode())
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        _feed(digest, path.relative_to(_PACKAGE).as_posix().encode())
+        _feed(digest, path.read_bytes())
+    return digest.hexdigest()
+
+
+class PlanCache:
+    """Entries by digest, in one file of the user's cache. What goes wrong with the file only costs
+    time: it is then as if there were none."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or cache_directory() / "plans.sqlite"
+
+    def find(self, digests: Collection[str]) -> dict[str, Entry]:
+        """The entries there are."""
+        found: dict[str, Entry] = {}
+        with contextlib.suppress(sqlite3.Error, OSError, *_UNREADABLE):
+            if not self._path.exists():
+                return {}
+            with self._connect() as connection:
+                for digest, blob in _select(connection, list(digests)):
+                    found[digest] = pickle.loads(blob)
+        return found
+
+    def keep(self, entries: Mapping[str, Entry]) -> None:
+        """Store entries; the oldest of too many go."""
+        if not entries:
+            return
+        rows = [(digest, pickle.dumps(entry, -1)) for digest, entry in entries.items()]
+        try:
+            self._store(rows)
+        except sqlite3.DatabaseError:
+            # Not a database, or one of another version: begin anew.
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._path.unlink(missing_ok=True)
+                self._store(rows)
+        except OSError:
+            return
+
+    def _store(self, rows: list[tuple[str, bytes]]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connect() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS entries (digest TEXT PRIMARY KEY, entry BLOB)"
+            )
+            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", rows)
+            connection.execute(
+                "DELETE FROM entries WHERE rowid <= (SELECT max(rowid) FROM entries) - ?",
+                (_MOST_ENTRIES,),
+            )
+        # Its entries are read back as Python objects: nobody else may write them.
+        self._path.chmod(0o600)
+
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_S)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+
+# What reading an entry back may raise where the file was damaged.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    ValueError,
+)
+_BATCH = 500
+
+
+def _select(connection: sqlite3.Connection, digests: list[str]) -> Iterable[tuple[str, bytes]]:
+    for start in range(0, len(digests), _BATCH):
+        batch = digests[start : start + _BATCH]
+        marks = ",".join("?" * len(batch))
+        yield from connection.execute(
+            f"SELECT digest, entry FROM entries WHERE digest IN ({marks})", batch
+        )
