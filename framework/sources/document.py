@@ -24,6 +24,7 @@ KeyPath = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_OPENS = re.compile("flow|quoted")
 _MAX_DEPTH = 60
 # Aliases can expand a short file into billions of values.
 _MAX_VALUES = 20_000
@@ -123,6 +124,10 @@ def _syntax_fault(path: str, text: str, exc: yaml.MarkedYAMLError) -> tuple[Docu
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     problem = exc.problem or "cannot be parsed"
+    opening = exc.context_mark
+    if opening and opening.line < place.line - 1 and _OPENS.search(exc.context or ""):
+        message = f"what opens here is not closed; line {place.line} is still inside it"
+        return _unreadable(_mark_place(path, opening), message)
     if "\t" in line[: max(place.column, len(line) - len(line.lstrip()))]:
         place = Place(path, place.line, line.index("\t") + 1)
         return _unreadable(place, "a tab stands where YAML wants spaces; indent with spaces")

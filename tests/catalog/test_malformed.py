@@ -1,0 +1,52 @@
+"""Every malformed input of the corpus: its code, its file, its line and its column, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.errors import ConfigError
+from framework.plan import load_plan
+from tests.catalog.malformed import CASES, MARK, SOUND, Case
+
+Found = tuple[str, str, int, int]
+
+
+def _write(root: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+
+
+def _expected(case: Case) -> list[Found]:
+    parts = case.text.split(MARK)
+    places = ["".join(parts[:end]) for end in range(1, len(parts))]
+    return [
+        (case.code, case.path, text.count("\n") + 1, len(text) - text.rfind("\n"))
+        for text in places
+    ]
+
+
+def _find(root: Path) -> list[Found]:
+    try:
+        load_plan(root, "prod")
+    except ConfigError as error:
+        return [(f.code, f.path, f.line, f.column) for f in error.faults]
+    return []
+
+
+def test_the_catalog_below_the_corpus_is_sound(tmp_path: Path) -> None:
+    _write(tmp_path, SOUND)
+    assert _find(tmp_path) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_malformed_input_is_told_at_its_place(case: Case, tmp_path: Path) -> None:
+    _write(tmp_path, {**SOUND, case.path: case.text.replace(MARK, "")})
+    assert _find(tmp_path) == _expected(case)
+
+
+def test_the_corpus_is_large_and_has_no_case_twice() -> None:
+    assert len(CASES) >= 150
+    assert len({(case.path, case.text) for case in CASES}) == len(CASES)
