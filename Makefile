@@ -11,9 +11,17 @@ RUN := $(VENV)/bin/python -m framework
 
 given = $(if $(filter command line,$(origin $(1))),$($(1)))
 # An option given empty is passed on empty, to be refused: MODEL=$$UNSET must not mean every model.
-option = $(if $(filter command line,$(origin $(1))),--$(2) '$($(1))')
-switch = $(if $(filter-out 0,$(call given,$(1))),--$(2))
-OPTIONS = $(call given,ENV) $(call option,MODEL,model) $(call option,ENGINE,engine) \
+quoted = '$(subst ','\'',$($(1)))'
+option = $(if $(filter command line,$(origin $(1))),--$(2) $(call quoted,$(1)))
+# A switch is 1 or 0: YES=no must not mean yes.
+switch = $(if $(filter-out 0 1,$(call given,$(1))),$(error $(1)=$($(1)): expected 1 or 0))$(if \
+	$(filter 1,$(call given,$(1))),--$(2))
+# make would let a misspelt option pass in silence, and `model=x` must not mean every model.
+KNOWN := ENV MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY YES JSON WHY EXIT_CODE \
+	PYTHON SHELL VENV
+UNKNOWN = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(filter-out \
+	$(KNOWN),$(name))))
+OPTIONS = $(if $(call given,ENV),$(call quoted,ENV)) $(call option,MODEL,model) $(call option,ENGINE,engine) \
 	$(call option,KEY,key) $(call option,TO,to) $(call option,SINCE,since) \
 	$(call option,FORMAT,format) $(call option,OUT,out) $(call option,PROFILE,profile) \
 	$(call option,OWNER,owner) $(call option,TAG,tag) $(call option,SET,set) \
@@ -57,6 +65,7 @@ cluster-status: $(VENV)/ready ## the local cluster: processes, nodes, how to use
 up preview status outputs drift refresh destroy \
 validate list explain diff affected render new bump schema \
 cluster-up cluster-down cluster-status:
+	$(if $(strip $(UNKNOWN)),$(error no option is called $(strip $(UNKNOWN)); options are upper case, `make $@ $(firstword $(KNOWN))=...`))
 	@$(RUN) $@ $(OPTIONS)
 
 ##@ Development

@@ -11,6 +11,7 @@ from framework.sources.files import (
     environment_names,
     find_catalog,
     find_environment,
+    name_faults,
 )
 from framework.sources.scalars import may_be_secret
 
@@ -25,4 +26,5 @@ __all__ = [
     "find_environment",
     "load_document",
     "may_be_secret",
+    "name_faults",
 ]

@@ -77,7 +77,7 @@ def find_environment(root: Path, name: str) -> EnvironmentFiles:
     folder = root / "environments" / name
     own = folder / "environment.yaml"
     faults: list[Fault] = []
-    faults += _name_faults(_relative(root, own), "environment", name)
+    faults += name_faults(_relative(root, own), "environment", name)
     if (folder / "environment.yml").is_file():
         faults.append(_wrong_ending(root, folder / "environment.yml"))
     elif not own.is_file():
@@ -100,19 +100,30 @@ def _entries(folder: Path) -> list[Path]:
 def _named(root: Path, folder: Path, kind: str, faults: list[Fault]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in _entries(folder):
-        if path.name[0] in "._" or not path.is_file():
+        if path.name[0] in "._":
+            continue
+        if path.is_symlink() and not path.exists():
+            message = "is a link that leads nowhere; mend or remove it"
+            faults.append(Fault(_relative(root, path), 0, 0, Code.UNREADABLE, message))
+            continue
+        if path.suffix == ".yaml" and path.is_dir():
+            message = f"is a folder; a {kind} is one file"
+            faults.append(Fault(_relative(root, path), 0, 0, Code.FILE_NAME, message))
+            continue
+        if not path.is_file():
             continue
         if path.suffix == ".yml":
             faults.append(_wrong_ending(root, path))
         elif path.suffix == ".yaml":
-            wrong = list(_name_faults(_relative(root, path), kind, path.stem))
+            wrong = list(name_faults(_relative(root, path), kind, path.stem))
             faults += wrong
             if not wrong:
                 found[path.stem] = _relative(root, path)
     return found
 
 
-def _name_faults(path: str, kind: str, name: str) -> Iterator[Fault]:
+def name_faults(path: str, kind: str, name: str) -> Iterator[Fault]:
+    """What is wrong with the name of a "model", a "profile" or an "environment" at `path`."""
     longest = _LONGEST[kind]
     if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
         message = (

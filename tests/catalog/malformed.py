@@ -144,6 +144,7 @@ _SETTINGS = [
         MODEL,
         Code.UNKNOWN_KEY,
         "§replica: 3\n",
+        "§profils: [small]\n",
         "§Replicas: 3\n",
         "§max_surge: 3\n",
         "image: {§name: x}\n",

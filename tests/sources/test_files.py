@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from framework.codes import Code
 from framework.sources import environment_names, find_catalog, find_environment
 
 
@@ -66,3 +67,13 @@ def test_an_environment_without_its_file_is_a_fault(tmp_path: Path) -> None:
         "environments/dev/models/a.yml",
         "environments/dev/environment.yaml",
     }
+
+
+def test_a_link_that_leads_nowhere_and_a_folder_are_told(tmp_path: Path) -> None:
+    (tmp_path / "catalog/folder.yaml").mkdir(parents=True)
+    (tmp_path / "catalog/link.yaml").symlink_to("nowhere")
+    faults = find_catalog(tmp_path).faults
+    assert [(fault.path, fault.code) for fault in faults] == [
+        ("catalog/folder.yaml", Code.FILE_NAME),
+        ("catalog/link.yaml", Code.UNREADABLE),
+    ]

@@ -7,7 +7,7 @@ tell, and which only follow from a fault that is told already.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay import Merged
+from framework.schema.base import Flaw, FlawsError
 from framework.schema.faults.locating import Location, locate, setting_names
 from framework.schema.faults.wording import (
     dotted,
@@ -30,10 +31,17 @@ from framework.sources import KeyPath, Place
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
+_BESIDE = {"a model": ("profiles",)}
+
+
 @dataclass(frozen=True)
 class _Found:
+    """One error; of several `flaw`s of one mapping, `at` is the mapping's path."""
+
     error: ErrorDetails
     location: Location
+    at: KeyPath
+    flaw: Flaw | None = None
 
 
 def validate_settings(
@@ -49,7 +57,7 @@ def validate_settings(
         return settings_type.model_validate(merged.data), []
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
-    found = [_Found(error, locate(settings_type, error["loc"])) for error in errors]
+    found = [one for error in errors for one in _find(settings_type, error)]
     told = [one for one in found if not _follows(one, merged.broken)]
     faults = {
         fault
@@ -59,9 +67,20 @@ def validate_settings(
     return None, sorted(faults)
 
 
+def _find(settings_type: type[BaseModel], error: ErrorDetails) -> Iterator[_Found]:
+    location = locate(settings_type, error["loc"])
+    cause = error.get("ctx", {}).get("error")
+    if not isinstance(cause, FlawsError):
+        yield _Found(error, location, location.path)
+        return
+    for flaw in cause.flaws:
+        below = replace(location, path=(*location.path, *flaw.path))
+        yield _Found(error, below, location.path, flaw)
+
+
 def _follows(found: _Found, broken: Iterable[KeyPath]) -> bool:
     """True where the error may only be the consequence of a value that is left out."""
-    path, kind = found.location.path, found.error["type"]
+    path, kind = found.at, found.error["type"]
     for left_out in broken:
         if left_out and path[: len(left_out)] == left_out:
             return True
@@ -93,9 +112,10 @@ def _best_arms(found: Iterable[_Found]) -> Iterator[_Found]:
 
 def _group(found: Iterable[_Found]) -> Iterable[list[_Found]]:
     """Errors by what they are about, so that one value has one fault."""
-    groups: dict[tuple[KeyPath, bool, bool], list[_Found]] = {}
+    groups: dict[tuple[KeyPath, bool, bool, Flaw | None], list[_Found]] = {}
     for one in found:
-        key = (one.location.path, one.location.at_key, one.error["type"] == "extra_forbidden")
+        unknown = one.error["type"] == "extra_forbidden"
+        key = (one.location.path, one.location.at_key, unknown, one.flaw)
         groups.setdefault(key, []).append(one)
     return groups.values()
 
@@ -105,9 +125,15 @@ def _describe(
 ) -> Iterator[Fault]:
     error, location = group[0].error, group[0].location
     path = location.path
-    if error["type"] == "extra_forbidden":
+    if flaw := group[0].flaw:
+        message = f"{dotted(path) or what} {flaw.message}"
+        yield _value_place(merged, path, home).fault(flaw.code, message)
+    elif error["type"] == "extra_forbidden":
         owner = what if location.owner is settings_type else dotted(path[:-1])
         known = setting_names(location.owner) if location.owner else ()
+        if location.owner is settings_type:
+            # No setting, since it is read before anything is merged; but people misspell it, too.
+            known = (*known, *_BESIDE.get(what, ()))
         message = f'"{path[-1]}" is no setting of {owner}{suggest(str(path[-1]), known)}'
         for place in merged.key_places(path) or (_value_place(merged, path, home),):
             yield place.fault(Code.UNKNOWN_KEY, message)

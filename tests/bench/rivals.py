@@ -1,0 +1,109 @@
+"""What others do with the same catalog: OmegaConf used naively, and kustomize.
+
+Kept apart from the measuring: here is only what a user without this project would write.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from framework.cluster.pins import load_pins
+from framework.cluster.toolchain import find_go
+from framework.user_cache import cache_directory
+
+ROOT = Path(__file__).resolve().parents[2]
+_MODULE = Path(__file__).with_name("kustomize")
+_PACKAGE = "sigs.k8s.io/kustomize/kustomize/v5"
+
+NAIVE = """
+import sys
+from pathlib import Path
+from omegaconf import OmegaConf
+
+root, environment = Path(sys.argv[1]), sys.argv[2]
+own = OmegaConf.load(root / "environments" / environment / "environment.yaml")
+for path in sorted((root / "catalog").glob("[!_]*.yaml")):
+    model = OmegaConf.load(path)
+    layers = [OmegaConf.load(root / "catalog/_defaults.yaml"), own.get("defaults", {})]
+    layers += [OmegaConf.load(root / f"catalog/_profiles/{name}.yaml") for name in model.profiles]
+    layers += [model, own.get("overrides", {})]
+    OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True)
+"""
+
+_DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: model}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: model}}
+  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+  template:
+    metadata: {labels: {app: model}}
+    spec:
+      containers:
+        - name: model
+          image: docker.io/seldonio/mlserver:v1
+          ports: [{name: http, containerPort: 8080}, {name: grpc, containerPort: 8081}]
+          resources:
+            requests: {cpu: 500m, memory: 1Gi}
+            limits: {memory: 1Gi}
+          readinessProbe: {httpGet: {path: /v2/health/ready, port: http}}
+          livenessProbe: {httpGet: {path: /v2/health/live, port: http}}
+"""
+_SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: model}
+spec: {selector: {app: model}, ports: [{name: http, port: 8080}, {name: grpc, port: 8081}]}
+"""
+_BASE = "resources: [deployment.yaml, service.yaml]\n"
+_MODEL = """\
+resources: [../../base]
+namePrefix: {name}-
+labels: [{{pairs: {{app: {name}}}, includeSelectors: true}}]
+images: [{{name: docker.io/seldonio/mlserver, newTag: v1}}]
+patches:
+  - target: {{kind: Deployment}}
+    patch: |
+      - {{op: add, path: /spec/template/spec/containers/0/env, value: [{{name: MODEL, value: {name}}}]}}
+"""
+
+
+def naive_command(project: Path) -> list[str]:
+    """The command that merges and resolves `dev` without sharing any layer."""
+    return [sys.executable, "-c", NAIVE, str(project), "dev"]
+
+
+def build_kustomize() -> Path:
+    """The kustomize binary, built once for this user from the Go module proxy."""
+    binary = cache_directory() / "bench" / "kustomize"
+    if not binary.exists():
+        go = find_go(load_pins(ROOT / "tools"), cache_directory(), lambda progress: None)
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        command = [go, "build", "-o", binary, _PACKAGE]
+        subprocess.run(command, cwd=_MODULE, env=environment, check=True)
+    return binary
+
+
+def write_kustomize_tree(root: Path, models: int) -> Path:
+    """An equivalent tree, a Deployment and a Service a model; the folder to build."""
+    _write(root / "base/deployment.yaml", _DEPLOYMENT)
+    _write(root / "base/service.yaml", _SERVICE)
+    _write(root / "base/kustomization.yaml", _BASE)
+    names = [f"model-{number:04d}" for number in range(models)]
+    for name in names:
+        _write(root / f"models/{name}/kustomization.yaml", _MODEL.format(name=name))
+    listed = "".join(f"  - ../../models/{name}\n" for name in names)
+    overlay = f"namespace: ml-dev\nresources:\n{listed}"
+    _write(root / "environments/dev/kustomization.yaml", overlay)
+    return root / "environments/dev"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
