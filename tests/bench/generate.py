@@ -6,6 +6,7 @@ Kept apart so that tests and benchmarks measure the same thing: a Deployment and
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +39,14 @@ cluster: {{context: local}}
 """
 
 
-def write_catalog(root: Path, models: int, namespace: str, tag: str = "v1") -> None:
-    """A project of `models` models and one environment, `dev`, at `root`."""
+def write_catalog(
+    root: Path,
+    models: int,
+    namespace: str,
+    tag: str = "v1",
+    environments: Sequence[str] = ("dev",),
+) -> None:
+    """A project of `models` models and these environments at `root`."""
     for part in ("framework", "tools"):
         if not (root / part).exists():
             ignored = shutil.ignore_patterns("__pycache__")
@@ -49,7 +56,10 @@ def write_catalog(root: Path, models: int, namespace: str, tag: str = "v1") -> N
     (root / ".state").mkdir(exist_ok=True)
     _write(root / "catalog/_defaults.yaml", _DEFAULTS)
     _write(root / "catalog/_profiles/server.yaml", _PROFILE)
-    _write(root / "environments/dev/environment.yaml", _ENVIRONMENT.format(namespace=namespace))
+    for environment in environments:
+        own = namespace if len(environments) == 1 else f"{namespace}-{environment}"
+        path = root / "environments" / environment / "environment.yaml"
+        _write(path, _ENVIRONMENT.format(namespace=own))
     for number in range(models):
         name = f"model-{number:04d}"
         _write(root / f"catalog/{name}.yaml", _MODEL.format(name=name, tag=tag))

@@ -69,7 +69,9 @@ images: [{{name: docker.io/seldonio/mlserver, newTag: v1}}]
 patches:
   - target: {{kind: Deployment}}
     patch: |
-      - {{op: add, path: /spec/template/spec/containers/0/env, value: [{{name: MODEL, value: {name}}}]}}
+      - op: add
+        path: /spec/template/spec/containers/0/env
+        value: [{{name: MODEL, value: {name}}}]
 """
 
 
@@ -85,7 +87,7 @@ def build_kustomize() -> Path:
         go = find_go(load_pins(ROOT / "tools"), cache_directory(), lambda progress: None)
         binary.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-        command = [go, "build", "-o", binary, _PACKAGE]
+        command = [str(go), "build", "-o", str(binary), _PACKAGE]
         subprocess.run(command, cwd=_MODULE, env=environment, check=True)
     return binary
 
