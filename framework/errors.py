@@ -3,6 +3,7 @@
     FrameworkError            any fault; exit code 1
     ├── UsageError            the command line is wrong; exit code 2
     ├── ConfigError           one or more faults in the YAML files, each with its place
+    ├── EditError             one or more values that cannot be changed in place
     ├── ClusterError          a cluster cannot be reached, or is not the one expected
     │   └── LocalClusterError the local control plane cannot be built or started
     ├── StateError            the stack's recorded state cannot be used
@@ -101,6 +102,14 @@ class ConfigError(FrameworkError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(set(faults)))
         super().__init__("\n".join(map(str, group_faults(self.faults))))
+
+
+class EditError(FrameworkError):
+    """What cannot be changed in the YAML files, each with where it stands; nothing was written."""
+
+    def __init__(self, *refusals: tuple[object, str]) -> None:
+        self.refusals = refusals
+        super().__init__("\n".join(f"{where}: {message}" for where, message in refusals))
 
 
 class ClusterError(FrameworkError):

@@ -1,0 +1,66 @@
+"""Whether the catalog is still sound once files are edited, in every environment it concerns.
+
+Kept apart because every edit is held to it, and because only the models that were edited are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from framework.catalog import Catalog, read_catalog
+from framework.edits.documents import Change
+from framework.edits.writing import written
+from framework.errors import ConfigError, Fault, FrameworkError
+from framework.plan import build_plan
+
+
+class UnsoundEditError(FrameworkError):
+    """An edit that would leave faults in the catalog; every file is as it was."""
+
+    def __init__(self, faults: Iterable[Fault], advice: str = "") -> None:
+        self.faults = tuple(faults)
+        told = str(ConfigError(self.faults))
+        super().__init__(
+            f"Nothing was changed: the catalog would have these faults.\n{told}"
+            + (f"\n{advice}" if advice else "")
+        )
+
+
+def load_everywhere(
+    root: Path, names: Collection[str], environments: Iterable[str]
+) -> Mapping[str, Catalog]:
+    """The catalogs of these models by environment. Errors: ConfigError with the faults of all."""
+    catalogs: dict[str, Catalog] = {}
+    faults: list[Fault] = []
+    for environment in environments:
+        try:
+            catalogs[environment] = read_catalog(root, environment, only=names)
+            build_plan(catalogs[environment], environment)
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return catalogs
+
+
+@contextmanager
+def written_soundly(
+    root: Path,
+    changes: Sequence[Change],
+    names: Collection[str],
+    environments: Iterable[str],
+    *,
+    advice: str = "",
+) -> Iterator[Mapping[str, Catalog]]:
+    """Write the changes and load what they led to; where that has faults, all are undone.
+
+    Errors: UnsoundEditError, which ends in `advice`; EditError where a file cannot be written.
+    """
+    with written(root, changes):
+        try:
+            catalogs = load_everywhere(root, names, environments)
+        except ConfigError as error:
+            raise UnsoundEditError(error.faults, advice) from error
+        yield catalogs

@@ -1,0 +1,184 @@
+"""new: an entry that is valid everywhere or not there at all; questions in a terminal only."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from framework.catalog import load_catalog
+from framework.cli.editing import run_new
+from framework.edits.new import Draft, render_entry
+from framework.edits.outcome import UnsoundEditError
+from framework.errors import FrameworkError, UnknownNameError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+Write = Callable[..., Path]
+Snapshot = Callable[[Path], dict[str, bytes]]
+
+
+def run(root: Path, model: str | None = None, **told: str) -> int:
+    options = argparse.Namespace(model=model, profile=None, owner=None, tag=None)
+    vars(options).update(told)
+    return run_new(root, options)
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """A terminal that gives these answers; returns the questions it was asked."""
+
+    def _answer(*answers: str) -> list[str]:
+        asked: list[str] = []
+        given: Iterator[str] = iter(answers)
+
+        def ask(question: str) -> str:
+            asked.append(question)
+            return next(given)
+
+        monkeypatch.delenv("CI", raising=False)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setattr("builtins.input", ask)
+        return asked
+
+    return _answer
+
+
+def test_the_entry_says_what_it_was_told_and_shows_what_it_inherits(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write()
+    assert run(root, "x", profile="server,small", owner="team-x", tag="1.10") == 0
+    assert (root / "catalog/x.yaml").read_text() == (
+        "owner: team-x\n"
+        "description: x on server                # say in one sentence what it does\n"
+        "profiles: [server, small]\n"
+        'image: {tag: "1.10"}                    '
+        "# of r/server, from catalog/_profiles/server.yaml\n"
+        "\n"
+        '# Inherited; take a "# " away and change the value where it does not fit.\n'
+        "# replicas: 2                           # from catalog/_defaults.yaml; 3 in prod\n"
+        "# resources:\n"
+        '#   requests: {cpu: "1"}                # from catalog/_profiles/small.yaml\n'
+        "# env: {A: b}                           # from catalog/_profiles/server.yaml\n"
+    )
+    assert "valid in dev, prod" in (said := capsys.readouterr().out)
+    assert "make preview ENV=dev MODEL=x" in said
+
+
+def test_a_tag_that_the_profile_gives_is_left_to_it(write: Write) -> None:
+    root = write()
+    run(root, "x", profile="server", owner="team-x")
+    assert "tag" not in (root / "catalog/x.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "says"),
+    [
+        pytest.param({}, UsageError, "new needs MODEL, PROFILE, OWNER, TAG: `make", id="all"),
+        pytest.param({"model": "x", "profile": "untagged", "owner": "o"}, UsageError,
+                     "needs TAG: `make new MODEL=x PROFILE=untagged OWNER=o TAG=tag`", id="tag"),
+        pytest.param({"model": "x", "profile": "server"}, UsageError, "needs OWNER:", id="owner"),
+        pytest.param({"model": "x", "profile": "servr", "owner": "o"}, UnknownNameError,
+                     "did you mean server", id="unknown profile"),
+        pytest.param({"model": "x", "profile": "server,server", "owner": "o"}, UsageError, "twice",
+                     id="profile twice"),
+        pytest.param({"model": "X", "profile": "server", "owner": "o"}, UsageError,
+                     '"X" cannot name a model', id="capital"),
+        pytest.param({"model": "../x", "profile": "server", "owner": "o"}, UsageError,
+                     "cannot name a model", id="another folder"),
+        pytest.param({"model": "x-canary", "profile": "server", "owner": "o"}, UsageError,
+                     "canary track", id="canary"),
+        pytest.param({"model": "a", "profile": "server", "owner": "o"}, UsageError,
+                     "catalog/a.yaml is there already", id="there already"),
+        pytest.param({"model": "x", "profile": "server", "owner": "o", "tag": "a b"}, UsageError,
+                     "no image tag", id="bad tag"),
+        pytest.param({"model": "x", "profile": "server", "owner": "a b"}, UnsoundEditError,
+                     r"catalog/x.yaml:1:8(.|\n)*owner", id="bad owner"),
+        pytest.param({"model": "x", "profile": "small", "owner": "o", "tag": "v1"},
+                     UnsoundEditError, r"image.repository is missing(.|\n)*server", id="no server"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_a_model_leaves_nothing(
+    told: dict[str, str], error: type[FrameworkError], says: str, write: Write, snapshot: Snapshot
+) -> None:
+    root = write()
+    before = snapshot(root)
+    with pytest.raises(error, match=says):
+        run(root, **told)
+    assert snapshot(root) == before
+
+
+def test_a_terminal_asks_for_what_is_missing(
+    write: Write, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write()
+    asked = answer("A", "x", "9", "3 2", "team-x", "v 1", "v1")
+    assert run(root) == 0
+    text = (root / "catalog/x.yaml").read_text()
+    assert text.startswith("owner: team-x\n")
+    assert "profiles: [untagged, small]\nimage: {tag: v1} " in text
+    said = capsys.readouterr().out
+    assert '"A" cannot name a model' in said
+    assert "  1  server    Serves anything.\n  2  small     One core.\n" in said
+    assert "owners so far: team-a, team-b\n" in said
+    assert asked[4:] == ["owner: ", "image tag: ", "image tag: "]
+
+
+def test_a_terminal_asks_for_nothing_it_was_told(
+    write: Write, answer: Callable[..., list[str]]
+) -> None:
+    asked = answer()
+    assert run(write(), "x", profile="server", owner="team-x") == 0
+    assert asked == []
+
+
+@pytest.mark.parametrize("stop", [EOFError, KeyboardInterrupt])
+def test_a_question_left_unanswered_writes_nothing(
+    stop: type[BaseException], write: Write, snapshot: Snapshot,
+    answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    root = write()
+    before = snapshot(root)
+    answer()
+
+    def end(question: str) -> str:
+        raise stop
+
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(FrameworkError, match="Nothing was written"):
+        run(root, "x")
+    assert snapshot(root) == before
+
+
+def test_ci_is_never_asked(
+    write: Write, answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answer("x")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(UsageError, match="needs MODEL"):
+        run(write())
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "profiles", ["mlserver,cpu-small", "triton,s3-artifact,gpu-l4", "vllm,gpu-l4"]
+)
+def test_with_every_comment_taken_away_the_entry_is_still_valid(
+    profiles: str, make_project: Callable[..., object], tmp_path: Path
+) -> None:
+    make_project("churn")
+    root = tmp_path / "project"
+    assert run(root, "x", profile=profiles, owner="team-x", tag="v1") == 0
+    path = root / "catalog/x.yaml"
+    before = load_catalog(root, "dev", only={"x"}).models[0].settings
+    path.write_text(re.sub(r"(?m)^# (?=[ a-z])", "", path.read_text()))
+    assert load_catalog(root, "dev", only={"x"}).models[0].settings == before
+    assert all(len(line) <= 100 for line in path.read_text().splitlines())
+
+
+def test_no_secret_of_a_profile_is_copied(write: Write) -> None:
+    assert "hunter2" not in render_entry(Draft(write(), "x", ("server",), "o", "v1"))
