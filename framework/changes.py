@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+MASK = "[secret]"
+"""What stands for a secret's value wherever people or programs read one."""
+SHOWN_SEVERITIES = frozenset({"warning", "error"})
+"""Which messages of a program people are told; the others are for its author."""
+
 
 class Op(StrEnum):
     """What happens to one resource; the words are Pulumi's."""
@@ -27,7 +32,7 @@ class FieldChange:
     """One field that changes: dotted path, list items by key (`containers[model].image`).
 
     `old` is None where the field is added, `new` is None where it goes. A secret's value is
-    always the text "[secret]". `manager` and `time` (drift only) tell who wrote the live value.
+    always MASK. `manager` and `time` (drift only) tell who wrote the live value.
     """
 
     path: str
@@ -64,10 +69,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Preview:
-    """The change list of a stack in registration order, deletions last, and the outputs to come."""
+    """The change list of a stack in registration order, deletions last, and the outputs to come.
+
+    `messages` are the warnings and errors the program or its engine logged, each once, such as
+    "warning: no GPU nodes"; sorted, secrets masked.
+    """
 
     changes: tuple[Change, ...]
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -86,12 +96,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """What an `up`, `refresh` or `destroy` did. `seconds` maps a component to its wall time."""
+    """What an `up`, `refresh` or `destroy` did. `seconds` maps a component to its wall time;
+    `messages` are as those of a Preview."""
 
     changes: tuple[Change, ...]
     failures: tuple[Failure, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@
     ├── ClusterError          a cluster cannot be reached, or is not the one expected
     │   └── LocalClusterError the local control plane cannot be built or started
     ├── StateError            the stack's recorded state cannot be used
-    └── EngineError           an engine cannot do what the program asks
+    ├── EngineError           an engine cannot do what the program asks
+    ├── ConsentError          what takes something away needs a yes that nobody gave
+    └── ProtectedError        an environment is protected against what was asked
 
 Kept apart so that every layer may raise one and only the command line catches them. A message says
 where, what is wrong, what is allowed, and what to do next; classes compose it from typed fields,
@@ -126,3 +128,27 @@ class StateError(FrameworkError):
 
 class EngineError(FrameworkError):
     """An engine cannot do what the program asks of it."""
+
+
+class ConsentError(FrameworkError):
+    """`count` of the changes take something away, and there is no terminal to ask at."""
+
+    def __init__(self, verb: str, environment: str, count: int) -> None:
+        self.verb, self.environment, self.count = verb, environment, count
+        does = "rewrite the recorded state" if verb == "refresh" else "delete or replace objects"
+        super().__init__(
+            f"{environment}: {count} of these changes {does}; without a terminal that needs YES=1. "
+            f"Nothing was changed; next: `make {verb} ENV={environment} YES=1`"
+        )
+
+
+class ProtectedError(FrameworkError):
+    """The environment says `protect: true`, and destroy was asked for."""
+
+    def __init__(self, environment: str) -> None:
+        self.environment = environment
+        super().__init__(
+            f"environments/{environment}/environment.yaml: {environment} is protected, so destroy "
+            "refuses; nothing was deleted. To delete it all the same, set protect: false there, "
+            f"run `make up ENV={environment}`, then destroy"
+        )

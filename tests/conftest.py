@@ -80,7 +80,7 @@ def unique_name(request: pytest.FixtureRequest) -> str:
 class Project:
     """A copy of this project in a folder of its own, with its verbs.
 
-    `only` keeps these models alone; each environment's Namespace carries the test's name.
+    Each environment's Namespace begins with `namespace`, which carries the test's name.
     """
 
     def __init__(self, root: Path, namespace: str) -> None:

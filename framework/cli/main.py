@@ -6,6 +6,8 @@ Exit codes: 0 done or clean; 1 fault; 2 usage; 3 a rollout failed; 16 difference
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -83,11 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, verb)
         again = f"make {verb.name} ENV={options.environment or ''}".removesuffix(" ENV=")
-        module, function = verb.run.split(":")
-        run: Callable[[Path, argparse.Namespace], int] = getattr(
-            import_module(f"framework.cli.{module}"), function
-        )
-        return run(ROOT, options)
+        return _run(verb, options)
     except FrameworkError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -97,7 +95,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _run(verb: Verb, options: argparse.Namespace) -> int:
+    """The verb's exit code, whether or not somebody read all of its output to the end."""
+    module, function = verb.run.split(":")
+    run: Callable[[Path, argparse.Namespace], int] = getattr(
+        import_module(f"framework.cli.{module}"), function
+    )
+    # What a reader that leaves early means, as `| head` does: half done, unless nothing is done.
+    code = 0 if verb.reads and not getattr(options, "exit_code", False) else 1
+    try:
+        code = run(ROOT, options)
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe has gone, as `| head` does: no fault of the command's.
-        sys.stderr.close()
-        return 0
+        _discard_output()
+    return code
+
+
+def _discard_output() -> None:
+    """Python flushes what is left when it ends, and would fail on it once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,12 +7,22 @@ from the engines, which see nothing of it but a kubeconfig.
 
 from __future__ import annotations
 
+from framework.cluster.layout import FOLDER
 from framework.cluster.local import LocalCluster
 from framework.cluster.report import (
+    START_ADVICE,
     ClusterProgress,
     ClusterStatus,
     ComponentStatus,
     OnProgress,
 )
 
-__all__ = ["ClusterProgress", "ClusterStatus", "ComponentStatus", "LocalCluster", "OnProgress"]
+__all__ = [
+    "FOLDER",
+    "START_ADVICE",
+    "ClusterProgress",
+    "ClusterStatus",
+    "ComponentStatus",
+    "LocalCluster",
+    "OnProgress",
+]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from framework.cluster.processes import Process
 
+FOLDER = ".cluster"
+"""The cluster's directory below a project's root."""
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -13,7 +13,7 @@ from typing import Any
 
 from framework.cluster.build import Binaries
 from framework.cluster.control_plane import COMPONENTS, Component, ControlPlane
-from framework.cluster.layout import Layout
+from framework.cluster.layout import FOLDER, Layout
 from framework.cluster.nodes import is_schedulable
 from framework.cluster.pins import load_pins
 from framework.cluster.ports import ensure_ports, load_ports
@@ -30,7 +30,7 @@ class LocalCluster:
 
     def __init__(self, root: Path, *, directory: Path | None = None) -> None:
         self._tools = root / "tools"
-        self._layout = Layout((directory or root / ".cluster").resolve())
+        self._layout = Layout((directory or root / FOLDER).resolve())
 
     @property
     def kubeconfig(self) -> Path:

@@ -1,7 +1,8 @@
 """The local cluster's keys and certificates: one authority, a certificate for each identity.
 
-Kept apart as the only importer of `cryptography`, so that nothing else handles a private key.
-Everything is made at once and replaced at once: a mix of two authorities would not start.
+Kept apart so that nothing else handles a private key; `cryptography` is imported here and, for the
+secrets in state, by the embedded engine alone. Everything is made at once and replaced at once: a
+mix of two authorities would not start.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+START_ADVICE = "start the local cluster with `make cluster-up`"
 Step = Literal["toolchain", "build", "pki", "start", "nodes", "ready"]
 
 

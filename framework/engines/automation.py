@@ -11,16 +11,16 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from framework.changes import Preview, Result
+from framework.changes import MASK, Preview, Result
 from framework.engines.base import Confirm, OnProgress, Request
 from framework.engines.engine_events import EventReader
+from framework.engines.urns import STACK_TYPE, parse_urn
 from framework.errors import EngineError, StateError, UnknownNameError
 
 # On two cores the CLI's default is 8, and the provider waits ten seconds after every Service.
 PARALLEL = 128
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _LAST_LINES = 12
-_STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 class AutomationEngine:
@@ -39,7 +39,7 @@ class AutomationEngine:
         targets = self._targets(stack, request)
         preview = self._preview(stack, targets)
         if preview.clean:
-            return Result(preview.changes, outputs=self.outputs(request))
+            return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):
             return None
         reader = EventReader(on_progress)
@@ -59,7 +59,7 @@ class AutomationEngine:
         targets = self._targets(stack, request)
         preview = self._look(stack, targets)
         if preview.clean:
-            return Result(preview.changes, outputs=self.outputs(request))
+            return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):
             return None
         reader = EventReader(on_progress, refreshing=True)
@@ -78,9 +78,9 @@ class AutomationEngine:
         reader = EventReader()
         _call(stack.preview_destroy, reader, parallel=PARALLEL, **targets)
         _refuse_failures(reader)
-        preview = Preview(reader.changes, reader.outputs)
+        preview = Preview(reader.changes, reader.outputs, reader.messages)
         if preview.clean:
-            return Result(())
+            return Result((), messages=preview.messages)
         if not confirm(preview):
             return None
         reader = EventReader(on_progress)
@@ -91,17 +91,16 @@ class AutomationEngine:
         """The recorded outputs, secrets masked."""
         values = _run(lambda: self._open(request).outputs())
         return {
-            name: "[secret]" if output.secret else output.value
-            for name, output in sorted(values.items())
+            name: MASK if output.secret else output.value for name, output in sorted(values.items())
         }
 
     def components(self, request: Request) -> frozenset[str]:
         """Names of the recorded components."""
         deployment = _run(lambda: self._open(request).export_stack()).deployment or {}
         return frozenset(
-            resource["urn"].rpartition("::")[2]
+            parse_urn(resource["urn"]).name
             for resource in deployment.get("resources", ())
-            if not resource.get("custom") and resource["type"] != _STACK_TYPE
+            if not resource.get("custom") and resource["type"] != STACK_TYPE
         )
 
     def _open(self, request: Request) -> Any:
@@ -126,13 +125,13 @@ class AutomationEngine:
         reader = EventReader()
         _call(stack.preview, reader, parallel=PARALLEL, refresh=True, **targets)
         _refuse_failures(reader)
-        return Preview(reader.changes, reader.outputs)
+        return Preview(reader.changes, reader.outputs, reader.messages)
 
     def _look(self, stack: Any, targets: Mapping[str, Any]) -> Preview:
         reader = EventReader(refreshing=True)
         _call(stack.preview_refresh, reader, parallel=PARALLEL, **targets)
         _refuse_failures(reader)
-        return Preview(reader.changes, reader.outputs)
+        return Preview(reader.changes, reader.outputs, reader.messages)
 
     def _targets(self, stack: Any, request: Request) -> dict[str, Any]:
         """The URNs of the components and of all below them, found by a preview of everything.
@@ -177,11 +176,14 @@ def _last_lines(exc: Exception) -> str:
 
 def _refuse_failures(reader: EventReader) -> None:
     if reader.failures:
-        raise EngineError("\n".join(f"{f.change.urn}: {f.reason}" for f in reader.failures))
+        listed = "\n".join(f"{f.change.urn}: {f.reason}" for f in reader.failures)
+        raise EngineError(
+            f"{listed}\nNothing was changed; mend it, then run the same command again"
+        )
 
 
 def _result(reader: EventReader, outputs: Mapping[str, Any]) -> Result:
-    return Result(reader.changes, reader.failures, outputs, reader.seconds)
+    return Result(reader.changes, reader.failures, outputs, reader.seconds, reader.messages)
 
 
 def _as_json(event: Any) -> dict[str, Any]:

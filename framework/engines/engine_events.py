@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.changes import Change, Failure, FieldChange, Op, Progress
+from framework.changes import SHOWN_SEVERITIES, Change, Failure, FieldChange, Op, Progress
 from framework.engines.base import OnProgress
-from framework.engines.embedded.secrets import mask_sealed
+from framework.engines.marks import mask_sealed
+from framework.engines.ordering import order_changes
+from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
+from framework.kube.inputs import without_internal
 from framework.kube.object_diff import compare_objects
+from framework.kube.object_name import object_name
 from framework.kube.object_state import FIELD_MANAGER
 
-STACK_TYPE = "pulumi:pulumi:Stack"
 _PARTIAL_FAILURE = 1
 _OPS = {
     "create": Op.CREATE,
@@ -27,6 +30,8 @@ _OPS = {
     "delete": Op.DELETE,
     "same": Op.SAME,
 }
+# The CLI's own last word on what its events have told already.
+_CLOSING = re.compile(r"\w+ failed")
 _STEP = re.compile(r'\["([^"]+)"\]|\[(\d+)\]|([^.\[\]]+)')
 # Pulumi numbers items, people know them by name.
 _ITEM_NAMES = ("name", "containerPort", "port", "mountPath", "topologyKey")
@@ -44,7 +49,7 @@ class EventReader:
         self._failures: list[Failure] = []
         self._spans: dict[str, tuple[float, float]] = {}
         self.outputs: Mapping[str, Any] = {}
-        self.errors: list[str] = []
+        self._messages: list[str] = []
 
     def read(self, event: Mapping[str, Any]) -> None:
         """Take one event; those that say nothing about resources are left out."""
@@ -88,10 +93,10 @@ class EventReader:
         if step.get("new") is None or step["op"] == "delete":
             gone = self._change(step, Op.DELETE, ())
             return replace(gone, note="is gone from the cluster")
-        old = _plain((step.get("old") or {}).get("outputs"))
-        new = _plain(step["new"].get("outputs"))
+        old = _masked(step.get("old"))
+        new = _masked(step["new"])
         manager = str((step["new"].get("outputs") or {}).get(FIELD_MANAGER, ""))
-        is_object = step["type"].startswith("kubernetes:")
+        is_object = step["type"].startswith(OBJECT_PREFIX)
         fields = compare_objects(old, new, written=new, manager=manager) if is_object else ()
         kept = tuple(f for f in fields if not _is_unsent_replicas(f, step))
         return self._change(step, Op.UPDATE if kept else Op.SAME, kept)
@@ -105,12 +110,14 @@ class EventReader:
         self._progress(change, "failed", time, reason)
 
     def _diagnosed(self, said: Mapping[str, Any]) -> None:
-        if said.get("severity") != "error":
+        severity, urn = said.get("severity"), str(said.get("urn") or "")
+        if severity not in SHOWN_SEVERITIES:
             return
         text = " ".join(str(said.get("message", "")).split())
-        if said.get("urn"):
-            self._said.setdefault(said["urn"], []).append(text)
-        self.errors.append(text)
+        if severity == "error" and urn:
+            self._said.setdefault(urn, []).append(text)
+        elif severity != "error" or not _CLOSING.fullmatch(text):
+            self._messages.append(f"{severity}: {text}")
 
     def _progress(self, change: Change, state: str, time: float, message: str = "") -> None:
         if change.op is Op.SAME or self._tell is None:
@@ -124,7 +131,7 @@ class EventReader:
         state = step.get("new") or step.get("old") or {}
         self._parents[step["urn"]] = str(state.get("parent", ""))
         if not state.get("custom") and step["type"] != STACK_TYPE:
-            self._names[step["urn"]] = _name(step["urn"])
+            self._names[step["urn"]] = parse_urn(step["urn"]).name
 
     def _change(
         self, step: Mapping[str, Any], op: Op, fields: tuple[FieldChange, ...] = ()
@@ -133,7 +140,7 @@ class EventReader:
         return Change(
             urn=step["urn"],
             type=step["type"],
-            name=_name(step["urn"]),
+            name=parse_urn(step["urn"]).name,
             op=op,
             object=_object(step),
             component=self.component(step["urn"]),
@@ -160,41 +167,49 @@ class EventReader:
 
     @property
     def components(self) -> frozenset[str]:
+        """Names of the components the events told of."""
         return frozenset(self._names.values())
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """The change list, deletions last."""
-        found = self._found.values()
-        return tuple(sorted(found, key=lambda c: (c.op is Op.DELETE, c.component, c.kind, c.name)))
+        """The change list, in the order of every change list."""
+        return order_changes(self._found.values())
 
     @property
     def failures(self) -> tuple[Failure, ...]:
+        """What failed, by URN."""
         return tuple(sorted(self._failures, key=lambda failure: failure.change.urn))
 
     @property
+    def messages(self) -> tuple[str, ...]:
+        """Warnings and errors, each once, save those that are the reason of a failure."""
+        failed = {failure.change.urn for failure in self._failures}
+        errors = [
+            f"error: {text}"
+            for urn, texts in self._said.items()
+            if urn not in failed
+            for text in texts
+        ]
+        return tuple(sorted({*self._messages, *errors}))
+
+    @property
     def seconds(self) -> dict[str, float]:
+        """The wall time of each component, from its first event to its last."""
         return {name: last - first for name, (first, last) in sorted(self._spans.items())}
 
 
-def _name(urn: str) -> str:
-    return urn.split("::", 3)[3]
-
-
 def _object(step: Mapping[str, Any]) -> str:
-    if not step["type"].startswith("kubernetes:"):
+    if not step["type"].startswith(OBJECT_PREFIX):
         return ""
     state = step.get("new") or step.get("old") or {}
-    metadata = (state.get("inputs") or {}).get("metadata") or {}
-    name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
-    return f"{namespace}/{name}" if namespace else str(name)
+    return object_name((state.get("inputs") or {}).get("metadata") or {})
 
 
 def _fields(step: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """The fields of an update: what the CLI calls different, with the values it compared."""
     if not step.get("old") or not step.get("new"):
         return ()
-    is_object = step["type"].startswith("kubernetes:")
+    is_object = step["type"].startswith(OBJECT_PREFIX)
     old = mask_sealed(step["old"].get("outputs" if is_object else "inputs") or {})
     new = mask_sealed(step["new"].get("inputs") or {})
     paths = step.get("detailedDiff") or step.get("diffs") or ()
@@ -231,6 +246,6 @@ def _is_unsent_replicas(field: FieldChange, step: Mapping[str, Any]) -> bool:
     return field.path == "spec.replicas" and "replicas" not in sent
 
 
-def _plain(outputs: Mapping[str, Any] | None) -> dict[str, Any]:
-    masked = mask_sealed(dict(outputs or {}))
-    return {key: value for key, value in masked.items() if not key.startswith("__")}
+def _masked(state: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The object of a state, without what is secret or the provider's own."""
+    return without_internal(mask_sealed(dict((state or {}).get("outputs") or {})))

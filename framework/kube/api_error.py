@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from framework.changes import MASK
 from framework.errors import ClusterError
 
 
@@ -113,5 +114,5 @@ def _secret_texts(sent: Mapping[str, Any]) -> Iterator[str]:
 def _mask(text: str, hidden: tuple[str, ...]) -> str:
     for value in sorted(hidden, key=len, reverse=True):
         if value:
-            text = text.replace(value, "[secret]")
+            text = text.replace(value, MASK)
     return text

@@ -8,46 +8,39 @@ connection is used. One client serves many threads.
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import httpx2 as httpx
-from lightkube.core.exceptions import ConfigError
-
 from framework.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
-from framework.kube.connection import advise, open_connection, rejected_credentials, unreachable
+from framework.kube.connection import advise_server, open_connection
 from framework.kube.discovery import Discovery, Resource
+from framework.kube.object_name import object_name
+from framework.kube.transport import Transport
 
 Object = dict[str, Any]
-Objects = list[Object]
-
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
-ATTEMPTS = 6
-# The server asks to come back (flow control, a leader election); anything else is an answer.
-BUSY = frozenset({429, 503})
 
 
 class KubeClient:
     """A connection to one API server. Thread-safe; close it, or use it in a `with`."""
 
-    def __init__(self, http: httpx.Client, advice: str) -> None:
-        self._http, self._advice = http, advice
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
         self._discovery = Discovery(self._group_version)
-        self._streams: set[socket.socket] = set()
-        self._closed = threading.Event()
 
     @classmethod
-    def connect(cls, kubeconfig: Path, context: str) -> Self:
-        """Open the context's server and make sure that it answers."""
-        client = cls(open_connection(kubeconfig, context), advise(kubeconfig))
+    def connect(cls, kubeconfig: Path, context: str, *, advice: str = "") -> Self:
+        """Open the context's server and make sure that it answers.
+
+        `advice` is what to do when it does not, or when there is no such file; "" is the general
+        advice for a cluster of somebody else's.
+        """
+        http = open_connection(kubeconfig, context, advice)
+        client = cls(Transport(http, advice or advise_server(kubeconfig)))
         try:
             client.server_version()
         except BaseException:
@@ -63,26 +56,21 @@ class KubeClient:
 
     def close(self) -> None:
         """End every watch and connection; a second call does nothing."""
-        self._closed.set()
-        for stream in tuple(self._streams):
-            _shut(stream)
-        self._http.close()
+        self.transport.close()
 
     @property
     def closed(self) -> bool:
         """True once `close` was called."""
-        return self._closed.is_set()
+        return self.transport.closed
 
     @property
     def server(self) -> str:
         """The address of the API server."""
-        return str(self._http.base_url).rstrip("/")
-
-    # --- what the server is
+        return self.transport.server
 
     def server_version(self) -> tuple[int, int]:
         """The server's version, such as (1, 37)."""
-        answer = self._request("GET", "/version", "the server's version")
+        answer = self.transport.request("GET", "/version", "the server's version")
         return _digits(answer["major"]), _digits(answer["minor"])
 
     def cluster_uid(self) -> str:
@@ -98,27 +86,25 @@ class KubeClient:
 
     def _group_version(self, prefix: str) -> Object | None:
         try:
-            answer: Object = self._request("GET", prefix, prefix)
+            answer: Object = self.transport.request("GET", prefix, prefix)
         except ApiError as exc:
             if exc.status == 404:
                 return None
             raise
         return answer
 
-    # --- reading
-
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
         """The object, or None when there is none."""
         path = self._path(api_version, kind, namespace, name)
         try:
-            found: Object = self._request("GET", path, f"{kind} {_label(namespace, name)}")
+            found: Object = self.transport.request("GET", path, _where(kind, namespace, name))
             return found
         except ApiError as exc:
             if exc.status == 404:
                 return None
             raise
 
-    def list(
+    def list_objects(
         self,
         api_version: str,
         kind: str,
@@ -126,7 +112,7 @@ class KubeClient:
         *,
         labels: str = "",
         fields: str = "",
-    ) -> Objects:
+    ) -> list[Object]:
         """Every object of a kind, each with its apiVersion and kind; "" is all namespaces."""
         return self.list_at(api_version, kind, namespace, labels=labels, fields=fields)[0]
 
@@ -138,11 +124,13 @@ class KubeClient:
         *,
         labels: str = "",
         fields: str = "",
-    ) -> tuple[Objects, str]:
-        """As `list`, and the resourceVersion from which a watch goes on."""
+    ) -> tuple[list[Object], str]:
+        """As `list_objects`, and the resourceVersion from which a watch goes on."""
         query = _query(labelSelector=labels, fieldSelector=fields)
         path = self._path(api_version, kind, namespace)
-        answer = self._request("GET", path, f"list of {kind} in {namespace or 'all'}", query)
+        answer = self.transport.request(
+            "GET", path, f"list of {kind} in {namespace or 'all'}", query
+        )
         items = [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
         return items, str(answer["metadata"].get("resourceVersion", ""))
 
@@ -170,39 +158,15 @@ class KubeClient:
         )
         path = self._path(api_version, kind, namespace)
         where = f"watch of {kind} in {namespace or 'all'}"
-        try:
-            with self._stream(path, where, query, timeout_s) as lines:
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        status = event["object"]
-                        raise build_api_error(
-                            where, status.get("code", 500), json.dumps(status).encode()
-                        )
-                    yield event["type"], event["object"]
-        except (httpx.TransportError, RuntimeError) as exc:
-            # Closing breaks the stream; that is how a watch is ended.
-            if not self.closed:
-                raise unreachable(self.server, exc, self._advice) from exc
-
-    @contextmanager
-    def _stream(
-        self, path: str, where: str, query: Mapping[str, str], timeout_s: float
-    ) -> Iterator[Iterator[str]]:
-        timeout = httpx.Timeout(timeout_s + 15, connect=5, pool=60)
-        with self._http.stream("GET", path, params=query, timeout=timeout) as response:
-            if response.status_code >= 400:
-                raise build_api_error(where, response.status_code, response.read())
-            raw = response.extensions["network_stream"].get_extra_info("socket")
-            self._streams.add(raw)
-            try:
-                if self.closed:
-                    return
-                yield response.iter_lines()
-            finally:
-                self._streams.discard(raw)
-
-    # --- writing
+        with self.transport.stream(path, where, query, timeout_s) as lines:
+            for line in lines:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise build_api_error(
+                        where, status.get("code", 500), json.dumps(status).encode()
+                    )
+                yield event["type"], event["object"]
 
     def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool, dry_run: bool) -> Object:
         """Server-side apply with strict field validation; returns the object as it is then."""
@@ -231,8 +195,8 @@ class KubeClient:
     ) -> Object:
         namespace = obj["metadata"].get("namespace", "")
         path = self._path(obj["apiVersion"], obj["kind"], namespace, name)
-        where = f"{obj['kind']} {_label(namespace, _name(obj))}"
-        written: Object = self._request(verb, path, where, query, obj, media)
+        where = f"{obj['kind']} {object_name(obj['metadata'])}"
+        written: Object = self.transport.request(verb, path, where, query, obj, media)
         return written
 
     def json_patch(
@@ -249,8 +213,10 @@ class KubeClient:
         """RFC 6902 operations, all or none."""
         path = self._path(api_version, kind, namespace, name)
         query = _query(fieldManager=manager, dryRun="All" if dry_run else "")
-        where = f"{kind} {_label(namespace, name)}"
-        patched: Object = self._request("PATCH", path, where, query, operations, JSON_PATCH)
+        where = _where(kind, namespace, name)
+        patched: Object = self.transport.request(
+            "PATCH", path, where, query, operations, JSON_PATCH
+        )
         return patched
 
     def delete(
@@ -274,64 +240,16 @@ class KubeClient:
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
-            where = f"{kind} {_label(namespace, name)}"
-            self._request("DELETE", path, where, None, body, "application/json")
+            where = _where(kind, namespace, name)
+            self.transport.request("DELETE", path, where, None, body, "application/json")
         except ApiError as exc:
             if exc.status != 404:
                 raise
-
-    # --- requests
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
         found = self.resource(api_version, kind)
         scope = f"/namespaces/{namespace}" if found.namespaced and namespace else ""
         return f"{found.prefix}{scope}/{found.plural}" + (f"/{name}" if name else "")
-
-    def _request(
-        self,
-        verb: str,
-        path: str,
-        where: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        media: str = "",
-    ) -> Any:
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": media} if media else None
-        response = self._send(verb, path, query, content, headers)
-        if response.status_code >= 400:
-            sent = body if isinstance(body, Mapping) else None
-            raise build_api_error(where, response.status_code, response.content, sent)
-        return json.loads(response.content)
-
-    def _send(
-        self,
-        verb: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        content: bytes | None,
-        headers: Mapping[str, str] | None,
-    ) -> httpx.Response:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                response = self._http.request(
-                    verb, path, params=query, content=content, headers=headers
-                )
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as exc:
-                # An idle connection the server closed as we used it. A repeated POST would meet
-                # its own first try, so only the verbs that say the same twice are repeated.
-                if attempt > 2 or verb == "POST" or self.closed:
-                    raise unreachable(self.server, exc, self._advice) from exc
-                continue
-            except (httpx.TransportError, RuntimeError) as exc:
-                raise unreachable(self.server, exc, self._advice) from exc
-            except (ConfigError, OSError, ValueError, KeyError) as exc:
-                # Of the credential plugin: it is run by the first request.
-                raise rejected_credentials(self.server, exc) from exc
-            if response.status_code not in BUSY or attempt == ATTEMPTS:
-                return response
-            time.sleep(min(float(response.headers.get("Retry-After") or 1), 5))
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _query(**params: str) -> dict[str, str]:
@@ -347,13 +265,5 @@ def _name(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"].get("name", ""))
 
 
-def _label(namespace: str, name: str) -> str:
-    return f"{namespace}/{name}" if namespace else name
-
-
-def _shut(stream: socket.socket) -> None:
-    # Wakes the thread that reads from it; closing alone would leave it waiting.
-    try:
-        stream.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+def _where(kind: str, namespace: str, name: str) -> str:
+    return f"{kind} {object_name({'namespace': namespace, 'name': name})}"

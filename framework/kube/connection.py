@@ -25,12 +25,15 @@ from framework.errors import ClusterError
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-LOCAL_DIRECTORY = ".cluster"
 
 
-def open_connection(kubeconfig: Path, context: str) -> httpx.Client:
-    """An HTTP client for the context's server; nothing is sent yet."""
-    config = _load_context(kubeconfig, context)
+def open_connection(kubeconfig: Path, context: str, advice: str = "") -> httpx.Client:
+    """An HTTP client for the context's server; nothing is sent yet.
+
+    `advice` is what to do when there is no such file, where the caller knows better than to point
+    at KUBECONFIG.
+    """
+    config = _load_context(kubeconfig, context, advice)
     if config.user is not None and config.user.exec is not None:
         _complete(config.user.exec)
     host = urlsplit(config.cluster.server).hostname
@@ -54,8 +57,8 @@ def _complete(plugin: UserExec) -> None:
         plugin.apiVersion = "client.authentication.k8s.io/v1beta1"
 
 
-def _load_context(kubeconfig: Path, context: str) -> SingleConfig:
-    loaded = _load_kubeconfig(kubeconfig)
+def _load_context(kubeconfig: Path, context: str, advice: str) -> SingleConfig:
+    loaded = _load_kubeconfig(kubeconfig, advice or _advise_file())
     if context not in loaded.contexts:
         listed = ", ".join(sorted(loaded.contexts)) or "none"
         raise ClusterError(
@@ -73,11 +76,9 @@ def _load_context(kubeconfig: Path, context: str) -> SingleConfig:
         ) from exc
 
 
-def _load_kubeconfig(kubeconfig: Path) -> KubeConfig:
+def _load_kubeconfig(kubeconfig: Path, advice: str) -> KubeConfig:
     if not kubeconfig.is_file():
-        raise ClusterError(
-            f"{kubeconfig}: there is no such kubeconfig file; {_next_step(kubeconfig)}"
-        )
+        raise ClusterError(f"{kubeconfig}: there is no such kubeconfig file; {advice}")
     try:
         return KubeConfig.from_file(kubeconfig)
     except (
@@ -90,23 +91,19 @@ def _load_kubeconfig(kubeconfig: Path) -> KubeConfig:
         AttributeError,
     ) as exc:
         raise ClusterError(
-            f"{kubeconfig}: this is no usable kubeconfig: {_words(exc)}; {_next_step(kubeconfig)}"
+            f"{kubeconfig}: this is no usable kubeconfig: {_words(exc)}; {advice}"
         ) from exc
 
 
-def _next_step(kubeconfig: Path) -> str:
-    if kubeconfig.parent.name == LOCAL_DIRECTORY:
-        return advise(kubeconfig)
+def _advise_file() -> str:
     set_to = os.environ.get("KUBECONFIG")
     if set_to:
         return f"KUBECONFIG is {set_to!r}; point it at a file that exists"
     return "set KUBECONFIG, or cluster.kubeconfig in environment.yaml"
 
 
-def advise(kubeconfig: Path) -> str:
-    """What to do when the server of this kubeconfig does not answer."""
-    if kubeconfig.parent.name == LOCAL_DIRECTORY:
-        return "start the local cluster with `make cluster-up`"
+def advise_server(kubeconfig: Path) -> str:
+    """What to do when the server of a kubeconfig does not answer and nothing more is known."""
     return (
         f"check that it runs and can be reached: `kubectl --kubeconfig {kubeconfig} cluster-info`"
     )

@@ -7,22 +7,28 @@ the Pulumi CLI would have recorded.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framework.errors import EngineError
 from framework.kube.client import KubeClient, Object
 from framework.kube.discovery import KindNotServedError
+from framework.kube.property_path import with_ignored
 
 # Inputs of the provider's own that are no fields of the object.
 INTERNAL = "__"
 DEFAULT_NAMESPACE = "default"
 
 
-def prepared(client: KubeClient, inputs: Mapping[str, Any], where: str) -> Object:
+def without_internal(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs or outputs without the provider's own keys, which are no fields of the object."""
+    return {key: value for key, value in tree.items() if not key.startswith(INTERNAL)}
+
+
+def build_sent(client: KubeClient, inputs: Mapping[str, Any], where: str) -> Object:
     """The inputs as they are sent; `where` names the resource in errors. The inputs stay as they
-    are: what differs is new, the rest is shared."""
-    obj: Object = {key: value for key, value in inputs.items() if not key.startswith(INTERNAL)}
+    are: what differs is new, the rest is shared. The server is asked which kinds it serves."""
+    obj: Object = without_internal(inputs)
     for key in ("apiVersion", "kind"):
         if not obj.get(key):
             raise EngineError(f"{where}: its inputs have no {key}; every object needs one")
@@ -41,11 +47,23 @@ def prepared(client: KubeClient, inputs: Mapping[str, Any], where: str) -> Objec
     return obj
 
 
-def unnamed(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """What an object asks for beyond its existence: a Namespace may be but a name."""
-    bare = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
-    metadata = {k: v for k, v in obj["metadata"].items() if k not in ("name", "namespace")}
-    return {**bare, "metadata": metadata} if metadata else bare
+def build_wanted(
+    client: KubeClient,
+    urn: str,
+    old: Mapping[str, Any] | None,
+    inputs: Mapping[str, Any],
+    ignored: Sequence[str],
+) -> Object:
+    """The inputs as they are sent, with the `old` inputs' values at every ignored path."""
+    wanted = build_sent(client, inputs, urn)
+    return with_ignored(wanted, old, ignored) if old is not None and ignored else wanted
+
+
+def has_fields(obj: Mapping[str, Any]) -> bool:
+    """True when an object asks for more than to exist: a Namespace may be but a name."""
+    return bool(obj.keys() - {"apiVersion", "kind", "metadata"}) or bool(
+        obj["metadata"].keys() - {"name", "namespace"}
+    )
 
 
 def _is_namespaced(client: KubeClient, obj: Object) -> bool:
@@ -60,10 +78,3 @@ def _encode_text(secret: Object) -> None:
     if text:
         encoded = {k: base64.b64encode(str(v).encode()).decode() for k, v in text.items()}
         secret["data"] = {**(secret.get("data") or {}), **encoded}
-
-
-def object_id(obj: Mapping[str, Any]) -> str:
-    """The id Pulumi gives the object: `namespace/name` or `name`."""
-    metadata = obj["metadata"]
-    namespace = metadata.get("namespace")
-    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])

@@ -77,7 +77,7 @@ class LiveObjects:
 
     def _list(self, api_version: str, kind: str, namespace: str) -> dict[str, Object] | None:
         try:
-            items = self._client.list(api_version, kind, namespace)
+            items = self._client.list_objects(api_version, kind, namespace)
         except KindNotServedError:
             return {}
         except ApiError as exc:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.changes import FieldChange
-from framework.kube.managed_fields import is_own, owner_of
+from framework.changes import MASK, FieldChange
+from framework.kube.ownership import is_own, owner_of
 
 # Written by the API server or by controllers, and never asked for by anyone.
 SERVER_METADATA = frozenset(
@@ -47,7 +47,6 @@ OPEN_FIELDS = frozenset(
     {"metadata", "annotations", "labels", "data", "binaryData", "stringData", "env"}
 )
 SECRET_PARTS = frozenset({"data", "stringData"})
-MASK = "[secret]"
 ABSENT = None
 
 # One step to a field: a key, an index, or {key: value} of the list item it is in.

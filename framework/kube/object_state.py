@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework.kube.inputs import object_id
+from framework.kube.object_name import object_name
 
 FIELD_MANAGER = "__fieldManager"
 INITIAL_API_VERSION = "__initialApiVersion"
@@ -37,7 +37,7 @@ def field_manager(urn: str, old: ObjectState | None, inputs: Mapping[str, Any]) 
     return str(recorded or annotations.get(MANAGER_ANNOTATION) or derived)
 
 
-def record(
+def build_state(
     live: Mapping[str, Any],
     inputs: dict[str, Any],
     manager: str,
@@ -46,7 +46,7 @@ def record(
     """The state of an object just written as `manager`; `old` are its outputs before."""
     first = (old or {}).get(INITIAL_API_VERSION) or inputs["apiVersion"]
     keys = {FIELD_MANAGER: manager, INITIAL_API_VERSION: first, INPUTS: inputs}
-    return ObjectState(object_id(live), inputs, {**live, **keys})
+    return ObjectState(object_name(live["metadata"]), inputs, {**live, **keys})
 
 
 def with_live(state: ObjectState, live: Mapping[str, Any]) -> ObjectState:

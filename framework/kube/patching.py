@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.errors import ClusterError
-from framework.kube import managed_fields as ownership
+from framework.kube import ownership
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
-from framework.kube.managed_fields import MISSING, Path
-from framework.kube.property_path import drop_at, expand_path, get_at, parse_path
+from framework.kube.object_name import object_name
+from framework.kube.object_state import ObjectState
+from framework.kube.ownership import FieldPath
+from framework.kube.property_path import MISSING, drop_at, expand_path, get_at, parse_path
 
-REPLICAS: Path = ("f:spec", "f:replicas")
+REPLICAS: FieldPath = ("f:spec", "f:replicas")
 SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 TRIES = 5
 
@@ -28,25 +30,40 @@ class AlreadyExistsError(ClusterError):
     """An object of this name is there, and this stack did not make it; it is never touched."""
 
     def __init__(self, live: Mapping[str, Any]) -> None:
-        metadata = live["metadata"]
-        name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
-        self.kind, self.name, self.managers = live["kind"], name, ownership.writers(live)
+        self.kind, self.name = live["kind"], object_name(live["metadata"])
+        self.managers = ownership.writers(live)
         made_by = ", ".join(self.managers) or "an unknown manager"
         super().__init__(
-            f"{self.kind} {name}: is already there and not this stack's (made by {made_by}); "
+            f"{self.kind} {self.name}: is already there and not this stack's (made by {made_by}); "
             "delete it, rename the one here, or take it into the stack with `pulumi import`"
         )
 
 
+def claim(live: Object, manager: str) -> None:
+    """AlreadyExistsError for an object that `manager` never wrote; its own is taken over."""
+    if not ownership.has_manager(live, manager):
+        raise AlreadyExistsError(live)
+
+
+def is_strangers(live: Object, state: ObjectState, manager: str) -> bool:
+    """True where another object stands under the recorded name, and not by our own hand."""
+    recorded = state.outputs.get("metadata", {}).get("uid", "")
+    return (
+        bool(recorded)
+        and live["metadata"]["uid"] != recorded
+        and not ownership.has_manager(live, manager)
+    )
+
+
 @dataclass(frozen=True)
 class Patch:
-    """What an update applies as `manager`. `strays` are the live fields that go with it although
+    """What an update applies as `manager`. `unowned` are the live fields that go with it although
     `manager` never owned them; `kept` are left to whoever owns them."""
 
     manager: str
     sent: Object
-    strays: frozenset[Path]
-    kept: frozenset[Path]
+    unowned: frozenset[FieldPath]
+    kept: frozenset[FieldPath]
 
 
 def build_patch(
@@ -54,15 +71,15 @@ def build_patch(
 ) -> Patch:
     """The patch that brings `live` to `wanted`, whose ignored fields are already settled."""
     sent = deepcopy(wanted) if ignore_changes else wanted
-    kept = set[Path]()
+    kept = set[FieldPath]()
     for text in ignore_changes:
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
             named = _named_steps(wanted, live, steps)
             kept |= set(_foreign_paths(live, manager, named))
             if any(ownership.find_path(frozenset({p}), named) for p in kept):
                 drop_at(sent, steps)
-    strays = ownership.stray_paths(live, manager, sent, before, kept)
-    return Patch(manager, sent, strays, frozenset(kept))
+    unowned = ownership.unowned_paths(live, manager, sent, before, kept)
+    return Patch(manager, sent, unowned, frozenset(kept))
 
 
 def _named_steps(wanted: Object, live: Object, steps: tuple[str | int, ...]) -> tuple[Any, ...]:
@@ -77,7 +94,7 @@ def _named_steps(wanted: Object, live: Object, steps: tuple[str | int, ...]) -> 
     return tuple(named)
 
 
-def _foreign_paths(live: Object, manager: str, named: tuple[Any, ...]) -> Iterable[Path]:
+def _foreign_paths(live: Object, manager: str, named: tuple[Any, ...]) -> Iterable[FieldPath]:
     for entry in ownership.entries(live):
         if entry["manager"] == manager or entry["manager"] in ownership.CLI_MANAGERS:
             continue
@@ -155,16 +172,17 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
 def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
     """The object as the server would make it of the patch; nothing is written.
 
-    One dry run, and a second one only where strays go: removing a field may bring its default.
+    One dry run, and a second one only where unowned fields go: without a field its default may
+    come.
     """
-    sent, strays = patch.sent, patch.strays
+    sent, unowned = patch.sent, patch.unowned
     if _keeps_replicas(live, patch):
         sent = {**sent, "spec": {**sent.get("spec", {}), "replicas": live["spec"]["replicas"]}}
-        strays -= {REPLICAS}
+        unowned -= {REPLICAS}
     predicted = client.apply(sent, manager=patch.manager, force=True, dry_run=True)
-    if not strays:
+    if not unowned:
         return predicted
-    cleaned = ownership.without(predicted, strays)
+    cleaned = ownership.without(predicted, unowned)
     # Controllers write status all the while, and nothing is written here: no version to guard.
     cleaned["metadata"].pop("resourceVersion", None)
     try:

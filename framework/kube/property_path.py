@@ -18,6 +18,15 @@ STEP = re.compile(r'\.?([^.\[\]"]+)|\.?\[(\d+|\*)\]|\.?\["((?:[^"\\]|\\.)*)"\]')
 ANY = "*"
 
 
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = _Missing()
+"""What is found where an object has nothing; None may be a value."""
+
+
 def parse_path(text: str) -> tuple[Step, ...]:
     """The steps of a path: a key, an index, or "*" for every item."""
     steps: list[Step] = []
@@ -58,13 +67,6 @@ def _expand(obj: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
         child = get_at(obj, (key,))
         if child is not MISSING:
             yield from ((key, *path) for path in _expand(child, rest))
-
-
-class _Missing:
-    pass
-
-
-MISSING = _Missing()
 
 
 def get_at(obj: Any, steps: tuple[Step, ...]) -> Any:

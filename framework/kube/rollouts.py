@@ -95,7 +95,7 @@ def find_reason(client: KubeClient, deployment: Mapping[str, Any]) -> str:
     labels = render_selector(deployment["spec"]["selector"])
     owned = [
         item
-        for item in client.list("apps/v1", "ReplicaSet", namespace, labels=labels)
+        for item in client.list_objects("apps/v1", "ReplicaSet", namespace, labels=labels)
         if _is_owned(item, deployment["metadata"]["uid"])
     ]
     if not owned:
@@ -103,7 +103,7 @@ def find_reason(client: KubeClient, deployment: Mapping[str, Any]) -> str:
     newest = max(owned, key=_revision)
     pods = [
         pod
-        for pod in client.list("v1", "Pod", namespace, labels=labels)
+        for pod in client.list_objects("v1", "Pod", namespace, labels=labels)
         if _is_owned(pod, newest["metadata"]["uid"]) and not _is_ready(pod)
     ]
     faults = [*_pod_faults(pods), *_replica_set_faults(newest)]
@@ -138,7 +138,7 @@ def _warning(client: KubeClient, namespace: str, pods: list[Object]) -> str:
     name = min(str(pod["metadata"]["name"]) for pod in pods)
     fields = f"involvedObject.name={name},type=Warning"
     try:
-        events = client.list("v1", "Event", namespace, fields=fields)
+        events = client.list_objects("v1", "Event", namespace, fields=fields)
     except ApiError:
         # Not everyone may read events, and the reason can do without.
         return ""
@@ -236,7 +236,7 @@ def _without_fault(deployment: Mapping[str, Any], pods: list[Object]) -> str:
     )
 
 
-def render_seconds(seconds: float) -> str:
+def render_duration(seconds: float) -> str:
     """380 as `6m20s`."""
     whole = round(seconds)
     return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"

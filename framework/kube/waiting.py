@@ -13,8 +13,8 @@ from queue import Empty
 from typing import Any
 
 from framework.errors import ClusterError
-from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
+from framework.kube.object_name import object_name
 from framework.kube.rollouts import (
     RolloutCounts,
     RolloutError,
@@ -23,10 +23,10 @@ from framework.kube.rollouts import (
     find_reason,
     is_complete,
     is_observed,
-    render_seconds,
+    render_duration,
     rollout_counts,
 )
-from framework.kube.watching import News, SharedWatch
+from framework.kube.watching import SharedWatch, WatchEvent
 
 # How soon a stop is noticed; an event wakes the wait at once.
 TICK_S = 0.25
@@ -48,9 +48,8 @@ class RolloutWait:
         on_counts: Callable[[RolloutCounts], None],
         stop: threading.Event,
     ) -> None:
-        metadata = applied["metadata"]
         self._client, self._applied, self._stop = client, applied, stop
-        self._name = f"{metadata['namespace']}/{metadata['name']}"
+        self._name = object_name(applied["metadata"])
         self._timeout_s, self._on_counts = timeout_s, on_counts
         self._live: Object | None = None
         self._told: RolloutCounts | None = None
@@ -59,13 +58,13 @@ class RolloutWait:
     def run(self, watch: SharedWatch) -> Object:
         """The Deployment once it has rolled out; RolloutError, WaitStoppedError or ClusterError."""
         with watch.subscribed(self._applied["metadata"]["name"]) as queue:
-            for news in self._news(queue.get):
-                if self._is_done(news):
+            for event in self._events(queue.get):
+                if self._is_done(event):
                     assert self._live is not None
                     return self._live
-        raise self._failed(f"did not roll out within {render_seconds(self._timeout_s)}")
+        raise self._failed(f"did not roll out within {render_duration(self._timeout_s)}")
 
-    def _news(self, get: Callable[..., News]) -> Iterator[News]:
+    def _events(self, get: Callable[..., WatchEvent]) -> Iterator[WatchEvent]:
         deadline = time.monotonic() + self._timeout_s
         while (left := deadline - time.monotonic()) > 0:
             if self._stop.is_set() or self._client.closed:
@@ -75,31 +74,31 @@ class RolloutWait:
             except Empty:
                 self._look_around()
 
-    def _is_done(self, news: News) -> bool:
-        if isinstance(news, ClusterError):
-            raise news
-        if news is None:
+    def _is_done(self, event: WatchEvent) -> bool:
+        if isinstance(event, ClusterError):
+            raise event
+        if event is None:
             if self._live is not None:
                 raise self._deleted()
             return False
-        if not self._is_current(news):
+        if not self._is_current(event):
             return False
-        self._live = news
-        counts = rollout_counts(news)
+        self._live = event
+        counts = rollout_counts(event)
         if counts != self._told:
             self._tell(counts)
             self._moved = time.monotonic()
-        if is_complete(news) or news["spec"].get("paused"):
+        if is_complete(event) or event["spec"].get("paused"):
             return True
-        if self._has_given_up(news):
+        if self._has_given_up(event):
             raise self._failed("made no progress within progressDeadlineSeconds")
         return False
 
-    def _has_given_up(self, news: Object) -> bool:
+    def _has_given_up(self, live: Object) -> bool:
         """The controller's own verdict; one on the spec before our apply does not count."""
-        gave_up = deadline_exceeded_at(news)
+        gave_up = deadline_exceeded_at(live)
         stale = not is_observed(self._applied) and gave_up == deadline_exceeded_at(self._applied)
-        return bool(gave_up) and is_observed(news) and not stale
+        return bool(gave_up) and is_observed(live) and not stale
 
     def _is_current(self, item: Object) -> bool:
         # The watch may still show the object before our apply, or one deleted to be replaced.
@@ -156,15 +155,14 @@ def wait_gone(client: KubeClient, obj: Mapping[str, Any], uid: str, timeout_s: f
 
 def _still_there(found: Object, timeout_s: float) -> str:
     metadata = found["metadata"]
-    name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
     held = [f"finalizer {finalizer}" for finalizer in metadata.get("finalizers") or ()]
     for condition in (found.get("status") or {}).get("conditions") or ():
         if found["kind"] == "Namespace" and condition["status"] == "True":
             held.append(condition.get("message", condition["type"]))
     by = f"; held by: {', '.join(held)}" if held else ""
     return (
-        f"{found['kind']} {name}: still there {render_seconds(timeout_s)} after its deletion was "
-        f"asked for{by}; see what holds it, then run the same command again"
+        f"{found['kind']} {object_name(metadata)}: still there {render_duration(timeout_s)} after "
+        f"its deletion was asked for{by}; see what holds it, then run the same command again"
     )
 
 
@@ -177,5 +175,9 @@ def wait_namespace_active(client: KubeClient, name: str, timeout_s: float) -> No
         if phase == "Active":
             return
         if time.monotonic() >= deadline:
-            raise ApiError(f"Namespace {name}", 0, phase, "it is not Active")
+            raise ClusterError(
+                f"Namespace {name}: is {phase} instead of Active after "
+                f"{render_duration(timeout_s)}, so it takes no objects; see what holds it with "
+                f"`kubectl describe namespace {name}`, then run the same command again"
+            )
         time.sleep(POLL_FIRST_S)

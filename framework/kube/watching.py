@@ -23,8 +23,8 @@ GONE = 410
 RETRY_S = 0.5
 
 # An object, None when it was deleted, or the error that ended the watch.
-News = Object | None | ClusterError
-Queue = SimpleQueue[News]
+WatchEvent = Object | None | ClusterError
+Queue = SimpleQueue[WatchEvent]
 
 
 class SharedWatch:
@@ -42,7 +42,7 @@ class SharedWatch:
 
     @contextmanager
     def subscribed(self, name: str) -> Iterator[Queue]:
-        """News of one object, beginning with what is known of it."""
+        """The events of one object, beginning with what is known of it."""
         queue: Queue = SimpleQueue()
         with self._lock:
             self._queues.setdefault(name, []).append(queue)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.changes import Change, Failure, FieldChange, Op, Preview, Result
-from framework.cli.screens.changes import render_changes
+from framework.cli.screens.changes import render_changes, render_messages
 from framework.cli.screens.drift import render_drift
 from framework.cli.screens.result import render_result
 from framework.cli.screens.text import WIDTH
@@ -70,8 +70,14 @@ def test_long_values_stand_below_their_path(plan: StackPlan) -> None:
 
 def test_consent_is_named_only_where_it_is_needed(plan: StackPlan) -> None:
     preview = Preview((make_change("Service", Op.DELETE, "old-ranker"),))
-    assert "needs YES=1" in render_changes(preview, plan)
-    assert "needs YES=1" not in render_changes(preview, plan, asks=False)
+    assert "needs YES=1" in render_changes(preview, plan, asks=lambda change: True)
+    assert "needs YES=1" not in render_changes(preview, plan)
+
+
+def test_messages_are_wrapped_line_by_line() -> None:
+    text = render_messages([f"warning: {'words ' * 30}\nand more"])
+    assert is_narrow(text)
+    assert text.splitlines()[-1] == "  and more"
 
 
 def test_a_note_names_the_objects_it_is_about(plan: StackPlan) -> None:

@@ -25,7 +25,7 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
 
 
 def live(kube: KubeClient, project: Project, environment: str = "dev") -> dict[str, Any]:
-    found = kube.list("apps/v1", "Deployment", f"{project.namespace}-{environment}")
+    found = kube.list_objects("apps/v1", "Deployment", f"{project.namespace}-{environment}")
     return {item["metadata"]["name"]: item for item in found}
 
 

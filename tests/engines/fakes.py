@@ -15,9 +15,10 @@ from framework.engines.base import Request
 from framework.engines.embedded.clusters import Connection
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.kube.api_error import ApiError
+from framework.kube.diffing import ObjectDiff
 from framework.kube.object_diff import compare_objects
+from framework.kube.object_name import object_name
 from framework.kube.object_state import ObjectState
-from framework.kube.provider import ObjectDiff
 from framework.kube.rollouts import RolloutCounts, RolloutError, WaitStoppedError
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -144,8 +145,7 @@ class FakeCluster:
 
 
 def _id(inputs: Mapping[str, Any]) -> str:
-    metadata = inputs["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}"
+    return object_name(inputs["metadata"])
 
 
 class Stack:

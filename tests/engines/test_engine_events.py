@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from framework.changes import Op, Progress
-from framework.engines.automation import _as_json
+from framework.engines.automation import AutomationEngine, _as_json
+from framework.engines.base import Request
 from framework.engines.engine_events import EventReader
 from tests.engines.fakes import RECORDED
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _read(step: str, *, refreshing: bool = False) -> tuple[EventReader, list[Progress]]:
@@ -49,6 +56,49 @@ def test_a_failed_rollout_is_a_failure_of_its_deployment() -> None:
     assert failure.change.name == "sentiment"
     assert "timed out waiting to be Ready" in failure.reason
     assert progress[-1].state == "failed"
+
+
+def test_warnings_are_told_once_and_failures_not_again() -> None:
+    reader, _ = _read("7-failed-rollout")
+    (message,) = reader.messages
+    assert message.startswith("warning: using pulumi-resource-kubernetes from $PATH")
+
+
+@pytest.mark.parametrize(
+    ("severity", "told"), [("error", ("error: mind this",)), ("info", ())], ids=["error", "info"]
+)
+def test_what_the_program_logs_of_a_sound_resource(severity: str, told: tuple[str, ...]) -> None:
+    reader = EventReader()
+    said = {"severity": severity, "message": "mind\nthis", "urn": "urn:pulumi:dev::p::t::n"}
+    reader.read({"diagnosticEvent": said})
+    assert reader.messages == told
+
+
+def test_the_change_list_is_in_the_order_of_every_engine() -> None:
+    reader, _ = _read("2-updated")
+    kinds = [change.kind for change in reader.changes]
+    assert kinds[:4] == ["Stack", "kubernetes", "Namespace", "Model"]
+
+
+def test_reading_events_loads_no_cipher() -> None:
+    code = "import sys, framework.engines.engine_events; print('cryptography' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert run.stdout.strip() == "False"
+
+
+def test_a_component_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    urns = ["pulumi:pulumi:Stack::p-dev", "t:i:Model::a::b"]
+    resources = [
+        {"urn": f"urn:pulumi:dev::p::{urn}", "type": urn.rpartition("::")[0]} for urn in urns
+    ]
+    resources[1]["type"] = "t:i:Model"
+    stack = SimpleNamespace(
+        export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
+    )
+    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
+    assert AutomationEngine().components(Request(ROOT, "dev")) == {"a::b"}
 
 
 def test_a_component_targets_all_below_it() -> None:

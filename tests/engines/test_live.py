@@ -55,7 +55,7 @@ def test_recorded_entries_have_the_shape_of_the_clis(live_stack: Stack) -> None:
         assert made["outputs"].keys() >= entry.raw["outputs"].keys() - {"token"}
 
 
-def test_drift_names_the_culprit_and_up_puts_it_back(live_stack: Stack) -> None:
+def test_drift_names_the_writer_and_up_puts_it_back(live_stack: Stack) -> None:
     live_stack.up()
     scaled = {
         "apiVersion": "apps/v1",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from framework.errors import EngineError, StateError
+from framework.engines.embedded.clusters import connect_kubernetes
+from framework.engines.embedded.registration import parse_duration
+from framework.errors import ClusterError, EngineError, StateError
 from tests.engines.fakes import Stack
 
 
@@ -43,6 +47,36 @@ def test_all_are_named_in_one_run(stack: Stack) -> None:
     with pytest.raises(EngineError) as error:
         stack.preview()
     assert {"import_", "deleted_with"} <= set(str(error.value).replace(":", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1h2m3.5s", 3723.5), ("500ms", 0.5), ("10m", 600)],
+)
+def test_a_duration_is_gos(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "10 minutes", "", "5m!", "-5", "1.2.3s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(EngineError, match=r'custom_timeouts: ".*" is no duration; .*"10m"'):
+        parse_duration(text)
+
+
+def test_a_wrong_timeout_names_its_resource(stack: Stack) -> None:
+    stack.program("config_map('x', custom_timeouts=pulumi.CustomTimeouts(create='soon'))")
+    with pytest.raises(EngineError, match=r'ConfigMap "x": option custom_timeouts: "soon"'):
+        stack.up()
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig", "advice"),
+    [(".cluster/kubeconfig", "make cluster-up"), ("kubeconfig", "set KUBECONFIG|KUBECONFIG is")],
+    ids=["local", "elsewhere"],
+)
+def test_a_missing_kubeconfig_says_what_to_do(tmp_path: Path, kubeconfig: str, advice: str) -> None:
+    with pytest.raises(ClusterError, match=f"no such kubeconfig file; .*({advice})"):
+        connect_kubernetes({"kubeconfig": kubeconfig, "context": "local"}, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "https://api.pulumi.com", ""])

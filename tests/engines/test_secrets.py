@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from framework.engines.embedded.checkpoint import parse_checkpoint
-from framework.engines.embedded.secrets import PassphraseCipher, has_sealed, mask_sealed
+from framework.engines.embedded.secrets import PassphraseCipher
 from framework.engines.embedded.values import (
     Secret,
     conceal,
@@ -14,6 +14,7 @@ from framework.engines.embedded.values import (
     reveal,
     secret_texts,
 )
+from framework.engines.marks import has_sealed, mask_sealed
 from framework.errors import StateError
 from tests.engines.fakes import RECORDED
 
@@ -23,7 +24,7 @@ OUTPUTS = CHECKPOINT.resources[0].raw["outputs"]
 
 @pytest.fixture(scope="module")
 def cipher() -> PassphraseCipher:
-    return PassphraseCipher.open("fixture", CHECKPOINT.salt)
+    return PassphraseCipher.open("fixture", CHECKPOINT.salt, "dev.json")
 
 
 def test_the_clis_secret_is_read(cipher: PassphraseCipher) -> None:
@@ -38,13 +39,18 @@ def test_a_sealed_tree_is_read_again(cipher: PassphraseCipher) -> None:
 
 
 def test_another_passphrase_is_refused() -> None:
-    with pytest.raises(StateError, match="does not fit"):
-        PassphraseCipher.open("wrong", CHECKPOINT.salt)
+    with pytest.raises(StateError, match=r"^dev\.json: the passphrase does not fit"):
+        PassphraseCipher.open("wrong", CHECKPOINT.salt, "dev.json")
+
+
+def test_a_salt_that_is_none_names_its_file() -> None:
+    with pytest.raises(StateError, match=r"^x\.yaml: its encryptionsalt .*restore"):
+        PassphraseCipher.open("words", "v2:x", "x.yaml")
 
 
 def test_a_new_salt_opens_again() -> None:
-    made = PassphraseCipher.create("words")
-    assert PassphraseCipher.open("words", made.salt).decrypt(made.encrypt("x")) == "x"
+    made = PassphraseCipher.create("words", "x.yaml")
+    assert PassphraseCipher.open("words", made.salt, "x.yaml").decrypt(made.encrypt("x")) == "x"
 
 
 def test_masking_needs_no_passphrase() -> None:

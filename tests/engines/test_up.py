@@ -296,6 +296,20 @@ def test_refusing_to_confirm_changes_nothing(stack: Stack) -> None:
     assert not stack.state_file.exists()
 
 
+def test_what_the_program_warns_of_is_told_without_its_secrets(stack: Stack) -> None:
+    stack.program("""
+        config_map("x", {"token": pulumi.Output.secret("hunter22")})
+        pulumi.log.warn("no GPU nodes")
+        pulumi.log.warn("no GPU nodes")
+        pulumi.log.error("hunter22 is old")
+        pulumi.log.info("for the author")
+    """)
+    said = ("error: [secret] is old", "warning: no GPU nodes")
+    assert stack.preview().messages == said
+    assert stack.up().messages == said
+    assert stack.up().messages == said
+
+
 def test_a_fault_of_the_program_names_its_line(stack: Stack) -> None:
     stack.program("config_map('x')\nraise ValueError('no such thing')")
     with pytest.raises(EngineError, match=r"__main__\.py:\d+: ValueError: no such thing"):

@@ -35,8 +35,8 @@ def write_kubeconfig(path: Path, server: str, user: dict[str, Any] | None = None
 
 
 def test_no_kubeconfig(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="make cluster-up"):
-        KubeClient.connect(tmp_path / ".cluster" / "kubeconfig", "local")
+    with pytest.raises(ClusterError, match="no such kubeconfig file; start it"):
+        KubeClient.connect(tmp_path / "kubeconfig", "local", advice="start it")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,12 @@ def test_a_context_that_does_not_work(tmp_path: Path, context: str, said: str) -
     path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
     with pytest.raises(ClusterError, match=said):
         KubeClient.connect(path, context)
+
+
+def test_the_advice_of_the_caller_comes_first(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"does not answer .*; start it"):
+        KubeClient.connect(path, "here", advice="start it")
 
 
 def test_a_file_that_is_no_kubeconfig(tmp_path: Path) -> None:
@@ -127,7 +133,7 @@ def test_a_kind_the_server_does_not_serve(kube: KubeClient) -> None:
 @pytest.mark.cluster
 def test_a_user_who_may_not(kube: KubeClient, kubeconfig: Path, tmp_path: Path) -> None:
     """The server tells who may not do what."""
-    made = kube._request(
+    made = kube.transport.request(
         "POST",
         "/api/v1/namespaces/default/serviceaccounts/default/token",
         "token",
@@ -142,7 +148,7 @@ def test_a_user_who_may_not(kube: KubeClient, kubeconfig: Path, tmp_path: Path) 
         KubeClient.connect(path, "local") as client,
         pytest.raises(ApiError, match='cannot list resource "pods"') as caught,
     ):
-        client.list("v1", "Pod", "default")
+        client.list_objects("v1", "Pod", "default")
     assert caught.value.status == 403
 
 
@@ -159,7 +165,7 @@ def test_the_server_tells_what_it_is(kube: KubeClient) -> None:
 @pytest.mark.cluster
 def test_listed_objects_know_their_kind(kube: KubeClient, namespace: str) -> None:
     kube.create(config_map(namespace, "a"), manager="tests")
-    items = kube.list("v1", "ConfigMap", namespace, fields="metadata.name=a")
+    items = kube.list_objects("v1", "ConfigMap", namespace, fields="metadata.name=a")
     assert [(i["kind"], i["apiVersion"], i["metadata"]["name"]) for i in items] == [
         ("ConfigMap", "v1", "a")
     ]

@@ -8,8 +8,9 @@ from framework.changes import Op
 from framework.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
+from framework.kube.object_state import field_manager
 from framework.kube.patching import AlreadyExistsError
-from framework.kube.provider import KubernetesProvider, field_manager
+from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, secret, urn
 
 pytestmark = pytest.mark.cluster

@@ -11,6 +11,7 @@ import pytest
 from framework.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
+from framework.kube.transport import Transport
 
 OBJECT = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}}
 KINDS = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
@@ -33,7 +34,7 @@ def client_of(*answers: Any) -> KubeClient:
         return given
 
     http = httpx.Client(transport=httpx.MockTransport(answer), base_url="https://10.0.0.1:6443")
-    return KubeClient(http, "check the address")
+    return KubeClient(Transport(http, "check the address"))
 
 
 def apply(client: KubeClient) -> dict[str, Any]:

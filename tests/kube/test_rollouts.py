@@ -10,7 +10,7 @@ from framework.kube.rollouts import (
     deadline_exceeded_at,
     find_reason,
     is_complete,
-    render_seconds,
+    render_duration,
     render_selector,
     rollout_counts,
 )
@@ -82,7 +82,9 @@ class FakeLists:
     def __init__(self, replica_sets: list[Any], pods: list[Any], *events: Any) -> None:
         self._lists = {"ReplicaSet": replica_sets, "Pod": pods, "Event": list(events)}
 
-    def list(self, api_version: str, kind: str, namespace: str, **selectors: str) -> list[Any]:
+    def list_objects(
+        self, api_version: str, kind: str, namespace: str, **selectors: str
+    ) -> list[Any]:
         return self._lists[kind]
 
 
@@ -186,5 +188,5 @@ def test_render_selector() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12, "12s"), (60, "1m00s"), (380, "6m20s")])
-def test_render_seconds(seconds: int, text: str) -> None:
-    assert render_seconds(seconds) == text
+def test_render_duration(seconds: int, text: str) -> None:
+    assert render_duration(seconds) == text

@@ -9,8 +9,9 @@ import pytest
 
 from framework.changes import FieldChange, Op
 from framework.kube.client import KubeClient
-from framework.kube.managed_fields import has_manager
-from framework.kube.provider import KubernetesProvider, ObjectState
+from framework.kube.object_state import ObjectState
+from framework.kube.ownership import has_manager
+from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import deployment, live_of, scale, service, urn
 
 pytestmark = pytest.mark.cluster
@@ -131,13 +132,13 @@ def test_a_preview_costs_one_list_a_kind_and_one_dry_run_an_object(
     first = KubernetesProvider(kube)
     states = [first.create(URN, obj) for obj in objects]
     asked: list[str] = []
-    send = kube._send
+    request = kube.transport.request
 
-    def counted(verb: str, path: str, *rest: Any) -> Any:
+    def counted(verb: str, *rest: Any) -> Any:
         asked.append(verb)
-        return send(verb, path, *rest)
+        return request(verb, *rest)
 
-    monkeypatch.setattr(kube, "_send", counted)
+    monkeypatch.setattr(kube.transport, "request", counted)
     preview = KubernetesProvider(kube)
     with ThreadPoolExecutor(10) as pool:
         ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))

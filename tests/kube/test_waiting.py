@@ -12,12 +12,9 @@ import pytest
 
 from framework.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
-from framework.kube.provider import (
-    KubernetesProvider,
-    ObjectState,
-    ReplacedError,
-    field_manager,
-)
+from framework.kube.object_state import ObjectState, field_manager
+from framework.kube.provider import KubernetesProvider, ReplacedError
+from framework.kube.waiting import wait_namespace_active
 from tests.kube.objects import config_map, deployment, service, urn
 
 pytestmark = pytest.mark.cluster
@@ -86,7 +83,7 @@ def test_a_deployment_is_gone_with_its_pods(
     state = roll_out(provider.create(URN, deployment(namespace)))
     provider.delete(state, timeout_s=30)
     assert provider.read(state) is None
-    assert kube.list("v1", "Pod", namespace) == []
+    assert kube.list_objects("v1", "Pod", namespace) == []
     provider.delete(state, timeout_s=1)
 
 
@@ -186,6 +183,15 @@ def test_a_namespace_is_waited_for(provider: KubernetesProvider, namespace: str)
     assert done.outputs["status"]["phase"] == "Active"
     provider.delete(done, timeout_s=30)
     assert provider.read(done) is None
+
+
+def test_a_namespace_that_is_going_is_told_with_what_to_do() -> None:
+    class Client:
+        def get(self, *what: str) -> dict[str, Any]:
+            return {"status": {"phase": "Terminating"}}
+
+    with pytest.raises(ClusterError, match=r"^Namespace ml: is Terminating .*run the same command"):
+        wait_namespace_active(Client(), "ml", 0)  # type: ignore[arg-type]
 
 
 def test_many_waits_share_one_watch(kube: KubeClient, namespace: str) -> None:

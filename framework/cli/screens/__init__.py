@@ -1,1 +1,1 @@
-"""What people see: every function returns text, none prints."""
+"""What people see: functions return text; only what shows progress writes it, to a given stream."""

@@ -5,7 +5,7 @@ Kept apart from the engines: whichever ran, the list reads the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 
 from framework.changes import Change, Op, Preview
@@ -28,32 +28,17 @@ def is_shown(change: Change) -> bool:
     return change.type.startswith(("kubernetes:", "pulumi:providers:"))
 
 
-def needs_consent(change: Change, models: Iterable[str]) -> bool:
-    """Whether a change takes something away that a person should agree to.
-
-    Not asked about: the ConfigMap whose content-hashed name changed, and the canary track of a
-    model that stays, since promoting or aborting its candidate was the decision.
-    """
-    if change.op not in (Op.DELETE, Op.REPLACE):
-        return False
-    stays = change.component in set(models)
-    name = change.object.rpartition("/")[2]
-    if change.kind == "ConfigMap":
-        return not (stays and change.op is Op.REPLACE) and not (stays and "-canary-" in name)
-    return not (stays and change.op is Op.DELETE and name == f"{change.component}-canary")
-
-
 def render_changes(
     preview: Preview,
     plan: StackPlan | None,
     *,
     components: Collection[str] | None = None,
-    asks: bool = True,
+    asks: Callable[[Change], bool] | None = None,
 ) -> str:
     """The change list; a plan adds the forecast of each rollout.
 
-    `components` names what the command was narrowed to, `asks` says whether what takes something
-    away waits for a yes.
+    `components` names what the command was narrowed to, `asks` tells which change waits for a yes;
+    none does without it.
     """
     shown = [change for change in preview.changes if is_shown(change)]
     moved = [change for change in shown if change.op is not Op.SAME]
@@ -77,13 +62,17 @@ def _render_unchanged(shown: list[Change], components: Collection[str] | None) -
 class _Writer:
     """Writes the lines of each component's changes; `moved` are all of them."""
 
-    def __init__(self, moved: list[Change], plan: StackPlan | None, asks: bool) -> None:
+    def __init__(
+        self,
+        moved: list[Change],
+        plan: StackPlan | None,
+        asks: Callable[[Change], bool] | None,
+    ) -> None:
         models = plan.models if plan else ()
         self._tracks: dict[str, TrackPlan] = {
             track.deployment: track for model in models for track in model.tracks
         }
-        self._models = [model.name for model in models]
-        self._asks = asks and plan is not None
+        self._asks = asks or _never
         self._moved = moved
         names = [min(len(_title(change)), _WIDEST_NAME) for change in moved]
         self._width = 6 + max([_NAME_WIDTH, *names])
@@ -103,7 +92,7 @@ class _Writer:
         return lines
 
     def _render_group(self, op: Op, changes: list[Change]) -> str:
-        asks = any(self._needs_consent(change) for change in changes)
+        asks = any(self._asks(change) for change in changes)
         kinds = ", ".join(sorted(map(_render_kind, changes)))
         return self._render_line(op, _title(changes[0]), kinds + _render_asks(op, asks))
 
@@ -113,12 +102,9 @@ class _Writer:
     def _begin(self, op: Op, title: str) -> str:
         return f"  {_MARKS[op]} {title}  ".ljust(self._width)
 
-    def _needs_consent(self, change: Change) -> bool:
-        return self._asks and needs_consent(change, self._models)
-
     def _render_change(self, change: Change) -> list[str]:
         head, fields = _render_kind(change), change.fields
-        head += _render_asks(change.op, self._needs_consent(change))
+        head += _render_asks(change.op, self._asks(change))
         first, margin = self._begin(change.op, _title(change)), self._margin
         if len(fields) == 1:
             path = f"{head}  {_short(fields[0].path)}"
@@ -155,6 +141,16 @@ class _Writer:
             render_wrapped(f"{_render_names(names, len(grouped))}{note}", first="  ", then="  ")
             for note, names in sorted(notes.items())
         ]
+
+
+def render_messages(messages: Iterable[str]) -> str:
+    """What the program or its engine warned of, a paragraph each."""
+    lines = [line for message in messages for line in message.splitlines()]
+    return "\n".join(render_wrapped(line, first="  ", then="    ") for line in lines)
+
+
+def _never(change: Change) -> bool:
+    return False
 
 
 def _title(change: Change) -> str:

@@ -5,31 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from framework.cli.screens.text import render_image, render_table
-from framework.plan import StackPlan, TrackPlan
+from framework.plan import StackPlan
 
 _MISSING = "not deployed"
-
-
-def describe_track(model: str, track: TrackPlan, live: dict[str, Any] | None) -> dict[str, Any]:
-    """One track as it runs; `live` is its Deployment, None where there is none."""
-    described: dict[str, Any] = {
-        "model": model,
-        "track": track.track,
-        "deployment": track.deployment,
-        "planned": track.image,
-        "running": None,
-    }
-    if live is None:
-        return described
-    status = live.get("status", {})
-    containers = live["spec"]["template"]["spec"]["containers"]
-    return described | {
-        "running": containers[0]["image"],
-        "replicas": live["spec"].get("replicas", 1),
-        "updated": status.get("updatedReplicas", 0),
-        "ready": status.get("readyReplicas", 0),
-        "available": status.get("availableReplicas", 0),
-    }
 
 
 def render_status(tracks: list[dict[str, Any]], plan: StackPlan) -> str:

@@ -17,21 +17,23 @@ from framework.changes import Change, Failure, Op, Preview, Result
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.feed import ProgressFeed
+from framework.engines.embedded.messages import Messages
 from framework.engines.embedded.monitor import Answer
 from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.previewing import (
     PreviewRun,
     answer_step,
-    deletion,
-    order_changes,
+    build_deletion,
     recorded_outputs,
     with_outputs,
 )
-from framework.engines.embedded.records import build_component, build_provider, keep
+from framework.engines.embedded.records import build_component, build_kept, build_provider
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState, end_line, set_line
 from framework.engines.embedded.values import conceal_text, secret_texts
 from framework.engines.embedded.writing import ObjectWriter
+from framework.engines.ordering import order_changes
+from framework.engines.urns import failed_urn
 from framework.errors import EngineError, FrameworkError
 from framework.kube.api_error import ApiError
 from framework.kube.rollouts import RolloutError, WaitStoppedError
@@ -54,13 +56,16 @@ class ApplyRun:
         self._failed: dict[str, Failure] = {}
         self._changes: dict[str, Change] = {}
         self._entries: dict[str, Resource] = {}
-        self.messages: list[str] = []
+        self.messages = Messages()
+        self.registered: list[Registration] = []
 
     # --- the program's side
 
     def register(self, registration: Registration) -> Answer:
+        """Carry one registration out; the answer comes once it is done, or has `failed`."""
         with self._lock:
             self._running += 1
+            self.registered.append(registration)
         try:
             return self._register(registration)
         finally:
@@ -69,6 +74,7 @@ class ApplyRun:
                 self._idle.notify_all()
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
+        """Record a component's outputs, where they differ from the recorded ones."""
         with self._lock:
             entry = self._entries.get(urn)
         if entry is None:
@@ -78,11 +84,12 @@ class ApplyRun:
             self._state.record(set_line(changed))
 
     def refuse(self, fault: str) -> None:
+        """Count as a failure what the preview, which refuses before all else, did not meet."""
         self._program_fault(fault)
 
     def log(self, severity: str, message: str) -> None:
-        with self._lock:
-            self.messages.append(f"{severity}: {message}")
+        """Keep a message of the program's for the result."""
+        self.messages.add(severity, message)
 
     def _program_fault(self, fault: str) -> None:
         change = Change("", "", "program", Op.SAME)
@@ -91,9 +98,9 @@ class ApplyRun:
     def _register(self, registration: Registration) -> Answer:
         step = self._previewed_step(registration)
         with self._lock:
-            culprit = next((u for u in registration.needs if u in self._failed), None)
-        if step is not None and culprit is not None:
-            return self._skip(step, culprit)
+            failed_need = next((u for u in registration.needs if u in self._failed), None)
+        if step is not None and failed_need is not None:
+            return self._skip(step, failed_need)
         if step is not None and not step.target:
             return answer_step(self._state, step)
         try:
@@ -135,19 +142,19 @@ class ApplyRun:
         if registration.is_object and (step.change.op is not Op.SAME or step.old is None):
             return self._writer.write(step)
         if registration.is_object and step.old is not None:
-            self._record(step, keep(registration, step.urn, step.old))
+            self._record(step, build_kept(registration, step.urn, step.old))
             return answer_step(self._state, step)
         if registration.is_provider:
             id_ = step.old.id if step.old else str(uuid.uuid4())
             entry = build_provider(self._state, registration, step.urn, step.old, id_)
             if step.old and step.change.op is Op.SAME:
-                entry = keep(registration, step.urn, step.old)
+                entry = build_kept(registration, step.urn, step.old)
             self._record(step, entry)
             return replace(answer_step(self._state, step), id=id_)
         entry = (
-            keep(registration, step.urn, step.old)
+            build_kept(registration, step.urn, step.old)
             if step.old
-            else build_component(registration, step.urn, None)
+            else build_component(registration, step.urn)
         )
         self._record(step, entry)
         return Answer(step.urn)
@@ -164,7 +171,7 @@ class ApplyRun:
         change = step.change if step else _unplanned(registration)
         reason = conceal_text(str(exc), secret_texts(registration.inputs))
         failure = Failure(change, reason, rollout=isinstance(exc, RolloutError))
-        urn = change.urn or f"urn:pulumi:failed::failed::{registration.type}::{registration.name}"
+        urn = change.urn or failed_urn(registration.type, registration.name)
         with self._lock:
             self._failed[urn] = failure
         if isinstance(exc, ApiError):
@@ -174,9 +181,9 @@ class ApplyRun:
             self._feed.failed(failure)
         return Answer(urn, failed=True)
 
-    def _skip(self, step: Step, culprit: str) -> Answer:
+    def _skip(self, step: Step, failed_need: str) -> Answer:
         with self._lock:
-            cause = self._failed[culprit]
+            cause = self._failed[failed_need]
             self._failed[step.urn] = cause
         if step.change.op is Op.SAME:
             return Answer(step.urn, failed=True)
@@ -198,25 +205,27 @@ class ApplyRun:
 
     def finish(self, preview: Preview) -> Result:
         """Delete what the program no longer has, save of components that failed."""
-        lineage = self._planner.lineage
-        failed = {lineage.component(urn) for urn in self._failed} - {""}
+        components = self._planner.components
+        failed = {components.nearest(urn) for urn in self._failed} - {""}
         leftovers = self._leftovers()
-        going = [entry for entry in leftovers if lineage.component(entry.urn) not in failed]
+        going = [entry for entry in leftovers if components.nearest(entry.urn) not in failed]
         for entry in leftovers:
             if entry not in going:
                 # Its old Pods may still be the ones that serve, and need what they were made with.
-                self._feed.skipped(deletion(entry, lineage), "kept: its component did not finish")
+                self._feed.skipped(
+                    build_deletion(entry, components), "kept: its component did not finish"
+                )
         Deletions(self._state, self._planner, self._feed, self.stop).run(
-            going, lambda entry: deletion(entry, lineage)
+            going, lambda entry: build_deletion(entry, components)
         )
         changes = {change.urn: change for change in preview.changes if change.op is not Op.DELETE}
         changes.update(self._changes)
         # What this run's replacements left behind belongs to the replacement.
         replaced = {change.urn for change in changes.values() if change.op is Op.REPLACE}
         deleted = [
-            deletion(entry, lineage)
+            build_deletion(entry, components)
             for entry in going
-            if not (entry.condemned and entry.urn in replaced)
+            if not (entry.pending_delete and entry.urn in replaced)
         ]
         return Result(
             order_changes([*changes.values(), *deleted]),
@@ -230,7 +239,7 @@ class ApplyRun:
         return [
             entry
             for entry in self._previewed.leftovers()
-            if entry.condemned or entry.urn not in kept
+            if entry.pending_delete or entry.urn not in kept
         ]
 
 

@@ -32,18 +32,22 @@ class FileBackend:
 
     @property
     def checkpoint_path(self) -> Path:
+        """The stack's state."""
         return self.folder / "stacks" / self.project / f"{self.stack}.json"
 
     @property
     def journal_path(self) -> Path:
+        """What a running, or interrupted, command has done since; ours, not the CLI's."""
         return self.checkpoint_path.with_name(f"{self.stack}.json.journal")
 
     @property
     def lock_folder(self) -> Path:
+        """One file for each command that holds the stack."""
         return self.folder / "locks" / "organization" / self.project / self.stack
 
     @property
     def cluster_path(self) -> Path:
+        """Which cluster the stack was last applied to; ours, not the CLI's."""
         return self.folder / "clusters" / self.project / f"{self.stack}.json"
 
     def read_checkpoint(self) -> str:
@@ -71,6 +75,7 @@ class FileBackend:
             return {}
 
     def write_cluster(self, uid: str, context: str) -> None:
+        """Remember the cluster; nothing is written where it is known already."""
         record = {"uid": uid, "context": context}
         if self.read_cluster() != record:
             write_atomically(self.cluster_path, json.dumps(record) + "\n")

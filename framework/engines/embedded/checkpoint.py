@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from framework.engines.embedded.urns import (
+from framework.engines.urns import (
     OBJECT_PREFIX,
     PROVIDER_TYPE,
     parse_urn,
@@ -34,46 +34,56 @@ class Resource:
 
     @property
     def urn(self) -> str:
+        """What names it; only a pending deletion may share one."""
         return str(self.raw["urn"])
 
     @property
     def type(self) -> str:
+        """The type token, such as `kubernetes:apps/v1:Deployment`."""
         return str(self.raw["type"])
 
     @property
     def id(self) -> str:
+        """What the provider calls it, `namespace/name` of an object; "" for a component."""
         return str(self.raw.get("id", ""))
 
     @property
     def name(self) -> str:
+        """The logical name: the last part of the URN."""
         return parse_urn(self.urn).name
 
     @property
     def parent(self) -> str:
+        """The parent's URN, "" for none."""
         return str(self.raw.get("parent", ""))
 
     @property
     def custom(self) -> bool:
+        """True for what a provider made, False for components and the Stack."""
         return bool(self.raw.get("custom"))
 
     @property
     def is_object(self) -> bool:
+        """True for an object of a cluster."""
         return self.custom and self.type.startswith(OBJECT_PREFIX)
 
     @property
     def is_provider(self) -> bool:
+        """True for a kubernetes Provider."""
         return self.type == PROVIDER_TYPE
 
     @property
     def protect(self) -> bool:
+        """True where deleting or replacing it is refused."""
         return bool(self.raw.get("protect"))
 
     @property
     def retain_on_delete(self) -> bool:
+        """True where a deletion forgets it and leaves the object in the cluster."""
         return bool(self.raw.get("retainOnDelete"))
 
     @property
-    def condemned(self) -> bool:
+    def pending_delete(self) -> bool:
         """True for what a replacement left behind: gone from the program, not yet deleted."""
         return bool(self.raw.get("delete"))
 
@@ -84,11 +94,12 @@ class Resource:
 
     @property
     def key(self) -> str:
-        """What tells entries apart: a condemned one shares its URN with its successor."""
-        return f"{self.urn}#{self.id}" if self.condemned else self.urn
+        """What tells entries apart: one left behind shares its URN with its successor."""
+        return f"{self.urn}#{self.id}" if self.pending_delete else self.urn
 
     @property
     def provider_urn(self) -> str:
+        """The URN of the provider that made it, "" for none."""
         return split_provider_reference(str(self.raw.get("provider", "")))[0]
 
     @cached_property
@@ -135,15 +146,17 @@ class Checkpoint:
 
     @property
     def salt(self) -> str:
+        """The salt its secrets are encrypted with, "" when it has had none."""
         return str(((self.secrets_provider or {}).get("state") or {}).get("salt", ""))
 
     def with_salt(self, salt: str) -> Checkpoint:
+        """A copy that says its secrets are encrypted with this salt and a passphrase."""
         return replace(self, secrets_provider={"type": "passphrase", "state": {"salt": salt}})
 
     @property
     def live(self) -> dict[str, Resource]:
         """Entries by URN, without what a replacement left behind."""
-        return {entry.urn: entry for entry in self.resources if not entry.condemned}
+        return {entry.urn: entry for entry in self.resources if not entry.pending_delete}
 
 
 def parse_checkpoint(text: str, where: str) -> Checkpoint:
@@ -195,7 +208,7 @@ def _faults(checkpoint: Checkpoint) -> Iterator[str]:
         )
         if entry.custom and not entry.id:
             yield f"{entry.urn} has no id"
-        if not entry.condemned and entry.urn in seen:
+        if not entry.pending_delete and entry.urn in seen:
             yield f"{entry.urn} is there twice"
         seen.add(entry.urn)
 
@@ -223,7 +236,7 @@ def stamp_manifest(checkpoint: Checkpoint) -> Checkpoint:
 def order_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
     """The entries with each one after what it needs, otherwise in the order given."""
     entries = list(resources)
-    live = {entry.urn: entry for entry in entries if not entry.condemned}
+    live = {entry.urn: entry for entry in entries if not entry.pending_delete}
     placed: dict[str, Resource] = {}
     # An explicit stack, not recursion: a lane of models may be a chain of thousands.
     for first in entries:

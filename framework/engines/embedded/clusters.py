@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from framework.cluster import FOLDER, START_ADVICE
 from framework.engines.embedded.backend import FileBackend
 from framework.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
+from framework.kube.diffing import ObjectDiff
 from framework.kube.object_state import ObjectState
-from framework.kube.provider import KubernetesProvider, ObjectDiff
+from framework.kube.provider import KubernetesProvider
 from framework.kube.rollouts import RolloutCounts
 
 
@@ -29,13 +31,16 @@ class ObjectProvider(Protocol):
         old: ObjectState | None,
         inputs: dict[str, Any],
         ignore_changes: Sequence[str],
-    ) -> ObjectDiff: ...
+    ) -> ObjectDiff:
+        """What create or update would do; writes nothing. ClusterError for what is not ours."""
 
-    def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState: ...
+    def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState:
+        """Make the object; returns before it is ready."""
 
     def update(
         self, urn: str, old: ObjectState, inputs: dict[str, Any], ignore_changes: Sequence[str]
-    ) -> ObjectState: ...
+    ) -> ObjectState:
+        """Bring the object to its inputs, or make it again; returns before it is ready."""
 
     def wait(
         self,
@@ -44,11 +49,15 @@ class ObjectProvider(Protocol):
         timeout_s: float,
         on_counts: Callable[[RolloutCounts], None],
         stop: threading.Event,
-    ) -> ObjectState: ...
+    ) -> ObjectState:
+        """The state once the object does its work. RolloutError, or WaitStoppedError on `stop`;
+        `on_counts` is called from this thread."""
 
-    def read(self, state: ObjectState) -> ObjectState | None: ...
+    def read(self, state: ObjectState) -> ObjectState | None:
+        """The state with the object as it is now; None when it is gone."""
 
-    def delete(self, state: ObjectState, *, timeout_s: float) -> None: ...
+    def delete(self, state: ObjectState, *, timeout_s: float) -> None:
+        """Delete the object and return when it is gone; gone already is fine."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,9 @@ def connect_kubernetes(inputs: Mapping[str, Any], root: Path) -> Connection:
             "a kubernetes Provider with an inline kubeconfig would put keys into state; "
             "give the path of a kubeconfig file"
         )
-    client = KubeClient.connect(root / Path(kubeconfig).expanduser(), context)
+    path = root / Path(kubeconfig).expanduser()
+    advice = START_ADVICE if path.parent == root / FOLDER else ""
+    client = KubeClient.connect(path, context, advice=advice)
     return Connection(KubernetesProvider(client), client.cluster_uid(), context, client.close)
 
 
@@ -89,6 +100,7 @@ class IdentityCheck:
         self._known = backend.read_cluster() if has_objects else {}
 
     def check(self, connection: Connection) -> None:
+        """ClusterError when the cluster's UID is not the remembered one."""
         known = self._known.get("uid")
         if not known or connection.uid == known:
             return
@@ -131,7 +143,8 @@ class Clusters:
             if provider_urn not in self._open:
                 if provider_urn not in self._inputs:
                     raise EngineError(
-                        f"provider {provider_urn} is neither in the program nor in state"
+                        f"{provider_urn}: this provider is neither in the program nor in state; "
+                        "register it in the program, or repair the state with `pulumi state`"
                     )
                 try:
                     inputs = self._inputs[provider_urn]
@@ -155,6 +168,7 @@ class Clusters:
             return list(self._open.values())
 
     def close(self) -> None:
+        """Close every connection; what waits for the cluster then ends."""
         with self._lock:
             for connection in self._open.values():
                 connection.close()

@@ -83,11 +83,11 @@ class Deletions:
         return True
 
     def _is_taken_over(self, entry: Resource) -> bool:
-        """A condemned object whose name a live resource has again must not be deleted."""
-        return entry.condemned and any(
+        """What a replacement left behind is not deleted where a live resource has its name."""
+        return entry.pending_delete and any(
             (other.type, other.id, other.provider_urn) == (entry.type, entry.id, entry.provider_urn)
             for other in self._state.current().resources
-            if not other.condemned
+            if not other.pending_delete
         )
 
 
@@ -96,5 +96,6 @@ def _ready(waiting: Iterable[Resource], running: Collection[Resource]) -> list[R
     listed = list(waiting)
     needed = {urn for entry in (*listed, *running) for urn in entry.needs}
     ready = [entry for entry in listed if entry.urn not in needed]
-    # Condemned entries share URNs with their successors, so two may seem to need each other.
+    # What a replacement left behind shares its URN with its successor, so two may seem to need
+    # each other.
     return ready if ready or running else listed

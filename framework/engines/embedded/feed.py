@@ -24,15 +24,19 @@ class ProgressFeed:
         self._failures: list[Failure] = []
 
     def started(self, change: Change) -> None:
+        """A step is about to ask the cluster."""
         self._emit(Progress(change, "started"))
 
     def done(self, change: Change, counts: RolloutCounts | None = None) -> None:
+        """A step has ended well; `counts` are the last of its rollout."""
         self._emit(_progress(change, "done", counts))
 
     def skipped(self, change: Change, why: str) -> None:
+        """A step was left out; no failure of its own."""
         self._emit(Progress(change, "skipped", message=why))
 
     def failed(self, failure: Failure) -> None:
+        """A step failed: shown at once, and counted for the result."""
         with self._lock:
             self._failures.append(failure)
         self._emit(Progress(failure.change, "failed", message=failure.reason))
@@ -64,11 +68,13 @@ class ProgressFeed:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
+        """What has failed so far, by URN."""
         with self._lock:
             return tuple(sorted(self._failures, key=lambda failure: failure.change.urn))
 
     @property
     def seconds(self) -> dict[str, float]:
+        """The wall time of each component, from its first event to its last."""
         with self._lock:
             return {name: last - first for name, (first, last) in sorted(self._spans.items())}
 

@@ -54,6 +54,7 @@ class Journal:
         os.fsync(self._fd)
 
     def close(self) -> None:
+        """Close the file; a later `append` opens it again."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -110,7 +111,7 @@ def _rename(entries: Mapping[str, Resource], renames: Mapping[str, str]) -> dict
 
 def _without_loose_ends(entries: Mapping[str, Resource]) -> Iterator[Resource]:
     """References to what was deleted go: the CLI calls a dangling one an integrity error."""
-    live = {entry.urn for entry in entries.values() if not entry.condemned}
+    live = {entry.urn for entry in entries.values() if not entry.pending_delete}
     for entry in entries.values():
         if all(urn in live for urn in entry.needs):
             yield entry

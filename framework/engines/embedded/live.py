@@ -12,7 +12,7 @@ from typing import Any
 
 from framework.changes import Change, FieldChange, Op
 from framework.engines.embedded.checkpoint import Resource, timestamp
-from framework.engines.embedded.lineage import Lineage
+from framework.engines.embedded.components import Components
 from framework.engines.embedded.planner import CALLS_AT_ONCE, Planner
 from framework.engines.embedded.records import object_state
 from framework.engines.embedded.state import StackState
@@ -24,7 +24,9 @@ from framework.engines.embedded.values import (
     reveal,
     secret_texts,
 )
+from framework.engines.ordering import order_changes
 from framework.errors import EngineError, FrameworkError
+from framework.kube.inputs import without_internal
 from framework.kube.object_diff import compare_objects
 from framework.kube.object_state import FIELD_MANAGER, ObjectState
 
@@ -45,7 +47,7 @@ def look_at_objects(state: StackState, planner: Planner) -> list[Look]:
     entries = [
         entry
         for entry in state.current().resources
-        if entry.is_object and not entry.condemned and planner.lineage.is_target(entry.urn)
+        if entry.is_object and not entry.pending_delete and planner.components.is_target(entry.urn)
     ]
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="look") as pool:
         return list(pool.map(lambda entry: _look(state, planner, entry), entries))
@@ -59,35 +61,32 @@ def _look(state: StackState, planner: Planner, entry: Resource) -> Look:
         raise
     except Exception as exc:
         raise EngineError(f"{entry.urn}: {type(exc).__name__}: {exc}") from exc
-    change = _change(entry, planner.lineage)
+    change = _change(entry, planner.components)
     if live is None:
         return Look(entry, replace(change, op=Op.DELETE, note=GONE), None)
     fields = _fields(state, entry, recorded, live)
     return Look(entry, replace(change, op=Op.UPDATE if fields else Op.SAME, fields=fields), live)
 
 
-def _change(entry: Resource, lineage: Lineage) -> Change:
+def _change(entry: Resource, components: Components) -> Change:
     return Change(
         urn=entry.urn,
         type=entry.type,
         name=entry.name,
         op=Op.SAME,
         object=entry.id,
-        component=lineage.component(entry.urn),
+        component=components.nearest(entry.urn),
     )
 
 
 def _fields(
     state: StackState, entry: Resource, recorded: ObjectState, live: ObjectState
 ) -> tuple[FieldChange, ...]:
-    before, now = _plain(recorded.outputs), _plain(live.outputs)
+    before, now = without_internal(recorded.outputs), without_internal(live.outputs)
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
     fields = compare_objects(before, now, written=now, manager=manager)
     kept = tuple(f for f in fields if not _is_scaled_by_others(f, entry, recorded.inputs))
-    hidden = secret_texts(
-        state.unseal(entry.raw.get("inputs") or {}), state.unseal(entry.raw.get("outputs") or {})
-    )
-    return conceal_fields(kept, hidden)
+    return conceal_fields(kept, secret_texts(state.inputs(entry), state.outputs(entry)))
 
 
 def _is_scaled_by_others(field: FieldChange, entry: Resource, inputs: Mapping[str, Any]) -> bool:
@@ -101,7 +100,7 @@ def _is_scaled_by_others(field: FieldChange, entry: Resource, inputs: Mapping[st
 def refreshed(state: StackState, look: Look) -> Resource:
     """The entry with the object as it now is."""
     assert look.live is not None
-    recorded = state.unseal(look.entry.raw.get("outputs") or {})
+    recorded = state.outputs(look.entry)
     outputs: Any = mark_secrets(look.live.outputs, recorded)
     inputs = recorded.get("__inputs")
     if inputs is not None:
@@ -119,11 +118,6 @@ def _hide(outputs: Mapping[str, Any]) -> dict[str, Any]:
     return {**outputs, "data": Secret(reveal(data) if has_secret(data) else data)}
 
 
-def _plain(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in outputs.items() if not key.startswith("__")}
-
-
 def found_changes(looks: Iterable[Look]) -> tuple[Change, ...]:
-    """The changes of all looks in a stable order."""
-    changes = (look.change for look in looks)
-    return tuple(sorted(changes, key=lambda c: (c.op is Op.DELETE, c.component, c.kind, c.name)))
+    """The changes of all looks, in the order of every change list."""
+    return order_changes(look.change for look in looks)

@@ -28,6 +28,7 @@ from framework.engines.embedded.registration import (
     find_refusals,
 )
 from framework.engines.embedded.values import tree_from_json, tree_to_json
+from framework.engines.urns import refused_urn
 from framework.errors import EngineError
 
 # Every registration holds a thread until its rollout is over.
@@ -65,14 +66,17 @@ class Answer:
 class ProgramHandler(Protocol):
     """Who decides about the program's resources. Called from many threads at once."""
 
-    def register(self, registration: Registration) -> Answer: ...
+    def register(self, registration: Registration) -> Answer:
+        """Decide on one resource. The program waits for the answer; a fault has `failed`."""
 
-    def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None: ...
+    def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
+        """Take the outputs of a component or the Stack, which come after all below it."""
 
     def refuse(self, fault: str) -> None:
         """Note something that only the CLI can do."""
 
-    def log(self, severity: str, message: str) -> None: ...
+    def log(self, severity: str, message: str) -> None:
+        """Take a message; `severity` is debug, info, warning or error."""
 
 
 class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
@@ -97,7 +101,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         if refusals:
             # The program goes on, so that one run names everything.
             return resource_pb2.RegisterResourceResponse(
-                urn=f"urn:pulumi:refused::refused::{request.type}::{request.name}",
+                urn=refused_urn(request.type, request.name),
                 result=resource_pb2.Result.FAIL,
             )
         return _response(self._handler.register(registration))

@@ -14,11 +14,10 @@ from typing import Any
 from framework.changes import Change, FieldChange, Op
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.clusters import Clusters
-from framework.engines.embedded.lineage import Lineage
+from framework.engines.embedded.components import Components
 from framework.engines.embedded.records import object_state, provider_inputs
 from framework.engines.embedded.registration import Alias, Registration
 from framework.engines.embedded.state import StackState
-from framework.engines.embedded.urns import build_urn, parse_urn, split_provider_reference
 from framework.engines.embedded.values import (
     conceal_fields,
     has_unknown,
@@ -26,8 +25,10 @@ from framework.engines.embedded.values import (
     reveal,
     secret_texts,
 )
+from framework.engines.urns import build_urn, parse_urn, split_provider_reference
 from framework.errors import EngineError
-from framework.kube.provider import ObjectDiff
+from framework.kube.diffing import ObjectDiff
+from framework.kube.object_name import object_name
 
 # So many calls to one API server at once; waits are not bounded.
 CALLS_AT_ONCE = 16
@@ -52,9 +53,9 @@ class Step:
 class Planner:
     """Plans registrations against the state. Safe for use from any number of threads."""
 
-    def __init__(self, state: StackState, clusters: Clusters, lineage: Lineage) -> None:
+    def __init__(self, state: StackState, clusters: Clusters, components: Components) -> None:
         self._state, self._clusters = state, clusters
-        self.lineage = lineage
+        self.components = components
         self._live = state.current().live
         self._lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
@@ -68,7 +69,7 @@ class Planner:
 
     def plan_again(self, step: Step, registration: Registration) -> Step:
         """The step of a planned registration whose inputs have become known."""
-        change = replace(step.change, object=_object_name(registration, step.old), note="")
+        change = replace(step.change, object=_known_name(registration, step.old), note="")
         return self._decide(replace(step, registration=registration, change=change, known=True))
 
     def _decide(self, step: Step) -> Step:
@@ -95,9 +96,9 @@ class Planner:
                 raise EngineError(f"{urn} is registered twice; give one a different name")
             self._taken.add(urn)
             old = self._find_old(urn, registration)
-        self.lineage.add(urn, registration.parent, is_component=not registration.custom)
+        self.components.add(urn, registration.parent, is_component=not registration.custom)
         # The provider and the Namespace of a narrowed command are answered from state as well.
-        target = registration.is_stack or self.lineage.is_target(urn)
+        target = registration.is_stack or self.components.is_target(urn)
         if not target:
             self._note_untouched(urn, old)
         change = Change(
@@ -105,8 +106,8 @@ class Planner:
             type=registration.type,
             name=registration.name,
             op=Op.CREATE if old is None and target else Op.SAME,
-            object=_object_name(registration, old),
-            component=self.lineage.component(urn),
+            object=_known_name(registration, old),
+            component=self.components.nearest(urn),
         )
         return Step(urn, registration, old, change, target)
 
@@ -114,7 +115,7 @@ class Planner:
         if old is None:
             self._absent.add(urn)
         elif old.is_provider:
-            self._clusters.add(urn, reveal(self._state.unseal(old.raw.get("inputs") or {})))
+            self._clusters.add(urn, reveal(self._state.inputs(old)))
 
     def _find_old(self, urn: str, registration: Registration) -> Resource | None:
         if urn in self._live:
@@ -165,7 +166,7 @@ class Planner:
         self._clusters.add(step.urn, reveal(inputs))
         if step.old is None:
             return step
-        recorded = self._state.unseal(step.old.raw.get("inputs") or {})
+        recorded = self._state.inputs(step.old)
         fields = tuple(
             FieldChange(name, mask(recorded.get(name)), mask(inputs.get(name)))
             for name in sorted({*recorded, *inputs})
@@ -201,7 +202,7 @@ class Planner:
         )
 
     def _mask(self, step: Step, diff: ObjectDiff) -> tuple[FieldChange, ...]:
-        old = self._state.unseal(step.old.raw.get("inputs") or {}) if step.old else {}
+        old = self._state.inputs(step.old) if step.old else {}
         return conceal_fields(diff.fields, secret_texts(old, step.registration.inputs))
 
 
@@ -214,12 +215,11 @@ def _inherited(here: Any, registration: Registration, parent: str, alias: Alias)
         yield build_urn(here.stack, here.project, parent, type_, name)
 
 
-def _object_name(registration: Registration, old: Resource | None) -> str:
+def _known_name(registration: Registration, old: Resource | None) -> str:
     """`namespace/name` or `name` as the cluster has it; "" for what is no object."""
     if not registration.is_object:
         return ""
     metadata = reveal(registration.inputs).get("metadata") or {}
-    name, namespace = metadata.get("name"), metadata.get("namespace")
-    if not isinstance(name, str) or has_unknown(metadata):
+    if not isinstance(metadata.get("name"), str) or has_unknown(metadata):
         return old.id if old else ""
-    return f"{namespace}/{name}" if namespace else name
+    return object_name(metadata)

@@ -13,16 +13,19 @@ from typing import Any
 from framework.changes import Change, Op, Preview
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.clusters import Clusters
-from framework.engines.embedded.lineage import Lineage
+from framework.engines.embedded.components import Components
+from framework.engines.embedded.messages import Messages
 from framework.engines.embedded.monitor import Answer
 from framework.engines.embedded.planner import Planner, Step
-from framework.engines.embedded.records import answer_outputs, keep, provider_inputs, secret_inputs
+from framework.engines.embedded.records import (
+    answer_outputs,
+    build_kept,
+    provider_inputs,
+    secret_inputs,
+)
 from framework.engines.embedded.registration import Registration
-from framework.engines.embedded.secrets import mask_sealed
 from framework.engines.embedded.state import StackState
-from framework.engines.embedded.urns import STACK_TYPE, parse_urn
 from framework.engines.embedded.values import (
-    UNKNOWN,
     conceal_text,
     has_secret,
     has_unknown,
@@ -31,14 +34,15 @@ from framework.engines.embedded.values import (
     mask,
     secret_texts,
 )
+from framework.engines.marks import UNKNOWN, mask_sealed
+from framework.engines.ordering import order_changes
+from framework.engines.urns import STACK_TYPE, failed_urn, parse_urn
 from framework.errors import EngineError, FrameworkError
 
 _RETAINED = "stays in the cluster (retainOnDelete)"
 _REPLACED = "left behind by a replacement"
 # So many faults are read; more of them are mostly the same one.
 _MOST = 50
-# Order of a change list: what everything stands on comes first.
-_RANKS = {STACK_TYPE: 0, "pulumi:providers:kubernetes": 1, "kubernetes:core/v1:Namespace": 2}
 
 
 class PreviewRun:
@@ -51,11 +55,12 @@ class PreviewRun:
         self._failed: set[str] = set()
         self.steps: dict[str, Step] = {}
         self.outputs: dict[str, Mapping[str, Any]] = {}
-        self.messages: list[str] = []
+        self.messages = Messages()
 
     # --- the program's side
 
     def register(self, registration: Registration) -> Answer:
+        """Plan one registration and answer from what is known; faults are kept for `check`."""
         if not self._failed.isdisjoint(registration.needs):
             return self._answer_failed(registration)
         try:
@@ -71,16 +76,18 @@ class PreviewRun:
         return answer_step(self._state, step)
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
+        """Keep a component's outputs; those of the Stack are the preview's."""
         with self._lock:
             self.outputs[urn] = outputs
 
     def refuse(self, fault: str) -> None:
+        """Keep what only the CLI can do for `check`, which raises all of it."""
         with self._lock:
             self._faults.add(fault)
 
     def log(self, severity: str, message: str) -> None:
-        with self._lock:
-            self.messages.append(f"{severity}: {message}")
+        """Keep a message of the program's for the preview."""
+        self.messages.add(severity, message)
 
     def _note_fault(self, registration: Registration, exc: FrameworkError) -> None:
         what = conceal_text(str(exc), secret_texts(registration.inputs))
@@ -89,7 +96,7 @@ class PreviewRun:
             self._faults.add(what if own else f'{registration.type} "{registration.name}": {what}')
 
     def _answer_failed(self, registration: Registration) -> Answer:
-        urn = f"urn:pulumi:failed::failed::{registration.type}::{registration.name}"
+        urn = failed_urn(registration.type, registration.name)
         with self._lock:
             self._failed.add(urn)
         return Answer(urn, failed=True)
@@ -108,21 +115,21 @@ class PreviewRun:
     def finish(self) -> Preview:
         """The change list, once the program has ended. EngineError for what is protected."""
         self.check()
-        self._planner.lineage.check_wanted()
+        self._planner.components.check_wanted()
         leftovers = self.leftovers()
         self._check_protected(leftovers)
         changes = [step.change for step in self.steps.values()]
-        changes += [deletion(entry, self._planner.lineage) for entry in leftovers]
+        changes += [build_deletion(entry, self._planner.components) for entry in leftovers]
         return Preview(order_changes(changes), self.stack_outputs())
 
     def leftovers(self) -> list[Resource]:
         """What the program no longer has: to be deleted, as far as the command reaches."""
-        lineage = self._planner.lineage
+        components = self._planner.components
         return [
             entry
             for entry in self._state.current().resources
-            if (entry.condemned or entry.urn not in self._accounted())
-            and lineage.is_target(entry.urn)
+            if (entry.pending_delete or entry.urn not in self._accounted())
+            and components.is_target(entry.urn)
             and entry.type != STACK_TYPE
         ]
 
@@ -162,7 +169,7 @@ class PreviewRun:
         for step in self.steps.values():
             if step.old is None or not step.target or step.change.op is not Op.SAME:
                 continue
-            entry = keep(step.registration, step.urn, step.old)
+            entry = build_kept(step.registration, step.urn, step.old)
             entry = with_outputs(self._state, entry, self.outputs.get(step.urn))
             if entry is not step.old:
                 entries.append(entry)
@@ -173,9 +180,9 @@ def with_outputs(state: StackState, entry: Resource, outputs: Mapping[str, Any] 
     """The entry of a component or the Stack with these outputs; an unknown one stays as it was."""
     if outputs is None:
         return entry
-    recorded = entry.raw.get("outputs") or {}
-    if state.unseal(recorded) == outputs:
+    if state.outputs(entry) == outputs:
         return entry
+    recorded = entry.raw.get("outputs") or {}
     sealed = {
         name: state.seal(value) if not has_unknown(value) else recorded.get(name)
         for name, value in sorted(outputs.items())
@@ -214,8 +221,7 @@ def answer_step(state: StackState, step: Step) -> Answer:
 def _answer_object(state: StackState, step: Step) -> Answer:
     registration, old = step.registration, step.old
     if old is not None and step.change.op is Op.SAME:
-        outputs = state.unseal(old.raw.get("outputs") or {})
-        return Answer(step.urn, old.id, answer_outputs(outputs))
+        return Answer(step.urn, old.id, answer_outputs(state.outputs(old)))
     if old is not None and step.change.op is Op.UPDATE and step.predicted:
         predicted = {k: v for k, v in step.predicted.items() if k != "status"}
         shown = answer_outputs(mark_secrets(predicted, registration.inputs))
@@ -224,7 +230,7 @@ def _answer_object(state: StackState, step: Step) -> Answer:
     return Answer(step.urn, "", secret_inputs(registration, registration.inputs))
 
 
-def deletion(entry: Resource, lineage: Lineage) -> Change:
+def build_deletion(entry: Resource, components: Components) -> Change:
     """The change that deletes an entry."""
     note = _RETAINED if entry.retain_on_delete and entry.is_object else ""
     return Change(
@@ -233,25 +239,6 @@ def deletion(entry: Resource, lineage: Lineage) -> Change:
         name=entry.name,
         op=Op.DELETE,
         object=entry.id if entry.is_object else "",
-        component=lineage.component(entry.urn),
-        note=note or (_REPLACED if entry.condemned else ""),
+        component=components.nearest(entry.urn),
+        note=note or (_REPLACED if entry.pending_delete else ""),
     )
-
-
-def order_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """The same order every time, however the program's threads ran; deletions last."""
-
-    def place(change: Change) -> tuple[bool, int, str, bool, str, str, str]:
-        rank = _RANKS.get(change.type, 3 if not change.component else 4)
-        is_component = not change.object and rank == 4
-        return (
-            change.op is Op.DELETE,
-            rank if change.op is not Op.DELETE else 0,
-            change.component,
-            not is_component,
-            change.kind,
-            change.name,
-            change.urn,
-        )
-
-    return tuple(sorted(changes, key=place))

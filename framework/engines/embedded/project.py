@@ -63,6 +63,7 @@ def load_project(root: Path) -> Project:
 
 
 def settings_path(project: Project, stack: str) -> Path:
+    """The file of a stack's settings, which need not exist."""
     return project.settings_dir / f"Pulumi.{stack}.yaml"
 
 
@@ -93,7 +94,9 @@ def load_config(project: Project, stack: str) -> StackConfig:
         full = _full_key(project, key)
         if isinstance(value, Mapping) and set(value) == {"secure"}:
             cipher = cipher or PassphraseCipher.open(
-                read_passphrase(project.root), str(settings.get("encryptionsalt", ""))
+                read_passphrase(project.root),
+                str(settings.get("encryptionsalt", "")),
+                str(settings_path(project, stack)),
             )
             values[full] = cipher.decrypt(value["secure"])
             secret.add(full)
@@ -118,5 +121,5 @@ def _load_yaml(path: Path, missing_ok: bool = False) -> dict[str, Any]:
             return {}
         raise StateError(f"{path}: no such file; run in the folder of Pulumi.yaml") from exc
     except yaml.YAMLError as exc:
-        raise StateError(f"{path}: {exc}") from exc
+        raise StateError(f"{path}: no YAML ({exc}); mend it, then run the same command") from exc
     return document if isinstance(document, dict) else {}

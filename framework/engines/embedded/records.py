@@ -13,21 +13,21 @@ from framework.engines.embedded.checkpoint import Resource, timestamp
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState
 from framework.engines.embedded.values import Secret, mark_secrets, reveal
+from framework.kube.inputs import without_internal
 from framework.kube.object_state import ObjectState
 
 _ALWAYS = frozenset({"urn", "custom", "type"})
 
 
-def build_component(registration: Registration, urn: str, old: Resource | None) -> Resource:
-    """The entry of a component or of the Stack; its outputs come later."""
+def build_component(registration: Registration, urn: str) -> Resource:
+    """The first entry of a component or of the Stack; its outputs come later."""
     raw = {
         "urn": urn,
         "custom": False,
         "type": registration.type,
-        "outputs": (old.raw.get("outputs") if old else None) or {},
         **_options(registration),
     }
-    return _dated(raw, old)
+    return _dated(raw, None)
 
 
 def build_provider(
@@ -49,6 +49,7 @@ def build_provider(
 
 
 def provider_inputs(registration: Registration) -> dict[str, Any]:
+    """A provider's inputs as the CLI records them: with its plugin's `version` among them."""
     inputs = {"__internal": {}, **registration.inputs}
     if registration.version:
         inputs["version"] = registration.version
@@ -104,7 +105,7 @@ def _hide_data(tree: Any) -> Any:
     return hidden
 
 
-def keep(registration: Registration, urn: str, old: Resource) -> Resource:
+def build_kept(registration: Registration, urn: str, old: Resource) -> Resource:
     """The entry of an unchanged resource with the options the program now gives."""
     options = _options(registration)
     if set(options["dependencies"]) == set(old.raw.get("dependencies", ())):
@@ -143,14 +144,14 @@ def object_state(state: StackState, entry: Resource) -> ObjectState:
     """An entry as the provider needs it, secrets in the clear."""
     return ObjectState(
         entry.id,
-        reveal(state.unseal(entry.raw.get("inputs") or {})),
-        reveal(state.unseal(entry.raw.get("outputs") or {})),
+        reveal(state.inputs(entry)),
+        reveal(state.outputs(entry)),
     )
 
 
 def answer_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """What a program may read of an object: managedFields are half of it, and of use to nobody."""
-    shown = {name: value for name, value in outputs.items() if not name.startswith("__")}
+    shown = without_internal(outputs)
     if isinstance(metadata := shown.get("metadata"), dict):
         shown["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
     return shown

@@ -14,8 +14,9 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import resource_pb2
 
-from framework.engines.embedded.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE
 from framework.engines.embedded.values import tree_from_json
+from framework.engines.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE
+from framework.errors import EngineError
 
 # Fields that change nothing here: what the SDK can understand in a reply, and where it stands.
 _HARMLESS = frozenset(
@@ -68,6 +69,9 @@ _OPTION_NAMES = {
     "remote": "a remote component",
 }
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
+_DURATION_PART = re.compile(rf"({_NUMBER.pattern})(ms|h|m|s)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,17 @@ class Registration:
 
     @property
     def is_stack(self) -> bool:
+        """True for the Stack itself."""
         return self.type == STACK_TYPE
 
     @property
     def is_provider(self) -> bool:
+        """True for a kubernetes Provider."""
         return self.type == PROVIDER_TYPE
 
     @property
     def is_object(self) -> bool:
+        """True for an object of a cluster."""
         return self.custom and self.type.startswith(OBJECT_PREFIX)
 
     @property
@@ -191,9 +198,12 @@ def _build_aliases(request: resource_pb2.RegisterResourceRequest) -> Iterator[Al
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a Go duration (`1h2m3.5s`) or of a plain number."""
-    try:
+    """Seconds of a Go duration (`1h2m3.5s`) or of a plain number; EngineError for anything else."""
+    if _NUMBER.fullmatch(text):
         return float(text)
-    except ValueError:
-        parts = re.findall(r"([0-9.]+)(ms|h|m|s)", text)
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if not _DURATION.fullmatch(text):
+        raise EngineError(
+            f'option custom_timeouts: "{text}" is no duration; write hours, minutes and seconds '
+            'such as "10m" or "1h30m"'
+        )
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from framework.engines.embedded.values import SECRET, SIGNATURE, Secret, reveal
+from framework.engines.embedded.values import Secret, reveal
+from framework.engines.marks import SECRET, SIGNATURE
 from framework.errors import StateError
 
 _ROUNDS = 1_000_000
@@ -28,41 +29,50 @@ _NEXT_STEP = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE and 
 class PassphraseCipher:
     """Encrypts with a key of a passphrase and the stack's salt."""
 
-    def __init__(self, key: bytes, salt: str) -> None:
-        self.salt = salt
+    def __init__(self, key: bytes, salt: str, where: str) -> None:
+        """`where` is the file that holds the salt, for messages."""
+        self.salt, self._where = salt, where
         self._aead = AESGCM(key)
 
     @classmethod
-    def create(cls, passphrase: str) -> PassphraseCipher:
+    def create(cls, passphrase: str, where: str) -> PassphraseCipher:
         """A cipher with a new salt."""
         salt = os.urandom(8)
-        cipher = cls(_derive_key(passphrase, salt), "")
+        cipher = cls(_derive_key(passphrase, salt), "", where)
         cipher.salt = f"v1:{base64.b64encode(salt).decode()}:{cipher.encrypt('pulumi')}"
         return cipher
 
     @classmethod
-    def open(cls, passphrase: str, salt: str) -> PassphraseCipher:
+    def open(cls, passphrase: str, salt: str, where: str) -> PassphraseCipher:
         """A cipher for a recorded salt; StateError when the passphrase is another one's."""
         version, encoded, check = salt.split(":", 2) if salt.count(":") > 1 else ("", "", "")
         if version != "v1":
-            raise StateError("the stack's encryptionsalt is not of version v1; restore it from Git")
-        cipher = cls(_derive_key(passphrase, base64.b64decode(encoded)), salt)
+            raise StateError(
+                f"{where}: its encryptionsalt is of no version known here, only v1 is; restore "
+                "the file as it was, from Git or from the .bak beside it"
+            )
+        cipher = cls(_derive_key(passphrase, base64.b64decode(encoded)), salt, where)
         if cipher.decrypt(check) != "pulumi":
-            raise StateError(f"the passphrase does not fit this stack; {_NEXT_STEP}")
+            raise cipher._wrong_passphrase()
         return cipher
 
     def encrypt(self, text: str) -> str:
+        """The text as `v1:<nonce>:<sealed>`, with a nonce of its own each time."""
         nonce = os.urandom(12)
         sealed = self._aead.encrypt(nonce, text.encode(), None)
         return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
 
     def decrypt(self, sealed: str) -> str:
+        """The opposite of `encrypt`; StateError when another passphrase sealed it."""
         _, nonce, text = sealed.split(":", 2)
         try:
             plain = self._aead.decrypt(base64.b64decode(nonce), base64.b64decode(text), None)
         except InvalidTag as exc:
-            raise StateError(f"the passphrase does not fit this stack; {_NEXT_STEP}") from exc
+            raise self._wrong_passphrase() from exc
         return plain.decode()
+
+    def _wrong_passphrase(self) -> StateError:
+        return StateError(f"{self._where}: the passphrase does not fit this stack; {_NEXT_STEP}")
 
     def seal(self, tree: Any) -> Any:
         """A value tree as state keeps it, every secret encrypted."""
@@ -93,22 +103,6 @@ class PassphraseCipher:
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:
     return PBKDF2HMAC(SHA256(), 32, salt, _ROUNDS).derive(passphrase.encode())
-
-
-def has_sealed(tree: Any) -> bool:
-    """True when a tree from state holds an encrypted value."""
-    if isinstance(tree, dict):
-        return tree.get(SIGNATURE) == SECRET or any(map(has_sealed, tree.values()))
-    return isinstance(tree, list) and any(map(has_sealed, tree))
-
-
-def mask_sealed(tree: Any) -> Any:
-    """A tree from state with every encrypted value as the text "[secret]"; needs no passphrase."""
-    if isinstance(tree, Mapping):
-        if tree.get(SIGNATURE) == SECRET:
-            return "[secret]"
-        return {key: mask_sealed(value) for key, value in tree.items()}
-    return [mask_sealed(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def read_passphrase(root: Path) -> str:

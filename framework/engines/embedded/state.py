@@ -22,9 +22,15 @@ from framework.engines.embedded.checkpoint import (
     stamp_manifest,
 )
 from framework.engines.embedded.journal import Journal, Line, fold, read_journal
-from framework.engines.embedded.project import Project, read_salt, write_salt
-from framework.engines.embedded.secrets import PassphraseCipher, has_sealed, read_passphrase
+from framework.engines.embedded.project import (
+    Project,
+    read_salt,
+    settings_path,
+    write_salt,
+)
+from framework.engines.embedded.secrets import PassphraseCipher, read_passphrase
 from framework.engines.embedded.values import has_secret
+from framework.engines.marks import has_sealed
 
 
 class StackState:
@@ -40,6 +46,7 @@ class StackState:
 
     @property
     def where(self) -> str:
+        """The checkpoint's path for messages, relative to the project where it is inside."""
         path = self.backend.checkpoint_path
         root = self.project.root
         return str(path.relative_to(root) if path.is_relative_to(root) else path)
@@ -94,6 +101,14 @@ class StackState:
         """Values from state, with secrets decrypted; needs the passphrase only where there are."""
         return self._open_cipher().unseal(tree) if has_sealed(tree) else tree
 
+    def inputs(self, entry: Resource) -> Any:
+        """An entry's recorded inputs, with secrets decrypted; {} for none."""
+        return self.unseal(entry.raw.get("inputs") or {})
+
+    def outputs(self, entry: Resource) -> Any:
+        """An entry's recorded outputs, with secrets decrypted; {} for none."""
+        return self.unseal(entry.raw.get("outputs") or {})
+
     def seal(self, tree: Any) -> Any:
         """Values as state keeps them."""
         return self._open_cipher().seal(tree) if has_secret(tree) else tree
@@ -106,14 +121,17 @@ class StackState:
     def _open_cipher(self) -> PassphraseCipher:
         with self._lock:
             if self._cipher is None:
-                salt = self.checkpoint.salt or read_salt(self.project, self.backend.stack)
-                passphrase = read_passphrase(self.project.root)
-                self._cipher = (
-                    PassphraseCipher.open(passphrase, salt)
-                    if salt
-                    else PassphraseCipher.create(passphrase)
-                )
+                self._cipher = self._make_cipher()
             return self._cipher
+
+    def _make_cipher(self) -> PassphraseCipher:
+        passphrase = read_passphrase(self.project.root)
+        if self.checkpoint.salt:
+            return PassphraseCipher.open(passphrase, self.checkpoint.salt, self.where)
+        where = str(settings_path(self.project, self.backend.stack))
+        if salt := read_salt(self.project, self.backend.stack):
+            return PassphraseCipher.open(passphrase, salt, where)
+        return PassphraseCipher.create(passphrase, where)
 
     def keep_salt(self) -> None:
         """Record the salt of the cipher in use, in state and in the stack's settings."""
@@ -128,17 +146,22 @@ class StackState:
 
 
 def set_line(resource: Resource) -> Line:
+    """The resource as it now is."""
     return {"set": resource.raw}
 
 
 def drop_line(resource: Resource) -> Line:
+    """The resource is gone; one pending deletion is told from its successor by its id."""
     return {"drop": resource.key}
 
 
 def begin_line(operation: str, resource: Mapping[str, Any]) -> Line:
-    """`operation` is creating, updating, deleting or reading."""
+    """An operation that is about to ask the server: pending until its `end_line`.
+
+    `operation` is creating, updating, deleting or reading."""
     return {"begin": {"resource": resource, "type": operation}}
 
 
 def end_line(urn: str) -> Line:
+    """Nothing of the resource is under way any more."""
     return {"end": urn}

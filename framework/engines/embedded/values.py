@@ -1,7 +1,7 @@
 """Property values as they pass between the program, the state and the cluster.
 
-Owns the marks that Pulumi puts into plain JSON: secrets and unknowns. Kept apart because all three
-sides must agree on them, and because no other module may look inside a `Secret`.
+Owns what becomes of the marks that Pulumi puts into plain JSON. Kept apart because all three sides
+must agree on them, and because no other module may look inside a `Secret`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from framework.changes import FieldChange
+from framework.changes import MASK, FieldChange
+from framework.engines.marks import SECRET, SIGNATURE, UNKNOWN
 from framework.errors import EngineError
 
-SIGNATURE = "4dabf18193072939515e22adb298388d"
-SECRET = "1b47061264138c4ac30d75fd1eb44270"
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-MASK = "[secret]"
 # Shorter secrets are masked only where they are the whole value: "1" would hide every number.
 _CONTAINED_FROM = 4
 
@@ -47,7 +44,7 @@ def reveal(tree: Any) -> Any:
 
 
 def mask(tree: Any) -> Any:
-    """The tree with every secret replaced by the text "[secret]"."""
+    """The tree with every secret replaced by MASK."""
     return map_tree(tree, lambda leaf: MASK if isinstance(leaf, Secret) else leaf)
 
 
@@ -69,6 +66,7 @@ def has_unknown(tree: Any) -> bool:
 
 
 def has_secret(tree: Any) -> bool:
+    """True when some value is a `Secret`."""
     return find_leaf(tree, lambda leaf: isinstance(leaf, Secret))
 
 

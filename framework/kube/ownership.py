@@ -13,7 +13,9 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
-Path = tuple[str, ...]
+from framework.kube.property_path import MISSING
+
+FieldPath = tuple[str, ...]
 Entry = Mapping[str, Any]
 
 # What the Pulumi provider's own create writes as, before its first update moves the ownership.
@@ -26,14 +28,14 @@ def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(obj.get("metadata", {}).get("managedFields") or ())
 
 
-def field_paths(entry: Entry) -> frozenset[Path]:
+def field_paths(entry: Entry) -> frozenset[FieldPath]:
     """Every path an entry owns."""
-    found: set[Path] = set()
+    found: set[FieldPath] = set()
     _collect(entry.get("fieldsV1") or {}, (), found)
     return frozenset(found)
 
 
-def _collect(tree: Mapping[str, Any], at: Path, found: set[Path]) -> None:
+def _collect(tree: Mapping[str, Any], at: FieldPath, found: set[FieldPath]) -> None:
     for key, below in tree.items():
         if key == SELF:
             found.add(at)
@@ -43,7 +45,7 @@ def _collect(tree: Mapping[str, Any], at: Path, found: set[Path]) -> None:
             found.add((*at, key))
 
 
-def build_fields(paths: Iterable[Path]) -> dict[str, Any]:
+def build_fields(paths: Iterable[FieldPath]) -> dict[str, Any]:
     """The FieldsV1 tree that owns exactly these paths."""
     root: dict[str, Any] = {}
     members = set(paths)
@@ -93,7 +95,7 @@ def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({e["manager"] for e in entries(obj) if not e.get("subresource")}))
 
 
-def covers(paths: frozenset[Path], path: Path) -> bool:
+def covers(paths: frozenset[FieldPath], path: FieldPath) -> bool:
     """True when `paths` hold the path, something below it, or an atomic field above it."""
     if path in paths:
         return True
@@ -105,20 +107,20 @@ def covers(paths: frozenset[Path], path: Path) -> bool:
     )
 
 
-def owner_entries(obj: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+def owner_entries(obj: Mapping[str, Any], path: FieldPath) -> list[dict[str, Any]]:
     """The entries that own a path or something below it."""
     return [entry for entry in entries(obj) if covers(field_paths(entry), path)]
 
 
 def merged(
-    managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[Path] = ()
+    managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[FieldPath] = ()
 ) -> list[dict[str, Any]] | None:
     """managedFields with every mergeable entry folded into the apply entry of `manager`.
 
     None when there is nothing to fold. Paths at or below `kept` stay where they are. An entry in
     another apiVersion stays too: its paths may not exist in this one.
     """
-    left, taken = [], set[Path]()
+    left, taken = [], set[FieldPath]()
     kept = tuple(kept)
     for entry in managed:
         if not is_mergeable(entry, manager) or entry.get("apiVersion") != api_version:
@@ -146,24 +148,24 @@ def merged(
     return left
 
 
-def _is_within(path: Path, roots: tuple[Path, ...]) -> bool:
+def _is_within(path: FieldPath, roots: tuple[FieldPath, ...]) -> bool:
     return any(path[: len(root)] == root for root in roots)
 
 
-def stray_paths(
+def unowned_paths(
     obj: Mapping[str, Any],
     manager: str,
     sent: Mapping[str, Any],
     recorded: Mapping[str, Any],
-    kept: Iterable[Path] = (),
-) -> frozenset[Path]:
+    kept: Iterable[FieldPath] = (),
+) -> frozenset[FieldPath]:
     """The paths an update by `manager` that sends `sent` removes after folding others in.
 
     What kubectl owns goes; of what the CLI's create owns only what the `recorded` inputs named,
     for the rest of its entry are the server's defaults. What anyone else owns stays.
     """
     kept = tuple(kept)
-    going, staying = set[Path](), set[Path]()
+    going, staying = set[FieldPath](), set[FieldPath]()
     for entry in entries(obj):
         paths = field_paths(entry)
         if not is_mergeable(entry, manager) and not is_own(entry, manager):
@@ -177,15 +179,7 @@ def stray_paths(
     )
 
 
-class _Missing:
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING = _Missing()
-
-
-def find(obj: Any, path: Path) -> Any:
+def find(obj: Any, path: FieldPath) -> Any:
     """The value at a path, MISSING where there is none."""
     for element in path:
         obj = _step(obj, element)
@@ -228,7 +222,7 @@ def _has_keys(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-def without(obj: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
+def without(obj: Mapping[str, Any], paths: Iterable[FieldPath]) -> dict[str, Any]:
     """A copy of the object with these paths gone: list items whole, a mapping or list that holds
     more only if nothing is left in it."""
     result: dict[str, Any] = deepcopy(dict(obj))
@@ -253,11 +247,11 @@ def _drop(parent: Any, element: str) -> None:
         del parent[index]
 
 
-def find_path(paths: frozenset[Path], steps: Sequence[Any]) -> Path | None:
+def find_path(paths: frozenset[FieldPath], steps: Sequence[Any]) -> FieldPath | None:
     """The owned path that reaches furthest along these steps, which name keys, (key, value) of a
     list item, or an index; None when nothing owned lies on the way or below."""
     candidates = paths
-    best: Path | None = None
+    best: FieldPath | None = None
     for depth, step in enumerate(steps):
         candidates = frozenset(p for p in candidates if len(p) > depth and _is_step(p[depth], step))
         if not candidates:

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.kube.managed_fields import (
-    MISSING,
+from framework.kube.ownership import (
     build_fields,
     covers,
     field_paths,
     find,
     merged,
     owner_of,
-    stray_paths,
+    unowned_paths,
     without,
 )
+from framework.kube.property_path import MISSING
 
 OURS = "pulumi-kubernetes-58430e23"
 REPLICAS = ("f:spec", "f:replicas")
@@ -146,8 +146,10 @@ def test_the_merge_ends_where_the_cli_ended(fixtures: Path) -> None:
         ),
     ],
 )
-def test_strays(entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]) -> None:
-    assert stray_paths(live(*entries), OURS, sent, recorded) == gone
+def test_what_goes_though_never_owned(
+    entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]
+) -> None:
+    assert unowned_paths(live(*entries), OURS, sent, recorded) == gone
 
 
 def test_without_takes_the_whole_list_item() -> None:

@@ -1,7 +1,7 @@
 """Names of resources: URNs and provider references.
 
-Kept apart because program, state and targets must take them to pieces in the same way. The Stack
-adds no type prefix to its children (the SDK's MockMonitor is wrong here).
+Kept apart because program, state, targets and events must take them to pieces in the same way. The
+Stack adds no type prefix to its children (the SDK's MockMonitor is wrong here).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Urn(NamedTuple):
 
     @property
     def type(self) -> str:
+        """The type token alone, without the parents' types."""
         return self.qualified.rpartition("$")[2]
 
     def __str__(self) -> str:
@@ -40,6 +41,16 @@ def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> s
     above = parse_urn(parent).qualified if parent else ""
     prefix = "" if above in ("", STACK_TYPE) else f"{above}$"
     return str(Urn(stack, project, f"{prefix}{type_}", name))
+
+
+def failed_urn(type_: str, name: str) -> str:
+    """What a registration that failed is answered with: shaped as a URN, and no resource's."""
+    return f"urn:pulumi:failed::failed::{type_}::{name}"
+
+
+def refused_urn(type_: str, name: str) -> str:
+    """The same for a registration that only the CLI can serve."""
+    return f"urn:pulumi:refused::refused::{type_}::{name}"
 
 
 def split_provider_reference(reference: str) -> tuple[str, str]:

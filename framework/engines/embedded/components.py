@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterable
 
 from framework.engines.embedded.checkpoint import Resource
-from framework.engines.embedded.urns import STACK_TYPE, parse_urn
+from framework.engines.urns import STACK_TYPE, parse_urn
 from framework.errors import UnknownNameError
 
 
-class Lineage:
-    """Who stands above whom, by URN. Safe for use from any number of threads."""
+class Components:
+    """Which components a stack has and what is in them, by URN. Safe for use from any
+    number of threads."""
 
     def __init__(self, entries: Iterable[Resource], wanted: frozenset[str] | None) -> None:
         self._wanted = wanted
@@ -26,13 +27,14 @@ class Lineage:
             self.add(entry.urn, entry.parent, is_component=not entry.custom)
 
     def add(self, urn: str, parent: str, *, is_component: bool) -> None:
+        """Say what a resource stands below; the last word counts."""
         with self._lock:
             self._parents[urn] = parent
             parts = parse_urn(urn)
             if is_component and parts.type != STACK_TYPE:
                 self._names[urn] = parts.name
 
-    def components(self, urn: str) -> tuple[str, ...]:
+    def containing(self, urn: str) -> tuple[str, ...]:
         """Names of the components a resource is in, nearest first; a component is in itself."""
         names = []
         with self._lock:
@@ -42,17 +44,13 @@ class Lineage:
                 urn = self._parents.get(urn, "")
         return tuple(names)
 
-    def component(self, urn: str) -> str:
+    def nearest(self, urn: str) -> str:
         """The nearest component, "" for none."""
-        return next(iter(self.components(urn)), "")
-
-    @property
-    def narrowed(self) -> bool:
-        return self._wanted is not None
+        return next(iter(self.containing(urn)), "")
 
     def is_target(self, urn: str) -> bool:
         """Whether the command is to touch this resource."""
-        return self._wanted is None or not self._wanted.isdisjoint(self.components(urn))
+        return self._wanted is None or not self._wanted.isdisjoint(self.containing(urn))
 
     def check_wanted(self) -> None:
         """UnknownNameError for a component that neither the program nor the state has."""

@@ -1,0 +1,162 @@
+"""One operation on one stack, opened: its parts, and the steps the engine's sequences are made of.
+
+Kept apart from the engine, whose methods say in which order, and under which lock, they are taken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+
+from framework.changes import Change, Preview, Result
+from framework.engines.base import OnProgress, Request
+from framework.engines.embedded.applying import ApplyRun
+from framework.engines.embedded.checkpoint import Resource
+from framework.engines.embedded.clusters import Clusters, Connect, IdentityCheck
+from framework.engines.embedded.components import Components
+from framework.engines.embedded.deletion import Deletions
+from framework.engines.embedded.feed import ProgressFeed
+from framework.engines.embedded.live import Look, look_at_objects
+from framework.engines.embedded.messages import Messages
+from framework.engines.embedded.monitor import ProgramHandler
+from framework.engines.embedded.planner import Planner
+from framework.engines.embedded.previewing import PreviewRun, build_deletion
+from framework.engines.embedded.program_process import ProgramProcess
+from framework.engines.embedded.program_run import run_program
+from framework.engines.embedded.project import Project, StackConfig, load_config
+from framework.engines.embedded.registration import Registration
+from framework.engines.embedded.state import StackState, end_line, set_line
+from framework.engines.embedded.values import Secret, reveal, secret_texts
+from framework.errors import EngineError
+
+_STOP_S = 10.0
+
+
+class Operation:
+    """One operation on one stack, opened."""
+
+    def __init__(
+        self,
+        request: Request,
+        project: Project,
+        state: StackState,
+        connect: Connect,
+        any_cluster: bool,
+    ) -> None:
+        self.request, self.project, self.state = request, project, state
+        resources = state.current().resources
+        self.components = Components(resources, request.components)
+        has_objects = any(entry.is_object for entry in resources)
+        self._identity = IdentityCheck(
+            state.backend,
+            has_objects=has_objects and not any_cluster,
+            several=sum(entry.is_provider for entry in resources) > 1,
+        )
+        self.clusters = Clusters(project.root, connect, self._identity)
+        self.planner = Planner(state, self.clusters, self.components)
+        self._config: StackConfig = load_config(project, request.stack)
+        self._resources = resources
+
+    def preview(self, process: ProgramProcess) -> PreviewRun:
+        """Run the program in preview."""
+        run = PreviewRun(self.state, self.planner, self.clusters)
+        try:
+            self._run(process, run, dry_run=True)
+        except EngineError:
+            # What was refused explains what the program then stumbled over.
+            run.check()
+            raise
+        self._know_recorded_providers()
+        return run
+
+    def _run(self, process: ProgramProcess, handler: ProgramHandler, *, dry_run: bool) -> None:
+        run_program(
+            process, self.project, self.request.stack, self._config, handler, dry_run=dry_run
+        )
+
+    def look(self) -> list[Look]:
+        """The recorded objects as the cluster has them."""
+        self.components.check_wanted()
+        self._know_recorded_providers()
+        return look_at_objects(self.state, self.planner)
+
+    def _know_recorded_providers(self) -> None:
+        """Providers that left the program still have objects to delete."""
+        for entry in self._resources:
+            if entry.is_provider:
+                self.clusters.add(entry.urn, reveal(self.state.inputs(entry)))
+
+    def tell(self, run: PreviewRun, preview: Preview) -> Preview:
+        """The preview with what the program logged; its secrets are known only now."""
+        registered = [step.registration for step in run.steps.values()]
+        return replace(preview, messages=self._shown(run.messages, registered))
+
+    def _shown(self, messages: Messages, registered: Iterable[Registration]) -> tuple[str, ...]:
+        """The messages without any secret of the configuration or of what was registered."""
+        if not messages:
+            return ()
+        config = [Secret(self._config.values[key]) for key in sorted(self._config.secret_keys)]
+        return messages.told(secret_texts(*config, *(each.inputs for each in registered)))
+
+    def keep(self, run: PreviewRun) -> None:
+        """Record what changed of unchanged resources: options, outputs, names."""
+        if self.planner.renames:
+            self.state.record({"rename": dict(self.planner.renames)})
+        if entries := run.kept():
+            self.state.record(*map(set_line, entries))
+            self.state.keep_salt()
+        self._settle(run)
+
+    def apply(
+        self, process: ProgramProcess, run: PreviewRun, preview: Preview, on_progress: OnProgress
+    ) -> Result:
+        """Run the program again and carry out what was previewed."""
+        feed = ProgressFeed(on_progress)
+        if self.planner.renames:
+            self.state.record({"rename": dict(self.planner.renames)})
+        apply = ApplyRun(self.state, self.planner, run, feed)
+        try:
+            self._run(process, apply, dry_run=False)
+            result = apply.finish(preview)
+            messages = self._shown(apply.messages, apply.registered)
+            result = replace(result, messages=messages)
+            if not result.failures:
+                self._settle(run)
+            return result
+        except BaseException:
+            apply.stop.set()
+            apply.wait_idle(_STOP_S)
+            raise
+        finally:
+            self.remember_clusters()
+            self.state.keep_salt()
+
+    def _settle(self, run: PreviewRun) -> None:
+        """What an earlier run left pending is settled once its resource is as it should be."""
+        settled = [
+            operation["resource"]["urn"]
+            for operation in self.state.current().pending
+            if operation["resource"]["urn"] in run.steps
+        ]
+        if settled:
+            self.state.record(*map(end_line, settled))
+
+    def delete(self, entries: list[Resource], feed: ProgressFeed) -> None:
+        """Delete entries, to be stopped by an interrupt."""
+        self._know_recorded_providers()
+        stop = threading.Event()
+
+        def describe(entry: Resource) -> Change:
+            return build_deletion(entry, self.components)
+
+        try:
+            Deletions(self.state, self.planner, feed, stop).run(entries, describe)
+        except BaseException:
+            stop.set()
+            raise
+
+    def remember_clusters(self) -> None:
+        """Record which clusters were met, to recognise one that is made anew."""
+        for connection in self.clusters.opened():
+            self._identity.remember(connection)

@@ -1,0 +1,76 @@
+"""Which changes wait for a yes: what takes something away that nobody decided on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from framework.changes import Change, Op, Preview
+from framework.cli.consent import Confirmation, needs_consent
+from framework.errors import ConsentError, ProtectedError
+from framework.plan import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = {"churn", "x-canary-y"}
+
+
+def make_change(kind: str, name: str, op: Op, model: str = "churn") -> Change:
+    return Change(
+        urn=f"urn:{kind}:{name}",
+        type=f"kubernetes:core/v1:{kind}",
+        name=name,
+        op=op,
+        object=f"ml/{name}",
+        component=model,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "asks"),
+    [
+        pytest.param(make_change("Service", "churn", Op.UPDATE), False, id="update"),
+        pytest.param(make_change("Service", "churn", Op.DELETE), True, id="deleted-object"),
+        pytest.param(make_change("Deployment", "churn", Op.REPLACE), True, id="replaced-object"),
+        pytest.param(make_change("Deployment", "old", Op.DELETE, "old"), True, id="gone-model"),
+        pytest.param(make_change("Namespace", "ml", Op.DELETE, ""), True, id="namespace"),
+        pytest.param(make_change("ConfigMap", "churn-config-1", Op.REPLACE), False, id="hashed"),
+        pytest.param(make_change("ConfigMap", "churn-config-1", Op.DELETE), True, id="config-gone"),
+        pytest.param(make_change("Deployment", "churn-canary", Op.DELETE), False, id="canary"),
+        pytest.param(
+            make_change("ConfigMap", "churn-canary-config-1", Op.DELETE), False, id="canary-config"
+        ),
+        pytest.param(
+            make_change("ConfigMap", "x-canary-y-config-1", Op.DELETE, "x-canary-y"),
+            True,
+            id="config-of-a-model-called-canary",
+        ),
+    ],
+)
+def test_what_is_asked_about(change: Change, asks: bool) -> None:
+    assert needs_consent(change, MODELS) is asks
+
+
+@pytest.mark.parametrize(
+    ("verb", "op", "says"),
+    [
+        pytest.param("up", Op.DELETE, "1 of these changes delete or replace", id="up"),
+        pytest.param("refresh", Op.UPDATE, "1 of these changes rewrite the recorded", id="refresh"),
+    ],
+)
+def test_without_a_terminal_it_is_refused(verb: str, op: Op, says: str) -> None:
+    options = argparse.Namespace(yes=False, verb=verb)
+    session = SimpleNamespace(
+        plan=load_plan(ROOT, "staging"), request=SimpleNamespace(components=None)
+    )
+    preview = Preview((make_change("Service", "old", op, "old"),), messages=("warning: mind",))
+    asked = Confirmation(session, options)  # type: ignore[arg-type]
+    with pytest.raises(ConsentError, match=f"{says}.*make {verb} ENV=staging YES=1"):
+        asked(preview)
+    assert asked.messages == ("warning: mind",)
+
+
+def test_what_is_protected_says_how_to_go_on() -> None:
+    assert "set protect: false there, run `make up ENV=prod`" in str(ProtectedError("prod"))

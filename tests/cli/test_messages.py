@@ -1,0 +1,70 @@
+"""What the program warns of reaches whoever runs a verb: once, and in JSON too."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.changes import Change, Op, Preview, Result
+from framework.cli import deploy
+from framework.cli.session import Session
+from framework.engines.base import Request
+from framework.plan import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+SAID = ("warning: no GPU nodes",)
+CHANGE = Change(
+    "urn:x", "kubernetes:core/v1:Service", "churn", Op.UPDATE, "ml-dev/churn", component="churn"
+)
+
+
+class TalkingEngine:
+    """Changes one object, and warns in its preview and once more while it applies."""
+
+    name = "embedded"
+
+    def preview(self, request: Request) -> Preview:
+        return Preview((CHANGE,), {}, SAID)
+
+    def drift(self, request: Request) -> Preview:
+        return Preview((CHANGE,), {}, SAID)
+
+    def up(self, request: Request, confirm: Any, on_progress: Any) -> Result:
+        assert confirm(self.preview(request))
+        return Result((CHANGE,), messages=(*SAID, "warning: slow disk"))
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    @contextmanager
+    def open_session(*arguments: object, **options: object) -> Iterator[Session]:
+        engine: Any = TalkingEngine()
+        yield Session(load_plan(ROOT, "dev"), engine, "as asked for", Request(ROOT, "dev"))
+
+    monkeypatch.setattr(deploy, "open_session", open_session)
+    return argparse.Namespace(verb="up", yes=True, json=False, model=None)
+
+
+@pytest.mark.parametrize("verb", ["run_preview", "run_drift"])
+def test_reading_verbs_tell(
+    verb: str, options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    getattr(deploy, verb)(ROOT, options)
+    assert capsys.readouterr().out.count(SAID[0]) == 1
+    options.json = True
+    getattr(deploy, verb)(ROOT, options)
+    assert json.loads(capsys.readouterr().out)["messages"] == list(SAID)
+
+
+def test_up_tells_each_once(
+    options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy.run_up(ROOT, options) == 0
+    said = capsys.readouterr().out
+    assert [said.count(text) for text in (SAID[0], "warning: slow disk")] == [1, 1]
