@@ -1,32 +1,31 @@
-"""The verbs that only read: status, render."""
+"""The verb that reads the cluster alone: status."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from framework.cli.screens.status import describe_track, render_status
+from framework.cli.json_output import describe_track
+from framework.cli.screens.status import render_status
 from framework.cli.selection import select_models
 from framework.plan import load_plan
 
 
 def run_status(root: Path, options: argparse.Namespace) -> int:
     """What runs now, straight from the cluster."""
+    from framework.cluster import START_ADVICE
     from framework.kube.client import KubeClient
 
     plan = load_plan(root, options.environment)
     models = select_models(plan, options.model)
-    kube = KubeClient.connect((root / plan.cluster.kubeconfig).expanduser(), plan.cluster.context)
-    try:
+    path = root / Path(plan.cluster.kubeconfig).expanduser()
+    advice = START_ADVICE if plan.cluster.local else ""
+    with KubeClient.connect(path, plan.cluster.context, advice=advice) as kube:
         live = {
             item["metadata"]["name"]: item
-            for item in kube.list("apps/v1", "Deployment", plan.namespace.name)
+            for item in kube.list_objects("apps/v1", "Deployment", plan.namespace.name)
         }
-    finally:
-        kube.close()
     tracks = [
         describe_track(model.name, track, live.get(track.deployment))
         for model in models
@@ -37,29 +36,3 @@ def run_status(root: Path, options: argparse.Namespace) -> int:
     else:
         print(render_status(tracks, plan))
     return 0
-
-
-def run_render(root: Path, options: argparse.Namespace) -> int:
-    """The manifests, as kubectl takes them."""
-    plan = load_plan(root, options.environment)
-    models = select_models(plan, options.model)
-    manifests = [m.object for model in models for m in model.manifests]
-    if options.model is None:
-        manifests.insert(0, plan.namespace.object)
-    print(json.dumps(manifests, indent=2) if options.json else render_manifests(manifests), end="")
-    return 0
-
-
-def render_manifests(manifests: Sequence[Mapping[str, Any]]) -> str:
-    """One multi-document YAML, in the plan's order; the same input gives the same bytes."""
-    import yaml
-
-    class PlainDumper(yaml.SafeDumper):
-        # Anchors are for machines; a reader wants repeated values written out.
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    text: str = yaml.dump_all(
-        manifests, Dumper=PlainDumper, sort_keys=False, explicit_start=True, allow_unicode=True
-    )
-    return text

@@ -7,9 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from framework.catalog import list_models
 from framework.errors import UnknownNameError, UsageError
-from framework.plan import ModelPlan, StackPlan
+
+if TYPE_CHECKING:
+    # `explain` selects too, and need not wait for the plan's modules.
+    from framework.plan import ModelPlan, StackPlan
+
+
+def match_names(root: Path, pattern: str | None) -> frozenset[str] | None:
+    """The names that a name or glob means, so that no other file need be read; None where a label
+    or nothing is asked for, which only loading all can tell. Errors: UnknownNameError."""
+    if pattern is None or "=" in pattern:
+        return None
+    names = list_models(root)
+    if found := frozenset(name for name in names if fnmatchcase(name, pattern)):
+        return found
+    raise UnknownNameError("model", pattern, names)
 
 
 def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]:
@@ -21,12 +38,17 @@ def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]
     found = tuple(model for model in plan.models if fnmatchcase(model.name, pattern))
     if found:
         return found
-    if pattern in plan.disabled:
-        raise UsageError(
-            f'model "{pattern}" does not run in {plan.environment} (enabled: false); '
-            "enable it there, or choose another environment"
-        )
+    if any(fnmatchcase(name, pattern) for name in plan.disabled):
+        raise does_not_run(pattern, plan.environment)
     raise UnknownNameError("model", pattern, [model.name for model in plan.models])
+
+
+def does_not_run(pattern: str, environment: str) -> UsageError:
+    """The error for a model that is switched off in an environment."""
+    return UsageError(
+        f'model "{pattern}" does not run in {environment} (enabled: false); '
+        "enable it there, or choose another environment"
+    )
 
 
 def select_components(

@@ -41,7 +41,8 @@ OPTIONS = (
 @dataclass(frozen=True)
 class Verb:
     """One verb. `environment` is "required", "optional" or "none"; `run` is `module:function`
-    below `framework.cli`; `options` are names of OPTIONS."""
+    below `framework.cli`; `options` are names of OPTIONS. `reads`: it changes nothing and its exit
+    code says nothing of what it found, so a reader that leaves early has missed nothing."""
 
     name: str
     help: str
@@ -49,17 +50,18 @@ class Verb:
     environment: str = "required"
     model: bool = False
     options: tuple[str, ...] = ()
+    reads: bool = False
 
 
 VERBS = (
     Verb("up", "deploy an environment: preview, confirm, roll out, watch", "deploy:run_up",
          model=True, options=("yes", "engine")),
     Verb("preview", "what up would change, with the rollout forecast", "deploy:run_preview",
-         model=True, options=("json", "engine")),
+         model=True, options=("json", "engine"), reads=True),
     Verb("status", "what runs now: versions, ready Pods, canaries", "reading:run_status",
-         model=True, options=("json",)),
+         model=True, options=("json",), reads=True),
     Verb("outputs", "the stack's outputs, as last deployed", "deploy:run_outputs",
-         options=("json", "engine")),
+         options=("json", "engine"), reads=True),
     Verb("drift", "compare the cluster with the recorded state; exit 16 on differences",
          "deploy:run_drift", options=("json", "engine")),
     Verb("refresh", "bring the recorded state to what the cluster has", "deploy:run_refresh",
@@ -69,17 +71,18 @@ VERBS = (
     Verb("validate", "every fault in every file, with file:line:column", "validating:run_validate",
          environment="optional", options=("json", "format", "today")),
     Verb("list", "the models: owner, profiles, image, replicas in each environment",
-         "listing:run_list", environment="optional", model=True, options=("json",)),
+         "listing:run_list", environment="optional", model=True, options=("json",),
+         reads=True),
     Verb("explain", "where a value comes from", "explaining:run_explain",
-         model=True, options=("key", "set", "json")),
+         model=True, options=("key", "set", "json"), reads=True),
     Verb("diff", "two environments side by side, or what changed since a commit",
          "comparing:run_diff", model=True,
-         options=("to", "since", "format", "exit-code", "json")),
+         options=("to", "since", "format", "exit-code", "json"), reads=True),
     Verb("affected", "the models and environments that a change since a commit touches",
          "comparing:run_affected", environment="optional",
-         options=("since", "why", "exit-code", "json")),
-    Verb("render", "the manifests of an environment, as kubectl takes them", "reading:run_render",
-         model=True, options=("out", "set", "json")),
+         options=("since", "why", "exit-code", "json"), reads=True),
+    Verb("render", "the manifests of an environment, as kubectl takes them", "rendering:run_render",
+         model=True, options=("out", "set", "json"), reads=True),
     Verb("new", "add a model: a valid, commented entry", "editing:run_new",
          environment="none", model=True, options=("profile", "owner", "tag")),
     Verb("bump", "set a model's image tag, in the catalog or in one environment",
@@ -91,5 +94,5 @@ VERBS = (
     Verb("cluster-down", "stop the local cluster; its data stays", "local:run_cluster_down",
          environment="none"),
     Verb("cluster-status", "the local cluster: processes, nodes, how to use kubectl",
-         "local:run_cluster_status", environment="none", options=("json",)),
+         "local:run_cluster_status", environment="none", options=("json",), reads=True),
 )  # fmt: skip

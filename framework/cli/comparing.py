@@ -1,0 +1,149 @@
+"""The verbs that compare: diff of two environments, diff since a commit, affected.
+
+Kept apart from the other reading verbs because these read two catalogs at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from framework.catalog import list_environments, list_models
+from framework.cli.screens.affected import render_affected
+from framework.cli.screens.diff import render_across, render_since
+from framework.cli.screens.diff_json import describe_affected, describe_comparison
+from framework.cli.screens.diff_markdown import render_across_markdown, render_since_markdown
+from framework.errors import UnknownNameError, UsageError
+from framework.plan.names import OWNER_LABEL
+from framework.reports.across import compare_across
+from framework.reports.affected import compare_since
+from framework.reports.sides import Side, load_side
+from framework.reports.trees import Trees
+
+DIFFERENCES = 16
+
+
+def run_diff(root: Path, options: argparse.Namespace) -> int:
+    """Two environments side by side, or what changed in one since a commit."""
+    if (options.to is None) == (options.since is None):
+        raise UsageError(
+            "diff compares with another environment or with a commit: give exactly one of TO=prod "
+            "and SINCE=main"
+        )
+    if options.format == "github":
+        raise UsageError("diff has no annotations; use FORMAT=text or FORMAT=markdown")
+    return _run_across(root, options) if options.since is None else _run_since(root, options)
+
+
+def _run_across(root: Path, options: argparse.Namespace) -> int:
+    if options.to == options.environment:
+        raise UsageError(f"TO={options.to} is ENV itself; name another environment")
+    known = list_environments(root)
+    for name in (options.environment, options.to):
+        if name not in known:
+            raise UnknownNameError("environment", name, known)
+    pattern = options.model
+    only = frozenset({pattern}) if pattern in list_models(root) else None
+    old, new = (load_side(root, name, only=only) for name in (options.environment, options.to))
+    found = compare_across(old, new, names=_choose_across(root, old, new, pattern))
+    names = (old.environment, new.environment)
+    if options.json:
+        described = {"environment": names[0], "to": names[1], **describe_comparison(found)}
+        print(json.dumps(described, indent=2))
+    elif options.format == "markdown":
+        print(render_across_markdown(found, names))
+    else:
+        print(render_across(found, names))
+    return _exit_code(options, clean=found.clean)
+
+
+def _run_since(root: Path, options: argparse.Namespace) -> int:
+    def choose(trees: Trees, sides: tuple[Side, ...]) -> Collection[str]:
+        return _choose_since(trees, sides, options.model)
+
+    since = compare_since(
+        root, options.since, options.environment, choose=choose if options.model else None
+    )
+    found = since.environments[0]
+    if options.json:
+        head = {"environment": options.environment, "since": since.ref, "commit": since.commit}
+        print(json.dumps({**head, **describe_comparison(found)}, indent=2))
+    elif options.format == "markdown":
+        print(render_since_markdown(found, since.ref, since.notes))
+    else:
+        print(render_since(found, since))
+    return _exit_code(options, clean=found.clean)
+
+
+def run_affected(root: Path, options: argparse.Namespace) -> int:
+    """The models and environments whose manifests a change touches."""
+    if options.since is None:
+        raise UsageError("affected compares with a commit: give SINCE=main, or another commit")
+    since = compare_since(root, options.since, options.environment, why=options.why)
+    if options.json:
+        print(json.dumps(describe_affected(since, why=options.why), indent=2))
+    else:
+        print(render_affected(since, why=options.why))
+    return _exit_code(options, clean=not since.affected)
+
+
+def _exit_code(options: argparse.Namespace, *, clean: bool) -> int:
+    return DIFFERENCES if options.exit_code and not clean else 0
+
+
+def _choose_across(root: Path, old: Side, new: Side, pattern: str | None) -> Collection[str] | None:
+    if pattern is None:
+        return None
+    found = _match(pattern, old, new)
+    if not found and "=" not in pattern and _match_names(pattern, list_models(root)):
+        raise UsageError(
+            f'model "{pattern}" runs neither in {old.environment} nor in {new.environment} '
+            "(enabled: false); choose other environments"
+        )
+    if not found:
+        raise _unknown(pattern, old, new)
+    return found
+
+
+def _choose_since(trees: Trees, sides: tuple[Side, ...], pattern: str) -> Collection[str]:
+    """Only models whose files differ are loaded, so a label that none of them has is no fault."""
+    if "=" in pattern:
+        return _match(pattern, *sides)
+    if found := _match_names(pattern, trees.models()):
+        return found
+    raise UnknownNameError("model", pattern, trees.models())
+
+
+def _match(pattern: str, *sides: Side) -> frozenset[str]:
+    if "=" not in pattern:
+        return _match_names(pattern, {name for side in sides for name in side.models})
+    return frozenset(
+        name for side in sides for name in side.models if pattern in _labels(side, name)
+    )
+
+
+def _match_names(pattern: str, names: Collection[str]) -> frozenset[str]:
+    return frozenset(name for name in names if fnmatchcase(name, pattern))
+
+
+def _labels(side: Side, name: str) -> frozenset[str]:
+    """What MODEL=label=value selects by, as it stands on the model's Deployment."""
+    labels: dict[str, str] = {}
+    for manifest in side.manifests[name]:
+        if manifest["kind"] == "Deployment":
+            labels = {**manifest["metadata"].get("labels", {}), **labels}
+    return frozenset(
+        f"{'owner' if key == OWNER_LABEL else key}={value}" for key, value in labels.items()
+    )
+
+
+def _unknown(pattern: str, *sides: Side) -> UnknownNameError:
+    names = {name for side in sides for name in side.models}
+    if "=" not in pattern:
+        return UnknownNameError("model", pattern, names)
+    known = {label for side in sides for name in side.models for label in _labels(side, name)}
+    of_label = {one for one in known if one.startswith(pattern.partition("=")[0] + "=")}
+    return UnknownNameError("label", pattern, of_label or known)

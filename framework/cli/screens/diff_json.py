@@ -1,0 +1,96 @@
+"""Comparisons for machines: the same facts as on the screens, nothing left out.
+
+Kept apart because its keys must stay: other programs read them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework.reports.affected import Since
+from framework.reports.differences import (
+    Cause,
+    Comparison,
+    Difference,
+    ModelDifference,
+    ObjectDifference,
+)
+
+
+def describe_comparison(found: Comparison) -> dict[str, Any]:
+    """What differs in one environment, or between two; what is on neither side is null."""
+    return {
+        "change": found.change,
+        "settings": [*map(_describe_difference, found.environment)],
+        "objects": [*map(_describe_object, found.namespace)],
+        "models": [*map(_describe_model, found.models)],
+        "unchanged": found.same,
+    }
+
+
+def describe_affected(since: Since, *, why: bool) -> dict[str, Any]:
+    """Every environment and model with a manifest that differs."""
+    return {
+        "since": since.ref,
+        "commit": since.commit,
+        "environments": [_describe_environment(one, why=why) for one in since.affected],
+        "notes": list(since.notes),
+    }
+
+
+def _describe_environment(found: Comparison, *, why: bool) -> dict[str, Any]:
+    return {
+        "environment": found.environment_name,
+        "change": found.change,
+        "namespace": bool(found.namespace),
+        "models": [_describe_affected_model(model, why=why) for model in found.affected],
+    }
+
+
+def _describe_affected_model(model: ModelDifference, *, why: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": model.name, "change": model.change}
+    if why:
+        described |= {
+            "reason": model.reason or None,
+            "causes": [*map(_describe_cause, model.causes)],
+        }
+    return described
+
+
+def _describe_model(model: ModelDifference) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "change": model.change,
+        "reason": model.reason or None,
+        "settings": [*map(_describe_difference, model.settings)],
+        "objects": [*map(_describe_object, model.objects)],
+    }
+
+
+def _describe_object(one: ObjectDifference) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "change": one.change,
+        "fields": [*map(_describe_difference, one.fields)],
+        "causes": [*map(_describe_cause, one.causes)],
+    }
+
+
+def _describe_difference(one: Difference) -> dict[str, Any]:
+    return {
+        "path": one.path,
+        "old": one.old,
+        "new": one.new,
+        "causes": [*map(_describe_cause, one.causes)],
+    }
+
+
+def _describe_cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "setting": cause.setting,
+        "place": cause.place or None,
+        "gone": cause.gone,
+        "oldPlace": cause.old_place or None,
+        "newPlace": cause.new_place or None,
+    }

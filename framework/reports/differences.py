@@ -1,0 +1,94 @@
+"""What a comparison found, as plain data.
+
+Kept apart from finding it, so that screens and JSON read it without the catalog or the plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["added", "removed", "changed"]
+CODE = "framework code"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A setting that differs, and its line on each side, "" where none says it.
+
+    `place` is the line whose change made it; it is the old side's where that line is gone.
+    """
+
+    setting: str
+    place: str = ""
+    old_place: str = ""
+    new_place: str = ""
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting or a manifest's field, by its path; None on the side that lacks it. No secrets."""
+
+    path: str
+    old: Any
+    new: Any
+    causes: tuple[Cause, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectDifference:
+    """One object; `fields` where both sides have it, `causes` where only one does."""
+
+    change: Kind
+    kind: str
+    name: str
+    fields: tuple[Difference, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelDifference:
+    """One model; `reason` is a sentence where it runs on one side only.
+
+    Without `objects` only its settings differ, which no manifest shows.
+    """
+
+    name: str
+    change: Kind
+    reason: str = ""
+    settings: tuple[Difference, ...] = ()
+    objects: tuple[ObjectDifference, ...] = ()
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Every cause of any of its objects' differences, in order of place."""
+        found = [cause for one in self.objects for cause in one.causes]
+        found += [c for one in self.objects for field in one.fields for c in field.causes]
+        return tuple(sorted(set(found), key=lambda cause: (cause.place, cause.setting)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that differs in one environment, or between two; `same` counts equal models.
+
+    `environment` are the settings of the environment itself, `namespace` its own objects.
+    """
+
+    environment_name: str
+    change: Kind
+    environment: tuple[Difference, ...] = ()
+    namespace: tuple[ObjectDifference, ...] = ()
+    models: tuple[ModelDifference, ...] = ()
+    same: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def affected(self) -> tuple[ModelDifference, ...]:
+        """The models whose manifests differ."""
+        return tuple(model for model in self.models if model.objects)
+
+    @property
+    def clean(self) -> bool:
+        """True where nothing differs at all."""
+        return not (self.models or self.environment or self.namespace)

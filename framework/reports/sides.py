@@ -1,0 +1,99 @@
+"""One side of a comparison: an environment's manifests, and the settings they were made from.
+
+Kept apart from comparing: this decides which code renders which tree, and how little has to be
+read for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from framework.catalog import (
+    CatalogModel,
+    load_catalog,
+    read_environment,
+)
+from framework.overlay import Merged
+from framework.plan import load_plan
+from framework.schema.environment import Environment
+from framework.sources import Place, find_catalog, find_environment, load_document
+
+Manifests = tuple[dict[str, Any], ...]
+# Stands for the environment itself, whose Namespace belongs to no model.
+ITSELF = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One environment in one tree; `present` is False where the tree has no such environment.
+
+    `manifests` are by model, those of the environment itself under ITSELF. `rebuilt` is what the
+    code in hand makes of the tree where other code made the manifests, {} where it cannot read
+    it. `prefix` stands before this tree's paths: `main:`. `only` names the models that were looked
+    at, None for all.
+    """
+
+    root: Path
+    environment: str
+    manifests: Mapping[str, Manifests] = field(default_factory=dict)
+    rebuilt: Mapping[str, Manifests] | None = None
+    prefix: str = ""
+    present: bool = True
+    only: frozenset[str] | None = None
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The names of the models that run here."""
+        return frozenset(self.manifests) - {ITSELF}
+
+    @property
+    def readable(self) -> bool:
+        """Whether the code in hand can tell the settings."""
+        return self.present and self.rebuilt != {}
+
+    def load_models(self, names: Collection[str]) -> dict[str, CatalogModel]:
+        """The settings of some models that run here."""
+        if not self.readable or not names:
+            return {}
+        catalog = load_catalog(self.root, self.environment, only=names)
+        return {model.name: model for model in catalog.models}
+
+    @cached_property
+    def settings(self) -> tuple[Environment | None, Merged]:
+        """The environment's own settings, None where they cannot be told."""
+        if not self.readable:
+            return None, Merged({}, {})
+        return read_environment(self.root, self.environment)
+
+
+def load_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
+    """An environment as the code in hand renders it. Errors: UnknownNameError, ConfigError."""
+    plan = load_plan(root, environment, only=only)
+    own = {ITSELF: (plan.namespace.object,)}
+    models = {model.name: tuple(m.object for m in model.manifests) for model in plan.models}
+    return Side(root, environment, {**own, **models}, only=only)
+
+
+def find_switch(root: Path, environment: str, model: str) -> Place | None:
+    """Where a model is said to run or not in an environment: the strongest layer's word."""
+    files, own = find_catalog(root), find_environment(root, environment)
+    home = files.models.get(model)
+    listed = load_document(root, home)[0].data.get("profiles") if home else None
+    profiles = [files.profiles.get(str(name)) for name in listed or () if isinstance(listed, list)]
+    layers: list[tuple[str | None, tuple[str, ...]]] = [
+        (own.overlays.get(model), ()),
+        (own.environment, ("overrides",)),
+        (home, ()),
+        *((profile, ()) for profile in reversed(profiles)),
+        (own.environment, ("defaults",)),
+        (files.defaults, ()),
+    ]
+    for path, prefix in layers:
+        places = load_document(root, path)[0].value_places if path else {}
+        if place := places.get((*prefix, "enabled")):
+            return place
+    return None

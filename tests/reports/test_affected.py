@@ -1,0 +1,420 @@
+"""`affected` names exactly what renders differently, and the line or the code that makes it so."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from framework.cli.comparing import run_affected
+from framework.cli.main import build_parser
+from framework.errors import ConfigError, UnknownNameError, UsageError
+from framework.plan import load_plan
+from framework.reports.affected import Since, compare_since
+from framework.reports.trees import OldCatalogError, touched_models
+from tests.conftest import Project
+from tests.reports.repository import FILES, Repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "project")
+
+
+def _pairs(since: Since) -> set[tuple[str, str]]:
+    pairs = {(e.environment_name, model.name) for e in since.affected for model in e.affected}
+    return pairs | {(e.environment_name, "") for e in since.affected if e.namespace}
+
+
+def _causes(since: Since) -> dict[tuple[str, str], list[str]]:
+    return {
+        (e.environment_name, model.name): [
+            f"{cause.place or '-'} {cause.setting}" for cause in model.causes
+        ]
+        for e in since.affected
+        for model in e.affected
+    }
+
+
+_BETA = FILES["catalog/beta.yaml"] or ""
+_ALPHA_ONLY = {("dev", "alpha"), ("prod", "alpha")}
+_BETA_ONLY = {("dev", "beta"), ("prod", "beta")}
+_PROD = "environments/prod/environment.yaml"
+_CHANGES: list[tuple[str, dict[str, str | None], set[tuple[str, str]]]] = [
+    ("nothing", {}, set()),
+    ("a comment", {"catalog/beta.yaml": "# hello\n" + _BETA}, set()),
+    ("a setting no manifest has", {"catalog/beta.yaml": _BETA + "links: {doc: x}\n"}, set()),
+    ("a default", {"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"},
+     _ALPHA_ONLY | _BETA_ONLY),
+    ("a default that prod overrides",
+     {"catalog/_defaults.yaml": "replicas: 5\nports: {http: 8080}\npreStopSeconds: 5\n"},
+     {("dev", "alpha"), ("dev", "beta")}),
+    ("a profile", {"catalog/_profiles/small.yaml": "image: {repository: r/tiny}\n"}, _ALPHA_ONLY),
+    ("a profile nobody lists", {"catalog/_profiles/new.yaml": "replicas: 9\n"}, set()),
+    ("a model", {"catalog/beta.yaml": _BETA.replace("'1'", "'2'")}, _BETA_ONLY),
+    ("a model written anew with the same meaning",
+     {"catalog/beta.yaml": yaml.safe_dump(yaml.safe_load(_BETA))}, set()),
+    ("a new model", {"catalog/new.yaml": "owner: t\nprofiles: [small]\nimage: {tag: x}\n"},
+     {("dev", "new"), ("prod", "new")}),
+    ("a model gone", {"catalog/beta.yaml": None}, _BETA_ONLY),
+    ("an overlay gone", {"environments/prod/models/alpha.yaml": None}, {("prod", "alpha")}),
+    ("switched off", {"environments/prod/models/beta.yaml": "enabled: false\n"},
+     {("prod", "beta")}),
+    ("an environment's override",
+     {_PROD: "namespace: ml-prod\ndefaults: {replicas: 3}\noverrides: {replicas: 4}\n"},
+     {("prod", "alpha"), ("prod", "beta")}),
+    ("a namespace", {"environments/dev/environment.yaml": "namespace: other\n"},
+     {("dev", ""), ("dev", "alpha"), ("dev", "beta")}),
+    ("a cluster", {"environments/dev/environment.yaml":
+                   "namespace: ml-dev\ncluster: {context: x}\n"}, set()),
+    ("a new environment", {"environments/test/environment.yaml": "namespace: ml-test\n"},
+     {("test", ""), ("test", "alpha"), ("test", "beta")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), [case[1:] for case in _CHANGES], ids=[case[0] for case in _CHANGES]
+)
+def test_exactly_what_renders_differently_is_affected(
+    changes: dict[str, str | None], expected: set[tuple[str, str]], repository: Repository
+) -> None:
+    repository.write(changes)
+    assert _pairs(compare_since(repository.root, "main", None, why=False)) == expected
+    assert _pairs(compare_since(repository.root, "main", None)) == expected
+
+
+_WHY: list[tuple[str, dict[str, str | None], list[str]]] = [
+    ("the model's own line", {"catalog/alpha.yaml": "owner: red\nprofiles: [small]\nargs: [a]\n"
+                              "image: {tag: '1'}\n"}, ["catalog/alpha.yaml:3:8 args"]),
+    ("a default", {"catalog/_defaults.yaml": "ports: {http: 8081}\nreplicas: 2\n"
+                   "preStopSeconds: 5\n"}, ["catalog/_defaults.yaml:1:15 ports.http"]),
+    ("what an interpolation reads", {"catalog/alpha.yaml":
+     "owner: red\nprofiles: [small]\nimage: {tag: '1'}\nlabels: {v: '${description}'}\n"
+     "description: x\n"},
+     ["catalog/alpha.yaml:4:13 labels.v", "catalog/alpha.yaml:5:14 description"]),
+    ("an overlay gone", {"environments/prod/models/alpha.yaml": None},
+     ["main:environments/prod/models/alpha.yaml:1:11 replicas"]),
+    ("another profile", {"catalog/alpha.yaml": "owner: red\nprofiles: [large]\n"
+                         "image: {tag: '1'}\n"},
+     ["catalog/alpha.yaml:2:11 env.SIZE", "catalog/alpha.yaml:2:11 image.repository"]),
+    ("a namespace", {_PROD: "namespace: other\ndefaults: {replicas: 3}\noverrides:\n"
+                     "  rollout: {minReadySeconds: 9}\n"},
+     [f"{_PROD}:1:12 environment.namespace"]),
+    ("a key set to null", {"environments/prod/models/alpha.yaml":
+                           "replicas: 4\nenv: {SIZE: null}\n"},
+     ["environments/prod/models/alpha.yaml:2:13 env.SIZE"]),
+    ("an item of a list", {"catalog/_profiles/small.yaml":
+     "image: {repository: r/small}\nenv: {SIZE: small}\nargs:\n- a\n- b\n"},
+     ["catalog/_profiles/small.yaml:4:3 args"]),
+    ("a candidate", {"catalog/alpha.yaml": "owner: red\nprofiles: [small]\nimage: {tag: '1'}\n"
+                     "canary: {candidate: {image: {tag: '2'}}}\n"},
+     ["catalog/alpha.yaml:4:21 canary.candidate"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), [case[1:] for case in _WHY], ids=[case[0] for case in _WHY]
+)
+def test_why_names_the_line_whose_change_made_it(
+    changes: dict[str, str | None], expected: list[str], repository: Repository
+) -> None:
+    repository.write(changes)
+    assert _causes(compare_since(repository.root, "main", "prod"))["prod", "alpha"] == expected
+
+
+def test_the_line_an_interpolation_reads_is_the_cause_and_not_the_interpolation(
+    repository: Repository,
+) -> None:
+    repository.write({"catalog/beta.yaml": _BETA.replace("'1'", "'2'")})
+    found = _causes(compare_since(repository.root, "main", "dev"))
+    assert found == {("dev", "beta"): ["catalog/beta.yaml:3:14 image.tag"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "only"),
+    [
+        ("catalog/m.yaml", {"m"}),
+        ("environments/dev/models/m.yaml", {"m"}),
+        ("environments/prod/environment.yaml", set()),
+        ("requirements.lock", set()),
+        ("catalog/_defaults.yaml", None),
+        ("catalog/_profiles/p.yaml", None),
+        ("environments/dev/environment.yaml", None),
+        ("framework/plan/pods.py", None),
+    ],
+)
+def test_no_more_is_read_than_can_differ(path: str, only: set[str] | None) -> None:
+    assert touched_models({path}, "dev") == only
+
+
+def test_faults_of_the_commit_are_told_as_its_own(repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": "owner: [\n"})
+    repository.commit()
+    repository.write({"catalog/beta.yaml": _BETA})
+    with pytest.raises(OldCatalogError, match=r"HEAD:catalog/beta.yaml:2:1.*\n.*no faults") as told:
+        compare_since(repository.root, "HEAD", None)
+    assert told.value.exit_code == 1
+
+
+def test_faults_of_the_working_tree_are_its_own(repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": "owner: [\n"})
+    with pytest.raises(ConfigError, match=r"^catalog/beta.yaml:2:1"):
+        compare_since(repository.root, "main", None)
+
+
+def test_an_unknown_environment_names_those_of_either_tree(repository: Repository) -> None:
+    repository.write({"environments/test/environment.yaml": "namespace: n\n"})
+    with pytest.raises(UnknownNameError, match="known: dev, prod, test"):
+        compare_since(repository.root, "main", "staging")
+
+
+def test_a_ref_called_like_an_environment_is_still_told_apart(repository: Repository) -> None:
+    repository.git("branch", "prod")
+    repository.write({"environments/prod/models/alpha.yaml": None})
+    found = _causes(compare_since(repository.root, "prod", "prod"))
+    assert found["prod", "alpha"] == ["prod:environments/prod/models/alpha.yaml:1:11 replicas"]
+
+
+def _run(root: Path, *arguments: str) -> int:
+    return run_affected(root, build_parser().parse_args(["affected", *arguments]))
+
+
+def test_the_screen_json_and_exit_code_agree(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.write({"catalog/beta.yaml": _BETA.replace("'1'", "'2'")})
+    assert _run(repository.root, "--since", "main") == 0
+    assert "2 of 4 models in dev, prod change\n  dev      beta\n" in capsys.readouterr().out
+    assert _run(repository.root, "--since", "main", "--why", "--exit-code") == 16
+    assert "~ beta  catalog/beta.yaml:3:14 (image.tag)" in capsys.readouterr().out
+    assert _run(repository.root, "prod", "--since", "main", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["environments"]
+    assert found == [
+        {"environment": "prod", "change": "changed", "namespace": False,
+         "models": [{"name": "beta", "change": "changed"}]}
+    ]  # fmt: skip
+    repository.commit()
+    assert _run(repository.root, "--since", "HEAD", "--exit-code") == 0
+    assert "no manifest changes (dev, prod)" in capsys.readouterr().out
+
+
+def test_a_commit_must_be_given(repository: Repository) -> None:
+    with pytest.raises(UsageError, match="give SINCE=main"):
+        _run(repository.root)
+
+
+# The rest is about framework code, so these repositories hold a copy of it.
+
+
+@pytest.fixture
+def coded(make_project: Any) -> Repository:
+    project: Project = make_project("sentiment", "fraud")
+    (project.root / ".gitignore").write_text(".state/\n__pycache__/\n")
+    return Repository(project.root, {})
+
+
+def _edit_code(root: Path, old: str, new: str) -> None:
+    file = root / "framework/plan/objects.py"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_old_trees_are_rendered_by_their_own_code(coded: Repository) -> None:
+    _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    coded.commit()
+    _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    found = _causes(compare_since(coded.root, "HEAD", "dev"))
+    assert found == {("dev", name): ["- framework code"] for name in ("fraud", "sentiment")}
+    assert _pairs(compare_since(coded.root, "main", "dev")) == set()
+
+
+def test_code_and_settings_are_told_apart(coded: Repository) -> None:
+    _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    coded.commit()
+    _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    overlay = "environments/dev/models/fraud.yaml"
+    coded.write({overlay: "env: {ADDED: x}\n"})
+    found = _causes(compare_since(coded.root, "HEAD", "dev"))
+    assert found["dev", "sentiment"] == ["- framework code"]
+    assert found["dev", "fraud"] == ["- framework code", f"{overlay}:1:14 env.ADDED"]
+
+
+def test_code_that_changes_no_manifest_affects_nothing(coded: Repository) -> None:
+    file = coded.root / "framework/plan/objects.py"
+    file.write_text(file.read_text() + "\n# said otherwise\n")
+    assert _pairs(compare_since(coded.root, "main", "dev")) == set()
+
+
+def test_a_commit_without_a_framework_is_said_to_be_one(coded: Repository) -> None:
+    coded.git("rm", "-r", "--quiet", "--cached", "framework")
+    coded.git("commit", "--quiet", "--message", "without")
+    with pytest.raises(OldCatalogError, match="HEAD has no framework/ to render it with"):
+        compare_since(coded.root, "HEAD", "dev")
+
+
+def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) -> None:
+    file = coded.root / "framework/plan/objects.py"
+    text = file.read_text()
+    file.write_text("raise RuntimeError('half done')\n")
+    coded.commit()
+    file.write_text(text)
+    with pytest.raises(OldCatalogError, match=r"its own `render dev --json` failed:\nRuntimeError"):
+        compare_since(coded.root, "HEAD", "dev")
+
+
+def test_other_packages_are_noted(repository: Repository) -> None:
+    repository.write({"requirements.lock": "x==1\n"})
+    since = compare_since(repository.root, "main", None)
+    assert (_pairs(since), len(since.notes)) == (set(), 1)
+
+
+# Random edits against a full render of both trees.
+
+_VALUES: dict[tuple[str, ...], list[Any]] = {
+    ("replicas",): [2, 3, 4],
+    ("enabled",): [True, False],
+    ("env", "SIZE"): ["small", "other", None],
+    ("env", "EXTRA"): ["x", "${name}", "${environment.name}", None],
+    ("labels", "version"): ["a", "${image.tag}", "${env.KEPT}"],
+    ("env", "KEPT"): ["y", "${owner}"],
+    ("image", "tag"): ["1", "2"],
+    ("rollout", "minReadySeconds"): [0, 9],
+    ("canary", "size"): [1, "50%"],
+    ("canary", "mode"): ["within", "additional"],
+    ("canary", "candidate"): [{"image": {"tag": "9"}}, {"env": {"EXTRA": "z"}}, None],
+    ("args",): [["a"], ["a", "b"], []],
+    ("description",): ["one", "two"],
+    ("links", "doc"): ["one", "two"],
+}
+_PLACES = [
+    ("catalog/_defaults.yaml",),
+    ("catalog/_profiles/small.yaml",),
+    ("catalog/_profiles/large.yaml",),
+    ("catalog/alpha.yaml",),
+    ("catalog/beta.yaml",),
+    ("environments/dev/environment.yaml", "defaults"),
+    ("environments/dev/environment.yaml", "overrides"),
+    ("environments/prod/environment.yaml", "defaults"),
+    ("environments/prod/environment.yaml", "overrides"),
+    ("environments/prod/models/alpha.yaml",),
+    ("environments/dev/models/beta.yaml",),
+]
+_Documents = dict[str, dict[str, Any]]
+
+
+def _documents() -> _Documents:
+    found: _Documents = {path: yaml.safe_load(text or "") for path, text in FILES.items()}
+    found["catalog/_defaults.yaml"]["env"] = {"KEPT": "y"}
+    return found
+
+
+def _edit(documents: _Documents, chance: random.Random) -> None:
+    """One edit of one file: a setting set or taken out, keys in another order, other profiles."""
+    kind = chance.choices(
+        ["set", "drop", "order", "profiles", "namespace", "file"], [9, 3, 2, 1, 1, 1]
+    )
+    path, *below = chance.choice(_PLACES)
+    whole = documents.setdefault(path, {})
+    part = whole.setdefault(below[0], {}) if below else whole
+    key = chance.choice(list(_VALUES))
+    match kind[0]:
+        case "set":
+            for name in key[:-1]:
+                part = part.setdefault(name, {})
+            part[key[-1]] = deepcopy(chance.choice(_VALUES[key]))
+        case "drop" if key[0] != "image" and len(key) == 1:
+            part.pop(key[0], None)
+        case "order":
+            items = list(whole.items())
+            chance.shuffle(items)
+            documents[path] = dict(items)
+            for child in (one for one in documents[path].values() if isinstance(one, dict)):
+                inner = list(child.items())
+                chance.shuffle(inner)
+                child.clear()
+                child.update(inner)
+        case "profiles":
+            chosen = chance.choice([["small"], ["large"], ["small", "large"], ["large", "small"]])
+            documents[chance.choice(["catalog/alpha.yaml", "catalog/beta.yaml"])]["profiles"] = (
+                chosen
+            )
+        case "namespace":
+            documents["environments/dev/environment.yaml"]["namespace"] = chance.choice(["a", "b"])
+        case "file":
+            documents.pop(
+                chance.choice([one for one in documents if "/models/" in one] or [""]), None
+            )
+
+
+def _texts(documents: _Documents, chance: random.Random) -> dict[str, str]:
+    return {
+        path: f"# {chance.randrange(9)}\n" + yaml.safe_dump(data, sort_keys=False)
+        for path, data in documents.items()
+    }
+
+
+def _render(root: Path, files: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """Every model of every environment, from files of their own, as text."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    found = {}
+    for environment in ("dev", "prod"):
+        plan = load_plan(root, environment)
+        found[environment, ""] = json.dumps(plan.namespace.object, sort_keys=True)
+        for model in plan.models:
+            objects = [manifest.object for manifest in model.manifests]
+            found[environment, model.name] = json.dumps(objects, sort_keys=True)
+    return found
+
+
+def _check(seed: int, folder: Path) -> int:
+    """Compares one run of random edits with rendering both trees whole; how many are affected."""
+    chance = random.Random(seed)
+    documents = _documents()
+    for _ in range(chance.randrange(4)):
+        _edit(documents, chance)
+    old = _texts(documents, chance)
+    for _ in range(chance.randrange(1, 4)):
+        _edit(documents, chance)
+    new = _texts(documents, chance)
+    try:
+        before, after = _render(folder / "old", old), _render(folder / "new", new)
+    except ConfigError:
+        return -1
+    repository = Repository(folder / "repository", dict(old))
+    repository.write({**dict.fromkeys(old.keys() - new.keys()), **new})
+    expected = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    since = compare_since(repository.root, "main", None)
+    assert _pairs(since) == expected, f"seed {seed}"
+    models = [model for environment in since.affected for model in environment.affected]
+    unexplained = [model.name for model in models if not (model.causes or model.reason)]
+    assert not unexplained, f"seed {seed}"
+    return len(expected)
+
+
+def _check_all(seeds: range, folder: Path) -> None:
+    counts = [_check(seed, folder / str(seed)) for seed in seeds]
+    checked = [count for count in counts if count >= 0]
+    assert len(checked) > len(counts) / 2
+    assert 0 in checked
+    assert max(checked) > 1
+
+
+def test_affected_equals_a_full_render_and_compare(tmp_path: Path) -> None:
+    _check_all(range(20), tmp_path)
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("start", range(1000, 1400, 100))
+def test_affected_equals_a_full_render_and_compare_over_many_edits(
+    start: int, tmp_path: Path
+) -> None:
+    _check_all(range(start, start + 100), tmp_path)

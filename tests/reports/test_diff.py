@@ -1,0 +1,244 @@
+"""`diff`: two environments side by side, and what changed since a commit, in every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.cli.comparing import run_diff
+from framework.cli.main import build_parser
+from framework.errors import UnknownNameError, UsageError
+from framework.reports.object_differences import mask_field
+from tests.conftest import ROOT
+from tests.reports.repository import FILES, Repository
+
+_ALPHA = FILES["catalog/alpha.yaml"] or ""
+_BETA = FILES["catalog/beta.yaml"] or ""
+_PROD = "environments/prod/environment.yaml"
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "project")
+
+
+@pytest.fixture
+def run(repository: Repository, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs diff there; the exit code is the one that is expected."""
+
+    def _run(*arguments: str, code: int = 0) -> str:
+        options = build_parser().parse_args(["diff", *arguments])
+        assert run_diff(repository.root, options) == code
+        return capsys.readouterr().out
+
+    return _run
+
+
+def _model(run: Run, name: str, *arguments: str) -> dict[str, Any]:
+    models = json.loads(run(*arguments, "--json"))["models"]
+    return next(model for model in models if model["name"] == name)
+
+
+def _setting(model: dict[str, Any], path: str) -> tuple[Any, ...]:
+    found = next(one for one in model["settings"] if one["path"] == path)
+    places = [(cause["oldPlace"], cause["newPlace"]) for cause in found["causes"]]
+    return found["old"], found["new"], places
+
+
+def _fields(model: dict[str, Any], kind: str) -> dict[str, tuple[Any, Any, list[str]]]:
+    found = next(one for one in model["objects"] if one["kind"] == kind)
+    return {
+        field["path"]: (field["old"], field["new"], [cause["setting"] for cause in field["causes"]])
+        for field in found["fields"]
+    }
+
+
+def test_each_setting_and_field_names_the_lines_on_both_sides(run: Run) -> None:
+    model = _model(run, "alpha", "dev", "--to", "prod")
+    overlay = "environments/prod/models/alpha.yaml:1:11"
+    assert _setting(model, "replicas") == (2, 4, [("catalog/_defaults.yaml:1:11", overlay)])
+    fields = _fields(model, "Deployment")
+    assert fields["spec.replicas"] == (2, 4, ["replicas"])
+    assert fields["spec.minReadySeconds"] == (0, 9, ["rollout"])
+    assert not any("namespace" in path for path in fields)
+
+
+def test_an_interpolation_of_the_environments_name_is_its_own_cause(
+    run: Run, repository: Repository
+) -> None:
+    repository.write({"catalog/alpha.yaml": _ALPHA + "labels: {e: 'in-${environment.name}'}\n"})
+    model = _model(run, "alpha", "dev", "--to", "prod")
+    assert _fields(model, "Service")["metadata.labels.e"] == (
+        "in-dev", "in-prod", ["environment.name"],
+    )  # fmt: skip
+    place = "catalog/alpha.yaml:4:13"
+    assert _setting(model, "labels.e") == ("in-dev", "in-prod", [(place, place)])
+
+
+def test_what_all_models_share_is_told_once(run: Run) -> None:
+    text = run("dev", "--to", "prod")
+    assert text.count("spec.minReadySeconds") == 1
+    assert "all 2 models that run in both" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_model_of_one_environment_alone_is_said_to_be_one(
+    run: Run, repository: Repository
+) -> None:
+    repository.write({"environments/prod/models/beta.yaml": "enabled: false\n"})
+    text = run("dev", "--to", "prod", "--model", "beta")
+    place = "environments/prod/models/beta.yaml:1:10"
+    assert f"beta runs only in dev; in prod enabled: false at {place}" in text
+    assert "beta runs only in dev" in run("dev", "--to", "prod", "--format", "markdown")
+
+
+def test_a_change_is_shown_field_by_field_with_its_line(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
+    repository.write({"catalog/gamma.yaml": _ALPHA, "catalog/beta.yaml": None})
+    text = run("prod", "--since", "main", "--exit-code", code=16)
+    assert "3 of 3 models change" in text
+    assert "containers[model].image  small:1 -> small:2\n" in text
+    assert "catalog/alpha.yaml:3:14 (image.tag)" in text
+    assert "+ gamma  Deployment, Service, ServiceAccount: catalog/gamma.yaml is new" in text
+    assert "- beta  Deployment, Service, ServiceAccount: catalog/beta.yaml is gone" in text
+
+
+def test_markdown_has_a_table_and_folds_each_model(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
+    text = run("prod", "--since", "main", "--format", "markdown")
+    assert text.startswith("### prod: 1 of 2 models changes\n")
+    assert "| alpha | changed | containers\\[model\\].image small:1 → small:2 |" in text
+    assert "<details><summary>alpha</summary>\n\n```diff\n" in text
+    assert "@@ catalog/alpha.yaml:3:14 (image.tag) @@\n- spec.template" in text
+    assert text.count("<details>") == text.count("</details>") == 1
+
+
+def test_markdown_is_not_broken_by_what_the_catalog_says(run: Run, repository: Repository) -> None:
+    evil = "```\n</details><script>| @everyone `x` [a](b)"
+    text = json.dumps({"TEXT": evil})
+    repository.write({"catalog/alpha.yaml": f"{_ALPHA}env: {text}\n"})
+    found = run("prod", "--since", "main", "--format", "markdown")
+    table = next(line for line in found.splitlines() if line.startswith("| alpha"))
+    assert table.replace("\\|", "").count("|") == 4
+    assert "<script>" not in table
+    assert "````diff" in found
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_models_that_change_alike_are_told_together(
+    form: str, run: Run, repository: Repository
+) -> None:
+    files = {f"catalog/m{n}.yaml": _ALPHA for n in range(30)}
+    repository.write(files)
+    repository.commit()
+    repository.write({_PROD: "namespace: ml-prod\noverrides: {preStopSeconds: 7}\n"})
+    text = run("prod", "--since", "HEAD", "--format", form)
+    assert text.count("preStop") <= 2 * 4
+    more = "beta, m0, m1, m10, m11, m12 and 25 more" if form == "text" else "(31 models)"
+    assert more in text
+
+
+def test_nothing_to_tell_ends_clean(run: Run) -> None:
+    text = run("prod", "--since", "main", "--exit-code")
+    assert "no manifest of 2 models changes" in text
+
+
+def test_settings_without_a_manifest_are_told_apart(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/alpha.yaml": _ALPHA + "links: {doc: x}\n"})
+    text = run("prod", "--since", "main", "--exit-code", code=16)
+    assert "no manifest of 2 models changes" in text
+    assert "settings change and no manifest does: alpha" in text
+
+
+def test_the_environments_own_settings_are_shown(run: Run, repository: Repository) -> None:
+    text = FILES[_PROD] or ""
+    repository.write({_PROD: f"{text}cluster: {{context: other}}\nprotect: true\n"})
+    shown = run("prod", "--since", "main")
+    assert "environment.cluster.context  local -> other" in shown
+    assert f"{_PROD}:6:10 (environment.protect)" in shown
+
+
+_SECRET = "hunter42"
+_SECRETS = [
+    ("a variable", f"env: {{API_TOKEN: {_SECRET}}}\n", "env: {API_TOKEN: hunter42-new}\n"),
+    ("one that comes", "", f"env: {{DB_PASSWORD: {_SECRET}}}\n"),
+    ("one that goes", f"env: {{DB_PASSWORD: {_SECRET}}}\n", ""),
+    ("a sidecar's", "", f"sidecars: {{s: {{image: i:1, env: {{API_TOKEN: {_SECRET}}}}}}}\n"),
+    ("an annotation", "", f"annotations: {{x.io/api-key: {_SECRET}}}\n"),
+    ("a link", "", f"links: {{token: {_SECRET}}}\n"),
+]
+
+
+@pytest.mark.parametrize("form", [["--json"], ["--format", "text"], ["--format", "markdown"]])
+@pytest.mark.parametrize(
+    ("old", "new"), [case[1:] for case in _SECRETS], ids=[case[0] for case in _SECRETS]
+)
+def test_no_secret_is_printed(
+    old: str, new: str, form: list[str], run: Run, repository: Repository
+) -> None:
+    repository.write({"catalog/alpha.yaml": _ALPHA + old})
+    repository.commit()
+    repository.write({"catalog/alpha.yaml": _ALPHA + new})
+    text = run("prod", "--since", "HEAD", *form)
+    assert "alpha" in text
+    assert _SECRET not in text
+    overlay = "environments/prod/models/alpha.yaml"
+    repository.write({"catalog/alpha.yaml": _ALPHA, overlay: "replicas: 4\n" + (old or new)})
+    assert _SECRET not in run("dev", "--to", "prod", *form)
+
+
+def test_references_to_secrets_are_shown() -> None:
+    shown = {"secretKeyRef": {"name": "hub", "optional": True}}
+    assert mask_field("spec.env[HUB_TOKEN].valueFrom", shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "exactly one of TO=prod and SINCE=main"),
+        (["--to", "dev", "--since", "main"], "exactly one of"),
+        (["--to", "prod"], "TO=prod is ENV itself"),
+        (["--to", "dve"], "did you mean dev"),
+        (["--to", "dev", "--format", "github"], "FORMAT=markdown"),
+        (["--to", "dev", "--model", "alpa"], "did you mean alpha"),
+        (["--to", "dev", "--model", "owner=reed"], "did you mean owner=red"),
+        (["--since", "main", "--model", "alpa"], "did you mean alpha"),
+        (["--since", "nope"], "SINCE=nope: git says"),
+    ],
+)
+def test_wrong_usage_says_what_is_right(arguments: list[str], says: str, run: Run) -> None:
+    with pytest.raises(UsageError, match=says):
+        run("prod", *arguments)
+
+
+def test_an_unknown_environment_is_named(run: Run) -> None:
+    with pytest.raises(UnknownNameError, match="known: dev, prod"):
+        run("staging", "--to", "prod")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [("alpha", ["alpha"]), ("*a", ["alpha", "beta"]), ("owner=blue", ["beta"])],
+)
+@pytest.mark.parametrize("against", [["--to", "dev"], ["--since", "main"]], ids=["to", "since"])
+def test_model_narrows(
+    pattern: str, names: list[str], against: list[str], run: Run, repository: Repository
+) -> None:
+    repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 99}\n"})
+    found = json.loads(run("prod", *against, "--model", pattern, "--json"))
+    assert [model["name"] for model in found["models"]] == names
+    assert found["unchanged"] == 0
+
+
+def test_the_shipped_environments_can_be_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    options = build_parser().parse_args(["diff", "staging", "--to", "prod"])
+    assert run_diff(ROOT, options) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("staging | prod: ")
+    assert run_diff(ROOT, options) == 0
+    assert capsys.readouterr().out == first

@@ -1,0 +1,236 @@
+"""Where a setting comes from: places, what was overridden, interpolations, defaults, secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.catalog import list_environments, load_catalog
+from framework.cli.explaining import run_explain
+from framework.cli.main import build_parser, main
+from framework.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
+from framework.reports.explain import Explained, Explainer
+from framework.reports.written import list_sources
+
+ROOT = Path(__file__).resolve().parents[2]
+_ENVIRONMENT = "environments/prod/environment.yaml"
+_OVERLAY = "environments/prod/models/m.yaml"
+FILES = {
+    "catalog/_defaults.yaml": (
+        "replicas: 1\nports: {http: 8080}\nservice: {annotations: {a: one}}\n"
+        "disruptionBudget: {maxUnavailable: 1}\nrollout: {maxSurge: 25%}\n"
+    ),
+    "catalog/_profiles/small.yaml": "image: {repository: r/small, tag: '1'}\nreplicas: 3\n",
+    "catalog/m.yaml": (
+        "owner: team\nprofiles: [small]\n"
+        "labels: {v: '${image.tag}', where: '${environment.name}-${labels.v}', n: '${name}'}\n"
+        "env: {DB_PASSWORD: hunter2, URL: 'x://${env.DB_PASSWORD}', A: '1'}\n"
+        "args: ['--tag=${image.tag}', plain]\n"
+        "canary: {candidate: {image: {tag: '2'}}}\n"
+    ),
+    "catalog/other.yaml": "owner: [\n",
+    _ENVIRONMENT: "namespace: ml-prod\ndefaults: {replicas: 2}\noverrides: {replicas: 4}\n",
+    _OVERLAY: "replicas: 5\ndisruptionBudget: null\nrollout: null\nimage: {tag: '1.5'}\n",
+}
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes FILES with changes, and returns the root."""
+
+    def _write(**changes: str) -> Path:
+        for path, text in {**FILES, **changes}.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        return tmp_path
+
+    return _write
+
+
+def _find(root: Path, key: str | None = None) -> dict[str, Explained]:
+    catalog = load_catalog(root, "prod", only={"m"})
+    return {one.key: one for one in Explainer(catalog, catalog.models[0]).find(key)}
+
+
+def _run(root: Path, *arguments: str) -> int:
+    return run_explain(root, build_parser().parse_args(["explain", *arguments]))
+
+
+def _json(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert _run(root, "prod", "--model", "m", "--json", *arguments) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_value_has_its_place_and_all_it_overrode_latest_first(write: Write) -> None:
+    replicas = _find(write())["replicas"]
+    assert (replicas.value, replicas.place) == (5, f"{_OVERLAY}:1:11")
+    assert [(old.value, old.place) for old in replicas.overrode] == [
+        (4, f"{_ENVIRONMENT}:3:23"),
+        (3, "catalog/_profiles/small.yaml:2:11"),
+        (2, f"{_ENVIRONMENT}:2:22"),
+        (1, "catalog/_defaults.yaml:1:11"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place", "overrode"),
+    [
+        pytest.param("preStopSeconds", 5, "", [], id="default"),
+        pytest.param("autoscaling", None, "", [], id="unset"),
+        pytest.param("disruptionBudget", None, f"{_OVERLAY}:2:19", [{"maxUnavailable": 1}],
+                     id="removed"),
+        pytest.param("rollout.maxSurge", "25%", "", [None, "25%"], id="default after a null"),
+        pytest.param("ports.http.containerPort", 8080, "catalog/_defaults.yaml:2:15", [],
+                     id="short form"),
+        pytest.param("ports.http.protocol", "TCP", "", [], id="default beside a short form"),
+        pytest.param("args", ["--tag=1.5", "plain"], "catalog/m.yaml:5:7", [], id="list"),
+        pytest.param("candidate.image.tag", "2", "catalog/m.yaml:6:35", ["1.5", "1"],
+                     id="candidate"),
+        pytest.param("canary.candidate.image.tag", "2", "catalog/m.yaml:6:35", [],
+                     id="candidate as written"),
+        pytest.param("environment.namespace", "ml-prod", f"{_ENVIRONMENT}:1:12", [],
+                     id="environment"),
+        pytest.param("name", "m", "catalog/m.yaml", [], id="name"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_origin(
+    key: str, value: Any, place: str, overrode: list[Any], write: Write
+) -> None:
+    found = _find(write(), key)[key]
+    assert (found.value, found.place) == (value, place)
+    assert [old.value for old in found.overrode] == overrode
+
+
+@pytest.mark.parametrize(
+    ("key", "texts", "reads"),
+    [
+        ("labels.v", ["${image.tag}"], ["image.tag"]),
+        ("labels.where", ["${environment.name}-${labels.v}", "${image.tag}"],
+         ["environment.name", "labels.v", "image.tag"]),
+        ("args", ["--tag=${image.tag}"], ["image.tag"]),
+        ("candidate.labels.v", ["${image.tag}"], ["candidate.image.tag"]),
+        ("labels.n", ["${name}"], ["name"]),
+        ("image.tag", [], []),
+    ],
+)  # fmt: skip
+def test_interpolations_are_followed(
+    key: str, texts: list[str], reads: list[str], write: Write
+) -> None:
+    found = _find(write(), key)[key]
+    assert [one.text for one in found.interpolations] == texts
+    assert list(found.reads) == reads
+
+
+def test_a_key_is_a_leaf_a_section_or_nothing(write: Write) -> None:
+    root = write()
+    assert _find(root, "rollout").keys() == {
+        "rollout.maxSurge", "rollout.maxUnavailable", "rollout.minReadySeconds",
+        "rollout.progressDeadlineSeconds", "rollout.revisionHistoryLimit",
+    }  # fmt: skip
+    assert _find(root, "autoscaling.minReplicas").keys() == {"autoscaling"}
+    assert _find(root).keys() >= {"replicas", "labels.v", "autoscaling"}
+    with pytest.raises(UnknownNameError, match=r"did you mean rollout\.maxSurge"):
+        _find(root, "rollout.maxSruge")
+
+
+def test_a_secret_is_never_shown(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write()
+    for arguments in ([], ["--key", "env"], ["--key", "Deployment"], ["--key", "candidate.env"]):
+        for form in ([], ["--json"]):
+            assert _run(root, "prod", "--model", "m", *arguments, *form) == 0
+            printed = capsys.readouterr().out
+            assert "hunter2" not in printed
+            assert "[secret]" in printed
+
+
+def test_set_lies_over_all_other_layers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    said = _json(write(), capsys, "--key", "replicas", "--set", "replicas=9")
+    assert said["settings"][0]["place"] == "--set"
+    assert said["settings"][0]["overrode"][0] == {"value": 5, "place": f"{_OVERLAY}:1:11"}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        (r"labels.a\.b/c=x", "labels.a.b/c", "x"),
+        ("args=[a, b]", "args", ["a", "b"]),
+        ("canary.candidate.replicas=7", "candidate.replicas", 7),
+        ("image.tag='1.10'", "image.tag", "1.10"),
+        ("labels.v=null", "labels", None),
+    ],
+)
+def test_what_set_understands(
+    assignment: str, key: str, value: Any, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = {"catalog/m.yaml": "owner: team\nprofiles: [small]\nlabels: {v: x}\n"
+               "canary: {candidate: {}}\n"}  # fmt: skip
+    said = _json(write(**changed), capsys, "--key", key, "--set", assignment)
+    found = {one["key"]: one["value"] for one in said["settings"]}
+    assert found[key] == (value if value is not None else {})
+
+
+@pytest.mark.parametrize(
+    ("assignment", "error", "says"),
+    [
+        ("replicas", UsageError, "KEY=VALUE"),
+        (".x=1", UsageError, "KEY=VALUE"),
+        ("profiles=[a]", UsageError, '"profiles" is no setting'),
+        ("replica=1", ConfigError, r'^--set  \w+  "replica" is no setting.*"replicas"'),
+        ("replicas=x", ConfigError, r'^--set  \w+  replicas is "x"; expected a whole number'),
+        ("args=[", ConfigError, "^--set  .*not valid YAML"),
+    ],
+)
+def test_what_set_refuses(
+    assignment: str, error: type[FrameworkError], says: str, write: Write
+) -> None:
+    with pytest.raises(error, match=says):
+        _run(write(), "prod", "--model", "m", "--set", assignment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["prod"], "explain needs one model"),
+        (["prod", "--model", "mm"], 'no model is called "mm".*did you mean m'),
+        (["prod", "--model", "*"], "no model is called"),
+        (["prod", "--model", "m", "--set", "enabled=false"], "does not run in prod"),
+        (["prd", "--model", "m"], "did you mean prod"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], says: str, write: Write) -> None:
+    with pytest.raises(UsageError, match=says):
+        _run(write(), *arguments)
+
+
+def test_the_screen_has_place_and_history(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "prod", "--model", "sentiment", "--key", "rollout.minReady"]) == 2
+    assert main(["explain", "prod", "--model", "sentiment", "--key", "rollout"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["rollout.maxSurge", "25%", "catalog/_defaults.yaml:4:13"]
+    assert "over 5 (catalog/_defaults.yaml:6:20)" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("environment", list_environments(ROOT))
+def test_what_was_written_is_what_the_merge_recorded(environment: str) -> None:
+    catalog = load_catalog(ROOT, environment)
+    for source in (one for model in catalog.models for one in list_sources(catalog, model)):
+        for path, places in source.merged.origins.items():
+            written = [one for one in source.list_writings(path) if one.path == path]
+            if written:
+                assert tuple(one.place for one in written)[-len(places) :] == places
+
+
+@pytest.mark.parametrize("key", [[], ["--key", "Deployment"], ["--key", "Service"]])
+@pytest.mark.parametrize("model", ["sentiment", "ranker", "llama-chat"])
+def test_screens_are_within_a_hundred_columns(
+    model: str, key: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "prod", "--model", model, *key]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    # A path or a place stays whole, to be copied, on a line of its own.
+    assert not [line for line in printed if len(line) > 100 and len(line.split()) > 1]

@@ -1,0 +1,212 @@
+"""Rendered fields: the settings reported are those that change them, proved by changing each."""
+
+from __future__ import annotations
+
+import json
+import random
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.catalog import Catalog, load_catalog
+from framework.errors import ConfigError, FrameworkError, UnknownNameError
+from framework.plan.stack import build_plan
+from framework.reports.effective import list_settings
+from framework.reports.fields import explain_fields
+from framework.reports.paths import flatten
+from framework.sources.document import parse_document
+
+ROOT = Path(__file__).resolve().parents[2]
+Fields = dict[tuple[str, str], Any]
+# With a canary, an autoscaler, a ConfigMap, an Ingress.
+_MODELS = ["sentiment", "fraud", "intent", "llama-chat"]
+
+# What is not set has no value to vary: some that are valid in every shipped model.
+_UNSET: dict[str, list[Any]] = {
+    "image.digest": [f"sha256:{'0' * 64}"],
+    "image.pullSecrets": [["pull"]],
+    "serviceAccount.name": ["another"],
+    "scheduling.priorityClass": ["high"],
+    "scheduling.affinity": [{"nodeAffinity": {}}],
+    "ports.http.servicePort": [81],
+    "probes.startup": [
+        {"tcpSocket": {"port": 8999}, "periodSeconds": 3, "initialDelaySeconds": 2},
+        {"httpGet": {"path": "/started", "port": 8999, "scheme": "HTTPS"}, "timeoutSeconds": 9},
+    ],
+    "autoscaling": [
+        {"minReplicas": 2, "maxReplicas": 4, "cpu": 70},
+        {"minReplicas": 15, "maxReplicas": 19, "memory": 70},
+    ],
+    "annotations": [{"a": "b"}],
+    "labels": [{"a": "b"}],
+    "command": [["serve"]],
+    "envFrom": [{"all": {"configMap": "c"}}],
+}
+
+
+def _fields(catalog: Catalog) -> Fields:
+    plan = build_plan(catalog)
+    return {
+        (f"{manifest.kind}/{manifest.logical_name}", path): value
+        for manifest in (plan.models[0].manifests if plan.models else ())
+        for path, value in flatten(manifest.object, "").items()
+    }
+
+
+@cache
+def _base(model: str) -> tuple[Catalog, Fields]:
+    catalog = load_catalog(ROOT, "prod", only={model})
+    return catalog, _fields(catalog)
+
+
+def _with(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
+    """The fields of a model in prod with one setting laid over all; None where it is refused."""
+    nested = value
+    for part in reversed(path):
+        nested = {part: nested}
+    document, faults = parse_document("--set", json.dumps(nested))
+    assert not faults
+    try:
+        return _fields(load_catalog(ROOT, "prod", only={model}, last=[document]))
+    except ConfigError:
+        return None
+
+
+def _values(key: str, value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value + 9, max(value - 1, 0)]
+    if isinstance(value, list) and value:
+        return [[], [*value, value[-1]]]
+    if isinstance(value, str) and value:
+        swaps = {"additional": "within", "TCP": "UDP", "RuntimeDefault": "Unconfined",
+                 "IfNotPresent": "Always", "ClusterIP": "NodePort", "HTTP": "HTTPS",
+                 "Prefix": "Exact", "http": 8999}  # fmt: skip
+        return [swaps.get(value, f"{value}x"), "34%", f"9{value}"]
+    return _UNSET.get(key, [])
+
+
+@cache
+def _reported(model: str) -> dict[tuple[str, str], set[str]]:
+    """For every field the settings reported, by the keys that `--set` takes."""
+    catalog = load_catalog(ROOT, "prod", only={model})
+    found = {}
+    for manifest in build_plan(catalog).models[0].manifests:
+        name = f"{manifest.kind}/{manifest.logical_name}"
+        told = explain_fields(catalog, catalog.models[0], name)
+        reads = {one.key: one.reads for one in told.settings}
+        for field in told.fields:
+            keys = {*field.settings, *told.needs}
+            keys |= {read for key in keys for read in reads[key]}
+            found[name, field.path] = keys
+    return found
+
+
+def _check(model: str, path: tuple[str, ...], values: list[Any], *, candidate: bool) -> bool:
+    """Hold what one setting changes against what was reported; False where no value is taken."""
+    key = ".".join(path)
+    catalog, before = _base(model)
+    prefix = ("canary", "candidate") if candidate else ()
+    taken = [after for value in values if (after := _with(model, (*prefix, *path), value))]
+    # null leaves the schema's default, which may be the value that was there.
+    removed = _with(model, (*prefix, *path), None) or before
+    changed = {
+        field
+        for after in (*taken, removed)
+        for field in before
+        if after.get(field) != before[field]
+    }
+    own = ("canary", "candidate", *path) in catalog.models[0].merged.origins
+    names = {f"candidate.{key}"} if candidate else {key, *([] if own else [f"candidate.{key}"])}
+    reported = {field for field, keys in _reported(model).items() if keys & names}
+    assert changed <= reported, key
+    if taken:
+        assert changed == reported, key
+    return bool(taken)
+
+
+def _settings(model: str) -> list[tuple[tuple[str, ...], list[Any]]]:
+    settings = load_catalog(ROOT, "prod", only={model}).models[0].settings
+    return [
+        (one.path, values)
+        for one in list_settings(settings)
+        # Removing the model, or the candidate, changes everything.
+        if one.path[0] != "enabled" and one.path[:2] != ("canary", "candidate")
+        and (values := _values(".".join(one.path), one.value))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", _MODELS)
+def test_the_settings_reported_are_those_that_change_the_field(model: str) -> None:
+    sample = random.Random(model).sample(_settings(model), 16)
+    assert sum(_check(model, *one, candidate=False) for one in sample) > 10
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("model", [*_MODELS, "product-tagger", "text-embeddings"])
+def test_every_setting_reported_changes_the_field(model: str) -> None:
+    settings = _settings(model)
+    taken = [_check(model, *one, candidate=False) for one in settings]
+    assert sum(taken) > len(settings) * 3 // 4
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("image", "tag"), "9"),
+        (("preStopSeconds",), 7),
+        (("env", "LOG_LEVEL"), "debug"),
+        (("replicas",), 9),
+        (("resources", "limits", "memory"), "9Gi"),
+    ],
+)
+def test_a_candidates_settings_change_its_objects_alone(path: tuple[str, ...], value: Any) -> None:
+    assert _check("sentiment", path, [value], candidate=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "settings"),
+    [
+        ("sentiment", "Deployment.spec.template.spec.containers[model].image",
+         ["image.digest", "image.repository", "image.tag"]),
+        ("sentiment", "Deployment/sentiment-canary.spec.replicas",
+         ["autoscaling", "canary.size", "replicas"]),
+        ("sentiment", "Deployment.spec.strategy.type", []),
+        ("sentiment", "Deployment.metadata.namespace", ["environment.namespace"]),
+        ("sentiment", "Service.spec.selector", ["name"]),
+        ("sentiment", "Deployment.spec.strategy",
+         ["rollout.maxSurge", "rollout.maxUnavailable"]),
+        ("fraud", "HorizontalPodAutoscaler.spec.maxReplicas", ["autoscaling.maxReplicas"]),
+    ],
+)  # fmt: skip
+def test_known_fields(model: str, key: str, settings: list[str]) -> None:
+    catalog = load_catalog(ROOT, "prod", only={model})
+    found = explain_fields(catalog, catalog.models[0], key)
+    assert sorted({name for field in found.fields for name in field.settings}) == settings
+
+
+def test_what_an_interpolation_reads_is_explained_too() -> None:
+    catalog = load_catalog(ROOT, "prod", only={"llama-chat"})
+    found = explain_fields(catalog, catalog.models[0], "Ingress.spec.rules[0].host")
+    assert [one.key for one in found.settings] == [
+        "enabled", "environment.name", "ingress", "ingress.host",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("Deploymnt.spec", "no object is called.*did you mean Deployment"),
+        ("Deployment/x.spec", "no object is called"),
+        ("Deployment.spec.strateg", r"did you mean Deployment\.spec\.strategy"),
+        ("ConfigMap", "no object is called"),
+    ],
+)
+def test_an_unknown_field_names_the_nearest(key: str, says: str) -> None:
+    catalog = load_catalog(ROOT, "prod", only={"sentiment"})
+    with pytest.raises(UnknownNameError, match=says) as caught:
+        explain_fields(catalog, catalog.models[0], key)
+    assert isinstance(caught.value, FrameworkError)

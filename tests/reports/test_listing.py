@@ -1,0 +1,120 @@
+"""One line a model: owner, profiles, image, replicas in each environment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.cli.listing import run_list
+from framework.cli.main import main
+from framework.errors import ConfigError, UnknownNameError
+
+_SCALED = (
+    "autoscaling: {minReplicas: 2, maxReplicas: 12, cpu: 70}\nresources: {requests: {cpu: 1}}\n"
+)
+FILES = {
+    "catalog/_profiles/small.yaml": "image: {repository: r/small, tag: '1'}\nports: {http: 80}\n",
+    "catalog/plain.yaml": "owner: a\nprofiles: [small]\nreplicas: 3\n",
+    "catalog/scaled.yaml": f"owner: b\nprofiles: [small]\nlabels: {{tier: x}}\n{_SCALED}",
+    "catalog/tried.yaml": (
+        "owner: b\nprofiles: [small]\nreplicas: 6\ncanary: {candidate: {image: {tag: '2'}}}\n"
+    ),
+    "environments/dev/environment.yaml": "namespace: dev\n",
+    "environments/dev/models/scaled.yaml": "enabled: false\n",
+    "environments/dev/models/plain.yaml": "image: {tag: '1-dev'}\n",
+    "environments/prod/environment.yaml": (
+        "namespace: prod\noverrides: {canary: {size: 2, mode: within}}\n"
+    ),
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A catalog of three models and two environments."""
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def _list(root: Path, environment: str | None = None, model: str | None = None) -> None:
+    options = argparse.Namespace(environment=environment, model=model, json=False)
+    assert run_list(root, options) == 0
+
+
+def _cells(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    return [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_environment_has_its_replicas(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _list(root)
+    rows = [" ".join(filter(None, cells)).split() for cells in _cells(capsys)]
+    assert rows == [
+        ["model", "image", "dev", "prod", "owner", "profiles"],
+        ["plain", "small:1-dev", "(dev),", "small:1", "(prod)", "3", "3", "a", "small"],
+        ["scaled", "small:1", "-", "2..12", "b", "small"],
+        ["tried", "small:1", "6+1", "4+2", "b", "small"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "pattern", "models"),
+    [
+        ("dev", None, ["plain", "scaled", "tried"]),
+        (None, "t*", ["tried"]),
+        ("prod", "owner=b", ["scaled", "tried"]),
+        (None, "tier=x", ["scaled"]),
+    ],
+)
+def test_it_is_narrowed(
+    environment: str | None,
+    pattern: str | None,
+    models: list[str],
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _list(root, environment, pattern)
+    assert [cells[0] for cells in _cells(capsys)][1:] == models
+
+
+def test_only_the_models_asked_for_are_read(root: Path) -> None:
+    (root / "catalog/broken.yaml").write_text("owner: [\n")
+    _list(root, "prod", "plain")
+    with pytest.raises(ConfigError):
+        _list(root, "prod")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"), [("plan", "did you mean plain"), ("owner=z", "known: owner=a, owner=b")]
+)
+def test_an_unknown_model_or_label_names_the_known(pattern: str, says: str, root: Path) -> None:
+    with pytest.raises(UnknownNameError, match=says):
+        _list(root, None, pattern)
+
+
+def test_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_list(root, argparse.Namespace(environment=None, model="scaled", json=True))
+    listed: Any = json.loads(capsys.readouterr().out)
+    running = {"owner": "b", "image": "r/small:1", "replicas": 2, "maxReplicas": 12, "canary": 0}
+    assert listed == {
+        "models": [
+            {
+                "name": "scaled",
+                "owners": ["b"],
+                "profiles": ["small"],
+                "environments": {"dev": None, "prod": running},
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize("arguments", [[], ["prod"], ["--model", "sent*"]])
+def test_the_shipped_catalog_fits_the_screen(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", *arguments]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100

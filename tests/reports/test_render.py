@@ -1,0 +1,151 @@
+"""Render to a folder, with one more layer, and without reading more than is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from framework.cli.main import main
+from framework.cli.rendering import run_render
+from framework.errors import ConfigError, UnknownNameError, UsageError
+
+FILES = {
+    "catalog/_defaults.yaml": "image: {repository: r, tag: '1'}\nports: {http: 80}\nreplicas: 2\n",
+    "catalog/a.yaml": "owner: t\nconfig: {mountPath: /c, files: {x: '1'}}\n",
+    "catalog/b.yaml": "owner: t\n",
+    "environments/dev/environment.yaml": "namespace: ml-dev\n",
+    "environments/prod/environment.yaml": "namespace: ml-prod\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A catalog of two models and two environments."""
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def _render(root: Path, environment: str = "dev", **options: Any) -> int:
+    given = {"model": None, "set": None, "out": None, "json": False, **options}
+    return run_render(root, argparse.Namespace(environment=environment, **given))
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix == ".yaml"
+    }
+
+
+def test_one_file_an_object_holds_what_the_screen_shows(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _render(root) == 0
+    shown = capsys.readouterr().out
+    assert _render(root, out=str(root / "out")) == 0
+    files = _files(root / "out")
+    assert sorted(yaml.safe_load_all("".join(files.values())), key=str) == sorted(
+        yaml.safe_load_all(shown), key=str
+    )
+    assert files.keys() >= {"namespace-ml-dev.yaml", "b/deployment-b.yaml", "b/service-b.yaml"}
+
+
+def test_again_gives_the_same_bytes_and_removes_only_what_it_wrote(root: Path) -> None:
+    out = root / "out"
+    _render(root, out=str(out))
+    before = _files(out)
+    (out / "a/notes.txt").write_text("mine")
+    _render(root, out=str(out))
+    assert _files(out) == before
+    (root / "catalog/a.yaml").write_text("owner: t\n")
+    (root / "catalog/b.yaml").unlink()
+    _render(root, out=str(out))
+    assert not (out / "b").exists()
+    assert before.keys() - _files(out).keys() >= {
+        name for name in before if "configmap-a" in name or name.startswith("b/")
+    }
+    assert (out / "a/notes.txt").read_text() == "mine"
+
+
+def test_one_model_leaves_the_files_of_others(root: Path) -> None:
+    out = root / "out"
+    _render(root, out=str(out))
+    before = _files(out)
+    _render(root, out=str(out), model="b", set="replicas=5")
+    after = _files(out)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == ["b/deployment-b.yaml"]
+    _render(root, out=str(out))
+    assert _files(out) == before
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        pytest.param("file", "is a file", id="a file"),
+        pytest.param("others", "is not empty and holds no earlier render", id="others' files"),
+        pytest.param("dev", 'holds the render of "dev", not of "prod"', id="another environment"),
+        pytest.param("outside", "names ../../x.yaml, which no render writes", id="outside"),
+    ],
+)
+def test_a_folder_that_is_not_ours_is_refused(prepare: str, says: str, root: Path) -> None:
+    out = root / "out"
+    if prepare == "file":
+        out.write_text("")
+    else:
+        out.mkdir()
+    if prepare == "others":
+        (out / "x").write_text("")
+    if prepare == "dev":
+        _render(root, out=str(out))
+    if prepare == "outside":
+        (out / ".modelcatalog-render").write_text("prod\n../../x.yaml\n")
+    before = _files(out)
+    with pytest.raises(UsageError, match=says.replace(".", r"\.")):
+        _render(root, "prod", out=str(out))
+    assert _files(out) == before
+
+
+def test_the_files_are_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _render(root, out=str(root / "out"), model="b")
+    assert "of 1 model written to" in capsys.readouterr().out
+    _render(root, out=str(root / "out"), model="b", json=True)
+    assert "b/deployment-b.yaml" in json.loads(capsys.readouterr().out)["files"]
+
+
+def test_set_changes_what_is_rendered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _render(root, model="b", set="replicas=7", json=True)
+    objects = {one["kind"]: one for one in json.loads(capsys.readouterr().out)}
+    assert objects["Deployment"]["spec"]["replicas"] == 7
+    with pytest.raises(ConfigError, match="--set"):
+        _render(root, set="replicas=x")
+
+
+@pytest.mark.parametrize("pattern", ["b", "[ab]"])
+def test_only_the_models_asked_for_are_read(pattern: str, root: Path) -> None:
+    (root / "catalog/broken.yaml").write_text("owner: [\n")
+    assert _render(root, model=pattern) == 0
+
+
+def test_names_that_mean_nothing(root: Path) -> None:
+    with pytest.raises(UnknownNameError, match="known: a, b"):
+        _render(root, model="x*")
+    (root / "environments/dev/models").mkdir()
+    (root / "environments/dev/models/b.yaml").write_text("enabled: false\n")
+    with pytest.raises(UsageError, match="does not run in dev"):
+        _render(root, model="b")
+
+
+def test_one_shipped_model_is_as_in_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "prod", "--model", "sentiment"]) == 0
+    one = capsys.readouterr().out
+    assert main(["render", "prod"]) == 0
+    assert one in capsys.readouterr().out

@@ -1,0 +1,110 @@
+"""The tree of a commit: what differs, an exact copy, and what is said where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.errors import FrameworkError, UsageError
+from framework.reports.revisions import GitError, UnknownRefError, resolve_revision
+from tests.reports.repository import FILES, Repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "project")
+
+
+def _changes(repository: Repository, ref: str = "main") -> frozenset[str]:
+    return resolve_revision(repository.root, ref).load_changes()
+
+
+def test_nothing_differs_from_the_commit_just_made(repository: Repository) -> None:
+    assert _changes(repository) == frozenset()
+
+
+def test_committed_staged_unstaged_untracked_and_ignored_files_all_count(
+    repository: Repository,
+) -> None:
+    repository.write({"catalog/alpha.yaml": "a: 1\n", ".gitignore": "environments/local/\n"})
+    repository.commit()
+    repository.write({"catalog/beta.yaml": None, "README.md": "not read\n"})
+    repository.write({"environments/dev/environment.yaml": "namespace: x\n"})
+    repository.git("add", "environments/dev")
+    repository.write({"environments/local/environment.yaml": "namespace: y\n"})
+    repository.write({"catalog/a new one.yaml": "", "catalog/ü.yaml": ""})
+    assert _changes(repository) == {
+        "catalog/alpha.yaml", "catalog/beta.yaml", "catalog/a new one.yaml", "catalog/ü.yaml",
+        "environments/dev/environment.yaml", "environments/local/environment.yaml",
+    }  # fmt: skip
+
+
+def test_a_copy_has_the_commits_files_and_the_repository_stays(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.write({"catalog/alpha.yaml": "a: 1\n", "catalog/new.yaml": ""})
+    repository.git("add", "catalog/new.yaml")
+    before = repository.git("status", "--porcelain=v2", "--branch")
+    (tmp_path / "copy").mkdir()
+    root = resolve_revision(repository.root, "main").export(tmp_path / "copy")
+    copied = {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.yaml")}
+    assert copied == FILES
+    assert repository.git("status", "--porcelain=v2", "--branch") == before
+    assert repository.git("worktree", "list").count("\n") == 1
+
+
+def test_a_project_in_a_folder_of_its_repository_is_copied_from_there(tmp_path: Path) -> None:
+    outer = Repository(tmp_path / "outer", {f"ml/{path}": text for path, text in FILES.items()})
+    outer.write({"ml/catalog/alpha.yaml": "a: 1\n", "catalog/other.yaml": ""})
+    revision = resolve_revision(outer.root / "ml", "main")
+    assert revision.load_changes() == {"catalog/alpha.yaml"}
+    (tmp_path / "copy").mkdir()
+    root = revision.export(tmp_path / "copy")
+    assert (root / "catalog/alpha.yaml").read_text() == FILES["catalog/alpha.yaml"]
+
+
+def test_a_hooks_environment_does_not_lead_to_another_repository(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "nothing"))
+    assert _changes(repository) == frozenset()
+
+
+def _says(root: Path, ref: str) -> str:
+    with pytest.raises(FrameworkError) as caught:
+        resolve_revision(root, ref)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("ref", ["nope", "", "--all", "main:catalog", "HEAD~9", "two words"])
+def test_an_unknown_ref_is_a_usage_error_in_gits_words(repository: Repository, ref: str) -> None:
+    with pytest.raises(UsageError, match=f"SINCE={ref}: git says: .*git branch --all"):
+        resolve_revision(repository.root, ref)
+
+
+@pytest.mark.parametrize("ref", ["main", "HEAD", "v1", "refs/heads/main", "@{0}"])
+def test_a_commit_can_be_named_in_gits_ways(repository: Repository, ref: str) -> None:
+    repository.git("tag", "-a", "v1", "-m", "first")
+    head = repository.git("rev-parse", "HEAD").strip()
+    assert resolve_revision(repository.root, ref).commit == head
+
+
+def test_a_shallow_clone_is_told_to_fetch(repository: Repository, tmp_path: Path) -> None:
+    repository.commit()
+    url = repository.root.as_uri()
+    repository.git("clone", "--quiet", "--depth", "1", url, str(tmp_path / "shallow"))
+    with pytest.raises(UnknownRefError, match=r"shallow and lacks it; .*--unshallow") as caught:
+        resolve_revision(tmp_path / "shallow", "HEAD~1")
+    assert caught.value.shallow
+
+
+def test_outside_a_repository_the_next_step_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GitError, match=r"not a git repository.*git init"):
+        resolve_revision(tmp_path, "main")
+
+
+def test_without_git_that_is_said(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "install git" in _says(repository.root, "main")

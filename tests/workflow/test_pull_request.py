@@ -1,0 +1,250 @@
+"""The pull-request workflow: its commands run here, those that talk to GitHub on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.reports.repository import Repository
+
+WORKFLOW = ROOT / ".github/workflows/pull-request.yaml"
+_SCRIPT = ROOT / ".github/scripts/post-comment.py"
+_PARTS = ("catalog", "environments", "framework", ".github")
+_FILES = ("Makefile", "requirements.lock")
+_MARKER = "<!-- modelcatalog:"
+
+
+@dataclass
+class GitHub:
+    """A stand-in that keeps the comments of one pull request; `refuses` is a status to answer."""
+
+    url: str = ""
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    refuses: int = 0
+    calls: list[str] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        self.calls.append(f"{method} {path}")
+        if self.refuses and method != "GET":
+            return self.refuses, {"message": "Resource not accessible by integration"}
+        if listed := re.fullmatch(r"/repos/o/r/issues/7/comments\?per_page=100&page=(\d+)", path):
+            start = (int(listed[1]) - 1) * 100
+            return 200, self.comments[start : start + 100]
+        if method == "POST" and path == "/repos/o/r/issues/7/comments":
+            self.add(body["body"], "Bot")
+            return 201, self.comments[-1]
+        if changed := re.fullmatch(r"/repos/o/r/issues/comments/(\d+)", path):
+            self.comments[int(changed[1])]["body"] = body["body"]
+            return 200, {}
+        return 404, {"message": "Not Found"}
+
+    def add(self, body: str, kind: str) -> None:
+        self.comments.append({"id": len(self.comments), "body": body, "user": {"type": kind}})
+
+
+@pytest.fixture
+def github() -> Iterator[GitHub]:
+    stand_in = GitHub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or "{}")
+            allowed = self.headers["Authorization"] == "Bearer sesame"
+            status, found = stand_in.answer(self.command, self.path, body) if allowed else (401, {})
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        do_GET = do_POST = do_PATCH = _handle
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing: the test's output is its own."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    stand_in.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield stand_in
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _workflow() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(WORKFLOW.read_text(), Loader=yaml.BaseLoader)
+    return found
+
+
+def _steps() -> dict[str, dict[str, Any]]:
+    return {step["name"]: step for step in _workflow()["jobs"]["review"]["steps"] if "run" in step}
+
+
+def _environment(folder: Path, github: GitHub) -> dict[str, str]:
+    """What GitHub gives each step, the workflow's own expressions resolved."""
+    (folder / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "GIT_", "COV_"))}
+    return kept | {
+        "BASE": "origin/main",
+        "GITHUB_API_URL": github.url,
+        "GITHUB_EVENT_PATH": str(folder / "event.json"),
+        "GITHUB_REPOSITORY": "o/r",
+        "GITHUB_RUN_ID": "1",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        "GITHUB_TOKEN": "sesame",
+        "NO_PROXY": "127.0.0.1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+        "RUNNER_TEMP": str(folder),
+    }
+
+
+def test_the_workflow_asks_for_no_more_than_it_needs() -> None:
+    workflow = _workflow()
+    assert workflow["on"] == "pull_request"
+    assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
+    steps = workflow["jobs"]["review"]["steps"]
+    used = {step["uses"].partition("@")[0]: step for step in steps if "uses" in step}
+    assert used.keys() == {"actions/checkout", "actions/setup-python"}
+    assert all(re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step["uses"]) for step in used.values())
+    assert used["actions/checkout"]["with"]["fetch-depth"] == "0"
+    assert used["actions/setup-python"]["with"]["python-version"] == "3.11"
+    # What a branch's name says must reach the shell as a variable.
+    assert not any("${{" in step["run"] for step in _steps().values())
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The shipped catalog as the base branch, and a change of it in the working tree."""
+    root = tmp_path_factory.mktemp("workflow") / "project"
+    for part in _PARTS:
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in _FILES:
+        shutil.copy(ROOT / file, root / file)
+    (root / ".gitignore").write_text(".venv/\n.state/\n__pycache__/\n")
+    repository = Repository(root, {})
+    repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    # Made last, so that make finds nothing to install.
+    (root / ".venv").mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (root / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+    (root / ".venv/ready").touch()
+    return repository
+
+
+def _run(name: str, root: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    # As GitHub runs a step that names no shell.
+    return subprocess.run(
+        ["bash", "-e", "-c", _steps()[name]["run"]],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_every_command_runs_and_the_comment_is_updated(
+    repository: Repository, github: GitHub, tmp_path: Path
+) -> None:
+    environment = _environment(tmp_path, github)
+    file = repository.root / "catalog/churn.yaml"
+    text = file.read_text()
+    file.write_text(f"{text}preStopSeconds: 11\n")
+    for name in _steps():
+        done = _run(name, repository.root, environment)
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+    (comment,) = github.comments
+    assert comment["body"].startswith(_MARKER)
+    for name in ("dev", "prod", "staging"):
+        assert f"### {name}: 1 of " in comment["body"]
+    assert "@@ catalog/churn.yaml:" in comment["body"]
+    file.write_text(text)
+    for name in ("Compare", "Comment"):
+        assert _run(name, repository.root, environment).returncode == 0
+    assert len(github.comments) == 1
+    assert "### prod: no manifest of " in github.comments[0]["body"]
+
+
+def test_faults_fail_the_run_and_are_in_the_comment_too(
+    repository: Repository, github: GitHub, tmp_path: Path
+) -> None:
+    environment = _environment(tmp_path, github)
+    file = repository.root / "catalog/churn.yaml"
+    text = file.read_text()
+    file.write_text(f"{text}replica: 2\n")
+    validated = _run("Validate", repository.root, environment)
+    assert validated.returncode != 0
+    assert "::error file=catalog/churn.yaml" in validated.stdout
+    for name in ("Compare", "Comment"):
+        assert _run(name, repository.root, environment).returncode == 0
+    file.write_text(text)
+    assert "### prod cannot be compared\n\n    catalog/churn.yaml:" in github.comments[0]["body"]
+    assert "make:" not in github.comments[0]["body"]
+
+
+def _post(report: str, folder: Path, github: GitHub) -> str:
+    (folder / "report.md").write_text(report)
+    done = subprocess.run(
+        [sys.executable, str(_SCRIPT), str(folder / "report.md")],
+        env=_environment(folder, github),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "sesame" not in done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_where_it_may_not_comment_the_summary_has_the_report(
+    status: int, github: GitHub, tmp_path: Path
+) -> None:
+    github.refuses = status
+    assert f"no comment (HTTP {status})" in _post("### prod\n", tmp_path, github)
+    assert (tmp_path / "summary.md").read_text() == "### prod\n"
+
+
+def test_without_github_the_summary_has_the_report(github: GitHub, tmp_path: Path) -> None:
+    github.url = "http://127.0.0.1:9"
+    assert "no comment" in _post("### prod\n", tmp_path, github)
+    assert (tmp_path / "summary.md").read_text() == "### prod\n"
+
+
+def test_its_own_comment_is_found_among_many_and_no_persons(github: GitHub, tmp_path: Path) -> None:
+    for number in range(120):
+        github.add(f"remark {number}", "User")
+    _post("first", tmp_path, github)
+    quoted = github.comments[-1]["body"]
+    github.comments.insert(0, {"id": 999, "body": quoted, "user": {"type": "User"}})
+    github.comments.pop(1)
+    _post("second", tmp_path, github)
+    assert github.comments[-1]["body"].endswith("second")
+    assert (github.comments[0]["body"], len(github.comments)) == (quoted, 121)
+
+
+def test_a_long_report_is_cut_after_a_section_and_is_whole_in_the_summary(
+    github: GitHub, tmp_path: Path
+) -> None:
+    report = "".join(f"<details>\n{n} {'x' * 500}\n</details>\n" for n in range(300))
+    _post(report, tmp_path, github)
+    body = github.comments[0]["body"]
+    assert len(body) <= 65_536
+    assert body.count("<details>") == body.count("</details>") > 100
+    assert "/o/r/actions/runs/1" in body
+    assert (tmp_path / "summary.md").read_text() == report
