@@ -7,8 +7,8 @@ model, the environment's `overrides`, the environment's file for the model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,14 @@ from framework.sources import (
 CONTEXT_KEYS = ("name", "environment", "stack")
 _NOT_MERGED = frozenset({*CONTEXT_KEYS, "profiles"})
 _CANDIDATE = ("canary", "candidate")
+# Partial manifests, in which null takes a field away.
+_LITERAL = (("patch",),)
+_NOTHING = Merged({}, {})
 
 
 @dataclass(frozen=True, eq=False)
 class CatalogModel:
-    """One model in one environment. `home` is its own file.
+    """One model in one environment. `home` is its own file, which lists its `profiles`.
 
     `settings.canary.candidate` is as written; `candidate` is what the canary runs: the stable
     settings with the candidate laid over them, without `canary`. None where there is no canary.
@@ -51,6 +54,7 @@ class CatalogModel:
     merged: Merged
     candidate: Model | None = None
     candidate_merged: Merged | None = None
+    profiles: tuple[str, ...] = ()
 
     @property
     def origins(self) -> Mapping[KeyPath, tuple[Place, ...]]:
@@ -68,7 +72,11 @@ class Catalog:
     """Every model of one environment, in order of name; `disabled` are the names left out.
 
     Where there are `faults`, the models that have none are still here, so that what they break
-    together is told in the same run.
+    together is told in the same run. `complete` is False where only some models were asked for.
+    `unused_profiles` and `idle_overlays` are paths: profiles that no model lists, and overlays of
+    models that another layer disables. `sound` are the models in which no fault was found, and
+    `layers_sound` says that there is none in what they share. `listed_profiles` are by model,
+    disabled ones among them.
     """
 
     environment: Environment
@@ -76,6 +84,18 @@ class Catalog:
     models: tuple[CatalogModel, ...]
     disabled: tuple[str, ...]
     faults: tuple[Fault, ...] = ()
+    environment_merged: Merged = _NOTHING
+    complete: bool = True
+    unused_profiles: tuple[str, ...] = ()
+    idle_overlays: tuple[str, ...] = ()
+    sound: frozenset[str] = frozenset()
+    layers_sound: bool = False
+    listed_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def environment_place(self, path: KeyPath) -> Place:
+        """Where the environment's own file says what is at `path`, or its nearest parent."""
+        own = f"environments/{self.environment_name}/environment.yaml"
+        return self.environment_merged.origin(path) or Place(own, 1, 1)
 
 
 def list_environments(root: Path) -> tuple[str, ...]:
@@ -86,14 +106,6 @@ def list_environments(root: Path) -> tuple[str, ...]:
 def list_models(root: Path) -> tuple[str, ...]:
     """The names of the catalog's models, sorted; reads no file."""
     return tuple(find_catalog(root).models)
-
-
-def count_files(root: Path, environments: Iterable[str]) -> int:
-    """How many YAML files the catalog has for these environments."""
-    files = find_catalog(root)
-    own = [find_environment(root, name) for name in environments]
-    shared = len(files.models) + len(files.profiles) + bool(files.defaults)
-    return shared + sum(1 + len(one.overlays) for one in own)
 
 
 def load_catalog(
@@ -131,6 +143,11 @@ def read_catalog(
     return _Loader(root, environment, stack or environment, only, last).load()
 
 
+def read_environment(root: Path, environment: str) -> tuple[Environment | None, Merged]:
+    """One environment's own settings, from its own file alone; None where they have faults."""
+    return _Loader(root, environment, environment, (), ()).load_environment()
+
+
 class _Loader:
     """One run over the files of one environment; `faults` grows with every file and model."""
 
@@ -157,30 +174,53 @@ class _Loader:
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
         self._disabled: list[str] = []
+        self._idle: list[str] = []
+        self._sound: set[str] = set()
+        self._listed: dict[str, tuple[str, ...]] = {}
+        self._used: set[str] = set()
         self._context: dict[str, Any] = {}
         self._context_broken: tuple[KeyPath, ...] = ()
 
     def load(self) -> Catalog:
         """The catalog. ConfigError where its environment cannot be used."""
-        settings = self._load_environment()
+        settings, merged = self.load_environment()
         self._bases[()] = self._load_base()
         models: list[CatalogModel] = []
         for name in self._own.overlays.keys() - self._files.models.keys():
             self._report_stray(name)
+        layers_sound = not self.faults
         for name, path in self._files.models.items():
             if self._only is not None and name not in self._only:
                 continue
-            overlay = self._own.overlays.get(name)
+            overlay, before = self._own.overlays.get(name), len(self.faults)
             model = self._load_model(
                 name, self._read(path), self._read(overlay) if overlay else None
             )
             if model is not None:
                 models.append(model)
+            if len(self.faults) == before:
+                self._sound.add(name)
         if settings is None:
             raise ConfigError(self.faults)
         return Catalog(
-            settings, self._name, tuple(models), tuple(self._disabled), tuple(self.faults)
+            settings,
+            self._name,
+            tuple(models),
+            tuple(self._disabled),
+            tuple(self.faults),
+            merged,
+            self._only is None,
+            self._unused_profiles(),
+            tuple(self._idle),
+            frozenset(self._sound),
+            layers_sound,
+            self._listed,
         )
+
+    def _unused_profiles(self) -> tuple[str, ...]:
+        if self._only is not None:
+            return ()
+        return tuple(path for name, path in self._files.profiles.items() if name not in self._used)
 
     def _read(self, path: str) -> Document:
         if not (self._root / path).is_file():
@@ -207,7 +247,8 @@ class _Loader:
             self.faults.append(place.fault(Code.MISPLACED_KEY, message))
         return layer
 
-    def _load_environment(self) -> Environment | None:
+    def load_environment(self) -> tuple[Environment | None, Merged]:
+        """The environment's own settings, None where they have faults."""
         stack = {"name": self._stack}
         merged = (
             Stack()
@@ -226,7 +267,7 @@ class _Loader:
         values = {k: v for k, v in merged.data.items() if k not in ("defaults", "overrides")}
         self._context = {"environment": {**values, "name": self._name}, "stack": stack}
         self._context_broken = tuple(("environment", *path) for path in merged.broken)
-        return settings
+        return settings, merged
 
     def _load_base(self) -> Stack:
         """What every model inherits before its profiles."""
@@ -253,6 +294,7 @@ class _Loader:
     ) -> CatalogModel | None:
         """The model; None where it is disabled or has faults."""
         profiles, known = self._resolve_profiles(document)
+        self._listed[name] = profiles
         stack = self._base_with(profiles).over(self._layer(document, own=True), self._overrides)
         if overlay is not None:
             stack = stack.over(self._layer(overlay))
@@ -260,18 +302,24 @@ class _Loader:
             stack = stack.over(*self._last)
         if not known:
             stack = stack.flawed(())
-        merged = stack.resolve({**self._context, "name": name}, verbatim=(_CANDIDATE,))
+        merged = stack.resolve(
+            {**self._context, "name": name}, verbatim=(_CANDIDATE,), literal=_LITERAL
+        )
         if merged.data.get("enabled") is False:
             # A model that does not run here may lack what only other environments give.
             self.faults += stack.faults
             self._disabled.append(name)
+            if overlay is not None and overlay.data.get("enabled") is not False:
+                self._idle.append(overlay.path)
             return None
         settings, faults = validate_settings(Model, merged, "a model", document.path)
         self.faults += [*merged.faults, *faults]
         candidate, candidate_merged = self._load_candidate(name, document.path, stack, merged)
         if settings is None:
             return None
-        return CatalogModel(name, document.path, settings, merged, candidate, candidate_merged)
+        return CatalogModel(
+            name, document.path, settings, merged, candidate, candidate_merged, profiles
+        )
 
     def _load_candidate(
         self, name: str, home: str, stack: Stack, stable: Merged
@@ -285,7 +333,9 @@ class _Loader:
                 if place := layer.key_place((key,)):
                     message = f'"{key}" cannot be set for a candidate alone'
                     self.faults.append(place.fault(Code.MISPLACED_KEY, message))
-        full = stack.over(*layers).resolve({**self._context, "name": name}, verbatim=(("canary",),))
+        full = stack.over(*layers).resolve(
+            {**self._context, "name": name}, verbatim=(("canary",),), literal=_LITERAL
+        )
         data = {key: value for key, value in full.data.items() if key != "canary"}
         origins = {path: places for path, places in full.origins.items() if path[0] != "canary"}
         merged = Merged(data, origins, full.layers, full.faults, full.broken)
@@ -315,6 +365,7 @@ class _Loader:
                 self.faults.append(place.fault(Code.UNKNOWN_PROFILE, message))
             else:
                 found.append(name)
+        self._used.update(found)
         return tuple(found), len(found) == len(listed)
 
     def _report_stray(self, name: str) -> None:

@@ -7,7 +7,6 @@ hold it to that. Rules: `pkg/controller/deployment/util/deployment_util.go` of K
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 IntOrPercent = int | str
@@ -73,7 +72,10 @@ def worst_case_seconds(
 
 @dataclass(frozen=True)
 class Update:
-    """What the checks of a budget need to know of one Deployment; Pods, seconds, whole GPUs."""
+    """What the checks of a budget need to know of one Deployment; Pods and seconds.
+
+    `serves_alone` is False where another track serves on while this one is replaced.
+    """
 
     replicas: int
     max_surge: IntOrPercent
@@ -83,6 +85,7 @@ class Update:
     progress_deadline_seconds: int
     disruption_min_available: IntOrPercent | None = None
     autoscaler_min_replicas: int | None = None
+    serves_alone: bool = True
 
 
 def find_budget_faults(update: Update) -> list[tuple[str, str]]:
@@ -107,7 +110,7 @@ def find_budget_faults(update: Update) -> list[tuple[str, str]]:
 
 
 def _find_dark_replica(update: Update, budget: Budget) -> list[tuple[str, str]]:
-    if update.replicas == 0 or budget.minimum_available > 0:
+    if update.replicas == 0 or budget.minimum_available > 0 or not update.serves_alone:
         return []
     return [
         (
@@ -165,21 +168,6 @@ def _find_disruption_conflict(update: Update) -> list[tuple[str, str]]:
             f"disruptionBudget.minAvailable {update.disruption_min_available} keeps {wanted} of "
             f"{_pods(smallest)}, so no node could ever be drained; expected at most {smallest - 1}",
         )
-    ]
-
-
-def find_capacity_faults(
-    peak_units: Mapping[str, int], capacity: Mapping[str, int]
-) -> list[tuple[str, str]]:
-    """Where Pods at the peak of one update need more of a resource than the environment has."""
-    return [
-        (
-            "rollout.maxSurge",
-            f"at the peak of its update it needs {needed} {resource}, and the environment has "
-            f"{capacity[resource]}; expected a smaller rollout.maxSurge or fewer replicas",
-        )
-        for resource, needed in sorted(peak_units.items())
-        if resource in capacity and needed > capacity[resource]
     ]
 
 

@@ -13,7 +13,7 @@ from framework.catalog import Catalog, read_catalog
 from framework.edits.documents import Change
 from framework.edits.writing import written
 from framework.errors import ConfigError, Fault, FrameworkError
-from framework.plan import build_plan
+from framework.plan.stack import build_plan
 
 
 class UnsoundEditError(FrameworkError):
@@ -37,7 +37,7 @@ def load_everywhere(
     for environment in environments:
         try:
             catalogs[environment] = read_catalog(root, environment, only=names)
-            build_plan(catalogs[environment], environment)
+            build_plan(catalogs[environment])
         except ConfigError as error:
             faults += error.faults
     if faults:

@@ -6,7 +6,7 @@ follows shapes and places only, never a value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from framework.codes import Code
@@ -75,11 +75,14 @@ def _dotted(path: KeyPath) -> str:
     return ".".join(map(str, path))
 
 
-def without_removed(nodes: Nodes) -> Mapping[KeyPath, Node]:
+def without_removed(nodes: Nodes, literal: Sequence[KeyPath] = ()) -> Mapping[KeyPath, Node]:
     """The nodes that are left once every key set to null is gone."""
-    return {path: node for path, node in nodes.items() if not is_removed(path, node)}
+    return {path: node for path, node in nodes.items() if not is_removed(path, node, literal)}
 
 
-def is_removed(path: KeyPath, node: Node) -> bool:
-    """True for a mapping's key set to null; a null item of a list stays."""
-    return node.shape is Shape.NULL and isinstance(path[-1], str)
+def is_removed(path: KeyPath, node: Node, literal: Sequence[KeyPath] = ()) -> bool:
+    """True for a mapping's key set to null; a null item of a list stays, and so does null inside
+    an entry of a `literal` mapping."""
+    if node.shape is not Shape.NULL or not isinstance(path[-1], str):
+        return False
+    return not any(len(path) > len(at) + 1 and path[: len(at)] == at for at in literal)

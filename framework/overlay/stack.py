@@ -111,18 +111,20 @@ class Stack:
         context: Mapping[str, Any],
         *,
         verbatim: Sequence[KeyPath] = (),
+        literal: Sequence[KeyPath] = (),
         itself: str = "",
     ) -> Merged:
         """Drop the keys set to null, then resolve every interpolation, once.
 
         `context` is plain data that interpolations can name; it is no part of the result. Values
-        under a `verbatim` path stay as written. `itself` is a second name for the whole stack.
+        under a `verbatim` path stay as written. null inside an entry of a `literal` mapping is a
+        value and stays. `itself` is a second name for the whole stack.
         """
         config = self._merge()
         for path, node in self._nodes.items():
-            if is_removed(path, node):
+            if is_removed(path, node, literal):
                 _container(config, path).pop(path[-1])
-        nodes = without_removed(self._nodes)
+        nodes = without_removed(self._nodes, literal)
         # to_container without resolving is cheap; only interpolations need OmegaConf's resolution.
         data = cast(dict[str, Any], OmegaConf.to_container(config))
         origins = {path: node.places for path, node in nodes.items()}

@@ -1,8 +1,8 @@
-"""Plans of models that were built before, by the digest of everything they were built from.
+"""What was found out before, by the digest of everything it was found out from.
 
 Owns the digests and their store. Kept apart from planning, which is the same with and without it:
 the store may be deleted at any time, and an entry is only found where the very same bytes of the
-model's files, of every layer below and above it, of this code and of its libraries built it.
+files, of this code and of its libraries gave it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from framework.errors import Fault
-from framework.plan.manifest import ModelPlan
 from framework.sources import find_catalog, find_environment
 from framework.user_cache import cache_directory
 
@@ -31,30 +30,22 @@ _BUSY_S = 5.0
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What is known of one sound model: its plan, None where it is disabled, the profiles it
-    lists, and its warnings."""
-
-    plan: ModelPlan | None
-    profiles: tuple[str, ...] = ()
-    warnings: tuple[Fault, ...] = ()
-
-
-@dataclass(frozen=True)
 class Digests:
     """`shared` is of everything that all models of an environment are built from, `models` of
-    that and each model's own files."""
+    that and each model's own files, `whole` of all of it."""
 
     shared: str
     models: Mapping[str, str]
+    whole: str
 
 
-def compute_digests(root: Path, environment: str, stack: str, variable: str) -> Digests:
-    """The digests of an environment's files as they are now; `variable` is whatever else counts."""
+def compute_digests(root: Path, environment: str) -> Digests:
+    """The digests of an environment's files as they are now."""
     files, own = find_catalog(root), find_environment(root, environment)
     shared = hashlib.sha256()
-    for text in (_code_digest(), environment, stack, variable):
+    for text in (_code_digest(), environment, repr((files.faults, own.faults))):
         _feed(shared, text.encode())
+    _feed(shared, repr(sorted(own.overlays.keys() - files.models.keys())).encode())
     below = [files.defaults, *files.profiles.values(), own.environment]
     for path in below:
         _feed(shared, (path or "").encode())
@@ -66,7 +57,8 @@ def compute_digests(root: Path, environment: str, stack: str, variable: str) -> 
         _feed(digest, _read(root, path))
         _feed(digest, _read(root, own.overlays.get(name)))
         models[name] = digest.hexdigest()
-    return Digests(shared.hexdigest(), models)
+    whole = hashlib.sha256("".join([shared.hexdigest(), *models.values()]).encode())
+    return Digests(shared.hexdigest(), models, whole.hexdigest())
 
 
 def _feed(digest: hashlib._Hash, content: bytes) -> None:
@@ -97,28 +89,26 @@ def _code_digest() -> str:
 
 
 class PlanCache:
-    """Entries by digest, in one file of the user's cache. What goes wrong with the file only costs
+    """Plain data by key, in one file of the user's cache. What goes wrong with the file only costs
     time: it is then as if there were none."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or cache_directory() / "plans.sqlite"
 
-    def find(self, digests: Collection[str]) -> dict[str, Entry]:
-        """The entries there are."""
-        found: dict[str, Entry] = {}
+    def find(self, keys: Collection[str]) -> dict[str, Any]:
+        """What is kept under these keys."""
+        found: dict[str, Any] = {}
         with contextlib.suppress(sqlite3.Error, OSError, *_UNREADABLE):
             if not self._path.exists():
                 return {}
             with self._connect() as connection:
-                for digest, blob in _select(connection, list(digests)):
-                    found[digest] = pickle.loads(blob)
+                for key, blob in _select(connection, list(keys)):
+                    found[key] = pickle.loads(blob)
         return found
 
-    def keep(self, entries: Mapping[str, Entry]) -> None:
+    def keep(self, entries: Mapping[str, Any]) -> None:
         """Store entries; the oldest of too many go."""
-        if not entries:
-            return
-        rows = [(digest, pickle.dumps(entry, -1)) for digest, entry in entries.items()]
+        rows = [(key, pickle.dumps(entry, -1)) for key, entry in entries.items()]
         try:
             self._store(rows)
         except sqlite3.DatabaseError:
@@ -133,7 +123,7 @@ class PlanCache:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._connect() as connection:
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS entries (digest TEXT PRIMARY KEY, entry BLOB)"
+                "CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, entry BLOB)"
             )
             connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", rows)
             connection.execute(
@@ -165,10 +155,10 @@ _UNREADABLE = (
 _BATCH = 500
 
 
-def _select(connection: sqlite3.Connection, digests: list[str]) -> Iterable[tuple[str, bytes]]:
-    for start in range(0, len(digests), _BATCH):
-        batch = digests[start : start + _BATCH]
+def _select(connection: sqlite3.Connection, keys: list[str]) -> Iterable[tuple[str, bytes]]:
+    for start in range(0, len(keys), _BATCH):
+        batch = keys[start : start + _BATCH]
         marks = ",".join("?" * len(batch))
         yield from connection.execute(
-            f"SELECT digest, entry FROM entries WHERE digest IN ({marks})", batch
+            f"SELECT key, entry FROM entries WHERE key IN ({marks})", batch
         )

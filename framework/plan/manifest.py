@@ -53,6 +53,8 @@ class TrackPlan:
     image: str
     budget: Budget
     seconds: int
+    autoscaled: bool = False
+    """The budget's replicas are then the most that the autoscaler may make."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class ModelPlan:
     manifests: tuple[Manifest, ...]
     image_place: str
     """`file:line` of the setting that decides the image."""
+    patched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fields that `patch` set or took away, by `Kind/name` of the object; what no setting says."""
 
     def find(self, kind: str) -> Manifest | None:
         """The stable track's manifest of a kind, if there is one."""

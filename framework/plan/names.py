@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from framework.schema.model import Model
+if TYPE_CHECKING:
+    # What was planned before is read back without the settings classes.
+    from framework.schema.model import Model
 
 Track = Literal["stable", "canary"]
 

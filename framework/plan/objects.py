@@ -1,4 +1,4 @@
-"""The objects around the Pods: Deployment, Service, ServiceAccount, budget, autoscaler, and so on.
+"""The objects that make and size a model's Pods: Deployment, ServiceAccount, budget, autoscaler.
 
 Kept apart from the Pod template: each function here builds one object of one model.
 """
@@ -7,32 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from framework.plan.metadata import build_metadata
 from framework.plan.names import (
     NAME_LABEL,
     Track,
-    build_labels,
     build_selector,
     hashed_name,
     track_name,
 )
 from framework.plan.pods import build_pod_template
-from framework.schema.model import Autoscaling, Ingress, Model
-
-# The provider would wait ten seconds for each Service's endpoints, and for ever for an Ingress
-# without a controller; the Deployment's own wait already says whether Pods are ready.
-_SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
-
-
-def build_metadata(
-    model: str, settings: Model, namespace: str, annotations: dict[str, str], name: str = ""
-) -> dict[str, Any]:
-    """An object's metadata; `name` is the model's own where it is not given."""
-    metadata: dict[str, Any] = {
-        "name": name or model,
-        "namespace": namespace,
-        "labels": build_labels(model, settings),
-    }
-    return {**metadata, "annotations": annotations} if annotations else metadata
+from framework.schema.model import Model
+from framework.schema.scaling import Autoscaling
 
 
 def build_deployment(
@@ -88,29 +73,6 @@ def build_service_account(model: str, settings: Model, namespace: str) -> dict[s
     }
 
 
-def build_service(model: str, settings: Model, namespace: str) -> dict[str, Any]:
-    """One Service over both tracks: it selects the label they share."""
-    annotations = {**settings.service.annotations, **_SKIP_AWAIT}
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": build_metadata(model, settings, namespace, annotations),
-        "spec": {
-            "type": settings.service.type,
-            "selector": {NAME_LABEL: model},
-            "ports": [
-                {
-                    "name": name,
-                    "port": port.service_port or port.container_port,
-                    "targetPort": name,
-                    "protocol": port.protocol,
-                }
-                for name, port in settings.ports.items()
-            ],
-        },
-    }
-
-
 def build_disruption_budget(model: str, settings: Model, namespace: str) -> dict[str, Any]:
     """One budget over both tracks: two that overlap would block every eviction."""
     assert settings.disruption_budget is not None
@@ -144,32 +106,16 @@ def build_autoscaler(
             }
             for name, target in targets
             if target is not None
-        ],
+        ]
+        + [autoscaling.metrics[name] for name in sorted(autoscaling.metrics)],
     }
-    if autoscaling.behavior:
-        spec["behavior"] = autoscaling.behavior
+    behavior = autoscaling.behavior.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    if behavior:
+        spec["behavior"] = behavior
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": build_metadata(model, settings, namespace, {}),
-        "spec": spec,
-    }
-
-
-def build_ingress(model: str, settings: Model, namespace: str, ingress: Ingress) -> dict[str, Any]:
-    """The Ingress that leads to the Service."""
-    backend = {"service": {"name": model, "port": {"name": ingress.port}}}
-    path = {"path": ingress.path, "pathType": "Prefix", "backend": backend}
-    spec: dict[str, Any] = {"rules": [{"host": ingress.host, "http": {"paths": [path]}}]}
-    if ingress.class_name:
-        spec["ingressClassName"] = ingress.class_name
-    if ingress.tls_secret:
-        spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret}]
-    annotations = {**ingress.annotations, **_SKIP_AWAIT}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": build_metadata(model, settings, namespace, annotations),
         "spec": spec,
     }
 

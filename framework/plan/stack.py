@@ -5,53 +5,89 @@ Kept apart from the manifests' shapes: this decides which objects a model has an
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
 
-from framework.catalog import Catalog, CatalogModel, read_catalog
-from framework.errors import ConfigError
-from framework.plan import objects
-from framework.plan.checks import find_faults, find_place
+from framework.catalog import Catalog, CatalogModel
+from framework.errors import ConfigError, Fault
+from framework.plan import networking, objects
+from framework.plan.checks import ModelFacts, check_model, find_place, find_shared_faults
 from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
 from framework.plan.names import Track, track_name
+from framework.plan.patches import patch_plan
 from framework.rollout import resolve_budget, resolve_canary_size, worst_case_seconds
+from framework.schema.environment import Environment
 from framework.schema.model import Model
 
 
-def load_plan(root: Path, stack: str, *, only: Collection[str] | None = None) -> StackPlan:
-    """The plan of a stack. Errors: UnknownNameError, ConfigError with every fault found.
+@dataclass(frozen=True)
+class CheckedCatalog:
+    """The plan and the facts of every model that has settings, and every fault, sorted."""
 
-    A stack is an environment of the same name; whatever maps several stacks to one environment
-    belongs here. `only` names the models to plan; no file of another one is read.
-    """
-    return build_plan(read_catalog(root, stack, only=only), stack)
+    models: tuple[ModelPlan, ...]
+    facts: tuple[ModelFacts, ...]
+    faults: tuple[Fault, ...]
 
 
-def build_plan(catalog: Catalog, stack: str) -> StackPlan:
+def check_catalog(catalog: Catalog, *, today: date | None = None) -> CheckedCatalog:
+    """Build every model and check it, by itself and with the others; the catalog's own faults are
+    among those found."""
+    faults, models, facts = [*catalog.faults], [], []
+    for model in catalog.models:
+        plan, fact, of_model = build_checked(model, catalog)
+        models.append(plan)
+        facts.append(fact)
+        faults += of_model
+    faults += find_shared_faults(facts, catalog, today)
+    return CheckedCatalog(tuple(models), tuple(facts), tuple(sorted(set(faults))))
+
+
+def build_checked(
+    model: CatalogModel, catalog: Catalog
+) -> tuple[ModelPlan, ModelFacts, list[Fault]]:
+    """One model's plan, its part in the checks over all, and every fault of it alone."""
+    plan, of_patch = patch_plan(_build_unpatched(model, catalog.environment), model)
+    faults, facts = check_model(model, plan, catalog)
+    return plan, facts, [*of_patch, *faults]
+
+
+def build_plan(catalog: Catalog, *, today: date | None = None) -> StackPlan:
     """Everything the stack is made of. Errors: ConfigError with every fault of the catalog, and
     what cannot work of the models that have none."""
-    faults = [
-        *catalog.faults,
-        *(f for model in catalog.models for f in find_faults(model, catalog.environment)),
-    ]
-    if faults:
-        raise ConfigError(faults)
-    environment = catalog.environment
-    cluster = environment.cluster
-    namespace = objects.build_namespace(environment.namespace, catalog.environment_name)
-    return StackPlan(
-        stack=stack,
-        environment=catalog.environment_name,
-        cluster=ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local),
-        protect=environment.protect,
-        namespace=Manifest(environment.namespace, namespace),
-        models=tuple(_build_model(model, environment.namespace) for model in catalog.models),
-        disabled=catalog.disabled,
+    checked = check_catalog(catalog, today=today)
+    if checked.faults:
+        raise ConfigError(checked.faults)
+    return build_stack(
+        catalog.environment, catalog.environment_name, checked.models, catalog.disabled
     )
 
 
-def _build_model(model: CatalogModel, namespace: str) -> ModelPlan:
-    name, settings = model.name, model.settings
+def build_stack(
+    environment: Environment, name: str, models: Iterable[ModelPlan], disabled: Iterable[str]
+) -> StackPlan:
+    """The plan of the stack called as its environment, of models that were planned already."""
+    cluster = environment.cluster
+    return StackPlan(
+        stack=name,
+        environment=name,
+        cluster=ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local),
+        protect=environment.protect,
+        namespace=Manifest(
+            environment.namespace, objects.build_namespace(environment.namespace, name)
+        ),
+        models=tuple(sorted(models, key=lambda model: model.name)),
+        disabled=tuple(sorted(disabled)),
+    )
+
+
+def build_model(model: CatalogModel, environment: Environment) -> ModelPlan:
+    """Everything one model is made of; what cannot work is not looked for."""
+    return patch_plan(_build_unpatched(model, environment), model)[0]
+
+
+def _build_unpatched(model: CatalogModel, environment: Environment) -> ModelPlan:
+    name, settings, namespace = model.name, model.settings, environment.namespace
     tracks = [_build_track(name, "stable", settings, model)]
     manifests = _build_shared(name, settings, namespace)
     manifests += _build_track_manifests(name, tracks[0], settings, namespace)
@@ -66,7 +102,7 @@ def _build_model(model: CatalogModel, namespace: str) -> ModelPlan:
         labels=dict(model.labels),
         tracks=tuple(tracks),
         manifests=tuple(manifests),
-        image_place=find_place(model, "image.tag").short,
+        image_place=find_place(model, ("image", "tag")).short,
     )
 
 
@@ -75,11 +111,14 @@ def _build_shared(name: str, settings: Model, namespace: str) -> list[Manifest]:
     if settings.service_account.name is None:
         manifests.append(objects.build_service_account(name, settings, namespace))
     if settings.service.enabled:
-        manifests.append(objects.build_service(name, settings, namespace))
+        manifests.append(networking.build_service(name, settings, namespace))
     if settings.disruption_budget:
         manifests.append(objects.build_disruption_budget(name, settings, namespace))
     if settings.ingress:
-        manifests.append(objects.build_ingress(name, settings, namespace, settings.ingress))
+        manifests.append(networking.build_ingress(name, settings, namespace, settings.ingress))
+    if settings.network_policy:
+        policy = settings.network_policy
+        manifests.append(networking.build_network_policy(name, settings, namespace, policy))
     return [Manifest(name, manifest) for manifest in manifests]
 
 
@@ -111,7 +150,8 @@ def _build_track(name: str, track: Track, settings: Model, model: CatalogModel) 
         progress_deadline_seconds=rollout.progress_deadline_seconds,
     )
     deployment = track_name(name, track)
-    return TrackPlan(track, deployment, settings.image.reference, budget, seconds)
+    scaled = track == "stable" and settings.autoscaling is not None
+    return TrackPlan(track, deployment, settings.image.reference, budget, seconds, scaled)
 
 
 def resolve_replicas(model: CatalogModel, track: Track) -> int:
@@ -127,4 +167,5 @@ def resolve_replicas(model: CatalogModel, track: Track) -> int:
     if track == "canary":
         return canary
     within = model.candidate is not None and settings.canary.mode == "within"
-    return total - canary if within else total
+    # A canary that leaves no stable Pod is a fault; until it is told there are none, not minus one.
+    return max(0, total - canary) if within else total

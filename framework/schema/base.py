@@ -6,10 +6,21 @@ Kept apart so that the camelCase of YAML and the snake_case of Python meet in on
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+
+from framework.codes import Code
 
 
 class Settings(BaseModel):
@@ -24,10 +35,44 @@ class Settings(BaseModel):
     )
 
 
+class Flaw(NamedTuple):
+    """What contradicts within one mapping of settings.
+
+    `path` is the setting at fault, as YAML spells it, below the mapping; `message` follows its
+    name: "is 5; expected at most 3".
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    code: Code = Code.INCONSISTENT
+
+
+class FlawsError(ValueError):
+    """Every flaw of one mapping; a ValueError, for pydantic to carry."""
+
+    def __init__(self, flaws: tuple[Flaw, ...]) -> None:
+        self.flaws = flaws
+        super().__init__("; ".join(flaw.message for flaw in flaws))
+
+
+class Checked(Settings):
+    """Settings that can contradict each other, each sound by itself."""
+
+    def find_flaws(self) -> Iterator[Flaw]:
+        """Every contradiction."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _check_flaws(self) -> Self:
+        if flaws := tuple(self.find_flaws()):
+            raise FlawsError(flaws)
+        return self
+
+
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _PERCENTAGE = re.compile(r"\d{1,3}%")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
+_PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 
 
 def _check_quantity(value: Any) -> Any:
@@ -66,12 +111,48 @@ def _check_port_name(value: str) -> str:
     return value
 
 
-Quantity = Annotated[str, BeforeValidator(_check_quantity)]
-IntOrPercent = Annotated[int | str, BeforeValidator(_check_int_or_percent)]
-EnvText = Annotated[str, BeforeValidator(_check_env_text)]
-DnsLabel = Annotated[str, AfterValidator(_check_dns_label)]
-PortName = Annotated[str, AfterValidator(_check_port_name)]
-PortNumber = Annotated[int, Field(ge=1, le=65535)]
+# `format` names the kind in schemas and in the reference; what a validator in Python decides cannot
+# be derived, so a test holds each of these schemas to its validator.
+Quantity = Annotated[
+    str,
+    BeforeValidator(_check_quantity),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": f"^{_QUANTITY.pattern}$",
+            "format": "quantity",
+        }
+    ),
+]
+IntOrPercent = Annotated[
+    int | str,
+    BeforeValidator(_check_int_or_percent),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": f"^{_PERCENTAGE.pattern}$",
+            "format": "int-or-percent",
+        }
+    ),
+]
+EnvText = Annotated[
+    str,
+    BeforeValidator(_check_env_text),
+    WithJsonSchema({"type": ["string", "integer"], "format": "env-text"}),
+]
+DnsLabel = Annotated[
+    str,
+    AfterValidator(_check_dns_label),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DNS_LABEL.pattern}$"}),
+]
+PortName = Annotated[
+    str,
+    AfterValidator(_check_port_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PORT_NAME.pattern}$", "format": "port-name"}),
+]
+PortNumber = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "port-number"})]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 # Strict mode refuses a list for a tuple; the items stay strict.

@@ -1,126 +1,36 @@
-"""The settings of one container and of what it mounts: image, environment, ports, probes, volumes.
+"""What the model's container, init containers and sidecars share: ports, resources, mounts.
 
-Kept apart from the model's own settings because init containers and sidecars share them.
+Kept apart from the model's own settings because all containers of a Pod share them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator
 
 from framework.schema.base import (
-    Count,
-    EnvText,
+    Checked,
+    Flaw,
     PortName,
     PortNumber,
-    Positive,
     Quantity,
     Settings,
     Texts,
 )
+from framework.schema.image import PullPolicy
+from framework.schema.names import AbsolutePath, ImageReference, ResourceName
+from framework.schema.probes import HttpGet, Lifecycle, Probes
+from framework.schema.quantities import quantity_value
+from framework.schema.security import ContainerSecurity
+from framework.schema.variables import Env, EnvFrom
+from framework.schema.volumes import Mounts
 
-PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+# What a node may promise more of than it has; of everything else, limits are requests.
+_DIVISIBLE = frozenset({"cpu", "memory", "ephemeral-storage"})
 
-
-class Image(Settings):
-    """Where a container's image comes from."""
-
-    repository: str = Field(min_length=1)
-    """Registry and repository, without tag: `docker.io/seldonio/mlserver`."""
-    tag: str | None = Field(default=None, min_length=1)
-    """Tag; quote it where YAML would read a number."""
-    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
-    """Digest, `sha256:` and 64 hex digits; wins over the tag."""
-    pull_policy: PullPolicy = "IfNotPresent"
-    """When the kubelet pulls."""
-    pull_secrets: Texts = ()
-    """Names of Secrets of type kubernetes.io/dockerconfigjson."""
-
-    @model_validator(mode="after")
-    def _needs_a_version(self) -> Self:
-        if not self.tag and not self.digest:
-            raise ValueError("has neither tag nor digest; give one")
-        return self
-
-    @property
-    def reference(self) -> str:
-        """The image as Kubernetes takes it: `repository:tag` or `repository:tag@digest`."""
-        tag = f":{self.tag}" if self.tag else ""
-        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
-
-
-class SecretValue(Settings):
-    """An environment variable read from a Secret."""
-
-    secret: str
-    """The Secret's name."""
-    key: str
-    """The key in it."""
-    optional: bool = False
-    """Start without it where it does not exist."""
-
-
-class ConfigMapValue(Settings):
-    """An environment variable read from a ConfigMap."""
-
-    config_map: str
-    """The ConfigMap's name."""
-    key: str
-    """The key in it."""
-    optional: bool = False
-    """Start without it where it does not exist."""
-
-
-class FieldValue(Settings):
-    """An environment variable read from the Pod itself."""
-
-    field: str
-    """A Pod field: `status.podIP`, `metadata.labels['x']`."""
-
-
-class ResourceValue(Settings):
-    """An environment variable read from the container's own requests or limits."""
-
-    resource: str
-    """`limits.memory`, `requests.cpu`, ..."""
-
-
-def _env_kind(value: Any) -> str:
-    if not isinstance(value, dict | Settings):
-        return "text"
-    keys = value if isinstance(value, dict) else type(value).model_fields
-    for key, kind in (("configMap", "configMap"), ("field", "field"), ("resource", "resource")):
-        if key in keys:
-            return kind
-    return "secret"
-
-
-EnvValue = Annotated[
-    Annotated[EnvText, Tag("text")]
-    | Annotated[SecretValue, Tag("secret")]
-    | Annotated[ConfigMapValue, Tag("configMap")]
-    | Annotated[FieldValue, Tag("field")]
-    | Annotated[ResourceValue, Tag("resource")],
-    Discriminator(_env_kind),
-]
-
-
-class EnvSource(Settings):
-    """A Secret or ConfigMap whose every key becomes an environment variable."""
-
-    secret: str | None = None
-    """The Secret's name; this or `configMap`."""
-    config_map: str | None = None
-    """The ConfigMap's name; this or `secret`."""
-    prefix: str = ""
-    """Put before every key."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.secret is None) == (self.config_map is None):
-            raise ValueError("give either secret or configMap")
-        return self
+TerminationMessagePolicy = Literal["File", "FallbackToLogsOnError"]
 
 
 class Port(Settings):
@@ -132,164 +42,141 @@ class Port(Settings):
     """Transport protocol."""
     service_port: PortNumber | None = None
     """The Service's port; the container's own where it is not said."""
+    app_protocol: str | None = None
+    """What is spoken, for proxies: `kubernetes.io/h2c` for gRPC."""
+    node_port: PortNumber | None = None
+    """The port on every node, with a Service of type NodePort or LoadBalancer."""
 
 
 def _port_from_number(value: Any) -> Any:
     return {"containerPort": value} if isinstance(value, int) else value
 
 
-Ports = dict[PortName, Annotated[Port, BeforeValidator(_port_from_number)]]
+Ports = dict[
+    PortName,
+    Annotated[Port, BeforeValidator(_port_from_number, json_schema_input_type=PortNumber | Port)],
+]
 
 
-class Resources(Settings):
+class Resources(Checked):
     """Requests and limits, by resource name: `cpu`, `memory`, `nvidia.com/gpu`, ..."""
 
-    requests: dict[str, Quantity] = {}
+    requests: dict[ResourceName, Quantity] = {}
     """What the scheduler sets aside."""
-    limits: dict[str, Quantity] = {}
+    limits: dict[ResourceName, Quantity] = {}
     """What the container may use at most; GPUs are given here."""
 
-
-class HttpGet(Settings):
-    """An HTTP probe; 200 to 399 is healthy."""
-
-    path: str = "/"
-    """The path asked for."""
-    port: PortNumber | PortName = "http"
-    """Port, by name or number."""
-    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
-    """HTTP or HTTPS."""
-    http_headers: dict[str, str] = {}
-    """Request headers."""
-
-
-class TcpSocket(Settings):
-    """A TCP probe; a connection is healthy."""
-
-    port: PortNumber | PortName
-    """Port, by name or number."""
+    def find_flaws(self) -> Iterator[Flaw]:
+        """Requests above limits, and devices that are shared or split."""
+        for name, request in self.requests.items():
+            limit = self.limits.get(name)
+            if name not in _DIVISIBLE:
+                yield from _find_device_flaws(name, request, limit)
+            elif limit is not None and quantity_value(request) > quantity_value(limit):
+                yield Flaw(("requests", name), f"is {request}; expected at most its limit, {limit}")
+        for name, limit in self.limits.items():
+            if "/" in name and quantity_value(limit).denominator != 1:
+                yield Flaw(("limits", name), f"is {limit}; expected whole devices")
 
 
-class Grpc(Settings):
-    """A gRPC probe, by the gRPC health protocol."""
-
-    port: PortNumber
-    """Port number; Kubernetes takes no name here."""
-    service: str = ""
-    """The service asked about."""
-
-
-class Exec(Settings):
-    """A command probe; exit code 0 is healthy."""
-
-    command: Texts
-    """The command and its arguments; no shell."""
+def _find_device_flaws(name: str, request: str, limit: str | None) -> Iterator[Flaw]:
+    if limit is None:
+        yield Flaw(("requests", name), "has no limit; expected the same number in limits")
+    elif quantity_value(request) != quantity_value(limit):
+        yield Flaw(
+            ("requests", name),
+            f"is {request}; expected its limit, {limit}: devices are never shared",
+        )
 
 
-class Probe(Settings):
-    """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often."""
+class Container(Checked):
+    """An init container beside the model: runs to its end before the model starts."""
 
-    http_get: HttpGet | None = None
-    """Ask over HTTP."""
-    tcp_socket: TcpSocket | None = None
-    """Open a TCP connection."""
-    grpc: Grpc | None = None
-    """Ask over gRPC."""
-    exec: Exec | None = None
-    """Run a command in the container."""
-    initial_delay_seconds: Count = 0
-    """Seconds before the first try."""
-    period_seconds: Positive = 10
-    """Seconds between tries."""
-    timeout_seconds: Positive = 2
-    """Seconds until a try has failed."""
-    failure_threshold: Positive = 3
-    """Failures in a row until the probe has failed. The startup probe's follows from
-    `startupSeconds` instead."""
-    success_threshold: Positive = 1
-    """Successes in a row until the probe succeeds again; only readiness takes more than 1."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        ways = (self.http_get, self.tcp_socket, self.grpc, self.exec)
-        if sum(way is not None for way in ways) != 1:
-            raise ValueError("give exactly one of httpGet, tcpSocket, grpc, exec")
-        return self
-
-
-class Probes(Settings):
-    """When a container has started, takes traffic, and is alive."""
-
-    startup: Probe | None = None
-    """Until it succeeds the other two wait; `startupSeconds` is its budget."""
-    readiness: Probe | None = None
-    """While it fails the Service sends nothing."""
-    liveness: Probe | None = None
-    """When it fails the container is started again."""
-
-
-class EmptyDir(Settings):
-    """Scratch space that goes with the Pod."""
-
-    medium: Literal["", "Memory"] = ""
-    """`Memory` for shared memory (tmpfs; counts as the container's memory)."""
-    size_limit: Quantity | None = None
-    """At most this much."""
-
-
-class Volume(Settings):
-    """One volume, mounted into the model's container: exactly one source, and where it goes."""
-
-    mount_path: str = Field(pattern=r"^/")
-    """Absolute path in the container."""
-    read_only: bool = False
-    """Mount without write access."""
-    sub_path: str = ""
-    """Mount this folder of the volume alone."""
-    empty_dir: EmptyDir | None = None
-    """Scratch space."""
-    claim: str | None = None
-    """Name of a PersistentVolumeClaim."""
-    config_map: str | None = None
-    """Name of a ConfigMap."""
-    secret: str | None = None
-    """Name of a Secret."""
-    image: str | None = None
-    """Image reference whose files are mounted read-only (Kubernetes 1.33 or newer)."""
-    host_path: str | None = None
-    """Path on the node."""
-    nfs: dict[str, Any] | None = None
-    """An NFS export as Kubernetes takes it: server, path."""
-    csi: dict[str, Any] | None = None
-    """An inline CSI volume as Kubernetes takes it."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        sources = (
-            self.empty_dir, self.claim, self.config_map, self.secret,
-            self.image, self.host_path, self.nfs, self.csi,
-        )  # fmt: skip
-        if sum(source is not None for source in sources) != 1:
-            raise ValueError(
-                "give exactly one of emptyDir, claim, configMap, secret, image, hostPath, nfs, csi"
-            )
-        return self
-
-
-class Container(Settings):
-    """An init container or a sidecar beside the model."""
-
-    image: str
+    image: ImageReference
     """Image reference with tag or digest."""
+    pull_policy: PullPolicy | None = None
+    """When the kubelet pulls; `IfNotPresent` for a fixed tag where it is not said."""
     command: Texts = ()
     """Replaces the image's entrypoint."""
     args: Texts = ()
     """Arguments."""
-    env: dict[str, EnvValue] = {}
+    working_dir: AbsolutePath | None = None
+    """Folder it starts in; the image's own where it is not said."""
+    env: Env = {}
     """Environment variables by name."""
+    env_from: EnvFrom = {}
+    """Whole Secrets or ConfigMaps as environment variables, by a name of your choice."""
     ports: Ports = {}
     """Ports by name."""
     resources: Resources = Resources()
     """Requests and limits."""
-    mounts: dict[str, str] = {}
-    """Path by the name of one of the model's volumes."""
+    mounts: Mounts = {}
+    """Path by the name of one of the model's volumes; or a mapping of path, readOnly, subPath."""
+    security: ContainerSecurity = ContainerSecurity()
+    """Where its security context differs from the model's."""
+
+    def find_flaws(self) -> Iterator[Flaw]:
+        """Ports and paths used twice."""
+        yield from find_port_flaws(self.ports)
+        yield from find_path_flaws(
+            {("mounts", name): mount.path for name, mount in self.mounts.items()}
+        )
+
+
+class Sidecar(Container):
+    """A container beside the model, started before it and stopped after it."""
+
+    probes: Probes = Probes()
+    """Startup, readiness and liveness; the model waits for startup alone."""
+    lifecycle: Lifecycle = Lifecycle()
+    """What runs right after its start, and before it is stopped."""
+
+    def find_flaws(self) -> Iterator[Flaw]:
+        """As of any container, and probes of ports it has not."""
+        yield from super().find_flaws()
+        yield from find_asked_port_flaws(self.probes, self.lifecycle, self.ports)
+
+
+def find_port_flaws(ports: Mapping[str, Port]) -> Iterator[Flaw]:
+    """Two ports of one number and protocol."""
+    seen: dict[tuple[int, str], str] = {}
+    for name, port in ports.items():
+        first = seen.setdefault((port.container_port, port.protocol), name)
+        if first != name:
+            yield Flaw(
+                ("ports", name),
+                f'is {port.protocol} {port.container_port}, as "{first}" is; expected another '
+                "number or protocol",
+            )
+
+
+def find_path_flaws(paths: Mapping[tuple[str, ...], str]) -> Iterator[Flaw]:
+    """Two mounts at one path; `paths` by the setting that says each."""
+    seen: dict[str, tuple[str, ...]] = {}
+    for setting, path in paths.items():
+        first = seen.setdefault(path.rstrip("/") or "/", setting)
+        if first != setting:
+            yield Flaw(
+                setting, f"is {path}, where {'.'.join(first)} is mounted too; expected another path"
+            )
+
+
+def find_asked_port_flaws(
+    probes: Probes, lifecycle: Lifecycle, ports: Mapping[str, Port]
+) -> Iterator[Flaw]:
+    """Probes and hooks that ask a port by a name that no port has."""
+    known = f"expected one of the ports: {', '.join(sorted(ports)) or 'none'}, or a number"
+    for path, asked in _asked(probes, lifecycle):
+        if isinstance(asked, str) and asked not in ports:
+            yield Flaw(path, f'is "{asked}"; {known}')
+
+
+def _asked(probes: Probes, lifecycle: Lifecycle) -> Iterator[tuple[tuple[str, ...], str | int]]:
+    for name in ("startup", "readiness", "liveness"):
+        if probe := getattr(probes, name):
+            for key, way in (("httpGet", probe.http_get), ("tcpSocket", probe.tcp_socket)):
+                if way is not None:
+                    yield ("probes", name, key, "port"), way.port
+    for name, handler in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
+        if handler and isinstance(handler.http_get, HttpGet):
+            yield ("lifecycle", name, "httpGet", "port"), handler.http_get.port

@@ -5,11 +5,14 @@ Kept apart from the model's settings: these describe where a whole catalog runs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from framework.schema.base import Count, DnsLabel, Settings
+from framework.schema.base import Count, DnsLabel, Positive, Quantity, Settings, Texts
+
+ProbeName = Literal["startup", "readiness", "liveness"]
+PodSecurity = Literal["baseline", "restricted"]
 
 
 class Cluster(Settings):
@@ -38,6 +41,39 @@ class Cluster(Settings):
         return int(self.kubernetes_version.partition(".")[2])
 
 
+class Policy(Settings):
+    """What a platform team asks of every model of an environment.
+
+    Each rule has a name, told with every fault, by which a model's `waivers` can put it off.
+    """
+
+    allowed_registries: Texts | None = None
+    """Rule `registries`: where every image must come from, a registry or a folder of one, such as
+    `ghcr.io/acme`; an image that names no registry comes from `docker.io`."""
+    forbid_latest: bool = False
+    """Rule `latest`: no image has the tag `latest`, or neither tag nor digest."""
+    require_digest: bool = False
+    """Rule `digest`: every image, init containers and sidecars too, is named by its digest."""
+    allowed_owners: Texts | None = None
+    """Rule `owners`: the teams that may own a model."""
+    require_labels: Texts = ()
+    """Rule `labels`: labels that every model has."""
+    require_requests: bool | Texts = False
+    """Rule `requests`: resources that every container requests; true is cpu and memory. A limit
+    counts, for Kubernetes takes it as the request too."""
+    require_limits: bool | Texts = False
+    """Rule `limits`: resources that every container limits; true is memory alone."""
+    require_probes: bool | Annotated[tuple[ProbeName, ...], Field(strict=False)] = False
+    """Rule `probes`: probes that every model has; true is readiness."""
+    min_replicas: Count | None = None
+    """Rule `minReplicas`: Pods that every model has at least; of an autoscaler, its minimum."""
+    max_replicas: Positive | None = None
+    """Rule `maxReplicas`: Pods that every model has at most, beside an additional canary; of an
+    autoscaler, its maximum."""
+    pod_security: PodSecurity | None = None
+    """Rule `podSecurity`: the Pod Security Standard that every Pod keeps."""
+
+
 class Environment(Settings):
     """One environment: where the catalog runs, and what it lays over every model."""
 
@@ -53,5 +89,8 @@ class Environment(Settings):
     """Weak: a profile or a model may say otherwise."""
     overrides: dict[str, Any] = {}
     """Strong: laid over every model."""
-    capacity: dict[str, Count] = {}
-    """Whole units of a resource that the cluster has, such as `nvidia.com/gpu`."""
+    capacity: dict[str, Quantity] = {}
+    """What the cluster has for all models together, by resource: `cpu`, `memory`, `nvidia.com/gpu`,
+    and `pods`. Requests count; a model with an autoscaler counts at its largest."""
+    policy: Policy = Policy()
+    """What every model must keep."""

@@ -5,181 +5,54 @@ Kept apart from the environment's settings: these describe one Deployment and wh
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from framework.schema.base import (
+    Checked,
     Count,
-    DnsLabel,
+    Flaw,
     IntOrPercent,
-    Mappings,
-    PortName,
     Positive,
     Settings,
     Texts,
 )
 from framework.schema.container import (
     Container,
-    EnvSource,
-    EnvValue,
-    Image,
     Ports,
-    Probes,
     Resources,
-    Volume,
+    Sidecar,
+    TerminationMessagePolicy,
 )
-
-
-class Rollout(Settings):
-    """The rolling-update budget, in the Deployment controller's own terms."""
-
-    max_surge: IntOrPercent = "25%"
-    """Pods above `replicas` during an update; a percentage rounds up."""
-    max_unavailable: IntOrPercent = 0
-    """Pods below `replicas` during an update; a percentage rounds down."""
-    min_ready_seconds: Count = 0
-    """Seconds a Pod must stay ready before it counts as available."""
-    progress_deadline_seconds: Positive = 600
-    """Seconds without progress until the rollout has failed."""
-    revision_history_limit: Count = 5
-    """Old ReplicaSets kept."""
-
-
-class Security(Settings):
-    """Security contexts of the Pod and its containers; the `restricted` standard by default."""
-
-    run_as_non_root: bool = True
-    """Refuse to start as root."""
-    run_as_user: Count | None = None
-    """User id; the image's own where it is not said."""
-    run_as_group: Count | None = None
-    """Group id."""
-    fs_group: Count | None = None
-    """Group that owns mounted volumes."""
-    read_only_root_filesystem: bool = False
-    """Mount the image read-only."""
-    allow_privilege_escalation: bool = False
-    """Let a process gain more rights than its parent."""
-    drop_capabilities: Texts = ("ALL",)
-    """Linux capabilities taken away."""
-    add_capabilities: Texts = ()
-    """Linux capabilities given."""
-    seccomp: Literal["RuntimeDefault", "Unconfined"] = "RuntimeDefault"
-    """System-call filter."""
-
-
-class Scheduling(Settings):
-    """Where the Pods may run."""
-
-    node_selector: dict[str, str] = {}
-    """Labels the node must have."""
-    tolerations: Mappings = ()
-    """Taints the Pods bear, as Kubernetes takes them."""
-    affinity: dict[str, Any] = {}
-    """Affinity as Kubernetes takes it."""
-    spread: bool = True
-    """Spread each version's Pods over zones and nodes where that is possible."""
-    priority_class: str | None = None
-    """Name of a PriorityClass."""
-    runtime_class: str | None = None
-    """Name of a RuntimeClass."""
-    scheduler: str | None = None
-    """Name of another scheduler."""
-    host_network: bool = False
-    """Use the node's own network."""
-    host_ipc: bool = Field(default=False, alias="hostIPC")
-    """Use the node's own IPC namespace."""
-
-
-class ServiceAccount(Settings):
-    """The identity the Pods run under."""
-
-    name: DnsLabel | None = None
-    """An existing account; one named as the model is made where this is not said."""
-    annotations: dict[str, str] = {}
-    """Annotations of the account made, such as a cloud role."""
-    automount_token: bool = False
-    """Mount its Kubernetes API token."""
-
-
-class Service(Settings):
-    """The Service in front of the stable and the canary Pods."""
-
-    enabled: bool = True
-    """Make one."""
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """How it is reached."""
-    annotations: dict[str, str] = {}
-    """Annotations."""
-
-
-class Ingress(Settings):
-    """An Ingress that leads to the Service."""
-
-    host: str = Field(min_length=1)
-    """Host name."""
-    path: str = Field(default="/", pattern=r"^/")
-    """Path prefix."""
-    class_name: str | None = None
-    """IngressClass; the cluster's default where it is not said."""
-    port: PortName = "http"
-    """The model's port it leads to."""
-    tls_secret: str | None = None
-    """Secret with the certificate."""
-    annotations: dict[str, str] = {}
-    """Annotations."""
-
-
-class Autoscaling(Settings):
-    """A HorizontalPodAutoscaler; it owns `replicas` then."""
-
-    min_replicas: Positive
-    """Never fewer Pods."""
-    max_replicas: Positive
-    """Never more Pods."""
-    cpu: Positive | None = None
-    """Target use of the requested CPU, in percent."""
-    memory: Positive | None = None
-    """Target use of the requested memory, in percent."""
-    behavior: dict[str, Any] = {}
-    """Scaling behaviour as Kubernetes takes it."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.min_replicas > self.max_replicas:
-            raise ValueError(
-                f"minReplicas {self.min_replicas} is above maxReplicas {self.max_replicas}; "
-                "raise maxReplicas or lower minReplicas"
-            )
-        if self.cpu is None and self.memory is None:
-            raise ValueError("has no target; give cpu or memory, in percent of the request")
-        return self
-
-
-class DisruptionBudget(Settings):
-    """A PodDisruptionBudget over both tracks; exactly one of the two."""
-
-    max_unavailable: IntOrPercent | None = None
-    """Pods that node drains may take away at once."""
-    min_available: IntOrPercent | None = None
-    """Pods that node drains must leave."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.max_unavailable is None) == (self.min_available is None):
-            raise ValueError(
-                "give either maxUnavailable or minAvailable; null removes an inherited one"
-            )
-        return self
+from framework.schema.image import Image
+from framework.schema.names import (
+    AbsolutePath,
+    AnnotationKey,
+    ConfigKey,
+    IsoDate,
+    LabelKey,
+    LabelValue,
+    Owner,
+    ShortName,
+)
+from framework.schema.networking import Ingress, NetworkPolicy, Service
+from framework.schema.probes import Lifecycle, Probes
+from framework.schema.rules import find_model_flaws
+from framework.schema.scaling import Autoscaling, DisruptionBudget, Rollout
+from framework.schema.scheduling import Pod, Scheduling
+from framework.schema.security import Security, ServiceAccount
+from framework.schema.variables import Env, EnvFrom
+from framework.schema.volumes import Volume
 
 
 class ConfigFiles(Settings):
     """Files given to the model through a ConfigMap of content-hashed name."""
 
-    mount_path: str = Field(pattern=r"^/")
+    mount_path: AbsolutePath
     """Absolute folder in the container."""
-    files: dict[str, str] = Field(min_length=1)
+    files: dict[ConfigKey, str] = Field(min_length=1)
     """Text by file name."""
 
 
@@ -194,10 +67,19 @@ class Canary(Settings):
     """A partial model laid over the stable one; a canary runs while this is set."""
 
 
-class Model(Settings):
+class Waiver(Settings):
+    """Leave to break one rule of the environment's policy for a while."""
+
+    reason: str = Field(min_length=1)
+    """Why, for those who read it later."""
+    until: IsoDate
+    """The last day it holds: `"2026-12-31"`, quoted."""
+
+
+class Model(Checked):
     """One model of the catalog, merged for one environment."""
 
-    owner: str = Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
+    owner: Owner
     """The team that answers for it; letters, digits, '-', '_' and '.', for it becomes a label."""
     description: str = ""
     """One sentence."""
@@ -213,9 +95,11 @@ class Model(Settings):
     """Replaces the image's entrypoint."""
     args: Texts = ()
     """Arguments."""
-    env: dict[str, EnvValue] = {}
+    working_dir: AbsolutePath | None = None
+    """Folder the server starts in; the image's own where it is not said."""
+    env: Env = {}
     """Environment variables by name: text, or from a Secret, ConfigMap or field."""
-    env_from: dict[str, EnvSource] = {}
+    env_from: EnvFrom = {}
     """Whole Secrets or ConfigMaps as environment variables, by a name of your choice."""
     config: ConfigFiles | None = None
     """Files mounted from a ConfigMap; a change of one rolls the Pods."""
@@ -227,26 +111,37 @@ class Model(Settings):
     """Seconds a Pod may take until it is ready; the startup probe's budget."""
     probes: Probes = Probes()
     """Startup, readiness and liveness."""
-    volumes: dict[DnsLabel, Volume] = {}
+    lifecycle: Lifecycle = Lifecycle()
+    """What runs after the server's start and before its stop; `preStopSeconds` is enough for
+    most."""
+    volumes: dict[ShortName, Volume] = {}
     """Volumes by name."""
-    init_containers: dict[DnsLabel, Container] = {}
+    init_containers: dict[ShortName, Container] = {}
     """Run one after the other before the model, in order of name."""
-    sidecars: dict[DnsLabel, Container] = {}
+    sidecars: dict[ShortName, Sidecar] = {}
     """Run beside the model, started before it."""
     pre_stop_seconds: Count = 5
     """Seconds a Pod goes on serving after it left the Service."""
     termination_grace_period_seconds: Positive = 30
     """Seconds from the end of service to the kill; more than `preStopSeconds`."""
+    termination_message_path: AbsolutePath | None = None
+    """File whose end is kept as the reason of a crash; Kubernetes' own where it is not said."""
+    termination_message_policy: TerminationMessagePolicy | None = None
+    """`FallbackToLogsOnError` keeps the end of the log where that file is empty."""
     security: Security = Security()
     """Security contexts."""
     scheduling: Scheduling = Scheduling()
     """Where the Pods may run."""
+    pod: Pod = Pod()
+    """What else can be said of the Pods as a whole."""
     service_account: ServiceAccount = ServiceAccount()
     """The Pods' identity."""
     service: Service = Service()
     """The Service."""
     ingress: Ingress | None = None
     """The Ingress, where one is asked for."""
+    network_policy: NetworkPolicy | None = None
+    """Who may connect to the Pods and what they may connect to, where that is limited."""
     autoscaling: Autoscaling | None = None
     """The autoscaler, where one is asked for."""
     disruption_budget: DisruptionBudget | None = None
@@ -255,27 +150,20 @@ class Model(Settings):
     """The rolling-update budget."""
     canary: Canary = Canary()
     """The candidate and its size."""
-    labels: dict[str, str] = {}
+    labels: dict[LabelKey, LabelValue] = {}
     """Labels of every object of the model."""
-    annotations: dict[str, str] = {}
+    annotations: dict[AnnotationKey, str] = {}
     """Annotations of the Deployment."""
-    pod_annotations: dict[str, str] = {}
+    pod_annotations: dict[AnnotationKey, str] = {}
     """Annotations of the Pods."""
+    waivers: dict[str, Waiver] = {}
+    """Rules of the environment's policy that this model may break, by the rule's id."""
+    patch: dict[str, dict[str, Any]] = {}
+    """What no setting says: partial manifests by kind (`Deployment`, `Service`, ...), laid over
+    the rendered ones as a strategic merge patch. `Deployment` is of both tracks,
+    `Deployment/canary` of the candidate's alone. null takes a field away; a kind set to null takes
+    an inherited patch away."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.pre_stop_seconds >= self.termination_grace_period_seconds:
-            raise ValueError(
-                f"terminationGracePeriodSeconds is {self.termination_grace_period_seconds}; "
-                f"expected more than preStopSeconds, which is {self.pre_stop_seconds}"
-            )
-        if self.service.enabled and not self.ports:
-            raise ValueError(
-                "has a Service and no ports; name a port, or set service.enabled: false"
-            )
-        if self.ingress and self.ingress.port not in self.ports:
-            raise ValueError(
-                f'ingress.port is "{self.ingress.port}"; expected one of the ports: '
-                f"{', '.join(sorted(self.ports)) or 'none'}"
-            )
-        return self
+    def find_flaws(self) -> Iterator[Flaw]:
+        """What contradicts across settings."""
+        yield from find_model_flaws(self)

@@ -8,6 +8,7 @@ from framework.sources.document import Document, KeyPath, Place, load_document
 from framework.sources.files import (
     CatalogFiles,
     EnvironmentFiles,
+    count_files,
     environment_names,
     find_catalog,
     find_environment,
@@ -21,6 +22,7 @@ __all__ = [
     "EnvironmentFiles",
     "KeyPath",
     "Place",
+    "count_files",
     "environment_names",
     "find_catalog",
     "find_environment",

@@ -6,8 +6,9 @@ reads no file.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,10 @@ def find_catalog(root: Path) -> CatalogFiles:
         )
     models = _named(root, folder, "model", faults)
     profiles = _named(root, folder / "_profiles", "profile", faults)
+    plain = _plain_files(folder)
     for path in _entries(folder):
+        if path.name in plain and path.suffix == ".yaml":
+            continue
         if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
             faults.append(
                 Fault(
@@ -93,14 +97,39 @@ def environment_names(root: Path) -> tuple[str, ...]:
     return tuple(path.name for path in entries if path.is_dir() and path.name[0] not in "._")
 
 
+def count_files(root: Path, environments: Iterable[str]) -> int:
+    """How many YAML files the catalog has for these environments."""
+    files = find_catalog(root)
+    own = [find_environment(root, name) for name in environments]
+    shared = len(files.models) + len(files.profiles) + bool(files.defaults)
+    return shared + sum(1 + len(one.overlays) for one in own)
+
+
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
 
 
+def _plain_files(folder: Path) -> frozenset[str]:
+    """The names of regular files, told from the folder alone: one look a file costs more than
+    reading one model of a thousand."""
+    if not folder.is_dir():
+        return frozenset()
+    with os.scandir(folder) as entries:
+        return frozenset(one.name for one in entries if one.is_file(follow_symlinks=False))
+
+
 def _named(root: Path, folder: Path, kind: str, faults: list[Fault]) -> dict[str, str]:
     found: dict[str, str] = {}
+    plain, prefix = _plain_files(folder), _relative(root, folder)
     for path in _entries(folder):
         if path.name[0] in "._":
+            continue
+        if path.name in plain and path.suffix == ".yaml":
+            where = f"{prefix}/{path.name}"
+            wrong = list(name_faults(where, kind, path.stem))
+            faults += wrong
+            if not wrong:
+                found[path.stem] = where
             continue
         if path.is_symlink() and not path.exists():
             message = "is a link that leads nowhere; mend or remove it"

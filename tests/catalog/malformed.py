@@ -159,7 +159,7 @@ _SETTINGS = [
         "canary: {§percent: 10}\n",
         "canary: {candidate: {§imgae: {tag: '2'}}}\n",
         "scheduling: {§nodeselector: {}}\n",
-        "security: {§privileged: true}\n",
+        "security: {§privilege: true}\n",
         "sidecars: {log: {image: 'r/x:1', §arg: [a]}}\n",
         "ingress: {host: a.example.com, §paths: /}\n",
         "§metadata: {}\n",
@@ -257,7 +257,7 @@ _SETTINGS = [
     *_below(
         MODEL,
         Code.INCONSISTENT,
-        "autoscaling: §{minReplicas: 5, maxReplicas: 2, cpu: 80}\n",
+        "autoscaling: {minReplicas: §5, maxReplicas: 2, cpu: 80}\n",
         "autoscaling: §{minReplicas: 1, maxReplicas: 2}\n",
         "disruptionBudget: §{}\n",
         "disruptionBudget: §{minAvailable: 1, maxUnavailable: 1}\n",

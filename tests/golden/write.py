@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.cli.reading import render_manifests
+from framework.cli.rendering import render_manifests
 from framework.plan import load_plan
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,5 +4,6 @@ Kept apart from the settings classes, which know no files, and from merging, whi
 """
 
 from framework.schema.faults.validation import validate_settings
+from framework.schema.faults.wording import dotted
 
-__all__ = ["validate_settings"]
+__all__ = ["dotted", "validate_settings"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from framework.changes import MASK
 from framework.sources import KeyPath, may_be_secret
 
 _TYPES = {
@@ -69,7 +70,7 @@ def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
     if value is None:
         return "null"
     if hides(path, value):
-        return "[secret]"
+        return MASK
     if spelling is not None:
         return spelling
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)

@@ -1,0 +1,33 @@
+"""What merged models say that cannot work, breaks a rule, or is said in vain.
+
+Owns every check that needs more than one value: of one model, over all models, over environments.
+Kept apart from the schema, which knows one model's settings at a time, and from the plan, which
+these guard. Each fault stands at the line that says it.
+"""
+
+from framework.plan.checks.all_models import find_shared_faults
+from framework.plan.checks.clashes import find_environment_clashes
+from framework.plan.checks.one_model import ModelFacts, check_model
+from framework.plan.checks.tracks import find_place
+from framework.plan.checks.waivers import HeldWaiver
+from framework.plan.checks.warnings import (
+    Repeat,
+    Usage,
+    build_usage,
+    find_shared_warnings,
+    find_warnings,
+)
+
+__all__ = [
+    "HeldWaiver",
+    "ModelFacts",
+    "Repeat",
+    "Usage",
+    "build_usage",
+    "check_model",
+    "find_environment_clashes",
+    "find_place",
+    "find_shared_faults",
+    "find_shared_warnings",
+    "find_warnings",
+]

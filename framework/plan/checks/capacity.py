@@ -1,0 +1,118 @@
+"""What Pods need of the cluster, one update at its peak and all models at rest, and what there is.
+
+Kept apart from updates: this counts rendered Pods as the scheduler does, so that sidecars, init
+containers and patches count too. Amounts are thousandths of a unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from framework.catalog import Catalog
+from framework.codes import Code
+from framework.errors import Fault
+from framework.plan.checks.amounts import read_amount, render_amount
+from framework.plan.checks.tracks import CheckedTrack, mapping_in, mappings_in
+from framework.schema.faults.wording import dotted
+from framework.sources import KeyPath
+
+Amounts = Mapping[str, int]
+
+_PODS = "pods"
+_MOST_LISTED = 3
+
+
+def resolve_needs(tracks: Iterable[CheckedTrack], resources: Iterable[str]) -> dict[str, int]:
+    """What a model needs at rest of `resources`, `pods` among them; with an autoscaler, at most."""
+    wanted = list(resources)
+    needs = dict.fromkeys(wanted, 0)
+    for track in tracks:
+        of_one = _needs_of_pod(track.pod, wanted)
+        for resource in wanted:
+            needs[resource] += of_one[resource] * track.plan.budget.replicas
+    return {resource: amount for resource, amount in needs.items() if amount}
+
+
+def find_peak_faults(tracks: Iterable[CheckedTrack], catalog: Catalog) -> Iterator[Fault]:
+    """Where the update of one track, the other at rest, needs more than the environment has."""
+    listed, capacity = list(tracks), catalog.environment.capacity
+    at_rest = resolve_needs(listed, capacity)
+    for track in listed:
+        of_one = _needs_of_pod(track.pod, capacity)
+        for resource, text in sorted(capacity.items()):
+            needed = at_rest.get(resource, 0) + of_one[resource] * track.plan.budget.surge
+            if of_one[resource] and needed > read_amount(text):
+                has = catalog.environment_place(("capacity", resource)).short
+                message = (
+                    f"at the peak of its update it needs {render_amount(needed, resource)} "
+                    f"{resource}, and {catalog.environment_name} has {text} ({has}); expected a "
+                    "smaller rollout.maxSurge or fewer replicas"
+                )
+                yield track.fault(Code.SURGE_CAPACITY, _at_fault(track, resource), message)
+
+
+def _at_fault(track: CheckedTrack, resource: str) -> KeyPath:
+    """What the model's own file says of the need; the surge, where it says nothing."""
+    paths: tuple[KeyPath, ...] = (
+        ("rollout", "maxSurge"),
+        ("replicas",),
+        ("resources", "limits", resource),
+        ("resources", "gpu"),
+    )
+    own = [path for path in paths if path in track.merged.origins]
+    own = [path for path in own if track.place(path).path == track.model.home]
+    return own[0] if own else paths[0]
+
+
+def find_overcommitment(needs: Mapping[str, Amounts], catalog: Catalog) -> Iterator[Fault]:
+    """Where all models at rest, by name, need more than the environment has."""
+    for resource, text in sorted(catalog.environment.capacity.items()):
+        users = {
+            model: of_model[resource] for model, of_model in needs.items() if resource in of_model
+        }
+        total = sum(users.values())
+        if total > read_amount(text):
+            path = ("capacity", resource)
+            message = (
+                f"{dotted(path)} is {text}, and all models at rest need "
+                f"{render_amount(total, resource)}: {_list_users(users, resource)}; expected "
+                "fewer replicas, smaller requests or more capacity"
+            )
+            yield catalog.environment_place(path).fault(Code.CAPACITY, message)
+
+
+def _list_users(users: Mapping[str, int], resource: str) -> str:
+    largest = sorted(users, key=lambda model: (-users[model], model))
+    shown = [f"{m} {render_amount(users[m], resource)}" for m in largest[:_MOST_LISTED]]
+    rest = largest[_MOST_LISTED:]
+    if rest:
+        amount = render_amount(sum(users[model] for model in rest), resource)
+        shown.append(f"{len(rest)} more {amount}")
+    return ", ".join(shown)
+
+
+def _needs_of_pod(pod: Mapping[str, Any], resources: Iterable[str]) -> dict[str, int]:
+    """What the scheduler sets aside: init containers run before the model, and sidecars beside both
+    (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers)."""
+    before = mappings_in(pod, "initContainers")
+    sidecars = [one for one in before if one.get("restartPolicy") == "Always"]
+    needs = {}
+    for resource in resources:
+        if resource == _PODS:
+            needs[_PODS] = 1000
+            continue
+        starting = [_request(one, resource) for one in before if one not in sidecars]
+        running = sum(_request(one, resource) for one in mappings_in(pod, "containers"))
+        beside = sum(_request(one, resource) for one in sidecars)
+        needs[resource] = max([running, *starting]) + beside
+    return needs
+
+
+def _request(container: Mapping[str, Any], resource: str) -> int:
+    resources = mapping_in(container, "resources")
+    for kind in ("requests", "limits"):
+        # The API server takes a limit for the request where there is none.
+        if (amount := mapping_in(resources, kind).get(resource)) is not None:
+            return read_amount(str(amount))
+    return 0

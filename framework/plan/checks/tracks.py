@@ -1,0 +1,102 @@
+"""One Deployment of a model as the checks see it: its settings, its Pods, where each value stands.
+
+Kept apart because the stable track and the canary are held to the same rules: a check is written
+once, for a track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framework.catalog import CatalogModel
+from framework.codes import Code
+from framework.errors import Fault
+from framework.overlay import Merged
+from framework.plan.manifest import ModelPlan, TrackPlan
+from framework.schema.model import Model
+from framework.schema.rules import MODEL_CONTAINER
+from framework.sources import KeyPath, Place
+
+# Where a patch of a Deployment stands, for what no other setting brought into it.
+PATCH: KeyPath = ("patch", "Deployment")
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedTrack:
+    """One track; `pod` is the `spec` of its rendered Pod template, `patched` where `patch` had a
+    hand in it: then anything may stand in it, of any shape."""
+
+    model: CatalogModel
+    settings: Model
+    merged: Merged
+    plan: TrackPlan
+    pod: Mapping[str, Any]
+    patched: bool = False
+
+    @property
+    def stable(self) -> bool:
+        """False for the canary."""
+        return self.plan.track == "stable"
+
+    def place(self, path: KeyPath) -> Place:
+        """Where the setting was said last; where it was not, its nearest parent's place."""
+        return find_place(self.model, path, self.merged)
+
+    def fault(self, code: Code, path: KeyPath, message: str) -> Fault:
+        """A fault at a setting of this track."""
+        return self.place(path).fault(code, message, self.model.name)
+
+
+def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[CheckedTrack, ...]:
+    """The tracks of a model, the stable one first; `plan` is what is built from it."""
+    deployments = {m.name: m.object for m in plan.manifests if m.kind == "Deployment"}
+    found = []
+    for track in plan.tracks:
+        settings, merged = model.settings, model.merged
+        if track.track == "canary" and model.candidate and model.candidate_merged:
+            settings, merged = model.candidate, model.candidate_merged
+        pod = deployments[track.deployment]["spec"]["template"]["spec"]
+        patched = f"Deployment/{track.deployment}" in plan.patched
+        found.append(CheckedTrack(model, settings, merged, track, pod, patched))
+    return tuple(found)
+
+
+def find_place(model: CatalogModel, path: KeyPath, merged: Merged | None = None) -> Place:
+    """Where a setting was said last, or its nearest parent; the model's file where neither was."""
+    return (merged or model.merged).origin(path) or Place(model.home, 1, 1)
+
+
+def list_containers(track: CheckedTrack) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Every rendered container and the setting it comes from, () for the model's own."""
+    settings = track.settings
+    for container in mappings_in(track.pod, "containers"):
+        yield () if container.get("name") == MODEL_CONTAINER else PATCH, container
+    for container in mappings_in(track.pod, "initContainers"):
+        name = container.get("name")
+        if name in settings.sidecars:
+            yield ("sidecars", str(name)), container
+        else:
+            yield (
+                ("initContainers", str(name)) if name in settings.init_containers else PATCH,
+                container,
+            )
+
+
+def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping at `key` of what may be patched; an empty one where there is none."""
+    found = data.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def mappings_in(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The mappings of the list at `key` of what may be patched."""
+    found = data.get(key)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def texts_in(data: Mapping[str, Any], key: str) -> list[str]:
+    """The items of the list at `key` of what may be patched, as text."""
+    found = data.get(key)
+    return [str(one) for one in found] if isinstance(found, list) else []

@@ -1,0 +1,164 @@
+"""What the files say in vain: it stops nothing, and is told to whoever tidies up.
+
+Kept apart from faults because a file of the catalog serves several environments: a value that
+repeats the one below it here may well change it elsewhere. So each environment's part is counted
+by itself, and what is in catalog/ is judged over all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from framework.catalog import Catalog, CatalogModel
+from framework.codes import Code
+from framework.errors import Fault
+from framework.overlay import Layer, Merged
+from framework.plan.checks.one_model import ModelFacts
+from framework.plan.checks.waivers import HeldWaiver, find_useless
+from framework.schema.faults.wording import dotted, show
+from framework.sources import KeyPath, Place
+
+_CANDIDATE = ("canary", "candidate")
+
+
+class Repeat(NamedTuple):
+    """A value, by its place and setting, that equals the one it overrides."""
+
+    place: Place
+    path: KeyPath
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the files do in one environment; plain data.
+
+    `files` counts the models that each file is a layer of, `repeats` those in which a value
+    repeats the one below, `below` is one such place, with the value as it may be shown. `complete`
+    is False where faults or a narrowed run left models out.
+    """
+
+    environment: str
+    files: Mapping[str, int]
+    repeats: Mapping[Repeat, int]
+    below: Mapping[Repeat, tuple[Place, str]]
+    waivers: tuple[HeldWaiver, ...]
+    complete: bool
+
+
+def find_warnings(catalog: Catalog, usage: Usage) -> list[Fault]:
+    """What one environment's own files say in vain, and profiles that no model lists; `usage` is
+    the catalog's."""
+    found = [
+        Place(path, 1, 1).fault(Code.UNUSED_PROFILE, "no model lists this profile; remove it")
+        for path in catalog.unused_profiles
+    ]
+    found += [
+        Place(path, 1, 1).fault(
+            Code.DISABLED_OVERLAY,
+            "changes nothing: the model does not run here (enabled: false); remove it",
+        )
+        for path in catalog.idle_overlays
+    ]
+    if usage.complete:
+        found += _find_repeats([usage], f"environments/{catalog.environment_name}/")
+    return sorted(found)
+
+
+def find_shared_warnings(usages: Iterable[Usage]) -> list[Fault]:
+    """What files of the catalog say in vain in every environment; `usages` has them all.
+
+    A waiver that waives nothing anywhere is among it, and is a fault. Nothing is said where a usage
+    is not complete: a model that is left out may need what the others do not.
+    """
+    listed = list(usages)
+    if not all(usage.complete for usage in listed):
+        return []
+    held = (waiver for usage in listed for waiver in usage.waivers)
+    return sorted([*_find_repeats(listed, "catalog/"), *find_useless(held, "catalog/")])
+
+
+def build_usage(catalog: Catalog, facts: Iterable[ModelFacts]) -> Usage:
+    """One environment's part in the judgement over all."""
+    files: Counter[str] = Counter()
+    repeats: Counter[Repeat] = Counter()
+    below: dict[Repeat, tuple[Place, str]] = {}
+    for model in catalog.models:
+        files.update({layer.document.path for layer in model.merged.layers})
+        found = dict(_list_repeats(model))
+        repeats.update(found.keys())
+        for repeat, (place, shown) in found.items():
+            below[repeat] = min(below.get(repeat, (place, shown)), (place, shown))
+    held = tuple(waiver for one in facts for waiver in one.waivers)
+    complete = catalog.complete and not catalog.faults
+    return Usage(catalog.environment_name, files, repeats, below, held, complete)
+
+
+def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Place, str]]]:
+    if model.candidate_merged is None:
+        yield from _repeats_of(model.merged, model.merged.layers)
+        return
+    # The candidate's own layers stand in the stable settings too, as written, over nothing.
+    for repeat, below in _repeats_of(model.merged, model.merged.layers):
+        if repeat.path[:2] != _CANDIDATE:
+            yield repeat, below
+    own = model.candidate_merged.layers[len(model.merged.layers) :]
+    for repeat, below in _repeats_of(model.candidate_merged, model.candidate_merged.layers):
+        if any(layer.value_place(repeat.path) == repeat.place for layer in own):
+            yield Repeat(repeat.place, (*_CANDIDATE, *repeat.path)), below
+
+
+def _repeats_of(
+    merged: Merged, layers: Iterable[Layer]
+) -> Iterator[tuple[Repeat, tuple[Place, str]]]:
+    listed = tuple(layers)
+    for path, places in merged.origins.items():
+        if len(places) < 2:
+            continue
+        written = _written(path, listed)
+        for lower, upper in pairwise(places):
+            value, promised = written.get(upper, (None, True))
+            if promised or isinstance(value, dict) or lower not in written:
+                continue
+            if _same(value, written[lower][0]):
+                yield Repeat(upper, path), (lower, show(path, value))
+
+
+def _written(path: KeyPath, layers: Iterable[Layer]) -> dict[Place, tuple[Any, bool]]:
+    """What each layer writes at `path`, by its place; True where it is a promise: what an
+    environment lays over every model holds whatever the models say, tomorrow too."""
+    found = {}
+    for layer in layers:
+        full = (*layer.prefix, *path)
+        if place := layer.document.value_places.get(full):
+            value: Any = layer.document.data
+            for key in full:
+                value = value[key]
+            found[place] = (value, layer.prefix == ("overrides",))
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    # 1 and true are equal in Python, and no repetition.
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _find_repeats(usages: Iterable[Usage], folder: str) -> Iterator[Fault]:
+    """Values below `folder` that repeat what is below them in every model they reach."""
+    files: Counter[str] = Counter()
+    repeats: Counter[Repeat] = Counter()
+    below: dict[Repeat, tuple[Place, str]] = {}
+    for usage in usages:
+        files.update(usage.files)
+        repeats.update(usage.repeats)
+        for repeat, found in usage.below.items():
+            below[repeat] = min(below.get(repeat, found), found)
+    for repeat, count in repeats.items():
+        if repeat.place.path.startswith(folder) and count == files[repeat.place.path]:
+            place, shown = below[repeat]
+            message = f"{dotted(repeat.path)} is {shown} already ({place}); remove it here"
+            yield repeat.place.fault(Code.SAME_VALUE, message)

@@ -1,0 +1,114 @@
+"""One environment as it was found: its plan and every fault, read back where nothing changed.
+
+Kept apart from building the plan, and free of its imports: most runs find every file as the last
+one did, and then need neither OmegaConf nor pydantic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.errors import ConfigError, Fault, UnknownNameError
+from framework.plan.cache import Digests, PlanCache, compute_digests
+from framework.plan.manifest import StackPlan
+from framework.sources import environment_names
+
+if TYPE_CHECKING:
+    from framework.plan.findings import Findings
+    from framework.sources import Document
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`plan` is None where there are faults."""
+
+    plan: StackPlan | None
+    faults: tuple[Fault, ...]
+
+
+def load_plan(
+    root: Path,
+    stack: str,
+    *,
+    only: Collection[str] | None = None,
+    last: Sequence[Document] = (),
+    today: date | None = None,
+) -> StackPlan:
+    """The plan of a stack. Errors: UnknownNameError, ConfigError with every fault found.
+
+    A stack is an environment of the same name; whatever maps several stacks to one environment
+    belongs here. `only` names the models to plan; no file of another one is read. `last` are laid
+    over every model after all else. Waivers are held against `today`; without it none has expired.
+    """
+    if only is not None or last:
+        from framework.catalog import read_catalog
+        from framework.plan.stack import build_plan
+
+        return build_plan(read_catalog(root, stack, only=only, last=last), today=today)
+    survey = load_survey(root, stack, today=today)
+    if survey.plan is None:
+        raise ConfigError(survey.faults)
+    return survey.plan
+
+
+def load_survey(
+    root: Path, environment: str, *, today: date | None = None, cache: PlanCache | None = None
+) -> Survey:
+    """The plan or the faults of one environment. Errors: UnknownNameError."""
+    cache, digests = cache or PlanCache(), _digests(root, environment)
+    key = f"survey {digests.whole} {today}"
+    survey: Survey | None = cache.find([key]).get(key)
+    return survey or _survey(root, environment, today, cache, digests).survey
+
+
+def find_faults(
+    root: Path,
+    environments: Sequence[str],
+    *,
+    today: date | None = None,
+    cache: PlanCache | None = None,
+) -> tuple[Fault, ...]:
+    """Every fault and warning of these environments; where they are all there are, also what
+    they do together. Errors: UnknownNameError."""
+    cache, digests = cache or PlanCache(), {name: _digests(root, name) for name in environments}
+    together = sorted(environments) == sorted(environment_names(root))
+    listed = " ".join(f"{name} {digests[name].whole}" for name in environments)
+    key = f"faults {listed} {today} {together}"
+    found: tuple[Fault, ...] | None = cache.find([key]).get(key)
+    if found is None:
+        from framework.plan.findings import list_faults
+
+        surveys = [_survey(root, name, today, cache, digests[name]) for name in environments]
+        found = list_faults(root, surveys, together=together)
+        if all(_digests(root, name) == digests[name] for name in environments):
+            cache.keep({key: found})
+    return found
+
+
+def _digests(root: Path, environment: str) -> Digests:
+    if environment not in (known := environment_names(root)):
+        raise UnknownNameError("environment", environment, known)
+    return compute_digests(root, environment)
+
+
+def _survey(
+    root: Path, environment: str, today: date | None, cache: PlanCache, digests: Digests
+) -> Findings:
+    """Find out what is not kept, and keep it: but only if no file changed meanwhile."""
+    from framework.plan.findings import SHARED_SOUND, find_out
+
+    keys = {name: f"model {digest}" for name, digest in digests.models.items()}
+    sound = f"shared {digests.shared}"
+    kept = cache.find([sound, *keys.values()])
+    known = {name: kept[key] for name, key in keys.items() if key in kept}
+    findings = find_out(root, environment, known if sound in kept else {}, today)
+    if compute_digests(root, environment) == digests:
+        entries: dict[str, Any] = {keys[name]: e for name, e in findings.entries.items()}
+        if findings.layers_sound:
+            entries[sound] = SHARED_SOUND
+        cache.keep({f"survey {digests.whole} {today}": findings.survey, **entries})
+    return findings

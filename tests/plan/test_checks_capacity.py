@@ -1,0 +1,87 @@
+"""What the environment has: one update at its peak, and all models at rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.plan.checks.amounts import read_amount, render_amount
+from tests.plan.small_catalog import FILES, PROD, check, told, write_files
+
+CANARY = "canary: {candidate: {args: [x]}}\n"
+SCALED = "autoscaling: {minReplicas: 2, maxReplicas: 5, cpu: 50}\n"
+GPU = "resources: {limits: {nvidia.com/gpu: 1}}\n"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "thousandths"),
+    [("500m", 500), ("2", 2000), ("1Ki", 1024000), ("0.5Gi", 512 * 1024**2 * 1000), ("1k", 10**6)],
+)
+def test_quantities_are_whole_thousandths(quantity: str, thousandths: int) -> None:
+    assert read_amount(quantity) == thousandths
+
+
+@pytest.mark.parametrize(
+    ("quantity", "resource", "shown"),
+    [
+        ("2500m", "cpu", "2500m"),
+        ("12000m", "cpu", "12"),
+        ("1536Gi", "memory", "1.5Ti"),
+        ("1025Gi", "memory", "1.1Ti"),
+        ("4Gi", "memory", "4Gi"),
+        ("16", "nvidia.com/gpu", "16"),
+    ],
+)
+def test_amounts_read_as_people_write_them(quantity: str, resource: str, shown: str) -> None:
+    assert render_amount(read_amount(quantity), resource) == shown
+
+
+@pytest.mark.parametrize(
+    ("capacity", "says"),
+    [
+        pytest.param("{cpu: 3900m}", "cpu is 3900m, and all models at rest need 4", id="cpu"),
+        pytest.param("{memory: 7Gi}", "need 8Gi: a 4Gi, b 4Gi", id="memory"),
+        pytest.param("{pods: 7}", "need 8: a 4, b 4", id="pods"),
+    ],
+)  # fmt: skip
+def test_all_models_together_need_no_more_than_there_is(
+    tmp_path: Path, capacity: str, says: str
+) -> None:
+    [fault] = check(write_files(tmp_path, {PROD: f"+capacity: {capacity}\n"})).faults
+    assert (fault.path, fault.line, fault.code, fault.model) == (PROD, 2, "MC403", "")
+    assert says in fault.message
+
+
+def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -> None:
+    more = {f"catalog/m{n}.yaml": FILES["catalog/a.yaml"] + f"replicas: {n}\n" for n in range(1, 5)}
+    [fault] = check(write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})).faults
+    assert "need 18: a 4, b 4, m4 4, 3 more 6;" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("more", "units"),
+    [
+        pytest.param(f"replicas: 3\n{GPU}", 4, id="a surge of one"),
+        pytest.param(f"replicas: 2\n{GPU}{CANARY}", 4, id="beside a canary"),
+        pytest.param(f"{SCALED}{GPU}", 7, id="at an autoscaler's largest"),
+        pytest.param(
+            f"replicas: 1\n{GPU}sidecars: {{s: {{image: 'r/s:1', {GPU[:-1]}}}}}\n"
+            f"initContainers: {{i: {{image: 'r/i:1', {GPU[:-1]}}}}}\n", 4, id="sidecars add up",
+        ),
+    ],
+)  # fmt: skip
+def test_the_peak_of_one_update_fits(tmp_path: Path, more: str, units: int) -> None:
+    changes = {"catalog/a.yaml": f"+{more}"}
+    root = write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units}}}\n"})
+    assert check(root).faults == ()
+    write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units - 1}}}\n"})
+    [fault] = check(root).faults
+    assert (fault.code, fault.model) == ("MC302", "a")
+    assert f"needs {units} nvidia.com/gpu, and prod has {units - 1}" in fault.message
+
+
+def test_models_with_faults_still_leave_the_sum_of_the_others(tmp_path: Path) -> None:
+    changes = {"catalog/b.yaml": "+replica: 2\n", PROD: "+capacity: {pods: 3}\n"}
+    codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).faults)]
+    assert codes == ["MC302", "MC101", "MC403"]

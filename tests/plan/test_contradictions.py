@@ -1,0 +1,165 @@
+"""What only the API server would refuse is a fault at the setting that says it; § marks it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.codes import Code
+from tests.plan.small_catalog import check, write_files
+
+A, PROFILE = "catalog/a.yaml", "catalog/_profiles/server.yaml"
+SERVER = "image: {repository: ghcr.io/acme/server, tag: v1}\n"
+LONG = "x" * 64
+_VOLUME = "volumes: {v: {claim: c, mountPath: /v}}"
+_SIDE = "image: r/s:1"
+
+FORMS = [
+    ("label key", "labels: {§-a: x}", '"-a" is no name for labels; expected a label\'s key'),
+    ("label prefix", "labels: {§A.b/c: x}", "expected a label's key"),
+    ("label value", "labels: {a: §'b c'}", "expected at most 63 letters"),
+    ("long label value", f"labels: {{a: §{LONG}}}", "expected at most 63 letters"),
+    ("annotation key", "annotations: {§a/b/c: x}", "expected an annotation's key"),
+    ("Pod annotation key", f"podAnnotations: {{§{LONG}: x}}", "expected an annotation's key"),
+    ("node label", "scheduling: {nodeSelector: {§'a b': x}}", "expected a label's key"),
+    ("owner", "owner: §'a b'", "expected a team"),
+    ("variable", "env: {§1A: x}", "expected a variable's name"),
+    ("Secret", "env: {A: {secret: §Up, key: k}}", "expected an object's name"),
+    ("key of a Secret", "env: {A: {secret: s, key: §'a b'}}", "expected a key"),
+    ("field", "env: {A: {field: §metadata.nme}}", "expected metadata.name"),
+    ("resource field", "env: {A: {resource: §limits.gpu}}", "expected limits or requests"),
+    ("port name", "ports: {§a--b: 1}", "expected a port name"),
+    ("volume name", "volumes: {§V: {claim: c, mountPath: /v}}", "expected lower-case letters"),
+    ("container name", f"sidecars: {{§s_x: {{{_SIDE}}}}}", "expected lower-case letters"),
+    ("container image", "sidecars: {x: {image: §envoy}}", "expected an image with tag or digest"),
+    ("tag", "image: {tag: §-x}", "expected a tag"),
+    ("digest", "image: {digest: §'sha256:12'}", 'expected "sha256:" and 64 hex digits'),
+    ("tag in repository", "image: {repository: §'r/x:1'}", "expected a repository without tag"),
+    ("capital repository", "image: {repository: §'docker.io/Foo'}", "expected a repository"),
+    ("resource", "resources: {limits: {§gpu: 1}}", "a device such as nvidia.com/gpu"),
+    ("mount path", "volumes: {v: {claim: c, mountPath: §v}}", "expected an absolute path"),
+    ("sub path", "volumes: {v: {claim: c, mountPath: /v, subPath: §../x}}", "no '/' first"),
+    ("file mode", "volumes: {v: {secret: c, mountPath: /v, defaultMode: §'9'}}", "octal digits"),
+    ("host", "ingress: {host: §'http://x'}", "expected a DNS name"),
+    ("address", "pod: {hostAliases: {§1.2.3: [a]}}", "expected an IP address"),
+    ("addresses", "networkPolicy: {allowTo: {x: {cidr: §10.0/8}}}", "expected a range"),
+    ("header", "probes: {liveness: {httpGet: {httpHeaders: {§'a b': x}}}}", "HTTP header's name"),
+    ("waiver's date", "waivers: {digest: {reason: x, until: §'2026-13-01'}}", "expected a date"),
+]  # fmt: skip
+
+RULES = [
+    ("request above limit", "resources: {requests: {memory: §1Gi}, limits: {memory: 1023Mi}}",
+     "resources.requests.memory is 1Gi; expected at most its limit, 1023Mi"),
+    ("cores by value", "resources: {requests: {cpu: §1001m}, limits: {cpu: 1}}",
+     "resources.requests.cpu is 1001m; expected at most its limit, 1"),
+    ("device without limit", "resources: {requests: {nvidia.com/gpu: §1}}",
+     'resources.requests["nvidia.com/gpu"] has no limit; expected the same number in limits'),
+    ("shared device", "resources: {requests: {x.y/z: §1}, limits: {x.y/z: 2}}",
+     'resources.requests["x.y/z"] is 1; expected its limit, 2: devices are never shared'),
+    ("split device", "resources: {limits: {x.y/z: §500m}}",
+     'resources.limits["x.y/z"] is 500m; expected whole devices'),
+    ("port number twice", "ports: {b: §8080}",
+     'ports.b is TCP 8080, as "http" is; expected another number or protocol'),
+    ("Service port twice", "ports: {b: {containerPort: 1, servicePort: §8080}}",
+     'ports.b.servicePort is 8080, as that of "http" is; expected another number'),
+    ("port of a sidecar", f"sidecars: {{x: {{{_SIDE}, ports: {{p: §8080}}}}}}",
+     "sidecars.x.ports.p is TCP 8080, which the model listens on; expected another number"),
+    ("mount path twice", "volumes: {a: {claim: c, mountPath: /v}, b: {claim: c, mountPath: §/v/}}",
+     "volumes.b.mountPath is /v/, where volumes.a.mountPath is mounted too; expected another "
+     "path"),
+    ("unknown volume", f"{_VOLUME}\ninitContainers: {{i: {{{_SIDE}, mounts: {{w: §/w}}}}}}",
+     "initContainers.i.mounts.w names no volume of the model; expected one of the volumes: v"),
+    ("volume nobody mounts", "volumes: {v: §{claim: c}}",
+     "volumes.v.mountPath is missing; volumes.v needs it"),
+    ("two sources", "volumes: {v: §{claim: c, secret: s, mountPath: /v}}",
+     "volumes.v has 2 sources; expected exactly one of emptyDir, claim, configMap, secret, image, "
+     "hostPath, nfs, csi, ephemeral, projected"),
+    ("option of another source", "volumes: {v: {claim: c, mountPath: /v, items: §{a: b}}}",
+     "volumes.v.items goes with configMap or secret alone; remove it"),
+    ("probe of an unknown port", "probes: {liveness: {tcpSocket: {port: §grpc}}}",
+     'probes.liveness.tcpSocket.port is "grpc"; expected one of the ports: http, or a number'),
+    ("probe in two ways", "probes: {liveness: §{grpc: {port: 1}, exec: {command: [a]}}}",
+     "probes.liveness has 2 of httpGet, tcpSocket, grpc and exec; expected exactly one"),
+    ("liveness succeeds once", "probes: {liveness: {grpc: {port: 1}, successThreshold: §2}}",
+     "probes.liveness.successThreshold is 2; expected 1: only readiness takes more"),
+    ("port of the ingress", "ingress: {host: a.b, port: §web}",
+     'ingress.port is "web"; expected one of the ports: http'),
+    ("ingress to no Service", "service: {enabled: false}\ningress: §{host: a.b}",
+     "ingress leads to the Service, and service.enabled is false"),
+    ("port of a policy", "networkPolicy: {allowFrom: {x: {pods: {a: b}, ports: [§grpc]}}}",
+     'networkPolicy.allowFrom.x.ports[0] is "grpc"; expected one of the ports: http'),
+    ("exception outside",
+     "networkPolicy: {allowTo: {x: {cidr: 10.0.0.0/8, except: [§11.0.0.0/8]}}}",
+     "networkPolicy.allowTo.x.except[0] is 11.0.0.0/8; expected a part of cidr, 10.0.0.0/8"),
+    ("grace", "preStopSeconds: 30\nterminationGracePeriodSeconds: §30",
+     "terminationGracePeriodSeconds is 30; expected more than preStopSeconds, which is 30"),
+    ("root", "security: {runAsUser: §0}",
+     "security.runAsUser is 0; expected another user, or runAsNonRoot: false"),
+    ("root of a sidecar", f"sidecars: {{x: {{{_SIDE}, security: {{runAsUser: §0}}}}}}",
+     "sidecars.x.security.runAsUser is 0; expected another user, or runAsNonRoot: false"),
+    ("privileged", "security: {privileged: §true}",
+     "security.privileged is true; expected allowPrivilegeEscalation: true with it"),
+    ("toleration", "scheduling: {tolerations: [§{effect: NoSchedule}]}",
+     "scheduling.tolerations[0] has no key; expected one, or operator: Exists"),
+    ("percent of nothing",
+     "autoscaling: {minReplicas: 1, maxReplicas: 2, cpu: §50}\nresources: {requests: {cpu: null}}",
+     "autoscaling.cpu is a percentage of the request; expected resources.requests.cpu with it"),
+    ("crossed", "autoscaling: {minReplicas: §3, maxReplicas: 2, cpu: 50}",
+     "autoscaling.minReplicas is 3; expected at most maxReplicas, which is 2"),
+    ("reserved container", f"sidecars: {{model: §{{{_SIDE}}}}}",
+     "sidecars.model has the name of the model's own container"),
+    ("one name for two", f"initContainers: {{x: {{{_SIDE}}}}}\nsidecars: {{x: §{{{_SIDE}}}}}",
+     "sidecars.x has the name of an init container; expected another name"),
+    ("reserved volume", "volumes: {config-files: §{claim: c, mountPath: /v}}",
+     "volumes.config-files has the name of the volume of config.files"),
+    ("no hook", "lifecycle: {postStart: §{}}",
+     "lifecycle.postStart has 0 of exec, httpGet and sleepSeconds; expected exactly one"),
+    ("headless", "service: {headless: §true, type: NodePort}",
+     "service.headless goes with type ClusterIP alone, not NodePort"),
+]  # fmt: skip
+
+
+def _faults(text: str, tmp_path: Path) -> tuple[list[tuple[str, str, Code]], str]:
+    """The faults as place, message and code; and the marked place."""
+    owner = "" if "owner" in text else "owner: team-a\n"
+    marked = f"profiles: [server]\n{owner}{text}\n"
+    before = marked[: marked.index("§")]
+    place = f"{A}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    checked = check(write_files(tmp_path, {PROFILE: SERVER, A: marked.replace("§", "")}))
+    return [(f.place, f.message, f.code) for f in checked.faults if f.path == A], place
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [case[1:] for case in FORMS], ids=[case[0] for case in FORMS]
+)
+def test_a_text_of_the_wrong_form_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    ((place, message, code),), expected = _faults(text, tmp_path)
+    assert (place, words in message) == (expected, True), message
+    assert code in (Code.BAD_NAME, Code.BAD_VALUE)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [case[1:] for case in RULES], ids=[case[0] for case in RULES]
+)
+def test_a_contradiction_is_told_at_the_setting_at_fault(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    faults, place = _faults(text, tmp_path)
+    code = Code.MISSING_KEY if "missing" in message else Code.INCONSISTENT
+    assert faults == [(place, message, code)]
+
+
+def test_every_contradiction_is_told_in_one_run(tmp_path: Path) -> None:
+    text = "preStopSeconds: §40\nports: {b: 8080}\nprobes: {liveness: {tcpSocket: {port: x}}}"
+    faults, _ = _faults(text, tmp_path)
+    assert len(faults) == 3
+
+
+@pytest.mark.parametrize("amounts", [("1000m", "1"), ("1Gi", "1024Mi"), ("'0.5'", "500m")])
+def test_equal_amounts_in_other_words_are_equal(amounts: tuple[str, str], tmp_path: Path) -> None:
+    request, limit = amounts
+    text = (
+        f"labels: {{§a: b}}\nresources: {{requests: {{cpu: {request}}}, limits: {{cpu: {limit}}}}}"
+    )
+    assert _faults(text, tmp_path)[0] == []

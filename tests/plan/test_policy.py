@@ -1,0 +1,164 @@
+"""The rules of a policy, and waivers: who may break which rule until when."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from framework.catalog import read_catalog
+from framework.plan.checks import build_usage, find_shared_warnings
+from framework.plan.checks.images import parse_image
+from framework.plan.checks.policy import RULES
+from framework.schema.environment import Policy
+from tests.plan.small_catalog import PROD, check, told, write_files
+
+MODEL = "catalog/a.yaml"
+SHA = f"sha256:{'0' * 64}"
+REGISTRY = "allowedRegistries: [ghcr.io]"
+INIT = "initContainers: {i: {image: 'docker.io/x/y:1'}}\n"
+SCALED = "autoscaling: {minReplicas: 1, maxReplicas: 9, cpu: 50}\n"
+# What a model says against a rule, and where the fault stands.
+CASES = (
+    ("registry", REGISTRY, INIT, "4:29"),
+    ("folder", "allowedRegistries: [ghcr.io/acme]", INIT, "4:29"),
+    ("implied registry", REGISTRY, "sidecars: {s: {image: 'nginx:1'}}\n", "4:23"),
+    ("image volume", REGISTRY, "volumes: {v: {image: 'x/w:1', mountPath: /w}}\n", "4:22"),
+    ("candidate", REGISTRY, "canary: {candidate: {image: {repository: r.io/x}}}\n", "3:14"),
+    ("latest", "forbidLatest: true", "sidecars: {s: {image: 'nginx:latest'}}\n", "4:23"),
+    ("digest", "requireDigest: true", "canary: {candidate: {image: {tag: v2}}}\n", "4:35"),
+    ("owner", "allowedOwners: [team-b]", "", "1:8"),
+    ("label", "requireLabels: [tier]", "labels: {x: y}\n", "4:9"),
+    ("requests", "requireRequests: true", INIT, "4:21"),
+    ("memory limit", "requireLimits: true", INIT, "4:21"),
+    ("cpu limit", "requireLimits: [cpu]", "resources: {limits: {memory: 2Gi}}\n", "4:21"),
+    ("readiness", "requireProbes: true", "probes: {readiness: null}\n", "4:9"),
+    ("liveness", "requireProbes: [liveness]", "probes: {startup: {httpGet: {}}}\n", "4:9"),
+    ("too few", "minReplicas: 2", "replicas: 1\n", "4:11"),
+    ("scaled too low", "minReplicas: 2", SCALED, "4:28"),
+    ("too many", "maxReplicas: 8", "replicas: 9\n", "4:11"),
+    ("scaled too high", "maxReplicas: 8", SCALED, "4:44"),
+    ("root", "podSecurity: restricted", "security: {runAsNonRoot: false}\n", "4:26"),
+    ("capability", "podSecurity: baseline", "security: {addCapabilities: [BPF]}\n", "4:29"),
+    ("host network", "podSecurity: baseline", "scheduling: {hostNetwork: true}\n", "4:27"),
+    ("hostPath", "podSecurity: baseline", "volumes: {v: {hostPath: /x, mountPath: /w}}\n", "4:14"),
+)
+RULE_OF = {rule.setting: rule.name for rule in RULES}
+BREACHES = [
+    pytest.param(policy, more, place, RULE_OF[policy.partition(":")[0]], id=name)
+    for name, policy, more, place in CASES
+]
+SOUND = (
+    f"owner: team-b\nprofiles: [server]\nimage: {{tag: v1, digest: '{SHA}'}}\n"
+    "labels: {tier: x}\nprobes: {liveness: {httpGet: {}}}\nresources: {limits: {cpu: 1}}\n"
+)
+
+
+def write(root: Path, policy: str, more: str) -> Path:
+    policies = f"+policy:\n  {policy}\n"
+    return write_files(root, {MODEL: f"+{more}", "catalog/b.yaml": SOUND, PROD: policies})
+
+
+@pytest.mark.parametrize(("policy", "more", "place", "rule"), BREACHES)
+def test_a_broken_rule_is_told_with_its_name_and_where_it_is_set(
+    tmp_path: Path, policy: str, more: str, place: str, rule: str
+) -> None:
+    faults = check(write(tmp_path, policy, more)).faults
+    assert (f"{MODEL}:{place}", "MC404", "a") in told(faults)
+    assert {fault.model for fault in faults} == {"a"}
+    assert all(f"(rule {rule}, {PROD}:3)" in fault.message for fault in faults)
+
+
+@pytest.mark.parametrize(("policy", "more", "place", "rule"), BREACHES)
+def test_a_waiver_holds_up_to_its_last_day(
+    tmp_path: Path, policy: str, more: str, place: str, rule: str
+) -> None:
+    # Only the rule that is waived is broken.
+    waiver = f"waivers: {{{rule}: {{reason: agreed, until: '2027-01-31'}}}}\n"
+    root = write(tmp_path, policy, more + waiver)
+    assert check(root).faults == check(root, today=date(2027, 1, 31)).faults == ()
+    faults = check(root, today=date(2027, 2, 1)).faults
+    assert {fault.code.value for fault in faults} == {"MC404", "MC405"}
+    [expired] = [fault for fault in faults if fault.code.value == "MC405"]
+    assert f"the waiver of the rule {rule} ended on 2027-01-31" in expired.message
+
+
+@pytest.mark.parametrize(
+    ("policy", "patch", "place"),
+    [
+        ("podSecurity: baseline", "{hostNetwork: true}", "4:21"),
+        (REGISTRY, "{containers: [{name: x, image: 'nginx:1'}]}", "4:21"),
+        (REGISTRY, "{volumes: [{name: x, image: y}], containers: [{name: z, ports: 1}]}", "4:21"),
+    ],
+    ids=["security", "container", "nonsense"],
+)
+def test_a_patch_gets_round_no_rule(tmp_path: Path, policy: str, patch: str, place: str) -> None:
+    more = f"patch: {{Deployment: {{spec: {{template: {{spec: {patch}}}}}}}}}\n"
+    faults = check(write(tmp_path, policy, more)).faults
+    assert told(faults) == [(f"{MODEL}:{place}", "MC404", "a")]
+
+
+def test_every_rule_is_tested_and_documented_by_its_name() -> None:
+    fields = {field.alias: field for field in Policy.model_fields.values()}
+    assert RULE_OF.keys() == fields.keys()
+    assert {case.values[3] for case in BREACHES} == set(RULE_OF.values())
+    for setting, name in RULE_OF.items():
+        assert (fields[setting].description or "").startswith(f"Rule `{name}`: ")
+
+
+@pytest.mark.parametrize(
+    ("reference", "repository", "tag", "digest"),
+    [
+        ("nginx", "docker.io/library/nginx", "", ""),
+        ("seldonio/mlserver:1.6", "docker.io/seldonio/mlserver", "1.6", ""),
+        ("localhost:5000/a/b", "localhost:5000/a/b", "", ""),
+        ("nvcr.io/nvidia/x:25@sha256:ab", "nvcr.io/nvidia/x", "25", "sha256:ab"),
+    ],
+)
+def test_images_are_read_as_a_container_runtime_does(
+    reference: str, repository: str, tag: str, digest: str
+) -> None:
+    image = parse_image((), reference)
+    assert (image.repository, image.tag, image.digest) == (repository, tag, digest)
+
+
+WAIVER = "waivers: {digest: {reason: agreed, until: '2027-01-31'}}\n"
+OVERLAY = "environments/prod/models/a.yaml"
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        pytest.param(
+            {MODEL: f"+{WAIVER.replace('digest', 'digests')}"},
+            [(f"{MODEL}:4:20", "MC405", "a")], id="no such rule",
+        ),
+        pytest.param({OVERLAY: WAIVER}, [(f"{OVERLAY}:1:19", "MC405", "")], id="useless here"),
+        pytest.param({MODEL: f"+{WAIVER}"}, [], id="another environment may need it"),
+        pytest.param(
+            {OVERLAY: WAIVER, MODEL: "+replica: 1\n"},
+            [(f"{MODEL}:4:1", "MC101", "")], id="what its model breaks is not known",
+        ),
+    ],
+)  # fmt: skip
+def test_a_waiver_must_be_for_something(
+    tmp_path: Path, changes: dict[str, str], faults: list[tuple[str, str, str]]
+) -> None:
+    found = check(write_files(tmp_path, changes)).faults
+    assert [(place, code) for place, code, _ in told(found)] == [one[:2] for one in faults]
+
+
+@pytest.mark.parametrize(
+    ("policy", "useless"), [("+policy: {requireDigest: true}\n", 0), ("+protect: true\n", 1)]
+)
+def test_a_waiver_of_the_catalog_must_be_for_some_environment(
+    tmp_path: Path, policy: str, useless: int
+) -> None:
+    changes = {"catalog/_defaults.yaml": f"+{WAIVER}", PROD: policy}
+    root = write_files(tmp_path, changes)
+    usages = [
+        build_usage(read_catalog(root, name), check(root, name).facts) for name in ("dev", "prod")
+    ]
+    found = [fault for fault in find_shared_warnings(usages) if fault.code.value == "MC405"]
+    assert told(found) == [("catalog/_defaults.yaml:5:19", "MC405", "")] * useless

@@ -1,0 +1,178 @@
+"""The strategic merge: as the API server does it, and the laws it keeps."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.plan.strategic import PatchError, apply_patch, find_touched, list_fields
+
+MANIFEST: dict[str, Any] = {
+    "kind": "Deployment",
+    "spec": {
+        "x": 1,
+        "list": [1, 2],
+        "containers": [
+            {"name": "model", "args": ["a"], "env": [{"name": "A", "value": "1"}]},
+            {"name": "side"},
+        ],
+        "ports": [{"containerPort": 80, "name": "http"}],
+    },
+}
+
+
+def _containers(*patches: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": {"containers": list(patches)}}
+
+
+@pytest.mark.parametrize(
+    ("patch", "where", "expected"),
+    [
+        pytest.param({"spec": {"y": {"z": 1}}}, ("spec", "y"), {"z": 1}, id="new mapping"),
+        pytest.param({"spec": {"x": 2}}, ("spec", "x"), 2, id="value"),
+        pytest.param({"spec": {"list": [3]}}, ("spec", "list"), [3], id="other lists are replaced"),
+        pytest.param({"spec": {"y": {"z": None}}}, ("spec", "y"), {}, id="null of nothing"),
+        pytest.param(
+            {"spec": {"$patch": "replace", "y": 1}}, ("spec",), {"y": 1}, id="replaced mapping"
+        ),
+        pytest.param(
+            _containers({"name": "model", "env": [{"name": "B", "value": "2"}]}),
+            ("spec", "containers", 0, "env"),
+            [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+            id="named items merge",
+        ),
+        pytest.param(
+            _containers({"name": "side", "$patch": "delete"}),
+            ("spec", "containers"),
+            MANIFEST["spec"]["containers"][:1],
+            id="deleted item",
+        ),
+        pytest.param(
+            _containers({"name": "new", "image": "i"}),
+            ("spec", "containers", 2),
+            {"name": "new", "image": "i"},
+            id="added item",
+        ),
+        pytest.param(
+            {"spec": {"ports": [{"containerPort": 80, "hostPort": 81}]}},
+            ("spec", "ports"),
+            [{"containerPort": 80, "name": "http", "hostPort": 81}],
+            id="told by another key",
+        ),
+    ],
+)
+def test_a_patch_is_merged_as_the_server_does(
+    patch: dict[str, Any], where: tuple[str | int, ...], expected: Any
+) -> None:
+    before = deepcopy(MANIFEST)
+    found: Any = apply_patch(MANIFEST, patch)
+    for step in where:
+        found = found[step]
+    assert found == expected
+    assert before == MANIFEST
+
+
+def test_null_takes_a_field_away() -> None:
+    assert "x" not in apply_patch(MANIFEST, {"spec": {"x": None}})["spec"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "at", "words"),
+    [
+        pytest.param({"spec": {"x": {}}}, ("spec", "x"), "expected a single value", id="mapping"),
+        pytest.param({"spec": {"list": 1}}, ("spec", "list"), "expected a list", id="value"),
+        pytest.param({"spec": []}, ("spec",), "expected a mapping", id="list"),
+        pytest.param(_containers({"args": []}), ("spec", "containers", 0), "no name", id="no key"),
+        pytest.param(_containers({"name": {}}), ("spec", "containers", 0), "no name", id="no text"),
+        pytest.param(
+            _containers({"name": "x", "$patch": "delete"}),
+            ("spec", "containers", 0),
+            "deletes x",
+            id="nothing to delete",
+        ),
+        pytest.param(
+            {"spec": {"$retainKeys": []}}, ("spec", "$retainKeys"), "no directive", id="directive"
+        ),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(
+    patch: dict[str, Any], at: tuple[str | int, ...], words: str
+) -> None:
+    with pytest.raises(PatchError, match=words) as caught:
+        apply_patch(MANIFEST, patch)
+    assert caught.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        pytest.param({"a": {"b": 1}}, ("a", "b"), id="set"),
+        pytest.param({"a": {"b": {"c": 1}}}, ("a", "b"), id="below"),
+        pytest.param({"a": None}, ("a",), id="removed with its parent"),
+        pytest.param({"a": {"$patch": "replace"}}, ("a", "$patch"), id="replaced"),
+        pytest.param({"a": {"c": 1}}, None, id="beside"),
+    ],
+)
+def test_what_a_patch_touches(patch: dict[str, Any], expected: tuple[str, ...] | None) -> None:
+    assert find_touched(patch, ("a", "b")) == expected
+
+
+def test_fields_are_listed_as_people_write_them() -> None:
+    patch = {
+        "metadata": {"annotations": {"a.b/c": "x"}},
+        "spec": {"list": [1], **_containers({"name": "m", "env": [{"name": "A", "value": ""}]})},
+    }
+    patch["spec"]["containers"] = patch["spec"].pop("spec")["containers"]
+    assert list_fields("Deployment", patch) == (
+        'metadata.annotations["a.b/c"]',
+        "spec.containers[m].env[A].value",
+        "spec.list",
+    )
+
+
+_scalars = st.sampled_from([0, 1, "", "x", True])
+_trees = st.recursive(
+    _scalars,
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+_named = st.lists(
+    st.fixed_dictionaries({"name": st.sampled_from("mnop"), "value": _scalars}),
+    max_size=3,
+    unique_by=lambda item: item["name"],
+)
+
+
+def _manifests(keys: str) -> st.SearchStrategy[dict[str, Any]]:
+    fields = st.dictionaries(st.sampled_from(keys), _trees, max_size=3)
+    return st.builds(
+        lambda tree, env: {"kind": "Deployment", "spec": {**tree, "env": env}}, fields, _named
+    )
+
+
+@given(_manifests("abcd"))
+def test_an_empty_patch_is_the_identity(manifest: dict[str, Any]) -> None:
+    assert apply_patch(manifest, {}) == manifest
+    assert apply_patch(manifest, manifest) == manifest
+
+
+@given(_manifests("abcd"), st.dictionaries(st.sampled_from("xy"), _trees), _named)
+def test_disjoint_patches_can_be_laid_in_any_order_or_at_once(
+    manifest: dict[str, Any], tree: dict[str, Any], env: list[dict[str, Any]]
+) -> None:
+    one, two = {"spec": tree}, {"spec": {"env": env}}
+    both = {"spec": {**tree, "env": env}}
+    assert apply_patch(apply_patch(manifest, one), two) == apply_patch(manifest, both)
+    assert apply_patch(apply_patch(manifest, two), one) == apply_patch(manifest, both)
+
+
+@given(_manifests("abcd"), _named)
+def test_a_patch_laid_twice_is_laid_once(
+    manifest: dict[str, Any], env: list[dict[str, Any]]
+) -> None:
+    once = apply_patch(manifest, {"spec": {"env": env}})
+    assert apply_patch(once, {"spec": {"env": env}}) == once

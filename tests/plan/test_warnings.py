@@ -1,0 +1,122 @@
+"""What is said in vain, in one environment and over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.catalog import Catalog, load_catalog, read_catalog
+from framework.errors import Fault
+from framework.plan.checks import build_usage, find_shared_warnings, find_warnings
+from tests.plan.small_catalog import FILES, PROD, told, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERLAY = "environments/prod/models/a.yaml"
+
+
+def _warnings(catalog: Catalog) -> list[Fault]:
+    return find_warnings(catalog, build_usage(catalog, ()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        pytest.param({}, [], id="nothing"),
+        pytest.param(
+            {"catalog/_profiles/old.yaml": "replicas: 1\n"},
+            [("catalog/_profiles/old.yaml:1:1", "MC901")], id="unused profile",
+        ),
+        pytest.param(
+            {"catalog/_profiles/old.yaml": "replicas: 1\n", "catalog/b.yaml": "+enabled: false\n",
+             "catalog/a.yaml": FILES["catalog/a.yaml"].replace("[server]", "[server, old]")},
+            [], id="a profile of one model",
+        ),
+        pytest.param(
+            {"catalog/a.yaml": "+enabled: false\n", OVERLAY: "replicas: 3\n"},
+            [(f"{OVERLAY}:1:1", "MC902")], id="overlay of a disabled model",
+        ),
+        pytest.param({OVERLAY: "enabled: false\n"}, [], id="an overlay may disable"),
+        pytest.param({OVERLAY: "replicas: 4\n"}, [(f"{OVERLAY}:1:11", "MC903")], id="same value"),
+        pytest.param(
+            {PROD: "+defaults: {replicas: 4}\n"}, [(f"{PROD}:2:22", "MC903")], id="for all models"
+        ),
+        pytest.param(
+            {PROD: "+overrides: {replicas: 4}\n"}, [], id="a promise for all models"
+        ),
+        pytest.param(
+            {PROD: "+overrides: {replicas: 4}\n", OVERLAY: "replicas: 4\n"},
+            [(f"{OVERLAY}:1:11", "MC903")], id="an overlay as its environment",
+        ),
+        pytest.param(
+            {OVERLAY: "args: [a, b]\n", "catalog/a.yaml": "+args: [a, b]\n"},
+            [(f"{OVERLAY}:1:7", "MC903")], id="same list",
+        ),
+        pytest.param(
+            {OVERLAY: "args: [a]\n", "catalog/a.yaml": "+args: [a, b]\n"}, [], id="another list"
+        ),
+        pytest.param({OVERLAY: "service: {enabled: true}\n"}, [], id="as the schema's default"),
+        pytest.param(
+            {OVERLAY: "canary: {candidate: {image: {tag: v1}}}\n"},
+            [(f"{OVERLAY}:1:35", "MC903")], id="candidate as the stable track",
+        ),
+        pytest.param(
+            {OVERLAY: "canary: {candidate: {image: {tag: v2}}}\n"}, [], id="candidate of its own"
+        ),
+        pytest.param(
+            {OVERLAY: "env: {API_TOKEN: x}\n", "catalog/a.yaml": "+env: {API_TOKEN: x}\n"},
+            [(f"{OVERLAY}:1:18", "MC903")], id="secret",
+        ),
+    ],
+)  # fmt: skip
+def test_one_environments_own_files(
+    tmp_path: Path, changes: dict[str, str], found: list[tuple[str, str]]
+) -> None:
+    warnings = _warnings(load_catalog(write_files(tmp_path, changes), "prod"))
+    assert told(warnings) == [(*one, "") for one in found]
+    assert all(fault.code.is_warning for fault in warnings)
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    changes = {OVERLAY: "env: {API_TOKEN: x9}\n", "catalog/a.yaml": "+env: {API_TOKEN: x9}\n"}
+    [warning] = _warnings(load_catalog(write_files(tmp_path, changes), "prod"))
+    assert "[secret]" in warning.message
+    assert "x9" not in warning.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        pytest.param({"catalog/a.yaml": "+replicas: 4\n"}, ["catalog/a.yaml:4:11"], id="all"),
+        pytest.param(
+            {"catalog/a.yaml": "+replicas: 4\n", PROD: "+defaults: {replicas: 9}\n"},
+            [], id="needed in one environment",
+        ),
+        pytest.param(
+            {"catalog/_profiles/server.yaml": "+replicas: 4\n"},
+            ["catalog/_profiles/server.yaml:2:11"], id="profile",
+        ),
+        pytest.param(
+            {"catalog/_profiles/server.yaml": "+replicas: 4\n", OVERLAY: "replicas: 4\n"},
+            ["catalog/_profiles/server.yaml:2:11"], id="an overlay is its environment's matter",
+        ),
+    ],
+)  # fmt: skip
+def test_files_of_the_catalog_are_judged_over_all_environments(
+    tmp_path: Path, changes: dict[str, str], found: list[str]
+) -> None:
+    root = write_files(tmp_path, changes)
+    usages = [build_usage(load_catalog(root, name), ()) for name in ("dev", "prod")]
+    assert told(find_shared_warnings(usages)) == [(place, "MC903", "") for place in found]
+
+
+def test_a_model_that_is_left_out_may_need_what_the_others_do_not(tmp_path: Path) -> None:
+    changes = {"catalog/_profiles/server.yaml": "+replicas: 4\n", "catalog/b.yaml": "+replica: 1\n"}
+    catalog = read_catalog(write_files(tmp_path, changes), "prod")
+    assert find_shared_warnings([build_usage(catalog, ())]) == _warnings(catalog) == []
+
+
+def test_nothing_of_the_shipped_environments_is_said_in_vain() -> None:
+    catalogs = [load_catalog(ROOT, name) for name in ("dev", "staging", "prod")]
+    assert [warning for catalog in catalogs for warning in _warnings(catalog)] == []
+    assert find_shared_warnings([build_usage(catalog, ()) for catalog in catalogs]) == []
