@@ -7,6 +7,7 @@
     ├── ClusterError          a cluster cannot be reached, or is not the one expected
     │   └── LocalClusterError the local control plane cannot be built or started
     ├── StateError            the stack's recorded state cannot be used
+    │   └── OtherClusterError an environment names another cluster than its stack is on
     ├── EngineError           an engine cannot do what the program asks
     ├── ConsentError          what takes something away needs a yes that nobody gave
     └── ProtectedError        an environment is protected against what was asked
@@ -131,14 +132,29 @@ class EngineError(FrameworkError):
 
 
 class ConsentError(FrameworkError):
-    """`count` of the changes take something away, and there is no terminal to ask at."""
+    """`count` of the changes take something away, and there is no terminal to ask at. `model` is
+    what the command was narrowed to, as it was given; "" for nothing."""
 
-    def __init__(self, verb: str, environment: str, count: int) -> None:
-        self.verb, self.environment, self.count = verb, environment, count
+    def __init__(self, verb: str, environment: str, count: int, model: str = "") -> None:
+        self.verb, self.environment, self.count, self.model = verb, environment, count, model
         does = "rewrite the recorded state" if verb == "refresh" else "delete or replace objects"
+        narrowed = f" MODEL={model}" if model else ""
         super().__init__(
             f"{environment}: {count} of these changes {does}; without a terminal that needs YES=1. "
-            f"Nothing was changed; next: `make {verb} ENV={environment} YES=1`"
+            f"Nothing was changed; next: `make {verb} ENV={environment}{narrowed} YES=1`"
+        )
+
+
+class OtherClusterError(StateError):
+    """The environment names another cluster than its stack is deployed on."""
+
+    def __init__(self, environment: str, context: str, recorded: list[str]) -> None:
+        self.environment, self.context, self.recorded = environment, context, recorded
+        there = " and ".join(recorded)
+        super().__init__(
+            f"environments/{environment}/environment.yaml: cluster.context is {context}, but the "
+            f"stack {environment} is deployed on {there}; nothing was done. Set it back to {there} "
+            f"first; to move to {context}, destroy there before changing it"
         )
 
 

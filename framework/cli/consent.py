@@ -42,6 +42,7 @@ class Confirmation:
 
     def __init__(self, session: Session, options: argparse.Namespace) -> None:
         self._session, self._yes, self._verb = session, options.yes, options.verb
+        self._model = getattr(options, "model", None) or ""
         self._models = frozenset(model.name for model in session.plan.models)
         self.asked = False
         self.messages: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Confirmation:
             return _ask("Apply? [y/N] ")
         taken = [change for change in preview.changes if self._takes_away(change)]
         if taken:
-            raise ConsentError(self._verb, self._session.plan.stack, len(taken))
+            raise ConsentError(self._verb, self._session.plan.stack, len(taken), self._model)
         return True
 
     def _render(self, preview: Preview) -> str:

@@ -29,7 +29,16 @@ class _Parser(argparse.ArgumentParser):
             verb = self.prog.rpartition(" ")[2]
             known = ", ".join(list_environments(ROOT)) or "none; see README.md"
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
+        if message.startswith("unrecognized arguments: --"):
+            unknown = message.partition("--")[2].split()[0].partition("=")[0]
+            name, verb = unknown.upper().replace("-", "_"), self._verb()
+            help_ = f"`python -m framework {verb} --help`"
+            raise UsageError(f"{verb} takes no {name}; {help_} lists its options")
         raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
+
+    @staticmethod
+    def _verb() -> str:
+        return next((word for word in sys.argv[1:] if not word.startswith("-")), "this verb")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -73,7 +82,8 @@ def _check(options: argparse.Namespace, verb: Verb) -> None:
         why = "one local cluster serves every environment" if local else "it concerns the catalog"
         raise UsageError(f"{verb.name} takes no ENV: {why}")
     if options.model is not None and not verb.model:
-        whole = "the whole local cluster" if local else "the whole catalog"
+        whole = "the whole environment" if verb.environment == "required" else "the whole catalog"
+        whole = "the whole local cluster" if local else whole
         raise UsageError(f"{verb.name} takes no MODEL: it always concerns {whole}")
 
 
@@ -87,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = f"make {verb.name} ENV={options.environment or ''}".removesuffix(" ENV=")
         return _run(verb, options)
     except FrameworkError as error:
-        print(error, file=sys.stderr)
+        from framework.cli.screens.text import render_paragraphs
+
+        print(render_paragraphs(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(

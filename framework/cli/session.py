@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +18,8 @@ from framework.cli.screens.cluster import ClusterScreen
 from framework.cli.screens.text import render_count, render_wrapped
 from framework.cli.selection import select_components
 from framework.engines import choose_engine, open_engine
-from framework.engines.base import Engine, Request
+from framework.engines.base import Engine, Recorded, Request
+from framework.errors import OtherClusterError
 from framework.plan import StackPlan, load_plan
 
 _MARGIN = " " * 9
@@ -31,18 +33,23 @@ class Session:
     engine: Engine
     why_engine: str
     request: Request
+    recorded: Recorded | None = None
+    """What is recorded, for verbs that do not deploy and so concern nothing else."""
 
     def render_header(self) -> str:
         """Which environment, which cluster, which engine and why."""
         plan = self.plan
-        objects = render_count(len(plan.manifests), "object")
         models = render_count(len(plan.models), "model")
+        objects = render_count(len(plan.manifests), "object")
+        if self.recorded:
+            models = render_count(len(self.recorded.components), "recorded model")
+            objects = render_count(self.recorded.objects, "object")
         simulated = " (simulated nodes: no container runs)" if plan.cluster.local else ""
         lines = [
             f"{plan.stack:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}",
             render_wrapped(f"engine   {self.engine.name} ({self.why_engine})", then=_MARGIN),
         ]
-        if plan.disabled:
+        if plan.disabled and not self.recorded:
             listed = ", ".join(plan.disabled)
             lines.append(render_wrapped(f"off      {listed} (enabled: false)", then=_MARGIN))
         if self.request.components is not None:
@@ -67,13 +74,24 @@ def open_session(
     """
     choice = choose_engine(options.engine, root)
     with open_engine(choice, root, runs_program=deploys) as engine:
-        plan = load_plan(root, options.environment)
+        # What is only looked at, or taken away, needs no leave of today.
+        today = date.today() if deploys else None
+        plan = load_plan(root, options.environment, today=today)
         request = Request(root, plan.stack)
         pattern = getattr(options, "model", None)
-        components = select_components(plan, pattern, lambda: engine.components(request))
+        components = select_components(plan, pattern, lambda: engine.recorded(request).components)
+        request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
-        yield Session(plan, engine, choice.why, replace(request, components=components))
+        recorded = None if deploys else engine.recorded(request)
+        yield Session(plan, engine, choice.why, request, recorded)
+
+
+def check_recorded_cluster(session: Session) -> None:
+    """StateError where a verb would work on another cluster than the environment names."""
+    plan, contexts = session.plan, session.recorded.contexts if session.recorded else frozenset()
+    if contexts and plan.cluster.context not in contexts:
+        raise OtherClusterError(plan.environment, plan.cluster.context, sorted(contexts))
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from framework.changes import MASK, Preview, Result
-from framework.engines.base import Confirm, OnProgress, Request
+from framework.engines.base import Confirm, OnProgress, Recorded, Request
 from framework.engines.engine_events import EventReader
-from framework.engines.urns import STACK_TYPE, parse_urn
+from framework.engines.recorded import read_recorded
 from framework.errors import EngineError, StateError, UnknownNameError
 
 # On two cores the CLI's default is 8, and the provider waits ten seconds after every Service.
@@ -94,14 +94,10 @@ class AutomationEngine:
             name: MASK if output.secret else output.value for name, output in sorted(values.items())
         }
 
-    def components(self, request: Request) -> frozenset[str]:
-        """Names of the recorded components."""
+    def recorded(self, request: Request) -> Recorded:
+        """What is recorded of the stack."""
         deployment = _run(lambda: self._open(request).export_stack()).deployment or {}
-        return frozenset(
-            parse_urn(resource["urn"]).name
-            for resource in deployment.get("resources", ())
-            if not resource.get("custom") and resource["type"] != STACK_TYPE
-        )
+        return read_recorded(deployment.get("resources") or ())
 
     def _open(self, request: Request) -> Any:
         from pulumi import automation

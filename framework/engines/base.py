@@ -26,6 +26,16 @@ class Request:
     components: frozenset[str] | None = None
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded of a stack: names of its components, number of its Kubernetes objects, and
+    the kubeconfig contexts that its providers lead to."""
+
+    components: frozenset[str]
+    objects: int
+    contexts: frozenset[str]
+
+
 Confirm = Callable[[Preview], bool]
 OnProgress = Callable[[Progress], None]
 
@@ -54,5 +64,5 @@ class Engine(Protocol):
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """The stack's recorded outputs; needs neither the program nor the cluster."""
 
-    def components(self, request: Request) -> frozenset[str]:
-        """Names of the recorded components; needs neither the program nor the cluster."""
+    def recorded(self, request: Request) -> Recorded:
+        """What is recorded; needs neither the program nor the cluster."""

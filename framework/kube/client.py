@@ -40,7 +40,7 @@ class KubeClient:
         advice for a cluster of somebody else's.
         """
         http = open_connection(kubeconfig, context, advice)
-        client = cls(Transport(http, advice or advise_server(kubeconfig)))
+        client = cls(Transport(http, advice or advise_server(kubeconfig, context)))
         try:
             client.server_version()
         except BaseException:

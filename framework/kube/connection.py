@@ -8,7 +8,7 @@ adds what it lacks: errors that name the next step, and no proxy for a server on
 from __future__ import annotations
 
 import json
-import os
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,13 +25,13 @@ from framework.errors import ClusterError
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ADVICE = "set cluster.kubeconfig in the environment's environment.yaml to the file to use"
 
 
 def open_connection(kubeconfig: Path, context: str, advice: str = "") -> httpx.Client:
     """An HTTP client for the context's server; nothing is sent yet.
 
-    `advice` is what to do when there is no such file, where the caller knows better than to point
-    at KUBECONFIG.
+    `advice` is what to do when there is no such file, where the caller knows better.
     """
     config = _load_context(kubeconfig, context, advice)
     if config.user is not None and config.user.exec is not None:
@@ -58,12 +58,15 @@ def _complete(plugin: UserExec) -> None:
 
 
 def _load_context(kubeconfig: Path, context: str, advice: str) -> SingleConfig:
-    loaded = _load_kubeconfig(kubeconfig, advice or _advise_file())
+    loaded = _load_kubeconfig(kubeconfig, advice or _ADVICE)
     if context not in loaded.contexts:
         listed = ", ".join(sorted(loaded.contexts)) or "none"
+        near = get_close_matches(context, loaded.contexts, n=1)
+        hint = f'did you mean "{near[0]}"? ' if near else ""
         raise ClusterError(
-            f'{kubeconfig}: there is no context "{context}"; it has: {listed}; set cluster.context '
-            f"in environment.yaml to one of them, or point KUBECONFIG at another file"
+            f'{kubeconfig}: there is no context "{context}"; {hint}it has: {listed}; set '
+            "cluster.context in the environment's environment.yaml to one of them, or "
+            "cluster.kubeconfig to another file"
         )
     try:
         config = loaded.get(context)
@@ -77,6 +80,8 @@ def _load_context(kubeconfig: Path, context: str, advice: str) -> SingleConfig:
 
 
 def _load_kubeconfig(kubeconfig: Path, advice: str) -> KubeConfig:
+    if kubeconfig.is_dir():
+        raise ClusterError(f"{kubeconfig}: is a folder; {advice}")
     if not kubeconfig.is_file():
         raise ClusterError(f"{kubeconfig}: there is no such kubeconfig file; {advice}")
     try:
@@ -95,18 +100,10 @@ def _load_kubeconfig(kubeconfig: Path, advice: str) -> KubeConfig:
         ) from exc
 
 
-def _advise_file() -> str:
-    set_to = os.environ.get("KUBECONFIG")
-    if set_to:
-        return f"KUBECONFIG is {set_to!r}; point it at a file that exists"
-    return "set KUBECONFIG, or cluster.kubeconfig in environment.yaml"
-
-
-def advise_server(kubeconfig: Path) -> str:
+def advise_server(kubeconfig: Path, context: str) -> str:
     """What to do when the server of a kubeconfig does not answer and nothing more is known."""
-    return (
-        f"check that it runs and can be reached: `kubectl --kubeconfig {kubeconfig} cluster-info`"
-    )
+    command = f"kubectl --kubeconfig {kubeconfig} --context {context} cluster-info"
+    return f"check that it runs and can be reached: `{command}`"
 
 
 def unreachable(server: str, exc: Exception, advice: str) -> ClusterError:
@@ -123,4 +120,5 @@ def rejected_credentials(server: str, exc: Exception) -> ClusterError:
 
 
 def _words(exc: Exception) -> str:
-    return str(exc) or type(exc).__name__
+    # A parser's message goes on over several lines.
+    return " ".join(str(exc).split()) or type(exc).__name__

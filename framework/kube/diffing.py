@@ -80,7 +80,8 @@ class Differ:
             return self._dry_create(wanted, manager, "")
         claim(live, manager)
         predicted = self._client.apply(wanted, manager=manager, force=True, dry_run=True)
-        note = "made by an interrupted run, taken over"
+        # A run was interrupted before it could record this, or its state is lost.
+        note = "already there by this stack's hand: taken over"
         return ObjectDiff(Op.CREATE, (), False, note, predicted)
 
     def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:

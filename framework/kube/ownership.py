@@ -19,6 +19,7 @@ FieldPath = tuple[str, ...]
 Entry = Mapping[str, Any]
 
 # What the Pulumi provider's own create writes as, before its first update moves the ownership.
+OWN_PREFIX = "pulumi-kubernetes"
 CLI_MANAGERS = frozenset({"pulumi-kubernetes", "pulumi-resource-kubernetes"})
 SELF = "."
 

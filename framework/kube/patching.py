@@ -33,9 +33,12 @@ class AlreadyExistsError(ClusterError):
         self.kind, self.name = live["kind"], object_name(live["metadata"])
         self.managers = ownership.writers(live)
         made_by = ", ".join(self.managers) or "an unknown manager"
+        advice = "delete it if nobody needs it, or give the one here another name"
+        if any(manager.startswith(ownership.OWN_PREFIX) for manager in self.managers):
+            advice = "another Pulumi stack owns it: use another namespace, or another name here"
         super().__init__(
             f"{self.kind} {self.name}: is already there and not this stack's (made by {made_by}); "
-            "delete it, rename the one here, or take it into the stack with `pulumi import`"
+            f"{advice}"
         )
 
 

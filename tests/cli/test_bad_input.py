@@ -64,7 +64,7 @@ def test_a_fault_has_its_place_and_a_remedy(
     run = project.run("validate", "prod")
     assert run.returncode == 1, run.stderr
     assert f"catalog/churn.yaml:{place}" in run.stdout
-    assert says in run.stdout
+    assert says in " ".join(run.stdout.split())
 
 
 def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
@@ -73,7 +73,7 @@ def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
     project.edit("catalog/fraud.yaml", "maxReplicas: 12", "maxReplicas: twelve")
     project.write("environments/prod/models/rankr.yaml", "replicas: 2\n")
     found = json.loads(project.run("validate", "--json").stdout)["faults"]
-    assert {fault["path"] for fault in found} == {
+    assert {fault["path"] for fault in found if fault["severity"] == "error"} == {
         "catalog/churn.yaml",
         "catalog/fraud.yaml",
         "environments/prod/models/rankr.yaml",

@@ -98,7 +98,7 @@ def test_a_component_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch
         export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
     )
     monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
-    assert AutomationEngine().components(Request(ROOT, "dev")) == {"a::b"}
+    assert AutomationEngine().recorded(Request(ROOT, "dev")).components == {"a::b"}
 
 
 def test_a_component_targets_all_below_it() -> None:

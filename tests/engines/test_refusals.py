@@ -71,7 +71,7 @@ def test_a_wrong_timeout_names_its_resource(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("kubeconfig", "advice"),
-    [(".cluster/kubeconfig", "make cluster-up"), ("kubeconfig", "set KUBECONFIG|KUBECONFIG is")],
+    [(".cluster/kubeconfig", "make cluster-up"), ("kubeconfig", "set cluster.kubeconfig")],
     ids=["local", "elsewhere"],
 )
 def test_a_missing_kubeconfig_says_what_to_do(tmp_path: Path, kubeconfig: str, advice: str) -> None:

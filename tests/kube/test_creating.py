@@ -44,7 +44,7 @@ def test_a_create_that_was_not_recorded_is_taken_over(
 ) -> None:
     made = provider.create(URN, config_map(namespace, A="1"))
     again = config_map(namespace, A="2")
-    assert "interrupted" in provider.diff(URN, None, again, ()).note
+    assert "taken over" in provider.diff(URN, None, again, ()).note
     state = provider.create(URN, again)
     assert state.outputs["metadata"]["uid"] == made.outputs["metadata"]["uid"]
     assert state.outputs["data"] == {"A": "2"}

@@ -138,7 +138,7 @@ class _Writer:
             if change.note:
                 notes.setdefault(change.note, []).append(_render_object(change))
         return [
-            render_wrapped(f"{_render_names(names, len(grouped))}{note}", first="  ", then="  ")
+            render_wrapped(f"{_render_names(names)}{note}", first="  ", then="  ")
             for note, names in sorted(notes.items())
         ]
 
@@ -159,11 +159,10 @@ def _title(change: Change) -> str:
     return change.component or change.name
 
 
-def _render_names(names: list[str], of: int) -> str:
-    if len(names) == of > _MOST_NAMES:
-        return ""
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{', '.join(sorted(names)[:_MOST_NAMES])}{more}: "
+def _render_names(names: list[str]) -> str:
+    if len(names) > _MOST_NAMES:
+        return f"{len(names)} objects: "
+    return f"{', '.join(sorted(names))}: "
 
 
 def _render_object(change: Change) -> str:
@@ -199,6 +198,8 @@ def render_forecast(track: TrackPlan, *, first: bool = False) -> str:
     """
     budget = track.budget
     replicas = render_count(budget.replicas, "replica")
+    if track.autoscaled:
+        replicas = f"autoscaled, with all {replicas}"
     if first:
         return f"{replicas}, at most {render_duration(track.seconds)}"
     return (

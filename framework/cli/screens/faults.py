@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.cli.screens.text import render_count
+from framework.cli.screens.text import render_count, render_wrapped
 from framework.codes import Code
 from framework.errors import FaultGroup
 from framework.sources import may_be_secret
@@ -59,7 +59,7 @@ def _render_head(group: FaultGroup) -> str:
     layer = name_layer(group.fault.path)
     # Where a fault surfaced in other files than it stands in, the layer says why.
     shown = f"  [{layer}]" if group.models and layer else ""
-    return f"{group}{severity}{shown}"
+    return render_wrapped(f"{group}{severity}{shown}", then="    ")
 
 
 def _render_source(group: FaultGroup, lines: Lines) -> str:

@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from framework.changes import Op, Progress
-from framework.cli.screens.text import render_seconds
+from framework.cli.screens.text import render_seconds, render_wrapped
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 _BAR = 16
 _MOST_LINES = 20
-_MESSAGE = 60
+_MESSAGE, _STUCK = 60, 85
 
 
 class RolloutProgress:
@@ -29,6 +29,7 @@ class RolloutProgress:
         self._stream, self._clock = stream, clock
         self._started: dict[str, float] = {}
         self._lines: dict[str, str] = {}
+        self._rolling: dict[str, str] = {}
         self._live: Live | None = None
         self.counts: dict[str, tuple[int, int]] = {}
         """Pods available and wanted, as seen last, by `namespace/name` of a Deployment."""
@@ -44,6 +45,10 @@ class RolloutProgress:
     ) -> None:
         if self._live:
             self._live.__exit__(kind, error, trace)
+        if kind is KeyboardInterrupt and self._rolling:
+            names = ", ".join(sorted(self._rolling.values()))
+            said = f"no longer watched, but the cluster goes on rolling out: {names}"
+            print(render_wrapped(said, then="  "), file=self._stream, flush=True)
 
     def show(self, progress: Progress) -> None:
         """One event of the engine; only what a reader waits for is shown."""
@@ -59,11 +64,16 @@ class RolloutProgress:
         if line == self._lines.get(change.urn):
             return
         self._lines[change.urn] = line
+        self._rolling.pop(change.urn, None)
+        if progress.state == "rolling" and not _is_complete(progress):
+            self._rolling[change.urn] = change.object or change.name
         if self._stream.isatty():
             self._redraw(progress)
         elif progress.state != "started" and not _is_complete(progress):
             elapsed = render_seconds(self._clock() - self._started[change.urn])
-            print(f"  {line}  {elapsed}", file=self._stream, flush=True)
+            head, *more = line.splitlines()
+            text = "\n".join([f"  {head}  {elapsed}", *more])
+            print(text, file=self._stream, flush=True)
 
     def _redraw(self, progress: Progress) -> None:
         from rich.text import Text
@@ -105,7 +115,10 @@ class RolloutProgress:
             "available": progress.available,
         }
         said = "  ".join(f"{word} {count}/{wanted}" for word, count in counts.items())
-        return f"{name:<20} {render_bar(progress.updated, wanted)}  {said}"
+        line = f"{name:<20} {render_bar(progress.updated, wanted)}  {said}"
+        if progress.message:
+            line += f"\n    stuck: {textwrap.shorten(progress.message, _STUCK, placeholder=' ...')}"
+        return line
 
 
 def _is_complete(progress: Progress) -> bool:

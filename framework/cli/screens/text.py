@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
@@ -11,6 +12,9 @@ from typing import Any
 from framework.changes import FieldChange
 
 WIDTH = 100
+_COMMAND = re.compile(r"`[^`]*`")
+# Stands for a space within a command, which has to stay on one line to be copied.
+_HELD = "\N{NO-BREAK SPACE}"
 _MOST_CHARACTERS = 60
 _MOST_DIFF_LINES = 12
 
@@ -41,18 +45,30 @@ def render_image(reference: str) -> str:
 def render_wrapped(text: str, *, first: str = "", then: str = "") -> str:
     """Text in lines of at most 100 characters: `first` begins its first line, `then` the others.
 
-    A longer word stays whole, so that a path or a name can be copied.
+    A longer word stays whole, and so does a command in backticks, so that both can be copied.
     """
-    return "\n".join(
-        textwrap.wrap(
-            text,
-            WIDTH,
-            initial_indent=first,
-            subsequent_indent=then,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    held = _COMMAND.sub(lambda found: found.group().replace(" ", _HELD), text)
+    lines = textwrap.wrap(
+        held,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return "\n".join(lines).replace(_HELD, " ")
+
+
+def render_paragraphs(text: str) -> str:
+    """A message of several lines, the rest of each indented below its beginning."""
+    return "\n".join(
+        line if len(line) <= WIDTH else _render_long(line) for line in text.splitlines()
+    )
+
+
+def _render_long(line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return render_wrapped(line.strip(), first=indent, then=f"{indent}    ")
 
 
 def render_field(path: str, field: FieldChange, *, first: str = "", then: str = "") -> str:

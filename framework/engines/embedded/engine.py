@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 from framework.changes import Op, Preview, Result
-from framework.engines.base import Confirm, OnProgress, Request
+from framework.engines.base import Confirm, OnProgress, Recorded, Request
 from framework.engines.embedded.backend import open_backend
 from framework.engines.embedded.clusters import (
     Connect,
@@ -29,7 +29,7 @@ from framework.engines.embedded.previewing import (
 from framework.engines.embedded.program_process import ProgramProcess
 from framework.engines.embedded.project import load_project
 from framework.engines.embedded.state import StackState, drop_line, set_line
-from framework.engines.urns import STACK_TYPE
+from framework.engines.recorded import read_recorded
 from framework.errors import EngineError
 
 
@@ -100,6 +100,7 @@ class EmbeddedEngine:
             preview = Preview(changes, recorded_outputs(work.state))
             if not changes:
                 return Result(())
+            work.check_clusters()
             if not confirm(preview):
                 return None
             feed = ProgressFeed(on_progress)
@@ -110,10 +111,9 @@ class EmbeddedEngine:
         """The recorded outputs, secrets masked."""
         return recorded_outputs(_read_state(request))
 
-    def components(self, request: Request) -> frozenset[str]:
-        """Names of the recorded components."""
-        resources = _read_state(request).current().resources
-        return frozenset(r.name for r in resources if not r.custom and r.type != STACK_TYPE)
+    def recorded(self, request: Request) -> Recorded:
+        """What is recorded of the stack."""
+        return read_recorded(resource.raw for resource in _read_state(request).current().resources)
 
     def _start(self, request: Request) -> ProgramProcess:
         process, self._process = self._process, None

@@ -142,6 +142,13 @@ class Operation:
         if settled:
             self.state.record(*map(end_line, settled))
 
+    def check_clusters(self) -> None:
+        """Connect to every recorded cluster that has objects, so that one that cannot be used is
+        told once, before anything is asked or deleted. ClusterError, EngineError."""
+        self._know_recorded_providers()
+        for urn in sorted({entry.provider_urn for entry in self._resources if entry.is_object}):
+            self.clusters.connection(urn)
+
     def delete(self, entries: list[Resource], feed: ProgressFeed) -> None:
         """Delete entries, to be stopped by an interrupt."""
         self._know_recorded_providers()
