@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import replace
 
-from framework.catalog import CONTEXT_KEYS
+from framework.catalog.reading import CONTEXT_KEYS
 from framework.errors import ConfigError, UsageError
 from framework.sources import Document, Place
 from framework.sources.document import parse_document

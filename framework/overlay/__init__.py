@@ -8,6 +8,6 @@ with a backslash: `\\${HOME}` reaches the container as `${HOME}`.
 """
 
 from framework.overlay.layer import Layer
-from framework.overlay.stack import Merged, Stack, merge_layers
+from framework.overlay.layers import Layers, Merged, merge_layers
 
-__all__ = ["Layer", "Merged", "Stack", "merge_layers"]
+__all__ = ["Layer", "Layers", "Merged", "merge_layers"]

@@ -1,6 +1,6 @@
 """One layer: a document, or the part of one under a prefix, ready to be laid over others.
 
-Kept apart from the stack so that what many models share (defaults, profiles, environment) is
+Kept apart from piles of layers so that what many models share (defaults, profiles, environment) is
 checked and turned into OmegaConf nodes once.
 """
 

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from framework.catalog import Catalog, CatalogModel, read_catalog
+from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
 from framework.errors import ConfigError, Fault
 from framework.plan.checks import (
     HeldWaiver,
@@ -58,13 +58,17 @@ class Findings:
 
 
 def find_out(
-    root: Path, environment: str, known: Mapping[str, Entry], today: date | None
+    root: Path,
+    environment: str,
+    known: Mapping[str, Entry],
+    today: date | None,
+    reader: CatalogReader,
 ) -> Findings:
     """Everything about one environment. `known` are models to be left out of the reading; there
     may be some only where what all models share was read before and has no fault."""
     only = find_catalog(root).models.keys() - known.keys() if known else None
     try:
-        catalog = read_catalog(root, environment, only=only)
+        catalog = read_catalog(root, environment, only=only, reader=reader)
     except ConfigError as error:
         return Findings(Survey(None, error.faults), (), None, {}, layers_sound=False)
     checked = [_Checked(model, *build_checked(model, catalog)) for model in catalog.models]

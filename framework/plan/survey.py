@@ -18,6 +18,7 @@ from framework.plan.manifest import StackPlan
 from framework.sources import environment_names
 
 if TYPE_CHECKING:
+    from framework.catalog import CatalogReader
     from framework.plan.findings import Findings
     from framework.sources import Document
 
@@ -80,9 +81,11 @@ def find_faults(
     key = f"faults {listed} {today} {together}"
     found: tuple[Fault, ...] | None = cache.find([key]).get(key)
     if found is None:
+        from framework.catalog import CatalogReader
         from framework.plan.findings import list_faults
 
-        surveys = [_survey(root, name, today, cache, digests[name]) for name in environments]
+        reader = CatalogReader(root)
+        surveys = [_survey(root, n, today, cache, digests[n], reader) for n in environments]
         found = list_faults(root, surveys, together=together)
         if all(_digests(root, name) == digests[name] for name in environments):
             cache.keep({key: found})
@@ -96,16 +99,23 @@ def _digests(root: Path, environment: str) -> Digests:
 
 
 def _survey(
-    root: Path, environment: str, today: date | None, cache: PlanCache, digests: Digests
+    root: Path,
+    environment: str,
+    today: date | None,
+    cache: PlanCache,
+    digests: Digests,
+    reader: CatalogReader | None = None,
 ) -> Findings:
     """Find out what is not kept, and keep it: but only if no file changed meanwhile."""
+    from framework.catalog import CatalogReader
     from framework.plan.findings import SHARED_SOUND, find_out
 
     keys = {name: f"model {digest}" for name, digest in digests.models.items()}
     sound = f"shared {digests.shared}"
     kept = cache.find([sound, *keys.values()])
     known = {name: kept[key] for name, key in keys.items() if key in kept}
-    findings = find_out(root, environment, known if sound in kept else {}, today)
+    shared = reader or CatalogReader(root)
+    findings = find_out(root, environment, known if sound in kept else {}, today, shared)
     if compute_digests(root, environment) == digests:
         entries: dict[str, Any] = {keys[name]: e for name, e in findings.entries.items()}
         if findings.layers_sound:

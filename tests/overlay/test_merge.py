@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from framework.overlay import Layer, Stack, merge_layers
+from framework.overlay import Layer, Layers, merge_layers
 from framework.overlay.interpolation import escape
 from framework.sources import Document, KeyPath, Place
 
@@ -142,7 +142,7 @@ def test_models_on_one_shared_stack_never_see_each_other(
     shared: list[dict[str, Any]], own: list[dict[str, Any]]
 ) -> None:
     kept, naive = _only_fitting(shared)
-    base = Stack().over(*(_layer(index, data) for index, data in enumerate(kept)))
+    base = Layers().over(*(_layer(index, data) for index, data in enumerate(kept)))
     models = [
         {**data, "name": name, "at": "${name}"} for name, data in zip("xyz", own, strict=False)
     ]
@@ -177,7 +177,7 @@ def test_a_layer_on_top_of_many_models_belongs_to_none(
             model = {**data, "t": {"l": [0], "m": {"z": 1}}}
             if not _fits(model, top):
                 continue
-            below = Stack().over(_layer(0, model))
+            below = Layers().over(_layer(0, model))
             result = below.over(layer).resolve({**_CONTEXT, "name": name}).data
             got = {"l": [name, {"x": name}], "m": {"y": name, "z": 1}}
             assert result == {**_resolved(_lay(model, top)), "t": got}

@@ -58,18 +58,18 @@ class Merged:
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
-    """Layers in order, later wins. `Stack()` is the empty one."""
+class Layers:
+    """Layers in order, later wins. `Layers()` is the empty one."""
 
     layers: tuple[Layer, ...] = ()
     faults: tuple[Fault, ...] = ()
     broken: frozenset[KeyPath] = frozenset()
-    _below: Stack | None = None
+    _below: Layers | None = None
     _own: tuple[DictConfig, ...] = ()
     _nodes: Nodes = field(default_factory=dict)
 
-    def over(self, *layers: Layer) -> Stack:
-        """This stack with `layers` laid over it; what cannot be laid becomes a fault."""
+    def over(self, *layers: Layer) -> Layers:
+        """These with `layers` laid over it; what cannot be laid becomes a fault."""
         nodes, faults, configs = dict(self._nodes), list(self.faults), []
         broken = set(self.broken)
         for layer in layers:
@@ -77,13 +77,13 @@ class Stack:
             faults += [*layer.faults, *conflicts]
             broken |= layer.broken | refused
             configs.append(layer.config_without(refused) if refused else layer.config)
-        return Stack(
+        return Layers(
             (*self.layers, *layers), tuple(faults), frozenset(broken), self, tuple(configs), nodes
         )
 
-    def flawed(self, *broken: KeyPath) -> Stack:
-        """This stack, where `broken` is missing because of a fault that is told elsewhere."""
-        return Stack(
+    def flawed(self, *broken: KeyPath) -> Layers:
+        """These, where `broken` is missing because of a fault that is told elsewhere."""
+        return Layers(
             self.layers,
             self.faults,
             self.broken | frozenset(broken),
@@ -118,7 +118,7 @@ class Stack:
 
         `context` is plain data that interpolations can name; it is no part of the result. Values
         under a `verbatim` path stay as written. null inside an entry of a `literal` mapping is a
-        value and stays. `itself` is a second name for the whole stack.
+        value and stays. `itself` is a second name for the whole.
         """
         config = self._merge()
         for path, node in self._nodes.items():
@@ -147,7 +147,7 @@ class Stack:
 
 def merge_layers(layers: Sequence[Layer], context: Mapping[str, Any]) -> Merged:
     """Merge `layers` in order, later wins, and resolve what refers to them or to `context`."""
-    return Stack().over(*layers).resolve(context)
+    return Layers().over(*layers).resolve(context)
 
 
 def _container(config: Any, path: KeyPath) -> Any:

@@ -1,0 +1,64 @@
+"""The catalog's files, each read once however many environments they serve.
+
+Kept apart from loading, which is about one environment: a reader may be shared by all of them, and
+holds nothing of any.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framework.codes import Code
+from framework.errors import Fault
+from framework.overlay import Layer
+from framework.sources import Document, load_document
+
+# What interpolations can name beside the model's own keys; no layer may set them.
+CONTEXT_KEYS = ("name", "environment", "stack")
+NOT_MERGED = frozenset({*CONTEXT_KEYS, "profiles"})
+
+Prefix = tuple[str, ...]
+
+
+class CatalogReader:
+    """Documents and layers by path; what is wrong with one is told to everyone who asks."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._documents: dict[str, tuple[Document, list[Fault]]] = {}
+        self._layers: dict[tuple[str, Prefix], tuple[Layer, list[Fault]]] = {}
+
+    def document(self, path: str) -> tuple[Document, list[Fault]]:
+        """One file; what is not there is told by the search for files."""
+        if path not in self._documents:
+            missing = Document(path, {}, broken=frozenset({()})), list[Fault]()
+            is_there = (self._root / path).is_file()
+            self._documents[path] = load_document(self._root, path) if is_there else missing
+        return self._documents[path]
+
+    def layer(
+        self, document: Document, prefix: Prefix = (), *, own: bool = False
+    ) -> tuple[Layer, list[Fault]]:
+        """A layer without the keys that are no settings, each a fault where it may not stand;
+        `own` is a model's own file, which lists its profiles."""
+        key = (document.path, prefix)
+        if key not in self._layers:
+            layer = Layer(document, prefix, NOT_MERGED)
+            self._layers[key] = layer, [*layer.faults, *_misplaced(layer, own=own)]
+        return self._layers[key]
+
+
+def _misplaced(layer: Layer, *, own: bool) -> list[Fault]:
+    faults = []
+    for key in ("profiles", *CONTEXT_KEYS):
+        place = layer.key_place((key,))
+        if not place or (own and key == "profiles"):
+            continue
+        if key == "profiles":
+            message = '"profiles" is read from the model\'s own file only; move it there'
+        elif key == "name":
+            message = '"name" is the file\'s name; remove it, or rename the file'
+        else:
+            message = f'"{key}" can be named in interpolations and not set; remove it'
+        faults.append(place.fault(Code.MISPLACED_KEY, message))
+    return faults
