@@ -9,7 +9,6 @@ import json
 import re
 from dataclasses import replace
 
-from framework.catalog.reading import CONTEXT_KEYS
 from framework.errors import ConfigError, UsageError
 from framework.sources import Document, Place
 from framework.sources.document import parse_document
@@ -27,6 +26,9 @@ def build_layers(assignment: str | None) -> tuple[Document, ...]:
     """
     if assignment is None:
         return ()
+    # Not before: most renders are read back without the settings classes.
+    from framework.catalog.reading import CONTEXT_KEYS
+
     key, equals, value = assignment.partition("=")
     parts = [part.replace("\\.", ".") for part in _DOT.split(key)]
     if not equals or not all(parts):

@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.catalog import list_models
 from framework.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     # `explain` selects too, and need not wait for the plan's modules.
     from framework.plan import ModelPlan, StackPlan
+from framework.sources import find_catalog
 
 
 def match_names(root: Path, pattern: str | None) -> frozenset[str] | None:
@@ -23,7 +23,7 @@ def match_names(root: Path, pattern: str | None) -> frozenset[str] | None:
     or nothing is asked for, which only loading all can tell. Errors: UnknownNameError."""
     if pattern is None or "=" in pattern:
         return None
-    names = list_models(root)
+    names = tuple(find_catalog(root).models)
     if found := frozenset(name for name in names if fnmatchcase(name, pattern)):
         return found
     raise UnknownNameError("model", pattern, names)

@@ -39,8 +39,9 @@ class Digests:
     whole: str
 
 
-def compute_digests(root: Path, environment: str) -> Digests:
-    """The digests of an environment's files as they are now."""
+def compute_digests(root: Path, environment: str, only: Collection[str] | None = None) -> Digests:
+    """The digests of an environment's files as they are now. `only` names the models to look at;
+    no file of another one is read, and `whole` is of these alone."""
     files, own = find_catalog(root), find_environment(root, environment)
     shared = hashlib.sha256()
     for text in (_code_digest(), environment, repr((files.faults, own.faults))):
@@ -52,6 +53,8 @@ def compute_digests(root: Path, environment: str) -> Digests:
         _feed(shared, _read(root, path))
     models = {}
     for name, path in files.models.items():
+        if only is not None and name not in only:
+            continue
         digest = shared.copy()
         _feed(digest, name.encode())
         _feed(digest, _read(root, path))

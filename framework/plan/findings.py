@@ -26,12 +26,10 @@ from framework.plan.checks import (
     find_shared_warnings,
     find_warnings,
 )
-from framework.plan.manifest import ModelPlan
+from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.stack import build_checked, build_stack
 from framework.plan.survey import Survey
 from framework.sources import Place, find_catalog
-
-SHARED_SOUND = True
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything about one environment; `entries` are those of sound models that are new."""
+    """Everything about one environment; `entries` are those of sound models that are new. `bare` is
+    the plan without its models, None where what they share has faults."""
 
     survey: Survey
     warnings: tuple[Fault, ...]
     usage: Usage | None
     entries: Mapping[str, Entry]
-    layers_sound: bool
+    bare: StackPlan | None
 
 
 def find_out(
@@ -70,7 +69,7 @@ def find_out(
     try:
         catalog = read_catalog(root, environment, only=only, reader=reader)
     except ConfigError as error:
-        return Findings(Survey(None, error.faults), (), None, {}, layers_sound=False)
+        return Findings(Survey(None, error.faults), (), None, {}, None)
     checked = [_Checked(model, *build_checked(model, catalog)) for model in catalog.models]
     entries = {**_disabled_entries(catalog), **_sound_entries(checked, catalog)}
     whole = _with_known(root, catalog, {**known, **entries}) if known else catalog
@@ -83,8 +82,8 @@ def find_out(
     plan = None if faults else build_stack(whole.environment, environment, plans, whole.disabled)
     usage = _add_up(environment, {**known, **entries}.values(), complete=not faults)
     warnings = tuple(find_warnings(whole, usage))
-    sound = catalog.layers_sound
-    return Findings(Survey(plan, faults), warnings, usage, entries, sound)
+    bare = build_stack(catalog.environment, environment, (), ()) if catalog.layers_sound else None
+    return Findings(Survey(plan, faults), warnings, usage, entries, bare)
 
 
 class _Checked(NamedTuple):

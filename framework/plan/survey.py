@@ -7,7 +7,7 @@ one did, and then need neither OmegaConf nor pydantic.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,9 @@ def load_plan(
     over every model after all else. Waivers are held against `today`; without it none has expired.
     """
     if only is not None or last:
+        plan = None if last or today else _read_back(root, stack, only or ())
+        if plan is not None:
+            return plan
         from framework.catalog import read_catalog
         from framework.plan.stack import build_plan
 
@@ -54,6 +57,23 @@ def load_plan(
     if survey.plan is None:
         raise ConfigError(survey.faults)
     return survey.plan
+
+
+def _read_back(root: Path, environment: str, only: Collection[str]) -> StackPlan | None:
+    """The plan of models that are known to be sound; None where one of them is not."""
+    digests = _digests(root, environment, only)
+    keys = {name: f"plan {digest}" for name, digest in digests.models.items()}
+    sound = f"shared {digests.shared}"
+    found = PlanCache().find([sound, *keys.values()])
+    if sound not in found or not all(key in found for key in keys.values()):
+        return None
+    plans = {name: found[key] for name, key in keys.items()}
+    bare: StackPlan = found[sound]
+    return replace(
+        bare,
+        models=tuple(plan for _, plan in sorted(plans.items()) if plan),
+        disabled=tuple(sorted(name for name, plan in plans.items() if plan is None)),
+    )
 
 
 def load_survey(
@@ -92,10 +112,10 @@ def find_faults(
     return found
 
 
-def _digests(root: Path, environment: str) -> Digests:
+def _digests(root: Path, environment: str, only: Collection[str] | None = None) -> Digests:
     if environment not in (known := environment_names(root)):
         raise UnknownNameError("environment", environment, known)
-    return compute_digests(root, environment)
+    return compute_digests(root, environment, only)
 
 
 def _survey(
@@ -108,7 +128,7 @@ def _survey(
 ) -> Findings:
     """Find out what is not kept, and keep it: but only if no file changed meanwhile."""
     from framework.catalog import CatalogReader
-    from framework.plan.findings import SHARED_SOUND, find_out
+    from framework.plan.findings import find_out
 
     keys = {name: f"model {digest}" for name, digest in digests.models.items()}
     sound = f"shared {digests.shared}"
@@ -118,7 +138,10 @@ def _survey(
     findings = find_out(root, environment, known if sound in kept else {}, today, shared)
     if compute_digests(root, environment) == digests:
         entries: dict[str, Any] = {keys[name]: e for name, e in findings.entries.items()}
-        if findings.layers_sound:
-            entries[sound] = SHARED_SOUND
+        # Once more alone, to be read back without what the checks know.
+        for name, entry in findings.entries.items():
+            entries[f"plan {digests.models[name]}"] = entry.plan
+        if findings.bare is not None:
+            entries[sound] = findings.bare
         cache.keep({f"survey {digests.whole} {today}": findings.survey, **entries})
     return findings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.plan.cache import PlanCache
-from framework.plan.survey import find_faults, load_survey
+from framework.plan.survey import find_faults, load_plan, load_survey
 from tests.plan.small_catalog import FILES, PROD, write_files
 
 DEV = "environments/dev/environment.yaml"
@@ -101,3 +101,25 @@ def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     cache = PlanCache(tmp_path / "file" / "kept.sqlite")
     assert load_survey(root, "prod", cache=cache).plan is not None
+
+
+def test_single_models_are_read_back_without_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = write_files(tmp_path / "root", {"catalog/c.yaml": "owner: t\nenabled: false\n"})
+    first = {only: load_plan(root, "prod", only=only) for only in [("a",), ("b", "c"), ("c",)]}
+    load_plan(root, "prod")
+    monkeypatch.setattr("framework.catalog.read_catalog", None)
+    assert {only: load_plan(root, "prod", only=only) for only in first} == first
+
+
+def test_a_single_model_that_changed_is_planned_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = write_files(tmp_path, {})
+    load_plan(root, "prod")
+    write_files(root, {"catalog/a.yaml": "+replicas: 9\n"})
+    [model] = load_plan(root, "prod", only={"a"}).models
+    assert model.tracks[0].budget.replicas == 9
