@@ -215,6 +215,17 @@ def test_an_option_alone_is_recorded_without_a_run(stack: Stack) -> None:
     assert stack.resources[-1]["protect"] is True
 
 
+def test_taking_protect_off_is_told_although_no_object_changes(stack: Stack) -> None:
+    stack.program("config_map('x', protect=True)")
+    stack.up()
+    stack.program("config_map('x')")
+    preview = stack.preview()
+    assert preview.clean
+    assert preview.messages == ("warning: `up` takes protect from 1 resource",)
+    stack.up()
+    assert stack.preview().messages == ()
+
+
 def test_an_alias_renames_without_touching_the_object(stack: Stack) -> None:
     stack.program("m = Model('old')\nconfig_map('old-settings', object_name='x', parent=m)")
     stack.up()

@@ -21,9 +21,10 @@ def render_drift(drift: Preview, plan: StackPlan, seconds: float) -> str:
     """The whole report, readable at 03:00."""
     shown = [change for change in drift.changes if is_shown(change)]
     found = [change for change in shown if change.op is not Op.SAME]
+    recorded = {change.component for change in shown} - {""}
     clock = datetime.now(UTC).strftime("%H:%M:%S UTC")
     blocks = [
-        f"{plan.stack}  {render_count(len(plan.models), 'model')}, "
+        f"{plan.stack}  {render_count(len(recorded), 'model')}, "
         f"{render_count(len(shown), 'object')}, checked {clock} in {seconds:.1f} s"
     ]
     blocks += [_render_object(change) for change in found]

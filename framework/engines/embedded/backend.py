@@ -101,6 +101,11 @@ class FileBackend:
         finally:
             own.unlink(missing_ok=True)
 
+    def holders(self) -> list[str]:
+        """Who is at work on the stack now, for people."""
+        found = [_read_lock(path) for path in sorted(self.lock_folder.glob("[!.]*.json"))]
+        return [_name_holder(holder) for holder in found if not _has_ended(holder)]
+
     def _refuse_others(self, own: str) -> None:
         others = [
             (path, _read_lock(path))
@@ -119,11 +124,17 @@ class FileBackend:
 
     def _describe_lock(self, path: Path, holder: Mapping[str, Any]) -> str:
         return (
-            f"stack {self.stack} is locked by {holder.get('username', 'an unknown user')} "
-            f"(pid {holder.get('pid', 0)} on {holder.get('hostname', 'an unknown host')}, "
-            f"since {holder.get('timestamp', 'an unknown time')}); wait for it, or, if it is dead, "
-            f"remove {path} and run again"
+            f"stack {self.stack} is locked by {_name_holder(holder)}; wait for it, or, if it is "
+            f"dead, remove {path} and run again"
         )
+
+
+def _name_holder(holder: Mapping[str, Any]) -> str:
+    return (
+        f"{holder.get('username', 'an unknown user')} (pid {holder.get('pid', 0)} on "
+        f"{holder.get('hostname', 'an unknown host')}, "
+        f"since {holder.get('timestamp', 'an unknown time')})"
+    )
 
 
 def _read_lock(path: Path) -> dict[str, Any]:

@@ -48,6 +48,9 @@ class EmbeddedEngine:
         """What `up` would change; writes nothing and takes no lock, as the CLI's does."""
         with self._start(request) as process, self._open(request, locked=False) as work:
             run = work.preview(process)
+            for holder in work.state.backend.holders():
+                said = f"another command is at work on this stack, so this changes: {holder}"
+                run.log("warning", said)
             return work.tell(run, run.finish())
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:

@@ -118,6 +118,7 @@ class PreviewRun:
         self._planner.components.check_wanted()
         leftovers = self.leftovers()
         self._check_protected(leftovers)
+        self._note_protection()
         changes = [step.change for step in self.steps.values()]
         changes += [build_deletion(entry, self._planner.components) for entry in leftovers]
         return Preview(order_changes(changes), self.stack_outputs())
@@ -149,6 +150,19 @@ class PreviewRun:
                 f"{listed}\nNothing was changed; to go on, take protect off "
                 "in the program and run `up` with nothing else changed, then run again"
             )
+
+    def _note_protection(self) -> None:
+        """Taking protect off, or putting it on, changes no object, and yet `up` has to record it
+        before anything may be deleted."""
+        for protect, word in ((False, "from"), (True, "to")):
+            count = sum(
+                step.target and step.old is not None and step.old.protect is not protect
+                for step in self.steps.values()
+                if step.registration.protect is protect
+            )
+            if count:
+                what = "1 resource" if count == 1 else f"{count} resources"
+                self.messages.add("warning", f"`up` takes protect {word} {what}")
 
     def stack_outputs(self) -> Mapping[str, Any]:
         """What the program exports, secrets masked."""
