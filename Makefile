@@ -21,7 +21,7 @@ KNOWN := ENV MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY YE
 	PYTHON SHELL VENV
 UNKNOWN = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(filter-out \
 	$(KNOWN),$(name))))
-OPTIONS = $(if $(call given,ENV),$(call quoted,ENV)) $(call option,MODEL,model) $(call option,ENGINE,engine) \
+OPTIONS = $(if $(filter command line,$(origin ENV)),$(call quoted,ENV)) $(call option,MODEL,model) $(call option,ENGINE,engine) \
 	$(call option,KEY,key) $(call option,TO,to) $(call option,SINCE,since) \
 	$(call option,FORMAT,format) $(call option,OUT,out) $(call option,PROFILE,profile) \
 	$(call option,OWNER,owner) $(call option,TAG,tag) $(call option,SET,set) \

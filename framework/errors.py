@@ -99,11 +99,18 @@ def group_faults(faults: Iterable[Fault]) -> list[FaultGroup]:
     return sorted(FaultGroup(fault, tuple(sorted(n - {""}))) for fault, n in models.items())
 
 
+def distinct_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """The faults in order, each once; one that surfaced in a model is not told without it too."""
+    found = set(faults)
+    named = {replace(fault, model="") for fault in found if fault.model}
+    return tuple(sorted(fault for fault in found if fault.model or fault not in named))
+
+
 class ConfigError(FrameworkError):
     """Every fault found in the YAML files in one run, sorted by file and line."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(sorted(set(faults)))
+        self.faults = distinct_faults(faults)
         super().__init__("\n".join(map(str, group_faults(self.faults))))
 
 

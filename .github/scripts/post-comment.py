@@ -96,7 +96,7 @@ def main(path: str) -> int:
     text = shorten(whole, MOST_OF_COMMENT)
     try:
         post(text)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:
         write_summary(report)
         # Of a failed call the status, never the request: it carries the token.
         reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else error

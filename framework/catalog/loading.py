@@ -7,12 +7,13 @@ Kept apart from the merge, which knows layers and no files, and from Kubernetes 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from framework.catalog.candidate import CANDIDATE, candidate_layers
+from framework.catalog.candidate import CANDIDATE, SHARED, candidate_layers
 from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import NOT_MERGED, CatalogReader
 from framework.codes import Code
@@ -185,7 +186,7 @@ class Loader:
                 self._idle.append(overlay.path)
             return None
         settings, faults = validate_settings(Model, merged, "a model", document.path)
-        self.faults += [*merged.faults, *faults]
+        self.faults += _surfaced([*merged.faults, *faults], name, document.path)
         candidate, candidate_merged = self._load_candidate(name, document.path, pile, merged)
         if settings is None:
             return None
@@ -201,7 +202,7 @@ class Loader:
             return None, None
         layers = candidate_layers(pile)
         for layer in layers:
-            for key in ("canary", *NOT_MERGED):
+            for key in ("canary", *SHARED, *NOT_MERGED):
                 if place := layer.key_place((key,)):
                     message = f'"{key}" cannot be set for a candidate alone'
                     self.faults.append(place.fault(Code.MISPLACED_KEY, message))
@@ -212,7 +213,7 @@ class Loader:
         origins = {path: places for path, places in full.origins.items() if path[0] != "canary"}
         merged = Merged(data, origins, full.layers, full.faults, full.broken)
         settings, faults = validate_settings(Model, merged, "a model", home)
-        self.faults += [*merged.faults, *faults]
+        self.faults += _surfaced([*merged.faults, *faults], name, home)
         return settings, merged
 
     def _resolve_profiles(self, document: Document) -> tuple[tuple[str, ...], bool]:
@@ -244,6 +245,11 @@ class Loader:
         hint = _nearest(name, self._files.models)
         message = f'no model is called "{name}"{hint}'
         self.faults.append(Fault(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message))
+
+
+def _surfaced(faults: Iterable[Fault], model: str, home: str) -> list[Fault]:
+    """The faults, with the model's name where they stand in another file than its own."""
+    return [fault if fault.path == home else replace(fault, model=model) for fault in faults]
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

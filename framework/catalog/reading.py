@@ -11,6 +11,8 @@ from pathlib import Path
 from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay import Layer
+from framework.schema.faults import validate_layer
+from framework.schema.model import Model
 from framework.sources import Document, load_document
 
 # What interpolations can name beside the model's own keys; no layer may set them.
@@ -44,7 +46,8 @@ class CatalogReader:
         key = (document.path, prefix)
         if key not in self._layers:
             layer = Layer(document, prefix, NOT_MERGED)
-            self._layers[key] = layer, [*layer.faults, *_misplaced(layer, own=own)]
+            own_faults = validate_layer(Model, layer, "a model")
+            self._layers[key] = layer, [*layer.faults, *_misplaced(layer, own=own), *own_faults]
         return self._layers[key]
 
 

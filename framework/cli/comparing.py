@@ -20,6 +20,7 @@ from framework.errors import UnknownNameError, UsageError
 from framework.plan.names import OWNER_LABEL
 from framework.reports.across import compare_across
 from framework.reports.affected import compare_since
+from framework.reports.masking import conceal
 from framework.reports.sides import Side, load_side
 from framework.reports.trees import Trees
 
@@ -52,11 +53,12 @@ def _run_across(root: Path, options: argparse.Namespace) -> int:
     names = (old.environment, new.environment)
     if options.json:
         described = {"environment": names[0], "to": names[1], **describe_comparison(found)}
-        print(json.dumps(described, indent=2))
+        report = json.dumps(described, indent=2)
     elif options.format == "markdown":
-        print(render_across_markdown(found, names))
+        report = render_across_markdown(found, names)
     else:
-        print(render_across(found, names))
+        report = render_across(found, names)
+    print(conceal(report, found.secrets))
     return _exit_code(options, clean=found.clean)
 
 
@@ -70,11 +72,12 @@ def _run_since(root: Path, options: argparse.Namespace) -> int:
     found = since.environments[0]
     if options.json:
         head = {"environment": options.environment, "since": since.ref, "commit": since.commit}
-        print(json.dumps({**head, **describe_comparison(found)}, indent=2))
+        report = json.dumps({**head, **describe_comparison(found)}, indent=2)
     elif options.format == "markdown":
-        print(render_since_markdown(found, since.ref, since.notes))
+        report = render_since_markdown(found, since.ref, since.notes)
     else:
-        print(render_since(found, since))
+        report = render_since(found, since)
+    print(conceal(report, found.secrets))
     return _exit_code(options, clean=found.clean)
 
 

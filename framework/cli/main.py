@@ -77,6 +77,8 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
 
 
 def _check(options: argparse.Namespace, verb: Verb) -> None:
+    if options.environment == "":
+        raise UsageError(f"ENV is empty; name an environment: `make {verb.name} ENV=dev`")
     local = verb.name.startswith("cluster-")
     if verb.environment == "none" and options.environment is not None:
         why = "one local cluster serves every environment" if local else "it concerns the catalog"

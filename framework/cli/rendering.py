@@ -60,7 +60,10 @@ def _write_out(
     if whole:
         files[_file_name(plan.namespace)] = plan.namespace
     scope = None if whole else frozenset(model.name for model in models)
-    removed = write_folder(folder, plan.environment, files, scope)
+    try:
+        removed = write_folder(folder, plan.environment, files, scope)
+    except OSError as exc:
+        raise UsageError(f"OUT={folder} cannot be written: {exc.strerror or exc}") from exc
     if as_json:
         written = {"folder": str(folder), "files": sorted(files), "removed": removed}
         print(json.dumps(written, indent=2))

@@ -101,17 +101,20 @@ class PlanCache:
     def find(self, keys: Collection[str]) -> dict[str, Any]:
         """What is kept under these keys."""
         found: dict[str, Any] = {}
+        # A blob that was written whole may still be of classes that are no more.
         with contextlib.suppress(sqlite3.Error, OSError, *_UNREADABLE):
             if not self._path.exists():
                 return {}
             with self._connect() as connection:
-                for key, blob in _select(connection, list(keys)):
-                    found[key] = pickle.loads(blob)
+                for key, checksum, blob in _select(connection, list(keys)):
+                    if _checksum(blob) == checksum:
+                        found[key] = pickle.loads(blob)
         return found
 
     def keep(self, entries: Mapping[str, Any]) -> None:
         """Store entries; the oldest of too many go."""
-        rows = [(key, pickle.dumps(entry, -1)) for key, entry in entries.items()]
+        blobs = {key: pickle.dumps(entry, -1) for key, entry in entries.items()}
+        rows = [(key, _checksum(blob), blob) for key, blob in blobs.items()]
         try:
             self._store(rows)
         except sqlite3.DatabaseError:
@@ -122,13 +125,14 @@ class PlanCache:
         except OSError:
             return
 
-    def _store(self, rows: list[tuple[str, bytes]]) -> None:
+    def _store(self, rows: list[tuple[str, str, bytes]]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._connect() as connection:
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, entry BLOB)"
+                "CREATE TABLE IF NOT EXISTS entries "
+                "(key TEXT PRIMARY KEY, checksum TEXT, entry BLOB)"
             )
-            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
             connection.execute(
                 "DELETE FROM entries WHERE rowid <= (SELECT max(rowid) FROM entries) - ?",
                 (_MOST_ENTRIES,),
@@ -158,10 +162,14 @@ _UNREADABLE = (
 _BATCH = 500
 
 
-def _select(connection: sqlite3.Connection, keys: list[str]) -> Iterable[tuple[str, bytes]]:
+def _checksum(blob: bytes) -> str:
+    return hashlib.sha256(blob).hexdigest()
+
+
+def _select(connection: sqlite3.Connection, keys: list[str]) -> Iterable[tuple[str, str, bytes]]:
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
         marks = ",".join("?" * len(batch))
         yield from connection.execute(
-            f"SELECT key, entry FROM entries WHERE key IN ({marks})", batch
+            f"SELECT key, checksum, entry FROM entries WHERE key IN ({marks})", batch
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
-from framework.errors import ConfigError, Fault
+from framework.errors import ConfigError, Fault, distinct_faults
 from framework.plan.checks import (
     HeldWaiver,
     ModelFacts,
@@ -75,8 +75,8 @@ def find_out(
     whole = _with_known(root, catalog, {**known, **entries}) if known else catalog
     facts = [entry.facts for entry in known.values() if entry.facts]
     facts += [one.facts for one in checked]
-    found = {*catalog.faults, *find_shared_faults(facts, whole, today)}
-    faults = tuple(sorted(found.union(*(one.faults for one in checked))))
+    found = [*catalog.faults, *find_shared_faults(facts, whole, today)]
+    faults = distinct_faults([*found, *(fault for one in checked for fault in one.faults)])
     plans = [entry.plan for entry in known.values() if entry.plan]
     plans += [one.plan for one in checked]
     plan = None if faults else build_stack(whole.environment, environment, plans, whole.disabled)
@@ -151,4 +151,4 @@ def list_faults(root: Path, found: Sequence[Findings], *, together: bool) -> tup
         usages = [one.usage for one in found]
         if None not in usages:
             faults += find_shared_warnings(usage for usage in usages if usage)
-    return tuple(sorted(set(faults)))
+    return distinct_faults(faults)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from framework.catalog import Catalog, CatalogModel
-from framework.errors import ConfigError, Fault
+from framework.errors import ConfigError, Fault, distinct_faults
 from framework.plan import networking, objects
 from framework.plan.checks import ModelFacts, check_model, find_place, find_shared_faults
 from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
@@ -40,7 +40,7 @@ def check_catalog(catalog: Catalog, *, today: date | None = None) -> CheckedCata
         facts.append(fact)
         faults += of_model
     faults += find_shared_faults(facts, catalog, today)
-    return CheckedCatalog(tuple(models), tuple(facts), tuple(sorted(set(faults))))
+    return CheckedCatalog(tuple(models), tuple(facts), distinct_faults(faults))
 
 
 def build_checked(

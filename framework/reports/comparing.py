@@ -28,7 +28,7 @@ from framework.reports.differences import (
     ModelDifference,
     ObjectDifference,
 )
-from framework.reports.masking import mask
+from framework.reports.masking import mask, secret_values
 from framework.reports.object_differences import compare_manifests, is_same
 from framework.reports.setting_changes import (
     SettingChange,
@@ -73,6 +73,9 @@ def compare_sides(
         namespace=() if comparer.across else comparer.compare_namespace(),
         models=tuple(model for model in found if model),
         same=found.count(None),
+        secrets=secret_values(
+            one for side in (old, new) for group in side.manifests.values() for one in group
+        ),
     )
 
 

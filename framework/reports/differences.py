@@ -5,7 +5,7 @@ Kept apart from finding it, so that screens and JSON read it without the catalog
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["added", "removed", "changed"]
@@ -72,7 +72,8 @@ class ModelDifference:
 class Comparison:
     """Everything that differs in one environment, or between two; `same` counts equal models.
 
-    `environment` are the settings of the environment itself, `namespace` its own objects.
+    `environment` are the settings of the environment itself, `namespace` its own objects;
+    `secrets` are values of both sides that no report may show.
     """
 
     environment_name: str
@@ -82,6 +83,7 @@ class Comparison:
     models: tuple[ModelDifference, ...] = ()
     same: int = 0
     notes: tuple[str, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def affected(self) -> tuple[ModelDifference, ...]:

@@ -1,16 +1,24 @@
-"""Values without what may be secret, going by their keys.
+"""Values without what may be secret, going by their keys, and reports without those values.
 
-Kept apart because every report of settings must hide the same.
+Kept apart because every report of settings must hide the same. What stands under a key such as
+API_TOKEN in a Pod's environment may stand elsewhere as well, by an interpolation or in a patch: so
+a report is searched for the value, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from framework.sources import may_be_secret
 
 SECRET = "[secret]"
+# A shorter value stands in too many words to be hidden everywhere.
+_SHORTEST = 4
+_CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+_FREE_KEYS = frozenset({"annotations", "labels", "data", "stringData"})
 
 
 def mask(path: Iterable[str | int], value: Any) -> Any:
@@ -26,3 +34,35 @@ def mask(path: Iterable[str | int], value: Any) -> Any:
 def can_be_secret(value: Any) -> bool:
     """False for true, false and what is empty: nothing to hide."""
     return not isinstance(value, bool) and bool(value)
+
+
+def secret_values(manifests: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """What may be secret in rendered objects: by an environment variable's name, an annotation's
+    key, or as the password in a URL."""
+    return frozenset(
+        text for manifest in manifests for text in _find(manifest) if len(text) >= _SHORTEST
+    )
+
+
+def _find(tree: Any) -> Iterator[str]:
+    if isinstance(tree, Mapping):
+        name = tree.get("name")
+        if isinstance(name, str) and may_be_secret((name,)) and "value" in tree:
+            yield str(tree["value"])
+        for key, value in tree.items():
+            if key in _FREE_KEYS and isinstance(value, Mapping):
+                yield from (str(v) for k, v in value.items() if may_be_secret((k,)))
+            yield from _find(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _find(value)
+    elif isinstance(tree, str):
+        yield from _CREDENTIALS.findall(tree)
+
+
+def conceal(report: str, secrets: Iterable[str]) -> str:
+    """A report, text or JSON, without these values."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        for written in {secret, json.dumps(secret)[1:-1]}:
+            report = report.replace(written, SECRET)
+    return report

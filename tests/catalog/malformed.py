@@ -310,6 +310,13 @@ _MERGING = [
         "canary: {candidate: {§canary: {size: 2}}}\n",
         "canary: {candidate: {§profiles: [small]}}\n",
     ),
+    *_below(
+        MODEL,
+        Code.MISPLACED_KEY,
+        "canary: {candidate: {§replicas: 2}}\n",
+        "canary: {candidate: {§enabled: false}}\n",
+        "canary: {candidate: {§ingress: {host: a.example.com}}}\n",
+    ),
     *_whole(OVERLAY, Code.MISPLACED_KEY, "§profiles: [small]\n", "§name: m\n"),
     *_below(DEFAULTS, Code.MISPLACED_KEY, "§profiles: [small]\n"),
     *_below(PROFILE, Code.MISPLACED_KEY, "§profiles: [small]\n"),

@@ -119,7 +119,7 @@ def test_a_candidate_is_laid_over_the_stable_model(write: Write) -> None:
     ("overlay", "tag"),
     [
         ("canary: {candidate: {image: {tag: '3'}}}", "3"),
-        ("canary: {candidate: {replicas: 9}}", "2"),
+        ("canary: {candidate: {startupSeconds: 9}}", "2"),
         ("canary: {candidate: null}", None),
         ("canary: null", None),
     ],
@@ -275,3 +275,57 @@ def test_a_shared_override_names_each_model(write: Write) -> None:
     assert [model.settings.args for model in models] == [
         ("--name=m", "${HOME}"), ("--name=n", "${HOME}"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "place"),
+    [
+        pytest.param(
+            "catalog/m.yaml",
+            FILES["catalog/m.yaml"] + "rollout: {maxUnavailable: banana}\n",
+            "catalog/m.yaml:3:27",
+            id="under an override",
+        ),
+        pytest.param(
+            "catalog/_defaults.yaml",
+            "ports: {http: 8080}\nreplicas: many\n",
+            "catalog/_defaults.yaml:2:11",
+            id="under a profile",
+        ),
+        pytest.param(
+            "catalog/_profiles/gpu.yaml",
+            "startupSecond: 3\n",
+            "catalog/_profiles/gpu.yaml:1:1",
+            id="of no model",
+        ),
+    ],
+)
+def test_a_bad_value_is_told_though_another_layer_hides_it(
+    path: str, text: str, place: str, write: Write
+) -> None:
+    over = FILES[_ENVIRONMENT] + "overrides: {rollout: {maxUnavailable: 1}}\n"
+    faults = _faults(write({_ENVIRONMENT: over, path: text}))
+    assert [fault.partition(": ")[0] for fault in faults] == [place]
+
+
+def test_what_a_layer_lacks_or_leaves_open_is_no_fault_of_it(write: Write) -> None:
+    text = (
+        "ingress: {path: /v1}\nreplicas: '${startupSeconds}'\nargs: ['${name}', b]\n"
+        "env: {A: {secret: s}}\nautoscaling: null\nserviceAccount: {name: null}\n"
+    )
+    model = (
+        "owner: t\nprofiles: [small, gpu]\ningress: {host: a.example.com}\n"
+        "env: {A: {key: k}}\nreplicas: 3\n"
+    )
+    root = write({"catalog/_profiles/gpu.yaml": text, "catalog/m.yaml": model})
+    assert load_catalog(root, "prod").models[0].settings.replicas == 3
+
+
+def test_a_fault_in_a_shared_file_names_the_models_it_surfaced_in(write: Write) -> None:
+    probe = "probes: {readiness: {httpGet: {path: /, port: grpc}}}\n"
+    root = write({"catalog/_profiles/small.yaml": FILES["catalog/_profiles/small.yaml"] + probe})
+    with pytest.raises(ConfigError) as caught:
+        load_catalog(root, "prod")
+    assert [(fault.path, fault.model) for fault in caught.value.faults] == [
+        ("catalog/_profiles/small.yaml", "m")
+    ]

@@ -159,7 +159,7 @@ def test_set_lies_over_all_other_layers(write: Write, capsys: pytest.CaptureFixt
     [
         (r"labels.a\.b/c=x", "labels.a.b/c", "x"),
         ("args=[a, b]", "args", ["a", "b"]),
-        ("canary.candidate.replicas=7", "candidate.replicas", 7),
+        ("canary.candidate.startupSeconds=7", "candidate.startupSeconds", 7),
         ("image.tag='1.10'", "image.tag", "1.10"),
         ("labels.v=null", "labels", None),
     ],

@@ -159,7 +159,6 @@ def test_every_setting_reported_changes_the_field(model: str) -> None:
         (("image", "tag"), "9"),
         (("preStopSeconds",), 7),
         (("env", "LOG_LEVEL"), "debug"),
-        (("replicas",), 9),
         (("resources", "limits", "memory"), "9Gi"),
     ],
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.cli.screens.text import render_count, render_wrapped
+from framework.cli.screens.text import WIDTH, render_count, render_wrapped
 from framework.codes import Code
 from framework.errors import FaultGroup
 from framework.sources import may_be_secret
@@ -73,8 +73,12 @@ def _render_source(group: FaultGroup, lines: Lines) -> str:
     found = _TOKEN.match(line, fault.column - 1)
     width = max(1, len(found.group().rstrip()) if found else 1)
     number = f"{fault.line:>5} | "
-    margin = " " * (len(number) - 2) + "| " + " " * (fault.column - 1)
-    return f"\n{number}{line}\n{margin}{'^' * width}"
+    room = WIDTH - len(number)
+    # A long line is cut around the place.
+    start = max(0, min(fault.column - 1 - room // 2, len(line) - room))
+    margin = " " * (len(number) - 2) + "| " + " " * (fault.column - 1 - start)
+    carets = "^" * min(width, room - (fault.column - 1 - start))
+    return f"\n{number}{line[start : start + room]}\n{margin}{carets}"
 
 
 def name_layer(path: str) -> str:

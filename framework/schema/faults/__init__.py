@@ -3,7 +3,7 @@
 Kept apart from the settings classes, which know no files, and from merging, which knows no types.
 """
 
-from framework.schema.faults.validation import validate_settings
+from framework.schema.faults.validation import validate_layer, validate_settings
 from framework.schema.faults.wording import dotted
 
-__all__ = ["dotted", "validate_settings"]
+__all__ = ["dotted", "validate_layer", "validate_settings"]

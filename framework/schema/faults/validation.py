@@ -6,16 +6,16 @@ tell, and which only follow from a fault that is told already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from framework.codes import Code
 from framework.errors import Fault
-from framework.overlay import Merged
+from framework.overlay import Layer, Merged
 from framework.schema.base import Flaw, FlawsError
 from framework.schema.faults.locating import Location, locate, setting_names
 from framework.schema.faults.wording import (
@@ -65,6 +65,71 @@ def validate_settings(
         for fault in _describe(group, settings_type, merged, what, home)
     }
     return None, sorted(faults)
+
+
+def validate_layer(settings_type: type[BaseModel], layer: Layer, what: str) -> list[Fault]:
+    """What is wrong in one layer by itself, whether or not a later layer says otherwise.
+
+    A layer is partial: what it lacks, what contradicts other settings, and what an interpolation
+    will give, is no fault of it.
+    """
+    data = _without_open(layer.written, (), layer.broken)
+    try:
+        settings_type.model_validate(data)
+        return []
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False)
+    found = [one for error in errors for one in _find(settings_type, error)]
+    told = [one for one in _best_arms(_without_partial(found)) if _stands_alone(one)]
+    merged = Merged(data, {entry.path: (entry.place,) for entry in layer.entries}, (layer,))
+    home = layer.document.path
+    groups = _group(told)
+    return [one for group in groups for one in _describe(group, settings_type, merged, what, home)]
+
+
+def _without_open(value: Any, path: KeyPath, broken: Collection[KeyPath]) -> Any:
+    """The data without nulls, interpolations and what is broken; a list with one goes whole."""
+    if isinstance(value, list):
+        return [_without_open(item, (*path, i), broken) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_open(child, (*path, key), broken)
+        for key, child in value.items()
+        if (*path, key) not in broken and not _is_open(child)
+    }
+
+
+def _is_open(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_is_open, value))
+    return value is None or (isinstance(value, str) and "${" in value)
+
+
+def _without_partial(found: Iterable[_Found]) -> Iterator[_Found]:
+    """Without what is only missing; an arm of a union that lacks no more may be the one meant."""
+    listed = list(found)
+    whole: dict[tuple[KeyPath | None, str], bool] = {}
+    for one in listed:
+        arm = (one.location.union, one.location.arm)
+        whole[arm] = whole.get(arm, True) and one.error["type"] == "missing"
+    fine = {union for (union, _), partial in whole.items() if union is not None and partial}
+    for one in listed:
+        if one.error["type"] != "missing" and one.location.union not in fine:
+            yield one
+
+
+_SHAPES = frozenset(
+    {"dict_type", "model_type", "mapping_type", "model_attributes_type", "list_type", "tuple_type"}
+)
+
+
+def _stands_alone(one: _Found) -> bool:
+    """False where other layers have a part in it: of a mapping's rule they may bring the rest, and
+    a wrong shape is told where it meets the right one."""
+    shaped = isinstance(one.error["input"], dict | list) and not one.location.at_key
+    unknown = one.error["type"] == "extra_forbidden"
+    return one.flaw is None and one.error["type"] not in _SHAPES and (unknown or not shaped)
 
 
 def _find(settings_type: type[BaseModel], error: ErrorDetails) -> Iterator[_Found]:
