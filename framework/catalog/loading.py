@@ -18,7 +18,7 @@ from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import NOT_MERGED, CatalogReader
 from framework.codes import Code
 from framework.errors import ConfigError, Fault
-from framework.overlay import Layer, Layers, Merged
+from framework.overlay import Layer, Layers, Merged, Shape
 from framework.schema.environment import Environment
 from framework.schema.faults import validate_settings
 from framework.schema.model import Model
@@ -168,7 +168,8 @@ class Loader:
         """The model; None where it is disabled or has faults."""
         profiles, known = self._resolve_profiles(document)
         self._listed[name] = profiles
-        pile = self._base_with(profiles).over(self._layer(document, own=True), self._overrides)
+        own = self._layer(document, own=True)
+        pile = self._base_with(profiles).over(own, self._overrides)
         if overlay is not None:
             pile = pile.over(self._layer(overlay))
         if self._last:
@@ -178,6 +179,8 @@ class Loader:
         merged = pile.resolve(
             {**self._context, "name": name}, verbatim=(CANDIDATE,), literal=_LITERAL
         )
+        if merged.data.get("enabled") is False or _hides(merged, own):
+            self.faults += self._reader.hidden_faults(own)
         if merged.data.get("enabled") is False:
             # A model that does not run here may lack what only other environments give.
             self.faults += pile.faults
@@ -245,6 +248,15 @@ class Loader:
         hint = _nearest(name, self._files.models)
         message = f'no model is called "{name}"{hint}'
         self.faults.append(Fault(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message))
+
+
+def _hides(merged: Merged, layer: Layer) -> bool:
+    """Whether a value of this layer is not the one that won."""
+    return any(
+        merged.origins.get(entry.path, (None,))[-1] != entry.place
+        for entry in layer.entries
+        if entry.shape is not Shape.MAPPING
+    )
 
 
 def _surfaced(faults: Iterable[Fault], model: str, home: str) -> list[Fault]:

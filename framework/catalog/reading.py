@@ -28,6 +28,7 @@ class CatalogReader:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._documents: dict[str, tuple[Document, list[Fault]]] = {}
+        self._hidden: dict[str, list[Fault]] = {}
         self._layers: dict[tuple[str, Prefix], tuple[Layer, list[Fault]]] = {}
 
     def document(self, path: str) -> tuple[Document, list[Fault]]:
@@ -46,9 +47,17 @@ class CatalogReader:
         key = (document.path, prefix)
         if key not in self._layers:
             layer = Layer(document, prefix, NOT_MERGED)
-            own_faults = validate_layer(Model, layer, "a model")
-            self._layers[key] = layer, [*layer.faults, *_misplaced(layer, own=own), *own_faults]
+            # Of a model's own file only what is hidden needs it, see `hidden_faults`.
+            of_layer = [] if own else validate_layer(Model, layer, "a model")
+            self._layers[key] = layer, [*layer.faults, *_misplaced(layer, own=own), *of_layer]
         return self._layers[key]
+
+    def hidden_faults(self, layer: Layer) -> list[Fault]:
+        """What is wrong in a model's own file by itself, whatever other layers make of it."""
+        key = layer.document.path
+        if key not in self._hidden:
+            self._hidden[key] = validate_layer(Model, layer, "a model")
+        return self._hidden[key]
 
 
 def _misplaced(layer: Layer, *, own: bool) -> list[Fault]:

@@ -7,7 +7,7 @@ Text that starts with `${` and is not a reference, as in the arguments of a cont
 with a backslash: `\\${HOME}` reaches the container as `${HOME}`.
 """
 
-from framework.overlay.layer import Layer
+from framework.overlay.layer import Layer, Shape
 from framework.overlay.layers import Layers, Merged, merge_layers
 
-__all__ = ["Layer", "Layers", "Merged", "merge_layers"]
+__all__ = ["Layer", "Layers", "Merged", "Shape", "merge_layers"]
