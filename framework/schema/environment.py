@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.schema.base import Count, DnsLabel, Positive, Quantity, Settings, Texts
+from framework.schema.names import CapacityName
 
 ProbeName = Literal["startup", "readiness", "liveness"]
 PodSecurity = Literal["baseline", "restricted"]
@@ -18,7 +19,7 @@ PodSecurity = Literal["baseline", "restricted"]
 class Cluster(Settings):
     """The cluster an environment runs on."""
 
-    context: str = "local"
+    context: str = Field(default="local", min_length=1)
     """A kubeconfig context, or `local` for the control plane on this machine."""
     kubeconfig: str = "~/.kube/config"
     """The kubeconfig file that has the context; `local` has its own."""
@@ -89,7 +90,7 @@ class Environment(Settings):
     """Weak: a profile or a model may say otherwise."""
     overrides: dict[str, Any] = {}
     """Strong: laid over every model."""
-    capacity: dict[str, Quantity] = {}
+    capacity: dict[CapacityName, Quantity] = {}
     """What the cluster has for all models together, by resource: `cpu`, `memory`, `nvidia.com/gpu`,
     and `pods`. Requests count; a model with an autoscaler counts at its largest."""
     policy: Policy = Policy()

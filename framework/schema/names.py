@@ -190,10 +190,15 @@ RelativePath = Annotated[
     str,
     Form(r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$)).*", "a path below the volume: no '/' first and no '..'"),
 ]
+_RESOURCE = f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|{_SUBDOMAIN}/{_QUALIFIED}"
+CapacityName = Annotated[
+    str,
+    Form(f"pods|{_RESOURCE}", "pods, cpu, memory, ephemeral-storage, or one like nvidia.com/gpu"),
+]
 ResourceName = Annotated[
     str,
     Form(
-        f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|{_SUBDOMAIN}/{_QUALIFIED}",
+        _RESOURCE,
         "cpu, memory, ephemeral-storage, hugepages-<size>, or a device such as nvidia.com/gpu",
     ),
 ]

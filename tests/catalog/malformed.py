@@ -359,6 +359,8 @@ _FILES = [
         "overrides: {replicas: §many}\n",
         "defaults: {enabled: §1}\n",
     ),
+    *_below(ENVIRONMENT, Code.BAD_NAME, "capacity: {§memry: 20Gi}\n", "capacity: {§gpus: 4}\n"),
+    *_below(ENVIRONMENT, Code.BAD_VALUE, "cluster: {context: §''}\n"),
     *_below(ENVIRONMENT, Code.UNKNOWN_KEY, "overrides: {§replica: 3}\n", "defaults: {§x: 3}\n"),
     *_whole("environments/prod/models/other.yaml", Code.UNKNOWN_MODEL, "§replicas: 3\n"),
     *_whole("catalog/Bad_Name.yaml", Code.FILE_NAME, "§owner: t\n"),
