@@ -124,8 +124,9 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     ("nodeSelector", "scheduling: {nodeSelector: {pool: gpu}}", "p.nodeSelector.pool", "gpu"),
     ("tolerations", "scheduling: {tolerations: [{key: gpu, operator: Exists}]}", "p.tolerations",
      [{"key": "gpu", "operator": "Exists"}]),
-    ("affinity", "scheduling: {affinity: {nodeAffinity: {a: b}}}", "p.affinity.nodeAffinity.a",
-     "b"),
+    ("affinity", "scheduling: {affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuring"
+     "Execution: [{weight: 9, podAffinityTerm: {topologyKey: zone}}]}}}",
+     "p.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.weight", 9),
     ("topology spread",
      "scheduling: {topologySpread: {kubernetes.io/hostname: {whenUnsatisfiable: DoNotSchedule}}}",
      "p.topologySpreadConstraints.1.whenUnsatisfiable", "DoNotSchedule"),
@@ -142,8 +143,9 @@ FIELDS: list[tuple[str, str, str, Any]] = [
      f"ghcr.io/acme/server:v1@sha256:{'a' * 64}"),
     ("HPA", "autoscaling: {minReplicas: 2, maxReplicas: 9, cpu: 60}",
      "HorizontalPodAutoscaler.spec.maxReplicas", 9),
-    ("HPA metrics", "autoscaling: {minReplicas: 2, maxReplicas: 9, metrics: {q: {type: Pods}}}",
-     "HorizontalPodAutoscaler.spec.metrics", [{"type": "Pods"}]),
+    ("HPA metrics", "autoscaling: {minReplicas: 2, maxReplicas: 9, metrics: {q: {type: Pods, pods: "
+     "{metric: {name: queue}, target: {type: AverageValue, averageValue: 5}}}}}",
+     "HorizontalPodAutoscaler.spec.metrics.0.pods.metric.name", "queue"),
     ("HPA behaviour", "autoscaling: {minReplicas: 2, maxReplicas: 9, memory: 60, behavior: "
      "{scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 60}]}}}",
      "HorizontalPodAutoscaler.spec.behavior",
@@ -184,7 +186,7 @@ FIELDS: list[tuple[str, str, str, Any]] = [
 ]  # fmt: skip
 
 
-def _plan(tmp_path: Path, text: str) -> ModelPlan:
+def build_covered(tmp_path: Path, text: str) -> ModelPlan:
     files = {
         "catalog/_profiles/server.yaml": "image: {repository: ghcr.io/acme/server, tag: v1}\n",
         "catalog/a.yaml": f"owner: team-a\nprofiles: [server]\n{text}\n",
@@ -223,11 +225,11 @@ def _at(plan: ModelPlan, where: str) -> Any:
 def test_a_field_of_real_manifests_can_be_said(
     text: str, where: str, expected: Any, tmp_path: Path
 ) -> None:
-    assert _at(_plan(tmp_path, text), where) == expected
+    assert _at(build_covered(tmp_path, text), where) == expected
 
 
 def test_what_no_setting_says_a_patch_does(tmp_path: Path) -> None:
     text = "patch: {Deployment: {spec: {template: {spec: {setHostnameAsFQDN: true}}}}}"
-    plan = _plan(tmp_path, text)
+    plan = build_covered(tmp_path, text)
     assert _at(plan, "p.setHostnameAsFQDN") is True
     assert plan.patched == {"Deployment/a": ("spec.template.spec.setHostnameAsFQDN",)}

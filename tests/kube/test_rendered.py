@@ -1,0 +1,36 @@
+"""What the plan renders for every setting is what the API server takes, as `kubectl apply
+--dry-run=server` would ask it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.kube.api_error import ApiError
+from framework.kube.client import KubeClient
+from tests.plan.test_coverage import FIELDS, build_covered
+
+
+def _refusals(kube: KubeClient, namespace: str, folder: Path, text: str) -> list[str]:
+    found = []
+    for manifest in build_covered(folder, text).manifests:
+        metadata = {**manifest.object["metadata"], "namespace": namespace}
+        try:
+            kube.apply(
+                {**manifest.object, "metadata": metadata}, manager="tests", force=True, dry_run=True
+            )
+        except ApiError as exc:
+            found.append(f"{manifest.kind}: {exc}")
+    return found
+
+
+@pytest.mark.xdist_group("rendered")
+def test_the_server_takes_every_field_that_can_be_said(
+    kube: KubeClient, namespace: str, tmp_path: Path
+) -> None:
+    refused = {}
+    for number, (field, text, _, _) in enumerate(FIELDS):
+        if found := _refusals(kube, namespace, tmp_path / str(number), text):
+            refused[field] = found
+    assert refused == {}
