@@ -27,6 +27,7 @@ from framework.sources import (
     Document,
     EnvironmentFiles,
     KeyPath,
+    Place,
     find_catalog,
     find_environment,
 )
@@ -62,6 +63,7 @@ class Loader:
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
         self._disabled: list[str] = []
+        self._disabled_at: dict[str, Place] = {}
         self._idle: list[str] = []
         self._sound: set[str] = set()
         self._listed: dict[str, tuple[str, ...]] = {}
@@ -103,6 +105,7 @@ class Loader:
             frozenset(self._sound),
             layers_sound,
             self._listed,
+            self._disabled_at,
         )
 
     def _unused_profiles(self) -> tuple[str, ...]:
@@ -185,6 +188,8 @@ class Loader:
             # A model that does not run here may lack what only other environments give.
             self.faults += pile.faults
             self._disabled.append(name)
+            if place := merged.origin(("enabled",)):
+                self._disabled_at[name] = place
             if overlay is not None and overlay.data.get("enabled") is not False:
                 self._idle.append(overlay.path)
             return None

@@ -53,7 +53,7 @@ class Catalog:
     `unused_profiles` and `idle_overlays` are paths: profiles that no model lists, and overlays of
     models that another layer disables. `sound` are the models in which no fault was found, and
     `layers_sound` says that there is none in what they share. `listed_profiles` are by model,
-    disabled ones among them.
+    disabled ones among them; `disabled_at` is where each disabled one is disabled.
     """
 
     environment: Environment
@@ -68,6 +68,7 @@ class Catalog:
     sound: frozenset[str] = frozenset()
     layers_sound: bool = False
     listed_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    disabled_at: Mapping[str, Place] = field(default_factory=dict)
 
     def environment_place(self, path: KeyPath) -> Place:
         """Where the environment's own file says what is at `path`, or its nearest parent."""

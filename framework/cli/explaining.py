@@ -56,7 +56,7 @@ def _load_one(root: Path, options: argparse.Namespace) -> Catalog:
         raise UnknownNameError("model", name, known)
     catalog = load_catalog(root, environment, only={name}, last=build_layers(options.set))
     if not catalog.models:
-        raise does_not_run(name, environment)
+        raise does_not_run(name, environment, str(catalog.disabled_at.get(name, "")))
     return catalog
 
 

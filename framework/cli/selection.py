@@ -43,10 +43,11 @@ def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]
     raise UnknownNameError("model", pattern, [model.name for model in plan.models])
 
 
-def does_not_run(pattern: str, environment: str) -> UsageError:
-    """The error for a model that is switched off in an environment."""
+def does_not_run(pattern: str, environment: str, place: str = "") -> UsageError:
+    """The error for a model that is switched off in an environment, at `place`."""
+    said = f"enabled: false, {place}" if place else "enabled: false"
     return UsageError(
-        f'model "{pattern}" does not run in {environment} (enabled: false); '
+        f'model "{pattern}" does not run in {environment} ({said}); '
         "enable it there, or choose another environment"
     )
 
