@@ -34,10 +34,10 @@ from framework.reports.setting_changes import (
     SettingChange,
     compare_environments,
     compare_models,
-    dotted,
 )
 from framework.reports.sides import ITSELF, Side, find_switch
 from framework.reports.tracing import find_cause, find_roots
+from framework.schema.faults import dotted
 from framework.sources import Place
 
 # What was found out before, by model; None where nothing differs.

@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
+from framework.changes import MASK
 from framework.errors import UnknownNameError
 from framework.reports.effective import Setting, list_settings
 from framework.reports.interpolations import find_names, find_texts
-from framework.reports.masking import SECRET, can_be_secret, mask
+from framework.reports.masking import can_be_secret, mask
 from framework.reports.written import (
     ENVIRONMENT,
     NOT_OWN,
@@ -130,7 +131,7 @@ class Explainer:
         default = not writings or (setting.default and setting.value is not None)
         interpolations, reads = self._trace(source, setting)
         hidden = can_be_secret(setting.value) and any(map(self._may_be_secret, reads))
-        shown = SECRET if hidden else mask(setting.path, setting.value)
+        shown = MASK if hidden else mask(setting.path, setting.value)
         return Explained(
             key,
             shown,

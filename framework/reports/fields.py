@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
+from framework.changes import MASK
 from framework.errors import FrameworkError, UnknownNameError
 from framework.plan import Manifest
 from framework.plan.stack import build_model
 from framework.reports.effective import Setting
 from framework.reports.explain import Explained, Explainer
-from framework.reports.masking import SECRET, can_be_secret
+from framework.reports.masking import can_be_secret
 from framework.reports.paths import flatten, is_secret_field
 from framework.reports.written import CANDIDATE, Source
 from framework.schema.environment import Environment
@@ -175,4 +176,4 @@ def _without_parents(keys: list[str]) -> tuple[str, ...]:
 
 def _mask(path: str, value: Any, secret: set[str]) -> Any:
     hidden = can_be_secret(value) and (secret or is_secret_field(path))
-    return SECRET if hidden else value
+    return MASK if hidden else value

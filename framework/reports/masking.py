@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from framework.changes import MASK
 from framework.sources import may_be_secret
 
-SECRET = "[secret]"
 # A shorter value stands in too many words to be hidden everywhere.
 _SHORTEST = 4
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
@@ -28,7 +28,7 @@ def mask(path: Iterable[str | int], value: Any) -> Any:
         return {key: mask((*here, key), child) for key, child in value.items()}
     if isinstance(value, list):
         return [mask((*here, index), child) for index, child in enumerate(value)]
-    return SECRET if may_be_secret(here) and can_be_secret(value) else value
+    return MASK if may_be_secret(here) and can_be_secret(value) else value
 
 
 def can_be_secret(value: Any) -> bool:
@@ -64,5 +64,5 @@ def conceal(report: str, secrets: Iterable[str]) -> str:
     """A report, text or JSON, without these values."""
     for secret in sorted(secrets, key=len, reverse=True):
         for written in {secret, json.dumps(secret)[1:-1]}:
-            report = report.replace(written, SECRET)
+            report = report.replace(written, MASK)
     return report

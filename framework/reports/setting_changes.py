@@ -5,7 +5,7 @@ Kept apart from manifests: these are the words people wrote, whatever they are r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_origin
 
@@ -13,6 +13,7 @@ from framework.catalog import CatalogModel
 from framework.overlay import Merged
 from framework.plan.names import Track
 from framework.reports.sides import Side
+from framework.schema.faults import dotted
 from framework.schema.model import Model
 from framework.sources import KeyPath, Place
 
@@ -47,19 +48,6 @@ class SettingChange:
         """`rollout.maxSurge`; a candidate's own begin with `canary.candidate`."""
         path = (*_CANDIDATE, *self.path) if self.tracks == ("canary",) else self.path
         return dotted(path)
-
-
-def dotted(path: Iterable[str | int]) -> str:
-    """The path as it is written: `args[1]`, `resources.limits["nvidia.com/gpu"]`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif "." in part or "/" in part:
-            text += f'["{part}"]'
-        else:
-            text += f".{part}" if text else part
-    return text
 
 
 def compare_models(old: CatalogModel, new: CatalogModel) -> tuple[SettingChange, ...]:
