@@ -28,7 +28,8 @@ _PARTS = ("catalog", "environments", "framework", "tools", "Pulumi.yaml", "__mai
 
 def pytest_configure(config: pytest.Config) -> None:
     """The run's own process makes the folder; xdist's workers inherit its name."""
-    os.environ.setdefault(_CLUSTER_VARIABLE, tempfile.mkdtemp(prefix="modelcatalog-"))
+    if _CLUSTER_VARIABLE not in os.environ:
+        os.environ[_CLUSTER_VARIABLE] = tempfile.mkdtemp(prefix="modelcatalog-")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
