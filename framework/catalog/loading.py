@@ -67,7 +67,6 @@ class Loader:
         self._idle: list[str] = []
         self._sound: set[str] = set()
         self._listed: dict[str, tuple[str, ...]] = {}
-        self._used: set[str] = set()
         self._context: dict[str, Any] = {}
         self._context_broken: tuple[KeyPath, ...] = ()
 
@@ -93,25 +92,20 @@ class Loader:
         if settings is None:
             raise ConfigError(self.faults)
         return Catalog(
-            settings,
-            self._name,
-            tuple(models),
-            tuple(self._disabled),
-            tuple(self.faults),
-            merged,
-            self._only is None,
-            self._unused_profiles(),
-            tuple(self._idle),
-            frozenset(self._sound),
-            layers_sound,
-            self._listed,
-            self._disabled_at,
+            environment=settings,
+            environment_name=self._name,
+            models=tuple(models),
+            disabled=tuple(self._disabled),
+            faults=tuple(self.faults),
+            environment_merged=merged,
+            complete=self._only is None,
+            profiles=self._files.profiles,
+            idle_overlays=tuple(self._idle),
+            sound=frozenset(self._sound),
+            layers_sound=layers_sound,
+            listed_profiles=self._listed,
+            disabled_at=self._disabled_at,
         )
-
-    def _unused_profiles(self) -> tuple[str, ...]:
-        if self._only is not None:
-            return ()
-        return tuple(path for name, path in self._files.profiles.items() if name not in self._used)
 
     def _read(self, path: str) -> Document:
         document, faults = self._reader.document(path)
@@ -246,7 +240,6 @@ class Loader:
                 self.faults.append(place.fault(Code.UNKNOWN_PROFILE, message))
             else:
                 found.append(name)
-        self._used.update(found)
         return tuple(found), len(found) == len(listed)
 
     def _report_stray(self, name: str) -> None:

@@ -50,10 +50,10 @@ class Catalog:
 
     Where there are `faults`, the models that have none are still here, so that what they break
     together is told in the same run. `complete` is False where only some models were asked for.
-    `unused_profiles` and `idle_overlays` are paths: profiles that no model lists, and overlays of
-    models that another layer disables. `sound` are the models in which no fault was found, and
-    `layers_sound` says that there is none in what they share. `listed_profiles` are by model,
-    disabled ones among them; `disabled_at` is where each disabled one is disabled.
+    `profiles` are paths by name, `listed_profiles` names by model, disabled ones among them, and
+    `idle_overlays` paths of overlays of models that another layer disables. `sound` are the models
+    in which no fault was found, and `layers_sound` says that there is none in what they share.
+    `disabled_at` is where each disabled model is disabled.
     """
 
     environment: Environment
@@ -63,12 +63,20 @@ class Catalog:
     faults: tuple[Fault, ...] = ()
     environment_merged: Merged = _NOTHING
     complete: bool = True
-    unused_profiles: tuple[str, ...] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)
     idle_overlays: tuple[str, ...] = ()
     sound: frozenset[str] = frozenset()
     layers_sound: bool = False
     listed_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     disabled_at: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def unused_profiles(self) -> tuple[str, ...]:
+        """Paths of the profiles that no model lists; () where only some models were asked for."""
+        if not self.complete:
+            return ()
+        used = {name for listed in self.listed_profiles.values() for name in listed}
+        return tuple(path for name, path in self.profiles.items() if name not in used)
 
     def environment_place(self, path: KeyPath) -> Place:
         """Where the environment's own file says what is at `path`, or its nearest parent."""

@@ -16,6 +16,7 @@ from framework.cli.screens.affected import render_affected
 from framework.cli.screens.diff import render_across, render_since
 from framework.cli.screens.diff_json import describe_affected, describe_comparison
 from framework.cli.screens.diff_markdown import render_across_markdown, render_since_markdown
+from framework.cli.selection import unknown_label
 from framework.errors import UnknownNameError, UsageError
 from framework.plan.names import OWNER_LABEL
 from framework.reports.across import compare_across
@@ -148,5 +149,4 @@ def _unknown(pattern: str, *sides: Side) -> UnknownNameError:
     if "=" not in pattern:
         return UnknownNameError("model", pattern, names)
     known = {label for side in sides for name in side.models for label in _labels(side, name)}
-    of_label = {one for one in known if one.startswith(pattern.partition("=")[0] + "=")}
-    return UnknownNameError("label", pattern, of_label or known)
+    return unknown_label(pattern, known)

@@ -16,7 +16,6 @@ from framework.cli.overriding import build_layers
 from framework.cli.screens.explain import render_explained, render_fields
 from framework.cli.selection import does_not_run
 from framework.errors import UnknownNameError, UsageError
-from framework.plan.stack import build_model
 from framework.reports.explain import Explained, Explainer, is_field
 from framework.reports.masking import conceal, secret_values
 
@@ -39,8 +38,8 @@ def run_explain(root: Path, options: argparse.Namespace) -> int:
         described = {**head, "settings": [*map(_describe, found)]}
         shown = described if options.json else render_explained(found, whole=key is None)
     report = json.dumps(shown, indent=2) if options.json else str(shown)
-    plan = build_model(model, catalog.environment)
-    print(conceal(report, secret_values(manifest.object for manifest in plan.manifests)))
+    merged = [one.data for one in (model.merged, model.candidate_merged) if one]
+    print(conceal(report, secret_values(merged)))
     return 0
 
 

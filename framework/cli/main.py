@@ -24,10 +24,10 @@ _LEARN = "Every verb is also a make target: `python -m framework up dev` is `mak
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "required: ENV" in message:
-            from framework.catalog import list_environments
+            from framework.sources import environment_names
 
             verb = self.prog.rpartition(" ")[2]
-            known = ", ".join(list_environments(ROOT)) or "none; see README.md"
+            known = ", ".join(environment_names(ROOT)) or "none; see README.md"
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
         if message.startswith("unrecognized arguments: --"):
             unknown = message.partition("--")[2].split()[0].partition("=")[0]

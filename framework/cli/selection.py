@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import UnknownNameError, UsageError
+from framework.sources import find_catalog
 
 if TYPE_CHECKING:
     # `explain` selects too, and need not wait for the plan's modules.
     from framework.plan import ModelPlan, StackPlan
-from framework.sources import find_catalog
 
 
 def match_names(root: Path, pattern: str | None) -> frozenset[str] | None:
@@ -73,7 +73,13 @@ def _select_by_label(plan: StackPlan, pattern: str) -> tuple[ModelPlan, ...]:
     label, _, value = pattern.partition("=")
     found = tuple(model for model in plan.models if model.labels.get(label) == value)
     if not found:
-        known = {pair for model in plan.models for pair in model.labels.items()}
-        of_label = {pair for pair in known if pair[0] == label} or known
-        raise UnknownNameError("label", pattern, map("=".join, of_label))
+        pairs = {pair for model in plan.models for pair in model.labels.items()}
+        raise unknown_label(pattern, map("=".join, pairs))
     return found
+
+
+def unknown_label(pattern: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a `label=value` that no model has; `known` are those that some have."""
+    listed = set(known)
+    of_label = {one for one in listed if one.startswith(f"{pattern.partition('=')[0]}=")}
+    return UnknownNameError("label", pattern, of_label or listed)

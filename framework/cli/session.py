@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
@@ -33,8 +34,12 @@ class Session:
     engine: Engine
     why_engine: str
     request: Request
-    recorded: Recorded | None = None
-    """What is recorded, for verbs that do not deploy and so concern nothing else."""
+    deploys: bool
+
+    @cached_property
+    def recorded(self) -> Recorded | None:
+        """What is recorded, for verbs that do not deploy and so concern nothing else."""
+        return None if self.deploys else self.engine.recorded(self.request)
 
     def render_header(self) -> str:
         """Which environment, which cluster, which engine and why."""
@@ -83,8 +88,7 @@ def open_session(
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
-        recorded = None if deploys else engine.recorded(request)
-        yield Session(plan, engine, choice.why, request, recorded)
+        yield Session(plan, engine, choice.why, request, deploys)
 
 
 def check_recorded_cluster(session: Session) -> None:

@@ -31,13 +31,7 @@ def build_model_container(settings: Model, config_name: str | None) -> dict[str,
             "name": MODEL_CONTAINER,
             "image": settings.image.reference,
             "imagePullPolicy": settings.image.pull_policy,
-            "command": list(settings.command),
-            "args": list(settings.args),
-            "workingDir": settings.working_dir,
-            "ports": _build_ports(settings.ports),
-            "env": _build_env(settings.env),
-            "envFrom": _build_env_from(settings.env_from),
-            "resources": _build_resources(settings.resources),
+            **_build_process(settings),
             "volumeMounts": build_model_mounts(settings, config_name),
             "securityContext": _build_security(settings.security, ContainerSecurity()),
             **_build_probes(settings.probes, settings.startup_seconds),
@@ -76,17 +70,24 @@ def _build_extra_container(name: str, settings: Container, security: Security) -
             "name": name,
             "image": settings.image,
             "imagePullPolicy": settings.pull_policy,
-            "command": list(settings.command),
-            "args": list(settings.args),
-            "workingDir": settings.working_dir,
-            "ports": _build_ports(settings.ports),
-            "env": _build_env(settings.env),
-            "envFrom": _build_env_from(settings.env_from),
-            "resources": _build_resources(settings.resources),
+            **_build_process(settings),
             "volumeMounts": build_extra_mounts(settings),
             "securityContext": _build_security(security, settings.security),
         }
     )
+
+
+def _build_process(settings: Model | Container) -> dict[str, Any]:
+    """What any container runs, and with what."""
+    return {
+        "command": list(settings.command),
+        "args": list(settings.args),
+        "workingDir": settings.working_dir,
+        "ports": _build_ports(settings.ports),
+        "env": _build_env(settings.env),
+        "envFrom": _build_env_from(settings.env_from),
+        "resources": _build_resources(settings.resources),
+    }
 
 
 def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ this only decides the order.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,10 +15,9 @@ from typing import NamedTuple
 from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
 from framework.errors import ConfigError, Fault, distinct_faults
 from framework.plan.checks import (
-    HeldWaiver,
     ModelFacts,
-    Repeat,
     Usage,
+    add_usages,
     build_usage,
     find_environment_clashes,
     find_shared_faults,
@@ -29,7 +27,7 @@ from framework.plan.checks import (
 from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.stack import build_checked, build_stack
 from framework.plan.survey import Survey
-from framework.sources import Place, find_catalog
+from framework.sources import find_catalog
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ def find_out(
         return Findings(Survey(None, error.faults), (), None, {}, None)
     checked = [_Checked(model, *build_checked(model, catalog)) for model in catalog.models]
     entries = {**_disabled_entries(catalog), **_sound_entries(checked, catalog)}
-    whole = _with_known(root, catalog, {**known, **entries}) if known else catalog
+    every = {**known, **entries}
+    whole = _with_known(catalog, every) if known else catalog
     facts = [entry.facts for entry in known.values() if entry.facts]
     facts += [one.facts for one in checked]
     found = [*catalog.faults, *find_shared_faults(facts, whole, today)]
@@ -80,7 +79,8 @@ def find_out(
     plans = [entry.plan for entry in known.values() if entry.plan]
     plans += [one.plan for one in checked]
     plan = None if faults else build_stack(whole.environment, environment, plans, whole.disabled)
-    usage = _add_up(environment, {**known, **entries}.values(), complete=not faults)
+    parts = [entry.usage for entry in every.values()]
+    usage = add_usages(environment, parts, complete=not faults)
     warnings = tuple(find_warnings(whole, usage))
     bare = build_stack(catalog.environment, environment, (), ()) if catalog.layers_sound else None
     return Findings(Survey(plan, faults), warnings, usage, entries, bare)
@@ -114,33 +114,17 @@ def _disabled_entries(catalog: Catalog) -> dict[str, Entry]:
     }
 
 
-def _with_known(root: Path, catalog: Catalog, every: Mapping[str, Entry]) -> Catalog:
+def _with_known(catalog: Catalog, every: Mapping[str, Entry]) -> Catalog:
     """The catalog as if all its models had been read now."""
-    used = {profile for entry in every.values() for profile in entry.profiles}
-    used.update(*catalog.listed_profiles.values())
-    profiles = find_catalog(root).profiles
+    listed = {name: entry.profiles for name, entry in every.items()}
     idle = {entry.idle_overlay for entry in every.values()} - {""}
     return replace(
         catalog,
         complete=True,
         disabled=tuple(sorted({*catalog.disabled, *(n for n, e in every.items() if not e.plan)})),
-        unused_profiles=tuple(path for name, path in profiles.items() if name not in used),
+        listed_profiles={**catalog.listed_profiles, **listed},
         idle_overlays=tuple(sorted({*catalog.idle_overlays, *idle})),
     )
-
-
-def _add_up(environment: str, entries: Iterable[Entry], *, complete: bool) -> Usage:
-    files: Counter[str] = Counter()
-    repeats: Counter[Repeat] = Counter()
-    below: dict[Repeat, tuple[Place, str]] = {}
-    waivers: list[HeldWaiver] = []
-    for entry in entries:
-        files.update(entry.usage.files)
-        repeats.update(entry.usage.repeats)
-        for repeat, found in entry.usage.below.items():
-            below[repeat] = min(below.get(repeat, found), found)
-        waivers += entry.usage.waivers
-    return Usage(environment, files, repeats, below, tuple(waivers), complete)
 
 
 def list_faults(root: Path, found: Sequence[Findings], *, together: bool) -> tuple[Fault, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from framework.catalog import Catalog, CatalogModel
-from framework.errors import ConfigError, Fault, distinct_faults
+from framework.errors import ConfigError, Fault, FrameworkError, distinct_faults
 from framework.plan import networking, objects
 from framework.plan.checks import ModelFacts, check_model, find_place, find_shared_faults
 from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
@@ -19,6 +19,10 @@ from framework.plan.patches import patch_plan
 from framework.rollout import resolve_budget, resolve_canary_size, worst_case_seconds
 from framework.schema.environment import Environment
 from framework.schema.model import Model
+
+# What `build_model` may meet in settings that were never checked as a whole; pydantic's own error
+# is a ValueError.
+UNPLANNABLE = (FrameworkError, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from framework.plan.findings import Findings
     from framework.sources import Document
 
+# A model's plan is kept apart from what the checks know, to be read back without their classes.
+_PARTS = ("plan", "facts")
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -130,17 +133,21 @@ def _survey(
     from framework.catalog import CatalogReader
     from framework.plan.findings import find_out
 
-    keys = {name: f"model {digest}" for name, digest in digests.models.items()}
+    models = digests.models
     sound = f"shared {digests.shared}"
-    kept = cache.find([sound, *keys.values()])
-    known = {name: kept[key] for name, key in keys.items() if key in kept}
+    kept = cache.find([sound, *(f"{part} {d}" for d in models.values() for part in _PARTS)])
+    known = {
+        name: replace(kept[f"facts {digest}"], plan=kept[f"plan {digest}"])
+        for name, digest in models.items()
+        if all(f"{part} {digest}" in kept for part in _PARTS)
+    }
     shared = reader or CatalogReader(root)
     findings = find_out(root, environment, known if sound in kept else {}, today, shared)
     if compute_digests(root, environment) == digests:
-        entries: dict[str, Any] = {keys[name]: e for name, e in findings.entries.items()}
-        # Once more alone, to be read back without what the checks know.
+        entries: dict[str, Any] = {}
         for name, entry in findings.entries.items():
-            entries[f"plan {digests.models[name]}"] = entry.plan
+            entries[f"plan {models[name]}"] = entry.plan
+            entries[f"facts {models[name]}"] = replace(entry, plan=None)
         if findings.bare is not None:
             entries[sound] = findings.bare
         cache.keep({f"survey {digests.whole} {today}": findings.survey, **entries})

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.errors import FrameworkError
 from framework.kube.object_diff import compare_objects
-from framework.plan.stack import build_model
+from framework.plan.stack import UNPLANNABLE, build_model
+from framework.reports.paths import is_below
 from framework.reports.setting_changes import SettingChange
 from framework.schema.environment import Environment
 from framework.schema.model import Model
@@ -25,8 +25,6 @@ Objects = Mapping[Identity, Mapping[str, Any]]
 # A field of an object by its path; "" for the object itself, which only one side has.
 Target = tuple[Identity, str]
 _HASH_LENGTH = len("-01234567")
-# What a mixture that was never checked as a whole may meet; pydantic's error is a ValueError.
-_UNPLANNABLE = (FrameworkError, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +64,7 @@ class Version:
             candidate = None if self.candidate is None else Model.model_validate(self.candidate)
             model = replace(self.model, settings=settings, candidate=candidate)
             return index_objects(m.object for m in build_model(model, self.environment).manifests)
-        except _UNPLANNABLE:
+        except UNPLANNABLE:
             return None
 
 
@@ -96,8 +94,7 @@ def is_related(one: Target, other: Target) -> bool:
     """True where one is the other or lies in it."""
     if one[0] != other[0]:
         return False
-    short, long = sorted((one[1], other[1]), key=len)
-    return not short or long == short or long.startswith((f"{short}.", f"{short}["))
+    return is_below(one[1], other[1]) or is_below(other[1], one[1])
 
 
 def find_causes(

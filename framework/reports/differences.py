@@ -91,6 +91,16 @@ class Comparison:
         return tuple(model for model in self.models if model.objects)
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """The names of the models whose settings differ and whose manifests do not."""
+        return tuple(model.name for model in self.models if not model.objects)
+
+    @property
+    def unaffected(self) -> int:
+        """How many models have the same manifests."""
+        return self.same + len(self.silent)
+
+    @property
     def clean(self) -> bool:
         """True where nothing differs at all."""
         return not (self.models or self.environment or self.namespace)

@@ -17,9 +17,9 @@ from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
 from framework.changes import MASK
-from framework.errors import FrameworkError, UnknownNameError
+from framework.errors import UnknownNameError
 from framework.plan import Manifest
-from framework.plan.stack import build_model
+from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.effective import Setting
 from framework.reports.explain import Explained, Explainer
 from framework.reports.masking import can_be_secret
@@ -27,9 +27,6 @@ from framework.reports.paths import flatten, is_secret_field
 from framework.reports.written import CANDIDATE, Source
 from framework.schema.environment import Environment
 from framework.schema.model import Model
-
-# What no plan survives, as far as it was never validated.
-_UNPLANNABLE = (FrameworkError, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,7 @@ class _Experiments:
             try:
                 enabled = model.settings.enabled
                 yield build_model(model, environment).manifests if enabled else ()
-            except _UNPLANNABLE:
+            except UNPLANNABLE:
                 continue
 
 

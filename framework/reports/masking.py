@@ -18,7 +18,10 @@ from framework.sources import may_be_secret
 # A shorter value stands in too many words to be hidden everywhere.
 _SHORTEST = 4
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
-_FREE_KEYS = frozenset({"annotations", "labels", "data", "stringData"})
+# Mappings whose keys people choose, in manifests and in settings.
+_FREE_KEYS = frozenset(
+    {"annotations", "podAnnotations", "labels", "data", "stringData", "env", "files"}
+)
 
 
 def mask(path: Iterable[str | int], value: Any) -> Any:
@@ -36,12 +39,10 @@ def can_be_secret(value: Any) -> bool:
     return not isinstance(value, bool) and bool(value)
 
 
-def secret_values(manifests: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """What may be secret in rendered objects: by an environment variable's name, an annotation's
-    key, or as the password in a URL."""
-    return frozenset(
-        text for manifest in manifests for text in _find(manifest) if len(text) >= _SHORTEST
-    )
+def secret_values(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """What may be secret in rendered objects or in settings: by an environment variable's name, an
+    annotation's key, or as the password in a URL."""
+    return frozenset(text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST)
 
 
 def _find(tree: Any) -> Iterator[str]:
@@ -51,13 +52,20 @@ def _find(tree: Any) -> Iterator[str]:
             yield str(tree["value"])
         for key, value in tree.items():
             if key in _FREE_KEYS and isinstance(value, Mapping):
-                yield from (str(v) for k, v in value.items() if may_be_secret((k,)))
+                yield from _find_by_key(value)
             yield from _find(value)
     elif isinstance(tree, list):
         for value in tree:
             yield from _find(value)
     elif isinstance(tree, str):
         yield from _CREDENTIALS.findall(tree)
+
+
+def _find_by_key(values: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        # A reference to a Secret names it, and gives nothing away.
+        if may_be_secret((key,)) and not isinstance(value, Mapping | list):
+            yield str(value)
 
 
 def conceal(report: str, secrets: Iterable[str]) -> str:

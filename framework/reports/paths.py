@@ -22,7 +22,7 @@ def flatten(manifest: Mapping[str, Any], below: str, *, parents: bool = False) -
     return {
         path: value
         for path, value in _walk(manifest, "")
-        if _is_below(path, below) and (parents or not isinstance(value, dict | list) or not value)
+        if is_below(path, below) and (parents or not isinstance(value, dict | list) or not value)
     }
 
 
@@ -30,6 +30,11 @@ def is_secret_field(path: str) -> bool:
     """True where the value at a path may be a secret; the item's name in a list says so too."""
     parts = _STEP.split(path)
     return parts[-1] != "name" and may_be_secret(parts)
+
+
+def is_below(path: str, parent: str) -> bool:
+    """True where a path is `parent` or lies in it; everything lies in ""."""
+    return not parent or path == parent or path.startswith((f"{parent}.", f"{parent}["))
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -50,7 +55,3 @@ def _name_items(items: list[Any]) -> list[str]:
             if len(set(names)) == len(items):
                 return names
     return [str(index) for index in range(len(items))]
-
-
-def _is_below(path: str, parent: str) -> bool:
-    return not parent or path == parent or path.startswith((f"{parent}.", f"{parent}["))

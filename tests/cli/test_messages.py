@@ -45,7 +45,9 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     @contextmanager
     def open_session(*arguments: object, **options: object) -> Iterator[Session]:
         engine: Any = TalkingEngine()
-        yield Session(load_plan(ROOT, "dev"), engine, "as asked for", Request(ROOT, "dev"))
+        yield Session(
+            load_plan(ROOT, "dev"), engine, "as asked for", Request(ROOT, "dev"), deploys=True
+        )
 
     monkeypatch.setattr(deploy, "open_session", open_session)
     return argparse.Namespace(verb="up", yes=True, json=False, model=None)

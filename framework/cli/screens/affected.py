@@ -40,7 +40,7 @@ def _render_names(found: Comparison) -> str:
 
 
 def _render_models(found: Comparison) -> list[str]:
-    lines = [f"  {found.environment_name}: {render_head(found.affected, _count_same(found))}"]
+    lines = [f"  {found.environment_name}: {render_head(found.affected, found.unaffected)}"]
     width = min(_WIDEST_NAME, max((len(model.name) for model in found.affected), default=0))
     if found.namespace:
         causes = dict.fromkeys(cause for one in found.namespace for cause in one.causes)
@@ -51,10 +51,6 @@ def _render_models(found: Comparison) -> list[str]:
     for model in found.affected:
         lines.append(_render_line(MARKS[model.change], model.name, _render_why(model), width))
     return lines
-
-
-def _count_same(found: Comparison) -> int:
-    return found.same + len(found.models) - len(found.affected)
 
 
 def _render_line(mark: str, name: str, why: str, width: int) -> str:

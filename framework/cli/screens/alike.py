@@ -84,17 +84,18 @@ def render_kinds(objects: Iterable[ObjectDifference]) -> str:
     return ", ".join(sorted({one.kind for one in objects}))
 
 
+def render_alone(model: ModelDifference, names: tuple[str, str]) -> str:
+    """Of a model that runs in one of two environments only: in which, and why not in the other."""
+    here, there = names if model.change == "removed" else names[::-1]
+    return f"{model.name} runs only in {here}; in {there} {model.reason}"
+
+
 def render_head(changed: Sequence[ModelDifference], same: int) -> str:
     """`2 of 13 models change`."""
     total = render_count(len(changed) + same, "model")
     if not changed:
         return f"no manifest of {total} changes"
     return f"{len(changed)} of {total} {'changes' if len(changed) == 1 else 'change'}"
-
-
-def short_path(path: str) -> str:
-    """A field's path without what every Pod template's begins with."""
-    return path.removeprefix("spec.template.spec.")
 
 
 def split_runs(fields: Sequence[Difference]) -> list[list[Difference]]:

@@ -14,6 +14,7 @@ from framework.cli.screens.text import (
     render_duration,
     render_field,
     render_wrapped,
+    short_path,
 )
 from framework.plan import StackPlan, TrackPlan
 
@@ -107,12 +108,12 @@ class _Writer:
         head += _render_asks(change.op, self._asks(change))
         first, margin = self._begin(change.op, _title(change)), self._margin
         if len(fields) == 1:
-            path = f"{head}  {_short(fields[0].path)}"
+            path = f"{head}  {short_path(fields[0].path)}"
             lines = [render_field(path, fields[0], first=first, then=margin)]
         else:
             lines = [first + head]
             lines += [
-                render_field(_short(field.path), field, first=margin, then=margin)
+                render_field(short_path(field.path), field, first=margin, then=margin)
                 for field in fields[:_MOST_FIELDS]
             ]
         if len(fields) > _MOST_FIELDS:
@@ -181,10 +182,6 @@ def _render_kind(change: Change) -> str:
     name = change.object.rpartition("/")[2]
     same = name in ("", change.component or change.name)
     return change.kind if same else f"{change.kind} {name}"
-
-
-def _short(path: str) -> str:
-    return path.removeprefix("spec.template.spec.")
 
 
 def _rolls(change: Change) -> bool:

@@ -13,10 +13,10 @@ from framework.cli.screens.alike import (
     MARKS,
     Group,
     group_alike,
+    render_alone,
     render_causes,
     render_head,
     render_kinds,
-    short_path,
     split_runs,
 )
 from framework.cli.screens.text import (
@@ -25,6 +25,7 @@ from framework.cli.screens.text import (
     render_field,
     render_value,
     render_wrapped,
+    short_path,
 )
 from framework.reports.affected import Since
 from framework.reports.differences import Comparison, Difference, ModelDifference, ObjectDifference
@@ -37,8 +38,7 @@ _NOT_SET = "-"
 
 def render_since(found: Comparison, since: Since) -> str:
     """What a change does to one environment: each field, old and new, and the line that does it."""
-    same = found.same + len(found.models) - len(found.affected)
-    head = render_head(found.affected, same)
+    head = render_head(found.affected, found.unaffected)
     lines = [f"{found.environment_name} since {since.ref} ({since.commit[:7]}): {head}"]
     if found.environment:
         lines += ["", "  environment", *_render_fields(found.environment, "      ")]
@@ -86,10 +86,9 @@ def _render_fields(fields: Sequence[Difference], margin: str) -> list[str]:
 
 
 def _render_silent(found: Comparison) -> list[str]:
-    names = [model.name for model in found.models if not model.objects]
-    if not names:
+    if not found.silent:
         return []
-    text = f"settings change and no manifest does: {', '.join(names)}"
+    text = f"settings change and no manifest does: {', '.join(found.silent)}"
     return ["", render_wrapped(text, first="  ", then="    ")]
 
 
@@ -100,7 +99,8 @@ def render_across(found: Comparison, names: tuple[str, str]) -> str:
     total = render_count(len(found.models) + found.same, "model")
     verb = "differs" if len(changed) == 1 else "differ"
     lines = [f"{names[0]} | {names[1]}: {len(changed)} of {total} {verb}"]
-    lines += [_render_alone(model, names) for model in alone]
+    told = [render_alone(model, names) for model in alone]
+    lines += [render_wrapped(text, first="  ", then="      ") for text in told]
     if found.environment:
         lines += ["", "environment", *_render_pairs(found.environment, names, places=True)]
     shared = _find_shared(changed)
@@ -112,12 +112,6 @@ def render_across(found: Comparison, names: tuple[str, str]) -> str:
         if own.settings or own.objects:
             lines += ["", model.name, *_render_model(own, names)]
     return "\n".join(lines)
-
-
-def _render_alone(model: ModelDifference, names: tuple[str, str]) -> str:
-    here, there = names if model.change == "removed" else names[::-1]
-    text = f"{model.name} runs only in {here}; in {there} {model.reason}"
-    return render_wrapped(text, first="  ", then="      ")
 
 
 def _render_model(model: ModelDifference, names: tuple[str, str]) -> list[str]:

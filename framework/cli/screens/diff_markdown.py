@@ -16,13 +16,13 @@ from typing import Any
 from framework.cli.screens.alike import (
     Group,
     group_alike,
+    render_alone,
     render_causes,
     render_head,
     render_kinds,
-    short_path,
     split_runs,
 )
-from framework.cli.screens.text import render_count, render_image
+from framework.cli.screens.text import render_count, render_image, short_path
 from framework.reports.differences import Comparison, Difference, ModelDifference
 
 _MOST_ROWS = 50
@@ -33,8 +33,7 @@ _MARKS = {"added": "+", "removed": "-", "changed": " "}
 
 def render_since_markdown(found: Comparison, ref: str, notes: Sequence[str] = ()) -> str:
     """What a change does to one environment, for the discussion of a pull request."""
-    same = found.same + len(found.models) - len(found.affected)
-    lines = [f"### {found.environment_name}: {render_head(found.affected, same)}"]
+    lines = [f"### {found.environment_name}: {render_head(found.affected, found.unaffected)}"]
     groups = group_alike(found.affected)
     if groups:
         lines += ["", "| model | change | what |", "| --- | --- | --- |"]
@@ -49,8 +48,8 @@ def render_since_markdown(found: Comparison, ref: str, notes: Sequence[str] = ()
     for group in groups:
         if group.model.change == "changed":
             lines += _fold(_title(group), _render_objects(group))
-    if silent := [model.name for model in found.models if not model.objects]:
-        lines += ["", f"Settings change and no manifest does: {_text(', '.join(silent))}."]
+    if found.silent:
+        lines += ["", f"Settings change and no manifest does: {_text(', '.join(found.silent))}."]
     lines += [f"\n> {_text(note)}" for note in (f"compared with {ref}", *notes)]
     return "\n".join(lines)
 
@@ -165,9 +164,7 @@ def render_across_markdown(found: Comparison, names: tuple[str, str]) -> str:
 
 def _render_across_model(model: ModelDifference, names: tuple[str, str]) -> list[str]:
     if model.change != "changed":
-        here, there = names if model.change == "removed" else names[::-1]
-        text = f"{model.name} runs only in {here}; in {there} {model.reason}"
-        return ["", f"{_text(text)}."]
+        return ["", f"{_text(render_alone(model, names))}."]
     lines = ["", f"**{_text(model.name)}**", *_render_table(model.settings, names)]
     (group,) = group_alike([model])
     return (

@@ -117,6 +117,11 @@ def _render_side(path: str, value: Any) -> str:
     return render_value(value)
 
 
+def short_path(path: str) -> str:
+    """A field's path without what every Pod template's begins with."""
+    return path.removeprefix("spec.template.spec.")
+
+
 def render_table(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
     """Rows in columns as wide as their widest cell, two spaces apart."""
     lines = [list(row) for row in rows]

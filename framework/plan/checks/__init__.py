@@ -9,20 +9,18 @@ from framework.plan.checks.all_models import find_shared_faults
 from framework.plan.checks.clashes import find_environment_clashes
 from framework.plan.checks.one_model import ModelFacts, check_model
 from framework.plan.checks.tracks import find_place
-from framework.plan.checks.waivers import HeldWaiver
 from framework.plan.checks.warnings import (
-    Repeat,
     Usage,
+    add_usages,
     build_usage,
     find_shared_warnings,
     find_warnings,
 )
 
 __all__ = [
-    "HeldWaiver",
     "ModelFacts",
-    "Repeat",
     "Usage",
+    "add_usages",
     "build_usage",
     "check_model",
     "find_environment_clashes",

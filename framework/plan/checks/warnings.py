@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -65,7 +65,7 @@ def find_warnings(catalog: Catalog, usage: Usage) -> list[Fault]:
         for path in catalog.idle_overlays
     ]
     if usage.complete:
-        found += _find_repeats([usage], f"environments/{catalog.environment_name}/")
+        found += _find_repeats(usage, f"environments/{catalog.environment_name}/")
     return sorted(found)
 
 
@@ -78,24 +78,37 @@ def find_shared_warnings(usages: Iterable[Usage]) -> list[Fault]:
     listed = list(usages)
     if not all(usage.complete for usage in listed):
         return []
-    held = (waiver for usage in listed for waiver in usage.waivers)
-    return sorted([*_find_repeats(listed, "catalog/"), *find_useless(held, "catalog/")])
+    total = add_usages("", listed, complete=True)
+    folder = "catalog/"
+    return sorted([*_find_repeats(total, folder), *find_useless(total.waivers, folder)])
 
 
 def build_usage(catalog: Catalog, facts: Iterable[ModelFacts]) -> Usage:
     """One environment's part in the judgement over all."""
+    name, complete = catalog.environment_name, catalog.complete and not catalog.faults
+    usage = add_usages(name, map(_build_of_model, catalog.models), complete=complete)
+    return replace(usage, waivers=tuple(waiver for one in facts for waiver in one.waivers))
+
+
+def add_usages(environment: str, usages: Iterable[Usage], *, complete: bool) -> Usage:
+    """What several usages, of models or of environments, come to."""
     files: Counter[str] = Counter()
     repeats: Counter[Repeat] = Counter()
     below: dict[Repeat, tuple[Place, str]] = {}
-    for model in catalog.models:
-        files.update({layer.document.path for layer in model.merged.layers})
-        found = dict(_list_repeats(model))
-        repeats.update(found.keys())
-        for repeat, (place, shown) in found.items():
-            below[repeat] = min(below.get(repeat, (place, shown)), (place, shown))
-    held = tuple(waiver for one in facts for waiver in one.waivers)
-    complete = catalog.complete and not catalog.faults
-    return Usage(catalog.environment_name, files, repeats, below, held, complete)
+    waivers: list[HeldWaiver] = []
+    for usage in usages:
+        files.update(usage.files)
+        repeats.update(usage.repeats)
+        for repeat, found in usage.below.items():
+            below[repeat] = min(below.get(repeat, found), found)
+        waivers += usage.waivers
+    return Usage(environment, files, repeats, below, tuple(waivers), complete)
+
+
+def _build_of_model(model: CatalogModel) -> Usage:
+    files = dict.fromkeys((layer.document.path for layer in model.merged.layers), 1)
+    below = dict(_list_repeats(model))
+    return Usage("", files, dict.fromkeys(below, 1), below, (), complete=True)
 
 
 def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Place, str]]]:
@@ -147,18 +160,10 @@ def _same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _find_repeats(usages: Iterable[Usage], folder: str) -> Iterator[Fault]:
+def _find_repeats(usage: Usage, folder: str) -> Iterator[Fault]:
     """Values below `folder` that repeat what is below them in every model they reach."""
-    files: Counter[str] = Counter()
-    repeats: Counter[Repeat] = Counter()
-    below: dict[Repeat, tuple[Place, str]] = {}
-    for usage in usages:
-        files.update(usage.files)
-        repeats.update(usage.repeats)
-        for repeat, found in usage.below.items():
-            below[repeat] = min(below.get(repeat, found), found)
-    for repeat, count in repeats.items():
-        if repeat.place.path.startswith(folder) and count == files[repeat.place.path]:
-            place, shown = below[repeat]
+    for repeat, count in usage.repeats.items():
+        if repeat.place.path.startswith(folder) and count == usage.files[repeat.place.path]:
+            place, shown = usage.below[repeat]
             message = f"{dotted(repeat.path)} is {shown} already ({place}); remove it here"
             yield repeat.place.fault(Code.SAME_VALUE, message)
