@@ -66,8 +66,9 @@ def read_catalog(
     """Read, merge and validate the catalog for `environment`.
 
     `stack` is what `${stack.name}` gives, the environment's name where it is not said. `only`
-    names the models to load; no file of another one is read. `last` are laid over every model
-    after all else. A `reader` that other environments share spares reading their files again.
+    names the models to load; no file of another one is read, and for none of them only what all
+    share. `last` are laid over every model after all else. A `reader` that other environments share
+    spares reading their files again.
     Errors: UnknownNameError for the environment; ConfigError with every fault where the
     environment itself cannot be used.
     """

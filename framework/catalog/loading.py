@@ -56,10 +56,6 @@ class Loader:
         self.faults: list[Fault] = [*self._files.faults, *self._own.faults]
         self._bases: dict[tuple[str, ...], Layers] = {}
         self._profiles: dict[str, Layer] = {}
-        if only is None:
-            # Faults of a profile that no model lists are told as well.
-            for name in self._files.profiles:
-                self._profile(name)
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
         self._disabled: list[str] = []
@@ -72,6 +68,10 @@ class Loader:
 
     def load(self) -> Catalog:
         """The catalog. ConfigError where its environment cannot be used."""
+        if not self._only:
+            # Faults of a profile that no model lists are told as well.
+            for name in self._files.profiles:
+                self._profile(name)
         settings, merged = self.load_environment()
         self._bases[()] = self._load_base()
         models: list[CatalogModel] = []

@@ -1,4 +1,4 @@
-"""Finds out about one environment: each model that is not known yet, and what all of them do.
+"""Finds out about environments: each model that is not known yet, and what all of them do.
 
 Kept apart from reading back what was found out before (survey.py), and from the checks, of which
 this only decides the order.
@@ -10,36 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
-from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
+from framework.catalog import Catalog, CatalogReader, read_catalog
 from framework.errors import ConfigError, Fault, distinct_faults
 from framework.plan.checks import (
-    ModelFacts,
     Usage,
     add_usages,
-    build_usage,
     find_environment_clashes,
     find_shared_faults,
     find_shared_warnings,
     find_warnings,
 )
-from framework.plan.manifest import ModelPlan, StackPlan
-from framework.plan.stack import build_checked, build_stack
+from framework.plan.manifest import StackPlan
+from framework.plan.share import Entry, Share, find_shares
+from framework.plan.stack import build_stack
 from framework.plan.survey import Survey
-from framework.sources import find_catalog
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of one sound model: its plan and its facts, None where it is disabled, its
-    part in the usage of files, the profiles it lists, and an overlay that changes nothing."""
-
-    plan: ModelPlan | None
-    facts: ModelFacts | None
-    usage: Usage
-    profiles: tuple[str, ...]
-    idle_overlay: str = ""
+from framework.plan.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -55,75 +41,67 @@ class Findings:
 
 
 def find_out(
-    root: Path,
-    environment: str,
-    known: Mapping[str, Entry],
-    today: date | None,
-    reader: CatalogReader,
+    root: Path, known: Mapping[str, Mapping[str, Entry]], today: date | None, workers: Workers
+) -> dict[str, Findings]:
+    """Everything about some environments. `known` are by environment the models that the workers
+    leave out; there may be some only where what all models share was read before and has no
+    fault."""
+    reader = CatalogReader(root)
+    shares = workers.gather(lambda part: find_shares(root, part, reader))
+    findings = {}
+    for environment, entries in known.items():
+        try:
+            bare = read_catalog(root, environment, only=(), reader=reader)
+        except ConfigError as error:
+            findings[environment] = Findings(Survey(None, error.faults), (), None, {}, None)
+            continue
+        of_environment = [share[environment] for share in shares if environment in share]
+        findings[environment] = _judge(bare, entries, of_environment, today)
+    return findings
+
+
+def _judge(
+    bare: Catalog, known: Mapping[str, Entry], shares: Iterable[Share], today: date | None
 ) -> Findings:
-    """Everything about one environment. `known` are models to be left out of the reading; there
-    may be some only where what all models share was read before and has no fault."""
-    only = find_catalog(root).models.keys() - known.keys() if known else None
-    try:
-        catalog = read_catalog(root, environment, only=only, reader=reader)
-    except ConfigError as error:
-        return Findings(Survey(None, error.faults), (), None, {}, None)
-    checked = [_Checked(model, *build_checked(model, catalog)) for model in catalog.models]
-    entries = {**_disabled_entries(catalog), **_sound_entries(checked, catalog)}
+    """What the models of one environment do together; `bare` is the catalog without them."""
+    shares = list(shares)
+    entries = {name: entry for share in shares for name, entry in share.entries.items()}
+    checked = [one for share in shares for one in share.checked]
     every = {**known, **entries}
-    whole = _with_known(catalog, every) if known else catalog
+    whole = _complete(bare, every, shares)
     facts = [entry.facts for entry in known.values() if entry.facts]
     facts += [one.facts for one in checked]
-    found = [*catalog.faults, *find_shared_faults(facts, whole, today)]
+    found = [*whole.faults, *find_shared_faults(facts, whole, today)]
     faults = distinct_faults([*found, *(fault for one in checked for fault in one.faults)])
     plans = [entry.plan for entry in known.values() if entry.plan]
     plans += [one.plan for one in checked]
-    plan = None if faults else build_stack(whole.environment, environment, plans, whole.disabled)
-    parts = [entry.usage for entry in every.values()]
-    usage = add_usages(environment, parts, complete=not faults)
+    environment = bare.environment, bare.environment_name
+    plan = None if faults else build_stack(*environment, plans, whole.disabled)
+    parts = [every[name].usage for name in sorted(every)]
+    usage = add_usages(bare.environment_name, parts, complete=not faults)
     warnings = tuple(find_warnings(whole, usage))
-    bare = build_stack(catalog.environment, environment, (), ()) if catalog.layers_sound else None
-    return Findings(Survey(plan, faults), warnings, usage, entries, bare)
+    shared = build_stack(*environment, (), ()) if bare.layers_sound else None
+    return Findings(Survey(plan, faults), warnings, usage, entries, shared)
 
 
-class _Checked(NamedTuple):
-    model: CatalogModel
-    plan: ModelPlan
-    facts: ModelFacts
-    faults: list[Fault]
-
-
-def _sound_entries(checked: Iterable[_Checked], catalog: Catalog) -> dict[str, Entry]:
-    entries = {}
-    for model, plan, facts, faults in checked:
-        if model.name in catalog.sound and not faults:
-            alone = replace(catalog, models=(model,), faults=())
-            usage = build_usage(alone, (facts,))
-            entries[model.name] = Entry(plan, facts, usage, model.profiles)
-    return entries
-
-
-def _disabled_entries(catalog: Catalog) -> dict[str, Entry]:
-    """Of disabled models; which profiles they list is known to the catalog alone."""
-    nothing = build_usage(replace(catalog, models=(), faults=()), ())
-    idle = {Path(path).stem: path for path in catalog.idle_overlays}
-    return {
-        name: Entry(None, None, nothing, catalog.listed_profiles[name], idle.get(name, ""))
-        for name in catalog.disabled
-        if name in catalog.sound
-    }
-
-
-def _with_known(catalog: Catalog, every: Mapping[str, Entry]) -> Catalog:
-    """The catalog as if all its models had been read now."""
+def _complete(bare: Catalog, every: Mapping[str, Entry], shares: Iterable[Share]) -> Catalog:
+    """What is said of the whole catalog, whoever read its models."""
+    disabled = {name for name, entry in every.items() if not entry.plan}
     listed = {name: entry.profiles for name, entry in every.items()}
     idle = {entry.idle_overlay for entry in every.values()} - {""}
+    faults = [*bare.faults]
+    for share in shares:
+        disabled.update(share.disabled)
+        listed.update(share.listed_profiles)
+        idle.update(share.idle_overlays)
+        faults += share.faults
     return replace(
-        catalog,
+        bare,
         complete=True,
-        disabled=tuple(sorted({*catalog.disabled, *(n for n, e in every.items() if not e.plan)})),
-        listed_profiles={**catalog.listed_profiles, **listed},
-        idle_overlays=tuple(sorted({*catalog.idle_overlays, *idle})),
+        faults=tuple(faults),
+        disabled=tuple(sorted(disabled)),
+        listed_profiles=listed,
+        idle_overlays=tuple(sorted(idle)),
     )
 
 

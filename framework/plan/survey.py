@@ -6,7 +6,7 @@ one did, and then need neither OmegaConf nor pydantic.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from framework.errors import ConfigError, Fault, UnknownNameError
 from framework.plan.cache import Digests, PlanCache, compute_digests
 from framework.plan.manifest import StackPlan
+from framework.plan.workers import Workers
 from framework.sources import environment_names
 
 if TYPE_CHECKING:
-    from framework.catalog import CatalogReader
     from framework.plan.findings import Findings
+    from framework.plan.share import Entry
     from framework.sources import Document
 
 # A model's plan is kept apart from what the checks know, to be read back without their classes.
@@ -80,13 +81,22 @@ def _read_back(root: Path, environment: str, only: Collection[str]) -> StackPlan
 
 
 def load_survey(
-    root: Path, environment: str, *, today: date | None = None, cache: PlanCache | None = None
+    root: Path,
+    environment: str,
+    *,
+    today: date | None = None,
+    cache: PlanCache | None = None,
+    processes: int | None = None,
 ) -> Survey:
-    """The plan or the faults of one environment. Errors: UnknownNameError."""
+    """The plan or the faults of one environment, the same with any number of processes; None takes
+    as many as it is worth. Errors: UnknownNameError."""
     cache, digests = cache or PlanCache(), _digests(root, environment)
     key = f"survey {digests.whole} {today}"
     survey: Survey | None = cache.find([key]).get(key)
-    return survey or _survey(root, environment, today, cache, digests).survey
+    if survey is None:
+        found = _find_out(root, {environment: digests}, today, cache, processes)
+        survey = found[environment].survey
+    return survey
 
 
 def find_faults(
@@ -95,21 +105,20 @@ def find_faults(
     *,
     today: date | None = None,
     cache: PlanCache | None = None,
+    processes: int | None = None,
 ) -> tuple[Fault, ...]:
     """Every fault and warning of these environments; where they are all there are, also what
-    they do together. Errors: UnknownNameError."""
+    they do together. `processes` as for `load_survey`. Errors: UnknownNameError."""
     cache, digests = cache or PlanCache(), {name: _digests(root, name) for name in environments}
     together = sorted(environments) == sorted(environment_names(root))
     listed = " ".join(f"{name} {digests[name].whole}" for name in environments)
     key = f"faults {listed} {today} {together}"
     found: tuple[Fault, ...] | None = cache.find([key]).get(key)
     if found is None:
-        from framework.catalog import CatalogReader
+        findings = _find_out(root, digests, today, cache, processes)
         from framework.plan.findings import list_faults
 
-        reader = CatalogReader(root)
-        surveys = [_survey(root, n, today, cache, digests[n], reader) for n in environments]
-        found = list_faults(root, surveys, together=together)
+        found = list_faults(root, [findings[name] for name in environments], together=together)
         if all(_digests(root, name) == digests[name] for name in environments):
             cache.keep({key: found})
     return found
@@ -121,34 +130,45 @@ def _digests(root: Path, environment: str, only: Collection[str] | None = None) 
     return compute_digests(root, environment, only)
 
 
-def _survey(
+def _find_out(
     root: Path,
-    environment: str,
+    digests: Mapping[str, Digests],
     today: date | None,
     cache: PlanCache,
-    digests: Digests,
-    reader: CatalogReader | None = None,
-) -> Findings:
+    processes: int | None,
+) -> dict[str, Findings]:
     """Find out what is not kept, and keep it: but only if no file changed meanwhile."""
-    from framework.catalog import CatalogReader
-    from framework.plan.findings import find_out
+    known = {name: _find_known(cache, one) for name, one in digests.items()}
+    new = {name: one.models.keys() - known[name].keys() for name, one in digests.items()}
+    # Started before the imports here, which every worker does for itself meanwhile.
+    with Workers(root, new, processes) as workers:
+        from framework.plan.findings import find_out
 
-    models = digests.models
-    sound = f"shared {digests.shared}"
+        findings = find_out(root, known, today, workers)
+    for name, one in digests.items():
+        if compute_digests(root, name) == one:
+            _keep(cache, one, today, findings[name])
+    return findings
+
+
+def _find_known(cache: PlanCache, digests: Digests) -> dict[str, Entry]:
+    """The sound models that are known; none where what they share is not known to be sound."""
+    models, sound = digests.models, f"shared {digests.shared}"
     kept = cache.find([sound, *(f"{part} {d}" for d in models.values() for part in _PARTS)])
-    known = {
+    if sound not in kept:
+        return {}
+    return {
         name: replace(kept[f"facts {digest}"], plan=kept[f"plan {digest}"])
         for name, digest in models.items()
         if all(f"{part} {digest}" in kept for part in _PARTS)
     }
-    shared = reader or CatalogReader(root)
-    findings = find_out(root, environment, known if sound in kept else {}, today, shared)
-    if compute_digests(root, environment) == digests:
-        entries: dict[str, Any] = {}
-        for name, entry in findings.entries.items():
-            entries[f"plan {models[name]}"] = entry.plan
-            entries[f"facts {models[name]}"] = replace(entry, plan=None)
-        if findings.bare is not None:
-            entries[sound] = findings.bare
-        cache.keep({f"survey {digests.whole} {today}": findings.survey, **entries})
-    return findings
+
+
+def _keep(cache: PlanCache, digests: Digests, today: date | None, findings: Findings) -> None:
+    entries: dict[str, Any] = {f"survey {digests.whole} {today}": findings.survey}
+    for name, entry in findings.entries.items():
+        entries[f"plan {digests.models[name]}"] = entry.plan
+        entries[f"facts {digests.models[name]}"] = replace(entry, plan=None)
+    if findings.bare is not None:
+        entries[f"shared {digests.shared}"] = findings.bare
+    cache.keep(entries)

@@ -31,7 +31,7 @@ class Settings(BaseModel):
         extra="forbid",
         strict=True,
         alias_generator=to_camel,
-        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 

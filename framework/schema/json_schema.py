@@ -7,11 +7,17 @@ an interpolation may stand for any value.
 
 from __future__ import annotations
 
-from typing import Any
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from framework.schema.base import Settings
 from framework.schema.environment import Environment
 from framework.schema.examples import EXAMPLES, PROFILES, UNITS
 from framework.schema.model import Model
@@ -40,21 +46,43 @@ class _Generator(GenerateJsonSchema):
 def build_settings(settings_type: type[BaseModel]) -> dict[str, Json]:
     """Pydantic's schema of each class reached from `settings_type`, by the class's name.
 
-    Whole settings, not layers: required keys are `required`. Each property has its `examples`, and
-    its `unit` where it has one.
+    Whole settings, not layers: required keys are `required`. Each property has its `description`
+    and its `examples`, and its `unit` where it has one.
     """
     schema = settings_type.model_json_schema(schema_generator=_Generator)
     classes: dict[str, Json] = {**schema.pop("$defs", {}), settings_type.__name__: schema}
+    described = {name: texts for one in _subclasses(Settings) for name, texts in _describe(one)}
     for name, node in classes.items():
         for key, child in node["properties"].items():
-            if "description" not in child and "$ref" in child:
-                # Pydantic leaves out a field's description that its class has word for word.
-                child["description"] = classes[class_of(child)]["description"]
+            if text := described.get((name, key)):
+                child["description"] = text
             if (name, key) in EXAMPLES:
                 child["examples"] = [EXAMPLES[name, key]]
             if unit := unit_of(name, key):
                 child["unit"] = unit
     return classes
+
+
+def _subclasses(settings_type: type[Settings]) -> Iterator[type[Settings]]:
+    for one in settings_type.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
+def _describe(settings_type: type[Settings]) -> Iterator[tuple[tuple[str, str], str]]:
+    """The docstring below each field of a class, by the class's name and the field's key."""
+    # Pydantic can do this too, but only for every class as it is made: a tenth of a second for
+    # every command, of which this one alone needs it.
+    declaring = [one for one in reversed(settings_type.__mro__) if issubclass(one, Settings)]
+    for tree in (ast.parse(textwrap.dedent(inspect.getsource(one))) for one in declaring):
+        for field, text in pairwise(cast(ast.ClassDef, tree.body[0]).body):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str() as found)),
+                ):
+                    key = str(settings_type.model_fields[name].alias)
+                    yield (settings_type.__name__, key), inspect.cleandoc(found)
 
 
 def unit_of(name: str, key: str) -> str:

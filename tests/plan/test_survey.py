@@ -65,10 +65,38 @@ def test_what_is_kept_is_what_is_found_out_anew(seed: int, tmp_path: Path) -> No
         assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_number_of_processes_finds_out_the_same(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    root = write_files(tmp_path / "root", {DEV: "namespace: ml-dev\n"})
+    for turn in range(3):
+        for _ in range(chance.randrange(4)):
+            _edit(root, chance)
+        alone, *divided = (
+            (
+                load_survey(root, "prod", cache=PlanCache(store), processes=count),
+                find_faults(root, ["dev", "prod"], cache=PlanCache(store), processes=count),
+            )
+            for count in (1, 2, 4)
+            if (store := tmp_path / f"{turn}-{count}.sqlite")
+        )
+        assert divided == [alone, alone]
+
+
+def test_what_a_worker_should_have_said_is_found_out_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_files(tmp_path / "root", {})
+    alone = load_survey(root, "prod", cache=PlanCache(tmp_path / "alone.sqlite"), processes=1)
+    monkeypatch.setattr("framework.plan.workers._SERVE", "raise SystemExit(3)")
+    cache = PlanCache(tmp_path / "divided.sqlite")
+    assert load_survey(root, "prod", cache=cache, processes=3) == alone
+
+
 def test_a_second_look_reads_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, cache = write_files(tmp_path / "root", {}), PlanCache(tmp_path / "kept.sqlite")
     first = load_survey(root, "prod", cache=cache)
-    monkeypatch.setattr("framework.plan.findings.read_catalog", None)
+    monkeypatch.setattr("framework.plan.share.read_catalog", None)
     assert load_survey(root, "prod", cache=cache) == first
 
 
