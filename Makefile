@@ -47,7 +47,7 @@ destroy: $(VENV)/ready ## delete everything of an environment
 ##@ Catalog
 .PHONY: validate list explain diff affected render new bump schema
 validate: $(VENV)/ready ## every fault in every file, with file:line:column
-list: $(VENV)/ready ## the models: owner, profiles, image, replicas in each environment
+list: $(VENV)/ready ## the models: owner, profiles, image, replicas in each environment [PROFILE=y]
 explain: $(VENV)/ready ## where a value comes from: MODEL=x ENV=prod [KEY=rollout.maxSurge]
 diff: $(VENV)/ready ## two environments (TO=prod), or what changed (SINCE=main)
 affected: $(VENV)/ready ## the models and environments that a change touches: SINCE=main [WHY=1]

@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from framework.catalog import list_environments, load_catalog
 from framework.cli.screens.listing import render_listing
-from framework.cli.selection import match_names
+from framework.cli.selection import match_names, unknown_label
 from framework.errors import UnknownNameError
+from framework.plan import ModelPlan, StackPlan, load_plan
 from framework.reports.listing import ListedModel, build_listing
+from framework.sources import environment_names, find_catalog
 
 
 def run_list(root: Path, options: argparse.Namespace) -> int:
     """The models, of one environment or of all."""
-    environments = [options.environment] if options.environment else list_environments(root)
-    only = match_names(root, options.model)
-    catalogs = {name: load_catalog(root, name, only=only) for name in environments}
-    label = options.model if options.model is not None and only is None else None
-    models = build_listing(catalogs, label)
-    if label is not None and not models:
-        labels = {
-            f"{key}={value}"
-            for catalog in catalogs.values()
-            for model in catalog.models
-            for key, value in model.labels.items()
-        }
-        raise UnknownNameError("label", label, labels)
+    environments = [options.environment] if options.environment else environment_names(root)
+    only, profile = match_names(root, options.model), options.profile
+    if profile is not None and profile not in (known := find_catalog(root).profiles):
+        raise UnknownNameError("profile", profile, known)
+    plans = {name: load_plan(root, name, only=only) for name in environments}
+    label = options.model if only is None else None
+
+    def wanted(model: ModelPlan) -> bool:
+        return _has_label(model, label) and profile in (None, *model.profiles)
+
+    models = build_listing(plans, wanted if label or profile else None)
+    if label and not any(_has_label(model, label) for model in _all_models(plans)):
+        pairs = {pair for model in _all_models(plans) for pair in model.labels.items()}
+        raise unknown_label(label, map("=".join, pairs))
     if options.json:
         print(json.dumps({"models": [*map(_describe, models)]}, indent=2))
     else:
         print(render_listing(models))
     return 0
+
+
+def _all_models(plans: Mapping[str, StackPlan]) -> list[ModelPlan]:
+    return [model for plan in plans.values() for model in plan.models]
+
+
+def _has_label(model: ModelPlan, label: str | None) -> bool:
+    key, _, value = (label or "").partition("=")
+    return label is None or model.labels.get(key) == value
 
 
 def _describe(model: ListedModel) -> dict[str, Any]:

@@ -67,12 +67,17 @@ class ModelPlan:
     manifests: tuple[Manifest, ...]
     image_place: str
     """`file:line` of the setting that decides the image."""
+    profiles: tuple[str, ...] = ()
     patched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Fields that `patch` set or took away, by `Kind/name` of the object; what no setting says."""
 
     def find(self, kind: str) -> Manifest | None:
         """The stable track's manifest of a kind, if there is one."""
         return next((m for m in self.manifests if m.kind == kind), None)
+
+    def find_track(self, track: Track) -> TrackPlan | None:
+        """One track's plan; None where the model has no canary."""
+        return next((one for one in self.tracks if one.track == track), None)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ def _build_unpatched(model: CatalogModel, environment: Environment) -> ModelPlan
         tracks=tuple(tracks),
         manifests=tuple(manifests),
         image_place=find_place(model, ("image", "tag")).short,
+        profiles=model.profiles,
     )
 
 

@@ -1,15 +1,15 @@
 """Every model with its owner, profiles, image, and replicas in each environment.
 
-Kept apart from the plan, which knows one environment at a time.
+Kept apart from the plans, each of which knows one environment: what is listed is read off them, so
+that a catalog that was planned before is listed without its settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from framework.catalog import Catalog, CatalogModel
-from framework.plan.stack import resolve_replicas
+from framework.plan import ModelPlan, StackPlan
 
 
 @dataclass(frozen=True)
@@ -41,35 +41,35 @@ class ListedModel:
         return tuple(dict.fromkeys(one.owner for one in self.environments.values() if one))
 
 
-def build_listing(catalogs: Mapping[str, Catalog], label: str | None) -> tuple[ListedModel, ...]:
-    """The models of these environments, by name; `label` (`owner=team-nlp`) leaves out others."""
+def build_listing(
+    plans: Mapping[str, StackPlan], wanted: Callable[[ModelPlan], bool] | None = None
+) -> tuple[ListedModel, ...]:
+    """The models of these environments, by name; those that run nowhere only where `wanted` does
+    not choose, since nothing is known of them."""
     listed: dict[str, ListedModel] = {}
-    for environment, catalog in catalogs.items():
-        running = {model.name: model for model in catalog.models if _has_label(model, label)}
-        for name in sorted({*running, *(catalog.disabled if label is None else ())}):
+    for environment, plan in plans.items():
+        running = {one.name: one for one in plan.models if wanted is None or wanted(one)}
+        for name in sorted({*running, *(plan.disabled if wanted is None else ())}):
             model = running.get(name)
             before = listed.get(name, ListedModel(name))
             profiles = model.profiles if model else before.profiles
             here = {environment: _describe(model) if model else None}
             listed[name] = ListedModel(name, profiles, {**before.environments, **here})
     return tuple(
-        ListedModel(name, one.profiles, {each: one.environments.get(each) for each in catalogs})
+        ListedModel(name, one.profiles, {each: one.environments.get(each) for each in plans})
         for name, one in sorted(listed.items())
     )
 
 
-def _has_label(model: CatalogModel, label: str | None) -> bool:
-    key, _, value = (label or "").partition("=")
-    return label is None or model.labels.get(key) == value
-
-
-def _describe(model: CatalogModel) -> Presence:
-    scaling = model.settings.autoscaling
-    stable = resolve_replicas(model, "stable")
+def _describe(model: ModelPlan) -> Presence:
+    stable, canary = model.find_track("stable"), model.find_track("canary")
+    assert stable is not None
+    scaler = model.find("HorizontalPodAutoscaler")
+    least = scaler.object["spec"].get("minReplicas", 1) if scaler else stable.budget.replicas
     return Presence(
-        owner=model.settings.owner,
-        image=model.settings.image.reference,
-        replicas=scaling.min_replicas if scaling else stable,
-        max_replicas=stable if scaling else None,
-        canary=resolve_replicas(model, "canary") if model.candidate else 0,
+        owner=model.labels["owner"],
+        image=stable.image,
+        replicas=least,
+        max_replicas=stable.budget.replicas if scaler else None,
+        canary=canary.budget.replicas if canary else 0,
     )

@@ -18,10 +18,11 @@ _SCALED = (
 )
 FILES = {
     "catalog/_profiles/small.yaml": "image: {repository: r/small, tag: '1'}\nports: {http: 80}\n",
+    "catalog/_profiles/many.yaml": "startupSeconds: 20\n",
     "catalog/plain.yaml": "owner: a\nprofiles: [small]\nreplicas: 3\n",
     "catalog/scaled.yaml": f"owner: b\nprofiles: [small]\nlabels: {{tier: x}}\n{_SCALED}",
     "catalog/tried.yaml": (
-        "owner: b\nprofiles: [small]\nreplicas: 6\ncanary: {candidate: {image: {tag: '2'}}}\n"
+        "owner: b\nprofiles: [small, many]\nreplicas: 6\ncanary: {candidate: {image: {tag: '2'}}}\n"
     ),
     "environments/dev/environment.yaml": "namespace: dev\n",
     "environments/dev/models/scaled.yaml": "enabled: false\n",
@@ -41,8 +42,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _list(root: Path, environment: str | None = None, model: str | None = None) -> None:
-    options = argparse.Namespace(environment=environment, model=model, json=False)
+def _list(
+    root: Path,
+    environment: str | None = None,
+    model: str | None = None,
+    profile: str | None = None,
+) -> None:
+    options = argparse.Namespace(environment=environment, model=model, profile=profile, json=False)
     assert run_list(root, options) == 0
 
 
@@ -57,27 +63,30 @@ def test_every_environment_has_its_replicas(root: Path, capsys: pytest.CaptureFi
         ["model", "image", "dev", "prod", "owner", "profiles"],
         ["plain", "small:1-dev", "(dev),", "small:1", "(prod)", "3", "3", "a", "small"],
         ["scaled", "small:1", "-", "2..12", "b", "small"],
-        ["tried", "small:1", "6+1", "4+2", "b", "small"],
+        ["tried", "small:1", "6+1", "4+2", "b", "small,", "many"],
     ]
 
 
 @pytest.mark.parametrize(
-    ("environment", "pattern", "models"),
+    ("environment", "pattern", "profile", "models"),
     [
-        ("dev", None, ["plain", "scaled", "tried"]),
-        (None, "t*", ["tried"]),
-        ("prod", "owner=b", ["scaled", "tried"]),
-        (None, "tier=x", ["scaled"]),
+        ("dev", None, None, ["plain", "scaled", "tried"]),
+        (None, "t*", None, ["tried"]),
+        ("prod", "owner=b", None, ["scaled", "tried"]),
+        (None, "tier=x", None, ["scaled"]),
+        (None, None, "many", ["tried"]),
+        ("prod", "owner=a", "many", []),
     ],
 )
 def test_it_is_narrowed(
     environment: str | None,
     pattern: str | None,
+    profile: str | None,
     models: list[str],
     root: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _list(root, environment, pattern)
+    _list(root, environment, pattern, profile)
     assert [cells[0] for cells in _cells(capsys)][1:] == models
 
 
@@ -89,15 +98,20 @@ def test_only_the_models_asked_for_are_read(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "says"), [("plan", "did you mean plain"), ("owner=z", "known: owner=a, owner=b")]
+    ("pattern", "says"), [("plan", "did you mean plain"), ("owner=z", "did you mean owner=b")]
 )
 def test_an_unknown_model_or_label_names_the_known(pattern: str, says: str, root: Path) -> None:
     with pytest.raises(UnknownNameError, match=says):
         _list(root, None, pattern)
 
 
+def test_an_unknown_profile_names_the_known(root: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean small"):
+        _list(root, None, None, "smal")
+
+
 def test_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_list(root, argparse.Namespace(environment=None, model="scaled", json=True))
+    run_list(root, argparse.Namespace(environment=None, model="scaled", profile=None, json=True))
     listed: Any = json.loads(capsys.readouterr().out)
     running = {"owner": "b", "image": "r/small:1", "replicas": 2, "maxReplicas": 12, "canary": 0}
     assert listed == {
