@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def _read(root: Path, path: str | None) -> bytes:
     if path is None:
         return b"-"
     try:
-        return b"+" + (root / path).read_bytes()
+        # Unbuffered: a thousand small files are each read in one call.
+        with FileIO(root / path) as file:
+            return b"+" + file.readall()
     except OSError:
         return b"?"
 
@@ -110,6 +113,12 @@ class PlanCache:
                     if _checksum(blob) == checksum:
                         found[key] = pickle.loads(blob)
         return found
+
+    def find_by(self, digests: Mapping[str, str], part: str) -> dict[str, Any]:
+        """What is kept of these, by their own names."""
+        found = self.find([f"{part} {digest}" for digest in digests.values()])
+        keys = {name: f"{part} {digest}" for name, digest in digests.items()}
+        return {name: found[key] for name, key in keys.items() if key in found}
 
     def keep(self, entries: Mapping[str, Any]) -> None:
         """Store entries; the oldest of too many go."""

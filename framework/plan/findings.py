@@ -7,7 +7,7 @@ this only decides the order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -21,23 +21,24 @@ from framework.plan.checks import (
     find_shared_warnings,
     find_warnings,
 )
-from framework.plan.manifest import StackPlan
+from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.share import Entry, Share, find_shares
 from framework.plan.stack import build_stack
-from framework.plan.survey import Survey
 from framework.plan.workers import Workers
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything about one environment; `entries` are those of sound models that are new. `bare` is
-    the plan without its models, None where what they share has faults."""
+    """Everything about one environment. `plans` and `entries` are of models that were not known,
+    these of the sound ones. `bare` is the plan without its models, None where what they share has
+    faults."""
 
-    survey: Survey
-    warnings: tuple[Fault, ...]
-    usage: Usage | None
-    entries: Mapping[str, Entry]
-    bare: StackPlan | None
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = ()
+    usage: Usage | None = None
+    plans: Mapping[str, ModelPlan] = field(default_factory=dict)
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    bare: StackPlan | None = None
 
 
 def find_out(
@@ -53,7 +54,7 @@ def find_out(
         try:
             bare = read_catalog(root, environment, only=(), reader=reader)
         except ConfigError as error:
-            findings[environment] = Findings(Survey(None, error.faults), (), None, {}, None)
+            findings[environment] = Findings(error.faults)
             continue
         of_environment = [share[environment] for share in shares if environment in share]
         findings[environment] = _judge(bare, entries, of_environment, today)
@@ -61,32 +62,28 @@ def find_out(
 
 
 def _judge(
-    bare: Catalog, known: Mapping[str, Entry], shares: Iterable[Share], today: date | None
+    bare: Catalog, known: Mapping[str, Entry], shares: Sequence[Share], today: date | None
 ) -> Findings:
     """What the models of one environment do together; `bare` is the catalog without them."""
-    shares = list(shares)
+    plans = {name: plan for share in shares for name, plan in share.plans.items()}
     entries = {name: entry for share in shares for name, entry in share.entries.items()}
-    checked = [one for share in shares for one in share.checked]
     every = {**known, **entries}
     whole = _complete(bare, every, shares)
     facts = [entry.facts for entry in known.values() if entry.facts]
-    facts += [one.facts for one in checked]
+    facts += [one for share in shares for one in share.facts]
     found = [*whole.faults, *find_shared_faults(facts, whole, today)]
-    faults = distinct_faults([*found, *(fault for one in checked for fault in one.faults)])
-    plans = [entry.plan for entry in known.values() if entry.plan]
-    plans += [one.plan for one in checked]
-    environment = bare.environment, bare.environment_name
-    plan = None if faults else build_stack(*environment, plans, whole.disabled)
+    faults = distinct_faults([*found, *(fault for share in shares for fault in share.faults)])
     parts = [every[name].usage for name in sorted(every)]
     usage = add_usages(bare.environment_name, parts, complete=not faults)
-    warnings = tuple(find_warnings(whole, usage))
-    shared = build_stack(*environment, (), ()) if bare.layers_sound else None
-    return Findings(Survey(plan, faults), warnings, usage, entries, shared)
+    shared = None
+    if bare.layers_sound:
+        shared = build_stack(bare.environment, bare.environment_name, (), ())
+    return Findings(faults, tuple(find_warnings(whole, usage)), usage, plans, entries, shared)
 
 
 def _complete(bare: Catalog, every: Mapping[str, Entry], shares: Iterable[Share]) -> Catalog:
     """What is said of the whole catalog, whoever read its models."""
-    disabled = {name for name, entry in every.items() if not entry.plan}
+    disabled = {name for name, entry in every.items() if not entry.facts}
     listed = {name: entry.profiles for name, entry in every.items()}
     idle = {entry.idle_overlay for entry in every.values()} - {""}
     faults = [*bare.faults]
@@ -94,7 +91,7 @@ def _complete(bare: Catalog, every: Mapping[str, Entry], shares: Iterable[Share]
         disabled.update(share.disabled)
         listed.update(share.listed_profiles)
         idle.update(share.idle_overlays)
-        faults += share.faults
+        faults += share.read_faults
     return replace(
         bare,
         complete=True,
@@ -107,7 +104,7 @@ def _complete(bare: Catalog, every: Mapping[str, Entry], shares: Iterable[Share]
 
 def list_faults(root: Path, found: Sequence[Findings], *, together: bool) -> tuple[Fault, ...]:
     """Every fault and warning of environments; `together` where they are all there are."""
-    faults = [fault for one in found for fault in (*one.survey.faults, *one.warnings)]
+    faults = [fault for one in found for fault in (*one.faults, *one.warnings)]
     if together:
         faults += find_environment_clashes(root)
         usages = [one.usage for one in found]

@@ -6,10 +6,9 @@ several processes can each have one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
 from framework.errors import ConfigError, Fault
@@ -20,31 +19,25 @@ from framework.plan.stack import build_checked
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one sound model: its plan and its facts, None where it is disabled, its
-    part in the usage of files, the profiles it lists, and an overlay that changes nothing."""
+    """What the checks know of one sound model: its facts, None where it is disabled, its part in
+    the usage of files, the profiles it lists, and an overlay that changes nothing."""
 
-    plan: ModelPlan | None
     facts: ModelFacts | None
     usage: Usage
     profiles: tuple[str, ...]
     idle_overlay: str = ""
 
 
-class Checked(NamedTuple):
-    """One model that has settings, and every fault of it alone."""
-
-    plan: ModelPlan
-    facts: ModelFacts
-    faults: list[Fault]
-
-
 @dataclass(frozen=True)
 class Share:
-    """What was found out about some models; `entries` are those of the sound ones, and `faults`
-    what reading them found wrong, also in what all models share."""
+    """What was found out about some models. `plans` and `facts` are of all that have settings,
+    `entries` of the sound ones. `read_faults` is what reading found wrong, also in what all models
+    share, `faults` what each model breaks by itself."""
 
-    checked: tuple[Checked, ...]
+    plans: Mapping[str, ModelPlan]
+    facts: tuple[ModelFacts, ...]
     entries: Mapping[str, Entry]
+    read_faults: tuple[Fault, ...]
     faults: tuple[Fault, ...]
     disabled: tuple[str, ...]
     listed_profiles: Mapping[str, tuple[str, ...]]
@@ -69,28 +62,29 @@ def _find_share(
     root: Path, environment: str, names: Collection[str], reader: CatalogReader
 ) -> Share:
     catalog = read_catalog(root, environment, only=names, reader=reader)
-    checked = {model.name: Checked(*build_checked(model, catalog)) for model in catalog.models}
-    sound = [(m, checked[m.name]) for m in catalog.models if m.name in catalog.sound]
+    plans, facts, faults, entries = {}, [], [], _disabled_entries(catalog)
+    for model in catalog.models:
+        plan, fact, of_model = build_checked(model, catalog)
+        plans[model.name] = plan
+        facts.append(fact)
+        faults += of_model
+        if model.name in catalog.sound and not of_model:
+            entries[model.name] = _sound_entry(model, fact, catalog)
     return Share(
-        checked=tuple(checked.values()),
-        entries={**_disabled_entries(catalog), **_sound_entries(sound, catalog)},
-        faults=catalog.faults,
+        plans=plans,
+        facts=tuple(facts),
+        entries=entries,
+        read_faults=catalog.faults,
+        faults=tuple(faults),
         disabled=catalog.disabled,
         listed_profiles=catalog.listed_profiles,
         idle_overlays=catalog.idle_overlays,
     )
 
 
-def _sound_entries(
-    models: Iterable[tuple[CatalogModel, Checked]], catalog: Catalog
-) -> dict[str, Entry]:
-    entries = {}
-    for model, (plan, facts, faults) in models:
-        if not faults:
-            alone = replace(catalog, models=(model,), faults=())
-            usage = build_usage(alone, (facts,))
-            entries[model.name] = Entry(plan, facts, usage, model.profiles)
-    return entries
+def _sound_entry(model: CatalogModel, facts: ModelFacts, catalog: Catalog) -> Entry:
+    alone = replace(catalog, models=(model,), faults=())
+    return Entry(facts, build_usage(alone, (facts,)), model.profiles)
 
 
 def _disabled_entries(catalog: Catalog) -> dict[str, Entry]:
@@ -98,7 +92,7 @@ def _disabled_entries(catalog: Catalog) -> dict[str, Entry]:
     nothing = build_usage(replace(catalog, models=(), faults=()), ())
     idle = {Path(path).stem: path for path in catalog.idle_overlays}
     return {
-        name: Entry(None, None, nothing, catalog.listed_profiles[name], idle.get(name, ""))
+        name: Entry(None, nothing, catalog.listed_profiles[name], idle.get(name, ""))
         for name in catalog.disabled
         if name in catalog.sound
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.errors import ConfigError, Fault, UnknownNameError
 from framework.plan.cache import Digests, PlanCache, compute_digests
-from framework.plan.manifest import StackPlan
+from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.workers import Workers
 from framework.sources import environment_names
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from framework.plan.findings import Findings
     from framework.plan.share import Entry
     from framework.sources import Document
-
-# A model's plan is kept apart from what the checks know, to be read back without their classes.
-_PARTS = ("plan", "facts")
 
 
 @dataclass(frozen=True)
@@ -65,14 +62,23 @@ def load_plan(
 
 def _read_back(root: Path, environment: str, only: Collection[str]) -> StackPlan | None:
     """The plan of models that are known to be sound; None where one of them is not."""
-    digests = _digests(root, environment, only)
-    keys = {name: f"plan {digest}" for name, digest in digests.models.items()}
+    return _read_plan(PlanCache(), _digests(root, environment, only))
+
+
+def _read_plan(cache: PlanCache, digests: Digests) -> StackPlan | None:
+    """The plan of these models as it is kept; None where a part of it is not."""
     sound = f"shared {digests.shared}"
-    found = PlanCache().find([sound, *keys.values()])
-    if sound not in found or not all(key in found for key in keys.values()):
-        return None
-    plans = {name: found[key] for name, key in keys.items()}
-    bare: StackPlan = found[sound]
+    bare: StackPlan | None = cache.find([sound]).get(sound)
+    plans = _find_plans(cache, digests)
+    return _with_models(bare, plans) if bare and plans.keys() == digests.models.keys() else None
+
+
+def _find_plans(cache: PlanCache, digests: Digests) -> dict[str, ModelPlan | None]:
+    """The plans of sound models that are kept, None for those that are disabled."""
+    return cache.find_by(digests.models, "plan")
+
+
+def _with_models(bare: StackPlan, plans: Mapping[str, ModelPlan | None]) -> StackPlan:
     return replace(
         bare,
         models=tuple(plan for _, plan in sorted(plans.items()) if plan),
@@ -92,11 +98,19 @@ def load_survey(
     as many as it is worth. Errors: UnknownNameError."""
     cache, digests = cache or PlanCache(), _digests(root, environment)
     key = f"survey {digests.whole} {today}"
-    survey: Survey | None = cache.find([key]).get(key)
-    if survey is None:
-        found = _find_out(root, {environment: digests}, today, cache, processes)
-        survey = found[environment].survey
-    return survey
+    kept = cache.find([key])
+    plan = _read_plan(cache, digests) if key in kept and not kept[key] else None
+    if plan or kept.get(key):
+        return Survey(plan, kept.get(key, ()))
+    plans = _find_plans(cache, digests)
+    known = {name: entry for name, entry in _find_known(cache, digests).items() if name in plans}
+    found = _find_out(root, {environment: digests}, {environment: known}, today, cache, processes)[
+        environment
+    ]
+    if found.faults or found.bare is None:
+        return Survey(None, found.faults)
+    new = {name: found.plans.get(name) for name in found.entries}
+    return Survey(_with_models(found.bare, {**{name: plans[name] for name in known}, **new}), ())
 
 
 def find_faults(
@@ -115,7 +129,8 @@ def find_faults(
     key = f"faults {listed} {today} {together}"
     found: tuple[Fault, ...] | None = cache.find([key]).get(key)
     if found is None:
-        findings = _find_out(root, digests, today, cache, processes)
+        known = {name: _find_known(cache, one) for name, one in digests.items()}
+        findings = _find_out(root, digests, known, today, cache, processes)
         from framework.plan.findings import list_faults
 
         found = list_faults(root, [findings[name] for name in environments], together=together)
@@ -133,12 +148,12 @@ def _digests(root: Path, environment: str, only: Collection[str] | None = None) 
 def _find_out(
     root: Path,
     digests: Mapping[str, Digests],
+    known: Mapping[str, Mapping[str, Entry]],
     today: date | None,
     cache: PlanCache,
     processes: int | None,
 ) -> dict[str, Findings]:
-    """Find out what is not kept, and keep it: but only if no file changed meanwhile."""
-    known = {name: _find_known(cache, one) for name, one in digests.items()}
+    """Find out what is not known, and keep it: but only if no file changed meanwhile."""
     new = {name: one.models.keys() - known[name].keys() for name, one in digests.items()}
     # Started before the imports here, which every worker does for itself meanwhile.
     with Workers(root, new, processes) as workers:
@@ -152,23 +167,18 @@ def _find_out(
 
 
 def _find_known(cache: PlanCache, digests: Digests) -> dict[str, Entry]:
-    """The sound models that are known; none where what they share is not known to be sound."""
-    models, sound = digests.models, f"shared {digests.shared}"
-    kept = cache.find([sound, *(f"{part} {d}" for d in models.values() for part in _PARTS)])
-    if sound not in kept:
-        return {}
-    return {
-        name: replace(kept[f"facts {digest}"], plan=kept[f"plan {digest}"])
-        for name, digest in models.items()
-        if all(f"{part} {digest}" in kept for part in _PARTS)
-    }
+    """What the checks know of sound models; nothing where what these share is not known to be
+    sound."""
+    sound = f"shared {digests.shared}"
+    return cache.find_by(digests.models, "facts") if cache.find([sound]) else {}
 
 
 def _keep(cache: PlanCache, digests: Digests, today: date | None, findings: Findings) -> None:
-    entries: dict[str, Any] = {f"survey {digests.whole} {today}": findings.survey}
+    kept: dict[str, Any] = {f"survey {digests.whole} {today}": findings.faults}
     for name, entry in findings.entries.items():
-        entries[f"plan {digests.models[name]}"] = entry.plan
-        entries[f"facts {digests.models[name]}"] = replace(entry, plan=None)
+        # Apart, since a plan is read back without the classes of the checks, and they without it.
+        kept[f"plan {digests.models[name]}"] = findings.plans.get(name)
+        kept[f"facts {digests.models[name]}"] = entry
     if findings.bare is not None:
-        entries[f"shared {digests.shared}"] = findings.bare
-    cache.keep(entries)
+        kept[f"shared {digests.shared}"] = findings.bare
+    cache.keep(kept)

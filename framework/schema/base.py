@@ -31,6 +31,8 @@ class Settings(BaseModel):
         extra="forbid",
         strict=True,
         alias_generator=to_camel,
+        # A class's validator is built when it is first used, and few are used by themselves: so
+        # defaults are constructed, since `Probes()` would build one.
         defer_build=True,
     )
 
@@ -39,12 +41,14 @@ class Flaw(NamedTuple):
     """What contradicts within one mapping of settings.
 
     `path` is the setting at fault, as YAML spells it, below the mapping; `message` follows its
-    name: "is 5; expected at most 3".
+    name: "is 5; expected at most 3". `others` are the settings that it contradicts, or of which
+    there are too many: the fault says where each of them stands.
     """
 
     path: tuple[str | int, ...]
     message: str
     code: Code = Code.INCONSISTENT
+    others: tuple[tuple[str | int, ...], ...] = ()
 
 
 class FlawsError(ValueError):

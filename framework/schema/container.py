@@ -108,11 +108,11 @@ class Container(Checked):
     """Whole Secrets or ConfigMaps as environment variables, by a name of your choice."""
     ports: Ports = {}
     """Ports by name."""
-    resources: Resources = Resources()
+    resources: Resources = Resources.model_construct()
     """Requests and limits."""
     mounts: Mounts = {}
     """Path by the name of one of the model's volumes; or a mapping of path, readOnly, subPath."""
-    security: ContainerSecurity = ContainerSecurity()
+    security: ContainerSecurity = ContainerSecurity.model_construct()
     """Where its security context differs from the model's."""
 
     def find_flaws(self) -> Iterator[Flaw]:
@@ -126,9 +126,9 @@ class Container(Checked):
 class Sidecar(Container):
     """A container beside the model, started before it and stopped after it."""
 
-    probes: Probes = Probes()
+    probes: Probes = Probes.model_construct()
     """Startup, readiness and liveness; the model waits for startup alone."""
-    lifecycle: Lifecycle = Lifecycle()
+    lifecycle: Lifecycle = Lifecycle.model_construct()
     """What runs right after its start, and before it is stopped."""
 
     def find_flaws(self) -> Iterator[Flaw]:
@@ -147,6 +147,7 @@ def find_port_flaws(ports: Mapping[str, Port]) -> Iterator[Flaw]:
                 ("ports", name),
                 f'is {port.protocol} {port.container_port}, as "{first}" is; expected another '
                 "number or protocol",
+                others=(("ports", first),),
             )
 
 
@@ -156,9 +157,8 @@ def find_path_flaws(paths: Mapping[tuple[str, ...], str]) -> Iterator[Flaw]:
     for setting, path in paths.items():
         first = seen.setdefault(path.rstrip("/") or "/", setting)
         if first != setting:
-            yield Flaw(
-                setting, f"is {path}, where {'.'.join(first)} is mounted too; expected another path"
-            )
+            message = f"is {path}, where {'.'.join(first)} is mounted too; expected another path"
+            yield Flaw(setting, message, others=(first,))
 
 
 def find_asked_port_flaws(

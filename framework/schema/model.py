@@ -105,13 +105,13 @@ class Model(Checked):
     """Files mounted from a ConfigMap; a change of one rolls the Pods."""
     ports: Ports = {}
     """Ports by name; a number is enough."""
-    resources: Resources = Resources()
+    resources: Resources = Resources.model_construct()
     """Requests and limits."""
     startup_seconds: Positive = 60
     """Seconds a Pod may take until it is ready; the startup probe's budget."""
-    probes: Probes = Probes()
+    probes: Probes = Probes.model_construct()
     """Startup, readiness and liveness."""
-    lifecycle: Lifecycle = Lifecycle()
+    lifecycle: Lifecycle = Lifecycle.model_construct()
     """What runs after the server's start and before its stop; `preStopSeconds` is enough for
     most."""
     volumes: dict[ShortName, Volume] = {}
@@ -128,15 +128,15 @@ class Model(Checked):
     """File whose end is kept as the reason of a crash; Kubernetes' own where it is not said."""
     termination_message_policy: TerminationMessagePolicy | None = None
     """`FallbackToLogsOnError` keeps the end of the log where that file is empty."""
-    security: Security = Security()
+    security: Security = Security.model_construct()
     """Security contexts."""
-    scheduling: Scheduling = Scheduling()
+    scheduling: Scheduling = Scheduling.model_construct()
     """Where the Pods may run."""
-    pod: Pod = Pod()
+    pod: Pod = Pod.model_construct()
     """What else can be said of the Pods as a whole."""
-    service_account: ServiceAccount = ServiceAccount()
+    service_account: ServiceAccount = ServiceAccount.model_construct()
     """The Pods' identity."""
-    service: Service = Service()
+    service: Service = Service.model_construct()
     """The Service."""
     ingress: Ingress | None = None
     """The Ingress, where one is asked for."""
@@ -146,9 +146,9 @@ class Model(Checked):
     """The autoscaler, where one is asked for."""
     disruption_budget: DisruptionBudget | None = None
     """The disruption budget, where it makes sense."""
-    rollout: Rollout = Rollout()
+    rollout: Rollout = Rollout.model_construct()
     """The rolling-update budget."""
-    canary: Canary = Canary()
+    canary: Canary = Canary.model_construct()
     """The candidate and its size."""
     labels: dict[LabelKey, LabelValue] = {}
     """Labels of every object of the model."""

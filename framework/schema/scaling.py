@@ -73,7 +73,7 @@ class Autoscaling(Checked):
     """Target use of the requested memory, in percent."""
     metrics: dict[ShortName, dict[str, Any]] = {}
     """Further metrics as Kubernetes takes them, each by a name of your choice."""
-    behavior: ScalingBehavior = ScalingBehavior()
+    behavior: ScalingBehavior = ScalingBehavior.model_construct()
     """Scaling behaviour."""
 
     def find_flaws(self) -> Iterator[Flaw]:
@@ -83,6 +83,7 @@ class Autoscaling(Checked):
                 ("minReplicas",),
                 f"is {self.min_replicas}; expected at most maxReplicas, which is "
                 f"{self.max_replicas}",
+                others=(("maxReplicas",),),
             )
         if self.cpu is None and self.memory is None and not self.metrics:
             yield Flaw((), "has no target; give cpu or memory, in percent of the request")
@@ -103,4 +104,5 @@ class DisruptionBudget(Checked):
                 (),
                 "has both maxUnavailable and minAvailable, or neither; give one of them: null "
                 "removes an inherited one",
+                others=(("maxUnavailable",), ("minAvailable",)),
             )

@@ -55,10 +55,10 @@ def find_catalog(root: Path) -> CatalogFiles:
         )
     models = _named(root, folder, "model", faults)
     profiles = _named(root, folder / "_profiles", "profile", faults)
-    plain = _plain_files(folder)
-    for path in _entries(folder):
-        if path.name in plain and path.suffix == ".yaml":
+    for entry in _entries(folder):
+        if _is_plain(entry):
             continue
+        path = Path(entry.path)
         if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
             faults.append(
                 Fault(
@@ -94,7 +94,7 @@ def find_environment(root: Path, name: str) -> EnvironmentFiles:
 def environment_names(root: Path) -> tuple[str, ...]:
     """The folders under environments/, in order of name."""
     entries = _entries(root / "environments")
-    return tuple(path.name for path in entries if path.is_dir() and path.name[0] not in "._")
+    return tuple(entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
 
 
 def count_files(root: Path, environments: Iterable[str]) -> int:
@@ -105,32 +105,34 @@ def count_files(root: Path, environments: Iterable[str]) -> int:
     return shared + sum(1 + len(one.overlays) for one in own)
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def _plain_files(folder: Path) -> frozenset[str]:
-    """The names of regular files, told from the folder alone: one look a file costs more than
-    reading one model of a thousand."""
-    if not folder.is_dir():
-        return frozenset()
-    with os.scandir(folder) as entries:
-        return frozenset(one.name for one in entries if one.is_file(follow_symlinks=False))
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a YAML file and no link, told from the folder alone: a look at each of a
+    thousand files takes longer than planning one model."""
+    return entry.name.endswith(".yaml") and entry.is_file(follow_symlinks=False)
 
 
 def _named(root: Path, folder: Path, kind: str, faults: list[Fault]) -> dict[str, str]:
     found: dict[str, str] = {}
-    plain, prefix = _plain_files(folder), _relative(root, folder)
-    for path in _entries(folder):
-        if path.name[0] in "._":
+    prefix = _relative(root, folder)
+    for entry in _entries(folder):
+        if entry.name[0] in "._":
             continue
-        if path.name in plain and path.suffix == ".yaml":
-            where = f"{prefix}/{path.name}"
-            wrong = list(name_faults(where, kind, path.stem))
+        if _is_plain(entry):
+            where, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
+            wrong = list(name_faults(where, kind, stem))
             faults += wrong
             if not wrong:
-                found[path.stem] = where
+                found[stem] = where
             continue
+        path = Path(entry.path)
         if path.is_symlink() and not path.exists():
             message = "is a link that leads nowhere; mend or remove it"
             faults.append(Fault(_relative(root, path), 0, 0, Code.UNREADABLE, message))
