@@ -16,6 +16,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framework.subprocesses import package_environment
+
 if TYPE_CHECKING:
     from framework.plan.share import Share
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 # The names of models by environment.
 Part = Mapping[str, Collection[str]]
 
-_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _SERVE = "from framework.plan.workers import serve; serve()"
 # A process of its own costs about as much as so many models.
 _FEWEST = 150
@@ -74,11 +75,10 @@ class _Worker:
 
     def __init__(self, root: Path, part: Part) -> None:
         self.part = part
-        path = os.pathsep.join(filter(None, (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH"))))
         # It meets no signal of the terminal; whoever started it ends it.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVE],
-            env={**os.environ, "PYTHONPATH": path},
+            env=package_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from framework.errors import EngineError
+from framework.subprocesses import package_environment
 
-_PACKAGE_PARENT = Path(__file__).resolve().parents[3]
 _LAST_LINES = 40
 _GRACE_S = 2.0
 
@@ -30,14 +30,11 @@ class ProgramProcess:
     def __init__(self, root: Path) -> None:
         reports, report_fd = os.pipe()
         self._reports = os.fdopen(reports)
-        path = os.pathsep.join(
-            part for part in (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")) if part
-        )
         # The program meets no terminal and no signal of the terminal; its engine ends it.
         self._child = subprocess.Popen(
             [sys.executable, "-m", "framework.engines.embedded.host", str(report_fd)],
             cwd=root,
-            env={**os.environ, "PYTHONPATH": path},
+            env=package_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
