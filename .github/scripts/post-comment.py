@@ -48,8 +48,9 @@ def find_comment(issue: str) -> int | None:
     while True:
         found = request("GET", f"{issue}/comments?per_page={_PAGE}&page={page}")
         for comment in found:
-            ours = comment["user"]["type"] == "Bot" and comment["body"].startswith(MARKER)
-            if ours:
+            # No user: an account that is no more.
+            by_bot = (comment["user"] or {}).get("type") == "Bot"
+            if by_bot and (comment["body"] or "").startswith(MARKER):
                 return int(comment["id"])
         if len(found) < _PAGE:
             return None

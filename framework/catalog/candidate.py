@@ -11,17 +11,6 @@ from framework.catalog.reading import NOT_MERGED
 from framework.overlay import Layer, Layers
 
 CANDIDATE = ("canary", "candidate")
-# What both tracks share, or the environment decides: a candidate would say it in vain.
-SHARED = (
-    "replicas",
-    "enabled",
-    "autoscaling",
-    "disruptionBudget",
-    "ingress",
-    "networkPolicy",
-    "service",
-    "waivers",
-)
 
 
 def candidate_layers(pile: Layers) -> tuple[Layer, ...]:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from framework.catalog.candidate import CANDIDATE, SHARED, candidate_layers
+from framework.catalog.candidate import CANDIDATE, candidate_layers
 from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import NOT_MERGED, CatalogReader
 from framework.codes import Code
@@ -21,7 +21,7 @@ from framework.errors import ConfigError, Fault
 from framework.overlay import Layer, Layers, Merged, Shape
 from framework.schema.environment import Environment
 from framework.schema.faults import validate_settings
-from framework.schema.model import Model
+from framework.schema.model import SHARED, Model
 from framework.sources import (
     CatalogFiles,
     Document,
@@ -213,7 +213,7 @@ class Loader:
         )
         data = {key: value for key, value in full.data.items() if key != "canary"}
         origins = {path: places for path, places in full.origins.items() if path[0] != "canary"}
-        merged = Merged(data, origins, full.layers, full.faults, full.broken)
+        merged = replace(full, data=data, origins=origins)
         settings, faults = validate_settings(Model, merged, "a model", home)
         self.faults += _surfaced([*merged.faults, *faults], name, home)
         return settings, merged

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +21,14 @@ from framework.plan import Manifest, ModelPlan, StackPlan, load_plan
 
 # No ending that `kubectl apply -R -f FOLDER` would read.
 _RECORD = ".modelcatalog-render"
+# Text that PyYAML writes plain, for it reads it as text, and that kubectl's reader or another takes
+# for a number, a truth or a date: 1e3, 09, 0o17, y, 07:30, 2001-1-1.
+_READ_OTHERWISE = re.compile(
+    r"[yYnN]|[-+]?([\d_]+\.?[\d_]*|\.[\d_]*)?([eE][-+]?[\d_]+)?|[-+]?0[xXoObB][\da-fA-F_]+"
+    r"|[-+]?\d+(:\d+)+(\.\d*)?|\d{4}-\d\d?-\d\d?([Tt\s].*)?"
+)
+# Ends a line in YAML 1.1 alone.
+_BREAK = re.compile("[\x85\u2028\u2029]")
 
 
 def run_render(root: Path, options: argparse.Namespace) -> int:
@@ -47,10 +57,23 @@ def render_manifests(manifests: Sequence[Mapping[str, Any]]) -> str:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
+        def represent_text(self, text: str) -> Any:
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style=_quotes_of(text))
+
+    PlainDumper.add_representer(str, PlainDumper.represent_text)
     text: str = yaml.dump_all(
         manifests, Dumper=PlainDumper, sort_keys=False, explicit_start=True, allow_unicode=True
     )
     return text
+
+
+# Manifests say the same few words over and over.
+@lru_cache(maxsize=4096)
+def _quotes_of(text: str) -> str | None:
+    """The quotes that a text needs; None leaves it to PyYAML."""
+    if _READ_OTHERWISE.fullmatch(text):
+        return "'"
+    return '"' if _BREAK.search(text) else None
 
 
 def _write_out(

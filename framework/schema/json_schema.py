@@ -20,13 +20,13 @@ from pydantic.json_schema import GenerateJsonSchema
 from framework.schema.base import Settings
 from framework.schema.environment import Environment
 from framework.schema.examples import EXAMPLES, PROFILES, UNITS
-from framework.schema.model import Model
+from framework.schema.layer_values import join_scalars, open_value, reads_back
+from framework.schema.model import SHARED, Model
 
 Json = dict[str, Any]
 
 # VS Code's YAML extension reads "JSON Schema 7 and below"; it warns of 2020-12.
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-_INTERPOLATION = r"\$\{"
 # What a model must say itself; everything else may come from a profile or a default.
 _OWN = ("owner",)
 # Mappings that hold a partial model.
@@ -35,7 +35,7 @@ PARTIAL_MODELS = {
     ("Environment", "defaults"): "Layer",
     ("Environment", "overrides"): "Layer",
 }
-_NOT_IN_CANDIDATES = ("canary",)
+_NOT_IN_CANDIDATES = ("canary", *SHARED)
 
 
 class _Generator(GenerateJsonSchema):
@@ -165,16 +165,22 @@ class _LayerSchema:
         described = {"description": _description(node), **beside}
         if node.get("default") not in (None, {}, []) and not isinstance(node["default"], dict):
             described["default"] = node["default"]
-        if "examples" in node:
-            described["examples"] = node["examples"]
+        if examples := [one for one in node.get("examples", ()) if reads_back(one)]:
+            described["examples"] = examples
         return described
 
     def _refer(self, name: str) -> str:
         """The reference to a class, or to a partial model; defines it where it is not yet."""
         if name not in self._definitions:
             self._definitions[name] = {}
-            self._definitions[name] = _open(self._define(name), nullable=True)
+            self._definitions[name] = self._open(name)
         return f"#/definitions/{name}"
+
+    def _open(self, name: str) -> Json:
+        # Partial models are layers, which are laid before any interpolation is resolved.
+        if name in PARTIAL_MODELS.values():
+            return {**self._define(name), "type": ["object", "null"]}
+        return open_value(self._define(name), nullable=True)
 
     def _define(self, name: str) -> Json:
         if name == "Candidate":
@@ -194,7 +200,7 @@ class _LayerSchema:
             kept["items"] = self._item(node["items"])
         if kept.get("type") == "object":
             kept |= self._entries(node)
-        return _open(kept, nullable=nullable)
+        return open_value(kept, nullable=nullable)
 
     def _item(self, node: Json) -> Json:
         """What may stand in a list; lists are replaced whole, so no other layer completes it."""
@@ -217,55 +223,19 @@ class _LayerSchema:
     def _union(self, arms: list[Json], *, nullable: bool) -> Json:
         values = [
             self._value(arm, nullable=nullable)
-            for arm in _join_scalars([arm for arm in arms if arm.get("type") != "null"])
+            for arm in join_scalars([arm for arm in arms if arm.get("type") != "null"])
         ]
         return values[0] if len(values) == 1 else {"anyOf": values}
 
 
 _KEPT = (
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-    "pattern", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems",
+    "pattern", "patternErrorMessage", "minLength", "maxLength", "minItems", "maxItems",
+    "uniqueItems",
 )  # fmt: skip
-_SCALARS = {"integer", "number", "string", "boolean"}
 
 
 def _description(node: Json) -> str:
     text = " ".join(node.get("description", "").split())
     unit = node.get("unit", "")
     return text if unit.lower() in text.lower() else f"{text} Unit: {unit}."
-
-
-def _types(node: Json) -> list[str]:
-    types = node.get("type", [])
-    return [types] if isinstance(types, str) else list(types)
-
-
-def _join_scalars(arms: list[Json]) -> list[Json]:
-    """The arms, with scalars of different types as one: editors say and complete more with it."""
-    joined: Json = {}
-    rest = []
-    for arm in arms:
-        types = _types(arm)
-        plain = types and _SCALARS.issuperset(types) and not {"enum", "const"} & arm.keys()
-        if plain and not set(types) & set(_types(joined)):
-            joined = {**joined, **arm, "type": [*_types(joined), *types]}
-        else:
-            rest.append(arm)
-    return [joined, *rest] if joined else rest
-
-
-def _open(node: Json, *, nullable: bool) -> Json:
-    """`node`, or an interpolation, or null where it may be."""
-    types = _types(node)
-    null = ["null"] if nullable else []
-    if not types:
-        return node
-    if {"enum", "const", "maxLength"} & node.keys():
-        return {"anyOf": [node, {"type": ["string", *null], "pattern": _INTERPOLATION}]}
-    opened_types = list(dict.fromkeys([*types, "string", *null]))
-    opened = {**node, "type": opened_types if len(opened_types) > 1 else opened_types[0]}
-    if "string" not in types:
-        opened["pattern"] = _INTERPOLATION
-    elif "pattern" in node:
-        opened["pattern"] = f"{node['pattern']}|{_INTERPOLATION}"
-    return opened

@@ -46,6 +46,18 @@ from framework.schema.security import Security, ServiceAccount
 from framework.schema.variables import Env, EnvFrom
 from framework.schema.volumes import Volume
 
+# What both tracks share, or the environment decides: a candidate would say it in vain.
+SHARED = (
+    "replicas",
+    "enabled",
+    "autoscaling",
+    "disruptionBudget",
+    "ingress",
+    "networkPolicy",
+    "service",
+    "waivers",
+)
+
 
 class ConfigFiles(Settings):
     """Files given to the model through a ConfigMap of content-hashed name."""
@@ -162,7 +174,8 @@ class Model(Checked):
     """What no setting says: partial manifests by kind (`Deployment`, `Service`, ...), laid over
     the rendered ones as a strategic merge patch. `Deployment` is of both tracks,
     `Deployment/canary` of the candidate's alone. null takes a field away; a kind set to null takes
-    an inherited patch away."""
+    an inherited patch away. A field that Kubernetes has not, or a value of another type than it
+    takes, is a fault."""
 
     def find_flaws(self) -> Iterator[Flaw]:
         """What contradicts across settings."""

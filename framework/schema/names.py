@@ -57,14 +57,27 @@ class Form:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         longest = {"maxLength": self.longest} if self.longest else {}
-        return {**handler(schema), "pattern": f"^({self.pattern})$", **longest}
+        told = {"patternErrorMessage": f"expected {self.expected}"}
+        return {**handler(schema), "pattern": f"^({self.pattern})$", **told, **longest}
+
+
+# Said by validators, and by editors of what a pattern refuses.
+_NO_CIDR = 'expected a range of addresses such as "10.0.0.0/8"'
+_NO_ADDRESS = 'expected an IP address such as "10.0.0.7"'
+_NO_DATE = 'expected a date such as "2026-12-31", quoted'
+_NO_FILE_MODE = 'expected a file mode in octal digits such as "0440", quoted'
+_ADDRESS = "[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*"
+
+
+def _text_of(pattern: str, message: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern, "patternErrorMessage": message}
 
 
 def _check_cidr(value: str) -> str:
     try:
         ip_network(value, strict=False)
     except ValueError:
-        raise ValueError('expected a range of addresses such as "10.0.0.0/8"') from None
+        raise ValueError(_NO_CIDR) from None
     return value
 
 
@@ -72,7 +85,7 @@ def _check_address(value: str) -> str:
     try:
         ip_address(value)
     except ValueError:
-        raise ValueError('expected an IP address such as "10.0.0.7"') from None
+        raise ValueError(_NO_ADDRESS) from None
     return value
 
 
@@ -80,7 +93,7 @@ def _check_date(value: str) -> str:
     try:
         date.fromisoformat(value)
     except ValueError:
-        raise ValueError('expected a date such as "2026-12-31", quoted') from None
+        raise ValueError(_NO_DATE) from None
     return value
 
 
@@ -89,7 +102,7 @@ def _read_file_mode(value: Any) -> Any:
         return value
     if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
         return int(value, 8)
-    raise ValueError('expected a file mode in octal digits such as "0440", quoted')
+    raise ValueError(_NO_FILE_MODE)
 
 
 LabelKey = Annotated[
@@ -218,15 +231,31 @@ ResourceField = Annotated[
         "limits or requests, '.', and cpu, memory, ephemeral-storage or hugepages-<size>",
     ),
 ]
-Cidr = Annotated[str, AfterValidator(_check_cidr), WithJsonSchema({"type": "string"})]
-IpAddress = Annotated[str, AfterValidator(_check_address), WithJsonSchema({"type": "string"})]
+Cidr = Annotated[
+    str,
+    AfterValidator(_check_cidr),
+    WithJsonSchema(_text_of(rf"^{_ADDRESS}(/[0-9.]+)?$", _NO_CIDR)),
+]
+IpAddress = Annotated[
+    str,
+    AfterValidator(_check_address),
+    WithJsonSchema(_text_of(f"^{_ADDRESS}(%.+)?$", _NO_ADDRESS)),
+]
 IsoDate = Annotated[
     str,
     AfterValidator(_check_date),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}),
+    WithJsonSchema(_text_of(r"^\d{4}-\d{2}-\d{2}$", _NO_DATE)),
 ]
 FileMode = Annotated[
     int,
     BeforeValidator(_read_file_mode),
-    WithJsonSchema({"type": ["integer", "string"], "pattern": "^0?[0-7]{3}$"}),
+    WithJsonSchema(
+        {
+            **_text_of("^0?[0-7]{3}$", _NO_FILE_MODE),
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "maximum": 0o777,
+            "format": "file-mode",
+        }
+    ),
 ]

@@ -44,6 +44,7 @@ _KINDS = {
     "env-text": "text",
     "port-number": "port number",
     "port-name": "port name",
+    "file-mode": "file mode",
 }
 
 

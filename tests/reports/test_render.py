@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 from framework.cli.main import main
-from framework.cli.rendering import run_render
+from framework.cli.rendering import render_manifests, run_render
 from framework.errors import ConfigError, UnknownNameError, UsageError
 
 FILES = {
@@ -149,3 +150,37 @@ def test_one_shipped_model_is_as_in_the_whole(capsys: pytest.CaptureFixture[str]
     one = capsys.readouterr().out
     assert main(["render", "prod"]) == 0
     assert one in capsys.readouterr().out
+
+
+# What kubectl's reader, or one of YAML 1.1 or 1.2, takes for no text where it stands plain: seen
+# with sigs.k8s.io/yaml, ruamel.yaml and the yaml package of npm.
+NO_TEXT_TO_SOME = [
+    "y", "n", "Y", "N", "on", "Off", "yes", "NO", "true", "~", "null", "Null", "=", "<<", "1e3",
+    "1E3", "-1e3", "1.e5", ".5e3", "12e03", "0e0", "e9", "09", "007", "0o17", "0O17", "0x10",
+    "0X1F", "0b11", "0B1", "1_000", "+.5", "-.5", ".", "._", "-_", "12:30:45", "07:30",
+    "+12:30", "2001-01-01", "2001-1-1", ".inf", ".NaN",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_TEXT_TO_SOME)
+def test_text_that_some_reader_takes_for_another_value_is_quoted(text: str) -> None:
+    manifest = {"value": text, text: "key", "list": [text]}
+    rendered = render_manifests([manifest])
+    assert rendered == f"---\nvalue: '{text}'\n'{text}': key\nlist:\n- '{text}'\n"
+    assert YAML(typ="safe", pure=True).load(rendered) == yaml.safe_load(rendered) == manifest
+
+
+@pytest.mark.parametrize("text", ["25%", "1.6.1", "1Gi", "v1", "10.0.0.0/8", "yo", "a:1", "-x"])
+def test_text_that_every_reader_takes_for_text_stays_plain(text: str) -> None:
+    assert render_manifests([{"value": text}]) == f"---\nvalue: {text}\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\u2028b", "a\x85b", "---\na\n---\n", "\ta \n", "\ufeffa", "a\rb"]
+)
+def test_text_of_many_lines_is_read_back_by_every_reader(text: str) -> None:
+    rendered = render_manifests([{"value": text}])
+    assert YAML(typ="safe", pure=True).load(rendered) == yaml.safe_load(rendered) == {"value": text}
+    # What separates documents to kubectl, and ends a line to YAML 1.1 alone.
+    assert rendered.count("\n---") == 0
+    assert not {"\u2028", "\x85"} & set(rendered)

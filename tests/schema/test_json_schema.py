@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,8 +14,10 @@ from framework.catalog import load_catalog
 from framework.cli.schemas import build_files
 from framework.errors import ConfigError
 from framework.schema.json_schema import PARTIAL_MODELS, build_schemas, build_settings
-from framework.schema.model import Model
+from framework.schema.layer_values import reads_back
+from framework.schema.model import SHARED, Model
 from framework.sources import load_document
+from framework.sources.document import parse_document
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS, WRITTEN = build_schemas(), build_files()
@@ -153,6 +156,10 @@ BAD = [
     ("unknown key of a candidate", "canary: {candidate: {replica: 1}}"),
     ("canary of a candidate", "canary: {candidate: {canary: {size: 1}}}"),
     ("profiles of a candidate", "canary: {candidate: {profiles: [small]}}"),
+    *((f"{key} of a candidate", f"canary: {{candidate: {{{key}: null}}}}") for key in SHARED),
+    ("interpolated candidate", "labels: {a: b}\ncanary: {candidate: '${labels}'}"),
+    ("file mode", "volumes: {c: {mountPath: /c, configMap: c, defaultMode: 512}}"),
+    ("no address", "networkPolicy: {allowFrom: {all: {cidr: anywhere}}}"),
 ]
 BAD_FILES = [
     ("owner left out", MODEL, "profiles: [small]"),
@@ -174,6 +181,7 @@ BAD_FILES = [
     ("unknown key of defaults", ENVIRONMENT, "namespace: n\ndefaults: {replica: 1}"),
     ("profiles of overrides", ENVIRONMENT, "namespace: n\noverrides: {profiles: [small]}"),
     ("environment's name", ENVIRONMENT, "namespace: n\nname: prod"),
+    ("interpolated defaults", ENVIRONMENT, "namespace: n\ndefaults: '${environment}'"),
 ]
 BAD_CASES = [
     *(pytest.param(MODEL, f"{FILES[MODEL]}{text}\n", id=name) for name, text in BAD),
@@ -210,6 +218,8 @@ GOOD = {
     "interpolated list": "command: [a]\nargs: ${command}",
     "interpolated quantity": "labels: {m: 1Gi}\nresources: {limits: {memory: '${labels.m}'}}",
     "partial candidate": "canary: {candidate: {image: {tag: '2'}, ports: {http: null, b: 81}}}",
+    "file mode": "volumes: {c: {mountPath: /c, configMap: c, defaultMode: '0440'}}",
+    "address": "networkPolicy: {allowTo: {a: {cidr: 10.0.0.0/8}, b: {cidr: '::/0'}}}",
     "what Kubernetes takes": "scheduling: {tolerations: [{operator: Exists}], affinity: {a: [1]}}",
 }
 
@@ -229,3 +239,76 @@ def test_a_layer_may_say_part_of_anything(tmp_path: Path, path: str) -> None:
     root = write(tmp_path, {path: text})
     assert errors(root, path) == []
     assert errors(write(tmp_path, {path: ""}), path) == []
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in below:
+        yield from nodes(child)
+
+
+TOLD = {
+    "text for a number": ("replicas: two", "expected a whole number"),
+    "truth for a number": ("replicas: true", "expected a whole number"),
+    "text for a truth": ("enabled: yes please", "expected true or false"),
+    "number for text": ("image: {tag: 1.6}", 'expected text; quote it, as in "1.10" or "true"'),
+    "text for a mapping": ("image: r:1", "expected a mapping"),
+    "text for a list": ("args: --verbose", "expected a list"),
+    "form": ("image: {digest: 'sha256:1'}", 'expected "sha256:" and 64 hex digits in lower case'),
+    "count or percentage": (
+        "rollout: {maxSurge: 2O%}",
+        'expected a whole number or a percentage such as "25%"',
+    ),
+    "name": (
+        "ports: {HTTP: 80}",
+        "expected a port name: lower-case letters, digits, '-', at most 15 characters",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [pytest.param(*case, id=name) for name, case in TOLD.items()]
+)
+def test_an_editor_tells_what_is_expected_and_no_pattern(text: str, told: str) -> None:
+    document, _ = parse_document(OVERLAY, f"{text}\n")
+    (error,) = Draft7Validator(SCHEMAS["overlay.schema.json"]).iter_errors(document.data)
+    by_pattern = error.schema.get("patternErrorMessage") if error.validator == "pattern" else None
+    assert (by_pattern or error.schema["errorMessage"]) == told
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_pattern_has_its_words(name: str) -> None:
+    for node in nodes(SCHEMAS[name]):
+        # The second of two arms lets interpolations pass; editors tell of the first.
+        if isinstance(node.get("pattern"), str) and node["pattern"] != r"\$\{":
+            assert {"patternErrorMessage", "errorMessage"} & node.keys(), node
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_an_editor_completes_with_what_reads_back(name: str) -> None:
+    for node in nodes(SCHEMAS[name]):
+        for example in node["examples"] if isinstance(node.get("examples"), list) else ():
+            assert reads_back(example), example
+        # Neither a type nor an example: an editor would complete the key without its colon.
+        if "allOf" in node and "description" in node:
+            assert "examples" in node, node
+
+
+@pytest.mark.parametrize(
+    ("example", "same"),
+    [
+        (25, True),
+        ("25%", True),
+        ({"memory": "1Gi"}, True),
+        (["cat", "/tmp/ready"], True),
+        ("0440", False),
+        ({"until": "2026-12-31"}, False),
+        ({"scrape": "true"}, False),
+        (["--model", "${name}"], False),
+        ({"policies": [{"type": "Pods"}]}, False),
+    ],
+)
+def test_an_example_reads_back_where_it_needs_no_quotes(example: Any, same: bool) -> None:
+    assert reads_back(example) == same

@@ -122,6 +122,9 @@ def test_the_workflow_asks_for_no_more_than_it_needs() -> None:
     assert all(re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step["uses"]) for step in used.values())
     assert used["actions/checkout"]["with"]["fetch-depth"] == "0"
     assert used["actions/setup-python"]["with"]["python-version"] == "3.11"
+    # Told and compared where Validate fails too, but not where nothing could be installed.
+    later = {_steps()[name]["if"] for name in ("Compare", "Comment")}
+    assert later == {"${{ !cancelled() && steps.setup.outcome == 'success' }}"}
     # What a branch's name says must reach the shell as a variable.
     assert not any("${{" in step["run"] for step in _steps().values())
 
@@ -190,11 +193,47 @@ def test_faults_fail_the_run_and_are_in_the_comment_too(
     validated = _run("Validate", repository.root, environment)
     assert validated.returncode != 0
     assert "::error file=catalog/churn.yaml" in validated.stdout
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("### The catalog has faults\n\n```text\ncatalog/churn.yaml:")
+    assert summary.endswith("\n```\n")
     for name in ("Compare", "Comment"):
         assert _run(name, repository.root, environment).returncode == 0
     file.write_text(text)
-    assert "### prod cannot be compared\n\n    catalog/churn.yaml:" in github.comments[0]["body"]
-    assert "make:" not in github.comments[0]["body"]
+    body = github.comments[0]["body"]
+    for name in ("dev", "prod", "staging"):
+        assert f"### {name}: no manifest of " in body
+    assert body.count("**not compared: churn**\n\n1 fault:\n\n```text\ncatalog/churn.yaml:") == 3
+    assert "make:" not in body
+    assert "cannot be compared" not in body
+
+
+def test_what_the_base_has_become_since_is_no_difference(
+    repository: Repository, github: GitHub, tmp_path: Path
+) -> None:
+    """A pull request is checked out as a merge into a base that may have gone on since."""
+    head = repository.git("rev-parse", "HEAD").strip()
+    repository.git("checkout", "--quiet", "--detach")
+    other = {"environments/other/environment.yaml": "namespace: other\n"}
+    churn = repository.root / "catalog/churn.yaml"
+    repository.write({"catalog/churn.yaml": f"{churn.read_text()}preStopSeconds: 11\n", **other})
+    repository.commit()
+    repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    repository.git("checkout", "--quiet", "work")
+    done = _run("Compare", repository.root, _environment(tmp_path, github))
+    repository.git("update-ref", "refs/remotes/origin/main", head)
+    assert done.returncode == 0
+    report = (tmp_path / "report.md").read_text()
+    assert report.count(f"> compared with origin/main, where this branch left it ({head[:7]})") == 3
+    assert report.count(": no manifest of ") == report.count("###") == 3
+
+
+def test_what_cannot_be_told_in_a_report_is_told_in_its_place(
+    repository: Repository, github: GitHub, tmp_path: Path
+) -> None:
+    environment = _environment(tmp_path, github) | {"BASE": "origin/gone"}
+    assert _run("Compare", repository.root, environment).returncode == 0
+    report = (tmp_path / "report.md").read_text()
+    assert report.count("cannot be compared\n\n    SINCE=origin/gone: git says: ") == 3
 
 
 def _post(report: str, folder: Path, github: GitHub) -> str:
@@ -229,6 +268,7 @@ def test_without_github_the_summary_has_the_report(github: GitHub, tmp_path: Pat
 def test_its_own_comment_is_found_among_many_and_no_persons(github: GitHub, tmp_path: Path) -> None:
     for number in range(120):
         github.add(f"remark {number}", "User")
+    github.comments[0]["user"] = None
     _post("first", tmp_path, github)
     quoted = github.comments[-1]["body"]
     github.comments.insert(0, {"id": 999, "body": quoted, "user": {"type": "User"}})
