@@ -36,7 +36,7 @@ class Code(StrEnum):
     MISSING_KEY = "MC102", "a setting that is needed is missing"
     BAD_NAME = "MC103", "a name of something, such as a port or a volume, that cannot be one"
     BAD_VALUE = "MC104", "a value of the wrong type, form or range"
-    INCONSISTENT = "MC105", "two settings of one model contradict each other"
+    INCONSISTENT = "MC105", "settings contradict each other"
     BAD_PATCH = "MC106", "a patch that cannot be applied, or touches what it may not"
 
     SHAPE_CONFLICT = "MC201", "layers give one key different shapes"

@@ -19,7 +19,7 @@ and nothing below the command line prints, colours or exits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -27,6 +27,12 @@ from framework.codes import Code
 
 # So many names are read at a glance; a catalog may have a thousand.
 _MOST_LISTED = 8
+
+
+def list_names(names: Sequence[str]) -> str:
+    """`a, b, c and 5 more`: as many as are read at a glance."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 class FrameworkError(Exception):
@@ -51,17 +57,16 @@ class UnknownNameError(UsageError):
             super().__init__(f'no {kind} is called "{name}"; did you mean {" or ".join(near)}?')
             return
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        listed = ", ".join(self.known[:_MOST_LISTED]) or "none"
-        more = len(self.known) - _MOST_LISTED
-        rest = f" and {more} more" if more > 0 else ""
-        super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}{rest}')
+        listed = list_names(self.known) or "none"
+        super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}')
 
 
 @dataclass(frozen=True, order=True)
 class Fault:
     """One fault of one file: `line` and `column` count from 1, and 0 where no line applies.
 
-    `model` is the model it surfaced in, "" where it is the file's own.
+    `model` is the model it surfaced in, "" where it is the file's own. `hidden` lines may hold a
+    secret that their own words do not tell, and are not shown.
     """
 
     path: str
@@ -70,6 +75,7 @@ class Fault:
     code: Code
     message: str
     model: str = ""
+    hidden: bool = False
 
     @property
     def place(self) -> str:
@@ -85,9 +91,7 @@ class FaultGroup:
     models: tuple[str, ...]
 
     def __str__(self) -> str:
-        more = len(self.models) - _MOST_LISTED
-        listed = ", ".join(self.models[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
-        surfaced = f" (in {listed})" if self.models else ""
+        surfaced = f" (in {list_names(self.models)})" if self.models else ""
         return f"{self.fault.place}  {self.fault.code}  {self.fault.message}{surfaced}"
 
 

@@ -14,7 +14,11 @@ from pathlib import Path
 from framework.catalog import list_environments, list_models
 from framework.cli.screens.affected import render_affected
 from framework.cli.screens.diff import render_across, render_since
-from framework.cli.screens.diff_json import describe_affected, describe_comparison
+from framework.cli.screens.diff_json import (
+    describe_affected,
+    describe_comparison,
+    describe_since,
+)
 from framework.cli.screens.diff_markdown import render_across_markdown, render_since_markdown
 from framework.cli.selection import unknown_label
 from framework.errors import UnknownNameError, UsageError
@@ -72,14 +76,13 @@ def _run_since(root: Path, options: argparse.Namespace) -> int:
     )
     found = since.environments[0]
     if options.json:
-        head = {"environment": options.environment, "since": since.ref, "commit": since.commit}
-        report = json.dumps({**head, **describe_comparison(found)}, indent=2)
+        report = json.dumps(describe_since(found, since), indent=2)
     elif options.format == "markdown":
-        report = render_since_markdown(found, since.ref, since.notes)
+        report = render_since_markdown(found, since)
     else:
         report = render_since(found, since)
     print(conceal(report, found.secrets))
-    return _exit_code(options, clean=found.clean)
+    return 1 if found.faulty else _exit_code(options, clean=found.clean)
 
 
 def run_affected(root: Path, options: argparse.Namespace) -> int:
@@ -91,7 +94,7 @@ def run_affected(root: Path, options: argparse.Namespace) -> int:
         print(json.dumps(describe_affected(since, why=options.why), indent=2))
     else:
         print(render_affected(since, why=options.why))
-    return _exit_code(options, clean=not since.affected)
+    return 1 if since.faulty else _exit_code(options, clean=not since.affected)
 
 
 def _exit_code(options: argparse.Namespace, *, clean: bool) -> int:
@@ -113,9 +116,12 @@ def _choose_across(root: Path, old: Side, new: Side, pattern: str | None) -> Col
 
 
 def _choose_since(trees: Trees, sides: tuple[Side, ...], pattern: str) -> Collection[str]:
-    """Only models whose files differ are loaded, so a label that none of them has is no fault."""
+    """Only models whose files differ are loaded, so a label that none of them has is no fault.
+
+    A model whose settings have faults may have any label.
+    """
     if "=" in pattern:
-        return _match(pattern, *sides)
+        return _match(pattern, *sides).union(*(side.unplanned for side in sides))
     if found := _match_names(pattern, trees.models()):
         return found
     raise UnknownNameError("model", pattern, trees.models())

@@ -67,15 +67,28 @@ def _read_back(root: Path, environment: str, only: Collection[str]) -> StackPlan
 
 def _read_plan(cache: PlanCache, digests: Digests) -> StackPlan | None:
     """The plan of these models as it is kept; None where a part of it is not."""
-    sound = f"shared {digests.shared}"
-    bare: StackPlan | None = cache.find([sound]).get(sound)
-    plans = _find_plans(cache, digests)
+    bare, plans = _find_bare(cache, digests), _find_plans(cache, digests)
     return _with_models(bare, plans) if bare and plans.keys() == digests.models.keys() else None
+
+
+def _find_bare(cache: PlanCache, digests: Digests) -> StackPlan | None:
+    """The plan without its models; None where what they share is not known to be sound."""
+    key = f"shared {digests.shared}"
+    bare: StackPlan | None = cache.find([key]).get(key)
+    return bare
 
 
 def _find_plans(cache: PlanCache, digests: Digests) -> dict[str, ModelPlan | None]:
     """The plans of sound models that are kept, None for those that are disabled."""
     return cache.find_by(digests.models, "plan")
+
+
+def read_known(root: Path, environment: str, only: Collection[str] | None) -> StackPlan | None:
+    """Of these models, None for all, those that are known to be sound; None where what they share
+    is not known to be."""
+    cache, digests = PlanCache(), _digests(root, environment, only)
+    bare = _find_bare(cache, digests)
+    return _with_models(bare, _find_plans(cache, digests)) if bare else None
 
 
 def _with_models(bare: StackPlan, plans: Mapping[str, ModelPlan | None]) -> StackPlan:
@@ -169,8 +182,7 @@ def _find_out(
 def _find_known(cache: PlanCache, digests: Digests) -> dict[str, Entry]:
     """What the checks know of sound models; nothing where what these share is not known to be
     sound."""
-    sound = f"shared {digests.shared}"
-    return cache.find_by(digests.models, "facts") if cache.find([sound]) else {}
+    return cache.find_by(digests.models, "facts") if _find_bare(cache, digests) else {}
 
 
 def _keep(cache: PlanCache, digests: Digests, today: date | None, findings: Findings) -> None:

@@ -35,7 +35,7 @@ from framework.reports.setting_changes import (
     compare_environments,
     compare_models,
 )
-from framework.reports.sides import ITSELF, Side, find_switch
+from framework.reports.sides import ITSELF, Side, find_switch, list_faults
 from framework.reports.tracing import find_cause, find_roots
 from framework.schema.faults import dotted
 from framework.sources import Place
@@ -56,9 +56,15 @@ def compare_sides(
 
     Between two environments the Namespace is expected to differ, and is no difference. Settings
     that no manifest shows are told of the models that were looked at one by one. `known` has what
-    was found out before.
+    was found out before. What has faults on either side is not compared.
     """
-    listed = sorted(old.models | new.models)
+    faults = list_faults(old, new, names)
+    if not (old.usable and new.usable):
+        return Comparison(
+            new.environment, "changed", faults=faults, compared=False, failure=old.failure
+        )
+    broken = sorted(old.unplanned | new.unplanned)
+    listed = sorted((old.models | new.models).difference(broken))
     chosen = [name for name in listed if names is None or name in names]
     known = known or {}
     comparer = _Comparer(old, new, why, [name for name in chosen if name not in known])
@@ -76,6 +82,8 @@ def compare_sides(
         secrets=secret_values(
             one for side in (old, new) for group in side.manifests.values() for one in group
         ),
+        faults=faults,
+        uncompared=tuple(name for name in broken if names is None or name in names),
     )
 
 

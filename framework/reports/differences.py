@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from framework.errors import Fault
+
 Kind = Literal["added", "removed", "changed"]
 CODE = "framework code"
 
@@ -65,7 +67,13 @@ class ModelDifference:
         """Every cause of any of its objects' differences, in order of place."""
         found = [cause for one in self.objects for cause in one.causes]
         found += [c for one in self.objects for field in one.fields for c in field.causes]
-        return tuple(sorted(set(found), key=lambda cause: (cause.place, cause.setting)))
+        return tuple(sorted(set(found), key=_reading_order))
+
+
+def _reading_order(cause: Cause) -> tuple[str, int, int, str]:
+    """By file, line and column, these as numbers: line 18 comes before 119."""
+    file, line, column = cause.place.rsplit(":", 2) if cause.place else ("", "0", "0")
+    return file, int(line), int(column), cause.setting
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,9 @@ class Comparison:
     """Everything that differs in one environment, or between two; `same` counts equal models.
 
     `environment` are the settings of the environment itself, `namespace` its own objects;
-    `secrets` are values of both sides that no report may show.
+    `secrets` are values of both sides that no report may show. `faults` are those of both sides;
+    `uncompared` names the models that are not compared because of them. `compared` is False where
+    nothing is, `failure` then says why if it is no fault of a file.
     """
 
     environment_name: str
@@ -84,6 +94,10 @@ class Comparison:
     same: int = 0
     notes: tuple[str, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    faults: tuple[Fault, ...] = ()
+    uncompared: tuple[str, ...] = ()
+    compared: bool = True
+    failure: str = ""
 
     @property
     def affected(self) -> tuple[ModelDifference, ...]:
@@ -99,6 +113,11 @@ class Comparison:
     def unaffected(self) -> int:
         """How many models have the same manifests."""
         return self.same + len(self.silent)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a fault of either side was met."""
+        return bool(self.faults or self.failure)
 
     @property
     def clean(self) -> bool:

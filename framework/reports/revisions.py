@@ -45,11 +45,19 @@ class UnknownRefError(UsageError):
 
 @dataclass(frozen=True)
 class Revision:
-    """One commit of the repository that holds `root`; `ref` is how the user named it."""
+    """The commit of the repository that holds `root` at which the branch left what the user named
+    `ref`, whose own commit is `tip`; that one itself where the two are not `related`."""
 
     root: Path
     ref: str
     commit: str
+    tip: str
+    related: bool = True
+
+    @property
+    def name(self) -> str:
+        """What git knows the commit by: the ref where that is it, else its short hash."""
+        return self.ref if self.commit == self.tip else self.commit[:7]
 
     def load_changes(self) -> frozenset[str]:
         """The files of the project that differ from the working tree, relative to its root.
@@ -82,7 +90,9 @@ class Revision:
 
 
 def resolve_revision(root: Path, ref: str) -> Revision:
-    """The commit that `ref` names. Errors: UnknownRefError, GitError outside a repository."""
+    """Where the branch left `ref`: the best commit that HEAD and it have in common, so that what
+    others did to it since is no difference. Errors: UnknownRefError, GitError outside a repository.
+    """
     run_git(root, "rev-parse", "--is-inside-work-tree")
     asked = f"{ref}^{{commit}}"
     found = None
@@ -90,7 +100,10 @@ def resolve_revision(root: Path, ref: str) -> Revision:
     if ref and not ref.startswith("-"):
         found = _start(root, ("rev-parse", "--verify", asked), {}, "")
         if found.returncode == 0:
-            return Revision(root, ref, found.stdout.strip())
+            tip = found.stdout.strip()
+            # Fails where the two have none, as of a shallow clone or before the first commit.
+            base = _start(root, ("merge-base", "HEAD", tip), {}, "").stdout.strip()
+            return Revision(root, ref, base or tip, tip, related=bool(base))
         found = _start(root, ("cat-file", "-e", asked), {}, "")
     words = _words(found.stderr) if found else f"Not a valid object name {ref}"
     shallow = run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"

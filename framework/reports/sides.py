@@ -7,18 +7,20 @@ read for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from framework.catalog import (
     CatalogModel,
-    load_catalog,
+    read_catalog,
     read_environment,
 )
+from framework.errors import Fault
 from framework.overlay import Merged
-from framework.plan import load_plan
+from framework.plan import StackPlan, load_plan
+from framework.plan.partial import load_partial
 from framework.schema.environment import Environment
 from framework.sources import Place, find_catalog, find_environment, load_document
 
@@ -34,7 +36,9 @@ class Side:
     `manifests` are by model, those of the environment itself under ITSELF. `rebuilt` is what the
     code in hand makes of the tree where other code made the manifests, {} where it cannot read
     it. `prefix` stands before this tree's paths: `main:`. `only` names the models that were looked
-    at, None for all.
+    at, None for all. Where there are `faults`, `unplanned` names the models that are not here
+    because of them, and where `usable` is False there is nothing to compare at all; `failure` says
+    why if it is no fault of a file.
     """
 
     root: Path
@@ -44,6 +48,10 @@ class Side:
     prefix: str = ""
     present: bool = True
     only: frozenset[str] | None = None
+    faults: tuple[Fault, ...] = ()
+    unplanned: frozenset[str] = frozenset()
+    usable: bool = True
+    failure: str = ""
 
     @property
     def models(self) -> frozenset[str]:
@@ -59,7 +67,8 @@ class Side:
         """The settings of some models that run here."""
         if not self.readable or not names:
             return {}
-        catalog = load_catalog(self.root, self.environment, only=names)
+        # Its faults, if there are any, are told already, and none of them is in these models.
+        catalog = read_catalog(self.root, self.environment, only=names)
         return {model.name: model for model in catalog.models}
 
     @cached_property
@@ -73,9 +82,44 @@ class Side:
 def load_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
     """An environment as the code in hand renders it. Errors: UnknownNameError, ConfigError."""
     plan = load_plan(root, environment, only=only)
-    own = {ITSELF: (plan.namespace.object,)}
+    return Side(root, environment, _list_manifests(plan), only=only)
+
+
+def load_partial_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
+    """As `load_side`, without the models that have faults. Errors: UnknownNameError."""
+    found = load_partial(root, environment, only=only)
+    side = Side(root, environment, only=only, faults=found.faults, unplanned=found.unplanned)
+    if found.plan is None:
+        return replace(side, usable=False)
+    return replace(side, manifests=_list_manifests(found.plan))
+
+
+def _list_manifests(plan: StackPlan) -> dict[str, Manifests]:
     models = {model.name: tuple(m.object for m in model.manifests) for model in plan.models}
-    return Side(root, environment, {**own, **models}, only=only)
+    return {ITSELF: (plan.namespace.object,), **models}
+
+
+def find_owner(path: str) -> str:
+    """The model whose own file or overlay this is; "" for a file of several models."""
+    match path.split("/"):
+        case ["catalog", file] if not file.startswith("_"):
+            return file.removesuffix(".yaml")
+        case ["environments", _, "models", file]:
+            return file.removesuffix(".yaml")
+    return ""
+
+
+def list_faults(old: Side, new: Side, names: Collection[str] | None) -> tuple[Fault, ...]:
+    """The faults of both sides, without those of models that nobody asked about; what stands on
+    both is told as the new one has it."""
+    gone = sorted(set(old.faults) - set(new.faults))
+    found = [*new.faults, *(replace(one, path=f"{old.prefix}{one.path}") for one in gone)]
+    return tuple(fault for fault in found if _concerns(fault, old.prefix, names))
+
+
+def _concerns(fault: Fault, prefix: str, names: Collection[str] | None) -> bool:
+    owner = fault.model or find_owner(fault.path.removeprefix(prefix))
+    return names is None or not owner or owner in names
 
 
 def find_switch(root: Path, environment: str, model: str) -> Place | None:

@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog import list_environments, list_models
-from framework.errors import ConfigError, FrameworkError, UnknownNameError
+from framework.errors import FrameworkError, UnknownNameError
 from framework.plan.names import NAME_LABEL
 from framework.reports.revisions import CODE_PARTS, Revision, resolve_revision
-from framework.reports.sides import ITSELF, Manifests, Side, load_side
+from framework.reports.sides import ITSELF, Manifests, Side, find_owner, load_partial_side
 
 
 class OldCatalogError(FrameworkError):
-    """The tree that is compared with cannot be rendered."""
+    """The commit that is compared with, as `name` has it, cannot be rendered by its own code."""
 
-    def __init__(self, ref: str, why: str) -> None:
-        self.ref = ref
+    def __init__(self, name: str, environment: str, why: str) -> None:
+        self.name, self.environment = name, environment
         super().__init__(
-            f"{why}\nSINCE={ref} cannot be rendered, so nothing can be compared with it; "
-            "choose a commit whose catalog has no faults"
+            f"{name}: {why}\n{name} has other framework code, which renders {environment} whole or "
+            f"not at all; nothing of it can be compared. Give as SINCE a commit that can render it"
         )
 
 
@@ -58,11 +58,17 @@ class Trees:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know about how the two were compared."""
-        if "requirements.lock" not in self.changes:
-            return ()
-        return (
-            "requirements.lock differs: both sides are rendered with the packages installed now",
-        )
+        found = []
+        if not self.revision.related:
+            found.append(
+                f"{self.revision.ref} and HEAD have no commit in common here, as in a shallow "
+                f"clone; what others did to {self.revision.ref} meanwhile shows reversed"
+            )
+        if "requirements.lock" in self.changes:
+            found.append(
+                "requirements.lock differs: both sides are rendered with the packages installed now"
+            )
+        return tuple(found)
 
     def environments(self, asked: str | None) -> tuple[str, ...]:
         """Those of either tree, or the one asked for. Errors: UnknownNameError."""
@@ -78,38 +84,35 @@ class Trees:
     def load_sides(self, environment: str) -> tuple[Side, Side] | None:
         """The environment before and after; None where nothing it is made from differs.
 
-        Only the models that can differ are read. Errors: ConfigError, OldCatalogError.
+        Only the models that can differ are read; what has faults is left out of its side.
         """
         only = touched_models(self.changes, environment)
         if only is not None and not only:
             return None
         new = Side(self.root, environment, present=False)
         if environment in list_environments(self.root):
-            new = load_side(self.root, environment, only=only)
+            new = load_partial_side(self.root, environment, only=only)
         return self._load_old(environment, only), new
 
     def _load_old(self, environment: str, only: frozenset[str] | None) -> Side:
-        ref, root = self.revision.ref, self.old_root
+        root, prefix = self.old_root, f"{self.revision.name}:"
         if environment not in list_environments(root):
-            return Side(root, environment, present=False, prefix=f"{ref}:")
-        try:
-            side = load_side(root, environment, only=only)
-        except ConfigError as error:
-            if not self.code_differs:
-                faults = [replace(fault, path=f"{ref}:{fault.path}") for fault in error.faults]
-                raise OldCatalogError(ref, str(ConfigError(faults))) from error
-            # What the old code took, the code in hand may refuse.
-            side = Side(root, environment)
-        side = replace(side, prefix=f"{ref}:")
+            return Side(root, environment, present=False, prefix=prefix)
+        side = replace(load_partial_side(root, environment, only=only), prefix=prefix)
         if not self.code_differs:
             return side
-        manifests = render_with_own_code(root, environment, ref)
-        return replace(side, manifests=manifests, rebuilt=side.manifests)
+        try:
+            manifests = render_with_own_code(root, environment, self.revision.name)
+        except OldCatalogError as error:
+            return Side(root, environment, prefix=prefix, usable=False, failure=str(error))
+        # What the old code took, the code in hand may refuse.
+        rebuilt = {} if side.faults else side.manifests
+        return Side(root, environment, manifests, rebuilt, prefix, only=only)
 
 
 @contextmanager
 def open_trees(root: Path, ref: str) -> Iterator[Trees]:
-    """The working tree beside the commit that `ref` names. Errors: UnknownRefError, GitError."""
+    """The working tree beside the commit where it left `ref`. Errors: UnknownRefError, GitError."""
     revision = resolve_revision(root, ref)
     with tempfile.TemporaryDirectory(prefix="modelcatalog-since-") as folder:
         yield Trees(root, revision, revision.load_changes(), Path(folder))
@@ -124,22 +127,23 @@ def touched_models(changes: Collection[str], environment: str) -> frozenset[str]
     for path in changes:
         match path.split("/"):
             case ["requirements.lock"]:
-                pass
-            case ["catalog", file] if not file.startswith("_"):
-                found.add(file.removesuffix(".yaml"))
+                continue
             case ["environments", other, *_] if other != environment:
-                pass
-            case ["environments", _, "models", file]:
-                found.add(file.removesuffix(".yaml"))
-            case _:
-                return None
+                continue
+        if not (owner := find_owner(path)):
+            return None
+        found.add(owner)
     return frozenset(found)
 
 
-def render_with_own_code(root: Path, environment: str, ref: str) -> dict[str, Manifests]:
-    """The manifests of a tree as its own framework renders them. Errors: OldCatalogError."""
+def render_with_own_code(root: Path, environment: str, name: str) -> dict[str, Manifests]:
+    """The manifests of a tree as its own framework renders them; `name` is that of its commit.
+
+    It says everything or nothing: what it would make of a faulty catalog's sound models cannot be
+    asked. Errors: OldCatalogError.
+    """
     if not (root / CODE_PARTS[0] / "__main__.py").is_file():
-        raise OldCatalogError(ref, f"{ref} has no framework/ to render it with")
+        raise OldCatalogError(name, environment, "there is no framework/ to render it with")
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONSAFEPATH", "PYTHONHOME")}
     done = subprocess.run(
         [sys.executable, "-m", "framework", "render", environment, "--json"],
@@ -155,13 +159,13 @@ def render_with_own_code(root: Path, environment: str, ref: str) -> dict[str, Ma
         if said.startswith("Traceback"):
             # That commit's code is broken; its own lines help nobody here.
             said = said.splitlines()[-1]
-        told = f"{ref}: its own `render {environment} --json` failed:\n{said}"
-        raise OldCatalogError(ref, told)
+        told = f"its own `render {environment} --json` failed:\n{said}"
+        raise OldCatalogError(name, environment, told)
     try:
         return _by_model(json.loads(done.stdout))
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        told = f"{ref}: its own `render {environment} --json` printed no list of manifests"
-        raise OldCatalogError(ref, told) from exc
+        told = f"its own `render {environment} --json` printed no list of manifests"
+        raise OldCatalogError(name, environment, told) from exc
 
 
 def _by_model(objects: list[dict[str, Any]]) -> dict[str, Manifests]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shutil
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -17,7 +19,7 @@ from framework.cli.main import build_parser
 from framework.errors import ConfigError, UnknownNameError, UsageError
 from framework.plan import load_plan
 from framework.reports.affected import Since, compare_since
-from framework.reports.trees import OldCatalogError, touched_models
+from framework.reports.trees import touched_models
 from tests.conftest import Project
 from tests.reports.repository import FILES, Repository
 
@@ -153,19 +155,36 @@ def test_no_more_is_read_than_can_differ(path: str, only: set[str] | None) -> No
     assert touched_models({path}, "dev") == only
 
 
-def test_faults_of_the_commit_are_told_as_its_own(repository: Repository) -> None:
-    repository.write({"catalog/beta.yaml": "owner: [\n"})
+def test_what_others_did_since_the_branch_left_is_no_difference(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = repository.git("rev-parse", "HEAD").strip()
+    repository.git("checkout", "--quiet", "main")
+    repository.write({"catalog/beta.yaml": _BETA + "args: [x]\n"})
     repository.commit()
-    repository.write({"catalog/beta.yaml": _BETA})
-    with pytest.raises(OldCatalogError, match=r"HEAD:catalog/beta.yaml:2:1.*\n.*no faults") as told:
-        compare_since(repository.root, "HEAD", None)
-    assert told.value.exit_code == 1
+    repository.git("checkout", "--quiet", "work")
+    repository.write({"environments/prod/models/alpha.yaml": None})
+    assert _run(repository.root, "--since", "main", "--why") == 0
+    head = f"since main, where this branch left it ({base[:7]}): 1 of 4 models in dev, prod change"
+    told = capsys.readouterr().out
+    assert told.startswith(f"{head}\n")
+    assert f"~ alpha  {base[:7]}:environments/prod/models/alpha.yaml:1:11 (replicas, gone)" in told
+    assert _run(repository.root, "--since", "main", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["commit"], found["mergeBase"]) == (base, base)
+    assert _run(repository.root, "--since", base, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["mergeBase"] is None
 
 
-def test_faults_of_the_working_tree_are_its_own(repository: Repository) -> None:
-    repository.write({"catalog/beta.yaml": "owner: [\n"})
-    with pytest.raises(ConfigError, match=r"^catalog/beta.yaml:2:1"):
-        compare_since(repository.root, "main", None)
+def test_where_nothing_is_in_common_that_is_noted(repository: Repository) -> None:
+    repository.git("checkout", "--quiet", "--orphan", "other")
+    repository.write({"README.md": "begun anew\n"})
+    repository.commit()
+    repository.write({"catalog/beta.yaml": _BETA + "args: [x]\n"})
+    since = compare_since(repository.root, "main", None)
+    assert _pairs(since) == _BETA_ONLY
+    (note,) = since.notes
+    assert note.startswith("main and HEAD have no commit in common here")
 
 
 def test_an_unknown_environment_names_those_of_either_tree(repository: Repository) -> None:
@@ -202,6 +221,26 @@ def test_the_screen_json_and_exit_code_agree(
     repository.commit()
     assert _run(repository.root, "--since", "HEAD", "--exit-code") == 0
     assert "no manifest changes (dev, prod)" in capsys.readouterr().out
+
+
+_NEW = {"environments/test/environment.yaml": "namespace: n\n"}
+
+
+@pytest.mark.parametrize(
+    ("come", "says"), [(True, "+ new environment"), (False, "- environment gone")]
+)
+def test_an_environment_that_comes_or_goes_has_no_namespace_that_changes(
+    come: bool, says: str, repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.write(_NEW)
+    if not come:
+        repository.commit()
+        shutil.rmtree(repository.root / "environments/test")
+    assert _run(repository.root, "--since", "HEAD", "--why") == 0
+    told = capsys.readouterr().out
+    assert _run(repository.root, "--since", "HEAD") == 0
+    assert f"    {says}\n" in told
+    assert "Namespace" not in told + capsys.readouterr().out
 
 
 def test_a_commit_must_be_given(repository: Repository) -> None:
@@ -255,8 +294,7 @@ def test_code_that_changes_no_manifest_affects_nothing(coded: Repository) -> Non
 def test_a_commit_without_a_framework_is_said_to_be_one(coded: Repository) -> None:
     coded.git("rm", "-r", "--quiet", "--cached", "framework")
     coded.git("commit", "--quiet", "--message", "without")
-    with pytest.raises(OldCatalogError, match="HEAD has no framework/ to render it with"):
-        compare_since(coded.root, "HEAD", "dev")
+    _check_failure(coded, r"HEAD: there is no framework/ to render it with")
 
 
 def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) -> None:
@@ -265,8 +303,26 @@ def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) 
     file.write_text("raise RuntimeError('half done')\n")
     coded.commit()
     file.write_text(text)
-    with pytest.raises(OldCatalogError, match=r"its own `render dev --json` failed:\nRuntimeError"):
-        compare_since(coded.root, "HEAD", "dev")
+    _check_failure(coded, r"HEAD: its own `render dev --json` failed:\nRuntimeError")
+
+
+def test_other_code_renders_a_faulty_environment_not_at_all_and_others(coded: Repository) -> None:
+    overlay = coded.root / "environments/dev/models/fraud.yaml"
+    overlay.write_text("replica: 1\n")
+    _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    coded.commit()
+    _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    overlay.unlink()
+    _check_failure(coded, r"HEAD: its own `render dev --json` failed:\n.*replica")
+    found = _causes(compare_since(coded.root, "HEAD", "prod"))
+    assert found == {("prod", name): ["- framework code"] for name in ("fraud", "sentiment")}
+
+
+def _check_failure(repository: Repository, says: str) -> None:
+    since = compare_since(repository.root, "HEAD", "dev")
+    (found,) = since.environments
+    assert re.match(says, found.failure)
+    assert (found.compared, since.incomplete, since.faulty) == (False, (found,), True)
 
 
 def test_other_packages_are_noted(repository: Repository) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from framework.cli.comparing import run_diff
 from framework.cli.main import build_parser
-from framework.errors import UnknownNameError, UsageError
+from framework.errors import ConfigError, UnknownNameError, UsageError
+from framework.reports.differences import Cause, ModelDifference, ObjectDifference
 from framework.reports.object_differences import mask_field
 from tests.conftest import ROOT
 from tests.reports.repository import FILES, Repository
@@ -143,6 +144,15 @@ def test_models_that_change_alike_are_told_together(
     assert more in text
 
 
+def test_causes_come_by_file_and_then_by_line_as_a_number() -> None:
+    places = ["", "catalog/a.yaml:18:3", "catalog/a.yaml:18:12", "catalog/a.yaml:119:3"]
+    places += ["catalog/b.yaml:2:1", "main:catalog/a.yaml:7:1"]
+    causes = tuple(Cause("replicas", place) for place in sorted(places))
+    objects = (ObjectDifference("added", "Service", "a", causes=causes),)
+    model = ModelDifference("a", "changed", objects=objects)
+    assert [cause.place for cause in model.causes] == places
+
+
 def test_nothing_to_tell_ends_clean(run: Run) -> None:
     text = run("prod", "--since", "main", "--exit-code")
     assert "no manifest of 2 models changes" in text
@@ -161,6 +171,98 @@ def test_the_environments_own_settings_are_shown(run: Run, repository: Repositor
     shown = run("prod", "--since", "main")
     assert "environment.cluster.context  local -> other" in shown
     assert f"{_PROD}:6:10 (environment.protect)" in shown
+
+
+_FAULTY = f"{_BETA}replica: 1\n"
+_PLACE = "catalog/beta.yaml:5:1"
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_faults_are_told_beside_what_is_sound(form: str, run: Run, repository: Repository) -> None:
+    repository.write({"catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
+    repository.write({"catalog/beta.yaml": _FAULTY})
+    text = run("prod", "--since", "main", "--format", form, "--exit-code", code=1)
+    assert "1 of 1 model changes, 1 not compared\n" in text
+    assert "small:1 " in text
+    assert "not compared: beta" in text
+    assert f'{_PLACE}  MC101  "replica" is no setting of a model' in text
+    alone = run("prod", "--since", "main", "--format", form, "--model", "alpha")
+    assert "small:1 " in alone
+    assert "beta" not in alone
+
+
+def test_json_has_the_differences_and_the_faults(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _FAULTY})
+    repository.commit()
+    repository.write({"catalog/beta.yaml": _BETA, "catalog/alpha.yaml": _ALPHA + "args: [x]\n"})
+    found = json.loads(run("prod", "--since", "HEAD", "--json", code=1))
+    assert [model["name"] for model in found["models"]] == ["alpha"]
+    assert (found["compared"], found["notCompared"], found["failure"]) == (True, ["beta"], None)
+    assert (found["unchanged"], found["mergeBase"]) == (0, None)
+    (fault,) = found["faults"]
+    assert (fault["path"], fault["line"], fault["code"]) == ("HEAD:catalog/beta.yaml", 5, "MC101")
+
+
+def test_a_fault_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: Repository) -> None:
+    profile = "catalog/_profiles/large.yaml"
+    repository.write({profile: f"{FILES[profile]}replica: 1\n"})
+    repository.commit()
+    repository.write({profile: FILES[profile]})
+    (fault,) = json.loads(run("prod", "--since", "HEAD", "--json", code=1))["faults"]
+    assert (fault["path"], fault["layer"]) == (f"HEAD:{profile}", "profile large")
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_what_breaks_a_policy_is_compared_all_the_same(
+    form: str, run: Run, repository: Repository
+) -> None:
+    policy = f"{FILES[_PROD]}policy: {{requireDigest: true}}\n"
+    repository.write({_PROD: policy, "catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
+    text = run("prod", "--since", "main", "--format", form, code=1)
+    assert "1 of 2 models changes\n" in text
+    assert "2 faults; every manifest is compared all the same:\n" in text
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_an_environment_that_cannot_be_read_is_not_compared(
+    form: str, run: Run, repository: Repository
+) -> None:
+    repository.write({_PROD: "namespace: [\n"})
+    text = run("prod", "--since", "main", "--format", form, code=1)
+    assert ": not compared\n" in text
+    assert f"{_PROD}:2:1  MC002  " in text
+    repository.write({"catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
+    assert "1 of 2 models changes\n" in run("dev", "--since", "main", "--format", form)
+
+
+def test_a_label_may_be_that_of_a_faulty_model(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _FAULTY})
+    found = json.loads(run("prod", "--since", "main", "--model", "owner=red", "--json", code=1))
+    assert (found["models"], found["notCompared"]) == ([], ["beta"])
+
+
+def test_two_environments_are_compared_only_without_faults(
+    run: Run, repository: Repository
+) -> None:
+    repository.write({"catalog/beta.yaml": _FAULTY})
+    with pytest.raises(ConfigError, match=f"^{_PLACE}"):
+        run("dev", "--to", "prod")
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_it_is_said_that_the_branch_left_the_ref_before(
+    form: str, run: Run, repository: Repository
+) -> None:
+    base = repository.git("rev-parse", "--short=7", "HEAD").strip()
+    repository.git("checkout", "--quiet", "main")
+    repository.write({"catalog/beta.yaml": _BETA + "args: [x]\n"})
+    repository.commit()
+    repository.git("checkout", "--quiet", "work")
+    repository.write({"environments/prod/models/alpha.yaml": None})
+    text = run("prod", "--since", "main", "--format", form)
+    assert f"main, where this branch left it ({base})" in text
+    assert f"{base}:environments/prod/models/alpha.yaml:1:11 (replicas, gone)" in text
+    assert "beta" not in text
 
 
 _SECRET = "hunter42"

@@ -91,6 +91,51 @@ def test_a_commit_can_be_named_in_gits_ways(repository: Repository, ref: str) ->
     assert resolve_revision(repository.root, ref).commit == head
 
 
+def _leave_main(repository: Repository) -> str:
+    """Both branches go on; the commit that they have in common."""
+    base = repository.git("rev-parse", "HEAD").strip()
+    repository.git("checkout", "--quiet", "main")
+    repository.write({"catalog/theirs.yaml": "a: 1\n"})
+    repository.commit()
+    repository.git("checkout", "--quiet", "work")
+    repository.write({"catalog/ours.yaml": "a: 1\n"})
+    repository.commit()
+    return base
+
+
+def test_a_branch_is_compared_with_where_it_left(repository: Repository) -> None:
+    base = _leave_main(repository)
+    revision = resolve_revision(repository.root, "main")
+    assert (revision.commit, revision.name, revision.related) == (base, base[:7], True)
+    assert revision.load_changes() == {"catalog/ours.yaml"}
+    repository.git("merge", "--quiet", "--no-edit", "main")
+    revision = resolve_revision(repository.root, "main")
+    assert (revision.commit, revision.name) == (revision.tip, "main")
+    assert revision.load_changes() == {"catalog/ours.yaml"}
+
+
+def test_a_ref_ahead_of_the_branch_leaves_what_is_not_committed(repository: Repository) -> None:
+    repository.git("checkout", "--quiet", "main")
+    repository.write({"catalog/theirs.yaml": "a: 1\n"})
+    repository.commit()
+    repository.git("checkout", "--quiet", "work")
+    repository.write({"catalog/ours.yaml": "a: 1\n"})
+    assert _changes(repository) == {"catalog/ours.yaml"}
+
+
+def test_where_nothing_is_in_common_the_ref_itself_is_compared(
+    repository: Repository, tmp_path: Path
+) -> None:
+    _leave_main(repository)
+    url, clone = repository.root.as_uri(), tmp_path / "shallow"
+    repository.git("clone", "--quiet", "--depth", "1", "--no-single-branch", url, str(clone))
+    revision = resolve_revision(clone, "origin/main")
+    assert (revision.commit, revision.name, revision.related) == (
+        revision.tip, "origin/main", False,
+    )  # fmt: skip
+    assert revision.load_changes() == {"catalog/ours.yaml", "catalog/theirs.yaml"}
+
+
 def test_a_shallow_clone_is_told_to_fetch(repository: Repository, tmp_path: Path) -> None:
     repository.commit()
     url = repository.root.as_uri()

@@ -15,9 +15,14 @@ from framework.cli.screens.alike import (
     group_alike,
     render_alone,
     render_causes,
-    render_head,
     render_kinds,
     split_runs,
+)
+from framework.cli.screens.since import (
+    render_faults,
+    render_outcome,
+    render_ref,
+    render_uncompared,
 )
 from framework.cli.screens.text import (
     WIDTH,
@@ -38,15 +43,16 @@ _NOT_SET = "-"
 
 def render_since(found: Comparison, since: Since) -> str:
     """What a change does to one environment: each field, old and new, and the line that does it."""
-    head = render_head(found.affected, found.unaffected)
-    lines = [f"{found.environment_name} since {since.ref} ({since.commit[:7]}): {head}"]
+    head = f"{found.environment_name} since {render_ref(since)}: {render_outcome(found)}"
+    lines = [render_wrapped(head, then="  ")]
     if found.environment:
         lines += ["", "  environment", *_render_fields(found.environment, "      ")]
     for one in found.namespace:
         lines += ["", *_render_object(one, f"{one.kind} {one.name}", "  ")]
     for group in group_alike(found.affected):
         lines += ["", *_render_group(group)]
-    lines += _render_silent(found) + [render_wrapped(f"note: {note}") for note in since.notes]
+    lines += _render_silent(found) + _render_faults(found)
+    lines += [render_wrapped(f"note: {note}") for note in since.notes]
     return "\n".join(lines)
 
 
@@ -90,6 +96,17 @@ def _render_silent(found: Comparison) -> list[str]:
         return []
     text = f"settings change and no manifest does: {', '.join(found.silent)}"
     return ["", render_wrapped(text, first="  ", then="    ")]
+
+
+def _render_faults(found: Comparison) -> list[str]:
+    lines = []
+    if found.uncompared:
+        lines += ["", render_wrapped(render_uncompared(found), first="  ", then="    ")]
+    if told := render_faults([found]):
+        head, *rest = told
+        lines += ["", f"  {head}"]
+        lines += [render_wrapped(text, first="    ", then="        ") for text in rest]
+    return lines
 
 
 def render_across(found: Comparison, names: tuple[str, str]) -> str:

@@ -5,8 +5,11 @@ Kept apart because its keys must stay: other programs read them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from framework.cli.screens.faults import describe_fault, name_layer
+from framework.cli.screens.since import list_faults
 from framework.reports.affected import Since
 from framework.reports.differences import (
     Cause,
@@ -28,13 +31,54 @@ def describe_comparison(found: Comparison) -> dict[str, Any]:
     }
 
 
+def describe_since(found: Comparison, since: Since) -> dict[str, Any]:
+    """What a change does to one environment, and what could not be compared."""
+    return {
+        "environment": found.environment_name,
+        **_describe_ref(since),
+        **describe_comparison(found),
+        "notes": list(since.notes),
+        **_describe_uncompared(found),
+        "faults": _describe_faults([found]),
+    }
+
+
+def _describe_ref(since: Since) -> dict[str, Any]:
+    """`commit` is what was compared with: `mergeBase` where that is not the ref's own."""
+    base = since.commit if since.merge_base else None
+    return {"since": since.ref, "commit": since.commit, "mergeBase": base}
+
+
+def _describe_uncompared(found: Comparison) -> dict[str, Any]:
+    return {
+        "compared": found.compared,
+        "notCompared": list(found.uncompared),
+        "failure": found.failure or None,
+    }
+
+
+def _describe_faults(found: Iterable[Comparison]) -> list[dict[str, Any]]:
+    # A path of the commit's tree has the commit before it.
+    return [
+        {
+            **describe_fault(group),
+            "layer": name_layer(group.fault.path.rpartition(":")[2]) or "model",
+        }
+        for group in list_faults(found)
+    ]
+
+
 def describe_affected(since: Since, *, why: bool) -> dict[str, Any]:
     """Every environment and model with a manifest that differs."""
     return {
-        "since": since.ref,
-        "commit": since.commit,
+        **_describe_ref(since),
         "environments": [_describe_environment(one, why=why) for one in since.affected],
         "notes": list(since.notes),
+        "incomplete": [
+            {"environment": one.environment_name, **_describe_uncompared(one)}
+            for one in since.incomplete
+        ],
+        "faults": _describe_faults(since.environments),
     }
 
 

@@ -18,11 +18,17 @@ from framework.cli.screens.alike import (
     group_alike,
     render_alone,
     render_causes,
-    render_head,
     render_kinds,
     split_runs,
 )
+from framework.cli.screens.since import (
+    render_faults,
+    render_outcome,
+    render_ref,
+    render_uncompared,
+)
 from framework.cli.screens.text import render_count, render_image, short_path
+from framework.reports.affected import Since
 from framework.reports.differences import Comparison, Difference, ModelDifference
 
 _MOST_ROWS = 50
@@ -31,9 +37,9 @@ _FENCE = re.compile("`{3,}")
 _MARKS = {"added": "+", "removed": "-", "changed": " "}
 
 
-def render_since_markdown(found: Comparison, ref: str, notes: Sequence[str] = ()) -> str:
+def render_since_markdown(found: Comparison, since: Since) -> str:
     """What a change does to one environment, for the discussion of a pull request."""
-    lines = [f"### {found.environment_name}: {render_head(found.affected, found.unaffected)}"]
+    lines = [f"### {found.environment_name}: {render_outcome(found)}", *_render_faults(found)]
     groups = group_alike(found.affected)
     if groups:
         lines += ["", "| model | change | what |", "| --- | --- | --- |"]
@@ -50,8 +56,19 @@ def render_since_markdown(found: Comparison, ref: str, notes: Sequence[str] = ()
             lines += _fold(_title(group), _render_objects(group))
     if found.silent:
         lines += ["", f"Settings change and no manifest does: {_text(', '.join(found.silent))}."]
-    lines += [f"\n> {_text(note)}" for note in (f"compared with {ref}", *notes)]
+    notes = (f"compared with {render_ref(since)}", *since.notes)
+    lines += [f"\n> {_text(note)}" for note in notes]
     return "\n".join(lines)
+
+
+def _render_faults(found: Comparison) -> list[str]:
+    """Open, for a reviewer must know what the rest does not tell."""
+    lines = []
+    if found.uncompared:
+        lines += ["", f"**{_text(render_uncompared(found))}**"]
+    if told := render_faults([found]):
+        lines += ["", _text(told[0]), "", *_fence(told[1:], "text")]
+    return lines
 
 
 def _render_row(group: Group) -> str:
@@ -125,19 +142,16 @@ def _render_value(value: Any) -> str:
 
 
 def _fold(title: str, lines: Iterable[str]) -> list[str]:
+    summary = f"<details><summary>{escape(title)}</summary>"
+    return ["", summary, "", *_fence(lines, "diff"), "</details>"]
+
+
+def _fence(lines: Iterable[str], language: str) -> list[str]:
     body = "\n".join(lines)
     # The catalog's own text may hold a fence; a longer one is not closed by it.
     longest = max((len(found) for found in _FENCE.findall(body)), default=2)
     fence = "`" * (longest + 1)
-    return [
-        "",
-        f"<details><summary>{escape(title)}</summary>",
-        "",
-        f"{fence}diff",
-        body,
-        fence,
-        "</details>",
-    ]
+    return [f"{fence}{language}", body, fence]
 
 
 def _cell(text: str) -> str:

@@ -65,7 +65,7 @@ def _render_head(group: FaultGroup) -> str:
 def _render_source(group: FaultGroup, lines: Lines) -> str:
     fault = group.fault
     source = lines(fault.path)
-    if fault.code in _OF_A_FILE or not 0 < fault.line <= len(source):
+    if fault.hidden or fault.code in _OF_A_FILE or not 0 < fault.line <= len(source):
         return ""
     line = source[fault.line - 1].replace("\t", " ").rstrip("\r")
     if not line.strip() or may_be_secret(_WORD.findall(line)):

@@ -1,0 +1,177 @@
+"""What has faults in either tree is named as not compared, and what is sound is compared."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from framework.cli.comparing import run_affected
+from framework.cli.main import build_parser
+from framework.plan import find_faults
+from framework.reports.affected import Since, compare_since
+from tests.reports.repository import FILES, Repository
+
+_PROD = "environments/prod/environment.yaml"
+_BETA = FILES["catalog/beta.yaml"] or ""
+_ALPHA = {("dev", "alpha"), ("prod", "alpha")}
+_BETA_BOTH = {("dev", "beta"), ("prod", "beta")}
+_BROKEN = "owner: [\n"
+_LARGE = FILES["catalog/_profiles/large.yaml"] or ""
+_TOUCHED: dict[str, str | None] = {
+    "catalog/alpha.yaml": (FILES["catalog/alpha.yaml"] or "") + "args: [x]\n"
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "project")
+
+
+def _run(root: Path, *arguments: str) -> int:
+    return run_affected(root, build_parser().parse_args(["affected", *arguments]))
+
+
+def _pairs(since: Since) -> set[tuple[str, str]]:
+    return {(e.environment_name, model.name) for e in since.affected for model in e.affected}
+
+
+def _faults(since: Since) -> list[str]:
+    return sorted({fault.place for one in since.environments for fault in one.faults})
+
+
+def _uncompared(since: Since) -> set[tuple[str, str]]:
+    """What could not be compared; "" for the whole of an environment."""
+    found = {(e.environment_name, name) for e in since.environments for name in e.uncompared}
+    return found | {(e.environment_name, "") for e in since.environments if not e.compared}
+
+
+_FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
+    ("a model", {"catalog/beta.yaml": _BROKEN}, _BETA_BOTH, "catalog/beta.yaml:2:1"),
+    ("its overlay", {"environments/prod/models/beta.yaml": "replica: 1\n"}, {("prod", "beta")},
+     "environments/prod/models/beta.yaml:1:1"),
+    ("its profile", {"catalog/_profiles/large.yaml": _LARGE + "replica: 1\n"}, _BETA_BOTH,
+     "catalog/_profiles/large.yaml:3:1"),
+    ("its patch", {"catalog/beta.yaml": _BETA + "patch: {Deployment: {kind: X}}\n"}, _BETA_BOTH,
+     "catalog/beta.yaml:5:28"),
+    ("what an interpolation reads", {"catalog/beta.yaml": _BETA + "description: '${nope}'\n"},
+     _BETA_BOTH, "catalog/beta.yaml:5:14"),
+    ("an environment", {_PROD: "namespace: [\n"}, {("prod", "")}, f"{_PROD}:2:1"),
+    ("its overrides", {_PROD: "namespace: ml-prod\noverrides: {replica: 1}\n"}, {("prod", "")},
+     f"{_PROD}:2:13"),
+    ("the defaults", {"catalog/_defaults.yaml": "replica: 2\n"}, {("dev", ""), ("prod", "")},
+     "catalog/_defaults.yaml:1:1"),
+    ("no model's overlay", {"environments/prod/models/wisper.yaml": "replicas: 1\n"}, set(),
+     "environments/prod/models/wisper.yaml:1:1"),
+    ("a profile nobody lists", {"catalog/_profiles/new.yaml": "replica: 9\n"}, set(),
+     "catalog/_profiles/new.yaml:1:1"),
+    ("a policy", {_PROD: f"{FILES[_PROD]}policy: {{requireDigest: true}}\n"}, set(),
+     "catalog/beta.yaml:3:14"),
+    ("the capacity", {_PROD: f"{FILES[_PROD]}capacity: {{cpu: 1m}}\n", "catalog/_defaults.yaml":
+                      f"{FILES['catalog/_defaults.yaml']}resources: {{requests: {{cpu: 1}}}}\n"},
+     set(), f"{_PROD}:5:17"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", ["now", "before"])
+@pytest.mark.parametrize(
+    ("faulty", "expected", "place"),
+    [case[1:] for case in _FAULTY],
+    ids=[case[0] for case in _FAULTY],
+)
+def test_what_has_faults_is_not_compared_and_the_rest_is(
+    at: str,
+    faulty: dict[str, str | None],
+    expected: set[tuple[str, str]],
+    place: str,
+    repository: Repository,
+) -> None:
+    mended = {path: FILES.get(path) for path in faulty}
+    if at == "before":
+        repository.write(faulty)
+        repository.commit()
+        repository.write({**mended, **_TOUCHED})
+    else:
+        repository.write({**faulty, **_TOUCHED})
+    for why in (False, True):
+        since = compare_since(repository.root, "HEAD", None, why=why)
+        assert _uncompared(since) == expected
+        whole = {environment for environment, name in expected if not name}
+        assert _pairs(since) >= {pair for pair in _ALPHA if pair[0] not in whole}
+        assert not _pairs(since) & expected
+        assert (f"HEAD:{place}" if at == "before" else place) in _faults(since)
+
+
+def test_a_faulty_model_is_none_that_stays_the_same(repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _BROKEN, **_TOUCHED})
+    dev, prod = compare_since(repository.root, "main", None).environments
+    assert (dev.unaffected, dev.uncompared, prod.unaffected, prod.uncompared) == (
+        0, ("beta",), 0, ("beta",),
+    )  # fmt: skip
+
+
+def test_a_faulty_model_that_goes_is_not_told_as_known(repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _BROKEN})
+    repository.commit()
+    repository.write({"catalog/beta.yaml": None})
+    since = compare_since(repository.root, "HEAD", None)
+    assert (_pairs(since), _uncompared(since)) == (set(), _BETA_BOTH)
+
+
+def test_a_fault_of_both_trees_is_told_once(repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _BETA + "replica: 1\n"})
+    repository.commit()
+    repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"})
+    since = compare_since(repository.root, "HEAD", None)
+    assert _pairs(since) == _ALPHA
+    assert _faults(since) == ["catalog/beta.yaml:5:1"]
+
+
+def test_the_same_is_found_where_sound_models_are_known(repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _BETA + "replica: 1\n"})
+    repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"})
+    first, again = (compare_since(repository.root, "main", None) for _ in range(2))
+    assert first == again
+    assert (_pairs(again), _uncompared(again)) == (_ALPHA, _BETA_BOTH)
+
+
+def test_an_expired_waiver_is_no_fault_of_a_comparison(repository: Repository) -> None:
+    waiver = "waivers: {digest: {reason: agreed, until: '2001-01-31'}}\n"
+    repository.write({
+        _PROD: f"{FILES[_PROD]}policy: {{requireDigest: true}}\n",
+        "catalog/alpha.yaml": f"{FILES['catalog/alpha.yaml']}{waiver}",
+        "catalog/beta.yaml": f"{_BETA}{waiver}",
+    })  # fmt: skip
+    assert any("ended on" in fault.message for fault in find_faults(
+        repository.root, ["prod"], today=date(2026, 1, 1)
+    ))  # fmt: skip
+    repository.commit()
+    repository.write({"catalog/beta.yaml": f"{_BETA}{waiver}args: [x]\n"})
+    since = compare_since(repository.root, "HEAD", None)
+    assert (_pairs(since), since.faulty) == (_BETA_BOTH, False)
+
+
+def test_the_screen_and_json_name_what_has_faults(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.write({"catalog/beta.yaml": _BROKEN, **_TOUCHED})
+    assert _run(repository.root, "--since", "main", "--exit-code") == 1
+    told = capsys.readouterr().out
+    assert (
+        "2 of 2 models in dev, prod change; not all could be compared\n  dev      alpha\n" in told
+    )
+    assert told.count("           not compared: beta\n") == 2
+    assert told.count("catalog/beta.yaml:2:1  MC002  ") == 1
+    assert _run(repository.root, "--since", "main", "--why") == 1
+    assert "1 of 1 model changes, 1 not compared\n    ~ alpha" in capsys.readouterr().out
+    assert _run(repository.root, "prod", "--since", "main", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in found["environments"][0]["models"]] == ["alpha"]
+    assert found["incomplete"] == [
+        {"environment": "prod", "compared": True, "notCompared": ["beta"], "failure": None}
+    ]
+    assert [(one["path"], one["code"]) for one in found["faults"]] == [
+        ("catalog/beta.yaml", "MC002")
+    ]
