@@ -16,7 +16,8 @@ option = $(if $(filter command line,$(origin $(1))),--$(2) $(call quoted,$(1)))
 # A switch is 1 or 0: YES=no must not mean yes.
 switch = $(if $(filter-out 0 1,$(call given,$(1))),$(error $(1)=$($(1)): expected 1 or 0))$(if \
 	$(filter 1,$(call given,$(1))),--$(2))
-# make would let a misspelt option pass in silence, and `model=x` must not mean every model.
+# make would let a misspelt option pass in silence, and `model=x` must not mean every model: what is
+# no option here is passed on as it is, `model=`, for the verb to refuse it with the nearest it takes.
 KNOWN := ENV MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY YES JSON WHY EXIT_CODE \
 	PYTHON SHELL VENV
 UNKNOWN = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(filter-out \
@@ -26,7 +27,7 @@ OPTIONS = $(if $(filter command line,$(origin ENV)),$(call quoted,ENV)) $(call o
 	$(call option,FORMAT,format) $(call option,OUT,out) $(call option,PROFILE,profile) \
 	$(call option,OWNER,owner) $(call option,TAG,tag) $(call option,SET,set) \
 	$(call option,TODAY,today) $(call switch,YES,yes) $(call switch,JSON,json) \
-	$(call switch,WHY,why) $(call switch,EXIT_CODE,exit-code)
+	$(call switch,WHY,why) $(call switch,EXIT_CODE,exit-code) $(patsubst %,'%=',$(UNKNOWN))
 
 .PHONY: help
 help:
@@ -65,11 +66,10 @@ cluster-status: $(VENV)/ready ## the local cluster: processes, nodes, how to use
 up preview status outputs drift refresh destroy \
 validate list explain diff affected render new bump schema \
 cluster-up cluster-down cluster-status:
-	$(if $(strip $(UNKNOWN)),$(error no option is called $(strip $(UNKNOWN)); options are upper case, `make $@ $(firstword $(KNOWN))=...`))
 	@$(RUN) $@ $(OPTIONS)
 
 ##@ Development
-.PHONY: test test-full check format bench golden lock clean
+.PHONY: test test-full check format bench golden fields lock clean
 test: $(VENV)/ready-dev ## the tests a fresh machine can run, with a sample of the large grids
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
 
@@ -91,6 +91,9 @@ bench: $(VENV)/ready-dev ## measure against the targets, on generated catalogs
 
 golden: $(VENV)/ready-dev ## write the golden renders anew; review them as a diff
 	$(VENV)/bin/python -m tests.golden.write
+
+fields: $(VENV)/ready-dev ## write the fields that a patch may set anew, as a local cluster has them
+	$(VENV)/bin/python -m tests.kube.write_fields
 
 lock: $(VENV)/ready-dev ## write the lock files anew from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url \

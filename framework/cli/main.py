@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -29,16 +30,11 @@ class _Parser(argparse.ArgumentParser):
             verb = self.prog.rpartition(" ")[2]
             known = ", ".join(environment_names(ROOT)) or "none; see README.md"
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
-        if message.startswith("unrecognized arguments: --"):
-            unknown = message.partition("--")[2].split()[0].partition("=")[0]
-            name, verb = unknown.upper().replace("-", "_"), self._verb()
-            help_ = f"`python -m framework {verb} --help`"
-            raise UsageError(f"{verb} takes no {name}; {help_} lists its options")
-        raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
+        if found := re.match("argument VERB: invalid choice: '(.*?)' ", message):
+            from framework.cli.usage import unknown_verb
 
-    @staticmethod
-    def _verb() -> str:
-        return next((word for word in sys.argv[1:] if not word.startswith("-")), "this verb")
+            raise unknown_verb(found[1])
+        raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,7 +72,16 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
         )
 
 
-def _check(options: argparse.Namespace, verb: Verb) -> None:
+def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:
+    """UsageError for words that the verb does not take; `rest` are those that argparse left."""
+    for word in (options.environment or "", *rest):
+        if word.startswith("-") or "=" in word:
+            from framework.cli.usage import unknown_option
+
+            raise unknown_option(verb, word)
+    if rest:
+        help_ = f"`python -m framework {verb.name} --help` lists what it takes"
+        raise UsageError(f"{verb.name} takes no second name: {' '.join(rest)}; {help_}")
     if options.environment == "":
         raise UsageError(f"ENV is empty; name an environment: `make {verb.name} ENV=dev`")
     local = verb.name.startswith("cluster-")
@@ -93,9 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code."""
     again = "the same command"
     try:
-        options = build_parser().parse_args(arguments)
+        options, rest = build_parser().parse_known_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
-        _check(options, verb)
+        _check(options, rest, verb)
         again = f"make {verb.name} ENV={options.environment or ''}".removesuffix(" ENV=")
         return _run(verb, options)
     except FrameworkError as error:

@@ -14,6 +14,8 @@ from typing import Any
 from omegaconf.errors import GrammarParseError
 from omegaconf.grammar_parser import parse
 
+from framework.sources import KeyPath, may_be_secret
+
 # Pure, and the only way to name a fallback. oc.env reads the machine; oc.decode, oc.create and a
 # name made by another interpolation could reach it unseen.
 ALLOWED_RESOLVERS = frozenset({"oc.select"})
@@ -21,6 +23,9 @@ ALLOWED_RESOLVERS = frozenset({"oc.select"})
 _PLAIN = re.compile(r"\$\{[A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)*\}")
 _REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\$\{([^${}:]+)\}")
 _WHOLE = re.compile(r"\$\{[^${}]+\}")
+_SELECT = re.compile(r"\$\{\s*oc\.select\s*:\s*['\"]?([^,}'\"]+)")
+_INSIDE = re.compile(r"\$\{([^}]*)")
+_WORD = re.compile(r"[\w-]+")
 _OPENING = re.compile(r"(\\*)\$\{")
 _ESCAPE = r"write \${ for a literal ${"
 
@@ -57,6 +62,20 @@ def _resolvers(tree: Any) -> Iterator[str]:
 def references(text: str) -> tuple[str, ...]:
     """The dotted keys that `text` refers to, escaped ones left out: ("image.tag",)."""
     return tuple(match.strip() for match in _REFERENCE.findall(text))
+
+
+def find_names(text: str, path: KeyPath) -> Iterator[tuple[str, ...]]:
+    """The keys that a text standing at `path` refers to; leading dots count from there."""
+    for name in (*references(text), *(found.strip() for found in _SELECT.findall(text))):
+        dots = len(name) - len(name.lstrip("."))
+        start = tuple(map(str, path[: len(path) - dots])) if dots else ()
+        yield (*start, *name[dots:].split("."))
+
+
+def reads_secret(text: str) -> bool:
+    """True where an interpolation names a key that may hold a secret, or computes the name."""
+    inside = _INSIDE.findall(text)
+    return any("${" in one or may_be_secret(_WORD.findall(one)) for one in inside)
 
 
 def is_whole(text: str) -> bool:

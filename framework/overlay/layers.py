@@ -7,7 +7,7 @@ makes a new one, so that models share the merge of what they have in common.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -27,7 +27,8 @@ class Merged:
     """The result: plain resolved data, and where each value came from.
 
     `origins` has every leaf, list and mapping: the places that gave it a value, oldest first, the
-    last one wins. `broken` are paths left out because of a fault already among `faults`.
+    last one wins. `broken` are paths left out because of a fault already among `faults`; `secret`
+    those to which an interpolation brought what may be a secret, going by the keys it came from.
     """
 
     data: dict[str, Any]
@@ -35,6 +36,7 @@ class Merged:
     layers: tuple[Layer, ...] = ()
     faults: tuple[Fault, ...] = ()
     broken: frozenset[KeyPath] = frozenset()
+    secret: frozenset[KeyPath] = frozenset()
 
     def origin(self, path: KeyPath) -> Place | None:
         """The place that won at `path`, or at its nearest parent that has one."""
@@ -47,6 +49,17 @@ class Merged:
         """Every layer's place of the key at `path`, oldest first."""
         found = (layer.key_place(path) for layer in self.layers)
         return tuple(place for place in found if place)
+
+    def holds_secret(self, path: KeyPath) -> bool:
+        """True where the value at `path`, or one that it is part of, is among `secret`."""
+        return any(path[:end] in self.secret for end in range(1, len(path) + 1))
+
+    @cached_property
+    def secret_texts(self) -> tuple[str, ...]:
+        """The single values at the `secret` paths as text, the longest first."""
+        paths = self.secret - self.broken
+        found = {text for path in paths for text in _texts(_at(self.data, path))}
+        return tuple(sorted(found, key=lambda text: (-len(text), text)))
 
     def spelling(self, path: KeyPath) -> str | None:
         """The text of a number as it was written, where Python would write another."""
@@ -142,7 +155,8 @@ class Layers:
         resolution = Resolution(config, data, origins, texts, self.broken, context, itself)
         resolution.run()
         faults = (*self.faults, *resolution.faults)
-        return Merged(data, origins, self.layers, faults, self.broken | set(resolution.failed))
+        broken, secret = self.broken | set(resolution.failed), resolution.find_secret()
+        return Merged(data, origins, self.layers, faults, broken, secret)
 
 
 def merge_layers(layers: Sequence[Layer], context: Mapping[str, Any]) -> Merged:
@@ -160,6 +174,14 @@ def _at(data: Any, path: KeyPath) -> Any:
     for key in path:
         data = data[key]
     return data
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _texts(child)
+    else:
+        yield str(value)
 
 
 def _remove(config: DictConfig, path: KeyPath) -> None:

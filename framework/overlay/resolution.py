@@ -6,7 +6,7 @@ from it, and every one in the same run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,7 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from framework.codes import Code
 from framework.errors import Fault
-from framework.overlay.interpolation import describe_failure, is_whole, references
+from framework.overlay.interpolation import (
+    describe_failure,
+    find_names,
+    is_whole,
+    reads_secret,
+    references,
+)
 from framework.overlay.layer import Shape, shape_of
 from framework.sources import KeyPath, Place
 
@@ -53,6 +59,17 @@ class Resolution:
             self._explain(path)
         for path in self.failed:
             self._leave_out(path)
+
+    def find_secret(self) -> frozenset[KeyPath]:
+        """The paths whose value came from a key that may hold a secret, be it by way of others."""
+        found = {path for path, text in self._texts.items() if reads_secret(text)}
+        while found and (more := {p for p in self._texts.keys() - found if self._reads(p, found)}):
+            found |= more
+        return frozenset(found)
+
+    def _reads(self, path: KeyPath, others: Collection[KeyPath]) -> bool:
+        names = [self._own_path(".".join(one)) for one in find_names(self._texts[path], path)]
+        return any(_related(name, other) for name in names for other in others)
 
     def _value(self, path: KeyPath) -> Any:
         value = _parent(self._config, path)[path[-1]]

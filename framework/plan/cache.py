@@ -24,6 +24,8 @@ from framework.sources import find_catalog, find_environment
 from framework.user_cache import cache_directory
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+# The fields of Kubernetes are data that plans are checked with.
+_CODE = (".py", ".json")
 _LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "PyYAML")
 # A thousand models in three environments, thirty times over.
 _MOST_ENTRIES = 100_000
@@ -88,7 +90,7 @@ def _code_digest() -> str:
     digest = hashlib.sha256(sys.version.encode())
     for library in _LIBRARIES:
         _feed(digest, version(library).encode())
-    for path in sorted(_PACKAGE.rglob("*.py")):
+    for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _CODE):
         _feed(digest, path.relative_to(_PACKAGE).as_posix().encode())
         _feed(digest, path.read_bytes())
     return digest.hexdigest()

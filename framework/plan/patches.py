@@ -12,20 +12,23 @@ from difflib import get_close_matches
 from typing import Any
 
 from framework.catalog import CatalogModel
+from framework.changes import MASK
 from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay import Merged
 from framework.plan.manifest import Manifest, ModelPlan
-from framework.plan.names import RESERVED_LABELS, Track, track_name
+from framework.plan.names import Track, track_name
+from framework.plan.patch_fields import find_field_flaws
+from framework.plan.patch_limits import find_refused
 from framework.plan.strategic import (
     PatchError,
-    Step,
+    PatchFlaw,
+    Path,
     apply_patch,
-    find_touched,
+    get_key,
     list_fields,
 )
-from framework.schema.faults import dotted
-from framework.schema.rules import MODEL_CONTAINER
+from framework.schema.faults.wording import dotted, hides, show
 from framework.sources import KeyPath, Place
 
 _CANARY = "/canary"
@@ -40,53 +43,6 @@ _KINDS = {
     "HorizontalPodAutoscaler": "set autoscaling",
     "Ingress": "set ingress",
     "NetworkPolicy": "set networkPolicy",
-}
-_IDENTITY = "it tells which object this is"
-_SELECTOR = "selectors and the labels they stand on never change"
-_COMPUTED = "the framework computes with it; set {}"
-_MODEL: tuple[Step, ...] = (
-    "spec", "template", "spec", "containers", ("name", MODEL_CONTAINER),
-)  # fmt: skip
-_EVERYWHERE: dict[tuple[Step, ...], str] = {
-    ("apiVersion",): _IDENTITY,
-    ("kind",): _IDENTITY,
-    ("metadata", "name"): _IDENTITY,
-    ("metadata", "generateName"): _IDENTITY,
-    ("metadata", "namespace"): _IDENTITY,
-    ("status",): "the cluster writes it",
-    **{("metadata", "labels", label): _SELECTOR for label in sorted(RESERVED_LABELS)},
-}
-_PROTECTED: Mapping[str, Mapping[tuple[Step, ...], str]] = {
-    "Deployment": {
-        ("spec", "selector"): _SELECTOR,
-        **{
-            ("spec", "template", "metadata", "labels", label): _SELECTOR
-            for label in sorted(RESERVED_LABELS)
-        },
-        ("spec", "replicas"): _COMPUTED.format("replicas"),
-        ("spec", "paused"): "no update would ever end",
-        ("spec", "strategy"): _COMPUTED.format("rollout.maxSurge and rollout.maxUnavailable"),
-        ("spec", "minReadySeconds"): _COMPUTED.format("rollout.minReadySeconds"),
-        ("spec", "progressDeadlineSeconds"): _COMPUTED.format("rollout.progressDeadlineSeconds"),
-        (*_MODEL, "image"): _COMPUTED.format("image"),
-        (*_MODEL, "resources"): _COMPUTED.format("resources"),
-    },
-    "Service": {("spec", "selector"): _SELECTOR},
-    "PodDisruptionBudget": {
-        ("spec", "selector"): _SELECTOR,
-        ("spec", "minAvailable"): _COMPUTED.format("disruptionBudget"),
-        ("spec", "maxUnavailable"): _COMPUTED.format("disruptionBudget"),
-    },
-    "HorizontalPodAutoscaler": {
-        ("spec", "scaleTargetRef"): _SELECTOR,
-        ("spec", "minReplicas"): _COMPUTED.format("autoscaling.minReplicas"),
-        ("spec", "maxReplicas"): _COMPUTED.format("autoscaling.maxReplicas"),
-    },
-    "NetworkPolicy": {("spec", "podSelector"): _SELECTOR},
-    "ConfigMap": {
-        ("data",): "its name is a hash of it; set config.files",
-        ("binaryData",): "its name is a hash of its data; use a ConfigMap of your own",
-    },
 }
 
 
@@ -103,11 +59,37 @@ class _Patch:
     def kind(self) -> str:
         return self.key.removesuffix(_CANARY)
 
-    def fault(self, at: KeyPath, message: str) -> Fault:
-        """A fault at the value below the entry; its sentence begins with the setting's name."""
-        path: KeyPath = ("patch", self.key, *at)
-        place = self.merged.origin(path) or Place(self.model.home, 1, 1)
-        return place.fault(Code.BAD_PATCH, f"{dotted(path)} {message}", self.model.name)
+    def faults(self, flaw: PatchFlaw) -> Iterator[Fault]:
+        """A fault at the value below the entry, or at its key in every layer that says it; the
+        sentence begins with the setting's name."""
+        path: KeyPath = ("patch", self.key, *flaw.at)
+        between = "" if flaw.message.startswith(":") else " "
+        message = f"{dotted(path)}{between}{flaw.message}"
+        places = self.merged.key_places(path) if flaw.at_key else ()
+        if not places:
+            places = (self.merged.origin(path) or Place(self.model.home, 1, 1),)
+        for place in places:
+            fault = place.fault(Code.BAD_PATCH, message, self.model.name)
+            yield replace(fault, hidden=hides(*self._named(flaw.at)))
+
+    def show(self, at: Path, value: Any) -> str:
+        """A value below the entry as a message may show it: MASK where it may be secret."""
+        names, _ = self._named(at)
+        if hides(names, value):
+            return MASK
+        return show(names, value, self.merged.spelling(("patch", self.key, *at)))
+
+    def _named(self, at: Path) -> tuple[KeyPath, Any]:
+        """A path with everything on it that tells what its value is, and the value: an item's
+        own name, and the argument before it."""
+        names: list[str | int] = []
+        value: Any = self.content
+        for step in at:
+            if isinstance(step, int) and step and isinstance(value[step - 1], str):
+                names.append(value[step - 1])
+            value = value[step]
+            names += [step, str(value["name"])] if get_key(value, "name") else [step]
+        return tuple(names), value
 
     def key_fault(self, message: str) -> Fault:
         """A fault at the entry's own name."""
@@ -120,7 +102,7 @@ def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Fa
     """The plan with every sound patch laid over it, and the faults of the others."""
     if not model.settings.patch and not (model.candidate and model.candidate.patch):
         return plan, []
-    faults = [*_find_key_faults(plan, model)]
+    faults = [*_find_key_faults(plan, model), *_find_waiting_faults(plan, model)]
     manifests, patched = [], {}
     for manifest in plan.manifests:
         fields: set[str] = set()
@@ -137,13 +119,36 @@ def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Fa
 def _lay(
     patch: _Patch, manifest: Manifest, plan: ModelPlan
 ) -> tuple[Manifest, list[Fault], set[str]]:
-    if refused := [*_find_refused(patch, plan)]:
-        return manifest, refused, set()
+    """The manifest with one patch laid over it, or every fault of the patch."""
+    flaws = _find_flaws(patch, manifest.object, plan)
     try:
         patched = apply_patch(manifest.object, patch.content)
     except PatchError as error:
-        return manifest, [patch.fault(error.at, str(error))], set()
+        told = {flaw.at for flaw in flaws}
+        flaws += [flaw for flaw in error.flaws if flaw.at not in told]
+        patched = manifest.object
+    if flaws:
+        return manifest, [fault for flaw in flaws for fault in patch.faults(flaw)], set()
     return replace(manifest, object=patched), [], {*list_fields(patch.kind, patch.content)}
+
+
+def _find_flaws(
+    patch: _Patch, manifest: Mapping[str, Any] | None, plan: ModelPlan
+) -> list[PatchFlaw]:
+    """What a patch may not touch, and what the API would refuse elsewhere; of one place the
+    first."""
+    scaled = plan.find("HorizontalPodAutoscaler") is not None
+    refused = [*find_refused(patch.kind, patch.content, scaled=scaled)]
+    flaws = {flaw.at: flaw for flaw in refused}
+    for flaw in find_field_flaws(patch.kind, patch.content, manifest, patch.show):
+        if not any(_related(flaw.at, other.at) for other in refused):
+            flaws.setdefault(flaw.at, flaw)
+    return [*flaws.values()]
+
+
+def _related(one: Path, other: Path) -> bool:
+    """True where one is in the other."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _patches_of(manifest: Manifest, model: CatalogModel) -> Iterator[_Patch]:
@@ -188,6 +193,14 @@ def _find_key_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
             )
 
 
+def _find_waiting_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
+    """What is wrong in the patches of a canary that there is not; they are laid over nothing."""
+    for patch in _track_patches(model, "stable") if model.candidate is None else ():
+        if patch.key != patch.kind and patch.kind in _OF_A_TRACK:
+            for flaw in _find_flaws(patch, None, plan):
+                yield from patch.faults(flaw)
+
+
 def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
     """Why there is nothing that a patch of this name could be laid over; "" where there is."""
     if patch.kind not in _KINDS:
@@ -199,16 +212,3 @@ def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
     if patch.kind not in kinds:
         return f'"{patch.key}": this model has no {patch.kind}; {_KINDS[patch.kind]}'
     return ""
-
-
-def _find_refused(patch: _Patch, plan: ModelPlan) -> Iterator[Fault]:
-    scaled = plan.find("HorizontalPodAutoscaler") is not None
-    told: set[KeyPath] = set()
-    for path, why in (*_EVERYWHERE.items(), *_PROTECTED.get(patch.kind, {}).items()):
-        touched = find_touched(patch.content, path)
-        if touched is None or touched in told:
-            continue
-        told.add(touched)
-        if scaled and path == ("spec", "replicas"):
-            why = "it is the autoscaler's; set autoscaling.minReplicas"
-        yield patch.fault(touched, f"cannot be patched: {why}")

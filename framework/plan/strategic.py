@@ -1,69 +1,66 @@
 """Strategic merge: lays a partial manifest over a whole one, as the API server does.
 
 Kept apart, and pure, because it knows nothing of models: mappings merge deeply, null takes a key
-away, lists of named items merge by their merge key, every other list is replaced. Rules:
-`k8s.io/apimachinery/pkg/util/strategicpatch`; no Python library for it is kept.
+away, lists of named items merge by the key that the API gives them, every other list is replaced.
+Rules: `k8s.io/apimachinery/pkg/util/strategicpatch`; no Python library for it is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from framework.plan.kubernetes_fields import FieldType
 
 Path = tuple[str | int, ...]
 # One step to a protected field: a key, or the item of a list with this merge key.
 Step = str | tuple[str, str]
 
-_DIRECTIVE = "$patch"
-# By kind, the lists that merge and the key that tells their items apart (`patchMergeKey`).
-_MERGE_KEYS: Mapping[str, Mapping[str, str]] = {
-    "Deployment": {
-        "containers": "name",
-        "initContainers": "name",
-        "env": "name",
-        "volumes": "name",
-        "imagePullSecrets": "name",
-        "resourceClaims": "name",
-        "ports": "containerPort",
-        "volumeMounts": "mountPath",
-        "volumeDevices": "devicePath",
-        "hostAliases": "ip",
-        "topologySpreadConstraints": "topologyKey",
-    },
-    "Service": {"ports": "port"},
-    "ServiceAccount": {"secrets": "name", "imagePullSecrets": "name"},
-}
+DIRECTIVE = "$patch"
+
+
+class PatchFlaw(NamedTuple):
+    """What is wrong in a patch; `message` follows the name of `at`, which is a key's where
+    `at_key`, and else a value's."""
+
+    at: Path
+    message: str
+    at_key: bool = False
 
 
 class PatchError(Exception):
-    """A patch that cannot be laid; `at` is where in the patch."""
+    """A patch that cannot be laid, with every flaw of it."""
 
-    def __init__(self, at: Path, message: str) -> None:
-        self.at = at
-        super().__init__(message)
+    def __init__(self, flaws: Iterable[PatchFlaw]) -> None:
+        self.flaws = tuple(flaws)
+        super().__init__("; ".join(flaw.message for flaw in self.flaws))
 
 
 def apply_patch(manifest: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with `patch` laid over it; neither is changed. Errors: PatchError."""
-    keys = _MERGE_KEYS.get(manifest["kind"], {})
-    return _merge_mapping(manifest, patch, keys, ())
+    merge = _Merge()
+    merged = merge.mapping(manifest, patch, FieldType(manifest["kind"]), ())
+    if merge.flaws:
+        raise PatchError(merge.flaws)
+    return merged
 
 
 def list_fields(kind: str, patch: Mapping[str, Any]) -> tuple[str, ...]:
     """The fields a patch sets or takes away: `spec.template.spec.containers[model].env[DEBUG]`."""
-    return tuple(sorted(set(_walk(patch, "", _MERGE_KEYS.get(kind, {})))))
+    return tuple(sorted(set(_walk(patch, "", FieldType(kind)))))
 
 
 def find_touched(patch: Any, path: tuple[Step, ...]) -> Path | None:
     """Where a patch sets `path`, or replaces or removes what it is in; None where it does not."""
     at: Path = ()
     for step in path:
-        if isinstance(patch, Mapping) and _DIRECTIVE in patch:
-            return (*at, _DIRECTIVE)
+        if isinstance(patch, Mapping) and DIRECTIVE in patch:
+            return (*at, DIRECTIVE)
         if isinstance(step, tuple) and isinstance(patch, list):
             key, value = step
-            found = [i for i, item in enumerate(patch) if _get(item, key) == value]
+            found = [i for i, item in enumerate(patch) if get_key(item, key) == value]
             if not found:
                 return None
             at, patch = (*at, found[0]), patch[found[0]]
@@ -76,52 +73,85 @@ def find_touched(patch: Any, path: tuple[Step, ...]) -> Path | None:
     return at
 
 
-def _get(item: Any, key: str) -> Any:
+def get_key(item: Any, key: str) -> Any:
+    """What a mapping has under `key`; None where it is no mapping."""
     return item.get(key) if isinstance(item, Mapping) else None
 
 
-def _merge_mapping(
-    old: Mapping[str, Any], new: Mapping[str, Any], keys: Mapping[str, str], at: Path
-) -> dict[str, Any]:
-    for key in new:
-        if key.startswith("$") and (key != _DIRECTIVE or new[key] != "replace"):
-            raise PatchError(
-                (*at, key),
+def find_item(items: Any, key: str, name: Any) -> int | None:
+    """Where in a list the first item is whose `key` is `name`; None where there is none."""
+    listed = items if isinstance(items, list) else []
+    return next((i for i, item in enumerate(listed) if get_key(item, key) == name), None)
+
+
+def suggest_item(items: Any, key: str, name: Any) -> str:
+    """`; did you mean "model"?`, or the few names there are, or nothing."""
+    names = [str(get_key(item, key)) for item in items] if isinstance(items, list) else []
+    if near := get_close_matches(str(name), names, n=1):
+        return f'; did you mean "{near[0]}"?'
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= 12 else ""
+
+
+class _Merge:
+    """One merge, which goes on after a flaw to find the others."""
+
+    def __init__(self) -> None:
+        self.flaws: list[PatchFlaw] = []
+
+    def mapping(
+        self, old: Mapping[str, Any], new: Mapping[str, Any], of: FieldType | None, at: Path
+    ) -> dict[str, Any]:
+        merged = {} if DIRECTIVE in new else dict(old)
+        for key, value in new.items():
+            if key.startswith("$"):
+                self._check_directive(key, value, (*at, key))
+            elif value is None:
+                merged.pop(key, None)
+            else:
+                below = of.below(key) if of else None
+                merged[key] = self._value(merged.get(key), value, below, (*at, key))
+        return merged
+
+    def _check_directive(self, key: str, value: Any, at: Path) -> None:
+        if key != DIRECTIVE or value != "replace":
+            message = (
                 'is no directive that is read here; expected "$patch: replace", or '
-                '"$patch: delete" in an item of a list',
+                '"$patch: delete" in an item of a list'
             )
-    merged = {} if _DIRECTIVE in new else dict(old)
-    for key, value in new.items():
-        if value is None:
-            merged.pop(key, None)
-        elif key != _DIRECTIVE:
-            merged[key] = _merge_value(merged.get(key), value, keys, (*at, key))
-    return merged
+            self.flaws.append(PatchFlaw(at, message))
 
+    def _value(self, old: Any, new: Any, of: FieldType | None, at: Path) -> Any:
+        if old is not None and _shape(old) != _shape(new):
+            message = f"is {_shape(new)}; expected {_shape(old)}, as the manifest has there"
+            self.flaws.append(PatchFlaw(at, message))
+            return old
+        if isinstance(new, dict):
+            return self.mapping(old or {}, new, of, at)
+        if isinstance(new, list) and of and of.merge_key:
+            return self._items(old or [], new, of, at)
+        return deepcopy(new)
 
-def _merge_value(old: Any, new: Any, keys: Mapping[str, str], at: Path) -> Any:
-    if old is not None and _shape(old) != _shape(new):
-        raise PatchError(at, f"is {_shape(new)}; expected {_shape(old)}, as the manifest has there")
-    if isinstance(new, dict):
-        return _merge_mapping(old or {}, new, keys, at)
-    if isinstance(new, list) and at[-1] in keys:
-        return _merge_items(old or [], new, keys, at)
-    return deepcopy(new)
-
-
-def _merge_items(old: list[Any], new: list[Any], keys: Mapping[str, str], at: Path) -> list[Any]:
-    key = keys[str(at[-1])]
-    items = {_get(item, key): item for item in old}
-    for index, patch in enumerate(new):
-        here = (*at, index)
-        name = _get(patch, key)
-        if not isinstance(name, str | int):
-            raise PatchError(here, f"has no {key}; items of {at[-1]} are told apart by it")
-        if patch.get(_DIRECTIVE) != "delete":
-            items[name] = _merge_mapping(items.get(name, {}), patch, keys, here)
-        elif items.pop(name, None) is None:
-            raise PatchError(here, f"deletes {name}, which the manifest has not")
-    return list(items.values())
+    def _items(self, old: list[Any], new: list[Any], of: FieldType, at: Path) -> list[Any]:
+        items, key = list(old), of.merge_key
+        for index, patch in enumerate(new):
+            here = (*at, index)
+            name = get_key(patch, key)
+            if not isinstance(name, str | int):
+                message = f"has no {key}; items of {at[-1]} are told apart by it"
+                self.flaws.append(PatchFlaw(here, message))
+                continue
+            found = find_item(items, key, name)
+            if patch.get(DIRECTIVE) == "delete":
+                if found is None:
+                    message = f"deletes {name}, which the manifest has not"
+                    hint = suggest_item(items, key, name)
+                    self.flaws.append(PatchFlaw(here, message + hint))
+                items = [item for item in items if get_key(item, key) != name]
+            elif found is None:
+                items.append(self.mapping({}, patch, of.items, here))
+            else:
+                items[found] = self.mapping(items[found], patch, of.items, here)
+        return items
 
 
 def _shape(value: Any) -> str:
@@ -130,16 +160,17 @@ def _shape(value: Any) -> str:
     return "a list" if isinstance(value, list) else "a single value"
 
 
-def _walk(patch: Any, path: str, keys: Mapping[str, str]) -> Iterator[str]:
-    if not isinstance(patch, Mapping) or _DIRECTIVE in patch or not patch:
+def _walk(patch: Any, path: str, of: FieldType | None) -> Iterator[str]:
+    if not isinstance(patch, Mapping) or DIRECTIVE in patch or not patch:
         yield path
         return
     for key, value in patch.items():
         plain = not any(mark in key for mark in "./")
         here = f"{path}{'.' if path else ''}{key}" if plain else f'{path}["{key}"]'
-        if not isinstance(value, list) or key not in keys:
-            yield from _walk(value, here, keys)
+        below = of.below(key) if of else None
+        if not isinstance(value, list) or not below or not below.merge_key:
+            yield from _walk(value, here, below)
             continue
         for item in value:
-            own = {name: of for name, of in item.items() if name != keys[key]}
-            yield from _walk(own, f"{here}[{item[keys[key]]}]", keys)
+            own = {name: child for name, child in item.items() if name != below.merge_key}
+            yield from _walk(own, f"{here}[{item[below.merge_key]}]", below.items)

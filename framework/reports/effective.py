@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 Root = TypeVar("Root", bound=BaseModel)
 
+# Ends a renamed key; in no path or value otherwise.
+RENAMED = "-renamed"
 _NUMBER = re.compile(r"\d+")
 _PERCENTAGE = re.compile(r"\d+%")
 
@@ -56,6 +58,17 @@ class Setting:
             ):
                 continue
             yield changed
+
+    def renamed(self, settings: Root) -> Root | None:
+        """A copy in which the key this stands under ends in RENAMED, in its place among the others;
+        None where nobody chose the key."""
+        *above, last = self._steps
+        held = _at(settings, tuple(above))
+        if not isinstance(held, dict):
+            return None
+        kept = {f"{key}{RENAMED}" if key == last else key: child for key, child in held.items()}
+        changed: Root = _with(settings, tuple(above), kept)
+        return changed
 
 
 def list_settings(settings: BaseModel, *, sections: bool = False) -> tuple[Setting, ...]:

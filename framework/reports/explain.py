@@ -13,8 +13,9 @@ from typing import Any
 from framework.catalog import Catalog, CatalogModel
 from framework.changes import MASK
 from framework.errors import UnknownNameError
+from framework.overlay.interpolation import find_names
 from framework.reports.effective import Setting, list_settings
-from framework.reports.interpolations import find_names, find_texts
+from framework.reports.interpolations import find_texts
 from framework.reports.masking import can_be_secret, mask
 from framework.reports.written import (
     ENVIRONMENT,
@@ -144,6 +145,14 @@ class Explainer:
             reads,
             shown != setting.value,
         )
+
+    def explain_key(self, key: str) -> Explained:
+        """The name that people chose for an entry of a mapping: of `ports.http` the key `http`."""
+        source, setting = self.settings[key]
+        *above, name = setting.path
+        places = source.merged.key_places(setting.path)
+        place = str(places[-1]) if places else self._explain(key).place
+        return Explained(f"the key {name} of {source.key(above)}", name, place)
 
     def _may_be_secret(self, key: str) -> bool:
         return key in self.settings and may_be_secret(self.settings[key][1].path)

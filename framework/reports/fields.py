@@ -3,10 +3,11 @@
 Kept apart from the plan, which builds manifests and knows nothing of who asks.
 
 For each setting the model is planned again with that one setting changed or removed; the fields
-that differ come from it. No table can fall behind the plan this way, and derived values, rounding
-and conditions count as they do there. Recording which settings are read would not tell one field
-of an object from another. A plan takes a tenth of a millisecond, so all experiments take less time
-than reading the files.
+that differ come from it. The name of an entry of a mapping, such as a port's, is no setting: for
+the fields that repeat one its key is renamed. No table can fall behind the plan this way, and
+derived values, rounding and conditions count as they do there. Recording which settings are read
+would not tell one field of an object from another. A plan takes a tenth of a millisecond, so all
+experiments take less time than reading the files.
 """
 
 from __future__ import annotations
@@ -20,18 +21,22 @@ from framework.changes import MASK
 from framework.errors import UnknownNameError
 from framework.plan import Manifest
 from framework.plan.stack import UNPLANNABLE, build_model
-from framework.reports.effective import Setting
+from framework.reports.effective import RENAMED, Setting
 from framework.reports.explain import Explained, Explainer
 from framework.reports.masking import can_be_secret
 from framework.reports.paths import flatten, is_secret_field
 from framework.reports.written import CANDIDATE, Source
+from framework.schema.base import Settings
 from framework.schema.environment import Environment
 from framework.schema.model import Model
 
 
 @dataclass(frozen=True)
 class Field:
-    """One value of a manifest, and the keys of the settings that decide it; () where none does."""
+    """One value of a manifest, and the keys of the settings that decide it; () where none does.
+
+    For a value that is an entry's name these say "the key http of ports".
+    """
 
     path: str
     value: Any
@@ -76,19 +81,21 @@ class _Experiments:
             head = key[: len(key) - len(path)]
             known = [head + one for one in flatten(object_, "", parents=True)]
             raise UnknownNameError("field", key, known)
-        causes: dict[str, list[str]] = {field: [] for field in fields}
+        causes: dict[str, set[str]] = {field: set() for field in fields}
         needs, adds = [], []
         for name, differing in self._list_effects(index, path, fields):
             if differing is None:
                 needs.append(name)
             elif differing & fields.keys():
                 for field in differing & fields.keys():
-                    causes[field].append(name)
+                    causes[field].add(name)
             elif differing:
                 adds.append(name)
+        keys = self._name_keys(index, causes, fields)
         found = {field: _without_parents(sorted(names)) for field, names in causes.items()}
-        named = dict.fromkeys(name for names in found.values() for name in names)
-        settings = sorted(self._explainer.follow([*named, *needs]), key=lambda one: one.key)
+        named = {name: None for names in found.values() for name in names if name not in keys}
+        settings = [*self._explainer.follow([*named, *needs]), *keys.values()]
+        settings.sort(key=lambda one: one.key)
         secret = {one.key for one in settings if one.secret}
         return ExplainedFields(
             kind=self._manifests[index].kind,
@@ -134,22 +141,48 @@ class _Experiments:
             else:
                 yield name, differing
 
+    def _name_keys(
+        self, index: int, causes: dict[str, set[str]], before: Mapping[str, Any]
+    ) -> dict[str, Explained]:
+        """Puts the fields that name a mapping's entry down to its key, and no more to the mapping
+        that is there or not; the keys, by what they are called."""
+        keys: dict[str, Explained] = {}
+        for entry, (source, setting) in self._explainer.settings.items():
+            changed = setting.renamed(source.settings)
+            manifests = self._plan(source, changed) if changed else None
+            found = _same_object(manifests or (), self._manifests[index])
+            if found is None:
+                continue
+            renamed = flatten(found.object, "").items()
+            after = {one.replace(RENAMED, ""): value for one, value in renamed}
+            for field in before.keys() & after.keys():
+                if before[field] != after[field] and setting.path[-1] in str(before[field]):
+                    key = self._explainer.explain_key(entry)
+                    keys[key.key] = key
+                    kept = {one for one in causes[field] if not f"{entry}.".startswith(f"{one}.")}
+                    causes[field] = kept | {key.key}
+        return keys
+
     def _list_plans(self, source: Source, setting: Setting) -> Iterator[tuple[Manifest, ...]]:
         for changed in setting.alternatives(source.settings):
-            model, environment = self._model, self._environment
-            if isinstance(changed, Environment):
-                environment = changed
-            elif isinstance(changed, Model) and source.prefix == CANDIDATE:
-                model = replace(model, candidate=changed)
-            elif isinstance(changed, Model):
-                # As the catalog does: without one no canary runs.
-                kept = model.candidate if changed.canary.candidate is not None else None
-                model = replace(model, settings=changed, candidate=kept)
-            try:
-                enabled = model.settings.enabled
-                yield build_model(model, environment).manifests if enabled else ()
-            except UNPLANNABLE:
-                continue
+            if (manifests := self._plan(source, changed)) is not None:
+                yield manifests
+
+    def _plan(self, source: Source, changed: Settings) -> tuple[Manifest, ...] | None:
+        """The objects where the settings of a source are these; None where none can be made."""
+        model, environment = self._model, self._environment
+        if isinstance(changed, Environment):
+            environment = changed
+        elif isinstance(changed, Model) and source.prefix == CANDIDATE:
+            model = replace(model, candidate=changed)
+        elif isinstance(changed, Model):
+            # As the catalog does: without one no canary runs.
+            kept = model.candidate if changed.canary.candidate is not None else None
+            model = replace(model, settings=changed, candidate=kept)
+        try:
+            return build_model(model, environment).manifests if model.settings.enabled else ()
+        except UNPLANNABLE:
+            return None
 
 
 def _same_object(manifests: tuple[Manifest, ...], base: Manifest) -> Manifest | None:

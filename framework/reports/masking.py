@@ -15,8 +15,10 @@ from typing import Any
 from framework.changes import MASK
 from framework.sources import may_be_secret
 
-# A shorter value stands in too many words to be hidden everywhere.
+# A shorter value stands in too many words to be hidden everywhere, and so do these: MAX_TOKENS is
+# "4096", TOKENIZERS_PARALLELISM "false".
 _SHORTEST = 4
+_COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 # Mappings whose keys people choose, in manifests and in settings.
 _FREE_KEYS = frozenset(
@@ -42,7 +44,8 @@ def can_be_secret(value: Any) -> bool:
 def secret_values(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """What may be secret in rendered objects or in settings: by an environment variable's name, an
     annotation's key, or as the password in a URL."""
-    return frozenset(text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST)
+    found = {text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST}
+    return frozenset(text for text in found if not _COMMON.fullmatch(text))
 
 
 def _find(tree: Any) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.reports.interpolations import find_names
+from framework.overlay.interpolation import find_names
 from framework.reports.setting_changes import SettingChange, get_written
 from framework.sources import KeyPath, Place
 

@@ -5,15 +5,37 @@ Kept apart from the model's settings: these describe where a whole catalog runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from framework.schema.base import Count, DnsLabel, Positive, Quantity, Settings, Texts
-from framework.schema.names import CapacityName
+from framework.schema.base import (
+    Checked,
+    Count,
+    DnsLabel,
+    Flaw,
+    Positive,
+    Quantity,
+    Settings,
+    Texts,
+)
+from framework.schema.names import CapacityName, Form
 
 ProbeName = Literal["startup", "readiness", "liveness"]
 PodSecurity = Literal["baseline", "restricted"]
+
+# The oldest server that runs sidecars in their order, and the one the local cluster is built from,
+# whose objects every render is held to. Of a newer server than that nothing is known, nor lost: a
+# version is the oldest that an environment may meet.
+OLDEST_MINOR, NEWEST_MINOR = 29, 37
+KubernetesVersion = Annotated[
+    str,
+    Form(
+        rf"1\.({'|'.join(map(str, range(OLDEST_MINOR, NEWEST_MINOR + 1)))})",
+        f'a version from "1.{OLDEST_MINOR}" to "1.{NEWEST_MINOR}"',
+    ),
+]
 
 
 class Cluster(Settings):
@@ -23,7 +45,7 @@ class Cluster(Settings):
     """A kubeconfig context, or `local` for the control plane on this machine."""
     kubeconfig: str = "~/.kube/config"
     """The kubeconfig file that has the context; `local` has its own."""
-    kubernetes_version: str = Field(default="1.33", pattern=r"^1\.\d+$")
+    kubernetes_version: KubernetesVersion = "1.33"
     """The oldest server this environment may meet."""
 
     @property
@@ -42,7 +64,7 @@ class Cluster(Settings):
         return int(self.kubernetes_version.partition(".")[2])
 
 
-class Policy(Settings):
+class Policy(Checked):
     """What a platform team asks of every model of an environment.
 
     Each rule has a name, told with every fault, by which a model's `waivers` can put it off.
@@ -74,6 +96,13 @@ class Policy(Settings):
     pod_security: PodSecurity | None = None
     """Rule `podSecurity`: the Pod Security Standard that every Pod keeps."""
 
+    def find_flaws(self) -> Iterator[Flaw]:
+        """Limits that cross."""
+        least, most = self.min_replicas, self.max_replicas
+        if least is not None and most is not None and least > most:
+            message = f"is {least}; expected at most maxReplicas, which is {most}"
+            yield Flaw(("minReplicas",), message, others=(("maxReplicas",),))
+
 
 class Environment(Settings):
     """One environment: where the catalog runs, and what it lays over every model."""
@@ -84,7 +113,7 @@ class Environment(Settings):
     """The Namespace; exactly one stack owns it."""
     protect: bool = False
     """Refuse `destroy`."""
-    cluster: Cluster = Cluster()
+    cluster: Cluster = Cluster.model_construct()
     """Which cluster."""
     defaults: dict[str, Any] = {}
     """Weak: a profile or a model may say otherwise."""
@@ -93,5 +122,5 @@ class Environment(Settings):
     capacity: dict[CapacityName, Quantity] = {}
     """What the cluster has for all models together, by resource: `cpu`, `memory`, `nvidia.com/gpu`,
     and `pods`. Requests count; a model with an autoscaler counts at its largest."""
-    policy: Policy = Policy()
+    policy: Policy = Policy.model_construct()
     """What every model must keep."""

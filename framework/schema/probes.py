@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from framework.schema.base import (
     Checked,
@@ -87,11 +88,7 @@ class Probe(Checked):
 
     def find_flaws(self) -> Iterator[Flaw]:
         """Not exactly one way of asking."""
-        ways = (self.http_get, self.tcp_socket, self.grpc, self.exec)
-        if (given := sum(way is not None for way in ways)) != 1:
-            yield Flaw(
-                (), f"has {given} of httpGet, tcpSocket, grpc and exec; expected exactly one"
-            )
+        yield from _find_way_flaws(self, ("http_get", "tcp_socket", "grpc", "exec"))
 
 
 class Probes(Checked):
@@ -131,9 +128,16 @@ class Handler(Checked):
 
     def find_flaws(self) -> Iterator[Flaw]:
         """Not exactly one thing to do."""
-        ways = (self.exec, self.http_get, self.sleep_seconds)
-        if (given := sum(way is not None for way in ways)) != 1:
-            yield Flaw((), f"has {given} of exec, httpGet and sleepSeconds; expected exactly one")
+        yield from _find_way_flaws(self, ("exec", "http_get", "sleep_seconds"))
+
+
+def _find_way_flaws(settings: Settings, ways: tuple[str, ...]) -> Iterator[Flaw]:
+    """Not exactly one of these."""
+    given = [(to_camel(way),) for way in ways if getattr(settings, way) is not None]
+    if len(given) != 1:
+        *first, last = map(to_camel, ways)
+        message = f"has {len(given)} of {', '.join(first)} and {last}; expected exactly one"
+        yield Flaw((), message, others=tuple(given))
 
 
 class Lifecycle(Settings):

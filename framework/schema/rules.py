@@ -48,21 +48,24 @@ def _find_stop_flaws(model: Model) -> Iterator[Flaw]:
         yield Flaw(
             ("terminationGracePeriodSeconds",),
             f"is {grace}; expected more than {name}, which is {asleep}",
+            others=(tuple(name.split(".")),),
         )
 
 
 def _find_shared_ports(model: Model) -> Iterator[Flaw]:
     """All containers of a Pod share one network."""
-    taken = {(port.container_port, port.protocol): "the model" for port in model.ports.values()}
+    taken: dict[tuple[int, str], tuple[str, tuple[str, ...]]] = {
+        (port.container_port, port.protocol): ("the model", ("ports", name))
+        for name, port in model.ports.items()
+    }
     for name, sidecar in sorted(model.sidecars.items()):
         for port_name, port in sidecar.ports.items():
-            owner = taken.setdefault((port.container_port, port.protocol), name)
+            path = ("sidecars", name, "ports", port_name)
+            key = (port.container_port, port.protocol)
+            owner, other = taken.setdefault(key, (name, path))
             if owner != name:
-                yield Flaw(
-                    ("sidecars", name, "ports", port_name),
-                    f"is {port.protocol} {port.container_port}, which {owner} listens on; "
-                    "expected another number",
-                )
+                message = f"is {port.protocol} {port.container_port}, which {owner} listens on; "
+                yield Flaw(path, f"{message}expected another number", others=(other,))
 
 
 def _find_service_flaws(model: Model) -> Iterator[Flaw]:
@@ -85,6 +88,7 @@ def _find_service_flaws(model: Model) -> Iterator[Flaw]:
             yield Flaw(
                 ("ports", name, "servicePort"),
                 f'is {number}, as that of "{first}" is; expected another number',
+                others=(("ports", first),),
             )
         if port.node_port and model.service.type == "ClusterIP":
             yield Flaw(("ports", name, "nodePort"), "goes with NodePort and LoadBalancer alone")

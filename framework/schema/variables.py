@@ -98,7 +98,8 @@ class EnvSource(Checked):
     def find_flaws(self) -> Iterator[Flaw]:
         """Not exactly one source."""
         if (self.secret is None) == (self.config_map is None):
-            yield Flaw((), "has both secret and configMap, or neither; give one of them")
+            message = "has both secret and configMap, or neither; give one of them"
+            yield Flaw((), message, others=(("secret",), ("configMap",)))
 
 
 EnvFrom = dict[str, EnvSource]

@@ -112,7 +112,9 @@ class Volume(Checked):
         sources = [source for source in _SOURCES if getattr(self, source) is not None]
         if len(sources) != 1:
             names = ", ".join(to_camel(source) for source in _SOURCES)
-            yield Flaw((), f"has {len(sources)} sources; expected exactly one of {names}")
+            remedy = "; null removes an inherited one" if sources else ""
+            message = f"has {len(sources)} sources; expected exactly one of {names}{remedy}"
+            yield Flaw((), message, others=tuple((to_camel(source),) for source in sources))
             return
         for option, takers in _OPTIONS.items():
             if getattr(self, option) and sources[0] not in takers:

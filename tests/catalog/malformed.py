@@ -328,6 +328,39 @@ _MERGING = [
     ),
 ]
 
+_POD = "patch: {Deployment: {spec: {template: {spec: {%s}}}}}\n"
+_CONTAINER = _POD % "containers: [{name: model, %s}]"
+_PATCHES = [
+    *_below(
+        MODEL,
+        Code.BAD_PATCH,
+        _POD % "§hostNetwrok: true",
+        _POD % "§hostNetwrok: true, §dnsPolcy: Default",
+        _POD % "hostNetwork: §'true'",
+        _POD % "dnsPolicy: §clusterFirst",
+        _POD % "tolerations: §{key: a}",
+        _POD % "terminationGracePeriodSeconds: §'30'",
+        _POD % "containers: [{name: §modl, stdin: true}]",
+        _POD % "containers: [§{stdin: true}]",
+        _POD % "affinity: {nodeAffinity: {§required: {}}}",
+        _CONTAINER % "§imagePullPolcy: Always",
+        _CONTAINER % "imagePullPolicy: §always",
+        _CONTAINER % "env: [{name: A, value: §1}]",
+        _CONTAINER % "env: §{A: x}",
+        _CONTAINER % "volumeMounts: [{mountPath: §/nowhere}]",
+        _CONTAINER % "securityContext: {$retainKeys: §[a]}",
+        "patch: {Deployment: {spec: {§hostNetwork: true}}}\n",
+        "patch: {Deployment: {§metdata: {}}}\n",
+        "patch: {Deployment/canary: {spec: {§pausd: true}}}\n",
+        "patch: {Service: {spec: {ports: [{port: 80, §targetport: 1}]}}}\n",
+        "patch: {Service: {spec: {ports: [{port: §'80'}]}}}\n",
+        "patch: {§Servce: {}}\n",
+        "patch:\n  Deployment:\n    spec:\n      §pausd: true\n      revisionHistoryLimit: §ten\n",
+    ),
+    *_whole(OVERLAY, Code.BAD_PATCH, "patch: {ServiceAccount: {§secret: []}}\n"),
+    *_below(ENVIRONMENT, Code.BAD_PATCH, "defaults: {patch: {Deployment: {spec: {§x: 1}}}}\n"),
+]
+
 _FILES = [
     *_whole(
         MODEL,
@@ -354,11 +387,14 @@ _FILES = [
         "cluster: §local\n",
         "cluster: {kubernetesVersion: §1.33}\n",
         "cluster: {kubernetesVersion: §v1.33}\n",
+        "cluster: {kubernetesVersion: §'1.9999'}\n",
+        "cluster: {kubernetesVersion: §'1.28'}\n",
         "overrides: §[a]\n",
         "defaults: §3\n",
         "overrides: {replicas: §many}\n",
         "defaults: {enabled: §1}\n",
     ),
+    *_below(ENVIRONMENT, Code.INCONSISTENT, "policy: {minReplicas: §3, maxReplicas: 2}\n"),
     *_below(ENVIRONMENT, Code.BAD_NAME, "capacity: {§memry: 20Gi}\n", "capacity: {§gpus: 4}\n"),
     *_below(ENVIRONMENT, Code.BAD_VALUE, "cluster: {context: §''}\n"),
     *_below(ENVIRONMENT, Code.UNKNOWN_KEY, "overrides: {§replica: 3}\n", "defaults: {§x: 3}\n"),
@@ -371,4 +407,4 @@ _FILES = [
     *_whole("environments/prod/models/n.yml", Code.FILE_NAME, "§replicas: 2\n"),
 ]
 
-CASES = [*_YAML, *_SETTINGS, *_MERGING, *_FILES]
+CASES = [*_YAML, *_SETTINGS, *_MERGING, *_PATCHES, *_FILES]

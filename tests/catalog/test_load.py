@@ -268,6 +268,41 @@ def test_what_may_be_secret_is_not_quoted(key: str, setting: str, write: Write) 
     assert "42" not in faults[0]
 
 
+_THROUGH = "env: {HUB_TOKEN: hunter42, WHICH: HUB_TOKEN}\n"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param("replicas: ${env.HUB_TOKEN}", id="of another type"),
+        pytest.param("replicas: 'x ${env.HUB_TOKEN}'", id="inside a text"),
+        pytest.param("replicas: ${oc.select:env.HUB_TOKEN}", id="selected"),
+        pytest.param("replicas: ${env.${env.WHICH}}", id="by a computed name"),
+        pytest.param("links: {x: '${env.HUB_TOKEN}'}\nreplicas: ${links.x}", id="in two steps"),
+        pytest.param("replicas: ${.env.HUB_TOKEN}", id="relative"),
+        pytest.param("args: ['${env.HUB_TOKEN}']\nports: {a: '${args[0]}'}", id="of a list"),
+        pytest.param("ingress: {host: a.b, port: '${env.HUB_TOKEN}'}", id="in a contradiction"),
+        pytest.param(
+            "canary: {candidate: {links: {y: '${env.HUB_TOKEN}'}, replicas: 1,"
+            " startupSeconds: '${links.y}'}}",
+            id="in a candidate",
+        ),
+    ],
+)
+def test_what_an_interpolation_brought_from_a_secret_is_not_quoted(
+    setting: str, write: Write
+) -> None:
+    faults = _faults(write({"catalog/m.yaml": f"{_M}{_THROUGH}{setting}\n"}))
+    assert any("[secret]" in fault for fault in faults)
+    assert not any("hunter42" in fault for fault in faults)
+
+
+def test_what_an_interpolation_brought_from_elsewhere_is_quoted(write: Write) -> None:
+    text = f"{_M}{_THROUGH}replicas: ${{env.WHICH}}\n"
+    [fault] = _faults(write({"catalog/m.yaml": text}))
+    assert 'replicas is "HUB_TOKEN"; expected a whole number' in fault
+
+
 def test_a_shared_override_names_each_model(write: Write) -> None:
     text = "namespace: n\noverrides: {args: ['--name=${name}', '\\${HOME}']}\n"
     root = write({"catalog/n.yaml": FILES["catalog/m.yaml"], _ENVIRONMENT: text})

@@ -67,7 +67,20 @@ def test_help_imports_neither_pulumi_nor_the_schema() -> None:
         ),
         pytest.param(["render", "dev", "--model", "llama-chat"], "does not run in dev", id="off"),
         pytest.param(["render", "dev", "--model", "tier=x"], "tier=critical", id="unknown label"),
-        pytest.param(["deploy"], "invalid choice", id="unknown verb"),
+        pytest.param(["deploy"], 'called "deploy"; `python -m', id="unknown verb"),
+        pytest.param(["valdate"], "did you mean validate? `python -m framework --help`", id="verb"),
+        pytest.param(
+            ["list", "--modle", "x"], "takes no --modle; did you mean --model?", id="option"
+        ),
+        pytest.param(["bump", "--tga=x"], "did you mean --tag?", id="option with a value"),
+        pytest.param(["drift", "dev", "--zzz"], "it takes --json, --engine;", id="none is near"),
+        pytest.param(["up", "dev", "--key", "x"], "takes no --key (KEY=)", id="of other verbs"),
+        pytest.param(["up", "model=x"], "takes no model=; did you mean MODEL=?", id="lower case"),
+        pytest.param(["up", "dev", "YSE="], "did you mean YES=?", id="misspelt for make"),
+        pytest.param(["up", "env=dev"], "did you mean ENV=?", id="lower-case environment"),
+        pytest.param(["up", "ENV=dev"], "here it is the name alone", id="make's environment"),
+        pytest.param(["up", "dev", "MODEL=x"], "here it is --model", id="make's spelling"),
+        pytest.param(["render", "dev", "prod"], "no second name: prod", id="two environments"),
         pytest.param(["up", "dev", "--engine", "x"], "embedded", id="unknown engine"),
     ],
 )
@@ -76,6 +89,25 @@ def test_wrong_usage_is_exit_2(
 ) -> None:
     assert main(arguments) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param("model=x", "takes no model=; did you mean MODEL=?", id="lower case"),
+        pytest.param("MODLE=x", "takes no MODLE=; did you mean MODEL=?", id="misspelt"),
+        pytest.param("MODLE=", "takes no MODLE=; did you mean MODEL=?", id="misspelt and empty"),
+        pytest.param("env=dev", "takes no env=; did you mean ENV=?", id="environment"),
+        pytest.param("MODEL=", 'no model is called ""', id="empty"),
+        pytest.param("JSON=yes", "expected 1 or 0", id="switch"),
+    ],
+)
+def test_make_passes_on_what_is_to_be_refused(given: str, says: str) -> None:
+    command = ["make", "-C", str(ROOT), "render", "ENV=dev", given]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert says in " ".join(run.stderr.split())
+    assert "apiVersion" not in run.stdout
 
 
 def test_inherited_variables_choose_no_environment() -> None:

@@ -25,11 +25,14 @@ def test_quantities_are_whole_thousandths(quantity: str, thousandths: int) -> No
 @pytest.mark.parametrize(
     ("quantity", "resource", "shown"),
     [
-        ("2500m", "cpu", "2500m"),
+        ("3500m", "cpu", "3.5"),
+        ("250m", "cpu", "0.25"),
         ("12000m", "cpu", "12"),
-        ("1536Gi", "memory", "1.5Ti"),
-        ("1025Gi", "memory", "1.1Ti"),
+        ("100", "cpu", "100"),
+        ("1.5Ti", "memory", "1536Gi"),
+        ("1025Mi", "memory", "1.1Gi"),
         ("4Gi", "memory", "4Gi"),
+        ("4G", "ephemeral-storage", "3.8Gi"),
         ("16", "nvidia.com/gpu", "16"),
     ],
 )
@@ -37,10 +40,15 @@ def test_amounts_read_as_people_write_them(quantity: str, resource: str, shown: 
     assert render_amount(read_amount(quantity), resource) == shown
 
 
+def test_what_there_is_is_rounded_down() -> None:
+    assert render_amount(read_amount("4G"), "memory", down=True) == "3.7Gi"
+
+
 @pytest.mark.parametrize(
     ("capacity", "says"),
     [
-        pytest.param("{cpu: 3900m}", "cpu is 3900m, and all models at rest need 4", id="cpu"),
+        pytest.param("{cpu: 3900m}", "cpu is 3.9, and all models at rest need 4", id="cpu"),
+        pytest.param("{memory: 8191Mi}", "is 7.9Gi, and all models at rest need 8Gi", id="Mi"),
         pytest.param("{memory: 7Gi}", "need 8Gi: a 4Gi, b 4Gi", id="memory"),
         pytest.param("{pods: 7}", "need 8: a 4, b 4", id="pods"),
     ],
@@ -78,7 +86,13 @@ def test_the_peak_of_one_update_fits(tmp_path: Path, more: str, units: int) -> N
     write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units - 1}}}\n"})
     [fault] = check(root).faults
     assert (fault.code, fault.model) == ("MC302", "a")
-    assert f"needs {units} nvidia.com/gpu, and prod has {units - 1}" in fault.message
+    assert f"needs {units} nvidia.com/gpu, and prod has {units - 1} (" in fault.message
+
+
+def test_a_peak_and_what_there_is_are_told_in_one_unit(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {PROD: "+capacity: {cpu: 2400m}\n", "catalog/b.yaml": ""})
+    [fault] = [one for one in check(root).faults if one.code.value == "MC302"]
+    assert "it needs 2.5 cpu, and prod has 2.4 (" in fault.message
 
 
 def test_models_with_faults_still_leave_the_sum_of_the_others(tmp_path: Path) -> None:

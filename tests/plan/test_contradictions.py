@@ -9,7 +9,7 @@ import pytest
 from framework.codes import Code
 from tests.plan.small_catalog import check, write_files
 
-A, PROFILE = "catalog/a.yaml", "catalog/_profiles/server.yaml"
+A, PROFILE, DEFAULTS = "catalog/a.yaml", "catalog/_profiles/server.yaml", "catalog/_defaults.yaml"
 SERVER = "image: {repository: ghcr.io/acme/server, tag: v1}\n"
 LONG = "x" * 64
 _VOLUME = "volumes: {v: {claim: c, mountPath: /v}}"
@@ -60,11 +60,14 @@ RULES = [
     ("split device", "resources: {limits: {x.y/z: §500m}}",
      'resources.limits["x.y/z"] is 500m; expected whole devices'),
     ("port number twice", "ports: {b: §8080}",
-     'ports.b is TCP 8080, as "http" is; expected another number or protocol'),
+     'ports.b is TCP 8080, as "http" is; expected another number or protocol '
+     f"(ports.http at {DEFAULTS}:1)"),
     ("Service port twice", "ports: {b: {containerPort: 1, servicePort: §8080}}",
-     'ports.b.servicePort is 8080, as that of "http" is; expected another number'),
+     'ports.b.servicePort is 8080, as that of "http" is; expected another number '
+     f"(ports.http at {DEFAULTS}:1)"),
     ("port of a sidecar", f"sidecars: {{x: {{{_SIDE}, ports: {{p: §8080}}}}}}",
-     "sidecars.x.ports.p is TCP 8080, which the model listens on; expected another number"),
+     "sidecars.x.ports.p is TCP 8080, which the model listens on; expected another number "
+     f"(ports.http at {DEFAULTS}:1)"),
     ("mount path twice", "volumes: {a: {claim: c, mountPath: /v}, b: {claim: c, mountPath: §/v/}}",
      "volumes.b.mountPath is /v/, where volumes.a.mountPath is mounted too; expected another "
      "path"),
@@ -74,7 +77,7 @@ RULES = [
      "volumes.v.mountPath is missing; volumes.v needs it"),
     ("two sources", "volumes: {v: §{claim: c, secret: s, mountPath: /v}}",
      "volumes.v has 2 sources; expected exactly one of emptyDir, claim, configMap, secret, image, "
-     "hostPath, nfs, csi, ephemeral, projected"),
+     "hostPath, nfs, csi, ephemeral, projected; null removes an inherited one"),
     ("option of another source", "volumes: {v: {claim: c, mountPath: /v, items: §{a: b}}}",
      "volumes.v.items goes with configMap or secret alone; remove it"),
     ("probe of an unknown port", "probes: {liveness: {tcpSocket: {port: §grpc}}}",
@@ -93,7 +96,8 @@ RULES = [
      "networkPolicy: {allowTo: {x: {cidr: 10.0.0.0/8, except: [§11.0.0.0/8]}}}",
      "networkPolicy.allowTo.x.except[0] is 11.0.0.0/8; expected a part of cidr, 10.0.0.0/8"),
     ("grace", "preStopSeconds: 30\nterminationGracePeriodSeconds: §30",
-     "terminationGracePeriodSeconds is 30; expected more than preStopSeconds, which is 30"),
+     "terminationGracePeriodSeconds is 30; expected more than preStopSeconds, which is 30 "
+     f"(preStopSeconds at {A}:3)"),
     ("root", "security: {runAsUser: §0}",
      "security.runAsUser is 0; expected another user, or runAsNonRoot: false"),
     ("root of a sidecar", f"sidecars: {{x: {{{_SIDE}, security: {{runAsUser: §0}}}}}}",
@@ -148,6 +152,36 @@ def test_a_contradiction_is_told_at_the_setting_at_fault(
     faults, place = _faults(text, tmp_path)
     code = Code.MISSING_KEY if "missing" in message else Code.INCONSISTENT
     assert faults == [(place, message, code)]
+
+
+@pytest.mark.parametrize(
+    ("profile", "own", "told"),
+    [
+        pytest.param(
+            "volumes: {w: {emptyDir: {}, mountPath: /w}}\n", "volumes: {w: {claim: c}}\n",
+            f"one (emptyDir at {PROFILE}:2, claim at {A}:4)", id="sources of a volume",
+        ),
+        pytest.param(
+            "probes: {liveness: {grpc: {port: 1}}}\n", "probes: {liveness: {httpGet: {}}}\n",
+            f"one (httpGet at {A}:4, grpc at {PROFILE}:2)", id="ways of a probe",
+        ),
+        pytest.param(
+            "disruptionBudget: {minAvailable: 1}\n", "disruptionBudget: {maxUnavailable: 1}\n",
+            f"one (maxUnavailable at {A}:4, minAvailable at {PROFILE}:2)", id="disruption budget",
+        ),
+        pytest.param(
+            "autoscaling: {minReplicas: 1, maxReplicas: 2, cpu: 50}\n",
+            "autoscaling: {minReplicas: 3}\n",
+            f"which is 2 (maxReplicas at {PROFILE}:2)", id="limits",
+        ),
+    ],
+)  # fmt: skip
+def test_each_setting_of_a_contradiction_has_its_layer_named(
+    profile: str, own: str, told: str, tmp_path: Path
+) -> None:
+    [fault] = check(write_files(tmp_path, {PROFILE: SERVER + profile, A: f"+{own}"})).faults
+    assert fault.place.startswith(f"{A}:4:")
+    assert fault.message.endswith(told)
 
 
 def test_every_contradiction_is_told_in_one_run(tmp_path: Path) -> None:

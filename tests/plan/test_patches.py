@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from framework.cli.screens.faults import read_lines, render_faults
 from framework.codes import Code
+from framework.errors import group_faults
+from framework.plan import cache, kubernetes_fields
+from framework.plan.patch_fields import find_field_flaws
 from framework.plan.stack import CheckedCatalog
 from tests.plan.small_catalog import PROD, check, write_files
+from tests.plan.test_coverage import FIELDS, build_covered
 
 A = "catalog/a.yaml"
 OVERLAY = "environments/prod/models/a.yaml"
@@ -47,7 +52,9 @@ def test_a_patch_merges_named_items_and_null_takes_away(tmp_path: Path) -> None:
 
 
 def test_an_environment_may_patch_more_or_take_a_patch_away(tmp_path: Path) -> None:
-    text = "patch: {Deployment: {spec: {revisionHistoryLimit: 3}}, Service: {spec: {x: 1}}}\n"
+    text = (
+        "patch: {Deployment: {spec: {revisionHistoryLimit: 3}}, Service: {spec: {clusterIP: x}}}\n"
+    )
     overlay = "patch: {Service: null, Deployment: {metadata: {annotations: {a: b}}}}\n"
     checked = _check(tmp_path, text, **{OVERLAY: overlay})
     assert checked.models[0].patched == {
@@ -132,7 +139,7 @@ def test_replicas_belong_to_the_autoscaler_where_there_is_one(tmp_path: Path) ->
 
 
 def test_a_candidate_patches_its_own_track_alone(tmp_path: Path) -> None:
-    text = CANARY % ", patch: {Service: {spec: {x: 1}}}"
+    text = CANARY % ", patch: {Service: {spec: {clusterIP: x}}}"
     checked = _check(tmp_path, text[1:])
     assert [(f.place, f.code) for f in checked.faults] == [(f"{A}:4:48", Code.BAD_PATCH)]
     assert "of both tracks" in checked.faults[0].message
@@ -142,3 +149,154 @@ def test_a_bad_patch_of_a_shared_layer_is_told_where_it_is_written(tmp_path: Pat
     shared = "namespace: n\noverrides: {patch: {Deployment: {kind: X}}}\n"
     checked = check(write_files(tmp_path, {PROD: shared}))
     assert {fault.place for fault in checked.faults} == {f"{PROD}:2:40"}
+
+
+POD = "Deployment: {spec: {template: {spec: {%s}}}}"
+MODEL = POD % "containers: [{name: model, %s}]"
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        (POD % "§hostNetwrok: true", 'is no field of a PodSpec; did you mean "hostNetwork"?'),
+        (POD % "§hostnetwork: true", 'is no field of a PodSpec; did you mean "hostNetwork"?'),
+        (POD % "§hostNetwrok: null", 'did you mean "hostNetwork"?'),
+        (POD % "§zork: 1", "is no field of a PodSpec in Kubernetes 1."),
+        ("Deployment: {§kindd: x}", 'is no field of a Deployment; did you mean "kind"?'),
+        ("Deployment: {spec: {§hostNetwork: true}}",
+         'of a DeploymentSpec; a PodSpec has it: did you mean "template.spec.hostNetwork"?'),
+        (MODEL % "env: [{name: A, §vale: x}]", 'is no field of an EnvVar; did you mean "value"?'),
+        (MODEL % "envFrom: [{§secretref: {name: a}}]", 'did you mean "secretRef"?'),
+        (MODEL % "livenessProbe: {§path: /x}", 'did you mean "httpGet.path"?'),
+        ("Deployment/canary: {spec: {§paues: true}}", 'did you mean "paused"?'),
+        ("Service: {spec: {ports: [{port: 80, §targetport: 1}]}}", 'did you mean "targetPort"?'),
+        ("Deployment: {spec: {revisionHistoryLimit: §'3'}}",
+         'is "3"; expected a whole number: leave the quotes out'),
+        ("Deployment: {spec: {revisionHistoryLimit: §3.5}}", "is 3.5; expected a whole number"),
+        ("Deployment: {spec: {revisionHistoryLimit: §3000000000}}", "that is not so large"),
+        (POD % "hostPID: §'true'", 'is "true"; expected true or false: leave the quotes out'),
+        (POD % "nodeName: §1.10", 'is 1.10; expected text: quote it, "1.10"'),
+        (POD % "nodeName: §[a]", "is a list; expected text"),
+        (POD % "tolerations: §{key: a}", "is a mapping; expected a list"),
+        (POD % "tolerations: [§a]", 'is "a"; expected a mapping'),
+        (POD % "securityContext: §x", 'is "x"; expected a mapping'),
+        ("Deployment: {metadata: {annotations: {a: §1}}}", 'expected text: quote it, "1"'),
+        (MODEL % "args: [a, §null]", "is null; expected text"),
+        (POD % "volumes: [{name: v, emptyDir: {sizeLimit: §1 Gi}}]", "expected a quantity such as"),
+        (MODEL % "livenessProbe: {httpGet: {port: §true}}",
+         "is true; expected a whole number or text"),
+        (POD % "dnsPolicy: §default",
+         'is "default"; expected "ClusterFirst", "ClusterFirstWithHostNet", "Default" or "None"; '
+         'did you mean "Default"?'),
+        (POD % "containers: [{name: §modl, stdin: true}]",
+         'containers[0].name: there is no container "modl"; did you mean "model"? '
+         "A new container needs an image"),
+        (POD % "containers: [{name: §other}]",
+         'there is no container "other"; known: model. A new container needs an image'),
+        (POD % "initContainers: [{name: §x}]",
+         'there is no container "x". A new container needs an image'),
+        (POD % "volumes: [{name: §x}]", "A new volume needs a source such as emptyDir"),
+        (MODEL % "volumeMounts: [{mountPath: §/x}]", "A new volumeMount needs a name"),
+        (MODEL % "livenessProbe: {httpGet: §{path: /x}}",
+         "httpGet lacks port, which an HTTPGetAction needs"),
+        (MODEL % "readinessProbe: {httpGet: {port: §null}}",
+         "cannot be taken away; an HTTPGetAction needs it"),
+        (POD % "containers: [§{name: modl, $patch: delete}]", 'did you mean "model"?'),
+    ],
+    ids=lambda value: value if "{" in value else "",
+)  # fmt: skip
+def test_what_the_api_would_refuse_is_told_before(patch: str, words: str, tmp_path: Path) -> None:
+    text = f"patch: {{{patch}}}\n"
+    checked = _check(tmp_path, text.replace("§", ""))
+    (fault,) = checked.faults
+    assert (fault.place, fault.code) == (f"{A}:4:{text.index('§') + 1}", Code.BAD_PATCH)
+    assert words in fault.message
+    assert checked.models[0].patched == {}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        POD % "containers: [{name: side, image: 'r/x:1'}]",
+        POD % "volumes: [{name: v, emptyDir: {sizeLimit: 1Gi}}, {name: w, emptyDir: {}}]",
+        MODEL % "readinessProbe: {httpGet: {port: 9, path: null}}",
+        MODEL % "livenessProbe: {tcpSocket: {port: http}}",
+        MODEL % "securityContext: null, env: [{name: A}]",
+        POD % "nodeSelector: {$patch: replace, a/b: c}",
+        MODEL % "startupProbe: null, livenessProbe: {$patch: replace, tcpSocket: {port: 1}}",
+        POD % "overhead: {$patch: replace, cpu: 1}",
+        "Deployment: {metadata: {annotations: {any.thing/at-all: x}}}",
+    ],
+)
+def test_what_the_api_would_take_is_laid(patch: str, tmp_path: Path) -> None:
+    checked = _check(tmp_path, f"patch: {{{patch}}}\n")
+    assert checked.faults == ()
+    assert checked.models[0].patched
+
+
+def test_every_fault_of_a_patch_is_told_in_one_run(tmp_path: Path) -> None:
+    lines = (
+        "patch:", "  Deployment:", "    kind: X", "    spec:", "      pausd: true",
+        "      strategy: {zork: 1}", "      template:", "        spec:", "          hostPID: 1",
+        "          containers:", "            - {name: modl}", "            - {image: x}",
+        "  Service:", "    spec: {zork: 1}",
+    )  # fmt: skip
+    checked = _check(tmp_path, "\n".join(lines))
+    places = [(fault.line - 3, fault.column) for fault in checked.faults]
+    assert places == [(3, 11), (5, 7), (6, 17), (9, 20), (11, 22), (12, 15), (14, 12)]
+
+
+def test_a_field_of_a_shared_layer_is_told_in_each_layer_that_says_it(tmp_path: Path) -> None:
+    shared = "namespace: n\noverrides: {patch: {Deployment: {spec: {pausd: true}}}}\n"
+    text = "patch: {Deployment: {spec: {pausd: false}}}\n"
+    checked = _check(tmp_path, text, **{PROD: shared})
+    assert {fault.place for fault in checked.faults} == {f"{A}:4:29", f"{PROD}:2:41"}
+
+
+def test_a_candidate_s_own_field_is_told_at_its_key(tmp_path: Path) -> None:
+    text = (CANARY % ", patch: {Deployment: {spec: {§pausd: true}}}")[1:]
+    (fault,) = _check(tmp_path, text.replace("§", "")).faults
+    assert fault.place == f"{A}:4:{text.index('§') + 1}"
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        MODEL % "env: [{name: HUB_TOKEN,\n value: 12345}]",
+        MODEL % "env: [{name: HUB_TOKEN,\n valu: '12345'}]",
+        MODEL % "env: [{name: HUB_TOKEN,\n value: ['12345']}]",
+        MODEL % "args: [--token,\n 12345]",
+        "Deployment: {metadata: {annotations: {hub-token:\n 12345}}}",
+    ],
+)
+def test_what_may_be_secret_is_not_told(patch: str, tmp_path: Path) -> None:
+    groups = group_faults(_check(tmp_path, f"patch: {{{patch}}}\n").faults)
+    assert len(groups) == 1
+    assert "12345" not in render_faults(groups, read_lines(tmp_path))
+
+
+def test_what_is_rendered_for_every_setting_is_of_known_fields(tmp_path: Path) -> None:
+    flaws = [
+        (field, flaw)
+        for number, (field, text, _, _) in enumerate(FIELDS)
+        for manifest in build_covered(tmp_path / str(number), text).manifests
+        for flaw in find_field_flaws(manifest.kind, manifest.object, {}, lambda at, value: "")
+    ]
+    assert flaws == []
+
+
+def test_the_fields_are_read_only_for_a_patch(tmp_path: Path) -> None:
+    kubernetes_fields._load.cache_clear()
+    assert _check(tmp_path, "replicas: 2\n").faults == ()
+    assert kubernetes_fields._load.cache_info().currsize == 0
+    assert _check(tmp_path, "patch: {Deployment: {spec: {pausd: true}}}\n").faults
+    assert kubernetes_fields._load.cache_info().currsize == 1
+
+
+def test_other_fields_are_other_code_to_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_PACKAGE", tmp_path)
+    before = cache._code_digest.__wrapped__()
+    (tmp_path / "fields.json").write_text("{}")
+    assert cache._code_digest.__wrapped__() != before

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.plan.kubernetes_fields import FieldType
 from framework.plan.strategic import PatchError, apply_patch, find_touched, list_fields
 
 MANIFEST: dict[str, Any] = {
@@ -16,17 +17,29 @@ MANIFEST: dict[str, Any] = {
     "spec": {
         "x": 1,
         "list": [1, 2],
-        "containers": [
-            {"name": "model", "args": ["a"], "env": [{"name": "A", "value": "1"}]},
-            {"name": "side"},
-        ],
-        "ports": [{"containerPort": 80, "name": "http"}],
+        "template": {
+            "spec": {
+                "containers": [
+                    {
+                        "name": "model",
+                        "args": ["a"],
+                        "env": [{"name": "A", "value": "1"}],
+                        "ports": [
+                            {"containerPort": 80, "name": "http"},
+                            {"containerPort": 80, "name": "quic", "protocol": "UDP"},
+                        ],
+                    },
+                    {"name": "side"},
+                ]
+            }
+        },
     },
 }
+CONTAINERS = ("spec", "template", "spec", "containers")
 
 
 def _containers(*patches: dict[str, Any]) -> dict[str, Any]:
-    return {"spec": {"containers": list(patches)}}
+    return {"spec": {"template": {"spec": {"containers": list(patches)}}}}
 
 
 @pytest.mark.parametrize(
@@ -41,27 +54,36 @@ def _containers(*patches: dict[str, Any]) -> dict[str, Any]:
         ),
         pytest.param(
             _containers({"name": "model", "env": [{"name": "B", "value": "2"}]}),
-            ("spec", "containers", 0, "env"),
+            (*CONTAINERS, 0, "env"),
             [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
             id="named items merge",
         ),
         pytest.param(
             _containers({"name": "side", "$patch": "delete"}),
-            ("spec", "containers"),
-            MANIFEST["spec"]["containers"][:1],
+            CONTAINERS,
+            MANIFEST["spec"]["template"]["spec"]["containers"][:1],
             id="deleted item",
         ),
         pytest.param(
             _containers({"name": "new", "image": "i"}),
-            ("spec", "containers", 2),
+            (*CONTAINERS, 2),
             {"name": "new", "image": "i"},
             id="added item",
         ),
         pytest.param(
-            {"spec": {"ports": [{"containerPort": 80, "hostPort": 81}]}},
-            ("spec", "ports"),
-            [{"containerPort": 80, "name": "http", "hostPort": 81}],
-            id="told by another key",
+            _containers({"name": "model", "ports": [{"containerPort": 80, "hostPort": 81}]}),
+            (*CONTAINERS, 0, "ports"),
+            [
+                {"containerPort": 80, "name": "http", "hostPort": 81},
+                {"containerPort": 80, "name": "quic", "protocol": "UDP"},
+            ],
+            id="told by another key, the first of its name",
+        ),
+        pytest.param(
+            {"spec": {"containers": [{"name": "model"}]}},
+            ("spec", "containers"),
+            [{"name": "model"}],
+            id="no merge where the API has no such list",
         ),
     ],
 )
@@ -86,11 +108,11 @@ def test_null_takes_a_field_away() -> None:
         pytest.param({"spec": {"x": {}}}, ("spec", "x"), "expected a single value", id="mapping"),
         pytest.param({"spec": {"list": 1}}, ("spec", "list"), "expected a list", id="value"),
         pytest.param({"spec": []}, ("spec",), "expected a mapping", id="list"),
-        pytest.param(_containers({"args": []}), ("spec", "containers", 0), "no name", id="no key"),
-        pytest.param(_containers({"name": {}}), ("spec", "containers", 0), "no name", id="no text"),
+        pytest.param(_containers({"args": []}), (*CONTAINERS, 0), "no name", id="no key"),
+        pytest.param(_containers({"name": {}}), (*CONTAINERS, 0), "no name", id="no text"),
         pytest.param(
             _containers({"name": "x", "$patch": "delete"}),
-            ("spec", "containers", 0),
+            (*CONTAINERS, 0),
             "deletes x",
             id="nothing to delete",
         ),
@@ -104,7 +126,15 @@ def test_what_cannot_be_merged_is_refused(
 ) -> None:
     with pytest.raises(PatchError, match=words) as caught:
         apply_patch(MANIFEST, patch)
-    assert caught.value.at == at
+    assert [flaw.at for flaw in caught.value.flaws] == [at]
+
+
+def test_every_flaw_is_found_at_once() -> None:
+    patch = {"spec": {"x": [], "list": {}, **_containers({"args": []}, {})["spec"]}}
+    with pytest.raises(PatchError) as caught:
+        apply_patch(MANIFEST, patch)
+    places = [flaw.at for flaw in caught.value.flaws]
+    assert places == [("spec", "x"), ("spec", "list"), (*CONTAINERS, 0), (*CONTAINERS, 1)]
 
 
 @pytest.mark.parametrize(
@@ -124,14 +154,41 @@ def test_what_a_patch_touches(patch: dict[str, Any], expected: tuple[str, ...] |
 def test_fields_are_listed_as_people_write_them() -> None:
     patch = {
         "metadata": {"annotations": {"a.b/c": "x"}},
-        "spec": {"list": [1], **_containers({"name": "m", "env": [{"name": "A", "value": ""}]})},
+        "spec": {
+            "list": [1],
+            **_containers({"name": "m", "env": [{"name": "A", "value": ""}]})["spec"],
+        },
     }
-    patch["spec"]["containers"] = patch["spec"].pop("spec")["containers"]
     assert list_fields("Deployment", patch) == (
         'metadata.annotations["a.b/c"]',
-        "spec.containers[m].env[A].value",
         "spec.list",
+        "spec.template.spec.containers[m].env[A].value",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "key"),
+    [
+        ("Deployment", CONTAINERS, "name"),
+        ("Deployment", (*CONTAINERS, "ports"), "containerPort"),
+        ("Deployment", (*CONTAINERS, "args"), ""),
+        ("Deployment", ("spec", "template", "spec", "tolerations"), ""),
+        ("Service", ("spec", "ports"), "port"),
+        ("ServiceAccount", ("secrets",), "name"),
+        ("NetworkPolicy", ("spec", "ingress", "ports"), ""),
+        ("HorizontalPodAutoscaler", ("spec", "metrics"), ""),
+    ],
+    ids=str,
+)
+def test_a_list_merges_by_the_key_it_has_in_its_place(
+    kind: str, at: tuple[str, ...], key: str
+) -> None:
+    found: FieldType | None = FieldType(kind)
+    for step in at:
+        assert found
+        found = (found.items if found.name == "list" and found.items else found).below(step)
+    assert found
+    assert (found.name, found.merge_key) == ("list", key)
 
 
 _scalars = st.sampled_from([0, 1, "", "x", True])
@@ -149,9 +206,11 @@ _named = st.lists(
 
 def _manifests(keys: str) -> st.SearchStrategy[dict[str, Any]]:
     fields = st.dictionaries(st.sampled_from(keys), _trees, max_size=3)
-    return st.builds(
-        lambda tree, env: {"kind": "Deployment", "spec": {**tree, "env": env}}, fields, _named
-    )
+    return st.builds(lambda tree, env: {"kind": "Deployment", **_model(tree, env)}, fields, _named)
+
+
+def _model(tree: dict[str, Any], env: list[dict[str, Any]]) -> dict[str, Any]:
+    return _containers({"name": "model", **tree, "env": env})
 
 
 @given(_manifests("abcd"))
@@ -164,8 +223,8 @@ def test_an_empty_patch_is_the_identity(manifest: dict[str, Any]) -> None:
 def test_disjoint_patches_can_be_laid_in_any_order_or_at_once(
     manifest: dict[str, Any], tree: dict[str, Any], env: list[dict[str, Any]]
 ) -> None:
-    one, two = {"spec": tree}, {"spec": {"env": env}}
-    both = {"spec": {**tree, "env": env}}
+    one, two = _containers({"name": "model", **tree}), _model({}, env)
+    both = _model(tree, env)
     assert apply_patch(apply_patch(manifest, one), two) == apply_patch(manifest, both)
     assert apply_patch(apply_patch(manifest, two), one) == apply_patch(manifest, both)
 
@@ -174,5 +233,5 @@ def test_disjoint_patches_can_be_laid_in_any_order_or_at_once(
 def test_a_patch_laid_twice_is_laid_once(
     manifest: dict[str, Any], env: list[dict[str, Any]]
 ) -> None:
-    once = apply_patch(manifest, {"spec": {"env": env}})
-    assert apply_patch(once, {"spec": {"env": env}}) == once
+    once = apply_patch(manifest, _model({}, env))
+    assert apply_patch(once, _model({}, env)) == once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from framework.reports.effective import list_settings
 from framework.reports.fields import explain_fields
 from framework.reports.paths import flatten
 from framework.sources.document import parse_document
+from tests.plan.small_catalog import PROD, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 Fields = dict[tuple[str, str], Any]
 # With a canary, an autoscaler, a ConfigMap, an Ingress.
 _MODELS = ["sentiment", "fraud", "intent", "llama-chat"]
+
+_KEY = re.compile("the key (.+) of (.+)")
 
 # What is not set has no value to vary: some that are valid in every shipped model.
 _UNSET: dict[str, list[Any]] = {
@@ -91,7 +95,8 @@ def _values(key: str, value: Any) -> list[Any]:
 
 @cache
 def _reported(model: str) -> dict[tuple[str, str], set[str]]:
-    """For every field the settings reported, by the keys that `--set` takes."""
+    """For every field the settings reported, by the keys that `--set` takes; for the key of an
+    entry, which none of them can rename, the entry."""
     catalog = load_catalog(ROOT, "prod", only={model})
     found = {}
     for manifest in build_plan(catalog).models[0].manifests:
@@ -101,6 +106,7 @@ def _reported(model: str) -> dict[tuple[str, str], set[str]]:
         for field in told.fields:
             keys = {*field.settings, *told.needs}
             keys |= {read for key in keys for read in reads[key]}
+            keys |= {f"{key[2]}.{key[1]}" for key in map(_KEY.fullmatch, keys) if key}
             found[name, field.path] = keys
     return found
 
@@ -179,12 +185,41 @@ def test_a_candidates_settings_change_its_objects_alone(path: tuple[str, ...], v
         ("sentiment", "Deployment.spec.strategy",
          ["rollout.maxSurge", "rollout.maxUnavailable"]),
         ("fraud", "HorizontalPodAutoscaler.spec.maxReplicas", ["autoscaling.maxReplicas"]),
+        ("sentiment", "Service.spec.ports[http].name", ["the key http of ports"]),
+        ("sentiment", "Service.spec.ports[http].targetPort", ["the key http of ports"]),
+        ("sentiment", "Deployment.spec.template.spec.containers[model].env[LOG_LEVEL].name",
+         ["the key LOG_LEVEL of env"]),
+        ("sentiment", "Deployment.spec.template.spec.containers[model].env[LOG_LEVEL].value",
+         ["env.LOG_LEVEL"]),
+        ("sentiment", "Deployment.spec.template.spec.volumes[artifact].name",
+         ["the key artifact of volumes"]),
+        ("sentiment", "Deployment.spec.template.spec.initContainers[fetch].name",
+         ["the key fetch of initContainers"]),
+        ("sentiment", "Deployment.spec.template.spec.initContainers[fetch].volumeMounts"
+         "[artifact].name", ["the key artifact of initContainers.fetch.mounts"]),
     ],
 )  # fmt: skip
 def test_known_fields(model: str, key: str, settings: list[str]) -> None:
     catalog = load_catalog(ROOT, "prod", only={model})
     found = explain_fields(catalog, catalog.models[0], key)
     assert sorted({name for field in found.fields for name in field.settings}) == settings
+
+
+def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
+    more = {
+        "catalog/a.yaml": "+ports:\n  grpc: 9000\nenv: {API_TOKEN: {secret: s, key: k}}\n",
+        PROD: "+overrides:\n  ports: {grpc: 9001}\n",
+    }
+    catalog = load_catalog(write_files(tmp_path, more), "prod", only={"a"})
+    model = catalog.models[0]
+    for key, place in [("grpc", f"{PROD}:3:11"), ("http", "catalog/_defaults.yaml:1:9")]:
+        [told] = explain_fields(catalog, model, f"Service.spec.ports[{key}].name").fields
+        assert told.settings == (f"the key {key} of ports",)
+        found = explain_fields(catalog, model, "Service").settings
+        named = next(one for one in found if one.key == told.settings[0])
+        assert (named.value, named.place) == (key, place)
+    path = "Deployment.spec.template.spec.containers[model].env[API_TOKEN].name"
+    assert explain_fields(catalog, model, path).fields[0].value == "API_TOKEN"
 
 
 def test_what_an_interpolation_reads_is_explained_too() -> None:

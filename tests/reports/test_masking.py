@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from framework.reports.masking import secret_values
 from tests.conftest import Project
 
 SECRET = "s3cr3t-value"
@@ -39,3 +40,10 @@ def test_no_report_shows_a_secret(
         assert secret not in run.stdout
     if "--json" in arguments:
         json.loads(run.stdout)
+
+
+def test_common_words_and_numbers_are_hidden_at_their_own_key_alone() -> None:
+    common = {"TOKENIZERS_PARALLELISM": "false", "MAX_TOKENS": "4096", "TOKEN_SHARE": "0.95"}
+    assert secret_values([{"env": {**common, "API_TOKEN": "40964096", "PASSWORD": SECRET}}]) == {
+        "40964096", SECRET,
+    }  # fmt: skip

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from framework.schema.quantities import quantity_value
 
-_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+# Thousandths of a byte in a tenth of a Gi, the least that is told of memory.
+_TENTH = 1024**3 * 100
 
 
 @lru_cache(maxsize=4096)
@@ -20,15 +21,16 @@ def read_amount(quantity: str) -> int:
     return -(-exact.numerator // exact.denominator)
 
 
-def render_amount(thousandths: int, resource: str) -> str:
-    """As people write it, rounded up: "2500m" of cpu, "1.5Ti" of memory, "16" GPUs."""
+def render_amount(thousandths: int, resource: str, *, down: bool = False) -> str:
+    """In the one unit people think of: "2.5" cores, "1.5Gi" of memory, "16" GPUs.
+
+    What is needed is rounded up and what there is `down`, so that too much never looks like enough.
+    """
     if not (resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-")):
-        return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
-    amount = -(-thousandths // 1000)
-    for power in range(len(_BINARY), 0, -1):
-        if amount >= (unit := 1024**power):
-            whole, tenth = divmod(-(-amount * 10 // unit), 10)
-            return (
-                f"{whole}.{tenth}{_BINARY[power - 1]}" if tenth else f"{whole}{_BINARY[power - 1]}"
-            )
-    return str(amount)
+        return _render_decimal(*divmod(thousandths, 1000), 3)
+    tenths = thousandths // _TENTH if down else -(-thousandths // _TENTH)
+    return f"{_render_decimal(*divmod(tenths, 10), 1)}Gi"
+
+
+def _render_decimal(whole: int, rest: int, digits: int) -> str:
+    return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".")

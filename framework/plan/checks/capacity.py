@@ -42,12 +42,13 @@ def find_peak_faults(tracks: Iterable[CheckedTrack], catalog: Catalog) -> Iterat
         of_one = _needs_of_pod(track.pod, capacity)
         for resource, text in sorted(capacity.items()):
             needed = at_rest.get(resource, 0) + of_one[resource] * track.plan.budget.surge
-            if of_one[resource] and needed > read_amount(text):
-                has = catalog.environment_place(("capacity", resource)).short
+            if of_one[resource] and needed > (has := read_amount(text)):
+                place = catalog.environment_place(("capacity", resource)).short
                 message = (
                     f"at the peak of its update it needs {render_amount(needed, resource)} "
-                    f"{resource}, and {catalog.environment_name} has {text} ({has}); expected a "
-                    "smaller rollout.maxSurge or fewer replicas"
+                    f"{resource}, and {catalog.environment_name} has "
+                    f"{render_amount(has, resource, down=True)} ({place}); expected a smaller "
+                    "rollout.maxSurge or fewer replicas"
                 )
                 yield track.fault(Code.SURGE_CAPACITY, _at_fault(track, resource), message)
 
@@ -72,12 +73,12 @@ def find_overcommitment(needs: Mapping[str, Amounts], catalog: Catalog) -> Itera
             model: of_model[resource] for model, of_model in needs.items() if resource in of_model
         }
         total = sum(users.values())
-        if total > read_amount(text):
+        if total > (has := read_amount(text)):
             path = ("capacity", resource)
             message = (
-                f"{dotted(path)} is {text}, and all models at rest need "
-                f"{render_amount(total, resource)}: {_list_users(users, resource)}; expected "
-                "fewer replicas, smaller requests or more capacity"
+                f"{dotted(path)} is {render_amount(has, resource, down=True)}, and all models at "
+                f"rest need {render_amount(total, resource)}: {_list_users(users, resource)}; "
+                "expected fewer replicas, smaller requests or more capacity"
             )
             yield catalog.environment_place(path).fault(Code.CAPACITY, message)
 

@@ -18,6 +18,7 @@ from framework.plan.checks.rollout import find_rollout_faults
 from framework.plan.checks.tracks import list_tracks
 from framework.plan.checks.waivers import HeldWaiver, resolve_waivers
 from framework.plan.manifest import ModelPlan
+from framework.schema.faults.wording import conceal
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,7 @@ def check_model(
     for track in tracks:
         faults += find_rollout_faults(track, environment.cluster)
     faults += find_peak_faults(tracks, catalog)
+    for track in tracks:
+        faults = [conceal(fault, track.merged) for fault in faults]
     needs = resolve_needs(tracks, environment.capacity)
     return faults, ModelFacts(model.name, needs, list_claims(model, plan), held)

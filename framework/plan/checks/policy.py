@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from framework.catalog import Catalog
 from framework.codes import Code
-from framework.errors import Fault
+from framework.errors import Fault, list_names
 from framework.plan.checks.images import list_images
 from framework.plan.checks.pod_security import find_insecure
 from framework.plan.checks.tracks import CheckedTrack, list_containers, mapping_in
 from framework.schema.environment import Policy
-from framework.schema.faults.wording import dotted, suggest
+from framework.schema.faults.wording import dotted
 from framework.sources import KeyPath
 
 # A setting, and what is wrong with it and what to do.
@@ -72,7 +73,7 @@ def _find_registries(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
             yield (
                 image.setting,
                 f'the image "{image.repository}" comes from none of the allowed registries: '
-                f"{', '.join(allowed)}",
+                f"{list_names(allowed)}",
             )
 
 
@@ -91,10 +92,12 @@ def _find_digest(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
 
 
 def _find_owner(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    owner = track.settings.owner
-    if owner not in (policy.allowed_owners or ()):
-        known = suggest(owner, policy.allowed_owners or ())
-        yield ("owner",), f'owner "{owner}" is none of the teams that may own a model{known}'
+    owner, allowed = track.settings.owner, sorted(policy.allowed_owners or ())
+    if owner not in allowed:
+        near = get_close_matches(owner, allowed, n=1)
+        hint = f'did you mean "{near[0]}"? ' if near else ""
+        message = f'owner "{owner}" is none of the teams that may own a model; {hint}allowed: '
+        yield ("owner",), message + list_names(allowed)
 
 
 def _find_labels(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:

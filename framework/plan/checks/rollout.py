@@ -99,7 +99,7 @@ def _find_canary(track: CheckedTrack) -> Iterator[tuple[str, str]]:
         )
 
 
-# What needs a newer server than 1.29, the oldest that knows native sidecars.
+# What needs a newer server than the oldest that an environment may name.
 def _find_new_features(track: CheckedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
     settings = track.settings
     features: list[tuple[KeyPath, int, str]] = []

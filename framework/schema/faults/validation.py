@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from framework.changes import MASK
 from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay import Layer, Merged
 from framework.schema.base import Flaw, FlawsError
 from framework.schema.faults.locating import Location, locate, setting_names
 from framework.schema.faults.wording import (
+    conceal,
     dotted,
     expectation,
     is_type_mismatch,
@@ -60,7 +62,7 @@ def validate_settings(
     found = [one for error in errors for one in _find(settings_type, error)]
     told = [one for one in found if not _follows(one, merged.broken)]
     faults = {
-        fault
+        conceal(fault, merged)
         for group in _group(_best_arms(told))
         for fault in _describe(group, settings_type, merged, what, home)
     }
@@ -191,8 +193,9 @@ def _describe(
     error, location = group[0].error, group[0].location
     path = location.path
     if flaw := group[0].flaw:
-        message = f"{dotted(path) or what} {flaw.message}"
-        yield _value_place(merged, path, home).fault(flaw.code, message)
+        place = _value_place(merged, path, home)
+        message = f"{dotted(path) or what} {flaw.message}{_others(group[0], flaw, merged, place)}"
+        yield place.fault(flaw.code, message)
     elif error["type"] == "extra_forbidden":
         owner = what if location.owner is settings_type else dotted(path[:-1])
         known = setting_names(location.owner) if location.owner else ()
@@ -217,12 +220,21 @@ def _describe(
         yield _value_place(merged, path, home).fault(code, message)
 
 
+def _others(found: _Found, flaw: Flaw, merged: Merged, place: Place) -> str:
+    """Where the other settings of a flaw stand; "" where none stands on another line than it."""
+    places = {other: merged.origins.get((*found.at, *other)) for other in flaw.others}
+    told = {dotted(other): listed[-1].short for other, listed in places.items() if listed}
+    if set(told.values()) <= {place.short}:
+        return ""
+    return f" ({', '.join(f'{name} at {where}' for name, where in told.items())})"
+
+
 def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
     error, path = group[0].error, group[0].location.path
     expected = list(dict.fromkeys(filter(None, (expectation(one.error) for one in group))))
     if expected:
         spelling = merged.spelling(path)
-        shown = show(path, error["input"], spelling)
+        shown = MASK if merged.holds_secret(path) else show(path, error["input"], spelling)
         message = f"{dotted(path) or what} is {shown}; expected {' or '.join(expected)}"
         if error["type"] == "string_type" and isinstance(error["input"], int | float):
             message += f': quote it, "{shown}"'

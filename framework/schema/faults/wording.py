@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from framework.changes import MASK
+from framework.errors import Fault
+from framework.overlay import Merged
 from framework.sources import KeyPath, may_be_secret
 
 _TYPES = {
@@ -45,7 +48,7 @@ _LIMITS = {
 _SECRET_VALUE = re.compile(
     r"://[^/\s]*:[^/\s]*@|^(hf|sk|ghp|gho|glpat|xox[abp]|AKIA|eyJ)[-_A-Za-z]"
 )
-_LONGEST = 60
+_LONGEST, _SHORTEST = 60, 4
 
 
 def dotted(path: KeyPath) -> str:
@@ -82,6 +85,15 @@ def hides(path: KeyPath, value: Any) -> bool:
     if isinstance(value, bool):
         return False
     return may_be_secret(path) or (isinstance(value, str) and bool(_SECRET_VALUE.search(value)))
+
+
+def conceal(fault: Fault, merged: Merged) -> Fault:
+    """The fault without what an interpolation brought from a key that may hold a secret."""
+    message = fault.message
+    for text in merged.secret_texts:
+        # A shorter one is no secret, and stands in too many words.
+        message = message.replace(text, MASK) if len(text) >= _SHORTEST else message
+    return replace(fault, message=message)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

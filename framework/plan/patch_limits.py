@@ -1,0 +1,75 @@
+"""What no patch may touch: what the framework itself computes with, and what never changes.
+
+Kept apart from what the API would refuse, which is not ours to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from framework.plan.names import RESERVED_LABELS
+from framework.plan.strategic import PatchFlaw, Path, Step, find_touched
+from framework.schema.rules import MODEL_CONTAINER
+
+_IDENTITY = "it tells which object this is"
+_SELECTOR = "selectors and the labels they stand on never change"
+_COMPUTED = "the framework computes with it; set {}"
+_MODEL: tuple[Step, ...] = (
+    "spec", "template", "spec", "containers", ("name", MODEL_CONTAINER),
+)  # fmt: skip
+_EVERYWHERE: dict[tuple[Step, ...], str] = {
+    ("apiVersion",): _IDENTITY,
+    ("kind",): _IDENTITY,
+    ("metadata", "name"): _IDENTITY,
+    ("metadata", "generateName"): _IDENTITY,
+    ("metadata", "namespace"): _IDENTITY,
+    ("status",): "the cluster writes it",
+    **{("metadata", "labels", label): _SELECTOR for label in sorted(RESERVED_LABELS)},
+}
+_PROTECTED: Mapping[str, Mapping[tuple[Step, ...], str]] = {
+    "Deployment": {
+        ("spec", "selector"): _SELECTOR,
+        **{
+            ("spec", "template", "metadata", "labels", label): _SELECTOR
+            for label in sorted(RESERVED_LABELS)
+        },
+        ("spec", "replicas"): _COMPUTED.format("replicas"),
+        ("spec", "paused"): "no update would ever end",
+        ("spec", "strategy"): _COMPUTED.format("rollout.maxSurge and rollout.maxUnavailable"),
+        ("spec", "minReadySeconds"): _COMPUTED.format("rollout.minReadySeconds"),
+        ("spec", "progressDeadlineSeconds"): _COMPUTED.format("rollout.progressDeadlineSeconds"),
+        (*_MODEL, "image"): _COMPUTED.format("image"),
+        (*_MODEL, "resources"): _COMPUTED.format("resources"),
+    },
+    "Service": {("spec", "selector"): _SELECTOR},
+    "PodDisruptionBudget": {
+        ("spec", "selector"): _SELECTOR,
+        ("spec", "minAvailable"): _COMPUTED.format("disruptionBudget"),
+        ("spec", "maxUnavailable"): _COMPUTED.format("disruptionBudget"),
+    },
+    "HorizontalPodAutoscaler": {
+        ("spec", "scaleTargetRef"): _SELECTOR,
+        ("spec", "minReplicas"): _COMPUTED.format("autoscaling.minReplicas"),
+        ("spec", "maxReplicas"): _COMPUTED.format("autoscaling.maxReplicas"),
+    },
+    "NetworkPolicy": {("spec", "podSelector"): _SELECTOR},
+    "ConfigMap": {
+        ("data",): "its name is a hash of it; set config.files",
+        ("binaryData",): "its name is a hash of its data; use a ConfigMap of your own",
+    },
+}
+
+
+def find_refused(kind: str, patch: Mapping[str, Any], *, scaled: bool) -> Iterator[PatchFlaw]:
+    """Each place where a patch touches what it may not; `scaled` where an autoscaler sets the
+    replicas."""
+    told: set[Path] = set()
+    for path, why in (*_EVERYWHERE.items(), *_PROTECTED.get(kind, {}).items()):
+        touched = find_touched(patch, path)
+        if touched is None or touched in told:
+            continue
+        told.add(touched)
+        if scaled and path == ("spec", "replicas"):
+            why = "it is the autoscaler's; set autoscaling.minReplicas"
+        yield PatchFlaw(touched, f"cannot be patched: {why}")
