@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from framework.cli.screens.faults import describe_fault, read_lines, render_faults
 from framework.cli.screens.listing import render_listing
 from framework.cli.selection import match_names, unknown_label
-from framework.errors import UnknownNameError
-from framework.plan import ModelPlan, StackPlan, load_plan
+from framework.errors import UnknownNameError, group_faults
+from framework.plan import ModelPlan, StackPlan
+from framework.plan.partial import load_partial
 from framework.reports.listing import ListedModel, build_listing
 from framework.sources import environment_names, find_catalog
 
 
 def run_list(root: Path, options: argparse.Namespace) -> int:
-    """The models, of one environment or of all."""
+    """The models, of one environment or of all; a fault costs no more than its models."""
     environments = [options.environment] if options.environment else environment_names(root)
     only, profile = match_names(root, options.model), options.profile
     if profile is not None and profile not in (known := find_catalog(root).profiles):
         raise UnknownNameError("profile", profile, known)
-    plans = {name: load_plan(root, name, only=only) for name in environments}
+    found = {name: load_partial(root, name, only=only) for name in environments}
+    groups = group_faults(fault for one in found.values() for fault in one.faults)
+    plans = {name: one.plan for name, one in found.items() if one.plan}
     label = options.model if only is None else None
 
     def wanted(model: ModelPlan) -> bool:
         return _has_label(model, label) and profile in (None, *model.profiles)
 
     models = build_listing(plans, wanted if label or profile else None)
-    if label and not any(_has_label(model, label) for model in _all_models(plans)):
+    if label and not groups and not any(_has_label(one, label) for one in _all_models(plans)):
         pairs = {pair for model in _all_models(plans) for pair in model.labels.items()}
         raise unknown_label(label, map("=".join, pairs))
     if options.json:
-        print(json.dumps({"models": [*map(_describe, models)]}, indent=2))
-    else:
+        faults = [describe_fault(group) for group in groups]
+        print(json.dumps({"models": [*map(_describe, models)], "faults": faults}, indent=2))
+        return 1 if groups else 0
+    if models:
         print(render_listing(models))
-    return 0
+    elif not groups:
+        print(f"no model that runs in {' or '.join(environments)} is one of these")
+    if groups:
+        told = f"{render_faults(groups, read_lines(root))}\n\nmodels with faults are not listed"
+        print(told, file=sys.stderr)
+    return 1 if groups else 0
 
 
 def _all_models(plans: Mapping[str, StackPlan]) -> list[ModelPlan]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -40,11 +41,17 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `python -m framework`, from the table of verbs."""
     parser = _Parser(
-        prog="python -m framework", description="Model catalog on Pulumi", epilog=_LEARN
+        prog="python -m framework",
+        description="Model catalog on Pulumi",
+        epilog=_LEARN,
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        command = commands.add_parser(verb.name, help=verb.help, description=verb.help)
+        # Not abbreviated: `--y` must not agree to deletions.
+        command = commands.add_parser(
+            verb.name, help=verb.help, description=verb.help, allow_abbrev=False
+        )
         _add_options(command, verb)
     return parser
 
@@ -96,12 +103,14 @@ def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns the exit code."""
-    again = "the same command"
+    told = "Interrupted."
     try:
         options, rest = build_parser().parse_known_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, rest, verb)
-        again = f"make {verb.name} ENV={options.environment or ''}".removesuffix(" ENV=")
+        if "yes" in verb.options:
+            again = f"make {verb.name} ENV={options.environment}"
+            told = f"Interrupted. What had finished is recorded; `{again}` goes on from there."
         return _run(verb, options)
     except FrameworkError as error:
         from framework.cli.screens.text import render_paragraphs
@@ -109,10 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(render_paragraphs(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            f"\nInterrupted. What had finished is recorded; `{again}` goes on from there.",
-            file=sys.stderr,
-        )
+        print(f"\n{told}", file=sys.stderr)
         return 1
 
 
@@ -129,6 +135,11 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        raise FrameworkError(f"the output cannot be written: {error.strerror}") from error
     return code
 
 

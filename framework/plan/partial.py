@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from framework.catalog import Catalog, list_models, read_catalog
 from framework.codes import Code
 from framework.errors import ConfigError, Fault
 from framework.plan.manifest import ModelPlan, StackPlan
-from framework.plan.stack import build_checked, build_stack
 from framework.plan.survey import load_plan, read_known
+from framework.sources import find_catalog
+
+if TYPE_CHECKING:
+    from framework.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,12 @@ def load_partial(
 def _plan_sound(
     root: Path, environment: str, only: Collection[str] | None
 ) -> tuple[StackPlan | None, frozenset[str]]:
+    # Only here: what has no faults is read back without them.
+    from framework.catalog import read_catalog
+    from framework.plan.stack import build_stack
+
     known = read_known(root, environment, only)
-    names = {name for name in list_models(root) if only is None or name in only}
+    names = {name for name in find_catalog(root).models if only is None or name in only}
     if known is not None:
         names -= {*known.disabled, *(model.name for model in known.models)}
     try:
@@ -64,6 +71,8 @@ def _plan_sound(
 
 def _build(catalog: Catalog, broken: Collection[str]) -> dict[str, ModelPlan]:
     """The plans of models without a fault that keeps their manifests from being what they say."""
+    from framework.plan.stack import build_checked
+
     plans = {}
     for model in catalog.models:
         if model.name not in broken:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from framework.changes import MASK
@@ -20,6 +21,7 @@ from framework.sources import may_be_secret
 _SHORTEST = 4
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+_OPTION = re.compile(r"--?(?P<name>[\w.-]+)(=(?P<value>.+))?", re.DOTALL)
 # Mappings whose keys people choose, in manifests and in settings.
 _FREE_KEYS = frozenset(
     {"annotations", "podAnnotations", "labels", "data", "stringData", "env", "files"}
@@ -58,10 +60,21 @@ def _find(tree: Any) -> Iterator[str]:
                 yield from _find_by_key(value)
             yield from _find(value)
     elif isinstance(tree, list):
+        yield from _find_in_words(tree)
         for value in tree:
             yield from _find(value)
     elif isinstance(tree, str):
         yield from _CREDENTIALS.findall(tree)
+
+
+def _find_in_words(words: list[Any]) -> Iterator[str]:
+    """What follows an option such as --api-key, in the same word or in the next."""
+    for word, after in pairwise([*words, None]):
+        option = _OPTION.fullmatch(word) if isinstance(word, str) else None
+        if option and may_be_secret((option["name"],)):
+            value = option["value"] or after
+            if isinstance(value, str) and not value.startswith("-"):
+                yield value
 
 
 def _find_by_key(values: Mapping[str, Any]) -> Iterator[str]:

@@ -20,7 +20,7 @@ _NUMBER_TO_SOME = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|
 _MISSING = re.compile(r"\\*\?\?\?")
 # Keys whose values no message may quote.
 _SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|credential|api.?key|private.?key|access.?key|auth|dsn",
+    r"pass(word|wd|phrase)?$|secret|token(?!iz)|credential|api.?key|private.?key|access.?key|auth|dsn",
     re.IGNORECASE,
 )
 

@@ -11,7 +11,7 @@ import pytest
 
 from framework.cli.listing import run_list
 from framework.cli.main import main
-from framework.errors import ConfigError, UnknownNameError
+from framework.errors import UnknownNameError
 
 _SCALED = (
     "autoscaling: {minReplicas: 2, maxReplicas: 12, cpu: 70}\nresources: {requests: {cpu: 1}}\n"
@@ -47,9 +47,10 @@ def _list(
     environment: str | None = None,
     model: str | None = None,
     profile: str | None = None,
+    code: int = 0,
 ) -> None:
     options = argparse.Namespace(environment=environment, model=model, profile=profile, json=False)
-    assert run_list(root, options) == 0
+    assert run_list(root, options) == code
 
 
 def _cells(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
@@ -93,8 +94,16 @@ def test_it_is_narrowed(
 def test_only_the_models_asked_for_are_read(root: Path) -> None:
     (root / "catalog/broken.yaml").write_text("owner: [\n")
     _list(root, "prod", "plain")
-    with pytest.raises(ConfigError):
-        _list(root, "prod")
+
+
+def test_a_fault_costs_no_more_than_its_models(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "catalog/plain.yaml").write_text("owner: [\n")
+    _list(root, "prod", code=1)
+    told = capsys.readouterr()
+    assert [line.split()[0] for line in told.out.splitlines()] == ["model", "scaled", "tried"]
+    assert "catalog/plain.yaml:2:1  MC002" in told.err
 
 
 @pytest.mark.parametrize(
@@ -122,7 +131,8 @@ def test_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) ->
                 "profiles": ["small"],
                 "environments": {"dev": None, "prod": running},
             }
-        ]
+        ],
+        "faults": [],
     }
 
 

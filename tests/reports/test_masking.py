@@ -47,3 +47,17 @@ def test_common_words_and_numbers_are_hidden_at_their_own_key_alone() -> None:
     assert secret_values([{"env": {**common, "API_TOKEN": "40964096", "PASSWORD": SECRET}}]) == {
         "40964096", SECRET,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "secrets"),
+    [
+        pytest.param(["--password", "plainpw99"], {"plainpw99"}, id="next word"),
+        pytest.param(["--api-key=abcd1234"], {"abcd1234"}, id="same word"),
+        pytest.param(["--auth-token", "--verbose"], set(), id="an option of its own"),
+        pytest.param(["--tokenizer", "mistralai/one"], set(), id="a tokenizer"),
+        pytest.param(["--max-tokens", "4096", "--password"], set(), id="a number, and nothing"),
+    ],
+)
+def test_what_follows_an_option_may_be_secret(words: list[str], secrets: set[str]) -> None:
+    assert secret_values([{"args": words}]) == secrets

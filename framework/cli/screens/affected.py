@@ -33,7 +33,11 @@ def render_affected(since: Since, *, why: bool) -> str:
 
 
 def _render_counts(since: Since) -> str:
-    names = ", ".join(one.environment_name for one in since.environments)
+    compared = [one.environment_name for one in since.environments if one.compared]
+    if since.environments and not compared:
+        names = ", ".join(one.environment_name for one in since.environments)
+        return f"nothing could be compared ({names})"
+    names = ", ".join(compared)
     missing = "; not all could be compared" if since.incomplete else ""
     if not since.affected:
         return f"no manifest changes ({names}){missing}"

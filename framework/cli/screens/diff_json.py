@@ -23,7 +23,7 @@ from framework.reports.differences import (
 def describe_comparison(found: Comparison) -> dict[str, Any]:
     """What differs in one environment, or between two; what is on neither side is null."""
     return {
-        "change": found.change,
+        "change": found.change if found.compared else None,
         "settings": [*map(_describe_difference, found.environment)],
         "objects": [*map(_describe_object, found.namespace)],
         "models": [*map(_describe_model, found.models)],

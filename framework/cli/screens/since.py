@@ -29,6 +29,8 @@ def render_outcome(found: Comparison) -> str:
     if not found.compared:
         return "not compared"
     head = render_head(found.affected, found.unaffected)
+    if not found.affected and not found.unaffected and found.uncompared:
+        return f"{render_count(len(found.uncompared), 'model')} not compared"
     return f"{head}, {len(found.uncompared)} not compared" if found.uncompared else head
 
 
