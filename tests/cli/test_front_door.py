@@ -75,6 +75,7 @@ def test_help_imports_neither_pulumi_nor_the_schema() -> None:
         pytest.param(["bump", "--tga=x"], "did you mean --tag?", id="option with a value"),
         pytest.param(["drift", "dev", "--zzz"], "it takes --json, --engine;", id="none is near"),
         pytest.param(["up", "dev", "--key", "x"], "takes no --key (KEY=)", id="of other verbs"),
+        pytest.param(["destroy", "dev", "--y"], "takes no --y", id="never abbreviated"),
         pytest.param(["up", "model=x"], "takes no model=; did you mean MODEL=?", id="lower case"),
         pytest.param(["up", "dev", "YSE="], "did you mean YES=?", id="misspelt for make"),
         pytest.param(["up", "env=dev"], "did you mean ENV=?", id="lower-case environment"),
