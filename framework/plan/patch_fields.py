@@ -8,12 +8,13 @@ which is ours to say and not the API's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from framework.changes import MASK
 from framework.plan.kubernetes_fields import FieldType, kubernetes_version
+from framework.plan.patch_forms import Show, choose_one, find_form_flaws, find_key_flaws
 from framework.plan.strategic import (
     DIRECTIVE,
     PatchFlaw,
@@ -23,9 +24,6 @@ from framework.plan.strategic import (
     suggest_item,
 )
 from framework.schema.faults.wording import suggest
-
-# A value of the patch as a message may show it: MASK where it may be secret.
-Show = Callable[[Path, Any], str]
 
 _QUANTITY = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?\d+)?")
 _EXPECTED = {
@@ -67,6 +65,8 @@ class _Checks:
 
     def find(self, value: Any, of: FieldType, old: Any, at: Path) -> Iterator[PatchFlaw]:
         below = of.items
+        if of.name == "map" and isinstance(value, Mapping):
+            yield from find_key_flaws(value, at, self._show)
         if of.name == "list" and below:
             yield from self._find_in_list(value, of, below, old, at)
         elif of.name in _EXPECTED:
@@ -91,6 +91,23 @@ class _Checks:
                 yield PatchFlaw((*at, key), _name_unknown(key, of), at_key=True)
             elif child is not None:
                 yield from self.find(child, of.fields[key], get_key(old, key), (*at, key))
+                yield from find_form_flaws(of.name, key, child, (*at, key), self._show)
+        yield from self._find_second(value, of, old, at)
+
+    def _find_second(
+        self, value: Mapping[str, Any], of: FieldType, old: Any, at: Path
+    ) -> Iterator[PatchFlaw]:
+        """Of fields that exclude one another, the one that is too many."""
+        there = old if isinstance(old, Mapping) and DIRECTIVE not in value else {}
+        noun, choices = choose_one(of)
+        merged = {**there, **value}
+        having = [name for name in choices if merged.get(name) not in (None, "")]
+        said = [name for name in having if name in value]
+        if said and len(having) > 1:
+            other = next(name for name in having if name != said[-1])
+            hint = f"set {other}: null" if other in there else f"take {other} or {said[-1]} out"
+            message = f"is a second {noun} beside {other}, and {_a(of.name)} has one; {hint}"
+            yield PatchFlaw((*at, said[-1]), message, at_key=True)
 
     def _find_lacking(
         self, value: Mapping[str, Any], of: FieldType, old: Any, at: Path
@@ -109,8 +126,14 @@ class _Checks:
         if not isinstance(value, list):
             yield self._mismatch(at, value, "a list")
             return
+        names: list[Any] = []
         for index, item in enumerate(value):
             here = (*at, index)
+            name = get_key(item, of.merge_key) if get_key(item, DIRECTIVE) is None else None
+            if name is not None and name in names:
+                told = f"is here a second time; items of {at[-1]} are told apart by {of.merge_key}"
+                yield PatchFlaw((*here, of.merge_key), told)
+            names.append(name)
             if of.merge_key and isinstance(item, Mapping):
                 yield from self._find_in_item(item, of.merge_key, below, old, here)
             else:

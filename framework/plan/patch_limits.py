@@ -15,6 +15,11 @@ from framework.schema.rules import MODEL_CONTAINER
 _IDENTITY = "it tells which object this is"
 _SELECTOR = "selectors and the labels they stand on never change"
 _COMPUTED = "the framework computes with it; set {}"
+_WRITTEN = "the cluster writes it"
+_WRITTEN_METADATA = (
+    "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
+    "managedFields", "resourceVersion", "selfLink", "uid",
+)  # fmt: skip
 _MODEL: tuple[Step, ...] = (
     "spec", "template", "spec", "containers", ("name", MODEL_CONTAINER),
 )  # fmt: skip
@@ -24,7 +29,8 @@ _EVERYWHERE: dict[tuple[Step, ...], str] = {
     ("metadata", "name"): _IDENTITY,
     ("metadata", "generateName"): _IDENTITY,
     ("metadata", "namespace"): _IDENTITY,
-    ("status",): "the cluster writes it",
+    ("status",): _WRITTEN,
+    **{("metadata", field): _WRITTEN for field in _WRITTEN_METADATA},
     **{("metadata", "labels", label): _SELECTOR for label in sorted(RESERVED_LABELS)},
 }
 _PROTECTED: Mapping[str, Mapping[tuple[Step, ...], str]] = {
@@ -34,6 +40,11 @@ _PROTECTED: Mapping[str, Mapping[tuple[Step, ...], str]] = {
             ("spec", "template", "metadata", "labels", label): _SELECTOR
             for label in sorted(RESERVED_LABELS)
         },
+        **{
+            ("spec", "template", "metadata", field): _WRITTEN
+            for field in ("name", "namespace", "generateName", *_WRITTEN_METADATA)
+        },
+        ("spec", "template", "spec", "ephemeralContainers"): "a Pod template cannot have them",
         ("spec", "replicas"): _COMPUTED.format("replicas"),
         ("spec", "paused"): "no update would ever end",
         ("spec", "strategy"): _COMPUTED.format("rollout.maxSurge and rollout.maxUnavailable"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from framework.catalog import CatalogModel
@@ -20,11 +21,13 @@ from framework.plan.manifest import Manifest, ModelPlan
 from framework.plan.names import Track, track_name
 from framework.plan.patch_fields import find_field_flaws
 from framework.plan.patch_limits import find_refused
+from framework.plan.patch_results import find_losses
 from framework.plan.strategic import (
     PatchError,
     PatchFlaw,
     Path,
     apply_patch,
+    find_touched,
     get_key,
     list_fields,
 )
@@ -113,7 +116,27 @@ def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Fa
         manifests.append(manifest)
         if fields:
             patched[f"{manifest.kind}/{manifest.name}"] = tuple(sorted(fields))
-    return replace(plan, manifests=tuple(manifests), patched=patched), faults
+    laid = replace(plan, manifests=tuple(manifests), patched=patched)
+    lost = [] if faults else [*_find_lost_faults(laid, model)]
+    return (plan, lost) if lost else (laid, faults)
+
+
+def _find_lost_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
+    """What the patched objects ask and no longer have, where a patch says so."""
+    service = plan.find("Service")
+    for manifest in plan.manifests:
+        if manifest.kind != "Deployment":
+            continue
+        patches = [*_patches_of(manifest, model), *(_patches_of(service, model) if service else ())]
+        for loss in find_losses(manifest.object, service.object if service else None):
+            touched = (
+                (patch, at)
+                for kind, path in loss.places
+                for patch in patches
+                if patch.kind == kind and (at := find_touched(patch.content, path)) is not None
+            )
+            for patch, at in islice(touched, 1):
+                yield from patch.faults(PatchFlaw(at, f": {loss.message}"))
 
 
 def _lay(
@@ -204,8 +227,10 @@ def _find_waiting_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault
 def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
     """Why there is nothing that a patch of this name could be laid over; "" where there is."""
     if patch.kind not in _KINDS:
-        near = get_close_matches(patch.kind, _KINDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(_KINDS)}"
+        kind, slash, _ = patch.key.partition("/")
+        known = [f"{name}{_CANARY}" for name in _OF_A_TRACK] if slash else list(_KINDS)
+        near = get_close_matches(patch.key, known, n=1) or get_close_matches(kind, _KINDS, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(_KINDS)}"
         return f'"{patch.key}" is no kind of object that a model is made of; {hint}'
     if patch.key != patch.kind and patch.kind not in _OF_A_TRACK:
         return f'"{patch.key}": a {patch.kind} is of both tracks; expected {patch.kind}'

@@ -53,7 +53,8 @@ def list_fields(kind: str, patch: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def find_touched(patch: Any, path: tuple[Step, ...]) -> Path | None:
-    """Where a patch sets `path`, or replaces or removes what it is in; None where it does not."""
+    """Where a patch sets `path`, or replaces or removes what it is in; None where it does not, or
+    has a value there that could not be laid."""
     at: Path = ()
     for step in path:
         if isinstance(patch, Mapping) and DIRECTIVE in patch:
@@ -69,7 +70,7 @@ def find_touched(patch: Any, path: tuple[Step, ...]) -> Path | None:
                 return None
             at, patch = (*at, step), patch[step]
         else:
-            return at
+            return at if patch is None else None
     return at
 
 

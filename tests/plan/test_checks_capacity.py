@@ -95,6 +95,35 @@ def test_a_peak_and_what_there_is_are_told_in_one_unit(tmp_path: Path) -> None:
     assert "it needs 2.5 cpu, and prod has 2.4 (" in fault.message
 
 
+SIDECAR = "sidecars: {s: {image: 'r/s:1', resources: {limits: {nvidia.com/gpu: §64}}}}\n"
+PATCHED = (
+    "sidecars: {s: {image: 'r/s:1'}}\npatch: {Deployment: {spec: {template: {spec: "
+    "{initContainers: [{name: s, resources: {limits: {nvidia.com/gpu: §64}}}]}}}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "more"),
+    [
+        pytest.param("{nvidia.com/gpu: 8}", SIDECAR, id="a sidecar's"),
+        pytest.param("{nvidia.com/gpu: 8}", GPU + SIDECAR + CANARY, id="beside a canary"),
+        pytest.param("{nvidia.com/gpu: 8}", PATCHED, id="a patched one"),
+        pytest.param("{cpu: 9}", "resources: {requests: {cpu: §3}}\n", id="the model's own"),
+        pytest.param("{pods: 8}", "replicas: §9\n", id="Pods"),
+    ],
+)
+def test_what_does_not_fit_without_a_surge_is_told_at_the_largest_request(
+    tmp_path: Path, capacity: str, more: str
+) -> None:
+    changes = {"catalog/a.yaml": f"+{more.replace('§', '')}", "catalog/b.yaml": "enabled: false\n"}
+    faults = check(write_files(tmp_path, {**changes, PROD: f"+capacity: {capacity}\n"})).faults
+    [fault] = [one for one in faults if one.code.value == "MC302"]
+    before = (FILES["catalog/a.yaml"] + more).partition("§")[0].split("\n")
+    assert fault.place == f"catalog/a.yaml:{len(before)}:{len(before[-1]) + 1}"
+    assert fault.message.startswith("even without a surge it needs ")
+    assert "maxSurge" not in fault.message
+
+
 def test_models_with_faults_still_leave_the_sum_of_the_others(tmp_path: Path) -> None:
     changes = {"catalog/b.yaml": "+replica: 2\n", PROD: "+capacity: {pods: 3}\n"}
     codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).faults)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import read_catalog
+from framework.errors import group_faults
 from framework.plan.checks import build_usage, find_shared_warnings
 from framework.plan.checks.images import parse_image
 from framework.plan.checks.policy import RULES
@@ -19,6 +20,8 @@ MODEL = "catalog/a.yaml"
 SHA = f"sha256:{'0' * 64}"
 REGISTRY = "allowedRegistries: [ghcr.io]"
 INIT = "initContainers: {i: {image: 'docker.io/x/y:1'}}\n"
+SIDECAR = "sidecars: {s: {image: 'ghcr.io/x/y:1', resources: {limits: {memory: 1Gi}}}}\n"
+OWN = "containers: [{name: model"
 SCALED = "autoscaling: {minReplicas: 1, maxReplicas: 9, cpu: 50}\n"
 # What a model says against a rule, and where the fault stands.
 CASES = (
@@ -26,7 +29,7 @@ CASES = (
     ("folder", "allowedRegistries: [ghcr.io/acme]", INIT, "4:29"),
     ("implied registry", REGISTRY, "sidecars: {s: {image: 'nginx:1'}}\n", "4:23"),
     ("image volume", REGISTRY, "volumes: {v: {image: 'x/w:1', mountPath: /w}}\n", "4:22"),
-    ("candidate", REGISTRY, "canary: {candidate: {image: {repository: r.io/x}}}\n", "3:14"),
+    ("candidate", REGISTRY, "canary: {candidate: {image: {repository: r.io/x}}}\n", "4:42"),
     ("latest", "forbidLatest: true", "sidecars: {s: {image: 'nginx:latest'}}\n", "4:23"),
     ("digest", "requireDigest: true", "canary: {candidate: {image: {tag: v2}}}\n", "4:35"),
     ("owner", "allowedOwners: [team-b]", "", "1:8"),
@@ -100,17 +103,47 @@ def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, s
 
 
 @pytest.mark.parametrize(
-    ("policy", "patch", "place"),
+    ("policy", "patch"),
     [
-        ("podSecurity: baseline", "{hostNetwork: true}", "4:21"),
-        (REGISTRY, "{containers: [{name: x, image: 'nginx:1'}]}", "4:21"),
+        ("podSecurity: baseline", "hostNetwork: §true"),
+        ("podSecurity: baseline", "securityContext: {seccompProfile: §{type: Unconfined}}"),
+        ("podSecurity: baseline", f"{OWN}, securityContext: {{privileged: §true}}}}]"),
+        ("podSecurity: baseline", "volumes: [{name: v, hostPath: §{path: /x}}]"),
+        (REGISTRY, "containers: [{name: x, image: §'nginx:1'}]"),
+        (REGISTRY, "initContainers: [{name: s, image: §'nginx:1'}]"),
+        (REGISTRY, "volumes: [{name: v, image: {reference: §'x/w:1'}}]"),
+        ("requireProbes: true", f"{OWN}, readinessProbe: §null}}]"),
+        ("requireLimits: true", "initContainers: [{name: s, resources: {limits: §null}}]"),
+        ("requireLimits: true", "containers: [{name: x, image: y, resources: §{}}]"),
     ],
-    ids=["security", "container"],
-)
-def test_a_patch_gets_round_no_rule(tmp_path: Path, policy: str, patch: str, place: str) -> None:
-    more = f"patch: {{Deployment: {{spec: {{template: {{spec: {patch}}}}}}}}}\n"
+    ids=[
+        "Pod", "Pod's context", "context", "hostPath", "container", "sidecar's image",
+        "image volume", "probe taken away", "limit taken away", "container without a limit",
+    ],
+)  # fmt: skip
+def test_what_a_patch_breaks_is_told_at_its_own_line(
+    tmp_path: Path, policy: str, patch: str
+) -> None:
+    line = f"patch: {{Deployment: {{spec: {{template: {{spec: {{{patch}}}}}}}}}}}\n"
+    more = SIDECAR + line.replace("§", "")
     faults = check(write(tmp_path, policy, more)).faults
-    assert told(faults) == [(f"{MODEL}:{place}", "MC404", "a")]
+    # The Pod's own context is that of each container.
+    assert {*told(faults)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}
+
+
+def test_what_a_patch_takes_away_is_not_asked_for_again(tmp_path: Path) -> None:
+    pod = f"{{{OWN}, readinessProbe: null}}]}}"
+    taken = f"patch: {{Deployment: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"
+    [fault] = check(write(tmp_path, "requireProbes: true", taken)).faults
+    says = "containers[0].readinessProbe takes probes.readiness away; remove it from the patch"
+    assert says in fault.message
+
+
+def test_a_registry_that_many_models_take_from_a_profile_is_told_once(tmp_path: Path) -> None:
+    root = write(tmp_path, "allowedRegistries: [r.io]", "")
+    [group] = group_faults(check(root).faults)
+    assert group.fault.place == "catalog/_profiles/server.yaml:1:21"
+    assert group.models == ("a", "b")
 
 
 def test_every_rule_is_tested_and_documented_by_its_name() -> None:

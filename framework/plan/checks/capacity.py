@@ -13,7 +13,13 @@ from framework.catalog import Catalog
 from framework.codes import Code
 from framework.errors import Fault
 from framework.plan.checks.amounts import read_amount, render_amount
-from framework.plan.checks.tracks import CheckedTrack, mapping_in, mappings_in
+from framework.plan.checks.tracks import (
+    CheckedTrack,
+    find_patched,
+    list_containers,
+    mapping_in,
+    mappings_in,
+)
 from framework.schema.faults.wording import dotted
 from framework.sources import KeyPath
 
@@ -38,19 +44,41 @@ def find_peak_faults(tracks: Iterable[CheckedTrack], catalog: Catalog) -> Iterat
     """Where the update of one track, the other at rest, needs more than the environment has."""
     listed, capacity = list(tracks), catalog.environment.capacity
     at_rest = resolve_needs(listed, capacity)
-    for track in listed:
-        of_one = _needs_of_pod(track.pod, capacity)
-        for resource, text in sorted(capacity.items()):
-            needed = at_rest.get(resource, 0) + of_one[resource] * track.plan.budget.surge
-            if of_one[resource] and needed > (has := read_amount(text)):
-                place = catalog.environment_place(("capacity", resource)).short
-                message = (
-                    f"at the peak of its update it needs {render_amount(needed, resource)} "
-                    f"{resource}, and {catalog.environment_name} has "
-                    f"{render_amount(has, resource, down=True)} ({place}); expected a smaller "
-                    "rollout.maxSurge or fewer replicas"
-                )
+    for resource, text in sorted(capacity.items()):
+        has, rest = read_amount(text), at_rest.get(resource, 0)
+        place = catalog.environment_place(("capacity", resource)).short
+        there = (
+            f"{resource}, and {catalog.environment_name} has "
+            f"{render_amount(has, resource, down=True)} ({place}); expected"
+        )
+        if rest > has:
+            needed = f"even without a surge it needs {render_amount(rest, resource)}"
+            track, path = _find_largest(listed, resource)
+            remedy = "" if resource == _PODS else f"{dotted(path)} smaller or "
+            message = f"{needed} {there} {remedy}fewer replicas"
+            yield track.fault(Code.SURGE_CAPACITY, path, message)
+            continue
+        for track in listed:
+            of_one = _needs_of_pod(track.pod, [resource])[resource]
+            peak = rest + of_one * track.plan.budget.surge
+            if of_one and peak > has:
+                needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
+                message = f"{needed} {there} a smaller rollout.maxSurge or fewer replicas"
                 yield track.fault(Code.SURGE_CAPACITY, _at_fault(track, resource), message)
+
+
+def _find_largest(tracks: Iterable[CheckedTrack], resource: str) -> tuple[CheckedTrack, KeyPath]:
+    """The track that needs the most at rest, and the largest request in its Pod; of Pods
+    themselves, what says how many they are."""
+    track = max(tracks, key=lambda one: resolve_needs([one], [resource]).get(resource, 0))
+    if resource == _PODS:
+        scaled = track.settings.autoscaling is not None
+        return track, ("autoscaling", "maxReplicas") if scaled else ("replicas",)
+    container = max(list_containers(track), key=lambda one: _request(one.fields, resource))
+    requested = mapping_in(mapping_in(container.fields, "resources"), "requests")
+    field = ("resources", "requests" if resource in requested else "limits", resource)
+    patched = find_patched(track, *container.steps, *field)
+    return track, patched or (*container.setting, *field)
 
 
 def _at_fault(track: CheckedTrack, resource: str) -> KeyPath:
@@ -59,7 +87,6 @@ def _at_fault(track: CheckedTrack, resource: str) -> KeyPath:
         ("rollout", "maxSurge"),
         ("replicas",),
         ("resources", "limits", resource),
-        ("resources", "gpu"),
     )
     own = [path for path in paths if path in track.merged.origins]
     own = [path for path in own if track.place(path).path == track.model.home]

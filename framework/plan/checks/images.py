@@ -6,9 +6,15 @@ Kept apart from the rules about images: what an image without a registry means i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from framework.plan.checks.tracks import CheckedTrack, list_containers, mapping_in, mappings_in
+from framework.plan.checks.tracks import (
+    CheckedTrack,
+    find_patched,
+    list_containers,
+    mapping_in,
+    mappings_in,
+)
 from framework.sources import KeyPath
 
 _DEFAULT_REGISTRY = "docker.io"
@@ -16,9 +22,11 @@ _DEFAULT_REGISTRY = "docker.io"
 
 @dataclass(frozen=True)
 class Image:
-    """One image; `repository` begins with its registry, `tag` and `digest` are "" where unsaid."""
+    """One image; `repository` begins with its registry, `tag` and `digest` are "" where unsaid.
+    `setting` says its version and `named` its repository; often one text says both."""
 
     setting: KeyPath
+    named: KeyPath
     reference: str
     repository: str
     tag: str
@@ -31,16 +39,21 @@ class Image:
 
 def list_images(track: CheckedTrack) -> Iterator[Image]:
     """Every image of a track: containers, init containers, sidecars and image volumes."""
-    for owner, container in list_containers(track):
-        if owner:
-            yield parse_image((*owner, "image"), str(container.get("image", "")))
+    for setting, steps, fields in list_containers(track):
+        reference = str(fields.get("image", ""))
+        if setting:
+            yield parse_image(
+                find_patched(track, *steps, "image") or (*setting, "image"), reference
+            )
             continue
         said = ("image", "tag")
-        setting = said if said in track.merged.origins else ("image",)
-        yield parse_image(setting, str(container.get("image", "")))
+        version = said if said in track.merged.origins else ("image",)
+        yield replace(parse_image(version, reference), named=("image", "repository"))
     for volume in mappings_in(track.pod, "volumes"):
-        if reference := mapping_in(volume, "image").get("reference"):
-            yield parse_image(("volumes", str(volume.get("name")), "image"), str(reference))
+        if mounted := mapping_in(volume, "image").get("reference"):
+            owner = str(volume.get("name"))
+            patched = find_patched(track, "volumes", ("name", owner), "image", "reference")
+            yield parse_image(patched or ("volumes", owner, "image"), str(mounted))
 
 
 def parse_image(setting: KeyPath, reference: str) -> Image:
@@ -54,4 +67,4 @@ def parse_image(setting: KeyPath, reference: str) -> Image:
         repository = f"{_DEFAULT_REGISTRY}/library/{repository}"
     elif not (set(".:") & set(first) or first == "localhost"):
         repository = f"{_DEFAULT_REGISTRY}/{repository}"
-    return Image(setting, reference, repository, tag, digest)
+    return Image(setting, setting, reference, repository, tag, digest)

@@ -10,14 +10,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.plan.checks.tracks import (
-    PATCH,
     CheckedTrack,
+    PodContainer,
+    find_patched,
     list_containers,
     mapping_in,
     mappings_in,
     texts_in,
 )
 from framework.schema.environment import PodSecurity
+from framework.schema.faults.wording import dotted
 from framework.sources import KeyPath
 
 Breach = tuple[KeyPath, str]
@@ -35,41 +37,61 @@ _RESTRICTED_VOLUMES = frozenset(
         "persistentVolumeClaim", "projected", "secret",
     }
 )  # fmt: skip
+# The fields that settings are rendered to, where they are not called the same.
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "addCapabilities": ("capabilities", "add"),
+    "dropCapabilities": ("capabilities", "drop"),
+    "seccomp": ("seccompProfile",),
+}
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 
 def find_insecure(track: CheckedTrack, standard: PodSecurity) -> Iterator[Breach]:
     """What the API server would refuse in a Namespace that enforces `standard`."""
-    for path, message in _find_all(track, restricted=standard == "restricted"):
-        said = not track.patched or path in track.merged.origins
-        yield path if said else PATCH, message
-
-
-def _find_all(track: CheckedTrack, *, restricted: bool) -> Iterator[Breach]:
+    restricted = standard == "restricted"
     for field in _HOST_FIELDS:
         if track.pod.get(field):
-            yield ("scheduling", field), f"{field} is true; expected false"
+            message = f"{field} is true; expected false"
+            yield find_patched(track, field) or ("scheduling", field), message
     for volume in mappings_in(track.pod, "volumes"):
-        yield from _find_volume(volume, restricted=restricted)
+        yield from _find_volume(track, volume, restricted=restricted)
     pod = mapping_in(track.pod, "securityContext")
-    for owner, container in list_containers(track):
-        context = {**pod, **mapping_in(container, "securityContext")}
-        where = f'container "{container.get("name")}": ' if owner else ""
+    for container in list_containers(track):
+        context = {**pod, **mapping_in(container.fields, "securityContext")}
+        where = f'container "{container.fields.get("name")}": ' if container.setting else ""
         for setting, message in _find_in_context(context, restricted=restricted):
-            path: KeyPath = owner or ("security", setting)
-            yield path, f"{where}security.{setting} {message}"
-        for port in mappings_in(container, "ports"):
+            patched = _find_patched_context(track, container, setting)
+            path: KeyPath = patched or container.setting or ("security", setting)
+            yield path, f"{where}{dotted(patched) if patched else f'security.{setting}'} {message}"
+        for port in mappings_in(container.fields, "ports"):
             if port.get("hostPort"):
                 message = f"port {port['hostPort']} of the node is taken; expected no hostPort"
-                yield (*owner, "ports"), where + message
+                patched = find_patched(track, *container.steps, "ports")
+                yield patched or (*container.setting, "ports"), where + message
 
 
-def _find_volume(volume: Mapping[str, Any], *, restricted: bool) -> Iterator[Breach]:
+def _find_patched_context(
+    track: CheckedTrack, container: PodContainer, setting: str
+) -> KeyPath | None:
+    """Where a patch sets a field of the container's security context, or of the Pod's where the
+    container's has none."""
+    field = ("securityContext", *_FIELDS.get(setting, (setting,)))
+    if patched := find_patched(track, *container.steps, *field):
+        return patched
+    own = mapping_in(container.fields, "securityContext")
+    return None if field[1] in own else find_patched(track, *field)
+
+
+def _find_volume(
+    track: CheckedTrack, volume: Mapping[str, Any], *, restricted: bool
+) -> Iterator[Breach]:
     for kind in sorted(volume.keys() - {"name"}):
         if kind == "hostPath" or (restricted and kind not in _RESTRICTED_VOLUMES):
             expected = ", ".join(sorted(_RESTRICTED_VOLUMES)) if restricted else "another kind"
             message = f'volume "{volume.get("name")}" is a {kind}; expected {expected}'
-            yield ("volumes", str(volume.get("name"))), message
+            name = str(volume.get("name"))
+            patched = find_patched(track, "volumes", ("name", name), kind)
+            yield patched or ("volumes", name), message
 
 
 def _find_in_context(context: Mapping[str, Any], *, restricted: bool) -> Iterator[tuple[str, str]]:

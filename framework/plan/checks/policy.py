@@ -15,7 +15,13 @@ from framework.codes import Code
 from framework.errors import Fault, list_names
 from framework.plan.checks.images import list_images
 from framework.plan.checks.pod_security import find_insecure
-from framework.plan.checks.tracks import CheckedTrack, list_containers, mapping_in
+from framework.plan.checks.tracks import (
+    CheckedTrack,
+    PodContainer,
+    find_patched,
+    list_containers,
+    mapping_in,
+)
 from framework.schema.environment import Policy
 from framework.schema.faults.wording import dotted
 from framework.sources import KeyPath
@@ -71,7 +77,7 @@ def _find_registries(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
     for image in list_images(track):
         if not any(image.comes_from(registry) for registry in allowed):
             yield (
-                image.setting,
+                image.named,
                 f'the image "{image.repository}" comes from none of the allowed registries: '
                 f"{list_names(allowed)}",
             )
@@ -121,20 +127,30 @@ def _find_limits(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
 def _find_resources(
     track: CheckedTrack, names: Iterable[str], kind: str, counted: Iterable[str]
 ) -> Iterator[Breach]:
-    for owner, container in list_containers(track):
-        resources = mapping_in(container, "resources")
+    for container in list_containers(track):
+        resources = mapping_in(container.fields, "resources")
         for name in names:
             if not any(name in mapping_in(resources, one) for one in counted):
-                path: KeyPath = (*owner, "resources", kind, name)
-                yield path, f"{dotted(path)} is missing; give one"
+                path: KeyPath = (*container.setting, "resources", kind, name)
+                yield _tell_missing(track, path, container, ("resources", kind, name))
 
 
 def _find_probes(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
     wanted = policy.require_probes
-    own = next((container for owner, container in list_containers(track) if not owner), {})
+    own = next(container for container in list_containers(track) if not container.setting)
     for name in ("readiness",) if wanted is True else wanted or ():
-        if f"{name}Probe" not in own:
-            yield ("probes", name), f"probes.{name} is missing; give one"
+        if f"{name}Probe" not in own.fields:
+            yield _tell_missing(track, ("probes", name), own, (f"{name}Probe",))
+
+
+def _tell_missing(
+    track: CheckedTrack, path: KeyPath, container: PodContainer, field: Iterable[str]
+) -> Breach:
+    """At the setting; where that is given and a patch takes its field away, at the patch."""
+    patched = find_patched(track, *container.steps, *field)
+    if patched and path in track.merged.origins:
+        return patched, f"{dotted(patched)} takes {dotted(path)} away; remove it from the patch"
+    return path, f"{dotted(path)} is missing; give one"
 
 
 def _find_too_few(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
 from framework.codes import Code
 from framework.errors import Fault
 from framework.overlay import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
+from framework.plan.strategic import Step, find_touched
 from framework.schema.model import Model
 from framework.schema.rules import MODEL_CONTAINER
 from framework.sources import KeyPath, Place
 
-# Where a patch of a Deployment stands, for what no other setting brought into it.
-PATCH: KeyPath = ("patch", "Deployment")
+_POD: tuple[Step, ...] = ("spec", "template", "spec")
+
+
+class PodContainer(NamedTuple):
+    """One rendered container: the setting it comes from, () for the model's own, the steps to it
+    below the Pod, and its fields."""
+
+    setting: KeyPath
+    steps: tuple[Step, ...]
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +77,35 @@ def find_place(model: CatalogModel, path: KeyPath, merged: Merged | None = None)
     return (merged or model.merged).origin(path) or Place(model.home, 1, 1)
 
 
-def list_containers(track: CheckedTrack) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    """Every rendered container and the setting it comes from, () for the model's own."""
+def find_patched(track: CheckedTrack, *steps: Step) -> KeyPath | None:
+    """Where `patch` sets a field of the Pod or takes it away, or what it is in; None where no patch
+    does. What is of the canary alone is laid last, and so comes first."""
+    for key in ("Deployment",) if track.stable else ("Deployment/canary", "Deployment"):
+        patch = track.settings.patch.get(key)
+        if track.patched and patch:
+            touched = find_touched(patch, (*_POD, *steps))
+            if touched is not None:
+                return ("patch", key, *touched)
+    return None
+
+
+def list_containers(track: CheckedTrack) -> Iterator[PodContainer]:
+    """Every rendered container; one that a patch brought in comes from the patch."""
     settings = track.settings
-    for container in mappings_in(track.pod, "containers"):
-        yield () if container.get("name") == MODEL_CONTAINER else PATCH, container
-    for container in mappings_in(track.pod, "initContainers"):
-        name = container.get("name")
-        if name in settings.sidecars:
-            yield ("sidecars", str(name)), container
-        else:
-            yield (
-                ("initContainers", str(name)) if name in settings.init_containers else PATCH,
-                container,
-            )
+    for kind in ("containers", "initContainers"):
+        for container in mappings_in(track.pod, kind):
+            name = str(container.get("name"))
+            steps: tuple[Step, ...] = (kind, ("name", name))
+            setting: KeyPath
+            if kind == "containers" and name == MODEL_CONTAINER:
+                setting = ()
+            elif kind == "initContainers" and name in settings.sidecars:
+                setting = ("sidecars", name)
+            elif kind == "initContainers" and name in settings.init_containers:
+                setting = ("initContainers", name)
+            else:
+                setting = find_patched(track, *steps) or ("patch", "Deployment")
+            yield PodContainer(setting, steps, container)
 
 
 def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -236,7 +236,8 @@ def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
         spelling = merged.spelling(path)
         shown = MASK if merged.holds_secret(path) else show(path, error["input"], spelling)
         message = f"{dotted(path) or what} is {shown}; expected {' or '.join(expected)}"
-        if error["type"] == "string_type" and isinstance(error["input"], int | float):
+        number = error["type"] == "string_type" and isinstance(error["input"], int | float)
+        if number and shown != MASK:
             message += f': quote it, "{shown}"'
         return message
     words = own_words(error)
