@@ -47,8 +47,8 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
     elif not groups:
         print(f"no model that runs in {' or '.join(environments)} is one of these")
     if groups:
-        told = f"{render_faults(groups, read_lines(root))}\n\nmodels with faults are not listed"
-        print(told, file=sys.stderr)
+        told = render_faults(groups, read_lines(root))
+        print(f"{told}\n\nmodels whose settings have faults are not listed", file=sys.stderr)
     return 1 if groups else 0
 
 
