@@ -76,11 +76,12 @@ test: $(VENV)/ready-dev ## the tests a fresh machine can run, with a sample of t
 test-full: $(VENV)/ready-dev ## all tests, the large grids whole; prints its time
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -rs --durations 10
 
-check: $(VENV)/ready-dev ## format, lint, types, layers
+check: $(VENV)/ready-dev ## format, lint, types, layers, lock files
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python tools/check_locks.py
 
 format: $(VENV)/ready-dev ## write what the formatter and the linter's safe fixes say
 	$(VENV)/bin/ruff check --fix .
@@ -106,19 +107,35 @@ clean: ## stop the local cluster; remove .venv and caches (state and cluster dat
 	@if [ -x $(VENV)/bin/python ]; then $(RUN) cluster-down; fi
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
-# The stamps are younger than what they were made from; a broken or half-made .venv is made again.
-$(VENV)/ready: requirements.lock
-	@echo 'setup    .venv from requirements.lock (hash-locked; about half a minute, once)'
+# Installs the lock file $(1) into $(VENV). `--no-deps`, because the lock is complete: pips before 23.3
+# otherwise resolve an extra (coverage[toml]) again and refuse its newest release. $(VENV) is made from
+# scratch where an earlier lock was installed, or where `incomplete` says that a set-up was cut short.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'setup: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...'; exit 1; }
-	@[ -x $(VENV)/bin/pip ] || $(PYTHON) -m venv --clear $(VENV) \
+	@[ -x $(VENV)/bin/python ] && [ ! -e $(VENV)/incomplete ] && [ ! -e $@ ] \
+		|| $(PYTHON) -m venv --clear $(VENV) \
 		|| { echo 'setup: python3 cannot make a virtual environment; install its venv module (Debian: python3-venv)'; exit 1; }
-	@$(VENV)/bin/pip install --quiet --progress-bar on --disable-pip-version-check \
-		--require-hashes -r requirements.lock
+	@touch $(VENV)/incomplete
+	@$(VENV)/bin/python -m pip install --quiet --progress-bar on --disable-pip-version-check \
+		--no-deps --require-hashes -r $(1) \
+		|| { echo 'setup: the packages of $(1) cannot be installed; run the same make again to retry'; exit 1; }
+	@$(VENV)/bin/python -m pip check --disable-pip-version-check > $(VENV)/incomplete \
+		|| { cat $(VENV)/incomplete; echo 'setup: $(1) does not fit together; run: make lock'; exit 1; }
+	@rm $(VENV)/incomplete
+endef
+
+# A virtual environment whose Python is gone is made again.
+ifeq ($(wildcard $(VENV)/bin/python),)
+.PHONY: $(VENV)/ready
+endif
+
+$(VENV)/ready: requirements.lock
+	@echo 'setup    .venv from requirements.lock (hash-locked; about half a minute, once)'
+	$(call install,requirements.lock)
 	@mkdir -p .state && touch $@
 
 $(VENV)/ready-dev: requirements-dev.lock $(VENV)/ready
 	@echo 'setup    test and lint tools from requirements-dev.lock'
-	@$(VENV)/bin/pip install --quiet --progress-bar on --disable-pip-version-check \
-		--require-hashes -r requirements-dev.lock
-	@touch $@
+	$(call install,requirements-dev.lock)
+	@touch $(VENV)/ready $@

@@ -20,8 +20,8 @@ import pytest
 from framework.cluster import LocalCluster
 from framework.engines import missing_cli
 from framework.errors import LocalClusterError
+from tests.shipped import ROOT, copy_shipped
 
-ROOT = Path(__file__).resolve().parents[1]
 _CLUSTER_VARIABLE = "MODELCATALOG_TEST_CLUSTER"
 _PARTS = ("catalog", "environments", "framework", "tools", "Pulumi.yaml", "__main__.py")
 
@@ -127,13 +127,7 @@ def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[...
 
     def make(*models: str) -> Project:
         root = tmp_path / "project"
-        for part in _PARTS:
-            source = ROOT / part
-            if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "Pulumi.*.yaml")
-                shutil.copytree(source, root / part, ignore=ignored)
-            else:
-                shutil.copy(source, root / part)
+        copy_shipped(root, *_PARTS)
         (root / ".state").mkdir()
         _keep_models(root, models)
         namespace = unique_name(request)

@@ -19,8 +19,9 @@ from pathlib import Path
 from framework.cluster import LocalCluster
 from framework.engines import choose_engine
 from framework.user_cache import cache_directory
-from tests.bench.generate import ROOT, write_catalog
+from tests.bench.generate import write_catalog
 from tests.bench.rivals import build_kustomize, naive_command, write_kustomize_tree
+from tests.shipped import ROOT, copy_shipped
 
 SIZES = (10, 100, 1000)
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -167,12 +168,7 @@ def main() -> None:
         print(f"{os.cpu_count()} cores; engines: {', '.join(bench.engines)}")
         bench.cluster.up(lambda progress: None)
         shipped = folder / "shipped"
-        shutil.copytree(
-            ROOT,
-            shipped,
-            ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"),
-            symlinks=True,
-        )
+        copy_shipped(shipped)
         (shipped / ".state").mkdir()
         (shipped / ".cluster").symlink_to(bench.cluster.kubeconfig.parent)
         measure_command_line(bench, shipped)

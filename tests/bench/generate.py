@@ -5,11 +5,10 @@ Kept apart so that tests and benchmarks measure the same thing: a Deployment and
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.shipped import copy_shipped
 
 _DEFAULTS = """\
 replicas: 2
@@ -47,12 +46,7 @@ def write_catalog(
     environments: Sequence[str] = ("dev",),
 ) -> None:
     """A project of `models` models and these environments at `root`."""
-    for part in ("framework", "tools"):
-        if not (root / part).exists():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / part, root / part, ignore=ignored)
-    for part in ("Pulumi.yaml", "__main__.py"):
-        shutil.copy(ROOT / part, root / part)
+    copy_shipped(root, "framework", "tools", "Pulumi.yaml", "__main__.py")
     (root / ".state").mkdir(exist_ok=True)
     _write(root / "catalog/_defaults.yaml", _DEFAULTS)
     _write(root / "catalog/_profiles/server.yaml", _PROFILE)

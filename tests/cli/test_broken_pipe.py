@@ -11,8 +11,7 @@ import pytest
 
 from framework.cli import main as front
 from framework.cli.verbs import VERBS
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.shipped import SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_the_exit_code(arguments: list[str], code: int, monkeypatch: pytest.Monk
 def test_a_real_pipe_that_closes_says_nothing() -> None:
     command = [sys.executable, "-m", "framework", "render", "dev"]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=SHIPPED, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         assert run.stdout is not None
         assert run.stderr is not None

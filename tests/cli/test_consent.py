@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +11,8 @@ from framework.changes import Change, Op, Preview
 from framework.cli.consent import Confirmation, needs_consent
 from framework.errors import ConsentError, ProtectedError
 from framework.plan import load_plan
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 MODELS = {"churn", "x-canary-y"}
 
 
@@ -63,7 +62,7 @@ def test_what_is_asked_about(change: Change, asks: bool) -> None:
 def test_without_a_terminal_it_is_refused(verb: str, op: Op, says: str) -> None:
     options = argparse.Namespace(yes=False, verb=verb)
     session = SimpleNamespace(
-        plan=load_plan(ROOT, "staging"), request=SimpleNamespace(components=None)
+        plan=load_plan(SHIPPED, "staging"), request=SimpleNamespace(components=None)
     )
     preview = Preview((make_change("Service", "old", op, "old"),), messages=("warning: mind",))
     asked = Confirmation(session, options)  # type: ignore[arg-type]

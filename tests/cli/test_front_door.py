@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from framework.cli import main as front
 from framework.cli.main import main
 from framework.cli.verbs import VERBS
+from tests.shipped import ROOT, SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOYING = ["up", "preview", "refresh", "drift", "destroy", "outputs"]
 READING = ["status", "validate", "list", "explain", "diff", "affected", "render"]
 EDITING = ["new", "bump", "schema"]
@@ -86,8 +86,12 @@ def test_help_imports_neither_pulumi_nor_the_schema() -> None:
     ],
 )
 def test_wrong_usage_is_exit_2(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(front, "ROOT", SHIPPED)
     assert main(arguments) == 2
     assert says in capsys.readouterr().err
 

@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from framework.cli import deploy
 from framework.cli.session import Session
 from framework.engines.base import Request
 from framework.plan import load_plan
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 SAID = ("warning: no GPU nodes",)
 CHANGE = Change(
     "urn:x", "kubernetes:core/v1:Service", "churn", Op.UPDATE, "ml-dev/churn", component="churn"
@@ -46,7 +45,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     def open_session(*arguments: object, **options: object) -> Iterator[Session]:
         engine: Any = TalkingEngine()
         yield Session(
-            load_plan(ROOT, "dev"), engine, "as asked for", Request(ROOT, "dev"), deploys=True
+            load_plan(SHIPPED, "dev"), engine, "as asked for", Request(SHIPPED, "dev"), deploys=True
         )
 
     monkeypatch.setattr(deploy, "open_session", open_session)
@@ -57,16 +56,16 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
 def test_reading_verbs_tell(
     verb: str, options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    getattr(deploy, verb)(ROOT, options)
+    getattr(deploy, verb)(SHIPPED, options)
     assert capsys.readouterr().out.count(SAID[0]) == 1
     options.json = True
-    getattr(deploy, verb)(ROOT, options)
+    getattr(deploy, verb)(SHIPPED, options)
     assert json.loads(capsys.readouterr().out)["messages"] == list(SAID)
 
 
 def test_up_tells_each_once(
     options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert deploy.run_up(ROOT, options) == 0
+    assert deploy.run_up(SHIPPED, options) == 0
     said = capsys.readouterr().out
     assert [said.count(text) for text in (SAID[0], "warning: slow disk")] == [1, 1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from framework.changes import Change, Failure, FieldChange, Op, Preview, Result
@@ -12,14 +10,14 @@ from framework.cli.screens.drift import render_drift
 from framework.cli.screens.result import render_result
 from framework.cli.screens.text import WIDTH
 from framework.plan import StackPlan, load_plan
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 LONG = "a-model-with-a-name-of-forty-characters"
 
 
 @pytest.fixture(scope="module")
 def plan() -> StackPlan:
-    return load_plan(ROOT, "staging")
+    return load_plan(SHIPPED, "staging")
 
 
 def make_change(kind: str, op: Op, component: str, **more: object) -> Change:

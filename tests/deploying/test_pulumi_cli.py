@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Project
+from tests.conftest import Project
+from tests.shipped import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.pulumi_cli]
 MakeProject = Callable[..., Project]

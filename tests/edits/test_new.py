@@ -15,7 +15,6 @@ from framework.edits.new import Draft, render_entry
 from framework.edits.outcome import UnsoundEditError
 from framework.errors import FrameworkError, UnknownNameError, UsageError
 
-ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[..., Path]
 Snapshot = Callable[[Path], dict[str, bytes]]
 

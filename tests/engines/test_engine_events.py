@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +14,7 @@ from framework.engines.automation import AutomationEngine, _as_json
 from framework.engines.base import Request
 from framework.engines.engine_events import EventReader
 from tests.engines.fakes import RECORDED
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.shipped import SHIPPED
 
 
 def _read(step: str, *, refreshing: bool = False) -> tuple[EventReader, list[Progress]]:
@@ -83,7 +81,7 @@ def test_the_change_list_is_in_the_order_of_every_engine() -> None:
 def test_reading_events_loads_no_cipher() -> None:
     code = "import sys, framework.engines.engine_events; print('cryptography' in sys.modules)"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SHIPPED
     )
     assert run.stdout.strip() == "False"
 
@@ -98,7 +96,7 @@ def test_a_component_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch
         export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
     )
     monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
-    assert AutomationEngine().recorded(Request(ROOT, "dev")).components == {"a::b"}
+    assert AutomationEngine().recorded(Request(SHIPPED, "dev")).components == {"a::b"}
 
 
 def test_a_component_targets_all_below_it() -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from framework.cli.rendering import render_manifests
 from framework.plan import load_plan
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
 
 
 def render_environment(environment: str) -> str:
     """All manifests of one shipped environment, as `make render` prints them."""
     return render_manifests(
-        [manifest.object for manifest in load_plan(ROOT, environment).manifests]
+        [manifest.object for manifest in load_plan(SHIPPED, environment).manifests]
     )
 
 

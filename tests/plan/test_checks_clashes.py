@@ -11,8 +11,8 @@ from framework.catalog import read_catalog
 from framework.plan.checks import check_model, find_environment_clashes, find_shared_faults
 from framework.plan.stack import build_model
 from tests.plan.small_catalog import FILES, PROD, check, told, write_files
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 DEV = "environments/dev/environment.yaml"
 
 
@@ -63,5 +63,5 @@ def test_a_namespace_belongs_to_one_environment(tmp_path: Path, dev: str, clash:
 
 
 def test_the_shipped_environments_are_apart() -> None:
-    assert find_environment_clashes(ROOT) == []
+    assert find_environment_clashes(SHIPPED) == []
     assert FILES[DEV] != FILES[PROD]

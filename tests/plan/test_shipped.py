@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.catalog import list_environments, list_models
 from framework.plan import ModelPlan, StackPlan, load_plan
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 load = cache(load_plan)
 GRID = [
     pytest.param(environment, model, id=f"{environment}-{model}")
-    for environment in list_environments(ROOT)
-    for model in list_models(ROOT)
+    for environment in list_environments(SHIPPED)
+    for model in list_models(SHIPPED)
 ]
 
 
 def find(environment: str, model: str) -> ModelPlan:
-    plan: StackPlan = load(ROOT, environment)
+    plan: StackPlan = load(SHIPPED, environment)
     if model in plan.disabled:
         pytest.skip(f"{model} does not run in {environment}")
     return next(found for found in plan.models if found.name == model)
@@ -71,7 +70,7 @@ def test_only_an_autoscaler_leaves_replicas_out(environment: str, model: str) ->
     assert ("replicas" in stable["spec"]) == (plan.find("HorizontalPodAutoscaler") is None)
 
 
-@pytest.mark.parametrize("environment", list_environments(ROOT))
+@pytest.mark.parametrize("environment", list_environments(SHIPPED))
 def test_the_tutorials_example_runs_in_dev_with_its_own_budget(environment: str) -> None:
     strategy = deployments(find(environment, "sentiment"))[0]["spec"]["strategy"]["rollingUpdate"]
     tutorial = {"maxSurge": 1, "maxUnavailable": 1}
@@ -79,5 +78,5 @@ def test_the_tutorials_example_runs_in_dev_with_its_own_budget(environment: str)
 
 
 def test_a_model_is_off_in_one_environment() -> None:
-    assert load(ROOT, "dev").disabled == ("llama-chat",)
-    assert load(ROOT, "prod").disabled == ()
+    assert load(SHIPPED, "dev").disabled == ("llama-chat",)
+    assert load(SHIPPED, "prod").disabled == ()

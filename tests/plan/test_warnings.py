@@ -10,8 +10,8 @@ from framework.catalog import Catalog, load_catalog, read_catalog
 from framework.errors import Fault
 from framework.plan.checks import build_usage, find_shared_warnings, find_warnings
 from tests.plan.small_catalog import FILES, PROD, told, write_files
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = "environments/prod/models/a.yaml"
 
 
@@ -117,6 +117,6 @@ def test_a_model_that_is_left_out_may_need_what_the_others_do_not(tmp_path: Path
 
 
 def test_nothing_of_the_shipped_environments_is_said_in_vain() -> None:
-    catalogs = [load_catalog(ROOT, name) for name in ("dev", "staging", "prod")]
+    catalogs = [load_catalog(SHIPPED, name) for name in ("dev", "staging", "prod")]
     assert [warning for catalog in catalogs for warning in _warnings(catalog)] == []
     assert find_shared_warnings([build_usage(catalog, ()) for catalog in catalogs]) == []

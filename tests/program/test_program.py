@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.plan import load_plan
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 # Pulumi's settings live as long as the process, so a program runs in one of its own.
 PROGRAM = """
 import json, sys
@@ -49,7 +48,7 @@ print(json.dumps(registered))
 def register(environment: str) -> list[dict[str, Any]]:
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, environment],
-        cwd=ROOT,
+        cwd=SHIPPED,
         capture_output=True,
         text=True,
         check=False,
@@ -73,7 +72,7 @@ def registered(environment: str) -> list[dict[str, Any]]:
 def test_every_manifest_is_registered_once(
     environment: str, registered: list[dict[str, Any]]
 ) -> None:
-    plan = load_plan(ROOT, environment)
+    plan = load_plan(SHIPPED, environment)
     found = [(r["type"], r["name"]) for r in registered if r["type"].startswith("kubernetes:")]
     assert sorted(found) == sorted((m.type_token, m.logical_name) for m in plan.manifests)
 
@@ -109,7 +108,7 @@ def test_an_autoscaled_deployment_leaves_its_replicas(registered: list[dict[str,
 def test_deployments_wait_as_long_as_the_forecast(
     environment: str, registered: list[dict[str, Any]]
 ) -> None:
-    plan = load_plan(ROOT, environment)
+    plan = load_plan(SHIPPED, environment)
     seconds = {t.deployment: f"{t.seconds}s" for model in plan.models for t in model.tracks}
     found = {
         r["name"]: r["create"] for r in registered if r["type"] == "kubernetes:apps/v1:Deployment"

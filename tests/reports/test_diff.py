@@ -14,8 +14,8 @@ from framework.cli.main import build_parser
 from framework.errors import ConfigError, UnknownNameError, UsageError
 from framework.reports.differences import Cause, ModelDifference, ObjectDifference
 from framework.reports.object_differences import mask_field
-from tests.conftest import ROOT
 from tests.reports.repository import FILES, Repository
+from tests.shipped import SHIPPED
 
 _ALPHA = FILES["catalog/alpha.yaml"] or ""
 _BETA = FILES["catalog/beta.yaml"] or ""
@@ -339,8 +339,8 @@ def test_model_narrows(
 
 def test_the_shipped_environments_can_be_compared(capsys: pytest.CaptureFixture[str]) -> None:
     options = build_parser().parse_args(["diff", "staging", "--to", "prod"])
-    assert run_diff(ROOT, options) == 0
+    assert run_diff(SHIPPED, options) == 0
     first = capsys.readouterr().out
     assert first.startswith("staging | prod: ")
-    assert run_diff(ROOT, options) == 0
+    assert run_diff(SHIPPED, options) == 0
     assert capsys.readouterr().out == first

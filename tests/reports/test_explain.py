@@ -15,8 +15,8 @@ from framework.cli.main import build_parser, main
 from framework.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.reports.explain import Explained, Explainer
 from framework.reports.written import list_sources
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = "environments/prod/environment.yaml"
 _OVERLAY = "environments/prod/models/m.yaml"
 FILES = {
@@ -215,9 +215,9 @@ def test_the_screen_has_place_and_history(capsys: pytest.CaptureFixture[str]) ->
     assert "over 5 (catalog/_defaults.yaml:6:20)" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("environment", list_environments(ROOT))
+@pytest.mark.parametrize("environment", list_environments(SHIPPED))
 def test_what_was_written_is_what_the_merge_recorded(environment: str) -> None:
-    catalog = load_catalog(ROOT, environment)
+    catalog = load_catalog(SHIPPED, environment)
     for source in (one for model in catalog.models for one in list_sources(catalog, model)):
         for path, places in source.merged.origins.items():
             written = [one for one in source.list_writings(path) if one.path == path]

@@ -19,8 +19,8 @@ from framework.reports.fields import explain_fields
 from framework.reports.paths import flatten
 from framework.sources.document import parse_document
 from tests.plan.small_catalog import PROD, write_files
+from tests.shipped import SHIPPED
 
-ROOT = Path(__file__).resolve().parents[2]
 Fields = dict[tuple[str, str], Any]
 # With a canary, an autoscaler, a ConfigMap, an Ingress.
 _MODELS = ["sentiment", "fraud", "intent", "llama-chat"]
@@ -61,7 +61,7 @@ def _fields(catalog: Catalog) -> Fields:
 
 @cache
 def _base(model: str) -> tuple[Catalog, Fields]:
-    catalog = load_catalog(ROOT, "prod", only={model})
+    catalog = load_catalog(SHIPPED, "prod", only={model})
     return catalog, _fields(catalog)
 
 
@@ -73,7 +73,7 @@ def _with(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
     document, faults = parse_document("--set", json.dumps(nested))
     assert not faults
     try:
-        return _fields(load_catalog(ROOT, "prod", only={model}, last=[document]))
+        return _fields(load_catalog(SHIPPED, "prod", only={model}, last=[document]))
     except ConfigError:
         return None
 
@@ -97,7 +97,7 @@ def _values(key: str, value: Any) -> list[Any]:
 def _reported(model: str) -> dict[tuple[str, str], set[str]]:
     """For every field the settings reported, by the keys that `--set` takes; for the key of an
     entry, which none of them can rename, the entry."""
-    catalog = load_catalog(ROOT, "prod", only={model})
+    catalog = load_catalog(SHIPPED, "prod", only={model})
     found = {}
     for manifest in build_plan(catalog).models[0].manifests:
         name = f"{manifest.kind}/{manifest.logical_name}"
@@ -135,7 +135,7 @@ def _check(model: str, path: tuple[str, ...], values: list[Any], *, candidate: b
 
 
 def _settings(model: str) -> list[tuple[tuple[str, ...], list[Any]]]:
-    settings = load_catalog(ROOT, "prod", only={model}).models[0].settings
+    settings = load_catalog(SHIPPED, "prod", only={model}).models[0].settings
     return [
         (one.path, values)
         for one in list_settings(settings)
@@ -200,7 +200,7 @@ def test_a_candidates_settings_change_its_objects_alone(path: tuple[str, ...], v
     ],
 )  # fmt: skip
 def test_known_fields(model: str, key: str, settings: list[str]) -> None:
-    catalog = load_catalog(ROOT, "prod", only={model})
+    catalog = load_catalog(SHIPPED, "prod", only={model})
     found = explain_fields(catalog, catalog.models[0], key)
     assert sorted({name for field in found.fields for name in field.settings}) == settings
 
@@ -223,7 +223,7 @@ def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
 
 
 def test_what_an_interpolation_reads_is_explained_too() -> None:
-    catalog = load_catalog(ROOT, "prod", only={"llama-chat"})
+    catalog = load_catalog(SHIPPED, "prod", only={"llama-chat"})
     found = explain_fields(catalog, catalog.models[0], "Ingress.spec.rules[0].host")
     assert [one.key for one in found.settings] == [
         "enabled", "environment.name", "ingress", "ingress.host",
@@ -240,7 +240,7 @@ def test_what_an_interpolation_reads_is_explained_too() -> None:
     ],
 )
 def test_an_unknown_field_names_the_nearest(key: str, says: str) -> None:
-    catalog = load_catalog(ROOT, "prod", only={"sentiment"})
+    catalog = load_catalog(SHIPPED, "prod", only={"sentiment"})
     with pytest.raises(UnknownNameError, match=says) as caught:
         explain_fields(catalog, catalog.models[0], key)
     assert isinstance(caught.value, FrameworkError)

@@ -18,14 +18,11 @@ from framework.schema.layer_values import reads_back
 from framework.schema.model import SHARED, Model
 from framework.sources import load_document
 from framework.sources.document import parse_document
+from tests.shipped import SHIPPED, list_shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS, WRITTEN = build_schemas(), build_files()
-SHIPPED = sorted(
-    path.relative_to(ROOT).as_posix()
-    for folder in ("catalog", "environments")
-    for path in (ROOT / folder).rglob("*.yaml")
-)
+SETTINGS = [path for path in list_shipped("catalog", "environments") if path.endswith(".yaml")]
 MODEL, PROFILE = "catalog/m.yaml", "catalog/_profiles/small.yaml"
 DEFAULTS, OVERLAY = "catalog/_defaults.yaml", "environments/prod/models/m.yaml"
 ENVIRONMENT = "environments/prod/environment.yaml"
@@ -73,10 +70,10 @@ def test_a_schema_is_a_schema_and_names_no_host(name: str) -> None:
     assert SCHEMAS[name]["$id"] == name
 
 
-@pytest.mark.parametrize("path", SHIPPED)
+@pytest.mark.parametrize("path", SETTINGS)
 def test_every_shipped_file_has_one_schema_and_is_valid(path: str) -> None:
     assert len(schemas_of(path)) == 1
-    assert errors(ROOT, path) == []
+    assert errors(SHIPPED, path) == []
 
 
 def test_the_editor_s_schemas_exist() -> None:

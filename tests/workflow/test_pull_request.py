@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,13 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import ROOT
 from tests.reports.repository import Repository
+from tests.shipped import ROOT, copy_shipped
 
 WORKFLOW = ROOT / ".github/workflows/pull-request.yaml"
 _SCRIPT = ROOT / ".github/scripts/post-comment.py"
-_PARTS = ("catalog", "environments", "framework", ".github")
-_FILES = ("Makefile", "requirements.lock")
+_PARTS = ("catalog", "environments", "framework", ".github", "Makefile", "requirements.lock")
 _MARKER = "<!-- modelcatalog:"
 
 
@@ -135,10 +133,7 @@ def test_the_workflow_asks_for_no_more_than_it_needs() -> None:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The shipped catalog as the base branch, and a change of it in the working tree."""
     root = tmp_path_factory.mktemp("workflow") / "project"
-    for part in _PARTS:
-        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in _FILES:
-        shutil.copy(ROOT / file, root / file)
+    copy_shipped(root, *_PARTS)
     (root / ".gitignore").write_text(".venv/\n.state/\n__pycache__/\n")
     repository = Repository(root, {})
     repository.git("update-ref", "refs/remotes/origin/main", "HEAD")

@@ -1,0 +1,120 @@
+"""Checks that each lock file is complete: it satisfies every requirement of every package in it.
+
+The set-up installs the locks with `pip install --no-deps`, so a missing package shows only when it
+is imported. The requirements are read from the installed packages, extras included, and their
+markers are evaluated for each supported Python and platform. `make check` runs this.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import metadata
+from itertools import product
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PLATFORMS = {"linux": ("Linux", "x86_64"), "darwin": ("Darwin", "arm64")}
+# The requirements that an installed package declares; None where this version is not installed.
+FindRequires = Callable[[str, str], list[Requirement] | None]
+
+
+def parse_lock(text: str) -> list[Requirement]:
+    """Returns the pinned requirements of a lock file that `uv pip compile` wrote."""
+    uncommented = re.sub(r"(?m)^\s*#.*$", "", text).replace("\\\n", " ")
+    lines = (re.sub(r"--hash=\S+", "", line).strip() for line in uncommented.splitlines())
+    return [Requirement(line) for line in lines if line]
+
+
+def find_faults(
+    roots: Iterable[Requirement],
+    locked: Iterable[Requirement],
+    environment: Mapping[str, str],
+    find_requires: FindRequires,
+) -> Iterator[str]:
+    """Yields what the lock lacks in one environment, starting from the project's own `roots`."""
+    pins = {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in locked
+        if pin.marker is None or pin.marker.evaluate(dict(environment))
+    }
+    waiting = [("pyproject.toml", root) for root in roots]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        source, wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        version = pins.get(name)
+        if version is None or not wanted.specifier.contains(version, prereleases=True):
+            yield f"{source} requires {wanted}; the lock has {version or 'no such package'}"
+            continue
+        for extra in ("", *wanted.extras):
+            if (name, extra) in seen:
+                continue
+            seen.add((name, extra))
+            for found in find_requires(name, version) or ():
+                # An extra's own requirements have a marker that is false without it.
+                if found.marker is None and extra:
+                    continue
+                if found.marker is None or found.marker.evaluate({**environment, "extra": extra}):
+                    waiting.append((f"{name} {version}", found))
+
+
+def read_requires(name: str, version: str) -> list[Requirement] | None:
+    """Returns the requirements of a package; None where this version is not installed."""
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+    if found.version != version:
+        return None
+    return [Requirement(text) for text in found.requires or ()]
+
+
+def list_environments() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields a name and the marker variables of each supported Python on each platform."""
+    for python, platform in product(PYTHONS, PLATFORMS):
+        system, machine = PLATFORMS[platform]
+        yield (
+            f"Python {python}, {platform}",
+            {
+                **{key: str(value) for key, value in default_environment().items()},
+                "python_version": python,
+                "python_full_version": f"{python}.0",
+                "sys_platform": platform,
+                "platform_system": system,
+                "platform_machine": machine,
+                "os_name": "posix",
+            },
+        )
+
+
+def main() -> int:
+    """Prints every fault of both lock files; returns 1 where there is one."""
+    root = Path(__file__).resolve().parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    runtime = [Requirement(text) for text in project["project"]["dependencies"]]
+    dev = [Requirement(text) for text in project["dependency-groups"]["dev"]]
+    faults: dict[str, list[str]] = {}
+    for file, roots in (
+        ("requirements.lock", runtime),
+        ("requirements-dev.lock", [*runtime, *dev]),
+    ):
+        locked = parse_lock((root / file).read_text())
+        for name, environment in list_environments():
+            for fault in find_faults(roots, locked, environment, read_requires):
+                faults.setdefault(f"{file}: {fault}", []).append(name)
+    for fault, names in sorted(faults.items()):
+        print(f"{fault}  ({'; '.join(names)})", file=sys.stderr)
+    if faults:
+        print("next: make lock", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
