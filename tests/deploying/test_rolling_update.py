@@ -11,7 +11,7 @@ import pytest
 
 from framework.kube.client import KubeClient
 from tests.conftest import Project
-from tests.deploying.watching import BudgetWatch
+from tests.scenarios.recording import Recorder
 
 pytestmark = pytest.mark.cluster
 MakeProject = Callable[..., Project]
@@ -73,12 +73,14 @@ def test_every_watch_event_keeps_the_budget(
     project.append(path, "rollout: {minReadySeconds: 1}\n")
     succeed(project, "up", environment)
     project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.6.2"')
-    labels = f"app.kubernetes.io/name={model},modelcatalog/track=stable"
-    with BudgetWatch(kubeconfig, f"{project.namespace}-{environment}", labels) as watch:
+    with Recorder(kubeconfig, f"{project.namespace}-{environment}") as recorder:
+        before = len(recorder.events)
         succeed(project, "up", environment)
-    assert len(watch.seen) > 2 * replicas
-    assert max(state.wanted for state in watch.seen) == replicas + surge
-    assert min(state.serving for state in watch.seen) >= replicas - unavailable
+    serving, wanted = recorder.serving(model, "stable"), recorder.wanted(model, "stable")
+    assert len(serving) > before + 2 * replicas
+    assert max(wanted) == replicas + surge
+    assert min(serving[before:]) >= replicas - unavailable
+    assert recorder.faults() == []
 
 
 def test_narrowing_leaves_the_others_untouched(

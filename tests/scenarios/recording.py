@@ -1,0 +1,204 @@
+"""Records every event of a Namespace's workloads and holds each one to the rollout budget.
+
+Events are put into the order of their resourceVersion, which counts every write of one etcd, so
+that events of different kinds can be compared. Counts come from ReplicaSets and Pods, because the
+status of a Deployment lags.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from framework.kube.client import KubeClient
+from framework.rollout import resolve_budget
+
+Object = dict[str, Any]
+KINDS = (
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "ReplicaSet"),
+    ("v1", "Pod"),
+    ("v1", "ConfigMap"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+)
+NAME_LABEL = "app.kubernetes.io/name"
+# Two minutes bound a forgotten recorder.
+_LIMIT_S = 120
+
+
+@dataclass(frozen=True)
+class Event:
+    """One write: `type` is ADDED, MODIFIED or DELETED; `version` orders the events of all kinds."""
+
+    version: int
+    type: str
+    kind: str
+    object: Object
+
+
+class Recorder:
+    """Records the Namespaces whose name begins with `prefix`, in a `with` around what happens.
+
+    Each kind is listed once and watched from there without a gap. What was listed comes first, as
+    ADDED. `events` is complete after the `with`.
+    """
+
+    def __init__(self, kubeconfig: Path, prefix: str) -> None:
+        self._kube = KubeClient.connect(kubeconfig, "local")
+        self._prefix = prefix
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._events: list[Event] = []
+        self._end = 0
+        self._seen = 0
+        self._caught_up = threading.Condition(self._lock)
+
+    def __enter__(self) -> Self:
+        for api_version, kind in KINDS:
+            items, version = self._kube.list_at(api_version, kind)
+            for item in items:
+                self._note("ADDED", kind, item)
+            arguments = (api_version, kind, version)
+            thread = threading.Thread(target=self._watch, args=arguments, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # One last write of every kind would be needed to know that nothing is on its way; a short
+        # wait without an event does as well.
+        with self._caught_up:
+            while self._seen != len(self._events):
+                self._seen = len(self._events)
+                self._caught_up.wait(0.3)
+        self._kube.close()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _watch(self, api_version: str, kind: str, version: str) -> None:
+        watched = self._kube.watch(api_version, kind, timeout_s=_LIMIT_S, resource_version=version)
+        for event, item in watched:
+            if event != "BOOKMARK":
+                self._note(event, kind, item)
+
+    def _note(self, event: str, kind: str, item: Object) -> None:
+        metadata = item["metadata"]
+        if metadata.get("namespace", "").startswith(self._prefix):
+            with self._caught_up:
+                noted = Event(int(metadata["resourceVersion"]), event, kind, item)
+                self._events.append(noted)
+                self._caught_up.notify_all()
+
+    @property
+    def events(self) -> list[Event]:
+        """Every event so far, in the order of the writes."""
+        with self._lock:
+            return sorted(self._events, key=lambda event: event.version)
+
+    def states(self) -> Iterator[Mapping[tuple[str, str, str], Object]]:
+        """Yields after each event every object by kind, Namespace and name. Not a copy."""
+        objects: dict[tuple[str, str, str], Object] = {}
+        for event in self.events:
+            metadata = event.object["metadata"]
+            key = event.kind, metadata["namespace"], metadata["name"]
+            if event.type == "DELETED":
+                objects.pop(key, None)
+            else:
+                objects[key] = event.object
+            yield objects
+
+    def serving(self, model: str, track: str = "") -> list[int]:
+        """Returns after each event how many Pods serve of a model, or of one of its tracks."""
+        return [
+            _count(objects, "Pod", _has_labels(model, track), lambda pod: int(serves(pod)))
+            for objects in self.states()
+        ]
+
+    def wanted(self, model: str, track: str = "") -> list[int]:
+        """Returns after each event how many Pods the ReplicaSets ask for."""
+        return [
+            _count(
+                objects,
+                "ReplicaSet",
+                _has_labels(model, track),
+                lambda found: int(found["spec"]["replicas"]),
+            )
+            for objects in self.states()
+        ]
+
+    def faults(self) -> list[str]:
+        """Returns every breach of a Deployment's own budget, as its spec was at that event."""
+        found: list[str] = []
+        budgets: dict[str, BudgetCheck] = {}
+        for objects in self.states():
+            for (kind, namespace, name), deployment in objects.items():
+                if kind == "Deployment":
+                    check = budgets.setdefault(deployment["metadata"]["uid"], BudgetCheck())
+                    fault = check.find_fault(deployment, objects)
+                    if fault and (not found or fault not in found[-1]):
+                        found.append(f"{namespace}/{name}: {fault}")
+        return found
+
+
+class BudgetCheck:
+    """Holds one Deployment to its budget, event by event.
+
+    Once so many Pods serve, no fewer than that, less `maxUnavailable`, may serve until the
+    Deployment itself asks for fewer; and the ReplicaSets never grow beyond replicas plus surge.
+    """
+
+    def __init__(self) -> None:
+        self._settled = 0
+        self._wanted = 0
+
+    def find_fault(self, deployment: Object, objects: Mapping[tuple[str, str, str], Object]) -> str:
+        """Returns what is wrong after one event, "" for nothing."""
+        spec, namespace = deployment["spec"], deployment["metadata"]["namespace"]
+        rolling = spec["strategy"]["rollingUpdate"]
+        budget = resolve_budget(spec["replicas"], rolling["maxSurge"], rolling["maxUnavailable"])
+        labels = spec["selector"]["matchLabels"]
+
+        def is_own(item: Object) -> bool:
+            own = item["metadata"].get("labels") or {}
+            return item["metadata"]["namespace"] == namespace and labels.items() <= own.items()
+
+        serving = _count(objects, "Pod", is_own, lambda pod: int(serves(pod)))
+        wanted = _count(objects, "ReplicaSet", is_own, lambda item: int(item["spec"]["replicas"]))
+        self._settled = min(self._settled, budget.replicas)
+        grew, self._wanted = wanted > self._wanted, wanted
+        if serving < self._settled - budget.unavailable:
+            return f"{serving} Pods serve; {self._settled} did, and {budget.unavailable} may go"
+        self._settled = max(self._settled, min(serving, budget.replicas))
+        if grew and wanted > budget.peak:
+            return f"{wanted} Pods are asked for; at most {budget.peak} are allowed"
+        return ""
+
+
+def serves(pod: Object) -> bool:
+    """True for a Pod that is ready and not terminating."""
+    conditions: list[Object] = pod.get("status", {}).get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+def _has_labels(model: str, track: str) -> Callable[[Object], bool]:
+    wanted = {NAME_LABEL: model} | ({"modelcatalog/track": track} if track else {})
+    return lambda item: wanted.items() <= (item["metadata"].get("labels") or {}).items()
+
+
+def _count(
+    objects: Mapping[tuple[str, str, str], Object],
+    kind: str,
+    fits: Callable[[Object], bool],
+    value: Callable[[Object], int],
+) -> int:
+    return sum(value(item) for (of, _, _), item in objects.items() if of == kind and fits(item))
