@@ -169,7 +169,8 @@ class BudgetCheck:
 
         def is_own(item: Object) -> bool:
             own = item["metadata"].get("labels") or {}
-            return item["metadata"]["namespace"] == namespace and labels.items() <= own.items()
+            here = item["metadata"]["namespace"] == namespace
+            return here and bool(labels.items() <= own.items())
 
         serving = _count(objects, "Pod", is_own, lambda pod: int(serves(pod)))
         wanted = _count(objects, "ReplicaSet", is_own, lambda item: int(item["spec"]["replicas"]))

@@ -56,7 +56,8 @@ class RolloutProgress:
         if change.op is Op.SAME or not change.type.startswith("kubernetes:"):
             return
         self._started.setdefault(change.urn, self._clock())
-        if change.kind != "Deployment" and progress.state != "failed":
+        kept_namespace = change.kind == "Namespace" and progress.state == "skipped"
+        if change.kind != "Deployment" and progress.state != "failed" and not kept_namespace:
             return
         if progress.desired:
             self.counts[change.object] = (progress.available, progress.desired)

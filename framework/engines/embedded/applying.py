@@ -15,7 +15,7 @@ from typing import Any
 
 from framework.changes import Change, Failure, Op, Preview, Result
 from framework.engines.embedded.checkpoint import Resource
-from framework.engines.embedded.deletion import Deletions
+from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.feed import ProgressFeed
 from framework.engines.embedded.messages import Messages
 from framework.engines.embedded.monitor import Answer
@@ -208,13 +208,19 @@ class ApplyRun:
         components = self._planner.components
         failed = {components.nearest(urn) for urn in self._failed} - {""}
         leftovers = self._leftovers()
-        going = [entry for entry in leftovers if components.nearest(entry.urn) not in failed]
+        # Its old Pods may still be the ones that serve, and need what they were made with.
+        kept = {
+            entry.key: "kept: its component did not finish"
+            for entry in leftovers
+            if components.nearest(entry.urn) in failed
+        }
+        going = [entry for entry in leftovers if entry.key not in kept]
+        for key, user in find_needed(self._state.current().resources, going).items():
+            kept[key] = f"kept: {user.kind} {user.name} still needs it"
+        going = [entry for entry in going if entry.key not in kept]
         for entry in leftovers:
-            if entry not in going:
-                # Its old Pods may still be the ones that serve, and need what they were made with.
-                self._feed.skipped(
-                    build_deletion(entry, components), "kept: its component did not finish"
-                )
+            if entry.key in kept:
+                self._feed.skipped(build_deletion(entry, components), kept[entry.key])
         Deletions(self._state, self._planner, self._feed, self.stop).run(
             going, lambda entry: build_deletion(entry, components)
         )

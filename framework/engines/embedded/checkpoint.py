@@ -43,6 +43,11 @@ class Resource:
         return str(self.raw["type"])
 
     @property
+    def kind(self) -> str:
+        """The last part of the type: `Deployment`."""
+        return self.type.rpartition(":")[2]
+
+    @property
     def id(self) -> str:
         """What the provider calls it, `namespace/name` of an object; "" for a component."""
         return str(self.raw.get("id", ""))

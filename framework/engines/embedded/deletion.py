@@ -91,6 +91,38 @@ class Deletions:
         )
 
 
+def find_needed(resources: Iterable[Resource], going: Iterable[Resource]) -> dict[str, Resource]:
+    """Maps the key of each entry in `going` that must stay to an entry that needs it.
+
+    An entry needs its parent, provider and dependencies, and an object needs its Namespace whether
+    or not the program says so: the Namespace takes everything in it along.
+    """
+    candidates = {entry.key: entry for entry in going}
+    by_urn: dict[str, list[Resource]] = {}
+    namespaces: dict[tuple[str, str], list[Resource]] = {}
+    for entry in candidates.values():
+        by_urn.setdefault(entry.urn, []).append(entry)
+        if entry.kind == "Namespace":
+            namespaces.setdefault((entry.provider_urn, entry.id), []).append(entry)
+    staying = [entry for entry in resources if entry.key not in candidates]
+    found: dict[str, Resource] = {}
+    while staying:
+        user = staying.pop()
+        namespace = user.id.partition("/")[0] if user.is_object and "/" in user.id else ""
+        needed = [
+            entry
+            for urn in user.needs
+            for entry in by_urn.get(urn, ())
+            # What a replacement left behind is needed only by what was left behind with it.
+            if user.pending_delete or not entry.pending_delete
+        ]
+        for entry in [*needed, *namespaces.get((user.provider_urn, namespace), ())]:
+            if entry.key not in found:
+                found[entry.key] = user
+                staying.append(entry)
+    return found
+
+
 def _ready(waiting: Iterable[Resource], running: Collection[Resource]) -> list[Resource]:
     """Entries that nothing else to be deleted still needs."""
     listed = list(waiting)

@@ -1,0 +1,40 @@
+"""What a failed rollout keeps, and what those objects need, stays in the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+from tests.scenarios.recording import Recorder
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+Record = Callable[[Project], Recorder]
+
+
+def test_old_namespace_stays_while_a_kept_deployment_serves_in_it(
+    make_quick_project: MakeProject, kube: KubeClient, record: Record
+) -> None:
+    project = make_quick_project("churn", "fraud")
+    assert project.run("up", "dev").returncode == 0
+    old, new = f"{project.namespace}-dev", f"{project.namespace}-moved-dev"
+    project.edit("environments/dev/environment.yaml", old, new)
+    project.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
+    with record(project) as recorder:
+        before = len(recorder.events)
+        run = project.run("up", "dev", "--yes")
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert "Deployment churn still needs it" in " ".join(run.stdout.split())
+    assert min(recorder.serving("churn")[before:]) == 2
+    namespace = kube.get("v1", "Namespace", old)
+    assert namespace is not None
+    assert namespace["status"]["phase"] == "Active"
+
+    project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
+    run = project.run("up", "dev", "--yes")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert kube.get("v1", "Namespace", old) is None
+    kube.delete("v1", "Namespace", new)
