@@ -42,10 +42,14 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
     timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None
     # The generic class with the typed class's own token and version: it registers in a third of
     # the typed class's time (6 ms against 18 ms, 200 Deployments), and records the same state.
+    inputs = manifest.object
+    if manifest.initial_replicas is not None:
+        # Ignored from the second `up` on, like every change of what is in `ignore_changes`.
+        inputs = {**inputs, "spec": {**inputs["spec"], "replicas": manifest.initial_replicas}}
     return pulumi.CustomResource(
         manifest.type_token,
         manifest.logical_name,
-        manifest.object,
+        inputs,
         pulumi.ResourceOptions.merge(
             options,
             pulumi.ResourceOptions(

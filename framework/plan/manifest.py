@@ -19,12 +19,15 @@ class Manifest:
 
     `logical_name` is Pulumi's name of it, constant where `metadata.name` holds a hash.
     `timeout_seconds` bounds the wait for it; `ignore_changes` are paths another controller owns.
+    `initial_replicas` is how many Pods a new Deployment starts with where an autoscaler decides
+    later on: the API server's own default is one Pod, whatever the autoscaler's minimum.
     """
 
     logical_name: str
     object: dict[str, Any]
     timeout_seconds: int | None = None
     ignore_changes: tuple[str, ...] = ()
+    initial_replicas: int | None = None
 
     @property
     def kind(self) -> str:

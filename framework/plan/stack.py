@@ -135,12 +135,20 @@ def _build_track_manifests(
     if config and settings.config:
         data = objects.build_config_map(model, settings, namespace, config, settings.config.files)
         manifests.append(Manifest(f"{track.deployment}-config", data))
-    scaled = track.track == "stable" and settings.autoscaling is not None
+    scaling = settings.autoscaling if track.track == "stable" else None
     deployment = objects.build_deployment(
-        model, track.track, settings, namespace, None if scaled else track.budget.replicas
+        model, track.track, settings, namespace, None if scaling else track.budget.replicas
     )
-    ignored = ("spec.replicas",) if scaled else ()
-    manifests.append(Manifest(track.deployment, deployment, track.seconds, ignored))
+    manifests.append(
+        Manifest(
+            track.deployment,
+            deployment,
+            track.seconds,
+            ignore_changes=("spec.replicas",) if scaling else (),
+            # At zero Pods an autoscaler is switched off.
+            initial_replicas=max(1, scaling.min_replicas) if scaling else None,
+        )
+    )
     return manifests
 
 

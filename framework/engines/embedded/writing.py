@@ -29,6 +29,7 @@ from framework.kube.rollouts import RolloutCounts, WaitStoppedError
 
 _WAIT_S = 600.0
 _TIMEOUT_ANNOTATION = "pulumi.com/timeoutSeconds"
+_REPLICAS = "spec.replicas"
 
 
 class ObjectWriter:
@@ -58,6 +59,8 @@ class ObjectWriter:
         inputs = reveal(registration.inputs)
         before = object_state(self._state, old) if old else None
         creates = before is None or step.change.op is Op.REPLACE
+        if creates and before is not None and _REPLICAS in registration.ignore_changes:
+            inputs = _with_replicas(inputs, provider.read(before))
         self._state.record(
             begin_line("creating" if creates else "updating", self._intent(step, inputs))
         )
@@ -110,6 +113,17 @@ class ObjectWriter:
     def _entry(self, step: Step, made: ObjectState, errors: Sequence[str]) -> Resource:
         old = step.old if step.change.op is not Op.REPLACE else None
         return build_object(self._state, step.registration, step.urn, old, made, errors)
+
+
+def _with_replicas(inputs: dict[str, Any], live: ObjectState | None) -> dict[str, Any]:
+    """Returns the inputs with the replicas of the object they replace, where those are more.
+
+    An autoscaler may have made more Pods than a new object starts with, and they all serve.
+    """
+    now = int(((live.outputs if live else {}).get("spec") or {}).get("replicas") or 0)
+    if now <= int(inputs["spec"].get("replicas") or 0):
+        return inputs
+    return {**inputs, "spec": {**inputs["spec"], "replicas": now}}
 
 
 def _rolls(made: ObjectState) -> bool:
