@@ -17,22 +17,28 @@ ROOT = Path(__file__).resolve().parents[1]
 _VARIABLE = "MODELCATALOG_TEST_SHIPPED"
 
 
-def list_shipped(*folders: str, root: Path = ROOT) -> list[str]:
-    """Returns the paths of the files that Git tracks, relative to `root` and sorted.
+def list_shipped(*folders: str) -> list[str]:
+    """Returns the paths of the files that Git tracks, relative to the repository and sorted.
 
-    Only those under `folders`, where any are given. A tracked file that was removed is left out.
+    Only those under `folders`, where any are given. A tracked file that was removed is left out, a
+    module that is not yet tracked is not: commands leave no code.
     """
-    command = ["git", "ls-files", "-z", "--", *folders]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    paths = sorted(path for path in listed.stdout.split("\0") if path)
-    return [path for path in paths if (root / path).is_file()]
+    paths = _run_git("ls-files", "-z", "--", *folders)
+    code = _run_git("ls-files", "-z", "--others", "--exclude-standard", "--", *folders)
+    paths |= {path for path in code if path.startswith("framework/")}
+    return sorted(path for path in paths if (ROOT / path).is_file())
 
 
-def copy_shipped(target: Path, *folders: str, root: Path = ROOT) -> Path:
+def _run_git(*arguments: str) -> set[str]:
+    run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(run.stdout.split("\0")) - {""}
+
+
+def copy_shipped(target: Path, *folders: str) -> Path:
     """Copies the files that `list_shipped` returns to the folder `target`; returns `target`."""
-    for path in list_shipped(*folders, root=root):
+    for path in list_shipped(*folders):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / path, target / path)
+        shutil.copy(ROOT / path, target / path)
     return target
 
 

@@ -141,7 +141,7 @@ class Recorder:
         budgets: dict[str, BudgetCheck] = {}
         for objects in self.states():
             for (kind, namespace, name), deployment in objects.items():
-                if kind == "Deployment":
+                if kind == "Deployment" and not deployment["metadata"].get("deletionTimestamp"):
                     check = budgets.setdefault(deployment["metadata"]["uid"], BudgetCheck())
                     fault = check.find_fault(deployment, objects)
                     if fault and (not found or fault not in found[-1]):

@@ -33,10 +33,13 @@ from framework.engines.embedded.state import StackState, end_line, set_line
 from framework.engines.embedded.values import conceal_text, secret_texts
 from framework.engines.embedded.writing import ObjectWriter
 from framework.engines.ordering import order_changes
-from framework.engines.urns import failed_urn
+from framework.engines.urns import failed_urn, parse_urn
 from framework.errors import EngineError, FrameworkError
 from framework.kube.api_error import ApiError
 from framework.kube.rollouts import RolloutError, WaitStoppedError
+
+# So long nothing else is under way: what is waited for will not come.
+_NEVER_S = 10.0
 
 
 class ApplyRun:
@@ -53,6 +56,8 @@ class ApplyRun:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._running = 0
+        self._waiting = 0
+        self._ended: set[str] = set()
         self._failed: dict[str, Failure] = {}
         self._changes: dict[str, Change] = {}
         self._entries: dict[str, Resource] = {}
@@ -71,6 +76,8 @@ class ApplyRun:
         finally:
             with self._idle:
                 self._running -= 1
+                if step := self._by_place.get(_place(registration)):
+                    self._ended.add(step.urn)
                 self._idle.notify_all()
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
@@ -100,13 +107,15 @@ class ApplyRun:
         with self._lock:
             failed_need = next((u for u in registration.needs if u in self._failed), None)
         if step is not None and failed_need is not None:
-            return self._skip(step, failed_need)
+            return self._skip(step, failed_need, "needs")
         if step is not None and not step.target:
             return answer_step(self._state, step)
         try:
             if self.stop.is_set():
                 raise WaitStoppedError(registration.name)
             step = self._current_step(step, registration)
+            if failed_first := self._wait_for_capacity(step):
+                return self._skip(step, failed_first, "keeps its Pods because it waits for")
             with self._lock:
                 self._changes[step.urn] = step.change
             return self._carry_out(step)
@@ -114,6 +123,30 @@ class ApplyRun:
             return self._fail(step, registration, exc)
         except Exception as exc:
             return self._fail(step, registration, EngineError(f"{type(exc).__name__}: {exc}"))
+
+    def _wait_for_capacity(self, step: Step) -> str:
+        """Waits for the Deployments that must be available before this one shrinks.
+
+        Returns the URN of one that failed, "" once all are there. WaitStoppedError on `stop`.
+        """
+        first = self._previewed.waits.get(step.urn, ())
+        idle_since = None
+        with self._idle:
+            self._waiting += 1
+            try:
+                while missing := [urn for urn in first if urn not in self._ended]:
+                    if self.stop.is_set():
+                        raise WaitStoppedError(step.registration.name)
+                    # The program never registers what it meets an error before.
+                    idle = self._running == self._waiting
+                    idle_since = (idle_since or time.monotonic()) if idle else None
+                    if idle_since and time.monotonic() - idle_since > _NEVER_S:
+                        name = parse_urn(missing[0]).name
+                        raise EngineError(f"keeps its Pods, because {name} was not deployed")
+                    self._idle.wait(0.1)
+            finally:
+                self._waiting -= 1
+            return next((urn for urn in first if urn in self._failed), "")
 
     def _previewed_step(self, registration: Registration) -> Step | None:
         step = self._by_place.get(_place(registration))
@@ -181,13 +214,14 @@ class ApplyRun:
             self._feed.failed(failure)
         return Answer(urn, failed=True)
 
-    def _skip(self, step: Step, failed_need: str) -> Answer:
+    def _skip(self, step: Step, failed_need: str, relation: str) -> Answer:
         with self._lock:
             cause = self._failed[failed_need]
             self._failed[step.urn] = cause
         if step.change.op is Op.SAME:
             return Answer(step.urn, failed=True)
-        why = f"skipped: it needs {cause.change.kind} {cause.change.name}, which failed"
+        cause_name = f"{cause.change.kind} {cause.change.name}"
+        why = f"skipped: it {relation} {cause_name}, which failed"
         self._feed.skipped(step.change, why)
         lane = step.change.component != cause.change.component
         if lane and step.change.kind == "Deployment":

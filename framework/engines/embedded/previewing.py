@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from framework.changes import Change, Op, Preview
+from framework.engines.embedded.capacity import find_waits
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.clusters import Clusters
 from framework.engines.embedded.components import Components
@@ -56,6 +58,7 @@ class PreviewRun:
         self.steps: dict[str, Step] = {}
         self.outputs: dict[str, Mapping[str, Any]] = {}
         self.messages = Messages()
+        self.waits: dict[str, tuple[str, ...]] = {}
 
     # --- the program's side
 
@@ -119,9 +122,19 @@ class PreviewRun:
         leftovers = self.leftovers()
         self._check_protected(leftovers)
         self._note_protection()
+        self._order_capacity()
         changes = [step.change for step in self.steps.values()]
         changes += [build_deletion(entry, self._planner.components) for entry in leftovers]
         return Preview(order_changes(changes), self.stack_outputs())
+
+    def _order_capacity(self) -> None:
+        """Settles which Deployment shrinks only after which others, and notes it on the change."""
+        self.waits = find_waits(self.steps.values())
+        for urn, first in self.waits.items():
+            step = self.steps[urn]
+            names = " and ".join(parse_urn(other).name for other in first)
+            note = "; ".join(filter(None, (step.change.note, f"once {names} is available")))
+            self.steps[urn] = replace(step, change=replace(step.change, note=note))
 
     def leftovers(self) -> list[Resource]:
         """What the program no longer has: to be deleted, as far as the command reaches."""

@@ -1,0 +1,101 @@
+"""A canary within the replicas: the track that grows is available before the other shrinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+from tests.scenarios.recording import Recorder
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+Record = Callable[[Project], Recorder]
+OVERLAY = "environments/staging/models/churn.yaml"
+STABLE = "replicas: 4\nrollout: {minReadySeconds: 0}\n"
+
+
+def canary(size: str, tag: str = "1.7.0") -> str:
+    return f'canary: {{size: {size}, candidate: {{image: {{tag: "{tag}"}}}}}}\n'
+
+
+def succeed(project: Project, *arguments: str) -> str:
+    run = project.run(*arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture
+def project(make_quick_project: MakeProject) -> Project:
+    """One model of four replicas in staging, whose canaries are within the replicas."""
+    made = make_quick_project("churn")
+    made.edit(
+        "environments/staging/environment.yaml",
+        "canary: {size: 25%, mode: within}",
+        "canary: {mode: within}",
+    )
+    made.write(OVERLAY, STABLE)
+    succeed(made, "up", "staging")
+    return made
+
+
+def test_candidate_that_cannot_start_takes_no_capacity(
+    project: Project, kube: KubeClient, record: Record
+) -> None:
+    project.write(OVERLAY, STABLE + canary("50%", "missing"))
+    preview = " ".join(succeed(project, "preview", "staging").split())
+    assert "4 -> 2 once churn-canary is available" in preview
+    with record(project) as recorder:
+        before = len(recorder.events)
+        run = project.run("up", "staging")
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert min(recorder.serving("churn", "stable")[before - 1 :]) == 4
+    # The next run meets the canary as recorded, and still not available.
+    with record(project) as recorder:
+        before = len(recorder.events)
+        assert project.run("up", "staging").returncode == 3
+    assert min(recorder.serving("churn", "stable")[before - 1 :]) == 4
+    project.write(OVERLAY, STABLE)
+    succeed(project, "up", "staging", "--yes")
+    live = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-staging")
+    assert live is not None
+    assert live["spec"]["replicas"] == 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "sizes"),
+    [
+        pytest.param(["50%"], (2, 2), id="start"),
+        pytest.param(["50%", ""], (4, 0), id="abort", marks=pytest.mark.grid),
+        pytest.param(["25%", "50%"], (2, 2), id="grow", marks=pytest.mark.grid),
+        pytest.param(["50%", "25%"], (3, 1), id="shrink"),
+    ],
+)
+def test_every_event_has_the_models_replicas(
+    project: Project, record: Record, steps: list[str], sizes: tuple[int, int]
+) -> None:
+    *earlier, last = steps
+    for size in earlier:
+        project.write(OVERLAY, STABLE + canary(size))
+        succeed(project, "up", "staging")
+    project.write(OVERLAY, STABLE + (canary(last) if last else ""))
+    with record(project) as recorder:
+        before = len(recorder.events)
+        succeed(project, "up", "staging")
+    assert min(recorder.serving("churn")[before - 1 :]) >= 4
+    found = recorder.serving("churn", "stable")[-1], recorder.serving("churn", "canary")[-1]
+    assert found == sizes
+    assert recorder.faults() == []
+
+
+def test_promotion_keeps_the_models_replicas(project: Project, record: Record) -> None:
+    project.write(OVERLAY, STABLE + canary("50%"))
+    succeed(project, "up", "staging")
+    project.write(OVERLAY, STABLE + 'image: {tag: "1.7.0"}\n')
+    with record(project) as recorder:
+        before = len(recorder.events)
+        succeed(project, "up", "staging")
+    assert min(recorder.serving("churn")[before - 1 :]) >= 4
+    assert recorder.serving("churn")[-1] == 4
