@@ -34,7 +34,8 @@ class AlreadyExistsError(ClusterError):
         self.managers = ownership.writers(live)
         made_by = ", ".join(self.managers) or "an unknown manager"
         advice = "delete it if nobody needs it, or give the one here another name"
-        if any(manager.startswith(ownership.OWN_PREFIX) for manager in self.managers):
+        self.pulumi = any(name.startswith(ownership.OWN_PREFIX) for name in self.managers)
+        if self.pulumi:
             advice = "another Pulumi stack owns it: use another namespace, or another name here"
         super().__init__(
             f"{self.kind} {self.name}: is already there and not this stack's (made by {made_by}); "

@@ -90,6 +90,19 @@ class KubernetesProvider:
         wanted = build_sent(self._client, inputs, urn)
         return self._create(wanted, field_manager(urn, None, wanted))
 
+    def find_own(self, urn: str, inputs: dict[str, Any]) -> ObjectState | None:
+        """The object that an interrupted `create` made, None when there is none.
+
+        AlreadyExistsError for one that somebody else made. An object that is going counts as gone.
+        """
+        wanted = build_sent(self._client, inputs, urn)
+        manager = field_manager(urn, None, wanted)
+        live = self._live.ask(wanted)
+        if live is None or live["metadata"].get("deletionTimestamp"):
+            return None
+        claim(live, manager)
+        return build_state(live, wanted, manager)
+
     def _create(self, wanted: Object, manager: str) -> ObjectState:
         live = self._live.ask(wanted)
         if live is not None and live["metadata"].get("deletionTimestamp"):

@@ -94,6 +94,11 @@ class FakeCluster:
     def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState:
         return self._write("create", inputs)
 
+    def find_own(self, urn: str, inputs: dict[str, Any]) -> ObjectState | None:
+        live = self.objects.get((inputs["kind"], _id(inputs)))
+        outputs = {**(live or {}), "__fieldManager": "fake", "__inputs": inputs}
+        return None if live is None else ObjectState(_id(inputs), inputs, outputs)
+
     def update(
         self, urn: str, old: ObjectState, inputs: dict[str, Any], ignore_changes: Sequence[str]
     ) -> ObjectState:

@@ -37,6 +37,10 @@ class ObjectProvider(Protocol):
     def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState:
         """Make the object; returns before it is ready."""
 
+    def find_own(self, urn: str, inputs: dict[str, Any]) -> ObjectState | None:
+        """The object that an interrupted `create` made, None when there is none.
+        AlreadyExistsError for one that somebody else made."""
+
     def update(
         self, urn: str, old: ObjectState, inputs: dict[str, Any], ignore_changes: Sequence[str]
     ) -> ObjectState:

@@ -48,6 +48,8 @@ class EmbeddedEngine:
         """What `up` would change; writes nothing and takes no lock, as the CLI's does."""
         with self._start(request) as process, self._open(request, locked=False) as work:
             run = work.preview(process)
+            for warning in work.warnings:
+                run.log("warning", warning)
             for holder in work.state.backend.holders():
                 said = f"another command is at work on this stack, so this changes: {holder}"
                 run.log("warning", said)
@@ -89,7 +91,8 @@ class EmbeddedEngine:
         """Live objects against recorded state; writes nothing."""
         with self._open(request, locked=False) as work:
             looks = work.look()
-            return Preview(found_changes(looks), recorded_outputs(work.state))
+            messages = tuple(sorted(f"warning: {warning}" for warning in work.warnings))
+            return Preview(found_changes(looks), recorded_outputs(work.state), messages)
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Delete what is recorded, dependents first; the empty state stays."""
@@ -136,7 +139,7 @@ class EmbeddedEngine:
             if locked:
                 state.recover()
                 stack.callback(state.close)
-            work = Operation(request, project, state, self._connect, any_cluster)
+            work = Operation(request, project, state, self._connect, any_cluster, locked=locked)
             stack.callback(work.clusters.close)
             yield work
 

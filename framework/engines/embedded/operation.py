@@ -17,6 +17,7 @@ from framework.engines.embedded.clusters import Clusters, Connect, IdentityCheck
 from framework.engines.embedded.components import Components
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.feed import ProgressFeed
+from framework.engines.embedded.interrupted import settle_pending
 from framework.engines.embedded.live import Look, look_at_objects
 from framework.engines.embedded.messages import Messages
 from framework.engines.embedded.monitor import ProgramHandler
@@ -43,20 +44,39 @@ class Operation:
         state: StackState,
         connect: Connect,
         any_cluster: bool,
+        *,
+        locked: bool,
     ) -> None:
         self.request, self.project, self.state = request, project, state
         resources = state.current().resources
-        self.components = Components(resources, request.components)
         has_objects = any(entry.is_object for entry in resources)
         self._identity = IdentityCheck(
             state.backend,
             has_objects=has_objects and not any_cluster,
             several=sum(entry.is_provider for entry in resources) > 1,
         )
+        self.warnings = self._settle_pending(connect, locked=locked)
+        resources = state.current().resources
+        self.components = Components(resources, request.components)
         self.clusters = Clusters(project.root, connect, self._identity)
         self.planner = Planner(state, self.clusters, self.components)
         self._config: StackConfig = load_config(project, request.stack)
         self._resources = resources
+
+    def _settle_pending(self, connect: Connect, *, locked: bool) -> tuple[str, ...]:
+        """Settle what an interrupted command left pending; without the lock nothing is written."""
+        if not self.state.current().pending:
+            return ()
+        clusters = Clusters(self.project.root, connect, self._identity)
+        try:
+            settled = settle_pending(self.state, clusters)
+        finally:
+            clusters.close()
+        if settled.lines and locked:
+            self.state.record(*settled.lines)
+        else:
+            self.state.assume(*settled.lines)
+        return settled.warnings
 
     def preview(self, process: ProgramProcess) -> PreviewRun:
         """Run the program in preview."""

@@ -105,6 +105,20 @@ def _hide_data(tree: Any) -> Any:
     return hidden
 
 
+def build_found(
+    state: StackState, entry: Resource, found: ObjectState, init_errors: Sequence[str]
+) -> Resource:
+    """The entry of an object that an interrupted create made; `entry` is what was asked for."""
+    inputs = state.inputs(entry)
+    outputs = dict(mark_secrets(found.outputs, inputs)) | {"__inputs": inputs}
+    fields = {
+        "id": found.id,
+        "outputs": state.seal(_hide_data(outputs)),
+        "initErrors": list(init_errors),
+    }
+    return _dated({**entry.raw, **fields}, None)
+
+
 def build_kept(registration: Registration, urn: str, old: Resource) -> Resource:
     """The entry of an unchanged resource with the options the program now gives."""
     options = _options(registration)

@@ -81,6 +81,11 @@ class StackState:
             journal = self._journal
         journal.append(*lines)
 
+    def assume(self, *lines: Line) -> None:
+        """Take steps into account without recording them, for commands that write nothing."""
+        with self._lock:
+            self._lines.extend(lines)
+
     def close(self) -> None:
         """Fold the journal into the checkpoint; nothing is written when nothing was recorded."""
         if self._journal is None:

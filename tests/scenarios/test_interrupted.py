@@ -1,0 +1,124 @@
+"""An `up` that is killed while it creates leaves nothing that no later command knows of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+KINDS = (("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"))
+MODEL = 'owner: team-growth\nprofiles: [mlserver, s3-artifact, cpu-small]\nimage: {tag: "1.6.1"}\n'
+
+
+def succeed(project: Project, *arguments: str) -> str:
+    run = project.run(*arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def list_names(kube: KubeClient, namespace: str) -> set[str]:
+    """Returns `Kind name` of what a stack may have made in the Namespace."""
+    return {
+        f"{kind} {item['metadata']['name']}"
+        for api_version, kind in KINDS
+        for item in kube.list_objects(api_version, kind, namespace)
+        if item["metadata"]["name"] != "kube-root-ca.crt"
+    }
+
+
+def read_state(project: Project) -> dict[str, Any]:
+    path = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
+    latest: dict[str, Any] = json.loads(path.read_text())["checkpoint"]["latest"]
+    return latest
+
+
+def forget(project: Project, type_: str, name: str) -> None:
+    """Makes the state as a kill between the server's answer and the journal's line leaves it."""
+    path = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
+    document = json.loads(path.read_text())
+    latest = document["checkpoint"]["latest"]
+    (entry,) = [e for e in latest["resources"] if e["type"] == type_ and e["urn"].endswith(name)]
+    latest["resources"].remove(entry)
+    asked = {key: value for key, value in entry.items() if key not in ("id", "outputs")}
+    latest["pending_operations"] = [{"resource": asked, "type": "creating"}]
+    path.write_text(json.dumps(document))
+
+
+def test_unrecorded_object_of_a_removed_model_is_deleted(
+    make_quick_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_quick_project("churn", "fraud")
+    succeed(project, "up", "dev")
+    namespace = f"{project.namespace}-dev"
+    forget(project, "kubernetes:apps/v1:Deployment", "::churn")
+    warning = "Deployment churn was created and not recorded"
+    assert warning in " ".join(succeed(project, "preview", "dev").split())
+    run = project.run("drift", "dev")
+    assert warning in " ".join((run.stdout + run.stderr).split())
+    (project.root / "catalog/churn.yaml").unlink()
+    succeed(project, "up", "dev", "--yes")
+    assert "Deployment churn" not in list_names(kube, namespace)
+    assert "pending_operations" not in read_state(project)
+
+
+def test_destroy_deletes_an_unrecorded_object(
+    make_quick_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_quick_project("churn")
+    succeed(project, "up", "dev")
+    forget(project, "kubernetes:core/v1:Service", "::churn")
+    succeed(project, "destroy", "dev", "--yes")
+    assert list_names(kube, f"{project.namespace}-dev") == set()
+    assert "pending_operations" not in read_state(project)
+
+
+def test_pending_create_of_an_absent_object_is_forgotten(
+    make_quick_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_quick_project("churn", "fraud")
+    succeed(project, "up", "dev")
+    forget(project, "kubernetes:core/v1:Service", "::churn")
+    (project.root / "catalog/churn.yaml").unlink()
+    # As if the server had never made it.
+    kube.delete("v1", "Service", "churn", f"{project.namespace}-dev", propagation="Background")
+    preview = succeed(project, "preview", "dev")
+    assert "interrupted" not in preview
+    succeed(project, "up", "dev", "--yes")
+    assert "pending_operations" not in read_state(project)
+
+
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(0.3, marks=pytest.mark.grid)])
+def test_models_withdrawn_after_a_kill_leave_nothing(
+    make_quick_project: MakeProject, kube: KubeClient, seconds: float
+) -> None:
+    project = make_quick_project("churn")
+    succeed(project, "up", "dev")
+    namespace = f"{project.namespace}-dev"
+    expected = list_names(kube, namespace)
+    for number in range(14):
+        project.write(f"catalog/new-{number}.yaml", MODEL)
+    command = [sys.executable, "-m", "framework", "up", "dev"]
+    with subprocess.Popen(
+        command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as up:
+        end = time.monotonic() + 60
+        while list_names(kube, namespace) == expected and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(seconds)
+        up.kill()
+    for number in range(14):
+        (project.root / f"catalog/new-{number}.yaml").unlink()
+    succeed(project, "up", "dev", "--yes")
+    assert list_names(kube, namespace) == expected
+    assert "pending_operations" not in read_state(project)
+    assert "Nothing to do" in succeed(project, "up", "dev")
