@@ -5,9 +5,11 @@
     ├── ConfigError           one or more faults in the YAML files, each with its place
     ├── EditError             one or more values that cannot be changed in place
     ├── ClusterError          a cluster cannot be reached, or is not the one expected
-    │   └── LocalClusterError the local control plane cannot be built or started
+    │   ├── LocalClusterError the local control plane cannot be built or started
+    │   ├── OtherClusterError an environment names another cluster than its stack is on
+    │   ├── ClusterMadeAgainError           the recorded cluster was made again
+    │   └── RecordedClusterUnreachableError the recorded cluster cannot be compared
     ├── StateError            the stack's recorded state cannot be used
-    │   └── OtherClusterError an environment names another cluster than its stack is on
     ├── EngineError           an engine cannot do what the program asks
     ├── ConsentError          what takes something away needs a yes that nobody gave
     └── ProtectedError        an environment is protected against what was asked
@@ -156,16 +158,58 @@ class ConsentError(FrameworkError):
         )
 
 
-class OtherClusterError(StateError):
-    """The environment names another cluster than its stack is deployed on."""
+class OtherClusterError(ClusterError):
+    """The environment names another cluster than its stack is deployed on.
 
-    def __init__(self, environment: str, context: str, recorded: list[str]) -> None:
-        self.environment, self.context, self.recorded = environment, context, recorded
-        there = " and ".join(recorded)
+    `recorded` and `named` describe the clusters; `record` is the file that says which is recorded.
+    """
+
+    def __init__(self, stack: str, recorded: str, named: str, record: str = "") -> None:
+        self.stack, self.recorded, self.named, self.record = stack, recorded, named, record
+        gone = (
+            f" If the recorded cluster is gone for good, remove {record}, then run "
+            f"`make refresh ENV={stack} YES=1`, which forgets what was deployed on it."
+            if record
+            else ""
+        )
         super().__init__(
-            f"environments/{environment}/environment.yaml: cluster.context is {context}, but the "
-            f"stack {environment} is deployed on {there}; nothing was done. Set it back to {there} "
-            f"first; to move to {context}, destroy there before changing it"
+            f"stack {stack}: its environment names another cluster than the one it is deployed on; "
+            "nothing was done.\n"
+            f"recorded: {recorded}\n"
+            f"named:    {named}\n"
+            "Set `cluster` in environment.yaml back to the recorded cluster. To move the stack, "
+            f"run `make destroy ENV={stack}` there first, then change `cluster`.{gone}"
+        )
+
+
+class ClusterMadeAgainError(ClusterError):
+    """The recorded cluster was made again: the same address, another kube-system UID."""
+
+    def __init__(self, stack: str, recorded: str, named: str) -> None:
+        self.stack, self.recorded, self.named = stack, recorded, named
+        super().__init__(
+            f"stack {stack}: the cluster was made again since the last deployment (its kube-system "
+            "Namespace has another UID), so what is recorded is gone; nothing was done.\n"
+            f"recorded: {recorded}\n"
+            f"found:    {named}\n"
+            f"next: `make refresh ENV={stack} YES=1`, which forgets what is gone, then "
+            f"`make up ENV={stack}`"
+        )
+
+
+class RecordedClusterUnreachableError(ClusterError):
+    """The environment names a cluster by other names, and the recorded one does not answer."""
+
+    def __init__(self, stack: str, recorded: str, named: str, reason: str) -> None:
+        self.stack, self.recorded, self.named, self.reason = stack, recorded, named, reason
+        super().__init__(
+            f"stack {stack}: its environment names another kubeconfig or context than the one it "
+            "is deployed with, and whether both lead to the same cluster cannot be checked; "
+            "nothing was done.\n"
+            f"recorded: {recorded}: {reason}\n"
+            f"named:    {named}\n"
+            "Set `cluster` in environment.yaml back to the recorded names, or make the recorded "
+            "cluster reachable, then run the same command again"
         )
 
 

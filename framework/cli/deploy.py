@@ -17,12 +17,7 @@ from framework.cli.screens.changes import is_shown, render_changes, render_messa
 from framework.cli.screens.drift import render_drift
 from framework.cli.screens.progress import RolloutProgress
 from framework.cli.screens.result import render_outputs, render_result
-from framework.cli.session import (
-    Session,
-    check_recorded_cluster,
-    open_session,
-    start_local_cluster,
-)
+from framework.cli.session import Session, open_session, start_local_cluster
 from framework.errors import ProtectedError, StateError
 
 DIFFERENCES = 16
@@ -40,7 +35,6 @@ def run_up(root: Path, options: argparse.Namespace) -> int:
 def run_refresh(root: Path, options: argparse.Namespace) -> int:
     """Bring the recorded state to what the cluster has."""
     with open_session(root, options) as session:
-        check_recorded_cluster(session)
         print(session.render_header(), flush=True)
         same = "the recorded state is what the cluster has"
         return _apply(session, options, session.engine.refresh, same)
@@ -51,7 +45,6 @@ def run_destroy(root: Path, options: argparse.Namespace) -> int:
     with open_session(root, options) as session:
         if session.plan.protect:
             raise ProtectedError(session.plan.environment)
-        check_recorded_cluster(session)
         if session.plan.cluster.local:
             start_local_cluster(root, sys.stdout)
         print(session.render_header(), flush=True)
@@ -115,7 +108,6 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
     """Compare the cluster with the recorded state; writes nothing."""
     started = time.monotonic()
     with open_session(root, options) as session:
-        check_recorded_cluster(session)
         drift = session.engine.drift(session.request)
     if not drift.changes:
         raise StateError(

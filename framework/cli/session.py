@@ -19,8 +19,7 @@ from framework.cli.screens.cluster import ClusterScreen
 from framework.cli.screens.text import render_count, render_wrapped
 from framework.cli.selection import select_components
 from framework.engines import choose_engine, open_engine
-from framework.engines.base import Engine, Recorded, Request
-from framework.errors import OtherClusterError
+from framework.engines.base import Engine, NamedCluster, Recorded, Request
 from framework.plan import StackPlan, load_plan
 
 _MARGIN = " " * 9
@@ -82,20 +81,14 @@ def open_session(
         # What is only looked at, or taken away, needs no leave of today.
         today = date.today() if deploys else None
         plan = load_plan(root, options.environment, today=today)
-        request = Request(root, plan.stack)
+        cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
+        request = Request(root, plan.stack, cluster=cluster)
         pattern = getattr(options, "model", None)
         components = select_components(plan, pattern, lambda: engine.recorded(request).components)
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
         yield Session(plan, engine, choice.why, request, deploys)
-
-
-def check_recorded_cluster(session: Session) -> None:
-    """StateError where a verb would work on another cluster than the environment names."""
-    plan, contexts = session.plan, session.recorded.contexts if session.recorded else frozenset()
-    if contexts and plan.cluster.context not in contexts:
-        raise OtherClusterError(plan.environment, plan.cluster.context, sorted(contexts))
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

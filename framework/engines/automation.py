@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from framework.changes import MASK, Preview, Result
 from framework.engines.base import Confirm, OnProgress, Recorded, Request
+from framework.engines.embedded.backend import FileBackend, open_backend
+from framework.engines.embedded.clusters import connect_kubernetes, identify
+from framework.engines.embedded.project import load_project
 from framework.engines.engine_events import EventReader
+from framework.engines.identity import ClusterIdentity, IdentityCheck
 from framework.engines.recorded import read_recorded
 from framework.errors import EngineError, StateError, UnknownNameError
 
@@ -30,18 +37,21 @@ class AutomationEngine:
 
     def preview(self, request: Request) -> Preview:
         """What `pulumi up --refresh` would change."""
-        stack = self._open(request)
+        stack, _ = self._open_checked(request)
         return self._preview(stack, self._targets(stack, request))
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """`pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
-        stack = self._open(request)
+        stack, remember = self._open_checked(request)
         targets = self._targets(stack, request)
         preview = self._preview(stack, targets)
         if preview.clean:
+            remember()
             return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):
             return None
+        # Before the first write: a run that is killed leaves objects on this cluster.
+        remember()
         reader = EventReader(on_progress)
         _call(
             stack.up,
@@ -51,11 +61,13 @@ class AutomationEngine:
             continue_on_error=True,
             **targets,
         )
+        # The first deployment has recorded its provider only now.
+        remember()
         return _result(reader, self.outputs(request))
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """`pulumi refresh`, after a preview that is confirmed."""
-        stack = self._open(request)
+        stack, remember = self._open_checked(request, accepts_made_again=True)
         targets = self._targets(stack, request)
         preview = self._look(stack, targets)
         if preview.clean:
@@ -64,16 +76,17 @@ class AutomationEngine:
             return None
         reader = EventReader(on_progress, refreshing=True)
         _call(stack.refresh, reader, parallel=PARALLEL, **targets)
+        remember()
         return _result(reader, self.outputs(request))
 
     def drift(self, request: Request) -> Preview:
         """`pulumi refresh --preview-only`: writes nothing."""
-        stack = self._open(request)
+        stack, _ = self._open_checked(request)
         return self._look(stack, self._targets(stack, request))
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """`pulumi destroy`, after a preview that is confirmed."""
-        stack = self._open(request)
+        stack, _ = self._open_checked(request)
         targets = self._targets(stack, request)
         reader = EventReader()
         _call(stack.preview_destroy, reader, parallel=PARALLEL, **targets)
@@ -96,8 +109,36 @@ class AutomationEngine:
 
     def recorded(self, request: Request) -> Recorded:
         """What is recorded of the stack."""
-        deployment = _run(lambda: self._open(request).export_stack()).deployment or {}
-        return read_recorded(deployment.get("resources") or ())
+        return _read_recorded(self._open(request))
+
+    def _open_checked(
+        self, request: Request, *, accepts_made_again: bool = False
+    ) -> tuple[Any, Callable[[], None]]:
+        """The stack, once the cluster its environment names is known to be the recorded one; and
+        what records the cluster. ClusterError for another cluster."""
+        stack = self._open(request)
+        if request.cluster is None:
+            return stack, lambda: None
+        recorded = _read_recorded(stack)
+        check = IdentityCheck(
+            request.stack,
+            recorded.providers,
+            _cluster_record(request),
+            partial(_identify, request.root),
+            has_objects=recorded.objects > 0,
+            accepts_made_again=accepts_made_again,
+        )
+        found = _identify(request.root, asdict(request.cluster))
+        # Of several providers it is not known which one the environment means.
+        if len(recorded.providers) == 1:
+            check.check(next(iter(recorded.providers)), found)
+
+        def remember() -> None:
+            providers = recorded.providers or _read_recorded(stack).providers
+            if len(providers) == 1:
+                check.remember(next(iter(providers)), found)
+
+        return stack, remember
 
     def _open(self, request: Request) -> Any:
         from pulumi import automation
@@ -141,6 +182,24 @@ class AutomationEngine:
         for name in sorted(request.components - reader.components):
             raise UnknownNameError("component", name, reader.components)
         return {"target": reader.within(request.components)}
+
+
+def _read_recorded(stack: Any) -> Recorded:
+    deployment = _run(stack.export_stack).deployment or {}
+    return read_recorded(deployment.get("resources") or ())
+
+
+def _cluster_record(request: Request) -> FileBackend | None:
+    """Where the stack's clusters are recorded; None for a backend that is not a folder."""
+    project = load_project(request.root)
+    is_folder = project.backend_url.startswith("file://")
+    return open_backend(project, request.stack) if is_folder else None
+
+
+def _identify(root: Path, inputs: Mapping[str, Any]) -> ClusterIdentity:
+    connection = connect_kubernetes(inputs, root)
+    connection.close()
+    return identify(connection, inputs)
 
 
 def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) -> None:

@@ -15,7 +15,7 @@ from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.discovery import KindNotServedError
 from framework.kube.inputs import build_sent, build_wanted
-from framework.kube.live_objects import LiveObjects
+from framework.kube.live_objects import LiveObjects, is_going
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.object_state import ObjectState, field_manager
 from framework.kube.patching import (
@@ -70,6 +70,8 @@ class Differ:
         live = self._live.find(wanted)
         if live is None:
             return self._dry_create(wanted, manager, "was deleted from the cluster")
+        if is_going(live) or self._live.going_namespace(wanted):
+            return self._create_again(wanted)
         if is_strangers(live, old, manager):
             raise AlreadyExistsError(live)
         return self._diff_live(live, before, wanted, manager, ignore_changes)
@@ -78,11 +80,19 @@ class Differ:
         live = self._live.find(wanted)
         if live is None:
             return self._dry_create(wanted, manager, "")
+        if is_going(live) or self._live.going_namespace(wanted):
+            return self._create_again(wanted)
         claim(live, manager)
         predicted = self._client.apply(wanted, manager=manager, force=True, dry_run=True)
         # A run was interrupted before it could record this, or its state is lost.
         note = "already there by this stack's hand: taken over"
         return ObjectDiff(Op.CREATE, (), False, note, predicted)
+
+    def _create_again(self, wanted: Object) -> ObjectDiff:
+        """The diff of an object that is being deleted: the server cannot be asked until then."""
+        namespace = self._live.going_namespace(wanted)
+        what = f"Namespace {namespace} is being deleted" if namespace else "is being deleted"
+        return ObjectDiff(Op.CREATE, (), False, f"{what}: made again once it is gone", wanted)
 
     def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:
         try:

@@ -40,9 +40,26 @@ class LiveObjects:
         self._listings: dict[Key, _Listing] = {}
 
     def find(self, wanted: Mapping[str, Any]) -> Object | None:
-        """The live object, at most ten seconds old; None when there is none or it is going."""
-        found = self._listed(wanted) if self._prefetch else self.ask(wanted)
-        return None if found and found["metadata"].get("deletionTimestamp") else found
+        """The live object, at most ten seconds old; None when there is none.
+
+        One that is being deleted is returned too; see `is_going` and `going_namespace`.
+        """
+        return self._listed(wanted) if self._prefetch else self.ask(wanted)
+
+    def going_namespace(self, wanted: Mapping[str, Any]) -> str:
+        """The name of the object's Namespace while that is being deleted, else ""."""
+        name = wanted["metadata"].get("namespace", "")
+        if not name:
+            return ""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        try:
+            found = self.find(namespace)
+        except ApiError as exc:
+            # Whoever may not read Namespaces learns it from the server's refusal of a write.
+            if exc.status == 403:
+                return ""
+            raise
+        return name if found and is_going(found) else ""
 
     def ask(self, wanted: Mapping[str, Any]) -> Object | None:
         """The live object as of now, going or not; None when there is none."""
@@ -86,6 +103,11 @@ class LiveObjects:
                 return None
             raise
         return {item["metadata"]["name"]: item for item in items}
+
+
+def is_going(live: Mapping[str, Any]) -> bool:
+    """True for an object whose deletion was asked for and that is still there."""
+    return bool(live["metadata"].get("deletionTimestamp"))
 
 
 def _key(wanted: Mapping[str, Any]) -> Key:

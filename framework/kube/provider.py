@@ -17,7 +17,7 @@ from framework.kube.client import KubeClient, Object
 from framework.kube.diffing import Differ, ObjectDiff
 from framework.kube.discovery import KindNotServedError
 from framework.kube.inputs import build_sent, build_wanted, has_fields
-from framework.kube.live_objects import LiveObjects
+from framework.kube.live_objects import LiveObjects, is_going
 from framework.kube.object_name import object_name
 from framework.kube.object_state import ObjectState, build_state, field_manager, with_live
 from framework.kube.patching import (
@@ -32,6 +32,8 @@ from framework.kube.waiting import RolloutWait, wait_gone, wait_namespace_active
 from framework.kube.watching import Watches
 
 SKIP_AWAIT = "pulumi.com/skipAwait"
+# A Namespace goes once its Pods have had their grace.
+GOING_WAIT_S = 600
 # What owns nothing is gone at once in the background; the rest stays until its Pods are gone.
 BACKGROUND_DELETED = frozenset(
     {
@@ -105,9 +107,7 @@ class KubernetesProvider:
 
     def _create(self, wanted: Object, manager: str) -> ObjectState:
         live = self._live.ask(wanted)
-        if live is not None and live["metadata"].get("deletionTimestamp"):
-            wait_gone(self._client, live, live["metadata"]["uid"], 60)
-            live = None
+        live = self._wait_if_going(live, wanted)
         if live is not None:
             claim(live, manager)
         if live is None and not has_fields(wanted):
@@ -121,6 +121,14 @@ class KubernetesProvider:
         self._live.forget(wanted)
         return build_state(made, wanted, manager)
 
+    def _wait_if_going(self, live: Object | None, wanted: Object) -> Object | None:
+        """None once a live object that is being deleted, by itself or with its Namespace, is gone;
+        ClusterError when something holds it."""
+        if live is not None and (is_going(live) or self._live.going_namespace(wanted)):
+            wait_gone(self._client, live, live["metadata"]["uid"], GOING_WAIT_S)
+            return None
+        return live
+
     def update(
         self, urn: str, old: ObjectState, inputs: dict[str, Any], ignore_changes: Sequence[str]
     ) -> ObjectState:
@@ -128,7 +136,7 @@ class KubernetesProvider:
         wanted = build_wanted(self._client, urn, old.inputs, inputs, ignore_changes)
         manager = field_manager(urn, old, wanted)
         live = self._live.ask(wanted)
-        if live is None or live["metadata"].get("deletionTimestamp"):
+        if live is None or is_going(live) or self._live.going_namespace(wanted):
             return self._create(wanted, manager)
         before = build_sent(self._client, old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes)

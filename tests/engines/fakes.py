@@ -56,10 +56,12 @@ def deployment(name, image="v1", parent=None, **options):
 
 
 class FakeCluster:
-    """Objects by kind and id. `bad` are ids whose rollout fails, `refused` whose write does."""
+    """Objects by kind and id. `bad` are ids whose rollout fails, `refused` whose write does; `uids`
+    are those of the clusters behind other kubeconfigs."""
 
     def __init__(self) -> None:
-        self.uid = "cluster-1"
+        self.uid, self.server = "cluster-1", ""
+        self.uids: dict[str, str] = {}
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.log: list[tuple[str, str]] = []
         self.bad: set[str] = set()
@@ -69,7 +71,8 @@ class FakeCluster:
         self._lock = threading.Lock()
 
     def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
-        return Connection(self, self.uid, str(inputs["context"]), lambda: None)
+        uid = self.uids.get(str(inputs["kubeconfig"]), self.uid)
+        return Connection(self, uid, str(inputs["context"]), lambda: None, self.server)
 
     def diff(
         self,

@@ -7,12 +7,21 @@ import os
 import signal
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from framework.changes import Op
-from framework.errors import ClusterError, EngineError, StateError
+from framework.engines.base import NamedCluster
+from framework.errors import (
+    ClusterError,
+    ClusterMadeAgainError,
+    EngineError,
+    OtherClusterError,
+    StateError,
+)
 from tests.engines.fakes import RECORDED, Stack, ops
 
 SECRET = "s3cr3t-value"
@@ -232,3 +241,73 @@ def test_timeouts_and_the_like_are_recorded_for_destroy(stack: Stack) -> None:
     entry = stack.resources[-1]
     assert entry["customTimeouts"] == {"create": 300, "delete": 90}
     assert (entry["ignoreChanges"], entry["retainOnDelete"]) == (["data"], True)
+
+
+def test_another_cluster_behind_the_named_context_is_refused(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.cluster.server = "https://one"
+    stack.up()
+    stack.cluster.uid, stack.cluster.server = "cluster-2", "https://other"
+    named = replace(stack.request(), cluster=NamedCluster("other.kubeconfig", "fake"))
+    before = stack.state_file.read_bytes()
+    engine = stack.engine
+    for run in (
+        lambda: engine.preview(named),
+        lambda: engine.drift(named),
+        lambda: engine.up(named, lambda _: True, stack.progress.append),
+        lambda: engine.refresh(named, lambda _: True, stack.progress.append),
+        lambda: engine.destroy(named, lambda _: True, stack.progress.append),
+    ):
+        with pytest.raises(OtherClusterError, match=r"UID cluster-1\n.*https://other.*cluster-2"):
+            run()
+    assert stack.cluster.ids() == ["ConfigMap ns/x"]
+    assert stack.state_file.read_bytes() == before
+
+
+def test_another_server_behind_an_unchanged_kubeconfig_is_not_made_again(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.cluster.server = "https://one"
+    stack.up()
+    stack.cluster.uid, stack.cluster.server = "cluster-2", "https://two"
+    with pytest.raises(OtherClusterError, match="https://one"):
+        stack.refresh()
+
+
+def test_the_cluster_is_recorded_before_the_first_write(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, records = stack.cluster.create, list[str]()
+
+    def create_and_read(urn: str, inputs: dict[str, Any]) -> Any:
+        records.extend(
+            path.read_text() for path in (stack.root / ".state/.pulumi/clusters").rglob("*.json")
+        )
+        return create(urn, inputs)
+
+    monkeypatch.setattr(stack.cluster, "create", create_and_read)
+    stack.program("config_map('x')")
+    stack.up()
+    (record,) = records
+    assert '"uid": "cluster-1"' in record
+
+
+def test_a_record_of_an_older_version_is_compared(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    record = next((stack.root / ".state/.pulumi/clusters").rglob("dev.json"))
+    record.write_text('{"uid": "cluster-0", "context": "fake"}')
+    with pytest.raises(ClusterMadeAgainError, match="cluster-0"):
+        stack.preview()
+    record.write_text('{"uid": "cluster-1", "context": "fake"}')
+    assert stack.preview().clean
+
+
+def test_without_a_record_other_names_are_compared_by_asking_both(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    next((stack.root / ".state/.pulumi/clusters").rglob("dev.json")).unlink()
+    named = replace(stack.request(), cluster=NamedCluster("moved.kubeconfig", "fake"))
+    assert stack.engine.drift(named).clean
+    stack.cluster.uids["moved.kubeconfig"] = "cluster-2"
+    with pytest.raises(OtherClusterError, match=r"UID cluster-1\n.*UID cluster-2"):
+        stack.engine.drift(named)

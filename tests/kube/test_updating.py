@@ -12,7 +12,7 @@ from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState
 from framework.kube.ownership import has_manager
 from framework.kube.provider import KubernetesProvider
-from tests.kube.objects import deployment, live_of, scale, service, urn
+from tests.kube.objects import config_map, deployment, live_of, scale, service, urn
 
 pytestmark = pytest.mark.cluster
 
@@ -143,5 +143,36 @@ def test_a_preview_costs_one_list_a_kind_and_one_dry_run_an_object(
     with ThreadPoolExecutor(10) as pool:
         ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))
     assert set(ops) == {Op.SAME}
-    assert asked.count("GET") == 2
+    # Deployments, Services, and the Namespaces, which may be going and take the objects with them.
+    assert asked.count("GET") == 3
     assert asked.count("PATCH") == len(objects)
+
+
+def test_an_object_that_is_being_deleted_is_made_again(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = config_map(namespace)
+    inputs["metadata"]["finalizers"] = ["tests/hold"]
+    state = provider.create(URN, inputs)
+    kube.delete("v1", "ConfigMap", "settings", namespace)
+    diff = provider.diff(URN, state, inputs, ())
+    assert diff.op is Op.CREATE
+    assert diff.note == "is being deleted: made again once it is gone"
+    hold = [{"op": "remove", "path": "/metadata/finalizers"}]
+    kube.json_patch("v1", "ConfigMap", "settings", namespace, operations=hold, manager="tests")
+    made = provider.update(URN, state, inputs, ())
+    assert made.outputs["metadata"]["uid"] != state.outputs["metadata"]["uid"]
+
+
+def test_an_object_of_a_namespace_that_is_being_deleted_is_planned_as_a_create(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = config_map(namespace)
+    inputs["metadata"]["finalizers"] = ["tests/hold"]
+    state = provider.create(URN, inputs)
+    kube.delete("v1", "Namespace", namespace, propagation="Background")
+    diff = provider.diff(URN, state, inputs, ())
+    assert diff.op is Op.CREATE
+    assert f"Namespace {namespace} is being deleted" in diff.note
+    hold = [{"op": "remove", "path": "/metadata/finalizers"}]
+    kube.json_patch("v1", "ConfigMap", "settings", namespace, operations=hold, manager="tests")

@@ -67,16 +67,15 @@ class FileBackend:
             write_atomically(path.with_name(f"{path.name}.bak"), path.read_text())
         write_atomically(path, text)
 
-    def read_cluster(self) -> dict[str, str]:
-        """`uid` and `context` of the cluster last applied to; empty when none is known."""
+    def read_cluster(self) -> dict[str, Any]:
+        """The record of the clusters last applied to; empty when none is known."""
         try:
             return dict(json.loads(self.cluster_path.read_text()))
         except (FileNotFoundError, ValueError):
             return {}
 
-    def write_cluster(self, uid: str, context: str) -> None:
-        """Remember the cluster; nothing is written where it is known already."""
-        record = {"uid": uid, "context": context}
+    def write_cluster(self, record: Mapping[str, Any]) -> None:
+        """Replace the record of clusters; nothing is written where it says the same already."""
         if self.read_cluster() != record:
             write_atomically(self.cluster_path, json.dumps(record) + "\n")
 

@@ -1,19 +1,20 @@
 """The clusters behind a stack's providers: connected when first needed, and checked to be the same.
 
-Owns the provider's inputs (kubeconfig, context) and the recognition of a cluster that was made anew
-under a kept state. Kept apart so that tests connect to a cluster of their own making.
+Owns the provider's inputs (kubeconfig, context). Kept apart so that tests connect to a cluster of
+their own making.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from framework.cluster import FOLDER, START_ADVICE
-from framework.engines.embedded.backend import FileBackend
+from framework.engines.base import NamedCluster
+from framework.engines.identity import ClusterIdentity, IdentityCheck
 from framework.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
 from framework.kube.diffing import ObjectDiff
@@ -66,12 +67,13 @@ class ObjectProvider(Protocol):
 
 @dataclass(frozen=True)
 class Connection:
-    """A cluster that answers; `uid` is its kube-system Namespace's."""
+    """A cluster that answers; `uid` is its kube-system Namespace's, `server` its address."""
 
     provider: ObjectProvider
     uid: str
     context: str
     close: Callable[[], None]
+    server: str = ""
 
 
 Connect = Callable[[Mapping[str, Any], Path], Connection]
@@ -93,43 +95,33 @@ def connect_kubernetes(inputs: Mapping[str, Any], root: Path) -> Connection:
     path = root / Path(kubeconfig).expanduser()
     advice = START_ADVICE if path.parent == root / FOLDER else ""
     client = KubeClient.connect(path, context, advice=advice)
-    return Connection(KubernetesProvider(client), client.cluster_uid(), context, client.close)
+    provider, uid = KubernetesProvider(client), client.cluster_uid()
+    return Connection(provider, uid, context, client.close, client.server)
 
 
-class IdentityCheck:
-    """Refuses a cluster that is not the one the state was applied to."""
-
-    def __init__(self, backend: FileBackend, *, has_objects: bool, several: bool) -> None:
-        self._stack, self._backend, self._several = backend.stack, backend, several
-        self._known = backend.read_cluster() if has_objects else {}
-
-    def check(self, connection: Connection) -> None:
-        """ClusterError when the cluster's UID is not the remembered one."""
-        known = self._known.get("uid")
-        if not known or connection.uid == known:
-            return
-        # A stack may span several clusters; then only the remembered one can be told apart.
-        if self._several and connection.context != self._known.get("context"):
-            return
-        raise ClusterError(
-            f"stack {self._stack}: context {connection.context} leads to another cluster than the "
-            "one this state was applied to (its kube-system Namespace has another UID), so what "
-            f"is recorded is gone; next: `make refresh ENV={self._stack} YES=1`, which forgets "
-            f"what is gone, then `make up ENV={self._stack}`"
-        )
-
-    def remember(self, connection: Connection) -> None:
-        """Record the cluster a stack was applied to; the first provider's, if there are several."""
-        known = self._backend.read_cluster()
-        if not known or known.get("context") == connection.context or not self._known:
-            self._backend.write_cluster(connection.uid, connection.context)
+def identify(connection: Connection, inputs: Mapping[str, Any]) -> ClusterIdentity:
+    """The identity of a cluster that was reached with these inputs of a provider."""
+    kubeconfig = str(inputs.get("kubeconfig", ""))
+    return ClusterIdentity(connection.uid, connection.context, kubeconfig, connection.server)
 
 
 class Clusters:
-    """Connections by the URN of their provider."""
+    """Connections by the URN of their provider.
 
-    def __init__(self, root: Path, connect: Connect, identity: IdentityCheck) -> None:
-        self._root, self._connect, self._identity = root, connect, identity
+    `recorded` are the inputs of the recorded providers by URN; `named` is the cluster that the
+    environment names now.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        connect: Connect,
+        recorded: Mapping[str, Mapping[str, Any]],
+        named: NamedCluster | None,
+    ) -> None:
+        self._root, self._connect = root, connect
+        self._recorded, self._named = recorded, named
+        self._identity: IdentityCheck | None = None
         self._lock = threading.Lock()
         self._inputs: dict[str, Mapping[str, Any]] = {}
         self._open: dict[str, Connection] = {}
@@ -138,6 +130,30 @@ class Clusters:
     def add(self, urn: str, inputs: Mapping[str, Any]) -> None:
         """Say how a provider's cluster is reached; the first word counts."""
         self._inputs.setdefault(urn, inputs)
+
+    def add_recorded(self, urn: str, inputs: Mapping[str, Any]) -> None:
+        """Say how a recorded provider's cluster is reached, where nothing was said.
+
+        The cluster that the environment names takes the place of what the only recorded provider
+        says: its file may have moved. Of several it is not known which one is meant.
+        """
+        is_only = len(self._recorded) == 1
+        self.add(urn, {**inputs, **asdict(self._named)} if self._named and is_only else inputs)
+
+    def add_all_recorded(self) -> None:
+        """Say how the clusters of all recorded providers are reached, where nothing was said."""
+        for urn, inputs in self._recorded.items():
+            self.add_recorded(urn, inputs)
+
+    def protect(self, identity: IdentityCheck) -> None:
+        """Have every cluster checked when it is reached, before anything is read from it."""
+        self._identity = identity
+
+    def identify(self, inputs: Mapping[str, Any]) -> ClusterIdentity:
+        """The identity of the cluster that a provider's inputs lead to."""
+        connection = self._connect(inputs, self._root)
+        connection.close()
+        return identify(connection, inputs)
 
     def connection(self, provider_urn: str) -> Connection:
         """The provider's cluster, connected. One that cannot be reached is asked only once."""
@@ -151,25 +167,36 @@ class Clusters:
                         "register it in the program, or repair the state with `pulumi state`"
                     )
                 try:
-                    inputs = self._inputs[provider_urn]
-                    connection = self._connect(inputs, self._root)
-                    self._identity.check(connection)
-                    self._open[provider_urn] = connection
+                    self._open[provider_urn] = self._reach(provider_urn)
                 except (ClusterError, EngineError) as exc:
                     self._failed[provider_urn] = exc
                     raise
             return self._open[provider_urn]
+
+    def _reach(self, urn: str) -> Connection:
+        inputs = self._inputs[urn]
+        connection = self._connect(inputs, self._root)
+        try:
+            if self._identity is not None:
+                self._identity.check(urn, identify(connection, inputs))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def remember(self) -> None:
+        """Record the identity of every cluster that was needed so far."""
+        with self._lock:
+            opened = dict(self._open)
+        for urn, connection in opened.items():
+            if self._identity is not None:
+                self._identity.remember(urn, identify(connection, self._inputs[urn]))
 
     @property
     def fault(self) -> ClusterError | EngineError | None:
         """Why some cluster cannot be used, None when all can."""
         with self._lock:
             return next(iter(self._failed.values()), None)
-
-    def opened(self) -> list[Connection]:
-        """Every cluster that was needed so far."""
-        with self._lock:
-            return list(self._open.values())
 
     def close(self) -> None:
         """Close every connection; what waits for the cluster then ends."""

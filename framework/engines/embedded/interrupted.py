@@ -32,7 +32,7 @@ class Settlement:
 def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
     """Looks up every pending create; writes nothing. ClusterError, EngineError.
 
-    `clusters` are connected as the recorded providers say, since those made the objects.
+    `clusters` are reached as the recorded providers say, since those made the objects.
     """
     recorded = state.current()
     lines: list[Line] = []
@@ -47,7 +47,6 @@ def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
         if any(urn not in recorded.live for urn in (entry.parent, entry.provider_urn) if urn):
             warnings.append(_describe(entry, "cannot be looked up, because its parent is missing"))
             continue
-        clusters.add(entry.provider_urn, reveal(state.inputs(recorded.live[entry.provider_urn])))
         try:
             found = list(_record_found(state, recorded, entry, clusters))
         except AlreadyExistsError as exc:

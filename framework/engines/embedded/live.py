@@ -31,11 +31,13 @@ from framework.kube.object_diff import compare_objects
 from framework.kube.object_state import FIELD_MANAGER, ObjectState
 
 GONE = "is gone from the cluster"
+GOING = "is being deleted"
+NAMESPACE_GOING = "its Namespace is being deleted"
 
 
 @dataclass(frozen=True)
 class Look:
-    """One recorded object as it is now: `live` None when it is gone."""
+    """One recorded object as it is now: `live` None when it is gone, or being deleted."""
 
     entry: Resource
     change: Change
@@ -50,7 +52,21 @@ def look_at_objects(state: StackState, planner: Planner) -> list[Look]:
         if entry.is_object and not entry.pending_delete and planner.components.is_target(entry.urn)
     ]
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="look") as pool:
-        return list(pool.map(lambda entry: _look(state, planner, entry), entries))
+        looks = list(pool.map(lambda entry: _look(state, planner, entry), entries))
+    going = {
+        (look.entry.provider_urn, look.entry.id)
+        for look in looks
+        if look.change.note == GOING and look.change.kind == "Namespace"
+    }
+    return [_gone_with_namespace(look, going) for look in looks]
+
+
+def _gone_with_namespace(look: Look, going: set[tuple[str, str]]) -> Look:
+    """The look of an object that goes with its Namespace: as good as gone."""
+    namespace = look.entry.id.rpartition("/")[0]
+    if look.live is None or (look.entry.provider_urn, namespace) not in going:
+        return look
+    return Look(look.entry, replace(look.change, op=Op.DELETE, note=NAMESPACE_GOING), None)
 
 
 def _look(state: StackState, planner: Planner, entry: Resource) -> Look:
@@ -64,6 +80,8 @@ def _look(state: StackState, planner: Planner, entry: Resource) -> Look:
     change = _change(entry, planner.components)
     if live is None:
         return Look(entry, replace(change, op=Op.DELETE, note=GONE), None)
+    if live.outputs["metadata"].get("deletionTimestamp"):
+        return Look(entry, replace(change, op=Op.DELETE, note=GOING), None)
     fields = _fields(state, entry, recorded, live)
     return Look(entry, replace(change, op=Op.UPDATE if fields else Op.SAME, fields=fields), live)
 

@@ -13,7 +13,7 @@ from framework.changes import Change, Preview, Result
 from framework.engines.base import OnProgress, Request
 from framework.engines.embedded.applying import ApplyRun
 from framework.engines.embedded.checkpoint import Resource
-from framework.engines.embedded.clusters import Clusters, Connect, IdentityCheck
+from framework.engines.embedded.clusters import Clusters, Connect
 from framework.engines.embedded.components import Components
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.feed import ProgressFeed
@@ -29,6 +29,7 @@ from framework.engines.embedded.project import Project, StackConfig, load_config
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState, end_line, set_line
 from framework.engines.embedded.values import Secret, reveal, secret_texts
+from framework.engines.identity import IdentityCheck
 from framework.errors import EngineError
 
 _STOP_S = 10.0
@@ -49,25 +50,33 @@ class Operation:
     ) -> None:
         self.request, self.project, self.state = request, project, state
         resources = state.current().resources
-        has_objects = any(entry.is_object for entry in resources)
-        self._identity = IdentityCheck(
+        recorded = {e.urn: reveal(state.inputs(e)) for e in resources if e.is_provider}
+        self.clusters = Clusters(project.root, connect, recorded, request.cluster)
+        identity = IdentityCheck(
+            request.stack,
+            recorded,
             state.backend,
-            has_objects=has_objects and not any_cluster,
-            several=sum(entry.is_provider for entry in resources) > 1,
+            self.clusters.identify,
+            # What an interrupted run was creating may be there, too.
+            has_objects=any(e.is_object for e in resources) or bool(state.current().pending),
+            accepts_made_again=any_cluster,
         )
-        self.warnings = self._settle_pending(connect, locked=locked)
+        self.clusters.protect(identity)
+        # By connections of its own: the program may say another way to the same cluster.
+        clusters = Clusters(project.root, connect, recorded, request.cluster)
+        clusters.protect(identity)
+        self.warnings = self._settle_pending(clusters, locked=locked)
         resources = state.current().resources
         self.components = Components(resources, request.components)
-        self.clusters = Clusters(project.root, connect, self._identity)
         self.planner = Planner(state, self.clusters, self.components)
         self._config: StackConfig = load_config(project, request.stack)
         self._resources = resources
 
-    def _settle_pending(self, connect: Connect, *, locked: bool) -> tuple[str, ...]:
+    def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
         """Settle what an interrupted command left pending; without the lock nothing is written."""
         if not self.state.current().pending:
             return ()
-        clusters = Clusters(self.project.root, connect, self._identity)
+        clusters.add_all_recorded()
         try:
             settled = settle_pending(self.state, clusters)
         finally:
@@ -103,9 +112,7 @@ class Operation:
 
     def _know_recorded_providers(self) -> None:
         """Providers that left the program still have objects to delete."""
-        for entry in self._resources:
-            if entry.is_provider:
-                self.clusters.add(entry.urn, reveal(self.state.inputs(entry)))
+        self.clusters.add_all_recorded()
 
     def tell(self, run: PreviewRun, preview: Preview) -> Preview:
         """The preview with what the program logged; its secrets are known only now."""
@@ -133,6 +140,8 @@ class Operation:
     ) -> Result:
         """Run the program again and carry out what was previewed."""
         feed = ProgressFeed(on_progress)
+        # Before the first write: a run that is killed leaves objects on this cluster.
+        self.remember_clusters()
         if self.planner.renames:
             self.state.record({"rename": dict(self.planner.renames)})
         apply = ApplyRun(self.state, self.planner, run, feed)
@@ -184,6 +193,5 @@ class Operation:
             raise
 
     def remember_clusters(self) -> None:
-        """Record which clusters were met, to recognise one that is made anew."""
-        for connection in self.clusters.opened():
-            self._identity.remember(connection)
+        """Record which clusters were met, so that another one is recognised."""
+        self.clusters.remember()

@@ -115,7 +115,7 @@ class Planner:
         if old is None:
             self._absent.add(urn)
         elif old.is_provider:
-            self._clusters.add(urn, reveal(self._state.inputs(old)))
+            self._clusters.add_recorded(urn, reveal(self._state.inputs(old)))
 
     def _find_old(self, urn: str, registration: Registration) -> Resource | None:
         if urn in self._live:
