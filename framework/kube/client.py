@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,7 +148,7 @@ class KubeClient:
         """Events as (ADDED|MODIFIED|DELETED|BOOKMARK, object) until `timeout_s` or `close`.
 
         Without `resource_version` what exists comes first, as ADDED. ApiError 410 when that
-        version is too old: list anew.
+        version is too old, ClusterError when the stream breaks: list again.
         """
         query = _query(
             labelSelector=labels,
@@ -158,15 +159,12 @@ class KubeClient:
         )
         path = self._path(api_version, kind, namespace)
         where = f"watch of {kind} in {namespace or 'all'}"
-        with self.transport.stream(path, where, query, timeout_s) as lines:
+        with closing(self.transport.stream(path, where, query, timeout_s)) as lines:
             for line in lines:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    raise build_api_error(
-                        where, status.get("code", 500), json.dumps(status).encode()
-                    )
-                yield event["type"], event["object"]
+                kind_of_event, item = _parse_event(line, where)
+                if kind_of_event == "ERROR":
+                    raise build_api_error(where, item.get("code", 500), json.dumps(item).encode())
+                yield kind_of_event, item
 
     def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool, dry_run: bool) -> Object:
         """Server-side apply with strict field validation; returns the object as it is then."""
@@ -250,6 +248,15 @@ class KubeClient:
         found = self.resource(api_version, kind)
         scope = f"/namespaces/{namespace}" if found.namespaced and namespace else ""
         return f"{found.prefix}{scope}/{found.plural}" + (f"/{name}" if name else "")
+
+
+def _parse_event(line: str, where: str) -> tuple[str, Object]:
+    try:
+        event = json.loads(line)
+        return str(event["type"]), dict(event["object"])
+    except (ValueError, TypeError, KeyError) as exc:
+        # The connection was cut in the middle of a line.
+        raise ClusterError(f"{where}: an event is not complete; list the objects again") from exc
 
 
 def _query(**params: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from framework.kube.ownership import FieldPath
 from framework.kube.property_path import MISSING, drop_at, expand_path, get_at, parse_path
 
 REPLICAS: FieldPath = ("f:spec", "f:replicas")
+PAUSED: FieldPath = ("f:spec", "f:paused")
 SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 TRIES = 5
 
@@ -82,8 +83,20 @@ def build_patch(
             kept |= set(_foreign_paths(live, manager, named))
             if any(ownership.find_path(frozenset({p}), named) for p in kept):
                 drop_at(sent, steps)
+    sent = resumed(live, sent, kept)
     unowned = ownership.unowned_paths(live, manager, sent, before, kept)
     return Patch(manager, sent, unowned, frozenset(kept))
+
+
+def resumed(live: Object, sent: Object, kept: Iterable[FieldPath] = ()) -> Object:
+    """What is sent, with the pause taken back that someone else put on a Deployment.
+
+    A field that is not sent stays with its owner, and a paused Deployment rolls nothing.
+    """
+    paused = live["kind"] == "Deployment" and live["spec"].get("paused")
+    if not paused or "paused" in sent.get("spec", {}) or PAUSED in kept:
+        return sent
+    return {**sent, "spec": {**sent.get("spec", {}), "paused": False}}
 
 
 def _named_steps(wanted: Object, live: Object, steps: tuple[str | int, ...]) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ from framework.kube.patching import (
     claim,
     hand_over_replicas,
     is_strangers,
+    resumed,
     take_over,
 )
 from framework.kube.rollouts import RolloutCounts
@@ -115,9 +116,8 @@ class KubernetesProvider:
             # one an interrupted run could not tell its own Namespace from another's.
             made = self._client.create(wanted, manager=manager)
         else:
-            made = self._client.apply(
-                wanted, manager=manager, force=live is not None, dry_run=False
-            )
+            sent = wanted if live is None else resumed(live, wanted)
+            made = self._client.apply(sent, manager=manager, force=live is not None, dry_run=False)
         self._live.forget(wanted)
         return build_state(made, wanted, manager)
 
@@ -194,7 +194,14 @@ class KubernetesProvider:
             return self.read(state) or state
         if kind != "Deployment":
             return state
-        waiting = RolloutWait(self._client, state.outputs, timeout_s, on_counts, stop)
+        waiting = RolloutWait(
+            self._client,
+            state.outputs,
+            timeout_s,
+            on_counts,
+            stop,
+            may_pause=bool((state.inputs.get("spec") or {}).get("paused")),
+        )
         live = waiting.run(self._watches.of(state.outputs))
         return with_live(state, live)
 

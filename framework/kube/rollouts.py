@@ -7,6 +7,7 @@ while the reason for a failure has to be looked for in ReplicaSets and Pods.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ from framework.kube.client import KubeClient, Object
 
 REVISION = "deployment.kubernetes.io/revision"
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+# What the API server fills in where progressDeadlineSeconds is not said.
+DEFAULT_DEADLINE_S = 600
+# The controller's own verdict, which comes up to a second late, goes first.
+CONTROLLER_LAG_S = 2.0
 # Waiting reasons of a container on its way up: no fault yet.
 COMING_UP = frozenset({"", "ContainerCreating", "PodInitializing"})
 
@@ -79,10 +84,49 @@ def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
     A verdict survives the next template until something moves, so one that was there before an
     update says nothing about it: compare.
     """
-    for condition in (deployment.get("status") or {}).get("conditions") or ():
+    for condition in _conditions(deployment):
         if condition["type"] == "Progressing" and condition.get("reason") == DEADLINE_EXCEEDED:
             return str(condition.get("lastUpdateTime") or condition.get("lastTransitionTime"))
     return ""
+
+
+class ProgressDeadline:
+    """Decides when a Deployment has made no progress for its progressDeadlineSeconds.
+
+    The Deployment controller's verdict on the current rollout counts. One that `applied` already
+    carried does not: it stays in the status until something moves, even after its cause is gone.
+    The controller gives no verdict on a scale-up (syncRolloutStatus leaves a finished rollout out),
+    so the time without progress is measured here as well.
+    """
+
+    def __init__(self, applied: Mapping[str, Any]) -> None:
+        self._old_verdict = deadline_exceeded_at(applied)
+        self._seen: tuple[object, ...] = ()
+        self._moved_at = time.monotonic()
+
+    def is_exceeded(self, live: Mapping[str, Any]) -> bool:
+        """True once no progress was made in time. Call it at least every few seconds."""
+        seen = _progress(live)
+        if seen != self._seen:
+            self._seen, self._moved_at = seen, time.monotonic()
+        verdict = deadline_exceeded_at(live)
+        if verdict and verdict != self._old_verdict and is_observed(live):
+            return True
+        allowed = live["spec"].get("progressDeadlineSeconds", DEFAULT_DEADLINE_S)
+        return bool(time.monotonic() - self._moved_at > allowed + CONTROLLER_LAG_S)
+
+
+def _progress(deployment: Mapping[str, Any]) -> tuple[object, ...]:
+    """What changes when a rollout moves (pkg/controller/deployment/util, DeploymentProgressing)."""
+    status = deployment.get("status") or {}
+    names = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas")
+    counts = [status.get(name, 0) for name in (*names, "availableReplicas")]
+    times = [c.get("lastUpdateTime") for c in _conditions(deployment) if c["type"] == "Progressing"]
+    return (deployment["metadata"].get("generation"), *counts, *times)
+
+
+def _conditions(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list((deployment.get("status") or {}).get("conditions") or ())
 
 
 def _desired(deployment: Mapping[str, Any]) -> int:
@@ -90,7 +134,7 @@ def _desired(deployment: Mapping[str, Any]) -> int:
 
 
 def find_reason(client: KubeClient, deployment: Mapping[str, Any]) -> str:
-    """Why the newest Pods are not ready, and how many of the old still serve; one line."""
+    """Why the newest Pods are not ready, and how many Pods still serve; one line."""
     namespace = deployment["metadata"]["namespace"]
     labels = render_selector(deployment["spec"]["selector"])
     owned = [
@@ -108,12 +152,23 @@ def find_reason(client: KubeClient, deployment: Mapping[str, Any]) -> str:
     ]
     faults = [*_pod_faults(pods), *_replica_set_faults(newest)]
     found = faults[0] if faults else _warning(client, namespace, pods)
-    serving = sum((old.get("status") or {}).get("readyReplicas", 0) for old in owned)
-    serving -= (newest.get("status") or {}).get("readyReplicas", 0)
     reason = found or _without_fault(deployment, pods)
-    if len(owned) == 1:
-        return reason
-    return f"{reason}; {serving} of {_desired(deployment)} old Pods still serve"
+    return reason + _serving(owned, newest, _desired(deployment))
+
+
+def _serving(replica_sets: list[Object], newest: Object, desired: int) -> str:
+    """How many Pods serve: the old ones while a rollout still has some, else all of them."""
+    old = [each for each in replica_sets if each is not newest]
+    if any(_count(each, "replicas") or _count(each, "readyReplicas") for each in old):
+        serving = sum(_count(each, "readyReplicas") for each in old)
+        return f"; {serving} of {desired} old Pods still serve"
+    serving = _count(newest, "readyReplicas")
+    # Of a first rollout without a single Pod there is nothing to say.
+    return f"; {serving} of {desired} Pods serve" if old or serving else ""
+
+
+def _count(replica_set: Object, name: str) -> int:
+    return int((replica_set.get("status") or {}).get(name, 0))
 
 
 def render_selector(selector: Mapping[str, Any]) -> str:

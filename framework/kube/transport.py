@@ -10,13 +10,13 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import httpx2 as httpx
 from lightkube.core.exceptions import ConfigError
 
+from framework.errors import ClusterError
 from framework.kube.api_error import build_api_error
 from framework.kube.connection import rejected_credentials, unreachable
 
@@ -67,13 +67,23 @@ class Transport:
         if response.status_code >= 400:
             sent = body if isinstance(body, Mapping) else None
             raise build_api_error(where, response.status_code, response.content, sent)
-        return json.loads(response.content)
+        try:
+            return json.loads(response.content)
+        except ValueError as exc:
+            raise ClusterError(
+                f"{where}: {self.server} answers with something other than JSON; check that the "
+                "kubeconfig names an API server, and not a proxy's login page"
+            ) from exc
 
-    @contextmanager
     def stream(
         self, path: str, where: str, query: Mapping[str, str], timeout_s: float
-    ) -> Iterator[Iterator[str]]:
-        """The lines of an answer that goes on until `timeout_s` or `close`; none once closed."""
+    ) -> Generator[str, None, None]:
+        """Yields the lines of an answer that goes on until `timeout_s` or `close`.
+
+        None once closed. ApiError when the server refuses, ClusterError when the stream breaks.
+        """
+        if self.closed:
+            return
         timeout = httpx.Timeout(timeout_s + 15, connect=5, pool=60)
         try:
             with self._http.stream("GET", path, params=query, timeout=timeout) as response:
@@ -82,13 +92,16 @@ class Transport:
                 raw = response.extensions["network_stream"].get_extra_info("socket")
                 self._streams.add(raw)
                 try:
-                    yield iter(()) if self.closed else response.iter_lines()
+                    if not self.closed:
+                        yield from response.iter_lines()
                 finally:
                     self._streams.discard(raw)
-        except (httpx.TransportError, RuntimeError) as exc:
+        except (httpx.RequestError, RuntimeError) as exc:
             # Closing breaks the stream; that is how one is ended.
             if not self.closed:
                 raise unreachable(self.server, exc, self._advice) from exc
+        except (ConfigError, OSError, ValueError, KeyError) as exc:
+            raise rejected_credentials(self.server, exc) from exc
 
     def _send(
         self,
@@ -116,8 +129,14 @@ class Transport:
                 raise rejected_credentials(self.server, exc) from exc
             if response.status_code not in BUSY or attempt == ATTEMPTS:
                 return response
-            time.sleep(min(float(response.headers.get("Retry-After") or 1), 5))
+            time.sleep(_retry_after(response))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _retry_after(response: httpx.Response) -> float:
+    # A proxy may name a date instead of seconds.
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), 5) if text.isdecimal() else 1
 
 
 def _shut(stream: socket.socket) -> None:

@@ -9,36 +9,49 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from queue import Empty
 from typing import Any
 
 from framework.errors import ClusterError
+from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.object_name import object_name
+from framework.kube.ownership import owner_of
 from framework.kube.rollouts import (
+    ProgressDeadline,
     RolloutCounts,
     RolloutError,
     WaitStoppedError,
-    deadline_exceeded_at,
     find_reason,
     is_complete,
     is_observed,
     render_duration,
     rollout_counts,
 )
-from framework.kube.watching import SharedWatch, WatchEvent
+from framework.kube.watching import Queue, SharedWatch, WatchEvent
 
 # How soon a stop is noticed; an event wakes the wait at once.
 TICK_S = 0.25
 # Nothing moved for this long: look for what holds the rollout up, and again after as long.
 STUCK_S = 5.0
-# Nothing heard of the object for this long: ask whether it still exists.
+# No event of the object for this long: read it, since a watch may be silent although it is open.
 SILENT_S = 3.0
+# The same once it cannot be watched, or the server is away.
+READ_S = 1.0
+# Each read that finds nothing new doubles the time to the next one, up to this.
+MOST_SILENT_S = 15.0
+# The server could not be reached for this long: the wait fails.
+AWAY_S = 20.0
 POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
 
 
 class RolloutWait:
-    """One wait for one Deployment, fed by the watch its Namespace's waits share."""
+    """One wait for one Deployment, fed by the watch its Namespace's waits share.
+
+    `applied` is the Deployment as our apply returned it. `may_pause` says that it is to be paused:
+    then nothing is waited for.
+    """
 
     def __init__(
         self,
@@ -47,94 +60,158 @@ class RolloutWait:
         timeout_s: float,
         on_counts: Callable[[RolloutCounts], None],
         stop: threading.Event,
+        *,
+        may_pause: bool = False,
     ) -> None:
         self._client, self._applied, self._stop = client, applied, stop
         self._name = object_name(applied["metadata"])
-        self._timeout_s, self._on_counts = timeout_s, on_counts
+        self._timeout_s, self._on_counts, self._may_pause = timeout_s, on_counts, may_pause
         self._live: Object | None = None
         self._told: RolloutCounts | None = None
-        self._moved = time.monotonic()
+        self._deadline = ProgressDeadline(applied)
+        self._first_pause_s = self._pause_s = SILENT_S
+        self._told_at = self._heard_at = self._read_at = time.monotonic()
 
     def run(self, watch: SharedWatch) -> Object:
-        """The Deployment once it has rolled out; RolloutError, WaitStoppedError or ClusterError."""
+        """Returns the Deployment once it has rolled out, never older than what was applied.
+
+        RolloutError, WaitStoppedError, or ClusterError when it cannot be read.
+        """
         with watch.subscribed(self._applied["metadata"]["name"]) as queue:
-            for event in self._events(queue.get):
-                if self._is_done(event):
-                    assert self._live is not None
-                    return self._live
+            for live in self._versions(queue):
+                if self._is_done(live):
+                    return self._newest(live)
         raise self._failed(f"did not roll out within {render_duration(self._timeout_s)}")
 
-    def _events(self, get: Callable[..., WatchEvent]) -> Iterator[WatchEvent]:
-        deadline = time.monotonic() + self._timeout_s
-        while (left := deadline - time.monotonic()) > 0:
+    def _versions(self, queue: Queue) -> Iterator[Object]:
+        """Yields each newer version of the Deployment, watched or read, until the timeout."""
+        end = time.monotonic() + self._timeout_s
+        while (left := end - time.monotonic()) > 0:
             if self._stop.is_set() or self._client.closed:
                 raise WaitStoppedError(f"Deployment {self._name}")
             try:
-                yield get(timeout=min(TICK_S, left))
+                event = queue.get(timeout=min(TICK_S, left))
             except Empty:
-                self._look_around()
+                found = self._read() if self._is_silent() else None
+            else:
+                found = self._take(event)
+            if found is not None and self._is_newer(found):
+                self._heard_at = time.monotonic()
+                self._pause_s = self._first_pause_s
+                self._live = found
+                yield found
+            self._check_progress()
 
-    def _is_done(self, event: WatchEvent) -> bool:
+    def _take(self, event: WatchEvent) -> Object | None:
+        """Returns the object to look at after an event of the watch; None when there is none."""
         if isinstance(event, ClusterError):
-            raise event
-        if event is None:
-            if self._live is not None:
-                raise self._deleted()
+            # It may not be watched, or its watch is broken: reading it may still work.
+            self._first_pause_s = self._pause_s = READ_S
+            return None
+        if event is None or event["metadata"]["uid"] != self._applied["metadata"]["uid"]:
+            # Deleted, or an old event of an object that this one replaced.
+            return self._read()
+        return event
+
+    def _is_silent(self) -> bool:
+        last = max(self._heard_at, self._read_at)
+        return time.monotonic() - last > self._pause_s
+
+    def _read(self) -> Object | None:
+        """Returns the object as the server has it; None while the server is away."""
+        metadata = self._applied["metadata"]
+        self._read_at = time.monotonic()
+        self._pause_s = min(2 * self._pause_s, MOST_SILENT_S)
+        try:
+            found = self._client.get(
+                self._applied["apiVersion"], "Deployment", metadata["name"], metadata["namespace"]
+            )
+        except ClusterError as exc:
+            forbidden = isinstance(exc, ApiError) and exc.status == 403
+            if self._client.closed:
+                raise WaitStoppedError(f"Deployment {self._name}") from exc
+            if forbidden or time.monotonic() - self._heard_at > AWAY_S:
+                raise
+            self._pause_s = READ_S
+            return None
+        self._heard_at = time.monotonic()
+        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            raise RolloutError(self._name, "did not roll out", "it was deleted meanwhile")
+        return found
+
+    def _is_newer(self, item: Object) -> bool:
+        # The watch may still show the object before our apply, or before it was last read.
+        known = self._live or self._applied
+        mine, its = known["metadata"], item["metadata"]
+        if self._live and its["resourceVersion"] == mine["resourceVersion"]:
             return False
-        if not self._is_current(event):
-            return False
-        self._live = event
-        counts = rollout_counts(event)
-        if counts != self._told:
+        return bool(its["generation"] >= mine["generation"]) and not is_older(item, known)
+
+    def _is_done(self, live: Object) -> bool:
+        counts = rollout_counts(live)
+        if self._told is None or counts != replace(self._told, message=""):
             self._tell(counts)
-            self._moved = time.monotonic()
-        if is_complete(event) or event["spec"].get("paused"):
+        if is_complete(live):
             return True
-        if self._has_given_up(event):
-            raise self._failed("made no progress within progressDeadlineSeconds")
+        if live["spec"].get("paused") and is_observed(live):
+            if self._may_pause:
+                return True
+            raise self._paused(live)
         return False
 
-    def _has_given_up(self, live: Object) -> bool:
-        """The controller's own verdict; one on the spec before our apply does not count."""
-        gave_up = deadline_exceeded_at(live)
-        stale = not is_observed(self._applied) and gave_up == deadline_exceeded_at(self._applied)
-        return bool(gave_up) and is_observed(live) and not stale
+    def _check_progress(self) -> None:
+        if self._live is None:
+            return
+        if self._deadline.is_exceeded(self._live):
+            raise self._failed("made no progress within progressDeadlineSeconds")
+        if time.monotonic() - self._told_at > STUCK_S:
+            self._tell(replace(rollout_counts(self._live), message=self._reason(self._live)))
 
-    def _is_current(self, item: Object) -> bool:
-        # The watch may still show the object before our apply, or one deleted to be replaced.
-        mine, its = self._applied["metadata"], item["metadata"]
-        return bool(its["uid"] == mine["uid"] and its["generation"] >= mine["generation"])
-
-    def _look_around(self) -> None:
-        silent = time.monotonic() - self._moved
-        if self._live is None and silent > SILENT_S:
-            self._ask()
-        elif self._live is not None and silent > STUCK_S:
-            self._moved = time.monotonic()
-            self._tell(rollout_counts(self._live, find_reason(self._client, self._live)))
-
-    def _ask(self) -> None:
-        metadata = self._applied["metadata"]
-        self._moved = time.monotonic()
-        found = self._client.get(
-            self._applied["apiVersion"], "Deployment", metadata["name"], metadata["namespace"]
-        )
-        if found is None or found["metadata"]["uid"] != metadata["uid"]:
-            raise self._deleted()
+    def _newest(self, live: Object) -> Object:
+        # Versions that cannot be compared say nothing about which is newer, so ask.
+        known = self._applied["metadata"]["resourceVersion"]
+        if _is_comparable(known) and _is_comparable(live["metadata"]["resourceVersion"]):
+            return live
+        return self._read() or live
 
     def _tell(self, counts: RolloutCounts) -> None:
-        self._told = counts
+        self._told, self._told_at = counts, time.monotonic()
         self._on_counts(counts)
 
-    def _deleted(self) -> RolloutError:
-        return RolloutError(self._name, "did not roll out", "it was deleted meanwhile")
+    def _paused(self, live: Object) -> RolloutError:
+        owner = owner_of(live, ("spec", "paused"))
+        name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+        return RolloutError(
+            self._name,
+            f"is paused by {owner['manager'] if owner else 'an unknown manager'}",
+            "none of its Pods are replaced; run the same command again, which resumes it, or "
+            f"`kubectl rollout resume deployment/{name} --namespace {namespace}`",
+        )
 
     def _failed(self, why: str) -> RolloutError:
+        return RolloutError(self._name, why, self._reason(self._live or self._applied))
+
+    def _reason(self, live: Object) -> str:
         try:
-            reason = find_reason(self._client, self._live or self._applied)
+            return find_reason(self._client, live)
         except ClusterError as exc:
-            reason = f"the reason could not be read ({exc})"
-        return RolloutError(self._name, why, reason)
+            return f"the reason could not be read ({exc})"
+
+
+def is_older(item: Object, other: Object) -> bool:
+    """True when `item` is an earlier version of an object than `other`.
+
+    resourceVersions of one object are comparable integers (Kubernetes 1.35 documents it, earlier
+    ones do so in practice); False where one of them is not.
+    """
+    versions = [obj["metadata"].get("resourceVersion") for obj in (item, other)]
+    if not all(map(_is_comparable, versions)):
+        return False
+    return int(versions[0]) < int(versions[1])
+
+
+def _is_comparable(version: object) -> bool:
+    return isinstance(version, str) and version.isdecimal()
 
 
 def wait_gone(client: KubeClient, obj: Mapping[str, Any], uid: str, timeout_s: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from framework.kube.rollouts import (
+    ProgressDeadline,
     deadline_exceeded_at,
     find_reason,
     is_complete,
@@ -14,6 +15,7 @@ from framework.kube.rollouts import (
     render_selector,
     rollout_counts,
 )
+from framework.kube.waiting import is_older
 
 
 def deployment(**status: Any) -> dict[str, Any]:
@@ -52,6 +54,58 @@ def test_a_verdict_has_its_time() -> None:
     }
     assert deadline_exceeded_at(deployment(conditions=[verdict])) == "t1"
     assert deadline_exceeded_at(deployment()) == ""
+
+
+def give_up(time: str) -> dict[str, Any]:
+    return {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": time}
+
+
+class Clock:
+    """A monotonic clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("framework.kube.rollouts.time", made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("verdict", "exceeded"),
+    [
+        pytest.param(give_up("t1"), False, id="the one from before the apply"),
+        pytest.param(give_up("t2"), True, id="a new one"),
+    ],
+)
+def test_only_a_new_verdict_counts(verdict: dict[str, Any], exceeded: bool) -> None:
+    deadline = ProgressDeadline(deployment(conditions=[give_up("t1")]))
+    assert deadline.is_exceeded(deployment(conditions=[verdict])) is exceeded
+
+
+def test_verdict_on_an_older_generation_does_not_count() -> None:
+    live = deployment(observedGeneration=1, conditions=[give_up("t2")])
+    assert not ProgressDeadline(deployment()).is_exceeded(live)
+
+
+def test_progress_deadline_is_measured_since_the_last_progress(clock: Clock) -> None:
+    stuck = deployment(availableReplicas=2)
+    stuck["spec"]["progressDeadlineSeconds"] = 10
+    moved = {**stuck, "status": {**stuck["status"], "readyReplicas": 3}}
+    deadline = ProgressDeadline(stuck)
+    assert not deadline.is_exceeded(stuck)
+    clock.now += 11
+    assert not deadline.is_exceeded(moved)
+    clock.now += 11
+    assert not deadline.is_exceeded(moved)
+    clock.now += 2
+    assert deadline.is_exceeded(moved)
 
 
 def owned(uid: str, owner: str, **more: Any) -> dict[str, Any]:
@@ -147,6 +201,18 @@ SERVING = "; 4 of 4 old Pods still serve"
             id="quota",
         ),
         pytest.param(
+            [replica_set("old", 9), replica_set("new", 10, readyReplicas=3)],
+            [pod(**UNSCHEDULED)],
+            "sentiment-7c9-x2k4p cannot be scheduled: 0/8 nodes are available; 3 of 4 Pods serve",
+            id="scale-up-after-a-rollout",
+        ),
+        pytest.param(
+            [replica_set("new", 10, readyReplicas=3)],
+            [pod(**UNSCHEDULED)],
+            "sentiment-7c9-x2k4p cannot be scheduled: 0/8 nodes are available; 3 of 4 Pods serve",
+            id="scale-up-of-the-first-replica-set",
+        ),
+        pytest.param(
             [OLD, NEW],
             [pod(**waiting("ContainerCreating"))],
             f"sentiment-7c9-x2k4p not ready yet, no fault reported{SERVING}",
@@ -190,3 +256,17 @@ def test_render_selector() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(12, "12s"), (60, "1m00s"), (380, "6m20s")])
 def test_render_duration(seconds: int, text: str) -> None:
     assert render_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("version", "other", "older"),
+    [
+        pytest.param("9", "10", True, id="older"),
+        pytest.param("10", "10", False, id="equal"),
+        pytest.param("11", "10", False, id="newer"),
+        pytest.param("a9", "10", False, id="cannot be compared"),
+    ],
+)
+def test_is_older_compares_integers(version: str, other: str, older: bool) -> None:
+    objects = [{"metadata": {"resourceVersion": text}} for text in (version, other)]
+    assert is_older(*objects) is older

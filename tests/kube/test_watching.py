@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from framework.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.watching import SharedWatch, Watches
+from framework.kube.watching import Queue, SharedWatch, Watches
 from tests.kube.objects import config_map
 
 
@@ -45,7 +46,10 @@ class ScriptedClient:
         script = self._watches.pop(0)
         if isinstance(script, Exception):
             raise script
-        yield from script
+        for event in script:
+            if isinstance(event, Exception):
+                raise event
+            yield event
 
 
 def watch_of(client: ScriptedClient) -> SharedWatch:
@@ -67,6 +71,10 @@ def test_a_watch_goes_on_where_it_ended() -> None:
     [
         pytest.param(ApiError("watch", 410, "Expired", "too old"), id="too-old"),
         pytest.param(ApiError("watch", 500, "Internal", "etcd"), id="server-error"),
+        pytest.param(ClusterError("connection reset"), id="connection-reset"),
+        pytest.param(json.JSONDecodeError("Unterminated string", "{", 1), id="cut-line"),
+        pytest.param(RuntimeError("generator didn't yield"), id="unexpected"),
+        pytest.param([("ADDED", {"metadata": {}})], id="event-without-version"),
     ],
 )
 def test_after_a_failure_what_was_missed_is_told(failure: Exception) -> None:
@@ -84,6 +92,63 @@ def test_a_server_that_stays_away_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         queue.get(timeout=5)
         error = queue.get(timeout=5)
     assert isinstance(error, ClusterError)
+
+
+def test_failures_between_events_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.watching.RETRY_S", 0)
+    broken = [[("MODIFIED", item("a", str(n))), ClusterError("cut")] for n in range(30)]
+    client = ScriptedClient([["a"]] * 31, broken)
+    with watch_of(client).subscribed("a") as queue:
+        events = [queue.get(timeout=5) for _ in range(61)]
+        client.close()
+    assert not any(isinstance(event, ClusterError) for event in events)
+
+
+def test_unexpected_error_reaches_every_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.watching.RETRY_S", 0)
+    client = ScriptedClient([["a"]] * 40, [KeyError("type")] * 40)
+    watch = watch_of(client)
+    with watch.subscribed("a") as first, watch.subscribed("b") as second:
+        assert "KeyError" in str(next_error(first))
+        assert "KeyError" in str(next_error(second))
+
+
+def next_error(queue: Queue) -> object:
+    while not is_error(event := queue.get(timeout=5)):
+        pass
+    return event
+
+
+def is_error(event: object) -> bool:
+    return isinstance(event, ClusterError)
+
+
+@pytest.mark.parametrize("status", [403, 405])
+def test_missing_permission_is_told_at_once(status: int) -> None:
+    refusal = ApiError("watch of ConfigMap in ml", status, "Forbidden", 'cannot watch "configmaps"')
+    client = ScriptedClient([["a"]], [refusal])
+    with watch_of(client).subscribed("a") as queue:
+        queue.get(timeout=5)
+        assert queue.get(timeout=5) is refusal
+
+
+def test_closed_client_wakes_the_subscribers() -> None:
+    client = ScriptedClient([["a"]], [])
+    with watch_of(client).subscribed("a") as queue:
+        queue.get(timeout=5)
+        client.close()
+        assert is_error(queue.get(timeout=5))
+
+
+def test_subscriber_after_a_failure_starts_a_new_watch() -> None:
+    client = ScriptedClient([["a"], ["a"]], [ApiError("watch", 403, "Forbidden", "no")])
+    watch = watch_of(client)
+    with watch.subscribed("a") as queue:
+        queue.get(timeout=5)
+        assert is_error(queue.get(timeout=5))
+    with watch.subscribed("a") as queue:
+        assert queue.get(timeout=5) == item("a", "1")
+        client.close()
 
 
 @pytest.mark.cluster

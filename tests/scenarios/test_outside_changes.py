@@ -1,0 +1,116 @@
+"""What others do to a Deployment or around it: pauses, and causes that are removed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def kube(kubeconfig: Path) -> Iterator[KubeClient]:
+    with KubeClient.connect(kubeconfig, "local") as client:
+        yield client
+
+
+@pytest.fixture
+def project(make_live_project: MakeProject) -> Project:
+    """One model with a ConfigMap, in which a rollout fails after a few seconds."""
+    made = make_live_project("intent")
+    defaults = "catalog/_defaults.yaml"
+    made.edit(defaults, "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 8")
+    made.edit(defaults, "minReadySeconds: 5", "minReadySeconds: 0")
+    made.edit("catalog/_profiles/torchserve.yaml", "startupSeconds: 300", "startupSeconds: 5")
+    return made
+
+
+def succeed(project: Project, *arguments: str) -> str:
+    run = project.run(*arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def live(kube: KubeClient, project: Project) -> dict[str, Any]:
+    found = kube.get("apps/v1", "Deployment", "intent", f"{project.namespace}-dev")
+    assert found is not None
+    return found
+
+
+def pause(kube: KubeClient, deployment: dict[str, Any]) -> None:
+    metadata = {key: deployment["metadata"][key] for key in ("name", "namespace")}
+    paused = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {"paused": True},
+    }
+    kube.apply(paused, manager="k9s", force=True, dry_run=False)
+
+
+def config_maps(kube: KubeClient, project: Project) -> set[str]:
+    found = kube.list_objects("v1", "ConfigMap", f"{project.namespace}-dev")
+    names = {str(item["metadata"]["name"]) for item in found}
+    return names - {"kube-root-ca.crt"}
+
+
+def used_config_maps(kube: KubeClient, project: Project) -> set[str]:
+    pods = kube.list_objects("v1", "Pod", f"{project.namespace}-dev")
+    volumes = [volume for pod in pods for volume in pod["spec"]["volumes"]]
+    return {str(volume["configMap"]["name"]) for volume in volumes if "configMap" in volume}
+
+
+def test_paused_deployment_is_resumed_and_rolls(kube: KubeClient, project: Project) -> None:
+    succeed(project, "up", "dev")
+    pause(kube, live(kube, project))
+    [found] = [
+        change
+        for change in json.loads(project.run("drift", "dev", "--json").stdout)["changes"]
+        if change["op"] != "same"
+    ]
+    assert [(field["path"], field["manager"]) for field in found["fields"]] == [
+        ("spec.paused", "k9s")
+    ]
+    assert "spec.paused" in succeed(project, "preview", "dev")
+
+    project.edit("catalog/intent.yaml", "level = warn", "level = info")
+    succeed(project, "up", "dev", "--yes")
+    deployment = live(kube, project)
+    assert "paused" not in deployment["spec"]
+    assert deployment["status"]["updatedReplicas"] == deployment["spec"]["replicas"]
+    assert used_config_maps(kube, project) == config_maps(kube, project)
+    assert json.loads(succeed(project, "drift", "dev", "--json"))["clean"]
+
+
+def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, project: Project) -> None:
+    succeed(project, "up", "dev")
+    volumes = "volumes: {weights: {claim: weights, mountPath: /weights}}\n"
+    project.append("catalog/intent.yaml", volumes)
+    run = project.run("up", "dev")
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert "weights" in run.stdout
+    namespace = f"{project.namespace}-dev"
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    size = {"storage": "1Gi"}
+    volume = {"capacity": size, "hostPath": {"path": "/weights"}, **spec}
+    claim = {"resources": {"requests": size}, "volumeName": namespace, **spec}
+    for kind, metadata, wanted in (
+        ("PersistentVolume", {"name": namespace}, volume),
+        ("PersistentVolumeClaim", {"name": "weights", "namespace": namespace}, claim),
+    ):
+        kube.create(
+            {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": wanted},
+            manager="tests",
+        )
+    succeed(project, "up", "dev")
+    deployment = live(kube, project)
+    assert deployment["status"]["updatedReplicas"] == deployment["spec"]["replicas"]
+    kube.delete("v1", "PersistentVolume", namespace, propagation="Background")
