@@ -137,7 +137,8 @@ class KubernetesProvider:
         manager = field_manager(urn, old, wanted)
         live = self._live.ask(wanted)
         if live is None or is_going(live) or self._live.going_namespace(wanted):
-            return self._create(wanted, manager)
+            # What is ignored in an update counts in a create.
+            return self._create(build_sent(self._client, inputs, urn), manager)
         before = build_sent(self._client, old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes)
         live = hand_over_replicas(self._client, live, patch)

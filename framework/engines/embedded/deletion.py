@@ -92,8 +92,9 @@ class Deletions:
 
 
 def find_needed(resources: Iterable[Resource], going: Iterable[Resource]) -> dict[str, Resource]:
-    """Maps the key of each entry in `going` that must stay to an entry that needs it.
+    """Maps the key of each entry in `going` that must stay to the first entry that needs it.
 
+    First by kind and name.
     An entry needs its parent, provider and dependencies, and an object needs its Namespace whether
     or not the program says so: the Namespace takes everything in it along.
     """
@@ -105,9 +106,9 @@ def find_needed(resources: Iterable[Resource], going: Iterable[Resource]) -> dic
         if entry.kind == "Namespace":
             namespaces.setdefault((entry.provider_urn, entry.id), []).append(entry)
     staying = [entry for entry in resources if entry.key not in candidates]
+    staying.sort(key=lambda entry: (entry.kind, entry.name))
     found: dict[str, Resource] = {}
-    while staying:
-        user = staying.pop()
+    for user in staying:
         namespace = user.id.partition("/")[0] if user.is_object and "/" in user.id else ""
         needed = [
             entry
