@@ -7,6 +7,7 @@
     ├── ClusterError          a cluster cannot be reached, or is not the one expected
     │   └── LocalClusterError the local control plane cannot be built or started
     ├── StateError            the stack's recorded state cannot be used
+    │   ├── StateFileError    one file of it is damaged, or cannot be read or written
     │   └── OtherClusterError an environment names another cluster than its stack is on
     ├── EngineError           an engine cannot do what the program asks
     ├── ConsentError          what takes something away needs a yes that nobody gave
@@ -136,6 +137,14 @@ class LocalClusterError(ClusterError):
 
 class StateError(FrameworkError):
     """The stack's recorded state cannot be read, or is in another command's hands."""
+
+
+class StateFileError(StateError):
+    """A file of the recorded state is damaged, or cannot be read or written."""
+
+    def __init__(self, path: object, problem: str, remedy: str = "") -> None:
+        self.path, self.problem, self.remedy = path, problem, remedy
+        super().__init__(f"{path}: {problem}" + (f"; {remedy}" if remedy else ""))
 
 
 class EngineError(FrameworkError):
