@@ -10,6 +10,7 @@
     │   ├── ClusterMadeAgainError           the recorded cluster was made again
     │   └── RecordedClusterUnreachableError the recorded cluster cannot be compared
     ├── StateError            the stack's recorded state cannot be used
+    │   └── StateFileError    one file of it is damaged, or cannot be read or written
     ├── EngineError           an engine cannot do what the program asks
     ├── ConsentError          what takes something away needs a yes that nobody gave
     └── ProtectedError        an environment is protected against what was asked
@@ -138,6 +139,14 @@ class LocalClusterError(ClusterError):
 
 class StateError(FrameworkError):
     """The stack's recorded state cannot be read, or is in another command's hands."""
+
+
+class StateFileError(StateError):
+    """A file of the recorded state is damaged, or cannot be read or written."""
+
+    def __init__(self, path: object, problem: str, remedy: str = "") -> None:
+        self.path, self.problem, self.remedy = path, problem, remedy
+        super().__init__(f"{path}: {problem}" + (f"; {remedy}" if remedy else ""))
 
 
 class EngineError(FrameworkError):

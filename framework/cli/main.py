@@ -19,7 +19,8 @@ from typing import NoReturn
 from framework.cli.verbs import OPTIONS, VERBS, Verb
 from framework.errors import FrameworkError, UsageError
 
-ROOT = Path(__file__).resolve().parents[2]
+_CLI = Path(__file__).resolve().parent
+ROOT = _CLI.parents[1]
 _LEARN = "Every verb is also a make target: `python -m framework up dev` is `make up ENV=dev`."
 
 
@@ -120,6 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\n{told}", file=sys.stderr)
         return 1
+    except Exception as error:
+        from framework.crash_report import describe_crash
+
+        print(describe_crash(error), file=sys.stderr)
+        return 1
 
 
 def _run(verb: Verb, options: argparse.Namespace) -> int:
@@ -136,11 +142,21 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
     except BrokenPipeError:
         _discard_output()
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC or not _failed_on_output(error):
             raise
         _discard_output()
         raise FrameworkError(f"the output cannot be written: {error.strerror}") from error
     return code
+
+
+def _failed_on_output(error: OSError) -> bool:
+    """Whether stdout could not be written: only this package and rich print, and nothing of it
+    writes a file without help from a module that stands elsewhere."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    code = Path(frame.tb_frame.f_code.co_filename) if frame else Path()
+    return not error.filename and (code.is_relative_to(_CLI) or "rich" in code.parts)
 
 
 def _discard_output() -> None:

@@ -36,6 +36,11 @@ def parse_urn(text: str) -> Urn:
     return Urn(head.removeprefix("urn:pulumi:"), project, qualified, name)
 
 
+def is_urn(text: str) -> bool:
+    """Returns whether `parse_urn` can take the text to pieces."""
+    return text.startswith("urn:pulumi:") and text.count("::") >= 3
+
+
 def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> str:
     """The URN of a resource below `parent` (a URN, or "" for none)."""
     above = parse_urn(parent).qualified if parent else ""

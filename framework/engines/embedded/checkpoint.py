@@ -15,13 +15,22 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
+from framework.engines.embedded.shapes import (
+    ShapeError,
+    check_field,
+    check_operation,
+    check_optional,
+    check_resource,
+    check_type,
+    parse_json,
+)
 from framework.engines.urns import (
     OBJECT_PREFIX,
     PROVIDER_TYPE,
     parse_urn,
     split_provider_reference,
 )
-from framework.errors import StateError
+from framework.errors import StateError, StateFileError
 
 _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
 
@@ -50,7 +59,7 @@ class Resource:
     @property
     def id(self) -> str:
         """What the provider calls it, `namespace/name` of an object; "" for a component."""
-        return str(self.raw.get("id", ""))
+        return str(self.raw.get("id") or "")
 
     @property
     def name(self) -> str:
@@ -60,7 +69,7 @@ class Resource:
     @property
     def parent(self) -> str:
         """The parent's URN, "" for none."""
-        return str(self.raw.get("parent", ""))
+        return str(self.raw.get("parent") or "")
 
     @property
     def custom(self) -> bool:
@@ -105,13 +114,13 @@ class Resource:
     @property
     def provider_urn(self) -> str:
         """The URN of the provider that made it, "" for none."""
-        return split_provider_reference(str(self.raw.get("provider", "")))[0]
+        return split_provider_reference(str(self.raw.get("provider") or ""))[0]
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
         """URNs that must stand before this entry: parent, provider, dependencies."""
-        urns = [self.parent, self.provider_urn, *self.raw.get("dependencies", ())]
-        for dependencies in self.raw.get("propertyDependencies", {}).values():
+        urns = [self.parent, self.provider_urn, *(self.raw.get("dependencies") or ())]
+        for dependencies in (self.raw.get("propertyDependencies") or {}).values():
             urns.extend(dependencies or ())
         return tuple(dict.fromkeys(urn for urn in urns if urn))
 
@@ -126,14 +135,14 @@ class Resource:
             return self
         text = json.loads(json.dumps(self.raw))
         for name in ("urn", "parent"):
-            if name in text:
+            if text.get(name):
                 text[name] = renames.get(text[name], text[name])
-        if "provider" in text:
+        if text.get("provider"):
             urn, id_ = split_provider_reference(text["provider"])
             text["provider"] = f"{renames.get(urn, urn)}::{id_}"
-        if "dependencies" in text:
+        if text.get("dependencies"):
             text["dependencies"] = [renames.get(urn, urn) for urn in text["dependencies"]]
-        for name, urns in text.get("propertyDependencies", {}).items():
+        for name, urns in (text.get("propertyDependencies") or {}).items():
             text["propertyDependencies"][name] = [renames.get(urn, urn) for urn in urns or ()]
         return Resource(text)
 
@@ -165,14 +174,12 @@ class Checkpoint:
 
 
 def parse_checkpoint(text: str, where: str) -> Checkpoint:
-    """A checkpoint from its text. StateError when it is no version-3 checkpoint or is broken."""
+    """A checkpoint from its text. StateFileError when it is no version-3 checkpoint or is broken;
+    StateError when only the CLI can read it."""
     try:
-        document = json.loads(text)
-    except ValueError as exc:
-        raise StateError(f"{where}: no JSON ({exc}); {_NEXT_STEP}") from exc
-    if not isinstance(document, dict) or document.get("version") != 3:
-        raise StateError(f"{where}: no version-3 checkpoint; {_NEXT_STEP}")
-    body = document.get("checkpoint") or {}
+        body = _parse_body(text)
+    except ShapeError as exc:
+        raise StateFileError(where, str(exc), _NEXT_STEP) from exc
     latest = body.get("latest") or {}
     provider = latest.get("secrets_providers")
     if provider and provider.get("type") != "passphrase":
@@ -181,7 +188,7 @@ def parse_checkpoint(text: str, where: str) -> Checkpoint:
             "the embedded engine knows passphrase only"
         )
     checkpoint = Checkpoint(
-        stack=str(body.get("stack", "")),
+        stack=body["stack"],
         resources=tuple(Resource(raw) for raw in latest.get("resources") or ()),
         pending=tuple(latest.get("pending_operations") or ()),
         secrets_provider=provider,
@@ -192,12 +199,45 @@ def parse_checkpoint(text: str, where: str) -> Checkpoint:
     return checkpoint
 
 
+def _parse_body(text: str) -> dict[str, Any]:
+    """Returns the `checkpoint` of a document, every part of the expected shape. ShapeError."""
+    # A file that was cut to nothing must not be taken for a stack that has no state yet.
+    if not text.strip():
+        raise ShapeError("is empty")
+    try:
+        document = parse_json(text)
+    except ShapeError as exc:
+        raise ShapeError(f"contains no JSON ({exc})") from exc
+    if not isinstance(document, dict) or document.get("version") != 3:
+        raise ShapeError("contains no version-3 checkpoint")
+    if document.get("checkpoint") is None:
+        raise ShapeError("checkpoint is missing")
+    body: dict[str, Any] = document["checkpoint"]
+    check_type(body, dict, "checkpoint")
+    check_field(body, "stack", str, "checkpoint")
+    # The CLI writes none for a stack that was never deployed.
+    check_optional(body, "latest", dict, "checkpoint")
+    latest = body.get("latest") or {}
+    where = "checkpoint.latest"
+    for name in ("manifest", "metadata", "secrets_providers"):
+        check_optional(latest, name, dict, where)
+    provider = latest.get("secrets_providers") or {}
+    check_optional(provider, "state", dict, f"{where}.secrets_providers")
+    for name in ("resources", "pending_operations"):
+        check_optional(latest, name, list, where)
+    for index, raw in enumerate(latest.get("resources") or ()):
+        check_resource(raw, f"{where}.resources[{index}]")
+    for index, raw in enumerate(latest.get("pending_operations") or ()):
+        check_operation(raw, f"{where}.pending_operations[{index}]")
+    return body
+
+
 def check_integrity(checkpoint: Checkpoint, where: str) -> None:
-    """Raise StateError when the CLI would refuse this checkpoint."""
+    """Raise StateFileError when the CLI would refuse this checkpoint."""
     faults = list(_faults(checkpoint))
     if faults:
-        listed = "\n".join(f"{where}: {fault}" for fault in faults)
-        raise StateError(f"{listed}\n{_NEXT_STEP}")
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise StateFileError(where, f"{faults[0]}{more}", _NEXT_STEP)
 
 
 def _faults(checkpoint: Checkpoint) -> Iterator[str]:

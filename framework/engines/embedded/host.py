@@ -105,10 +105,18 @@ def _describe(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
     place = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
     return {
         "kinds": [cls.__name__ for cls in type(exc).__mro__],
-        "message": str(exc),
+        "message": _conceal(order, str(exc)),
         "place": place,
-        "traceback": traceback.format_exception(exc)[-4:],
+        "traceback": _conceal(order, "".join(traceback.format_exception(exc))),
     }
+
+
+def _conceal(order: dict[str, Any], text: str) -> str:
+    """Returns the text without the secrets of the stack's configuration."""
+    secrets = [order["config"][key] for key in order["secret_keys"]]
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "[secret]") if secret else text
+    return text
 
 
 def _report(reports: TextIO, said: dict[str, Any]) -> None:

@@ -17,11 +17,14 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
+from framework.crash_report import describe_file
 from framework.errors import EngineError
 from framework.subprocesses import package_environment
 
 _LAST_LINES = 40
 _GRACE_S = 2.0
+# How Python begins one; an engine's user reads one line and finds the rest in a file.
+TRACEBACK = "Traceback (most recent call last)"
 
 
 class ProgramProcess:
@@ -81,13 +84,15 @@ class ProgramProcess:
         if "kinds" not in report:
             code = report.get("code", self._child.returncode)
             said = "\n".join(self.lines) or "it said nothing"
+            if TRACEBACK in said:
+                said = f"{self.lines[-1]}; {describe_file(said)}"
             return f"the program's process ended with exit code {code}:\n{said}"
         # Our own errors are whole messages already.
         if "FrameworkError" in report["kinds"] or "RunError" in report["kinds"]:
             return str(report["message"])
         place = f"{report['place']}: " if report["place"] else ""
-        said = "".join(report["traceback"]).rstrip()
-        return f"{place}{report['kinds'][0]}: {report['message']}\n{said}"
+        where = describe_file(report["traceback"])
+        return f"{place}{report['kinds'][0]}: {report['message']}; {where}"
 
     def end(self) -> None:
         """End the process and all it started. A second call does nothing."""

@@ -15,8 +15,12 @@ from typing import Any
 
 import yaml
 
+from framework.engines.embedded import state_files
 from framework.engines.embedded.secrets import PassphraseCipher, read_passphrase
-from framework.errors import StateError
+from framework.errors import StateError, StateFileError
+
+_FIX = "fix it, then run the same command again"
+_SETTINGS_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,14 @@ class StackConfig:
 
 
 def load_project(root: Path) -> Project:
-    """The project of a folder. StateError when Pulumi.yaml is missing or says too little."""
+    """The project of a folder. StateError when Pulumi.yaml is missing, damaged or says too
+    little."""
     path = root / "Pulumi.yaml"
     document = _load_yaml(path)
+    for name in ("config", "backend"):
+        _check_mapping(path, name, document.get(name))
+    for name in ("main", "stackConfigDir"):
+        _check_text(path, name, document.get(name))
     if not document.get("name"):
         raise StateError(f"{path}: a project needs `name`; see Pulumi.yaml of this repository")
     runtime = document.get("runtime")
@@ -50,12 +59,13 @@ def load_project(root: Path) -> Project:
     if runtime != "python":
         raise StateError(f'{path}: runtime "{runtime}" needs the pulumi CLI; allowed: python')
     backend = document.get("backend") or {}
+    _check_text(path, "backend.url", backend.get("url"))
     url = os.environ.get("PULUMI_BACKEND_URL") or backend.get("url") or ""
-    main = root / document.get("main", ".")
+    main = root / (document.get("main") or ".")
     return Project(
         root=root,
         name=str(document["name"]),
-        settings_dir=root / document.get("stackConfigDir", "."),
+        settings_dir=root / (document.get("stackConfigDir") or "."),
         program=main / "__main__.py" if main.is_dir() else main,
         backend_url=url,
         config=document.get("config") or {},
@@ -69,20 +79,21 @@ def settings_path(project: Project, stack: str) -> Path:
 
 def read_salt(project: Project, stack: str) -> str:
     """The encryptionsalt of the stack's settings, "" for none."""
-    return str(_load_yaml(settings_path(project, stack), missing_ok=True).get("encryptionsalt", ""))
+    return str(_load_settings(project, stack).get("encryptionsalt") or "")
 
 
 def write_salt(project: Project, stack: str, salt: str) -> None:
     """Add the salt to the stack's settings: without it the CLI would make one of its own."""
     path = settings_path(project, stack)
-    text = path.read_text() if path.exists() else ""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"encryptionsalt: {salt}\n{text}")
+    text = state_files.read_text(path) or ""
+    # It stands in Git beside the environments, to be read by everyone; a link stays one.
+    written = f"encryptionsalt: {salt}\n{text}"
+    state_files.write_atomically(path.resolve(), written, mode=_SETTINGS_MODE)
 
 
 def load_config(project: Project, stack: str) -> StackConfig:
     """The stack's configuration over the project's defaults, secrets decrypted."""
-    settings = _load_yaml(settings_path(project, stack), missing_ok=True)
+    settings = _load_settings(project, stack)
     values: dict[str, str] = {}
     for key, value in project.config.items():
         default = value.get("default", value.get("value")) if isinstance(value, Mapping) else value
@@ -95,10 +106,10 @@ def load_config(project: Project, stack: str) -> StackConfig:
         if isinstance(value, Mapping) and set(value) == {"secure"}:
             cipher = cipher or PassphraseCipher.open(
                 read_passphrase(project.root),
-                str(settings.get("encryptionsalt", "")),
+                str(settings.get("encryptionsalt") or ""),
                 str(settings_path(project, stack)),
             )
-            values[full] = cipher.decrypt(value["secure"])
+            values[full] = cipher.decrypt(str(value["secure"]))
             secret.add(full)
         else:
             values[full] = _config_text(value)
@@ -113,13 +124,41 @@ def _config_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _load_settings(project: Project, stack: str) -> dict[str, Any]:
+    path = settings_path(project, stack)
+    settings = _load_yaml(path, missing_ok=True)
+    _check_text(path, "encryptionsalt", settings.get("encryptionsalt"))
+    _check_mapping(path, "config", settings.get("config"))
+    return settings
+
+
+def _check_mapping(path: Path, name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise StateFileError(path, f"{name} is not a mapping of names to values", _FIX)
+
+
+def _check_text(path: Path, name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        raise StateFileError(path, f"{name} is not text", _FIX)
+
+
 def _load_yaml(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError as exc:
-        if missing_ok:
-            return {}
-        raise StateError(f"{path}: no such file; run in the folder of Pulumi.yaml") from exc
-    except yaml.YAMLError as exc:
-        raise StateError(f"{path}: no YAML ({exc}); mend it, then run the same command") from exc
-    return document if isinstance(document, dict) else {}
+        text = state_files.read_text(path)
+    except StateFileError as exc:
+        raise StateFileError(path, exc.problem, exc.remedy or _FIX) from exc
+    if text is None and missing_ok:
+        return {}
+    if text is None:
+        raise StateFileError(path, "there is no such file", "run in the folder of Pulumi.yaml")
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        # A parser's message goes on over several lines.
+        words = " ".join(str(exc).split())
+        raise StateFileError(path, f"is not valid YAML ({words})", _FIX) from exc
+    if document is not None and not isinstance(document, dict):
+        raise StateFileError(path, "is not a mapping", _FIX)
+    return document or {}

@@ -23,6 +23,7 @@ from framework.engines.marks import SECRET, SIGNATURE
 from framework.errors import StateError
 
 _ROUNDS = 1_000_000
+_RESTORE = "restore the file as it was, from Git or from the .bak beside it"
 _NEXT_STEP = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE and run again"
 
 
@@ -48,10 +49,13 @@ class PassphraseCipher:
         version, encoded, check = salt.split(":", 2) if salt.count(":") > 1 else ("", "", "")
         if version != "v1":
             raise StateError(
-                f"{where}: its encryptionsalt is of no version known here, only v1 is; restore "
-                "the file as it was, from Git or from the .bak beside it"
+                f"{where}: its encryptionsalt is of no version known here, only v1 is; {_RESTORE}"
             )
-        cipher = cls(_derive_key(passphrase, base64.b64decode(encoded)), salt, where)
+        try:
+            raw_salt = base64.b64decode(encoded, validate=True)
+        except ValueError as exc:
+            raise StateError(f"{where}: its encryptionsalt is damaged; {_RESTORE}") from exc
+        cipher = cls(_derive_key(passphrase, raw_salt), salt, where)
         if cipher.decrypt(check) != "pulumi":
             raise cipher._wrong_passphrase()
         return cipher
@@ -64,15 +68,20 @@ class PassphraseCipher:
 
     def decrypt(self, sealed: str) -> str:
         """The opposite of `encrypt`; StateError when another passphrase sealed it."""
-        _, nonce, text = sealed.split(":", 2)
         try:
+            _, nonce, text = sealed.split(":", 2)
             plain = self._aead.decrypt(base64.b64decode(nonce), base64.b64decode(text), None)
+            return plain.decode()
         except InvalidTag as exc:
             raise self._wrong_passphrase() from exc
-        return plain.decode()
+        except ValueError as exc:
+            raise self._damaged() from exc
 
     def _wrong_passphrase(self) -> StateError:
         return StateError(f"{self._where}: the passphrase does not fit this stack; {_NEXT_STEP}")
+
+    def _damaged(self) -> StateError:
+        return StateError(f"{self._where}: an encrypted value is damaged; {_RESTORE}")
 
     def seal(self, tree: Any) -> Any:
         """A value tree as state keeps it, every secret encrypted."""
@@ -96,9 +105,12 @@ class PassphraseCipher:
         return tree
 
     def _open_value(self, sealed: Mapping[str, Any]) -> Any:
-        if "ciphertext" in sealed:
-            return json.loads(self.decrypt(sealed["ciphertext"]))
-        return json.loads(sealed["plaintext"])
+        try:
+            if "ciphertext" in sealed:
+                return json.loads(self.decrypt(sealed["ciphertext"]))
+            return json.loads(sealed["plaintext"])
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise self._damaged() from exc
 
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:
@@ -115,6 +127,6 @@ def read_passphrase(root: Path) -> str:
     if file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         try:
             return (root / Path(file).expanduser()).read_text().strip()
-        except OSError as exc:
+        except (OSError, UnicodeDecodeError) as exc:
             raise StateError(f"{file}: the passphrase file cannot be read; {_NEXT_STEP}") from exc
     raise StateError(f"this stack has secrets and no passphrase is given; {_NEXT_STEP}")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from framework.engines.embedded import state_files
 from framework.engines.embedded.backend import FileBackend
 from framework.engines.embedded.checkpoint import (
     Checkpoint,
@@ -31,6 +31,7 @@ from framework.engines.embedded.project import (
 from framework.engines.embedded.secrets import PassphraseCipher, read_passphrase
 from framework.engines.embedded.values import has_secret
 from framework.engines.marks import has_sealed
+from framework.errors import StateError, StateFileError
 
 
 class StackState:
@@ -46,16 +47,49 @@ class StackState:
 
     @property
     def where(self) -> str:
-        """The checkpoint's path for messages, relative to the project where it is inside."""
-        path = self.backend.checkpoint_path
-        root = self.project.root
-        return str(path.relative_to(root) if path.is_relative_to(root) else path)
+        """The checkpoint's path for messages."""
+        return str(self.backend.checkpoint_path)
 
     def _load(self) -> Checkpoint:
-        text = self.backend.read_checkpoint()
-        name = f"organization/{self.project.name}/{self.backend.stack}"
-        recorded = parse_checkpoint(text, self.where) if text else Checkpoint(name)
-        return fold(recorded, read_journal(self.backend.journal_path))
+        """Reads the checkpoint and the journal. StateFileError where either is damaged."""
+        return fold(self._read_checkpoint(), read_journal(self.backend.journal_path))
+
+    def _read_checkpoint(self) -> Checkpoint:
+        """Returns the checkpoint, an empty one only for a stack that has never had any."""
+        path = self.backend.checkpoint_path
+        try:
+            text = self.backend.read_checkpoint()
+            if text is not None:
+                return parse_checkpoint(text, self.where)
+        except StateFileError as exc:
+            raise StateFileError(path, exc.problem, self._advise_restoring()) from exc
+        copy = self._read_backup()
+        if copy is not None and copy.resources:
+            raise StateFileError(path, "there is no such file", self._advise_restoring())
+        return Checkpoint(f"organization/{self.project.name}/{self.backend.stack}")
+
+    def _read_backup(self) -> Checkpoint | None:
+        """Returns the copy beside the checkpoint, None where there is none that can be used."""
+        path = self.backend.backup_path
+        try:
+            text = state_files.read_text(path)
+            return None if text is None else parse_checkpoint(text, str(path))
+        except StateError:
+            return None
+
+    def _advise_restoring(self) -> str:
+        """Returns what to do about a checkpoint that cannot be used."""
+        path, backup = self.backend.checkpoint_path, self.backend.backup_path
+        if self._read_backup() is not None:
+            return (
+                f"the state before it was last written is in {backup.name} beside it: restore it "
+                f"with `cp {backup} {path}`, then see with `preview` what differs"
+            )
+        lacks = f"{backup} is no usable copy" if backup.exists() else "there is no copy beside it"
+        return (
+            f"{lacks}; restore it from a backup of yours, or, if nothing of this stack is "
+            "deployed, remove it and run again"
+        )
 
     def recover(self) -> None:
         """Fold what an interrupted command left in the journal; the lock must be held."""
@@ -76,7 +110,7 @@ class StackState:
             self._lines.extend(lines)
             if self._journal is None:
                 path = self.backend.journal_path
-                path.parent.mkdir(parents=True, exist_ok=True)
+                state_files.make_folder(path.parent)
                 self._journal = Journal(path)
             journal = self._journal
         journal.append(*lines)
@@ -99,7 +133,7 @@ class StackState:
         stamped = stamp_manifest(checkpoint)
         check_integrity(stamped, self.where)
         self.backend.write_checkpoint(render_checkpoint(stamped))
-        Path(self.backend.journal_path).unlink(missing_ok=True)
+        state_files.remove(self.backend.journal_path)
         self.checkpoint = stamped
 
     def unseal(self, tree: Any) -> Any:

@@ -1,0 +1,56 @@
+"""A program, or its process, that crashes: one line, and a file with the Traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.errors import EngineError
+from tests.engines.fakes import RECORDED, Stack
+
+SECRET = "s3cr3t-fixture"
+
+
+@pytest.fixture
+def crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this user's Tracebacks go."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/modelcatalog/crashes"
+
+
+def test_a_program_that_crashes_is_one_line_without_its_secrets(
+    stack: Stack, crashes: Path
+) -> None:
+    settings = (RECORDED / "3-secret/Pulumi.dev.yaml").read_text().replace("fixture:", "test:")
+    (stack.root / "environments").mkdir()
+    (stack.root / "environments/Pulumi.dev.yaml").write_text(settings)
+    stack.program("""
+        token = pulumi.Config().require("token")
+        raise SystemError(f"cannot use {token}")
+    """)
+    with pytest.raises(EngineError) as error:
+        stack.preview()
+    said = str(error.value)
+    assert len(said.splitlines()) == 1
+    assert "SystemError: cannot use [secret]; the Traceback is in" in said
+    [file] = crashes.iterdir()
+    assert "Traceback (most recent call last)" in file.read_text()
+    assert SECRET not in file.read_text()
+
+
+def test_a_process_that_cannot_start_names_the_file(
+    stack: Stack, crashes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = stack.root / "modules/pulumi"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('this installation is broken')")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    stack.program("")
+    with pytest.raises(EngineError) as error:
+        stack.preview()
+    said = str(error.value)
+    assert "Traceback (most" not in said
+    assert "this installation is broken; the Traceback is in" in said
+    [file] = crashes.iterdir()
+    assert "Traceback (most recent call last)" in file.read_text()
