@@ -110,8 +110,9 @@ class Result:
 class Progress:
     """One step of a running operation, as it happens.
 
-    `state` is one of `started`, `rolling` (a Deployment's counts changed), `done`, `failed`,
-    `skipped`. The counts are of Pods; `desired` is 0 for what is no Deployment.
+    `state` is one of `started`, `rolling` (a Deployment's counts changed), `waiting` (a deletion
+    takes long; `message` says what holds it), `done`, `failed`, `skipped`. The counts are of Pods;
+    `desired` is 0 for what is no Deployment.
     """
 
     change: Change

@@ -147,8 +147,18 @@ class KubernetesProvider:
         self._live.forget(wanted)
         return build_state(made, wanted, manager, old.outputs)
 
-    def delete(self, state: ObjectState, *, timeout_s: float) -> None:
-        """Delete the object of the recorded UID and wait until it is gone; gone already is fine."""
+    def delete(
+        self,
+        state: ObjectState,
+        *,
+        timeout_s: float,
+        on_held: Callable[[str], None] = lambda holders: None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Deletes the object of the recorded UID and waits until it is gone; gone already is fine.
+
+        `on_held` is told what holds the deletion up once it takes long. WaitStoppedError on `stop`.
+        """
         obj = build_sent(self._client, state.inputs, state.id)
         metadata = obj["metadata"]
         uid = state.outputs.get("metadata", {}).get("uid", "")
@@ -170,7 +180,7 @@ class KubernetesProvider:
             if exc.status == 409 and "UID" in exc.message:
                 raise ReplacedError(obj) from exc
             raise
-        wait_gone(self._client, obj, uid, timeout_s)
+        wait_gone(self._client, obj, uid, timeout_s, on_held=on_held, stop=stop)
 
     def wait(
         self,

@@ -16,6 +16,7 @@ from typing import Any
 from framework.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
+from framework.kube.holders import find_holders
 from framework.kube.object_name import object_name
 from framework.kube.ownership import owner_of
 from framework.kube.rollouts import (
@@ -43,6 +44,8 @@ READ_S = 1.0
 MOST_SILENT_S = 15.0
 # The server could not be reached for this long: the wait fails.
 AWAY_S = 20.0
+# A deletion takes this long: say what holds it, and say so again after a minute.
+HELD_S, HELD_AGAIN_S = 5.0, 60.0
 POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
 
 
@@ -127,10 +130,9 @@ class RolloutWait:
                 self._applied["apiVersion"], "Deployment", metadata["name"], metadata["namespace"]
             )
         except ClusterError as exc:
-            forbidden = isinstance(exc, ApiError) and exc.status == 403
             if self._client.closed:
                 raise WaitStoppedError(f"Deployment {self._name}") from exc
-            if forbidden or time.monotonic() - self._heard_at > AWAY_S:
+            if _is_forbidden(exc) or time.monotonic() - self._heard_at > AWAY_S:
                 raise
             self._pause_s = READ_S
             return None
@@ -210,35 +212,65 @@ def is_older(item: Object, other: Object) -> bool:
     return int(versions[0]) < int(versions[1])
 
 
+def _is_forbidden(exc: ClusterError) -> bool:
+    return isinstance(exc, ApiError) and exc.status == 403
+
+
 def _is_comparable(version: object) -> bool:
     return isinstance(version, str) and version.isdecimal()
 
 
-def wait_gone(client: KubeClient, obj: Mapping[str, Any], uid: str, timeout_s: float) -> None:
-    """Return when the object of this UID is no more; ClusterError after `timeout_s`."""
+def wait_gone(
+    client: KubeClient,
+    obj: Mapping[str, Any],
+    uid: str,
+    timeout_s: float,
+    *,
+    on_held: Callable[[str], None] = lambda holders: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Returns when the object of this UID no longer exists.
+
+    `on_held` is told what holds the deletion up once it takes long, then when that changes and
+    once a minute. WaitStoppedError on `stop`; ClusterError after `timeout_s`.
+    """
     metadata = obj["metadata"]
-    name, namespace = metadata["name"], metadata.get("namespace", "")
-    deadline, pause = time.monotonic() + timeout_s, POLL_FIRST_S
+    what = f"{obj['kind']} {object_name(metadata)}"
+    stop = stop or threading.Event()
+    begun = heard_at = time.monotonic()
+    pause, told, told_at = POLL_FIRST_S, "", begun
+    found: Object | None = None
     while True:
-        found = client.get(obj["apiVersion"], obj["kind"], name, namespace)
-        if found is None or (uid and found["metadata"]["uid"] != uid):
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise ClusterError(_still_there(found, timeout_s))
-        time.sleep(min(pause, left))
+        try:
+            found = client.get(
+                obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace", "")
+            )
+        except ClusterError as exc:
+            if client.closed:
+                raise WaitStoppedError(what) from exc
+            if _is_forbidden(exc) or time.monotonic() - heard_at > AWAY_S:
+                raise
+        else:
+            if found is None or (uid and found["metadata"]["uid"] != uid):
+                return
+            heard_at = time.monotonic()
+        now = time.monotonic()
+        if now - begun >= timeout_s:
+            raise ClusterError(_still_there(what, timeout_s, find_holders(client, found or obj)))
+        if found is not None and now - begun >= HELD_S:
+            holders = find_holders(client, found)
+            if holders != told or now - told_at >= HELD_AGAIN_S:
+                told, told_at = holders, now
+                on_held(holders or "nothing that the object says")
+        if stop.wait(min(pause, begun + timeout_s - now)):
+            raise WaitStoppedError(what)
         pause = min(pause * 1.5, POLL_LAST_S)
 
 
-def _still_there(found: Object, timeout_s: float) -> str:
-    metadata = found["metadata"]
-    held = [f"finalizer {finalizer}" for finalizer in metadata.get("finalizers") or ()]
-    for condition in (found.get("status") or {}).get("conditions") or ():
-        if found["kind"] == "Namespace" and condition["status"] == "True":
-            held.append(condition.get("message", condition["type"]))
-    by = f"; held by: {', '.join(held)}" if held else ""
+def _still_there(what: str, timeout_s: float, holders: str) -> str:
+    by = f"; held by: {holders}" if holders else ""
     return (
-        f"{found['kind']} {object_name(metadata)}: still there {render_duration(timeout_s)} after "
+        f"{what}: still there {render_duration(timeout_s)} after "
         f"its deletion was asked for{by}; see what holds it, then run the same command again"
     )
 

@@ -56,8 +56,11 @@ def deployment(name, image="v1", parent=None, **options):
 
 
 class FakeCluster:
-    """Objects by kind and id. `bad` are ids whose rollout fails, `refused` whose write does; `uids`
-    are those of the clusters behind other kubeconfigs."""
+    """Objects by kind and id.
+
+    `bad` are ids whose rollout fails, `refused` whose write does, `held` whose deletion never ends;
+    `uids` are those of the clusters behind other kubeconfigs.
+    """
 
     def __init__(self) -> None:
         self.uid, self.server = "cluster-1", ""
@@ -66,6 +69,7 @@ class FakeCluster:
         self.log: list[tuple[str, str]] = []
         self.bad: set[str] = set()
         self.refused: set[str] = set()
+        self.held: set[str] = set()
         self.gate: threading.Event | None = None
         self.waiting = threading.Event()
         self._lock = threading.Lock()
@@ -141,9 +145,21 @@ class FakeCluster:
         kept = {k: v for k, v in state.outputs.items() if k.startswith("__")}
         return None if live is None else replace(state, outputs={**live, **kept})
 
-    def delete(self, state: ObjectState, *, timeout_s: float) -> None:
+    def delete(
+        self,
+        state: ObjectState,
+        *,
+        timeout_s: float,
+        on_held: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
         if state.id in self.refused:
             raise ApiError(state.id, 403, "Forbidden", "may not go")
+        if state.id in self.held:
+            on_held("finalizer example.com/hold")
+            self.waiting.set()
+            assert stop.wait(10)
+            raise WaitStoppedError(state.id)
         with self._lock:
             self.log.append(("delete", f"{state.inputs['kind']} {state.id}"))
             self.objects.pop((state.inputs["kind"], state.id), None)

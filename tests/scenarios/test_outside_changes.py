@@ -11,6 +11,7 @@ import pytest
 
 from framework.kube.client import KubeClient
 from tests.conftest import Project
+from tests.scenarios.following import run_and_react
 
 pytestmark = pytest.mark.cluster
 MakeProject = Callable[..., Project]
@@ -97,7 +98,17 @@ def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, projec
     run = project.run("up", "dev")
     assert run.returncode == 3, run.stdout + run.stderr
     assert "weights" in run.stdout
-    namespace = f"{project.namespace}-dev"
+    said, code = run_and_react(
+        project, "updated", lambda run: create_claim(kube, f"{project.namespace}-dev"), "up", "dev"
+    )
+    assert code == 0, said
+    deployment = live(kube, project)
+    assert deployment["status"]["updatedReplicas"] == deployment["spec"]["replicas"]
+    kube.delete("v1", "PersistentVolume", f"{project.namespace}-dev", propagation="Background")
+
+
+def create_claim(kube: KubeClient, namespace: str) -> None:
+    """Creates the claim `weights` and a volume, named after the Namespace, that binds it."""
     spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
     size = {"storage": "1Gi"}
     volume = {"capacity": size, "hostPath": {"path": "/weights"}, **spec}
@@ -110,7 +121,3 @@ def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, projec
             {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": wanted},
             manager="tests",
         )
-    succeed(project, "up", "dev")
-    deployment = live(kube, project)
-    assert deployment["status"]["updatedReplicas"] == deployment["spec"]["replicas"]
-    kube.delete("v1", "PersistentVolume", namespace, propagation="Background")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from framework.changes import Op, Progress
+from framework.changes import Change, Op, Progress
 from framework.cli.screens.text import render_seconds, render_wrapped
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class RolloutProgress:
         self._started: dict[str, float] = {}
         self._lines: dict[str, str] = {}
         self._rolling: dict[str, str] = {}
+        self._deleting: dict[str, str] = {}
         self._live: Live | None = None
         self.counts: dict[str, tuple[int, int]] = {}
         """Pods available and wanted, as seen last, by `namespace/name` of a Deployment."""
@@ -45,10 +46,13 @@ class RolloutProgress:
     ) -> None:
         if self._live:
             self._live.__exit__(kind, error, trace)
-        if kind is KeyboardInterrupt and self._rolling:
-            names = ", ".join(sorted(self._rolling.values()))
-            said = f"no longer watched, but the cluster goes on rolling out: {names}"
-            print(render_wrapped(said, then="  "), file=self._stream, flush=True)
+        if kind is not KeyboardInterrupt:
+            return
+        for doing, objects in (("rolling out", self._rolling), ("deleting", self._deleting)):
+            if objects:
+                names = ", ".join(sorted(objects.values()))
+                said = f"no longer watched, but the cluster goes on {doing}: {names}"
+                print(render_wrapped(said, then="  "), file=self._stream, flush=True)
 
     def show(self, progress: Progress) -> None:
         """One event of the engine; only what a reader waits for is shown."""
@@ -56,16 +60,21 @@ class RolloutProgress:
         if change.op is Op.SAME or not change.type.startswith("kubernetes:"):
             return
         self._started.setdefault(change.urn, self._clock())
-        kept_namespace = change.kind == "Namespace" and progress.state == "skipped"
-        if change.kind != "Deployment" and progress.state != "failed" and not kept_namespace:
+        shown = change.kind == "Deployment" or change.urn in self._deleting
+        # What is kept beside a failed rollout is worth a line where it is a whole Namespace.
+        kept = change.kind == "Namespace" and progress.state == "skipped"
+        if not shown and not kept and progress.state not in ("failed", "waiting"):
             return
         if progress.desired:
             self.counts[change.object] = (progress.available, progress.desired)
         line = self._render(progress)
-        if line == self._lines.get(change.urn):
+        if line == self._lines.get(change.urn) and progress.state != "waiting":
             return
         self._lines[change.urn] = line
         self._rolling.pop(change.urn, None)
+        self._deleting.pop(change.urn, None)
+        if progress.state == "waiting":
+            self._deleting[change.urn] = _with_kind(change, change.object or change.name)
         if progress.state == "rolling" and not _is_complete(progress):
             self._rolling[change.urn] = change.object or change.name
         if self._stream.isatty():
@@ -99,10 +108,15 @@ class RolloutProgress:
 
     def _render(self, progress: Progress) -> str:
         name = progress.change.object.rpartition("/")[2] or progress.change.name
+        if progress.state == "waiting" or progress.change.op is Op.DELETE:
+            name = _with_kind(progress.change, name)
         if progress.state in ("failed", "skipped"):
             # The whole message comes at the end of the run.
             said = textwrap.shorten(progress.message, _MESSAGE, placeholder=" ...")
             return f"{name:<20} {progress.state}: {said}"
+        if progress.state == "waiting":
+            said = textwrap.shorten(progress.message, _STUCK, placeholder=" ...")
+            return f"{name:<20} deleting\n    held by: {said}"
         if progress.change.op is Op.DELETE:
             return f"{name:<20} {'deleted' if progress.state == 'done' else 'deleting'}"
         if progress.state == "done":
@@ -120,6 +134,11 @@ class RolloutProgress:
         if progress.message:
             line += f"\n    stuck: {textwrap.shorten(progress.message, _STUCK, placeholder=' ...')}"
         return line
+
+
+def _with_kind(change: Change, name: str) -> str:
+    """The name as a reader knows it: a Deployment's alone, anything else's with its kind."""
+    return name if change.kind == "Deployment" else f"{change.kind} {name}"
 
 
 def _is_complete(progress: Progress) -> bool:

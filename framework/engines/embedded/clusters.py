@@ -61,8 +61,17 @@ class ObjectProvider(Protocol):
     def read(self, state: ObjectState) -> ObjectState | None:
         """The state with the object as it is now; None when it is gone."""
 
-    def delete(self, state: ObjectState, *, timeout_s: float) -> None:
-        """Delete the object and return when it is gone; gone already is fine."""
+    def delete(
+        self,
+        state: ObjectState,
+        *,
+        timeout_s: float,
+        on_held: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        """Deletes the object and returns when it is gone; gone already is fine.
+
+        `on_held` is told what holds the deletion up. WaitStoppedError on `stop`."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.records import object_state
 from framework.engines.embedded.state import StackState, begin_line, drop_line, end_line
 from framework.errors import FrameworkError
+from framework.kube.rollouts import WaitStoppedError
 
 # A delete waits until the object is gone, so more of them than of plain calls.
 _AT_ONCE = 32
@@ -52,6 +53,7 @@ class Deletions:
                     if not future.result():
                         blocked.update(entry.needs)
         except BaseException:
+            self._stop.set()
             # A moment for calls under way; an object that takes longer to go is still recorded.
             pool.shutdown(wait=False, cancel_futures=True)
             wait(running, timeout=_STOP_S)
@@ -68,7 +70,16 @@ class Deletions:
         try:
             timeout = float((entry.raw.get("customTimeouts") or {}).get("delete", _TIMEOUT_S))
             provider = self._planner.provider(str(entry.raw["provider"]))
-            provider.delete(object_state(self._state, entry), timeout_s=timeout)
+            provider.delete(
+                object_state(self._state, entry),
+                timeout_s=timeout,
+                on_held=self._feed.held(change),
+                stop=self._stop,
+            )
+        except WaitStoppedError:
+            # Nothing failed: the deletion goes on, and the next run waits for its end.
+            self._state.record(end_line(entry.urn))
+            return False
         except FrameworkError as exc:
             # The object is still recorded; what remains pending would only warn about nothing.
             self._state.record(end_line(entry.urn))

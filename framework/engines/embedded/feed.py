@@ -57,6 +57,10 @@ class ProgressFeed:
 
         return tell
 
+    def held(self, change: Change) -> Callable[[str], None]:
+        """What a deletion calls with what holds it up."""
+        return lambda holders: self._emit(Progress(change, "waiting", message=holders))
+
     def _emit(self, progress: Progress) -> None:
         with self._lock:
             now = time.monotonic()

@@ -65,7 +65,9 @@ class ObjectWriter:
             begin_line("creating" if creates else "updating", self._intent(step, inputs))
         )
         if creates and before is not None and step.delete_first:
-            provider.delete(before, timeout_s=_WAIT_S)
+            provider.delete(
+                before, timeout_s=_WAIT_S, on_held=self._feed.held(step.change), stop=self._stop
+            )
         if creates or before is None:
             made: ObjectState = provider.create(step.urn, inputs)
         else:

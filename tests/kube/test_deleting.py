@@ -1,0 +1,182 @@
+"""What holds a deletion is said while it is waited for, and a stop ends the wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from framework.errors import ClusterError
+from framework.kube.api_error import ApiError
+from framework.kube.client import KubeClient
+from framework.kube.object_state import ObjectState
+from framework.kube.provider import KubernetesProvider
+from framework.kube.rollouts import WaitStoppedError
+from framework.kube.waiting import wait_gone
+from tests.kube.objects import config_map, deployment, urn
+
+Object = dict[str, Any]
+URN = urn("sentiment")
+HOLD = "example.com/hold"
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.waiting.HELD_S", 0.3)
+
+
+def set_finalizers(kube: KubeClient, obj: Object, finalizers: list[str]) -> None:
+    metadata = obj["metadata"]
+    kube.json_patch(
+        obj["apiVersion"],
+        obj["kind"],
+        metadata["name"],
+        metadata["namespace"],
+        operations=[{"op": "add", "path": "/metadata/finalizers", "value": finalizers}],
+        manager="tests",
+    )
+
+
+class Releasing:
+    """Keeps what holds a deletion, and lets the held object go once something was said."""
+
+    def __init__(self, kube: KubeClient, held: Object) -> None:
+        self.messages: list[str] = []
+        self._kube, self._held = kube, held
+
+    def __call__(self, message: str) -> None:
+        if HOLD in message:
+            set_finalizers(self._kube, self._held, [])
+        self.messages.append(message)
+
+
+@pytest.mark.cluster
+def test_finalizer_that_holds_a_deletion_is_said(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = config_map(namespace)
+    inputs["metadata"]["finalizers"] = [HOLD]
+    state = provider.create(URN, inputs)
+    told = Releasing(kube, inputs)
+    provider.delete(state, timeout_s=30, on_held=told)
+    assert told.messages == [f"finalizer {HOLD}"]
+
+
+@pytest.mark.cluster
+def test_pod_that_stays_terminating_is_named(
+    provider: KubernetesProvider,
+    kube: KubeClient,
+    namespace: str,
+    roll_out: Callable[[ObjectState], ObjectState],
+) -> None:
+    state = roll_out(provider.create(URN, deployment(namespace)))
+    pods = kube.list_objects("v1", "Pod", namespace)
+    held = min(pods, key=lambda pod: str(pod["metadata"]["name"]))
+    set_finalizers(kube, held, [HOLD])
+    told = Releasing(kube, held)
+    provider.delete(state, timeout_s=30, on_held=told)
+    name = held["metadata"]["name"]
+    assert told.messages[-1] == f"Pod {name} stays in Terminating (finalizer {HOLD})"
+    assert provider.read(state) is None
+
+
+@pytest.mark.cluster
+def test_condition_of_a_namespace_that_does_not_go_is_said(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    name = f"{namespace}-held"
+    made = provider.create(
+        URN, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
+    held = config_map(name)
+    held["metadata"]["finalizers"] = [HOLD]
+    kube.create(held, manager="tests")
+    told = Releasing(kube, held)
+    provider.delete(made, timeout_s=30, on_held=told)
+    assert any(f"finalizers remaining: {HOLD}" in message for message in told.messages)
+
+
+@pytest.mark.cluster
+def test_stop_ends_the_wait_for_a_deletion(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = config_map(namespace)
+    inputs["metadata"]["finalizers"] = [HOLD]
+    state = provider.create(URN, inputs)
+    stop = threading.Event()
+    timer = threading.Timer(0.5, stop.set)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(WaitStoppedError, match=f"ConfigMap {namespace}/settings"):
+        provider.delete(state, timeout_s=30, stop=stop)
+    assert time.monotonic() - began < 5
+    set_finalizers(kube, inputs, [])
+
+
+# --- without a cluster
+
+
+AWAY = ClusterError("the API server does not answer")
+
+
+class FakeReads:
+    """Answers each read with the next of `answers`, the last one again and again."""
+
+    closed = False
+
+    def __init__(self, *answers: Object | ClusterError | None) -> None:
+        self._answers = list(answers)
+
+    def get(self, *what: str) -> Object | None:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    def list_objects(self, *what: str, **selectors: str) -> list[Object]:
+        raise ApiError("list of Pod in n", 403, "Forbidden", "cannot list")
+
+
+def going(*finalizers: str, kind: str = "ConfigMap") -> Object:
+    found = config_map("n")
+    found["metadata"] |= {"uid": "u", "finalizers": list(finalizers)}
+    selector = {"matchLabels": {"app": "x"}}
+    return {**found, "kind": kind, "spec": {"selector": selector}}
+
+
+def wait(client: FakeReads, *, seconds: float = 5) -> list[str]:
+    told: list[str] = []
+    wait_gone(client, going(), "u", seconds, on_held=told.append)  # type: ignore[arg-type]
+    return told
+
+
+def test_what_holds_is_said_again_only_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.waiting.HELD_S", 0)
+    monkeypatch.setattr("framework.kube.waiting.POLL_FIRST_S", 0.001)
+    client = FakeReads(*[going("a")] * 5, *[going("b")] * 5, None)
+    assert wait(client) == ["finalizer a", "finalizer b"]
+
+
+def test_what_holds_is_said_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.waiting.HELD_S", 0)
+    monkeypatch.setattr("framework.kube.waiting.HELD_AGAIN_S", 0)
+    assert wait(FakeReads(going("a"), going("a"), None)) == ["finalizer a"] * 2
+
+
+def test_server_that_is_away_for_a_moment_does_not_fail_a_deletion() -> None:
+    wait(FakeReads(going("a"), AWAY, AWAY, None))
+
+
+def test_server_that_stays_away_fails_a_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.kube.waiting.AWAY_S", 0.1)
+    with pytest.raises(ClusterError, match="does not answer"):
+        wait(FakeReads(AWAY))
+
+
+def test_pods_that_may_not_be_listed_leave_the_finalizer() -> None:
+    deployment = going("foregroundDeletion", kind="Deployment")
+    with pytest.raises(ClusterError, match="held by: finalizer foregroundDeletion"):
+        wait(FakeReads(deployment), seconds=0.1)

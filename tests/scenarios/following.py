@@ -1,0 +1,38 @@
+"""Runs a verb and does something as soon as it says certain words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from tests.conftest import Project
+
+React = Callable[["subprocess.Popen[str]"], object]
+
+
+def run_and_react(project: Project, words: str, react: React, *arguments: str) -> tuple[str, int]:
+    """Returns the output and the exit code; calls `react` once, and kills a run after a minute."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "framework", *arguments],
+        cwd=project.root,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    ) as run:
+        limit = threading.Timer(60, run.kill)
+        limit.start()
+        assert run.stdout is not None
+        lines: list[str] = []
+        reacted = False
+        for line in run.stdout:
+            lines.append(line)
+            if words in line and not reacted:
+                reacted = True
+                react(run)
+        limit.cancel()
+    return "".join(lines), run.returncode
