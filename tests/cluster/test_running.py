@@ -8,11 +8,12 @@ import ssl
 import stat
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -180,6 +181,34 @@ def test_a_deleted_pod_does_not_wait_for_its_grace_period(
     wait_until(lambda: is_ready(status(client, path)))
     client.request("DELETE", path)
     wait_until(lambda: not client.answers(path))
+
+
+def test_a_delete_that_was_cut_is_sent_again(
+    client: LoopbackClient, layout: Layout, namespace: str
+) -> None:
+    path = create(client, namespace, pod("a:1"))
+    wait_until(lambda: is_ready(status(client, path)))
+    # What the end of the API server between its two writes leaves: no server ever stores it whole.
+    cut = client.request("GET", path)
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0}
+    write_to_etcd(layout, path, {**cut, "metadata": {**cut["metadata"], **going}})
+    assert client.answers(path)
+    wait_until(lambda: not client.answers(path))
+
+
+def write_to_etcd(layout: Layout, path: str, body: dict[str, Any]) -> None:
+    """Writes an object past the API server, which reads JSON as well as its own encoding."""
+    context = ssl.create_default_context(cafile=layout.certificate("etcd-ca"))
+    context.load_cert_chain(layout.certificate("apiserver-etcd"), layout.key("apiserver-etcd"))
+    key = path.replace("/api/v1/namespaces", "/registry/pods").replace("/pods/one", "/one")
+    texts = {"key": key, "value": json.dumps(body)}
+    encoded = {name: b64encode(text.encode()).decode() for name, text in texts.items()}
+    port = json.loads(layout.ports.read_text())["etcd"]
+    request = Request(
+        f"https://127.0.0.1:{port}/v3/kv/put", json.dumps(encoded).encode(), method="POST"
+    )
+    with urlopen(request, context=context, timeout=10) as answer:
+        assert answer.status == 200
 
 
 def test_a_gpu_is_found_by_who_tolerates_its_taint(client: LoopbackClient, namespace: str) -> None:
