@@ -14,26 +14,36 @@ from framework.changes import Preview, Progress, Result
 
 
 @dataclass(frozen=True)
+class NamedCluster:
+    """The cluster that an environment names: the path of a kubeconfig, and a context in it."""
+
+    kubeconfig: str
+    context: str
+
+
+@dataclass(frozen=True)
 class Request:
     """Which stack an engine is asked to work on.
 
     `root` is the folder of Pulumi.yaml. `components` narrows to the components of these logical
-    names and their children; None means the whole stack.
+    names and their children; None means the whole stack. `cluster` is what the stack's environment
+    names now; None takes the cluster from the program and the state alone.
     """
 
     root: Path
     stack: str
     components: frozenset[str] | None = None
+    cluster: NamedCluster | None = None
 
 
 @dataclass(frozen=True)
 class Recorded:
     """What is recorded of a stack: names of its components, number of its Kubernetes objects, and
-    the kubeconfig contexts that its providers lead to."""
+    the inputs of its providers by URN."""
 
     components: frozenset[str]
     objects: int
-    contexts: frozenset[str]
+    providers: Mapping[str, Mapping[str, Any]]
 
 
 Confirm = Callable[[Preview], bool]

@@ -14,13 +14,14 @@ from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE, parse_urn
 
 def read_recorded(resources: Iterable[Mapping[str, Any]]) -> Recorded:
     """Of the resources of a version-3 checkpoint, as plain JSON."""
-    components, contexts, objects = set(), set(), 0
+    components, objects = set(), 0
+    providers: dict[str, Mapping[str, Any]] = {}
     for resource in resources:
         kind, custom = resource["type"], bool(resource.get("custom"))
         if kind == PROVIDER_TYPE:
-            contexts.add(str((resource.get("inputs") or {}).get("context", "")))
+            providers[resource["urn"]] = resource.get("inputs") or {}
         elif custom:
             objects += 1
         elif kind != STACK_TYPE:
             components.add(parse_urn(resource["urn"]).name)
-    return Recorded(frozenset(components), objects, frozenset(contexts - {""}))
+    return Recorded(frozenset(components), objects, providers)
