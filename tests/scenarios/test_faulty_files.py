@@ -118,13 +118,17 @@ def test_a_setting_to_protect_counts_beside_a_fault(make_live_project: MakeProje
     assert "protect: false" in run.stderr
 
 
-def test_another_cluster_is_refused_beside_a_fault(make_live_project: MakeProject) -> None:
+def test_another_cluster_is_refused_beside_a_fault(
+    make_live_project: MakeProject, kubeconfig: Path
+) -> None:
     project = deploy(make_live_project)
     project.edit(ENVIRONMENT, "context: local ", "context: elsewhere #")
     project.append(ENVIRONMENT, "frob: 1\n")
     run = project.run("destroy", "dev", "--yes")
     assert run.returncode == 1
-    assert "elsewhere" in run.stderr
+    # By name, or because the kubeconfig that it names leads nowhere.
+    assert "elsewhere" in run.stderr or "no such kubeconfig file" in run.stderr
+    assert count_deployments(kubeconfig, project) == 2
 
 
 def test_status_without_files_or_state_shows_the_faults(make_project: MakeProject) -> None:
