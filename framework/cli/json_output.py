@@ -80,9 +80,27 @@ def describe_track(model: str, track: TrackPlan, live: Mapping[str, Any] | None)
     }
     if live is None:
         return described
+    return described | _describe_running(live)
+
+
+def describe_unplanned(
+    deployment: str, model: str, track: str, live: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """One track whose files have faults, as it runs; `live` as for `describe_track`."""
+    described: dict[str, Any] = {
+        "model": model,
+        "track": track,
+        "deployment": deployment,
+        "planned": None,
+        "running": None,
+    }
+    return described if live is None else described | _describe_running(live)
+
+
+def _describe_running(live: Mapping[str, Any]) -> dict[str, Any]:
     status = live.get("status", {})
     containers = live["spec"]["template"]["spec"]["containers"]
-    return described | {
+    return {
         "running": containers[0]["image"],
         "replicas": live["spec"].get("replicas", 1),
         "updated": status.get("updatedReplicas", 0),

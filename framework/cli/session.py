@@ -18,6 +18,7 @@ from typing import TextIO
 from framework.cli.screens.cluster import ClusterScreen
 from framework.cli.screens.text import render_count, render_wrapped
 from framework.cli.selection import select_components
+from framework.cli.usable_plan import load_usable_plan
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
 from framework.plan import StackPlan, load_plan
@@ -34,6 +35,8 @@ class Session:
     why_engine: str
     request: Request
     deploys: bool
+    names_cluster: bool = True
+    """False where environment.yaml has faults, so that only the recorded cluster is known."""
 
     @cached_property
     def recorded(self) -> Recorded | None:
@@ -80,15 +83,33 @@ def open_session(
     with open_engine(choice, root, runs_program=deploys) as engine:
         # What is only looked at, or taken away, needs no leave of today.
         today = date.today() if deploys else None
-        plan = load_plan(root, options.environment, today=today)
+        names_cluster = True
+        if deploys:
+            plan = load_plan(root, options.environment, today=today)
+        else:
+            plan, names_cluster = _load_without_faults(root, options.environment, engine)
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
-        request = Request(root, plan.stack, cluster=cluster)
+        request = Request(root, plan.stack, cluster=cluster if names_cluster else None)
         pattern = getattr(options, "model", None)
         components = select_components(plan, pattern, lambda: engine.recorded(request).components)
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
-        yield Session(plan, engine, choice.why, request, deploys)
+        yield Session(plan, engine, choice.why, request, deploys, names_cluster)
+
+
+def _load_without_faults(root: Path, environment: str, engine: Engine) -> tuple[StackPlan, bool]:
+    """Loads what can be used of an environment's files, and says on stderr what cannot."""
+    request = Request(root, environment)
+    usable = load_usable_plan(
+        root,
+        environment,
+        lambda: engine.recorded(request),
+        lambda: engine.outputs(request),
+    )
+    if usable.faults:
+        print(usable.describe_faults(), file=sys.stderr)
+    return usable.plan, usable.names_cluster
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

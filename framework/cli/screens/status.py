@@ -14,7 +14,7 @@ def render_status(tracks: list[dict[str, Any]], plan: StackPlan) -> str:
     """A table of every track, and what to do where the plan is ahead."""
     rows = [["deployment", "image", "updated", "ready", "available", ""]]
     rows += [_render_row(track) for track in tracks]
-    behind = [track for track in tracks if track["running"] != track["planned"]]
+    behind = [track for track in tracks if _is_behind(track)]
     simulated = "  (simulated nodes: no container runs)" if plan.cluster.local else ""
     text = f"{plan.stack}  {plan.namespace.name} on {plan.cluster.context}{simulated}\n\n"
     text += render_table(rows)
@@ -23,11 +23,15 @@ def render_status(tracks: list[dict[str, Any]], plan: StackPlan) -> str:
     return text
 
 
+def _is_behind(track: dict[str, Any]) -> bool:
+    return track["planned"] is not None and track["running"] != track["planned"]
+
+
 def _render_row(track: dict[str, Any]) -> list[str]:
     if track["running"] is None:
         return [track["deployment"], _MISSING, "", "", "", ""]
     wanted = track["replicas"]
     counts = [f"{track[count]}/{wanted}" for count in ("updated", "ready", "available")]
-    ahead = track["running"] != track["planned"]
-    note = f"catalog: {render_image(track['planned'])}" if ahead else ""
+    note = f"catalog: {render_image(track['planned'])}" if _is_behind(track) else ""
+    note = "not in the plan" if track["planned"] is None else note
     return [track["deployment"], render_image(track["running"]), *counts, note]

@@ -1,0 +1,109 @@
+"""Loads what the verbs that need only state and cluster take from the YAML files, faults or not.
+
+Kept apart from the plan, which is whole or none: these verbs deploy nothing, and an error in one
+file must not keep anyone from looking at, or deleting, what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from framework.errors import Fault, list_names
+from framework.plan import ClusterTarget, Manifest, StackPlan
+from framework.plan.partial import load_partial
+
+
+class RecordedFacts(Protocol):
+    """What state says of a stack."""
+
+    @property
+    def providers(self) -> Mapping[str, Mapping[str, Any]]:
+        """The inputs of its providers by URN."""
+
+
+@dataclass(frozen=True)
+class UsablePlan:
+    """The plan of the models without faults; with `faults` it deploys nothing.
+
+    `names_cluster` is False where environment.yaml cannot say which cluster it is; the plan's is
+    then the recorded one, and its context is "" where nothing is recorded.
+    """
+
+    plan: StackPlan
+    faults: tuple[Fault, ...] = ()
+    names_cluster: bool = True
+
+    def describe_faults(self) -> str:
+        """Returns one line about the files that are not used, "" where all of them are."""
+        if not self.faults:
+            return ""
+        files = sorted({fault.path for fault in self.faults})
+        verb = "has faults and is" if len(files) == 1 else "have faults and are"
+        line = (
+            f"{list_names(files)} {verb} not used; "
+            f"`make validate ENV={self.plan.environment}` shows them"
+        )
+        if not self.names_cluster:
+            line += "; the cluster is the recorded one, not compared with environment.yaml"
+        return line
+
+
+def load_usable_plan(
+    root: Path,
+    environment: str,
+    recorded: Callable[[], RecordedFacts],
+    outputs: Callable[[], Mapping[str, Any]],
+) -> UsablePlan:
+    """Loads the plan of an environment, without what has faults. Errors: UnknownNameError.
+
+    `recorded` and `outputs` are asked only where environment.yaml cannot be used.
+    """
+    partial = load_partial(root, environment)
+    if partial.plan is not None:
+        return UsablePlan(partial.plan, partial.faults)
+    # Only here: an environment without faults is read back without pydantic.
+    from framework.catalog import read_environment
+    from framework.plan.stack import build_stack
+
+    settings, merged = read_environment(root, environment)
+    if settings is not None:
+        return UsablePlan(build_stack(settings, environment, (), ()), partial.faults)
+    cluster = _read_cluster(merged.data)
+    namespace = merged.data.get("namespace")
+    if not isinstance(namespace, str):
+        namespace = str(outputs().get("namespace", ""))
+    plan = StackPlan(
+        stack=environment,
+        environment=environment,
+        cluster=cluster or _recorded_cluster(recorded()),
+        # A setting that is there and not false: with faults elsewhere it still means to protect.
+        protect=merged.data.get("protect") not in (None, False),
+        namespace=Manifest(namespace, {"kind": "Namespace", "metadata": {"name": namespace}}),
+        models=(),
+    )
+    return UsablePlan(plan, partial.faults, names_cluster=cluster is not None)
+
+
+def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
+    """Returns the cluster of an environment with faults; None where that is among them."""
+    named = data.get("cluster", {})
+    if not data or not isinstance(named, Mapping):
+        return None
+    context, kubeconfig = named.get("context", "local"), named.get("kubeconfig", "~/.kube/config")
+    if not isinstance(context, str) or not isinstance(kubeconfig, str) or not context:
+        return None
+    from framework.schema.environment import Cluster
+
+    cluster = Cluster.model_construct(context=context, kubeconfig=kubeconfig)
+    return ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local)
+
+
+def _recorded_cluster(recorded: RecordedFacts) -> ClusterTarget:
+    for _, inputs in sorted(recorded.providers.items()):
+        context, kubeconfig = inputs.get("context"), inputs.get("kubeconfig")
+        if isinstance(context, str) and isinstance(kubeconfig, str):
+            return ClusterTarget(kubeconfig, context, context == "local")
+    return ClusterTarget("", "", local=False)
