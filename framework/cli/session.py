@@ -35,8 +35,6 @@ class Session:
     why_engine: str
     request: Request
     deploys: bool
-    names_cluster: bool = True
-    """False where environment.yaml has faults, so that only the recorded cluster is known."""
 
     @cached_property
     def recorded(self) -> Recorded | None:
@@ -95,7 +93,7 @@ def open_session(
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
-        yield Session(plan, engine, choice.why, request, deploys, names_cluster)
+        yield Session(plan, engine, choice.why, request, deploys)
 
 
 def _load_without_faults(root: Path, environment: str, engine: Engine) -> tuple[StackPlan, bool]:
