@@ -6,6 +6,7 @@ does not say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -24,12 +25,14 @@ class ModelComponent(pulumi.ComponentResource):
         super().__init__(MODEL_TYPE, plan.name, None, pulumi.ResourceOptions(provider=provider))
         before: list[pulumi.Resource] = [namespace]
         self.deployments: dict[str, Any] = {}
+        self.images: dict[str, Any] = {}
         for manifest in plan.manifests:
             resource = register_manifest(
                 manifest, pulumi.ResourceOptions(parent=self, provider=provider, depends_on=before)
             )
             if manifest.kind == "Deployment":
                 self.deployments[manifest.name] = resource.metadata["name"]
+                self.images[manifest.name] = resource.spec.apply(read_image)
             # A Deployment starts after what its Pods use and sends traffic to nothing unready.
             if manifest.kind in ("ConfigMap", "ServiceAccount"):
                 before = [*before, resource]
@@ -61,6 +64,11 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
     )
 
 
+def read_image(spec: Mapping[str, Any]) -> str:
+    """Returns the image of a Deployment's model, whose container is the first one."""
+    return str(spec["template"]["spec"]["containers"][0]["image"])
+
+
 def register_stack(plan: StackPlan) -> None:
     """Everything of the plan, and the stack's outputs."""
     # Protect stands here and on the Namespace alone: on a model's objects it would also refuse a
@@ -77,12 +85,14 @@ def register_stack(plan: StackPlan) -> None:
         plan.namespace, pulumi.ResourceOptions(provider=provider, protect=plan.protect)
     )
     deployments: dict[str, Any] = {}
+    images: dict[str, Any] = {}
     for model in plan.models:
-        deployments |= ModelComponent(model, namespace, provider).deployments
+        component = ModelComponent(model, namespace, provider)
+        deployments |= component.deployments
+        images |= component.images
     pulumi.export("environment", plan.environment)
     pulumi.export("namespace", plan.namespace.name)
     pulumi.export("deployments", deployments)
-    pulumi.export(
-        "images",
-        {track.deployment: track.image for model in plan.models for track in model.tracks},
-    )
+    # From the Deployments themselves: a model that failed, or was left out, runs another image than
+    # the plan has.
+    pulumi.export("images", images)

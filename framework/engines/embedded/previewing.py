@@ -210,12 +210,23 @@ def with_outputs(state: StackState, entry: Resource, outputs: Mapping[str, Any] 
     if state.outputs(entry) == outputs:
         return entry
     recorded = entry.raw.get("outputs") or {}
-    sealed = {
-        name: state.seal(value) if not has_unknown(value) else recorded.get(name)
-        for name, value in sorted(outputs.items())
-        if not has_unknown(value) or name in recorded
-    }
+    sealed = _keep_recorded(state, dict(sorted(outputs.items())), recorded)
     return Resource({**entry.raw, "outputs": sealed})
+
+
+def _keep_recorded(state: StackState, value: Any, recorded: Any) -> Any:
+    """Returns an output as state keeps it, what is unknown as it was recorded; without a record it
+    is left out."""
+    if not has_unknown(value):
+        return state.seal(value)
+    if not isinstance(value, Mapping):
+        return recorded
+    before = recorded if isinstance(recorded, Mapping) else {}
+    return {
+        key: _keep_recorded(state, each, before.get(key))
+        for key, each in value.items()
+        if not has_unknown(each) or isinstance(each, Mapping) or key in before
+    }
 
 
 def show_outputs(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -238,6 +249,9 @@ def recorded_outputs(state: StackState) -> Mapping[str, Any]:
 def answer_step(state: StackState, step: Step) -> Answer:
     """What the program learns of a resource in preview."""
     registration, old = step.registration, step.old
+    if registration.is_object and old is None and not step.target:
+        # Not there, and not to be made by a narrowed command: all that it has is unknown.
+        return Answer(step.urn, failed=True)
     if registration.is_object:
         return _answer_object(state, step)
     if registration.is_provider:
