@@ -49,7 +49,8 @@ class Change:
     `object` is `namespace/name` or `name` as the cluster has it, "" for components and providers.
     `component` is the logical name of the nearest parent component (the model), "" for none.
     `note` is one sentence for the reader, such as "not validated by the server: its Namespace does
-    not exist yet".
+    not exist yet". `takes_over`: somebody made the object again since it was recorded, and the
+    change makes it this stack's.
     """
 
     urn: str
@@ -60,6 +61,7 @@ class Change:
     component: str = ""
     fields: tuple[FieldChange, ...] = ()
     note: str = ""
+    takes_over: bool = False
 
     @property
     def kind(self) -> str:

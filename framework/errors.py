@@ -159,7 +159,8 @@ class ConsentError(FrameworkError):
 
     def __init__(self, verb: str, environment: str, count: int, model: str = "") -> None:
         self.verb, self.environment, self.count, self.model = verb, environment, count, model
-        does = "rewrite the recorded state" if verb == "refresh" else "delete or replace objects"
+        does = "delete or replace objects, or take them over"
+        does = "rewrite the recorded state" if verb == "refresh" else does
         narrowed = f" MODEL={model}" if model else ""
         super().__init__(
             f"{environment}: {count} of these changes {does}; without a terminal that needs YES=1. "

@@ -18,11 +18,14 @@ from framework.plan.names import track_name
 
 
 def needs_consent(change: Change, models: Collection[str]) -> bool:
-    """Whether a change takes something away that a person should agree to; `models` stay.
+    """Whether a change takes something away, or over, that a person should agree to; `models`
+    stay.
 
     Not asked about: the ConfigMap whose content-hashed name changed, and the canary track of a
     model that stays, since promoting or aborting its candidate was the decision.
     """
+    if change.takes_over:
+        return True
     if change.op not in (Op.DELETE, Op.REPLACE):
         return False
     if change.component not in models:

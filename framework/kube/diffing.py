@@ -19,11 +19,11 @@ from framework.kube.live_objects import LiveObjects, is_going
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.object_state import ObjectState, field_manager
 from framework.kube.patching import (
-    AlreadyExistsError,
     Patch,
     build_patch,
     claim,
-    is_strangers,
+    describe_maker,
+    is_made_again,
     predict,
 )
 from framework.kube.replacement import is_other_object, named_changes, replaces
@@ -34,7 +34,8 @@ class ObjectDiff:
     """What bringing one object to its inputs does.
 
     `predicted` is the object as the server would make it, or the inputs where the server could not
-    be asked. `delete_first`: a replacement that cannot stand beside the old object.
+    be asked. `delete_first`: a replacement that cannot stand beside the old object. `takes_over`:
+    somebody made the object again since it was recorded.
     """
 
     op: Op
@@ -42,6 +43,7 @@ class ObjectDiff:
     delete_first: bool
     note: str
     predicted: dict[str, Any]
+    takes_over: bool = False
 
 
 class Differ:
@@ -72,9 +74,9 @@ class Differ:
             return self._dry_create(wanted, manager, "was deleted from the cluster")
         if is_going(live) or self._live.going_namespace(wanted):
             return self._create_again(wanted)
-        if is_strangers(live, old, manager):
-            raise AlreadyExistsError(live)
-        return self._diff_live(live, before, wanted, manager, ignore_changes)
+        made_again = is_made_again(live, old, manager)
+        diff = self._diff_live(live, before, wanted, manager, ignore_changes)
+        return _take_over(live, diff) if made_again else diff
 
     def _diff_new(self, wanted: Object, manager: str) -> ObjectDiff:
         live = self._live.find(wanted)
@@ -131,6 +133,14 @@ class Differ:
         if replaces(wanted, asked):
             return ObjectDiff(Op.REPLACE, fields, True, "", predicted)
         return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
+
+
+def _take_over(live: Object, diff: ObjectDiff) -> ObjectDiff:
+    """The diff of an object that was made again: a change even where every field is the same."""
+    op = Op.UPDATE if diff.op is Op.SAME else diff.op
+    note = f"{describe_maker(live)}: taken over"
+    note = f"{note}; {diff.note}" if diff.note else note
+    return replace(diff, op=op, note=note, takes_over=True)
 
 
 def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:

@@ -44,6 +44,10 @@ class AlreadyExistsError(ClusterError):
         )
 
 
+class RecordedNameTakenError(AlreadyExistsError):
+    """Another object stands under a recorded name, without the labels that were recorded."""
+
+
 def claim(live: Object, manager: str) -> None:
     """AlreadyExistsError for an object that `manager` never wrote; its own is taken over."""
     if not ownership.has_manager(live, manager):
@@ -58,6 +62,28 @@ def is_strangers(live: Object, state: ObjectState, manager: str) -> bool:
         and live["metadata"]["uid"] != recorded
         and not ownership.has_manager(live, manager)
     )
+
+
+def carries_labels(live: Object, state: ObjectState) -> bool:
+    """True for an object that has all labels of the recorded inputs, which tell whose it is."""
+    recorded = (state.inputs.get("metadata") or {}).get("labels") or {}
+    labels = live["metadata"].get("labels") or {}
+    return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
+
+
+def is_made_again(live: Object, state: ObjectState, manager: str) -> bool:
+    """True for an object with our labels that somebody made under the recorded name since, as
+    `kubectl replace --force` does. RecordedNameTakenError for one without them."""
+    if not is_strangers(live, state, manager):
+        return False
+    if not carries_labels(live, state):
+        raise RecordedNameTakenError(live)
+    return True
+
+
+def describe_maker(live: Mapping[str, Any]) -> str:
+    """Says that an object was made again, and by whom."""
+    return f"was made again by {', '.join(ownership.writers(live)) or 'an unknown manager'}"
 
 
 @dataclass(frozen=True)

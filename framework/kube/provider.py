@@ -22,8 +22,10 @@ from framework.kube.object_name import object_name
 from framework.kube.object_state import ObjectState, build_state, field_manager, with_live
 from framework.kube.patching import (
     build_patch,
+    carries_labels,
     claim,
     hand_over_replicas,
+    is_made_again,
     is_strangers,
     resumed,
     take_over,
@@ -77,11 +79,15 @@ class KubernetesProvider:
     def read(self, state: ObjectState) -> ObjectState | None:
         """The state with the object as it is now; None when it is gone.
 
-        Another object of that name, made by someone else since, is not ours: ours is gone.
+        Another object of that name, made by someone else since, is not ours unless it carries the
+        recorded labels: ours is gone.
         """
         wanted = build_sent(self._client, state.inputs, state.id)
         live = self._live.ask(wanted)
-        if live is None or is_strangers(live, state, field_manager("", state, wanted)):
+        if live is None:
+            return None
+        manager = field_manager("", state, wanted)
+        if is_strangers(live, state, manager) and not carries_labels(live, state):
             return None
         return with_live(state, live)
 
@@ -139,6 +145,8 @@ class KubernetesProvider:
         if live is None or is_going(live) or self._live.going_namespace(wanted):
             # What is ignored in an update counts in a create.
             return self._create(build_sent(self._client, inputs, urn), manager)
+        # Refuses another object that took the name since; one with our labels was agreed to.
+        is_made_again(live, old, manager)
         before = build_sent(self._client, old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes)
         live = hand_over_replicas(self._client, live, patch)

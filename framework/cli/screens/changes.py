@@ -95,7 +95,7 @@ class _Writer:
     def _render_group(self, op: Op, changes: list[Change]) -> str:
         asks = any(self._asks(change) for change in changes)
         kinds = ", ".join(sorted(map(_render_kind, changes)))
-        return self._render_line(op, _title(changes[0]), kinds + _render_asks(op, asks))
+        return self._render_line(op, _title(changes[0]), kinds + _render_asks(f"{op}s", asks))
 
     def _render_line(self, op: Op, title: str, text: str) -> str:
         return render_wrapped(text, first=self._begin(op, title), then=self._margin)
@@ -105,7 +105,8 @@ class _Writer:
 
     def _render_change(self, change: Change) -> list[str]:
         head, fields = _render_kind(change), change.fields
-        head += _render_asks(change.op, self._asks(change))
+        verb = "takes over" if change.takes_over else f"{change.op}s"
+        head += _render_asks(verb, self._asks(change))
         first, margin = self._begin(change.op, _title(change)), self._margin
         if len(fields) == 1:
             path = f"{head}  {short_path(fields[0].path)}"
@@ -170,8 +171,8 @@ def _render_object(change: Change) -> str:
     return f"{change.kind} {change.object or change.name}"
 
 
-def _render_asks(op: Op, asks: bool) -> str:
-    return f"   {op}s: needs YES=1 or your yes" if asks else ""
+def _render_asks(verb: str, asks: bool) -> str:
+    return f"   {verb}: needs YES=1 or your yes" if asks else ""
 
 
 def _is_grouped(change: Change) -> bool:

@@ -43,6 +43,8 @@ def _render_object(change: Change) -> str:
     title = f"DRIFT  {change.kind} {change.object}"
     if change.op is Op.DELETE:
         return f"{title}\n  {change.note or 'is gone from the cluster'}"
+    if change.note:
+        title = f"{title}\n  {change.note}"
     rows = [[field.path, render_values(field), _render_writer(field)] for field in change.fields]
     lines = render_table(rows, indent="  ").splitlines()
     if any(len(line) > WIDTH for line in lines) or any(map(has_text, change.fields)):

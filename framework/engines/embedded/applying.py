@@ -172,6 +172,8 @@ class ApplyRun:
 
     def _carry_out(self, step: Step) -> Answer:
         registration = step.registration
+        if step.refusal:
+            raise EngineError(step.refusal)
         if registration.is_object and (step.change.op is not Op.SAME or step.old is None):
             return self._writer.write(step)
         if registration.is_object and step.old is not None:

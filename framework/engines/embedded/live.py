@@ -29,6 +29,7 @@ from framework.errors import EngineError, FrameworkError
 from framework.kube.inputs import without_internal
 from framework.kube.object_diff import compare_objects
 from framework.kube.object_state import FIELD_MANAGER, ObjectState
+from framework.kube.patching import describe_maker, is_strangers
 
 GONE = "is gone from the cluster"
 GOING = "is being deleted"
@@ -83,6 +84,10 @@ def _look(state: StackState, planner: Planner, entry: Resource) -> Look:
     if live.outputs["metadata"].get("deletionTimestamp"):
         return Look(entry, replace(change, op=Op.DELETE, note=GOING), None)
     fields = _fields(state, entry, recorded, live)
+    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
+    if is_strangers(live.outputs, recorded, manager):
+        note = describe_maker(live.outputs)
+        return Look(entry, replace(change, op=Op.UPDATE, fields=fields, note=note), live)
     return Look(entry, replace(change, op=Op.UPDATE if fields else Op.SAME, fields=fields), live)
 
 

@@ -29,6 +29,7 @@ from framework.engines.urns import build_urn, parse_urn, split_provider_referenc
 from framework.errors import EngineError
 from framework.kube.diffing import ObjectDiff
 from framework.kube.object_name import object_name
+from framework.kube.patching import RecordedNameTakenError
 
 # So many calls to one API server at once; waits are not bounded.
 CALLS_AT_ONCE = 16
@@ -37,7 +38,8 @@ UNFINISHED = "its last rollout did not finish"
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to one resource. `target` False: answered from state, untouched."""
+    """What is to happen to one resource. `target` False: answered from state, untouched.
+    `refusal` is why it cannot be done, while everything else can; "" where it can."""
 
     urn: str
     registration: Registration
@@ -48,6 +50,7 @@ class Step:
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     predicted: Mapping[str, Any] = field(default_factory=dict, repr=False)
     known: bool = True
+    refusal: str = ""
 
 
 class Planner:
@@ -184,15 +187,21 @@ class Planner:
         inputs = reveal(registration.inputs)
         old = object_state(self._state, step.old) if step.old else None
         provider = self.provider(registration.provider)
-        with self.slots:
-            diff = provider.diff(step.urn, old, inputs, registration.ignore_changes)
+        try:
+            with self.slots:
+                diff = provider.diff(step.urn, old, inputs, registration.ignore_changes)
+        except RecordedNameTakenError as exc:
+            # Only what needs this object fails with it; the other models are not held up.
+            change = replace(step.change, op=Op.UPDATE, note=f"refused: {exc}")
+            return replace(step, change=change, inputs=inputs, refusal=str(exc))
         return self._with_diff(step, inputs, diff)
 
     def _with_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
         op, note = diff.op, diff.note
         if op is Op.SAME and step.old is not None and step.old.init_errors:
             op, note = Op.UPDATE, UNFINISHED
-        change = replace(step.change, op=op, fields=self._mask(step, diff), note=note)
+        fields = self._mask(step, diff)
+        change = replace(step.change, op=op, fields=fields, note=note, takes_over=diff.takes_over)
         return replace(
             step,
             change=change,
