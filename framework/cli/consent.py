@@ -21,8 +21,9 @@ def needs_consent(change: Change, models: Collection[str]) -> bool:
     """Whether a change takes something away, or over, that a person should agree to; `models`
     stay.
 
-    Not asked about: the ConfigMap whose content-hashed name changed, and the canary track of a
-    model that stays, since promoting or aborting its candidate was the decision.
+    Not asked about in a model that stays: its ConfigMaps with content-hashed names, which change
+    and go with the settings; and its canary track, since promoting or aborting its candidate was
+    the decision.
     """
     if change.takes_over:
         return True
@@ -33,7 +34,8 @@ def needs_consent(change: Change, models: Collection[str]) -> bool:
     canary = track_name(change.component, "canary")
     name = change.object.rpartition("/")[2]
     if change.kind == "ConfigMap":
-        return change.op is Op.DELETE and not name.startswith(f"{canary}-config-")
+        hashed = (f"{change.component}-config-", f"{canary}-config-")
+        return change.op is Op.DELETE and not name.startswith(hashed)
     return change.op is Op.REPLACE or name != canary
 
 

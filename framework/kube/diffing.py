@@ -6,7 +6,8 @@ and which of create, update and replace it is must be decided here alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from framework.changes import FieldChange, Op
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.discovery import KindNotServedError
-from framework.kube.inputs import build_sent, build_wanted
+from framework.kube.inputs import build_sent, build_wanted, without_internal
 from framework.kube.live_objects import LiveObjects, is_going
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.object_state import ObjectState, field_manager
@@ -26,6 +27,7 @@ from framework.kube.patching import (
     is_made_again,
     predict,
 )
+from framework.kube.property_path import drop_at, expand_path, parse_path
 from framework.kube.replacement import is_other_object, named_changes, replaces
 
 
@@ -76,7 +78,12 @@ class Differ:
             return self._create_again(wanted)
         made_again = is_made_again(live, old, manager)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
-        return _take_over(live, diff) if made_again else diff
+        if made_again:
+            return _take_over(live, diff)
+        if diff.op is Op.SAME:
+            found = _find_unrecorded(old, live, (before, wanted), manager, ignore_changes)
+            return _record(diff, found) if found else diff
+        return diff
 
     def _diff_new(self, wanted: Object, manager: str) -> ObjectDiff:
         live = self._live.find(wanted)
@@ -141,6 +148,38 @@ def _take_over(live: Object, diff: ObjectDiff) -> ObjectDiff:
     note = f"{describe_maker(live)}: taken over"
     note = f"{note}; {diff.note}" if diff.note else note
     return replace(diff, op=op, note=note, takes_over=True)
+
+
+def _find_unrecorded(
+    old: ObjectState,
+    live: Object,
+    shapes: Iterable[Object],
+    manager: str,
+    ignore_changes: Sequence[str],
+) -> tuple[FieldChange, ...]:
+    """Finds what changed since it was recorded in fields that the inputs name, now or before.
+
+    Where they are as wanted, `up` has nothing to change, yet drift would go on reporting them.
+    """
+    recorded = without_internal(old.outputs)
+    for shape in shapes:
+        shape = deepcopy(shape)
+        for text in ignore_changes:
+            for steps in expand_path((live, shape), parse_path(text)):
+                drop_at(shape, steps)
+        found = compare_objects(
+            pruned(recorded, shape), pruned(live, shape), written=live, manager=manager
+        )
+        if found:
+            return found
+    return ()
+
+
+def _record(diff: ObjectDiff, found: Iterable[FieldChange]) -> ObjectDiff:
+    """The diff of an object that is as wanted by somebody else's hand: it is recorded and owned."""
+    writers = sorted({field.manager for field in found if field.manager})
+    by = f", by {', '.join(writers)}" if writers else ""
+    return replace(diff, op=Op.UPDATE, note=f"is already as wanted{by}: recorded")
 
 
 def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:

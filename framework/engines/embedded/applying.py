@@ -268,6 +268,7 @@ class ApplyRun:
             build_deletion(entry, components)
             for entry in going
             if not (entry.pending_delete and entry.urn in replaced)
+            and not self._previewed.is_wanted_again(entry)
         ]
         return Result(
             order_changes([*changes.values(), *deleted]),

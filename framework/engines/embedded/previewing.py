@@ -124,7 +124,11 @@ class PreviewRun:
         self._note_protection()
         self._order_capacity()
         changes = [step.change for step in self.steps.values()]
-        changes += [build_deletion(entry, self._planner.components) for entry in leftovers]
+        changes += [
+            build_deletion(entry, self._planner.components)
+            for entry in leftovers
+            if not self.is_wanted_again(entry)
+        ]
         return Preview(order_changes(changes), self.stack_outputs())
 
     def _order_capacity(self) -> None:
@@ -146,6 +150,14 @@ class PreviewRun:
             and components.is_target(entry.urn)
             and entry.type != STACK_TYPE
         ]
+
+    def is_wanted_again(self, entry: Resource) -> bool:
+        """True for what a replacement left behind and the program has under another URN, or again:
+        the object stays, only this record of it goes."""
+        return entry.pending_delete and any(
+            step.registration.type == entry.type and step.change.object == entry.id
+            for step in self.steps.values()
+        )
 
     def _accounted(self) -> set[str]:
         return self.steps.keys() | self._planner.renames.keys()

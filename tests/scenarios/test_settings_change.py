@@ -1,0 +1,79 @@
+"""A change of a model's settings files, with rollouts that fail on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+
+
+def succeed(project: Project, *arguments: str) -> str:
+    run = project.run(*arguments)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture
+def project(make_quick_project: MakeProject) -> Project:
+    """A model with a settings file, whose next version cannot be pulled."""
+    made = make_quick_project("churn")
+    made.append("catalog/churn.yaml", 'config: {mountPath: /etc/model, files: {a.json: "1"}}\n')
+    succeed(made, "up", "dev")
+    made.edit("catalog/churn.yaml", '"1"}}', '"2"}}')
+    made.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
+    assert made.run("up", "dev").returncode == 3
+    return made
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("2", id="same"),
+        pytest.param("3", id="third"),
+        pytest.param("1", id="back"),
+    ],
+)
+def test_fix_after_a_failed_rollout_asks_nothing(
+    project: Project, kube: KubeClient, content: str
+) -> None:
+    project.edit("catalog/churn.yaml", '"2"}}', f'"{content}"}}}}')
+    project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
+    preview = project.run("preview", "dev").stdout
+    assert "YES=1" not in preview
+    if content == "1":
+        assert "- churn" not in preview
+    succeed(project, "up", "dev")
+    names = [
+        item["metadata"]["name"]
+        for item in kube.list_objects("v1", "ConfigMap", f"{project.namespace}-dev")
+        if item["metadata"]["name"].startswith("churn-config-")
+    ]
+    assert len(names) == 1
+    assert "Nothing to do" in succeed(project, "up", "dev")
+
+
+def test_image_set_by_hand_is_recorded_once_the_file_says_the_same(
+    make_quick_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_quick_project("churn")
+    succeed(project, "up", "dev")
+    namespace = f"{project.namespace}-dev"
+    live = kube.get("apps/v1", "Deployment", "churn", namespace)
+    assert live is not None
+    image = live["spec"]["template"]["spec"]["containers"][0]["image"]
+    path = "/spec/template/spec/containers/0/image"
+    operations = [{"op": "replace", "path": path, "value": image.replace("1.6.1", "1.7.0")}]
+    kube.json_patch(
+        "apps/v1", "Deployment", "churn", namespace, operations=operations, manager="kubectl-set"
+    )
+    project.edit("catalog/churn.yaml", '"1.6.1"', '"1.7.0"')
+    assert project.run("drift", "dev").returncode == 16
+    assert "is already as wanted, by kubectl-set" in " ".join(succeed(project, "up", "dev").split())
+    succeed(project, "drift", "dev")
+    assert "Nothing to do" in succeed(project, "up", "dev")
