@@ -48,6 +48,7 @@ def test_renamed_model_starts_with_the_autoscalers_minimum(
     succeed(project, "drift", "dev")
 
 
+@pytest.mark.grid
 def test_autoscaler_keeps_the_number_after_the_first_up(
     make_quick_project: MakeProject, kube: KubeClient, record: Record
 ) -> None:
@@ -69,6 +70,7 @@ def test_autoscaler_keeps_the_number_after_the_first_up(
     succeed(project, "drift", "dev")
 
 
+@pytest.mark.grid
 def test_moved_model_starts_with_the_pods_it_had(
     make_quick_project: MakeProject, kube: KubeClient, record: Record
 ) -> None:
@@ -87,6 +89,7 @@ def test_moved_model_starts_with_the_pods_it_had(
     assert min(recorder.serving("churn")[before:]) >= 8
 
 
+@pytest.mark.grid
 def test_deleted_deployment_is_made_again_with_the_minimum(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:

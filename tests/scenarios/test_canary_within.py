@@ -67,7 +67,7 @@ def test_candidate_that_cannot_start_takes_no_capacity(
 @pytest.mark.parametrize(
     ("steps", "sizes"),
     [
-        pytest.param(["50%"], (2, 2), id="start"),
+        pytest.param(["50%"], (2, 2), id="start", marks=pytest.mark.grid),
         pytest.param(["50%", ""], (4, 0), id="abort", marks=pytest.mark.grid),
         pytest.param(["25%", "50%"], (2, 2), id="grow", marks=pytest.mark.grid),
         pytest.param(["50%", "25%"], (3, 1), id="shrink"),
@@ -90,6 +90,7 @@ def test_every_event_has_the_models_replicas(
     assert recorder.faults() == []
 
 
+@pytest.mark.grid
 def test_promotion_keeps_the_models_replicas(project: Project, record: Record) -> None:
     project.write(OVERLAY, STABLE + canary("50%"))
     succeed(project, "up", "staging")

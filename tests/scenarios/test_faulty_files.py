@@ -54,7 +54,9 @@ def scale(kubeconfig: Path, project: Project) -> None:
     [
         pytest.param("catalog/churn.yaml", BROKEN, True, id="model"),
         pytest.param(ENVIRONMENT, BROKEN, False, id="environment"),
-        pytest.param(ENVIRONMENT, "\xff\n", False, id="environment not UTF-8"),
+        pytest.param(
+            ENVIRONMENT, "\xff\n", False, id="environment not UTF-8", marks=pytest.mark.grid
+        ),
     ],
 )
 def test_verbs_of_state_and_cluster_work_with_a_faulty_file(
@@ -95,7 +97,7 @@ def test_deploying_refuses_a_faulty_file(make_project: MakeProject) -> None:
     ("path", "text"),
     [
         pytest.param("environments/prod/environment.yaml", BROKEN, id="unreadable"),
-        pytest.param("catalog/churn.yaml", BROKEN, id="model"),
+        pytest.param("catalog/churn.yaml", BROKEN, id="model", marks=pytest.mark.grid),
     ],
 )
 def test_what_is_protected_stays_protected(

@@ -71,6 +71,7 @@ def test_unrecorded_object_of_a_removed_model_is_deleted(
     assert "pending_operations" not in read_state(project)
 
 
+@pytest.mark.grid
 def test_destroy_deletes_an_unrecorded_object(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
@@ -82,6 +83,7 @@ def test_destroy_deletes_an_unrecorded_object(
     assert "pending_operations" not in read_state(project)
 
 
+@pytest.mark.grid
 def test_pending_create_of_an_absent_object_is_forgotten(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:

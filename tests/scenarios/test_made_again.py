@@ -86,6 +86,7 @@ def test_an_object_made_again_with_our_labels_is_taken_over_after_a_yes(
     succeed(project, "destroy", "dev", "--yes")
 
 
+@pytest.mark.grid
 def test_an_object_made_again_without_our_labels_fails_its_model_alone(
     make_live_project: MakeProject, kube: KubeClient
 ) -> None:

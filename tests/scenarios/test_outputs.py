@@ -37,6 +37,7 @@ def test_outputs_keep_the_image_of_models_that_were_not_deployed(
     assert images(project) == {"churn": "1.6.1", "fraud": "1.8.0"}
 
 
+@pytest.mark.grid
 def test_outputs_name_no_model_that_was_never_deployed(make_quick_project: MakeProject) -> None:
     project = make_quick_project("churn", "fraud")
     (project.root / "catalog/fraud.yaml").rename(project.root / "fraud.yaml")

@@ -34,8 +34,8 @@ def project(make_quick_project: MakeProject) -> Project:
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param("2", id="same"),
-        pytest.param("3", id="third"),
+        pytest.param("2", id="same", marks=pytest.mark.grid),
+        pytest.param("3", id="third", marks=pytest.mark.grid),
         pytest.param("1", id="back"),
     ],
 )
