@@ -36,14 +36,18 @@ def make_change(kind: str, name: str, op: Op, model: str = "churn") -> Change:
         pytest.param(make_change("Deployment", "old", Op.DELETE, "old"), True, id="gone-model"),
         pytest.param(make_change("Namespace", "ml", Op.DELETE, ""), True, id="namespace"),
         pytest.param(make_change("ConfigMap", "churn-config-1", Op.REPLACE), False, id="hashed"),
-        pytest.param(make_change("ConfigMap", "churn-config-1", Op.DELETE), True, id="config-gone"),
+        pytest.param(make_change("ConfigMap", "churn-config-1", Op.DELETE), False, id="leftover"),
+        pytest.param(make_change("ConfigMap", "churn-other", Op.DELETE), True, id="other-name"),
+        pytest.param(
+            make_change("ConfigMap", "old-config-1", Op.DELETE, "old"), True, id="gone-model-config"
+        ),
         pytest.param(make_change("Deployment", "churn-canary", Op.DELETE), False, id="canary"),
         pytest.param(
             make_change("ConfigMap", "churn-canary-config-1", Op.DELETE), False, id="canary-config"
         ),
         pytest.param(
             make_change("ConfigMap", "x-canary-y-config-1", Op.DELETE, "x-canary-y"),
-            True,
+            False,
             id="config-of-a-model-called-canary",
         ),
     ],

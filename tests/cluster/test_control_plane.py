@@ -62,6 +62,7 @@ def test_the_stages_are_one_file_for_kwok(plane: ControlPlane) -> None:
         "pod-ready",
         "pod-complete",
         "pod-delete",
+        "pod-delete-again",
         "pod-image-missing",
     }
 

@@ -303,7 +303,8 @@ def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) 
     file.write_text("raise RuntimeError('half done')\n")
     coded.commit()
     file.write_text(text)
-    _check_failure(coded, r"HEAD: its own `render dev --json` failed:\nRuntimeError")
+    crash = r"framework/plan/objects\.py:1: unexpected RuntimeError; the Traceback is in "
+    _check_failure(coded, rf"HEAD: its own `render dev --json` failed:\n{crash}")
 
 
 def test_other_code_renders_a_faulty_environment_not_at_all_and_others(coded: Repository) -> None:

@@ -15,7 +15,7 @@ MakeProject = Callable[..., Project]
 Record = Callable[[Project], Recorder]
 
 
-def test_old_namespace_stays_while_a_kept_deployment_serves_in_it(
+def test_namespace_stays_while_a_kept_pod_serves(
     make_quick_project: MakeProject, kube: KubeClient, record: Record
 ) -> None:
     project = make_quick_project("churn", "fraud")
