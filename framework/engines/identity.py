@@ -114,7 +114,10 @@ class IdentityCheck:
         unnamed = self._known.get("")
         if unnamed is not None and (len(self._providers) == 1 or unnamed.context == found.context):
             return replace(unnamed, kubeconfig=recorded[0])
-        return None if recorded == (found.kubeconfig, found.context) else self._ask(inputs, found)
+        if recorded == (found.kubeconfig, found.context) or self._accepts_made_again:
+            # A refresh accepts another cluster once its record is gone, as its error advises.
+            return None
+        return self._ask(inputs, found)
 
     def _ask(self, inputs: Mapping[str, Any], found: ClusterIdentity) -> ClusterIdentity:
         """The cluster that the recorded inputs lead to, where no UID is recorded."""

@@ -238,7 +238,9 @@ def wait_gone(
     what = f"{obj['kind']} {object_name(metadata)}"
     stop = stop or threading.Event()
     begun = heard_at = time.monotonic()
-    pause, told, told_at = POLL_FIRST_S, "", begun
+    pause, told_at = POLL_FIRST_S, begun
+    told: str | None = None
+    look_at = begun + HELD_S
     found: Object | None = None
     while True:
         try:
@@ -257,11 +259,12 @@ def wait_gone(
         now = time.monotonic()
         if now - begun >= timeout_s:
             raise ClusterError(_still_there(what, timeout_s, find_holders(client, found or obj)))
-        if found is not None and now - begun >= HELD_S:
+        if found is not None and now >= look_at:
+            look_at = now + HELD_S
             holders = find_holders(client, found)
             if holders != told or now - told_at >= HELD_AGAIN_S:
                 told, told_at = holders, now
-                on_held(holders or "nothing that the object says")
+                on_held(holders or "unknown; the object has no finalizer and no condition")
         if stop.wait(min(pause, begun + timeout_s - now)):
             raise WaitStoppedError(what)
         pause = min(pause * 1.5, POLL_LAST_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -38,3 +39,27 @@ def test_namespace_stays_while_a_kept_pod_serves(
     assert run.returncode == 0, run.stdout + run.stderr
     assert kube.get("v1", "Namespace", old) is None
     kube.delete("v1", "Namespace", new)
+
+
+@pytest.mark.grid
+def test_namespace_moved_back_leaves_no_deletion_pending(
+    make_quick_project: MakeProject, kube: KubeClient
+) -> None:
+    project = make_quick_project("churn")
+    assert project.run("up", "dev").returncode == 0
+    old, new = f"{project.namespace}-dev", f"{project.namespace}-b-dev"
+    project.edit("environments/dev/environment.yaml", old, new)
+    project.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
+    assert project.run("up", "dev", "--yes").returncode == 3
+    project.edit("environments/dev/environment.yaml", new, old)
+    project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
+    run = project.run("up", "dev", "--yes")
+    assert run.returncode == 0, run.stdout + run.stderr
+    # The CLI would carry a pending deletion out by name, and the Namespace is in use again.
+    state = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
+    resources = json.loads(state.read_text())["checkpoint"]["latest"]["resources"]
+    assert [entry["urn"] for entry in resources if entry.get("delete")] == []
+    namespace = kube.get("v1", "Namespace", old)
+    assert namespace is not None
+    assert namespace["status"]["phase"] == "Active"
+    assert kube.get("v1", "Namespace", new) is None

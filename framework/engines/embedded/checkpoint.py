@@ -112,6 +112,11 @@ class Resource:
         return f"{self.urn}#{self.id}" if self.pending_delete else self.urn
 
     @property
+    def object_key(self) -> tuple[str, str, str]:
+        """What tells objects apart, whichever URN they are recorded under."""
+        return self.type, self.id, self.provider_urn
+
+    @property
     def provider_urn(self) -> str:
         """The URN of the provider that made it, "" for none."""
         return split_provider_reference(str(self.raw.get("provider") or ""))[0]

@@ -96,7 +96,7 @@ class Deletions:
     def _is_taken_over(self, entry: Resource) -> bool:
         """What a replacement left behind is not deleted where a live resource has its name."""
         return entry.pending_delete and any(
-            (other.type, other.id, other.provider_urn) == (entry.type, entry.id, entry.provider_urn)
+            other.object_key == entry.object_key
             for other in self._state.current().resources
             if not other.pending_delete
         )
@@ -105,18 +105,26 @@ class Deletions:
 def find_needed(resources: Iterable[Resource], going: Iterable[Resource]) -> dict[str, Resource]:
     """Maps the key of each entry in `going` that must stay to the first entry that needs it.
 
-    First by kind and name.
-    An entry needs its parent, provider and dependencies, and an object needs its Namespace whether
-    or not the program says so: the Namespace takes everything in it along.
+    The first entry is the first one by kind, then by name. An entry needs its parent, provider and
+    dependencies, and an object needs its Namespace whether or not the program says so: the
+    Namespace takes everything in it along.
     """
-    candidates = {entry.key: entry for entry in going}
+    resources, going = list(resources), list(going)
+    live = {entry.object_key for entry in resources if not entry.pending_delete}
+    # What a replacement left behind and is live again: only its old record goes.
+    candidates = {
+        entry.key: entry
+        for entry in going
+        if not entry.pending_delete or entry.object_key not in live
+    }
     by_urn: dict[str, list[Resource]] = {}
     namespaces: dict[tuple[str, str], list[Resource]] = {}
     for entry in candidates.values():
         by_urn.setdefault(entry.urn, []).append(entry)
         if entry.kind == "Namespace":
             namespaces.setdefault((entry.provider_urn, entry.id), []).append(entry)
-    staying = [entry for entry in resources if entry.key not in candidates]
+    leaving = {entry.key for entry in going}
+    staying = [entry for entry in resources if entry.key not in leaving]
     staying.sort(key=lambda entry: (entry.kind, entry.name))
     found: dict[str, Resource] = {}
     for user in staying:

@@ -48,8 +48,6 @@ class EmbeddedEngine:
         """What `up` would change; writes nothing and takes no lock, as the CLI's does."""
         with self._start(request) as process, self._open(request, locked=False) as work:
             run = work.preview(process)
-            for warning in work.warnings:
-                run.log("warning", warning)
             for holder in work.state.backend.holders():
                 said = f"another command is at work on this stack, so this changes: {holder}"
                 run.log("warning", said)
@@ -91,8 +89,7 @@ class EmbeddedEngine:
         """Live objects against recorded state; writes nothing."""
         with self._open(request, locked=False) as work:
             looks = work.look()
-            messages = tuple(sorted(f"warning: {warning}" for warning in work.warnings))
-            return Preview(found_changes(looks), recorded_outputs(work.state), messages)
+            return Preview(found_changes(looks), recorded_outputs(work.state), work.messages)
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Delete what is recorded, dependents first; the empty state stays."""
@@ -103,15 +100,15 @@ class EmbeddedEngine:
             ]
             _refuse_protected([e.urn for e in entries if e.protect])
             changes = tuple(build_deletion(entry, work.components) for entry in reversed(entries))
-            preview = Preview(changes, recorded_outputs(work.state))
+            preview = Preview(changes, recorded_outputs(work.state), work.messages)
             if not changes:
-                return Result(())
+                return Result((), messages=work.messages)
             work.check_clusters()
             if not confirm(preview):
                 return None
             feed = ProgressFeed(on_progress)
             work.delete(entries, feed)
-            return Result(changes, feed.failures, seconds=feed.seconds)
+            return Result(changes, feed.failures, seconds=feed.seconds, messages=preview.messages)
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """The recorded outputs, secrets masked."""

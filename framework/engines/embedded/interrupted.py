@@ -8,8 +8,9 @@ forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from framework.engines.embedded.checkpoint import Checkpoint, Resource
 from framework.engines.embedded.clusters import Clusters
@@ -69,11 +70,18 @@ def _record_found(
     if found is None:
         return
     old = recorded.live.get(entry.urn)
+    if old is not None and _uid(state.outputs(old)) == _uid(found.outputs):
+        # Killed before the old object was deleted: that one is recorded already.
+        return
     if old is not None and old.id != found.id:
         # A replacement that makes the new object first: the old one is still there.
         yield set_line(old.with_fields(delete=True))
     errors = [UNFINISHED] if entry.kind == "Deployment" else []
     yield set_line(build_found(state, entry, found, errors))
+
+
+def _uid(outputs: Mapping[str, Any]) -> str:
+    return str((outputs.get("metadata") or {}).get("uid", ""))
 
 
 def _describe(entry: Resource, what: str) -> str:

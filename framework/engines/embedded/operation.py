@@ -27,7 +27,7 @@ from framework.engines.embedded.program_process import ProgramProcess
 from framework.engines.embedded.program_run import run_program
 from framework.engines.embedded.project import Project, StackConfig, load_config
 from framework.engines.embedded.registration import Registration
-from framework.engines.embedded.state import StackState, end_line, set_line
+from framework.engines.embedded.state import StackState, drop_line, end_line, set_line
 from framework.engines.embedded.values import Secret, reveal, secret_texts
 from framework.engines.identity import IdentityCheck
 from framework.errors import EngineError
@@ -76,6 +76,9 @@ class Operation:
         """Settle what an interrupted command left pending; without the lock nothing is written."""
         if not self.state.current().pending:
             return ()
+        if not locked and self.state.backend.holders():
+            # Another command is at work: what it creates is pending, and is its own to record.
+            return ()
         clusters.add_all_recorded()
         try:
             settled = settle_pending(self.state, clusters)
@@ -97,7 +100,14 @@ class Operation:
             run.check()
             raise
         self._know_recorded_providers()
+        for warning in self.warnings:
+            run.log("warning", warning)
         return run
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The warnings as a preview without a program run shows them."""
+        return tuple(sorted(f"warning: {warning}" for warning in self.warnings))
 
     def _run(self, process: ProgramProcess, handler: ProgramHandler, *, dry_run: bool) -> None:
         run_program(
@@ -133,6 +143,9 @@ class Operation:
         if entries := run.kept():
             self.state.record(*map(set_line, entries))
             self.state.keep_salt()
+        again = [entry for entry in run.leftovers() if run.is_wanted_again(entry)]
+        if again:
+            self.state.record(*map(drop_line, again))
         self._settle(run)
 
     def apply(

@@ -52,6 +52,11 @@ class Step:
     known: bool = True
     refusal: str = ""
 
+    @property
+    def provider_urn(self) -> str:
+        """The URN of the provider of an object, "" for none."""
+        return split_provider_reference(self.registration.provider)[0]
+
 
 class Planner:
     """Plans registrations against the state. Safe for use from any number of threads."""

@@ -137,7 +137,8 @@ class PreviewRun:
         for urn, first in self.waits.items():
             step = self.steps[urn]
             names = " and ".join(parse_urn(other).name for other in first)
-            note = "; ".join(filter(None, (step.change.note, f"once {names} is available")))
+            be = "is" if len(first) == 1 else "are"
+            note = "; ".join(filter(None, (step.change.note, f"once {names} {be} available")))
             self.steps[urn] = replace(step, change=replace(step.change, note=note))
 
     def leftovers(self) -> list[Resource]:
@@ -152,10 +153,9 @@ class PreviewRun:
         ]
 
     def is_wanted_again(self, entry: Resource) -> bool:
-        """True for what a replacement left behind and the program has under another URN, or again:
-        the object stays, only this record of it goes."""
+        """True for a replaced object that the program declares again: only its old record goes."""
         return entry.pending_delete and any(
-            step.registration.type == entry.type and step.change.object == entry.id
+            (step.registration.type, step.change.object, step.provider_urn) == entry.object_key
             for step in self.steps.values()
         )
 
