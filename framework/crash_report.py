@@ -112,16 +112,16 @@ class CrashReports:
         """Takes over from Python's own reports, for the rest of this process."""
         sys.excepthook = lambda kind, error, trace: self.report(error)
         threading.excepthook = self._report_thread
-        sys.unraisablehook = lambda args: self.report(args.exc_value, counts=False)
+        sys.unraisablehook = lambda args: self.report(args.exc_value)
         # What a library logs without anyone having set up logging, such as gRPC's handlers.
         logging.lastResort = _OneLine(self)
 
-    def report(self, error: BaseException | None, *, counts: bool = True) -> None:
-        """Reports one crash; it does not count where nothing can be left half done by it."""
+    def report(self, error: BaseException | None) -> None:
+        """Reports one crash."""
         if error is None:
             return
         with self._lock:
-            self.count += counts
+            self.count += 1
         _print(describe_crash(error))
 
     def _report_thread(self, args: threading.ExceptHookArgs) -> None:
