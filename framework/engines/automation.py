@@ -11,16 +11,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from framework.changes import MASK, Preview, Result
 from framework.engines.base import Confirm, OnProgress, Recorded, Request
 from framework.engines.embedded.backend import FileBackend, open_backend
-from framework.engines.embedded.clusters import connect_kubernetes, identify
+from framework.engines.embedded.clusters import identify_cluster
 from framework.engines.embedded.project import load_project
 from framework.engines.engine_events import EventReader
-from framework.engines.identity import ClusterIdentity, IdentityCheck
+from framework.engines.identity import IdentityCheck
 from framework.engines.recorded import read_recorded
 from framework.errors import EngineError, StateError, UnknownNameError
 
@@ -124,11 +123,11 @@ class AutomationEngine:
             request.stack,
             recorded.providers,
             _cluster_record(request),
-            partial(_identify, request.root),
+            partial(identify_cluster, root=request.root),
             has_objects=recorded.objects > 0,
             accepts_made_again=accepts_made_again,
         )
-        found = _identify(request.root, asdict(request.cluster))
+        found = identify_cluster(asdict(request.cluster), request.root)
         # Of several providers it is not known which one the environment means.
         if len(recorded.providers) == 1:
             check.check(next(iter(recorded.providers)), found)
@@ -194,12 +193,6 @@ def _cluster_record(request: Request) -> FileBackend | None:
     project = load_project(request.root)
     is_folder = project.backend_url.startswith("file://")
     return open_backend(project, request.stack) if is_folder else None
-
-
-def _identify(root: Path, inputs: Mapping[str, Any]) -> ClusterIdentity:
-    connection = connect_kubernetes(inputs, root)
-    connection.close()
-    return identify(connection, inputs)
 
 
 def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) -> None:

@@ -107,7 +107,7 @@ class KubernetesProvider:
         wanted = build_sent(self._client, inputs, urn)
         manager = field_manager(urn, None, wanted)
         live = self._live.ask(wanted)
-        if live is None or live["metadata"].get("deletionTimestamp"):
+        if live is None or is_going(live):
             return None
         claim(live, manager)
         return build_state(live, wanted, manager)

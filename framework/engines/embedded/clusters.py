@@ -114,6 +114,15 @@ def identify(connection: Connection, inputs: Mapping[str, Any]) -> ClusterIdenti
     return ClusterIdentity(connection.uid, connection.context, kubeconfig, connection.server)
 
 
+def identify_cluster(
+    inputs: Mapping[str, Any], root: Path, connect: Connect = connect_kubernetes
+) -> ClusterIdentity:
+    """Returns the identity of the cluster that a provider's inputs lead to; the connection ends."""
+    connection = connect(inputs, root)
+    connection.close()
+    return identify(connection, inputs)
+
+
 class Clusters:
     """Connections by the URN of their provider.
 
@@ -160,9 +169,7 @@ class Clusters:
 
     def identify(self, inputs: Mapping[str, Any]) -> ClusterIdentity:
         """The identity of the cluster that a provider's inputs lead to."""
-        connection = self._connect(inputs, self._root)
-        connection.close()
-        return identify(connection, inputs)
+        return identify_cluster(inputs, self._root, self._connect)
 
     def connection(self, provider_urn: str) -> Connection:
         """The provider's cluster, connected. One that cannot be reached is asked only once."""

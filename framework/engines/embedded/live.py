@@ -27,6 +27,7 @@ from framework.engines.embedded.values import (
 from framework.engines.ordering import order_changes
 from framework.errors import EngineError, FrameworkError
 from framework.kube.inputs import without_internal
+from framework.kube.live_objects import is_going
 from framework.kube.object_diff import compare_objects
 from framework.kube.object_state import FIELD_MANAGER, ObjectState
 from framework.kube.patching import describe_maker, is_strangers
@@ -81,7 +82,7 @@ def _look(state: StackState, planner: Planner, entry: Resource) -> Look:
     change = _change(entry, planner.components)
     if live is None:
         return Look(entry, replace(change, op=Op.DELETE, note=GONE), None)
-    if live.outputs["metadata"].get("deletionTimestamp"):
+    if is_going(live.outputs):
         return Look(entry, replace(change, op=Op.DELETE, note=GOING), None)
     fields = _fields(state, entry, recorded, live)
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))

@@ -99,7 +99,7 @@ class Operation:
             # What was refused explains what the program then stumbled over.
             run.check()
             raise
-        self._know_recorded_providers()
+        self.clusters.add_all_recorded()
         for warning in self.warnings:
             run.log("warning", warning)
         return run
@@ -117,12 +117,8 @@ class Operation:
     def look(self) -> list[Look]:
         """The recorded objects as the cluster has them."""
         self.components.check_wanted()
-        self._know_recorded_providers()
-        return look_at_objects(self.state, self.planner)
-
-    def _know_recorded_providers(self) -> None:
-        """Providers that left the program still have objects to delete."""
         self.clusters.add_all_recorded()
+        return look_at_objects(self.state, self.planner)
 
     def tell(self, run: PreviewRun, preview: Preview) -> Preview:
         """The preview with what the program logged; its secrets are known only now."""
@@ -187,13 +183,13 @@ class Operation:
     def check_clusters(self) -> None:
         """Connect to every recorded cluster that has objects, so that one that cannot be used is
         told once, before anything is asked or deleted. ClusterError, EngineError."""
-        self._know_recorded_providers()
+        self.clusters.add_all_recorded()
         for urn in sorted({entry.provider_urn for entry in self._resources if entry.is_object}):
             self.clusters.connection(urn)
 
     def delete(self, entries: list[Resource], feed: ProgressFeed) -> None:
         """Delete entries, to be stopped by an interrupt."""
-        self._know_recorded_providers()
+        self.clusters.add_all_recorded()
         stop = threading.Event()
 
         def describe(entry: Resource) -> Change:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from framework.engines.base import NamedCluster
 from framework.engines.embedded.backend import open_backend
-from framework.engines.embedded.clusters import connect_kubernetes, identify
+from framework.engines.embedded.clusters import identify_cluster
 from framework.engines.embedded.project import load_project
 from framework.engines.embedded.state import StackState
 from framework.engines.identity import ClusterIdentity, IdentityCheck
@@ -35,7 +35,7 @@ def check_recorded_cluster(
         stack,
         recorded,
         state.backend,
-        lambda inputs: identify(connect_kubernetes(inputs, root), inputs),
+        lambda inputs: identify_cluster(inputs, root),
         has_objects=any(entry.is_object for entry in resources),
         accepts_made_again=False,
     )
