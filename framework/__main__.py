@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from framework.crash_report import CrashReports
+from framework.core.crash_report import CrashReports
 
 
 def _run(reports: CrashReports) -> int:

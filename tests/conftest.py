@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from framework.cluster import LocalCluster
+from framework.core.errors import LocalClusterError
 from framework.engines import missing_cli
-from framework.errors import LocalClusterError
 from tests.shipped import ROOT, copy_shipped
 
 _CLUSTER_VARIABLE = "MODELCATALOG_TEST_CLUSTER"

@@ -32,7 +32,7 @@ def parse_lock(text: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def find_faults(
+def find_diagnostics(
     roots: Iterable[Requirement],
     locked: Iterable[Requirement],
     environment: Mapping[str, str],
@@ -100,20 +100,20 @@ def main() -> int:
     project = tomllib.loads((root / "pyproject.toml").read_text())
     runtime = [Requirement(text) for text in project["project"]["dependencies"]]
     dev = [Requirement(text) for text in project["dependency-groups"]["dev"]]
-    faults: dict[str, list[str]] = {}
+    diagnostics: dict[str, list[str]] = {}
     for file, roots in (
         ("requirements.lock", runtime),
         ("requirements-dev.lock", [*runtime, *dev]),
     ):
         locked = parse_lock((root / file).read_text())
         for name, environment in list_environments():
-            for fault in find_faults(roots, locked, environment, read_requires):
-                faults.setdefault(f"{file}: {fault}", []).append(name)
-    for fault, names in sorted(faults.items()):
-        print(f"{fault}  ({'; '.join(names)})", file=sys.stderr)
-    if faults:
+            for diagnostic in find_diagnostics(roots, locked, environment, read_requires):
+                diagnostics.setdefault(f"{file}: {diagnostic}", []).append(name)
+    for diagnostic, names in sorted(diagnostics.items()):
+        print(f"{diagnostic}  ({'; '.join(names)})", file=sys.stderr)
+    if diagnostics:
         print("next: make lock", file=sys.stderr)
-    return 1 if faults else 0
+    return 1 if diagnostics else 0
 
 
 if __name__ == "__main__":

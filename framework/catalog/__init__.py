@@ -12,10 +12,10 @@ from pathlib import Path
 from framework.catalog.loading import Loader
 from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import CatalogReader
-from framework.errors import ConfigError, UnknownNameError
-from framework.overlay import Merged
-from framework.schema.environment import Environment
-from framework.sources import Document, environment_names, find_catalog
+from framework.core.errors import ConfigError, UnknownNameError
+from framework.files import Document, environment_names, find_catalog
+from framework.layers import Merged
+from framework.settings.environment import Environment
 
 __all__ = [
     "Catalog",
@@ -49,8 +49,8 @@ def load_catalog(
 ) -> Catalog:
     """As `read_catalog`, and ConfigError where there is any fault."""
     catalog = read_catalog(root, environment, stack, only=only, last=last)
-    if catalog.faults:
-        raise ConfigError(catalog.faults)
+    if catalog.diagnostics:
+        raise ConfigError(catalog.diagnostics)
     return catalog
 
 

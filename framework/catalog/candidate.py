@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from framework.catalog.reading import NOT_MERGED
-from framework.overlay import Layer, Layers
+from framework.layers import Layer, Layers
 
 CANDIDATE = ("canary", "candidate")
 

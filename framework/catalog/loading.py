@@ -16,21 +16,21 @@ from typing import Any
 from framework.catalog.candidate import CANDIDATE, candidate_layers
 from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import NOT_MERGED, CatalogReader
-from framework.codes import Code
-from framework.errors import ConfigError, Fault
-from framework.overlay import Layer, Layers, Merged, Shape
-from framework.schema.environment import Environment
-from framework.schema.faults import validate_settings
-from framework.schema.model import SHARED, Model
-from framework.sources import (
+from framework.core.codes import Code
+from framework.core.errors import ConfigError, Diagnostic
+from framework.files import (
     CatalogFiles,
     Document,
     EnvironmentFiles,
     KeyPath,
-    Place,
+    Position,
     find_catalog,
     find_environment,
 )
+from framework.layers import Layer, Layers, Merged, Shape
+from framework.settings.diagnostics import validate_settings
+from framework.settings.environment import Environment
+from framework.settings.model import SHARED, Model
 
 # Partial manifests, in which null takes a field away.
 _LITERAL = (("patch",),)
@@ -53,13 +53,13 @@ class Loader:
         self._last = [Layer(document, (), NOT_MERGED) for document in last]
         self._files: CatalogFiles = find_catalog(root)
         self._own: EnvironmentFiles = find_environment(root, environment)
-        self.faults: list[Fault] = [*self._files.faults, *self._own.faults]
+        self.diagnostics: list[Diagnostic] = [*self._files.diagnostics, *self._own.diagnostics]
         self._bases: dict[tuple[str, ...], Layers] = {}
         self._profiles: dict[str, Layer] = {}
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
         self._disabled: list[str] = []
-        self._disabled_at: dict[str, Place] = {}
+        self._disabled_at: dict[str, Position] = {}
         self._idle: list[str] = []
         self._sound: set[str] = set()
         self._listed: dict[str, tuple[str, ...]] = {}
@@ -77,26 +77,26 @@ class Loader:
         models: list[CatalogModel] = []
         for name in self._own.overlays.keys() - self._files.models.keys():
             self._report_stray(name)
-        layers_sound = not self.faults
+        layers_sound = not self.diagnostics
         for name, path in self._files.models.items():
             if self._only is not None and name not in self._only:
                 continue
-            overlay, before = self._own.overlays.get(name), len(self.faults)
+            overlay, before = self._own.overlays.get(name), len(self.diagnostics)
             model = self._load_model(
                 name, self._read(path), self._read(overlay) if overlay else None
             )
             if model is not None:
                 models.append(model)
-            if len(self.faults) == before:
+            if len(self.diagnostics) == before:
                 self._sound.add(name)
         if settings is None:
-            raise ConfigError(self.faults)
+            raise ConfigError(self.diagnostics)
         return Catalog(
             environment=settings,
             environment_name=self._name,
             models=tuple(models),
             disabled=tuple(self._disabled),
-            faults=tuple(self.faults),
+            diagnostics=tuple(self.diagnostics),
             environment_merged=merged,
             complete=self._only is None,
             profiles=self._files.profiles,
@@ -108,13 +108,13 @@ class Loader:
         )
 
     def _read(self, path: str) -> Document:
-        document, faults = self._reader.document(path)
-        self.faults += faults
+        document, diagnostics = self._reader.document(path)
+        self.diagnostics += diagnostics
         return document
 
     def _layer(self, document: Document, *prefix: str, own: bool = False) -> Layer:
-        layer, faults = self._reader.layer(document, prefix, own=own)
-        self.faults += faults
+        layer, diagnostics = self._reader.layer(document, prefix, own=own)
+        self.diagnostics += diagnostics
         return layer
 
     def load_environment(self) -> tuple[Environment | None, Merged]:
@@ -129,11 +129,11 @@ class Loader:
                 itself="environment",
             )
         )
-        self.faults += merged.faults
-        settings, faults = validate_settings(
+        self.diagnostics += merged.diagnostics
+        settings, diagnostics = validate_settings(
             Environment, merged, "an environment", self._own.environment
         )
-        self.faults += faults
+        self.diagnostics += diagnostics
         values = {k: v for k, v in merged.data.items() if k not in ("defaults", "overrides")}
         self._context = {"environment": {**values, "name": self._name}, "stack": stack}
         self._context_broken = tuple(("environment", *path) for path in merged.broken)
@@ -177,18 +177,18 @@ class Loader:
             {**self._context, "name": name}, verbatim=(CANDIDATE,), literal=_LITERAL
         )
         if merged.data.get("enabled") is False or _hides(merged, own):
-            self.faults += self._reader.hidden_faults(own)
+            self.diagnostics += self._reader.hidden_diagnostics(own)
         if merged.data.get("enabled") is False:
             # A model that does not run here may lack what only other environments give.
-            self.faults += pile.faults
+            self.diagnostics += pile.diagnostics
             self._disabled.append(name)
-            if place := merged.origin(("enabled",)):
-                self._disabled_at[name] = place
+            if position := merged.origin(("enabled",)):
+                self._disabled_at[name] = position
             if overlay is not None and overlay.data.get("enabled") is not False:
                 self._idle.append(overlay.path)
             return None
-        settings, faults = validate_settings(Model, merged, "a model", document.path)
-        self.faults += _surfaced([*merged.faults, *faults], name, document.path)
+        settings, diagnostics = validate_settings(Model, merged, "a model", document.path)
+        self.diagnostics += _surfaced([*merged.diagnostics, *diagnostics], name, document.path)
         candidate, candidate_merged = self._load_candidate(name, document.path, pile, merged)
         if settings is None:
             return None
@@ -205,26 +205,28 @@ class Loader:
         layers = candidate_layers(pile)
         for layer in layers:
             for key in ("canary", *SHARED, *NOT_MERGED):
-                if place := layer.key_place((key,)):
+                if position := layer.key_position((key,)):
                     message = f'"{key}" cannot be set for a candidate alone'
-                    self.faults.append(place.fault(Code.MISPLACED_KEY, message))
+                    self.diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
         full = pile.over(*layers).resolve(
             {**self._context, "name": name}, verbatim=(("canary",),), literal=_LITERAL
         )
         data = {key: value for key, value in full.data.items() if key != "canary"}
-        origins = {path: places for path, places in full.origins.items() if path[0] != "canary"}
+        origins = {
+            path: positions for path, positions in full.origins.items() if path[0] != "canary"
+        }
         merged = replace(full, data=data, origins=origins)
-        settings, faults = validate_settings(Model, merged, "a model", home)
-        self.faults += _surfaced([*merged.faults, *faults], name, home)
+        settings, diagnostics = validate_settings(Model, merged, "a model", home)
+        self.diagnostics += _surfaced([*merged.diagnostics, *diagnostics], name, home)
         return settings, merged
 
     def _resolve_profiles(self, document: Document) -> tuple[tuple[str, ...], bool]:
         """The profiles that a model lists and that exist; False where one of them does not."""
         listed = document.data.get("profiles", [])
         if listed is None or not isinstance(listed, list):
-            place = document.value_places[("profiles",)]
+            position = document.value_positions[("profiles",)]
             message = "profiles must be a list of names, such as [cpu-small]"
-            self.faults.append(place.fault(Code.UNKNOWN_PROFILE, message))
+            self.diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
             return (), False
         found: list[str] = []
         for index, name in enumerate(listed):
@@ -236,8 +238,8 @@ class Loader:
             elif name in found:
                 message = f'the profile "{name}" is listed twice; keep one'
             if message:
-                place = document.value_places[("profiles", index)]
-                self.faults.append(place.fault(Code.UNKNOWN_PROFILE, message))
+                position = document.value_positions[("profiles", index)]
+                self.diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
             else:
                 found.append(name)
         return tuple(found), len(found) == len(listed)
@@ -245,21 +247,26 @@ class Loader:
     def _report_stray(self, name: str) -> None:
         hint = _nearest(name, self._files.models)
         message = f'no model is called "{name}"{hint}'
-        self.faults.append(Fault(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message))
+        self.diagnostics.append(
+            Diagnostic(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message)
+        )
 
 
 def _hides(merged: Merged, layer: Layer) -> bool:
     """Whether a value of this layer is not the one that won."""
     return any(
-        merged.origins.get(entry.path, (None,))[-1] != entry.place
+        merged.origins.get(entry.path, (None,))[-1] != entry.position
         for entry in layer.entries
         if entry.shape is not Shape.MAPPING
     )
 
 
-def _surfaced(faults: Iterable[Fault], model: str, home: str) -> list[Fault]:
+def _surfaced(diagnostics: Iterable[Diagnostic], model: str, home: str) -> list[Diagnostic]:
     """The faults, with the model's name where they stand in another file than its own."""
-    return [fault if fault.path == home else replace(fault, model=model) for fault in faults]
+    return [
+        diagnostic if diagnostic.path == home else replace(diagnostic, model=model)
+        for diagnostic in diagnostics
+    ]
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from framework.errors import Fault
-from framework.overlay import Merged
-from framework.schema.environment import Environment
-from framework.schema.model import Model
-from framework.sources import KeyPath, Place
+from framework.core.errors import Diagnostic
+from framework.files import KeyPath, Position
+from framework.layers import Merged
+from framework.settings.environment import Environment
+from framework.settings.model import Model
 
 _NOTHING = Merged({}, {})
 
@@ -34,7 +34,7 @@ class CatalogModel:
     profiles: tuple[str, ...] = ()
 
     @property
-    def origins(self) -> Mapping[KeyPath, tuple[Place, ...]]:
+    def origins(self) -> Mapping[KeyPath, tuple[Position, ...]]:
         """For every leaf, list and mapping the places that set it, oldest first."""
         return self.merged.origins
 
@@ -60,7 +60,7 @@ class Catalog:
     environment_name: str
     models: tuple[CatalogModel, ...]
     disabled: tuple[str, ...]
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     environment_merged: Merged = _NOTHING
     complete: bool = True
     profiles: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Catalog:
     sound: frozenset[str] = frozenset()
     layers_sound: bool = False
     listed_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    disabled_at: Mapping[str, Place] = field(default_factory=dict)
+    disabled_at: Mapping[str, Position] = field(default_factory=dict)
 
     @property
     def unused_profiles(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class Catalog:
         used = {name for listed in self.listed_profiles.values() for name in listed}
         return tuple(path for name, path in self.profiles.items() if name not in used)
 
-    def environment_place(self, path: KeyPath) -> Place:
+    def environment_position(self, path: KeyPath) -> Position:
         """Where the environment's own file says what is at `path`, or its nearest parent."""
         own = f"environments/{self.environment_name}/environment.yaml"
-        return self.environment_merged.origin(path) or Place(own, 1, 1)
+        return self.environment_merged.origin(path) or Position(own, 1, 1)

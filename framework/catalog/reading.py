@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.codes import Code
-from framework.errors import Fault
-from framework.overlay import Layer
-from framework.schema.faults import validate_layer
-from framework.schema.model import Model
-from framework.sources import Document, load_document
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import Document, load_document
+from framework.layers import Layer
+from framework.settings.diagnostics import validate_layer
+from framework.settings.model import Model
 
 # What interpolations can name beside the model's own keys; no layer may set them.
 CONTEXT_KEYS = ("name", "environment", "stack")
@@ -27,21 +27,21 @@ class CatalogReader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._documents: dict[str, tuple[Document, list[Fault]]] = {}
-        self._hidden: dict[str, list[Fault]] = {}
-        self._layers: dict[tuple[str, Prefix], tuple[Layer, list[Fault]]] = {}
+        self._documents: dict[str, tuple[Document, list[Diagnostic]]] = {}
+        self._hidden: dict[str, list[Diagnostic]] = {}
+        self._layers: dict[tuple[str, Prefix], tuple[Layer, list[Diagnostic]]] = {}
 
-    def document(self, path: str) -> tuple[Document, list[Fault]]:
+    def document(self, path: str) -> tuple[Document, list[Diagnostic]]:
         """One file; what is not there is told by the search for files."""
         if path not in self._documents:
-            missing = Document(path, {}, broken=frozenset({()})), list[Fault]()
+            missing = Document(path, {}, broken=frozenset({()})), list[Diagnostic]()
             is_there = (self._root / path).is_file()
             self._documents[path] = load_document(self._root, path) if is_there else missing
         return self._documents[path]
 
     def layer(
         self, document: Document, prefix: Prefix = (), *, own: bool = False
-    ) -> tuple[Layer, list[Fault]]:
+    ) -> tuple[Layer, list[Diagnostic]]:
         """A layer without the keys that are no settings, each a fault where it may not stand;
         `own` is a model's own file, which lists its profiles."""
         key = (document.path, prefix)
@@ -49,10 +49,10 @@ class CatalogReader:
             layer = Layer(document, prefix, NOT_MERGED)
             # Of a model's own file only what is hidden needs it, see `hidden_faults`.
             of_layer = [] if own else validate_layer(Model, layer, "a model")
-            self._layers[key] = layer, [*layer.faults, *_misplaced(layer, own=own), *of_layer]
+            self._layers[key] = layer, [*layer.diagnostics, *_misplaced(layer, own=own), *of_layer]
         return self._layers[key]
 
-    def hidden_faults(self, layer: Layer) -> list[Fault]:
+    def hidden_diagnostics(self, layer: Layer) -> list[Diagnostic]:
         """What is wrong in a model's own file by itself, whatever other layers make of it."""
         key = layer.document.path
         if key not in self._hidden:
@@ -60,11 +60,11 @@ class CatalogReader:
         return self._hidden[key]
 
 
-def _misplaced(layer: Layer, *, own: bool) -> list[Fault]:
-    faults = []
+def _misplaced(layer: Layer, *, own: bool) -> list[Diagnostic]:
+    diagnostics = []
     for key in ("profiles", *CONTEXT_KEYS):
-        place = layer.key_place((key,))
-        if not place or (own and key == "profiles"):
+        position = layer.key_position((key,))
+        if not position or (own and key == "profiles"):
             continue
         if key == "profiles":
             message = '"profiles" is read from the model\'s own file only; move it there'
@@ -72,5 +72,5 @@ def _misplaced(layer: Layer, *, own: bool) -> list[Fault]:
             message = '"name" is the file\'s name; remove it, or rename the file'
         else:
             message = f'"{key}" can be named in interpolations and not set; remove it'
-        faults.append(place.fault(Code.MISPLACED_KEY, message))
-    return faults
+        diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
+    return diagnostics

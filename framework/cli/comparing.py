@@ -12,16 +12,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from framework.catalog import list_environments, list_models
-from framework.cli.screens.affected import render_affected
-from framework.cli.screens.diff import render_across, render_since
-from framework.cli.screens.diff_json import (
+from framework.cli.selection import unknown_label
+from framework.core.errors import UnknownNameError, UsageError
+from framework.output.affected import render_affected
+from framework.output.diff import render_across, render_since
+from framework.output.diff_json import (
     describe_affected,
     describe_comparison,
     describe_since,
 )
-from framework.cli.screens.diff_markdown import render_across_markdown, render_since_markdown
-from framework.cli.selection import unknown_label
-from framework.errors import UnknownNameError, UsageError
+from framework.output.diff_markdown import render_across_markdown, render_since_markdown
 from framework.plan.names import OWNER_LABEL
 from framework.reports.across import compare_across
 from framework.reports.affected import compare_since

@@ -10,10 +10,10 @@ import argparse
 import sys
 from collections.abc import Collection
 
-from framework.changes import Change, Op, Preview
-from framework.cli.screens.changes import is_shown, render_changes, render_messages
 from framework.cli.session import Session
-from framework.errors import ConsentError
+from framework.core.changes import Change, Op, Preview
+from framework.core.errors import ConsentError
+from framework.output.changes import is_shown, render_changes, render_messages
 from framework.plan.names import track_name
 
 

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from framework.changes import Op, Result
 from framework.cli.consent import Confirmation, needs_consent
 from framework.cli.json_output import describe_drift, describe_preview
-from framework.cli.screens.changes import is_shown, render_changes, render_messages
-from framework.cli.screens.drift import render_drift
-from framework.cli.screens.progress import RolloutProgress
-from framework.cli.screens.result import render_outputs, render_result
 from framework.cli.session import Session, open_session, start_local_cluster
-from framework.errors import ProtectedError, StateError
+from framework.core.changes import Op, Result
+from framework.core.errors import ProtectedError, StateError
+from framework.output.changes import is_shown, render_changes, render_messages
+from framework.output.drift import render_drift
+from framework.output.progress import RolloutProgress
+from framework.output.result import render_outputs, render_result
 
 DIFFERENCES = 16
 ROLLOUT_FAILED = 3

@@ -13,8 +13,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from framework.catalog import list_environments, list_models, load_catalog
-from framework.cli.screens.edits import describe_bumps, render_bumps, render_new
-from framework.cli.screens.text import WIDTH, render_table, render_wrapped
+from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.edits.bump import bump_tag, check_tag
 from framework.edits.new import (
     Draft,
@@ -24,7 +23,8 @@ from framework.edits.new import (
     list_owners,
     list_profiles,
 )
-from framework.errors import FrameworkError, UnknownNameError, UsageError
+from framework.output.edits import describe_bumps, render_bumps, render_new
+from framework.output.text import WIDTH, render_table, render_wrapped
 
 
 def run_bump(root: Path, options: argparse.Namespace) -> int:

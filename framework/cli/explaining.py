@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from framework.catalog import Catalog, list_models, load_catalog
 from framework.cli.overriding import build_layers
-from framework.cli.screens.explain import render_explained, render_fields
 from framework.cli.selection import does_not_run
-from framework.errors import UnknownNameError, UsageError
+from framework.core.errors import UnknownNameError, UsageError
+from framework.output.explain import render_explained, render_fields
 from framework.reports.explain import Explained, Explainer, is_field
 from framework.reports.masking import conceal, secret_values
 
@@ -63,8 +63,8 @@ def _describe(one: Explained) -> dict[str, Any]:
     return {
         "key": one.key,
         "value": one.value,
-        "place": one.place or None,
-        "default": not one.place,
+        "position": one.position or None,
+        "default": not one.position,
         "overrode": [asdict(old) for old in one.overrode],
         "interpolations": [asdict(text) for text in one.interpolations],
         "reads": list(one.reads),

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from framework.changes import Change, Op, Preview
-from framework.cli.screens.changes import is_shown
 from framework.cli.session import Session
+from framework.core.changes import Change, Op, Preview
+from framework.output.changes import is_shown
 from framework.plan import StackPlan, TrackPlan
 
 

@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from framework.cli.screens.faults import describe_fault, read_lines, render_faults
-from framework.cli.screens.listing import render_listing
 from framework.cli.selection import match_names, unknown_label
-from framework.errors import UnknownNameError, group_faults
+from framework.core.errors import UnknownNameError, group_diagnostics
+from framework.files import environment_names, find_catalog
+from framework.output.diagnostics import describe_diagnostic, read_lines, render_diagnostics
+from framework.output.listing import render_listing
 from framework.plan import ModelPlan, StackPlan
 from framework.plan.partial import load_partial
 from framework.reports.listing import ListedModel, build_listing
-from framework.sources import environment_names, find_catalog
 
 
 def run_list(root: Path, options: argparse.Namespace) -> int:
@@ -27,7 +27,9 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
     if profile is not None and profile not in (known := find_catalog(root).profiles):
         raise UnknownNameError("profile", profile, known)
     found = {name: load_partial(root, name, only=only) for name in environments}
-    groups = group_faults(fault for one in found.values() for fault in one.faults)
+    groups = group_diagnostics(
+        diagnostic for one in found.values() for diagnostic in one.diagnostics
+    )
     plans = {name: one.plan for name, one in found.items() if one.plan}
     label = options.model if only is None else None
 
@@ -39,15 +41,15 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
         pairs = {pair for model in _all_models(plans) for pair in model.labels.items()}
         raise unknown_label(label, map("=".join, pairs))
     if options.json:
-        faults = [describe_fault(group) for group in groups]
-        print(json.dumps({"models": [*map(_describe, models)], "faults": faults}, indent=2))
+        diagnostics = [describe_diagnostic(group) for group in groups]
+        print(json.dumps({"models": [*map(_describe, models)], "faults": diagnostics}, indent=2))
         return 1 if groups else 0
     if models:
         print(render_listing(models))
     elif not groups:
         print(f"no model that runs in {' or '.join(environments)} is one of these")
     if groups:
-        told = render_faults(groups, read_lines(root))
+        told = render_diagnostics(groups, read_lines(root))
         print(f"{told}\n\nmodels whose settings have faults are not listed", file=sys.stderr)
     return 1 if groups else 0
 

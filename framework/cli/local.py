@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from framework.cli.screens.cluster import render_status
 from framework.cli.session import start_local_cluster
 from framework.cluster import LocalCluster
+from framework.output.cluster import render_status
 
 
 def run_cluster_up(root: Path, options: argparse.Namespace) -> int:

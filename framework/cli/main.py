@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from framework.cli.verbs import OPTIONS, VERBS, Verb
-from framework.errors import FrameworkError, UsageError
+from framework.core.errors import FrameworkError, UsageError
 
-_CLI = Path(__file__).resolve().parent
-ROOT = _CLI.parents[1]
+_PRINTING = tuple(Path(__file__).resolve().parents[1] / name for name in ("cli", "output"))
+ROOT = Path(__file__).resolve().parents[2]
 _LEARN = "Every verb is also a make target: `python -m framework up dev` is `make up ENV=dev`."
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "required: ENV" in message:
-            from framework.sources import environment_names
+            from framework.files import environment_names
 
             verb = self.prog.rpartition(" ")[2]
             known = ", ".join(environment_names(ROOT)) or "none; see README.md"
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told = f"Interrupted. What had finished is recorded; `{again}` goes on from there."
         return _run(verb, options)
     except FrameworkError as error:
-        from framework.cli.screens.text import render_paragraphs
+        from framework.output.text import render_paragraphs
 
         print(render_paragraphs(str(error)), file=sys.stderr)
         return error.exit_code
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{told}", file=sys.stderr)
         return 1
     except Exception as error:
-        from framework.crash_report import describe_crash
+        from framework.core.crash_report import describe_crash
 
         print(describe_crash(error), file=sys.stderr)
         return 1
@@ -156,7 +156,9 @@ def _failed_on_output(error: OSError) -> bool:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     code = Path(frame.tb_frame.f_code.co_filename) if frame else Path()
-    return not error.filename and (code.is_relative_to(_CLI) or "rich" in code.parts)
+    return not error.filename and (
+        any(code.is_relative_to(folder) for folder in _PRINTING) or "rich" in code.parts
+    )
 
 
 def _discard_output() -> None:

@@ -9,13 +9,13 @@ import json
 import re
 from dataclasses import replace
 
-from framework.errors import ConfigError, UsageError
-from framework.sources import Document, Place
-from framework.sources.document import parse_document
+from framework.core.errors import ConfigError, UsageError
+from framework.files import Document, Position
+from framework.files.document import parse_document
 
 _NAME = "--set"
 # The command line has no lines: messages say "--set" and no more.
-_PLACE = Place(_NAME, 0, 0)
+_PLACE = Position(_NAME, 0, 0)
 _DOT = re.compile(r"(?<!\\)\.")
 
 
@@ -38,14 +38,14 @@ def build_layers(assignment: str | None) -> tuple[Document, ...]:
         )
     if parts[0] in ("profiles", *CONTEXT_KEYS):
         raise UsageError(f'--set: "{parts[0]}" is no setting that a layer may change')
-    document, faults = parse_document(_NAME, _nest(parts, value))
-    if faults:
-        raise ConfigError(replace(fault, line=0, column=0) for fault in faults)
+    document, diagnostics = parse_document(_NAME, _nest(parts, value))
+    if diagnostics:
+        raise ConfigError(replace(diagnostic, line=0, column=0) for diagnostic in diagnostics)
     return (
         replace(
             document,
-            key_places=dict.fromkeys(document.key_places, _PLACE),
-            value_places=dict.fromkeys(document.value_places, _PLACE),
+            key_positions=dict.fromkeys(document.key_positions, _PLACE),
+            value_positions=dict.fromkeys(document.value_positions, _PLACE),
         ),
     )
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from framework.cli.json_output import describe_track, describe_unplanned
-from framework.cli.screens.status import render_status
 from framework.cli.selection import select_models
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
+from framework.core.errors import ConfigError, UsageError
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import NamedCluster, Request
-from framework.errors import ConfigError, UsageError
+from framework.output.status import render_status
 from framework.plan.names import NAME_LABEL, TRACK_LABEL
 
 
@@ -58,9 +58,9 @@ def _load(root: Path, environment: str) -> UsablePlan:
     usable = load_usable_plan(root, environment, lambda: ask("recorded"), lambda: ask("outputs"))
     if not usable.plan.cluster.context or not usable.plan.namespace.name:
         # Neither the files nor the state say where to look.
-        raise ConfigError(usable.faults)
-    if usable.faults:
-        print(usable.describe_faults(), file=sys.stderr)
+        raise ConfigError(usable.diagnostics)
+    if usable.diagnostics:
+        print(usable.describe_diagnostics(), file=sys.stderr)
     return usable
 
 
@@ -69,7 +69,7 @@ def _describe_tracks(
 ) -> list[dict[str, Any]]:
     """Returns every track of the plan; with faults, also what runs and is not in it."""
     plan = usable.plan
-    unplanned = _find_unplanned(usable, pattern, live) if usable.faults else []
+    unplanned = _find_unplanned(usable, pattern, live) if usable.diagnostics else []
     try:
         models = select_models(plan, pattern)
     except UsageError:

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from framework.cli.overriding import build_layers
-from framework.cli.screens.text import render_count
 from framework.cli.selection import match_names, select_models
-from framework.errors import UsageError
+from framework.core.errors import UsageError
+from framework.output.text import render_count
 from framework.plan import Manifest, ModelPlan, StackPlan, load_plan
 
 # No ending that `kubectl apply -R -f FOLDER` would read.

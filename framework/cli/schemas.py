@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from framework.cli.screens.text import render_table
+from framework.output.text import render_table
 
 # A list without lists or mappings in it; JSON's own texts have no line breaks.
 _INNERMOST = re.compile(r"\[\n[^\[\]{}]*\n *\]")
@@ -30,8 +30,8 @@ def run_schema(root: Path, options: argparse.Namespace) -> int:
 
 def build_files() -> dict[str, str]:
     """The text of each file, by its path; the same classes give the same bytes."""
-    from framework.schema.json_schema import build_schemas
-    from framework.schema.reference import render_reference
+    from framework.settings.json_schema import build_schemas
+    from framework.settings.reference import render_reference
 
     schemas = {f"schemas/{name}": render_json(schema) for name, schema in build_schemas().items()}
     return {**schemas, "docs/settings.md": render_reference()}

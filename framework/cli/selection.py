@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.errors import UnknownNameError, UsageError
-from framework.sources import find_catalog
+from framework.core.errors import UnknownNameError, UsageError
+from framework.files import find_catalog
 
 if TYPE_CHECKING:
     # `explain` selects too, and need not wait for the plan's modules.
@@ -43,9 +43,9 @@ def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]
     raise UnknownNameError("model", pattern, [model.name for model in plan.models])
 
 
-def does_not_run(pattern: str, environment: str, place: str = "") -> UsageError:
+def does_not_run(pattern: str, environment: str, position: str = "") -> UsageError:
     """The error for a model that is switched off in an environment, at `place`."""
-    said = f"enabled: false, {place}" if place else "enabled: false"
+    said = f"enabled: false, {position}" if position else "enabled: false"
     return UsageError(
         f'model "{pattern}" does not run in {environment} ({said}); '
         "enable it there, or choose another environment"

@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
-from framework.cli.screens.cluster import ClusterScreen
-from framework.cli.screens.text import render_count, render_wrapped
 from framework.cli.selection import select_components
 from framework.cli.usable_plan import load_usable_plan
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
+from framework.output.cluster import ClusterScreen
+from framework.output.text import render_count, render_wrapped
 from framework.plan import StackPlan, load_plan
 
 _MARGIN = " " * 9
@@ -85,7 +85,7 @@ def open_session(
         if deploys:
             plan = load_plan(root, options.environment, today=today)
         else:
-            plan, names_cluster = _load_without_faults(root, options.environment, engine)
+            plan, names_cluster = _load_without_diagnostics(root, options.environment, engine)
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
         request = Request(root, plan.stack, cluster=cluster if names_cluster else None)
         pattern = getattr(options, "model", None)
@@ -96,7 +96,9 @@ def open_session(
         yield Session(plan, engine, choice.why, request, deploys)
 
 
-def _load_without_faults(root: Path, environment: str, engine: Engine) -> tuple[StackPlan, bool]:
+def _load_without_diagnostics(
+    root: Path, environment: str, engine: Engine
+) -> tuple[StackPlan, bool]:
     """Loads what can be used of an environment's files, and says on stderr what cannot."""
     request = Request(root, environment)
     usable = load_usable_plan(
@@ -105,8 +107,8 @@ def _load_without_faults(root: Path, environment: str, engine: Engine) -> tuple[
         lambda: engine.recorded(request),
         lambda: engine.outputs(request),
     )
-    if usable.faults:
-        print(usable.describe_faults(), file=sys.stderr)
+    if usable.diagnostics:
+        print(usable.describe_diagnostics(), file=sys.stderr)
     return usable.plan, usable.names_cluster
 
 

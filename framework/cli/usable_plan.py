@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from framework.errors import Fault, list_names
+from framework.core.errors import Diagnostic, list_names
 from framework.plan import ClusterTarget, Manifest, StackPlan
 from framework.plan.partial import load_partial
 
@@ -33,14 +33,14 @@ class UsablePlan:
     """
 
     plan: StackPlan
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     names_cluster: bool = True
 
-    def describe_faults(self) -> str:
+    def describe_diagnostics(self) -> str:
         """Returns one line about the files that are not used, "" where all of them are."""
-        if not self.faults:
+        if not self.diagnostics:
             return ""
-        files = sorted({fault.path for fault in self.faults})
+        files = sorted({diagnostic.path for diagnostic in self.diagnostics})
         verb = "has faults and is" if len(files) == 1 else "have faults and are"
         line = (
             f"{list_names(files)} {verb} not used; "
@@ -63,14 +63,14 @@ def load_usable_plan(
     """
     partial = load_partial(root, environment)
     if partial.plan is not None:
-        return UsablePlan(partial.plan, partial.faults)
+        return UsablePlan(partial.plan, partial.diagnostics)
     # Only here: an environment without faults is read back without pydantic.
     from framework.catalog import read_environment
     from framework.plan.stack import build_stack
 
     settings, merged = read_environment(root, environment)
     if settings is not None:
-        return UsablePlan(build_stack(settings, environment, (), ()), partial.faults)
+        return UsablePlan(build_stack(settings, environment, (), ()), partial.diagnostics)
     cluster = _read_cluster(merged.data)
     namespace = merged.data.get("namespace")
     if not isinstance(namespace, str):
@@ -84,7 +84,7 @@ def load_usable_plan(
         namespace=Manifest(namespace, {"kind": "Namespace", "metadata": {"name": namespace}}),
         models=(),
     )
-    return UsablePlan(plan, partial.faults, names_cluster=cluster is not None)
+    return UsablePlan(plan, partial.diagnostics, names_cluster=cluster is not None)
 
 
 def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
@@ -95,7 +95,7 @@ def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
     context, kubeconfig = named.get("context", "local"), named.get("kubeconfig", "~/.kube/config")
     if not isinstance(context, str) or not isinstance(kubeconfig, str) or not context:
         return None
-    from framework.schema.environment import Cluster
+    from framework.settings.environment import Cluster
 
     cluster = Cluster.model_construct(context=context, kubeconfig=kubeconfig)
     return ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local)

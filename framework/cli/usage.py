@@ -8,7 +8,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from framework.cli.verbs import OPTIONS, VERBS, Verb
-from framework.errors import UsageError
+from framework.core.errors import UsageError
 
 _OPTION_NAMES = frozenset(option.name for option in OPTIONS)
 

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from framework.cli.screens.faults import (
-    describe_fault,
+from framework.core.errors import DiagnosticGroup, UsageError, group_diagnostics
+from framework.files import count_files, environment_names, find_catalog
+from framework.output.diagnostics import (
+    describe_diagnostic,
     read_lines,
     render_annotations,
-    render_faults,
+    render_diagnostics,
     render_summary,
 )
-from framework.cli.screens.text import render_count
-from framework.errors import FaultGroup, UsageError, group_faults
-from framework.plan import find_faults
-from framework.sources import count_files, environment_names, find_catalog
+from framework.output.text import render_count
+from framework.plan import find_diagnostics
 
 
 def run_validate(root: Path, options: argparse.Namespace) -> int:
@@ -29,20 +29,22 @@ def run_validate(root: Path, options: argparse.Namespace) -> int:
     environments = [options.environment] if options.environment else list(environment_names(root))
     if options.format == "markdown":
         raise UsageError("validate writes text or github; use FORMAT=github for annotations")
-    groups = group_faults(find_faults(root, environments, today=resolve_today(options.today)))
-    warnings = sum(group.fault.code.is_warning for group in groups)
-    faults = len(groups) - warnings
+    groups = group_diagnostics(
+        find_diagnostics(root, environments, today=resolve_today(options.today))
+    )
+    warnings = sum(group.diagnostic.code.is_warning for group in groups)
+    diagnostics = len(groups) - warnings
     if options.json:
         print(json.dumps(_describe(groups, environments), indent=2))
-        return 1 if faults else 0
+        return 1 if diagnostics else 0
     if groups and options.format == "github":
         print(render_annotations(groups))
     elif groups:
-        print(f"{render_faults(groups, read_lines(root))}\n")
+        print(f"{render_diagnostics(groups, read_lines(root))}\n")
     models = render_count(len(find_catalog(root).models), "model")
     where = f"{models}, {', '.join(environments)}"
-    print(render_summary(faults, warnings, count_files(root, environments), where))
-    return 1 if faults else 0
+    print(render_summary(diagnostics, warnings, count_files(root, environments), where))
+    return 1 if diagnostics else 0
 
 
 def resolve_today(text: str | None) -> date:
@@ -55,8 +57,8 @@ def resolve_today(text: str | None) -> date:
         raise UsageError(f'TODAY={text} is no day; write it as "2026-11-23"') from exc
 
 
-def _describe(groups: Sequence[FaultGroup], environments: Sequence[str]) -> dict[str, object]:
+def _describe(groups: Sequence[DiagnosticGroup], environments: Sequence[str]) -> dict[str, object]:
     return {
         "environments": list(environments),
-        "faults": [describe_fault(group) for group in groups],
+        "faults": [describe_diagnostic(group) for group in groups],
     }

@@ -17,7 +17,7 @@ from typing import Any
 from framework.cluster.layout import Layout
 from framework.cluster.nodes import build_nodes, is_current
 from framework.cluster.ports import LOOPBACK
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 _APPLY = "fieldManager=modelcatalog-cluster&force=true"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from framework.cluster.pins import Pins
 from framework.cluster.report import ClusterProgress, OnProgress
 from framework.cluster.toolchain import find_go
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 # Where the binary's name comes from which package, in the order of building: the quick one first.
 PACKAGES = {

@@ -19,8 +19,8 @@ from framework.cluster.pins import load_pins
 from framework.cluster.ports import ensure_ports, load_ports
 from framework.cluster.processes import memory_kib, stop_all
 from framework.cluster.report import ClusterStatus, ComponentStatus, OnProgress
-from framework.errors import LocalClusterError
-from framework.user_cache import cache_directory
+from framework.core.errors import LocalClusterError
+from framework.core.user_cache import cache_directory
 
 _LOCK_SECONDS = 300.0
 

@@ -13,7 +13,7 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 PORT_NAMES = ("apiserver", "etcd", "etcd-peer", "kube-controller-manager", "kube-scheduler")
 LOOPBACK = "127.0.0.1"

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 TERM_SECONDS = 5.0
 _POLL_SECONDS = 0.02

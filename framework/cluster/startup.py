@@ -20,7 +20,7 @@ from framework.cluster.nodes import is_schedulable, is_simulated
 from framework.cluster.ports import require_free
 from framework.cluster.processes import stop_all
 from framework.cluster.report import ClusterProgress, OnProgress, Step
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 # Generous: a cold disk or a busy machine is no failure, and a process that dies is noticed at once.
 _READY_SECONDS = 120.0
@@ -144,8 +144,8 @@ class Startup:
 
     def _report(self, step: Step, name: str, elapsed: float, message: str, *, done: bool) -> None:
         names = [component.name for component in COMPONENTS]
-        place = (names.index(name) + 1, len(names)) if name in names else (1, 1)
-        self.on_progress(ClusterProgress(step, name, *place, elapsed, message, done))
+        position = (names.index(name) + 1, len(names)) if name in names else (1, 1)
+        self.on_progress(ClusterProgress(step, name, *position, elapsed, message, done))
 
 
 def _find_dead(plane: ControlPlane) -> list[Component]:

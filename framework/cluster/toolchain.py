@@ -18,7 +18,7 @@ from pathlib import Path
 
 from framework.cluster.pins import GoVersion, Pins
 from framework.cluster.report import ClusterProgress, OnProgress
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 REQUIREMENTS = "go-requirements.txt"
 

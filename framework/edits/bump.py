@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel, list_environments
+from framework.core.errors import EditError, UsageError
 from framework.edits.documents import Change, Edit, build_change
 from framework.edits.outcome import load_everywhere, written_soundly
-from framework.errors import EditError, UsageError
-from framework.sources import Place
+from framework.files import Position
 
 _TAG = ("image", "tag")
 _DIGEST = ("image", "digest")
@@ -30,7 +30,7 @@ class EnvironmentTag:
     environment: str
     before: str | None
     after: str | None
-    place: Place | None
+    position: Position | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ModelBump:
     model: str
     file: str
     changed: bool
-    inherited: Place | None
+    inherited: Position | None
     environments: tuple[EnvironmentTag, ...]
 
 
@@ -113,9 +113,9 @@ def _enabled(names: Collection[str], running: Collection[str], environment: str)
 def _refuse(models: Mapping[str, CatalogModel], environment: str | None) -> Iterator[Any]:
     for where, model in models.items():
         if model.settings.image.digest:
-            place = model.merged.origin(_DIGEST)
+            position = model.merged.origin(_DIGEST)
             yield (
-                place,
+                position,
                 (
                     f"{model.name} runs this image.digest in {where}, whatever its tag says; "
                     "change or remove the digest first"
@@ -132,15 +132,15 @@ def _refuse(models: Mapping[str, CatalogModel], environment: str | None) -> Iter
             )
 
 
-def _written(model: CatalogModel, environment: str | None) -> tuple[Any, Place] | None:
+def _written(model: CatalogModel, environment: str | None) -> tuple[Any, Position] | None:
     """The tag as a file says it: the last one, and without ENV the last up to the model's own."""
-    found: tuple[Any, Place] | None = None
+    found: tuple[Any, Position] | None = None
     for layer in model.merged.layers:
         image = layer.written.get("image")
         if isinstance(image, str):
-            found = image, layer.value_place(("image",))
+            found = image, layer.value_position(("image",))
         elif isinstance(image, dict) and "tag" in image:
-            found = image["tag"], layer.value_place(_TAG)
+            found = image["tag"], layer.value_position(_TAG)
         if environment is None and layer.document.path == model.home:
             break
     return found
@@ -176,7 +176,7 @@ def _describe(
         for where, model in after.items()
     ]
     said = [one for model in before.values() if (one := _written(model, environment))]
-    last = min((place for _, place in said), default=Place(f"catalog/{name}.yaml", 1, 1))
+    last = min((position for _, position in said), default=Position(f"catalog/{name}.yaml", 1, 1))
     file = change.path if change else last.path
     inherited = last if last.path != file else None
     return ModelBump(name, file, bool(change and change.is_needed), inherited, tuple(tags))

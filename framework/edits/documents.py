@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from framework.core.errors import ConfigError, EditError
 from framework.edits.finding import Target, dotted, find_target
 from framework.edits.layout import find_line, read_layout
 from framework.edits.proof import (
@@ -27,9 +28,8 @@ from framework.edits.proof import (
 )
 from framework.edits.rewriting import rewrite_remove, rewrite_set
 from framework.edits.splicing import UnknownLayoutError, append_value, remove_entry, set_value
-from framework.errors import ConfigError, EditError
-from framework.sources import Document, KeyPath, load_document
-from framework.sources.document import parse_document
+from framework.files import Document, KeyPath, load_document
+from framework.files.document import parse_document
 
 _MARK = "\ufeff"
 
@@ -83,9 +83,9 @@ def build_change(root: Path, path: str, edits: Iterable[Edit], *, opening: str =
         raise ConfigError(load_document(root, path)[1]) from None
     mark = _MARK if text.startswith(_MARK) else ""
     text = text.removeprefix(_MARK)
-    document, faults = parse_document(path, text)
-    if faults:
-        raise ConfigError(faults)
+    document, diagnostics = parse_document(path, text)
+    if diagnostics:
+        raise ConfigError(diagnostics)
     for edit in edits:
         text, document = _apply(path, text, document, edit)
     return Change(path, old, (mark + text).encode(), document.data)
@@ -117,13 +117,13 @@ def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, D
             new = attempt(text, target, edit)
         except UnknownLayoutError:
             continue
-        after, faults = parse_document(path, new)
-        meant = not faults and is_as_meant(document, after, expected, edit.path)
+        after, diagnostics = parse_document(path, new)
+        meant = not diagnostics and is_as_meant(document, after, expected, edit.path)
         if meant and keeps_comments(text, new, edited):
             return new, after
-    place = document.value_places.get(edit.path) or document.value_places[()]
+    position = document.value_positions.get(edit.path) or document.value_positions[()]
     message = f"{dotted(edit.path)} cannot be edited here without changing more; edit it by hand"
-    raise EditError((place, message))
+    raise EditError((position, message))
 
 
 def _splice(text: str, target: Target | None, edit: Edit) -> str:

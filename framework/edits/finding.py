@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from framework.core.errors import EditError
 from framework.edits.layout import Entry, Node
-from framework.errors import EditError
-from framework.sources import KeyPath, Place
+from framework.files import KeyPath, Position
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def find_target(file: str, text: str, root: Node, path: KeyPath, *, removes: boo
     raise ValueError("an edit needs a path")
 
 
-def place_at(file: str, text: str, index: int) -> Place:
+def position_at(file: str, text: str, index: int) -> Position:
     """The place of a character."""
-    return Place(file, text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
+    return Position(file, text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
 def dotted(path: KeyPath) -> str:
@@ -56,7 +56,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def _find_entry(file: str, text: str, parent: Node, path: KeyPath) -> int | None:
-    key, at = path[-1], place_at(file, text, parent.start)
+    key, at = path[-1], position_at(file, text, parent.start)
     if isinstance(key, int):
         if parent.kind != "list" or not 0 <= key < len(parent.entries):
             raise EditError((at, f"{dotted(path[:-1])} has no item {key}"))
@@ -72,14 +72,14 @@ def _find_entry(file: str, text: str, parent: Node, path: KeyPath) -> int | None
 
 def _refuse_shared(file: str, text: str, node: Node, above: Entry | None, path: KeyPath) -> None:
     if node.target is not None:
-        other = place_at(file, text, node.target.start)
+        other = position_at(file, text, node.target.start)
         message = f"{dotted(path)} is an alias of the value at {other}; write the value out here"
     elif node.uses:
-        others = ", ".join(str(place_at(file, text, use)) for use in node.uses)
+        others = ", ".join(str(position_at(file, text, use)) for use in node.uses)
         message = f"{dotted(path)} is shared by the alias at {others}; write the value out there"
     else:
         return
-    raise EditError((place_at(file, text, node.start), f"{message}, then edit again"))
+    raise EditError((position_at(file, text, node.start), f"{message}, then edit again"))
 
 
 def _refuse_anchors(file: str, text: str, entry: Entry, path: KeyPath) -> None:
@@ -89,8 +89,12 @@ def _refuse_anchors(file: str, text: str, entry: Entry, path: KeyPath) -> None:
     for node in entry.value.inside():
         outer = [use for use in node.uses if not inside[0] <= use < inside[1]]
         if outer:
-            message = f"an alias at {place_at(file, text, outer[0])} needs this value; write it out"
-            raise EditError((place_at(file, text, node.start), f"{message} there, then edit again"))
+            message = (
+                f"an alias at {position_at(file, text, outer[0])} needs this value; write it out"
+            )
+            raise EditError(
+                (position_at(file, text, node.start), f"{message} there, then edit again")
+            )
 
 
 def _refuse_merged(
@@ -102,7 +106,7 @@ def _refuse_merged(
     for entry in parent.entries:
         if entry.is_merge and _brings(entry.value, str(path[depth])):
             message = f"{dotted(path[: depth + 1])} comes through this merge key; write it out here"
-            raise EditError((place_at(file, text, entry.start), f"{message}, then edit again"))
+            raise EditError((position_at(file, text, entry.start), f"{message}, then edit again"))
 
 
 def _brings(source: Node, key: str) -> bool:

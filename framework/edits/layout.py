@@ -1,6 +1,6 @@
 """Where every key, value and comment of one YAML text begins and ends, by character.
 
-Kept apart from `framework.sources`, which says what a file means and where that begins: an edit
+Kept apart from `framework.files`, which says what a file means and where that begins: an edit
 needs ends as well, and must tell an alias from the value it stands for.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from yaml import events
 
-# The loader of framework.sources: another one might see other ends.
+# The loader of framework.files: another one might see other ends.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _COLON = re.compile(r"\s*:")
 _COMMENT = re.compile(r"#[^\r\n]*")
@@ -70,7 +70,7 @@ class Entry:
 
 
 def read_layout(text: str) -> Node | None:
-    """The root of a text that `framework.sources` reads without a fault; None where it is empty."""
+    """The root of a text that `framework.files` reads without a fault; None where it is empty."""
     root = _Reader(text).read()
     return None if root is None or root.is_null else root
 

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog import list_environments
+from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.edits.bump import check_tag
 from framework.edits.documents import Change
 from framework.edits.outcome import written_soundly
 from framework.edits.scalars import render_inline
-from framework.errors import ConfigError, UnknownNameError, UsageError
-from framework.overlay import Layer, Merged, merge_layers
-from framework.sources import (
+from framework.files import (
     KeyPath,
     find_catalog,
     find_environment,
     load_document,
     may_be_secret,
-    name_faults,
+    name_diagnostics,
 )
+from framework.layers import Layer, Merged, merge_layers
 
 # What teams change most, in the order they are shown in.
 _OFTEN_CHANGED: tuple[KeyPath, ...] = (
@@ -69,8 +69,8 @@ class Draft:
         paths = [files.defaults] if files.defaults else []
         paths += [files.profiles[name] for name in self.profiles]
         documents = [load_document(self.root, path) for path in paths]
-        if faults := [fault for _, found in documents for fault in found]:
-            raise ConfigError(faults)
+        if diagnostics := [diagnostic for _, found in documents for diagnostic in found]:
+            raise ConfigError(diagnostics)
         layers = [Layer(document) for document, _ in documents]
         return merge_layers(layers, {"name": self.name})
 
@@ -88,8 +88,8 @@ class Draft:
 def check_name(root: Path, name: str) -> None:
     """UsageError where no model can have this name, or one has it."""
     path = f"catalog/{name}.yaml"
-    if faults := list(name_faults(path, "model", name)):
-        raise UsageError(faults[0].message.replace("; rename it", "; choose another name"))
+    if diagnostics := list(name_diagnostics(path, "model", name)):
+        raise UsageError(diagnostics[0].message.replace("; rename it", "; choose another name"))
     for taken in (path, f"catalog/{name}.yml"):
         if (root / taken).exists():
             raise UsageError(
@@ -179,13 +179,13 @@ def _with_comment(line: str, comment: str) -> str:
 
 def _origin(draft: Draft, path: KeyPath) -> str:
     """The files that say it, the last one first."""
-    places = [
-        place
+    positions = [
+        position
         for at, found in draft.inherited.origins.items()
         if at[: len(path)] == path
-        for place in found[-1:]
+        for position in found[-1:]
     ]
-    return ", ".join(dict.fromkeys(place.path for place in reversed(places)))
+    return ", ".join(dict.fromkeys(position.path for position in reversed(positions)))
 
 
 def _weak(draft: Draft, path: KeyPath) -> str:

@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from framework.catalog import Catalog, read_catalog
+from framework.core.errors import ConfigError, Diagnostic, FrameworkError
 from framework.edits.documents import Change
 from framework.edits.writing import written
-from framework.errors import ConfigError, Fault, FrameworkError
 from framework.plan.stack import build_plan
 
 
 class UnsoundEditError(FrameworkError):
     """An edit that would leave faults in the catalog; every file is as it was."""
 
-    def __init__(self, faults: Iterable[Fault], advice: str = "") -> None:
-        self.faults = tuple(faults)
-        told = str(ConfigError(self.faults))
+    def __init__(self, diagnostics: Iterable[Diagnostic], advice: str = "") -> None:
+        self.diagnostics = tuple(diagnostics)
+        told = str(ConfigError(self.diagnostics))
         super().__init__(
             f"Nothing was changed: the catalog would have these faults.\n{told}"
             + (f"\n{advice}" if advice else "")
@@ -33,15 +33,15 @@ def load_everywhere(
 ) -> Mapping[str, Catalog]:
     """The catalogs of these models by environment. Errors: ConfigError with the faults of all."""
     catalogs: dict[str, Catalog] = {}
-    faults: list[Fault] = []
+    diagnostics: list[Diagnostic] = []
     for environment in environments:
         try:
             catalogs[environment] = read_catalog(root, environment, only=names)
             build_plan(catalogs[environment])
         except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults)
+            diagnostics += error.diagnostics
+    if diagnostics:
+        raise ConfigError(diagnostics)
     return catalogs
 
 
@@ -62,5 +62,5 @@ def written_soundly(
         try:
             catalogs = load_everywhere(root, names, environments)
         except ConfigError as error:
-            raise UnsoundEditError(error.faults, advice) from error
+            raise UnsoundEditError(error.diagnostics, advice) from error
         yield catalogs

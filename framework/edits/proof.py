@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import Any
 
 from framework.edits.layout import find_comments
-from framework.sources import Document, KeyPath
+from framework.files import Document, KeyPath
 
 
 def expect_set(data: dict[str, Any], path: KeyPath, value: Any) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from framework.edits.scalars import reads_as_itself
 from framework.edits.splicing import UnknownLayoutError
-from framework.sources import KeyPath
+from framework.files import KeyPath
 
 _NO_WRAPPING = 1_000_000
 

@@ -1,7 +1,7 @@
 """Values as YAML text that every reader takes for the same value.
 
 Kept apart because what must be quoted is one rule for every edit: plain wherever
-`framework.sources` reads the plain text back as it was, and quoted elsewhere.
+`framework.files` reads the plain text back as it was, and quoted elsewhere.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from framework.sources.document import parse_document
+from framework.files.document import parse_document
 
 # Line breaks and invisible characters that YAML allows in quotes, and no reader of a file expects.
 _TO_ESCAPE = re.compile(
@@ -39,8 +39,8 @@ def reads_as_itself(text: str) -> bool:
     """True where `text` can stand without quotes, in a line of its own as well as in brackets."""
     if text.lower() in _SHORT_BOOLEANS or not text.isprintable():
         return False
-    document, faults = parse_document("", f"a: {text}\nb: [{text}]\nc: {{{text}: 1}}")
-    return not faults and document.data == {"a": text, "b": [text], "c": {text: 1}}
+    document, diagnostics = parse_document("", f"a: {text}\nb: [{text}]\nc: {{{text}: 1}}")
+    return not diagnostics and document.data == {"a": text, "b": [text], "c": {text: 1}}
 
 
 def _render_text(text: str, quote: str) -> str:

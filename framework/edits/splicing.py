@@ -13,7 +13,7 @@ from typing import Any
 from framework.edits.finding import Target
 from framework.edits.layout import Entry, Node, find_line
 from framework.edits.scalars import render_inline
-from framework.sources import KeyPath
+from framework.files import KeyPath
 
 _PADDING = re.compile(r" {2,}(?=#)")
 _DASH = re.compile(r"\s*-[ \t]+")

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from framework.core.errors import EditError
 from framework.edits.documents import Change
 from framework.edits.proof import is_same
-from framework.errors import EditError
-from framework.sources import load_document
+from framework.files import load_document
 
 
 @contextmanager
@@ -78,8 +78,8 @@ def _write(root: Path, path: str, content: bytes) -> None:
 
 
 def _expect_written(root: Path, change: Change) -> None:
-    document, faults = load_document(root, change.path)
-    if faults or not is_same(document.data, change.data):
+    document, diagnostics = load_document(root, change.path)
+    if diagnostics or not is_same(document.data, change.data):
         message = "does not read as it was meant; it is again as it was, edit it by hand"
         raise EditError((change.path, message))
 

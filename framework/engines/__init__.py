@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework.core.errors import EngineError, UnknownNameError
 from framework.engines.base import Engine
 from framework.engines.embedded.program_process import ProgramProcess
-from framework.errors import EngineError, UnknownNameError
 
 ENGINES = ("auto", "cli", "embedded")
 _PLUGIN = "pulumi-resource-kubernetes"

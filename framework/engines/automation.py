@@ -13,7 +13,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from framework.changes import MASK, Preview, Result
+from framework.core.changes import MASK, Preview, Result
+from framework.core.errors import EngineError, StateError, UnknownNameError
 from framework.engines.base import Confirm, OnProgress, Recorded, Request
 from framework.engines.embedded.backend import FileBackend, open_backend
 from framework.engines.embedded.clusters import identify_cluster
@@ -21,7 +22,6 @@ from framework.engines.embedded.project import load_project
 from framework.engines.engine_events import EventReader
 from framework.engines.identity import IdentityCheck
 from framework.engines.recorded import read_recorded
-from framework.errors import EngineError, StateError, UnknownNameError
 
 # On two cores the CLI's default is 8, and the provider waits ten seconds after every Service.
 PARALLEL = 128

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from framework.changes import Preview, Progress, Result
+from framework.core.changes import Preview, Progress, Result
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.changes import SHOWN_SEVERITIES, Change, Failure, FieldChange, Op, Progress
+from framework.core.changes import SHOWN_SEVERITIES, Change, Failure, FieldChange, Op, Progress
 from framework.engines.base import OnProgress
 from framework.engines.marks import mask_sealed
 from framework.engines.ordering import order_changes
@@ -64,7 +64,7 @@ class EventReader:
             self._diagnosed(said)
 
     def _started(self, step: Mapping[str, Any], time: float) -> None:
-        self._place(step)
+        self._position(step)
         if not self._refreshing:
             self._announce(step, time)
 
@@ -127,7 +127,7 @@ class EventReader:
             self._spans[change.component] = (first, time)
         self._tell(Progress(change, state, message=message))
 
-    def _place(self, step: Mapping[str, Any]) -> None:
+    def _position(self, step: Mapping[str, Any]) -> None:
         state = step.get("new") or step.get("old") or {}
         self._parents[step["urn"]] = str(state.get("parent", ""))
         if not state.get("custom") and step["type"] != STACK_TYPE:
@@ -136,7 +136,7 @@ class EventReader:
     def _change(
         self, step: Mapping[str, Any], op: Op, fields: tuple[FieldChange, ...] = ()
     ) -> Change:
-        self._place(step)
+        self._position(step)
         return Change(
             urn=step["urn"],
             type=step["type"],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from framework.cluster import FOLDER
-from framework.errors import (
+from framework.core.errors import (
     ClusterError,
     ClusterMadeAgainError,
     OtherClusterError,
@@ -110,7 +110,7 @@ class IdentityCheck:
         known = self._known.get(urn)
         if known is not None:
             return known
-        recorded = _place(inputs)
+        recorded = _position(inputs)
         unnamed = self._known.get("")
         if unnamed is not None and (len(self._providers) == 1 or unnamed.context == found.context):
             return replace(unnamed, kubeconfig=recorded[0])
@@ -124,7 +124,7 @@ class IdentityCheck:
         try:
             return self._identify(inputs)
         except ClusterError as exc:
-            kubeconfig, context = _place(inputs)
+            kubeconfig, context = _position(inputs)
             raise RecordedClusterUnreachableError(
                 self._stack, f"context {context}, kubeconfig {kubeconfig}", str(found), str(exc)
             ) from exc
@@ -152,5 +152,5 @@ def _parse(record: Mapping[str, Any]) -> dict[str, ClusterIdentity]:
     }
 
 
-def _place(inputs: Mapping[str, Any]) -> tuple[str, str]:
+def _position(inputs: Mapping[str, Any]) -> tuple[str, str]:
     return str(inputs.get("kubeconfig", "")), str(inputs.get("context", ""))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from framework.changes import Change, Op
+from framework.core.changes import Change, Op
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
 
 # What everything stands on comes first.
@@ -17,10 +17,10 @@ _ALONE, _IN_COMPONENT = 3, 4
 
 def order_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The Stack, providers and Namespaces, then component by component; deletions last."""
-    return tuple(sorted(changes, key=_place))
+    return tuple(sorted(changes, key=_position))
 
 
-def _place(change: Change) -> tuple[bool, int, str, bool, str, str, str]:
+def _position(change: Change) -> tuple[bool, int, str, bool, str, str, str]:
     rank = _RANKS.get(change.type, _IN_COMPONENT if change.component else _ALONE)
     is_component = not change.object and rank == _IN_COMPONENT
     return (

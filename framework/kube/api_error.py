@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework.changes import MASK
-from framework.errors import ClusterError
+from framework.core.changes import MASK
+from framework.core.errors import ClusterError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.connection import advise_server, open_connection
 from framework.kube.discovery import Discovery, Resource

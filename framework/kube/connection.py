@@ -19,7 +19,7 @@ from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.config.models import NameValue, UserExec
 from lightkube.core.exceptions import ConfigError
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 
 # One connection a thread for 128 threads, and as many again for watches is never reached.
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)

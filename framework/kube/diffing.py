@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from framework.changes import FieldChange, Op
+from framework.core.changes import FieldChange, Op
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.discovery import KindNotServedError

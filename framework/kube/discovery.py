@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 
 
 class KindNotServedError(ClusterError):

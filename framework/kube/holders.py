@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.client import KubeClient, Object
 from framework.kube.rollouts import render_selector
 

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 from framework.kube.client import KubeClient, Object
 from framework.kube.discovery import KindNotServedError
 from framework.kube.property_path import with_ignored

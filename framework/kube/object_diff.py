@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.changes import MASK, FieldChange
+from framework.core.changes import MASK, FieldChange
 from framework.kube.ownership import is_own, owner_of
 
 # Written by the API server or by controllers, and never asked for by anyone.

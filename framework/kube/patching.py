@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube import ownership
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 
 Step = str | int
 STEP = re.compile(r'\.?([^.\[\]"]+)|\.?\[(\d+|\*)\]|\.?\["((?:[^"\\]|\\.)*)"\]')

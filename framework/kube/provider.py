@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.diffing import Differ, ObjectDiff

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from framework.changes import FieldChange
+from framework.core.changes import FieldChange
 from framework.kube.object_diff import compare_objects, pruned
 
 # (API group, kind) -> paths whose change replaces the object, deleting the old one first.

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2 as httpx
 from lightkube.core.exceptions import ConfigError
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import build_api_error
 from framework.kube.connection import rejected_credentials, unreachable
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from queue import Empty
 from typing import Any
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.holders import find_holders

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 

@@ -4,7 +4,7 @@ Kept apart so that render, preview forecasts and most tests need neither Pulumi 
 """
 
 from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
-from framework.plan.survey import find_faults, load_plan
+from framework.plan.survey import find_diagnostics, load_plan
 
 __all__ = [
     "ClusterTarget",
@@ -12,6 +12,6 @@ __all__ = [
     "ModelPlan",
     "StackPlan",
     "TrackPlan",
-    "find_faults",
+    "find_diagnostics",
     "load_plan",
 ]

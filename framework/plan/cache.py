@@ -20,8 +20,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from framework.sources import find_catalog, find_environment
-from framework.user_cache import cache_directory
+from framework.core.user_cache import cache_directory
+from framework.files import find_catalog, find_environment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # The fields of Kubernetes are data that plans are checked with.
@@ -47,7 +47,7 @@ def compute_digests(root: Path, environment: str, only: Collection[str] | None =
     no file of another one is read, and `whole` is of these alone."""
     files, own = find_catalog(root), find_environment(root, environment)
     shared = hashlib.sha256()
-    for text in (_code_digest(), environment, repr((files.faults, own.faults))):
+    for text in (_code_digest(), environment, repr((files.diagnostics, own.diagnostics))):
         _feed(shared, text.encode())
     _feed(shared, repr(sorted(own.overlays.keys() - files.models.keys())).encode())
     below = [files.defaults, *files.profiles.values(), own.environment]

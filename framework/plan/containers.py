@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.plan.volumes import build_extra_mounts, build_model_mounts
-from framework.schema.container import Container, Port, Resources, Sidecar
-from framework.schema.model import Model
-from framework.schema.probes import Handler, HttpGet, Lifecycle, Probe, Probes
-from framework.schema.rules import MODEL_CONTAINER
-from framework.schema.security import ContainerSecurity, Security
-from framework.schema.variables import (
+from framework.settings.container import Container, Port, Resources, Sidecar
+from framework.settings.model import Model
+from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes
+from framework.settings.rules import MODEL_CONTAINER
+from framework.settings.security import ContainerSecurity, Security
+from framework.settings.variables import (
     ConfigMapValue,
     EnvSource,
     EnvValue,

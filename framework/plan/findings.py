@@ -12,12 +12,12 @@ from datetime import date
 from pathlib import Path
 
 from framework.catalog import Catalog, CatalogReader, read_catalog
-from framework.errors import ConfigError, Fault, distinct_faults
+from framework.core.errors import ConfigError, Diagnostic, distinct_diagnostics
 from framework.plan.checks import (
     Usage,
     add_usages,
     find_environment_clashes,
-    find_shared_faults,
+    find_shared_diagnostics,
     find_shared_warnings,
     find_warnings,
 )
@@ -33,8 +33,8 @@ class Findings:
     these of the sound ones. `bare` is the plan without its models, None where what they share has
     faults."""
 
-    faults: tuple[Fault, ...]
-    warnings: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...] = ()
     usage: Usage | None = None
     plans: Mapping[str, ModelPlan] = field(default_factory=dict)
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def find_out(
         try:
             bare = read_catalog(root, environment, only=(), reader=reader)
         except ConfigError as error:
-            findings[environment] = Findings(error.faults)
+            findings[environment] = Findings(error.diagnostics)
             continue
         of_environment = [share[environment] for share in shares if environment in share]
         findings[environment] = _judge(bare, entries, of_environment, today)
@@ -71,14 +71,16 @@ def _judge(
     whole = _complete(bare, every, shares)
     facts = [entry.facts for entry in known.values() if entry.facts]
     facts += [one for share in shares for one in share.facts]
-    found = [*whole.faults, *find_shared_faults(facts, whole, today)]
-    faults = distinct_faults([*found, *(fault for share in shares for fault in share.faults)])
+    found = [*whole.diagnostics, *find_shared_diagnostics(facts, whole, today)]
+    diagnostics = distinct_diagnostics(
+        [*found, *(diagnostic for share in shares for diagnostic in share.diagnostics)]
+    )
     parts = [every[name].usage for name in sorted(every)]
-    usage = add_usages(bare.environment_name, parts, complete=not faults)
+    usage = add_usages(bare.environment_name, parts, complete=not diagnostics)
     shared = None
     if bare.layers_sound:
         shared = build_stack(bare.environment, bare.environment_name, (), ())
-    return Findings(faults, tuple(find_warnings(whole, usage)), usage, plans, entries, shared)
+    return Findings(diagnostics, tuple(find_warnings(whole, usage)), usage, plans, entries, shared)
 
 
 def _complete(bare: Catalog, every: Mapping[str, Entry], shares: Iterable[Share]) -> Catalog:
@@ -86,28 +88,30 @@ def _complete(bare: Catalog, every: Mapping[str, Entry], shares: Iterable[Share]
     disabled = {name for name, entry in every.items() if not entry.facts}
     listed = {name: entry.profiles for name, entry in every.items()}
     idle = {entry.idle_overlay for entry in every.values()} - {""}
-    faults = [*bare.faults]
+    diagnostics = [*bare.diagnostics]
     for share in shares:
         disabled.update(share.disabled)
         listed.update(share.listed_profiles)
         idle.update(share.idle_overlays)
-        faults += share.read_faults
+        diagnostics += share.read_diagnostics
     return replace(
         bare,
         complete=True,
-        faults=tuple(faults),
+        diagnostics=tuple(diagnostics),
         disabled=tuple(sorted(disabled)),
         listed_profiles=listed,
         idle_overlays=tuple(sorted(idle)),
     )
 
 
-def list_faults(root: Path, found: Sequence[Findings], *, together: bool) -> tuple[Fault, ...]:
+def list_diagnostics(
+    root: Path, found: Sequence[Findings], *, together: bool
+) -> tuple[Diagnostic, ...]:
     """Every fault and warning of environments; `together` where they are all there are."""
-    faults = [fault for one in found for fault in (*one.faults, *one.warnings)]
+    diagnostics = [diagnostic for one in found for diagnostic in (*one.diagnostics, *one.warnings)]
     if together:
-        faults += find_environment_clashes(root)
+        diagnostics += find_environment_clashes(root)
         usages = [one.usage for one in found]
         if None not in usages:
-            faults += find_shared_warnings(usage for usage in usages if usage)
-    return distinct_faults(faults)
+            diagnostics += find_shared_warnings(usage for usage in usages if usage)
+    return distinct_diagnostics(diagnostics)

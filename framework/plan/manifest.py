@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from framework.core.rolling_update import Budget
 from framework.plan.names import Track
-from framework.rollout import Budget
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ModelPlan:
     labels: dict[str, str]
     tracks: tuple[TrackPlan, ...]
     manifests: tuple[Manifest, ...]
-    image_place: str
+    image_position: str
     """`file:line` of the setting that decides the image."""
     profiles: tuple[str, ...] = ()
     patched: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from framework.plan.names import build_labels
-from framework.schema.model import Model
+from framework.settings.model import Model
 
 
 def build_metadata(

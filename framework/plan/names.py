@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     # What was planned before is read back without the settings classes.
-    from framework.schema.model import Model
+    from framework.settings.model import Model
 
 Track = Literal["stable", "canary"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from framework.plan.metadata import build_metadata
 from framework.plan.names import NAME_LABEL
-from framework.schema.container import Port
-from framework.schema.model import Model
-from framework.schema.networking import Ingress, NetworkPolicy, Peer, Service
+from framework.settings.container import Port
+from framework.settings.model import Model
+from framework.settings.networking import Ingress, NetworkPolicy, Peer, Service
 
 # The provider would wait ten seconds for each Service's endpoints, and for ever for an Ingress
 # without a controller; the Deployment's own wait already says whether Pods are ready.

@@ -16,8 +16,8 @@ from framework.plan.names import (
     track_name,
 )
 from framework.plan.pods import build_pod_template
-from framework.schema.model import Model
-from framework.schema.scaling import Autoscaling
+from framework.settings.model import Model
+from framework.settings.scaling import Autoscaling
 
 
 def build_deployment(

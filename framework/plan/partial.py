@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.codes import Code
-from framework.errors import ConfigError, Fault
+from framework.core.codes import Code
+from framework.core.errors import ConfigError, Diagnostic
+from framework.files import find_catalog
 from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.survey import load_plan, read_known
-from framework.sources import find_catalog
 
 if TYPE_CHECKING:
     from framework.catalog import Catalog
@@ -29,7 +29,7 @@ class PartialPlan:
 
     plan: StackPlan | None
     unplanned: frozenset[str] = frozenset()
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def load_partial(
@@ -40,7 +40,7 @@ def load_partial(
         return PartialPlan(load_plan(root, environment, only=only))
     except ConfigError as error:
         plan, unplanned = _plan_sound(root, environment, only)
-        return PartialPlan(plan, unplanned, error.faults)
+        return PartialPlan(plan, unplanned, error.diagnostics)
 
 
 def _plan_sound(
@@ -76,8 +76,8 @@ def _build(catalog: Catalog, broken: Collection[str]) -> dict[str, ModelPlan]:
     plans = {}
     for model in catalog.models:
         if model.name not in broken:
-            plan, _, faults = build_checked(model, catalog)
-            if not any(fault.code is Code.BAD_PATCH for fault in faults):
+            plan, _, diagnostics = build_checked(model, catalog)
+            if not any(diagnostic.code is Code.BAD_PATCH for diagnostic in diagnostics):
                 plans[model.name] = plan
     return plans
 
@@ -85,8 +85,8 @@ def _build(catalog: Catalog, broken: Collection[str]) -> dict[str, ModelPlan]:
 def _find_broken(catalog: Catalog, names: Collection[str]) -> set[str] | None:
     """The models that are made from a file with a fault; None where all of them are."""
     environment = f"environments/{catalog.environment_name}"
-    found = {fault.model for fault in catalog.faults}
-    files = {fault.path for fault in catalog.faults if not fault.model}
+    found = {diagnostic.model for diagnostic in catalog.diagnostics}
+    files = {diagnostic.path for diagnostic in catalog.diagnostics if not diagnostic.model}
     if files & {"catalog/_defaults.yaml", f"{environment}/environment.yaml"}:
         return None
     for name in names:

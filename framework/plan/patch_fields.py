@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from framework.changes import MASK
+from framework.core.changes import MASK
 from framework.plan.kubernetes_fields import FieldType, kubernetes_version
-from framework.plan.patch_forms import Show, choose_one, find_form_flaws, find_key_flaws
+from framework.plan.patch_forms import Show, choose_one, find_form_diagnostics, find_key_diagnostics
 from framework.plan.strategic import (
     DIRECTIVE,
-    PatchFlaw,
+    PatchDiagnostic,
     Path,
     find_item,
     get_key,
     suggest_item,
 )
-from framework.schema.faults.wording import suggest
+from framework.settings.diagnostics.wording import suggest
 
 _QUANTITY = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?\d+)?")
 _EXPECTED = {
@@ -48,9 +48,9 @@ _DEEPEST = 3
 _MOST_LISTED = 8
 
 
-def find_field_flaws(
+def find_field_diagnostics(
     kind: str, patch: Mapping[str, Any], manifest: Mapping[str, Any] | None, show: Show
-) -> Iterator[PatchFlaw]:
+) -> Iterator[PatchDiagnostic]:
     """What the API has no field for or would not take, every flaw of it. What new items lack is
     only looked for where there is a `manifest` to say what is new."""
     checks = _Checks(show, whole=manifest is not None)
@@ -63,10 +63,10 @@ class _Checks:
     def __init__(self, show: Show, *, whole: bool) -> None:
         self._show, self._whole = show, whole
 
-    def find(self, value: Any, of: FieldType, old: Any, at: Path) -> Iterator[PatchFlaw]:
+    def find(self, value: Any, of: FieldType, old: Any, at: Path) -> Iterator[PatchDiagnostic]:
         below = of.items
         if of.name == "map" and isinstance(value, Mapping):
-            yield from find_key_flaws(value, at, self._show)
+            yield from find_key_diagnostics(value, at, self._show)
         if of.name == "list" and below:
             yield from self._find_in_list(value, of, below, old, at)
         elif of.name in _EXPECTED:
@@ -83,20 +83,20 @@ class _Checks:
 
     def _find_in_fields(
         self, value: Mapping[str, Any], of: FieldType, old: Any, at: Path
-    ) -> Iterator[PatchFlaw]:
+    ) -> Iterator[PatchDiagnostic]:
         for key, child in value.items():
             if key.startswith("$"):
                 continue
             if key not in of.fields:
-                yield PatchFlaw((*at, key), _name_unknown(key, of), at_key=True)
+                yield PatchDiagnostic((*at, key), _name_unknown(key, of), at_key=True)
             elif child is not None:
                 yield from self.find(child, of.fields[key], get_key(old, key), (*at, key))
-                yield from find_form_flaws(of.name, key, child, (*at, key), self._show)
+                yield from find_form_diagnostics(of.name, key, child, (*at, key), self._show)
         yield from self._find_second(value, of, old, at)
 
     def _find_second(
         self, value: Mapping[str, Any], of: FieldType, old: Any, at: Path
-    ) -> Iterator[PatchFlaw]:
+    ) -> Iterator[PatchDiagnostic]:
         """Of fields that exclude one another, the one that is too many."""
         there = old if isinstance(old, Mapping) and DIRECTIVE not in value else {}
         noun, choices = choose_one(of)
@@ -107,22 +107,22 @@ class _Checks:
             other = next(name for name in having if name != said[-1])
             hint = f"set {other}: null" if other in there else f"take {other} or {said[-1]} out"
             message = f"is a second {noun} beside {other}, and {_a(of.name)} has one; {hint}"
-            yield PatchFlaw((*at, said[-1]), message, at_key=True)
+            yield PatchDiagnostic((*at, said[-1]), message, at_key=True)
 
     def _find_lacking(
         self, value: Mapping[str, Any], of: FieldType, old: Any, at: Path
-    ) -> Iterator[PatchFlaw]:
+    ) -> Iterator[PatchDiagnostic]:
         there = old if isinstance(old, Mapping) and DIRECTIVE not in value else {}
         needed = _needed(of) if self._whole else ()
         for name in needed:
             if name in value and value[name] is None:
-                yield PatchFlaw((*at, name), f"cannot be taken away; {_a(of.name)} needs it")
+                yield PatchDiagnostic((*at, name), f"cannot be taken away; {_a(of.name)} needs it")
         if lacking := [name for name in needed if name not in value and name not in there]:
-            yield PatchFlaw(at, f"lacks {' and '.join(lacking)}, which {_a(of.name)} needs")
+            yield PatchDiagnostic(at, f"lacks {' and '.join(lacking)}, which {_a(of.name)} needs")
 
     def _find_in_list(
         self, value: Any, of: FieldType, below: FieldType, old: Any, at: Path
-    ) -> Iterator[PatchFlaw]:
+    ) -> Iterator[PatchDiagnostic]:
         if not isinstance(value, list):
             yield self._mismatch(at, value, "a list")
             return
@@ -132,7 +132,7 @@ class _Checks:
             name = get_key(item, of.merge_key) if get_key(item, DIRECTIVE) is None else None
             if name is not None and name in names:
                 told = f"is here a second time; items of {at[-1]} are told apart by {of.merge_key}"
-                yield PatchFlaw((*here, of.merge_key), told)
+                yield PatchDiagnostic((*here, of.merge_key), told)
             names.append(name)
             if of.merge_key and isinstance(item, Mapping):
                 yield from self._find_in_item(item, of.merge_key, below, old, here)
@@ -141,7 +141,7 @@ class _Checks:
 
     def _find_in_item(
         self, item: Mapping[str, Any], key: str, of: FieldType, old: Any, at: Path
-    ) -> Iterator[PatchFlaw]:
+    ) -> Iterator[PatchDiagnostic]:
         name = item.get(key)
         if name is None or item.get(DIRECTIVE) == "delete":
             return
@@ -154,15 +154,17 @@ class _Checks:
         if of.name == "Volume" and len(item) == 1:
             lacking = ["a source such as emptyDir"]
         if lacking and self._whole:
-            yield PatchFlaw((*at, key), _name_new(of, name, lacking, suggest_item(old, key, name)))
+            yield PatchDiagnostic(
+                (*at, key), _name_new(of, name, lacking, suggest_item(old, key, name))
+            )
 
-    def _find_in_value(self, value: Any, of: FieldType, at: Path) -> Iterator[PatchFlaw]:
+    def _find_in_value(self, value: Any, of: FieldType, at: Path) -> Iterator[PatchDiagnostic]:
         if isinstance(value, Mapping | list) or not _fits(value, of.name):
             yield self._mismatch(at, value, _EXPECTED[of.name])
         elif of.allowed and value not in of.allowed:
-            yield PatchFlaw(at, f"is {self._show(at, value)}; expected {_one_of(value, of)}")
+            yield PatchDiagnostic(at, f"is {self._show(at, value)}; expected {_one_of(value, of)}")
 
-    def _mismatch(self, at: Path, value: Any, expected: str) -> PatchFlaw:
+    def _mismatch(self, at: Path, value: Any, expected: str) -> PatchDiagnostic:
         shown = self._show(at, value)
         hint = ""
         if expected == _EXPECTED["string"] and isinstance(value, int | float) and shown != MASK:
@@ -171,7 +173,7 @@ class _Checks:
             hint = ": leave the quotes out"
         elif isinstance(value, int) and not isinstance(value, bool) and "number" in expected:
             hint = " that is not so large"
-        return PatchFlaw(at, f"is {shown}; expected {expected}{hint}")
+        return PatchDiagnostic(at, f"is {shown}; expected {expected}{hint}")
 
 
 def _fits(value: Any, name: str) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 from framework.plan.kubernetes_fields import FieldType
-from framework.plan.strategic import PatchFlaw, Path
-from framework.schema.names import (
+from framework.plan.strategic import PatchDiagnostic, Path
+from framework.settings.names import (
     AnnotationKey,
     EnvName,
     Form,
@@ -56,16 +56,18 @@ def choose_one(of: FieldType) -> tuple[str, tuple[str, ...]]:
     return _ONE_OF.get(of.name, ("", ()))
 
 
-def find_form_flaws(
+def find_form_diagnostics(
     definition: str, field: str, value: Any, at: Path, show: Show
-) -> Iterator[PatchFlaw]:
+) -> Iterator[PatchDiagnostic]:
     """The flaw of one field's value, where it is text and the field asks a form."""
     form = _FORMS.get((definition, field))
     if form and isinstance(value, str) and not _has_form(value, form):
-        yield PatchFlaw(at, f"is {show(at, value)}; expected {form.expected}")
+        yield PatchDiagnostic(at, f"is {show(at, value)}; expected {form.expected}")
 
 
-def find_key_flaws(value: Mapping[str, Any], at: Path, show: Show) -> Iterator[PatchFlaw]:
+def find_key_diagnostics(
+    value: Mapping[str, Any], at: Path, show: Show
+) -> Iterator[PatchDiagnostic]:
     """Keys, and values, that a mapping of labels or annotations may not have."""
     of_key, of_value = _MAPPINGS.get(str(at[-1]) if at else "", (None, None))
     for key, child in value.items():
@@ -73,9 +75,9 @@ def find_key_flaws(value: Mapping[str, Any], at: Path, show: Show) -> Iterator[P
         if child is None or key.startswith("$"):
             continue
         if of_key and not _has_form(key, of_key):
-            yield PatchFlaw(here, f"is no such key; expected {of_key.expected}", at_key=True)
+            yield PatchDiagnostic(here, f"is no such key; expected {of_key.expected}", at_key=True)
         elif of_value and isinstance(child, str) and not _has_form(child, of_value):
-            yield PatchFlaw(here, f"is {show(here, child)}; expected {of_value.expected}")
+            yield PatchDiagnostic(here, f"is {show(here, child)}; expected {of_value.expected}")
 
 
 def _has_form(text: str, form: Form) -> bool:

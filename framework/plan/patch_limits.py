@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.plan.names import RESERVED_LABELS
-from framework.plan.strategic import PatchFlaw, Path, Step, find_touched
-from framework.schema.rules import MODEL_CONTAINER
+from framework.plan.strategic import PatchDiagnostic, Path, Step, find_touched
+from framework.settings.rules import MODEL_CONTAINER
 
 _IDENTITY = "it tells which object this is"
 _SELECTOR = "selectors and the labels they stand on never change"
@@ -72,7 +72,7 @@ _PROTECTED: Mapping[str, Mapping[tuple[Step, ...], str]] = {
 }
 
 
-def find_refused(kind: str, patch: Mapping[str, Any], *, scaled: bool) -> Iterator[PatchFlaw]:
+def find_refused(kind: str, patch: Mapping[str, Any], *, scaled: bool) -> Iterator[PatchDiagnostic]:
     """Each place where a patch touches what it may not; `scaled` where an autoscaler sets the
     replicas."""
     told: set[Path] = set()
@@ -83,4 +83,4 @@ def find_refused(kind: str, patch: Mapping[str, Any], *, scaled: bool) -> Iterat
         told.add(touched)
         if scaled and path == ("spec", "replicas"):
             why = "it is the autoscaler's; set autoscaling.minReplicas"
-        yield PatchFlaw(touched, f"cannot be patched: {why}")
+        yield PatchDiagnostic(touched, f"cannot be patched: {why}")

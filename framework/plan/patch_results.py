@@ -22,7 +22,7 @@ class Loss(NamedTuple):
     """What is lost, and where a patch may have said so: kinds and paths, the likeliest first."""
 
     message: str
-    places: tuple[tuple[str, tuple[Step, ...]], ...]
+    positions: tuple[tuple[str, tuple[Step, ...]], ...]
 
 
 def find_losses(deployment: Mapping[str, Any], service: Mapping[str, Any] | None) -> Iterator[Loss]:

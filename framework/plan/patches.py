@@ -13,26 +13,26 @@ from itertools import islice
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.changes import MASK
-from framework.codes import Code
-from framework.errors import Fault
-from framework.overlay import Merged
+from framework.core.changes import MASK
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import KeyPath, Position
+from framework.layers import Merged
 from framework.plan.manifest import Manifest, ModelPlan
 from framework.plan.names import Track, track_name
-from framework.plan.patch_fields import find_field_flaws
+from framework.plan.patch_fields import find_field_diagnostics
 from framework.plan.patch_limits import find_refused
 from framework.plan.patch_results import find_losses
 from framework.plan.strategic import (
+    PatchDiagnostic,
     PatchError,
-    PatchFlaw,
     Path,
     apply_patch,
     find_touched,
     get_key,
     list_fields,
 )
-from framework.schema.faults.wording import dotted, hides, show
-from framework.sources import KeyPath, Place
+from framework.settings.diagnostics.wording import dotted, hides, show
 
 _CANARY = "/canary"
 _OF_A_TRACK = ("Deployment", "ConfigMap")
@@ -62,18 +62,18 @@ class _Patch:
     def kind(self) -> str:
         return self.key.removesuffix(_CANARY)
 
-    def faults(self, flaw: PatchFlaw) -> Iterator[Fault]:
-        """A fault at the value below the entry, or at its key in every layer that says it; the
+    def diagnostics(self, problem: PatchDiagnostic) -> Iterator[Diagnostic]:
+        """A diagnostic at the value below the entry, or at its key in every layer that says it; the
         sentence begins with the setting's name."""
-        path: KeyPath = ("patch", self.key, *flaw.at)
-        between = "" if flaw.message.startswith(":") else " "
-        message = f"{dotted(path)}{between}{flaw.message}"
-        places = self.merged.key_places(path) if flaw.at_key else ()
-        if not places:
-            places = (self.merged.origin(path) or Place(self.model.home, 1, 1),)
-        for place in places:
-            fault = place.fault(Code.BAD_PATCH, message, self.model.name)
-            yield replace(fault, hidden=hides(*self._named(flaw.at)))
+        path: KeyPath = ("patch", self.key, *problem.at)
+        between = "" if problem.message.startswith(":") else " "
+        message = f"{dotted(path)}{between}{problem.message}"
+        positions = self.merged.key_positions(path) if problem.at_key else ()
+        if not positions:
+            positions = (self.merged.origin(path) or Position(self.model.home, 1, 1),)
+        for position in positions:
+            diagnostic = position.diagnostic(Code.BAD_PATCH, message, self.model.name)
+            yield replace(diagnostic, hidden=hides(*self._named(problem.at)))
 
     def show(self, at: Path, value: Any) -> str:
         """A value below the entry as a message may show it: MASK where it may be secret."""
@@ -94,34 +94,34 @@ class _Patch:
             names += [step, str(value["name"])] if get_key(value, "name") else [step]
         return tuple(names), value
 
-    def key_fault(self, message: str) -> Fault:
-        """A fault at the entry's own name."""
+    def key_diagnostic(self, message: str) -> Diagnostic:
+        """A diagnostic at the entry's own name."""
         path: KeyPath = ("patch", self.key)
-        places = (*self.merged.key_places(path), Place(self.model.home, 1, 1))
-        return places[0].fault(Code.BAD_PATCH, message, self.model.name)
+        positions = (*self.merged.key_positions(path), Position(self.model.home, 1, 1))
+        return positions[0].diagnostic(Code.BAD_PATCH, message, self.model.name)
 
 
-def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Fault]]:
-    """The plan with every sound patch laid over it, and the faults of the others."""
+def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Diagnostic]]:
+    """The plan with every sound patch laid over it, and the diagnostics of the others."""
     if not model.settings.patch and not (model.candidate and model.candidate.patch):
         return plan, []
-    faults = [*_find_key_faults(plan, model), *_find_waiting_faults(plan, model)]
+    diagnostics = [*_find_key_diagnostics(plan, model), *_find_waiting_diagnostics(plan, model)]
     manifests, patched = [], {}
     for manifest in plan.manifests:
         fields: set[str] = set()
         for patch in _patches_of(manifest, model):
             manifest, found, set_fields = _lay(patch, manifest, plan)
-            faults += found
+            diagnostics += found
             fields |= set_fields
         manifests.append(manifest)
         if fields:
             patched[f"{manifest.kind}/{manifest.name}"] = tuple(sorted(fields))
     laid = replace(plan, manifests=tuple(manifests), patched=patched)
-    lost = [] if faults else [*_find_lost_faults(laid, model)]
-    return (plan, lost) if lost else (laid, faults)
+    lost = [] if diagnostics else [*_find_lost_diagnostics(laid, model)]
+    return (plan, lost) if lost else (laid, diagnostics)
 
 
-def _find_lost_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
+def _find_lost_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     """What the patched objects ask and no longer have, where a patch says so."""
     service = plan.find("Service")
     for manifest in plan.manifests:
@@ -131,42 +131,46 @@ def _find_lost_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
         for loss in find_losses(manifest.object, service.object if service else None):
             touched = (
                 (patch, at)
-                for kind, path in loss.places
+                for kind, path in loss.positions
                 for patch in patches
                 if patch.kind == kind and (at := find_touched(patch.content, path)) is not None
             )
             for patch, at in islice(touched, 1):
-                yield from patch.faults(PatchFlaw(at, f": {loss.message}"))
+                yield from patch.diagnostics(PatchDiagnostic(at, f": {loss.message}"))
 
 
 def _lay(
     patch: _Patch, manifest: Manifest, plan: ModelPlan
-) -> tuple[Manifest, list[Fault], set[str]]:
-    """The manifest with one patch laid over it, or every fault of the patch."""
-    flaws = _find_flaws(patch, manifest.object, plan)
+) -> tuple[Manifest, list[Diagnostic], set[str]]:
+    """The manifest with one patch laid over it, or every diagnostic of the patch."""
+    problems = _find_problems(patch, manifest.object, plan)
     try:
         patched = apply_patch(manifest.object, patch.content)
     except PatchError as error:
-        told = {flaw.at for flaw in flaws}
-        flaws += [flaw for flaw in error.flaws if flaw.at not in told]
+        told = {problem.at for problem in problems}
+        problems += [problem for problem in error.diagnostics if problem.at not in told]
         patched = manifest.object
-    if flaws:
-        return manifest, [fault for flaw in flaws for fault in patch.faults(flaw)], set()
+    if problems:
+        return (
+            manifest,
+            [diagnostic for problem in problems for diagnostic in patch.diagnostics(problem)],
+            set(),
+        )
     return replace(manifest, object=patched), [], {*list_fields(patch.kind, patch.content)}
 
 
-def _find_flaws(
+def _find_problems(
     patch: _Patch, manifest: Mapping[str, Any] | None, plan: ModelPlan
-) -> list[PatchFlaw]:
-    """What a patch may not touch, and what the API would refuse elsewhere; of one place the
+) -> list[PatchDiagnostic]:
+    """What a patch may not touch, and what the API would refuse elsewhere; of one position the
     first."""
     scaled = plan.find("HorizontalPodAutoscaler") is not None
     refused = [*find_refused(patch.kind, patch.content, scaled=scaled)]
-    flaws = {flaw.at: flaw for flaw in refused}
-    for flaw in find_field_flaws(patch.kind, patch.content, manifest, patch.show):
-        if not any(_related(flaw.at, other.at) for other in refused):
-            flaws.setdefault(flaw.at, flaw)
-    return [*flaws.values()]
+    problems = {problem.at: problem for problem in refused}
+    for problem in find_field_diagnostics(patch.kind, patch.content, manifest, patch.show):
+        if not any(_related(problem.at, other.at) for other in refused):
+            problems.setdefault(problem.at, problem)
+    return [*problems.values()]
 
 
 def _related(one: Path, other: Path) -> bool:
@@ -198,30 +202,30 @@ def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
     return [_Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())]
 
 
-def _find_key_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
+def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     kinds = {manifest.kind for manifest in plan.manifests}
     for patch in _track_patches(model, "stable"):
         if message := _refuse_key(patch, kinds):
-            yield patch.key_fault(message)
+            yield patch.key_diagnostic(message)
     if model.candidate is None:
         return
     for patch in _track_patches(model, "canary"):
         if patch.content == model.settings.patch.get(patch.key):
             continue
         if message := _refuse_key(patch, kinds):
-            yield patch.key_fault(message)
+            yield patch.key_diagnostic(message)
         elif patch.kind not in _OF_A_TRACK:
-            yield patch.key_fault(
+            yield patch.key_diagnostic(
                 f"a {patch.kind} is of both tracks; patch it for the model, not for its candidate"
             )
 
 
-def _find_waiting_faults(plan: ModelPlan, model: CatalogModel) -> Iterator[Fault]:
+def _find_waiting_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     """What is wrong in the patches of a canary that there is not; they are laid over nothing."""
     for patch in _track_patches(model, "stable") if model.candidate is None else ():
         if patch.key != patch.kind and patch.kind in _OF_A_TRACK:
-            for flaw in _find_flaws(patch, None, plan):
-                yield from patch.faults(flaw)
+            for problem in _find_problems(patch, None, plan):
+                yield from patch.diagnostics(problem)
 
 
 def _refuse_key(patch: _Patch, kinds: set[str]) -> str:

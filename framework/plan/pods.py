@@ -10,9 +10,9 @@ from typing import Any
 from framework.plan.containers import build_extra_containers, build_model_container
 from framework.plan.names import Track, build_labels, build_selector
 from framework.plan.volumes import build_volumes
-from framework.schema.model import Model
-from framework.schema.scheduling import Pod, Scheduling, Spread
-from framework.schema.security import Security
+from framework.settings.model import Model
+from framework.settings.scheduling import Pod, Scheduling, Spread
+from framework.settings.security import Security
 
 
 def build_pod_template(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
-from framework.errors import ConfigError, Fault
+from framework.core.errors import ConfigError, Diagnostic
 from framework.plan.checks import ModelFacts, Usage, build_usage
 from framework.plan.manifest import ModelPlan
 from framework.plan.stack import build_checked
@@ -37,8 +37,8 @@ class Share:
     plans: Mapping[str, ModelPlan]
     facts: tuple[ModelFacts, ...]
     entries: Mapping[str, Entry]
-    read_faults: tuple[Fault, ...]
-    faults: tuple[Fault, ...]
+    read_diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...]
     disabled: tuple[str, ...]
     listed_profiles: Mapping[str, tuple[str, ...]]
     idle_overlays: tuple[str, ...]
@@ -62,20 +62,20 @@ def _find_share(
     root: Path, environment: str, names: Collection[str], reader: CatalogReader
 ) -> Share:
     catalog = read_catalog(root, environment, only=names, reader=reader)
-    plans, facts, faults, entries = {}, [], [], _disabled_entries(catalog)
+    plans, facts, diagnostics, entries = {}, [], [], _disabled_entries(catalog)
     for model in catalog.models:
         plan, fact, of_model = build_checked(model, catalog)
         plans[model.name] = plan
         facts.append(fact)
-        faults += of_model
+        diagnostics += of_model
         if model.name in catalog.sound and not of_model:
             entries[model.name] = _sound_entry(model, fact, catalog)
     return Share(
         plans=plans,
         facts=tuple(facts),
         entries=entries,
-        read_faults=catalog.faults,
-        faults=tuple(faults),
+        read_diagnostics=catalog.diagnostics,
+        diagnostics=tuple(diagnostics),
         disabled=catalog.disabled,
         listed_profiles=catalog.listed_profiles,
         idle_overlays=catalog.idle_overlays,
@@ -83,13 +83,13 @@ def _find_share(
 
 
 def _sound_entry(model: CatalogModel, facts: ModelFacts, catalog: Catalog) -> Entry:
-    alone = replace(catalog, models=(model,), faults=())
+    alone = replace(catalog, models=(model,), diagnostics=())
     return Entry(facts, build_usage(alone, (facts,)), model.profiles)
 
 
 def _disabled_entries(catalog: Catalog) -> dict[str, Entry]:
     """Of disabled models; which profiles they list is known to the catalog alone."""
-    nothing = build_usage(replace(catalog, models=(), faults=()), ())
+    nothing = build_usage(replace(catalog, models=(), diagnostics=()), ())
     idle = {Path(path).stem: path for path in catalog.idle_overlays}
     return {
         name: Entry(None, nothing, catalog.listed_profiles[name], idle.get(name, ""))

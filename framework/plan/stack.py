@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import date
 
 from framework.catalog import Catalog, CatalogModel
-from framework.errors import ConfigError, Fault, FrameworkError, distinct_faults
+from framework.core.errors import ConfigError, Diagnostic, FrameworkError, distinct_diagnostics
+from framework.core.rolling_update import resolve_budget, resolve_canary_size, worst_case_seconds
 from framework.plan import networking, objects
-from framework.plan.checks import ModelFacts, check_model, find_place, find_shared_faults
+from framework.plan.checks import ModelFacts, check_model, find_position, find_shared_diagnostics
 from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
 from framework.plan.names import Track, track_name
 from framework.plan.patches import patch_plan
-from framework.rollout import resolve_budget, resolve_canary_size, worst_case_seconds
-from framework.schema.environment import Environment
-from framework.schema.model import Model
+from framework.settings.environment import Environment
+from framework.settings.model import Model
 
 # What `build_model` may meet in settings that were never checked as a whole; pydantic's own error
 # is a ValueError.
@@ -31,37 +31,37 @@ class CheckedCatalog:
 
     models: tuple[ModelPlan, ...]
     facts: tuple[ModelFacts, ...]
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def check_catalog(catalog: Catalog, *, today: date | None = None) -> CheckedCatalog:
     """Build every model and check it, by itself and with the others; the catalog's own faults are
     among those found."""
-    faults, models, facts = [*catalog.faults], [], []
+    diagnostics, models, facts = [*catalog.diagnostics], [], []
     for model in catalog.models:
         plan, fact, of_model = build_checked(model, catalog)
         models.append(plan)
         facts.append(fact)
-        faults += of_model
-    faults += find_shared_faults(facts, catalog, today)
-    return CheckedCatalog(tuple(models), tuple(facts), distinct_faults(faults))
+        diagnostics += of_model
+    diagnostics += find_shared_diagnostics(facts, catalog, today)
+    return CheckedCatalog(tuple(models), tuple(facts), distinct_diagnostics(diagnostics))
 
 
 def build_checked(
     model: CatalogModel, catalog: Catalog
-) -> tuple[ModelPlan, ModelFacts, list[Fault]]:
+) -> tuple[ModelPlan, ModelFacts, list[Diagnostic]]:
     """One model's plan, its part in the checks over all, and every fault of it alone."""
     plan, of_patch = patch_plan(_build_unpatched(model, catalog.environment), model)
-    faults, facts = check_model(model, plan, catalog)
-    return plan, facts, [*of_patch, *faults]
+    diagnostics, facts = check_model(model, plan, catalog)
+    return plan, facts, [*of_patch, *diagnostics]
 
 
 def build_plan(catalog: Catalog, *, today: date | None = None) -> StackPlan:
     """Everything the stack is made of. Errors: ConfigError with every fault of the catalog, and
     what cannot work of the models that have none."""
     checked = check_catalog(catalog, today=today)
-    if checked.faults:
-        raise ConfigError(checked.faults)
+    if checked.diagnostics:
+        raise ConfigError(checked.diagnostics)
     return build_stack(
         catalog.environment, catalog.environment_name, checked.models, catalog.disabled
     )
@@ -106,7 +106,7 @@ def _build_unpatched(model: CatalogModel, environment: Environment) -> ModelPlan
         labels=dict(model.labels),
         tracks=tuple(tracks),
         manifests=tuple(manifests),
-        image_place=find_place(model, ("image", "tag")).short,
+        image_position=find_position(model, ("image", "tag")).short,
         profiles=model.profiles,
     )
 

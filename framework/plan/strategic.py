@@ -21,7 +21,7 @@ Step = str | tuple[str, str]
 DIRECTIVE = "$patch"
 
 
-class PatchFlaw(NamedTuple):
+class PatchDiagnostic(NamedTuple):
     """What is wrong in a patch; `message` follows the name of `at`, which is a key's where
     `at_key`, and else a value's."""
 
@@ -33,17 +33,17 @@ class PatchFlaw(NamedTuple):
 class PatchError(Exception):
     """A patch that cannot be laid, with every flaw of it."""
 
-    def __init__(self, flaws: Iterable[PatchFlaw]) -> None:
-        self.flaws = tuple(flaws)
-        super().__init__("; ".join(flaw.message for flaw in self.flaws))
+    def __init__(self, diagnostics: Iterable[PatchDiagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("; ".join(diagnostic.message for diagnostic in self.diagnostics))
 
 
 def apply_patch(manifest: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with `patch` laid over it; neither is changed. Errors: PatchError."""
     merge = _Merge()
     merged = merge.mapping(manifest, patch, FieldType(manifest["kind"]), ())
-    if merge.flaws:
-        raise PatchError(merge.flaws)
+    if merge.diagnostics:
+        raise PatchError(merge.diagnostics)
     return merged
 
 
@@ -97,7 +97,7 @@ class _Merge:
     """One merge, which goes on after a flaw to find the others."""
 
     def __init__(self) -> None:
-        self.flaws: list[PatchFlaw] = []
+        self.diagnostics: list[PatchDiagnostic] = []
 
     def mapping(
         self, old: Mapping[str, Any], new: Mapping[str, Any], of: FieldType | None, at: Path
@@ -119,12 +119,12 @@ class _Merge:
                 'is no directive that is read here; expected "$patch: replace", or '
                 '"$patch: delete" in an item of a list'
             )
-            self.flaws.append(PatchFlaw(at, message))
+            self.diagnostics.append(PatchDiagnostic(at, message))
 
     def _value(self, old: Any, new: Any, of: FieldType | None, at: Path) -> Any:
         if old is not None and _shape(old) != _shape(new):
             message = f"is {_shape(new)}; expected {_shape(old)}, as the manifest has there"
-            self.flaws.append(PatchFlaw(at, message))
+            self.diagnostics.append(PatchDiagnostic(at, message))
             return old
         if isinstance(new, dict):
             return self.mapping(old or {}, new, of, at)
@@ -139,14 +139,14 @@ class _Merge:
             name = get_key(patch, key)
             if not isinstance(name, str | int):
                 message = f"has no {key}; items of {at[-1]} are told apart by it"
-                self.flaws.append(PatchFlaw(here, message))
+                self.diagnostics.append(PatchDiagnostic(here, message))
                 continue
             found = find_item(items, key, name)
             if patch.get(DIRECTIVE) == "delete":
                 if found is None:
                     message = f"deletes {name}, which the manifest has not"
                     hint = suggest_item(items, key, name)
-                    self.flaws.append(PatchFlaw(here, message + hint))
+                    self.diagnostics.append(PatchDiagnostic(here, message + hint))
                 items = [item for item in items if get_key(item, key) != name]
             elif found is None:
                 items.append(self.mapping({}, patch, of.items, here))

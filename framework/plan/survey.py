@@ -12,16 +12,16 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import ConfigError, Fault, UnknownNameError
+from framework.core.errors import ConfigError, Diagnostic, UnknownNameError
+from framework.files import environment_names
 from framework.plan.cache import Digests, PlanCache, compute_digests
 from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.workers import Workers
-from framework.sources import environment_names
 
 if TYPE_CHECKING:
+    from framework.files import Document
     from framework.plan.findings import Findings
     from framework.plan.share import Entry
-    from framework.sources import Document
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Survey:
     """`plan` is None where there are faults."""
 
     plan: StackPlan | None
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def load_plan(
@@ -56,7 +56,7 @@ def load_plan(
         return build_plan(read_catalog(root, stack, only=only, last=last), today=today)
     survey = load_survey(root, stack, today=today)
     if survey.plan is None:
-        raise ConfigError(survey.faults)
+        raise ConfigError(survey.diagnostics)
     return survey.plan
 
 
@@ -120,33 +120,33 @@ def load_survey(
     found = _find_out(root, {environment: digests}, {environment: known}, today, cache, processes)[
         environment
     ]
-    if found.faults or found.bare is None:
-        return Survey(None, found.faults)
+    if found.diagnostics or found.bare is None:
+        return Survey(None, found.diagnostics)
     new = {name: found.plans.get(name) for name in found.entries}
     return Survey(_with_models(found.bare, {**{name: plans[name] for name in known}, **new}), ())
 
 
-def find_faults(
+def find_diagnostics(
     root: Path,
     environments: Sequence[str],
     *,
     today: date | None = None,
     cache: PlanCache | None = None,
     processes: int | None = None,
-) -> tuple[Fault, ...]:
+) -> tuple[Diagnostic, ...]:
     """Every fault and warning of these environments; where they are all there are, also what
     they do together. `processes` as for `load_survey`. Errors: UnknownNameError."""
     cache, digests = cache or PlanCache(), {name: _digests(root, name) for name in environments}
     together = sorted(environments) == sorted(environment_names(root))
     listed = " ".join(f"{name} {digests[name].whole}" for name in environments)
     key = f"faults {listed} {today} {together}"
-    found: tuple[Fault, ...] | None = cache.find([key]).get(key)
+    found: tuple[Diagnostic, ...] | None = cache.find([key]).get(key)
     if found is None:
         known = {name: _find_known(cache, one) for name, one in digests.items()}
         findings = _find_out(root, digests, known, today, cache, processes)
-        from framework.plan.findings import list_faults
+        from framework.plan.findings import list_diagnostics
 
-        found = list_faults(root, [findings[name] for name in environments], together=together)
+        found = list_diagnostics(root, [findings[name] for name in environments], together=together)
         if all(_digests(root, name) == digests[name] for name in environments):
             cache.keep({key: found})
     return found
@@ -186,7 +186,7 @@ def _find_known(cache: PlanCache, digests: Digests) -> dict[str, Entry]:
 
 
 def _keep(cache: PlanCache, digests: Digests, today: date | None, findings: Findings) -> None:
-    kept: dict[str, Any] = {f"survey {digests.whole} {today}": findings.faults}
+    kept: dict[str, Any] = {f"survey {digests.whole} {today}": findings.diagnostics}
     for name, entry in findings.entries.items():
         # Apart, since a plan is read back without the classes of the checks, and they without it.
         kept[f"plan {digests.models[name]}"] = findings.plans.get(name)

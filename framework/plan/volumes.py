@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.schema.container import Container
-from framework.schema.model import Model
-from framework.schema.rules import CONFIG_VOLUME
-from framework.schema.volumes import EmptyDir, Ephemeral, Volume
+from framework.settings.container import Container
+from framework.settings.model import Model
+from framework.settings.rules import CONFIG_VOLUME
+from framework.settings.volumes import EmptyDir, Ephemeral, Volume
 
 
 def build_volumes(settings: Model, config_name: str | None) -> list[dict[str, Any]]:

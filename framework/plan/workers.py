@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.subprocesses import package_environment
+from framework.core.subprocesses import package_environment
 
 if TYPE_CHECKING:
     from framework.plan.share import Share

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import CatalogModel
+from framework.files import KeyPath
 from framework.kube.object_diff import compare_objects
 from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.paths import is_below
 from framework.reports.setting_changes import SettingChange
-from framework.schema.environment import Environment
-from framework.schema.model import Model
-from framework.sources import KeyPath
+from framework.settings.environment import Environment
+from framework.settings.model import Model
 
 # The kind of an object and its name, without the hash of its content.
 Identity = tuple[str, str]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from framework.catalog import CatalogModel, list_models
+from framework.files import Position
 from framework.reports.causes import (
     Objects,
     Target,
@@ -35,10 +36,9 @@ from framework.reports.setting_changes import (
     compare_environments,
     compare_models,
 )
-from framework.reports.sides import ITSELF, Side, find_switch, list_faults
+from framework.reports.sides import ITSELF, Side, find_switch, list_diagnostics
 from framework.reports.tracing import find_cause, find_roots
-from framework.schema.faults import dotted
-from framework.sources import Place
+from framework.settings.diagnostics import dotted
 
 # What was found out before, by model; None where nothing differs.
 Known = Mapping[str, ModelDifference | None]
@@ -58,10 +58,10 @@ def compare_sides(
     that no manifest shows are told of the models that were looked at one by one. `known` has what
     was found out before. What has faults on either side is not compared.
     """
-    faults = list_faults(old, new, names)
+    diagnostics = list_diagnostics(old, new, names)
     if not (old.usable and new.usable):
         return Comparison(
-            new.environment, "changed", faults=faults, compared=False, failure=old.failure
+            new.environment, "changed", diagnostics=diagnostics, compared=False, failure=old.failure
         )
     broken = sorted(old.unplanned | new.unplanned)
     listed = sorted((old.models | new.models).difference(broken))
@@ -82,7 +82,7 @@ def compare_sides(
         secrets=secret_values(
             one for side in (old, new) for group in side.manifests.values() for one in group
         ),
-        faults=faults,
+        diagnostics=diagnostics,
         uncompared=tuple(name for name in broken if names is None or name in names),
     )
 
@@ -193,23 +193,26 @@ class _Comparer:
         causes = []
         for root in roots:
             found = self._cause(root, find_cause(root, old, new))
-            if not found.place:
+            if not found.position:
                 # An environment's name stands in no file; what reads it does.
                 found = replace(self._cause(change), setting=found.setting)
             causes.append(found)
         return tuple(dict.fromkeys(causes))
 
     def _cause(
-        self, change: SettingChange, found: tuple[Place | None, bool] | None = None
+        self, change: SettingChange, found: tuple[Position | None, bool] | None = None
     ) -> Cause:
-        place, gone = found or (change.new_place or change.old_place, change.new_place is None)
+        position, gone = found or (
+            change.new_position or change.old_position,
+            change.new_position is None,
+        )
         prefix = self._old.prefix if gone else ""
         return Cause(
             setting=dotted(change.path) if change.path[0] == "environment" else change.name,
-            place=f"{prefix}{place}" if place else "",
-            old_place=f"{self._old.prefix}{change.old_place}" if change.old_place else "",
-            new_place=str(change.new_place or ""),
-            gone=gone and place is not None,
+            position=f"{prefix}{position}" if position else "",
+            old_position=f"{self._old.prefix}{change.old_position}" if change.old_position else "",
+            new_position=str(change.new_position or ""),
+            gone=gone and position is not None,
         )
 
     def _code_cause(self) -> tuple[Cause, ...]:
@@ -228,8 +231,8 @@ class _Comparer:
 
 
 def _switch(side: Side, name: str) -> str:
-    place = find_switch(side.root, side.environment, name)
-    return f" at {side.prefix}{place}" if place else ""
+    position = find_switch(side.root, side.environment, name)
+    return f" at {side.prefix}{position}" if position else ""
 
 
 def _without_namespace(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from framework.errors import Fault
+from framework.core.errors import Diagnostic
 
 Kind = Literal["added", "removed", "changed"]
 CODE = "framework code"
@@ -22,9 +22,9 @@ class Cause:
     """
 
     setting: str
-    place: str = ""
-    old_place: str = ""
-    new_place: str = ""
+    position: str = ""
+    old_position: str = ""
+    new_position: str = ""
     gone: bool = False
 
 
@@ -72,7 +72,7 @@ class ModelDifference:
 
 def _reading_order(cause: Cause) -> tuple[str, int, int, str]:
     """By file, line and column, these as numbers: line 18 comes before 119."""
-    file, line, column = cause.place.rsplit(":", 2) if cause.place else ("", "0", "0")
+    file, line, column = cause.position.rsplit(":", 2) if cause.position else ("", "0", "0")
     return file, int(line), int(column), cause.setting
 
 
@@ -94,7 +94,7 @@ class Comparison:
     same: int = 0
     notes: tuple[str, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     uncompared: tuple[str, ...] = ()
     compared: bool = True
     failure: str = ""
@@ -117,7 +117,7 @@ class Comparison:
     @property
     def faulty(self) -> bool:
         """Whether a fault of either side was met."""
-        return bool(self.faults or self.failure)
+        return bool(self.diagnostics or self.failure)
 
     @property
     def clean(self) -> bool:

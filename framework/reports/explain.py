@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
-from framework.changes import MASK
-from framework.errors import UnknownNameError
-from framework.overlay.interpolation import find_names
+from framework.core.changes import MASK
+from framework.core.errors import UnknownNameError
+from framework.files import KeyPath, may_be_secret
+from framework.layers.interpolation import find_names
 from framework.reports.effective import Setting, list_settings
 from framework.reports.interpolations import find_texts
 from framework.reports.masking import can_be_secret, mask
@@ -24,7 +25,6 @@ from framework.reports.written import (
     Writing,
     list_sources,
 )
-from framework.sources import KeyPath, may_be_secret
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Overridden:
     """What one layer said and a later one overrode; `value` is as written."""
 
     value: Any
-    place: str
+    position: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Interpolation:
 
     key: str
     text: str
-    place: str
+    position: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Explained:
 
     key: str
     value: Any
-    place: str
+    position: str
     overrode: tuple[Overridden, ...] = ()
     interpolations: tuple[Interpolation, ...] = ()
     reads: tuple[str, ...] = ()
@@ -136,9 +136,9 @@ class Explainer:
         return Explained(
             key,
             shown,
-            "" if default else writings[-1].shown_place,
+            "" if default else writings[-1].shown_position,
             tuple(
-                Overridden(mask(setting.path, old.value), old.shown_place)
+                Overridden(mask(setting.path, old.value), old.shown_position)
                 for old in reversed(writings if default else writings[:-1])
             ),
             interpolations,
@@ -150,9 +150,9 @@ class Explainer:
         """The name that people chose for an entry of a mapping: of `ports.http` the key `http`."""
         source, setting = self.settings[key]
         *above, name = setting.path
-        places = source.merged.key_places(setting.path)
-        place = str(places[-1]) if places else self._explain(key).place
-        return Explained(f"the key {name} of {source.key(above)}", name, place)
+        positions = source.merged.key_positions(setting.path)
+        position = str(positions[-1]) if positions else self._explain(key).position
+        return Explained(f"the key {name} of {source.key(above)}", name, position)
 
     def _may_be_secret(self, key: str) -> bool:
         return key in self.settings and may_be_secret(self.settings[key][1].path)
@@ -171,7 +171,7 @@ class Explainer:
             here, at = waiting.pop(0)
             for text, writing in _list_texts(here, at):
                 shown = str(mask(writing.path, text))
-                through.append(Interpolation(here.key(at), shown, writing.shown_place))
+                through.append(Interpolation(here.key(at), shown, writing.shown_position))
                 for key in self._list_reads(here, text, writing.path):
                     if key not in reads and key in self.settings:
                         of, setting = self.settings[key]

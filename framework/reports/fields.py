@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
-from framework.changes import MASK
-from framework.errors import UnknownNameError
+from framework.core.changes import MASK
+from framework.core.errors import UnknownNameError
 from framework.plan import Manifest
 from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.effective import RENAMED, Setting
@@ -26,9 +26,9 @@ from framework.reports.explain import Explained, Explainer
 from framework.reports.masking import can_be_secret
 from framework.reports.paths import flatten, is_secret_field
 from framework.reports.written import CANDIDATE, Source
-from framework.schema.base import Settings
-from framework.schema.environment import Environment
-from framework.schema.model import Model
+from framework.settings.base import Settings
+from framework.settings.environment import Environment
+from framework.settings.model import Model
 
 
 @dataclass(frozen=True)

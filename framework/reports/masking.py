@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from framework.changes import MASK
-from framework.sources import may_be_secret
+from framework.core.changes import MASK
+from framework.files import may_be_secret
 
 # A shorter value stands in too many words to be hidden everywhere, and so do these: MAX_TOKENS is
 # "4096", TOKENIZERS_PARALLELISM "false".

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from framework.changes import MASK
+from framework.core.changes import MASK
 from framework.kube.object_diff import compare_objects
 from framework.reports.causes import Identity, Objects, Target
 from framework.reports.differences import Cause, Difference, Kind, ObjectDifference

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from framework.sources import may_be_secret
+from framework.files import may_be_secret
 
 # What tells the items of a list apart; by place where none of them does.
 _ITEM_KEYS = ("name", "mountPath", "topologyKey", "ip")

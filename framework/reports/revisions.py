@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.errors import FrameworkError, UsageError
+from framework.core.errors import FrameworkError, UsageError
 
 # All that manifests are made from.
 CATALOG_PARTS = ("catalog", "environments")

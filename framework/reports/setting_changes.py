@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, get_origin
 
 from framework.catalog import CatalogModel
-from framework.overlay import Merged
+from framework.files import KeyPath, Position
+from framework.layers import Merged
 from framework.plan.names import Track
 from framework.reports.sides import Side
-from framework.schema.faults import dotted
-from framework.schema.model import Model
-from framework.sources import KeyPath, Place
+from framework.settings.diagnostics import dotted
+from framework.settings.model import Model
 
 _CANDIDATE: KeyPath = ("canary", "candidate")
 # Mappings whose keys people choose: each key is a setting, even where all of them come or go.
@@ -39,8 +39,8 @@ class SettingChange:
     path: KeyPath
     old: Any
     new: Any
-    old_place: Place | None = None
-    new_place: Place | None = None
+    old_position: Position | None = None
+    new_position: Position | None = None
     tracks: tuple[Track, ...] = ("stable",)
 
     @property
@@ -75,8 +75,8 @@ def compare_models(old: CatalogModel, new: CatalogModel) -> tuple[SettingChange,
     return (*changes, *own.values())
 
 
-def _fields(change: SettingChange) -> tuple[KeyPath, Any, Any, Place | None, Place | None]:
-    return change.path, change.old, change.new, change.old_place, change.new_place
+def _fields(change: SettingChange) -> tuple[KeyPath, Any, Any, Position | None, Position | None]:
+    return change.path, change.old, change.new, change.old_position, change.new_position
 
 
 def _stable(model: CatalogModel) -> dict[str, Any]:
@@ -125,14 +125,14 @@ def _change(
     becomes: Merged,
     tracks: tuple[Track, ...] = ("stable",),
 ) -> SettingChange:
-    places = _place(was, path, old, new), _place(becomes, path, new, old)
-    return SettingChange(path, old, new, *places, tracks)
+    positions = _position(was, path, old, new), _position(becomes, path, new, old)
+    return SettingChange(path, old, new, *positions, tracks)
 
 
-def _place(merged: Merged, path: KeyPath, value: Any, other: Any) -> Place | None:
+def _position(merged: Merged, path: KeyPath, value: Any, other: Any) -> Position | None:
     """Where a value stands; for a list the first item the other side lacks, for none its null."""
     if value is None and path not in merged.origins:
-        return _null_place(merged, path)
+        return _null_position(merged, path)
     if isinstance(value, list):
         have = other if isinstance(other, list) else []
         for index, item in enumerate(value):
@@ -141,11 +141,11 @@ def _place(merged: Merged, path: KeyPath, value: Any, other: Any) -> Place | Non
     return merged.origin(path)
 
 
-def _null_place(merged: Merged, path: KeyPath) -> Place | None:
+def _null_position(merged: Merged, path: KeyPath) -> Position | None:
     for layer in reversed(merged.layers):
         for end in range(len(path), 0, -1):
-            if layer.key_place(path[:end]) and get_written(layer.written, path[:end]) is None:
-                return layer.value_place(path[:end])
+            if layer.key_position(path[:end]) and get_written(layer.written, path[:end]) is None:
+                return layer.value_position(path[:end])
     return None
 
 
@@ -160,17 +160,17 @@ def compare_environments(old: Side, new: Side) -> tuple[SettingChange, ...]:
     ]
     changes = []
     for path, before, after in walk_differences((), *data):
-        places = _own_place(was, path), _own_place(becomes, path)
-        changes.append(SettingChange(("environment", *path), before, after, *places))
+        positions = _own_position(was, path), _own_position(becomes, path)
+        changes.append(SettingChange(("environment", *path), before, after, *positions))
     if old.environment != new.environment:
         names = (old.environment, new.environment)
         changes += [SettingChange((key, "name"), *names) for key in ("environment", "stack")]
     return tuple(changes)
 
 
-def _own_place(merged: Merged, path: KeyPath) -> Place | None:
-    places = merged.origins.get(path, ())
-    return places[-1] if places else None
+def _own_position(merged: Merged, path: KeyPath) -> Position | None:
+    positions = merged.origins.get(path, ())
+    return positions[-1] if positions else None
 
 
 def get_written(data: Any, path: KeyPath) -> Any:

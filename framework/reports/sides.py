@@ -17,12 +17,12 @@ from framework.catalog import (
     read_catalog,
     read_environment,
 )
-from framework.errors import Fault
-from framework.overlay import Merged
+from framework.core.errors import Diagnostic
+from framework.files import Position, find_catalog, find_environment, load_document
+from framework.layers import Merged
 from framework.plan import StackPlan, load_plan
 from framework.plan.partial import load_partial
-from framework.schema.environment import Environment
-from framework.sources import Place, find_catalog, find_environment, load_document
+from framework.settings.environment import Environment
 
 Manifests = tuple[dict[str, Any], ...]
 # Stands for the environment itself, whose Namespace belongs to no model.
@@ -48,7 +48,7 @@ class Side:
     prefix: str = ""
     present: bool = True
     only: frozenset[str] | None = None
-    faults: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     unplanned: frozenset[str] = frozenset()
     usable: bool = True
     failure: str = ""
@@ -88,7 +88,9 @@ def load_side(root: Path, environment: str, *, only: frozenset[str] | None = Non
 def load_partial_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
     """As `load_side`, without the models that have faults. Errors: UnknownNameError."""
     found = load_partial(root, environment, only=only)
-    side = Side(root, environment, only=only, faults=found.faults, unplanned=found.unplanned)
+    side = Side(
+        root, environment, only=only, diagnostics=found.diagnostics, unplanned=found.unplanned
+    )
     if found.plan is None:
         return replace(side, usable=False)
     return replace(side, manifests=_list_manifests(found.plan))
@@ -109,20 +111,20 @@ def find_owner(path: str) -> str:
     return ""
 
 
-def list_faults(old: Side, new: Side, names: Collection[str] | None) -> tuple[Fault, ...]:
+def list_diagnostics(old: Side, new: Side, names: Collection[str] | None) -> tuple[Diagnostic, ...]:
     """The faults of both sides, without those of models that nobody asked about; what stands on
     both is told as the new one has it."""
-    gone = sorted(set(old.faults) - set(new.faults))
-    found = [*new.faults, *(replace(one, path=f"{old.prefix}{one.path}") for one in gone)]
-    return tuple(fault for fault in found if _concerns(fault, old.prefix, names))
+    gone = sorted(set(old.diagnostics) - set(new.diagnostics))
+    found = [*new.diagnostics, *(replace(one, path=f"{old.prefix}{one.path}") for one in gone)]
+    return tuple(diagnostic for diagnostic in found if _concerns(diagnostic, old.prefix, names))
 
 
-def _concerns(fault: Fault, prefix: str, names: Collection[str] | None) -> bool:
-    owner = fault.model or find_owner(fault.path.removeprefix(prefix))
+def _concerns(diagnostic: Diagnostic, prefix: str, names: Collection[str] | None) -> bool:
+    owner = diagnostic.model or find_owner(diagnostic.path.removeprefix(prefix))
     return names is None or not owner or owner in names
 
 
-def find_switch(root: Path, environment: str, model: str) -> Place | None:
+def find_switch(root: Path, environment: str, model: str) -> Position | None:
     """Where a model is said to run or not in an environment: the strongest layer's word."""
     files, own = find_catalog(root), find_environment(root, environment)
     home = files.models.get(model)
@@ -137,7 +139,7 @@ def find_switch(root: Path, environment: str, model: str) -> Place | None:
         (files.defaults, ()),
     ]
     for path, prefix in layers:
-        places = load_document(root, path)[0].value_places if path else {}
-        if place := places.get((*prefix, "enabled")):
-            return place
+        positions = load_document(root, path)[0].value_positions if path else {}
+        if position := positions.get((*prefix, "enabled")):
+            return position
     return None

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.overlay.interpolation import find_names
+from framework.files import KeyPath, Position
+from framework.layers.interpolation import find_names
 from framework.reports.setting_changes import SettingChange, get_written
-from framework.sources import KeyPath, Place
 
 _PROFILES = "catalog/_profiles/"
 
@@ -62,37 +62,39 @@ def _related(name: tuple[str, ...], path: KeyPath) -> bool:
 
 def find_cause(
     change: SettingChange, old: CatalogModel, new: CatalogModel
-) -> tuple[Place | None, bool]:
+) -> tuple[Position | None, bool]:
     """The line whose change made it, and True where that line is the old tree's and is gone.
 
     A value that shows again once what lay over it is gone has not changed itself; neither has a
     profile's when the model lists other profiles.
     """
-    was, becomes = change.old_place, change.new_place
+    was, becomes = change.old_position, change.new_position
     if was != becomes and any(p and p.path.startswith(_PROFILES) for p in (was, becomes)):
         before, after = (_profiles(model) for model in (old, new))
         if before[0] != after[0]:
             return (after[1], False) if after[1] else (before[1], True)
     if becomes is None:
         return was, was is not None
-    covered = {place.path for place in _all_places(old, change)} - {was.path if was else ""}
+    covered = {position.path for position in _all_positions(old, change)} - {
+        was.path if was else ""
+    }
     if was and becomes.path in covered and was.path not in _paths(new, change):
         return was, True
     return becomes, False
 
 
-def _profiles(model: CatalogModel) -> tuple[Any, Place | None]:
+def _profiles(model: CatalogModel) -> tuple[Any, Position | None]:
     for layer in model.merged.layers:
         if layer.document.path == model.home:
             document = layer.document
-            return document.data.get("profiles"), document.value_places.get(("profiles",))
+            return document.data.get("profiles"), document.value_positions.get(("profiles",))
     return None, None
 
 
-def _all_places(model: CatalogModel, change: SettingChange) -> tuple[Place, ...]:
+def _all_positions(model: CatalogModel, change: SettingChange) -> tuple[Position, ...]:
     merged = model.merged if "stable" in change.tracks else model.candidate_merged
     return merged.origins.get(change.path, ()) if merged else ()
 
 
 def _paths(model: CatalogModel, change: SettingChange) -> frozenset[str]:
-    return frozenset(place.path for place in _all_places(model, change))
+    return frozenset(position.path for position in _all_positions(model, change))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog import list_environments, list_models
-from framework.errors import FrameworkError, UnknownNameError
+from framework.core.errors import FrameworkError, UnknownNameError
 from framework.plan.names import NAME_LABEL
 from framework.reports.revisions import CODE_PARTS, Revision, resolve_revision
 from framework.reports.sides import ITSELF, Manifests, Side, find_owner, load_partial_side
@@ -106,7 +106,7 @@ class Trees:
         except OldCatalogError as error:
             return Side(root, environment, prefix=prefix, usable=False, failure=str(error))
         # What the old code took, the code in hand may refuse.
-        rebuilt = {} if side.faults else side.manifests
+        rebuilt = {} if side.diagnostics else side.manifests
         return Side(root, environment, manifests, rebuilt, prefix, only=only)
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
-from framework.overlay import Layer, Merged
-from framework.schema.base import Settings
-from framework.sources import KeyPath, Place
+from framework.files import KeyPath, Position
+from framework.layers import Layer, Merged
+from framework.settings.base import Settings
 
 CANDIDATE, ENVIRONMENT = "candidate", "environment"
 # What a source has and does not use: an environment's layers over models are those models' own, and
@@ -25,12 +25,12 @@ class Writing(NamedTuple):
 
     path: KeyPath
     value: Any
-    place: Place
+    position: Position
 
     @property
-    def shown_place(self) -> str:
+    def shown_position(self) -> str:
         """`file:line:column`, or the name alone of what has no lines."""
-        return str(self.place) if self.place.line else self.place.path
+        return str(self.position) if self.position.line else self.position.path
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,5 +74,5 @@ def _find_writing(layer: Layer, path: KeyPath) -> Writing | None:
             return None
         value = value[part]
         if depth == len(path) or not isinstance(value, dict):
-            return Writing(path[:depth], value, layer.value_place(path[:depth]))
+            return Writing(path[:depth], value, layer.value_position(path[:depth]))
     return None

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from framework.cluster import LocalCluster
+from framework.core.user_cache import cache_directory
 from framework.engines import choose_engine
-from framework.user_cache import cache_directory
 from tests.bench.generate import write_catalog
 from tests.bench.rivals import build_kustomize, naive_command, write_kustomize_tree
 from tests.shipped import ROOT, copy_shipped

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from framework.cluster.pins import load_pins
 from framework.cluster.toolchain import find_go
-from framework.user_cache import cache_directory
+from framework.core.user_cache import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 _MODULE = Path(__file__).with_name("kustomize")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import Catalog, CatalogModel, list_environments, list_models, load_catalog
-from framework.errors import ConfigError, UnknownNameError
+from framework.core.errors import ConfigError, UnknownNameError
 
 FILES = {
     "catalog/_defaults.yaml": "ports: {http: 8080}\nreplicas: 1\nstartupSeconds: 31\n",
@@ -40,10 +40,12 @@ def _model(root: Path, stack: str | None = None) -> CatalogModel:
     return load_catalog(root, "prod", stack).models[0]
 
 
-def _faults(root: Path) -> list[str]:
+def _diagnostics(root: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load_catalog(root, "prod")
-    return [f"{fault.place}: {fault.message}" for fault in caught.value.faults]
+    return [
+        f"{diagnostic.position}: {diagnostic.message}" for diagnostic in caught.value.diagnostics
+    ]
 
 
 _ENVIRONMENT = "environments/prod/environment.yaml"
@@ -234,7 +236,7 @@ _FAULTS = [
 def test_a_fault_is_told_once_at_its_place(
     changes: dict[str, str], expected: list[str], write: Write
 ) -> None:
-    assert _faults(write(changes)) == expected
+    assert _diagnostics(write(changes)) == expected
 
 
 def test_every_fault_of_every_file_is_told_in_one_run_and_in_order(write: Write) -> None:
@@ -245,8 +247,8 @@ def test_every_fault_of_every_file_is_told_in_one_run_and_in_order(write: Write)
         _OVERLAY: "image: {tag: 1}\n",
         _ENVIRONMENT: "namespace: N\n",
     }
-    places = [fault.split(": ")[0] for fault in _faults(write(changes))]
-    assert places == [
+    positions = [diagnostic.split(": ")[0] for diagnostic in _diagnostics(write(changes))]
+    assert positions == [
         "catalog/Bad.yaml:1:1", "catalog/m.yaml:3:10", "catalog/m.yaml:4:11",
         "catalog/n.yaml:2:1", f"{_ENVIRONMENT}:1:12", f"{_OVERLAY}:1:14",
     ]  # fmt: skip
@@ -263,9 +265,9 @@ def test_every_fault_of_every_file_is_told_in_one_run_and_in_order(write: Write)
     ],
 )
 def test_what_may_be_secret_is_not_quoted(key: str, setting: str, write: Write) -> None:
-    faults = _faults(write({"catalog/m.yaml": _M + setting % key + "\n"}))
-    assert len(faults) == 1
-    assert "42" not in faults[0]
+    diagnostics = _diagnostics(write({"catalog/m.yaml": _M + setting % key + "\n"}))
+    assert len(diagnostics) == 1
+    assert "42" not in diagnostics[0]
 
 
 _THROUGH = "env: {HUB_TOKEN: hunter42, WHICH: HUB_TOKEN}\n"
@@ -292,15 +294,15 @@ _THROUGH = "env: {HUB_TOKEN: hunter42, WHICH: HUB_TOKEN}\n"
 def test_what_an_interpolation_brought_from_a_secret_is_not_quoted(
     setting: str, write: Write
 ) -> None:
-    faults = _faults(write({"catalog/m.yaml": f"{_M}{_THROUGH}{setting}\n"}))
-    assert any("[secret]" in fault for fault in faults)
-    assert not any("hunter42" in fault for fault in faults)
+    diagnostics = _diagnostics(write({"catalog/m.yaml": f"{_M}{_THROUGH}{setting}\n"}))
+    assert any("[secret]" in diagnostic for diagnostic in diagnostics)
+    assert not any("hunter42" in diagnostic for diagnostic in diagnostics)
 
 
 def test_what_an_interpolation_brought_from_elsewhere_is_quoted(write: Write) -> None:
     text = f"{_M}{_THROUGH}replicas: ${{env.WHICH}}\n"
-    [fault] = _faults(write({"catalog/m.yaml": text}))
-    assert 'replicas is "HUB_TOKEN"; expected a whole number' in fault
+    [diagnostic] = _diagnostics(write({"catalog/m.yaml": text}))
+    assert 'replicas is "HUB_TOKEN"; expected a whole number' in diagnostic
 
 
 def test_a_shared_override_names_each_model(write: Write) -> None:
@@ -313,7 +315,7 @@ def test_a_shared_override_names_each_model(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "place"),
+    ("path", "text", "position"),
     [
         pytest.param(
             "catalog/m.yaml",
@@ -336,11 +338,11 @@ def test_a_shared_override_names_each_model(write: Write) -> None:
     ],
 )
 def test_a_bad_value_is_told_though_another_layer_hides_it(
-    path: str, text: str, place: str, write: Write
+    path: str, text: str, position: str, write: Write
 ) -> None:
     over = FILES[_ENVIRONMENT] + "overrides: {rollout: {maxUnavailable: 1}}\n"
-    faults = _faults(write({_ENVIRONMENT: over, path: text}))
-    assert [fault.partition(": ")[0] for fault in faults] == [place]
+    diagnostics = _diagnostics(write({_ENVIRONMENT: over, path: text}))
+    assert [diagnostic.partition(": ")[0] for diagnostic in diagnostics] == [position]
 
 
 def test_what_a_layer_lacks_or_leaves_open_is_no_fault_of_it(write: Write) -> None:
@@ -361,6 +363,6 @@ def test_a_fault_in_a_shared_file_names_the_models_it_surfaced_in(write: Write) 
     root = write({"catalog/_profiles/small.yaml": FILES["catalog/_profiles/small.yaml"] + probe})
     with pytest.raises(ConfigError) as caught:
         load_catalog(root, "prod")
-    assert [(fault.path, fault.model) for fault in caught.value.faults] == [
+    assert [(diagnostic.path, diagnostic.model) for diagnostic in caught.value.diagnostics] == [
         ("catalog/_profiles/small.yaml", "m")
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.errors import ConfigError
+from framework.core.errors import ConfigError
 from framework.plan import load_plan
 from tests.catalog.malformed import CASES, MARK, SOUND, Case
 
@@ -21,10 +21,10 @@ def _write(root: Path, files: dict[str, str]) -> None:
 
 def _expected(case: Case) -> list[Found]:
     parts = case.text.split(MARK)
-    places = ["".join(parts[:end]) for end in range(1, len(parts))]
+    positions = ["".join(parts[:end]) for end in range(1, len(parts))]
     return [
         (case.code, case.path, text.count("\n") + 1, len(text) - text.rfind("\n"))
-        for text in places
+        for text in positions
     ]
 
 
@@ -32,7 +32,7 @@ def _find(root: Path) -> list[Found]:
     try:
         load_plan(root, "prod")
     except ConfigError as error:
-        return [(f.code, f.path, f.line, f.column) for f in error.faults]
+        return [(f.code, f.path, f.line, f.column) for f in error.diagnostics]
     return []
 
 

@@ -14,7 +14,7 @@ CHURN = "owner: team-growth\nprofiles: [mlserver, cpu-small]\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "says"),
+    ("text", "position", "says"),
     [
         pytest.param("owner: a\n  b: c\n", "2:", "", id="does not parse"),
         pytest.param(CHURN + "owner: b\n", "3:1", "owner", id="duplicate key"),
@@ -55,7 +55,7 @@ CHURN = "owner: team-growth\nprofiles: [mlserver, cpu-small]\n"
     ],
 )
 def test_a_fault_has_its_place_and_a_remedy(
-    make_project: MakeProject, text: str, place: str, says: str
+    make_project: MakeProject, text: str, position: str, says: str
 ) -> None:
     project = make_project("churn")
     # prod lays nothing over surge and replicas of its own here.
@@ -63,7 +63,7 @@ def test_a_fault_has_its_place_and_a_remedy(
     project.write("catalog/churn.yaml", text)
     run = project.run("validate", "prod")
     assert run.returncode == 1, run.stderr
-    assert f"catalog/churn.yaml:{place}" in run.stdout
+    assert f"catalog/churn.yaml:{position}" in run.stdout
     assert says in " ".join(run.stdout.split())
 
 
@@ -73,7 +73,7 @@ def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
     project.edit("catalog/fraud.yaml", "maxReplicas: 12", "maxReplicas: twelve")
     project.write("environments/prod/models/rankr.yaml", "replicas: 2\n")
     found = json.loads(project.run("validate", "--json").stdout)["faults"]
-    assert {fault["path"] for fault in found if fault["severity"] == "error"} == {
+    assert {diagnostic["path"] for diagnostic in found if diagnostic["severity"] == "error"} == {
         "catalog/churn.yaml",
         "catalog/fraud.yaml",
         "environments/prod/models/rankr.yaml",

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from framework.changes import Change, Op, Preview
 from framework.cli.consent import Confirmation, needs_consent
-from framework.errors import ConsentError, ProtectedError
+from framework.core.changes import Change, Op, Preview
+from framework.core.errors import ConsentError, ProtectedError
 from framework.plan import load_plan
 from tests.shipped import SHIPPED
 

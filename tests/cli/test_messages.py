@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from framework.changes import Change, Op, Preview, Result
 from framework.cli import deploy
 from framework.cli.session import Session
+from framework.core.changes import Change, Op, Preview, Result
 from framework.engines.base import Request
 from framework.plan import load_plan
 from tests.shipped import SHIPPED

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from framework.changes import Change, Op, Progress
-from framework.cli.screens.progress import RolloutProgress
+from framework.core.changes import Change, Op, Progress
+from framework.output.progress import RolloutProgress
 
 
 class Terminal(io.StringIO):

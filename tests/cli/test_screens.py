@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from framework.changes import Change, Failure, FieldChange, Op, Preview, Result
-from framework.cli.screens.changes import render_changes, render_messages
-from framework.cli.screens.drift import render_drift
-from framework.cli.screens.result import render_result
-from framework.cli.screens.text import WIDTH
+from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
+from framework.output.changes import render_changes, render_messages
+from framework.output.drift import render_drift
+from framework.output.result import render_result
+from framework.output.text import WIDTH
 from framework.plan import StackPlan, load_plan
 from tests.shipped import SHIPPED
 

@@ -39,10 +39,12 @@ def test_a_fault_of_a_shared_layer_is_told_once_with_its_layer(project: Project)
 
 def test_json_has_every_fault_with_its_code(project: Project) -> None:
     run = project.run("validate", "--json")
-    faults = json.loads(run.stdout)["faults"]
-    assert {fault["code"] for fault in faults} == {"MC101", "MC104"}
-    assert {fault["severity"] for fault in faults} == {"error"}
-    assert faults == sorted(faults, key=lambda fault: (fault["path"], fault["line"]))
+    diagnostics = json.loads(run.stdout)["faults"]
+    assert {diagnostic["code"] for diagnostic in diagnostics} == {"MC101", "MC104"}
+    assert {diagnostic["severity"] for diagnostic in diagnostics} == {"error"}
+    assert diagnostics == sorted(
+        diagnostics, key=lambda diagnostic: (diagnostic["path"], diagnostic["line"])
+    )
 
 
 def test_github_annotates_the_lines(project: Project) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from framework.cluster.build import ESTIMATE, PACKAGES, Binaries
 from framework.cluster.pins import Pins, load_pins
-from framework.errors import LocalClusterError
-from framework.user_cache import cache_directory
+from framework.core.errors import LocalClusterError
+from framework.core.user_cache import cache_directory
 from tests.cluster.conftest import GO_MOD, Progress
 
 FakeGo = Callable[..., Path]

@@ -15,7 +15,7 @@ import pytest
 from framework.cluster import ClusterStatus, LocalCluster
 from framework.cluster.control_plane import COMPONENTS
 from framework.cluster.processes import started_at
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 from tests.cluster.conftest import Progress
 
 pytestmark = pytest.mark.cluster

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from framework.cluster.ports import PORT_NAMES, ensure_ports, load_ports, require_free
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 
 @pytest.fixture

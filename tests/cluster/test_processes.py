@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from framework.cluster.processes import Process, memory_kib, started_at, stop_all
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 
 SLEEP = ("/bin/sleep", "60")
 

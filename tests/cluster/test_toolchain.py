@@ -12,7 +12,7 @@ import pytest
 
 from framework.cluster.pins import GoVersion, Pins
 from framework.cluster.toolchain import find_go
-from framework.errors import LocalClusterError
+from framework.core.errors import LocalClusterError
 from tests.cluster.conftest import Progress
 
 

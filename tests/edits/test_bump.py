@@ -11,9 +11,15 @@ import pytest
 
 from framework.catalog import load_catalog
 from framework.cli.editing import run_bump
+from framework.core.errors import (
+    ConfigError,
+    EditError,
+    FrameworkError,
+    UnknownNameError,
+    UsageError,
+)
 from framework.edits.bump import bump_tag
 from framework.edits.outcome import UnsoundEditError
-from framework.errors import ConfigError, EditError, FrameworkError, UnknownNameError, UsageError
 
 Write = Callable[..., Path]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -39,7 +45,7 @@ def test_the_models_own_tag_is_set_in_place(write: Write) -> None:
     assert [(e.environment, e.before, e.after) for e in bump.environments] == [
         ("prod", "1.8", "1.8")
     ]
-    assert str(bump.environments[0].place) == "environments/prod/models/b.yaml:1:14"
+    assert str(bump.environments[0].position) == "environments/prod/models/b.yaml:1:14"
     assert bump.inherited is None
 
 
@@ -72,7 +78,7 @@ def test_with_env_an_overlay_that_is_there_is_edited(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "tag", "environment", "place"),
+    ("name", "tag", "environment", "position"),
     [
         pytest.param("b", "1.9", None, "catalog/b.yaml", id="its own"),
         pytest.param("a", "v1", None, "catalog/_profiles/server.yaml", id="of a profile"),
@@ -81,13 +87,13 @@ def test_with_env_an_overlay_that_is_there_is_edited(write: Write) -> None:
     ],
 )
 def test_a_tag_that_is_there_already_writes_nothing(
-    name: str, tag: str, environment: str | None, place: str, write: Write, snapshot: Snapshot,
+    name: str, tag: str, environment: str | None, position: str, write: Write, snapshot: Snapshot,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     root = write()
     before = snapshot(root)
     assert run(root, name, tag, environment) == 0
-    assert f"{place}  the tag of {name} is {tag} already" in (said := capsys.readouterr().out)
+    assert f"{position}  the tag of {name} is {tag} already" in (said := capsys.readouterr().out)
     assert "Nothing to change." in said
     assert snapshot(root) == before
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from framework.core.errors import ConfigError, EditError
 from framework.edits.documents import REMOVED, Edit, build_change
 from framework.edits.writing import written
-from framework.errors import ConfigError, EditError
-from framework.sources import load_document
+from framework.files import load_document
 
 TAG = ("image", "tag")
 

@@ -11,9 +11,9 @@ import pytest
 
 from framework.catalog import load_catalog
 from framework.cli.editing import run_new
+from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.edits.new import Draft, render_entry
 from framework.edits.outcome import UnsoundEditError
-from framework.errors import FrameworkError, UnknownNameError, UsageError
 
 Write = Callable[..., Path]
 Snapshot = Callable[[Path], dict[str, bytes]]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from framework.edits.documents import REMOVED, Edit, build_change
 from framework.edits.layout import find_comments
-from framework.sources import Document, KeyPath
-from framework.sources.document import parse_document
+from framework.files import Document, KeyPath
+from framework.files.document import parse_document
 
 _KEYS = ["a", "b-c", "nvidia.com/gpu", '"q: r"', "'on'", "é", "longerKey"]
 _SCALARS = [
@@ -91,11 +91,11 @@ def _parent(data: Any, path: KeyPath) -> Any:
 def _outside(text: str, document: Document, path: KeyPath) -> tuple[list[str], list[str]]:
     """The lines above the entry at `path`, and those from the next key or comment on."""
     lines = text.splitlines(keepends=True)
-    first = document.key_places[path].line - 1
+    first = document.key_positions[path].line - 1
     later = [
-        place.line - 1
-        for other, place in document.key_places.items()
-        if place.line - 1 > first and other[: len(path)] != path
+        position.line - 1
+        for other, position in document.key_positions.items()
+        if position.line - 1 > first and other[: len(path)] != path
     ]
     return lines[:first], lines[min(later, default=len(lines)) :]
 
@@ -113,8 +113,8 @@ _SETTINGS = settings(
 def test_an_edit_changes_its_own_entry_alone(
     kind: str, text: str, data: st.DataObject, tmp_path: Path
 ) -> None:
-    document, faults = parse_document("f.yaml", text.removeprefix("\ufeff"))
-    assert not faults
+    document, diagnostics = parse_document("f.yaml", text.removeprefix("\ufeff"))
+    assert not diagnostics
     parent = data.draw(st.sampled_from(_mappings(document.data)))
     keys = sorted(_parent(document.data, (*parent, "")))
     key = "new key" if kind == "add" or not keys else data.draw(st.sampled_from(keys))
@@ -129,8 +129,8 @@ def test_an_edit_changes_its_own_entry_alone(
     (tmp_path / "f.yaml").write_bytes(text.encode())
     new = build_change(tmp_path, "f.yaml", [Edit(path, value)]).new.decode()
 
-    after, faults = parse_document("f.yaml", new.removeprefix("\ufeff"))
-    assert not faults
+    after, diagnostics = parse_document("f.yaml", new.removeprefix("\ufeff"))
+    assert not diagnostics
     assert json.dumps(after.data) == json.dumps(expected)
     assert new.startswith("\ufeff") == text.startswith("\ufeff")
     assert ("\r\n" in new) == ("\r\n" in text) or "\n" not in new
@@ -143,7 +143,7 @@ def test_an_edit_changes_its_own_entry_alone(
 
 def _check_lines(text: str, new: str, document: Document, path: KeyPath) -> None:
     bare, plain = new.removeprefix("\ufeff"), text.removeprefix("\ufeff")
-    if path in document.key_places:
+    if path in document.key_positions:
         while len(path) > 1 and _is_emptied(document, path, plain, bare):
             path = path[:-1]
         above, below = _outside(plain, document, path)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from framework.changes import Op, Preview, Progress, Result
+from framework.core.changes import Op, Preview, Progress, Result
 from framework.engines.base import Request
 from framework.engines.embedded.clusters import Connection
 from framework.engines.embedded.engine import EmbeddedEngine

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from framework.core.errors import StateError
 from framework.engines.embedded.checkpoint import (
     Resource,
     order_resources,
@@ -14,7 +15,6 @@ from framework.engines.embedded.checkpoint import (
     render_checkpoint,
     stamp_manifest,
 )
-from framework.errors import StateError
 from tests.engines.fakes import RECORDED
 
 CHECKPOINTS = sorted(RECORDED.glob("*/checkpoint.json"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from framework.core.errors import EngineError, StateError, UnknownNameError
 from framework.engines import EngineChoice, choose_engine
-from framework.errors import EngineError, StateError, UnknownNameError
 from tests.engines.fakes import Stack
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from framework.changes import Op, Progress
+from framework.core.changes import Op, Progress
 from framework.engines.automation import AutomationEngine, _as_json
 from framework.engines.base import Request
 from framework.engines.engine_events import EventReader

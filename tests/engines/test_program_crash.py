@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 from tests.engines.fakes import RECORDED, Stack
 
 SECRET = "s3cr3t-fixture"

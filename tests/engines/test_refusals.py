@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from framework.core.errors import ClusterError, EngineError, StateError
 from framework.engines.embedded.clusters import connect_kubernetes
 from framework.engines.embedded.registration import parse_duration
-from framework.errors import ClusterError, EngineError, StateError
 from tests.engines.fakes import Stack
 
 

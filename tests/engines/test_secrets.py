@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from framework.core.errors import StateError
 from framework.engines.embedded.checkpoint import parse_checkpoint
 from framework.engines.embedded.secrets import PassphraseCipher
 from framework.engines.embedded.values import (
@@ -15,7 +16,6 @@ from framework.engines.embedded.values import (
     secret_texts,
 )
 from framework.engines.marks import has_sealed, mask_sealed
-from framework.errors import StateError
 from tests.engines.fakes import RECORDED
 
 CHECKPOINT = parse_checkpoint((RECORDED / "3-secret/checkpoint.json").read_text(), "x")

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from framework.changes import Op
-from framework.engines.base import NamedCluster
-from framework.errors import (
+from framework.core.changes import Op
+from framework.core.errors import (
     ClusterError,
     ClusterMadeAgainError,
     EngineError,
     OtherClusterError,
     StateError,
 )
+from framework.engines.base import NamedCluster
 from tests.engines.fakes import RECORDED, Stack, ops
 
 SECRET = "s3cr3t-value"

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from framework.core.errors import StateError
 from framework.engines.embedded import state_files
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.journal import Journal, read_journal
-from framework.errors import StateError
 from tests.engines.fakes import FakeCluster, Stack
 
 PROJECT = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from framework.changes import Op
-from framework.errors import EngineError, UnknownNameError
+from framework.core.changes import Op
+from framework.core.errors import EngineError, UnknownNameError
 from tests.engines.fakes import Stack, ops
 
 TWO_MODELS = """

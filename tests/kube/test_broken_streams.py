@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.client import KubeClient
 from framework.kube.watching import SharedWatch
 from tests.kube.test_client import write_kubeconfig

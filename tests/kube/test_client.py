@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.client import KubeClient
 from framework.kube.discovery import KindNotServedError

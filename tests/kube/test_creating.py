@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from framework.changes import Op
-from framework.errors import EngineError
+from framework.core.changes import Op
+from framework.core.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.object_state import field_manager

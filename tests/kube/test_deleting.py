@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState

@@ -9,7 +9,7 @@ import pytest
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.plan.kubernetes_fields import FILE
-from framework.plan.patch_fields import find_field_flaws
+from framework.plan.patch_fields import find_field_diagnostics
 from framework.plan.strategic import PatchError, apply_patch
 from tests.kube.objects import deployment
 from tests.kube.write_fields import render_fields
@@ -64,7 +64,9 @@ def test_what_is_refused_before_is_what_the_server_refuses(
     container["readinessProbe"] = {"tcpSocket": {"port": 80}}
     for value in VALUES:
         patch = _patch(path, value)
-        found = [*find_field_flaws("Deployment", patch, manifest, lambda at, shown: repr(shown))]
+        found = [
+            *find_field_diagnostics("Deployment", patch, manifest, lambda at, shown: repr(shown))
+        ]
         refusal = _refusal(kube, manifest, patch)
         # A value of the right type may still be out of its range.
         assert bool(found) == bool(refusal) or (not found and "Invalid value" in refusal), value

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from framework.changes import FieldChange
+from framework.core.changes import FieldChange
 from framework.kube.object_diff import compare_objects, pruned
 
 

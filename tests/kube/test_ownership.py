@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from framework.changes import Op
+from framework.core.changes import Op
 from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState
 from framework.kube.ownership import field_paths, is_own, writers

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState
 from framework.kube.provider import KubernetesProvider

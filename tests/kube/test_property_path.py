@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 from framework.kube.property_path import parse_path, with_ignored
 
 

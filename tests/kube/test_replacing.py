@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from framework.changes import Op
+from framework.core.changes import Op
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, secret, urn
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from framework.errors import ClusterError
+from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.transport import Transport

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from framework.errors import ClusterError, EngineError
+from framework.core.errors import ClusterError, EngineError
 from framework.kube.rollouts import WaitStoppedError
 from framework.kube.waiting import RolloutWait
 from framework.kube.watching import Queue

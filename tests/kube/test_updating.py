@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from framework.changes import FieldChange, Op
+from framework.core.changes import FieldChange, Op
 from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState
 from framework.kube.ownership import has_manager

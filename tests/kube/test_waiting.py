@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from framework.errors import ClusterError, EngineError
+from framework.core.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState, field_manager
 from framework.kube.provider import KubernetesProvider, ReplacedError

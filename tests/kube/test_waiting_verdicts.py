@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from framework.errors import EngineError
+from framework.core.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.object_state import ObjectState

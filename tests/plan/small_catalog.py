@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from framework.catalog import read_catalog
-from framework.errors import Fault
+from framework.core.errors import Diagnostic
 from framework.plan.stack import CheckedCatalog, check_catalog
 
 PROD = "environments/prod/environment.yaml"
@@ -41,6 +41,8 @@ def check(root: Path, environment: str = "prod", today: date | None = None) -> C
     return check_catalog(read_catalog(root, environment), today=today)
 
 
-def told(faults: tuple[Fault, ...] | list[Fault]) -> list[tuple[str, str, str]]:
+def told(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic]) -> list[tuple[str, str, str]]:
     """Place, code and model of each fault, sorted."""
-    return sorted((fault.place, fault.code.value, fault.model) for fault in faults)
+    return sorted(
+        (diagnostic.position, diagnostic.code.value, diagnostic.model) for diagnostic in diagnostics
+    )

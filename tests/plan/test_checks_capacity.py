@@ -56,15 +56,22 @@ def test_what_there_is_is_rounded_down() -> None:
 def test_all_models_together_need_no_more_than_there_is(
     tmp_path: Path, capacity: str, says: str
 ) -> None:
-    [fault] = check(write_files(tmp_path, {PROD: f"+capacity: {capacity}\n"})).faults
-    assert (fault.path, fault.line, fault.code, fault.model) == (PROD, 2, "MC403", "")
-    assert says in fault.message
+    [diagnostic] = check(write_files(tmp_path, {PROD: f"+capacity: {capacity}\n"})).diagnostics
+    assert (diagnostic.path, diagnostic.line, diagnostic.code, diagnostic.model) == (
+        PROD,
+        2,
+        "MC403",
+        "",
+    )
+    assert says in diagnostic.message
 
 
 def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -> None:
     more = {f"catalog/m{n}.yaml": FILES["catalog/a.yaml"] + f"replicas: {n}\n" for n in range(1, 5)}
-    [fault] = check(write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})).faults
-    assert "need 18: a 4, b 4, m4 4, 3 more 6;" in fault.message
+    [diagnostic] = check(
+        write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})
+    ).diagnostics
+    assert "need 18: a 4, b 4, m4 4, 3 more 6;" in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -82,17 +89,17 @@ def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -
 def test_the_peak_of_one_update_fits(tmp_path: Path, more: str, units: int) -> None:
     changes = {"catalog/a.yaml": f"+{more}"}
     root = write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units}}}\n"})
-    assert check(root).faults == ()
+    assert check(root).diagnostics == ()
     write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units - 1}}}\n"})
-    [fault] = check(root).faults
-    assert (fault.code, fault.model) == ("MC302", "a")
-    assert f"needs {units} nvidia.com/gpu, and prod has {units - 1} (" in fault.message
+    [diagnostic] = check(root).diagnostics
+    assert (diagnostic.code, diagnostic.model) == ("MC302", "a")
+    assert f"needs {units} nvidia.com/gpu, and prod has {units - 1} (" in diagnostic.message
 
 
 def test_a_peak_and_what_there_is_are_told_in_one_unit(tmp_path: Path) -> None:
     root = write_files(tmp_path, {PROD: "+capacity: {cpu: 2400m}\n", "catalog/b.yaml": ""})
-    [fault] = [one for one in check(root).faults if one.code.value == "MC302"]
-    assert "it needs 2.5 cpu, and prod has 2.4 (" in fault.message
+    [diagnostic] = [one for one in check(root).diagnostics if one.code.value == "MC302"]
+    assert "it needs 2.5 cpu, and prod has 2.4 (" in diagnostic.message
 
 
 SIDECAR = "sidecars: {s: {image: 'r/s:1', resources: {limits: {nvidia.com/gpu: §64}}}}\n"
@@ -116,15 +123,17 @@ def test_what_does_not_fit_without_a_surge_is_told_at_the_largest_request(
     tmp_path: Path, capacity: str, more: str
 ) -> None:
     changes = {"catalog/a.yaml": f"+{more.replace('§', '')}", "catalog/b.yaml": "enabled: false\n"}
-    faults = check(write_files(tmp_path, {**changes, PROD: f"+capacity: {capacity}\n"})).faults
-    [fault] = [one for one in faults if one.code.value == "MC302"]
+    diagnostics = check(
+        write_files(tmp_path, {**changes, PROD: f"+capacity: {capacity}\n"})
+    ).diagnostics
+    [diagnostic] = [one for one in diagnostics if one.code.value == "MC302"]
     before = (FILES["catalog/a.yaml"] + more).partition("§")[0].split("\n")
-    assert fault.place == f"catalog/a.yaml:{len(before)}:{len(before[-1]) + 1}"
-    assert fault.message.startswith("even without a surge it needs ")
-    assert "maxSurge" not in fault.message
+    assert diagnostic.position == f"catalog/a.yaml:{len(before)}:{len(before[-1]) + 1}"
+    assert diagnostic.message.startswith("even without a surge it needs ")
+    assert "maxSurge" not in diagnostic.message
 
 
 def test_models_with_faults_still_leave_the_sum_of_the_others(tmp_path: Path) -> None:
     changes = {"catalog/b.yaml": "+replica: 2\n", PROD: "+capacity: {pods: 3}\n"}
-    codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).faults)]
+    codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).diagnostics)]
     assert codes == ["MC302", "MC101", "MC403"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import read_catalog
-from framework.plan.checks import check_model, find_environment_clashes, find_shared_faults
+from framework.plan.checks import check_model, find_environment_clashes, find_shared_diagnostics
 from framework.plan.stack import build_model
 from tests.plan.small_catalog import FILES, PROD, check, told, write_files
 from tests.shipped import SHIPPED
@@ -28,9 +28,9 @@ DEV = "environments/dev/environment.yaml"
 )
 def test_a_route_belongs_to_one_model(tmp_path: Path, first: str, second: str, clash: bool) -> None:
     changes = {"catalog/a.yaml": f"+ingress: {first}\n", "catalog/b.yaml": f"+ingress: {second}\n"}
-    faults = check(write_files(tmp_path, changes)).faults
-    assert told(faults) == [("catalog/b.yaml:4:17", "MC402", "b")] * clash
-    assert all('model "a" claims' in fault.message for fault in faults)
+    diagnostics = check(write_files(tmp_path, changes)).diagnostics
+    assert told(diagnostics) == [("catalog/b.yaml:4:17", "MC402", "b")] * clash
+    assert all('model "a" claims' in diagnostic.message for diagnostic in diagnostics)
 
 
 def test_an_object_belongs_to_one_model(tmp_path: Path) -> None:
@@ -39,10 +39,10 @@ def test_an_object_belongs_to_one_model(tmp_path: Path) -> None:
     first, second = catalog.models
     plan = build_model(first, catalog.environment)
     facts = [check_model(model, plan, catalog)[1] for model in (first, replace(second, name="b"))]
-    found = find_shared_faults(facts, catalog)
+    found = find_shared_diagnostics(facts, catalog)
     message = 'model "a" claims Deployment "a" too (catalog/a.yaml:1:1); rename one of the two'
-    assert message in [fault.message for fault in found]
-    assert {fault.code.value for fault in found} == {"MC401"}
+    assert message in [diagnostic.message for diagnostic in found]
+    assert {diagnostic.code.value for diagnostic in found} == {"MC401"}
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,11 @@ def test_an_object_belongs_to_one_model(tmp_path: Path) -> None:
     ],
 )
 def test_a_namespace_belongs_to_one_environment(tmp_path: Path, dev: str, clash: bool) -> None:
-    faults = find_environment_clashes(write_files(tmp_path, {DEV: dev, "catalog/a.yaml": "x: [\n"}))
-    assert told(faults) == [(f"{PROD}:1:12", "MC401", "")] * clash
-    assert all('environment "dev"' in fault.message for fault in faults)
+    diagnostics = find_environment_clashes(
+        write_files(tmp_path, {DEV: dev, "catalog/a.yaml": "x: [\n"})
+    )
+    assert told(diagnostics) == [(f"{PROD}:1:12", "MC401", "")] * clash
+    assert all('environment "dev"' in diagnostic.message for diagnostic in diagnostics)
 
 
 def test_the_shipped_environments_are_apart() -> None:

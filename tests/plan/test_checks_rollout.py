@@ -12,7 +12,7 @@ MODEL = "catalog/a.yaml"
 
 
 @pytest.mark.parametrize(
-    ("more", "place", "code", "says"),
+    ("more", "position", "code", "says"),
     [
         pytest.param(
             "rollout: {maxSurge: 0, maxUnavailable: 0}\n", "4:40", "MC301", "no Pod", id="zero/zero"
@@ -50,12 +50,12 @@ MODEL = "catalog/a.yaml"
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_told_where_it_is_said(
-    tmp_path: Path, more: str, place: str, code: str, says: str
+    tmp_path: Path, more: str, position: str, code: str, says: str
 ) -> None:
     old = "+cluster: {kubernetesVersion: '1.32'}\n"
-    [fault] = check(write_files(tmp_path, {MODEL: f"+{more}", PROD: old})).faults
-    assert told([fault]) == [(f"{MODEL}:{place}", code, "a")]
-    assert says in fault.message
+    [diagnostic] = check(write_files(tmp_path, {MODEL: f"+{more}", PROD: old})).diagnostics
+    assert told([diagnostic]) == [(f"{MODEL}:{position}", code, "a")]
+    assert says in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_what_cannot_work_is_told_where_it_is_said(
     ],
 )
 def test_what_works_has_no_fault(tmp_path: Path, more: str) -> None:
-    assert check(write_files(tmp_path, {MODEL: f"+{more}"})).faults == ()
+    assert check(write_files(tmp_path, {MODEL: f"+{more}"})).diagnostics == ()
 
 
 def test_the_same_fault_of_a_shared_file_is_one_message(tmp_path: Path) -> None:
     bad = FILES[PROD] + "overrides: {rollout: {maxSurge: 0, maxUnavailable: 0}}\n"
-    faults = check(write_files(tmp_path, {PROD: bad})).faults
-    assert told(faults) == [(f"{PROD}:2:52", "MC301", name) for name in ("a", "b")]
-    assert len({fault.message for fault in faults}) == 1
+    diagnostics = check(write_files(tmp_path, {PROD: bad})).diagnostics
+    assert told(diagnostics) == [(f"{PROD}:2:52", "MC301", name) for name in ("a", "b")]
+    assert len({diagnostic.message for diagnostic in diagnostics}) == 1

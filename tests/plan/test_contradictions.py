@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.codes import Code
+from framework.core.codes import Code
 from tests.plan.small_catalog import check, write_files
 
 A, PROFILE, DEFAULTS = "catalog/a.yaml", "catalog/_profiles/server.yaml", "catalog/_defaults.yaml"
@@ -124,22 +124,22 @@ RULES = [
 ]  # fmt: skip
 
 
-def _faults(text: str, tmp_path: Path) -> tuple[list[tuple[str, str, Code]], str]:
+def _diagnostics(text: str, tmp_path: Path) -> tuple[list[tuple[str, str, Code]], str]:
     """The faults as place, message and code; and the marked place."""
     owner = "" if "owner" in text else "owner: team-a\n"
     marked = f"profiles: [server]\n{owner}{text}\n"
     before = marked[: marked.index("§")]
-    place = f"{A}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    position = f"{A}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
     checked = check(write_files(tmp_path, {PROFILE: SERVER, A: marked.replace("§", "")}))
-    return [(f.place, f.message, f.code) for f in checked.faults if f.path == A], place
+    return [(f.position, f.message, f.code) for f in checked.diagnostics if f.path == A], position
 
 
 @pytest.mark.parametrize(
     ("text", "words"), [case[1:] for case in FORMS], ids=[case[0] for case in FORMS]
 )
 def test_a_text_of_the_wrong_form_is_refused(text: str, words: str, tmp_path: Path) -> None:
-    ((place, message, code),), expected = _faults(text, tmp_path)
-    assert (place, words in message) == (expected, True), message
+    ((position, message, code),), expected = _diagnostics(text, tmp_path)
+    assert (position, words in message) == (expected, True), message
     assert code in (Code.BAD_NAME, Code.BAD_VALUE)
 
 
@@ -149,9 +149,9 @@ def test_a_text_of_the_wrong_form_is_refused(text: str, words: str, tmp_path: Pa
 def test_a_contradiction_is_told_at_the_setting_at_fault(
     text: str, message: str, tmp_path: Path
 ) -> None:
-    faults, place = _faults(text, tmp_path)
+    diagnostics, position = _diagnostics(text, tmp_path)
     code = Code.MISSING_KEY if "missing" in message else Code.INCONSISTENT
-    assert faults == [(place, message, code)]
+    assert diagnostics == [(position, message, code)]
 
 
 @pytest.mark.parametrize(
@@ -179,15 +179,17 @@ def test_a_contradiction_is_told_at_the_setting_at_fault(
 def test_each_setting_of_a_contradiction_has_its_layer_named(
     profile: str, own: str, told: str, tmp_path: Path
 ) -> None:
-    [fault] = check(write_files(tmp_path, {PROFILE: SERVER + profile, A: f"+{own}"})).faults
-    assert fault.place.startswith(f"{A}:4:")
-    assert fault.message.endswith(told)
+    [diagnostic] = check(
+        write_files(tmp_path, {PROFILE: SERVER + profile, A: f"+{own}"})
+    ).diagnostics
+    assert diagnostic.position.startswith(f"{A}:4:")
+    assert diagnostic.message.endswith(told)
 
 
 def test_every_contradiction_is_told_in_one_run(tmp_path: Path) -> None:
     text = "preStopSeconds: §40\nports: {b: 8080}\nprobes: {liveness: {tcpSocket: {port: x}}}"
-    faults, _ = _faults(text, tmp_path)
-    assert len(faults) == 3
+    diagnostics, _ = _diagnostics(text, tmp_path)
+    assert len(diagnostics) == 3
 
 
 @pytest.mark.parametrize("amounts", [("1000m", "1"), ("1Gi", "1024Mi"), ("'0.5'", "500m")])
@@ -196,4 +198,4 @@ def test_equal_amounts_in_other_words_are_equal(amounts: tuple[str, str], tmp_pa
     text = (
         f"labels: {{§a: b}}\nresources: {{requests: {{cpu: {request}}}, limits: {{cpu: {limit}}}}}"
     )
-    assert _faults(text, tmp_path)[0] == []
+    assert _diagnostics(text, tmp_path)[0] == []

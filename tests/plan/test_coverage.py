@@ -192,7 +192,9 @@ def build_covered(tmp_path: Path, text: str) -> ModelPlan:
         "catalog/a.yaml": f"owner: team-a\nprofiles: [server]\n{text}\n",
     }
     checked = check(write_files(tmp_path, files))
-    assert [fault.message for fault in checked.faults if not fault.code.is_warning] == []
+    assert [
+        diagnostic.message for diagnostic in checked.diagnostics if not diagnostic.code.is_warning
+    ] == []
     return checked.models[0]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from framework.cli.screens.faults import read_lines, render_faults
-from framework.codes import Code
-from framework.errors import group_faults
+from framework.core.codes import Code
+from framework.core.errors import group_diagnostics
+from framework.output.diagnostics import read_lines, render_diagnostics
 from framework.plan import cache, kubernetes_fields
-from framework.plan.patch_fields import find_field_flaws
+from framework.plan.patch_fields import find_field_diagnostics
 from framework.plan.stack import CheckedCatalog
 from tests.plan.small_catalog import PROD, check, write_files
 from tests.plan.test_coverage import FIELDS, build_covered
@@ -41,7 +41,7 @@ def test_a_patch_merges_named_items_and_null_takes_away(tmp_path: Path) -> None:
     checked = _check(
         tmp_path, "env: {B: y}\npatch:\n  Deployment: {" + SPEC % f"{{containers: [{container}]}}}}"
     )
-    assert checked.faults == ()
+    assert checked.diagnostics == ()
     (model,) = _pods(checked)["a"]["containers"]
     assert [item["name"] for item in model["env"]] == ["B", "A"]
     assert model["stdin"] is True
@@ -87,7 +87,7 @@ def test_tracks_are_patched_together_or_apart(
 
 def test_a_patch_of_the_canary_waits_for_a_candidate(tmp_path: Path) -> None:
     checked = _check(tmp_path, "patch: {Deployment/canary: {spec: {revisionHistoryLimit: 3}}}")
-    assert (checked.faults, checked.models[0].patched) == ((), {})
+    assert (checked.diagnostics, checked.models[0].patched) == ((), {})
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,20 @@ def test_what_a_patch_may_not_touch_is_told_at_its_line(
 ) -> None:
     text = f"patch: {{{patch}}}\n"
     checked = _check(tmp_path, text.replace("§", ""))
-    (fault,) = checked.faults
-    place = f"{A}:4:{text.index('§') + 1}"
-    assert (fault.place, fault.code, fault.model) == (place, Code.BAD_PATCH, "a")
-    assert words in fault.message
+    (diagnostic,) = checked.diagnostics
+    position = f"{A}:4:{text.index('§') + 1}"
+    assert (diagnostic.position, diagnostic.code, diagnostic.model) == (
+        position,
+        Code.BAD_PATCH,
+        "a",
+    )
+    assert words in diagnostic.message
     assert checked.models[0].patched == {}
 
 
 def test_replicas_belong_to_the_autoscaler_where_there_is_one(tmp_path: Path) -> None:
     checked = _check(tmp_path, HPA + "patch: {Deployment: {spec: {replicas: 3}}}\n")
-    assert [fault.message for fault in checked.faults] == [
+    assert [diagnostic.message for diagnostic in checked.diagnostics] == [
         "patch.Deployment.spec.replicas cannot be patched: it is the autoscaler's; set "
         "autoscaling.minReplicas"
     ]
@@ -149,14 +153,14 @@ def test_replicas_belong_to_the_autoscaler_where_there_is_one(tmp_path: Path) ->
 def test_a_candidate_patches_its_own_track_alone(tmp_path: Path) -> None:
     text = CANARY % ", patch: {Service: {spec: {clusterIP: x}}}"
     checked = _check(tmp_path, text[1:])
-    assert [(f.place, f.code) for f in checked.faults] == [(f"{A}:4:48", Code.BAD_PATCH)]
-    assert "of both tracks" in checked.faults[0].message
+    assert [(f.position, f.code) for f in checked.diagnostics] == [(f"{A}:4:48", Code.BAD_PATCH)]
+    assert "of both tracks" in checked.diagnostics[0].message
 
 
 def test_a_bad_patch_of_a_shared_layer_is_told_where_it_is_written(tmp_path: Path) -> None:
     shared = "namespace: n\noverrides: {patch: {Deployment: {kind: X}}}\n"
     checked = check(write_files(tmp_path, {PROD: shared}))
-    assert {fault.place for fault in checked.faults} == {f"{PROD}:2:40"}
+    assert {diagnostic.position for diagnostic in checked.diagnostics} == {f"{PROD}:2:40"}
 
 
 POD = "Deployment: {spec: {template: {spec: {%s}}}}"
@@ -244,9 +248,12 @@ MODEL = POD % "containers: [{name: model, %s}]"
 def test_what_the_api_would_refuse_is_told_before(patch: str, words: str, tmp_path: Path) -> None:
     text = f"patch: {{{patch}}}\n"
     checked = _check(tmp_path, text.replace("§", ""))
-    (fault,) = checked.faults
-    assert (fault.place, fault.code) == (f"{A}:4:{text.index('§') + 1}", Code.BAD_PATCH)
-    assert words in fault.message
+    (diagnostic,) = checked.diagnostics
+    assert (diagnostic.position, diagnostic.code) == (
+        f"{A}:4:{text.index('§') + 1}",
+        Code.BAD_PATCH,
+    )
+    assert words in diagnostic.message
     assert checked.models[0].patched == {}
 
 
@@ -272,7 +279,7 @@ def test_what_the_api_would_refuse_is_told_before(patch: str, words: str, tmp_pa
 )
 def test_what_the_api_would_take_is_laid(patch: str, tmp_path: Path) -> None:
     checked = _check(tmp_path, f"patch: {{{patch}}}\n")
-    assert checked.faults == ()
+    assert checked.diagnostics == ()
     assert checked.models[0].patched
 
 
@@ -284,21 +291,24 @@ def test_every_fault_of_a_patch_is_told_in_one_run(tmp_path: Path) -> None:
         "  Service:", "    spec: {zork: 1}",
     )  # fmt: skip
     checked = _check(tmp_path, "\n".join(lines))
-    places = [(fault.line - 3, fault.column) for fault in checked.faults]
-    assert places == [(3, 11), (5, 7), (6, 17), (9, 20), (11, 22), (12, 15), (14, 12)]
+    positions = [(diagnostic.line - 3, diagnostic.column) for diagnostic in checked.diagnostics]
+    assert positions == [(3, 11), (5, 7), (6, 17), (9, 20), (11, 22), (12, 15), (14, 12)]
 
 
 def test_a_field_of_a_shared_layer_is_told_in_each_layer_that_says_it(tmp_path: Path) -> None:
     shared = "namespace: n\noverrides: {patch: {Deployment: {spec: {pausd: true}}}}\n"
     text = "patch: {Deployment: {spec: {pausd: false}}}\n"
     checked = _check(tmp_path, text, **{PROD: shared})
-    assert {fault.place for fault in checked.faults} == {f"{A}:4:29", f"{PROD}:2:41"}
+    assert {diagnostic.position for diagnostic in checked.diagnostics} == {
+        f"{A}:4:29",
+        f"{PROD}:2:41",
+    }
 
 
 def test_a_candidate_s_own_field_is_told_at_its_key(tmp_path: Path) -> None:
     text = (CANARY % ", patch: {Deployment: {spec: {§pausd: true}}}")[1:]
-    (fault,) = _check(tmp_path, text.replace("§", "")).faults
-    assert fault.place == f"{A}:4:{text.index('§') + 1}"
+    (diagnostic,) = _check(tmp_path, text.replace("§", "")).diagnostics
+    assert diagnostic.position == f"{A}:4:{text.index('§') + 1}"
 
 
 @pytest.mark.parametrize(
@@ -312,26 +322,28 @@ def test_a_candidate_s_own_field_is_told_at_its_key(tmp_path: Path) -> None:
     ],
 )
 def test_what_may_be_secret_is_not_told(patch: str, tmp_path: Path) -> None:
-    groups = group_faults(_check(tmp_path, f"patch: {{{patch}}}\n").faults)
+    groups = group_diagnostics(_check(tmp_path, f"patch: {{{patch}}}\n").diagnostics)
     assert len(groups) == 1
-    assert "12345" not in render_faults(groups, read_lines(tmp_path))
+    assert "12345" not in render_diagnostics(groups, read_lines(tmp_path))
 
 
 def test_what_is_rendered_for_every_setting_is_of_known_fields(tmp_path: Path) -> None:
-    flaws = [
-        (field, flaw)
+    diagnostics = [
+        (field, diagnostic)
         for number, (field, text, _, _) in enumerate(FIELDS)
         for manifest in build_covered(tmp_path / str(number), text).manifests
-        for flaw in find_field_flaws(manifest.kind, manifest.object, {}, lambda at, value: "")
+        for diagnostic in find_field_diagnostics(
+            manifest.kind, manifest.object, {}, lambda at, value: ""
+        )
     ]
-    assert flaws == []
+    assert diagnostics == []
 
 
 def test_the_fields_are_read_only_for_a_patch(tmp_path: Path) -> None:
     kubernetes_fields._load.cache_clear()
-    assert _check(tmp_path, "replicas: 2\n").faults == ()
+    assert _check(tmp_path, "replicas: 2\n").diagnostics == ()
     assert kubernetes_fields._load.cache_info().currsize == 0
-    assert _check(tmp_path, "patch: {Deployment: {spec: {pausd: true}}}\n").faults
+    assert _check(tmp_path, "patch: {Deployment: {spec: {pausd: true}}}\n").diagnostics
     assert kubernetes_fields._load.cache_info().currsize == 1
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import read_catalog
-from framework.errors import group_faults
+from framework.core.errors import group_diagnostics
 from framework.plan.checks import build_usage, find_shared_warnings
 from framework.plan.checks.images import parse_image
 from framework.plan.checks.policy import RULES
-from framework.schema.environment import Policy
-from framework.schema.json_schema import build_settings
+from framework.settings.environment import Policy
+from framework.settings.json_schema import build_settings
 from tests.plan.small_catalog import PROD, check, told, write_files
 
 MODEL = "catalog/a.yaml"
@@ -50,8 +50,8 @@ CASES = (
 )
 RULE_OF = {rule.setting: rule.name for rule in RULES}
 BREACHES = [
-    pytest.param(policy, more, place, RULE_OF[policy.partition(":")[0]], id=name)
-    for name, policy, more, place in CASES
+    pytest.param(policy, more, position, RULE_OF[policy.partition(":")[0]], id=name)
+    for name, policy, more, position in CASES
 ]
 SOUND = (
     f"owner: team-b\nprofiles: [server]\nimage: {{tag: v1, digest: '{SHA}'}}\n"
@@ -64,27 +64,27 @@ def write(root: Path, policy: str, more: str) -> Path:
     return write_files(root, {MODEL: f"+{more}", "catalog/b.yaml": SOUND, PROD: policies})
 
 
-@pytest.mark.parametrize(("policy", "more", "place", "rule"), BREACHES)
+@pytest.mark.parametrize(("policy", "more", "position", "rule"), BREACHES)
 def test_a_broken_rule_is_told_with_its_name_and_where_it_is_set(
-    tmp_path: Path, policy: str, more: str, place: str, rule: str
+    tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
-    faults = check(write(tmp_path, policy, more)).faults
-    assert (f"{MODEL}:{place}", "MC404", "a") in told(faults)
-    assert {fault.model for fault in faults} == {"a"}
-    assert all(f"(rule {rule}, {PROD}:3)" in fault.message for fault in faults)
+    diagnostics = check(write(tmp_path, policy, more)).diagnostics
+    assert (f"{MODEL}:{position}", "MC404", "a") in told(diagnostics)
+    assert {diagnostic.model for diagnostic in diagnostics} == {"a"}
+    assert all(f"(rule {rule}, {PROD}:3)" in diagnostic.message for diagnostic in diagnostics)
 
 
-@pytest.mark.parametrize(("policy", "more", "place", "rule"), BREACHES)
+@pytest.mark.parametrize(("policy", "more", "position", "rule"), BREACHES)
 def test_a_waiver_holds_up_to_its_last_day(
-    tmp_path: Path, policy: str, more: str, place: str, rule: str
+    tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
     # Only the rule that is waived is broken.
     waiver = f"waivers: {{{rule}: {{reason: agreed, until: '2027-01-31'}}}}\n"
     root = write(tmp_path, policy, more + waiver)
-    assert check(root).faults == check(root, today=date(2027, 1, 31)).faults == ()
-    faults = check(root, today=date(2027, 2, 1)).faults
-    assert {fault.code.value for fault in faults} == {"MC404", "MC405"}
-    [expired] = [fault for fault in faults if fault.code.value == "MC405"]
+    assert check(root).diagnostics == check(root, today=date(2027, 1, 31)).diagnostics == ()
+    diagnostics = check(root, today=date(2027, 2, 1)).diagnostics
+    assert {diagnostic.code.value for diagnostic in diagnostics} == {"MC404", "MC405"}
+    [expired] = [diagnostic for diagnostic in diagnostics if diagnostic.code.value == "MC405"]
     assert f"the waiver of the rule {rule} ended on 2027-01-31" in expired.message
 
 
@@ -98,8 +98,8 @@ def test_a_waiver_holds_up_to_its_last_day(
     ids=["near", "none near", "many"],
 )
 def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, says: str) -> None:
-    faults = check(write(tmp_path, f"allowedOwners: [{teams}]", "")).faults
-    assert says in next(fault.message for fault in faults if fault.model == "a")
+    diagnostics = check(write(tmp_path, f"allowedOwners: [{teams}]", "")).diagnostics
+    assert says in next(diagnostic.message for diagnostic in diagnostics if diagnostic.model == "a")
 
 
 @pytest.mark.parametrize(
@@ -126,23 +126,23 @@ def test_what_a_patch_breaks_is_told_at_its_own_line(
 ) -> None:
     line = f"patch: {{Deployment: {{spec: {{template: {{spec: {{{patch}}}}}}}}}}}\n"
     more = SIDECAR + line.replace("§", "")
-    faults = check(write(tmp_path, policy, more)).faults
+    diagnostics = check(write(tmp_path, policy, more)).diagnostics
     # The Pod's own context is that of each container.
-    assert {*told(faults)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}
+    assert {*told(diagnostics)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}
 
 
 def test_what_a_patch_takes_away_is_not_asked_for_again(tmp_path: Path) -> None:
     pod = f"{{{OWN}, readinessProbe: null}}]}}"
     taken = f"patch: {{Deployment: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"
-    [fault] = check(write(tmp_path, "requireProbes: true", taken)).faults
+    [diagnostic] = check(write(tmp_path, "requireProbes: true", taken)).diagnostics
     says = "containers[0].readinessProbe takes probes.readiness away; remove it from the patch"
-    assert says in fault.message
+    assert says in diagnostic.message
 
 
 def test_a_registry_that_many_models_take_from_a_profile_is_told_once(tmp_path: Path) -> None:
     root = write(tmp_path, "allowedRegistries: [r.io]", "")
-    [group] = group_faults(check(root).faults)
-    assert group.fault.place == "catalog/_profiles/server.yaml:1:21"
+    [group] = group_diagnostics(check(root).diagnostics)
+    assert group.diagnostic.position == "catalog/_profiles/server.yaml:1:21"
     assert group.models == ("a", "b")
 
 
@@ -175,7 +175,7 @@ OVERLAY = "environments/prod/models/a.yaml"
 
 
 @pytest.mark.parametrize(
-    ("changes", "faults"),
+    ("changes", "diagnostics"),
     [
         pytest.param(
             {MODEL: f"+{WAIVER.replace('digest', 'digests')}"},
@@ -190,10 +190,12 @@ OVERLAY = "environments/prod/models/a.yaml"
     ],
 )  # fmt: skip
 def test_a_waiver_must_be_for_something(
-    tmp_path: Path, changes: dict[str, str], faults: list[tuple[str, str, str]]
+    tmp_path: Path, changes: dict[str, str], diagnostics: list[tuple[str, str, str]]
 ) -> None:
-    found = check(write_files(tmp_path, changes)).faults
-    assert [(place, code) for place, code, _ in told(found)] == [one[:2] for one in faults]
+    found = check(write_files(tmp_path, changes)).diagnostics
+    assert [(position, code) for position, code, _ in told(found)] == [
+        one[:2] for one in diagnostics
+    ]
 
 
 @pytest.mark.parametrize(
@@ -207,5 +209,9 @@ def test_a_waiver_of_the_catalog_must_be_for_some_environment(
     usages = [
         build_usage(read_catalog(root, name), check(root, name).facts) for name in ("dev", "prod")
     ]
-    found = [fault for fault in find_shared_warnings(usages) if fault.code.value == "MC405"]
+    found = [
+        diagnostic
+        for diagnostic in find_shared_warnings(usages)
+        if diagnostic.code.value == "MC405"
+    ]
     assert told(found) == [("catalog/_defaults.yaml:5:19", "MC405", "")] * useless

@@ -126,15 +126,15 @@ def test_what_cannot_be_merged_is_refused(
 ) -> None:
     with pytest.raises(PatchError, match=words) as caught:
         apply_patch(MANIFEST, patch)
-    assert [flaw.at for flaw in caught.value.flaws] == [at]
+    assert [diagnostic.at for diagnostic in caught.value.diagnostics] == [at]
 
 
 def test_every_flaw_is_found_at_once() -> None:
     patch = {"spec": {"x": [], "list": {}, **_containers({"args": []}, {})["spec"]}}
     with pytest.raises(PatchError) as caught:
         apply_patch(MANIFEST, patch)
-    places = [flaw.at for flaw in caught.value.flaws]
-    assert places == [("spec", "x"), ("spec", "list"), (*CONTAINERS, 0), (*CONTAINERS, 1)]
+    positions = [diagnostic.at for diagnostic in caught.value.diagnostics]
+    assert positions == [("spec", "x"), ("spec", "list"), (*CONTAINERS, 0), (*CONTAINERS, 1)]
 
 
 @pytest.mark.parametrize(

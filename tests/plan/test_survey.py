@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.plan.cache import PlanCache
-from framework.plan.survey import find_faults, load_plan, load_survey
+from framework.plan.survey import find_diagnostics, load_plan, load_survey
 from tests.plan.small_catalog import FILES, PROD, write_files
 
 DEV = "environments/dev/environment.yaml"
@@ -61,7 +61,7 @@ def test_what_is_kept_is_what_is_found_out_anew(seed: int, tmp_path: Path) -> No
         nothing = PlanCache(tmp_path / f"new-{turn}.sqlite")
         assert load_survey(root, "prod", cache=cache) == load_survey(root, "prod", cache=nothing)
         environments = ["dev", "prod"] if turn % 2 else ["prod"]
-        found = [find_faults(root, environments, cache=one) for one in (cache, nothing)]
+        found = [find_diagnostics(root, environments, cache=one) for one in (cache, nothing)]
         assert found[0] == found[1]
 
 
@@ -75,7 +75,7 @@ def test_any_number_of_processes_finds_out_the_same(seed: int, tmp_path: Path) -
         alone, *divided = (
             (
                 load_survey(root, "prod", cache=PlanCache(store), processes=count),
-                find_faults(root, ["dev", "prod"], cache=PlanCache(store), processes=count),
+                find_diagnostics(root, ["dev", "prod"], cache=PlanCache(store), processes=count),
             )
             for count in (1, 3)
             if (store := tmp_path / f"{turn}-{count}.sqlite")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import Catalog, load_catalog, read_catalog
-from framework.errors import Fault
+from framework.core.errors import Diagnostic
 from framework.plan.checks import build_usage, find_shared_warnings, find_warnings
 from tests.plan.small_catalog import FILES, PROD, told, write_files
 from tests.shipped import SHIPPED
@@ -15,7 +15,7 @@ from tests.shipped import SHIPPED
 OVERLAY = "environments/prod/models/a.yaml"
 
 
-def _warnings(catalog: Catalog) -> list[Fault]:
+def _warnings(catalog: Catalog) -> list[Diagnostic]:
     return find_warnings(catalog, build_usage(catalog, ()))
 
 
@@ -74,7 +74,7 @@ def test_one_environments_own_files(
 ) -> None:
     warnings = _warnings(load_catalog(write_files(tmp_path, changes), "prod"))
     assert told(warnings) == [(*one, "") for one in found]
-    assert all(fault.code.is_warning for fault in warnings)
+    assert all(diagnostic.code.is_warning for diagnostic in warnings)
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_files_of_the_catalog_are_judged_over_all_environments(
 ) -> None:
     root = write_files(tmp_path, changes)
     usages = [build_usage(load_catalog(root, name), ()) for name in ("dev", "prod")]
-    assert told(find_shared_warnings(usages)) == [(place, "MC903", "") for place in found]
+    assert told(find_shared_warnings(usages)) == [(position, "MC903", "") for position in found]
 
 
 def test_a_model_that_is_left_out_may_need_what_the_others_do_not(tmp_path: Path) -> None:

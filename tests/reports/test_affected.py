@@ -16,7 +16,7 @@ import yaml
 
 from framework.cli.comparing import run_affected
 from framework.cli.main import build_parser
-from framework.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.plan import load_plan
 from framework.reports.affected import Since, compare_since
 from framework.reports.trees import touched_models
@@ -37,7 +37,7 @@ def _pairs(since: Since) -> set[tuple[str, str]]:
 def _causes(since: Since) -> dict[tuple[str, str], list[str]]:
     return {
         (e.environment_name, model.name): [
-            f"{cause.place or '-'} {cause.setting}" for cause in model.causes
+            f"{cause.position or '-'} {cause.setting}" for cause in model.causes
         ]
         for e in since.affected
         for model in e.affected

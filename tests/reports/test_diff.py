@@ -11,7 +11,7 @@ import pytest
 
 from framework.cli.comparing import run_diff
 from framework.cli.main import build_parser
-from framework.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.reports.differences import Cause, ModelDifference, ObjectDifference
 from framework.reports.object_differences import mask_field
 from tests.reports.repository import FILES, Repository
@@ -47,8 +47,8 @@ def _model(run: Run, name: str, *arguments: str) -> dict[str, Any]:
 
 def _setting(model: dict[str, Any], path: str) -> tuple[Any, ...]:
     found = next(one for one in model["settings"] if one["path"] == path)
-    places = [(cause["oldPlace"], cause["newPlace"]) for cause in found["causes"]]
-    return found["old"], found["new"], places
+    positions = [(cause["oldPosition"], cause["newPosition"]) for cause in found["causes"]]
+    return found["old"], found["new"], positions
 
 
 def _fields(model: dict[str, Any], kind: str) -> dict[str, tuple[Any, Any, list[str]]]:
@@ -77,8 +77,8 @@ def test_an_interpolation_of_the_environments_name_is_its_own_cause(
     assert _fields(model, "Service")["metadata.labels.e"] == (
         "in-dev", "in-prod", ["environment.name"],
     )  # fmt: skip
-    place = "catalog/alpha.yaml:4:13"
-    assert _setting(model, "labels.e") == ("in-dev", "in-prod", [(place, place)])
+    position = "catalog/alpha.yaml:4:13"
+    assert _setting(model, "labels.e") == ("in-dev", "in-prod", [(position, position)])
 
 
 def test_what_all_models_share_is_told_once(run: Run) -> None:
@@ -93,8 +93,8 @@ def test_a_model_of_one_environment_alone_is_said_to_be_one(
 ) -> None:
     repository.write({"environments/prod/models/beta.yaml": "enabled: false\n"})
     text = run("dev", "--to", "prod", "--model", "beta")
-    place = "environments/prod/models/beta.yaml:1:10"
-    assert f"beta runs only in dev; in prod enabled: false at {place}" in text
+    position = "environments/prod/models/beta.yaml:1:10"
+    assert f"beta runs only in dev; in prod enabled: false at {position}" in text
     assert "beta runs only in dev" in run("dev", "--to", "prod", "--format", "markdown")
 
 
@@ -145,12 +145,12 @@ def test_models_that_change_alike_are_told_together(
 
 
 def test_causes_come_by_file_and_then_by_line_as_a_number() -> None:
-    places = ["", "catalog/a.yaml:18:3", "catalog/a.yaml:18:12", "catalog/a.yaml:119:3"]
-    places += ["catalog/b.yaml:2:1", "main:catalog/a.yaml:7:1"]
-    causes = tuple(Cause("replicas", place) for place in sorted(places))
+    positions = ["", "catalog/a.yaml:18:3", "catalog/a.yaml:18:12", "catalog/a.yaml:119:3"]
+    positions += ["catalog/b.yaml:2:1", "main:catalog/a.yaml:7:1"]
+    causes = tuple(Cause("replicas", position) for position in sorted(positions))
     objects = (ObjectDifference("added", "Service", "a", causes=causes),)
     model = ModelDifference("a", "changed", objects=objects)
-    assert [cause.place for cause in model.causes] == places
+    assert [cause.position for cause in model.causes] == positions
 
 
 def test_nothing_to_tell_ends_clean(run: Run) -> None:
@@ -199,8 +199,12 @@ def test_json_has_the_differences_and_the_faults(run: Run, repository: Repositor
     assert [model["name"] for model in found["models"]] == ["alpha"]
     assert (found["compared"], found["notCompared"], found["failure"]) == (True, ["beta"], None)
     assert (found["unchanged"], found["mergeBase"]) == (0, None)
-    (fault,) = found["faults"]
-    assert (fault["path"], fault["line"], fault["code"]) == ("HEAD:catalog/beta.yaml", 5, "MC101")
+    (diagnostic,) = found["faults"]
+    assert (diagnostic["path"], diagnostic["line"], diagnostic["code"]) == (
+        "HEAD:catalog/beta.yaml",
+        5,
+        "MC101",
+    )
 
 
 def test_a_fault_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: Repository) -> None:
@@ -208,8 +212,8 @@ def test_a_fault_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: 
     repository.write({profile: f"{FILES[profile]}replica: 1\n"})
     repository.commit()
     repository.write({profile: FILES[profile]})
-    (fault,) = json.loads(run("prod", "--since", "HEAD", "--json", code=1))["faults"]
-    assert (fault["path"], fault["layer"]) == (f"HEAD:{profile}", "profile large")
+    (diagnostic,) = json.loads(run("prod", "--since", "HEAD", "--json", code=1))["faults"]
+    assert (diagnostic["path"], diagnostic["layer"]) == (f"HEAD:{profile}", "profile large")
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])

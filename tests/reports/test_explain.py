@@ -12,7 +12,7 @@ import pytest
 from framework.catalog import list_environments, load_catalog
 from framework.cli.explaining import run_explain
 from framework.cli.main import build_parser, main
-from framework.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
+from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.reports.explain import Explained, Explainer
 from framework.reports.written import list_sources
 from tests.shipped import SHIPPED
@@ -68,8 +68,8 @@ def _json(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> An
 
 def test_a_value_has_its_place_and_all_it_overrode_latest_first(write: Write) -> None:
     replicas = _find(write())["replicas"]
-    assert (replicas.value, replicas.place) == (5, f"{_OVERLAY}:1:11")
-    assert [(old.value, old.place) for old in replicas.overrode] == [
+    assert (replicas.value, replicas.position) == (5, f"{_OVERLAY}:1:11")
+    assert [(old.value, old.position) for old in replicas.overrode] == [
         (4, f"{_ENVIRONMENT}:3:23"),
         (3, "catalog/_profiles/small.yaml:2:11"),
         (2, f"{_ENVIRONMENT}:2:22"),
@@ -78,7 +78,7 @@ def test_a_value_has_its_place_and_all_it_overrode_latest_first(write: Write) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "place", "overrode"),
+    ("key", "value", "position", "overrode"),
     [
         pytest.param("preStopSeconds", 5, "", [], id="default"),
         pytest.param("autoscaling", None, "", [], id="unset"),
@@ -99,10 +99,10 @@ def test_a_value_has_its_place_and_all_it_overrode_latest_first(write: Write) ->
     ],
 )  # fmt: skip
 def test_every_kind_of_origin(
-    key: str, value: Any, place: str, overrode: list[Any], write: Write
+    key: str, value: Any, position: str, overrode: list[Any], write: Write
 ) -> None:
     found = _find(write(), key)[key]
-    assert (found.value, found.place) == (value, place)
+    assert (found.value, found.position) == (value, position)
     assert [old.value for old in found.overrode] == overrode
 
 
@@ -150,8 +150,8 @@ def test_a_secret_is_never_shown(write: Write, capsys: pytest.CaptureFixture[str
 
 def test_set_lies_over_all_other_layers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     said = _json(write(), capsys, "--key", "replicas", "--set", "replicas=9")
-    assert said["settings"][0]["place"] == "--set"
-    assert said["settings"][0]["overrode"][0] == {"value": 5, "place": f"{_OVERLAY}:1:11"}
+    assert said["settings"][0]["position"] == "--set"
+    assert said["settings"][0]["overrode"][0] == {"value": 5, "position": f"{_OVERLAY}:1:11"}
 
 
 @pytest.mark.parametrize(
@@ -219,10 +219,10 @@ def test_the_screen_has_place_and_history(capsys: pytest.CaptureFixture[str]) ->
 def test_what_was_written_is_what_the_merge_recorded(environment: str) -> None:
     catalog = load_catalog(SHIPPED, environment)
     for source in (one for model in catalog.models for one in list_sources(catalog, model)):
-        for path, places in source.merged.origins.items():
+        for path, positions in source.merged.origins.items():
             written = [one for one in source.list_writings(path) if one.path == path]
             if written:
-                assert tuple(one.place for one in written)[-len(places) :] == places
+                assert tuple(one.position for one in written)[-len(positions) :] == positions
 
 
 @pytest.mark.parametrize("key", [[], ["--key", "Deployment"], ["--key", "Service"]])

@@ -10,7 +10,7 @@ import pytest
 
 from framework.cli.comparing import run_affected
 from framework.cli.main import build_parser
-from framework.plan import find_faults
+from framework.plan import find_diagnostics
 from framework.reports.affected import Since, compare_since
 from tests.reports.repository import FILES, Repository
 
@@ -38,8 +38,10 @@ def _pairs(since: Since) -> set[tuple[str, str]]:
     return {(e.environment_name, model.name) for e in since.affected for model in e.affected}
 
 
-def _faults(since: Since) -> list[str]:
-    return sorted({fault.place for one in since.environments for fault in one.faults})
+def _diagnostics(since: Since) -> list[str]:
+    return sorted(
+        {diagnostic.position for one in since.environments for diagnostic in one.diagnostics}
+    )
 
 
 def _uncompared(since: Since) -> set[tuple[str, str]]:
@@ -77,7 +79,7 @@ _FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
 
 @pytest.mark.parametrize("at", ["now", "before"])
 @pytest.mark.parametrize(
-    ("faulty", "expected", "place"),
+    ("faulty", "expected", "position"),
     [case[1:] for case in _FAULTY],
     ids=[case[0] for case in _FAULTY],
 )
@@ -85,7 +87,7 @@ def test_what_has_faults_is_not_compared_and_the_rest_is(
     at: str,
     faulty: dict[str, str | None],
     expected: set[tuple[str, str]],
-    place: str,
+    position: str,
     repository: Repository,
 ) -> None:
     mended = {path: FILES.get(path) for path in faulty}
@@ -101,7 +103,7 @@ def test_what_has_faults_is_not_compared_and_the_rest_is(
         whole = {environment for environment, name in expected if not name}
         assert _pairs(since) >= {pair for pair in _ALPHA if pair[0] not in whole}
         assert not _pairs(since) & expected
-        assert (f"HEAD:{place}" if at == "before" else place) in _faults(since)
+        assert (f"HEAD:{position}" if at == "before" else position) in _diagnostics(since)
 
 
 def test_a_faulty_model_is_none_that_stays_the_same(repository: Repository) -> None:
@@ -126,7 +128,7 @@ def test_a_fault_of_both_trees_is_told_once(repository: Repository) -> None:
     repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"})
     since = compare_since(repository.root, "HEAD", None)
     assert _pairs(since) == _ALPHA
-    assert _faults(since) == ["catalog/beta.yaml:5:1"]
+    assert _diagnostics(since) == ["catalog/beta.yaml:5:1"]
 
 
 def test_the_same_is_found_where_sound_models_are_known(repository: Repository) -> None:
@@ -144,7 +146,7 @@ def test_an_expired_waiver_is_no_fault_of_a_comparison(repository: Repository) -
         "catalog/alpha.yaml": f"{FILES['catalog/alpha.yaml']}{waiver}",
         "catalog/beta.yaml": f"{_BETA}{waiver}",
     })  # fmt: skip
-    assert any("ended on" in fault.message for fault in find_faults(
+    assert any("ended on" in diagnostic.message for diagnostic in find_diagnostics(
         repository.root, ["prod"], today=date(2026, 1, 1)
     ))  # fmt: skip
     repository.commit()

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from framework.catalog import Catalog, load_catalog
-from framework.errors import ConfigError, FrameworkError, UnknownNameError
+from framework.core.errors import ConfigError, FrameworkError, UnknownNameError
+from framework.files.document import parse_document
 from framework.plan.stack import build_plan
 from framework.reports.effective import list_settings
 from framework.reports.fields import explain_fields
 from framework.reports.paths import flatten
-from framework.sources.document import parse_document
 from tests.plan.small_catalog import PROD, write_files
 from tests.shipped import SHIPPED
 
@@ -70,8 +70,8 @@ def _with(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
     nested = value
     for part in reversed(path):
         nested = {part: nested}
-    document, faults = parse_document("--set", json.dumps(nested))
-    assert not faults
+    document, diagnostics = parse_document("--set", json.dumps(nested))
+    assert not diagnostics
     try:
         return _fields(load_catalog(SHIPPED, "prod", only={model}, last=[document]))
     except ConfigError:
@@ -212,12 +212,12 @@ def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
     }
     catalog = load_catalog(write_files(tmp_path, more), "prod", only={"a"})
     model = catalog.models[0]
-    for key, place in [("grpc", f"{PROD}:3:11"), ("http", "catalog/_defaults.yaml:1:9")]:
+    for key, position in [("grpc", f"{PROD}:3:11"), ("http", "catalog/_defaults.yaml:1:9")]:
         [told] = explain_fields(catalog, model, f"Service.spec.ports[{key}].name").fields
         assert told.settings == (f"the key {key} of ports",)
         found = explain_fields(catalog, model, "Service").settings
         named = next(one for one in found if one.key == told.settings[0])
-        assert (named.value, named.place) == (key, place)
+        assert (named.value, named.position) == (key, position)
     path = "Deployment.spec.template.spec.containers[model].env[API_TOKEN].name"
     assert explain_fields(catalog, model, path).fields[0].value == "API_TOKEN"
 

@@ -11,7 +11,7 @@ import pytest
 
 from framework.cli.listing import run_list
 from framework.cli.main import main
-from framework.errors import UnknownNameError
+from framework.core.errors import UnknownNameError
 
 _SCALED = (
     "autoscaling: {minReplicas: 2, maxReplicas: 12, cpu: 70}\nresources: {requests: {cpu: 1}}\n"

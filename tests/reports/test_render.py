@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from framework.cli.main import main
 from framework.cli.rendering import render_manifests, run_render
-from framework.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.errors import ConfigError, UnknownNameError, UsageError
 
 FILES = {
     "catalog/_defaults.yaml": "image: {repository: r, tag: '1'}\nports: {http: 80}\nreplicas: 2\n",

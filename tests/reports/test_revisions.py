@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.errors import FrameworkError, UsageError
+from framework.core.errors import FrameworkError, UsageError
 from framework.reports.revisions import GitError, UnknownRefError, resolve_revision
 from tests.reports.repository import FILES, Repository
 

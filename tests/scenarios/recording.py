@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from framework.core.rolling_update import resolve_budget
 from framework.kube.client import KubeClient
-from framework.rollout import resolve_budget
 
 Object = dict[str, Any]
 KINDS = (

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.changes import Change, Failure, Op, Preview, Result
+from framework.core.changes import Change, Failure, Op, Preview, Result
+from framework.core.errors import EngineError, FrameworkError
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.feed import ProgressFeed
@@ -34,7 +35,6 @@ from framework.engines.embedded.values import conceal_text, secret_texts
 from framework.engines.embedded.writing import ObjectWriter
 from framework.engines.ordering import order_changes
 from framework.engines.urns import failed_urn, parse_urn
-from framework.errors import EngineError, FrameworkError
 from framework.kube.api_error import ApiError
 from framework.kube.rollouts import RolloutError, WaitStoppedError
 
@@ -50,7 +50,7 @@ class ApplyRun:
     ) -> None:
         self._state, self._planner, self._feed = state, planner, feed
         self._previewed = previewed
-        self._by_place = {_place(s.registration): s for s in previewed.steps.values()}
+        self._by_position = {_position(s.registration): s for s in previewed.steps.values()}
         self.stop = threading.Event()
         self._writer = ObjectWriter(state, planner, feed, self.stop)
         self._lock = threading.Lock()
@@ -76,7 +76,7 @@ class ApplyRun:
         finally:
             with self._idle:
                 self._running -= 1
-                if step := self._by_place.get(_place(registration)):
+                if step := self._by_position.get(_position(registration)):
                     self._ended.add(step.urn)
                 self._idle.notify_all()
 
@@ -149,12 +149,12 @@ class ApplyRun:
             return next((urn for urn in first if urn in self._failed), "")
 
     def _previewed_step(self, registration: Registration) -> Step | None:
-        step = self._by_place.get(_place(registration))
+        step = self._by_position.get(_position(registration))
         return replace(step, registration=registration) if step else None
 
     def _current_step(self, previewed: Step | None, registration: Registration) -> Step:
         """The previewed step, planned anew where its inputs were not known then."""
-        before = self._by_place.get(_place(registration))
+        before = self._by_position.get(_position(registration))
         if previewed is None or before is None:
             step = self._planner.plan(registration)
         elif before.known and before.registration.inputs == registration.inputs:
@@ -286,7 +286,7 @@ class ApplyRun:
         ]
 
 
-def _place(registration: Registration) -> tuple[str, str, str]:
+def _position(registration: Registration) -> tuple[str, str, str]:
     return registration.type, registration.name, registration.parent
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from framework.core.errors import StateError, StateFileError
 from framework.engines.embedded import state_files
 from framework.engines.embedded.checkpoint import timestamp
 from framework.engines.embedded.project import Project
@@ -28,7 +29,6 @@ from framework.engines.embedded.shapes import (
     parse_json,
 )
 from framework.engines.embedded.state_files import write_atomically
-from framework.errors import StateError, StateFileError
 
 
 @dataclass(frozen=True)
@@ -224,8 +224,8 @@ def open_backend(project: Project, stack: str) -> FileBackend:
             f'Pulumi.yaml: backend "{url or "app.pulumi.com (the default)"}" needs the pulumi CLI; '
             "the embedded engine serves file:// only: set backend.url, or use ENGINE=cli"
         )
-    place = Path(url.removeprefix("file://").partition("?")[0]).expanduser()
-    return FileBackend(project.root / place / ".pulumi", project.name, stack)
+    position = Path(url.removeprefix("file://").partition("?")[0]).expanduser()
+    return FileBackend(project.root / position / ".pulumi", project.name, stack)
 
 
 def _is_running(pid: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from framework.changes import Op
+from framework.core.changes import Op
 from framework.engines.embedded.planner import Step
 
 _REPLICAS = "spec.replicas"

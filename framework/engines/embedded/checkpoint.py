@@ -15,6 +15,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
+from framework.core.errors import StateError, StateFileError
 from framework.engines.embedded.shapes import (
     ShapeError,
     check_field,
@@ -30,7 +31,6 @@ from framework.engines.urns import (
     parse_urn,
     split_provider_reference,
 )
-from framework.errors import StateError, StateFileError
 
 _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from framework.cluster import FOLDER, START_ADVICE
+from framework.core.errors import ClusterError, EngineError
 from framework.engines.base import NamedCluster
 from framework.engines.identity import ClusterIdentity, IdentityCheck
-from framework.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
 from framework.kube.diffing import ObjectDiff
 from framework.kube.object_state import ObjectState

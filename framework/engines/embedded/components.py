@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from framework.core.errors import UnknownNameError
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.urns import STACK_TYPE, parse_urn
-from framework.errors import UnknownNameError
 
 
 class Components:

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from framework.changes import Change, Failure
+from framework.core.changes import Change, Failure
+from framework.core.errors import FrameworkError
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.feed import ProgressFeed
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.records import object_state
 from framework.engines.embedded.state import StackState, begin_line, drop_line, end_line
-from framework.errors import FrameworkError
 from framework.kube.rollouts import WaitStoppedError
 
 # A delete waits until the object is gone, so more of them than of plain calls.

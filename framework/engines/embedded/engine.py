@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
-from framework.changes import Op, Preview, Result
+from framework.core.changes import Op, Preview, Result
+from framework.core.errors import EngineError
 from framework.engines.base import Confirm, OnProgress, Recorded, Request
 from framework.engines.embedded.backend import open_backend
 from framework.engines.embedded.clusters import (
@@ -30,7 +31,6 @@ from framework.engines.embedded.program_process import ProgramProcess
 from framework.engines.embedded.project import load_project
 from framework.engines.embedded.state import StackState, drop_line, set_line
 from framework.engines.recorded import read_recorded
-from framework.errors import EngineError
 
 
 class EmbeddedEngine:

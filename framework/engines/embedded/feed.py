@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from framework.changes import Change, Failure, Progress
+from framework.core.changes import Change, Failure, Progress
 from framework.engines.base import OnProgress
 from framework.kube.rollouts import RolloutCounts
 

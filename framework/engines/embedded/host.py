@@ -102,11 +102,11 @@ def _describe(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(exc.__traceback__)
     root = str(Path(order["root"]).resolve())
     own = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
-    place = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
+    position = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
     return {
         "kinds": [cls.__name__ for cls in type(exc).__mro__],
         "message": _conceal(order, str(exc)),
-        "place": place,
+        "position": position,
         "traceback": _conceal(order, "".join(traceback.format_exception(exc))),
     }
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from framework.core.errors import StateFileError
 from framework.engines.embedded import state_files
 from framework.engines.embedded.checkpoint import Checkpoint, Resource, order_resources
 from framework.engines.embedded.shapes import (
@@ -29,7 +30,6 @@ from framework.engines.embedded.shapes import (
     name_type,
     parse_json,
 )
-from framework.errors import StateFileError
 
 Line = Mapping[str, Any]
 _KINDS = frozenset({"begin", "set", "drop", "end", "rename", "salt"})

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from framework.changes import Change, FieldChange, Op
+from framework.core.changes import Change, FieldChange, Op
+from framework.core.errors import EngineError, FrameworkError
 from framework.engines.embedded.checkpoint import Resource, timestamp
 from framework.engines.embedded.components import Components
 from framework.engines.embedded.planner import CALLS_AT_ONCE, Planner
@@ -25,7 +26,6 @@ from framework.engines.embedded.values import (
     secret_texts,
 )
 from framework.engines.ordering import order_changes
-from framework.errors import EngineError, FrameworkError
 from framework.kube.inputs import without_internal
 from framework.kube.live_objects import is_going
 from framework.kube.object_diff import compare_objects

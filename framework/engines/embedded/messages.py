@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from framework.changes import SHOWN_SEVERITIES
+from framework.core.changes import SHOWN_SEVERITIES
 from framework.engines.embedded.values import conceal_text
 
 

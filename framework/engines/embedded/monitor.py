@@ -22,6 +22,7 @@ from pulumi.runtime.proto import (
     resource_pb2_grpc,
 )
 
+from framework.core.errors import EngineError
 from framework.engines.embedded.registration import (
     Registration,
     build_registration,
@@ -29,7 +30,6 @@ from framework.engines.embedded.registration import (
 )
 from framework.engines.embedded.values import tree_from_json, tree_to_json
 from framework.engines.urns import refused_urn
-from framework.errors import EngineError
 
 # Every registration holds a thread until its rollout is over.
 SERVER_THREADS = 272

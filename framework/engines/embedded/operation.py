@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 
-from framework.changes import Change, Preview, Result
+from framework.core.changes import Change, Preview, Result
+from framework.core.errors import EngineError
 from framework.engines.base import OnProgress, Request
 from framework.engines.embedded.applying import ApplyRun
 from framework.engines.embedded.checkpoint import Resource
@@ -30,7 +31,6 @@ from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState, drop_line, end_line, set_line
 from framework.engines.embedded.values import Secret, reveal, secret_texts
 from framework.engines.identity import IdentityCheck
-from framework.errors import EngineError
 
 _STOP_S = 10.0
 

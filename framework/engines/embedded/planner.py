@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from framework.changes import Change, FieldChange, Op
+from framework.core.changes import Change, FieldChange, Op
+from framework.core.errors import EngineError
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.clusters import Clusters
 from framework.engines.embedded.components import Components
@@ -26,7 +27,6 @@ from framework.engines.embedded.values import (
     secret_texts,
 )
 from framework.engines.urns import build_urn, parse_urn, split_provider_reference
-from framework.errors import EngineError
 from framework.kube.diffing import ObjectDiff
 from framework.kube.object_name import object_name
 from framework.kube.patching import RecordedNameTakenError

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.changes import Change, Op, Preview
+from framework.core.changes import Change, Op, Preview
+from framework.core.errors import EngineError, FrameworkError
 from framework.engines.embedded.capacity import find_waits
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.clusters import Clusters
@@ -39,7 +40,6 @@ from framework.engines.embedded.values import (
 from framework.engines.marks import UNKNOWN, mask_sealed
 from framework.engines.ordering import order_changes
 from framework.engines.urns import STACK_TYPE, failed_urn, parse_urn
-from framework.errors import EngineError, FrameworkError
 
 _RETAINED = "stays in the cluster (retainOnDelete)"
 _REPLACED = "left behind by a replacement"

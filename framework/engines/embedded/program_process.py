@@ -17,9 +17,9 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
-from framework.crash_report import describe_file
-from framework.errors import EngineError
-from framework.subprocesses import package_environment
+from framework.core.crash_report import describe_file
+from framework.core.errors import EngineError
+from framework.core.subprocesses import package_environment
 
 _LAST_LINES = 40
 _GRACE_S = 2.0
@@ -90,9 +90,9 @@ class ProgramProcess:
         # Our own errors are whole messages already.
         if "FrameworkError" in report["kinds"] or "RunError" in report["kinds"]:
             return str(report["message"])
-        place = f"{report['place']}: " if report["place"] else ""
+        position = f"{report['position']}: " if report["position"] else ""
         where = describe_file(report["traceback"])
-        return f"{place}{report['kinds'][0]}: {report['message']}; {where}"
+        return f"{position}{report['kinds'][0]}: {report['message']}; {where}"
 
     def end(self) -> None:
         """End the process and all it started. A second call does nothing."""

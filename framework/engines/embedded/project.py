@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from framework.core.errors import StateError, StateFileError
 from framework.engines.embedded import state_files
 from framework.engines.embedded.secrets import PassphraseCipher, read_passphrase
-from framework.errors import StateError, StateFileError
 
 _FIX = "fix it, then run the same command again"
 _SETTINGS_MODE = 0o644

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from framework.core.errors import StateError
 from framework.engines.base import NamedCluster
 from framework.engines.embedded.backend import open_backend
 from framework.engines.embedded.clusters import identify_cluster
 from framework.engines.embedded.project import load_project
 from framework.engines.embedded.state import StackState
 from framework.engines.identity import ClusterIdentity, IdentityCheck
-from framework.errors import StateError
 
 
 def check_recorded_cluster(

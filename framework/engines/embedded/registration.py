@@ -14,9 +14,9 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import resource_pb2
 
+from framework.core.errors import EngineError
 from framework.engines.embedded.values import tree_from_json
 from framework.engines.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE
-from framework.errors import EngineError
 
 # Fields that change nothing here: what the SDK can understand in a reply, and where it stands.
 _HARMLESS = frozenset(

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+from framework.core.errors import StateError
 from framework.engines.embedded.values import Secret, reveal
 from framework.engines.marks import SECRET, SIGNATURE
-from framework.errors import StateError
 
 _ROUNDS = 1_000_000
 _RESTORE = "restore the file as it was, from Git or from the .bak beside it"

@@ -91,9 +91,9 @@ def check_resource(raw: Any, where: str) -> None:
         check_optional(raw, name, list, where)
         _check_texts(raw.get(name) or (), f"{where}.{name}")
     for name, urns in (raw.get("propertyDependencies") or {}).items():
-        place = f"{where}.propertyDependencies.{name}"
+        position = f"{where}.propertyDependencies.{name}"
         check_optional({name: urns}, name, list, f"{where}.propertyDependencies")
-        _check_texts(urns or (), place)
+        _check_texts(urns or (), position)
     if raw.get("custom") and raw["type"].startswith(OBJECT_PREFIX):
         check_field(raw, "provider", str, where)
 

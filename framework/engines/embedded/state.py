@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from framework.core.errors import StateError, StateFileError
 from framework.engines.embedded import state_files
 from framework.engines.embedded.backend import FileBackend
 from framework.engines.embedded.checkpoint import (
@@ -31,7 +32,6 @@ from framework.engines.embedded.project import (
 from framework.engines.embedded.secrets import PassphraseCipher, read_passphrase
 from framework.engines.embedded.values import has_secret
 from framework.engines.marks import has_sealed
-from framework.errors import StateError, StateFileError
 
 
 class StackState:

@@ -10,7 +10,7 @@ import os
 import uuid
 from pathlib import Path
 
-from framework.errors import StateFileError
+from framework.core.errors import StateFileError
 
 # Secrets are encrypted in state, but it names every object, image and host of an environment.
 OWNER_ONLY = 0o600

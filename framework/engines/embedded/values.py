@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from framework.changes import MASK, FieldChange
+from framework.core.changes import MASK, FieldChange
+from framework.core.errors import EngineError
 from framework.engines.marks import SECRET, SIGNATURE, UNKNOWN
-from framework.errors import EngineError
 
 # Shorter secrets are masked only where they are the whole value: "1" would hide every number.
 _CONTAINED_FROM = 4

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from framework.changes import Op
+from framework.core.changes import Op
+from framework.core.errors import EngineError
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.feed import ProgressFeed
 from framework.engines.embedded.monitor import Answer
@@ -23,7 +24,6 @@ from framework.engines.embedded.records import (
 )
 from framework.engines.embedded.state import StackState, begin_line, end_line, set_line
 from framework.engines.embedded.values import reveal
-from framework.errors import EngineError
 from framework.kube.object_state import ObjectState
 from framework.kube.rollouts import RolloutCounts, WaitStoppedError
 

@@ -5,10 +5,10 @@ Kept apart from the schema, which knows one model's settings at a time, and from
 these guard. Each fault stands at the line that says it.
 """
 
-from framework.plan.checks.all_models import find_shared_faults
+from framework.plan.checks.all_models import find_shared_diagnostics
 from framework.plan.checks.clashes import find_environment_clashes
 from framework.plan.checks.one_model import ModelFacts, check_model
-from framework.plan.checks.tracks import find_place
+from framework.plan.checks.tracks import find_position
 from framework.plan.checks.warnings import (
     Usage,
     add_usages,
@@ -24,8 +24,8 @@ __all__ = [
     "build_usage",
     "check_model",
     "find_environment_clashes",
-    "find_place",
-    "find_shared_faults",
+    "find_position",
+    "find_shared_diagnostics",
     "find_shared_warnings",
     "find_warnings",
 ]

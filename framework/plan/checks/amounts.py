@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from framework.schema.quantities import quantity_value
+from framework.settings.quantities import quantity_value
 
 # Thousandths of a byte in a tenth of a Gi, the least that is told of memory.
 _TENTH = 1024**3 * 100

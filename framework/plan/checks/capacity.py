@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from framework.catalog import Catalog
-from framework.codes import Code
-from framework.errors import Fault
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import KeyPath
 from framework.plan.checks.amounts import read_amount, render_amount
 from framework.plan.checks.tracks import (
     CheckedTrack,
@@ -20,8 +21,7 @@ from framework.plan.checks.tracks import (
     mapping_in,
     mappings_in,
 )
-from framework.schema.faults.wording import dotted
-from framework.sources import KeyPath
+from framework.settings.diagnostics.wording import dotted
 
 Amounts = Mapping[str, int]
 
@@ -40,23 +40,23 @@ def resolve_needs(tracks: Iterable[CheckedTrack], resources: Iterable[str]) -> d
     return {resource: amount for resource, amount in needs.items() if amount}
 
 
-def find_peak_faults(tracks: Iterable[CheckedTrack], catalog: Catalog) -> Iterator[Fault]:
+def find_peak_diagnostics(tracks: Iterable[CheckedTrack], catalog: Catalog) -> Iterator[Diagnostic]:
     """Where the update of one track, the other at rest, needs more than the environment has."""
     listed, capacity = list(tracks), catalog.environment.capacity
     at_rest = resolve_needs(listed, capacity)
     for resource, text in sorted(capacity.items()):
         has, rest = read_amount(text), at_rest.get(resource, 0)
-        place = catalog.environment_place(("capacity", resource)).short
+        position = catalog.environment_position(("capacity", resource)).short
         there = (
             f"{resource}, and {catalog.environment_name} has "
-            f"{render_amount(has, resource, down=True)} ({place}); expected"
+            f"{render_amount(has, resource, down=True)} ({position}); expected"
         )
         if rest > has:
             needed = f"even without a surge it needs {render_amount(rest, resource)}"
             track, path = _find_largest(listed, resource)
             remedy = "" if resource == _PODS else f"{dotted(path)} smaller or "
             message = f"{needed} {there} {remedy}fewer replicas"
-            yield track.fault(Code.SURGE_CAPACITY, path, message)
+            yield track.diagnostic(Code.SURGE_CAPACITY, path, message)
             continue
         for track in listed:
             of_one = _needs_of_pod(track.pod, [resource])[resource]
@@ -64,7 +64,9 @@ def find_peak_faults(tracks: Iterable[CheckedTrack], catalog: Catalog) -> Iterat
             if of_one and peak > has:
                 needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
                 message = f"{needed} {there} a smaller rollout.maxSurge or fewer replicas"
-                yield track.fault(Code.SURGE_CAPACITY, _at_fault(track, resource), message)
+                yield track.diagnostic(
+                    Code.SURGE_CAPACITY, _at_diagnostic(track, resource), message
+                )
 
 
 def _find_largest(tracks: Iterable[CheckedTrack], resource: str) -> tuple[CheckedTrack, KeyPath]:
@@ -81,7 +83,7 @@ def _find_largest(tracks: Iterable[CheckedTrack], resource: str) -> tuple[Checke
     return track, patched or (*container.setting, *field)
 
 
-def _at_fault(track: CheckedTrack, resource: str) -> KeyPath:
+def _at_diagnostic(track: CheckedTrack, resource: str) -> KeyPath:
     """What the model's own file says of the need; the surge, where it says nothing."""
     paths: tuple[KeyPath, ...] = (
         ("rollout", "maxSurge"),
@@ -89,11 +91,11 @@ def _at_fault(track: CheckedTrack, resource: str) -> KeyPath:
         ("resources", "limits", resource),
     )
     own = [path for path in paths if path in track.merged.origins]
-    own = [path for path in own if track.place(path).path == track.model.home]
+    own = [path for path in own if track.position(path).path == track.model.home]
     return own[0] if own else paths[0]
 
 
-def find_overcommitment(needs: Mapping[str, Amounts], catalog: Catalog) -> Iterator[Fault]:
+def find_overcommitment(needs: Mapping[str, Amounts], catalog: Catalog) -> Iterator[Diagnostic]:
     """Where all models at rest, by name, need more than the environment has."""
     for resource, text in sorted(catalog.environment.capacity.items()):
         users = {
@@ -107,7 +109,7 @@ def find_overcommitment(needs: Mapping[str, Amounts], catalog: Catalog) -> Itera
                 f"rest need {render_amount(total, resource)}: {_list_users(users, resource)}; "
                 "expected fewer replicas, smaller requests or more capacity"
             )
-            yield catalog.environment_place(path).fault(Code.CAPACITY, message)
+            yield catalog.environment_position(path).diagnostic(Code.CAPACITY, message)
 
 
 def _list_users(users: Mapping[str, int], resource: str) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.catalog import CatalogModel, list_environments, read_environment
-from framework.codes import Code
-from framework.errors import Fault
-from framework.plan.checks.tracks import find_place, mapping_in, mappings_in
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import Position
+from framework.plan.checks.tracks import find_position, mapping_in, mappings_in
 from framework.plan.manifest import Manifest, ModelPlan
-from framework.sources import Place
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Claim:
     code: Code
     key: tuple[str, ...]
     what: str
-    place: Place
+    position: Position
 
 
 def list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
     """Every claim of a model, each once."""
-    home = Place(model.home, 1, 1)
+    home = Position(model.home, 1, 1)
     found: dict[tuple[str, ...], Claim] = {}
     for manifest in plan.manifests:
         group = str(manifest.object["apiVersion"]).rpartition("/")[0]
@@ -39,13 +39,13 @@ def list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
         what = f'{manifest.kind} "{manifest.name}"'
         found[key] = Claim(Code.NAME_CLASH, key, what, home)
         if manifest.kind == "Ingress":
-            place = find_place(model, ("ingress", "host"))
+            position = find_position(model, ("ingress", "host"))
             for key, host, path in _list_routes(manifest):
-                found[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", place)
+                found[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", position)
     return tuple(found.values())
 
 
-def find_clashes(claims: Mapping[str, Iterable[Claim]]) -> Iterator[Fault]:
+def find_clashes(claims: Mapping[str, Iterable[Claim]]) -> Iterator[Diagnostic]:
     """Each claim, by model in order of name, that an earlier model has too."""
     first: dict[tuple[str, ...], tuple[str, Claim]] = {}
     for model, of_model in claims.items():
@@ -55,8 +55,8 @@ def find_clashes(claims: Mapping[str, Iterable[Claim]]) -> Iterator[Fault]:
                 remedy = "rename one of the two"
                 if claim.code is Code.ROUTE_CLASH:
                     remedy = "give one of the two another host or path"
-                message = f'model "{earlier}" claims {claim.what} too ({taken.place}); {remedy}'
-                yield claim.place.fault(claim.code, message, model)
+                message = f'model "{earlier}" claims {claim.what} too ({taken.position}); {remedy}'
+                yield claim.position.diagnostic(claim.code, message, model)
 
 
 def _list_routes(manifest: Manifest) -> Iterator[tuple[tuple[str, ...], str, str]]:
@@ -71,25 +71,25 @@ def _list_routes(manifest: Manifest) -> Iterator[tuple[tuple[str, ...], str, str
             yield key, host, path
 
 
-def find_environment_clashes(root: Path) -> list[Fault]:
+def find_environment_clashes(root: Path) -> list[Diagnostic]:
     """Environments that share a cluster and a Namespace, each told at the second's `namespace`.
 
     Reads the environments' own files alone; one that has faults is passed over.
     """
-    first: dict[tuple[str, str, str], tuple[str, Place]] = {}
-    faults = []
+    first: dict[tuple[str, str, str], tuple[str, Position]] = {}
+    diagnostics = []
     for name in list_environments(root):
         settings, merged = read_environment(root, name)
-        place = merged.origin(("namespace",))
-        if settings is None or place is None:
+        position = merged.origin(("namespace",))
+        if settings is None or position is None:
             continue
         cluster = settings.cluster
         key = (cluster.kubeconfig_path, cluster.context, settings.namespace)
-        earlier, taken = first.setdefault(key, (name, place))
-        if taken is not place:
+        earlier, taken = first.setdefault(key, (name, position))
+        if taken is not position:
             message = (
                 f'environment "{earlier}" has the namespace "{settings.namespace}" of the cluster '
                 f'"{cluster.context}" too ({taken}); each stack needs one of its own'
             )
-            faults.append(place.fault(Code.NAME_CLASH, message))
-    return faults
+            diagnostics.append(position.diagnostic(Code.NAME_CLASH, message))
+    return diagnostics

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from framework.files import KeyPath
 from framework.plan.checks.tracks import (
     CheckedTrack,
     find_patched,
@@ -15,7 +16,6 @@ from framework.plan.checks.tracks import (
     mapping_in,
     mappings_in,
 )
-from framework.sources import KeyPath
 
 _DEFAULT_REGISTRY = "docker.io"
 

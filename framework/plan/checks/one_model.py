@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from framework.catalog import Catalog, CatalogModel
-from framework.errors import Fault
-from framework.plan.checks.capacity import find_peak_faults, resolve_needs
+from framework.core.errors import Diagnostic
+from framework.plan.checks.capacity import find_peak_diagnostics, resolve_needs
 from framework.plan.checks.clashes import Claim, list_claims
 from framework.plan.checks.policy import find_broken_rules
-from framework.plan.checks.rollout import find_rollout_faults
+from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.tracks import list_tracks
 from framework.plan.checks.waivers import HeldWaiver, resolve_waivers
 from framework.plan.manifest import ModelPlan
-from framework.schema.faults.wording import conceal
+from framework.settings.diagnostics.wording import conceal
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class ModelFacts:
 
 def check_model(
     model: CatalogModel, plan: ModelPlan, catalog: Catalog
-) -> tuple[list[Fault], ModelFacts]:
+) -> tuple[list[Diagnostic], ModelFacts]:
     """Every fault of a model by itself, whatever the day, and its facts; `plan` is its own."""
     environment, tracks = catalog.environment, list_tracks(model, plan)
-    faults, held = resolve_waivers(model, find_broken_rules(tracks, catalog))
+    diagnostics, held = resolve_waivers(model, find_broken_rules(tracks, catalog))
     for track in tracks:
-        faults += find_rollout_faults(track, environment.cluster)
-    faults += find_peak_faults(tracks, catalog)
+        diagnostics += find_rollout_diagnostics(track, environment.cluster)
+    diagnostics += find_peak_diagnostics(tracks, catalog)
     for track in tracks:
-        faults = [conceal(fault, track.merged) for fault in faults]
+        diagnostics = [conceal(diagnostic, track.merged) for diagnostic in diagnostics]
     needs = resolve_needs(tracks, environment.capacity)
-    return faults, ModelFacts(model.name, needs, list_claims(model, plan), held)
+    return diagnostics, ModelFacts(model.name, needs, list_claims(model, plan), held)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from framework.files import KeyPath
 from framework.plan.checks.tracks import (
     CheckedTrack,
     PodContainer,
@@ -18,9 +19,8 @@ from framework.plan.checks.tracks import (
     mappings_in,
     texts_in,
 )
-from framework.schema.environment import PodSecurity
-from framework.schema.faults.wording import dotted
-from framework.sources import KeyPath
+from framework.settings.diagnostics.wording import dotted
+from framework.settings.environment import PodSecurity
 
 Breach = tuple[KeyPath, str]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from framework.catalog import Catalog
-from framework.codes import Code
-from framework.errors import Fault, list_names
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic, list_names
+from framework.files import KeyPath
 from framework.plan.checks.images import list_images
 from framework.plan.checks.pod_security import find_insecure
 from framework.plan.checks.tracks import (
@@ -22,9 +23,8 @@ from framework.plan.checks.tracks import (
     list_containers,
     mapping_in,
 )
-from framework.schema.environment import Policy
-from framework.schema.faults.wording import dotted
-from framework.sources import KeyPath
+from framework.settings.diagnostics.wording import dotted
+from framework.settings.environment import Policy
 
 # A setting, and what is wrong with it and what to do.
 Breach = tuple[KeyPath, str]
@@ -45,7 +45,7 @@ class BrokenRule:
     """One rule that one model breaks, and every fault that tells it."""
 
     rule: str
-    faults: tuple[Fault, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def find_broken_rules(tracks: Iterable[CheckedTrack], catalog: Catalog) -> list[BrokenRule]:
@@ -53,15 +53,15 @@ def find_broken_rules(tracks: Iterable[CheckedTrack], catalog: Catalog) -> list[
     listed, policy = list(tracks), catalog.environment.policy
     found = []
     for rule in list_rules(policy):
-        place = catalog.environment_place(("policy", rule.setting)).short
-        faults = {
-            track.fault(Code.POLICY, path, f"{message} (rule {rule.name}, {place})")
+        position = catalog.environment_position(("policy", rule.setting)).short
+        diagnostics = {
+            track.diagnostic(Code.POLICY, path, f"{message} (rule {rule.name}, {position})")
             for track in listed
             if track.stable or not rule.stable_only
             for path, message in rule.find(track, policy)
         }
-        if faults:
-            found.append(BrokenRule(rule.name, tuple(sorted(faults))))
+        if diagnostics:
+            found.append(BrokenRule(rule.name, tuple(sorted(diagnostics))))
     return found
 
 

@@ -8,41 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from framework.codes import Code
-from framework.errors import Fault
-from framework.plan.checks.tracks import CheckedTrack, find_place
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
+from framework.files import KeyPath
+from framework.plan.checks.tracks import CheckedTrack, find_position
 from framework.plan.names import RESERVED_LABELS
-from framework.rollout import Update, find_budget_faults, resolve_canary_size
-from framework.schema.environment import Cluster
-from framework.sources import KeyPath
+from framework.settings.environment import Cluster
 
 
-def find_rollout_faults(track: CheckedTrack, cluster: Cluster) -> Iterator[Fault]:
+def find_rollout_diagnostics(track: CheckedTrack, cluster: Cluster) -> Iterator[Diagnostic]:
     """Budget, deadlines, the canary's size, features too new for `cluster`, reserved labels."""
     for setting, message in _find_budget(track):
-        yield track.fault(Code.BUDGET, *_at_fault(track, tuple(setting.split(".")), message))
+        yield track.diagnostic(
+            Code.BUDGET, *_at_diagnostic(track, tuple(setting.split(".")), message)
+        )
     if not track.stable:
         for setting, message in _find_canary(track):
-            place = find_place(track.model, tuple(setting.split(".")))
-            yield place.fault(Code.CANARY, message, track.model.name)
+            position = find_position(track.model, tuple(setting.split(".")))
+            yield position.diagnostic(Code.CANARY, message, track.model.name)
     for path, message in _find_new_features(track, cluster):
-        yield track.fault(Code.SERVER_VERSION, path, message)
+        yield track.diagnostic(Code.SERVER_VERSION, path, message)
     for label in sorted(RESERVED_LABELS & track.settings.labels.keys()):
         message = f'label "{label}" is set by the framework; expected another name'
-        yield track.fault(Code.RESERVED_LABEL, ("labels", label), message)
+        yield track.diagnostic(Code.RESERVED_LABEL, ("labels", label), message)
 
 
 _PAIR: tuple[KeyPath, KeyPath] = (("rollout", "maxSurge"), ("rollout", "maxUnavailable"))
 
 
-def _at_fault(track: CheckedTrack, path: KeyPath, message: str) -> tuple[KeyPath, str]:
+def _at_diagnostic(track: CheckedTrack, path: KeyPath, message: str) -> tuple[KeyPath, str]:
     """Of two settings that go wrong together the one that the model's own file says, and where
     both stand."""
     if path not in _PAIR:
         return path, message
-    places = {each: track.merged.origin(each) for each in _PAIR}
-    own = [each for each, place in places.items() if place and place.path == track.model.home]
-    said = ", ".join(f"{p[-1]} at {place.short}" for p, place in places.items() if place)
+    positions = {each: track.merged.origin(each) for each in _PAIR}
+    own = [
+        each
+        for each, position in positions.items()
+        if position and position.path == track.model.home
+    ]
+    said = ", ".join(
+        f"{p[-1]} at {position.short}" for p, position in positions.items() if position
+    )
     return (own[0] if path not in own and own else path), f"{message} ({said})" if said else message
 
 
@@ -50,17 +58,19 @@ def _find_budget(track: CheckedTrack) -> list[tuple[str, str]]:
     if not track.stable:
         # The stable Pods serve on while the canary's are replaced, and one disruption budget and
         # one autoscaler serve them both.
-        return find_budget_faults(_build_update(track, track.plan.budget.replicas, alone=False))
+        return find_budget_diagnostics(
+            _build_update(track, track.plan.budget.replicas, alone=False)
+        )
     scaling = track.settings.autoscaling
     total = scaling.max_replicas if scaling else track.settings.replicas
-    found = find_budget_faults(_build_update(track, total, alone=True, whole=True))
+    found = find_budget_diagnostics(_build_update(track, total, alone=True, whole=True))
     if (own := track.plan.budget.replicas) == total:
         return found
     told = {setting for setting, _ in found}
     rest = f"; the canary takes {total - own} of {total} replicas (canary.mode within)"
     return found + [
         (setting, message + rest)
-        for setting, message in find_budget_faults(_build_update(track, own, alone=True))
+        for setting, message in find_budget_diagnostics(_build_update(track, own, alone=True))
         if setting not in told
     ]
 

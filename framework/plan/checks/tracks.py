@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
-from framework.codes import Code
-from framework.errors import Fault
-from framework.overlay import Merged
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import KeyPath, Position
+from framework.layers import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
 from framework.plan.strategic import Step, find_touched
-from framework.schema.model import Model
-from framework.schema.rules import MODEL_CONTAINER
-from framework.sources import KeyPath, Place
+from framework.settings.model import Model
+from framework.settings.rules import MODEL_CONTAINER
 
 _POD: tuple[Step, ...] = ("spec", "template", "spec")
 
@@ -49,13 +49,13 @@ class CheckedTrack:
         """False for the canary."""
         return self.plan.track == "stable"
 
-    def place(self, path: KeyPath) -> Place:
+    def position(self, path: KeyPath) -> Position:
         """Where the setting was said last; where it was not, its nearest parent's place."""
-        return find_place(self.model, path, self.merged)
+        return find_position(self.model, path, self.merged)
 
-    def fault(self, code: Code, path: KeyPath, message: str) -> Fault:
+    def diagnostic(self, code: Code, path: KeyPath, message: str) -> Diagnostic:
         """A fault at a setting of this track."""
-        return self.place(path).fault(code, message, self.model.name)
+        return self.position(path).diagnostic(code, message, self.model.name)
 
 
 def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[CheckedTrack, ...]:
@@ -72,9 +72,9 @@ def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[CheckedTrack, ...
     return tuple(found)
 
 
-def find_place(model: CatalogModel, path: KeyPath, merged: Merged | None = None) -> Place:
+def find_position(model: CatalogModel, path: KeyPath, merged: Merged | None = None) -> Position:
     """Where a setting was said last, or its nearest parent; the model's file where neither was."""
-    return (merged or model.merged).origin(path) or Place(model.home, 1, 1)
+    return (merged or model.merged).origin(path) or Position(model.home, 1, 1)
 
 
 def find_patched(track: CheckedTrack, *steps: Step) -> KeyPath | None:

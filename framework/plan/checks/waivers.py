@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from framework.catalog import CatalogModel
-from framework.codes import Code
-from framework.errors import Fault
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import Position
 from framework.plan.checks.policy import RULES, BrokenRule
-from framework.plan.checks.tracks import find_place
-from framework.schema.faults.wording import suggest
-from framework.sources import Place
+from framework.plan.checks.tracks import find_position
+from framework.settings.diagnostics.wording import suggest
 
 
 @dataclass(frozen=True)
@@ -25,33 +25,35 @@ class HeldWaiver:
 
     rule: str
     until: date
-    place: Place
-    until_place: Place
-    silenced: tuple[Fault, ...]
+    position: Position
+    until_position: Position
+    silenced: tuple[Diagnostic, ...]
 
 
 def resolve_waivers(
     model: CatalogModel, broken: Iterable[BrokenRule]
-) -> tuple[list[Fault], tuple[HeldWaiver, ...]]:
+) -> tuple[list[Diagnostic], tuple[HeldWaiver, ...]]:
     """The faults that no waiver silences, those of the waivers themselves, and the sound ones."""
-    told = {one.rule: one.faults for one in broken}
-    faults, held = [], []
+    told = {one.rule: one.diagnostics for one in broken}
+    diagnostics, held = [], []
     for rule, waiver in sorted(model.settings.waivers.items()):
-        place = find_place(model, ("waivers", rule))
-        until_place = find_place(model, ("waivers", rule, "until"))
+        position = find_position(model, ("waivers", rule))
+        until_position = find_position(model, ("waivers", rule, "until"))
         known = [one.name for one in RULES]
         if rule not in known:
             message = f'no rule is called "{rule}"{suggest(rule, known)}'
-            faults.append(place.fault(Code.WAIVER, message, model.name))
+            diagnostics.append(position.diagnostic(Code.WAIVER, message, model.name))
         else:
             until = date.fromisoformat(waiver.until)
-            held.append(HeldWaiver(rule, until, place, until_place, told.get(rule, ())))
+            held.append(HeldWaiver(rule, until, position, until_position, told.get(rule, ())))
     silent = {waiver.rule for waiver in held}
-    faults += [fault for rule, of_rule in told.items() if rule not in silent for fault in of_rule]
-    return faults, tuple(held)
+    diagnostics += [
+        diagnostic for rule, of_rule in told.items() if rule not in silent for diagnostic in of_rule
+    ]
+    return diagnostics, tuple(held)
 
 
-def find_expired(model: str, held: Iterable[HeldWaiver], today: date) -> Iterator[Fault]:
+def find_expired(model: str, held: Iterable[HeldWaiver], today: date) -> Iterator[Diagnostic]:
     """Each waiver whose last day is over, and again every fault that it silenced."""
     for waiver in held:
         if waiver.silenced and waiver.until < today:
@@ -59,18 +61,18 @@ def find_expired(model: str, held: Iterable[HeldWaiver], today: date) -> Iterato
                 f"the waiver of the rule {waiver.rule} ended on {waiver.until}; keep the rule, or "
                 "agree on a later day"
             )
-            yield waiver.until_place.fault(Code.WAIVER, message, model)
+            yield waiver.until_position.diagnostic(Code.WAIVER, message, model)
             yield from waiver.silenced
 
 
-def find_useless(held: Iterable[HeldWaiver], folder: str) -> Iterator[Fault]:
+def find_useless(held: Iterable[HeldWaiver], folder: str) -> Iterator[Diagnostic]:
     """Each waiver written below `folder` that silences nothing in any model it reaches."""
-    at_work: dict[tuple[Place, str], bool] = {}
+    at_work: dict[tuple[Position, str], bool] = {}
     for waiver in held:
-        if waiver.place.path.startswith(folder):
-            key = (waiver.place, waiver.rule)
+        if waiver.position.path.startswith(folder):
+            key = (waiver.position, waiver.rule)
             at_work[key] = at_work.get(key, False) or bool(waiver.silenced)
-    for (place, rule), needed in at_work.items():
+    for (position, rule), needed in at_work.items():
         if not needed:
             message = f"the waiver of the rule {rule} waives nothing: it is not broken; remove it"
-            yield place.fault(Code.WAIVER, message)
+            yield position.diagnostic(Code.WAIVER, message)

@@ -15,13 +15,13 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
-from framework.codes import Code
-from framework.errors import Fault
-from framework.overlay import Layer, Merged
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import KeyPath, Position
+from framework.layers import Layer, Merged
 from framework.plan.checks.one_model import ModelFacts
 from framework.plan.checks.waivers import HeldWaiver, find_useless
-from framework.schema.faults.wording import dotted, show
-from framework.sources import KeyPath, Place
+from framework.settings.diagnostics.wording import dotted, show
 
 _CANDIDATE = ("canary", "candidate")
 
@@ -29,7 +29,7 @@ _CANDIDATE = ("canary", "candidate")
 class Repeat(NamedTuple):
     """A value, by its place and setting, that equals the one it overrides."""
 
-    place: Place
+    position: Position
     path: KeyPath
 
 
@@ -45,20 +45,22 @@ class Usage:
     environment: str
     files: Mapping[str, int]
     repeats: Mapping[Repeat, int]
-    below: Mapping[Repeat, tuple[Place, str]]
+    below: Mapping[Repeat, tuple[Position, str]]
     waivers: tuple[HeldWaiver, ...]
     complete: bool
 
 
-def find_warnings(catalog: Catalog, usage: Usage) -> list[Fault]:
+def find_warnings(catalog: Catalog, usage: Usage) -> list[Diagnostic]:
     """What one environment's own files say in vain, and profiles that no model lists; `usage` is
     the catalog's."""
     found = [
-        Place(path, 1, 1).fault(Code.UNUSED_PROFILE, "no model lists this profile; remove it")
+        Position(path, 1, 1).diagnostic(
+            Code.UNUSED_PROFILE, "no model lists this profile; remove it"
+        )
         for path in catalog.unused_profiles
     ]
     found += [
-        Place(path, 1, 1).fault(
+        Position(path, 1, 1).diagnostic(
             Code.DISABLED_OVERLAY,
             "changes nothing: the model does not run here (enabled: false); remove it",
         )
@@ -69,7 +71,7 @@ def find_warnings(catalog: Catalog, usage: Usage) -> list[Fault]:
     return sorted(found)
 
 
-def find_shared_warnings(usages: Iterable[Usage]) -> list[Fault]:
+def find_shared_warnings(usages: Iterable[Usage]) -> list[Diagnostic]:
     """What files of the catalog say in vain in every environment; `usages` has them all.
 
     A waiver that waives nothing anywhere is among it, and is a fault. Nothing is said where a usage
@@ -85,7 +87,7 @@ def find_shared_warnings(usages: Iterable[Usage]) -> list[Fault]:
 
 def build_usage(catalog: Catalog, facts: Iterable[ModelFacts]) -> Usage:
     """One environment's part in the judgement over all."""
-    name, complete = catalog.environment_name, catalog.complete and not catalog.faults
+    name, complete = catalog.environment_name, catalog.complete and not catalog.diagnostics
     usage = add_usages(name, map(_build_of_model, catalog.models), complete=complete)
     return replace(usage, waivers=tuple(waiver for one in facts for waiver in one.waivers))
 
@@ -94,7 +96,7 @@ def add_usages(environment: str, usages: Iterable[Usage], *, complete: bool) -> 
     """What several usages, of models or of environments, come to."""
     files: Counter[str] = Counter()
     repeats: Counter[Repeat] = Counter()
-    below: dict[Repeat, tuple[Place, str]] = {}
+    below: dict[Repeat, tuple[Position, str]] = {}
     waivers: list[HeldWaiver] = []
     for usage in usages:
         files.update(usage.files)
@@ -111,7 +113,7 @@ def _build_of_model(model: CatalogModel) -> Usage:
     return Usage("", files, dict.fromkeys(below, 1), below, (), complete=True)
 
 
-def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Place, str]]]:
+def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Position, str]]]:
     if model.candidate_merged is None:
         yield from _repeats_of(model.merged, model.merged.layers)
         return
@@ -121,19 +123,19 @@ def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Place, st
             yield repeat, below
     own = model.candidate_merged.layers[len(model.merged.layers) :]
     for repeat, below in _repeats_of(model.candidate_merged, model.candidate_merged.layers):
-        if any(layer.value_place(repeat.path) == repeat.place for layer in own):
-            yield Repeat(repeat.place, (*_CANDIDATE, *repeat.path)), below
+        if any(layer.value_position(repeat.path) == repeat.position for layer in own):
+            yield Repeat(repeat.position, (*_CANDIDATE, *repeat.path)), below
 
 
 def _repeats_of(
     merged: Merged, layers: Iterable[Layer]
-) -> Iterator[tuple[Repeat, tuple[Place, str]]]:
+) -> Iterator[tuple[Repeat, tuple[Position, str]]]:
     listed = tuple(layers)
-    for path, places in merged.origins.items():
-        if len(places) < 2:
+    for path, positions in merged.origins.items():
+        if len(positions) < 2:
             continue
         written = _written(path, listed)
-        for lower, upper in pairwise(places):
+        for lower, upper in pairwise(positions):
             value, promised = written.get(upper, (None, True))
             if promised or isinstance(value, dict) or lower not in written:
                 continue
@@ -141,17 +143,17 @@ def _repeats_of(
                 yield Repeat(upper, path), (lower, show(path, value))
 
 
-def _written(path: KeyPath, layers: Iterable[Layer]) -> dict[Place, tuple[Any, bool]]:
+def _written(path: KeyPath, layers: Iterable[Layer]) -> dict[Position, tuple[Any, bool]]:
     """What each layer writes at `path`, by its place; True where it is a promise: what an
     environment lays over every model holds whatever the models say, tomorrow too."""
     found = {}
     for layer in layers:
         full = (*layer.prefix, *path)
-        if place := layer.document.value_places.get(full):
+        if position := layer.document.value_positions.get(full):
             value: Any = layer.document.data
             for key in full:
                 value = value[key]
-            found[place] = (value, layer.prefix == ("overrides",))
+            found[position] = (value, layer.prefix == ("overrides",))
     return found
 
 
@@ -160,10 +162,10 @@ def _same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _find_repeats(usage: Usage, folder: str) -> Iterator[Fault]:
+def _find_repeats(usage: Usage, folder: str) -> Iterator[Diagnostic]:
     """Values below `folder` that repeat what is below them in every model they reach."""
     for repeat, count in usage.repeats.items():
-        if repeat.place.path.startswith(folder) and count == usage.files[repeat.place.path]:
-            place, shown = usage.below[repeat]
-            message = f"{dotted(repeat.path)} is {shown} already ({place}); remove it here"
-            yield repeat.place.fault(Code.SAME_VALUE, message)
+        if repeat.position.path.startswith(folder) and count == usage.files[repeat.position.path]:
+            position, shown = usage.below[repeat]
+            message = f"{dotted(repeat.path)} is {shown} already ({position}); remove it here"
+            yield repeat.position.diagnostic(Code.SAME_VALUE, message)

@@ -1,0 +1,1 @@
+"""Words that every package uses: positions, diagnostics, errors, changes, rollout arithmetic."""

@@ -1,0 +1,149 @@
+"""Writes a Traceback to a file of the user's cache, and says in one line where it is.
+
+Kept apart from the command line, because a crash may come before it is loaded, in a thread, or from
+the program's own process. Imports nothing but the standard library and the place of the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import threading
+import traceback
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from framework.core.user_cache import cache_directory
+
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+_NEXT_STEP = "run it again, and report this file with the command if it fails again"
+_MOST_FILES = 20
+# Shorter texts are also parts of ordinary words.
+_SHORTEST_SECRET = 4
+
+
+def describe_crash(error: BaseException) -> str:
+    """Writes the error's Traceback to a file. Returns one line: where, what kind, which file.
+
+    The error's own message is in the file alone, since it may quote a secret.
+    """
+    text = "".join(traceback.format_exception(error))
+    kind = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        kind = f"{kind} ({error.strerror.lower()})"
+    return f"{_find_position(error)}: unexpected {kind}; {describe_file(text)}; {_NEXT_STEP}"
+
+
+def describe_file(text: str) -> str:
+    """Writes a Traceback to a file. Returns where it is, in words."""
+    path = write_traceback(text)
+    return f"the Traceback is in {path}" if path else "its Traceback could not be written anywhere"
+
+
+def write_traceback(text: str) -> Path | None:
+    """Writes a Traceback to a new file for this user alone; None where no folder takes it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    name = f"{stamp}-{os.getpid()}-{uuid.uuid4().hex[:6]}.txt"
+    for folder in (cache_directory() / "crashes", Path(tempfile.gettempdir())):
+        path = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except OSError:
+            continue
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
+                file.write(f"{_command()}\n\n{_redact(text)}")
+        except OSError:
+            path.unlink(missing_ok=True)
+            continue
+        if folder.name == "crashes":
+            _remove_oldest(folder)
+        return path
+    return None
+
+
+def _command() -> str:
+    # The values of options are left out: `--set` may give a secret.
+    return " ".join(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv[:3]))
+
+
+def _redact(text: str) -> str:
+    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
+    return text.replace(passphrase, "[secret]") if len(passphrase) >= _SHORTEST_SECRET else text
+
+
+def _remove_oldest(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.glob("*.txt"))[:-_MOST_FILES]:
+            path.unlink(missing_ok=True)
+
+
+def _find_position(error: BaseException) -> str:
+    """Returns file and line of the innermost frame of this package, else of the innermost one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE_PARENT)]
+    own = [frame for frame in own if "site-packages" not in frame.filename] or list(frames)
+    if not own:
+        return "framework"
+    path = Path(own[-1].filename)
+    if path.is_relative_to(_PACKAGE_PARENT):
+        path = path.relative_to(_PACKAGE_PARENT)
+    return f"{path}:{own[-1].lineno}"
+
+
+class CrashReports:
+    """Reports what Python and its libraries would print as a bare Traceback, one line each.
+
+    `count` is how many crashes there were: what happens in a thread must not end as a success.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def install(self) -> None:
+        """Takes over from Python's own reports, for the rest of this process."""
+        sys.excepthook = lambda kind, error, trace: self.report(error)
+        threading.excepthook = self._report_thread
+        sys.unraisablehook = lambda args: self.report(args.exc_value)
+        # What a library logs without anyone having set up logging, such as gRPC's handlers.
+        logging.lastResort = _OneLine(self)
+
+    def report(self, error: BaseException | None) -> None:
+        """Reports one crash."""
+        if error is None:
+            return
+        with self._lock:
+            self.count += 1
+        _print(describe_crash(error))
+
+    def _report_thread(self, args: threading.ExceptHookArgs) -> None:
+        if not isinstance(args.exc_value, SystemExit):
+            self.report(args.exc_value)
+
+
+class _OneLine(logging.Handler):
+    def __init__(self, reports: CrashReports) -> None:
+        super().__init__(logging.WARNING)
+        self._reports = reports
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            self._reports.report(error)
+        else:
+            _print(f"{record.name}: {record.getMessage()}")
+
+
+def _print(line: str) -> None:
+    # A terminal that is gone must not hide the outcome.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

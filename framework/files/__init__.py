@@ -1,0 +1,32 @@
+"""The YAML files: which there are, what they say, and where each key and value stands.
+
+Kept apart from merging so that a syntax fault, a trap of YAML's and a misnamed file are all found
+without knowing what a setting means. Nothing else reads the catalog's files.
+"""
+
+from framework.files.document import Document, KeyPath, Position, load_document
+from framework.files.files import (
+    CatalogFiles,
+    EnvironmentFiles,
+    count_files,
+    environment_names,
+    find_catalog,
+    find_environment,
+    name_diagnostics,
+)
+from framework.files.scalars import may_be_secret
+
+__all__ = [
+    "CatalogFiles",
+    "Document",
+    "EnvironmentFiles",
+    "KeyPath",
+    "Position",
+    "count_files",
+    "environment_names",
+    "find_catalog",
+    "find_environment",
+    "load_document",
+    "may_be_secret",
+    "name_diagnostics",
+]

@@ -1,0 +1,323 @@
+"""One YAML file as plain data, with file:line:column of every key and value.
+
+Kept apart from finding files: this reads text and knows nothing of the catalog's layout. One
+loader (PyYAML's resolver, our own construction from its nodes) serves every file, because loaders
+disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files.scalars import ScalarError, may_be_secret, read_scalar
+
+KeyPath = tuple[str | int, ...]
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_OPENS = re.compile("flow|quoted")
+_MAX_DEPTH = 60
+# Aliases can expand a short file into billions of values.
+_MAX_VALUES = 20_000
+
+
+class Position(NamedTuple):
+    """Where a key or value stands; `line` and `column` count from 1."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+    @property
+    def short(self) -> str:
+        """`file:line`, for one line of a report."""
+        return f"{self.path}:{self.line}"
+
+    def diagnostic(self, code: Code, message: str, model: str = "") -> Diagnostic:
+        """A fault at this place."""
+        return Diagnostic(self.path, self.line, self.column, code, message, model)
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One file. `path` is relative to the root, with forward slashes.
+
+    Places are keyed by path of str (mapping keys) and int (list indexes); () is the whole document.
+    What an anchor or merge key brings stands where the anchor does. `spellings` has numbers whose
+    text differs from Python's, such as 1.10. `broken` has the paths left out of `data` because of
+    a fault; () where nothing could be read.
+    """
+
+    path: str
+    data: dict[str, Any]
+    key_positions: Mapping[KeyPath, Position] = field(default_factory=dict)
+    value_positions: Mapping[KeyPath, Position] = field(default_factory=dict)
+    spellings: Mapping[KeyPath, str] = field(default_factory=dict)
+    broken: frozenset[KeyPath] = frozenset()
+
+
+def load_document(root: Path, path: str) -> tuple[Document, list[Diagnostic]]:
+    """Read and parse `root/path`; every fault of the file in one run. Never raises for content."""
+    try:
+        text = (root / path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        before = exc.object[: exc.start].decode("utf-8", "replace")
+        return _unreadable(_position_of(path, before), "not UTF-8 text; save the file as UTF-8")
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        return Document(path, {}, broken=frozenset({()})), [
+            Diagnostic(path, 0, 0, Code.UNREADABLE, f"cannot be read: {reason}")
+        ]
+    return parse_document(path, text)
+
+
+def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
+    """Parse `text` as the file `path`; an empty file is an empty mapping."""
+    if bad := _UNPRINTABLE.search(text):
+        position = _position_of(path, text[: bad.start()])
+        return _unreadable(
+            position, f"the character U+{ord(bad.group()):04X} is not allowed in YAML; remove it"
+        )
+    try:
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as exc:
+        return _syntax_diagnostic(path, text, exc)
+    except (yaml.YAMLError, RecursionError) as exc:
+        return _unreadable(Position(path, 1, 1), f"not valid YAML: {exc}")
+    if node is None or (isinstance(node, ScalarNode) and node.value == "" and not node.style):
+        return Document(path, {}, value_positions={(): Position(path, 1, 1)}), []
+    if not isinstance(node, MappingNode):
+        return _unreadable(
+            _mark_position(path, node.start_mark),
+            'expected "key: value" lines at the top level, not a list or a single value',
+        )
+    return _Builder(path).build(node)
+
+
+def _position_of(path: str, before: str) -> Position:
+    return Position(path, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+
+
+def _mark_position(path: str, mark: Any) -> Position:
+    return Position(path, mark.line + 1, mark.column + 1)
+
+
+def _unreadable(position: Position, message: str) -> tuple[Document, list[Diagnostic]]:
+    return Document(position.path, {}, broken=frozenset({()})), [
+        position.diagnostic(Code.SYNTAX, message)
+    ]
+
+
+def _syntax_diagnostic(
+    path: str, text: str, exc: yaml.MarkedYAMLError
+) -> tuple[Document, list[Diagnostic]]:
+    mark = exc.problem_mark or exc.context_mark
+    position = _mark_position(path, mark) if mark else Position(path, 1, 1)
+    lines = text.splitlines()
+    line = lines[position.line - 1] if position.line <= len(lines) else ""
+    problem = exc.problem or "cannot be parsed"
+    opening = exc.context_mark
+    if opening and opening.line < position.line - 1 and _OPENS.search(exc.context or ""):
+        message = f"what opens here is not closed; line {position.line} is still inside it"
+        return _unreadable(_mark_position(path, opening), message)
+    if "\t" in line[: max(position.column, len(line) - len(line.lstrip()))]:
+        position = Position(path, position.line, line.index("\t") + 1)
+        return _unreadable(position, "a tab stands where YAML wants spaces; indent with spaces")
+    if "another document" in problem:
+        return _unreadable(position, "a second document begins here; one file holds one document")
+    if problem.startswith("mapping values are not allowed"):
+        problem = 'no "key: value" may begin here; quote a text with ": ", or mend the indentation'
+    return _unreadable(position, f"not valid YAML: {problem}")
+
+
+class _Builder:
+    """Builds data and places from the nodes of one document, collecting every fault."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._diagnostics: list[Diagnostic] = []
+        self._keys: dict[KeyPath, Position] = {}
+        self._values: dict[KeyPath, Position] = {}
+        self._spellings: dict[KeyPath, str] = {}
+        self._broken: set[KeyPath] = set()
+        self._open: list[Node] = []
+        self._count = 0
+
+    def build(self, node: MappingNode) -> tuple[Document, list[Diagnostic]]:
+        data = self._value(node, ())
+        document = Document(
+            self._path,
+            data if isinstance(data, dict) else {},
+            self._keys,
+            self._values,
+            self._spellings,
+            frozenset(self._broken),
+        )
+        return document, self._diagnostics
+
+    def _diagnostic(self, node: Node, code: Code, message: str, at: KeyPath) -> None:
+        self._diagnostics.append(
+            _mark_position(self._path, node.start_mark).diagnostic(code, message)
+        )
+        self._broken.add(at)
+
+    def _value(self, node: Node, at: KeyPath) -> Any:
+        """The plain value of `node`; None with a fault where it has none."""
+        self._values[at] = _mark_position(self._path, node.start_mark)
+        self._count += 1
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, at)
+        if any(node is outer for outer in self._open):
+            return self._diagnostic(
+                node, Code.UNSUPPORTED_YAML, "an anchor contains itself; write the value out", at
+            )
+        if len(self._open) > _MAX_DEPTH:
+            return self._diagnostic(
+                node,
+                Code.UNSUPPORTED_YAML,
+                f"nested deeper than {_MAX_DEPTH} levels; flatten it",
+                at,
+            )
+        if self._count > _MAX_VALUES:
+            if self._count < _MAX_VALUES * 2:
+                self._diagnostic(
+                    node,
+                    Code.UNSUPPORTED_YAML,
+                    f"more than {_MAX_VALUES} values; do anchors multiply?",
+                    at,
+                )
+                self._count = _MAX_VALUES * 2
+            return None
+        self._open.append(node)
+        try:
+            if isinstance(node, MappingNode):
+                return self._mapping(node, at)
+            return self._list(node, at)
+        finally:
+            self._open.pop()
+
+    def _scalar(self, node: ScalarNode, at: KeyPath) -> Any:
+        try:
+            value = read_scalar(node)
+        except ScalarError as exc:
+            told = "would not be read as text; quote it" if may_be_secret(at) else str(exc)
+            return self._diagnostic(node, Code.AMBIGUOUS, told, at)
+        if not isinstance(value, str) and value is not None and str(value) != node.value:
+            self._spellings[at] = node.value
+        return value
+
+    def _list(self, node: Node, at: KeyPath) -> Any:
+        if not isinstance(node, SequenceNode) or not node.tag.endswith(":seq"):
+            return self._diagnostic(
+                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not read here; remove it", at
+            )
+        return [self._value(item, (*at, index)) for index, item in enumerate(node.value)]
+
+    def _mapping(self, node: MappingNode, at: KeyPath) -> Any:
+        if not node.tag.endswith(":map"):
+            return self._diagnostic(
+                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not read here; remove it", at
+            )
+        data: dict[str, Any] = {}
+        for key_node, value_node in self._merged_pairs(node, at):
+            if (key := self._key(key_node, at)) is not None and key not in data:
+                self._enter(data, key, key_node, value_node, at)
+        first: dict[str, Node] = {}
+        for key_node, value_node in node.value:
+            if _is_merge(key_node) or (key := self._key(key_node, at)) is None:
+                continue
+            if (earlier := first.setdefault(key, key_node)) is not key_node:
+                mark = earlier.start_mark
+                message = (
+                    f'"{key}" stands twice; it was first given at line {mark.line + 1}, '
+                    f"column {mark.column + 1}; keep one"
+                )
+                self._diagnostic(key_node, Code.DUPLICATE_KEY, message, (*at, key))
+                continue
+            self._enter(data, key, key_node, value_node, at)
+        return data
+
+    def _enter(
+        self, data: dict[str, Any], key: str, key_node: Node, value_node: Node, at: KeyPath
+    ) -> None:
+        here = (*at, key)
+        if key in data:
+            self._forget(here)
+        self._keys[here] = _mark_position(self._path, key_node.start_mark)
+        value = self._value(value_node, here)
+        if here not in self._broken or value is not None:
+            data[key] = value
+
+    def _forget(self, stale: KeyPath) -> None:
+        """Drop what a merge key brought, where the mapping itself says otherwise."""
+        for positions in (self._keys, self._values, self._spellings):
+            for path in [path for path in positions if path[: len(stale)] == stale]:
+                del positions[path]
+
+    def _key(self, node: Node, at: KeyPath) -> str | None:
+        if not isinstance(node, ScalarNode):
+            self._diagnostic(
+                node, Code.KEY_NOT_TEXT, "a key must be text, not a list or a mapping", at
+            )
+            return None
+        try:
+            value = read_scalar(node)
+        except ScalarError as exc:
+            self._diagnostic(
+                node, Code.KEY_NOT_TEXT, f"a key must be text: {exc}", (*at, node.value)
+            )
+            return None
+        if isinstance(value, str):
+            return value
+        shown = node.value or "an empty key"
+        quoted = f'; quote it: "{node.value}"' if node.value else ""
+        self._diagnostic(
+            node,
+            Code.KEY_NOT_TEXT,
+            f"a key must be text, and {shown} is none{quoted}",
+            (*at, node.value),
+        )
+        return None
+
+    def _merged_pairs(self, node: MappingNode, at: KeyPath) -> Iterator[tuple[Node, Node]]:
+        """The pairs that `<<` brings in, the strongest first: an earlier mapping wins."""
+        for key_node, value_node in node.value:
+            if not _is_merge(key_node):
+                continue
+            listed = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+            for source in listed:
+                if not isinstance(source, MappingNode):
+                    self._diagnostic(
+                        source,
+                        Code.UNSUPPORTED_YAML,
+                        '"<<" takes a mapping, or a list of mappings',
+                        at,
+                    )
+                elif any(source is outer for outer in self._open):
+                    self._diagnostic(
+                        source,
+                        Code.UNSUPPORTED_YAML,
+                        "an anchor contains itself; write the value out",
+                        at,
+                    )
+                else:
+                    self._open.append(source)
+                    own = [pair for pair in source.value if not _is_merge(pair[0])]
+                    yield from (*own, *self._merged_pairs(source, at))
+                    self._open.pop()
+
+
+def _is_merge(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.tag.endswith(":merge")

@@ -1,0 +1,180 @@
+"""Which YAML files there are: the catalog's models and profiles, and one environment's overlays.
+
+Kept apart from parsing: here only names and folders count, so that listing models or environments
+reads no file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_CANARY_SUFFIX = "-canary"
+_LONGEST = {"model": 40, "profile": 63, "environment": 63}
+
+
+@dataclass(frozen=True)
+class CatalogFiles:
+    """Paths relative to the root, by name, in order of name."""
+
+    defaults: str | None
+    profiles: Mapping[str, str]
+    models: Mapping[str, str]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class EnvironmentFiles:
+    """One environment's own file, and its overlays by model name."""
+
+    environment: str
+    overlays: Mapping[str, str]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def find_catalog(root: Path) -> CatalogFiles:
+    """The files under catalog/; names beginning with `_` are never models."""
+    diagnostics: list[Diagnostic] = []
+    folder = root / "catalog"
+    if not folder.is_dir():
+        diagnostics.append(
+            Diagnostic(
+                "catalog",
+                0,
+                0,
+                Code.UNREADABLE,
+                "no such folder; models stand in catalog/<model>.yaml",
+            )
+        )
+    models = _named(root, folder, "model", diagnostics)
+    profiles = _named(root, folder / "_profiles", "profile", diagnostics)
+    for entry in _entries(folder):
+        if _is_plain(entry):
+            continue
+        path = Path(entry.path)
+        if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
+            diagnostics.append(
+                Diagnostic(
+                    _relative(root, path),
+                    0,
+                    0,
+                    Code.FILE_NAME,
+                    "is a folder; models stand directly in catalog/",
+                )
+            )
+        if path.name == "_defaults.yml":
+            diagnostics.append(_wrong_ending(root, path))
+    defaults = folder / "_defaults.yaml"
+    found = _relative(root, defaults) if defaults.is_file() else None
+    return CatalogFiles(found, profiles, models, tuple(diagnostics))
+
+
+def find_environment(root: Path, name: str) -> EnvironmentFiles:
+    """The files under environments/<name>/."""
+    folder = root / "environments" / name
+    own = folder / "environment.yaml"
+    diagnostics: list[Diagnostic] = []
+    diagnostics += name_diagnostics(_relative(root, own), "environment", name)
+    if (folder / "environment.yml").is_file():
+        diagnostics.append(_wrong_ending(root, folder / "environment.yml"))
+    elif not own.is_file():
+        message = "no such file; an environment needs one, with at least `namespace: ...`"
+        diagnostics.append(Diagnostic(_relative(root, own), 0, 0, Code.UNREADABLE, message))
+    overlays = _named(root, folder / "models", "model", diagnostics)
+    return EnvironmentFiles(_relative(root, own), overlays, tuple(diagnostics))
+
+
+def environment_names(root: Path) -> tuple[str, ...]:
+    """The folders under environments/, in order of name."""
+    entries = _entries(root / "environments")
+    return tuple(entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
+
+
+def count_files(root: Path, environments: Iterable[str]) -> int:
+    """How many YAML files the catalog has for these environments."""
+    files = find_catalog(root)
+    own = [find_environment(root, name) for name in environments]
+    shared = len(files.models) + len(files.profiles) + bool(files.defaults)
+    return shared + sum(1 + len(one.overlays) for one in own)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a YAML file and no link, told from the folder alone: a look at each of a
+    thousand files takes longer than planning one model."""
+    return entry.name.endswith(".yaml") and entry.is_file(follow_symlinks=False)
+
+
+def _named(root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    prefix = _relative(root, folder)
+    for entry in _entries(folder):
+        if entry.name[0] in "._":
+            continue
+        if _is_plain(entry):
+            where, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
+            wrong = list(name_diagnostics(where, kind, stem))
+            diagnostics += wrong
+            if not wrong:
+                found[stem] = where
+            continue
+        path = Path(entry.path)
+        if path.is_symlink() and not path.exists():
+            message = "is a link that leads nowhere; mend or remove it"
+            diagnostics.append(Diagnostic(_relative(root, path), 0, 0, Code.UNREADABLE, message))
+            continue
+        if path.suffix == ".yaml" and path.is_dir():
+            message = f"is a folder; a {kind} is one file"
+            diagnostics.append(Diagnostic(_relative(root, path), 0, 0, Code.FILE_NAME, message))
+            continue
+        if not path.is_file():
+            continue
+        if path.suffix == ".yml":
+            diagnostics.append(_wrong_ending(root, path))
+        elif path.suffix == ".yaml":
+            wrong = list(name_diagnostics(_relative(root, path), kind, path.stem))
+            diagnostics += wrong
+            if not wrong:
+                found[path.stem] = _relative(root, path)
+    return found
+
+
+def name_diagnostics(path: str, kind: str, name: str) -> Iterator[Diagnostic]:
+    """What is wrong with the name of a "model", a "profile" or an "environment" at `path`."""
+    longest = _LONGEST[kind]
+    if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
+        message = (
+            f'"{name}" cannot name a {kind}; expected a letter, then lower-case letters, digits '
+            f"and '-', at most {longest} characters; rename it"
+        )
+        yield Diagnostic(
+            path, 1, 1, Code.FILE_NAME, message.replace("a environment", "an environment")
+        )
+    elif kind == "model" and name.endswith(_CANARY_SUFFIX):
+        message = (
+            f'"{name}" cannot name a model; "-canary" is the canary track\'s ending; rename it'
+        )
+        yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
+
+
+def _wrong_ending(root: Path, path: Path) -> Diagnostic:
+    message = f"files ending in .yml are not read; rename it to {path.stem}.yaml"
+    return Diagnostic(_relative(root, path), 1, 1, Code.FILE_NAME, message)
+
+
+def _relative(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,234 @@
+"""The reference of every setting, as Markdown, from the same classes as the JSON Schemas.
+
+Kept apart from the JSON Schemas, which describe layers: this describes whole settings, one row
+each, under the key that people write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from framework.settings.environment import Environment
+from framework.settings.examples import PROFILES
+from framework.settings.json_schema import PARTIAL_MODELS, Json, build_settings, class_of
+from framework.settings.model import Model
+
+_INTRODUCTION = """\
+# Settings
+
+Written by `make schema` from `framework/settings/`; edit the classes there, not this page.
+
+What wins, the later the stronger:
+
+1. `catalog/_defaults.yaml`
+2. `defaults` of `environments/<environment>/environment.yaml`
+3. the model's profiles, `catalog/_profiles/<profile>.yaml`, in the order it lists them
+4. the model itself, `catalog/<model>.yaml`
+5. `overrides` of the environment, then `environments/<environment>/models/<model>.yaml`
+
+Mappings merge deeply, lists are replaced whole, `null` removes an inherited key. `${key}` may stand
+for any value: the model's own keys, `${name}`, `${environment.*}`, `${stack.name}`; `\\${` is a
+literal `${`. Required is what a model or an environment must have once its layers are merged.
+"""
+_HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
+# Longer cells stick out, so that one of them does not widen a whole table.
+_WIDEST = (34, 18, 10, 14, 24, 0)
+_WORDS = ("required", "none", "as below")
+_KINDS = {
+    "quantity": "quantity",
+    "int-or-percent": "integer or percent",
+    "env-text": "text",
+    "port-number": "port number",
+    "port-name": "port name",
+    "file-mode": "file mode",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting; every field is plain text. `of` is its class and its key there."""
+
+    key: str
+    type: str
+    default: str
+    unit: str
+    example: str
+    meaning: str
+    of: tuple[str, str]
+
+
+def render_reference() -> str:
+    """The page: general settings, then a section for each group, then the environment file."""
+    general, groups = [_PROFILES_ROW], []
+    for rows in build_rows(Model):
+        if len(rows) == 1:
+            general += rows
+        else:
+            groups.append(_render_section(rows[0].key, rows))
+    own = [row for rows in build_rows(Environment) for row in rows]
+    sections = [
+        _render_section("The model", general),
+        *groups,
+        _render_section("The environment file", own),
+    ]
+    return "\n".join([_INTRODUCTION, *sections])
+
+
+def build_rows(settings_type: type[Model] | type[Environment]) -> list[list[Row]]:
+    """For each key of `settings_type` its row and those below it, in order of declaration.
+
+    A class met again is not repeated: the row that leads to it names the place where it stands.
+    """
+    walk = _Walk(build_settings(settings_type))
+    name = settings_type.__name__
+    return [list(walk.rows(name, key, key)) for key in walk.classes[name]["properties"]]
+
+
+class _Walk:
+    """Rows of the settings below a key; remembers where each class was met first."""
+
+    def __init__(self, classes: dict[str, Json]) -> None:
+        self.classes = classes
+        self._met: dict[str, str] = {}
+
+    def rows(self, owner: str, key: str, path: str) -> Iterator[Row]:
+        """The row of one setting, then those below it."""
+        node = self.classes[owner]["properties"][key]
+        below = list(_classes_below(node, path))
+        fresh = [(name, prefix) for name, prefix in below if name not in self._met]
+        yield Row(
+            path,
+            "partial model" if (owner, key) in PARTIAL_MODELS else _kind(node),
+            self._default(owner, key, node),
+            node.get("unit", ""),
+            render_yaml(node["examples"][0]) if "examples" in node else "",
+            self._meaning(node, [name for name, _ in below]),
+            (owner, key),
+        )
+        self._met |= dict(fresh)
+        shown: set[str] = set()
+        for name, prefix in fresh:
+            for child in self.classes[name]["properties"]:
+                # Arms of a union share keys, such as the `key` of a Secret and of a ConfigMap.
+                for row in self.rows(name, child, f"{prefix}.{child}"):
+                    if row.key not in shown:
+                        yield row
+                    shown.add(row.key)
+
+    def _meaning(self, node: Json, below: list[str]) -> str:
+        meaning = " ".join(node["description"].split())
+        if known := [self._met[name] for name in below if name in self._met]:
+            return f"{meaning} Keys: as under `{known[0]}`."
+        if len(below) != 1:
+            return meaning
+        of_class = " ".join(self.classes[below[0]]["description"].split())
+        return of_class if of_class.startswith(meaning[:-1]) else f"{meaning} {of_class}"
+
+    def _default(self, owner: str, key: str, node: Json) -> str:
+        if key in self.classes[owner].get("required", ()):
+            return "required"
+        default = node.get("default")
+        if isinstance(default, dict) and default:
+            return "as below"
+        return "none" if default is None else render_yaml(default)
+
+
+def _classes_below(node: Json, path: str) -> Iterator[tuple[str, str]]:
+    """The classes a value of `node` may be or hold, each with the path its keys stand under."""
+    if "$ref" in node:
+        yield class_of(node), path
+    for arm in [*node.get("anyOf", ()), *node.get("oneOf", ())]:
+        yield from _classes_below(arm, path)
+    for values in _values(node):
+        yield from _classes_below(values, f"{path}.<name>")
+    if "items" in node:
+        yield from _classes_below(node["items"], f"{path}[]")
+
+
+def _values(node: Json) -> list[Json]:
+    """The schemas of a mapping's values."""
+    found = [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]
+    return [values for values in found if isinstance(values, dict)]
+
+
+def _kind(node: Json) -> str:
+    """The type in words."""
+    if kind := _KINDS.get(node.get("format", "")):
+        return kind
+    if "$ref" in node:
+        return "mapping"
+    if arms := node.get("anyOf") or node.get("oneOf"):
+        return " or ".join(dict.fromkeys(_kind(arm) for arm in arms if arm.get("type") != "null"))
+    if choices := node.get("enum", [node["const"]] if "const" in node else []):
+        return ", ".join(render_yaml(choice) for choice in choices)
+    plain = {"string": "text", "boolean": "true or false", "integer": "integer", "number": "number"}
+    kind = node.get("type")
+    if kind == "array":
+        items = _kind(node.get("items", {}))
+        return "list of mappings" if items == "mapping" else f"list of {items}"
+    if kind == "object":
+        values = _values(node)
+        return f"{_kind(values[0])}, by name" if values else "mapping"
+    return plain.get(str(kind), "any") + _range(node)
+
+
+def _range(node: Json) -> str:
+    low, high = node.get("minimum"), node.get("maximum")
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f" >= {low}"
+    return f" {low}-{high}" if low is not None else f" <= {high}"
+
+
+def render_yaml(value: Any) -> str:
+    """A value as YAML on one line."""
+    if value == "":
+        return '""'
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True
+    )
+    return text.removesuffix("...\n").strip()
+
+
+_PROFILES_ROW = Row(
+    "profiles",
+    _kind(PROFILES),
+    "[]",
+    "",
+    render_yaml(PROFILES["examples"][0]),
+    PROFILES["description"],
+    ("Model", "profiles"),
+)
+
+
+def _render_section(title: str, rows: list[Row]) -> str:
+    cells = [_HEADINGS, *(_cells(row) for row in rows)]
+    columns = [
+        _padded(column, widest)
+        for column, widest in zip(zip(*cells, strict=True), _WIDEST, strict=True)
+        if any(column[1:])
+    ]
+    lines = ["| " + " | ".join(line) + " |" for line in zip(*columns, strict=True)]
+    return "\n".join([f"## {title}", "", *lines, ""])
+
+
+def _padded(column: tuple[str, ...], widest: int) -> list[str]:
+    heading, *below = column
+    width = min(widest, max(map(len, column)))
+    return [cell.ljust(width) for cell in (heading, "---", *below)]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    default = row.default if row.default in _WORDS else _code(row.default)
+    cells = (_code(row.key), row.type, default, row.unit, _code(row.example), row.meaning)
+    # GitHub ends a cell at every "|", in code too.
+    return tuple(cell.replace("|", "\\|") for cell in cells)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""

@@ -1,0 +1,147 @@
+"""Volumes of a Pod, and where containers mount them.
+
+Kept apart from containers: a volume belongs to the Pod, and several containers may mount it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic.alias_generators import to_camel
+
+from framework.settings.base import Checked, Quantity, SettingDiagnostic, Settings
+from framework.settings.image import PullPolicy
+from framework.settings.names import (
+    AbsolutePath,
+    ConfigKey,
+    FileMode,
+    ImageReference,
+    ObjectName,
+    RelativePath,
+    ShortName,
+)
+
+AccessMode = Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]
+_SOURCES = (
+    "empty_dir", "claim", "config_map", "secret", "image", "host_path", "nfs", "csi", "ephemeral",
+    "projected",
+)  # fmt: skip
+# Which settings go with which sources.
+_OPTIONS = {
+    "items": ("config_map", "secret"),
+    "optional": ("config_map", "secret"),
+    "default_mode": ("config_map", "secret", "projected"),
+    "host_path_type": ("host_path",),
+    "pull_policy": ("image",),
+}
+
+
+class EmptyDir(Settings):
+    """Scratch space that goes with the Pod."""
+
+    medium: Literal["", "Memory"] = ""
+    """`Memory` for shared memory (tmpfs; counts as the container's memory)."""
+    size_limit: Quantity | None = None
+    """At most this much."""
+
+
+class Ephemeral(Settings):
+    """A PersistentVolumeClaim made for each Pod, which goes with it."""
+
+    size: Quantity
+    """Bytes asked for."""
+    storage_class: ObjectName | None = None
+    """StorageClass; the cluster's default where it is not said."""
+    access_modes: Annotated[tuple[AccessMode, ...], Field(strict=False, min_length=1)] = (
+        "ReadWriteOnce",
+    )
+    """How nodes may mount it."""
+
+
+class Volume(Checked):
+    """One volume: exactly one source, and where it goes in the model's container."""
+
+    mount_path: AbsolutePath | None = None
+    """Absolute path in the model's container. Needed, save for what only an init container or a
+    sidecar mounts."""
+    read_only: bool = False
+    """Mount without write access."""
+    sub_path: RelativePath = ""
+    """Mount this folder of the volume alone."""
+    empty_dir: EmptyDir | None = None
+    """Scratch space."""
+    claim: ObjectName | None = None
+    """Name of a PersistentVolumeClaim."""
+    config_map: ObjectName | None = None
+    """Name of a ConfigMap."""
+    secret: ObjectName | None = None
+    """Name of a Secret."""
+    image: ImageReference | None = None
+    """Image reference whose files are mounted read-only (Kubernetes 1.33 or newer)."""
+    host_path: AbsolutePath | None = None
+    """Path on the node."""
+    nfs: dict[str, Any] | None = None
+    """An NFS export as Kubernetes takes it: server, path."""
+    csi: dict[str, Any] | None = None
+    """An inline CSI volume as Kubernetes takes it."""
+    ephemeral: Ephemeral | None = None
+    """A claim of each Pod's own."""
+    projected: dict[str, Any] | None = None
+    """Several sources in one volume, as Kubernetes takes them: sources."""
+    items: dict[ConfigKey, RelativePath] = {}
+    """Of a ConfigMap or Secret only these keys, each at this path; all of them where none is."""
+    default_mode: FileMode | None = None
+    """File mode of a ConfigMap's, Secret's or projected files, in octal digits: `"0440"`."""
+    optional: bool = False
+    """Start without the ConfigMap or Secret where it does not exist."""
+    host_path_type: (
+        Literal[
+            "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice",
+            "BlockDevice",
+        ]
+        | None
+    ) = None  # fmt: skip
+    """What must be, or is made, at `hostPath`."""
+    pull_policy: PullPolicy | None = None
+    """When the kubelet pulls `image`."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Not exactly one source, and settings that another source takes."""
+        sources = [source for source in _SOURCES if getattr(self, source) is not None]
+        if len(sources) != 1:
+            names = ", ".join(to_camel(source) for source in _SOURCES)
+            remedy = "; null removes an inherited one" if sources else ""
+            message = f"has {len(sources)} sources; expected exactly one of {names}{remedy}"
+            yield SettingDiagnostic(
+                (), message, others=tuple((to_camel(source),) for source in sources)
+            )
+            return
+        for option, takers in _OPTIONS.items():
+            if getattr(self, option) and sources[0] not in takers:
+                named = " or ".join(to_camel(taker) for taker in takers)
+                yield SettingDiagnostic((to_camel(option),), f"goes with {named} alone; remove it")
+
+
+class Mount(Settings):
+    """One volume in an init container or a sidecar."""
+
+    path: AbsolutePath
+    """Absolute path in the container."""
+    read_only: bool = False
+    """Mount without write access."""
+    sub_path: RelativePath = ""
+    """Mount this folder of the volume alone."""
+
+
+def _mount_from_path(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Mounts = dict[
+    ShortName,
+    Annotated[
+        Mount, BeforeValidator(_mount_from_path, json_schema_input_type=AbsolutePath | Mount)
+    ],
+]

@@ -1,0 +1,143 @@
+"""Places of every key and value, and faults of a single file."""
+
+from pathlib import Path
+
+import pytest
+
+from framework.core.codes import Code
+from framework.core.errors import Diagnostic
+from framework.files import Position, load_document
+from framework.files.document import parse_document
+
+MALFORMED = [
+    ("duplicate", "a: 1\nb: 2\na: 3\n", 3, 1, '"a" stands twice; it was first given at line 1'),
+    ("nested duplicate", "a:\n  b: 1\n  b: 2\n", 3, 3, '"b" stands twice'),
+    ("tab", "a:\n\tb: 1\n", 2, 1, "a tab stands where YAML wants spaces"),
+    ("colon", "a: b: c\n", 1, 5, 'no "key: value" may begin here'),
+    ("unclosed list", "a: [1, 2\nb: 3\n", 1, 4, "is not closed"),
+    ("unclosed quote", 'a: "x\n', 1, 4, "is not closed"),
+    ("undefined alias", "a: *b\n", 1, 4, "undefined alias"),
+    ("two documents", "a: 1\n---\nb: 2\n", 2, 1, "one file holds one document"),
+    ("list at top", "- a\n- b\n", 1, 1, 'expected "key: value" lines at the top level'),
+    ("text at top", "hello\n", 1, 1, 'expected "key: value" lines at the top level'),
+    ("on", "a: 1\nb: on\n", 2, 4, 'on would be read as true; write true or false, or quote "on"'),
+    ("off", "b: off\n", 1, 4, "off would be read as false"),
+    ("yes", "b: [yes]\n", 1, 5, "yes would be read as true"),
+    ("key on", "on: 1\n", 1, 1, 'a key must be text: on would be read as true'),
+    ("key number", "a:\n  8080: x\n", 2, 3, 'and 8080 is none; quote it: "8080"'),
+    ("key null", "~: x\n", 1, 1, "a key must be text, and ~ is none"),
+    ("key list", "? [a]\n: x\n", 1, 3, "a key must be text, not a list or a mapping"),
+    ("date", "a: 2026-11-23\n", 1, 4, 'would be read as a date; quote it: "2026-11-23"'),
+    ("octal", "a: 012\n", 1, 4, "octal number 10"),
+    ("mode", "a: 0644\n", 1, 4, "or write 420"),
+    ("base 60", "a: 1:30\n", 1, 4, "in base 60; quote it"),
+    ("hexadecimal", "a: 0x1F\n", 1, 4, "no plain decimal number"),
+    ("underscore", "a: 1_000\n", 1, 4, "no plain decimal number"),
+    ("exponent", "a: 1e3\n", 1, 4, "a number to some YAML readers and text to others"),
+    ("exponent with dot", "a: 1.5e+3\n", 1, 4, "1.5e+3"),
+    ("new octal", "a: 0o17\n", 1, 4, "a number to some YAML readers"),
+    ("infinity", "a: .inf\n", 1, 4, "no plain decimal number"),
+    ("missing", "a: ???\n", 1, 4, '"???" is no value'),
+    ("quoted missing", 'a: ["???"]\n', 1, 5, '"???" is no value'),
+    ("escaped missing", "a: \\???\n", 1, 4, '"???" is no value'),
+    ("own tag", "a: !env HOME\n", 1, 4, "the tag !env is not read here"),
+    ("python tag", "a: !!python/object:os.system {}\n", 1, 4, "is not read here"),
+    ("set", "a: !!set {x}\n", 1, 4, "is not read here"),
+    ("recursive anchor", "a: &a {b: *a}\n", 1, 4, "an anchor contains itself"),
+    ("recursive merge", "a: &a\n  <<: *a\n", 1, 4, "an anchor contains itself"),
+    ("merge of text", "a:\n  <<: text\n", 2, 7, '"<<" takes a mapping'),
+    ("control character", "a: 1\nb: x\x07y\n", 2, 5, "U+0007"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [case[1:] for case in MALFORMED],
+    ids=[case[0] for case in MALFORMED],
+)
+def test_a_malformed_file_is_told_at_its_place(
+    text: str, line: int, column: int, message: str
+) -> None:
+    document, diagnostics = parse_document("f.yaml", text)
+    assert [(f.path, f.line, f.column) for f in diagnostics] == [("f.yaml", line, column)]
+    assert message in diagnostics[0].message
+    assert document.broken
+
+
+def test_every_fault_of_a_file_is_told_in_one_run() -> None:
+    _, diagnostics = parse_document("f.yaml", "a: on\nb: 012\nc: {d: 1, d: 2}\n3: x\n")
+    assert [(diagnostic.line, diagnostic.column) for diagnostic in diagnostics] == [
+        (1, 4),
+        (2, 4),
+        (3, 11),
+        (4, 1),
+    ]
+
+
+def test_places_count_from_one_and_cover_keys_and_values() -> None:
+    document, diagnostics = parse_document("f.yaml", "a: 1\nb:\n  - x\n  - {c.d/e: ü, f: 1.10}\n")
+    assert not diagnostics
+    assert document.data == {"a": 1, "b": ["x", {"c.d/e": "ü", "f": 1.1}]}
+    assert document.value_positions["a",] == Position("f.yaml", 1, 4)
+    assert document.key_positions["b",] == Position("f.yaml", 2, 1)
+    assert document.value_positions["b", 0] == Position("f.yaml", 3, 5)
+    assert document.key_positions["b", 1, "f"] == Position("f.yaml", 4, 16)
+    assert document.value_positions["b", 1, "f"] == Position("f.yaml", 4, 19)
+    assert document.spellings == {("b", 1, "f"): "1.10"}
+
+
+def test_anchors_and_merge_keys_are_resolved_and_keep_their_places() -> None:
+    text = "base: &b {x: 1, y: 2}\nother: *b\nmerged:\n  <<: *b\n  y: 3\n"
+    document, diagnostics = parse_document("f.yaml", text)
+    assert not diagnostics
+    assert document.data["other"] == {"x": 1, "y": 2}
+    assert document.data["merged"] == {"x": 1, "y": 3}
+    assert document.value_positions["merged", "x"] == Position("f.yaml", 1, 14)
+    assert document.value_positions["merged", "y"] == Position("f.yaml", 5, 6)
+
+
+def test_an_earlier_mapping_of_a_merge_list_wins() -> None:
+    text = "a: &a {x: 1}\nb: &b {x: 2, y: 3}\nc:\n  <<: [*a, *b]\n"
+    assert parse_document("f.yaml", text)[0].data["c"] == {"x": 1, "y": 3}
+
+
+def test_aliases_that_multiply_are_stopped() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    _, diagnostics = parse_document("f.yaml", "\n".join(lines))
+    assert ["do anchors multiply" in diagnostic.message for diagnostic in diagnostics] == [True]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "\ufeff"], ids=repr)
+def test_an_empty_file_is_an_empty_mapping(text: str, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(text, encoding="utf-8")
+    document, diagnostics = load_document(tmp_path, "f.yaml")
+    assert (document.data, diagnostics) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True), ("False", False), ("~", None), ("", None), ("12", 12), ("-3", -3),
+        ("0.5", 0.5), ('"012"', "012"), ('"on"', "on"), ("25%", "25%"), ("500m", "500m"),
+        ("v1e3x", "v1e3x"), ("1.6.1", "1.6.1"), ("$(POD_IP)", "$(POD_IP)"), ("=", "="),
+    ],
+)  # fmt: skip
+def test_a_plain_scalar_means_one_thing(text: str, value: object) -> None:
+    document, diagnostics = parse_document("f.yaml", f"a: {text}\n")
+    assert not diagnostics
+    assert document.data["a"] == value
+    assert type(document.data["a"]) is type(value)
+
+
+def test_a_file_that_is_not_utf8_is_told_at_the_byte(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_bytes(b"a: 1\nb: \xff\n")
+    _, diagnostics = load_document(tmp_path, "f.yaml")
+    assert diagnostics == [
+        Diagnostic("f.yaml", 2, 4, Code.SYNTAX, "not UTF-8 text; save the file as UTF-8")
+    ]
+
+
+def test_deep_nesting_is_a_fault_and_no_crash() -> None:
+    _, diagnostics = parse_document("f.yaml", "a: " + "[" * 300 + "]" * 300)
+    assert "nested deeper" in diagnostics[0].message

@@ -1,0 +1,81 @@
+"""Which files are models, profiles and overlays, and which names are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from framework.core.codes import Code
+from framework.files import environment_names, find_catalog, find_environment
+
+
+def _touch(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("")
+
+
+def test_files_are_found_by_name_in_order(tmp_path: Path) -> None:
+    _touch(tmp_path, "catalog/b.yaml", "catalog/a.yaml", "catalog/_draft.yaml", "catalog/README.md")
+    _touch(tmp_path, "catalog/_defaults.yaml", "catalog/_profiles/gpu.yaml")
+    found = find_catalog(tmp_path)
+    assert list(found.models.items()) == [("a", "catalog/a.yaml"), ("b", "catalog/b.yaml")]
+    assert found.defaults == "catalog/_defaults.yaml"
+    assert found.profiles == {"gpu": "catalog/_profiles/gpu.yaml"}
+    assert found.diagnostics == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("catalog/a.yml", "rename it to a.yaml"),
+        ("catalog/_defaults.yml", "rename it to _defaults.yaml"),
+        ("catalog/_profiles/p.yml", "rename it to p.yaml"),
+        ("catalog/Big.yaml", '"Big" cannot name a model'),
+        ("catalog/a_b.yaml", "lower-case letters, digits and '-'"),
+        ("catalog/a-.yaml", '"a-" cannot name a model'),
+        ("catalog/1a.yaml", '"1a" cannot name a model'),
+        ("catalog/a-canary.yaml", '"-canary" is the canary track\'s ending'),
+        (f"catalog/{'a' * 41}.yaml", "at most 40 characters"),
+        ("catalog/_profiles/P.yaml", '"P" cannot name a profile'),
+    ],
+)
+def test_a_wrong_name_is_told_at_the_file(tmp_path: Path, path: str, message: str) -> None:
+    _touch(tmp_path, path)
+    diagnostics = find_catalog(tmp_path).diagnostics
+    assert [
+        (diagnostic.path, diagnostic.line, diagnostic.column) for diagnostic in diagnostics
+    ] == [(path, 1, 1)]
+    assert message in diagnostics[0].message
+
+
+def test_models_in_a_folder_of_the_catalog_are_told(tmp_path: Path) -> None:
+    _touch(tmp_path, "catalog/team/a.yaml")
+    assert "models stand directly in catalog/" in find_catalog(tmp_path).diagnostics[0].message
+
+
+def test_environments_are_folders(tmp_path: Path) -> None:
+    _touch(tmp_path, "environments/prod/environment.yaml", "environments/prod/models/a.yaml")
+    _touch(tmp_path, "environments/Pulumi.dev.yaml", "environments/dev/x")
+    assert environment_names(tmp_path) == ("dev", "prod")
+    found = find_environment(tmp_path, "prod")
+    assert found.overlays == {"a": "environments/prod/models/a.yaml"}
+    assert found.diagnostics == ()
+
+
+def test_an_environment_without_its_file_is_a_fault(tmp_path: Path) -> None:
+    _touch(tmp_path, "environments/dev/models/a.yml")
+    diagnostics = find_environment(tmp_path, "dev").diagnostics
+    assert {diagnostic.path for diagnostic in diagnostics} == {
+        "environments/dev/models/a.yml",
+        "environments/dev/environment.yaml",
+    }
+
+
+def test_a_link_that_leads_nowhere_and_a_folder_are_told(tmp_path: Path) -> None:
+    (tmp_path / "catalog/folder.yaml").mkdir(parents=True)
+    (tmp_path / "catalog/link.yaml").symlink_to("nowhere")
+    diagnostics = find_catalog(tmp_path).diagnostics
+    assert [(diagnostic.path, diagnostic.code) for diagnostic in diagnostics] == [
+        ("catalog/folder.yaml", Code.FILE_NAME),
+        ("catalog/link.yaml", Code.UNREADABLE),
+    ]

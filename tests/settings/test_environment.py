@@ -1,0 +1,37 @@
+"""What an environment's own file may say: the versions of Kubernetes, and limits that cross."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from framework.cluster.pins import load_pins
+from framework.settings.environment import NEWEST_MINOR, OLDEST_MINOR, Cluster, Policy
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+def test_the_newest_version_known_is_the_one_the_local_cluster_is_built_from() -> None:
+    assert load_pins(TOOLS).kubernetes.startswith(f"v1.{NEWEST_MINOR}.")
+
+
+@pytest.mark.parametrize("minor", [OLDEST_MINOR, 33, NEWEST_MINOR])
+def test_a_known_version_is_taken(minor: int) -> None:
+    cluster = Cluster.model_validate({"kubernetesVersion": f"1.{minor}"})
+    assert cluster.minor_version == minor
+
+
+@pytest.mark.parametrize(
+    "version", [f"1.{OLDEST_MINOR - 1}", f"1.{NEWEST_MINOR + 1}", "1.9999", "1.3", "1.33.1", "2.33"]
+)
+def test_an_unknown_version_is_refused_with_those_allowed(version: str) -> None:
+    with pytest.raises(ValidationError, match=f'from "1.{OLDEST_MINOR}" to "1.{NEWEST_MINOR}"'):
+        Cluster.model_validate({"kubernetesVersion": version})
+
+
+def test_limits_of_replicas_may_meet_and_not_cross() -> None:
+    assert Policy.model_validate({"minReplicas": 2, "maxReplicas": 2}).max_replicas == 2
+    with pytest.raises(ValidationError, match="is 3; expected at most maxReplicas, which is 2"):
+        Policy.model_validate({"minReplicas": 3, "maxReplicas": 2})

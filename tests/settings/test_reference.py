@@ -1,0 +1,104 @@
+"""Every setting is documented: meaning, unit and example, in the classes' own words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from framework.cli.schemas import build_files, render_json, run_schema
+from framework.settings.environment import Environment
+from framework.settings.examples import EXAMPLES, PROFILES, UNITS
+from framework.settings.json_schema import build_schemas, build_settings
+from framework.settings.model import Model
+from framework.settings.reference import build_rows, render_reference, render_yaml
+
+CLASSES = {**build_settings(Model), **build_settings(Environment)}
+SCHEMA = build_schemas()["environment.schema.json"]
+KEYS = [(name, key) for name, node in CLASSES.items() for key in node["properties"]]
+_WITHOUT_UNIT = {"port-number", "port-name", "env-text"}
+
+every_setting = pytest.mark.parametrize(
+    ("name", "key"), [pytest.param(*key, id=".".join(key)) for key in KEYS]
+)
+
+
+def holds_number(node: Any) -> bool:
+    """True where a value, or one by name or in a list, may be a number with a unit."""
+    if not isinstance(node, dict) or node.get("format") in _WITHOUT_UNIT:
+        return False
+    below = [*node.get("anyOf", ()), *node.get("oneOf", ()), node.get("items")]
+    below += [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    types = [node["type"]] if isinstance(node.get("type"), str) else node.get("type", [])
+    return bool({"integer", "number"} & set(types)) or any(map(holds_number, below))
+
+
+@every_setting
+def test_every_setting_has_a_meaning_an_example_and_a_unit(name: str, key: str) -> None:
+    node = CLASSES[name]["properties"][key]
+    assert node.get("description"), f"{name}.{key} has no docstring"
+    assert node.get("examples"), f"{name}.{key} has no example in framework/settings/examples.yaml"
+    if holds_number(node):
+        assert node.get("unit"), f"{name}.{key} has no unit in framework/settings/examples.yaml"
+
+
+@every_setting
+def test_an_example_is_one(name: str, key: str) -> None:
+    schema = SCHEMA
+    own = schema if name == "Environment" else schema["definitions"].get(name)
+    properties = (own or schema["definitions"]["Layer"])["properties"]
+    whole = {**properties[key], "definitions": schema["definitions"]}
+    assert [
+        error.message for error in Draft7Validator(whole).iter_errors(EXAMPLES[name, key])
+    ] == []
+
+
+def test_no_example_and_no_unit_is_left_over() -> None:
+    assert {*EXAMPLES, *UNITS} <= set(KEYS)
+
+
+def test_the_reference_has_every_setting() -> None:
+    rows = [row for of in (Model, Environment) for group in build_rows(of) for row in group]
+    # Of the arms of one union, the first stands for the keys they share.
+    shared = {("ConfigMapValue", "key"), ("ConfigMapValue", "optional")}
+    assert set(KEYS) - {row.of for row in rows} == shared
+    page = render_reference()
+    assert all(f"| `{row.key}` " in page for row in rows)
+    assert PROFILES["description"] in page
+
+
+def test_the_reference_s_tables_are_tables() -> None:
+    sections = render_reference().split("\n## ")[1:]
+    for section in sections:
+        lines = [line for line in section.splitlines() if line.startswith("|")]
+        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, section
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("", '""'), ("25%", "25%"), ("1.33", "'1.33'"), (True, "true"), ({"a": [1]}, "{a: [1]}")],
+)
+def test_values_are_shown_as_yaml(value: Any, text: str) -> None:
+    assert render_yaml(value) == text
+
+
+def test_json_keeps_short_lists_on_one_line() -> None:
+    text = render_json({"a": ["x\n", "y"], "b": [{"c": ["[", "z"]}]})
+    assert '"a": [ "x\\n", "y" ],' in text
+    assert json.loads(text) == {"a": ["x\n", "y"], "b": [{"c": ["[", "z"]}]}
+
+
+def test_make_schema_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run() -> set[str]:
+        assert run_schema(tmp_path, argparse.Namespace()) == 0
+        return {line.split()[1] for line in capsys.readouterr().out.splitlines()}
+
+    assert run() == {"new"}
+    assert run() == {"same"}
+    assert {path: (tmp_path / path).read_text() for path in build_files()} == build_files()
+    (tmp_path / "docs/settings.md").write_text("")
+    assert run() == {"same", "changed"}
