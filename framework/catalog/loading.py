@@ -16,17 +16,9 @@ from typing import Any
 from framework.catalog.candidate import CANDIDATE, candidate_layers
 from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import NOT_MERGED, CatalogReader
-from framework.core.codes import Code
-from framework.core.errors import ConfigError, Diagnostic
-from framework.files import (
-    CatalogFiles,
-    Document,
-    EnvironmentFiles,
-    KeyPath,
-    Position,
-    find_catalog,
-    find_environment,
-)
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.errors import ConfigError
+from framework.files import CatalogFiles, Document, EnvironmentFiles, find_catalog, find_environment
 from framework.layers import Layer, Layers, Merged, Shape
 from framework.settings.diagnostics import validate_settings
 from framework.settings.environment import Environment

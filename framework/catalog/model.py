@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.layers import Merged
 from framework.settings.environment import Environment
 from framework.settings.model import Model

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Code, Diagnostic
 from framework.files import Document, load_document
 from framework.layers import Layer
 from framework.settings.diagnostics import validate_layer

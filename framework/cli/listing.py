@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from framework.cli.selection import match_names, unknown_label
-from framework.core.errors import UnknownNameError, group_diagnostics
+from framework.core.diagnostics import group_diagnostics
+from framework.core.errors import UnknownNameError
 from framework.files import environment_names, find_catalog
 from framework.output.diagnostics import describe_diagnostic, read_lines, render_diagnostics
 from framework.output.listing import render_listing

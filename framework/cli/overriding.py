@@ -9,8 +9,9 @@ import json
 import re
 from dataclasses import replace
 
+from framework.core.diagnostics import Position
 from framework.core.errors import ConfigError, UsageError
-from framework.files import Document, Position
+from framework.files import Document
 from framework.files.document import parse_document
 
 _NAME = "--set"

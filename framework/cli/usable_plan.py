@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from framework.core.errors import Diagnostic, list_names
+from framework.core.diagnostics import Diagnostic
+from framework.core.suggestions import list_names
 from framework.plan import ClusterTarget, Manifest, StackPlan
 from framework.plan.partial import load_partial
 

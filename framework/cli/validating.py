@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from framework.core.errors import DiagnosticGroup, UsageError, group_diagnostics
+from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
+from framework.core.errors import UsageError
 from framework.files import count_files, environment_names, find_catalog
 from framework.output.diagnostics import (
     describe_diagnostic,

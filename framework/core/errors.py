@@ -22,20 +22,11 @@ and nothing below the command line prints, colours or exits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from difflib import get_close_matches
 
-from framework.core.codes import Code
-
-# So many names are read at a glance; a catalog may have a thousand.
-_MOST_LISTED = 8
-
-
-def list_names(names: Sequence[str]) -> str:
-    """`a, b, c and 5 more`: as many as are read at a glance."""
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+from framework.core.diagnostics import Diagnostic, distinct_diagnostics, group_diagnostics
+from framework.core.suggestions import MOST_LISTED, list_names
 
 
 class FrameworkError(Exception):
@@ -56,66 +47,12 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         near = get_close_matches(name, self.known, n=3)
-        if near and len(self.known) > _MOST_LISTED:
+        if near and len(self.known) > MOST_LISTED:
             super().__init__(f'no {kind} is called "{name}"; did you mean {" or ".join(near)}?')
             return
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         listed = list_names(self.known) or "none"
         super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}')
-
-
-@dataclass(frozen=True, order=True)
-class Diagnostic:
-    """One fault of one file: `line` and `column` count from 1, and 0 where no line applies.
-
-    `model` is the model it surfaced in, "" where it is the file's own. `hidden` lines may hold a
-    secret that their own words do not tell, and are not shown.
-    """
-
-    path: str
-    line: int
-    column: int
-    code: Code
-    message: str
-    model: str = ""
-    hidden: bool = False
-
-    @property
-    def position(self) -> str:
-        """`file:line:column`, or the file alone."""
-        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-
-
-@dataclass(frozen=True, order=True)
-class DiagnosticGroup:
-    """One fault, and every model it surfaced in; none where it is the file's own."""
-
-    diagnostic: Diagnostic
-    models: tuple[str, ...]
-
-    def __str__(self) -> str:
-        surfaced = f" (in {list_names(self.models)})" if self.models else ""
-        found = self.diagnostic
-        return f"{found.position}  {found.code}  {found.message}{surfaced}"
-
-
-def group_diagnostics(diagnostics: Iterable[Diagnostic]) -> list[DiagnosticGroup]:
-    """The faults in order of file and line, what is wrong for several models told once."""
-    models: dict[Diagnostic, set[str]] = {}
-    for diagnostic in diagnostics:
-        models.setdefault(replace(diagnostic, model=""), set()).add(diagnostic.model)
-    return sorted(
-        DiagnosticGroup(diagnostic, tuple(sorted(n - {""}))) for diagnostic, n in models.items()
-    )
-
-
-def distinct_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The faults in order, each once; one that surfaced in a model is not told without it too."""
-    found = set(diagnostics)
-    named = {replace(diagnostic, model="") for diagnostic in found if diagnostic.model}
-    return tuple(
-        sorted(diagnostic for diagnostic in found if diagnostic.model or diagnostic not in named)
-    )
 
 
 class ConfigError(FrameworkError):

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel, list_environments
+from framework.core.diagnostics import Position
 from framework.core.errors import EditError, UsageError
 from framework.edits.documents import Change, Edit, build_change
 from framework.edits.outcome import load_everywhere, written_soundly
-from framework.files import Position
 
 _TAG = ("image", "tag")
 _DIGEST = ("image", "digest")

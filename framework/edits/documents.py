@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, EditError
 from framework.edits.finding import Target, dotted, find_target
 from framework.edits.layout import find_line, read_layout
@@ -28,7 +29,7 @@ from framework.edits.proof import (
 )
 from framework.edits.rewriting import rewrite_remove, rewrite_set
 from framework.edits.splicing import UnknownLayoutError, append_value, remove_entry, set_value
-from framework.files import Document, KeyPath, load_document
+from framework.files import Document, load_document
 from framework.files.document import parse_document
 
 _MARK = "\ufeff"

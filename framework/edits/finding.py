@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from framework.core.diagnostics import KeyPath, Position
 from framework.core.errors import EditError
 from framework.edits.layout import Entry, Node
-from framework.files import KeyPath, Position
 
 
 @dataclass(frozen=True)

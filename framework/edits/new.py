@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog import list_environments
+from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.edits.bump import check_tag
 from framework.edits.documents import Change
 from framework.edits.outcome import written_soundly
 from framework.edits.scalars import render_inline
 from framework.files import (
-    KeyPath,
     find_catalog,
     find_environment,
     load_document,

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from framework.catalog import Catalog, read_catalog
-from framework.core.errors import ConfigError, Diagnostic, FrameworkError
+from framework.core.diagnostics import Diagnostic
+from framework.core.errors import ConfigError, FrameworkError
 from framework.edits.documents import Change
 from framework.edits.writing import written
 from framework.plan.stack import build_plan

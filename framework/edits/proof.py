@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from framework.core.diagnostics import KeyPath
 from framework.edits.layout import find_comments
-from framework.files import Document, KeyPath
+from framework.files import Document
 
 
 def expect_set(data: dict[str, Any], path: KeyPath, value: Any) -> dict[str, Any] | None:

@@ -17,9 +17,9 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.util import load_yaml_guess_indent
 
+from framework.core.diagnostics import KeyPath
 from framework.edits.scalars import reads_as_itself
 from framework.edits.splicing import UnknownLayoutError
-from framework.files import KeyPath
 
 _NO_WRAPPING = 1_000_000
 

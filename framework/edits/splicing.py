@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from framework.core.diagnostics import KeyPath
 from framework.edits.finding import Target
 from framework.edits.layout import Entry, Node, find_line
 from framework.edits.scalars import render_inline
-from framework.files import KeyPath
 
 _PADDING = re.compile(r" {2,}(?=#)")
 _DASH = re.compile(r"\s*-[ \t]+")

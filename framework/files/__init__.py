@@ -4,7 +4,7 @@ Kept apart from merging so that a syntax fault, a trap of YAML's and a misnamed 
 without knowing what a setting means. Nothing else reads the catalog's files.
 """
 
-from framework.files.document import Document, KeyPath, Position, load_document
+from framework.files.document import Document, load_document
 from framework.files.files import (
     CatalogFiles,
     EnvironmentFiles,
@@ -20,8 +20,6 @@ __all__ = [
     "CatalogFiles",
     "Document",
     "EnvironmentFiles",
-    "KeyPath",
-    "Position",
     "count_files",
     "environment_names",
     "find_catalog",

@@ -11,16 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.files.scalars import ScalarError, may_be_secret, read_scalar
-
-KeyPath = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,26 +25,6 @@ _OPENS = re.compile("flow|quoted")
 _MAX_DEPTH = 60
 # Aliases can expand a short file into billions of values.
 _MAX_VALUES = 20_000
-
-
-class Position(NamedTuple):
-    """Where a key or value stands; `line` and `column` count from 1."""
-
-    path: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
-
-    @property
-    def short(self) -> str:
-        """`file:line`, for one line of a report."""
-        return f"{self.path}:{self.line}"
-
-    def diagnostic(self, code: Code, message: str, model: str = "") -> Diagnostic:
-        """A fault at this place."""
-        return Diagnostic(self.path, self.line, self.column, code, message, model)
 
 
 @dataclass(frozen=True, eq=False)

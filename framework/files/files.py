@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Code, Diagnostic
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _CANARY_SUFFIX = "-canary"

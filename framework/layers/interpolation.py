@@ -14,7 +14,8 @@ from typing import Any
 from omegaconf.errors import GrammarParseError
 from omegaconf.grammar_parser import parse
 
-from framework.files import KeyPath, may_be_secret
+from framework.core.diagnostics import KeyPath
+from framework.files import may_be_secret
 
 # Pure, and the only way to name a fallback. oc.env reads the machine; oc.decode, oc.create and a
 # name made by another interpolation could reach it unseen.

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import Document, KeyPath, Position
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.files import Document
 from framework.layers.interpolation import find_misuse
 
 

@@ -14,8 +14,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.layers.interpolation import escape
 from framework.layers.layer import Layer, Shape
 from framework.layers.origins import Nodes, is_removed, lay_over, without_removed

@@ -12,9 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.layers.interpolation import (
     describe_failure,
     find_names,

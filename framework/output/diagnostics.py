@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.core.codes import Code
-from framework.core.errors import DiagnosticGroup
+from framework.core.diagnostics import Code, DiagnosticGroup
 from framework.files import may_be_secret
 from framework.output.text import WIDTH, render_count, render_wrapped
 

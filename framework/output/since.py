@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from framework.core.errors import DiagnosticGroup, group_diagnostics
+from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.output.alike import render_head
 from framework.output.text import render_count
 from framework.reports.affected import Since

@@ -12,7 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from framework.catalog import Catalog, CatalogReader, read_catalog
-from framework.core.errors import ConfigError, Diagnostic, distinct_diagnostics
+from framework.core.diagnostics import Diagnostic, distinct_diagnostics
+from framework.core.errors import ConfigError
 from framework.plan.checks import (
     Usage,
     add_usages,

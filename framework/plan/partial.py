@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.core.codes import Code
-from framework.core.errors import ConfigError, Diagnostic
+from framework.core.diagnostics import Code, Diagnostic
+from framework.core.errors import ConfigError
 from framework.files import find_catalog
 from framework.plan.manifest import ModelPlan, StackPlan
 from framework.plan.survey import load_plan, read_known

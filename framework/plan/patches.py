@@ -14,9 +14,7 @@ from typing import Any
 
 from framework.catalog import CatalogModel
 from framework.core.changes import MASK
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.layers import Merged
 from framework.plan.manifest import Manifest, ModelPlan
 from framework.plan.names import Track, track_name

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framework.catalog import Catalog, CatalogModel, CatalogReader, read_catalog
-from framework.core.errors import ConfigError, Diagnostic
+from framework.core.diagnostics import Diagnostic
+from framework.core.errors import ConfigError
 from framework.plan.checks import ModelFacts, Usage, build_usage
 from framework.plan.manifest import ModelPlan
 from framework.plan.stack import build_checked

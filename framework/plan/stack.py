@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.errors import ConfigError, Diagnostic, FrameworkError, distinct_diagnostics
+from framework.core.diagnostics import Diagnostic, distinct_diagnostics
+from framework.core.errors import ConfigError, FrameworkError
 from framework.core.rolling_update import resolve_budget, resolve_canary_size, worst_case_seconds
 from framework.plan import networking, objects
 from framework.plan.checks import ModelFacts, check_model, find_position, find_shared_diagnostics

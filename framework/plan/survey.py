@@ -12,7 +12,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.core.errors import ConfigError, Diagnostic, UnknownNameError
+from framework.core.diagnostics import Diagnostic
+from framework.core.errors import ConfigError, UnknownNameError
 from framework.files import environment_names
 from framework.plan.cache import Digests, PlanCache, compute_digests
 from framework.plan.manifest import ModelPlan, StackPlan

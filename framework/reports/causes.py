@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.files import KeyPath
+from framework.core.diagnostics import KeyPath
 from framework.kube.object_diff import compare_objects
 from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.paths import is_below

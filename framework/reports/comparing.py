@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from framework.catalog import CatalogModel, list_models
-from framework.files import Position
+from framework.core.diagnostics import Position
 from framework.reports.causes import (
     Objects,
     Target,

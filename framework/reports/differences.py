@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Diagnostic
 
 Kind = Literal["added", "removed", "changed"]
 CODE = "framework code"

@@ -12,8 +12,9 @@ from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
 from framework.core.changes import MASK
+from framework.core.diagnostics import KeyPath
 from framework.core.errors import UnknownNameError
-from framework.files import KeyPath, may_be_secret
+from framework.files import may_be_secret
 from framework.layers.interpolation import find_names
 from framework.reports.effective import Setting, list_settings
 from framework.reports.interpolations import find_texts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_origin
 
 from framework.catalog import CatalogModel
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import KeyPath, Position
 from framework.layers import Merged
 from framework.plan.names import Track
 from framework.reports.sides import Side

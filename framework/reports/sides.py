@@ -17,8 +17,8 @@ from framework.catalog import (
     read_catalog,
     read_environment,
 )
-from framework.core.errors import Diagnostic
-from framework.files import Position, find_catalog, find_environment, load_document
+from framework.core.diagnostics import Diagnostic, Position
+from framework.files import find_catalog, find_environment, load_document
 from framework.layers import Merged
 from framework.plan import StackPlan, load_plan
 from framework.plan.partial import load_partial

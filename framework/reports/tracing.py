@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import KeyPath, Position
 from framework.layers.interpolation import find_names
 from framework.reports.setting_changes import SettingChange, get_written
 

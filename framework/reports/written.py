@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import KeyPath, Position
 from framework.layers import Layer, Merged
 from framework.settings.base import Settings
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from framework.core.codes import Code
+from framework.core.diagnostics import SettingDiagnostic
 
 
 class Settings(BaseModel):
@@ -35,20 +35,6 @@ class Settings(BaseModel):
         # defaults are constructed, since `Probes()` would build one.
         defer_build=True,
     )
-
-
-class SettingDiagnostic(NamedTuple):
-    """What contradicts within one mapping of settings.
-
-    `path` is the setting at fault, as YAML spells it, below the mapping; `message` follows its
-    name: "is 5; expected at most 3". `others` are the settings that it contradicts, or of which
-    there are too many: the fault says where each of them stands.
-    """
-
-    path: tuple[str | int, ...]
-    message: str
-    code: Code = Code.INCONSISTENT
-    others: tuple[tuple[str | int, ...], ...] = ()
 
 
 class SettingDiagnosticsError(ValueError):

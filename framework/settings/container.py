@@ -10,15 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from framework.settings.base import (
-    Checked,
-    PortName,
-    PortNumber,
-    Quantity,
-    SettingDiagnostic,
-    Settings,
-    Texts,
-)
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, PortName, PortNumber, Quantity, Settings, Texts
 from framework.settings.image import PullPolicy
 from framework.settings.names import AbsolutePath, ImageReference, ResourceName
 from framework.settings.probes import HttpGet, Lifecycle, Probes

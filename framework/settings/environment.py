@@ -10,16 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from framework.settings.base import (
-    Checked,
-    Count,
-    DnsLabel,
-    Positive,
-    Quantity,
-    SettingDiagnostic,
-    Settings,
-    Texts,
-)
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Count, DnsLabel, Positive, Quantity, Settings, Texts
 from framework.settings.names import CapacityName, Form
 
 ProbeName = Literal["startup", "readiness", "liveness"]

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from framework.settings.base import Checked, SettingDiagnostic
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked
 from framework.settings.names import Digest, ObjectName, Repository, Tag
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]

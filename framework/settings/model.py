@@ -10,15 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from framework.settings.base import (
-    Checked,
-    Count,
-    IntOrPercent,
-    Positive,
-    SettingDiagnostic,
-    Settings,
-    Texts,
-)
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Count, IntOrPercent, Positive, Settings, Texts
 from framework.settings.container import (
     Container,
     Ports,

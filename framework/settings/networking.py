@@ -11,14 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from framework.settings.base import (
-    Checked,
-    DnsLabel,
-    PortName,
-    PortNumber,
-    SettingDiagnostic,
-    Settings,
-)
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, DnsLabel, PortName, PortNumber, Settings
 from framework.settings.names import (
     AnnotationKey,
     Cidr,

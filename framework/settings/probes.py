@@ -11,15 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from framework.settings.base import (
-    Checked,
-    Count,
-    PortName,
-    PortNumber,
-    Positive,
-    SettingDiagnostic,
-    Settings,
-)
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Count, PortName, PortNumber, Positive, Settings
 from framework.settings.names import HeaderName
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from framework.core.codes import Code
-from framework.settings.base import SettingDiagnostic
+from framework.core.diagnostics import Code, SettingDiagnostic
 from framework.settings.container import (
     find_asked_port_diagnostics,
     find_path_diagnostics,

@@ -10,14 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from framework.settings.base import (
-    Checked,
-    Count,
-    IntOrPercent,
-    Positive,
-    SettingDiagnostic,
-    Settings,
-)
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Count, IntOrPercent, Positive, Settings
 from framework.settings.names import ShortName
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from framework.settings.base import Checked, Count, DnsLabel, Positive, SettingDiagnostic, Settings
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Count, DnsLabel, Positive, Settings
 from framework.settings.names import HostName, IpAddress, LabelKey, LabelValue, ObjectName
 
 

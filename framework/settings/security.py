@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from framework.settings.base import Checked, Count, SettingDiagnostic, Settings, Texts
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Count, Settings, Texts
 from framework.settings.names import AnnotationKey, ObjectName
 
 Seccomp = Literal["RuntimeDefault", "Unconfined"]

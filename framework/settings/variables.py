@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from framework.settings.base import Checked, EnvText, Quantity, SettingDiagnostic, Settings
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, EnvText, Quantity, Settings
 from framework.settings.names import (
     ConfigKey,
     EnvName,

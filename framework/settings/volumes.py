@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.alias_generators import to_camel
 
-from framework.settings.base import Checked, Quantity, SettingDiagnostic, Settings
+from framework.core.diagnostics import SettingDiagnostic
+from framework.settings.base import Checked, Quantity, Settings
 from framework.settings.image import PullPolicy
 from framework.settings.names import (
     AbsolutePath,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from framework.core.codes import Code
+from framework.core.diagnostics import Code
 
 MARK = "§"
 MODEL = "catalog/m.yaml"

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from framework.core.diagnostics import KeyPath
 from framework.edits.documents import REMOVED, Edit, build_change
 from framework.edits.layout import find_comments
-from framework.files import Document, KeyPath
+from framework.files import Document
 from framework.files.document import parse_document
 
 _KEYS = ["a", "b-c", "nvidia.com/gpu", '"q: r"', "'on'", "é", "longerKey"]

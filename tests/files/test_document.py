@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import Position, load_document
+from framework.core.diagnostics import Code, Diagnostic, Position
+from framework.files import load_document
 from framework.files.document import parse_document
 
 MALFORMED = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.codes import Code
+from framework.core.diagnostics import Code
 from framework.files import environment_names, find_catalog, find_environment
 
 

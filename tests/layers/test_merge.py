@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from framework.files import Document, KeyPath, Position
+from framework.core.diagnostics import KeyPath, Position
+from framework.files import Document
 from framework.layers import Layer, Layers, merge_layers
 from framework.layers.interpolation import escape
 

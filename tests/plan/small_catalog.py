@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from framework.catalog import read_catalog
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Diagnostic
 from framework.plan.stack import CheckedCatalog, check_catalog
 
 PROD = "environments/prod/environment.yaml"

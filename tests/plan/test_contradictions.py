@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.codes import Code
+from framework.core.diagnostics import Code
 from tests.plan.small_catalog import check, write_files
 
 A, PROFILE, DEFAULTS = "catalog/a.yaml", "catalog/_profiles/server.yaml", "catalog/_defaults.yaml"

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from framework.core.codes import Code
-from framework.core.errors import group_diagnostics
+from framework.core.diagnostics import Code, group_diagnostics
 from framework.output.diagnostics import read_lines, render_diagnostics
 from framework.plan import cache, kubernetes_fields
 from framework.plan.patch_fields import find_field_diagnostics

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import read_catalog
-from framework.core.errors import group_diagnostics
+from framework.core.diagnostics import group_diagnostics
 from framework.plan.checks import build_usage, find_shared_warnings
 from framework.plan.checks.images import parse_image
 from framework.plan.checks.policy import RULES

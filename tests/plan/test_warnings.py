@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import Catalog, load_catalog, read_catalog
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Diagnostic
 from framework.plan.checks import build_usage, find_shared_warnings, find_warnings
 from tests.plan.small_catalog import FILES, PROD, told, write_files
 from tests.shipped import SHIPPED

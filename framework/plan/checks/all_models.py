@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from framework.catalog import Catalog
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Diagnostic
 from framework.plan.checks.capacity import find_overcommitment
 from framework.plan.checks.clashes import find_clashes
 from framework.plan.checks.one_model import ModelFacts

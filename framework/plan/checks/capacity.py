@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from framework.catalog import Catalog
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath
+from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.plan.checks.amounts import read_amount, render_amount
 from framework.plan.checks.tracks import (
     CheckedTrack,

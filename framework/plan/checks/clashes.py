@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.catalog import CatalogModel, list_environments, read_environment
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import Position
+from framework.core.diagnostics import Code, Diagnostic, Position
 from framework.plan.checks.tracks import find_position, mapping_in, mappings_in
 from framework.plan.manifest import Manifest, ModelPlan
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from framework.files import KeyPath
+from framework.core.diagnostics import KeyPath
 from framework.plan.checks.tracks import (
     CheckedTrack,
     find_patched,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Diagnostic
 from framework.plan.checks.capacity import find_peak_diagnostics, resolve_needs
 from framework.plan.checks.clashes import Claim, list_claims
 from framework.plan.checks.policy import find_broken_rules

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from framework.files import KeyPath
+from framework.core.diagnostics import KeyPath
 from framework.plan.checks.tracks import (
     CheckedTrack,
     PodContainer,

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from framework.catalog import Catalog
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic, list_names
-from framework.files import KeyPath
+from framework.core.diagnostics import Code, Diagnostic, KeyPath
+from framework.core.suggestions import list_names
 from framework.plan.checks.images import list_images
 from framework.plan.checks.pod_security import find_insecure
 from framework.plan.checks.tracks import (

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
+from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
-from framework.files import KeyPath
 from framework.plan.checks.tracks import CheckedTrack, find_position
 from framework.plan.names import RESERVED_LABELS
 from framework.settings.environment import Cluster

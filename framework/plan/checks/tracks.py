@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
 from framework.plan.strategic import Step, find_touched

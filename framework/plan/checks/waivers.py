@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from framework.catalog import CatalogModel
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import Position
+from framework.core.diagnostics import Code, Diagnostic, Position
 from framework.plan.checks.policy import RULES, BrokenRule
 from framework.plan.checks.tracks import find_position
 from framework.settings.diagnostics.wording import suggest

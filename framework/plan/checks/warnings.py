@@ -15,9 +15,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.layers import Layer, Merged
 from framework.plan.checks.one_model import ModelFacts
 from framework.plan.checks.waivers import HeldWaiver, find_useless

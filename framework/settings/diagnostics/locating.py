@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag
 
-from framework.files import KeyPath
+from framework.core.diagnostics import KeyPath
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from framework.core.changes import MASK
-from framework.core.codes import Code
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, Position
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
 from framework.layers import Layer, Merged
-from framework.settings.base import SettingDiagnostic, SettingDiagnosticsError
+from framework.settings.base import SettingDiagnosticsError
 from framework.settings.diagnostics.locating import Location, locate, setting_names
 from framework.settings.diagnostics.wording import (
     conceal,

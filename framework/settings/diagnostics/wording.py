@@ -15,8 +15,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from framework.core.changes import MASK
-from framework.core.errors import Diagnostic
-from framework.files import KeyPath, may_be_secret
+from framework.core.diagnostics import Diagnostic, KeyPath
+from framework.files import may_be_secret
 from framework.layers import Merged
 
 _TYPES = {
