@@ -90,7 +90,7 @@ def register_stack(plan: StackPlan) -> None:
         component = ModelComponent(model, namespace, provider)
         deployments |= component.deployments
         images |= component.images
-    pulumi.export("environment", plan.environment)
+    pulumi.export("environment", plan.stack.environment)
     pulumi.export("namespace", plan.namespace.name)
     pulumi.export("deployments", deployments)
     # From the Deployments themselves: a model that failed, or was left out, runs another image than

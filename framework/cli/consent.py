@@ -61,7 +61,9 @@ class Confirmation:
             return _ask("Apply? [y/N] ")
         taken = [change for change in preview.changes if self._takes_away(change)]
         if taken:
-            raise ConsentError(self._verb, self._session.plan.stack, len(taken), self._model)
+            raise ConsentError(
+                self._verb, self._session.plan.stack.environment, len(taken), self._model
+            )
         return True
 
     def _render(self, preview: Preview) -> str:

@@ -44,7 +44,7 @@ def run_destroy(root: Path, options: argparse.Namespace) -> int:
     """Delete everything of an environment."""
     with open_session(root, options) as session:
         if session.plan.protect:
-            raise ProtectedError(session.plan.environment)
+            raise ProtectedError(session.plan.stack.environment)
         if session.plan.cluster.local:
             start_local_cluster(root, sys.stdout)
         print(session.render_header(), flush=True)
@@ -100,7 +100,7 @@ def run_preview(root: Path, options: argparse.Namespace) -> int:
         print(f"\n{session.render_nothing_to_do(_AS_PLANNED)}")
     else:
         narrowed = f" MODEL={options.model}" if options.model else ""
-        print(f"\nnext: make up ENV={session.plan.stack}{narrowed}")
+        print(f"\nnext: make up ENV={session.plan.stack.environment}{narrowed}")
     return 0
 
 
@@ -112,7 +112,8 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
     if not drift.changes:
         raise StateError(
             f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
-            f"deploy it with `make up ENV={session.plan.stack}`, or run where its state is"
+            f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
+            "state is"
         )
     found = [c for c in drift.changes if is_shown(c) and c.op is not Op.SAME]
     if options.json:
@@ -133,5 +134,5 @@ def run_outputs(root: Path, options: argparse.Namespace) -> int:
     elif outputs:
         print(render_outputs(outputs))
     else:
-        print(f"Nothing is deployed yet.   next: make up ENV={session.plan.stack}")
+        print(f"Nothing is deployed yet.   next: make up ENV={session.plan.stack.environment}")
     return 0

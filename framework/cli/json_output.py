@@ -10,6 +10,7 @@ from typing import Any
 
 from framework.cli.session import Session
 from framework.core.changes import Change, Op, Preview
+from framework.core.stack import Stack
 from framework.output.changes import is_shown
 from framework.plan import StackPlan, TrackPlan
 
@@ -17,7 +18,7 @@ from framework.plan import StackPlan, TrackPlan
 def describe_preview(preview: Preview, session: Session) -> dict[str, Any]:
     """What `up` would change, with every rollout's forecast."""
     return {
-        "stack": session.plan.stack,
+        "stack": session.plan.stack.name,
         "engine": session.engine.name,
         "clean": preview.clean,
         "changes": [_describe_change(change) for change in preview.changes if is_shown(change)],
@@ -27,11 +28,11 @@ def describe_preview(preview: Preview, session: Session) -> dict[str, Any]:
     }
 
 
-def describe_drift(drift: Preview, stack: str) -> dict[str, Any]:
+def describe_drift(drift: Preview, stack: Stack) -> dict[str, Any]:
     """What differs between the cluster and the recorded state."""
     found = [c for c in drift.changes if is_shown(c) and c.op is not Op.SAME]
     return {
-        "stack": stack,
+        "stack": stack.name,
         "clean": not found,
         "changes": [_describe_change(change) for change in found],
         "messages": list(drift.messages),

@@ -14,6 +14,7 @@ from framework.cli.json_output import describe_track, describe_unplanned
 from framework.cli.selection import select_models
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.errors import ConfigError, UsageError
+from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import NamedCluster, Request
 from framework.output.status import render_status
@@ -40,7 +41,7 @@ def run_status(root: Path, options: argparse.Namespace) -> int:
         }
     tracks = _describe_tracks(usable, options.model, live)
     if options.json:
-        print(json.dumps({"stack": plan.stack, "tracks": tracks}, indent=2))
+        print(json.dumps({"stack": plan.stack.name, "tracks": tracks}, indent=2))
     else:
         print(render_status(tracks, plan))
     return 0
@@ -48,7 +49,7 @@ def run_status(root: Path, options: argparse.Namespace) -> int:
 
 def _load(root: Path, environment: str) -> UsablePlan:
     """Loads what can be used of an environment's files, and says on stderr what cannot."""
-    request = Request(root, environment)
+    request = Request(root, Stack.of(environment))
 
     def ask(question: str) -> Any:
         # Opened only where the files do not say: the engine takes longer to load than the plan.

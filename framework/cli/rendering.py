@@ -84,7 +84,7 @@ def _write_out(
         files[_file_name(plan.namespace)] = plan.namespace
     scope = None if whole else frozenset(model.name for model in models)
     try:
-        removed = write_folder(folder, plan.environment, files, scope)
+        removed = write_folder(folder, plan.stack.environment, files, scope)
     except OSError as exc:
         raise UsageError(f"OUT={folder} cannot be written: {exc.strerror or exc}") from exc
     if as_json:
@@ -93,7 +93,7 @@ def _write_out(
         return 0
     gone = f"; removed {render_count(len(removed), 'file')} of before" if removed else ""
     what = f"{render_count(len(files), 'object')} of {render_count(len(models), 'model')}"
-    print(f"{plan.environment}  {what} written to {folder}{gone}")
+    print(f"{plan.stack.environment}  {what} written to {folder}{gone}")
     return 0
 
 

@@ -39,7 +39,7 @@ def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]
     if found:
         return found
     if any(fnmatchcase(name, pattern) for name in plan.disabled):
-        raise does_not_run(pattern, plan.environment)
+        raise does_not_run(pattern, plan.stack.environment)
     raise UnknownNameError("model", pattern, [model.name for model in plan.models])
 
 

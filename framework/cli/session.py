@@ -17,6 +17,7 @@ from typing import TextIO
 
 from framework.cli.selection import select_components
 from framework.cli.usable_plan import load_usable_plan
+from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
 from framework.output.cluster import ClusterScreen
@@ -51,7 +52,7 @@ class Session:
             objects = render_count(self.recorded.objects, "object")
         simulated = " (simulated nodes: no container runs)" if plan.cluster.local else ""
         lines = [
-            f"{plan.stack:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}",
+            f"{plan.stack.name:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}",
             render_wrapped(f"engine   {self.engine.name} ({self.why_engine})", then=_MARGIN),
         ]
         if plan.disabled and not self.recorded:
@@ -100,7 +101,7 @@ def _load_without_diagnostics(
     root: Path, environment: str, engine: Engine
 ) -> tuple[StackPlan, bool]:
     """Loads what can be used of an environment's files, and says on stderr what cannot."""
-    request = Request(root, environment)
+    request = Request(root, Stack.of(environment))
     usable = load_usable_plan(
         root,
         environment,

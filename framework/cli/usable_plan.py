@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from framework.core.diagnostics import Diagnostic
+from framework.core.stack import Stack
 from framework.core.suggestions import list_names
 from framework.plan import ClusterTarget, Manifest, StackPlan
 from framework.plan.partial import load_partial
@@ -45,7 +46,7 @@ class UsablePlan:
         verb = "has faults and is" if len(files) == 1 else "have faults and are"
         line = (
             f"{list_names(files)} {verb} not used; "
-            f"`make validate ENV={self.plan.environment}` shows them"
+            f"`make validate ENV={self.plan.stack.environment}` shows them"
         )
         if not self.names_cluster:
             line += "; the cluster is the recorded one, not compared with environment.yaml"
@@ -77,8 +78,7 @@ def load_usable_plan(
     if not isinstance(namespace, str):
         namespace = str(outputs().get("namespace", ""))
     plan = StackPlan(
-        stack=environment,
-        environment=environment,
+        stack=Stack.of(environment),
         cluster=cluster or _recorded_cluster(recorded()),
         # A setting that is there and not false: with faults elsewhere it still means to protect.
         protect=merged.data.get("protect") not in (None, False),

@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from framework.core.diagnostics import Diagnostic, distinct_diagnostics, group_diagnostics
+from framework.core.stack import Stack
 from framework.core.suggestions import MOST_LISTED, list_names
 
 
@@ -116,11 +117,11 @@ class OtherClusterError(ClusterError):
     `recorded` and `named` describe the clusters; `record` is the file that says which is recorded.
     """
 
-    def __init__(self, stack: str, recorded: str, named: str, record: str = "") -> None:
+    def __init__(self, stack: Stack, recorded: str, named: str, record: str = "") -> None:
         self.stack, self.recorded, self.named, self.record = stack, recorded, named, record
         gone = (
             f" If the recorded cluster is gone for good, remove {record}, then run "
-            f"`make refresh ENV={stack} YES=1`, which forgets what was deployed on it."
+            f"`make refresh ENV={stack.environment} YES=1`, which forgets what was deployed on it."
             if record
             else ""
         )
@@ -130,29 +131,29 @@ class OtherClusterError(ClusterError):
             f"recorded: {recorded}\n"
             f"named:    {named}\n"
             "Set `cluster` in environment.yaml back to the recorded cluster. To move the stack, "
-            f"run `make destroy ENV={stack}` there first, then change `cluster`.{gone}"
+            f"run `make destroy ENV={stack.environment}` there first, then change `cluster`.{gone}"
         )
 
 
 class ClusterMadeAgainError(ClusterError):
     """The recorded cluster was made again: the same address, another kube-system UID."""
 
-    def __init__(self, stack: str, recorded: str, named: str) -> None:
+    def __init__(self, stack: Stack, recorded: str, named: str) -> None:
         self.stack, self.recorded, self.named = stack, recorded, named
         super().__init__(
             f"stack {stack}: the cluster was made again since the last deployment (its kube-system "
             "Namespace has another UID), so what is recorded is gone; nothing was done.\n"
             f"recorded: {recorded}\n"
             f"found:    {named}\n"
-            f"next: `make refresh ENV={stack} YES=1`, which forgets what is gone, then "
-            f"`make up ENV={stack}`"
+            f"next: `make refresh ENV={stack.environment} YES=1`, which forgets what is gone, then "
+            f"`make up ENV={stack.environment}`"
         )
 
 
 class RecordedClusterUnreachableError(ClusterError):
     """The environment names a cluster by other names, and the recorded one does not answer."""
 
-    def __init__(self, stack: str, recorded: str, named: str, reason: str) -> None:
+    def __init__(self, stack: Stack, recorded: str, named: str, reason: str) -> None:
         self.stack, self.recorded, self.named, self.reason = stack, recorded, named, reason
         super().__init__(
             f"stack {stack}: its environment names another kubeconfig or context than the one it "

@@ -153,7 +153,7 @@ class AutomationEngine:
         )
         return _run(
             lambda: automation.create_or_select_stack(
-                stack_name=request.stack, work_dir=str(request.root), opts=options
+                stack_name=request.stack.name, work_dir=str(request.root), opts=options
             )
         )
 
@@ -192,7 +192,7 @@ def _cluster_record(request: Request) -> FileBackend | None:
     """Where the stack's clusters are recorded; None for a backend that is not a folder."""
     project = load_project(request.root)
     is_folder = project.backend_url.startswith("file://")
-    return open_backend(project, request.stack) if is_folder else None
+    return open_backend(project, request.stack.name) if is_folder else None
 
 
 def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) -> None:

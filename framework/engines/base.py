@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from framework.core.changes import Preview, Progress, Result
+from framework.core.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Request:
     """
 
     root: Path
-    stack: str
+    stack: Stack
     components: frozenset[str] | None = None
     cluster: NamedCluster | None = None
 

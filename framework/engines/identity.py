@@ -19,6 +19,7 @@ from framework.core.errors import (
     OtherClusterError,
     RecordedClusterUnreachableError,
 )
+from framework.core.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class IdentityCheck:
 
     def __init__(
         self,
-        stack: str,
+        stack: Stack,
         providers: Mapping[str, Mapping[str, Any]],
         record: ClusterRecord | None,
         identify: Identify,

@@ -34,7 +34,8 @@ def render_drift(drift: Preview, plan: StackPlan, seconds: float) -> str:
     models = sorted({change.component for change in found if change.component})
     narrowed = f" MODEL={models[0]}" if len(models) == 1 else ""
     blocks.append(
-        f"{render_count(count, 'difference')}.   put back: make up ENV={plan.stack}{narrowed}"
+        f"{render_count(count, 'difference')}.   "
+        f"put back: make up ENV={plan.stack.environment}{narrowed}"
     )
     return "\n\n".join(blocks)
 

@@ -64,7 +64,7 @@ def _render_failure(failure: Failure, models: dict[str, ModelPlan], plan: StackP
     else:
         said = f"{what} failed: {failure.reason}"
     lines = [render_wrapped(line, then="  ") for line in said.splitlines()]
-    lines.append(f"next: mend it and `make up ENV={plan.stack}{narrowed}`")
+    lines.append(f"next: mend it and `make up ENV={plan.stack.environment}{narrowed}`")
     return "\n".join(lines)
 
 

@@ -19,7 +19,9 @@ def render_status(tracks: list[dict[str, Any]], plan: StackPlan) -> str:
     text = f"{plan.stack}  {plan.namespace.name} on {plan.cluster.context}{simulated}\n\n"
     text += render_table(rows)
     if behind:
-        text += f"\n\n{len(behind)} behind the catalog.   next: make up ENV={plan.stack}"
+        text += (
+            f"\n\n{len(behind)} behind the catalog.   next: make up ENV={plan.stack.environment}"
+        )
     return text
 
 

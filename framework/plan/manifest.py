@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from framework.core.rolling_update import Budget
+from framework.core.stack import Stack
 from framework.plan.names import Track
 
 
@@ -96,8 +97,7 @@ class ClusterTarget:
 class StackPlan:
     """One stack: its cluster, its Namespace, and its models sorted by name."""
 
-    stack: str
-    environment: str
+    stack: Stack
     cluster: ClusterTarget
     protect: bool
     namespace: Manifest

@@ -13,6 +13,7 @@ from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import Diagnostic, distinct_diagnostics
 from framework.core.errors import ConfigError, FrameworkError
 from framework.core.rolling_update import resolve_budget, resolve_canary_size, worst_case_seconds
+from framework.core.stack import Stack
 from framework.plan import networking, objects
 from framework.plan.checks import ModelFacts, check_model, find_position, find_shared_diagnostics
 from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
@@ -74,8 +75,7 @@ def build_stack(
     """The plan of the stack called as its environment, of models that were planned already."""
     cluster = environment.cluster
     return StackPlan(
-        stack=name,
-        environment=name,
+        stack=Stack.of(name),
         cluster=ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local),
         protect=environment.protect,
         namespace=Manifest(

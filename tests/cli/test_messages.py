@@ -13,6 +13,7 @@ import pytest
 from framework.cli import deploy
 from framework.cli.session import Session
 from framework.core.changes import Change, Op, Preview, Result
+from framework.core.stack import Stack
 from framework.engines.base import Request
 from framework.plan import load_plan
 from tests.shipped import SHIPPED
@@ -45,7 +46,11 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     def open_session(*arguments: object, **options: object) -> Iterator[Session]:
         engine: Any = TalkingEngine()
         yield Session(
-            load_plan(SHIPPED, "dev"), engine, "as asked for", Request(SHIPPED, "dev"), deploys=True
+            load_plan(SHIPPED, "dev"),
+            engine,
+            "as asked for",
+            Request(SHIPPED, Stack.of("dev")),
+            deploys=True,
         )
 
     monkeypatch.setattr(deploy, "open_session", open_session)

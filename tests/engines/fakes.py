@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.core.changes import Op, Preview, Progress, Result
+from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import Request
 from framework.engines.embedded.clusters import Connection
 from framework.engines.embedded.engine import EmbeddedEngine
@@ -187,7 +188,7 @@ class Stack:
         (self.root / "__main__.py").write_text(HEAD + textwrap.dedent(body))
 
     def request(self, *components: str) -> Request:
-        return Request(self.root, "dev", frozenset(components) or None)
+        return Request(self.root, PulumiStack.of("dev"), frozenset(components) or None)
 
     def preview(self, *components: str) -> Preview:
         return self.engine.preview(self.request(*components))

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from framework.core.changes import Op, Progress
+from framework.core.stack import Stack
 from framework.engines.automation import AutomationEngine, _as_json
 from framework.engines.base import Request
 from framework.engines.engine_events import EventReader
@@ -96,7 +97,7 @@ def test_a_component_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch
         export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
     )
     monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
-    assert AutomationEngine().recorded(Request(SHIPPED, "dev")).components == {"a::b"}
+    assert AutomationEngine().recorded(Request(SHIPPED, Stack.of("dev"))).components == {"a::b"}
 
 
 def test_a_component_targets_all_below_it() -> None:

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parents[2]
 UP = """
 import sys
 from pathlib import Path
+from framework.core.stack import Stack
 from framework.engines.base import Request
 from framework.engines.embedded.engine import EmbeddedEngine
 engine = EmbeddedEngine()
-request = Request(Path(sys.argv[1]), "dev")
+request = Request(Path(sys.argv[1]), Stack.of("dev"))
 engine.up(request, lambda _: True, lambda event: print(event.state, event.change.kind, flush=True))
 """
 DEPLOYMENT = "Deployment sentiment"

@@ -127,7 +127,7 @@ class EmbeddedEngine:
         self, request: Request, *, locked: bool, any_cluster: bool = False
     ) -> Iterator[Operation]:
         project = load_project(request.root.resolve())
-        backend = open_backend(project, request.stack)
+        backend = open_backend(project, request.stack.name)
         with ExitStack() as stack:
             if locked:
                 stack.enter_context(_terminable())
@@ -143,7 +143,7 @@ class EmbeddedEngine:
 
 def _read_state(request: Request) -> StackState:
     project = load_project(request.root)
-    return StackState(project, open_backend(project, request.stack))
+    return StackState(project, open_backend(project, request.stack.name))
 
 
 def _refuse_protected(urns: list[str]) -> None:

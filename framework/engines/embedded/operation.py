@@ -69,7 +69,7 @@ class Operation:
         resources = state.current().resources
         self.components = Components(resources, request.components)
         self.planner = Planner(state, self.clusters, self.components)
-        self._config: StackConfig = load_config(project, request.stack)
+        self._config: StackConfig = load_config(project, request.stack.name)
         self._resources = resources
 
     def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Operation:
 
     def _run(self, process: ProgramProcess, handler: ProgramHandler, *, dry_run: bool) -> None:
         run_program(
-            process, self.project, self.request.stack, self._config, handler, dry_run=dry_run
+            process, self.project, self.request.stack.name, self._config, handler, dry_run=dry_run
         )
 
     def look(self) -> list[Look]:

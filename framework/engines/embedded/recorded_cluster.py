@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from framework.core.errors import StateError
+from framework.core.stack import Stack
 from framework.engines.base import NamedCluster
 from framework.engines.embedded.backend import open_backend
 from framework.engines.embedded.clusters import identify_cluster
@@ -17,7 +18,7 @@ from framework.engines.identity import ClusterIdentity, IdentityCheck
 
 
 def check_recorded_cluster(
-    root: Path, stack: str, named: NamedCluster, uid: str, server: str
+    root: Path, stack: Stack, named: NamedCluster, uid: str, server: str
 ) -> None:
     """Raises ClusterError when the named cluster, which has this UID and address, is not the
     recorded one.
@@ -26,7 +27,7 @@ def check_recorded_cluster(
     """
     try:
         project = load_project(root)
-        state = StackState(project, open_backend(project, stack))
+        state = StackState(project, open_backend(project, stack.name))
     except StateError:
         return
     resources = state.current().resources

@@ -1,0 +1,26 @@
+"""The name of a stack, together with the environment that it deploys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Stack:
+    """One Pulumi stack of an environment.
+
+    `environment` is the folder under environments/ that it deploys, which users give as ENV.
+    `name` is what Pulumi calls the stack; `str()` returns it. Code that needs one of the two must
+    not use the other: an environment may have several stacks, such as `prod-eu` and `prod-us`.
+    """
+
+    environment: str
+    name: str
+
+    @classmethod
+    def of(cls, environment: str) -> Stack:
+        """Returns the only stack of an environment, which is called like it."""
+        return cls(environment, environment)
+
+    def __str__(self) -> str:
+        return self.name
