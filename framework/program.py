@@ -33,8 +33,7 @@ class ModelComponent(pulumi.ComponentResource):
             if manifest.kind == "Deployment":
                 self.deployments[manifest.name] = resource.metadata["name"]
                 self.images[manifest.name] = resource.spec.apply(read_image)
-            # A Deployment starts after what its Pods use and sends traffic to nothing unready.
-            if manifest.kind in ("ConfigMap", "ServiceAccount"):
+            if manifest.used_by_pods:
                 before = [*before, resource]
         self.register_outputs({"deployments": self.deployments})
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from framework.catalog import list_environments, list_models
 from framework.cli.selection import unknown_label
 from framework.core.errors import UnknownNameError, UsageError
+from framework.kinds.naming import OWNER_LABEL
 from framework.output.affected import render_affected
 from framework.output.diff import render_across, render_since
 from framework.output.diff_json import (
@@ -22,7 +23,6 @@ from framework.output.diff_json import (
     describe_since,
 )
 from framework.output.diff_markdown import render_across_markdown, render_since_markdown
-from framework.plan.names import OWNER_LABEL
 from framework.reports.across import compare_across
 from framework.reports.affected import compare_since
 from framework.reports.masking import conceal

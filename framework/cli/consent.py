@@ -13,8 +13,8 @@ from collections.abc import Collection
 from framework.cli.session import Session
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import ConsentError
+from framework.kinds.naming import track_name
 from framework.output.changes import is_shown, render_changes, render_messages
-from framework.plan.names import track_name
 
 
 def needs_consent(change: Change, models: Collection[str]) -> bool:

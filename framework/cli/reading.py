@@ -17,8 +17,8 @@ from framework.core.errors import ConfigError, UsageError
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import NamedCluster, Request
+from framework.kinds.naming import NAME_LABEL, TRACK_LABEL
 from framework.output.status import render_status
-from framework.plan.names import NAME_LABEL, TRACK_LABEL
 
 
 def run_status(root: Path, options: argparse.Namespace) -> int:

@@ -3,7 +3,8 @@
 Kept apart so that render, preview forecasts and most tests need neither Pulumi nor a cluster.
 """
 
-from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
+from framework.kinds.kind import Manifest
+from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
 from framework.plan.survey import find_diagnostics, load_plan
 
 __all__ = [

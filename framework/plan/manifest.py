@@ -7,45 +7,11 @@ Pulumi or a cluster.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from framework.core.rolling_update import Budget
 from framework.core.stack import Stack
-from framework.plan.names import Track
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """One Kubernetes object and how it is registered.
-
-    `logical_name` is Pulumi's name of it, constant where `metadata.name` holds a hash.
-    `timeout_seconds` bounds the wait for it; `ignore_changes` are paths another controller owns.
-    `initial_replicas` is how many Pods a new Deployment starts with where an autoscaler decides
-    later on: the API server's own default is one Pod, whatever the autoscaler's minimum.
-    """
-
-    logical_name: str
-    object: dict[str, Any]
-    timeout_seconds: int | None = None
-    ignore_changes: tuple[str, ...] = ()
-    initial_replicas: int | None = None
-
-    @property
-    def kind(self) -> str:
-        """The object's kind: `Deployment`."""
-        return str(self.object["kind"])
-
-    @property
-    def name(self) -> str:
-        """The object's own name."""
-        return str(self.object["metadata"]["name"])
-
-    @property
-    def type_token(self) -> str:
-        """Pulumi's type: `kubernetes:core/v1:Service`; the core group is spelled out."""
-        version = str(self.object["apiVersion"])
-        group = version if "/" in version else f"core/{version}"
-        return f"kubernetes:{group}:{self.kind}"
+from framework.kinds.kind import Manifest
+from framework.kinds.naming import Track
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from framework.plan.strategic import Step, get_key
+from framework.kinds.kind import Step
+from framework.plan.strategic import get_key
 
 _POD: tuple[Step, ...] = ("spec", "template", "spec")
 _ASKING = (

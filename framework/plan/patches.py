@@ -15,9 +15,11 @@ from typing import Any
 from framework.catalog import CatalogModel
 from framework.core.changes import MASK
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.kinds import KINDS
+from framework.kinds.kind import Manifest
+from framework.kinds.naming import Track, track_name
 from framework.layers import Merged
-from framework.plan.manifest import Manifest, ModelPlan
-from framework.plan.names import Track, track_name
+from framework.plan.manifest import ModelPlan
 from framework.plan.patch_fields import find_field_diagnostics
 from framework.plan.patch_limits import find_refused
 from framework.plan.patch_results import find_losses
@@ -33,18 +35,8 @@ from framework.plan.strategic import (
 from framework.settings.diagnostics.wording import dotted, hides, show
 
 _CANARY = "/canary"
-_OF_A_TRACK = ("Deployment", "ConfigMap")
-# Every kind a model may have, and how it comes to have one.
-_KINDS = {
-    "Deployment": "",
-    "ConfigMap": "give it config.files",
-    "ServiceAccount": "remove serviceAccount.name",
-    "Service": "set service.enabled: true",
-    "PodDisruptionBudget": "set disruptionBudget",
-    "HorizontalPodAutoscaler": "set autoscaling",
-    "Ingress": "set ingress",
-    "NetworkPolicy": "set networkPolicy",
-}
+_OF_A_TRACK = tuple(kind.name for kind in KINDS if kind.per_track)
+_KINDS = {kind.name: kind.enabled_by for kind in KINDS}
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from framework.core.diagnostics import Diagnostic, distinct_diagnostics
 from framework.core.errors import ConfigError, FrameworkError
 from framework.core.rolling_update import resolve_budget, resolve_canary_size, worst_case_seconds
 from framework.core.stack import Stack
-from framework.plan import networking, objects
+from framework.kinds import build_manifests
+from framework.kinds.kind import TrackInput
+from framework.kinds.namespace import build_namespace
+from framework.kinds.naming import Track, track_name
 from framework.plan.checks import ModelFacts, check_model, find_position, find_shared_diagnostics
-from framework.plan.manifest import ClusterTarget, Manifest, ModelPlan, StackPlan, TrackPlan
-from framework.plan.names import Track, track_name
+from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
 from framework.plan.patches import patch_plan
 from framework.settings.environment import Environment
 from framework.settings.model import Model
@@ -78,9 +80,7 @@ def build_stack(
         stack=Stack.of(name),
         cluster=ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local),
         protect=environment.protect,
-        namespace=Manifest(
-            environment.namespace, objects.build_namespace(environment.namespace, name)
-        ),
+        namespace=build_namespace(environment.namespace, name),
         models=tuple(sorted(models, key=lambda model: model.name)),
         disabled=tuple(sorted(disabled)),
     )
@@ -92,65 +92,29 @@ def build_model(model: CatalogModel, environment: Environment) -> ModelPlan:
 
 
 def _build_unpatched(model: CatalogModel, environment: Environment) -> ModelPlan:
-    name, settings, namespace = model.name, model.settings, environment.namespace
-    tracks = [_build_track(name, "stable", settings, model)]
-    manifests = _build_shared(name, settings, namespace)
-    manifests += _build_track_manifests(name, tracks[0], settings, namespace)
+    settings: dict[Track, Model] = {"stable": model.settings}
     if model.candidate:
-        tracks.append(_build_track(name, "canary", model.candidate, model))
-        manifests += _build_track_manifests(name, tracks[1], model.candidate, namespace)
-    if settings.autoscaling:
-        autoscaler = objects.build_autoscaler(name, settings, namespace, settings.autoscaling)
-        manifests.append(Manifest(name, autoscaler))
+        settings["canary"] = model.candidate
+    tracks = [_build_track(model.name, track, settings[track], model) for track in settings]
+    inputs = [
+        TrackInput(
+            model=model.name,
+            namespace=environment.namespace,
+            track=track.track,
+            settings=settings[track.track],
+            replicas=track.budget.replicas,
+            timeout_seconds=track.seconds,
+        )
+        for track in tracks
+    ]
     return ModelPlan(
-        name=name,
+        name=model.name,
         labels=dict(model.labels),
         tracks=tuple(tracks),
-        manifests=tuple(manifests),
+        manifests=tuple(build_manifests(inputs)),
         image_position=find_position(model, ("image", "tag")).short,
         profiles=model.profiles,
     )
-
-
-def _build_shared(name: str, settings: Model, namespace: str) -> list[Manifest]:
-    manifests = []
-    if settings.service_account.name is None:
-        manifests.append(objects.build_service_account(name, settings, namespace))
-    if settings.service.enabled:
-        manifests.append(networking.build_service(name, settings, namespace))
-    if settings.disruption_budget:
-        manifests.append(objects.build_disruption_budget(name, settings, namespace))
-    if settings.ingress:
-        manifests.append(networking.build_ingress(name, settings, namespace, settings.ingress))
-    if settings.network_policy:
-        policy = settings.network_policy
-        manifests.append(networking.build_network_policy(name, settings, namespace, policy))
-    return [Manifest(name, manifest) for manifest in manifests]
-
-
-def _build_track_manifests(
-    model: str, track: TrackPlan, settings: Model, namespace: str
-) -> list[Manifest]:
-    manifests = []
-    config = objects.config_map_name(track.deployment, settings)
-    if config and settings.config:
-        data = objects.build_config_map(model, settings, namespace, config, settings.config.files)
-        manifests.append(Manifest(f"{track.deployment}-config", data))
-    scaling = settings.autoscaling if track.track == "stable" else None
-    deployment = objects.build_deployment(
-        model, track.track, settings, namespace, None if scaling else track.budget.replicas
-    )
-    manifests.append(
-        Manifest(
-            track.deployment,
-            deployment,
-            track.seconds,
-            ignore_changes=("spec.replicas",) if scaling else (),
-            # At zero Pods an autoscaler is switched off.
-            initial_replicas=max(1, scaling.min_replicas) if scaling else None,
-        )
-    )
-    return manifests
 
 
 def _build_track(name: str, track: Track, settings: Model, model: CatalogModel) -> TrackPlan:

@@ -12,11 +12,10 @@ from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from framework.kinds.kind import Step
 from framework.plan.kubernetes_fields import FieldType
 
 Path = tuple[str | int, ...]
-# One step to a protected field: a key, or the item of a list with this merge key.
-Step = str | tuple[str, str]
 
 DIRECTIVE = "$patch"
 

@@ -11,8 +11,8 @@ from typing import Any, get_origin
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
+from framework.kinds.naming import Track
 from framework.layers import Merged
-from framework.plan.names import Track
 from framework.reports.sides import Side
 from framework.settings.diagnostics import dotted
 from framework.settings.model import Model

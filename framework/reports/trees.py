@@ -20,7 +20,7 @@ from typing import Any
 
 from framework.catalog import list_environments, list_models
 from framework.core.errors import FrameworkError, UnknownNameError
-from framework.plan.names import NAME_LABEL
+from framework.kinds.naming import NAME_LABEL
 from framework.reports.revisions import CODE_PARTS, Revision, resolve_revision
 from framework.reports.sides import ITSELF, Manifests, Side, find_owner, load_partial_side
 

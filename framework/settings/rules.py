@@ -15,12 +15,10 @@ from framework.settings.container import (
     find_path_diagnostics,
     find_port_diagnostics,
 )
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 
 if TYPE_CHECKING:
     from framework.settings.model import Model
-
-MODEL_CONTAINER = "model"
-CONFIG_VOLUME = "config-files"
 
 
 def find_model_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from framework.catalog import CatalogModel, list_environments, read_environment
 from framework.core.diagnostics import Code, Diagnostic, Position
+from framework.kinds.kind import Manifest
 from framework.plan.checks.tracks import find_position, mapping_in, mappings_in
-from framework.plan.manifest import Manifest, ModelPlan
+from framework.plan.manifest import ModelPlan
 
 
 @dataclass(frozen=True)

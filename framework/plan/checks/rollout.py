@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
+from framework.kinds.naming import RESERVED_LABELS
 from framework.plan.checks.tracks import CheckedTrack, find_position
-from framework.plan.names import RESERVED_LABELS
 from framework.settings.environment import Cluster
 
 

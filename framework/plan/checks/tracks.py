@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.kinds.kind import Step
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
-from framework.plan.strategic import Step, find_touched
+from framework.plan.strategic import find_touched
 from framework.settings.model import Model
-from framework.settings.rules import MODEL_CONTAINER
+from framework.settings.reserved import MODEL_CONTAINER
 
 _POD: tuple[Step, ...] = ("spec", "template", "spec")
 

@@ -1,18 +1,14 @@
-"""The containers of a Pod: the model's own, init containers and sidecars.
-
-Kept apart from the Pod around them, because all of them are built from the same settings.
-"""
+"""Builds the containers of a Pod: the model's own, its sidecars and its init containers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from framework.plan.volumes import build_extra_mounts, build_model_mounts
 from framework.settings.container import Container, Port, Resources, Sidecar
 from framework.settings.model import Model
 from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes
-from framework.settings.rules import MODEL_CONTAINER
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 from framework.settings.security import ContainerSecurity, Security
 from framework.settings.variables import (
     ConfigMapValue,
@@ -25,14 +21,14 @@ from framework.settings.variables import (
 
 
 def build_model_container(settings: Model, config_name: str | None) -> dict[str, Any]:
-    """The container of the model itself; `config_name` is the ConfigMap of its files."""
+    """Builds the model's own container; `config_name` is the ConfigMap of its files."""
     return _without_empty(
         {
             "name": MODEL_CONTAINER,
             "image": settings.image.reference,
             "imagePullPolicy": settings.image.pull_policy,
             **_build_process(settings),
-            "volumeMounts": build_model_mounts(settings, config_name),
+            "volumeMounts": _build_model_mounts(settings, config_name),
             "securityContext": _build_security(settings.security, ContainerSecurity()),
             **_build_probes(settings.probes, settings.startup_seconds),
             "lifecycle": _build_lifecycle(settings.lifecycle, settings.pre_stop_seconds),
@@ -43,7 +39,11 @@ def build_model_container(settings: Model, config_name: str | None) -> dict[str,
 
 
 def build_extra_containers(settings: Model) -> list[dict[str, Any]]:
-    """`initContainers`: sidecars first, for they must run when the others do."""
+    """Builds `initContainers`: sidecars, then init containers, each sorted by name.
+
+    A sidecar is an init container that restarts always. Kubernetes starts init containers in list
+    order, so that sidecars which come first already run while the others do their work.
+    """
     sidecars = [
         {**_build_sidecar(name, sidecar, settings.security), "restartPolicy": "Always"}
         for name, sidecar in sorted(settings.sidecars.items())
@@ -71,14 +71,14 @@ def _build_extra_container(name: str, settings: Container, security: Security) -
             "image": settings.image,
             "imagePullPolicy": settings.pull_policy,
             **_build_process(settings),
-            "volumeMounts": build_extra_mounts(settings),
+            "volumeMounts": _build_extra_mounts(settings),
             "securityContext": _build_security(security, settings.security),
         }
     )
 
 
 def _build_process(settings: Model | Container) -> dict[str, Any]:
-    """What any container runs, and with what."""
+    """Builds the fields that every container has in common."""
     return {
         "command": list(settings.command),
         "args": list(settings.args),
@@ -92,6 +92,33 @@ def _build_process(settings: Model | Container) -> dict[str, Any]:
 
 def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value not in ([], {}, None)}
+
+
+def _build_model_mounts(settings: Model, config_name: str | None) -> list[dict[str, Any]]:
+    mounts = [
+        _build_mount(name, volume.mount_path, volume.read_only, volume.sub_path)
+        for name, volume in settings.volumes.items()
+        if volume.mount_path
+    ]
+    if config_name and settings.config:
+        mounts.append(_build_mount(CONFIG_VOLUME, settings.config.mount_path, True, ""))
+    return mounts
+
+
+def _build_extra_mounts(settings: Container) -> list[dict[str, Any]]:
+    return [
+        _build_mount(volume, mount.path, mount.read_only, mount.sub_path)
+        for volume, mount in settings.mounts.items()
+    ]
+
+
+def _build_mount(name: str, path: str, read_only: bool, sub_path: str) -> dict[str, Any]:
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    if read_only:
+        mount["readOnly"] = True
+    if sub_path:
+        mount["subPath"] = sub_path
+    return mount
 
 
 def _build_ports(ports: Mapping[str, Port]) -> list[dict[str, Any]]:
@@ -148,8 +175,12 @@ def _build_resources(resources: Resources) -> dict[str, Any]:
 
 
 def _build_probes(probes: Probes, startup_seconds: int | None) -> dict[str, Any]:
-    """The probes; with `startup_seconds` the startup probe has that budget, and stands in for the
-    readiness probe where none is said."""
+    """Builds the probes of a container.
+
+    With `startup_seconds` there is always a startup probe, by default a copy of the readiness
+    probe, and its failureThreshold allows that many seconds: 90 seconds with a period of 20 are 5
+    failures.
+    """
     built: dict[str, Any] = {}
     if startup_seconds is None:
         if probes.startup:
@@ -186,11 +217,11 @@ def _build_http_get(http_get: HttpGet) -> dict[str, Any]:
 
 
 def _build_lifecycle(lifecycle: Lifecycle, pre_stop_seconds: int) -> dict[str, Any]:
-    # Native sleep (Kubernetes 1.30): images of model servers often have no shell.
-    asleep = {"sleep": {"seconds": pre_stop_seconds}} if pre_stop_seconds else {}
+    # The sleep action (Kubernetes 1.30) works in images without a shell, as many model servers are.
+    sleep = {"sleep": {"seconds": pre_stop_seconds}} if pre_stop_seconds else {}
     hooks = {
         "postStart": _build_handler(lifecycle.post_start) if lifecycle.post_start else {},
-        "preStop": _build_handler(lifecycle.pre_stop) if lifecycle.pre_stop else asleep,
+        "preStop": _build_handler(lifecycle.pre_stop) if lifecycle.pre_stop else sleep,
     }
     return _without_empty(hooks)
 
@@ -204,7 +235,7 @@ def _build_handler(handler: Handler) -> dict[str, Any]:
 
 
 def _build_security(model: Security, own: ContainerSecurity) -> dict[str, Any]:
-    """What the Pod's security context does not say already."""
+    """Builds a container's security context, without what the Pod's own says already."""
     security = own.over(model)
     capabilities = {
         "drop": list(security.drop_capabilities),

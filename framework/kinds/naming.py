@@ -1,7 +1,4 @@
-"""Names and labels of everything generated.
-
-Kept apart because selectors must never change: how a track's Pods are told is decided here alone.
-"""
+"""Names and labels of the objects of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    # What was planned before is read back without the settings classes.
+    # Cached plans are read without the settings classes, which take a fifth of a second to import.
     from framework.settings.model import Model
 
 Track = Literal["stable", "canary"]
@@ -18,7 +15,7 @@ Track = Literal["stable", "canary"]
 NAME_LABEL = "app.kubernetes.io/name"
 TRACK_LABEL = "modelcatalog/track"
 OWNER_LABEL = "modelcatalog/owner"
-# A user's labels may not say otherwise: selectors and ownership stand on these.
+# Selectors and ownership depend on these labels, so a user's labels may not override them.
 RESERVED_LABELS = frozenset(
     {
         NAME_LABEL,
@@ -31,12 +28,12 @@ RESERVED_LABELS = frozenset(
 
 
 def track_name(model: str, track: Track) -> str:
-    """`sentiment` for the stable track, `sentiment-canary` for the candidate's."""
+    """Returns the name of a track's Deployment: `sentiment`, or `sentiment-canary`."""
     return model if track == "stable" else f"{model}-canary"
 
 
 def build_labels(model: str, settings: Model) -> dict[str, str]:
-    """Labels of every object of a model."""
+    """Builds the labels of every object of a model."""
     return {
         **settings.labels,
         NAME_LABEL: model,
@@ -47,11 +44,15 @@ def build_labels(model: str, settings: Model) -> dict[str, str]:
 
 
 def build_selector(model: str, track: Track) -> dict[str, str]:
-    """The labels that tell one track's Pods; disjoint between tracks, the same for ever."""
+    """Builds the labels that select the Pods of one track.
+
+    The selectors of the two tracks are disjoint, and they never change: `spec.selector` of a
+    Deployment is immutable.
+    """
     return {NAME_LABEL: model, TRACK_LABEL: track}
 
 
 def hashed_name(name: str, data: dict[str, str]) -> str:
-    """`name` with eight hex digits of its content, so that new content is a new object."""
+    """Appends eight hex digits of the content's SHA-256 to `name`: new content, new object."""
     content = json.dumps(data, sort_keys=True, ensure_ascii=False).encode()
     return f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"

@@ -1,24 +1,23 @@
-"""The Pod template of one track: its containers, security and scheduling.
-
-Kept apart from the objects around it: this is the part whose change rolls the Pods.
-"""
+"""Builds the Pod template of one track: volumes, security and scheduling; containers.py adds the
+containers. A change of any field here replaces the Pods."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from framework.plan.containers import build_extra_containers, build_model_container
-from framework.plan.names import Track, build_labels, build_selector
-from framework.plan.volumes import build_volumes
+from framework.kinds.containers import build_extra_containers, build_model_container
+from framework.kinds.naming import Track, build_labels, build_selector
 from framework.settings.model import Model
+from framework.settings.reserved import CONFIG_VOLUME
 from framework.settings.scheduling import Pod, Scheduling, Spread
 from framework.settings.security import Security
+from framework.settings.volumes import EmptyDir, Ephemeral, Volume
 
 
 def build_pod_template(
     model: str, track: Track, settings: Model, config_name: str | None
 ) -> dict[str, Any]:
-    """The `spec.template` of a Deployment; `config_name` is the ConfigMap of its files."""
+    """Builds `spec.template` of a Deployment; `config_name` is the ConfigMap of its files."""
     labels = {**build_labels(model, settings), **build_selector(model, track)}
     metadata: dict[str, Any] = {"labels": labels}
     if settings.pod_annotations:
@@ -36,10 +35,10 @@ def _build_pod_spec(
         "securityContext": _build_security(settings.security),
         "containers": [build_model_container(settings, config_name)],
         "initContainers": build_extra_containers(settings),
-        "volumes": build_volumes(settings, config_name),
+        "volumes": _build_volumes(settings, config_name),
         "imagePullSecrets": [{"name": name} for name in settings.image.pull_secrets],
         **_build_scheduling(model, track, settings.scheduling),
-        **_build_rest(settings.pod),
+        **_build_pod_options(settings.pod),
     }
     return {key: value for key, value in spec.items() if value not in ([], {}, None)}
 
@@ -58,7 +57,7 @@ def _build_security(security: Security) -> dict[str, Any]:
 
 
 def _build_scheduling(model: str, track: Track, scheduling: Scheduling) -> dict[str, Any]:
-    fields: dict[str, Any] = {
+    return {
         "nodeSelector": dict(scheduling.node_selector),
         "tolerations": [
             toleration.model_dump(by_alias=True, exclude_none=True)
@@ -73,26 +72,26 @@ def _build_scheduling(model: str, track: Track, scheduling: Scheduling) -> dict[
         "hostIPC": scheduling.host_ipc or None,
         "hostPID": scheduling.host_pid or None,
     }
-    return fields
 
 
 def _build_spread(model: str, track: Track, scheduling: Scheduling) -> list[dict[str, Any]]:
-    usual = ("topology.kubernetes.io/zone", "kubernetes.io/hostname") if scheduling.spread else ()
-    spreads = {**dict.fromkeys(usual, Spread()), **scheduling.topology_spread}
+    default = ("topology.kubernetes.io/zone", "kubernetes.io/hostname") if scheduling.spread else ()
+    spreads = {**dict.fromkeys(default, Spread()), **scheduling.topology_spread}
     return [
         {
             "maxSkew": spread.max_skew,
             "topologyKey": topology,
             "whenUnsatisfiable": spread.when_unsatisfiable,
             "labelSelector": {"matchLabels": build_selector(model, track)},
-            # Counts the Pods of one version, so that an update spreads the new ones by themselves.
+            # Counts only the Pods of one ReplicaSet. Otherwise the old Pods of an update would
+            # count as well, and the new ones would be uneven once the old ones are gone.
             "matchLabelKeys": ["pod-template-hash"],
         }
         for topology, spread in spreads.items()
     ]
 
 
-def _build_rest(pod: Pod) -> dict[str, Any]:
+def _build_pod_options(pod: Pod) -> dict[str, Any]:
     return {
         "hostname": pod.hostname,
         "subdomain": pod.subdomain,
@@ -104,3 +103,58 @@ def _build_rest(pod: Pod) -> dict[str, Any]:
         "enableServiceLinks": pod.enable_service_links,
         "shareProcessNamespace": pod.share_process_namespace or None,
     }
+
+
+def _build_volumes(settings: Model, config_name: str | None) -> list[dict[str, Any]]:
+    volumes = [{"name": name, **_build_source(volume)} for name, volume in settings.volumes.items()]
+    if config_name:
+        volumes.append({"name": CONFIG_VOLUME, "configMap": {"name": config_name}})
+    return volumes
+
+
+def _build_source(volume: Volume) -> dict[str, Any]:
+    as_written = {"nfs": volume.nfs, "csi": volume.csi, "projected": volume.projected}
+    for source, written in as_written.items():
+        if written is not None:
+            return {source: _with_mode(written, volume) if source == "projected" else written}
+    if volume.empty_dir is not None:
+        return {"emptyDir": _build_empty_dir(volume.empty_dir)}
+    if volume.ephemeral is not None:
+        return {"ephemeral": {"volumeClaimTemplate": {"spec": _build_claim(volume.ephemeral)}}}
+    if volume.claim is not None:
+        return {"persistentVolumeClaim": {"claimName": volume.claim}}
+    if volume.host_path is not None:
+        kind = {"type": volume.host_path_type} if volume.host_path_type else {}
+        return {"hostPath": {"path": volume.host_path, **kind}}
+    if volume.image is not None:
+        policy = {"pullPolicy": volume.pull_policy} if volume.pull_policy else {}
+        return {"image": {"reference": volume.image, **policy}}
+    return _build_files(volume)
+
+
+def _build_files(volume: Volume) -> dict[str, Any]:
+    source = {"secretName": volume.secret} if volume.secret else {"name": volume.config_map}
+    files = _with_mode(source, volume)
+    if volume.items:
+        files["items"] = [{"key": key, "path": path} for key, path in volume.items.items()]
+    if volume.optional:
+        files["optional"] = True
+    return {"secret" if volume.secret else "configMap": files}
+
+
+def _with_mode(source: dict[str, Any], volume: Volume) -> dict[str, Any]:
+    mode = {} if volume.default_mode is None else {"defaultMode": volume.default_mode}
+    return {**source, **mode}
+
+
+def _build_empty_dir(scratch: EmptyDir) -> dict[str, Any]:
+    fields = {"medium": scratch.medium, "sizeLimit": scratch.size_limit}
+    return {key: value for key, value in fields.items() if value}
+
+
+def _build_claim(claim: Ephemeral) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "accessModes": list(claim.access_modes),
+        "resources": {"requests": {"storage": claim.size}},
+    }
+    return {**spec, "storageClassName": claim.storage_class} if claim.storage_class else spec

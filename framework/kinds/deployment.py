@@ -1,0 +1,89 @@
+"""Deployment: runs the Pods of one track and replaces them within the rolling-update budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from framework.core.kind_rules import KindRules
+from framework.kinds.config_map import config_map_name
+from framework.kinds.kind import (
+    SELECTOR,
+    WRITTEN,
+    WRITTEN_METADATA,
+    Kind,
+    Manifest,
+    TrackInput,
+    computed,
+)
+from framework.kinds.naming import RESERVED_LABELS, build_selector
+from framework.settings.reserved import MODEL_CONTAINER
+
+
+def build(track: TrackInput) -> Iterator[Manifest]:
+    """Builds the Deployment of one track."""
+    # Imported here: the Pod's settings need pydantic, and commands that read cached plans do not.
+    from framework.kinds.pod import build_pod_template
+
+    settings = track.settings
+    rollout = settings.rollout
+    selector = build_selector(track.model, track.track)
+    # The autoscaler sizes the stable track alone; a canary has its fixed size.
+    autoscaling = settings.autoscaling if track.track == "stable" else None
+    annotations = dict(settings.annotations)
+    if settings.description:
+        annotations["modelcatalog/description"] = settings.description
+    metadata = track.build_metadata(annotations, track.name)
+    metadata["labels"] |= selector
+    spec: dict[str, Any] = {
+        "revisionHistoryLimit": rollout.revision_history_limit,
+        "progressDeadlineSeconds": rollout.progress_deadline_seconds,
+        "minReadySeconds": rollout.min_ready_seconds,
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {
+                "maxSurge": rollout.max_surge,
+                "maxUnavailable": rollout.max_unavailable,
+            },
+        },
+        "selector": {"matchLabels": selector},
+        "template": build_pod_template(
+            track.model, track.track, settings, config_map_name(track.name, settings)
+        ),
+    }
+    if autoscaling is None:
+        spec = {"replicas": track.replicas, **spec}
+    yield Manifest(
+        track.name,
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+        timeout_seconds=track.timeout_seconds,
+        ignore_changes=("spec.replicas",) if autoscaling else (),
+        # An autoscaler does nothing while a Deployment has zero replicas.
+        initial_replicas=max(1, autoscaling.min_replicas) if autoscaling else None,
+    )
+
+
+_TEMPLATE = ("spec", "template", "metadata")
+_MODEL = ("spec", "template", "spec", "containers", ("name", MODEL_CONTAINER))
+
+KIND = Kind(
+    rules=KindRules("apps", "Deployment", replaced_by=("spec.selector",), wait_for="rollout"),
+    build=build,
+    per_track=True,
+    protected={
+        ("spec", "selector"): SELECTOR,
+        **{(*_TEMPLATE, "labels", label): SELECTOR for label in sorted(RESERVED_LABELS)},
+        **{
+            (*_TEMPLATE, name): WRITTEN
+            for name in ("name", "namespace", "generateName", *WRITTEN_METADATA)
+        },
+        ("spec", "template", "spec", "ephemeralContainers"): "a Pod template cannot have them",
+        ("spec", "replicas"): computed("replicas"),
+        ("spec", "paused"): "no update would ever end",
+        ("spec", "strategy"): computed("rollout.maxSurge and rollout.maxUnavailable"),
+        ("spec", "minReadySeconds"): computed("rollout.minReadySeconds"),
+        ("spec", "progressDeadlineSeconds"): computed("rollout.progressDeadlineSeconds"),
+        (*_MODEL, "image"): computed("image"),
+        (*_MODEL, "resources"): computed("resources"),
+    },
+)

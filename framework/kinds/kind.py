@@ -1,0 +1,124 @@
+"""Data types of the registry: a kind, the settings it is built from, and the manifest it yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from framework.core.kind_rules import KindRules
+from framework.kinds.naming import Track, build_labels, track_name
+
+if TYPE_CHECKING:
+    from framework.settings.model import Model
+
+# One step of the path to a field: a key, or the item of a list whose merge key has this value.
+Step = str | tuple[str, str]
+
+# The provider would wait ten seconds for the endpoints of each Service, and until the timeout for
+# an Ingress without a controller. The wait for the Deployment already covers the Pods.
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+
+# Fields of `metadata` that only the API server writes.
+WRITTEN_METADATA = (
+    "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
+    "managedFields", "resourceVersion", "selfLink", "uid",
+)  # fmt: skip
+
+# Reasons why a field may not be patched, shared by several kinds.
+WRITTEN = "the cluster writes it"
+SELECTOR = "selectors and the labels they use never change"
+
+
+def computed(setting: str) -> str:
+    """Returns the reason why a patch may not set a field that a setting decides."""
+    return f"the framework computes with it; set {setting}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One Kubernetes object, and how it is registered with Pulumi."""
+
+    logical_name: str
+    """Pulumi's name of the resource. Constant where `metadata.name` contains a hash."""
+    object: dict[str, Any]
+    timeout_seconds: int | None = None
+    """Limit of the wait for the object."""
+    ignore_changes: tuple[str, ...] = ()
+    """Paths of fields that another controller owns."""
+    initial_replicas: int | None = None
+    """Replicas of a new Deployment under an autoscaler. Without it the API server would start one
+    Pod, whatever the autoscaler's minimum is."""
+    used_by_pods: bool = False
+    """True for an object that Pods refer to, so that it must exist before their Deployment."""
+    retain: bool = False
+    """True for an object that stays in the cluster when it leaves the plan (`retainOnDelete`)."""
+
+    @property
+    def kind(self) -> str:
+        """The object's kind: `Deployment`."""
+        return str(self.object["kind"])
+
+    @property
+    def name(self) -> str:
+        """The object's own name."""
+        return str(self.object["metadata"]["name"])
+
+    @property
+    def type_token(self) -> str:
+        """Pulumi's type: `kubernetes:core/v1:Service`; Pulumi spells out the core group."""
+        version = str(self.object["apiVersion"])
+        group = version if "/" in version else f"core/{version}"
+        return f"kubernetes:{group}:{self.kind}"
+
+
+@dataclass(frozen=True)
+class TrackInput:
+    """The settings of one track of a model, from which its objects are built."""
+
+    model: str
+    namespace: str
+    track: Track
+    settings: Model
+    replicas: int
+    """Replicas of the track. Under an autoscaler: the most it may make."""
+    timeout_seconds: int
+    """Worst case of a rolling update."""
+
+    @property
+    def name(self) -> str:
+        """The name of the track's Deployment."""
+        return track_name(self.model, self.track)
+
+    def build_metadata(
+        self, annotations: Mapping[str, str] | None = None, name: str = ""
+    ) -> dict[str, Any]:
+        """Builds the metadata of an object, named after the model unless `name` is given."""
+        metadata: dict[str, Any] = {
+            "name": name or self.model,
+            "namespace": self.namespace,
+            "labels": build_labels(self.model, self.settings),
+        }
+        return {**metadata, "annotations": dict(annotations)} if annotations else metadata
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of Kubernetes object that a model can have."""
+
+    rules: KindRules
+    build: Callable[[TrackInput], Iterable[Manifest]]
+    """Builds the objects that the settings ask for: none, one or several. A kind that both tracks
+    share is built once, from the stable track."""
+    enabled_by: str = ""
+    """Setting that gives a model an object of this kind, as an instruction: "set ingress". Empty
+    where every model has one."""
+    per_track: bool = False
+    """True where each track has an object of its own."""
+    protected: Mapping[tuple[Step, ...], str] = field(default_factory=dict)
+    """Fields that `patch` may not set, each with the reason."""
+
+    @property
+    def name(self) -> str:
+        """The kind as the API spells it: `Deployment`."""
+        return self.rules.kind

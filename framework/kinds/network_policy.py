@@ -1,0 +1,90 @@
+"""NetworkPolicy: the connections that a model's Pods accept and open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from framework.core.kind_rules import KindRules
+from framework.kinds.kind import SELECTOR, Kind, Manifest, TrackInput
+from framework.kinds.naming import NAME_LABEL
+
+if TYPE_CHECKING:
+    from framework.settings.container import Port
+    from framework.settings.networking import Peer
+
+# Kubernetes sets this label on every Namespace, so a Namespace can be selected by name.
+_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+_DNS_PORTS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+
+
+def build(track: TrackInput) -> Iterator[Manifest]:
+    """Builds one policy for both tracks; it contains only the directions that are limited."""
+    policy = track.settings.network_policy
+    if policy is None:
+        return
+    types, rules = [], {}
+    if policy.allow_from is not None:
+        types.append("Ingress")
+        rules["ingress"] = _build_rules("from", policy.allow_from, track.settings.ports)
+    if policy.allow_to is not None:
+        types.append("Egress")
+        lookups = [{"ports": _DNS_PORTS}] if policy.dns else []
+        # The ports of other Pods have names that this model does not know.
+        rules["egress"] = [*lookups, *_build_rules("to", policy.allow_to, {})]
+    yield Manifest(
+        track.model,
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": track.build_metadata(),
+            "spec": {
+                "podSelector": {"matchLabels": {NAME_LABEL: track.model}},
+                "policyTypes": types,
+                **rules,
+            },
+        },
+    )
+
+
+def _build_rules(
+    direction: str, peers: Mapping[str, Peer], ports: Mapping[str, Port]
+) -> list[dict[str, Any]]:
+    """Builds a rule for each peer; `ports` gives the protocol of a port that is named."""
+    rules = []
+    for _, peer in sorted(peers.items()):
+        rule: dict[str, Any] = {}
+        if peer.ports:
+            rule["ports"] = [
+                {"protocol": _protocol_of(port, ports), "port": port} for port in peer.ports
+            ]
+        if peer.cidr:
+            excluded = {"except": list(peer.excluded)} if peer.excluded else {}
+            rule[direction] = [{"ipBlock": {"cidr": peer.cidr, **excluded}}]
+        elif peer.selects_pods:
+            rule[direction] = [_build_selectors(peer)]
+        rules.append(rule)
+    return rules
+
+
+def _protocol_of(port: int | str, ports: Mapping[str, Port]) -> str:
+    return ports[port].protocol if isinstance(port, str) and port in ports else "TCP"
+
+
+def _build_selectors(peer: Peer) -> dict[str, Any]:
+    named = {_NAMESPACE_LABEL: peer.namespace} if peer.namespace else {}
+    namespaces = {**peer.namespace_labels, **named}
+    selectors: dict[str, Any] = {}
+    if namespaces:
+        selectors["namespaceSelector"] = {"matchLabels": namespaces}
+    if peer.pods:
+        selectors["podSelector"] = {"matchLabels": dict(peer.pods)}
+    return selectors
+
+
+KIND = Kind(
+    rules=KindRules("networking.k8s.io", "NetworkPolicy", propagation="Background"),
+    build=build,
+    enabled_by="set networkPolicy",
+    protected={("spec", "podSelector"): SELECTOR},
+)

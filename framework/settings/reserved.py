@@ -1,0 +1,7 @@
+"""Names that the framework gives to the objects it builds, so that users cannot take them.
+
+This module imports nothing, so that the rules of the kinds can be read without pydantic.
+"""
+
+MODEL_CONTAINER = "model"
+CONFIG_VOLUME = "config-files"
