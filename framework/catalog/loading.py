@@ -7,9 +7,8 @@ Kept apart from the merge, which knows layers and no files, and from Kubernetes 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from framework.catalog.model import Catalog, CatalogModel
 from framework.catalog.reading import NOT_MERGED, CatalogReader
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.errors import ConfigError
+from framework.core.suggestions import suggest
 from framework.files import CatalogFiles, Document, EnvironmentFiles, find_catalog, find_environment
 from framework.layers import Layer, Layers, Merged, Shape
 from framework.settings.diagnostics import validate_settings
@@ -224,9 +224,7 @@ class Loader:
         for index, name in enumerate(listed):
             message = ""
             if not isinstance(name, str) or name not in self._files.profiles:
-                message = (
-                    f'no profile is called "{name}"{_nearest(str(name), self._files.profiles)}'
-                )
+                message = f'no profile is called "{name}"{suggest(str(name), self._files.profiles)}'
             elif name in found:
                 message = f'the profile "{name}" is listed twice; keep one'
             if message:
@@ -237,7 +235,7 @@ class Loader:
         return tuple(found), len(found) == len(listed)
 
     def _report_stray(self, name: str) -> None:
-        hint = _nearest(name, self._files.models)
+        hint = suggest(name, self._files.models)
         message = f'no model is called "{name}"{hint}'
         self.diagnostics.append(
             Diagnostic(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message)
@@ -259,9 +257,3 @@ def _surfaced(diagnostics: Iterable[Diagnostic], model: str, home: str) -> list[
         diagnostic if diagnostic.path == home else replace(diagnostic, model=model)
         for diagnostic in diagnostics
     ]
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    if near := get_close_matches(name, list(known), n=1):
-        return f'; did you mean "{near[0]}"?'
-    return f"; known: {', '.join(known) or 'none'}"

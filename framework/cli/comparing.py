@@ -14,6 +14,8 @@ from pathlib import Path
 from framework.catalog import list_environments, list_models
 from framework.cli.selection import unknown_label
 from framework.core.errors import UnknownNameError, UsageError
+from framework.core.exit_codes import ExitCode
+from framework.core.redaction import redact_text
 from framework.kinds.naming import OWNER_LABEL
 from framework.output.affected import render_affected
 from framework.output.diff import render_across, render_since
@@ -25,11 +27,8 @@ from framework.output.diff_json import (
 from framework.output.diff_markdown import render_across_markdown, render_since_markdown
 from framework.reports.across import compare_across
 from framework.reports.affected import compare_since
-from framework.reports.masking import conceal
 from framework.reports.sides import Side, load_side
 from framework.reports.trees import Trees
-
-DIFFERENCES = 16
 
 
 def run_diff(root: Path, options: argparse.Namespace) -> int:
@@ -63,7 +62,7 @@ def _run_across(root: Path, options: argparse.Namespace) -> int:
         report = render_across_markdown(found, names)
     else:
         report = render_across(found, names)
-    print(conceal(report, found.secrets))
+    print(redact_text(report, found.secrets))
     return _exit_code(options, clean=found.clean)
 
 
@@ -81,7 +80,7 @@ def _run_since(root: Path, options: argparse.Namespace) -> int:
         report = render_since_markdown(found, since)
     else:
         report = render_since(found, since)
-    print(conceal(report, found.secrets))
+    print(redact_text(report, found.secrets))
     return 1 if found.faulty else _exit_code(options, clean=found.clean)
 
 
@@ -98,7 +97,7 @@ def run_affected(root: Path, options: argparse.Namespace) -> int:
 
 
 def _exit_code(options: argparse.Namespace, *, clean: bool) -> int:
-    return DIFFERENCES if options.exit_code and not clean else 0
+    return ExitCode.DIFFERENCES if options.exit_code and not clean else 0
 
 
 def _choose_across(root: Path, old: Side, new: Side, pattern: str | None) -> Collection[str] | None:

@@ -15,13 +15,12 @@ from framework.cli.json_output import describe_drift, describe_preview
 from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Op, Result
 from framework.core.errors import ProtectedError, StateError
+from framework.core.exit_codes import ExitCode
 from framework.output.changes import is_shown, render_changes, render_messages
 from framework.output.drift import render_drift
 from framework.output.progress import RolloutProgress
 from framework.output.result import render_outputs, render_result
 
-DIFFERENCES = 16
-ROLLOUT_FAILED = 3
 _AS_PLANNED = "the cluster is as planned"
 
 
@@ -76,7 +75,8 @@ def _apply(
         print(f"\n{render_outputs(result.outputs)}")
     if not result.failures:
         return 0
-    return ROLLOUT_FAILED if all(failure.rollout for failure in result.failures) else 1
+    only_rollouts = all(failure.rollout for failure in result.failures)
+    return ExitCode.ROLLOUT_FAILED if only_rollouts else ExitCode.FAILED
 
 
 def run_preview(root: Path, options: argparse.Namespace) -> int:
@@ -122,7 +122,7 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
         print(render_drift(drift, session.plan, time.monotonic() - started))
         if drift.messages:
             print(f"\n{render_messages(drift.messages)}")
-    return DIFFERENCES if found else 0
+    return ExitCode.DIFFERENCES if found else 0
 
 
 def run_outputs(root: Path, options: argparse.Namespace) -> int:

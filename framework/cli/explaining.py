@@ -15,9 +15,9 @@ from framework.catalog import Catalog, list_models, load_catalog
 from framework.cli.overriding import build_layers
 from framework.cli.selection import does_not_run
 from framework.core.errors import UnknownNameError, UsageError
+from framework.core.redaction import find_secret_texts, redact_text
 from framework.output.explain import render_explained, render_fields
 from framework.reports.explain import Explained, Explainer, is_field
-from framework.reports.masking import conceal, secret_values
 
 if TYPE_CHECKING:
     from framework.reports.fields import ExplainedFields
@@ -39,7 +39,7 @@ def run_explain(root: Path, options: argparse.Namespace) -> int:
         shown = described if options.json else render_explained(found, whole=key is None)
     report = json.dumps(shown, indent=2) if options.json else str(shown)
     merged = [one.data for one in (model.merged, model.candidate_merged) if one]
-    print(conceal(report, secret_values(merged)))
+    print(redact_text(report, find_secret_texts(merged)))
     return 0
 
 

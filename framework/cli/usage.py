@@ -5,10 +5,9 @@ Kept apart from parsing: argparse knows neither make's spelling of an option nor
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from framework.cli.verbs import OPTIONS, VERBS, Verb
 from framework.core.errors import UsageError
+from framework.core.suggestions import near_misses
 
 _OPTION_NAMES = frozenset(option.name for option in OPTIONS)
 
@@ -16,7 +15,7 @@ _OPTION_NAMES = frozenset(option.name for option in OPTIONS)
 def unknown_verb(name: str) -> UsageError:
     """The error for a verb that there is not."""
     # Far enough that "deploy" is never taken for "destroy".
-    near = get_close_matches(name, [verb.name for verb in VERBS], n=1, cutoff=0.7)
+    near = near_misses(name, [verb.name for verb in VERBS], cutoff=0.7)
     hint = f"did you mean {near[0]}? " if near else ""
     return UsageError(f'no verb is called "{name}"; {hint}`python -m framework --help` lists them')
 
@@ -31,7 +30,7 @@ def unknown_option(verb: Verb, word: str) -> UsageError:
     if given.isupper() and name in known:
         # As make has it; make itself passes it on with dashes.
         hint = "here it is the name alone" if name == "env" else f"here it is --{name}"
-    elif near := get_close_matches(name, known, n=1):
+    elif near := near_misses(name, known):
         hint = f"did you mean {_spell(near[0], dashed=dashed)}?"
     else:
         listed = ", ".join(_spell(one, dashed=dashed) for one in known)

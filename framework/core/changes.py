@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-MASK = "[secret]"
-"""What stands for a secret's value wherever people or programs read one."""
 SHOWN_SEVERITIES = frozenset({"warning", "error"})
 """Which messages of a program people are told; the others are for its author."""
 
@@ -32,7 +30,7 @@ class FieldChange:
     """One field that changes: dotted path, list items by key (`containers[model].image`).
 
     `old` is None where the field is added, `new` is None where it goes. A secret's value is
-    always MASK. `manager` and `time` (drift only) tell who wrote the live value.
+    always REDACTED. `manager` and `time` (drift only) tell who wrote the live value.
     """
 
     path: str

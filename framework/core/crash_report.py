@@ -1,7 +1,7 @@
 """Writes a Traceback to a file of the user's cache, and says in one line where it is.
 
 Kept apart from the command line, because a crash may come before it is loaded, in a thread, or from
-the program's own process. Imports nothing but the standard library and the place of the cache.
+the program's own process. Imports nothing but the standard library and small modules of core.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+from framework.core.redaction import redact_text
 from framework.core.user_cache import cache_directory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _NEXT_STEP = "run it again, and report this file with the command if it fails again"
 _MOST_FILES = 20
-# Shorter texts are also parts of ordinary words.
-_SHORTEST_SECRET = 4
 
 
 def describe_crash(error: BaseException) -> str:
@@ -46,6 +45,7 @@ def describe_file(text: str) -> str:
 
 def write_traceback(text: str) -> Path | None:
     """Writes a Traceback to a new file for this user alone; None where no folder takes it."""
+    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{stamp}-{os.getpid()}-{uuid.uuid4().hex[:6]}.txt"
     for folder in (cache_directory() / "crashes", Path(tempfile.gettempdir())):
@@ -57,7 +57,7 @@ def write_traceback(text: str) -> Path | None:
             continue
         try:
             with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
-                file.write(f"{_command()}\n\n{_redact(text)}")
+                file.write(f"{_command()}\n\n{redact_text(text, [passphrase])}")
         except OSError:
             path.unlink(missing_ok=True)
             continue
@@ -70,11 +70,6 @@ def write_traceback(text: str) -> Path | None:
 def _command() -> str:
     # The values of options are left out: `--set` may give a secret.
     return " ".join(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv[:3]))
-
-
-def _redact(text: str) -> str:
-    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
-    return text.replace(passphrase, "[secret]") if len(passphrase) >= _SHORTEST_SECRET else text
 
 
 def _remove_oldest(folder: Path) -> None:

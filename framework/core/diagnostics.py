@@ -103,7 +103,7 @@ class Diagnostic:
 
     `line` and `column` count from 1, and are 0 where the whole file is meant. `model` is the model
     in which the diagnostic was found, "" where it is about the file itself. The lines of a
-    `hidden` diagnostic may hold a secret, although its message does not: they are not printed.
+    `redacted` diagnostic may hold a secret: they are not printed.
     """
 
     path: str
@@ -112,7 +112,7 @@ class Diagnostic:
     code: Code
     message: str
     model: str = ""
-    hidden: bool = False
+    redacted: bool = False
 
     @property
     def position(self) -> str:

@@ -1,63 +1,61 @@
-"""The errors a user can meet, as one tree.
+"""The errors that a user can meet. Only the command line catches them.
 
-    FrameworkError            any fault; exit code 1
+    FrameworkError            anything the user can fix; exit code 1
     ├── UsageError            the command line is wrong; exit code 2
-    ├── ConfigError           one or more faults in the YAML files, each with its place
-    ├── EditError             one or more values that cannot be changed in place
-    ├── ClusterError          a cluster cannot be reached, or is not the one expected
-    │   ├── LocalClusterError the local control plane cannot be built or started
-    │   ├── OtherClusterError an environment names another cluster than its stack is on
-    │   ├── ClusterMadeAgainError           the recorded cluster was made again
+    │   └── UnknownNameError  a name that does not exist: an environment, a model, a setting
+    ├── ConfigError           the YAML files have errors; holds all diagnostics of a run
+    ├── EditError             values in the YAML files cannot be changed in place
+    ├── ClusterError          a cluster cannot be reached, or is not the expected one
+    │   ├── LocalClusterError               the local control plane cannot be built or started
+    │   ├── OtherClusterError               the environment names another cluster than its stack
+    │   ├── ClusterMadeAgainError           the cluster was recreated since the last deployment
     │   └── RecordedClusterUnreachableError the recorded cluster cannot be compared
-    ├── StateError            the stack's recorded state cannot be used
-    │   └── StateFileError    one file of it is damaged, or cannot be read or written
-    ├── EngineError           an engine cannot do what the program asks
-    ├── ConsentError          what takes something away needs a yes that nobody gave
-    └── ProtectedError        an environment is protected against what was asked
+    ├── StateError            the recorded state of a stack cannot be used
+    │   └── StateFileError    one of its files is damaged, or cannot be read or written
+    ├── EngineError           an engine does not support what the program asks for
+    ├── ConsentError          changes need a confirmation, and there is no terminal to ask on
+    └── ProtectedError        `destroy` was called on a protected environment
 
-Kept apart so that every layer may raise one and only the command line catches them. A message says
-where, what is wrong, what is allowed, and what to do next; classes compose it from typed fields,
-and nothing below the command line prints, colours or exits.
+A message says where the problem is, what is wrong, what is allowed and what to do next. Each class
+composes its message from typed fields. Nothing below the command line prints, colours or exits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from framework.core.diagnostics import Diagnostic, distinct_diagnostics, group_diagnostics
+from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
-from framework.core.suggestions import MOST_LISTED, list_names
+from framework.core.suggestions import MOST_LISTED, list_names, near_misses
 
 
 class FrameworkError(Exception):
-    """Any fault the user can mend; `str()` is the whole message."""
+    """An error that the user can fix; `str()` is the whole message."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 class UsageError(FrameworkError):
-    """The command line asks for something that does not exist or does not fit."""
+    """The command line names something that does not exist, or combines options wrongly."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class UnknownNameError(UsageError):
-    """A name given on the command line that nothing has; names the nearest ones."""
+    """A name on the command line that does not exist; the message suggests the nearest names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        near = get_close_matches(name, self.known, n=3)
-        if near and len(self.known) > MOST_LISTED:
-            super().__init__(f'no {kind} is called "{name}"; did you mean {" or ".join(near)}?')
-            return
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        listed = list_names(self.known) or "none"
-        super().__init__(f'no {kind} is called "{name}"; {hint}known: {listed}')
+        hint = " or ".join(near_misses(name, self.known, most=3))
+        message = f'no {kind} is called "{name}"; ' + (f"did you mean {hint}? " if hint else "")
+        if not hint or len(self.known) <= MOST_LISTED:
+            message += f"known: {list_names(self.known) or 'none'}"
+        super().__init__(message.rstrip())
 
 
 class ConfigError(FrameworkError):
-    """Every fault found in the YAML files in one run, sorted by file and line."""
+    """The errors in the YAML files, all of one run, sorted by file and line."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = distinct_diagnostics(diagnostics)
@@ -65,7 +63,10 @@ class ConfigError(FrameworkError):
 
 
 class EditError(FrameworkError):
-    """What cannot be changed in the YAML files, each with where it stands; nothing was written."""
+    """Values that cannot be changed in the YAML files; nothing was written.
+
+    Each refusal is a position (anything whose `str()` names it) and a message.
+    """
 
     def __init__(self, *refusals: tuple[object, str]) -> None:
         self.refusals = refusals
@@ -73,7 +74,7 @@ class EditError(FrameworkError):
 
 
 class ClusterError(FrameworkError):
-    """A cluster cannot be reached, is not the one expected, or holds what is not ours."""
+    """A cluster cannot be reached, is not the expected one, or holds objects of others."""
 
 
 class LocalClusterError(ClusterError):
@@ -81,11 +82,11 @@ class LocalClusterError(ClusterError):
 
 
 class StateError(FrameworkError):
-    """The stack's recorded state cannot be read, or is in another command's hands."""
+    """The recorded state of a stack cannot be read, or another command holds its lock."""
 
 
 class StateFileError(StateError):
-    """A file of the recorded state is damaged, or cannot be read or written."""
+    """One file of the recorded state is damaged, or cannot be read or written."""
 
     def __init__(self, path: object, problem: str, remedy: str = "") -> None:
         self.path, self.problem, self.remedy = path, problem, remedy
@@ -93,12 +94,14 @@ class StateFileError(StateError):
 
 
 class EngineError(FrameworkError):
-    """An engine cannot do what the program asks of it."""
+    """An engine does not support what the program asks for."""
 
 
 class ConsentError(FrameworkError):
-    """`count` of the changes take something away, and there is no terminal to ask at. `model` is
-    what the command was narrowed to, as it was given; "" for nothing."""
+    """`count` changes need a confirmation, and there is no terminal to ask on.
+
+    `model` is the MODEL option as it was given; "" for none.
+    """
 
     def __init__(self, verb: str, environment: str, count: int, model: str = "") -> None:
         self.verb, self.environment, self.count, self.model = verb, environment, count, model
@@ -112,9 +115,9 @@ class ConsentError(FrameworkError):
 
 
 class OtherClusterError(ClusterError):
-    """The environment names another cluster than its stack is deployed on.
+    """The environment names another cluster than the one its stack is deployed on.
 
-    `recorded` and `named` describe the clusters; `record` is the file that says which is recorded.
+    `recorded` and `named` describe the two clusters; `record` is the file that holds the first.
     """
 
     def __init__(self, stack: Stack, recorded: str, named: str, record: str = "") -> None:
@@ -136,28 +139,28 @@ class OtherClusterError(ClusterError):
 
 
 class ClusterMadeAgainError(ClusterError):
-    """The recorded cluster was made again: the same address, another kube-system UID."""
+    """The cluster was recreated: it has the same address, but another kube-system UID."""
 
     def __init__(self, stack: Stack, recorded: str, named: str) -> None:
         self.stack, self.recorded, self.named = stack, recorded, named
         super().__init__(
-            f"stack {stack}: the cluster was made again since the last deployment (its kube-system "
-            "Namespace has another UID), so what is recorded is gone; nothing was done.\n"
+            f"stack {stack}: the cluster was recreated since the last deployment (its kube-system "
+            "Namespace has another UID), so the recorded objects are gone; nothing was done.\n"
             f"recorded: {recorded}\n"
             f"found:    {named}\n"
-            f"next: `make refresh ENV={stack.environment} YES=1`, which forgets what is gone, then "
+            f"next: `make refresh ENV={stack.environment} YES=1`, which forgets them, then "
             f"`make up ENV={stack.environment}`"
         )
 
 
 class RecordedClusterUnreachableError(ClusterError):
-    """The environment names a cluster by other names, and the recorded one does not answer."""
+    """The environment names its cluster differently, and the recorded cluster does not answer."""
 
     def __init__(self, stack: Stack, recorded: str, named: str, reason: str) -> None:
         self.stack, self.recorded, self.named, self.reason = stack, recorded, named, reason
         super().__init__(
             f"stack {stack}: its environment names another kubeconfig or context than the one it "
-            "is deployed with, and whether both lead to the same cluster cannot be checked; "
+            "is deployed with, and whether both are the same cluster cannot be checked; "
             "nothing was done.\n"
             f"recorded: {recorded}: {reason}\n"
             f"named:    {named}\n"
@@ -167,12 +170,12 @@ class RecordedClusterUnreachableError(ClusterError):
 
 
 class ProtectedError(FrameworkError):
-    """The environment says `protect: true`, and destroy was asked for."""
+    """`destroy` was called on an environment with `protect: true`."""
 
     def __init__(self, environment: str) -> None:
         self.environment = environment
         super().__init__(
             f"environments/{environment}/environment.yaml: {environment} is protected, so destroy "
-            "refuses; nothing was deleted. To delete it all the same, set protect: false there, "
+            "refuses; nothing was deleted. To delete it anyway, set protect: false there, "
             f"run `make up ENV={environment}`, then destroy"
         )

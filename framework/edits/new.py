@@ -14,17 +14,12 @@ from typing import Any
 from framework.catalog import list_environments
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.redaction import is_secret_key
 from framework.edits.bump import check_tag
 from framework.edits.documents import Change
 from framework.edits.outcome import written_soundly
 from framework.edits.scalars import render_inline
-from framework.files import (
-    find_catalog,
-    find_environment,
-    load_document,
-    may_be_secret,
-    name_diagnostics,
-)
+from framework.files import find_catalog, find_environment, load_document, name_diagnostics
 from framework.layers import Layer, Merged, merge_layers
 
 # What teams change most, in the order they are shown in.
@@ -208,7 +203,7 @@ def _shown(data: Any, path: KeyPath) -> Any:
         value = {
             key: item
             for key, item in value.items()
-            if not may_be_secret((*path, key)) and "${" not in str(item)
+            if not is_secret_key((*path, key)) and "${" not in str(item)
         }
     return None if value in ({}, []) or "${" in str(value) else value
 

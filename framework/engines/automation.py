@@ -13,8 +13,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from framework.core.changes import MASK, Preview, Result
+from framework.core.changes import Preview, Result
 from framework.core.errors import EngineError, StateError, UnknownNameError
+from framework.core.redaction import REDACTED
 from framework.engines.base import Confirm, OnProgress, Recorded, Request
 from framework.engines.embedded.backend import FileBackend, open_backend
 from framework.engines.embedded.clusters import identify_cluster
@@ -103,7 +104,8 @@ class AutomationEngine:
         """The recorded outputs, secrets masked."""
         values = _run(lambda: self._open(request).outputs())
         return {
-            name: MASK if output.secret else output.value for name, output in sorted(values.items())
+            name: REDACTED if output.secret else output.value
+            for name, output in sorted(values.items())
         }
 
     def recorded(self, request: Request) -> Recorded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from framework.core.changes import MASK
+from framework.core.redaction import REDACTED
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -24,9 +24,9 @@ def has_sealed(tree: Any) -> bool:
 
 
 def mask_sealed(tree: Any) -> Any:
-    """A tree from state with every encrypted value as MASK; needs no passphrase."""
+    """A tree from state with every encrypted value as REDACTED; needs no passphrase."""
     if isinstance(tree, Mapping):
         if tree.get(SIGNATURE) == SECRET:
-            return MASK
+            return REDACTED
         return {key: mask_sealed(value) for key, value in tree.items()}
     return [mask_sealed(value) for value in tree] if isinstance(tree, list) else tree

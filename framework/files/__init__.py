@@ -14,7 +14,6 @@ from framework.files.files import (
     find_environment,
     name_diagnostics,
 )
-from framework.files.scalars import may_be_secret
 
 __all__ = [
     "CatalogFiles",
@@ -25,6 +24,5 @@ __all__ = [
     "find_catalog",
     "find_environment",
     "load_document",
-    "may_be_secret",
     "name_diagnostics",
 ]

@@ -17,7 +17,8 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
-from framework.files.scalars import ScalarError, may_be_secret, read_scalar
+from framework.core.redaction import is_secret_key
+from framework.files.scalars import ScalarError, read_scalar
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -189,7 +190,7 @@ class _Builder:
         try:
             value = read_scalar(node)
         except ScalarError as exc:
-            told = "would not be read as text; quote it" if may_be_secret(at) else str(exc)
+            told = "would not be read as text; quote it" if is_secret_key(at) else str(exc)
             return self._diagnostic(node, Code.AMBIGUOUS, told, at)
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value

@@ -7,7 +7,6 @@ OmegaConf's own loader: where they differ nothing is guessed, the author is aske
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from yaml.nodes import ScalarNode
@@ -18,16 +17,6 @@ _FRACTION = re.compile(r"[-+]?([0-9]{1,17}\.[0-9]{0,17}|\.[0-9]{1,17})")
 _NUMBER_TO_SOME = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|0o[0-7]+")
 # OmegaConf takes `???` for "missing" and unescapes `\???`; neither may reach it.
 _MISSING = re.compile(r"\\*\?\?\?")
-# Keys whose values no message may quote.
-_SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token(?!iz)|credential|api.?key|private.?key|access.?key|auth|dsn",
-    re.IGNORECASE,
-)
-
-
-def may_be_secret(path: Iterable[str | int]) -> bool:
-    """True where a value at `path` may be a secret, going by its keys."""
-    return any(isinstance(part, str) and _SECRET_KEY.search(part) for part in path)
 
 
 class ScalarError(ValueError):

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework.core.changes import MASK
 from framework.core.errors import ClusterError
+from framework.core.redaction import redact_text
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ApiError(ClusterError):
 def build_api_error(
     where: str, status: int, body: bytes, sent: Mapping[str, Any] | None = None
 ) -> ApiError:
-    """The exception for a refused request; values of a Secret that was `sent` are masked."""
+    """The exception for a refused request; values of a Secret that was `sent` are redacted."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -93,10 +93,12 @@ def build_api_error(
     details = answer.get("details") or {}
     hidden = tuple(_secret_texts(sent or {}))
     causes = tuple(
-        Cause(c.get("reason", ""), c.get("field", ""), _mask(c.get("message", ""), hidden))
+        Cause(c.get("reason", ""), c.get("field", ""), redact_text(c.get("message", ""), hidden))
         for c in details.get("causes") or ()
     )
-    return ApiError(where, status, str(answer.get("reason") or ""), _mask(text, hidden), causes)
+    return ApiError(
+        where, status, str(answer.get("reason") or ""), redact_text(text, hidden), causes
+    )
 
 
 def _secret_texts(sent: Mapping[str, Any]) -> Iterator[str]:
@@ -109,10 +111,3 @@ def _secret_texts(sent: Mapping[str, Any]) -> Iterator[str]:
                 yield base64.b64decode(str(value), validate=True).decode()
             except (binascii.Error, ValueError):
                 continue
-
-
-def _mask(text: str, hidden: tuple[str, ...]) -> str:
-    for value in sorted(hidden, key=len, reverse=True):
-        if value:
-            text = text.replace(value, MASK)
-    return text

@@ -8,7 +8,6 @@ adds what it lacks: errors that name the next step, and no proxy for a server on
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from lightkube.config.models import NameValue, UserExec
 from lightkube.core.exceptions import ConfigError
 
 from framework.core.errors import ClusterError
+from framework.core.suggestions import did_you_mean
 
 # One connection a thread for 128 threads, and as many again for watches is never reached.
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
@@ -61,8 +61,8 @@ def _load_context(kubeconfig: Path, context: str, advice: str) -> SingleConfig:
     loaded = _load_kubeconfig(kubeconfig, advice or _ADVICE)
     if context not in loaded.contexts:
         listed = ", ".join(sorted(loaded.contexts)) or "none"
-        near = get_close_matches(context, loaded.contexts, n=1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = did_you_mean(context, loaded.contexts)
+        hint += " " if hint else ""
         raise ClusterError(
             f'{kubeconfig}: there is no context "{context}"; {hint}it has: {listed}; set '
             "cluster.context in the environment's environment.yaml to one of them, or "

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.core.changes import MASK, FieldChange
+from framework.core.changes import FieldChange
+from framework.core.redaction import REDACTED
 from framework.kube.ownership import is_own, owner_of
 
 # Written by the API server or by controllers, and never asked for by anyone.
@@ -207,5 +208,5 @@ def _change(
 
 def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return dict.fromkeys(value, MASK)
-    return ABSENT if value is None else MASK
+        return dict.fromkeys(value, REDACTED)
+    return ABSENT if value is None else REDACTED

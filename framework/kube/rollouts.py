@@ -289,9 +289,3 @@ def _without_fault(deployment: Mapping[str, Any], pods: list[Object]) -> str:
         f"{counts.updated} of {counts.desired} Pods updated, {counts.available} available, "
         "no fault reported"
     )
-
-
-def render_duration(seconds: float) -> str:
-    """380 as `6m20s`."""
-    whole = round(seconds)
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"

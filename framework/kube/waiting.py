@@ -13,6 +13,7 @@ from dataclasses import replace
 from queue import Empty
 from typing import Any
 
+from framework.core.durations import render_duration
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
@@ -27,7 +28,6 @@ from framework.kube.rollouts import (
     find_reason,
     is_complete,
     is_observed,
-    render_duration,
     rollout_counts,
 )
 from framework.kube.watching import Queue, SharedWatch, WatchEvent

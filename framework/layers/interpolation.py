@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any
 
 from omegaconf.errors import GrammarParseError
 from omegaconf.grammar_parser import parse
 
 from framework.core.diagnostics import KeyPath
-from framework.files import may_be_secret
+from framework.core.redaction import is_secret_key
+from framework.core.suggestions import did_you_mean
 
 # Pure, and the only way to name a fallback. oc.env reads the machine; oc.decode, oc.create and a
 # name made by another interpolation could reach it unseen.
@@ -76,7 +76,7 @@ def find_names(text: str, path: KeyPath) -> Iterator[tuple[str, ...]]:
 def reads_secret(text: str) -> bool:
     """True where an interpolation names a key that may hold a secret, or computes the name."""
     inside = _INSIDE.findall(text)
-    return any("${" in one or may_be_secret(_WORD.findall(one)) for one in inside)
+    return any("${" in one or is_secret_key(_WORD.findall(one)) for one in inside)
 
 
 def is_whole(text: str) -> bool:
@@ -107,9 +107,8 @@ def describe_failure(
     if not names:
         return f"cannot be resolved; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
     name = names[0]
-    near = get_close_matches(name, list(known), n=1)
-    hint = f'did you mean "{near[0]}"? ' if near else ""
+    hint = did_you_mean(name, known)
     return (
-        f'refers to "{name}", which has no value here; {hint}'
+        f'refers to "{name}", which has no value here; {hint}{" " if hint else ""}'
         f"the model's own keys, environment.* and stack.* can be named; {_ESCAPE}"
     )

@@ -9,13 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 
 from framework.core.changes import Change, Op, Preview
-from framework.output.text import (
-    render_count,
-    render_duration,
-    render_field,
-    render_wrapped,
-    short_path,
-)
+from framework.core.durations import render_duration
+from framework.output.text import render_count, render_field, render_wrapped, short_path
 from framework.plan import StackPlan, TrackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from framework.output.text import render_seconds, render_table
+from framework.core.durations import render_elapsed
+from framework.output.text import render_table
 
 if TYPE_CHECKING:
     from framework.cluster import ClusterProgress, ClusterStatus
@@ -58,7 +59,7 @@ def render_progress(progress: ClusterProgress) -> str:
     where = f" ({progress.index} of {progress.total})" if progress.total > 1 else ""
     state = "done" if progress.done else progress.message
     component = f" {progress.component}" if progress.component else ""
-    elapsed = render_seconds(progress.elapsed)
+    elapsed = render_elapsed(progress.elapsed)
     return f"cluster  {progress.step}{component}{where}  {elapsed}  {state}".rstrip()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.core.diagnostics import Code, DiagnosticGroup
-from framework.files import may_be_secret
+from framework.core.redaction import is_secret_key
 from framework.output.text import WIDTH, render_count, render_wrapped
 
 # Reads one file's lines; () where it cannot be read.
@@ -64,10 +64,14 @@ def _render_head(group: DiagnosticGroup) -> str:
 def _render_source(group: DiagnosticGroup, lines: Lines) -> str:
     diagnostic = group.diagnostic
     source = lines(diagnostic.path)
-    if diagnostic.hidden or diagnostic.code in _OF_A_FILE or not 0 < diagnostic.line <= len(source):
+    if (
+        diagnostic.redacted
+        or diagnostic.code in _OF_A_FILE
+        or not 0 < diagnostic.line <= len(source)
+    ):
         return ""
     line = source[diagnostic.line - 1].replace("\t", " ").rstrip("\r")
-    if not line.strip() or may_be_secret(_WORD.findall(line)):
+    if not line.strip() or is_secret_key(_WORD.findall(line)):
         return ""
     found = _TOKEN.match(line, diagnostic.column - 1)
     width = max(1, len(found.group().rstrip()) if found else 1)

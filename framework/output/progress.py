@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from framework.core.changes import Change, Op, Progress
-from framework.output.text import render_seconds, render_wrapped
+from framework.core.durations import render_elapsed
+from framework.output.text import render_wrapped
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -80,7 +81,7 @@ class RolloutProgress:
         if self._stream.isatty():
             self._redraw(progress)
         elif progress.state != "started" and not _is_complete(progress):
-            elapsed = render_seconds(self._clock() - self._started[change.urn])
+            elapsed = render_elapsed(self._clock() - self._started[change.urn])
             head, *more = line.splitlines()
             text = "\n".join([f"  {head}  {elapsed}", *more])
             print(text, file=self._stream, flush=True)
@@ -90,7 +91,7 @@ class RolloutProgress:
 
         live = self._live or self._start_live()
         urn, state = progress.change.urn, progress.state
-        elapsed = render_seconds(self._clock() - self._started[urn])
+        elapsed = render_elapsed(self._clock() - self._started[urn])
         if state in ("done", "failed", "skipped"):
             live.console.print(Text(f"  {self._lines.pop(urn)}  {elapsed}"), soft_wrap=True)
         shown = list(self._lines.values())

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.changes import Failure, Op, Result
+from framework.core.durations import render_elapsed
 from framework.output.text import (
     render_count,
     render_image,
-    render_seconds,
     render_table,
     render_value,
     render_wrapped,
@@ -31,7 +31,7 @@ def render_result(result: Result, plan: StackPlan, seconds: float, counts: Count
     models = {model.name: model for model in plan.models}
     done = [models[name] for name in sorted(moved - failed) if name in models]
     blocks = [
-        f"{render_count(len(moved - failed), 'model')} done in {render_seconds(seconds)}, "
+        f"{render_count(len(moved - failed), 'model')} done in {render_elapsed(seconds)}, "
         f"{len(failed)} failed."
     ]
     rows = [row for model in done for row in _render_rows(model, plan, counts)]

@@ -19,17 +19,6 @@ _MOST_CHARACTERS = 60
 _MOST_DIFF_LINES = 12
 
 
-def render_seconds(seconds: float) -> str:
-    """`0:41` while it runs; minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def render_duration(seconds: int) -> str:
-    """`6m20s`, `45s`."""
-    minutes, rest = divmod(seconds, 60)
-    return (f"{minutes}m" if minutes else "") + (f"{rest}s" if rest or not minutes else "")
-
-
 def render_value(value: Any) -> str:
     """A value on one line, shortened where it is long."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

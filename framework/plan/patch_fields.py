@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from framework.core.changes import MASK
+from framework.core.redaction import REDACTED
+from framework.core.suggestions import MOST_LISTED, did_you_mean, near_misses, suggest
 from framework.plan.kubernetes_fields import FieldType, kubernetes_version
 from framework.plan.patch_forms import Show, choose_one, find_form_diagnostics, find_key_diagnostics
 from framework.plan.strategic import (
@@ -23,7 +23,6 @@ from framework.plan.strategic import (
     get_key,
     suggest_item,
 )
-from framework.settings.diagnostics.wording import suggest
 
 _QUANTITY = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?\d+)?")
 _EXPECTED = {
@@ -167,7 +166,7 @@ class _Checks:
     def _mismatch(self, at: Path, value: Any, expected: str) -> PatchDiagnostic:
         shown = self._show(at, value)
         hint = ""
-        if expected == _EXPECTED["string"] and isinstance(value, int | float) and shown != MASK:
+        if expected == _EXPECTED["string"] and isinstance(value, int | float) and shown != REDACTED:
             hint = f': quote it, "{shown}"'
         elif isinstance(value, str) and _WITHOUT_QUOTES.get(expected, _NOTHING).fullmatch(value):
             hint = ": leave the quotes out"
@@ -199,7 +198,9 @@ def _name_unknown(key: str, of: FieldType) -> str:
     if deeper := _find_deeper(key, of):
         owner, path = deeper
         return f'{told}; {_a(owner)} has it: did you mean "{path}"?'
-    return f"{told}{suggest(key, of.fields) or f' in Kubernetes {kubernetes_version()}'}"
+    if len(of.fields) > MOST_LISTED and not near_misses(key, of.fields):
+        return f"{told} in Kubernetes {kubernetes_version()}"
+    return told + suggest(key, of.fields)
 
 
 def _find_deeper(key: str, of: FieldType) -> tuple[str, str] | None:
@@ -230,9 +231,8 @@ def _one_of(value: Any, of: FieldType) -> str:
         listed = f"{', '.join(names[:_MOST_LISTED])} or one of {len(names) - _MOST_LISTED} more"
     else:
         listed = f"{', '.join(names[:-1])} or {names[-1]}"
-    folded = {name.lower(): name for name in of.allowed}
-    near = get_close_matches(str(value).lower(), folded, n=1)
-    return f'{listed}; did you mean "{folded[near[0]]}"?' if near else listed
+    hint = did_you_mean(str(value), of.allowed)
+    return f"{listed}; {hint}" if hint else listed
 
 
 def _a(name: str) -> str:

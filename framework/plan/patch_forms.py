@@ -20,7 +20,7 @@ from framework.settings.names import (
     ShortName,
 )
 
-# A value of the patch as a message may show it: MASK where it may be secret.
+# A value of the patch as a message may show it: REDACTED where it may be secret.
 Show = Callable[[Path, Any], str]
 
 _FORMS = {

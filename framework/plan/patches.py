@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.core.changes import MASK
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.redaction import REDACTED, is_secret
+from framework.core.suggestions import did_you_mean
 from framework.kinds import KINDS
 from framework.kinds.kind import Manifest
 from framework.kinds.naming import Track, track_name
@@ -32,7 +32,7 @@ from framework.plan.strategic import (
     get_key,
     list_fields,
 )
-from framework.settings.diagnostics.wording import dotted, hides, show
+from framework.settings.diagnostics.wording import dotted, show
 
 _CANARY = "/canary"
 _OF_A_TRACK = tuple(kind.name for kind in KINDS if kind.per_track)
@@ -63,13 +63,13 @@ class _Patch:
             positions = (self.merged.origin(path) or Position(self.model.home, 1, 1),)
         for position in positions:
             diagnostic = position.diagnostic(Code.BAD_PATCH, message, self.model.name)
-            yield replace(diagnostic, hidden=hides(*self._named(problem.at)))
+            yield replace(diagnostic, redacted=is_secret(*self._named(problem.at)))
 
     def show(self, at: Path, value: Any) -> str:
-        """A value below the entry as a message may show it: MASK where it may be secret."""
+        """A value below the entry as a message may show it: REDACTED where it may be secret."""
         names, _ = self._named(at)
-        if hides(names, value):
-            return MASK
+        if is_secret(names, value):
+            return REDACTED
         return show(names, value, self.merged.spelling(("patch", self.key, *at)))
 
     def _named(self, at: Path) -> tuple[KeyPath, Any]:
@@ -223,8 +223,8 @@ def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
     if patch.kind not in _KINDS:
         kind, slash, _ = patch.key.partition("/")
         known = [f"{name}{_CANARY}" for name in _OF_A_TRACK] if slash else list(_KINDS)
-        near = get_close_matches(patch.key, known, n=1) or get_close_matches(kind, _KINDS, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(_KINDS)}"
+        hint = did_you_mean(patch.key, known) or did_you_mean(kind, _KINDS)
+        hint = hint or f"expected one of {', '.join(_KINDS)}"
         return f'"{patch.key}" is no kind of object that a model is made of; {hint}'
     if patch.key != patch.kind and patch.kind not in _OF_A_TRACK:
         return f'"{patch.key}": a {patch.kind} is of both tracks; expected {patch.kind}'

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from framework.core.suggestions import suggest
 from framework.kinds.kind import Step
 from framework.plan.kubernetes_fields import FieldType
 
@@ -87,9 +87,7 @@ def find_item(items: Any, key: str, name: Any) -> int | None:
 def suggest_item(items: Any, key: str, name: Any) -> str:
     """`; did you mean "model"?`, or the few names there are, or nothing."""
     names = [str(get_key(item, key)) for item in items] if isinstance(items, list) else []
-    if near := get_close_matches(str(name), names, n=1):
-        return f'; did you mean "{near[0]}"?'
-    return f"; known: {', '.join(names)}" if 0 < len(names) <= 12 else ""
+    return suggest(str(name), names)
 
 
 class _Merge:

@@ -11,6 +11,7 @@ from typing import Any
 
 from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Position
+from framework.core.redaction import find_secret_texts, redact
 from framework.reports.causes import (
     Objects,
     Target,
@@ -29,7 +30,6 @@ from framework.reports.differences import (
     ModelDifference,
     ObjectDifference,
 )
-from framework.reports.masking import mask, secret_values
 from framework.reports.object_differences import compare_manifests, is_same
 from framework.reports.setting_changes import (
     SettingChange,
@@ -79,7 +79,7 @@ def compare_sides(
         namespace=() if comparer.across else comparer.compare_namespace(),
         models=tuple(model for model in found if model),
         same=found.count(None),
-        secrets=secret_values(
+        secrets=find_secret_texts(
             one for side in (old, new) for group in side.manifests.values() for one in group
         ),
         diagnostics=diagnostics,
@@ -241,5 +241,5 @@ def _without_namespace(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe(change: SettingChange, causes: tuple[Cause, ...]) -> Difference:
-    old, new = (mask(change.path, value) for value in (change.old, change.new))
+    old, new = (redact(change.path, value) for value in (change.old, change.new))
     return Difference(change.name, old, new, causes)

@@ -11,14 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.changes import MASK
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import UnknownNameError
-from framework.files import may_be_secret
+from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
 from framework.layers.interpolation import find_names
 from framework.reports.effective import Setting, list_settings
 from framework.reports.interpolations import find_texts
-from framework.reports.masking import can_be_secret, mask
 from framework.reports.written import (
     ENVIRONMENT,
     NOT_OWN,
@@ -133,13 +131,13 @@ class Explainer:
         default = not writings or (setting.default and setting.value is not None)
         interpolations, reads = self._trace(source, setting)
         hidden = can_be_secret(setting.value) and any(map(self._may_be_secret, reads))
-        shown = MASK if hidden else mask(setting.path, setting.value)
+        shown = REDACTED if hidden else redact(setting.path, setting.value)
         return Explained(
             key,
             shown,
             "" if default else writings[-1].shown_position,
             tuple(
-                Overridden(mask(setting.path, old.value), old.shown_position)
+                Overridden(redact(setting.path, old.value), old.shown_position)
                 for old in reversed(writings if default else writings[:-1])
             ),
             interpolations,
@@ -156,7 +154,7 @@ class Explainer:
         return Explained(f"the key {name} of {source.key(above)}", name, position)
 
     def _may_be_secret(self, key: str) -> bool:
-        return key in self.settings and may_be_secret(self.settings[key][1].path)
+        return key in self.settings and is_secret_key(self.settings[key][1].path)
 
     def _trace(
         self, source: Source, traced: Setting
@@ -171,7 +169,7 @@ class Explainer:
         while waiting:
             here, at = waiting.pop(0)
             for text, writing in _list_texts(here, at):
-                shown = str(mask(writing.path, text))
+                shown = str(redact(writing.path, text))
                 through.append(Interpolation(here.key(at), shown, writing.shown_position))
                 for key in self._list_reads(here, text, writing.path):
                     if key not in reads and key in self.settings:

@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.changes import MASK
 from framework.core.errors import UnknownNameError
+from framework.core.redaction import REDACTED, can_be_secret
 from framework.plan import Manifest
 from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.effective import RENAMED, Setting
 from framework.reports.explain import Explained, Explainer
-from framework.reports.masking import can_be_secret
 from framework.reports.paths import flatten, is_secret_field
 from framework.reports.written import CANDIDATE, Source
 from framework.settings.base import Settings
@@ -206,4 +205,4 @@ def _without_parents(keys: list[str]) -> tuple[str, ...]:
 
 def _mask(path: str, value: Any, secret: set[str]) -> Any:
     hidden = can_be_secret(value) and (secret or is_secret_field(path))
-    return MASK if hidden else value
+    return REDACTED if hidden else value

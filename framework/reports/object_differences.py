@@ -9,11 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from framework.core.changes import MASK
+from framework.core.redaction import REDACTED, can_be_secret
 from framework.kube.object_diff import compare_objects
 from framework.reports.causes import Identity, Objects, Target
 from framework.reports.differences import Cause, Difference, Kind, ObjectDifference
-from framework.reports.masking import can_be_secret
 from framework.reports.paths import is_secret_field
 
 
@@ -68,4 +67,4 @@ def mask_field(path: str, value: Any) -> Any:
             for index, (name, child) in enumerate(zip(named, value, strict=True))
         ]
     hidden = can_be_secret(value) and is_secret_field(path.replace('"', ""))
-    return MASK if hidden else value
+    return REDACTED if hidden else value

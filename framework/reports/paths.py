@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from framework.files import may_be_secret
+from framework.core.redaction import is_secret_key
 
 # What tells the items of a list apart; by place where none of them does.
 _ITEM_KEYS = ("name", "mountPath", "topologyKey", "ip")
@@ -29,7 +29,7 @@ def flatten(manifest: Mapping[str, Any], below: str, *, parents: bool = False) -
 def is_secret_field(path: str) -> bool:
     """True where the value at a path may be a secret; the item's name in a list says so too."""
     parts = _STEP.split(path)
-    return parts[-1] != "name" and may_be_secret(parts)
+    return parts[-1] != "name" and is_secret_key(parts)
 
 
 def is_below(path: str, parent: str) -> bool:

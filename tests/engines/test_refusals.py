@@ -8,7 +8,6 @@ import pytest
 
 from framework.core.errors import ClusterError, EngineError, StateError
 from framework.engines.embedded.clusters import connect_kubernetes
-from framework.engines.embedded.registration import parse_duration
 from tests.engines.fakes import Stack
 
 
@@ -47,20 +46,6 @@ def test_all_are_named_in_one_run(stack: Stack) -> None:
     with pytest.raises(EngineError) as error:
         stack.preview()
     assert {"import_", "deleted_with"} <= set(str(error.value).replace(":", " ").split())
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("1h2m3.5s", 3723.5), ("500ms", 0.5), ("10m", 600)],
-)
-def test_a_duration_is_gos(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["soon", "10 minutes", "", "5m!", "-5", "1.2.3s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(EngineError, match=r'custom_timeouts: ".*" is no duration; .*"10m"'):
-        parse_duration(text)
 
 
 def test_a_wrong_timeout_names_its_resource(stack: Stack) -> None:

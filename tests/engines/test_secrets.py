@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from framework.core.errors import StateError
+from framework.core.redaction import redact_value
 from framework.engines.embedded.checkpoint import parse_checkpoint
 from framework.engines.embedded.secrets import PassphraseCipher
 from framework.engines.embedded.values import (
     Secret,
-    conceal,
     mark_secrets,
     mask,
     reveal,
@@ -85,4 +85,4 @@ def test_secrets_of_inputs_mark_the_live_object() -> None:
     ids=["whole", "inside", "base64", "other", "short-whole", "short-inside", "none"],
 )
 def test_a_field_that_holds_a_secret_is_masked(value: object, shown: object) -> None:
-    assert conceal(value, secret_texts(Secret(["hunter22", 7]))) == shown
+    assert redact_value(value, secret_texts(Secret(["hunter22", 7]))) == shown

@@ -11,11 +11,9 @@ from framework.kube.rollouts import (
     deadline_exceeded_at,
     find_reason,
     is_complete,
-    render_duration,
     render_selector,
     rollout_counts,
 )
-from framework.kube.waiting import is_older
 
 
 def deployment(**status: Any) -> dict[str, Any]:
@@ -251,22 +249,3 @@ def test_render_selector() -> None:
     ]
     selector = {"matchLabels": {"app": "x"}, "matchExpressions": terms}
     assert render_selector(selector) == "app=x,track in (stable,canary),!old"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(12, "12s"), (60, "1m00s"), (380, "6m20s")])
-def test_render_duration(seconds: int, text: str) -> None:
-    assert render_duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("version", "other", "older"),
-    [
-        pytest.param("9", "10", True, id="older"),
-        pytest.param("10", "10", False, id="equal"),
-        pytest.param("11", "10", False, id="newer"),
-        pytest.param("a9", "10", False, id="cannot be compared"),
-    ],
-)
-def test_is_older_compares_integers(version: str, other: str, older: bool) -> None:
-    objects = [{"metadata": {"resourceVersion": text}} for text in (version, other)]
-    assert is_older(*objects) is older

@@ -15,6 +15,7 @@ from typing import Any
 
 from framework.core.changes import Change, Failure, Op, Preview, Result
 from framework.core.errors import EngineError, FrameworkError
+from framework.core.redaction import redact_text
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.feed import ProgressFeed
@@ -31,7 +32,7 @@ from framework.engines.embedded.previewing import (
 from framework.engines.embedded.records import build_component, build_kept, build_provider
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState, end_line, set_line
-from framework.engines.embedded.values import conceal_text, secret_texts
+from framework.engines.embedded.values import secret_texts
 from framework.engines.embedded.writing import ObjectWriter
 from framework.engines.ordering import order_changes
 from framework.engines.urns import failed_urn, parse_urn
@@ -204,7 +205,7 @@ class ApplyRun:
 
     def _fail(self, step: Step | None, registration: Registration, exc: FrameworkError) -> Answer:
         change = step.change if step else _unplanned(registration)
-        reason = conceal_text(str(exc), secret_texts(registration.inputs))
+        reason = redact_text(str(exc), secret_texts(registration.inputs))
         failure = Failure(change, reason, rollout=isinstance(exc, RolloutError))
         urn = change.urn or failed_urn(registration.type, registration.name)
         with self._lock:

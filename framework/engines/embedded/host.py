@@ -29,6 +29,8 @@ import pulumi.runtime
 from pulumi.runtime.settings import Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
+from framework.core.redaction import redact_text
+
 # What takes most of a start; by name, since a type checker that follows pulumi_kubernetes reads a
 # million lines.
 _PRELOADED = ("pulumi_kubernetes", "framework.program")
@@ -103,20 +105,13 @@ def _describe(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
     root = str(Path(order["root"]).resolve())
     own = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
     position = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
+    secrets = [order["config"][key] for key in order["secret_keys"]]
     return {
         "kinds": [cls.__name__ for cls in type(exc).__mro__],
-        "message": _conceal(order, str(exc)),
+        "message": redact_text(str(exc), secrets),
         "position": position,
-        "traceback": _conceal(order, "".join(traceback.format_exception(exc))),
+        "traceback": redact_text("".join(traceback.format_exception(exc)), secrets),
     }
-
-
-def _conceal(order: dict[str, Any], text: str) -> str:
-    """Returns the text without the secrets of the stack's configuration."""
-    secrets = [order["config"][key] for key in order["secret_keys"]]
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "[secret]") if secret else text
-    return text
 
 
 def _report(reports: TextIO, said: dict[str, Any]) -> None:

@@ -19,9 +19,9 @@ from framework.engines.embedded.records import object_state
 from framework.engines.embedded.state import StackState
 from framework.engines.embedded.values import (
     Secret,
-    conceal_fields,
     has_secret,
     mark_secrets,
+    redact_fields,
     reveal,
     secret_texts,
 )
@@ -110,7 +110,7 @@ def _fields(
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
     fields = compare_objects(before, now, written=now, manager=manager)
     kept = tuple(f for f in fields if not _is_scaled_by_others(f, entry, recorded.inputs))
-    return conceal_fields(kept, secret_texts(state.inputs(entry), state.outputs(entry)))
+    return redact_fields(kept, secret_texts(state.inputs(entry), state.outputs(entry)))
 
 
 def _is_scaled_by_others(field: FieldChange, entry: Resource, inputs: Mapping[str, Any]) -> bool:

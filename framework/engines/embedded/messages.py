@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 from framework.core.changes import SHOWN_SEVERITIES
-from framework.engines.embedded.values import conceal_text
+from framework.core.redaction import redact_text
 
 
 class Messages:
@@ -30,4 +30,4 @@ class Messages:
     def told(self, secrets: frozenset[str]) -> tuple[str, ...]:
         """The messages for people: `secrets` masked, sorted since threads log in any order."""
         with self._lock:
-            return tuple(sorted({conceal_text(text, secrets) for text in self._said}))
+            return tuple(sorted({redact_text(text, secrets) for text in self._said}))

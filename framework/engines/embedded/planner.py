@@ -20,9 +20,9 @@ from framework.engines.embedded.records import object_state, provider_inputs
 from framework.engines.embedded.registration import Alias, Registration
 from framework.engines.embedded.state import StackState
 from framework.engines.embedded.values import (
-    conceal_fields,
     has_unknown,
     mask,
+    redact_fields,
     reveal,
     secret_texts,
 )
@@ -217,7 +217,7 @@ class Planner:
 
     def _mask(self, step: Step, diff: ObjectDiff) -> tuple[FieldChange, ...]:
         old = self._state.inputs(step.old) if step.old else {}
-        return conceal_fields(diff.fields, secret_texts(old, step.registration.inputs))
+        return redact_fields(diff.fields, secret_texts(old, step.registration.inputs))
 
 
 def _inherited(here: Any, registration: Registration, parent: str, alias: Alias) -> Iterator[str]:

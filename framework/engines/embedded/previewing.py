@@ -13,6 +13,7 @@ from typing import Any
 
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError, FrameworkError
+from framework.core.redaction import redact_text
 from framework.engines.embedded.capacity import find_waits
 from framework.engines.embedded.checkpoint import Resource
 from framework.engines.embedded.clusters import Clusters
@@ -29,7 +30,6 @@ from framework.engines.embedded.records import (
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState
 from framework.engines.embedded.values import (
-    conceal_text,
     has_secret,
     has_unknown,
     map_tree,
@@ -93,7 +93,7 @@ class PreviewRun:
         self.messages.add(severity, message)
 
     def _note_fault(self, registration: Registration, exc: FrameworkError) -> None:
-        what = conceal_text(str(exc), secret_texts(registration.inputs))
+        what = redact_text(str(exc), secret_texts(registration.inputs))
         own = registration.name in what
         with self._lock:
             self._faults.add(what if own else f'{registration.type} "{registration.name}": {what}')

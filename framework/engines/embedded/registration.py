@@ -6,7 +6,6 @@ runs never see a protobuf message, and so that a new SDK field is refused until 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import resource_pb2
 
+from framework.core.durations import parse_duration
 from framework.core.errors import EngineError
 from framework.engines.embedded.values import tree_from_json
 from framework.engines.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE
@@ -68,10 +68,6 @@ _OPTION_NAMES = {
     "packageRef": "a parameterised package",
     "remote": "a remote component",
 }
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
-_DURATION_PART = re.compile(rf"({_NUMBER.pattern})(ms|h|m|s)")
-_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 
 
 @dataclass(frozen=True)
@@ -174,10 +170,17 @@ def build_registration(request: resource_pb2.RegisterResourceRequest) -> Registr
         ignore_changes=tuple(request.ignoreChanges),
         additional_secret_outputs=tuple(request.additionalSecretOutputs),
         timeouts={
-            name.name: parse_duration(value) for name, value in request.customTimeouts.ListFields()
+            name.name: _read_timeout(value) for name, value in request.customTimeouts.ListFields()
         },
         version=request.version,
     )
+
+
+def _read_timeout(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise EngineError(f"option custom_timeouts: {exc}") from exc
 
 
 def _build_aliases(request: resource_pb2.RegisterResourceRequest) -> Iterator[Alias]:
@@ -195,15 +198,3 @@ def _build_aliases(request: resource_pb2.RegisterResourceRequest) -> Iterator[Al
             parent=spec.parentUrn,
             no_parent=spec.noParent,
         )
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of a Go duration (`1h2m3.5s`) or of a plain number; EngineError for anything else."""
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    if not _DURATION.fullmatch(text):
-        raise EngineError(
-            f'option custom_timeouts: "{text}" is no duration; write hours, minutes and seconds '
-            'such as "10m" or "1h30m"'
-        )
-    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from framework.core.changes import MASK, FieldChange
+from framework.core.changes import FieldChange
 from framework.core.errors import EngineError
+from framework.core.redaction import REDACTED, redact_value
 from framework.engines.marks import SECRET, SIGNATURE, UNKNOWN
-
-# Shorter secrets are masked only where they are the whole value: "1" would hide every number.
-_CONTAINED_FROM = 4
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ def reveal(tree: Any) -> Any:
 
 
 def mask(tree: Any) -> Any:
-    """The tree with every secret replaced by MASK."""
-    return map_tree(tree, lambda leaf: MASK if isinstance(leaf, Secret) else leaf)
+    """The tree with every secret replaced by REDACTED."""
+    return map_tree(tree, lambda leaf: REDACTED if isinstance(leaf, Secret) else leaf)
 
 
 def find_leaf(tree: Any, fits: Callable[[Any], bool]) -> bool:
@@ -116,34 +114,17 @@ def _decoded(text: str) -> Iterator[str]:
         yield plain
 
 
-def conceal(value: Any, secrets: frozenset[str]) -> Any:
-    """`value`, or the mask where it holds one of the secrets."""
-    if value is None or not secrets:
-        return value
-    text = str(value)
-    hidden = any(text == s or (len(s) >= _CONTAINED_FROM and s in text) for s in secrets)
-    return MASK if hidden else value
-
-
-def conceal_text(text: str, secrets: frozenset[str]) -> str:
-    """A message with every secret in it masked; the shortest would mask half the words."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _CONTAINED_FROM:
-            text = text.replace(secret, MASK)
-    return text
-
-
-def conceal_fields(
+def redact_fields(
     fields: tuple[FieldChange, ...], secrets: frozenset[str]
 ) -> tuple[FieldChange, ...]:
-    """The field changes with every secret value masked."""
+    """The field changes with every secret value redacted."""
     if not secrets:
         return fields
     return tuple(
         FieldChange(
             change.path,
-            conceal(change.old, secrets),
-            conceal(change.new, secrets),
+            redact_value(change.old, secrets),
+            redact_value(change.new, secrets),
             change.manager,
             change.time,
         )

@@ -18,7 +18,7 @@ from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.tracks import list_tracks
 from framework.plan.checks.waivers import HeldWaiver, resolve_waivers
 from framework.plan.manifest import ModelPlan
-from framework.settings.diagnostics.wording import conceal
+from framework.settings.diagnostics.wording import redact_diagnostic
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,6 @@ def check_model(
         diagnostics += find_rollout_diagnostics(track, environment.cluster)
     diagnostics += find_peak_diagnostics(tracks, catalog)
     for track in tracks:
-        diagnostics = [conceal(diagnostic, track.merged) for diagnostic in diagnostics]
+        diagnostics = [redact_diagnostic(diagnostic, track.merged) for diagnostic in diagnostics]
     needs = resolve_needs(tracks, environment.capacity)
     return diagnostics, ModelFacts(model.name, needs, list_claims(model, plan), held)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
-from framework.core.suggestions import list_names
+from framework.core.suggestions import did_you_mean, list_names
 from framework.plan.checks.images import list_images
 from framework.plan.checks.pod_security import find_insecure
 from framework.plan.checks.tracks import (
@@ -99,8 +98,8 @@ def _find_digest(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
 def _find_owner(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
     owner, allowed = track.settings.owner, sorted(policy.allowed_owners or ())
     if owner not in allowed:
-        near = get_close_matches(owner, allowed, n=1)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = did_you_mean(owner, allowed)
+        hint += " " if hint else ""
         message = f'owner "{owner}" is none of the teams that may own a model; {hint}allowed: '
         yield ("owner",), message + list_names(allowed)
 

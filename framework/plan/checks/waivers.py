@@ -12,9 +12,9 @@ from datetime import date
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, Position
+from framework.core.suggestions import suggest
 from framework.plan.checks.policy import RULES, BrokenRule
 from framework.plan.checks.tracks import find_position
-from framework.settings.diagnostics.wording import suggest
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,19 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from framework.core.changes import MASK
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
+from framework.core.redaction import REDACTED
+from framework.core.suggestions import suggest
 from framework.layers import Layer, Merged
 from framework.settings.base import SettingDiagnosticsError
 from framework.settings.diagnostics.locating import Location, locate, setting_names
 from framework.settings.diagnostics.wording import (
-    conceal,
     dotted,
     expectation,
     is_type_mismatch,
     own_words,
+    redact_diagnostic,
     show,
-    suggest,
 )
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -60,7 +60,7 @@ def validate_settings(
     found = [one for error in errors for one in _find(settings_type, error)]
     told = [one for one in found if not _follows(one, merged.broken)]
     diagnostics = {
-        conceal(diagnostic, merged)
+        redact_diagnostic(diagnostic, merged)
         for group in _group(_best_arms(told))
         for diagnostic in _describe(group, settings_type, merged, what, home)
     }
@@ -235,10 +235,10 @@ def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
     expected = list(dict.fromkeys(filter(None, (expectation(one.error) for one in group))))
     if expected:
         spelling = merged.spelling(path)
-        shown = MASK if merged.holds_secret(path) else show(path, error["input"], spelling)
+        shown = REDACTED if merged.holds_secret(path) else show(path, error["input"], spelling)
         message = f"{dotted(path) or what} is {shown}; expected {' or '.join(expected)}"
         number = error["type"] == "string_type" and isinstance(error["input"], int | float)
-        if number and shown != MASK:
+        if number and shown != REDACTED:
             message += f': quote it, "{shown}"'
         return message
     words = own_words(error)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from framework.core.changes import MASK
 from framework.core.diagnostics import Diagnostic, KeyPath
-from framework.files import may_be_secret
+from framework.core.redaction import REDACTED, is_secret, redact_text
+from framework.core.suggestions import near_misses
 from framework.layers import Merged
 
 _TYPES = {
@@ -44,11 +42,7 @@ _LIMITS = {
     "string_too_long": ("max_length", "at most {} characters"),
     "too_long": ("max_length", "at most {} items"),
 }
-# A URL that carries a password, and the usual beginnings of tokens.
-_SECRET_VALUE = re.compile(
-    r"://[^/\s]*:[^/\s]*@|^(hf|sk|ghp|gho|glpat|xox[abp]|AKIA|eyJ)[-_A-Za-z]"
-)
-_LONGEST, _SHORTEST = 60, 4
+_LONGEST = 60
 
 
 def dotted(path: KeyPath) -> str:
@@ -72,36 +66,17 @@ def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
         return "a list"
     if value is None:
         return "null"
-    if hides(path, value):
-        return MASK
+    if is_secret(path, value):
+        return REDACTED
     if spelling is not None:
         return spelling
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}..."'
 
 
-def hides(path: KeyPath, value: Any) -> bool:
-    """True where no message may quote `value`."""
-    if isinstance(value, bool):
-        return False
-    return may_be_secret(path) or (isinstance(value, str) and bool(_SECRET_VALUE.search(value)))
-
-
-def conceal(diagnostic: Diagnostic, merged: Merged) -> Diagnostic:
-    """The fault without what an interpolation brought from a key that may hold a secret."""
-    message = diagnostic.message
-    for text in merged.secret_texts:
-        # A shorter one is no secret, and stands in too many words.
-        message = message.replace(text, MASK) if len(text) >= _SHORTEST else message
-    return replace(diagnostic, message=message)
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean "replicas"?`, or the few names there are, or nothing."""
-    names = sorted(known)
-    if near := get_close_matches(name, names, n=1):
-        return f'; did you mean "{near[0]}"?'
-    return f"; expected one of {', '.join(names)}" if 0 < len(names) <= 12 else ""
+def redact_diagnostic(diagnostic: Diagnostic, merged: Merged) -> Diagnostic:
+    """Returns the diagnostic without what an interpolation brought from a secret setting."""
+    return replace(diagnostic, message=redact_text(diagnostic.message, merged.secret_texts))
 
 
 def expectation(error: ErrorDetails) -> str:
@@ -137,5 +112,5 @@ def _one_of(expected: str, value: Any) -> str:
     names = re.findall(r"'([^']*)'", expected)
     quoted = [f'"{name}"' for name in names]
     listed = f"{', '.join(quoted[:-1])} or {quoted[-1]}" if len(quoted) > 1 else expected
-    near = get_close_matches(str(value), names, n=1, cutoff=0.7)
+    near = near_misses(str(value), names, cutoff=0.7)
     return listed + (f'; did you mean "{near[0]}"?' if near and len(names) > 2 else "")
