@@ -12,14 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from framework.core.changes import SHOWN_SEVERITIES, Change, Failure, FieldChange, Op, Progress
+from framework.core.field_paths import FieldPath, get_at, name_path
 from framework.engines.base import OnProgress
 from framework.engines.marks import mask_sealed
 from framework.engines.ordering import order_changes
 from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
 from framework.kube.inputs import without_internal
-from framework.kube.object_diff import compare_objects
+from framework.kube.object_diff import compare_objects, read_item
 from framework.kube.object_name import object_name
 from framework.kube.object_state import FIELD_MANAGER
+from framework.kube.property_path import parse_path
 
 _PARTIAL_FAILURE = 1
 _OPS = {
@@ -32,9 +34,6 @@ _OPS = {
 }
 # The CLI's own last word on what its events have told already.
 _CLOSING = re.compile(r"\w+ failed")
-_STEP = re.compile(r'\["([^"]+)"\]|\[(\d+)\]|([^.\[\]]+)')
-# Pulumi numbers items, people know them by name.
-_ITEM_NAMES = ("name", "containerPort", "port", "mountPath", "topologyKey")
 
 
 class EventReader:
@@ -216,29 +215,13 @@ def _fields(step: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     return tuple(_field(path, old, new) for path in sorted(paths))
 
 
-def _field(path: str, old: Any, new: Any) -> FieldChange:
-    names, before, after = [], old, new
-    for quoted, index, plain in _STEP.findall(path):
-        key: Any = int(index) if index else quoted or plain
-        before, after = _under(before, key), _under(after, key)
-        names.append(_label(key, before, after))
-    return FieldChange("".join(names).lstrip("."), before, after)
-
-
-def _under(tree: Any, key: Any) -> Any:
-    if isinstance(tree, list) and isinstance(key, int):
-        return tree[key] if key < len(tree) else None
-    return tree.get(key) if isinstance(tree, Mapping) else None
-
-
-def _label(key: Any, before: Any, after: Any) -> str:
-    if isinstance(key, str):
-        return f'["{key}"]' if "." in key or "/" in key else f".{key}"
-    for item in (after, before):
-        for name in _ITEM_NAMES:
-            if isinstance(item, Mapping) and name in item:
-                return f"[{item[name]}]"
-    return f"[{key}]"
+def _field(property_path: str, old: Any, new: Any) -> FieldChange:
+    """Builds the change at one of Pulumi's property paths, which number the items of lists."""
+    steps = parse_path(property_path)
+    path, before, after = name_path(steps, old, new), get_at(old, steps), get_at(new, steps)
+    if path.steps[-3:-2] == ("env",) and path.steps[-1] == "value":
+        path = FieldPath(path.steps[:-1])
+    return FieldChange(str(path), read_item(path, before), read_item(path, after))
 
 
 def _is_unsent_replicas(field: FieldChange, step: Mapping[str, Any]) -> bool:

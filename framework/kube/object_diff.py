@@ -7,11 +7,12 @@ masked after, so no caller can forget either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from framework.core.changes import FieldChange
+from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.redaction import REDACTED
 from framework.kube.ownership import is_own, owner_of
 
@@ -34,15 +35,6 @@ NOISE_ANNOTATIONS = frozenset(
         "deployment.kubernetes.io/revision",
     }
 )
-# By the list's own name, what tells its items apart; every other list of objects goes by `name`.
-ITEM_KEYS: Mapping[str, tuple[str, ...]] = {
-    "ports": ("containerPort", "port"),
-    "volumeMounts": ("mountPath",),
-    "volumeDevices": ("devicePath",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "hostAliases": ("ip",),
-    "ownerReferences": ("uid",),
-}
 # Collections whose members are what people know: each is told, even where all come or go at once.
 OPEN_FIELDS = frozenset(
     {"metadata", "annotations", "labels", "data", "binaryData", "stringData", "env"}
@@ -50,14 +42,10 @@ OPEN_FIELDS = frozenset(
 SECRET_PARTS = frozenset({"data", "stringData"})
 ABSENT = None
 
-# One step to a field: a key, an index, or {key: value} of the list item it is in.
-Step = str | int | tuple[str, Any]
-
 
 @dataclass(frozen=True)
 class _Difference:
-    path: str
-    steps: tuple[Step, ...]
+    path: FieldPath
     old: Any
     new: Any
 
@@ -77,31 +65,30 @@ def compare_objects(
     secret = (new.get("kind") or old.get("kind")) == "Secret"
     return tuple(
         _change(difference, secret, written, manager)
-        for difference in _differences("", (), _meaning(old), _meaning(new))
+        for difference in _differences(ROOT, _meaning(old), _meaning(new))
     )
 
 
-def pruned(obj: Any, shape: Any) -> Any:
-    """What `obj` has at the fields that `shape` has; list items are matched as when comparing."""
+def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
+    """Returns what `obj` has at the fields that `shape` has.
+
+    List items are matched as when comparing. An item that the shape does not have stays, and so
+    does a list by index whose length differs. `path` is where both stand in their objects.
+    """
     if isinstance(obj, Mapping) and isinstance(shape, Mapping):
-        return {key: pruned(obj[key], shape[key]) for key in shape if key in obj}
-    if isinstance(obj, list) and isinstance(shape, list):
-        return _pruned_items(obj, shape)
-    return obj
-
-
-def _pruned_items(items: list[Any], shape: list[Any]) -> list[Any]:
-    for names in ({"name"}, *map(set, ITEM_KEYS.values())):
-        for key in sorted(names):
-            if _identified(items, key) and _identified(shape, key):
-                by_key = {item[key]: item for item in shape}
-                return [
-                    pruned(item, by_key[item[key]]) if item[key] in by_key else item
-                    for item in items
-                ]
-    if len(items) != len(shape):
-        return items
-    return [pruned(item, part) for item, part in zip(items, shape, strict=True)]
+        return {key: pruned(obj[key], shape[key], path.child(key)) for key in shape if key in obj}
+    if not isinstance(obj, list) or not isinstance(shape, list):
+        return obj
+    names = identify_items(path, obj, shape)
+    if names is None:
+        if len(obj) != len(shape):
+            return obj
+        names = (list(range(len(obj))), list(range(len(obj))))
+    shapes = dict(zip(names[1], shape, strict=True))
+    return [
+        pruned(item, shapes[name], path.child(name)) if name in shapes else item
+        for name, item in zip(names[0], obj, strict=True)
+    ]
 
 
 def _meaning(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,88 +109,52 @@ def _meaning(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "metadata": bare} if bare else kept
 
 
-def _differences(path: str, steps: tuple[Step, ...], old: Any, new: Any) -> Iterator[_Difference]:
+def _differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
     if old == new:
         return
-    if steps and steps[-1] in OPEN_FIELDS:
+    if path.steps and path.steps[-1] in OPEN_FIELDS:
         old, new = _opened(old, new), _opened(new, old)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
-            below = f"{path}.{_quoted(key)}" if path else _quoted(key)
-            yield from _differences(below, (*steps, key), old.get(key), new.get(key))
+            yield from _differences(path.child(key), old.get(key), new.get(key))
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _list_differences(path, steps, old, new)
+        yield from _list_differences(path, old, new)
     else:
-        yield _Difference(path, steps, old, new)
+        yield _Difference(path, old, new)
 
 
 def _opened(value: Any, other: Any) -> Any:
     return type(other)() if value is ABSENT else value
 
 
-def _quoted(key: str) -> str:
-    # A label's dots are no steps.
-    return f'["{key}"]' if "." in key or "/" in key else key
+def _list_differences(path: FieldPath, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
+    for step, before, after in match_items(path, old, new):
+        below = path.child(step)
+        yield from _differences(below, read_item(below, before), read_item(below, after))
+    names = identify_items(path, old, new)
+    if names and names[0] != names[1] and set(names[0]) == set(names[1]):
+        yield _Difference(path, *([str(name) for name in each] for each in names))
 
 
-def _list_differences(
-    path: str, steps: tuple[Step, ...], old: list[Any], new: list[Any]
-) -> Iterator[_Difference]:
-    field = steps[-1] if steps and isinstance(steps[-1], str) else ""
-    key = next(
-        (k for k in ITEM_KEYS.get(field, ("name",)) if _identified(old, k) and _identified(new, k)),
-        None,
-    )
-    if key is None:
-        yield from _index_differences(path, steps, old, new)
-        return
-    before, after = ({item[key]: item for item in items} for items in (old, new))
-    for name in [*before, *(name for name in after if name not in before)]:
-        yield from _differences(
-            f"{path}[{name}]",
-            (*steps, (key, name)),
-            _item(field, before.get(name)),
-            _item(field, after.get(name)),
-        )
-    if list(before) != list(after) and before.keys() == after.keys():
-        yield _Difference(path, steps, list(before), list(after))
-
-
-def _identified(items: Sequence[Any], key: str) -> bool:
-    keys = [item.get(key) for item in items if isinstance(item, Mapping)]
-    return len(keys) == len(items) and None not in keys and len(set(keys)) == len(keys)
-
-
-def _item(field: str, item: Any) -> Any:
-    # A plain variable reads as its value: env[LOG_LEVEL] info -> debug.
-    if field == "env" and isinstance(item, Mapping) and item.keys() <= {"name", "value"}:
-        return item.get("value", "")
-    return item
-
-
-def _index_differences(
-    path: str, steps: tuple[Step, ...], old: list[Any], new: list[Any]
-) -> Iterator[_Difference]:
-    for index in range(max(len(old), len(new))):
-        yield from _differences(
-            f"{path}[{index}]",
-            (*steps, index),
-            old[index] if index < len(old) else ABSENT,
-            new[index] if index < len(new) else ABSENT,
-        )
+def read_item(path: FieldPath, item: Any) -> Any:
+    """Returns a list item as people read it: a plain variable is its value, so that a change
+    reads `env[LOG_LEVEL]: info -> debug`. MISSING becomes None."""
+    if item is MISSING:
+        return ABSENT
+    is_variable = len(path.steps) > 1 and path.steps[-2] == "env" and isinstance(item, Mapping)
+    return item.get("value", "") if is_variable and item.keys() <= {"name", "value"} else item
 
 
 def _change(
-    found: _Difference, secret: bool, written: Mapping[str, Any] | None, manager: str
+    difference: _Difference, secret: bool, written: Mapping[str, Any] | None, manager: str
 ) -> FieldChange:
-    path = found.path.replace(".[", "[")
-    old, new = found.old, found.new
-    if secret and found.steps[0] in SECRET_PARTS:
+    path, old, new = difference.path, difference.old, difference.new
+    if secret and path.steps[0] in SECRET_PARTS:
         old, new = _masked(old), _masked(new)
-    entry = owner_of(written, found.steps) if written else None
+    entry = owner_of(written, path) if written else None
     if entry is None or is_own(entry, manager):
-        return FieldChange(path, old, new)
-    return FieldChange(path, old, new, str(entry["manager"]), str(entry.get("time", "")))
+        return FieldChange(str(path), old, new)
+    return FieldChange(str(path), old, new, str(entry["manager"]), str(entry.get("time", "")))
 
 
 def _masked(value: Any) -> Any:

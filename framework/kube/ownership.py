@@ -13,9 +13,9 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
-from framework.kube.property_path import MISSING
+from framework.core.field_paths import MISSING, FieldPath, Step
 
-FieldPath = tuple[str, ...]
+OwnedPath = tuple[str, ...]
 Entry = Mapping[str, Any]
 
 # What the Pulumi provider's own create writes as, before its first update moves the ownership.
@@ -29,14 +29,14 @@ def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(obj.get("metadata", {}).get("managedFields") or ())
 
 
-def field_paths(entry: Entry) -> frozenset[FieldPath]:
+def field_paths(entry: Entry) -> frozenset[OwnedPath]:
     """Every path an entry owns."""
-    found: set[FieldPath] = set()
+    found: set[OwnedPath] = set()
     _collect(entry.get("fieldsV1") or {}, (), found)
     return frozenset(found)
 
 
-def _collect(tree: Mapping[str, Any], at: FieldPath, found: set[FieldPath]) -> None:
+def _collect(tree: Mapping[str, Any], at: OwnedPath, found: set[OwnedPath]) -> None:
     for key, below in tree.items():
         if key == SELF:
             found.add(at)
@@ -46,7 +46,7 @@ def _collect(tree: Mapping[str, Any], at: FieldPath, found: set[FieldPath]) -> N
             found.add((*at, key))
 
 
-def build_fields(paths: Iterable[FieldPath]) -> dict[str, Any]:
+def build_fields(paths: Iterable[OwnedPath]) -> dict[str, Any]:
     """The FieldsV1 tree that owns exactly these paths."""
     root: dict[str, Any] = {}
     members = set(paths)
@@ -96,7 +96,7 @@ def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({e["manager"] for e in entries(obj) if not e.get("subresource")}))
 
 
-def covers(paths: frozenset[FieldPath], path: FieldPath) -> bool:
+def covers(paths: frozenset[OwnedPath], path: OwnedPath) -> bool:
     """True when `paths` hold the path, something below it, or an atomic field above it."""
     if path in paths:
         return True
@@ -108,20 +108,20 @@ def covers(paths: frozenset[FieldPath], path: FieldPath) -> bool:
     )
 
 
-def owner_entries(obj: Mapping[str, Any], path: FieldPath) -> list[dict[str, Any]]:
+def owner_entries(obj: Mapping[str, Any], path: OwnedPath) -> list[dict[str, Any]]:
     """The entries that own a path or something below it."""
     return [entry for entry in entries(obj) if covers(field_paths(entry), path)]
 
 
 def merged(
-    managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[FieldPath] = ()
+    managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[OwnedPath] = ()
 ) -> list[dict[str, Any]] | None:
     """managedFields with every mergeable entry folded into the apply entry of `manager`.
 
     None when there is nothing to fold. Paths at or below `kept` stay where they are. An entry in
     another apiVersion stays too: its paths may not exist in this one.
     """
-    left, taken = [], set[FieldPath]()
+    left, taken = [], set[OwnedPath]()
     kept = tuple(kept)
     for entry in managed:
         if not is_mergeable(entry, manager) or entry.get("apiVersion") != api_version:
@@ -149,7 +149,7 @@ def merged(
     return left
 
 
-def _is_within(path: FieldPath, roots: tuple[FieldPath, ...]) -> bool:
+def _is_within(path: OwnedPath, roots: tuple[OwnedPath, ...]) -> bool:
     return any(path[: len(root)] == root for root in roots)
 
 
@@ -158,15 +158,15 @@ def unowned_paths(
     manager: str,
     sent: Mapping[str, Any],
     recorded: Mapping[str, Any],
-    kept: Iterable[FieldPath] = (),
-) -> frozenset[FieldPath]:
+    kept: Iterable[OwnedPath] = (),
+) -> frozenset[OwnedPath]:
     """The paths an update by `manager` that sends `sent` removes after folding others in.
 
     What kubectl owns goes; of what the CLI's create owns only what the `recorded` inputs named,
     for the rest of its entry are the server's defaults. What anyone else owns stays.
     """
     kept = tuple(kept)
-    going, staying = set[FieldPath](), set[FieldPath]()
+    going, staying = set[OwnedPath](), set[OwnedPath]()
     for entry in entries(obj):
         paths = field_paths(entry)
         if not is_mergeable(entry, manager) and not is_own(entry, manager):
@@ -180,7 +180,7 @@ def unowned_paths(
     )
 
 
-def find(obj: Any, path: FieldPath) -> Any:
+def find(obj: Any, path: OwnedPath) -> Any:
     """The value at a path, MISSING where there is none."""
     for element in path:
         obj = _step(obj, element)
@@ -223,7 +223,7 @@ def _has_keys(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-def without(obj: Mapping[str, Any], paths: Iterable[FieldPath]) -> dict[str, Any]:
+def without(obj: Mapping[str, Any], paths: Iterable[OwnedPath]) -> dict[str, Any]:
     """A copy of the object with these paths gone: list items whole, a mapping or list that holds
     more only if nothing is left in it."""
     result: dict[str, Any] = deepcopy(dict(obj))
@@ -248,34 +248,34 @@ def _drop(parent: Any, element: str) -> None:
         del parent[index]
 
 
-def find_path(paths: frozenset[FieldPath], steps: Sequence[Any]) -> FieldPath | None:
-    """The owned path that reaches furthest along these steps, which name keys, (key, value) of a
-    list item, or an index; None when nothing owned lies on the way or below."""
+def find_path(paths: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
+    """Returns the owned path that reaches furthest along a field's path; None when nothing owned
+    lies on the way or below."""
     candidates = paths
-    best: FieldPath | None = None
-    for depth, step in enumerate(steps):
+    best: OwnedPath | None = None
+    for depth, step in enumerate(path.steps):
         candidates = frozenset(p for p in candidates if len(p) > depth and _is_step(p[depth], step))
         if not candidates:
             return best
         exact = next((p for p in candidates if len(p) == depth + 1), None)
         # A container's own membership says who added it, not who wrote what is in it.
-        if depth + 1 == len(steps) or (exact and len(candidates) == 1):
+        if depth + 1 == len(path.steps) or (exact and len(candidates) == 1):
             best = exact or min(candidates)
     return best
 
 
-def _is_step(element: str, step: Any) -> bool:
+def _is_step(element: str, step: Step) -> bool:
     tag, _, rest = element.partition(":")
     if isinstance(step, str):
         return tag == "f" and rest == step
-    if isinstance(step, int):
-        return tag == "i" and int(rest) == step
-    key, value = step
-    decoded = _decoded(rest) if tag == "k" else None
-    return isinstance(decoded, Mapping) and decoded.get(key) == value
+    if tag == "k":
+        # The server sorts the keys by name, which is the order of core/field_paths.py as well.
+        values = [str(value) for value in _decoded(rest).values()]
+        return str(step) in (values[0], "/".join(values))
+    return tag == "i" and rest == str(step)
 
 
-def owner_of(obj: Mapping[str, Any], steps: Sequence[Any]) -> Entry | None:
+def owner_of(obj: Mapping[str, Any], path: FieldPath) -> Entry | None:
     """The entry that wrote the field last, subresources included; None when nobody owns it."""
-    owning = [e for e in entries(obj) if find_path(field_paths(e), steps) is not None]
+    owning = [e for e in entries(obj) if find_path(field_paths(e), path) is not None]
     return max(owning, key=lambda e: str(e.get("time", "")), default=None)

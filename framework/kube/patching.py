@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.core.errors import ClusterError
+from framework.core.field_paths import MISSING, FieldPath, name_path
 from framework.kube import ownership
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.object_name import object_name
 from framework.kube.object_state import ObjectState
-from framework.kube.ownership import FieldPath
-from framework.kube.property_path import MISSING, drop_at, expand_path, get_at, parse_path
+from framework.kube.ownership import OwnedPath
+from framework.kube.property_path import drop_at, expand_path, parse_path
 
-REPLICAS: FieldPath = ("f:spec", "f:replicas")
-PAUSED: FieldPath = ("f:spec", "f:paused")
+REPLICAS: OwnedPath = ("f:spec", "f:replicas")
+PAUSED: OwnedPath = ("f:spec", "f:paused")
 SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 TRIES = 5
 
@@ -93,8 +94,8 @@ class Patch:
 
     manager: str
     sent: Object
-    unowned: frozenset[FieldPath]
-    kept: frozenset[FieldPath]
+    unowned: frozenset[OwnedPath]
+    kept: frozenset[OwnedPath]
 
 
 def build_patch(
@@ -102,10 +103,10 @@ def build_patch(
 ) -> Patch:
     """The patch that brings `live` to `wanted`, whose ignored fields are already settled."""
     sent = deepcopy(wanted) if ignore_changes else wanted
-    kept = set[FieldPath]()
+    kept = set[OwnedPath]()
     for text in ignore_changes:
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
-            named = _named_steps(wanted, live, steps)
+            named = name_path(steps, wanted)
             kept |= set(_foreign_paths(live, manager, named))
             if any(ownership.find_path(frozenset({p}), named) for p in kept):
                 drop_at(sent, steps)
@@ -114,7 +115,7 @@ def build_patch(
     return Patch(manager, sent, unowned, frozenset(kept))
 
 
-def resumed(live: Object, sent: Object, kept: Iterable[FieldPath] = ()) -> Object:
+def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Object:
     """What is sent, with the pause taken back that someone else put on a Deployment.
 
     A field that is not sent stays with its owner, and a paused Deployment rolls nothing.
@@ -125,19 +126,7 @@ def resumed(live: Object, sent: Object, kept: Iterable[FieldPath] = ()) -> Objec
     return {**sent, "spec": {**sent.get("spec", {}), "paused": False}}
 
 
-def _named_steps(wanted: Object, live: Object, steps: tuple[str | int, ...]) -> tuple[Any, ...]:
-    """The steps with an index into a list of named items told by its name, as the server does."""
-    named: list[Any] = []
-    for depth, step in enumerate(steps):
-        item = get_at(wanted, steps[: depth + 1]) if isinstance(step, int) else None
-        if isinstance(item, Mapping) and "name" in item:
-            named.append(("name", item["name"]))
-        else:
-            named.append(step)
-    return tuple(named)
-
-
-def _foreign_paths(live: Object, manager: str, named: tuple[Any, ...]) -> Iterable[FieldPath]:
+def _foreign_paths(live: Object, manager: str, named: FieldPath) -> Iterable[OwnedPath]:
     for entry in ownership.entries(live):
         if entry["manager"] == manager or entry["manager"] in ownership.CLI_MANAGERS:
             continue

@@ -1,49 +1,35 @@
 """Pulumi's property paths, such as those of ignoreChanges: `metadata.annotations["a.b/c"]`.
 
-Kept apart because the syntax is Pulumi's (sdk/go/common/resource/property_path.go), while what is
-found at a path is Kubernetes'.
+Their syntax (sdk/go/common/resource/property_path.go) is that of field paths, except that list
+items go by index alone and "*" stands for every item or key.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from framework.core.errors import EngineError
+from framework.core.field_paths import MISSING, FieldPath, FieldPathError, ItemKey, get_at
 
 Step = str | int
-STEP = re.compile(r'\.?([^.\[\]"]+)|\.?\[(\d+|\*)\]|\.?\["((?:[^"\\]|\\.)*)"\]')
 ANY = "*"
 
 
-class _Missing:
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING = _Missing()
-"""What is found where an object has nothing; None may be a value."""
-
-
 def parse_path(text: str) -> tuple[Step, ...]:
-    """The steps of a path: a key, an index, or "*" for every item."""
+    """Returns the steps of a path: a key, an index, or "*" for every item. Raises EngineError."""
     steps: list[Step] = []
-    at = 0
-    while at < len(text):
-        match = STEP.match(text, at)
-        if match is None:
-            raise EngineError(
-                f'ignoreChanges: "{text}" is no property path (at character {at + 1}); write it as '
-                'spec.replicas, spec.list[0] or metadata.annotations["a.b/c"]'
-            )
-        key, index, quoted = match.groups()
-        if index is not None:
-            steps.append(ANY if index == ANY else int(index))
-        else:
-            steps.append(key if quoted is None else quoted.replace('\\"', '"'))
-        at = match.end()
+    try:
+        for step in FieldPath.parse(text).steps:
+            if isinstance(step, ItemKey) and step.text != ANY:
+                raise FieldPathError(text, text.index(f"[{step}]") + 1)
+            steps.append(step.text if isinstance(step, ItemKey) else step)
+    except FieldPathError as exc:
+        raise EngineError(
+            f'ignoreChanges: "{text}" is not a valid property path (at character {exc.character}); '
+            'write it as spec.replicas, spec.list[0] or metadata.annotations["a.b/c"]'
+        ) from exc
     return tuple(steps)
 
 
@@ -67,15 +53,6 @@ def _expand(obj: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
         child = get_at(obj, (key,))
         if child is not MISSING:
             yield from ((key, *path) for path in _expand(child, rest))
-
-
-def get_at(obj: Any, steps: tuple[Step, ...]) -> Any:
-    """The value at a path, MISSING where there is none."""
-    for step in steps:
-        if not _has(obj, step):
-            return MISSING
-        obj = obj[step]
-    return obj
 
 
 def _has(obj: Any, step: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from framework.core.durations import render_duration
 from framework.core.errors import ClusterError
+from framework.core.field_paths import FieldPath
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient, Object
 from framework.kube.holders import find_holders
@@ -181,7 +182,7 @@ class RolloutWait:
         self._on_counts(counts)
 
     def _paused(self, live: Object) -> RolloutError:
-        owner = owner_of(live, ("spec", "paused"))
+        owner = owner_of(live, FieldPath(("spec", "paused")))
         name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
         return RolloutError(
             self._name,

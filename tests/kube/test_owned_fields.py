@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.core.field_paths import MISSING, FieldPath
 from framework.kube.ownership import (
     build_fields,
     covers,
@@ -20,7 +21,6 @@ from framework.kube.ownership import (
     unowned_paths,
     without,
 )
-from framework.kube.property_path import MISSING
 
 OURS = "pulumi-kubernetes-58430e23"
 REPLICAS = ("f:spec", "f:replicas")
@@ -175,22 +175,28 @@ def test_covers(paths: set[tuple[str, ...]], path: tuple[str, ...], covered: boo
 
 
 @pytest.mark.parametrize(
-    ("steps", "manager"),
+    ("path", "manager"),
     [
-        pytest.param(("spec", "replicas"), "kubectl", id="scalar-by-subresource"),
+        pytest.param("spec.replicas", "kubectl", id="scalar-by-subresource"),
         pytest.param(
-            ("spec", "template", "spec", "containers", ("name", "model"), "env", ("name", "EXTRA")),
-            "kubectl-set",
-            id="list-item",
+            "spec.template.spec.containers[model].env[EXTRA]", "kubectl-set", id="list-item"
         ),
-        pytest.param(("metadata", "labels"), None, id="nobody"),
+        pytest.param("metadata.labels", None, id="nobody"),
     ],
 )
-def test_owner_of(steps: tuple[Any, ...], manager: str | None) -> None:
+def test_owner_of(path: str, manager: str | None) -> None:
     obj = live(
         entry("kubectl", REPLICAS, subresource="scale"),
         entry("kubectl-set", EXTRA, (*EXTRA, "f:value")),
         entry(OURS, MODEL, operation="Apply"),
     )
-    found = owner_of(obj, steps)
+    found = owner_of(obj, FieldPath.parse(path))
     assert (found["manager"] if found else None) == manager
+
+
+@pytest.mark.parametrize("path", ["ports[53]", "ports[53/UDP]"])
+def test_owner_of_an_item_with_two_keys(path: str) -> None:
+    port = ("f:ports", 'k:{"containerPort":53,"protocol":"UDP"}')
+    found = owner_of(live(entry("kubectl-edit", port)), FieldPath.parse(path))
+    assert found is not None
+    assert found["manager"] == "kubectl-edit"
