@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.cluster import LocalCluster
+from framework.cluster.local import LocalCluster
 from framework.core.errors import LocalClusterError
 from framework.engines import missing_cli
 from tests.shipped import ROOT, copy_shipped

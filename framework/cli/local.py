@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from framework.cli.session import start_local_cluster
-from framework.cluster import LocalCluster
+from framework.cluster.local import LocalCluster
 from framework.output.cluster import render_status
 
 

@@ -115,7 +115,7 @@ def _load_without_diagnostics(
 
 def start_local_cluster(root: Path, to: TextIO) -> None:
     """Builds (once) and starts the local cluster; says so on `to` when it takes a while."""
-    from framework.cluster import LocalCluster
+    from framework.cluster.local import LocalCluster
 
     with ClusterScreen(to) as screen:
         LocalCluster(root).up(screen.show)

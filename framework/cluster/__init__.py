@@ -1,21 +1,24 @@
 """The local cluster: a real Kubernetes control plane on this machine, with simulated nodes.
 
-etcd, kube-apiserver, kube-controller-manager and kube-scheduler are the real ones, built from the
-modules that `tools/` pins; kwok stands in for the kubelets, so no container ever runs. Kept apart
-from the engines, which see nothing of it but a kubeconfig.
+etcd, kube-apiserver, kube-controller-manager and kube-scheduler are the upstream programs, built
+from the Go modules that `tools/` pins. kwok takes the place of the kubelets, so no container runs.
+The rest of the framework uses the cluster through its kubeconfig, like any other cluster.
+
+Import `LocalCluster` from `framework.cluster.local`. Importing this package alone is cheap.
 """
 
 from __future__ import annotations
 
-from framework.cluster.layout import FOLDER
-from framework.cluster.local import LocalCluster
 from framework.cluster.report import (
-    START_ADVICE,
     ClusterProgress,
     ClusterStatus,
     ComponentStatus,
     OnProgress,
 )
+
+FOLDER = ".cluster"
+"""The cluster's directory below a project's root."""
+START_ADVICE = "start the local cluster with `make cluster-up`"
 
 __all__ = [
     "FOLDER",
@@ -23,6 +26,5 @@ __all__ = [
     "ClusterProgress",
     "ClusterStatus",
     "ComponentStatus",
-    "LocalCluster",
     "OnProgress",
 ]

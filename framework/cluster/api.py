@@ -1,37 +1,47 @@
-"""The few questions the local cluster asks its own API server, over HTTP with the admin's key.
+"""Requests to the local cluster's own API server, and the simulated nodes that are created there.
 
-Kept apart as the only place here that knows HTTP. It uses neither the user's kubeconfig nor the
-machine's proxy settings, and is no Kubernetes client for anyone else: the standard library's is
-enough for it, and spares a `start` of a running cluster the import of a larger one.
+Uses the standard library's HTTP client and the administrator's certificate, so that neither the
+user's kubeconfig nor the proxy settings of the machine have any influence.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import ssl
 from collections.abc import Iterable, Mapping
 from http.client import HTTPException, HTTPSConnection
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from framework.cluster.layout import Layout
-from framework.cluster.nodes import build_nodes, is_current
-from framework.cluster.ports import LOOPBACK
+from framework.cluster.layout import LOOPBACK, Layout
 from framework.core.errors import LocalClusterError
 
+SIMULATED = "modelcatalog/simulated"
+# A digest of the manifest. A node with another digest was created by another version of this file.
+TEMPLATE = "modelcatalog/template"
 _APPLY = "fieldManager=modelcatalog-cluster&force=true"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_ZONES = ("local-a", "local-b", "local-c")
+# Enough for a generated catalog of a thousand models, and a few GPUs.
+_CPU_NODES, _GPU_NODES = 6, 2
+_CPU_NODE = {"cpu": "256", "memory": "1Ti", "ephemeral-storage": "4Ti", "pods": "2000"}
+_GPU_NODE = {**_CPU_NODE, "cpu": "128", "pods": "500", "nvidia.com/gpu": "16"}
+_GPU_LABELS = {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.present": "true"}
+# Real GPU nodes carry this taint, too.
+_GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 
 
 class LoopbackClient:
-    """Speaks as the administrator with one component; close it by leaving its `with`."""
+    """An HTTPS connection to one component with the administrator's certificate."""
 
     def __init__(self, layout: Layout, port: int, timeout: float = 10.0) -> None:
         context = ssl.create_default_context(cafile=layout.certificate("ca"))
         context.load_cert_chain(layout.certificate("admin"), layout.key("admin"))
         self._connection = HTTPSConnection(LOOPBACK, port, timeout=timeout, context=context)
 
-    def __enter__(self) -> LoopbackClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -42,8 +52,8 @@ class LoopbackClient:
     ) -> None:
         self._connection.close()
 
-    def answers(self, path: str) -> bool:
-        """Whether a GET of `path` yields 200."""
+    def is_ok(self, path: str) -> bool:
+        """Returns True if a GET of `path` yields 200."""
         try:
             return self._send("GET", path, None)[0] == 200
         except (OSError, HTTPException):
@@ -52,7 +62,7 @@ class LoopbackClient:
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The answer's JSON; LocalClusterError where there is none or it is a refusal."""
+        """Returns the JSON of the response; raises LocalClusterError if the request fails."""
         try:
             status, text = self._send(method, path, body)
         except (OSError, HTTPException) as exc:
@@ -68,53 +78,119 @@ class LoopbackClient:
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, HTTPException):
-            # Half an exchange would spoil the next one; a closed connection is opened anew.
+            # After half an exchange the connection cannot be used again. http.client reconnects
+            # at the next request.
             self._connection.close()
             raise
 
 
 class ApiServer(LoopbackClient):
-    """The API server's part in bringing the cluster up: nodes and their leases."""
-
-    def __enter__(self) -> ApiServer:
-        return self
+    """The requests that bring the simulated nodes up."""
 
     def list_nodes(self) -> list[dict[str, Any]]:
-        """Every node, simulated or not."""
+        """Returns every node, also those that the user has added."""
         return list(self.request("GET", "/api/v1/nodes")["items"])
 
-    def outdated_nodes(self) -> list[dict[str, Any]]:
-        """The simulated nodes that are not there yet, or not as they should be."""
+    def find_outdated_nodes(self) -> list[dict[str, Any]]:
+        """Returns the manifests of the nodes that are missing or differ from their manifest."""
         live = {node["metadata"]["name"]: node for node in self.list_nodes()}
         return [
             node
             for node in build_nodes()
-            if (found := live.get(node["metadata"]["name"])) is None or not is_current(found, node)
+            if node["metadata"]["name"] not in live
+            or not is_current(live[node["metadata"]["name"]], node)
         ]
 
     def apply_node(self, node: Mapping[str, Any]) -> None:
-        """Create the node, or make it what it should be."""
-        # The API server takes `status` at the birth of a node, and at its own address later.
+        """Creates or updates a node."""
+        # `status` is accepted when the node is created. Later it can only be changed through the
+        # subresource.
         path = f"/api/v1/nodes/{node['metadata']['name']}"
         for address in (path, f"{path}/status"):
             self.request("PATCH", f"{address}?{_APPLY}", node)
 
     def has_leases(self, nodes: Iterable[Mapping[str, Any]]) -> bool:
-        """Whether kwok has taken every one of these nodes in hand."""
+        """Returns True if kwok holds the lease of each of these nodes."""
         held = {lease["metadata"]["name"] for lease in self.request("GET", _LEASES)["items"]}
         return all(node["metadata"]["name"] in held for node in nodes)
 
     def release_leases(self) -> None:
-        """Delete the nodes' leases.
+        """Deletes the leases of the nodes.
 
-        A kwok that has just started takes a node over only once its predecessor's lease has run
-        out: forty seconds in which no Pod would become ready.
+        A restarted kwok would otherwise wait 40 s, until the leases of its predecessor expire. No
+        Pod becomes ready during that time.
         """
         self.request("DELETE", _LEASES)
+
+
+def build_nodes() -> tuple[dict[str, Any], ...]:
+    """Returns the manifests of all simulated nodes, sorted by name."""
+    cpu = [_build_node(f"cpu-{n}", n, "simulated-cpu", _CPU_NODE) for n in range(1, _CPU_NODES + 1)]
+    gpu = [
+        _build_node(f"gpu-{n}", n, "simulated-gpu-l4", _GPU_NODE, _GPU_LABELS, [_GPU_TAINT])
+        for n in range(1, _GPU_NODES + 1)
+    ]
+    return (*cpu, *gpu)
+
+
+def is_current(live: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
+    """Returns True if the live node was created from the desired manifest."""
+    annotations = live["metadata"].get("annotations", {})
+    return bool(annotations.get(TEMPLATE) == desired["metadata"]["annotations"][TEMPLATE])
+
+
+def is_schedulable(node: Mapping[str, Any]) -> bool:
+    """Returns True if the node is Ready and the controller has removed its not-ready taints.
+
+    A node that the user has cordoned counts as schedulable.
+    """
+    conditions = node.get("status", {}).get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    taints = node.get("spec", {}).get("taints", [])
+    return ready and not any(taint["key"] in _NOT_READY_TAINTS for taint in taints)
+
+
+def is_simulated(node: Mapping[str, Any]) -> bool:
+    """Returns True for a node of this module, False for one that the user has added."""
+    return bool(node["metadata"].get("labels", {}).get(SIMULATED) == "true")
+
+
+def _build_node(
+    name: str,
+    number: int,
+    instance_type: str,
+    resources: Mapping[str, str],
+    labels: Mapping[str, str] | None = None,
+    taints: list[dict[str, str]] | None = None,
+) -> dict[str, Any]:
+    node: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                # kwok manages the nodes that have this label.
+                "type": "kwok",
+                SIMULATED: "true",
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "node.kubernetes.io/instance-type": instance_type,
+                "topology.kubernetes.io/region": "local",
+                "topology.kubernetes.io/zone": _ZONES[(number - 1) % len(_ZONES)],
+                **(labels or {}),
+            },
+        },
+        "spec": {"taints": taints} if taints else {},
+        "status": {"capacity": dict(resources), "allocatable": dict(resources)},
+    }
+    digest = hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()[:12]
+    node["metadata"]["annotations"] = {TEMPLATE: digest}
+    return node
 
 
 def _failure(method: str, path: str, reason: str) -> LocalClusterError:
     return LocalClusterError(
         f"local cluster: {method} {path} failed: {reason}; run `make cluster-down` and "
-        "`make cluster-up`; logs/kube-apiserver.log in its directory tells more"
+        "`make cluster-up`; for more, see logs/kube-apiserver.log in the cluster's directory"
     )

@@ -1,24 +1,23 @@
-"""The components of the control plane: in which order they start, and with which flags.
+"""The components of the control plane: their order, flags, configuration files and kubeconfigs.
 
-Kept apart because it is the one place where a flag is written, and says why it is not the default.
-It says how to launch a component; launching it is not done here.
+A comment explains each flag that differs from its upstream default. Nothing is started here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.cluster.kubeconfig import build_kubeconfig
-from framework.cluster.layout import Layout
-from framework.cluster.ports import LOOPBACK, SERVICE_RANGE
+from framework.cluster.layout import LOOPBACK, SERVICE_RANGE, Layout
 
+CONTEXT = "local"
 STAGES = Path(__file__).with_name("stages")
-# The cluster has one user and one machine: clients that hold themselves back only make a rollout
-# of a hundred models slow. The API server's own fairness still guards it.
+# The default client-side limit of 20 requests per second makes a rollout of a hundred models slow.
+# The API server's own priority and fairness still protects it.
 _QPS, _BURST = 2000, 4000
 _CONCURRENT_SYNCS = {
     "deployment": 40,
@@ -37,7 +36,7 @@ _Flags = tuple[dict[str, object], dict[Path, str]]
 
 @dataclass(frozen=True)
 class Component:
-    """One process of the control plane; `health` is the path that answers 200 once it is ready."""
+    """One process of the control plane; a GET of the path `health` yields 200 when it is ready."""
 
     name: str
     ports: tuple[str, ...] = ()
@@ -55,21 +54,21 @@ COMPONENTS = (
 
 @dataclass(frozen=True)
 class Launch:
-    """A command line, and the configuration files it reads, with their text."""
+    """The command line of a component, and the configuration files that it reads, by path."""
 
     command: tuple[str, ...]
     files: Mapping[Path, str]
 
     @property
     def fingerprint(self) -> str:
-        """Differs wherever a process started by one launch is not what another would start."""
+        """A digest of the command line and the files; a component with another one is restarted."""
         parts = (*self.command, *self.files.values())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """How to launch one cluster's components, from its paths, its ports and its binaries."""
+    """Builds the launches of one cluster's components from its paths, ports and binaries."""
 
     layout: Layout
     ports: Mapping[str, int]
@@ -81,7 +80,7 @@ class ControlPlane:
         return f"https://{LOOPBACK}:{self.ports['apiserver']}"
 
     def launch(self, name: str) -> Launch:
-        """How to launch the component called `name`; the keys must have been made."""
+        """Returns the launch of a component, whose certificates must exist to be embedded."""
         flags, files = {
             "etcd": self._etcd,
             "kube-apiserver": self._apiserver,
@@ -110,8 +109,8 @@ class ControlPlane:
             "peer-trusted-ca-file": self.layout.certificate("etcd-ca"),
             "peer-cert-file": self.layout.certificate("etcd"),
             "peer-key-file": self.layout.key("etcd"),
-            # Every write is on the disk before it is answered: leaving that out makes rollouts a
-            # tenth faster (measured), and a power cut would cost the cluster.
+            # Not `unsafe-no-fsync`: it makes rollouts 10 % faster (measured), but a power cut
+            # would destroy the cluster's data.
             "log-level": "warn",
         }
         return flags, {}
@@ -120,9 +119,11 @@ class ControlPlane:
         flags = {
             "bind-address": LOOPBACK,
             "secure-port": self.ports["apiserver"],
-            # Else the address of some outward interface, and no start on a machine without one.
+            # The default is the address of an outward interface, and the API server does not
+            # start on a machine that has none.
             "advertise-address": LOOPBACK,
-            # An Endpoints object may not hold a loopback address, and no container would use it.
+            # The API rejects loopback addresses in Endpoints, and there is no container that
+            # would use the Service `kubernetes`.
             "endpoint-reconciler-type": "none",
             "etcd-servers": f"https://{LOOPBACK}:{self.ports['etcd']}",
             "etcd-cafile": self.layout.certificate("etcd-ca"),
@@ -132,10 +133,11 @@ class ControlPlane:
             "tls-cert-file": self.layout.certificate("apiserver"),
             "tls-private-key-file": self.layout.key("apiserver"),
             "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
-            "service-account-key-file": self.layout.pki / "service-account.pub",
+            # The server derives the public key, with which it verifies tokens, from this one.
+            "service-account-key-file": self.layout.key("service-account"),
             "service-account-signing-key-file": self.layout.key("service-account"),
             "service-cluster-ip-range": SERVICE_RANGE,
-            # Nobody else on this machine gets in, not even to ask for its health.
+            # Other users of this machine get no access, not even to the health endpoints.
             "anonymous-auth": "false",
             "authorization-mode": "RBAC",
             "allow-privileged": "true",
@@ -158,7 +160,8 @@ class ControlPlane:
             "profiling": "false",
             "kube-api-qps": _QPS,
             "kube-api-burst": _BURST,
-            # The autoscaler finds no metrics here and enforces its bounds only; that, soon.
+            # Without metrics the autoscaler only enforces its minimum and maximum. The default
+            # of 15 s would make people wait for that.
             "horizontal-pod-autoscaler-sync-period": "5s",
             **syncs,
         }
@@ -170,12 +173,13 @@ class ControlPlane:
             "apiVersion": "kubescheduler.config.k8s.io/v1",
             "kind": "KubeSchedulerConfiguration",
             "clientConnection": {"kubeconfig": str(kubeconfig), "qps": _QPS, "burst": _BURST},
-            # The only one there is: it need not wait for its predecessor's lease to run out.
+            # There is only one scheduler. With leader election, a restarted one would wait until
+            # the lease of its predecessor expires.
             "leaderElection": {"leaderElect": False},
             "enableProfiling": False,
             "enableContentionProfiling": False,
         }
-        # A file, because the scheduler's flags for the same are deprecated.
+        # A file, because the corresponding flags of the scheduler are deprecated.
         path = self.layout.run / "kube-scheduler.json"
         files[path] = json.dumps(configuration, indent=2) + "\n"
         return {**self._serving("kube-scheduler"), "config": path}, files
@@ -192,10 +196,39 @@ class ControlPlane:
         return path, {path: build_kubeconfig(self.layout, name, self.server)}
 
     def _serving(self, name: str) -> dict[str, object]:
-        # Without an authentication kubeconfig nothing but the health page is served to anyone.
+        # Without `--authentication-kubeconfig` these servers answer health requests only.
         return {
             "bind-address": LOOPBACK,
             "secure-port": self.ports[name],
             "tls-cert-file": self.layout.certificate("loopback"),
             "tls-private-key-file": self.layout.key("loopback"),
         }
+
+
+def build_kubeconfig(layout: Layout, file: str, server: str) -> str:
+    """Returns the kubeconfig of an identity, as JSON, which is valid YAML.
+
+    The keys are embedded: some clients do not resolve relative paths against the file, and absolute
+    paths would break when the checkout is moved.
+    """
+    user = {
+        "client-certificate-data": _encode(layout.certificate(file)),
+        "client-key-data": _encode(layout.key(file)),
+    }
+    cluster = {
+        "server": server,
+        "certificate-authority-data": _encode(layout.certificate("ca")),
+    }
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": CONTEXT,
+        "clusters": [{"name": CONTEXT, "cluster": cluster}],
+        "users": [{"name": CONTEXT, "user": user}],
+        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
+    }
+    return json.dumps(config, indent=2) + "\n"
+
+
+def _encode(path: Path) -> str:
+    return b64encode(path.read_bytes()).decode("ascii")

@@ -1,17 +1,26 @@
-"""Where one checkout's local cluster keeps what: everything below `<root>/.cluster/`.
-
-Kept apart so that each file's place is written once; the modules that fill the files get this.
-"""
+"""The files of one local cluster, all below `<root>/.cluster/`, and its ports."""
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import socket
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from framework.cluster.processes import Process
+from framework.cluster.processes import Process, find_listener
+from framework.core.errors import LocalClusterError
 
-FOLDER = ".cluster"
-"""The cluster's directory below a project's root."""
+PORT_NAMES = ("apiserver", "etcd", "etcd-peer", "kube-controller-manager", "kube-scheduler")
+LOOPBACK = "127.0.0.1"
+# Must not overlap with the Pods' range in stages/kwok.yaml. The first address of the range belongs
+# to the Service `kubernetes`.
+SERVICE_RANGE, API_SERVICE_ADDRESS = "10.96.0.0/16", "10.96.0.1"
+# Below the range that Linux uses for outgoing connections (32768 and up), which could otherwise
+# occupy a chosen port while the cluster is stopped.
+_CANDIDATES = range(20000, 32000)
 
 
 @dataclass(frozen=True)
@@ -27,27 +36,27 @@ class Layout:
 
     @property
     def pki(self) -> Path:
-        """Keys and certificates; nobody but the user may enter."""
+        """Keys and certificates, readable by the user only."""
         return self.directory / "pki"
 
     @property
     def etcd(self) -> Path:
-        """etcd's data: the cluster itself."""
+        """The data of etcd: everything that is stored in the cluster."""
         return self.directory / "etcd"
 
     @property
     def run(self) -> Path:
-        """Pid files and the components' own configuration, remade at every start."""
+        """Pid files and the components' configuration, written at every start."""
         return self.directory / "run"
 
     @property
     def logs(self) -> Path:
-        """One log for each component, and the one of the start before."""
+        """One log per component, and the log of its previous run."""
         return self.directory / "logs"
 
     @property
     def ports(self) -> Path:
-        """The ports, chosen once."""
+        """The chosen ports, as JSON."""
         return self.directory / "ports.json"
 
     @property
@@ -56,19 +65,100 @@ class Layout:
         return self.directory / "lock"
 
     def certificate(self, file: str) -> Path:
-        """The certificate of an identity or an authority of the PKI."""
+        """Returns the certificate of an identity or an authority."""
         return self.pki / f"{file}.crt"
 
     def key(self, file: str) -> Path:
-        """The private key of an identity of the PKI."""
+        """Returns the private key of an identity, or of `service-account`."""
         return self.pki / f"{file}.key"
 
     def process(self, name: str) -> Process:
-        """The process of the component called `name`."""
+        """Returns the process of a component."""
         return Process(name, self.run / f"{name}.pid", self.logs / f"{name}.log")
 
     def create(self) -> None:
-        """Make the directories, closed to everyone else."""
+        """Creates the directories, readable by the user only."""
         for path in (self.directory, self.etcd, self.run, self.logs):
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o700)
+
+
+def ensure_ports(path: Path) -> dict[str, int]:
+    """Returns the ports stored in `path`; chooses free ones and stores them the first time.
+
+    Ports never change by themselves: Pulumi would take an API server with another address for
+    another cluster, and replace every object in it.
+    """
+    stored = load_ports(path)
+    if stored:
+        return stored
+    ports = dict(zip(PORT_NAMES, _choose(len(PORT_NAMES)), strict=True))
+    write_private(path, json.dumps(ports, indent=2) + "\n")
+    return ports
+
+
+def load_ports(path: Path) -> dict[str, int]:
+    """Returns the ports stored in `path`, an empty dictionary if it does not exist.
+
+    Raises LocalClusterError if the file contains anything else.
+    """
+    try:
+        ports = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        ports = None
+    if not isinstance(ports, dict) or not all(type(ports.get(n)) is int for n in PORT_NAMES):
+        raise LocalClusterError(
+            f"{path}: does not contain the ports of the local cluster; expected a JSON object with "
+            f"{', '.join(PORT_NAMES)}; delete the file to have new ports chosen"
+        )
+    return {name: ports[name] for name in PORT_NAMES}
+
+
+def require_free(component: str, port: int, path: Path) -> None:
+    """Raises LocalClusterError, which names the process, if a process listens on `port`."""
+    with socket.socket() as sock:
+        # As the components do: a connection that was just closed does not occupy the port.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            sock.bind((LOOPBACK, port))
+            return
+    raise LocalClusterError(
+        f"local cluster: {component} cannot listen on {LOOPBACK}:{port}, used by "
+        f"{find_listener(port) or 'a process of another user'}; stop that process and run "
+        f"`make cluster-up` again, or delete {path} to have other ports chosen: stacks deployed "
+        "here will then see a new address"
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only the user can read; leaves a file with the same text unchanged."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        path.chmod(0o600)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+def _choose(count: int) -> list[int]:
+    # Random, so that the clusters of two checkouts rarely compete for the same ports. No other
+    # output depends on the choice.
+    generator = random.SystemRandom()
+    chosen: list[int] = []
+    with ExitStack() as held:
+        for port in generator.sample(_CANDIDATES, 500):
+            if len(chosen) == count:
+                return chosen
+            sock = held.enter_context(socket.socket())
+            with suppress(OSError):
+                sock.bind((LOOPBACK, port))
+                chosen.append(port)
+    raise LocalClusterError(
+        f"local cluster: fewer than {count} free ports between {_CANDIDATES.start} and "
+        f"{_CANDIDATES.stop}; stop the processes that use them and start again"
+    )

@@ -1,8 +1,4 @@
-"""What the local cluster tells its caller: how far it is, and what state it is in.
-
-Kept apart so that the command line can draw progress and status from plain data, and importing the
-package costs nothing: neither an HTTP client nor cryptography is loaded for it.
-"""
+"""Progress and status of the local cluster, as plain data for the command line to draw."""
 
 from __future__ import annotations
 
@@ -11,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-START_ADVICE = "start the local cluster with `make cluster-up`"
 Step = Literal["toolchain", "build", "pki", "start", "nodes", "ready"]
 
 
 @dataclass(frozen=True)
 class ClusterProgress:
-    """One line of progress. `elapsed` counts seconds since this step of this component began."""
+    """One progress event. `elapsed` is in seconds since this step of this component began."""
 
     step: Step
     component: str
@@ -33,7 +28,7 @@ OnProgress = Callable[[ClusterProgress], None]
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """One process of the control plane; `ports` are those it listens on, on loopback."""
+    """One process of the control plane, with the loopback ports that it listens on."""
 
     name: str
     pid: int | None
@@ -43,7 +38,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """The local cluster as a whole. `running` means that every component is and the API answers."""
+    """The whole cluster. `running`: every component runs and the API server is ready."""
 
     running: bool
     kubeconfig: Path

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from framework.cluster import LocalCluster
+from framework.cluster.local import LocalCluster
 from framework.core.user_cache import cache_directory
 from framework.engines import choose_engine
 from tests.bench.generate import write_catalog

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from framework.cluster.pins import load_pins
-from framework.cluster.toolchain import find_go
+from framework.cluster.binaries import load_pins
+from framework.cluster.binaries import find_go
 from framework.core.user_cache import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]

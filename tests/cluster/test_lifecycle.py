@@ -1,4 +1,4 @@
-"""The real control plane is started, repaired and stopped, in a directory of the test's own."""
+"""Start, repair and stop of the real control plane, in the test's own directory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from framework.cluster import ClusterStatus, LocalCluster
+from framework.cluster import ClusterStatus
 from framework.cluster.control_plane import COMPONENTS
-from framework.cluster.processes import started_at
+from framework.cluster.local import LocalCluster
 from framework.core.errors import LocalClusterError
 from tests.cluster.conftest import Progress
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def cluster(tmp_path: Path, local_cluster: LocalCluster) -> Iterator[LocalCluster]:
-    """A stopped cluster; the run's own has built the binaries or skipped the test."""
+    """A stopped cluster; `local_cluster` has built the binaries or skipped the test."""
     cluster = LocalCluster(ROOT, directory=tmp_path / ".cluster")
     yield cluster
     cluster.down()
@@ -36,10 +37,10 @@ def pids(status: ClusterStatus) -> dict[str, int | None]:
 
 
 def is_alive(pid: int | None) -> bool:
-    return pid is not None and started_at(pid) is not None
+    return pid is not None and psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"
 
 
-def test_it_starts_repairs_itself_and_stops(cluster: LocalCluster, progress: Progress) -> None:
+def test_cluster_starts_is_repaired_and_stops(cluster: LocalCluster, progress: Progress) -> None:
     assert not cluster.exists
     assert not cluster.status().running
     assert not cluster.down()
@@ -54,7 +55,7 @@ def test_it_starts_repairs_itself_and_stops(cluster: LocalCluster, progress: Pro
     again = Progress()
     assert pids(cluster.up(again)) == pids(first)
     assert again == []
-    # Loosely: the tests beside it want the processors as well.
+    # A loose limit: other tests use the processors at the same time.
     assert time.monotonic() - started < 2
 
     killed = pids(first)["kube-scheduler"]
@@ -74,14 +75,14 @@ def test_it_starts_repairs_itself_and_stops(cluster: LocalCluster, progress: Pro
     assert cluster.exists
 
 
-def test_it_comes_back_over_stale_pid_files_with_its_address(
+def test_cluster_starts_over_stale_pid_files_with_the_same_address(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     first = cluster.up(Progress())
     ports = (tmp_path / ".cluster" / "ports.json").read_bytes()
     kubeconfig = cluster.kubeconfig.read_bytes()
     assert cluster.down()
-    # As after a reboot: the numbers have gone to other processes, here to this one.
+    # As after a reboot: the pids belong to other processes, here to this one.
     for component in COMPONENTS:
         record = {"pid": os.getpid(), "started": "an earlier boot/1", "fingerprint": ""}
         (tmp_path / ".cluster" / "run" / f"{component.name}.pid").write_text(json.dumps(record))
@@ -92,7 +93,7 @@ def test_it_comes_back_over_stale_pid_files_with_its_address(
     assert cluster.kubeconfig.read_bytes() == kubeconfig
 
 
-def test_a_component_that_cannot_start_is_named_with_its_log(
+def test_error_names_a_component_that_cannot_start_and_its_log(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     (tmp_path / ".cluster" / "etcd").mkdir(parents=True)
@@ -100,12 +101,12 @@ def test_a_component_that_cannot_start_is_named_with_its_log(
     with pytest.raises(LocalClusterError) as caught:
         cluster.up(Progress())
     message = str(caught.value)
-    assert "etcd ended instead of becoming ready" in message
+    assert "etcd exited before it became ready" in message
     assert f"{tmp_path / '.cluster' / 'logs' / 'etcd.log'} ends with\n  " in message
     assert "not a directory" in message
 
 
-def test_a_taken_port_is_not_worked_around(cluster: LocalCluster, tmp_path: Path) -> None:
+def test_port_in_use_is_an_error(cluster: LocalCluster, tmp_path: Path) -> None:
     cluster.up(Progress())
     port = next(c.ports[0] for c in cluster.status().components if c.name == "kube-apiserver")
     cluster.down()
@@ -113,6 +114,6 @@ def test_a_taken_port_is_not_worked_around(cluster: LocalCluster, tmp_path: Path
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", port))
         sock.listen()
-        with pytest.raises(LocalClusterError, match=f"127.0.0.1:{port}, held by pid {os.getpid()}"):
+        with pytest.raises(LocalClusterError, match=f"127.0.0.1:{port}, used by pid {os.getpid()}"):
             cluster.up(Progress())
     assert str(port) in (tmp_path / ".cluster" / "ports.json").read_text()

@@ -1,4 +1,4 @@
-"""Keys and certificates: who they name, how long they last, and who can read them."""
+"""Keys and certificates: their subjects, lifetimes and file modes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
     return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 
 
-def test_only_the_user_reads_the_keys(directory: Path) -> None:
+def test_keys_are_readable_by_the_user_only(directory: Path) -> None:
     assert directory.stat().st_mode & 0o777 == 0o700
     assert {key.stat().st_mode & 0o777 for key in directory.glob("*.key")} == {0o600}
 
 
-def test_the_authorities_keys_are_not_kept(directory: Path) -> None:
+def test_keys_of_the_authorities_are_not_stored(directory: Path) -> None:
     assert not (directory / "ca.key").exists()
     assert not (directory / "etcd-ca.key").exists()
 
 
-def test_the_api_server_answers_to_its_addresses(directory: Path) -> None:
+def test_api_server_certificate_has_its_addresses(directory: Path) -> None:
     found = names(load(directory, "apiserver"))
     addresses = found.get_values_for_type(x509.IPAddress)
     assert addresses == [IPv4Address("127.0.0.1"), IPv4Address("10.96.0.1")]
@@ -46,32 +46,32 @@ def test_the_api_server_answers_to_its_addresses(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["admin", "kwok"])
-def test_cluster_administrators_are_in_the_masters_group(directory: Path, file: str) -> None:
+def test_administrators_are_in_the_masters_group(directory: Path, file: str) -> None:
     (group,) = load(directory, file).subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     assert group.value == "system:masters"
 
 
 @pytest.mark.parametrize("file", ["kube-controller-manager", "kube-scheduler"])
-def test_a_component_is_what_the_built_in_roles_name(directory: Path, file: str) -> None:
+def test_component_has_the_name_of_its_built_in_role(directory: Path, file: str) -> None:
     (name,) = load(directory, file).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     assert name.value == f"system:{file}"
 
 
-def test_no_certificate_of_the_api_server_opens_etcd(directory: Path) -> None:
+def test_etcd_does_not_trust_clients_of_the_api_server(directory: Path) -> None:
     etcd = load(directory, "etcd-ca")
     load(directory, "apiserver-etcd").verify_directly_issued_by(etcd)
     with pytest.raises(ValueError, match="does not match certificate issuer"):
         load(directory, "admin").verify_directly_issued_by(etcd)
 
 
-def test_what_is_valid_is_kept(directory: Path) -> None:
+def test_valid_certificates_are_kept(directory: Path) -> None:
     before = (directory / "ca.crt").read_bytes()
     assert not ensure_pki(directory)
     assert (directory / "ca.crt").read_bytes() == before
 
 
 @pytest.mark.parametrize("lost", ["admin.key", "apiserver.crt", "service-account.key"])
-def test_a_lost_file_makes_everything_anew(tmp_path: Path, lost: str) -> None:
+def test_missing_file_recreates_everything(tmp_path: Path, lost: str) -> None:
     ensure_pki(tmp_path / "pki")
     before = (tmp_path / "pki" / "ca.crt").read_bytes()
     (tmp_path / "pki" / lost).unlink()
@@ -82,7 +82,16 @@ def test_a_lost_file_makes_everything_anew(tmp_path: Path, lost: str) -> None:
 @pytest.mark.parametrize(
     ("years", "renewed"), [(9, False), (10, True)], ids=["well before", "near the end"]
 )
-def test_it_is_renewed_before_it_ends(tmp_path: Path, years: int, renewed: bool) -> None:
+def test_certificates_are_renewed_before_they_expire(
+    tmp_path: Path, years: int, renewed: bool
+) -> None:
     ensure_pki(tmp_path / "pki")
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365 * years - 1)
     assert ensure_pki(tmp_path / "pki", later) is renewed
+
+
+def test_every_certificate_is_valid_for_tls_clients_and_servers(directory: Path) -> None:
+    # Go rejects a certificate whose critical subjectAltName is empty, also that of a client.
+    for path in directory.glob("*.crt"):
+        if path.stem not in ("ca", "etcd-ca"):
+            assert list(names(load(directory, path.stem)))

@@ -1,4 +1,4 @@
-"""What the running control plane lets in, and how its simulated nodes treat Pods."""
+"""The running control plane: access, and the behaviour of Pods on simulated nodes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import json
 import re
 import ssl
 import stat
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 
-from framework.cluster import LocalCluster
 from framework.cluster.api import LoopbackClient
 from framework.cluster.layout import Layout
+from framework.cluster.local import LocalCluster
 
 pytestmark = pytest.mark.cluster
 
@@ -39,12 +38,12 @@ def client(layout: Layout) -> Iterator[LoopbackClient]:
 
 @pytest.fixture
 def namespace(client: LoopbackClient, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The path of a Namespace of the test's own, in which Pods can be made."""
+    """Creates a Namespace for the test, in which Pods can be created; yields its API path."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50]
     path = f"/api/v1/namespaces/{name}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     client.request("PATCH", f"{path}?fieldManager=test", body)
-    wait_until(lambda: client.answers(f"{path}/serviceaccounts/default"))
+    wait_until(lambda: client.is_ok(f"{path}/serviceaccounts/default"))
     yield path
     client.request("DELETE", path)
 
@@ -73,44 +72,35 @@ def status(client: LoopbackClient, path: str) -> dict[str, Any]:
     return dict(client.request("GET", path)["status"])
 
 
-def is_ready(found: dict[str, Any]) -> bool:
-    conditions = found.get("conditions", [])
+def is_ready(pod_status: dict[str, Any]) -> bool:
+    conditions = pod_status.get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def states(found: dict[str, Any], kind: str = "containerStatuses") -> list[str]:
-    """Of each container `running`, `terminated`, or why it waits."""
+def states(pod_status: dict[str, Any], kind: str = "containerStatuses") -> list[str]:
+    """Returns for each container `running`, `terminated`, or the reason why it waits."""
     return [
         container["state"].get("waiting", {}).get("reason") or next(iter(container["state"]))
-        for container in found[kind]
+        for container in pod_status[kind]
     ]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_every_component_listens_on_loopback_only(local_cluster: LocalCluster) -> None:
     for component in local_cluster.status().components:
         assert component.pid is not None
-        addresses = listening(component.pid)
-        assert {port for _, port in addresses} == set(component.ports)
-        assert {address for address, _ in addresses} <= {"0100007F"}
-
-
-def listening(pid: int) -> set[tuple[str, int]]:
-    """Address, as /proc writes it, and port of every TCP socket that `pid` listens on."""
-    links = (Path(f"/proc/{pid}/fd") / fd.name for fd in Path(f"/proc/{pid}/fd").iterdir())
-    inodes = {re.sub(r"\D", "", str(link.readlink())) for link in links if link.is_symlink()}
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            address, _, port = fields[1].rpartition(":")
-            if fields[3] == "0A" and fields[9] in inodes:
-                found.add((address, int(port, 16)))
-    return found
+        addresses = {
+            connection.laddr
+            for connection in psutil.Process(component.pid).net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert {address.port for address in addresses} == set(component.ports)
+        assert {address.ip for address in addresses} <= {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/version", "/api/v1/nodes"])
-def test_nobody_anonymous_gets_in(local_cluster: LocalCluster, layout: Layout, path: str) -> None:
+def test_anonymous_requests_are_rejected(
+    local_cluster: LocalCluster, layout: Layout, path: str
+) -> None:
     context = ssl.create_default_context(cafile=layout.certificate("ca"))
     with pytest.raises(HTTPError) as caught:
         urlopen(local_cluster.status().server + path, context=context)
@@ -118,14 +108,14 @@ def test_nobody_anonymous_gets_in(local_cluster: LocalCluster, layout: Layout, p
         assert caught.value.code == 401
 
 
-def test_nobody_else_reads_keys_logs_or_data(layout: Layout) -> None:
+def test_keys_logs_and_data_are_private(layout: Layout) -> None:
     private = [layout.kubeconfig, *layout.pki.glob("*.key"), *layout.run.glob("*.kubeconfig")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
     folders = (layout.pki, layout.etcd, layout.logs, layout.run)
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
-def test_the_status_tells_what_runs(local_cluster: LocalCluster) -> None:
+def test_status_of_the_running_cluster(local_cluster: LocalCluster) -> None:
     found = local_cluster.status()
     assert found.running
     assert found.built
@@ -134,7 +124,7 @@ def test_the_status_tells_what_runs(local_cluster: LocalCluster) -> None:
     assert found.kubeconfig == local_cluster.kubeconfig
 
 
-def test_a_pod_is_ready_soon_with_init_containers_sidecars_and_gates(
+def test_pod_with_init_containers_sidecars_and_gates_becomes_ready(
     client: LoopbackClient, namespace: str
 ) -> None:
     init = [
@@ -151,7 +141,7 @@ def test_a_pod_is_ready_soon_with_init_containers_sidecars_and_gates(
     assert found["podIP"].startswith("10.128.")
 
 
-def test_an_image_tagged_missing_is_never_pulled(client: LoopbackClient, namespace: str) -> None:
+def test_image_tagged_missing_cannot_be_pulled(client: LoopbackClient, namespace: str) -> None:
     path = create(client, namespace, pod("registry.example.com:5000/a:missing", "b:1"))
     wait_until(lambda: status(client, path).get("containerStatuses"))
     found = status(client, path)
@@ -163,9 +153,7 @@ def test_an_image_tagged_missing_is_never_pulled(client: LoopbackClient, namespa
     assert not is_ready(found)
 
 
-def test_a_missing_init_image_holds_the_containers_back(
-    client: LoopbackClient, namespace: str
-) -> None:
+def test_missing_init_image_blocks_the_containers(client: LoopbackClient, namespace: str) -> None:
     init = [{"name": "first", "image": "a:1"}, {"name": "second", "image": "a:missing"}]
     path = create(client, namespace, pod("b:1", initContainers=init))
     wait_until(lambda: status(client, path).get("containerStatuses"))
@@ -174,30 +162,30 @@ def test_a_missing_init_image_holds_the_containers_back(
     assert states(found) == ["PodInitializing"]
 
 
-def test_a_deleted_pod_does_not_wait_for_its_grace_period(
+def test_deleted_pod_disappears_before_its_grace_period_ends(
     client: LoopbackClient, namespace: str
 ) -> None:
     path = create(client, namespace, pod("a:1", terminationGracePeriodSeconds=600))
     wait_until(lambda: is_ready(status(client, path)))
     client.request("DELETE", path)
-    wait_until(lambda: not client.answers(path))
+    wait_until(lambda: not client.is_ok(path))
 
 
-def test_a_delete_that_was_cut_is_sent_again(
+def test_interrupted_pod_deletion_is_finished(
     client: LoopbackClient, layout: Layout, namespace: str
 ) -> None:
     path = create(client, namespace, pod("a:1"))
     wait_until(lambda: is_ready(status(client, path)))
-    # What the end of the API server between its two writes leaves: no server ever stores it whole.
+    # The state that remains when the API server is killed between the two writes of a deletion.
     cut = client.request("GET", path)
     going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0}
     write_to_etcd(layout, path, {**cut, "metadata": {**cut["metadata"], **going}})
-    assert client.answers(path)
-    wait_until(lambda: not client.answers(path))
+    assert client.is_ok(path)
+    wait_until(lambda: not client.is_ok(path))
 
 
 def write_to_etcd(layout: Layout, path: str, body: dict[str, Any]) -> None:
-    """Writes an object past the API server, which reads JSON as well as its own encoding."""
+    """Writes an object into etcd, as JSON, which the API server reads like its own encoding."""
     context = ssl.create_default_context(cafile=layout.certificate("etcd-ca"))
     context.load_cert_chain(layout.certificate("apiserver-etcd"), layout.key("apiserver-etcd"))
     key = path.replace("/api/v1/namespaces", "/registry/pods").replace("/pods/one", "/one")
@@ -211,7 +199,7 @@ def write_to_etcd(layout: Layout, path: str, body: dict[str, Any]) -> None:
         assert answer.status == 200
 
 
-def test_a_gpu_is_found_by_who_tolerates_its_taint(client: LoopbackClient, namespace: str) -> None:
+def test_pod_that_tolerates_the_taint_gets_a_gpu(client: LoopbackClient, namespace: str) -> None:
     body = pod("a:1", tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}])
     body["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
     path = create(client, namespace, body)

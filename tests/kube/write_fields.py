@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from framework.cluster import LocalCluster
+from framework.cluster.local import LocalCluster
 from framework.kube.client import KubeClient
 from framework.plan.kubernetes_fields import FILE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.cluster import LocalCluster
+from framework.cluster.local import LocalCluster
 from framework.kube.client import KubeClient
 from tests.conftest import Project
 from tests.shipped import ROOT

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from framework.cluster.pins import load_pins
+from framework.cluster.binaries import load_pins
 from framework.settings.environment import NEWEST_MINOR, OLDEST_MINOR, Cluster, Policy
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
