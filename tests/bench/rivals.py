@@ -10,8 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from framework.cluster.binaries import load_pins
-from framework.cluster.binaries import find_go
+from framework.cluster.binaries import find_go, load_pins
 from framework.core.user_cache import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]
