@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from framework.catalog.reading import NOT_MERGED
-from framework.layers import Layer, Layers
+from framework.layers import Layer, LayerStack
 
 CANDIDATE = ("canary", "candidate")
 
 
-def candidate_layers(pile: Layers) -> tuple[Layer, ...]:
+def candidate_layers(pile: LayerStack) -> tuple[Layer, ...]:
     """Each layer's part of `canary.candidate`, in order; a null over it drops the parts below."""
     parts: list[Layer] = []
     for layer in pile.layers:
-        data: Any = layer.written
+        data: Any = layer.data
         for key in CANDIDATE:
             if not isinstance(data, dict) or key not in data:
                 break

@@ -19,7 +19,7 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.errors import ConfigError
 from framework.core.suggestions import suggest
 from framework.files import CatalogFiles, Document, EnvironmentFiles, find_catalog, find_environment
-from framework.layers import Layer, Layers, Merged, Shape
+from framework.layers import Layer, LayerStack, Merged, Shape
 from framework.settings.diagnostics import validate_settings
 from framework.settings.environment import Environment
 from framework.settings.model import SHARED, Model
@@ -46,7 +46,7 @@ class Loader:
         self._files: CatalogFiles = find_catalog(root)
         self._own: EnvironmentFiles = find_environment(root, environment)
         self.diagnostics: list[Diagnostic] = [*self._files.diagnostics, *self._own.diagnostics]
-        self._bases: dict[tuple[str, ...], Layers] = {}
+        self._bases: dict[tuple[str, ...], LayerStack] = {}
         self._profiles: dict[str, Layer] = {}
         self._environment = self._read(self._own.environment)
         self._overrides = self._layer(self._environment, "overrides")
@@ -113,12 +113,12 @@ class Loader:
         """The environment's own settings, None where they have faults."""
         stack = {"name": self._stack}
         merged = (
-            Layers()
-            .over(Layer(self._environment))
+            LayerStack()
+            .add(Layer(self._environment))
             .resolve(
                 {"environment": {"name": self._name}, "stack": stack},
                 verbatim=(("defaults",), ("overrides",)),
-                itself="environment",
+                self_name="environment",
             )
         )
         self.diagnostics += merged.diagnostics
@@ -131,19 +131,19 @@ class Loader:
         self._context_broken = tuple(("environment", *path) for path in merged.broken)
         return settings, merged
 
-    def _load_base(self) -> Layers:
+    def _load_base(self) -> LayerStack:
         """What every model inherits before its profiles."""
         layers = []
         if self._files.defaults:
             layers.append(self._layer(self._read(self._files.defaults)))
         layers.append(self._layer(self._environment, "defaults"))
-        return Layers().over(*layers).flawed(*self._context_broken)
+        return LayerStack().add(*layers).with_broken(*self._context_broken)
 
-    def _base_with(self, profiles: tuple[str, ...]) -> Layers:
+    def _base_with(self, profiles: tuple[str, ...]) -> LayerStack:
         """What is below a model, shared by all models with these profiles."""
         if profiles not in self._bases:
             below = self._base_with(profiles[:-1])
-            self._bases[profiles] = below.over(self._profile(profiles[-1]))
+            self._bases[profiles] = below.add(self._profile(profiles[-1]))
         return self._bases[profiles]
 
     def _profile(self, name: str) -> Layer:
@@ -158,15 +158,15 @@ class Loader:
         profiles, known = self._resolve_profiles(document)
         self._listed[name] = profiles
         own = self._layer(document, own=True)
-        pile = self._base_with(profiles).over(own, self._overrides)
+        pile = self._base_with(profiles).add(own, self._overrides)
         if overlay is not None:
-            pile = pile.over(self._layer(overlay))
+            pile = pile.add(self._layer(overlay))
         if self._last:
-            pile = pile.over(*self._last)
+            pile = pile.add(*self._last)
         if not known:
-            pile = pile.flawed(())
+            pile = pile.with_broken(())
         merged = pile.resolve(
-            {**self._context, "name": name}, verbatim=(CANDIDATE,), literal=_LITERAL
+            {**self._context, "name": name}, verbatim=(CANDIDATE,), keep_nulls=_LITERAL
         )
         if merged.data.get("enabled") is False or _hides(merged, own):
             self.diagnostics += self._reader.hidden_diagnostics(own)
@@ -189,7 +189,7 @@ class Loader:
         )
 
     def _load_candidate(
-        self, name: str, home: str, pile: Layers, stable: Merged
+        self, name: str, home: str, pile: LayerStack, stable: Merged
     ) -> tuple[Model | None, Merged | None]:
         canary = stable.data.get("canary")
         if not isinstance(canary, dict) or not isinstance(canary.get("candidate"), dict):
@@ -200,8 +200,8 @@ class Loader:
                 if position := layer.key_position((key,)):
                     message = f'"{key}" cannot be set for a candidate alone'
                     self.diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
-        full = pile.over(*layers).resolve(
-            {**self._context, "name": name}, verbatim=(("canary",),), literal=_LITERAL
+        full = pile.add(*layers).resolve(
+            {**self._context, "name": name}, verbatim=(("canary",),), keep_nulls=_LITERAL
         )
         data = {key: value for key, value in full.data.items() if key != "canary"}
         origins = {

@@ -136,7 +136,7 @@ def _written(model: CatalogModel, environment: str | None) -> tuple[Any, Positio
     """The tag as a file says it: the last one, and without ENV the last up to the model's own."""
     found: tuple[Any, Position] | None = None
     for layer in model.merged.layers:
-        image = layer.written.get("image")
+        image = layer.data.get("image")
         if isinstance(image, str):
             found = image, layer.value_position(("image",))
         elif isinstance(image, dict) and "tag" in image:

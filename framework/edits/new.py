@@ -20,7 +20,7 @@ from framework.edits.documents import Change
 from framework.edits.outcome import written_soundly
 from framework.edits.scalars import render_inline
 from framework.files import find_catalog, find_environment, load_document, name_diagnostics
-from framework.layers import Layer, Merged, merge_layers
+from framework.layers import Layer, LayerStack, Merged
 
 # What teams change most, in the order they are shown in.
 _OFTEN_CHANGED: tuple[KeyPath, ...] = (
@@ -67,7 +67,7 @@ class Draft:
         if diagnostics := [diagnostic for _, found in documents for diagnostic in found]:
             raise ConfigError(diagnostics)
         layers = [Layer(document) for document, _ in documents]
-        return merge_layers(layers, {"name": self.name})
+        return LayerStack().add(*layers).resolve({"name": self.name})
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
-"""Layers of settings, merged and interpolated by OmegaConf, with the origin of every value.
+"""Merges layers of settings with OmegaConf, and keeps the origin of every value.
 
-Kept apart because it is the only importer of omegaconf: there is one merge, whose traps are met
-here and nowhere else.
+This package is the only importer of omegaconf. A layer is one YAML file or a part of one; a layer
+stack is all layers of a model in merge order, later layers override earlier ones.
 
-Text that starts with `${` and is not a reference, as in the arguments of a container, is written
+Text that begins with `${` but is not a reference, as in the arguments of a container, is written
 with a backslash: `\\${HOME}` reaches the container as `${HOME}`.
 """
 
+from framework.layers.interpolation import find_referenced_keys
 from framework.layers.layer import Layer, Shape
-from framework.layers.layers import Layers, Merged, merge_layers
+from framework.layers.stack import LayerStack, Merged
 
-__all__ = ["Layer", "Layers", "Merged", "Shape", "merge_layers"]
+__all__ = ["Layer", "LayerStack", "Merged", "Shape", "find_referenced_keys"]

@@ -1,27 +1,29 @@
-"""What an interpolation may say, and what is wrong with one that cannot be resolved.
+"""Interpolations such as `${image.tag}`: what they may contain, and how they are resolved.
 
-Kept apart from merging: these are rules about one text, `${image.tag}` or `\\${HOME}`, whatever
-layer it stands in.
+The first half has the rules about one text, whatever layer it is in. `Resolution` resolves all
+interpolations of a merged configuration and reports the ones that fail, each with its position.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, cast
 
-from omegaconf.errors import GrammarParseError
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
-from framework.core.diagnostics import KeyPath
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.redaction import is_secret_key
 from framework.core.suggestions import did_you_mean
 
-# Pure, and the only way to name a fallback. oc.env reads the machine; oc.decode, oc.create and a
-# name made by another interpolation could reach it unseen.
-ALLOWED_RESOLVERS = frozenset({"oc.select"})
+# oc.select computes nothing and is the only way to write a fallback. The others are refused: oc.env
+# reads the machine, and oc.decode, oc.create or a computed resolver name could do so unseen.
+_ALLOWED_RESOLVERS = frozenset({"oc.select"})
 
 _PLAIN = re.compile(r"\$\{[A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)*\}")
+# An even number of backslashes is a literal backslash before each pair, and escapes nothing.
 _REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\$\{([^${}:]+)\}")
 _WHOLE = re.compile(r"\$\{[^${}]+\}")
 _SELECT = re.compile(r"\$\{\s*oc\.select\s*:\s*['\"]?([^,}'\"]+)")
@@ -32,17 +34,18 @@ _ESCAPE = r"write \${ for a literal ${"
 
 
 def find_misuse(text: str) -> str:
-    """What is wrong with the interpolations in `text` before anything is resolved; "" for none."""
+    """Returns what is wrong with the interpolations in `text` by themselves; "" for nothing."""
+    # The grammar is slow, and most texts have plain references only.
     rest = _PLAIN.sub("", text)
     if "${" not in rest and "\\" not in rest:
         return ""
     try:
         tree = parse(text)
     except GrammarParseError:
-        return f"is no complete interpolation; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
-    for name in _resolvers(tree):
-        if name not in ALLOWED_RESOLVERS:
-            allowed = ", ".join(sorted(ALLOWED_RESOLVERS))
+        return f"is not a complete interpolation; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
+    for name in _find_resolvers(tree):
+        if name not in _ALLOWED_RESOLVERS:
+            allowed = ", ".join(sorted(_ALLOWED_RESOLVERS))
             return (
                 f'calls the resolver "{name}", which is refused: the same files must give the same '
                 f"result on every machine; allowed: {allowed}; {_ESCAPE}"
@@ -50,65 +53,216 @@ def find_misuse(text: str) -> str:
     return ""
 
 
-def _resolvers(tree: Any) -> Iterator[str]:
+def _find_resolvers(tree: Any) -> Iterator[str]:
     # Only the grammar's node for a resolver call has this method.
     if hasattr(tree, "resolverName"):
         yield tree.resolverName().getText()
     for index in range(tree.getChildCount()):
         child = tree.getChild(index)
         if hasattr(child, "getChildCount"):
-            yield from _resolvers(child)
+            yield from _find_resolvers(child)
 
 
-def references(text: str) -> tuple[str, ...]:
-    """The dotted keys that `text` refers to, escaped ones left out: ("image.tag",)."""
+def _find_references(text: str) -> tuple[str, ...]:
+    """Returns the dotted keys that `text` refers to, without escaped ones: ("image.tag",)."""
     return tuple(match.strip() for match in _REFERENCE.findall(text))
 
 
-def find_names(text: str, path: KeyPath) -> Iterator[tuple[str, ...]]:
-    """The keys that a text standing at `path` refers to; leading dots count from there."""
-    for name in (*references(text), *(found.strip() for found in _SELECT.findall(text))):
+def find_referenced_keys(text: str, path: KeyPath) -> Iterator[tuple[str, ...]]:
+    """Yields the paths of the keys that the text at `path` refers to.
+
+    Leading dots are relative to `path`, as in OmegaConf: at `a.b`, `${.c}` refers to `a.c`.
+    """
+    for name in (*_find_references(text), *(key.strip() for key in _SELECT.findall(text))):
         dots = len(name) - len(name.lstrip("."))
         start = tuple(map(str, path[: len(path) - dots])) if dots else ()
         yield (*start, *name[dots:].split("."))
 
 
-def reads_secret(text: str) -> bool:
-    """True where an interpolation names a key that may hold a secret, or computes the name."""
-    inside = _INSIDE.findall(text)
-    return any("${" in one or is_secret_key(_WORD.findall(one)) for one in inside)
-
-
-def is_whole(text: str) -> bool:
-    """True where the value is one interpolation and nothing else, so that its type is kept."""
-    return _WHOLE.fullmatch(text) is not None
-
-
 def escape(value: Any) -> Any:
-    """Plain data whose texts OmegaConf resolves to themselves."""
+    """Returns plain data in which every text resolves to itself in OmegaConf."""
     if isinstance(value, dict):
         return {key: escape(child) for key, child in value.items()}
     if isinstance(value, list):
         return [escape(child) for child in value]
     if isinstance(value, str) and "${" in value:
-        return _OPENING.sub(lambda found: found[1] * 2 + r"\${", value)
+        # OmegaConf reads `\\${` as a backslash and a reference: so existing ones are doubled.
+        return _OPENING.sub(lambda match: match[1] * 2 + r"\${", value)
     return value
 
 
-def describe_failure(
-    text: str, missing: Iterable[str], known: Iterable[str], *, circular: bool
-) -> str:
-    """The message for a text that did not resolve. `missing` are its references that lead nowhere,
-    `known` every dotted key there is."""
-    if circular:
-        shown = ", ".join(f"${{{name}}}" for name in references(text)) or "it"
-        return f"refers to itself through {shown}; give one of them a value of its own"
-    names = list(missing)
-    if not names:
-        return f"cannot be resolved; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
-    name = names[0]
-    hint = did_you_mean(name, known)
-    return (
-        f'refers to "{name}", which has no value here; {hint}{" " if hint else ""}'
-        f"the model's own keys, environment.* and stack.* can be named; {_ESCAPE}"
+class Resolution:
+    """Resolves the interpolations of a merged configuration, and collects every error.
+
+    `data` and `origins` are the plain merged result and are updated in place. `texts` has the
+    interpolations by path. `broken` are paths that are missing because of errors already reported:
+    an interpolation that refers to one fails silently.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        data: dict[str, Any],
+        origins: dict[KeyPath, tuple[Position, ...]],
+        texts: Mapping[KeyPath, str],
+        broken: frozenset[KeyPath],
+        context: Mapping[str, Any],
+        self_name: str,
+    ) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self.failed: dict[KeyPath, str] = {}
+        self._config, self._data, self._origins = config, data, origins
+        self._texts, self._broken = texts, broken
+        self._context, self._self_name = context, self_name
+
+    def run(self) -> None:
+        """Writes every resolved value into the data; a failed interpolation is removed from it."""
+        for path, text in self._texts.items():
+            try:
+                value = self._resolve(path)
+            # OmegaConf follows references by recursion, and meets a circle as a RecursionError.
+            except (OmegaConfBaseException, RecursionError):
+                value = None
+            if value is None:
+                self.failed[path] = text
+            else:
+                self._write(path, text, value)
+        for path in self.failed:
+            self._explain(path)
+        for path in self.failed:
+            self._remove(path)
+
+    def find_secret_paths(self) -> frozenset[KeyPath]:
+        """Returns the paths whose value comes from a secret key, directly or through others."""
+        secret = {path for path, text in self._texts.items() if _reads_secret(text)}
+        while True:
+            others = self._texts.keys() - secret
+            more = {path for path in others if self._refers_to_any(path, secret)}
+            if not more:
+                return frozenset(secret)
+            secret |= more
+
+    def _refers_to_any(self, path: KeyPath, targets: Collection[KeyPath]) -> bool:
+        keys = find_referenced_keys(self._texts[path], path)
+        return any(_overlap(self._own_path(key), target) for key in keys for target in targets)
+
+    def _resolve(self, path: KeyPath) -> Any:
+        value = _parent(self._config, path)[path[-1]]
+        if OmegaConf.is_config(value):
+            return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+        return value
+
+    def _write(self, path: KeyPath, text: str, value: Any) -> None:
+        # A text that is one interpolation takes over the type of the value: `${replicas}` is an
+        # int. In any other text, the value is inserted as text.
+        if not _WHOLE.fullmatch(text):
+            for name in _find_references(text):
+                self._check_inside_text(path, name)
+        _parent(self._data, path)[path[-1]] = value
+        for below in _paths_below(value, path):
+            self._origins[below] = self._origins[path]
+
+    def _check_inside_text(self, path: KeyPath, name: str) -> None:
+        # OmegaConf inserts `str(value)`: True for YAML's true, and {'a': 1} for a mapping.
+        value = OmegaConf.select(self._config, name)
+        if isinstance(value, bool):
+            shape = "true or false"
+        elif OmegaConf.is_config(value):
+            shape = "a mapping" if OmegaConf.is_dict(value) else "a list"
+        else:
+            return
+        message = f'refers to "{name}" inside a text, and that is {shape}; quote or write it out'
+        self._report(path, Code.BAD_INTERPOLATION, message)
+
+    def _explain(self, path: KeyPath) -> None:
+        """Reports a failed interpolation, unless it failed because of another error."""
+        references = _find_references(self.failed[path])
+        if self._reaches_itself(path):
+            shown = ", ".join(f"${{{name}}}" for name in references) or "it"
+            message = f"refers to itself through {shown}; give one of them a value of its own"
+            self._report(path, Code.CIRCULAR_REFERENCE, message)
+            return
+        if any(self._is_already_reported(name) for name in references):
+            return
+        missing = [name for name in references if self._has_no_value(name)]
+        if not missing:
+            message = f"cannot be resolved; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
+            self._report(path, Code.BAD_INTERPOLATION, message)
+            return
+        known = _paths_below({**self._data, **self._context}, ())
+        hint = did_you_mean(missing[0], (".".join(map(str, key)) for key in known))
+        self._report(
+            path,
+            Code.MISSING_REFERENCE,
+            f'refers to "{missing[0]}", which has no value here; {hint}{" " if hint else ""}'
+            f"the model's own keys, environment.* and stack.* can be named; {_ESCAPE}",
+        )
+
+    def _own_path(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return key[1:] if key[0] == self._self_name else key
+
+    def _reaches_itself(self, start: KeyPath) -> bool:
+        """Returns True where following the failed references from `start` leads back to it."""
+        reached: set[KeyPath] = set()
+        waiting = [start]
+        while waiting:
+            references = _find_references(self.failed[waiting.pop()])
+            keys = [self._own_path(tuple(name.split("."))) for name in references]
+            for path in self.failed:
+                if path not in reached and any(_overlap(key, path) for key in keys):
+                    reached.add(path)
+                    waiting.append(path)
+        return start in reached
+
+    def _is_already_reported(self, name: str) -> bool:
+        """Returns True where `name` has no value because of another error."""
+        key = self._own_path(tuple(name.split(".")))
+        return any(_overlap(key, path) for path in (*self._broken, *self.failed))
+
+    def _has_no_value(self, name: str) -> bool:
+        try:
+            return OmegaConf.select(self._config, name) is None
+        except (OmegaConfBaseException, RecursionError):
+            return True
+
+    def _report(self, path: KeyPath, code: Code, message: str) -> None:
+        setting = ".".join(map(str, path))
+        self.diagnostics.append(self._origins[path][-1].diagnostic(code, f"{setting} {message}"))
+
+    def _remove(self, path: KeyPath) -> None:
+        parent = _parent(self._data, path)
+        if isinstance(parent, list):
+            # Removing the item would change the indexes of the others.
+            parent[cast(int, path[-1])] = None
+        else:
+            del parent[path[-1]]
+            del self._origins[path]
+
+
+def _reads_secret(text: str) -> bool:
+    """Returns True where an interpolation names a secret key, or computes the name it reads."""
+    return any(
+        "${" in inside or is_secret_key(_WORD.findall(inside)) for inside in _INSIDE.findall(text)
     )
+
+
+def _parent(container: Any, path: KeyPath) -> Any:
+    for key in path[:-1]:
+        container = container[key]
+    return container
+
+
+def _overlap(key: tuple[str, ...], path: KeyPath) -> bool:
+    """Returns True where the two are equal, or one is a parent of the other."""
+    return all(name == str(part) for name, part in zip(key, path, strict=False))
+
+
+def _paths_below(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    items: Any = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, child in items:
+        yield (*path, key)
+        yield from _paths_below(child, (*path, key))

@@ -1,12 +1,8 @@
-"""One layer: a document, or the part of one under a prefix, ready to be laid over others.
-
-Kept apart from piles of layers so that what many models share (defaults, profiles, environment) is
-checked and turned into OmegaConf nodes once.
-"""
+"""One layer: the settings that one file, or one mapping of a file, gives to models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -20,7 +16,7 @@ from framework.layers.interpolation import find_misuse
 
 
 class Shape(Enum):
-    """What a value is, as far as laying one over another goes."""
+    """The shape of a value, which decides whether it may override another value."""
 
     MAPPING = "a mapping"
     LIST = "a list"
@@ -30,37 +26,28 @@ class Shape(Enum):
 
 
 class Entry(NamedTuple):
-    """One value of a layer, by its path in the merged result."""
+    """One value of a layer; `path` is its path in the merged result."""
 
     path: KeyPath
     shape: Shape
     position: Position
 
 
-def shape_of(value: Any) -> Shape:
-    """The shape of one plain value; text with `${` is an interpolation, escaped or not."""
-    if isinstance(value, dict):
-        return Shape.MAPPING
-    if isinstance(value, list):
-        return Shape.LIST
-    if value is None:
-        return Shape.NULL
-    if isinstance(value, str) and "${" in value:
-        return Shape.INTERPOLATION
-    return Shape.SCALAR
-
-
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The mapping under `prefix` of `document`, without its top-level keys in `omit`."""
+    """The mapping under `prefix` of `document`, without the top-level keys in `omit`.
+
+    Many models share the layers of defaults, profiles and the environment. So everything computed
+    here is cached, and computed once for all of them.
+    """
 
     document: Document
     prefix: tuple[str, ...] = ()
     omit: frozenset[str] = frozenset()
 
     @cached_property
-    def written(self) -> dict[str, Any]:
-        """The layer's data as the file has it; {} where there is no mapping at the prefix."""
+    def data(self) -> dict[str, Any]:
+        """The layer as the file has it; {} where there is no mapping at the prefix."""
         data: Any = self.document.data
         for key in self.prefix:
             data = data.get(key) if isinstance(data, dict) else None
@@ -71,14 +58,16 @@ class Layer:
     @cached_property
     def _checked(self) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...], frozenset[KeyPath]]:
         entries, diagnostics, refused = [], [], set()
-        for path, value in _walk(self.written, ()):
+        for path, value in _walk(self.data, ()):
             position = self.value_position(path)
-            shape = shape_of(value)
+            shape = _shape_of(value)
             misuse = find_misuse(value) if shape is Shape.INTERPOLATION else ""
             if misuse:
-                # Named as in the file, so that a document read twice tells a fault once.
-                full = ".".join(map(str, (*self.prefix, *path)))
-                diagnostics.append(position.diagnostic(Code.BAD_INTERPOLATION, f"{full} {misuse}"))
+                # The path within the file, not within the layer: a document that is read as two
+                # layers (overrides of an environment, say) then gives one diagnostic, not two.
+                setting = ".".join(map(str, (*self.prefix, *path)))
+                message = f"{setting} {misuse}"
+                diagnostics.append(position.diagnostic(Code.BAD_INTERPOLATION, message))
                 refused.add(path)
             else:
                 entries.append(Entry(path, shape, position))
@@ -91,51 +80,61 @@ class Layer:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong in this layer alone."""
+        """The errors of this layer alone."""
         return self._checked[1]
 
     @cached_property
     def broken(self) -> frozenset[KeyPath]:
-        """Paths whose value is left out because of a fault, here or in the file."""
+        """The paths whose value is left out because of an error, in this layer or in its file."""
         depth = len(self.prefix)
-        inside = {
+        in_file = {
             path[depth:] if len(path) > depth else ()
             for path in self.document.broken
             if path[:depth] == self.prefix[: len(path)]
         }
-        return self._checked[2] | frozenset(inside)
+        return self._checked[2] | frozenset(in_file)
 
     @cached_property
     def config(self) -> DictConfig:
-        """The layer as OmegaConf nodes; merging copies them, nothing may change them."""
+        """The layer as OmegaConf nodes. A merge copies them; they must not be changed."""
         return self.config_without(frozenset())
 
     def config_without(self, dropped: frozenset[KeyPath]) -> DictConfig:
-        """As `config`, leaving out `dropped` too."""
-        return DictConfig(_prune(self.written, (), self._checked[2] | dropped))
+        """Returns `config` without the `dropped` paths."""
+        return DictConfig(_prune(self.data, (), self._checked[2] | dropped))
 
     def value_position(self, path: KeyPath) -> Position:
-        """Where the value at `path` stands; that of its nearest parent where it has none."""
-        return _nearest(self.document, self.document.value_positions, (*self.prefix, *path))
+        """Returns the position of the value at `path`, or of its nearest parent in the file."""
+        positions = self.document.value_positions
+        full = (*self.prefix, *path)
+        while full and full not in positions:
+            full = full[:-1]
+        return positions.get(full) or Position(self.document.path, 1, 1)
 
     def key_position(self, path: KeyPath) -> Position | None:
-        """Where the key at `path` stands, if this layer has it."""
+        """Returns the position of the key at `path`; None where this layer does not have it."""
         return self.document.key_positions.get((*self.prefix, *path))
 
 
-def _nearest(document: Document, positions: Mapping[KeyPath, Position], path: KeyPath) -> Position:
-    while path and path not in positions:
-        path = path[:-1]
-    return positions.get(path) or Position(document.path, 1, 1)
+def _shape_of(value: Any) -> Shape:
+    if isinstance(value, dict):
+        return Shape.MAPPING
+    if isinstance(value, list):
+        return Shape.LIST
+    if value is None:
+        return Shape.NULL
+    # Escaped interpolations count as well: OmegaConf must remove their backslash.
+    if isinstance(value, str) and "${" in value:
+        return Shape.INTERPOLATION
+    return Shape.SCALAR
 
 
 def _walk(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, child in items:
-        here = (*path, key)
-        yield here, child
+        yield (*path, key), child
         if isinstance(child, dict | list):
-            yield from _walk(child, here)
+            yield from _walk(child, (*path, key))
 
 
 def _prune(value: Any, path: KeyPath, dropped: frozenset[KeyPath]) -> Any:
@@ -148,6 +147,7 @@ def _prune(value: Any, path: KeyPath, dropped: frozenset[KeyPath]) -> Any:
             if (*path, key) not in dropped
         }
     if isinstance(value, list):
+        # An item is replaced, not removed: removing it would change the indexes of the others.
         return [
             None if (*path, index) in dropped else _prune(child, (*path, index), dropped)
             for index, child in enumerate(value)

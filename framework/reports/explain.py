@@ -14,7 +14,7 @@ from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import UnknownNameError
 from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
-from framework.layers.interpolation import find_names
+from framework.layers import find_referenced_keys
 from framework.reports.effective import Setting, list_settings
 from framework.reports.interpolations import find_texts
 from framework.reports.written import (
@@ -180,7 +180,7 @@ class Explainer:
 
     def _list_reads(self, source: Source, text: str, path: KeyPath) -> Iterator[str]:
         """The keys of the settings that a text in `source` reads, all of a mapping's."""
-        for name in find_names(text, path):
+        for name in find_referenced_keys(text, path):
             dotted = ".".join(name)
             if dotted in self._named:
                 yield dotted

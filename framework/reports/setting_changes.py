@@ -144,7 +144,7 @@ def _position(merged: Merged, path: KeyPath, value: Any, other: Any) -> Position
 def _null_position(merged: Merged, path: KeyPath) -> Position | None:
     for layer in reversed(merged.layers):
         for end in range(len(path), 0, -1):
-            if layer.key_position(path[:end]) and get_written(layer.written, path[:end]) is None:
+            if layer.key_position(path[:end]) and get_written(layer.data, path[:end]) is None:
                 return layer.value_position(path[:end])
     return None
 

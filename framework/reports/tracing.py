@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
-from framework.layers.interpolation import find_names
+from framework.layers import find_referenced_keys
 from framework.reports.setting_changes import SettingChange, get_written
 
 _PROFILES = "catalog/_profiles/"
@@ -36,7 +36,7 @@ def _roots(
     if change.path[0] in ("environment", "stack") or not isinstance(text, str) or "${" not in text:
         yield change
         return
-    names = list(find_names(text, change.path))
+    names = list(find_referenced_keys(text, change.path))
     below = [
         other
         for other in changes
@@ -51,7 +51,7 @@ def _roots(
 def _written(model: CatalogModel, change: SettingChange) -> Any:
     merged = model.merged if "stable" in change.tracks else model.candidate_merged
     for layer in reversed(merged.layers if merged else ()):
-        if (found := get_written(layer.written, change.path)) is not None:
+        if (found := get_written(layer.data, change.path)) is not None:
             return found
     return None
 

@@ -61,14 +61,14 @@ def list_sources(catalog: Catalog, model: CatalogModel) -> tuple[Source, ...]:
     for layer in model.merged.layers:
         if layer.document.path == home:
             whole = Layer(layer.document, (), NOT_OWN[ENVIRONMENT])
-            merged = Merged(whole.written, {}, (whole,))
+            merged = Merged(whole.data, {}, (whole,))
             sources.append(Source(ENVIRONMENT, catalog.environment, merged))
             break
     return tuple(sources)
 
 
 def _find_writing(layer: Layer, path: KeyPath) -> Writing | None:
-    value: Any = layer.written
+    value: Any = layer.data
     for depth, part in enumerate(path, start=1):
         if not isinstance(value, dict) or part not in value:
             return None

@@ -217,8 +217,8 @@ _FAULTS = [
       "\"image.tag\"? the model's own keys, environment.* and stack.* can be named; write "
       r"\${ for a literal ${"]),
     ("shape", {_OVERLAY: "ports: [80]\n"},
-     [f"{_OVERLAY}:1:8: ports is a list, laid over a mapping at catalog/_defaults.yaml:1:8; give "
-      "both the same shape"]),
+     [f"{_OVERLAY}:1:8: ports is a list, but overrides a mapping at catalog/_defaults.yaml:1:8; "
+      "give both the same shape"]),
     ("only the syntax", {"catalog/_profiles/small.yaml": "image: {repository: r, tag: on}\n"},
      ["catalog/_profiles/small.yaml:1:29: on would be read as true; write true or false, or quote "
       '"on"']),

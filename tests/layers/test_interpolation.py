@@ -1,4 +1,4 @@
-"""Interpolations, what is refused, and shapes that cannot be laid over each other."""
+"""Interpolations, the refused ones, and shapes that cannot override each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framework.files.document import parse_document
-from framework.layers import Layer, Merged, merge_layers
+from framework.layers import Layer, LayerStack, Merged
 
 _CONTEXT = {
     "name": "m",
@@ -22,7 +22,7 @@ def _merge(*texts: str) -> Merged:
         document, diagnostics = parse_document(f"{index}.yaml", text)
         assert not diagnostics
         layers.append(Layer(document))
-    return merge_layers(layers, _CONTEXT)
+    return LayerStack().add(*layers).resolve(_CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def _merge(*texts: str) -> Merged:
         ("resources: {nvidia.com/gpu: 1}\na: ${resources[nvidia\\.com/gpu]}", 1),
     ],
 )
-def test_an_interpolation_resolves_once(text: str, value: Any) -> None:
+def test_interpolation_resolves_once(text: str, value: Any) -> None:
     merged = _merge(text)
     assert merged.diagnostics == ()
     assert merged.data["a"] == value
@@ -54,18 +54,18 @@ def test_an_interpolation_resolves_once(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("low", ["${b}", "${gone}", "x-${gone}", "${oc.select:x,${gone}}"])
-def test_a_single_value_replaces_an_interpolation_that_leads_nowhere(low: str) -> None:
+def test_single_value_overrides_an_interpolation_without_value(low: str) -> None:
     merged = _merge(f"a: '{low}'\nb: '${{a}}'", "a: 1")
     assert merged.diagnostics == ()
     assert merged.data == {"a": 1, "b": 1}
 
 
-def test_interpolation_sees_the_merged_result() -> None:
+def test_interpolation_reads_the_merged_result() -> None:
     merged = _merge("image: {tag: v1}\nlabel: ${image.tag}", "image: {tag: v2}")
     assert merged.data["label"] == "v2"
 
 
-def test_what_an_interpolation_brings_comes_from_its_line() -> None:
+def test_origin_of_an_interpolated_mapping_is_the_interpolation() -> None:
     merged = _merge("b: {c: [1]}\na: ${b}\n")
     assert merged.origins["a", "c", 0] == merged.origins["a",]
 
@@ -84,23 +84,23 @@ def test_what_an_interpolation_brings_comes_from_its_line() -> None:
         (["a: ${PORT:-80}"], "0.yaml:1:4", 'calls the resolver "PORT"'),
         (["b: env\na: '${oc.${b}:HOME}'"], "0.yaml:2:4", "which is refused"),
         (["a: '${oc.select:x,${oc.env:HOME}}'"], "0.yaml:1:4", 'calls the resolver "oc.env"'),
-        (["a: ${b"], "0.yaml:1:4", "is no complete interpolation"),
-        (["a: ${}"], "0.yaml:1:4", "is no complete interpolation"),
+        (["a: ${b"], "0.yaml:1:4", "is not a complete interpolation"),
+        (["a: ${}"], "0.yaml:1:4", "is not a complete interpolation"),
         (["b: {c: 1}\na: x-${b}"], "0.yaml:2:4", "inside a text, and that is a mapping"),
         (["b: true\na: x-${b}"], "0.yaml:2:4", "inside a text, and that is true or false"),
         (["a: ${b}\nb: {c: 1}", "a: {c: 2}"], "1.yaml:1:4",
-         "a is a mapping, laid over an interpolation at 0.yaml:1:4"),
+         "a is a mapping, but overrides an interpolation at 0.yaml:1:4"),
         (["a: ${b}\nb: {c: 1}", "a: [2]"], "1.yaml:1:4",
-         "a is a list, laid over an interpolation at 0.yaml:1:4"),
+         "a is a list, but overrides an interpolation at 0.yaml:1:4"),
         (["a: {b: 1}", "a: [1]"], "1.yaml:1:4",
-         "a is a list, laid over a mapping at 0.yaml:1:4"),
-        (["a: {b: 1}", "a: 1"], "1.yaml:1:4", "a is a single value, laid over a mapping"),
-        (["a: [1]", "a: {b: 1}"], "1.yaml:1:4", "a is a mapping, laid over a list"),
-        (["a: 1", "x: 0\na:\n  b: 1"], "1.yaml:3:3", "a is a mapping, laid over a single value"),
-        (["a: {b: 1}", "a: ${c}\nc: {}"], "1.yaml:1:4", "a is an interpolation, laid over"),
+         "a is a list, but overrides a mapping at 0.yaml:1:4"),
+        (["a: {b: 1}", "a: 1"], "1.yaml:1:4", "a is a single value, but overrides a mapping"),
+        (["a: [1]", "a: {b: 1}"], "1.yaml:1:4", "a is a mapping, but overrides a list"),
+        (["a: 1", "x: 0\na:\n  b: 1"], "1.yaml:3:3", "is a mapping, but overrides a single value"),
+        (["a: {b: 1}", "a: ${c}\nc: {}"], "1.yaml:1:4", "a is an interpolation, but overrides"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_told_once_at_its_place(
+def test_error_is_reported_once_at_its_position(
     texts: list[str], position: str, message: str
 ) -> None:
     diagnostics = [
@@ -111,20 +111,20 @@ def test_what_cannot_be_is_told_once_at_its_place(
     assert message in diagnostics[0]
 
 
-def test_every_part_of_a_circle_is_told_and_nothing_that_leads_there() -> None:
+def test_circle_is_reported_at_each_of_its_parts_and_nowhere_else() -> None:
     merged = _merge("a: ${b}\nb: ${c}\nc: x${a}\nd: ${a}\ne: 1")
     assert [diagnostic.line for diagnostic in merged.diagnostics] == [1, 2, 3]
     assert merged.data == {"e": 1}
 
 
-def test_only_the_cause_is_told_and_the_rest_is_still_there() -> None:
+def test_failed_interpolation_is_reported_only_at_its_cause() -> None:
     merged = _merge("a: ${gone}\nb: ${a}\nc: ${b}\nd: {e: '${name}'}")
     assert [(diagnostic.line, diagnostic.column) for diagnostic in merged.diagnostics] == [(1, 4)]
     assert merged.data == {"d": {"e": "m"}}
     assert {("a",), ("b",), ("c",)} <= merged.broken
 
 
-def test_null_removes_and_a_later_layer_may_give_again() -> None:
+def test_null_removes_a_key_and_a_later_layer_can_set_it_again() -> None:
     merged = _merge("a: {b: 1, c: 2}\nd: 1", "a: {b: null}\nd: null", "d: 2", "a: {b: {x: 1}}")
     assert merged.data == {"a": {"b": {"x": 1}, "c": 2}, "d": 2}
     assert [str(position) for position in merged.origins["d",]] == [

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from framework.core.diagnostics import KeyPath, Position
 from framework.files import Document
-from framework.layers import Layer, Layers, merge_layers
+from framework.layers import Layer, LayerStack
 from framework.layers.interpolation import escape
 
 _KEYS = st.sampled_from(["a", "b", "nvidia.com/gpu", "d e"])
@@ -51,7 +51,7 @@ def _layer(index: int, data: dict[str, Any]) -> Layer:
 
 
 def _fits(old: Any, new: Any) -> bool:
-    """Whether no mapping meets anything but a mapping or null, and no list an interpolation."""
+    """Returns True where mappings meet only mappings or null, and no list an interpolation."""
     if old is None or new is None:
         return True
     if isinstance(old, dict) and isinstance(new, dict):
@@ -75,8 +75,8 @@ def _resolved(value: Any) -> Any:
     return value.replace("${who}", "me") if isinstance(value, str) else value
 
 
-def _only_fitting(stack: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Any]:
-    """The layers of `stack` that can be laid over each other, and their naive merge."""
+def _merge_fitting(stack: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Any]:
+    """Returns the layers that can override each other, and their naive merge."""
     kept: list[dict[str, Any]] = []
     naive: Any = {}
     for data in stack:
@@ -88,9 +88,10 @@ def _only_fitting(stack: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], An
 
 @given(_STACKS)
 @settings(deadline=None, max_examples=300)
-def test_the_merge_is_the_naive_one_and_plain_omegaconf_s(stack: list[dict[str, Any]]) -> None:
-    kept, naive = _only_fitting(stack)
-    merged = merge_layers([_layer(index, data) for index, data in enumerate(kept)], _CONTEXT)
+def test_merge_equals_a_naive_merge_and_plain_omegaconf(stack: list[dict[str, Any]]) -> None:
+    kept, naive = _merge_fitting(stack)
+    layers = [_layer(index, data) for index, data in enumerate(kept)]
+    merged = LayerStack().add(*layers).resolve(_CONTEXT)
     plain = OmegaConf.to_container(OmegaConf.merge(*kept, _CONTEXT), resolve=True)
     assert isinstance(plain, dict)
     assert plain.pop("who") == "me"
@@ -99,7 +100,7 @@ def test_the_merge_is_the_naive_one_and_plain_omegaconf_s(stack: list[dict[str, 
 
 
 def _last_setters(kept: list[dict[str, Any]]) -> dict[KeyPath, int]:
-    """For every path of the naive merge the last layer that says something there."""
+    """Returns the last layer that sets each path of the naive merge."""
     owners: dict[KeyPath, int] = {}
 
     def visit(value: Any, path: KeyPath, index: int) -> None:
@@ -123,12 +124,12 @@ def _paths(value: Any, path: KeyPath = ()) -> set[KeyPath]:
 
 @given(_STACKS)
 @settings(deadline=None, max_examples=300)
-def test_every_path_of_the_result_has_its_origin_and_nothing_else_has(
+def test_exactly_the_paths_of_the_result_have_an_origin(
     stack: list[dict[str, Any]],
 ) -> None:
-    kept, _ = _only_fitting(stack)
+    kept, _ = _merge_fitting(stack)
     layers = [_layer(index, data) for index, data in enumerate(kept)]
-    merged = merge_layers(layers, _CONTEXT)
+    merged = LayerStack().add(*layers).resolve(_CONTEXT)
     expected = _last_setters(kept)
     assert set(merged.origins) == _paths(merged.data)
     for path, positions in merged.origins.items():
@@ -141,16 +142,16 @@ def test_every_path_of_the_result_has_its_origin_and_nothing_else_has(
 
 @given(_STACKS, st.lists(_MAPPINGS, min_size=2, max_size=3))
 @settings(deadline=None, max_examples=150)
-def test_models_on_one_shared_stack_never_see_each_other(
+def test_models_on_a_shared_stack_do_not_affect_each_other(
     shared: list[dict[str, Any]], own: list[dict[str, Any]]
 ) -> None:
-    kept, naive = _only_fitting(shared)
-    base = Layers().over(*(_layer(index, data) for index, data in enumerate(kept)))
+    kept, naive = _merge_fitting(shared)
+    base = LayerStack().add(*(_layer(index, data) for index, data in enumerate(kept)))
     models = [
         {**data, "name": name, "at": "${name}"} for name, data in zip("xyz", own, strict=False)
     ]
     fitting = [data for data in models if _fits(naive, data)]
-    results = [base.over(_layer(9, data)).resolve(_CONTEXT).data for data in fitting]
+    results = [base.add(_layer(9, data)).resolve(_CONTEXT).data for data in fitting]
     for data, result in zip(fitting, results, strict=True):
         expected = _resolved(_lay(naive, data))
         assert result == {**expected, "at": data["name"]}
@@ -170,7 +171,7 @@ def test_escaped_text_resolves_to_itself(text: str) -> None:
 
 @given(_MAPPINGS, st.lists(_MAPPINGS, min_size=2, max_size=3))
 @settings(deadline=None, max_examples=150)
-def test_a_layer_on_top_of_many_models_belongs_to_none(
+def test_layer_shared_by_models_is_not_changed_by_a_merge(
     shared: dict[str, Any], own: list[dict[str, Any]]
 ) -> None:
     top = {**shared, "t": {"l": ["${name}", {"x": "${name}"}], "m": {"y": "${name}"}}}
@@ -180,7 +181,7 @@ def test_a_layer_on_top_of_many_models_belongs_to_none(
             model = {**data, "t": {"l": [0], "m": {"z": 1}}}
             if not _fits(model, top):
                 continue
-            below = Layers().over(_layer(0, model))
-            result = below.over(layer).resolve({**_CONTEXT, "name": name}).data
+            below = LayerStack().add(_layer(0, model))
+            result = below.add(layer).resolve({**_CONTEXT, "name": name}).data
             got = {"l": [name, {"x": name}], "m": {"y": name, "z": 1}}
             assert result == {**_resolved(_lay(model, top)), "t": got}

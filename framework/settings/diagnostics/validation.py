@@ -73,7 +73,7 @@ def validate_layer(settings_type: type[BaseModel], layer: Layer, what: str) -> l
     A layer is partial: what it lacks, what contradicts other settings, and what an interpolation
     will give, is no fault of it.
     """
-    data = _without_open(layer.written, (), layer.broken)
+    data = _without_open(layer.data, (), layer.broken)
     try:
         settings_type.model_validate(data)
         return []
@@ -235,7 +235,7 @@ def _mismatch(group: list[_Found], merged: Merged, what: str) -> str:
     expected = list(dict.fromkeys(filter(None, (expectation(one.error) for one in group))))
     if expected:
         spelling = merged.spelling(path)
-        shown = REDACTED if merged.holds_secret(path) else show(path, error["input"], spelling)
+        shown = REDACTED if merged.is_secret(path) else show(path, error["input"], spelling)
         message = f"{dotted(path) or what} is {shown}; expected {' or '.join(expected)}"
         number = error["type"] == "string_type" and isinstance(error["input"], int | float)
         if number and shown != REDACTED:
