@@ -25,10 +25,8 @@ from framework.output.diff_json import (
     describe_since,
 )
 from framework.output.diff_markdown import render_across_markdown, render_since_markdown
-from framework.reports.across import compare_across
-from framework.reports.affected import compare_since
-from framework.reports.sides import Side, load_side
-from framework.reports.trees import Trees
+from framework.reports.compare import compare_environments, compare_since
+from framework.reports.sides import Side, Trees, load_side
 
 
 def run_diff(root: Path, options: argparse.Namespace) -> int:
@@ -53,7 +51,7 @@ def _run_across(root: Path, options: argparse.Namespace) -> int:
     pattern = options.model
     only = frozenset({pattern}) if pattern in list_models(root) else None
     old, new = (load_side(root, name, only=only) for name in (options.environment, options.to))
-    found = compare_across(old, new, names=_choose_across(root, old, new, pattern))
+    found = compare_environments(old, new, names=_choose_across(root, old, new, pattern))
     names = (old.environment, new.environment)
     if options.json:
         described = {"environment": names[0], "to": names[1], **describe_comparison(found)}
@@ -63,7 +61,7 @@ def _run_across(root: Path, options: argparse.Namespace) -> int:
     else:
         report = render_across(found, names)
     print(redact_text(report, found.secrets))
-    return _exit_code(options, clean=found.clean)
+    return _exit_code(options, clean=not found.has_differences)
 
 
 def _run_since(root: Path, options: argparse.Namespace) -> int:
@@ -81,7 +79,7 @@ def _run_since(root: Path, options: argparse.Namespace) -> int:
     else:
         report = render_since(found, since)
     print(redact_text(report, found.secrets))
-    return 1 if found.faulty else _exit_code(options, clean=found.clean)
+    return 1 if found.has_errors else _exit_code(options, clean=not found.has_differences)
 
 
 def run_affected(root: Path, options: argparse.Namespace) -> int:
@@ -93,7 +91,7 @@ def run_affected(root: Path, options: argparse.Namespace) -> int:
         print(json.dumps(describe_affected(since, why=options.why), indent=2))
     else:
         print(render_affected(since, why=options.why))
-    return 1 if since.faulty else _exit_code(options, clean=not since.affected)
+    return 1 if since.has_errors else _exit_code(options, clean=not since.affected)
 
 
 def _exit_code(options: argparse.Namespace, *, clean: bool) -> int:
@@ -120,10 +118,10 @@ def _choose_since(trees: Trees, sides: tuple[Side, ...], pattern: str) -> Collec
     A model whose settings have faults may have any label.
     """
     if "=" in pattern:
-        return _match(pattern, *sides).union(*(side.unplanned for side in sides))
-    if found := _match_names(pattern, trees.models()):
+        return _match(pattern, *sides).union(*(side.not_planned for side in sides))
+    if found := _match_names(pattern, trees.list_models()):
         return found
-    raise UnknownNameError("model", pattern, trees.models())
+    raise UnknownNameError("model", pattern, trees.list_models())
 
 
 def _match(pattern: str, *sides: Side) -> frozenset[str]:

@@ -17,10 +17,10 @@ from framework.cli.selection import does_not_run
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.output.explain import render_explained, render_fields
-from framework.reports.explain import Explained, Explainer, is_field
+from framework.reports.explain import ExplainedSetting, Explainer, is_field
 
 if TYPE_CHECKING:
-    from framework.reports.fields import ExplainedFields
+    from framework.reports.rendered_fields import ExplainedFields
 
 
 def run_explain(root: Path, options: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def run_explain(root: Path, options: argparse.Namespace) -> int:
     model, key = catalog.models[0], options.key
     head = {"model": model.name, "environment": catalog.environment_name}
     if key is not None and is_field(key):
-        from framework.reports.fields import explain_fields
+        from framework.reports.rendered_fields import explain_fields
 
         fields = explain_fields(catalog, model, key)
         shown = {**head, **_describe_fields(fields)} if options.json else render_fields(fields)
@@ -59,12 +59,12 @@ def _load_one(root: Path, options: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def _describe(one: Explained) -> dict[str, Any]:
+def _describe(one: ExplainedSetting) -> dict[str, Any]:
     return {
         "key": one.key,
         "value": one.value,
-        "position": one.position or None,
-        "default": not one.position,
+        "position": one.position,
+        "default": one.default,
         "overrode": [asdict(old) for old in one.overrode],
         "interpolations": [asdict(text) for text in one.interpolations],
         "reads": list(one.reads),
@@ -73,10 +73,10 @@ def _describe(one: Explained) -> dict[str, Any]:
 
 def _describe_fields(found: ExplainedFields) -> dict[str, Any]:
     return {
-        "object": {"kind": found.kind, "namespace": found.namespace, "name": found.name},
+        "object": asdict(found.object),
         "needs": list(found.needs),
         "fields": [
-            {"field": one.path, "value": one.value, "settings": list(one.settings)}
+            {"field": one.field, "value": one.value, "settings": list(one.settings)}
             for one in found.fields
         ],
         "adds": list(found.adds),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from framework.output.text import render_count
-from framework.reports.differences import Cause, Difference, ModelDifference, ObjectDifference
+from framework.reports.comparison import Cause, Difference, ModelDifference, ObjectDifference
 
 MOST_NAMES = 6
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
@@ -43,7 +43,7 @@ class Group:
 
     def render_reason(self) -> str:
         """Why it runs on one side only; of several models what holds for all."""
-        reason = self.model.reason
+        reason = self.model.reason or ""
         return _anonymous(reason, self.model.name) if len(self.names) > 1 else reason
 
 
@@ -60,7 +60,7 @@ def _key(model: ModelDifference) -> str:
         (one.change, one.kind, _anonymous(one.name, model.name), one.fields, one.causes)
         for one in model.objects
     ]
-    return repr((model.change, _anonymous(model.reason, model.name), objects))
+    return repr((model.change, _anonymous(model.reason or "", model.name), objects))
 
 
 def _anonymous(text: str, name: str) -> str:

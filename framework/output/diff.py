@@ -32,8 +32,13 @@ from framework.output.text import (
     render_wrapped,
     short_path,
 )
-from framework.reports.affected import Since
-from framework.reports.differences import Comparison, Difference, ModelDifference, ObjectDifference
+from framework.reports.comparison import (
+    CommitComparison,
+    Comparison,
+    Difference,
+    ModelDifference,
+    ObjectDifference,
+)
 
 _MOST_FIELDS = 12
 _WIDEST_PATH = 44
@@ -41,13 +46,13 @@ _WIDEST_VALUE = 24
 _NOT_SET = "-"
 
 
-def render_since(found: Comparison, since: Since) -> str:
+def render_since(found: Comparison, since: CommitComparison) -> str:
     """What a change does to one environment: each field, old and new, and the line that does it."""
-    head = f"{found.environment_name} since {render_ref(since)}: {render_outcome(found)}"
+    head = f"{found.environment} since {render_ref(since)}: {render_outcome(found)}"
     lines = [render_wrapped(head, then="  ")]
-    if found.environment:
-        lines += ["", "  environment", *_render_fields(found.environment, "      ")]
-    for one in found.namespace:
+    if found.settings:
+        lines += ["", "  environment", *_render_fields(found.settings, "      ")]
+    for one in found.objects:
         lines += ["", *_render_object(one, f"{one.kind} {one.name}", "  ")]
     for group in group_alike(found.affected):
         lines += ["", *_render_group(group)]
@@ -92,15 +97,15 @@ def _render_fields(fields: Sequence[Difference], margin: str) -> list[str]:
 
 
 def _render_silent(found: Comparison) -> list[str]:
-    if not found.silent:
+    if not found.settings_only:
         return []
-    text = f"settings change and no manifest does: {', '.join(found.silent)}"
+    text = f"settings change and no manifest does: {', '.join(found.settings_only)}"
     return ["", render_wrapped(text, first="  ", then="    ")]
 
 
 def _render_diagnostics(found: Comparison) -> list[str]:
     lines = []
-    if found.uncompared:
+    if found.not_compared:
         lines += ["", render_wrapped(render_uncompared(found), first="  ", then="    ")]
     if told := render_diagnostics([found]):
         head, *rest = told
@@ -113,13 +118,13 @@ def render_across(found: Comparison, names: tuple[str, str]) -> str:
     """Two environments side by side; what every model has in common is told once."""
     changed = [model for model in found.models if model.change == "changed"]
     alone = [model for model in found.models if model.change != "changed"]
-    total = render_count(len(found.models) + found.same, "model")
+    total = render_count(len(found.models) + found.unchanged, "model")
     verb = "differs" if len(changed) == 1 else "differ"
     lines = [f"{names[0]} | {names[1]}: {len(changed)} of {total} {verb}"]
     told = [render_alone(model, names) for model in alone]
     lines += [render_wrapped(text, first="  ", then="      ") for text in told]
-    if found.environment:
-        lines += ["", "environment", *_render_pairs(found.environment, names, positions=True)]
+    if found.settings:
+        lines += ["", "environment", *_render_pairs(found.settings, names, positions=True)]
     shared = _find_shared(changed)
     if shared:
         title = f"all {len(changed)} models that run in both"

@@ -10,9 +10,9 @@ from typing import Any
 
 from framework.output.diagnostics import describe_diagnostic, name_layer
 from framework.output.since import list_diagnostics
-from framework.reports.affected import Since
-from framework.reports.differences import (
+from framework.reports.comparison import (
     Cause,
+    CommitComparison,
     Comparison,
     Difference,
     ModelDifference,
@@ -23,18 +23,18 @@ from framework.reports.differences import (
 def describe_comparison(found: Comparison) -> dict[str, Any]:
     """What differs in one environment, or between two; what is on neither side is null."""
     return {
-        "change": found.change if found.compared else None,
-        "settings": [*map(_describe_difference, found.environment)],
-        "objects": [*map(_describe_object, found.namespace)],
+        "change": found.change,
+        "settings": [*map(_describe_difference, found.settings)],
+        "objects": [*map(_describe_object, found.objects)],
         "models": [*map(_describe_model, found.models)],
-        "unchanged": found.same,
+        "unchanged": found.unchanged,
     }
 
 
-def describe_since(found: Comparison, since: Since) -> dict[str, Any]:
+def describe_since(found: Comparison, since: CommitComparison) -> dict[str, Any]:
     """What a change does to one environment, and what could not be compared."""
     return {
-        "environment": found.environment_name,
+        "environment": found.environment,
         **_describe_ref(since),
         **describe_comparison(found),
         "notes": list(since.notes),
@@ -43,17 +43,16 @@ def describe_since(found: Comparison, since: Since) -> dict[str, Any]:
     }
 
 
-def _describe_ref(since: Since) -> dict[str, Any]:
+def _describe_ref(since: CommitComparison) -> dict[str, Any]:
     """`commit` is what was compared with: `mergeBase` where that is not the ref's own."""
-    base = since.commit if since.merge_base else None
-    return {"since": since.ref, "commit": since.commit, "mergeBase": base}
+    return {"since": since.since, "commit": since.commit, "mergeBase": since.merge_base}
 
 
 def _describe_uncompared(found: Comparison) -> dict[str, Any]:
     return {
         "compared": found.compared,
-        "notCompared": list(found.uncompared),
-        "failure": found.failure or None,
+        "notCompared": list(found.not_compared),
+        "failure": found.failure,
     }
 
 
@@ -68,14 +67,14 @@ def _describe_diagnostics(found: Iterable[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def describe_affected(since: Since, *, why: bool) -> dict[str, Any]:
+def describe_affected(since: CommitComparison, *, why: bool) -> dict[str, Any]:
     """Every environment and model with a manifest that differs."""
     return {
         **_describe_ref(since),
         "environments": [_describe_environment(one, why=why) for one in since.affected],
         "notes": list(since.notes),
         "incomplete": [
-            {"environment": one.environment_name, **_describe_uncompared(one)}
+            {"environment": one.environment, **_describe_uncompared(one)}
             for one in since.incomplete
         ],
         "faults": _describe_diagnostics(since.environments),
@@ -84,9 +83,9 @@ def describe_affected(since: Since, *, why: bool) -> dict[str, Any]:
 
 def _describe_environment(found: Comparison, *, why: bool) -> dict[str, Any]:
     return {
-        "environment": found.environment_name,
+        "environment": found.environment,
         "change": found.change,
-        "namespace": bool(found.namespace),
+        "namespace": bool(found.objects),
         "models": [_describe_affected_model(model, why=why) for model in found.affected],
     }
 
@@ -95,7 +94,7 @@ def _describe_affected_model(model: ModelDifference, *, why: bool) -> dict[str, 
     described: dict[str, Any] = {"name": model.name, "change": model.change}
     if why:
         described |= {
-            "reason": model.reason or None,
+            "reason": model.reason,
             "causes": [*map(_describe_cause, model.causes)],
         }
     return described
@@ -105,7 +104,7 @@ def _describe_model(model: ModelDifference) -> dict[str, Any]:
     return {
         "name": model.name,
         "change": model.change,
-        "reason": model.reason or None,
+        "reason": model.reason,
         "settings": [*map(_describe_difference, model.settings)],
         "objects": [*map(_describe_object, model.objects)],
     }
@@ -133,8 +132,8 @@ def _describe_difference(one: Difference) -> dict[str, Any]:
 def _describe_cause(cause: Cause) -> dict[str, Any]:
     return {
         "setting": cause.setting,
-        "position": cause.position or None,
+        "position": cause.position,
         "gone": cause.gone,
-        "oldPosition": cause.old_position or None,
-        "newPosition": cause.new_position or None,
+        "oldPosition": cause.old_position,
+        "newPosition": cause.new_position,
     }

@@ -28,8 +28,12 @@ from framework.output.since import (
     render_uncompared,
 )
 from framework.output.text import render_count, render_image, short_path
-from framework.reports.affected import Since
-from framework.reports.differences import Comparison, Difference, ModelDifference
+from framework.reports.comparison import (
+    CommitComparison,
+    Comparison,
+    Difference,
+    ModelDifference,
+)
 
 _MOST_ROWS = 50
 _MOST_TOLD = 3
@@ -37,25 +41,28 @@ _FENCE = re.compile("`{3,}")
 _MARKS = {"added": "+", "removed": "-", "changed": " "}
 
 
-def render_since_markdown(found: Comparison, since: Since) -> str:
+def render_since_markdown(found: Comparison, since: CommitComparison) -> str:
     """What a change does to one environment, for the discussion of a pull request."""
-    lines = [f"### {found.environment_name}: {render_outcome(found)}", *_render_diagnostics(found)]
+    lines = [f"### {found.environment}: {render_outcome(found)}", *_render_diagnostics(found)]
     groups = group_alike(found.affected)
     if groups:
         lines += ["", "| model | change | what |", "| --- | --- | --- |"]
         lines += [_render_row(group) for group in groups[:_MOST_ROWS]]
         if len(groups) > _MOST_ROWS:
             lines.append(f"| and {len(groups) - _MOST_ROWS} more | | |")
-    if found.environment:
-        lines += _fold("the environment itself", _render_fields(found.environment))
-    for one in found.namespace:
+    if found.settings:
+        lines += _fold("the environment itself", _render_fields(found.settings))
+    for one in found.objects:
         fields = _render_fields(one.fields) or [f"# {render_causes(one.causes) or one.change}"]
         lines += _fold(f"{_MARKS[one.change].strip()} {one.kind} {one.name}".strip(), fields)
     for group in groups:
         if group.model.change == "changed":
             lines += _fold(_title(group), _render_objects(group))
-    if found.silent:
-        lines += ["", f"Settings change and no manifest does: {_text(', '.join(found.silent))}."]
+    if found.settings_only:
+        lines += [
+            "",
+            f"Settings change and no manifest does: {_text(', '.join(found.settings_only))}.",
+        ]
     notes = (f"compared with {render_ref(since)}", *since.notes)
     lines += [f"\n> {_text(note)}" for note in notes]
     return "\n".join(lines)
@@ -64,7 +71,7 @@ def render_since_markdown(found: Comparison, since: Since) -> str:
 def _render_diagnostics(found: Comparison) -> list[str]:
     """Open, for a reviewer must know what the rest does not tell."""
     lines = []
-    if found.uncompared:
+    if found.not_compared:
         lines += ["", f"**{_text(render_uncompared(found))}**"]
     if told := render_diagnostics([found]):
         lines += ["", _text(told[0]), "", *_fence(told[1:], "text")]
@@ -166,11 +173,11 @@ def _text(text: str) -> str:
 
 def render_across_markdown(found: Comparison, names: tuple[str, str]) -> str:
     """Two environments side by side: a table of settings a model, then its manifests' fields."""
-    total = render_count(len(found.models) + found.same, "model")
+    total = render_count(len(found.models) + found.unchanged, "model")
     verb = "differs" if len(found.models) == 1 else "differ"
     lines = [f"### {names[0]} and {names[1]}: {len(found.models)} of {total} {verb}"]
-    if found.environment:
-        lines += ["", "**the environments themselves**", *_render_table(found.environment, names)]
+    if found.settings:
+        lines += ["", "**the environments themselves**", *_render_table(found.settings, names)]
     for model in found.models:
         lines += _render_across_model(model, names)
     return "\n".join(lines)

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from framework.output.text import WIDTH, render_count, render_value, render_wrapped
-from framework.reports.explain import Explained
+from framework.reports.explain import ExplainedSetting
 
 if TYPE_CHECKING:
     # Of settings alone much is told without the plan's modules.
-    from framework.reports.fields import ExplainedFields, Field
+    from framework.reports.rendered_fields import ExplainedField, ExplainedFields
 
 _MOST_KEY, _MOST_VALUE = 34, 24
 _DEFAULT = "default"
 _CONSTANT = "(no setting changes it)"
 
 
-def render_explained(settings: Sequence[Explained], *, whole: bool = False) -> str:
+def render_explained(settings: Sequence[ExplainedSetting], *, whole: bool = False) -> str:
     """A line for each setting: key, value, place, and below it what it overrode.
 
     Of a `whole` model what nobody sets is only counted.
@@ -33,7 +33,7 @@ def render_explained(settings: Sequence[Explained], *, whole: bool = False) -> s
     return "\n".join(lines)
 
 
-def _is_unset(one: Explained) -> bool:
+def _is_unset(one: ExplainedSetting) -> bool:
     return not one.position and not one.overrode and one.value in (None, "", [], {})
 
 
@@ -41,7 +41,7 @@ def _column(texts: Iterable[str], most: int) -> int:
     return max((len(text) for text in texts if len(text) <= most), default=0)
 
 
-def _render_setting(one: Explained, keys: int, values: int) -> str:
+def _render_setting(one: ExplainedSetting, keys: int, values: int) -> str:
     value, position = render_value(one.value), one.position or _DEFAULT
     below = _list_overrode(one) + _list_texts(one)
     line = f"{one.key:<{keys}}  {value:<{values}}  {position}"
@@ -58,11 +58,11 @@ def _render_setting(one: Explained, keys: int, values: int) -> str:
     return "\n".join([line, *(render_wrapped(text, first=margin, then=margin) for text in below)])
 
 
-def _list_overrode(one: Explained) -> list[str]:
+def _list_overrode(one: ExplainedSetting) -> list[str]:
     return [f"over {render_value(old.value)} ({old.position})" for old in one.overrode]
 
 
-def _list_texts(one: Explained) -> list[str]:
+def _list_texts(one: ExplainedSetting) -> list[str]:
     return [
         f"through {render_value(text.text)}"
         + ("" if text.key == one.key else f" ({text.key}, {text.position})")
@@ -73,9 +73,9 @@ def _list_texts(one: Explained) -> list[str]:
 def render_fields(found: ExplainedFields) -> str:
     """The fields of one object with the keys behind each; below, where those settings come from."""
     indent = "  "
-    paths = _column((one.path for one in found.fields), 48)
+    paths = _column((one.field for one in found.fields), 48)
     values = _column((render_value(one.value) for one in found.fields), _MOST_VALUE)
-    lines = [f"{found.kind} {found.namespace}/{found.name}"]
+    lines = [f"{found.object.kind} {found.object.namespace}/{found.object.name}"]
     lines += [_render_field(one, paths, values) for one in found.fields]
     if found.needs:
         made = f"is there because of: {', '.join(found.needs)}"
@@ -88,13 +88,13 @@ def render_fields(found: ExplainedFields) -> str:
     return "\n".join(lines)
 
 
-def _render_field(one: Field, paths: int, values: int) -> str:
+def _render_field(one: ExplainedField, paths: int, values: int) -> str:
     causes = ", ".join(one.settings) or _CONSTANT
-    head = f"  {one.path:<{paths}}  {render_value(one.value):<{values}}"
+    head = f"  {one.field:<{paths}}  {render_value(one.value):<{values}}"
     if len(head) + 2 + len(causes) <= WIDTH:
         return f"{head}  {causes}"
     margin = " " * 6
     lines = [head.rstrip()]
     if len(lines[0]) > WIDTH:
-        lines = [f"  {one.path}", margin + render_value(one.value)]
+        lines = [f"  {one.field}", margin + render_value(one.value)]
     return "\n".join([*lines, render_wrapped(f"from {causes}", first=margin, then=margin)])

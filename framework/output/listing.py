@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from framework.output.text import WIDTH, render_image, render_table, render_wrapped
-from framework.reports.listing import ListedModel, Presence
+from framework.reports.listing import ListedModel, ListedTracks
 
 
 def render_listing(models: Sequence[ListedModel]) -> str:
@@ -46,7 +46,7 @@ def _render_all(model: ListedModel) -> list[str]:
     return [_render_replicas(one) for one in model.environments.values()]
 
 
-def _render_replicas(one: Presence | None) -> str:
+def _render_replicas(one: ListedTracks | None) -> str:
     if one is None:
         return "-"
     most = f"..{one.max_replicas}" if one.max_replicas is not None else ""

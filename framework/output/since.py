@@ -11,17 +11,16 @@ from collections.abc import Iterable
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.output.alike import render_head
 from framework.output.text import render_count
-from framework.reports.affected import Since
-from framework.reports.differences import Comparison
+from framework.reports.comparison import CommitComparison, Comparison
 
 _MOST_FAULTS = 50
 _MOST_NAMES = 50
 
 
-def render_ref(since: Since) -> str:
+def render_ref(since: CommitComparison) -> str:
     """`main (a1b2c3d)`, or `main, where this branch left it (a1b2c3d)`."""
     left = ", where this branch left it" if since.merge_base else ""
-    return f"{since.ref}{left} ({since.commit[:7]})"
+    return f"{since.since}{left} ({since.commit[:7]})"
 
 
 def render_outcome(found: Comparison) -> str:
@@ -29,17 +28,17 @@ def render_outcome(found: Comparison) -> str:
     if not found.compared:
         return "not compared"
     head = render_head(found.affected, found.unaffected)
-    if not found.affected and not found.unaffected and found.uncompared:
-        return f"{render_count(len(found.uncompared), 'model')} not compared"
-    return f"{head}, {len(found.uncompared)} not compared" if found.uncompared else head
+    if not found.affected and not found.unaffected and found.not_compared:
+        return f"{render_count(len(found.not_compared), 'model')} not compared"
+    return f"{head}, {len(found.not_compared)} not compared" if found.not_compared else head
 
 
 def render_uncompared(found: Comparison) -> str:
     """`not compared: churn, fraud`; "" where everything was."""
     if not found.compared:
         return "not compared"
-    more = len(found.uncompared) - _MOST_NAMES
-    listed = ", ".join(found.uncompared[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more = len(found.not_compared) - _MOST_NAMES
+    listed = ", ".join(found.not_compared[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
     return f"not compared: {listed}" if listed else ""
 
 
@@ -60,6 +59,6 @@ def render_diagnostics(found: Iterable[Comparison]) -> list[str]:
         lines += failure.splitlines()
     if not lines:
         return []
-    whole = all(one.compared and not one.uncompared for one in environments)
+    whole = all(one.compared and not one.not_compared for one in environments)
     head = render_count(len(groups), "fault") if groups else "a fault of the commit"
     return [f"{head}; every manifest is compared all the same:" if whole else f"{head}:", *lines]

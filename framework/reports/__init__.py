@@ -1,4 +1,1 @@
-"""What people read about a catalog before anything is deployed: explain, diff, affected, list.
-
-Kept apart from the plan, which these only read, and from the screens, which print what these find.
-"""
+"""Reports on a catalog before it is deployed: explain, diff, affected, list."""

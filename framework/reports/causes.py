@@ -1,35 +1,39 @@
-"""Which of the settings that differ make a field of a manifest differ, found by experiment.
+"""Finds the cause of a difference: first the settings that make it, then the line that changed.
 
-Kept apart from comparing: this plans one model again and again, each time with one setting of the
-other version; what differs then comes from that setting. No table can fall behind the plan.
+The settings are found by experiment: the model is planned again with one setting of the other
+version at a time. A table of which setting makes which field would have to follow every change of
+the plan; an experiment follows it by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import CatalogModel
-from framework.core.diagnostics import KeyPath
+from framework.core.diagnostics import KeyPath, Position
 from framework.kube.object_diff import compare_objects
+from framework.layers import find_referenced_keys
 from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.paths import is_below
-from framework.reports.setting_changes import SettingChange
+from framework.reports.setting_changes import SettingChange, get_written
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
-# The kind of an object and its name, without the hash of its content.
+# An object's kind and name, without the hash of its content.
 Identity = tuple[str, str]
 Objects = Mapping[Identity, Mapping[str, Any]]
-# A field of an object by its path; "" for the object itself, which only one side has.
+# A field of an object by its path; "" is the object itself, where only one side has it.
 Target = tuple[Identity, str]
+
 _HASH_LENGTH = len("-01234567")
+_PROFILES = "catalog/_profiles/"
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """One version of a model, as it can be planned again."""
+    """One version of a model, which can be planned again with other settings."""
 
     model: CatalogModel
     environment: Environment
@@ -39,26 +43,26 @@ class Version:
 
     @classmethod
     def of(cls, model: CatalogModel, environment: Environment, objects: Objects) -> Version:
-        """The version that a catalog has, and the objects that were planned of it."""
+        """Returns the version that the catalog has. `objects` were planned from it."""
         merged = model.candidate_merged
         candidate = merged.data if merged else None
         return cls(model, environment, objects, model.merged.data, candidate)
 
-    def having(self, change: SettingChange, other: Version) -> Version:
-        """This version with one setting as the other has it."""
+    def with_change(self, change: SettingChange, other: Version) -> Version:
+        """Returns this version with one setting as it is in `other`."""
         if change.path == ("environment", "namespace"):
             return replace(self, environment=other.environment)
         if change.path == ("canary", "candidate"):
             return replace(self, candidate=other.candidate)
         stable, candidate = self.stable, self.candidate
         if "stable" in change.tracks:
-            stable = _with(stable, change.path, _get(other.stable, change.path))
+            stable = _with_value(stable, change.path, _get(other.stable, change.path))
         if "canary" in change.tracks and candidate is not None:
-            candidate = _with(candidate, change.path, _get(other.candidate, change.path))
+            candidate = _with_value(candidate, change.path, _get(other.candidate, change.path))
         return replace(self, stable=stable, candidate=candidate)
 
     def plan(self) -> Objects | None:
-        """Its objects; None where no such model can be."""
+        """Returns the objects; None if these settings are not valid together."""
         try:
             settings = Model.model_validate(self.stable)
             candidate = None if self.candidate is None else Model.model_validate(self.candidate)
@@ -69,74 +73,84 @@ class Version:
 
 
 def index_objects(manifests: Iterable[Mapping[str, Any]]) -> Objects:
-    """The objects by kind and name; the same object whatever its content's hash is."""
-    found: dict[Identity, Mapping[str, Any]] = {}
+    """Returns the objects by kind and name.
+
+    The name of a ConfigMap ends in a hash of its content. Without the hash, both versions of a
+    ConfigMap have the same key, so that their fields are compared.
+    """
+    objects: dict[Identity, Mapping[str, Any]] = {}
     for manifest in manifests:
         name = manifest["metadata"]["name"]
-        hashed = manifest["kind"] == "ConfigMap"
-        found[manifest["kind"], name[:-_HASH_LENGTH] if hashed else name] = manifest
-    return found
+        if manifest["kind"] == "ConfigMap":
+            name = name[:-_HASH_LENGTH]
+        objects[manifest["kind"], name] = manifest
+    return objects
 
 
 def find_targets(old: Objects, new: Objects) -> frozenset[Target]:
-    """Every field that differs, and every object that only one side has."""
-    found: set[Target] = set()
+    """Returns every field that differs, and every object that only one side has."""
+    targets: set[Target] = set()
     for identity in old.keys() | new.keys():
         if identity not in old or identity not in new:
-            found.add((identity, ""))
+            targets.add((identity, ""))
         elif old[identity] != new[identity]:
             fields = compare_objects(old[identity], new[identity])
-            found |= {(identity, field.path) for field in fields}
-    return frozenset(found)
+            targets |= {(identity, field.path) for field in fields}
+    return frozenset(targets)
 
 
-def is_related(one: Target, other: Target) -> bool:
-    """True where one is the other or lies in it."""
-    if one[0] != other[0]:
+def overlaps(target: Target, other: Target) -> bool:
+    """Returns True if one target is the other or lies in it."""
+    if target[0] != other[0]:
         return False
-    return is_below(one[1], other[1]) or is_below(other[1], one[1])
+    return is_below(target[1], other[1]) or is_below(other[1], target[1])
 
 
 def find_causes(
     old: Version, new: Version, changes: Iterable[SettingChange], targets: Iterable[Target]
 ) -> dict[Target, tuple[SettingChange, ...]]:
-    """For each target the changes that make it, in their order.
+    """Returns, for each target, the changes that make it, in the order given.
 
-    First each change is made to the old version alone. What none of them explains needs several at
-    once, so there each is taken back from the new version; what then stays is put down to those
-    that cannot be made alone.
+    Each change is first made to the old version alone. A target that no single change makes needs
+    several at once: `canary.mode: within` lowers the stable replicas only if there is a candidate.
+    For such a target each change is undone in the new version instead. If undoing has no effect
+    either, the target is attributed to the changes that could not be made alone.
     """
-    listed = tuple(changes)
+    ordered = tuple(changes)
     wanted = frozenset(targets)
-    if len(listed) == 1:
-        return dict.fromkeys(wanted, listed)
-    hits: dict[SettingChange, frozenset[Target]] = {}
-    impossible: list[SettingChange] = []
-    for change in listed:
-        tried = _try(old.having(change, new), old.objects)
-        hits[change] = tried or frozenset()
-        if tried is None:
-            impossible.append(change)
-    for target in [one for one in wanted if not _explained(one, hits)]:
-        for change in listed:
-            back = _try(new.having(change, old), new.objects) or frozenset()
-            hits[change] |= {one for one in back if is_related(one, target)}
-        if not _explained(target, hits):
-            for change in impossible:
-                hits[change] |= {target}
+    if not ordered:
+        return {}
+    if len(ordered) == 1:
+        return dict.fromkeys(wanted, ordered)
+    effects: dict[SettingChange, frozenset[Target]] = {}
+    not_plannable: list[SettingChange] = []
+    for change in ordered:
+        effect = _find_effect(old.with_change(change, new), old.objects)
+        effects[change] = effect or frozenset()
+        if effect is None:
+            not_plannable.append(change)
+    for target in [t for t in wanted if not _is_explained(t, effects)]:
+        for change in ordered:
+            undone = _find_effect(new.with_change(change, old), new.objects) or frozenset()
+            effects[change] |= {other for other in undone if overlaps(other, target)}
+        if not _is_explained(target, effects):
+            for change in not_plannable:
+                effects[change] |= {target}
     return {
         target: tuple(
-            change for change in listed if any(is_related(target, hit) for hit in hits[change])
+            change
+            for change in ordered
+            if any(overlaps(target, other) for other in effects[change])
         )
         for target in wanted
     }
 
 
-def _explained(target: Target, hits: Mapping[SettingChange, frozenset[Target]]) -> bool:
-    return any(is_related(target, hit) for found in hits.values() for hit in found)
+def _is_explained(target: Target, effects: Mapping[SettingChange, frozenset[Target]]) -> bool:
+    return any(overlaps(target, other) for effect in effects.values() for other in effect)
 
 
-def _try(version: Version, base: Objects) -> frozenset[Target] | None:
+def _find_effect(version: Version, base: Objects) -> frozenset[Target] | None:
     objects = version.plan()
     return None if objects is None else find_targets(base, objects)
 
@@ -152,15 +166,100 @@ def _get(data: Any, path: KeyPath) -> Any:
     return data
 
 
-def _with(data: Any, path: KeyPath, value: Any) -> Any:
-    """A copy with `value` at `path`, without the key where it is None; the rest is shared."""
+def _with_value(data: Any, path: KeyPath, value: Any) -> Any:
+    """Returns a copy with `value` at `path`, or without the key for None. Shares the rest."""
     head, *rest = path
     if isinstance(data, list) and isinstance(head, int):
-        item = _with(data[head], tuple(rest), value) if rest else value
+        item = _with_value(data[head], tuple(rest), value) if rest else value
         return [*data[:head], item, *data[head + 1 :]]
-    kept = {key: child for key, child in (data or {}).items() if key != head}
+    others = {key: child for key, child in (data or {}).items() if key != head}
     if not rest and value is None:
-        return kept
-    item = _with((data or {}).get(head), tuple(rest), value) if rest else value
-    # Where it stood, for the order of ports and variables is theirs in the manifest.
-    return {**data, head: item} if data and head in data else {**kept, head: item}
+        return others
+    item = _with_value((data or {}).get(head), tuple(rest), value) if rest else value
+    # A key that exists keeps its place: the order of ports and variables is that of the manifest.
+    return {**data, head: item} if data and head in data else {**others, head: item}
+
+
+def find_roots(
+    change: SettingChange, changes: Iterable[SettingChange], old: CatalogModel, new: CatalogModel
+) -> tuple[SettingChange, ...]:
+    """Returns the changes that a change follows from through interpolations, or itself.
+
+    With `labels: {version: ${image.tag}}`, a change of `labels.version` follows from `image.tag`.
+    """
+    return tuple(dict.fromkeys(_walk_roots(change, tuple(changes), old, new, frozenset())))
+
+
+def _walk_roots(
+    change: SettingChange,
+    changes: tuple[SettingChange, ...],
+    old: CatalogModel,
+    new: CatalogModel,
+    seen: frozenset[KeyPath],
+) -> Iterator[SettingChange]:
+    text = _get_written_text(new, change)
+    if change.path[0] in ("environment", "stack") or not isinstance(text, str) or "${" not in text:
+        yield change
+        return
+    names = list(find_referenced_keys(text, change.path))
+    read = [
+        other
+        for other in changes
+        if other.path not in seen | {change.path}
+        and any(_shares_path(n, other.path) for n in names)
+    ]
+    if text != _get_written_text(old, change) or not read:
+        yield change
+    for other in read:
+        yield from _walk_roots(other, changes, old, new, seen | {change.path})
+
+
+def _get_written_text(model: CatalogModel, change: SettingChange) -> Any:
+    merged = model.merged if "stable" in change.tracks else model.candidate_merged
+    for layer in reversed(merged.layers if merged else ()):
+        if (value := get_written(layer.data, change.path)) is not None:
+            return value
+    return None
+
+
+def _shares_path(name: tuple[str, ...], path: KeyPath) -> bool:
+    return all(part == str(key) for part, key in zip(name, path, strict=False))
+
+
+def find_changed_line(
+    change: SettingChange, old: CatalogModel, new: CatalogModel
+) -> tuple[Position | None, bool]:
+    """Returns the line whose change made a setting differ; True if it is a removed old line.
+
+    The line that holds the new value need not be the line that changed:
+    - If the model lists other profiles now, the value comes from a profile that nobody edited. The
+      changed line is the list of profiles.
+    - If an overlay is removed, the value below it wins again. The changed line is the removed one.
+    """
+    was, becomes = change.old_position, change.new_position
+    if was != becomes and any(p and p.path.startswith(_PROFILES) for p in (was, becomes)):
+        (old_list, old_line), (new_list, new_line) = (_find_profiles(m) for m in (old, new))
+        if old_list != new_list:
+            return (new_line, False) if new_line else (old_line, True)
+    if becomes is None:
+        return was, was is not None
+    old_paths, new_paths = (_paths_of_origins(model, change) for model in (old, new))
+    was_overridden = was and was.path != becomes.path and becomes.path in old_paths
+    if was and was_overridden and was.path not in new_paths:
+        return was, True
+    return becomes, False
+
+
+def _find_profiles(model: CatalogModel) -> tuple[Any, Position | None]:
+    for layer in model.merged.layers:
+        if layer.document.path == model.home:
+            document = layer.document
+            return document.data.get("profiles"), document.value_positions.get(("profiles",))
+    return None, None
+
+
+def _paths_of_origins(model: CatalogModel, change: SettingChange) -> frozenset[str]:
+    """Returns the files that set a setting, overridden or not."""
+    merged = model.merged if "stable" in change.tracks else model.candidate_merged
+    origins = merged.origins.get(change.path, ()) if merged else ()
+    return frozenset(position.path for position in origins)

@@ -1,34 +1,36 @@
-"""Where every effective setting of one model comes from: place, what it overrode, interpolations.
+"""Explains where each effective setting of a model comes from.
 
-Kept apart from rendered fields, which are traced back to these settings by experiment.
+A setting has the position that set it, the values that it overrode, and the interpolations that it
+was resolved from. The fields of manifests are traced back to these settings in rendered_fields.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.diagnostics import KeyPath
+from framework.core.diagnostics import KeyPath, Position
 from framework.core.errors import UnknownNameError
 from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
-from framework.layers import find_referenced_keys
-from framework.reports.effective import Setting, list_settings
-from framework.reports.interpolations import find_texts
-from framework.reports.written import (
-    ENVIRONMENT,
-    NOT_OWN,
-    Source,
-    Writing,
-    list_sources,
-)
+from framework.layers import Layer, Merged, find_referenced_keys
+from framework.reports.effective_settings import Setting, list_settings
+from framework.settings.base import Settings
+
+CANDIDATE, ENVIRONMENT = "candidate", "environment"
+# Keys that a source has and does not use: an environment's `defaults` and `overrides` are layers of
+# the models, and a candidate has no canary of its own.
+_NOT_OWN = {ENVIRONMENT: frozenset({"defaults", "overrides"}), CANDIDATE: frozenset({"canary"})}
+# A literal `${`, which is not an interpolation.
+_ESCAPED = re.compile(r"\\\$\{")
 
 
 @dataclass(frozen=True)
-class Overridden:
-    """What one layer said and a later one overrode; `value` is as written."""
+class OverriddenValue:
+    """A value as a layer wrote it, which a later layer overrode."""
 
     value: Any
     position: str
@@ -36,7 +38,7 @@ class Overridden:
 
 @dataclass(frozen=True)
 class Interpolation:
-    """One text that a value went through; `key` is the setting it stands in."""
+    """A text with `${...}` that a value was resolved from. `key` is the setting that holds it."""
 
     key: str
     text: str
@@ -44,35 +46,102 @@ class Interpolation:
 
 
 @dataclass(frozen=True)
-class Explained:
-    """One effective setting.
+class ExplainedSetting:
+    """An effective setting and its origin.
 
-    `place` is `file:line:column`, "" where the schema's default stands. `overrode` has the latest
-    first. `reads` are the settings that its interpolations name, and that those name in turn.
+    `position` is `file:line:column`; the schema's default has none. `overrode` starts with the
+    latest. `reads` are the settings that its interpolations name, and those that these read in
+    turn. If `secret`, the value is redacted.
     """
 
     key: str
     value: Any
-    position: str
-    overrode: tuple[Overridden, ...] = ()
+    position: str | None
+    default: bool = False
+    overrode: tuple[OverriddenValue, ...] = ()
     interpolations: tuple[Interpolation, ...] = ()
     reads: tuple[str, ...] = ()
     secret: bool = False
 
 
+class WrittenValue(NamedTuple):
+    """A value that one layer has: its path in the settings, and its position in the file."""
+
+    path: KeyPath
+    value: Any
+    position: Position
+
+    @property
+    def shown_position(self) -> str:
+        """Returns `file:line:column`; for `--set`, which has no lines, only the name."""
+        return str(self.position) if self.position.line else self.position.path
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Settings and the layers that they were merged from.
+
+    Their keys start with `prefix`: "" for the model's own, `candidate` or `environment`.
+    """
+
+    prefix: str
+    settings: Settings
+    merged: Merged
+
+    def key(self, path: Iterable[str | int]) -> str:
+        """Returns `candidate.image.tag` for `image.tag` of the candidate."""
+        return ".".join(map(str, [self.prefix, *path] if self.prefix else path))
+
+    def list_written(self, path: KeyPath) -> tuple[WrittenValue, ...]:
+        """Returns what each layer has at a path, the oldest layer first.
+
+        A layer may write a parent as a single value, such as the number in `ports: {http: 8080}`.
+        It then counts for every path below.
+        """
+        values = (_find_written(layer, path) for layer in self.merged.layers)
+        return tuple(value for value in values if value)
+
+
+def list_sources(catalog: Catalog, model: CatalogModel) -> tuple[Source, ...]:
+    """Returns the model's own settings, its candidate's if it has one, and its environment's."""
+    sources = [Source("", model.settings, model.merged)]
+    if model.candidate and model.candidate_merged:
+        sources.append(Source(CANDIDATE, model.candidate, model.candidate_merged))
+    home = f"environments/{catalog.environment_name}/environment.yaml"
+    for layer in model.merged.layers:
+        if layer.document.path == home:
+            own = Layer(layer.document, (), _NOT_OWN[ENVIRONMENT])
+            merged = Merged(own.data, {}, (own,))
+            sources.append(Source(ENVIRONMENT, catalog.environment, merged))
+            break
+    return tuple(sources)
+
+
+def _find_written(layer: Layer, path: KeyPath) -> WrittenValue | None:
+    value: Any = layer.data
+    for depth, part in enumerate(path, start=1):
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+        if depth == len(path) or not isinstance(value, dict):
+            return WrittenValue(path[:depth], value, layer.value_position(path[:depth]))
+    return None
+
+
 def is_field(key: str) -> bool:
-    """True for `Deployment.spec.replicas`: a kind begins with a capital, a setting does not."""
+    """Returns True for a key such as `Deployment.spec.replicas`: kinds begin with a capital."""
     return key[:1].isupper()
 
 
 class Explainer:
-    """Explains settings of one model in one environment."""
+    """Explains the settings of one model in one environment."""
 
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
-        self.sources = list_sources(catalog, model)
+        self._sources = list_sources(catalog, model)
         folder = f"environments/{catalog.environment_name}"
-        # What interpolations can name and no file says: its value and what decides it.
-        self._named = {
+        # Values that interpolations can read although no file holds them: each is the name of a
+        # file or folder.
+        self._names = {
             "name": (model.name, model.home),
             "environment.name": (catalog.environment_name, folder),
             "stack.name": (catalog.environment_name, folder),
@@ -80,125 +149,132 @@ class Explainer:
 
     @cached_property
     def settings(self) -> dict[str, tuple[Source, Setting]]:
-        """Every setting, and every mapping that can be removed, by key."""
+        """Returns every setting, and every mapping that can be removed, by key."""
         return {
             source.key(setting.path): (source, setting)
-            for source in self.sources
+            for source in self._sources
             for setting in list_settings(source.settings, sections=True)
-            if setting.path[0] not in NOT_OWN.get(source.prefix, ())
+            if setting.path[0] not in _NOT_OWN.get(source.prefix, ())
         }
 
-    def find(self, key: str | None) -> tuple[Explained, ...]:
-        """The settings at or below a key, the model's own for None. Errors: UnknownNameError."""
+    def find(self, key: str | None) -> tuple[ExplainedSetting, ...]:
+        """Explains the settings at or below a key, or all of the model's own for None.
+
+        Errors: UnknownNameError.
+        """
         leaves = [name for name, (_, setting) in self.settings.items() if not setting.section]
         if key is None:
-            return self.explain(name for name in leaves if not self.settings[name][0].prefix)
+            own = [name for name in leaves if not self.settings[name][0].prefix]
+            return tuple(map(self._explain, own))
         found = [name for name in leaves if _is_below(name, key)]
-        # Below what is not set there is nothing to explain but that.
+        # Below a setting that is not set there is nothing to explain except that.
         unset: tuple[Any, ...] = (None, {}, [])
         found = found or [
             name
             for name in leaves
             if _is_below(key, name) and self.settings[name][1].value in unset
         ]
-        if not found and key not in self._named:
+        if not found and key not in self._names:
             raise UnknownNameError("setting", key, _with_parents(leaves))
-        return self.explain(found or [key])
+        return tuple(map(self._explain, found or [key]))
 
-    def explain(self, keys: Iterable[str]) -> tuple[Explained, ...]:
-        """These settings; the keys must exist."""
-        return tuple(self._explain(key) for key in keys)
-
-    def follow(self, keys: Iterable[str]) -> tuple[Explained, ...]:
-        """These settings, and after them all others that their interpolations read."""
+    def explain_with_reads(self, keys: Iterable[str]) -> tuple[ExplainedSetting, ...]:
+        """Explains these settings, then all other settings that their interpolations read."""
         found = {key: self._explain(key) for key in keys}
-        for read in [read for one in found.values() for read in one.reads]:
-            found.setdefault(read, self._explain(read))
+        for key in [key for setting in found.values() for key in setting.reads]:
+            found.setdefault(key, self._explain(key))
         return tuple(found.values())
 
-    def _explain(self, key: str) -> Explained:
-        if key in self._named:
-            return Explained(key, *self._named[key])
+    def explain_key(self, key: str) -> ExplainedSetting:
+        """Explains the name that people chose for an entry of a mapping: `http` of `ports.http`."""
         source, setting = self.settings[key]
-        writings = source.list_writings(setting.path)
-        if setting.default and writings and writings[-1].value is not None:
-            # A short form, such as a port's number, says nothing of the other keys.
-            writings = ()
+        *parents, name = setting.path
+        positions = source.merged.key_positions(setting.path)
+        position = str(positions[-1]) if positions else self._explain(key).position
+        return ExplainedSetting(f"the key {name} of {source.key(parents)}", name, position)
+
+    def _explain(self, key: str) -> ExplainedSetting:
+        if key in self._names:
+            return ExplainedSetting(key, *self._names[key])
+        source, setting = self.settings[key]
+        written = source.list_written(setting.path)
+        if setting.default and written and written[-1].value is not None:
+            # `ports: {http: 8080}` sets the container port. The protocol keeps its default.
+            written = ()
         if setting.section:
-            # Mappings merge: the last to write one is its place, and overrides no other.
-            writings = writings[-1:]
-        # A null that removed what files say leaves the schema's default, which may be null too.
-        default = not writings or (setting.default and setting.value is not None)
+            # Mappings merge. The last layer to write one adds to it and overrides no other.
+            written = written[-1:]
+        # A null removes what earlier layers set, which leaves the default. The default may be null
+        # itself; then the null is what set it.
+        is_default = not written or (setting.default and setting.value is not None)
         interpolations, reads = self._trace(source, setting)
-        hidden = can_be_secret(setting.value) and any(map(self._may_be_secret, reads))
-        shown = REDACTED if hidden else redact(setting.path, setting.value)
-        return Explained(
+        reads_secret = can_be_secret(setting.value) and any(map(self._is_secret_key, reads))
+        shown = REDACTED if reads_secret else redact(setting.path, setting.value)
+        overridden = written if is_default else written[:-1]
+        return ExplainedSetting(
             key,
             shown,
-            "" if default else writings[-1].shown_position,
+            None if is_default else written[-1].shown_position,
+            is_default,
             tuple(
-                Overridden(redact(setting.path, old.value), old.shown_position)
-                for old in reversed(writings if default else writings[:-1])
+                OverriddenValue(redact(setting.path, old.value), old.shown_position)
+                for old in reversed(overridden)
             ),
             interpolations,
             reads,
-            shown != setting.value,
+            secret=shown != setting.value,
         )
 
-    def explain_key(self, key: str) -> Explained:
-        """The name that people chose for an entry of a mapping: of `ports.http` the key `http`."""
-        source, setting = self.settings[key]
-        *above, name = setting.path
-        positions = source.merged.key_positions(setting.path)
-        position = str(positions[-1]) if positions else self._explain(key).position
-        return Explained(f"the key {name} of {source.key(above)}", name, position)
-
-    def _may_be_secret(self, key: str) -> bool:
+    def _is_secret_key(self, key: str) -> bool:
         return key in self.settings and is_secret_key(self.settings[key][1].path)
 
     def _trace(
         self, source: Source, traced: Setting
     ) -> tuple[tuple[Interpolation, ...], tuple[str, ...]]:
-        """The texts on the way to a value, and the keys of the settings that they read."""
-        through: list[Interpolation] = []
+        """Returns the interpolations that lead to a value, and the keys of what they read."""
+        interpolations: list[Interpolation] = []
         reads: dict[str, None] = {}
         waiting: list[tuple[Source, KeyPath]] = [(source, traced.path)]
         if traced.section:
             below = self._list_below(source.key(traced.path))
             waiting = [(source, self.settings[key][1].path) for key in below]
         while waiting:
-            here, at = waiting.pop(0)
-            for text, writing in _list_texts(here, at):
-                shown = str(redact(writing.path, text))
-                through.append(Interpolation(here.key(at), shown, writing.shown_position))
-                for key in self._list_reads(here, text, writing.path):
-                    if key not in reads and key in self.settings:
-                        of, setting = self.settings[key]
-                        waiting.append((of, setting.path))
-                    reads[key] = None
-        return tuple(through), tuple(reads)
+            holder, path = waiting.pop(0)
+            for written in holder.list_written(path)[-1:]:
+                for text in _find_interpolations(written.value):
+                    shown = str(redact(written.path, text))
+                    key = holder.key(path)
+                    interpolations.append(Interpolation(key, shown, written.shown_position))
+                    for read in self._list_reads(holder, text, written.path):
+                        if read not in reads and read in self.settings:
+                            read_source, setting = self.settings[read]
+                            waiting.append((read_source, setting.path))
+                        reads[read] = None
+        return tuple(interpolations), tuple(reads)
 
     def _list_reads(self, source: Source, text: str, path: KeyPath) -> Iterator[str]:
-        """The keys of the settings that a text in `source` reads, all of a mapping's."""
+        """Yields the keys of the settings that a text reads; for a mapping, all below it."""
         for name in find_referenced_keys(text, path):
             dotted = ".".join(name)
-            if dotted in self._named:
+            if dotted in self._names:
                 yield dotted
                 continue
             yield from self._list_below(dotted if name[0] == ENVIRONMENT else source.key(name))
 
     def _list_below(self, parent: str) -> Iterator[str]:
-        """The keys of the single settings at or below a key."""
         for key, (_, setting) in self.settings.items():
             if not setting.section and _is_below(key, parent):
                 yield key
 
 
-def _list_texts(source: Source, path: KeyPath) -> Iterator[tuple[str, Writing]]:
-    """The interpolations of what won at a path."""
-    for writing in source.list_writings(path)[-1:]:
-        for text in find_texts(writing.value):
-            yield text, writing
+def _find_interpolations(value: Any) -> Iterator[str]:
+    """Yields the texts with an interpolation in a written value and in its items."""
+    if isinstance(value, str):
+        if "${" in _ESCAPED.sub("", value):
+            yield value
+    elif isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _find_interpolations(child)
 
 
 def _is_below(key: str, parent: str) -> bool:

@@ -1,23 +1,22 @@
-"""Every model with its owner, profiles, image, and replicas in each environment.
+"""Lists the models of the catalog with owner, profiles, image, and replicas in each environment.
 
-Kept apart from the plans, each of which knows one environment: what is listed is read off them, so
-that a catalog that was planned before is listed without its settings.
+The list is read from plans. A catalog that was planned before is listed without its settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from framework.plan import ModelPlan, StackPlan
 
 
 @dataclass(frozen=True)
-class Presence:
-    """One model in one environment: its image and its Pods.
+class ListedTracks:
+    """A model in one environment.
 
-    `replicas` is the number of stable Pods, the least of them where an autoscaler may make as many
-    as `max_replicas`; `canary` the candidate's, 0 where there is none.
+    `replicas` counts the stable Pods. With an autoscaler it is the minimum, and `max_replicas` the
+    maximum. `canary` counts the Pods of the canary, 0 if there is none.
     """
 
     owner: str
@@ -29,47 +28,55 @@ class Presence:
 
 @dataclass(frozen=True)
 class ListedModel:
-    """One model; `environments` has every one asked for, None where the model does not run."""
+    """One model. An environment in which it does not run maps to None.
+
+    There is one owner, unless an overlay sets another one; none if the model runs nowhere.
+    """
 
     name: str
-    profiles: tuple[str, ...] = ()
-    environments: dict[str, Presence | None] = field(default_factory=dict)
-
-    @property
-    def owners(self) -> tuple[str, ...]:
-        """One, unless an overlay says otherwise; () where it runs nowhere."""
-        return tuple(dict.fromkeys(one.owner for one in self.environments.values() if one))
+    owners: tuple[str, ...]
+    profiles: tuple[str, ...]
+    environments: dict[str, ListedTracks | None]
 
 
 def build_listing(
     plans: Mapping[str, StackPlan], wanted: Callable[[ModelPlan], bool] | None = None
 ) -> tuple[ListedModel, ...]:
-    """The models of these environments, by name; those that run nowhere only where `wanted` does
-    not choose, since nothing is known of them."""
-    listed: dict[str, ListedModel] = {}
+    """Returns the models of these environments, sorted by name.
+
+    `wanted` selects models by their plans. A model that runs nowhere has no plan, so it is listed
+    only without `wanted`.
+    """
+    tracks: dict[str, dict[str, ListedTracks | None]] = {}
+    profiles: dict[str, tuple[str, ...]] = {}
     for environment, plan in plans.items():
-        running = {one.name: one for one in plan.models if wanted is None or wanted(one)}
-        for name in sorted({*running, *(plan.disabled if wanted is None else ())}):
-            model = running.get(name)
-            before = listed.get(name, ListedModel(name))
-            profiles = model.profiles if model else before.profiles
-            here = {environment: _describe(model) if model else None}
-            listed[name] = ListedModel(name, profiles, {**before.environments, **here})
+        for model in plan.models:
+            if wanted is None or wanted(model):
+                profiles[model.name] = model.profiles
+                tracks.setdefault(model.name, {})[environment] = _describe(model)
+        for name in plan.disabled if wanted is None else ():
+            tracks.setdefault(name, {})[environment] = None
     return tuple(
-        ListedModel(name, one.profiles, {each: one.environments.get(each) for each in plans})
-        for name, one in sorted(listed.items())
+        ListedModel(
+            name,
+            owners=tuple(dict.fromkeys(t.owner for t in found.values() if t)),
+            profiles=profiles.get(name, ()),
+            environments={environment: found.get(environment) for environment in plans},
+        )
+        for name, found in sorted(tracks.items())
     )
 
 
-def _describe(model: ModelPlan) -> Presence:
+def _describe(model: ModelPlan) -> ListedTracks:
     stable, canary = model.find_track("stable"), model.find_track("canary")
     assert stable is not None
     scaler = model.find("HorizontalPodAutoscaler")
-    least = scaler.object["spec"].get("minReplicas", 1) if scaler else stable.budget.replicas
-    return Presence(
+    # Under an autoscaler, the stable track is planned for the maximum.
+    minimum = scaler.object["spec"].get("minReplicas", 1) if scaler else stable.budget.replicas
+    return ListedTracks(
         owner=model.labels["owner"],
         image=stable.image,
-        replicas=least,
+        replicas=minimum,
         max_replicas=stable.budget.replicas if scaler else None,
         canary=canary.budget.replicas if canary else 0,
     )

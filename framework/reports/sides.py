@@ -1,44 +1,67 @@
-"""One side of a comparison: an environment's manifests, and the settings they were made from.
+"""Loads the two sides of a comparison: an environment in the working tree and in a commit.
 
-Kept apart from comparing: this decides which code renders which tree, and how little has to be
-read for it.
+As little as possible is read. Only models whose own files changed are loaded, unless a file that
+all models share changed too. If `framework/` differs, the commit's own code renders its tree,
+because today's code may render the same files differently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from framework.catalog import (
-    CatalogModel,
+    Catalog,
+    list_environments,
+    list_models,
     read_catalog,
     read_environment,
 )
-from framework.core.diagnostics import Diagnostic, Position
-from framework.files import find_catalog, find_environment, load_document
+from framework.core.diagnostics import Diagnostic
+from framework.core.errors import FrameworkError, UnknownNameError
+from framework.kinds.naming import NAME_LABEL
 from framework.layers import Merged
 from framework.plan import StackPlan, load_plan
 from framework.plan.partial import load_partial
+from framework.reports.revisions import Revision, resolve_revision
 from framework.settings.environment import Environment
 
 Manifests = tuple[dict[str, Any], ...]
-# Stands for the environment itself, whose Namespace belongs to no model.
-ITSELF = ""
+# The key of the manifests that belong to the environment and to no model: its Namespace.
+NO_MODEL = ""
+
+
+class OldCatalogError(FrameworkError):
+    """The commit `name` has other framework code, and that code cannot render the environment."""
+
+    def __init__(self, name: str, environment: str, why: str) -> None:
+        self.name, self.environment = name, environment
+        super().__init__(
+            f"{name}: {why}\n{name} has other framework code, which renders all of {environment} "
+            "or nothing, so nothing of it can be compared. Set SINCE to a commit that can render it"
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One environment in one tree; `present` is False where the tree has no such environment.
+    """One environment in one tree.
 
-    `manifests` are by model, those of the environment itself under ITSELF. `rebuilt` is what the
-    code in hand makes of the tree where other code made the manifests, {} where it cannot read
-    it. `prefix` stands before this tree's paths: `main:`. `only` names the models that were looked
-    at, None for all. Where there are `faults`, `unplanned` names the models that are not here
-    because of them, and where `usable` is False there is nothing to compare at all; `failure` says
-    why if it is no fault of a file.
+    `manifests` maps each model that runs to its manifests, and NO_MODEL to the Namespace.
+    `rebuilt` is None, or where other code rendered the manifests: the manifests that today's code
+    builds from the same files, {} where it cannot read them. `prefix` is written before the tree's
+    paths: `main:`. `only` names the models that were loaded, None means all. `not_planned` names
+    the models left out because of `diagnostics`. If `present` is False, the tree has no such
+    environment. If `usable` is False, nothing can be compared; `failure` says why unless the
+    diagnostics do.
     """
 
     root: Path
@@ -46,100 +69,204 @@ class Side:
     manifests: Mapping[str, Manifests] = field(default_factory=dict)
     rebuilt: Mapping[str, Manifests] | None = None
     prefix: str = ""
-    present: bool = True
     only: frozenset[str] | None = None
+    not_planned: frozenset[str] = frozenset()
     diagnostics: tuple[Diagnostic, ...] = ()
-    unplanned: frozenset[str] = frozenset()
+    present: bool = True
     usable: bool = True
-    failure: str = ""
+    failure: str | None = None
 
     @property
     def models(self) -> frozenset[str]:
-        """The names of the models that run here."""
-        return frozenset(self.manifests) - {ITSELF}
+        """Returns the names of the models that run here."""
+        return frozenset(self.manifests) - {NO_MODEL}
 
     @property
-    def readable(self) -> bool:
-        """Whether the code in hand can tell the settings."""
+    def is_readable(self) -> bool:
+        """Returns True if today's code can read the settings."""
         return self.present and self.rebuilt != {}
 
-    def load_models(self, names: Collection[str]) -> dict[str, CatalogModel]:
-        """The settings of some models that run here."""
-        if not self.readable or not names:
-            return {}
-        # Its faults, if there are any, are told already, and none of them is in these models.
-        catalog = read_catalog(self.root, self.environment, only=names)
-        return {model.name: model for model in catalog.models}
+    def read_catalog(self, names: Collection[str]) -> Catalog | None:
+        """Returns the settings of some models. Their diagnostics are in `diagnostics` already."""
+        if not self.is_readable or not names:
+            return None
+        return read_catalog(self.root, self.environment, only=names)
 
     @cached_property
     def settings(self) -> tuple[Environment | None, Merged]:
-        """The environment's own settings, None where they cannot be told."""
-        if not self.readable:
+        """Returns the environment's own settings, None where they cannot be read."""
+        if not self.is_readable:
             return None, Merged({}, {})
         return read_environment(self.root, self.environment)
 
 
 def load_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
-    """An environment as the code in hand renders it. Errors: UnknownNameError, ConfigError."""
+    """Loads an environment of the working tree. Errors: UnknownNameError, ConfigError."""
     plan = load_plan(root, environment, only=only)
-    return Side(root, environment, _list_manifests(plan), only=only)
+    return Side(root, environment, _manifests_by_model(plan), only=only)
 
 
-def load_partial_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
-    """As `load_side`, without the models that have faults. Errors: UnknownNameError."""
+def _load_valid_models(root: Path, environment: str, only: frozenset[str] | None) -> Side:
+    """Loads an environment without the models that have errors."""
     found = load_partial(root, environment, only=only)
-    side = Side(
-        root, environment, only=only, diagnostics=found.diagnostics, unplanned=found.unplanned
+    return Side(
+        root,
+        environment,
+        _manifests_by_model(found.plan) if found.plan else {},
+        only=only,
+        not_planned=found.unplanned,
+        diagnostics=found.diagnostics,
+        usable=found.plan is not None,
     )
-    if found.plan is None:
-        return replace(side, usable=False)
-    return replace(side, manifests=_list_manifests(found.plan))
 
 
-def _list_manifests(plan: StackPlan) -> dict[str, Manifests]:
+def _manifests_by_model(plan: StackPlan) -> dict[str, Manifests]:
     models = {model.name: tuple(m.object for m in model.manifests) for model in plan.models}
-    return {ITSELF: (plan.namespace.object,), **models}
+    return {NO_MODEL: (plan.namespace.object,), **models}
 
 
-def find_owner(path: str) -> str:
-    """The model whose own file or overlay this is; "" for a file of several models."""
+@dataclass
+class Trees:
+    """The working tree at `root`, and the tree of a commit.
+
+    `changes` are the paths that differ between them, relative to the root.
+    """
+
+    root: Path
+    revision: Revision
+    changes: frozenset[str]
+    _folder: Path
+
+    @cached_property
+    def old_root(self) -> Path:
+        """Returns the root of the commit's tree, which is written to a folder at the first call."""
+        return self.revision.export(self._folder) if self.changes else self.root
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Returns remarks that a reader needs to interpret the comparison."""
+        notes = []
+        if not self.revision.related:
+            notes.append(
+                f"{self.revision.ref} and HEAD have no commit in common here, as in a shallow "
+                f"clone; changes that others made to {self.revision.ref} appear reversed"
+            )
+        if "requirements.lock" in self.changes:
+            notes.append(
+                "requirements.lock differs: both sides are rendered with the packages installed now"
+            )
+        return tuple(notes)
+
+    def select_environments(self, name: str | None) -> tuple[str, ...]:
+        """Returns the environments of either tree, or the one named. Errors: UnknownNameError."""
+        known = sorted({*list_environments(self.root), *list_environments(self.old_root)})
+        if name is not None and name not in known:
+            raise UnknownNameError("environment", name, known)
+        return tuple(known) if name is None else (name,)
+
+    def list_models(self) -> frozenset[str]:
+        """Returns the names of all models in either tree."""
+        return frozenset({*list_models(self.root), *list_models(self.old_root)})
+
+    def load_sides(self, environment: str) -> tuple[Side, Side] | None:
+        """Loads the environment before and after; None if none of its files differ."""
+        only = find_touched_models(self.changes, environment)
+        if only is not None and not only:
+            return None
+        new = Side(self.root, environment, present=False)
+        if environment in list_environments(self.root):
+            new = _load_valid_models(self.root, environment, only)
+        return self._load_old_side(environment, only), new
+
+    def _load_old_side(self, environment: str, only: frozenset[str] | None) -> Side:
+        root, prefix = self.old_root, f"{self.revision.name}:"
+        if environment not in list_environments(root):
+            return Side(root, environment, present=False, prefix=prefix)
+        side = replace(_load_valid_models(root, environment, only), prefix=prefix)
+        if not any(path.startswith("framework/") for path in self.changes):
+            return side
+        try:
+            manifests = render_with_own_code(root, environment, self.revision.name)
+        except OldCatalogError as error:
+            return Side(root, environment, prefix=prefix, usable=False, failure=str(error))
+        # The old code accepted these files; today's code may refuse them.
+        rebuilt = {} if side.diagnostics else side.manifests
+        return Side(root, environment, manifests, rebuilt, prefix, only)
+
+
+@contextmanager
+def open_trees(root: Path, ref: str) -> Iterator[Trees]:
+    """Opens the commit where the branch left `ref`. Errors: UnknownRefError, GitError."""
+    revision = resolve_revision(root, ref)
+    with tempfile.TemporaryDirectory(prefix="modelcatalog-since-") as folder:
+        yield Trees(root, revision, revision.load_changes(), Path(folder))
+
+
+def find_touched_models(changes: Collection[str], environment: str) -> frozenset[str] | None:
+    """Returns the models whose manifests in `environment` can differ; None means all of them.
+
+    A model's own files concern that model alone, because each model is rendered by itself.
+    """
+    models: set[str] = set()
+    for path in changes:
+        match path.split("/"):
+            case ["requirements.lock"]:
+                continue
+            case ["environments", other, *_] if other != environment:
+                continue
+        if not (owner := find_owner(path)):
+            return None
+        models.add(owner)
+    return frozenset(models)
+
+
+def find_owner(path: str) -> str | None:
+    """Returns the model whose own file or overlay this is; None for a file that models share."""
     match path.split("/"):
         case ["catalog", file] if not file.startswith("_"):
             return file.removesuffix(".yaml")
         case ["environments", _, "models", file]:
             return file.removesuffix(".yaml")
-    return ""
-
-
-def list_diagnostics(old: Side, new: Side, names: Collection[str] | None) -> tuple[Diagnostic, ...]:
-    """The faults of both sides, without those of models that nobody asked about; what stands on
-    both is told as the new one has it."""
-    gone = sorted(set(old.diagnostics) - set(new.diagnostics))
-    found = [*new.diagnostics, *(replace(one, path=f"{old.prefix}{one.path}") for one in gone)]
-    return tuple(diagnostic for diagnostic in found if _concerns(diagnostic, old.prefix, names))
-
-
-def _concerns(diagnostic: Diagnostic, prefix: str, names: Collection[str] | None) -> bool:
-    owner = diagnostic.model or find_owner(diagnostic.path.removeprefix(prefix))
-    return names is None or not owner or owner in names
-
-
-def find_switch(root: Path, environment: str, model: str) -> Position | None:
-    """Where a model is said to run or not in an environment: the strongest layer's word."""
-    files, own = find_catalog(root), find_environment(root, environment)
-    home = files.models.get(model)
-    listed = load_document(root, home)[0].data.get("profiles") if home else None
-    profiles = [files.profiles.get(str(name)) for name in listed or () if isinstance(listed, list)]
-    layers: list[tuple[str | None, tuple[str, ...]]] = [
-        (own.overlays.get(model), ()),
-        (own.environment, ("overrides",)),
-        (home, ()),
-        *((profile, ()) for profile in reversed(profiles)),
-        (own.environment, ("defaults",)),
-        (files.defaults, ()),
-    ]
-    for path, prefix in layers:
-        positions = load_document(root, path)[0].value_positions if path else {}
-        if position := positions.get((*prefix, "enabled")):
-            return position
     return None
+
+
+def render_with_own_code(root: Path, environment: str, name: str) -> dict[str, Manifests]:
+    """Renders the tree of the commit `name` with its own framework code, by model.
+
+    Rendering fails as a whole if any model has an error: an old `render` may not be able to leave
+    models out. Errors: OldCatalogError.
+    """
+    if not (root / "framework" / "__main__.py").is_file():
+        raise OldCatalogError(name, environment, "there is no framework/ to render it with")
+    inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONSAFEPATH", "PYTHONHOME")}
+    done = subprocess.run(
+        [sys.executable, "-m", "framework", "render", environment, "--json"],
+        cwd=root,
+        env={**inherited, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    command = f"its own `render {environment} --json`"
+    if done.returncode:
+        output = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        if output.startswith("Traceback"):
+            # The stack frames of the commit's code help nobody; the last line is the exception.
+            output = output.splitlines()[-1]
+        raise OldCatalogError(name, environment, f"{command} failed:\n{output}")
+    try:
+        return _group_by_model(json.loads(done.stdout))
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        why = f"{command} did not print a list of manifests"
+        raise OldCatalogError(name, environment, why) from exc
+
+
+def _group_by_model(objects: list[dict[str, Any]]) -> dict[str, Manifests]:
+    groups: dict[str, Manifests] = {}
+    for obj in objects:
+        labels = obj["metadata"].get("labels") or {}
+        model = labels.get(NAME_LABEL, obj["metadata"]["name"])
+        key = NO_MODEL if obj["kind"] == "Namespace" else model
+        groups[key] = (*groups.get(key, ()), obj)
+    return groups

@@ -18,8 +18,9 @@ from framework.cli.comparing import run_affected
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.plan import load_plan
-from framework.reports.affected import Since, compare_since
-from framework.reports.trees import touched_models
+from framework.reports.compare import compare_since
+from framework.reports.comparison import CommitComparison
+from framework.reports.sides import find_touched_models
 from tests.conftest import Project
 from tests.reports.repository import FILES, Repository
 
@@ -29,14 +30,14 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "project")
 
 
-def _pairs(since: Since) -> set[tuple[str, str]]:
-    pairs = {(e.environment_name, model.name) for e in since.affected for model in e.affected}
-    return pairs | {(e.environment_name, "") for e in since.affected if e.namespace}
+def _pairs(since: CommitComparison) -> set[tuple[str, str]]:
+    pairs = {(e.environment, model.name) for e in since.affected for model in e.affected}
+    return pairs | {(e.environment, "") for e in since.affected if e.objects}
 
 
-def _causes(since: Since) -> dict[tuple[str, str], list[str]]:
+def _causes(since: CommitComparison) -> dict[tuple[str, str], list[str]]:
     return {
-        (e.environment_name, model.name): [
+        (e.environment, model.name): [
             f"{cause.position or '-'} {cause.setting}" for cause in model.causes
         ]
         for e in since.affected
@@ -152,7 +153,7 @@ def test_the_line_an_interpolation_reads_is_the_cause_and_not_the_interpolation(
     ],
 )
 def test_no_more_is_read_than_can_differ(path: str, only: set[str] | None) -> None:
-    assert touched_models({path}, "dev") == only
+    assert find_touched_models({path}, "dev") == only
 
 
 def test_what_others_did_since_the_branch_left_is_no_difference(
@@ -322,8 +323,8 @@ def test_other_code_renders_a_faulty_environment_not_at_all_and_others(coded: Re
 def _check_failure(repository: Repository, says: str) -> None:
     since = compare_since(repository.root, "HEAD", "dev")
     (found,) = since.environments
-    assert re.match(says, found.failure)
-    assert (found.compared, since.incomplete, since.faulty) == (False, (found,), True)
+    assert re.match(says, found.failure or "")
+    assert (found.compared, since.incomplete, since.has_errors) == (False, (found,), True)
 
 
 def test_other_packages_are_noted(repository: Repository) -> None:

@@ -12,8 +12,8 @@ import pytest
 from framework.cli.comparing import run_diff
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
-from framework.reports.differences import Cause, ModelDifference, ObjectDifference
-from framework.reports.object_differences import mask_field
+from framework.reports.compare import mask_field
+from framework.reports.comparison import Cause, ModelDifference, ObjectDifference
 from tests.reports.repository import FILES, Repository
 from tests.shipped import SHIPPED
 
@@ -145,10 +145,10 @@ def test_models_that_change_alike_are_told_together(
 
 
 def test_causes_come_by_file_and_then_by_line_as_a_number() -> None:
-    positions = ["", "catalog/a.yaml:18:3", "catalog/a.yaml:18:12", "catalog/a.yaml:119:3"]
+    positions = [None, "catalog/a.yaml:18:3", "catalog/a.yaml:18:12", "catalog/a.yaml:119:3"]
     positions += ["catalog/b.yaml:2:1", "main:catalog/a.yaml:7:1"]
-    causes = tuple(Cause("replicas", position) for position in sorted(positions))
-    objects = (ObjectDifference("added", "Service", "a", causes=causes),)
+    causes = tuple(Cause("replicas", position) for position in sorted(positions, key=str))
+    objects = (ObjectDifference("Service", "a", "added", causes=causes),)
     model = ModelDifference("a", "changed", objects=objects)
     assert [cause.position for cause in model.causes] == positions
 

@@ -13,8 +13,7 @@ from framework.catalog import list_environments, load_catalog
 from framework.cli.explaining import run_explain
 from framework.cli.main import build_parser, main
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
-from framework.reports.explain import Explained, Explainer
-from framework.reports.written import list_sources
+from framework.reports.explain import ExplainedSetting, Explainer, list_sources
 from tests.shipped import SHIPPED
 
 _ENVIRONMENT = "environments/prod/environment.yaml"
@@ -52,7 +51,7 @@ def write(tmp_path: Path) -> Write:
     return _write
 
 
-def _find(root: Path, key: str | None = None) -> dict[str, Explained]:
+def _find(root: Path, key: str | None = None) -> dict[str, ExplainedSetting]:
     catalog = load_catalog(root, "prod", only={"m"})
     return {one.key: one for one in Explainer(catalog, catalog.models[0]).find(key)}
 
@@ -102,7 +101,7 @@ def test_every_kind_of_origin(
     key: str, value: Any, position: str, overrode: list[Any], write: Write
 ) -> None:
     found = _find(write(), key)[key]
-    assert (found.value, found.position) == (value, position)
+    assert (found.value, found.position) == (value, position or None)
     assert [old.value for old in found.overrode] == overrode
 
 
@@ -220,7 +219,7 @@ def test_what_was_written_is_what_the_merge_recorded(environment: str) -> None:
     catalog = load_catalog(SHIPPED, environment)
     for source in (one for model in catalog.models for one in list_sources(catalog, model)):
         for path, positions in source.merged.origins.items():
-            written = [one for one in source.list_writings(path) if one.path == path]
+            written = [one for one in source.list_written(path) if one.path == path]
             if written:
                 assert tuple(one.position for one in written)[-len(positions) :] == positions
 

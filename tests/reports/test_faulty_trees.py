@@ -11,7 +11,8 @@ import pytest
 from framework.cli.comparing import run_affected
 from framework.cli.main import build_parser
 from framework.plan import find_diagnostics
-from framework.reports.affected import Since, compare_since
+from framework.reports.compare import compare_since
+from framework.reports.comparison import CommitComparison
 from tests.reports.repository import FILES, Repository
 
 _PROD = "environments/prod/environment.yaml"
@@ -34,20 +35,20 @@ def _run(root: Path, *arguments: str) -> int:
     return run_affected(root, build_parser().parse_args(["affected", *arguments]))
 
 
-def _pairs(since: Since) -> set[tuple[str, str]]:
-    return {(e.environment_name, model.name) for e in since.affected for model in e.affected}
+def _pairs(since: CommitComparison) -> set[tuple[str, str]]:
+    return {(e.environment, model.name) for e in since.affected for model in e.affected}
 
 
-def _diagnostics(since: Since) -> list[str]:
+def _diagnostics(since: CommitComparison) -> list[str]:
     return sorted(
         {diagnostic.position for one in since.environments for diagnostic in one.diagnostics}
     )
 
 
-def _uncompared(since: Since) -> set[tuple[str, str]]:
+def _uncompared(since: CommitComparison) -> set[tuple[str, str]]:
     """What could not be compared; "" for the whole of an environment."""
-    found = {(e.environment_name, name) for e in since.environments for name in e.uncompared}
-    return found | {(e.environment_name, "") for e in since.environments if not e.compared}
+    found = {(e.environment, name) for e in since.environments for name in e.not_compared}
+    return found | {(e.environment, "") for e in since.environments if not e.compared}
 
 
 _FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
@@ -109,7 +110,7 @@ def test_what_has_faults_is_not_compared_and_the_rest_is(
 def test_a_faulty_model_is_none_that_stays_the_same(repository: Repository) -> None:
     repository.write({"catalog/beta.yaml": _BROKEN, **_TOUCHED})
     dev, prod = compare_since(repository.root, "main", None).environments
-    assert (dev.unaffected, dev.uncompared, prod.unaffected, prod.uncompared) == (
+    assert (dev.unaffected, dev.not_compared, prod.unaffected, prod.not_compared) == (
         0, ("beta",), 0, ("beta",),
     )  # fmt: skip
 
@@ -152,7 +153,7 @@ def test_an_expired_waiver_is_no_fault_of_a_comparison(repository: Repository) -
     repository.commit()
     repository.write({"catalog/beta.yaml": f"{_BETA}{waiver}args: [x]\n"})
     since = compare_since(repository.root, "HEAD", None)
-    assert (_pairs(since), since.faulty) == (_BETA_BOTH, False)
+    assert (_pairs(since), since.has_errors) == (_BETA_BOTH, False)
 
 
 def test_the_screen_and_json_name_what_has_faults(

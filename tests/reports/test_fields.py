@@ -15,9 +15,9 @@ from framework.catalog import Catalog, load_catalog
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError
 from framework.files.document import parse_document
 from framework.plan.stack import build_plan
-from framework.reports.effective import list_settings
-from framework.reports.fields import explain_fields
+from framework.reports.effective_settings import list_settings
 from framework.reports.paths import flatten
+from framework.reports.rendered_fields import explain_fields
 from tests.plan.small_catalog import PROD, write_files
 from tests.shipped import SHIPPED
 
@@ -107,7 +107,7 @@ def _reported(model: str) -> dict[tuple[str, str], set[str]]:
             keys = {*field.settings, *told.needs}
             keys |= {read for key in keys for read in reads[key]}
             keys |= {f"{key[2]}.{key[1]}" for key in map(_KEY.fullmatch, keys) if key}
-            found[name, field.path] = keys
+            found[name, field.field] = keys
     return found
 
 

@@ -1,0 +1,255 @@
+"""Lists the effective settings of a model, and makes copies with one setting changed.
+
+The copies are for experiments: rendered_fields plans them to see which fields a setting makes. So
+the values only need the right type. They are chosen from the type hints of the settings classes,
+which works for a new setting without further code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+Root = TypeVar("Root", bound=BaseModel)
+
+# The suffix of a renamed key. It occurs in no other path or value.
+RENAMED = "-renamed"
+_NUMBER = re.compile(r"\d+")
+_PERCENTAGE = re.compile(r"\d+%")
+
+
+class _Removed:
+    pass
+
+
+_REMOVED = _Removed()
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One setting: a single value, a list, an empty mapping, or a `section`.
+
+    A section is a mapping with settings in it that can be removed as a whole, such as
+    `autoscaling`. `value` is plain data. If `default`, no file sets it.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+    default: bool
+    section: bool
+    _attributes: tuple[str, ...]
+    _held: Any
+    _annotation: Any
+    _removable: bool
+
+    def alternatives(self, settings: Root) -> Iterator[Root]:
+        """Yields copies of `settings` with this one changed, removed, or set where it is not.
+
+        The copies obey the validators of the class that holds the setting, because a plan of two
+        exclusive values would mislead. Patterns, ranges and references need not hold: a plan is
+        built without them.
+        """
+        values: list[Any] = [] if self.section else [*_other_values(self._annotation, self._held)]
+        for value in [*values, _REMOVED] if self._removable else values:
+            changed = _with_value(settings, self._attributes, value)
+            appears_or_goes = value is _REMOVED or self._held is None
+            if _breaks_a_rule(_get(changed, self._attributes[:-1])) or (
+                appears_or_goes and _breaks_a_rule(changed)
+            ):
+                continue
+            yield changed
+
+    def rename_key(self, settings: Root) -> Root | None:
+        """Returns a copy in which the setting's own key ends in RENAMED.
+
+        The key keeps its place among the others. Returns None for a key of the schema, which
+        people cannot choose.
+        """
+        *parents, last = self._attributes
+        mapping = _get(settings, tuple(parents))
+        if not isinstance(mapping, dict):
+            return None
+        renamed = {f"{k}{RENAMED}" if k == last else k: child for k, child in mapping.items()}
+        changed: Root = _with_value(settings, tuple(parents), renamed)
+        return changed
+
+
+def list_settings(settings: BaseModel, *, sections: bool = False) -> tuple[Setting, ...]:
+    """Returns every effective setting, sorted by path; `sections` adds the removable mappings."""
+    found = _walk(settings, type(settings), (), (), default=False, removable=False)
+    return tuple(
+        sorted((s for s in found if sections or not s.section), key=lambda setting: setting.path)
+    )
+
+
+def _breaks_a_rule(held: Any) -> bool:
+    """Returns True if values exclude each other, as two sources of one volume do."""
+    if not isinstance(held, BaseModel):
+        return False
+    try:
+        type(held).model_validate(_to_plain(held))
+    except ValidationError as exc:
+        # A model validator's error has no location below the model itself.
+        return any(not error["loc"] for error in exc.errors(include_url=False))
+    return False
+
+
+def _walk(
+    held: Any,
+    annotation: Any,
+    path: tuple[str, ...],
+    attributes: tuple[str, ...],
+    *,
+    default: bool,
+    removable: bool,
+) -> Iterator[Setting]:
+    has_children = isinstance(held, BaseModel) or (isinstance(held, dict) and bool(held))
+    if not has_children or removable:
+        plain = _to_plain(held)
+        yield Setting(path, plain, default, has_children, attributes, held, annotation, removable)
+    if isinstance(held, BaseModel):
+        for name, field in type(held).model_fields.items():
+            child = getattr(held, name)
+            yield from _walk(
+                child,
+                field.annotation,
+                (*path, field.alias or name),
+                (*attributes, name),
+                default=default or name not in held.model_fields_set,
+                removable=child is not None and type(None) in _union_members(field.annotation),
+            )
+    elif has_children:
+        item_type = _item_type(annotation)
+        for key, child in held.items():
+            yield from _walk(
+                child,
+                item_type,
+                (*path, key),
+                (*attributes, key),
+                default=default,
+                removable=True,
+            )
+
+
+def _to_plain(held: Any) -> Any:
+    """Returns plain data as in YAML, with only the keys that were set."""
+    if isinstance(held, BaseModel):
+        return {
+            field.alias or name: _to_plain(getattr(held, name))
+            for name, field in type(held).model_fields.items()
+            if name in held.model_fields_set
+        }
+    if isinstance(held, dict):
+        return {key: _to_plain(child) for key, child in held.items()}
+    return [_to_plain(item) for item in held] if isinstance(held, tuple | list) else held
+
+
+def _union_members(annotation: Any) -> tuple[Any, ...]:
+    """Returns the members of a union without annotations; a type that is not a union itself."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _union_members(get_args(annotation)[0])
+    if origin in (Literal, dict, tuple, list) or not get_args(annotation):
+        return (annotation,)
+    return tuple(member for part in get_args(annotation) for member in _union_members(part))
+
+
+def _item_type(annotation: Any) -> Any:
+    """Returns the type of the items of a mapping or list type."""
+    for member in _union_members(annotation):
+        if get_origin(member) is dict:
+            return get_args(member)[1]
+        if get_origin(member) in (tuple, list):
+            return get_args(member)[0]
+    return Any
+
+
+def _other_values(annotation: Any, held: Any) -> Iterator[Any]:
+    """Yields other values of the same type.
+
+    Numbers get several. A single one could round to the same result: 10 % and 11 % of three
+    replicas are both one Pod.
+    """
+    for member in _union_members(annotation):
+        if get_origin(member) is Literal and held is not None:
+            yield from (choice for choice in get_args(member) if choice != held)
+            return
+    if held is None:
+        for member in _union_members(annotation):
+            yield from _list_samples(member)
+    elif isinstance(held, bool):
+        yield not held
+    elif isinstance(held, int | float):
+        yield from (other for other in (held + 1, held * 10 + 11, held - 1) if other >= 0)
+    elif isinstance(held, str):
+        yield from _other_texts(held)
+    elif isinstance(held, dict):
+        yield {"x": _make_sample(_item_type(annotation))}
+    elif isinstance(held, tuple | list):
+        yield from ([held[:0]] if held else [])
+        yield type(held)([*held, held[-1] if held else _make_sample(_item_type(annotation))])
+
+
+def _other_texts(text: str) -> Iterator[str]:
+    if _PERCENTAGE.fullmatch(text):
+        yield from (other for other in ("100%", "1%", "50%") if other != text)
+    elif number := _NUMBER.match(text):
+        yield f"{int(number.group()) + 1}{text[number.end() :]}"
+    else:
+        yield f"{text}x"
+
+
+def _list_samples(member: Any) -> Iterator[Any]:
+    """Yields values for a setting that is not set.
+
+    A settings class gets two, one with its defaults and one without: a probe with the defaults may
+    equal the probe that is built where none is set, and would seem to have no effect.
+    """
+    if member is type(None):
+        return
+    sample = _make_sample(member)
+    yield sample
+    if isinstance(sample, BaseModel):
+        update = {}
+        for name, field in type(sample).model_fields.items():
+            value = getattr(sample, name)
+            others = [*_other_values(field.annotation, value)][:2]
+            if others and value not in (None, {}, ()):
+                update[name] = others[-1]
+        yield sample.model_copy(update=update)
+
+
+def _make_sample(annotation: Any) -> Any:
+    """Returns a value of a type; of a settings class one with only the required keys."""
+    member = _union_members(annotation)[0]
+    if isinstance(member, type) and issubclass(member, BaseModel):
+        fields = member.model_fields.items()
+        required = {n: _make_sample(field.annotation) for n, field in fields if field.is_required()}
+        return member.model_construct(**required)
+    if get_origin(member) is Literal:
+        return get_args(member)[0]
+    if get_origin(member) is dict:
+        return {"x": _make_sample(_item_type(member))}
+    if get_origin(member) in (tuple, list):
+        return get_origin(member)([_make_sample(_item_type(member))])
+    return {int: 1, bool: True, float: 1.0}.get(member, "x")
+
+
+def _get(held: Any, attributes: tuple[str, ...]) -> Any:
+    for name in attributes:
+        held = held[name] if isinstance(held, dict) else getattr(held, name)
+    return held
+
+
+def _with_value(held: Any, attributes: tuple[str, ...], value: Any) -> Any:
+    head, rest = attributes[0], attributes[1:]
+    if isinstance(held, BaseModel):
+        child = _with_value(getattr(held, head), rest, value) if rest else value
+        return held.model_copy(update={head: None if child is _REMOVED else child})
+    child = _with_value(held[head], rest, value) if rest else value
+    changed = {**held, head: child}
+    return {key: child for key, child in changed.items() if child is not _REMOVED}
