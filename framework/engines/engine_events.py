@@ -17,10 +17,8 @@ from framework.engines.base import OnProgress
 from framework.engines.marks import mask_sealed
 from framework.engines.ordering import order_changes
 from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
-from framework.kube.inputs import without_internal
 from framework.kube.object_diff import compare_objects, read_item
-from framework.kube.object_name import object_name
-from framework.kube.object_state import FIELD_MANAGER
+from framework.kube.objects import FIELD_MANAGER, object_name, without_internal
 from framework.kube.property_path import parse_path
 
 _PARTIAL_FAILURE = 1

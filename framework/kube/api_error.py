@@ -1,7 +1,6 @@
-"""What an API server answers when it refuses: its Status object as one exception.
+"""A request that the API server refused, as an exception made from the server's Status object.
 
-Kept apart from the client because callers match on `status` and `reason`, and because this is the
-one place that makes sure a refused Secret is not quoted.
+The server quotes what it refuses, so the values of a refused Secret are redacted here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from framework.core.redaction import redact_text
 
 @dataclass(frozen=True)
 class Cause:
-    """One cause of a refusal: `field` is the server's path (`spec.selector`), or ""."""
+    """One cause of a refusal. `field` is the server's own path (`spec.selector`), or ""."""
 
     reason: str
     field: str
@@ -27,7 +26,7 @@ class Cause:
 
 
 class ApiError(ClusterError):
-    """The server refused a request; `message` is its own words, with the causes' field paths."""
+    """The server refused a request. `message` is the server's, and names the fields."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class ApiError(ClusterError):
     def _compose(self) -> str:
         if self.namespace_terminating:
             return (
-                f"{self.where}: its Namespace is being deleted and takes nothing new; "
+                f"{self.where}: its Namespace is being deleted and accepts no new objects; "
                 "wait until it is gone, then run the same command again"
             )
         if self.status == 401:
@@ -57,12 +56,12 @@ class ApiError(ClusterError):
 
     @property
     def namespace_terminating(self) -> bool:
-        """True when the object's Namespace is on its way out."""
+        """True when the object's Namespace is being deleted."""
         return any(cause.reason == "NamespaceTerminating" for cause in self.causes)
 
     @property
     def missing_namespace(self) -> bool:
-        """True when what was not found is the Namespace the object belongs in."""
+        """True when the Namespace of the object does not exist."""
         return self.status == 404 and self.message.startswith("namespaces ")
 
     @property
@@ -70,6 +69,8 @@ class ApiError(ClusterError):
         """The fields the server refuses to change in place; () for any other refusal."""
         if self.status != 422:
             return ()
+        # The reason is FieldValueInvalid or FieldValueForbidden, as for any invalid value. Only
+        # the messages of apimachinery's validation (validate.go, objectmeta.go) tell them apart.
         return tuple(
             cause.field
             for cause in self.causes
@@ -82,7 +83,8 @@ class ApiError(ClusterError):
 def build_api_error(
     where: str, status: int, body: bytes, sent: Mapping[str, Any] | None = None
 ) -> ApiError:
-    """The exception for a refused request; values of a Secret that was `sent` are redacted."""
+    """Builds the exception of a refused request. `sent` is the object whose values are redacted
+    where it is a Secret."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -91,13 +93,13 @@ def build_api_error(
         answer = {}
     text = str(answer.get("message") or body[:300].decode(errors="replace").strip())
     details = answer.get("details") or {}
-    hidden = tuple(_secret_texts(sent or {}))
+    secrets = tuple(_secret_texts(sent or {}))
     causes = tuple(
-        Cause(c.get("reason", ""), c.get("field", ""), redact_text(c.get("message", ""), hidden))
+        Cause(c.get("reason", ""), c.get("field", ""), redact_text(c.get("message", ""), secrets))
         for c in details.get("causes") or ()
     )
     return ApiError(
-        where, status, str(answer.get("reason") or ""), redact_text(text, hidden), causes
+        where, status, str(answer.get("reason") or ""), redact_text(text, secrets), causes
     )
 
 

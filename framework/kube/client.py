@@ -1,47 +1,65 @@
 """The verbs of a Kubernetes API server over plain dictionaries.
 
-Kept apart from what is decided with them (provider.py, rollouts.py). Raw dictionaries, because a
-typed model would drop fields it does not know; lightkube's own client is typed, so only its
-connection is used. One client serves many threads.
+Plain dictionaries, because a typed model would drop the fields that it does not know. lightkube's
+own client is typed, so only its connection is used.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
-from framework.kube.connection import advise_server, open_connection
-from framework.kube.discovery import Discovery, Resource
-from framework.kube.object_name import object_name
-from framework.kube.transport import Transport
-
-Object = dict[str, Any]
+from framework.kube.connection import ApiConnection
+from framework.kube.objects import Object, object_name
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 
 
-class KubeClient:
-    """A connection to one API server. Thread-safe; close it, or use it in a `with`."""
+class KindNotServedError(ClusterError):
+    """The server does not serve this kind: its CustomResourceDefinition is missing."""
 
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-        self._discovery = Discovery(self._group_version)
+    def __init__(self, api_version: str, kind: str, served: list[str]) -> None:
+        self.api_version, self.kind, self.served = api_version, kind, served
+        kinds = ", ".join(served) or "nothing: the server does not serve it at all"
+        super().__init__(
+            f"{api_version} {kind}: the server has no such kind; {api_version} has: {kinds}; "
+            "install its CustomResourceDefinition or use another apiVersion"
+        )
+
+
+@dataclass(frozen=True)
+class ServedKind:
+    """How the server serves a kind: `prefix` is `/apis/apps/v1`, `plural` is `deployments`."""
+
+    prefix: str
+    plural: str
+    namespaced: bool
+
+
+class KubeClient:
+    """Calls of one API server. Thread-safe; close it, or use it in a `with`."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self.connection = connection
+        self._served: dict[str, dict[str, ServedKind]] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def connect(cls, kubeconfig: Path, context: str, *, advice: str = "") -> Self:
-        """Open the context's server and make sure that it answers.
+        """Opens the context's server and makes sure that it answers.
 
-        `advice` is what to do when it does not, or when there is no such file; "" is the general
-        advice for a cluster of somebody else's.
+        `advice` is the next step where the file is missing or the server does not answer; "" gives
+        general advice. Raises ClusterError.
         """
-        http = open_connection(kubeconfig, context, advice)
-        client = cls(Transport(http, advice or advise_server(kubeconfig, context)))
+        client = cls(ApiConnection.open(kubeconfig, context, advice))
         try:
             client.server_version()
         except BaseException:
@@ -56,50 +74,69 @@ class KubeClient:
         self.close()
 
     def close(self) -> None:
-        """End every watch and connection; a second call does nothing."""
-        self.transport.close()
+        """Ends every watch and connection; a second call does nothing."""
+        self.connection.close()
 
     @property
     def closed(self) -> bool:
         """True once `close` was called."""
-        return self.transport.closed
+        return self.connection.closed
 
     @property
     def server(self) -> str:
         """The address of the API server."""
-        return self.transport.server
+        return self.connection.server
 
     def server_version(self) -> tuple[int, int]:
-        """The server's version, such as (1, 37)."""
-        answer = self.transport.request("GET", "/version", "the server's version")
+        """Returns the server's version, such as (1, 37)."""
+        answer = self.connection.request("GET", "/version", "the server's version")
         return _digits(answer["major"]), _digits(answer["minor"])
 
     def cluster_uid(self) -> str:
-        """The UID of the kube-system Namespace: it differs once a cluster was made anew."""
-        found = self.get("v1", "Namespace", "kube-system")
-        if found is None:
+        """Returns the UID of the kube-system Namespace, which no two clusters share."""
+        namespace = self.get("v1", "Namespace", "kube-system")
+        if namespace is None:
             raise ClusterError(f"{self.server}: has no Namespace kube-system; is it a cluster?")
-        return str(found["metadata"]["uid"])
+        return str(namespace["metadata"]["uid"])
 
-    def resource(self, api_version: str, kind: str) -> Resource:
-        """How the server serves a kind; KindNotServedError when it does not."""
-        return self._discovery.resource(api_version, kind)
+    def served_kind(self, api_version: str, kind: str) -> ServedKind:
+        """Returns how the server serves a kind. Raises KindNotServedError.
 
-    def _group_version(self, prefix: str) -> Object | None:
+        Each group version is asked for once, and again only where the kind is missing from it: its
+        CustomResourceDefinition may have been installed since.
+        """
+        served = self._served.get(api_version, {}).get(kind)
+        if served is not None:
+            return served
+        with self._lock:
+            if kind not in self._served.get(api_version, {}):
+                self._served[api_version] = self._discover(api_version)
+            kinds = self._served[api_version]
+        if kind not in kinds:
+            raise KindNotServedError(api_version, kind, sorted(kinds))
+        return kinds[kind]
+
+    def _discover(self, api_version: str) -> dict[str, ServedKind]:
+        prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
-            answer: Object = self.transport.request("GET", prefix, prefix)
+            answer = self.connection.request("GET", prefix, prefix)
         except ApiError as exc:
             if exc.status == 404:
-                return None
+                return {}
             raise
-        return answer
+        # A subresource has a name with a slash, such as deployments/scale.
+        return {
+            item["kind"]: ServedKind(prefix, item["name"], item["namespaced"])
+            for item in answer["resources"]
+            if "/" not in item["name"]
+        }
 
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
-        """The object, or None when there is none."""
+        """Returns the object, or None when there is none."""
         path = self._path(api_version, kind, namespace, name)
         try:
-            found: Object = self.transport.request("GET", path, _where(kind, namespace, name))
-            return found
+            obj: Object = self.connection.request("GET", path, _where(kind, namespace, name))
+            return obj
         except ApiError as exc:
             if exc.status == 404:
                 return None
@@ -114,10 +151,10 @@ class KubeClient:
         labels: str = "",
         fields: str = "",
     ) -> list[Object]:
-        """Every object of a kind, each with its apiVersion and kind; "" is all namespaces."""
-        return self.list_at(api_version, kind, namespace, labels=labels, fields=fields)[0]
+        """Returns every object of a kind with its apiVersion and kind; "" is all Namespaces."""
+        return self.list_with_version(api_version, kind, namespace, labels=labels, fields=fields)[0]
 
-    def list_at(
+    def list_with_version(
         self,
         api_version: str,
         kind: str,
@@ -126,12 +163,12 @@ class KubeClient:
         labels: str = "",
         fields: str = "",
     ) -> tuple[list[Object], str]:
-        """As `list_objects`, and the resourceVersion from which a watch goes on."""
+        """Lists as `list_objects` does, and returns the resourceVersion a watch continues from."""
         query = _query(labelSelector=labels, fieldSelector=fields)
         path = self._path(api_version, kind, namespace)
-        answer = self.transport.request(
-            "GET", path, f"list of {kind} in {namespace or 'all'}", query
-        )
+        where = f"list of {kind} in {namespace or 'all'}"
+        answer = self.connection.request("GET", path, where, query)
+        # The items of a list come without apiVersion and kind.
         items = [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
         return items, str(answer["metadata"].get("resourceVersion", ""))
 
@@ -145,10 +182,10 @@ class KubeClient:
         timeout_s: float = 60,
         resource_version: str = "",
     ) -> Iterator[tuple[str, Object]]:
-        """Events as (ADDED|MODIFIED|DELETED|BOOKMARK, object) until `timeout_s` or `close`.
+        """Yields (ADDED | MODIFIED | DELETED | BOOKMARK, object) until `timeout_s` or `close`.
 
-        Without `resource_version` what exists comes first, as ADDED. ApiError 410 when that
-        version is too old, ClusterError when the stream breaks: list again.
+        Without `resource_version` the existing objects come first, as ADDED. Raises ApiError 410
+        where that version is too old, ClusterError where the stream breaks: list again.
         """
         query = _query(
             labelSelector=labels,
@@ -159,42 +196,47 @@ class KubeClient:
         )
         path = self._path(api_version, kind, namespace)
         where = f"watch of {kind} in {namespace or 'all'}"
-        with closing(self.transport.stream(path, where, query, timeout_s)) as lines:
+        with closing(self.connection.stream(path, where, query, timeout_s)) as lines:
             for line in lines:
-                kind_of_event, item = _parse_event(line, where)
-                if kind_of_event == "ERROR":
+                event, item = _parse_event(line, where)
+                if event == "ERROR":
                     raise build_api_error(where, item.get("code", 500), json.dumps(item).encode())
-                yield kind_of_event, item
+                yield event, item
 
     def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool, dry_run: bool) -> Object:
-        """Server-side apply with strict field validation; returns the object as it is then."""
+        """Applies on the server with strict field validation; returns the object afterwards."""
         query = _query(
             fieldManager=manager,
             force="true" if force else "false",
             fieldValidation="Strict",
             dryRun="All" if dry_run else "",
         )
-        return self._write("PATCH", obj, APPLY_PATCH, query, _name(obj))
+        return self._write("PATCH", obj, APPLY_PATCH, query, obj["metadata"]["name"])
 
     def create(self, obj: Mapping[str, Any], *, manager: str, dry_run: bool = False) -> Object:
-        """POST; ApiError 409 AlreadyExists when the name is taken."""
+        """Sends a POST. Raises ApiError 409 AlreadyExists when the name is taken."""
         query = _query(
             fieldManager=manager, fieldValidation="Strict", dryRun="All" if dry_run else ""
         )
-        return self._write("POST", obj, "application/json", query, "")
+        return self._write("POST", obj, "application/json", query)
 
     def replace(self, obj: Mapping[str, Any], *, manager: str, dry_run: bool = False) -> Object:
-        """PUT; with a resourceVersion in the object, 409 when it has changed since."""
+        """Sends a PUT. Raises ApiError 409 where the object's resourceVersion is not current."""
         query = _query(fieldManager=manager, dryRun="All" if dry_run else "")
-        return self._write("PUT", obj, "application/json", query, _name(obj))
+        return self._write("PUT", obj, "application/json", query, obj["metadata"]["name"])
 
     def _write(
-        self, verb: str, obj: Mapping[str, Any], media: str, query: Mapping[str, str], name: str
+        self,
+        verb: str,
+        obj: Mapping[str, Any],
+        media: str,
+        query: Mapping[str, str],
+        name: str = "",
     ) -> Object:
         namespace = obj["metadata"].get("namespace", "")
         path = self._path(obj["apiVersion"], obj["kind"], namespace, name)
         where = f"{obj['kind']} {object_name(obj['metadata'])}"
-        written: Object = self.transport.request(verb, path, where, query, obj, media)
+        written: Object = self.connection.request(verb, path, where, query, obj, media)
         return written
 
     def json_patch(
@@ -208,11 +250,11 @@ class KubeClient:
         manager: str,
         dry_run: bool = False,
     ) -> Object:
-        """RFC 6902 operations, all or none."""
+        """Applies RFC 6902 operations, all or none; returns the object afterwards."""
         path = self._path(api_version, kind, namespace, name)
         query = _query(fieldManager=manager, dryRun="All" if dry_run else "")
         where = _where(kind, namespace, name)
-        patched: Object = self.transport.request(
+        patched: Object = self.connection.request(
             "PATCH", path, where, query, operations, JSON_PATCH
         )
         return patched
@@ -227,27 +269,30 @@ class KubeClient:
         uid: str = "",
         propagation: str = "Foreground",
     ) -> None:
-        """Ask for deletion; what is already gone is fine. Returns before the object is gone.
+        """Requests the deletion of an object and returns before it is gone; gone already is fine.
 
-        With `uid` an object made anew under the same name is left alone (ApiError 409).
-        Foreground: the object stays until what it owns, its Pods included, is gone.
+        With `uid`, another object of the same name is left alone (ApiError 409). Foreground: the
+        object stays until everything it owns, its Pods included, is gone.
         """
         path = self._path(api_version, kind, namespace, name)
-        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        body["propagationPolicy"] = propagation
+        body: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
         if uid:
             body["preconditions"] = {"uid": uid}
         try:
             where = _where(kind, namespace, name)
-            self.transport.request("DELETE", path, where, None, body, "application/json")
+            self.connection.request("DELETE", path, where, None, body, "application/json")
         except ApiError as exc:
             if exc.status != 404:
                 raise
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
-        found = self.resource(api_version, kind)
-        scope = f"/namespaces/{namespace}" if found.namespaced and namespace else ""
-        return f"{found.prefix}{scope}/{found.plural}" + (f"/{name}" if name else "")
+        served = self.served_kind(api_version, kind)
+        scope = f"/namespaces/{namespace}" if served.namespaced and namespace else ""
+        return f"{served.prefix}{scope}/{served.plural}" + (f"/{name}" if name else "")
 
 
 def _parse_event(line: str, where: str) -> tuple[str, Object]:
@@ -255,8 +300,8 @@ def _parse_event(line: str, where: str) -> tuple[str, Object]:
         event = json.loads(line)
         return str(event["type"]), dict(event["object"])
     except (ValueError, TypeError, KeyError) as exc:
-        # The connection was cut in the middle of a line.
-        raise ClusterError(f"{where}: an event is not complete; list the objects again") from exc
+        # The connection broke in the middle of a line.
+        raise ClusterError(f"{where}: an event is incomplete; list the objects again") from exc
 
 
 def _query(**params: str) -> dict[str, str]:
@@ -266,10 +311,6 @@ def _query(**params: str) -> dict[str, str]:
 def _digits(text: str) -> int:
     # Vendors append to the minor version: "33+".
     return int("".join(char for char in text if char.isdigit()) or 0)
-
-
-def _name(obj: Mapping[str, Any]) -> str:
-    return str(obj["metadata"].get("name", ""))
 
 
 def _where(kind: str, namespace: str, name: str) -> str:

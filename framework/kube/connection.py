@@ -1,14 +1,20 @@
-"""Opens the HTTP connection that a kubeconfig context describes.
+"""HTTP to one API server: opened as a kubeconfig context says, sent again where that is safe.
 
-Kept apart from the client so that files, certificates and credential plugins are one concern and
-requests another. lightkube reads the kubeconfig and makes TLS and authentication; this module only
-adds what it lacks: errors that name the next step, and no proxy for a server on this machine.
+lightkube reads the kubeconfig and makes TLS and authentication. Added here: errors that name the
+next step, no proxy for a server on this machine, requests that are repeated, and streams that
+another thread can end. Which errors the HTTP library and credential plugins raise is known only
+here.
 """
 
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -20,36 +26,178 @@ from lightkube.core.exceptions import ConfigError
 
 from framework.core.errors import ClusterError
 from framework.core.suggestions import did_you_mean
+from framework.kube.api_error import build_api_error
 
-# One connection a thread for 128 threads, and as many again for watches is never reached.
+# Up to 128 threads with one connection each, and room for the watches beside them.
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+ATTEMPTS = 6
+# The server asks to be called again later: flow control, or a leader election.
+BUSY = frozenset({429, 503})
+# What a credential plugin raises; it runs with the first request.
+CREDENTIAL_ERRORS = (ConfigError, OSError, ValueError, KeyError)
 _ADVICE = "set cluster.kubeconfig in the environment's environment.yaml to the file to use"
 
 
-def open_connection(kubeconfig: Path, context: str, advice: str = "") -> httpx.Client:
-    """An HTTP client for the context's server; nothing is sent yet.
+class ApiConnection:
+    """Requests to one API server. Thread-safe."""
 
-    `advice` is what to do when there is no such file, where the caller knows better.
-    """
-    config = _load_context(kubeconfig, context, advice)
-    if config.user is not None and config.user.exec is not None:
-        _complete(config.user.exec)
-    host = urlsplit(config.cluster.server).hostname
-    params = ConnectionParams(timeout=TIMEOUT, trust_env=host not in LOOPBACK)
-    try:
-        settings = params.httpx_params(config)
-    except (ConfigError, OSError, ValueError, AssertionError) as exc:
-        raise ClusterError(
-            f'{kubeconfig}: the credentials of context "{context}" cannot be used: {exc}'
-        ) from exc
-    return httpx.Client(**settings, limits=POOL)
+    def __init__(self, http: httpx.Client, advice: str) -> None:
+        """`advice` is the next step when the server does not answer."""
+        self._http, self._advice = http, advice
+        self._streams: set[socket.socket] = set()
+        self._closed = threading.Event()
+
+    @classmethod
+    def open(cls, kubeconfig: Path, context: str, advice: str = "") -> ApiConnection:
+        """Prepares the connection to a context's server; nothing is sent yet.
+
+        `advice` is the next step where the file is missing or the server does not answer; "" gives
+        general advice. Raises ClusterError.
+        """
+        config = _load_context(kubeconfig, context, advice or _ADVICE)
+        if config.user is not None and config.user.exec is not None:
+            _complete_plugin(config.user.exec)
+        # A proxy for the whole machine cannot reach the machine's own loopback address.
+        host = urlsplit(config.cluster.server).hostname
+        params = ConnectionParams(timeout=TIMEOUT, trust_env=host not in LOOPBACK)
+        try:
+            settings = params.httpx_params(config)
+        except (ConfigError, OSError, ValueError, AssertionError) as exc:
+            raise ClusterError(
+                f'{kubeconfig}: the credentials of context "{context}" cannot be used: {exc}'
+            ) from exc
+        command = f"kubectl --kubeconfig {kubeconfig} --context {context} cluster-info"
+        return cls(
+            httpx.Client(**settings, limits=POOL),
+            advice or f"check that it runs and can be reached: `{command}`",
+        )
+
+    def close(self) -> None:
+        """Ends every stream and connection; a second call does nothing."""
+        self._closed.set()
+        for stream in tuple(self._streams):
+            try:
+                # Wakes the thread that reads from the socket; closing would leave it waiting.
+                stream.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        self._http.close()
+
+    @property
+    def closed(self) -> bool:
+        """True once `close` was called."""
+        return self._closed.is_set()
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._http.base_url).rstrip("/")
+
+    def request(
+        self,
+        verb: str,
+        path: str,
+        where: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        media: str = "",
+    ) -> Any:
+        """Returns the server's answer, parsed.
+
+        `where` begins the message of an error. Raises ApiError when the server refuses, and
+        ClusterError when it cannot be reached.
+        """
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": media} if media else None
+        response = self._send(verb, path, query, content, headers)
+        if response.status_code >= 400:
+            sent = body if isinstance(body, Mapping) else None
+            raise build_api_error(where, response.status_code, response.content, sent)
+        try:
+            return json.loads(response.content)
+        except ValueError as exc:
+            raise ClusterError(
+                f"{where}: {self.server} answers with something other than JSON; check that the "
+                "kubeconfig names an API server, and not a proxy's login page"
+            ) from exc
+
+    def stream(
+        self, path: str, where: str, query: Mapping[str, str], timeout_s: float
+    ) -> Generator[str, None, None]:
+        """Yields the lines of an answer until `timeout_s` or `close`; none after `close`.
+
+        Raises ApiError when the server refuses, ClusterError when the stream breaks.
+        """
+        if self.closed:
+            return
+        timeout = httpx.Timeout(timeout_s + 15, connect=5, pool=60)
+        try:
+            with self._http.stream("GET", path, params=query, timeout=timeout) as response:
+                if response.status_code >= 400:
+                    raise build_api_error(where, response.status_code, response.read())
+                raw = response.extensions["network_stream"].get_extra_info("socket")
+                self._streams.add(raw)
+                try:
+                    # `close` may have run before the socket was added, and not have seen it.
+                    if not self.closed:
+                        yield from response.iter_lines()
+                finally:
+                    self._streams.discard(raw)
+        except (httpx.RequestError, RuntimeError) as exc:
+            # `close` breaks the stream on purpose; that is not an error.
+            if not self.closed:
+                raise self._unreachable(exc) from exc
+        except CREDENTIAL_ERRORS as exc:
+            raise self._rejected_credentials(exc) from exc
+
+    def _send(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> httpx.Response:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = self._http.request(
+                    verb, path, params=query, content=content, headers=headers
+                )
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as exc:
+                # The server closed an idle connection at the moment it was used again. Whether the
+                # request arrived is unknown: a second POST would conflict with its own first try,
+                # so only the idempotent verbs are repeated.
+                if attempt > 2 or verb == "POST" or self.closed:
+                    raise self._unreachable(exc) from exc
+                continue
+            except (httpx.TransportError, RuntimeError) as exc:
+                raise self._unreachable(exc) from exc
+            except CREDENTIAL_ERRORS as exc:
+                raise self._rejected_credentials(exc) from exc
+            if response.status_code not in BUSY or attempt == ATTEMPTS:
+                return response
+            # A proxy may send a date instead of seconds.
+            after = response.headers.get("Retry-After", "")
+            time.sleep(min(float(after), 5) if after.isdecimal() else 1)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _unreachable(self, exc: Exception) -> ClusterError:
+        return ClusterError(
+            f"{self.server}: the API server does not answer ({_one_line(exc)}); {self._advice}"
+        )
+
+    def _rejected_credentials(self, exc: Exception) -> ClusterError:
+        return ClusterError(
+            f"{self.server}: getting the credentials failed ({_one_line(exc)}); run the login "
+            "command of this kubeconfig context, then the same command again"
+        )
 
 
-def _complete(plugin: UserExec) -> None:
-    # lightkube knows v1beta1 only, which v1 equals in what it reads, and leaves out the variable
-    # that some plugins ask for.
+def _complete_plugin(plugin: UserExec) -> None:
+    # lightkube accepts only v1beta1 of the credential plugin API. v1 differs from it in nothing
+    # that lightkube reads. It does not set KUBERNETES_EXEC_INFO either, which some plugins require.
     info = {"apiVersion": plugin.apiVersion, "kind": "ExecCredential"}
     asked = json.dumps({**info, "spec": {"interactive": False}})
     plugin.env = [*(plugin.env or ()), NameValue("KUBERNETES_EXEC_INFO", asked)]
@@ -58,13 +206,13 @@ def _complete(plugin: UserExec) -> None:
 
 
 def _load_context(kubeconfig: Path, context: str, advice: str) -> SingleConfig:
-    loaded = _load_kubeconfig(kubeconfig, advice or _ADVICE)
+    loaded = _load_kubeconfig(kubeconfig, advice)
     if context not in loaded.contexts:
-        listed = ", ".join(sorted(loaded.contexts)) or "none"
+        names = ", ".join(sorted(loaded.contexts)) or "none"
         hint = did_you_mean(context, loaded.contexts)
         hint += " " if hint else ""
         raise ClusterError(
-            f'{kubeconfig}: there is no context "{context}"; {hint}it has: {listed}; set '
+            f'{kubeconfig}: there is no context "{context}"; {hint}it has: {names}; set '
             "cluster.context in the environment's environment.yaml to one of them, or "
             "cluster.kubeconfig to another file"
         )
@@ -75,7 +223,7 @@ def _load_context(kubeconfig: Path, context: str, advice: str) -> SingleConfig:
     except KeyError as exc:
         raise ClusterError(
             f'{kubeconfig}: context "{context}" names the cluster or user {exc}, '
-            "which the file does not have; mend the kubeconfig"
+            "which the file does not have; correct the kubeconfig"
         ) from exc
 
 
@@ -96,29 +244,10 @@ def _load_kubeconfig(kubeconfig: Path, advice: str) -> KubeConfig:
         AttributeError,
     ) as exc:
         raise ClusterError(
-            f"{kubeconfig}: this is no usable kubeconfig: {_words(exc)}; {advice}"
+            f"{kubeconfig}: is not a usable kubeconfig: {_one_line(exc)}; {advice}"
         ) from exc
 
 
-def advise_server(kubeconfig: Path, context: str) -> str:
-    """What to do when the server of a kubeconfig does not answer and nothing more is known."""
-    command = f"kubectl --kubeconfig {kubeconfig} --context {context} cluster-info"
-    return f"check that it runs and can be reached: `{command}`"
-
-
-def unreachable(server: str, exc: Exception, advice: str) -> ClusterError:
-    """The error for a server that does not answer, with what to do about it."""
-    return ClusterError(f"{server}: the API server does not answer ({_words(exc)}); {advice}")
-
-
-def rejected_credentials(server: str, exc: Exception) -> ClusterError:
-    """The error for credentials that could not even be made, such as a plugin that fails."""
-    return ClusterError(
-        f"{server}: no credentials could be had ({_words(exc)}); run the login command of this "
-        "kubeconfig context, then the same command again"
-    )
-
-
-def _words(exc: Exception) -> str:
-    # A parser's message goes on over several lines.
+def _one_line(exc: Exception) -> str:
+    # A YAML parser's message has several lines.
     return " ".join(str(exc).split()) or type(exc).__name__

@@ -1,8 +1,8 @@
-"""Who owns which field of an object: pure functions over metadata.managedFields.
+"""Ownership of objects and of their fields, read from metadata.managedFields.
 
-Kept apart from the provider because ownership is arithmetic on sets of paths, and worth a table of
-tests. A path is the tuple of the server's own path elements: `f:spec`, `k:{"name":"model"}`,
-`v:"x"`, `i:0` (structured-merge-diff, fieldpath/serialize.go).
+Pure functions. A path is a tuple of the server's own path elements (structured-merge-diff,
+fieldpath/serialize.go): `f:spec` is a field, `k:{"name":"model"}` the item of a list with keys,
+`v:"x"` a member of a set, `i:0` an index.
 """
 
 from __future__ import annotations
@@ -13,47 +13,112 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
+from framework.core.errors import ClusterError
 from framework.core.field_paths import MISSING, FieldPath, Step
+from framework.kube.objects import Object, ObjectState, object_name
 
 OwnedPath = tuple[str, ...]
 Entry = Mapping[str, Any]
 
-# What the Pulumi provider's own create writes as, before its first update moves the ownership.
 OWN_PREFIX = "pulumi-kubernetes"
+# The Pulumi provider creates objects under these names. Its first update moves the ownership to a
+# field manager of the resource's own.
 CLI_MANAGERS = frozenset({"pulumi-kubernetes", "pulumi-resource-kubernetes"})
+# Marks a field that an entry owns together with some of what is below it.
 SELF = "."
 
 
+class AlreadyExistsError(ClusterError):
+    """An object of this name exists and is not managed by this stack, so it is never changed."""
+
+    def __init__(self, live: Mapping[str, Any]) -> None:
+        self.kind, self.name = live["kind"], object_name(live["metadata"])
+        self.managers = writers(live)
+        made_by = ", ".join(self.managers) or "an unknown manager"
+        advice = "delete it if nobody needs it, or give the one here another name"
+        self.pulumi = any(name.startswith(OWN_PREFIX) for name in self.managers)
+        if self.pulumi:
+            advice = "another Pulumi stack owns it: use another namespace, or another name here"
+        super().__init__(
+            f"{self.kind} {self.name}: is already there and not this stack's (made by {made_by}); "
+            f"{advice}"
+        )
+
+
+class RecordedNameTakenError(AlreadyExistsError):
+    """Another object has a recorded name, and does not have the recorded labels."""
+
+
+def require_own(live: Object, manager: str) -> None:
+    """Raises AlreadyExistsError for an object that `manager` never wrote."""
+    if not has_manager(live, manager):
+        raise AlreadyExistsError(live)
+
+
+def is_strangers(live: Object, state: ObjectState, manager: str) -> bool:
+    """Returns True for another object under the recorded name that `manager` did not write."""
+    uid = state.outputs.get("metadata", {}).get("uid", "")
+    return bool(uid) and live["metadata"]["uid"] != uid and not has_manager(live, manager)
+
+
+def carries_labels(live: Object, state: ObjectState) -> bool:
+    """Returns True for an object that has all labels of the recorded inputs.
+
+    The labels say which model an object belongs to, so one without them is somebody else's.
+    """
+    recorded = (state.inputs.get("metadata") or {}).get("labels") or {}
+    labels = live["metadata"].get("labels") or {}
+    return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
+
+
+def is_made_again(live: Object, state: ObjectState, manager: str) -> bool:
+    """Returns True where somebody made the object again, as `kubectl replace --force` does.
+
+    Raises RecordedNameTakenError where the new object does not have the recorded labels.
+    """
+    if not is_strangers(live, state, manager):
+        return False
+    if not carries_labels(live, state):
+        raise RecordedNameTakenError(live)
+    return True
+
+
+def describe_maker(live: Mapping[str, Any]) -> str:
+    """Returns a sentence that the object was made again, and by whom."""
+    return f"was made again by {', '.join(writers(live)) or 'an unknown manager'}"
+
+
 def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The managedFields of an object; [] where there are none."""
+    """Returns the managedFields of an object; [] where there are none."""
     return list(obj.get("metadata", {}).get("managedFields") or ())
 
 
 def field_paths(entry: Entry) -> frozenset[OwnedPath]:
-    """Every path an entry owns."""
-    found: set[OwnedPath] = set()
-    _collect(entry.get("fieldsV1") or {}, (), found)
-    return frozenset(found)
+    """Returns every path that an entry owns."""
+    paths: set[OwnedPath] = set()
+    _collect(entry.get("fieldsV1") or {}, (), paths)
+    return frozenset(paths)
 
 
-def _collect(tree: Mapping[str, Any], at: OwnedPath, found: set[OwnedPath]) -> None:
-    for key, below in tree.items():
-        if key == SELF:
-            found.add(at)
+def _collect(tree: Mapping[str, Any], at: OwnedPath, paths: set[OwnedPath]) -> None:
+    for element, below in tree.items():
+        if element == SELF:
+            paths.add(at)
         elif below:
-            _collect(below, (*at, key), found)
+            _collect(below, (*at, element), paths)
         else:
-            found.add((*at, key))
+            paths.add((*at, element))
 
 
 def build_fields(paths: Iterable[OwnedPath]) -> dict[str, Any]:
-    """The FieldsV1 tree that owns exactly these paths."""
+    """Builds the FieldsV1 tree that owns exactly these paths."""
     root: dict[str, Any] = {}
     members = set(paths)
     for path in sorted(members):
         node = root
         for element in path:
             node = node.setdefault(element, {})
+    # A path with others below it is a node and not a leaf: only the mark says that it is owned.
     for path in members:
         node = root
         for element in path:
@@ -64,12 +129,16 @@ def build_fields(paths: Iterable[OwnedPath]) -> dict[str, Any]:
 
 
 def is_kubectl(entry: Entry) -> bool:
-    """True for a person's hand: kubectl in any of its verbs, save through a subresource."""
+    """Returns True for any verb of kubectl, that is for a person, except through a subresource."""
     return entry["manager"].startswith("kubectl") and not entry.get("subresource")
 
 
 def is_mergeable(entry: Entry, manager: str) -> bool:
-    """True when an update by `manager` takes over all that this entry owns."""
+    """Returns True where an update by `manager` takes over everything that this entry owns.
+
+    Entries of a subresource are not: `scale` is how autoscalers write replicas. Those of other
+    controllers are not either, and neither are our own as Apply, which need no taking over.
+    """
     if entry.get("subresource"):
         return False
     if is_kubectl(entry):
@@ -78,7 +147,7 @@ def is_mergeable(entry: Entry, manager: str) -> bool:
 
 
 def is_own(entry: Entry, manager: str) -> bool:
-    """True for the server-side apply entry of `manager`."""
+    """Returns True for the server-side apply entry of `manager`."""
     return (
         entry["manager"] == manager
         and entry["operation"] == "Apply"
@@ -87,17 +156,22 @@ def is_own(entry: Entry, manager: str) -> bool:
 
 
 def has_manager(obj: Mapping[str, Any], manager: str) -> bool:
-    """True when `manager` ever wrote the object and still owns something of it."""
+    """Returns True where `manager` wrote the object and still owns something of it."""
     return any(entry["manager"] == manager for entry in entries(obj))
 
 
 def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
-    """Who wrote the object, subresources (status, scale) left out; sorted."""
+    """Returns who wrote the object, sorted, without those of subresources (status, scale)."""
     return tuple(sorted({e["manager"] for e in entries(obj) if not e.get("subresource")}))
 
 
 def covers(paths: frozenset[OwnedPath], path: OwnedPath) -> bool:
-    """True when `paths` hold the path, something below it, or an atomic field above it."""
+    """Returns True where `paths` hold the path, something below it, or an atomic field above it.
+
+    Whoever owns an atomic field owns all of it, and the paths end there: `spec.selector` of a
+    Deployment covers `spec.selector.matchLabels`. A path above with others below it is not atomic:
+    owning `containers[model]` and its image says nothing about its env.
+    """
     if path in paths:
         return True
     if any(owned[: len(path)] == path for owned in paths):
@@ -109,17 +183,25 @@ def covers(paths: frozenset[OwnedPath], path: OwnedPath) -> bool:
 
 
 def owner_entries(obj: Mapping[str, Any], path: OwnedPath) -> list[dict[str, Any]]:
-    """The entries that own a path or something below it."""
+    """Returns the entries that own a path or something below it."""
     return [entry for entry in entries(obj) if covers(field_paths(entry), path)]
 
 
 def merged(
     managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[OwnedPath] = ()
 ) -> list[dict[str, Any]] | None:
-    """managedFields with every mergeable entry folded into the apply entry of `manager`.
+    """Returns managedFields with every mergeable entry folded into the Apply entry of `manager`.
 
-    None when there is nothing to fold. Paths at or below `kept` stay where they are. An entry in
-    another apiVersion stays too: its paths may not exist in this one.
+    Server-side apply removes a field that an applier stops sending only where nobody else owns it.
+    A variable added with `kubectl set env` would stay for ever; once its ownership is ours, the
+    next apply does not send it, and it goes. For example, of
+
+        kubectl-set (Update): containers[model].env[EXTRA]    ours (Apply): spec.replicas
+
+    only the entry `ours (Apply): spec.replicas, containers[model].env[EXTRA]` is left.
+
+    Paths at or below `kept` stay with their owners. So does an entry of another apiVersion, whose
+    paths may not exist in this one. Returns None when there is nothing to fold.
     """
     left, taken = [], set[OwnedPath]()
     kept = tuple(kept)
@@ -160,10 +242,11 @@ def unowned_paths(
     recorded: Mapping[str, Any],
     kept: Iterable[OwnedPath] = (),
 ) -> frozenset[OwnedPath]:
-    """The paths an update by `manager` that sends `sent` removes after folding others in.
+    """Returns the paths that an update by `manager` removes although it does not own them yet.
 
-    What kubectl owns goes; of what the CLI's create owns only what the `recorded` inputs named,
-    for the rest of its entry are the server's defaults. What anyone else owns stays.
+    They are what `merged` folds in and `sent` does not have. Of what kubectl wrote that is all. Of
+    what the CLI's create wrote it is only what the `recorded` inputs named: a create owns the
+    server's defaults as well, and those must stay. Nothing goes that somebody else owns too.
     """
     kept = tuple(kept)
     going, staying = set[OwnedPath](), set[OwnedPath]()
@@ -181,15 +264,15 @@ def unowned_paths(
 
 
 def find(obj: Any, path: OwnedPath) -> Any:
-    """The value at a path, MISSING where there is none."""
+    """Returns the value at a path, MISSING where there is none."""
     for element in path:
-        obj = _step(obj, element)
+        obj = _get(obj, element)
         if obj is MISSING:
             return MISSING
     return obj
 
 
-def _step(obj: Any, element: str) -> Any:
+def _get(obj: Any, element: str) -> Any:
     tag, _, rest = element.partition(":")
     if tag == "f":
         return obj.get(rest, MISSING) if isinstance(obj, Mapping) else MISSING
@@ -205,31 +288,34 @@ def _decoded(text: str) -> Any:
 
 
 def _item_index(items: list[Any], tag: str, rest: str) -> int | None:
-    wanted = _decoded(rest)
+    value = _decoded(rest)
     if tag == "i":
-        return wanted if wanted < len(items) else None
+        return value if value < len(items) else None
     for index, item in enumerate(items):
-        if tag == "v" and item == wanted:
+        if tag == "v" and item == value:
             return index
-        if tag == "k" and isinstance(item, Mapping) and _has_keys(item, wanted):
+        if tag == "k" and isinstance(item, Mapping) and _has_keys(item, value):
             return index
     return None
 
 
-def _has_keys(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    # A key the item leaves out is one the server fills in: the protocol of a port.
-    return any(key in item for key in wanted) and all(
-        item.get(key, value) == value for key, value in wanted.items()
+def _has_keys(item: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
+    # The server fills in some keys that an item may leave out, such as the protocol of a port.
+    return any(key in item for key in keys) and all(
+        item.get(key, value) == value for key, value in keys.items()
     )
 
 
 def without(obj: Mapping[str, Any], paths: Iterable[OwnedPath]) -> dict[str, Any]:
-    """A copy of the object with these paths gone: list items whole, a mapping or list that holds
-    more only if nothing is left in it."""
+    """Returns a copy of the object without these paths.
+
+    A list item goes as a whole. A mapping or list goes only where nothing is left in it.
+    """
     result: dict[str, Any] = deepcopy(dict(obj))
     going = frozenset(paths)
     items = {path for path in going if not path[-1].startswith("f:")}
-    # Items first: without its key fields an item could no longer be found.
+    # Items first: an item that has lost its key fields can no longer be found. Then the deepest
+    # fields first, so that a mapping is empty by the time it is looked at.
     for path in sorted(items) + sorted(going - items, key=len, reverse=True):
         value = find(result, path)
         is_leaf = not any(p != path and p[: len(path)] == path for p in going)
@@ -249,8 +335,10 @@ def _drop(parent: Any, element: str) -> None:
 
 
 def find_path(paths: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
-    """Returns the owned path that reaches furthest along a field's path; None when nothing owned
-    lies on the way or below."""
+    """Returns the owned path that reaches furthest along a field's path; None where there is none.
+
+    It may be above the field (an atomic field) or, for a mapping, below it.
+    """
     candidates = paths
     best: OwnedPath | None = None
     for depth, step in enumerate(path.steps):
@@ -258,7 +346,8 @@ def find_path(paths: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
         if not candidates:
             return best
         exact = next((p for p in candidates if len(p) == depth + 1), None)
-        # A container's own membership says who added it, not who wrote what is in it.
+        # The entry of a container itself tells who added the container, not who wrote its image;
+        # so it counts only where nothing below it is owned, which makes it atomic.
         if depth + 1 == len(path.steps) or (exact and len(candidates) == 1):
             best = exact or min(candidates)
     return best
@@ -276,6 +365,6 @@ def _is_step(element: str, step: Step) -> bool:
 
 
 def owner_of(obj: Mapping[str, Any], path: FieldPath) -> Entry | None:
-    """The entry that wrote the field last, subresources included; None when nobody owns it."""
-    owning = [e for e in entries(obj) if find_path(field_paths(e), path) is not None]
-    return max(owning, key=lambda e: str(e.get("time", "")), default=None)
+    """Returns the entry that wrote the field last, also through a subresource; None for nobody."""
+    owners = [e for e in entries(obj) if find_path(field_paths(e), path) is not None]
+    return max(owners, key=lambda e: str(e.get("time", "")), default=None)

@@ -1,24 +1,24 @@
-"""What one update sends, and what has to be settled about ownership before it.
+"""Sends an update, and settles the ownership of fields before it.
 
-Kept apart from the provider because each step here answers one trap of server-side apply: fields
-are removed only by their owner, a sole owner that stops sending `replicas` resets it, and a field
-another controller owns must not be fought over.
+Each step here is for one property of server-side apply:
+- A field goes when its last owner stops sending it, and only then. What kubectl wrote would stay,
+  so `take_over` makes it ours first.
+- An applier that alone owns `replicas` and stops sending it resets it to 1. So before an autoscaler
+  takes over, `hand_over_replicas` gives the field a second owner.
+- A forced apply takes fields from their owners. Fields under ignoreChanges are therefore not sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
-from framework.core.errors import ClusterError
 from framework.core.field_paths import MISSING, FieldPath, name_path
 from framework.kube import ownership
 from framework.kube.api_error import ApiError
-from framework.kube.client import KubeClient, Object
-from framework.kube.object_name import object_name
-from framework.kube.object_state import ObjectState
+from framework.kube.client import KubeClient
+from framework.kube.objects import Object
 from framework.kube.ownership import OwnedPath
 from framework.kube.property_path import drop_at, expand_path, parse_path
 
@@ -28,69 +28,13 @@ SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 TRIES = 5
 
 
-class AlreadyExistsError(ClusterError):
-    """An object of this name is there, and this stack did not make it; it is never touched."""
-
-    def __init__(self, live: Mapping[str, Any]) -> None:
-        self.kind, self.name = live["kind"], object_name(live["metadata"])
-        self.managers = ownership.writers(live)
-        made_by = ", ".join(self.managers) or "an unknown manager"
-        advice = "delete it if nobody needs it, or give the one here another name"
-        self.pulumi = any(name.startswith(ownership.OWN_PREFIX) for name in self.managers)
-        if self.pulumi:
-            advice = "another Pulumi stack owns it: use another namespace, or another name here"
-        super().__init__(
-            f"{self.kind} {self.name}: is already there and not this stack's (made by {made_by}); "
-            f"{advice}"
-        )
-
-
-class RecordedNameTakenError(AlreadyExistsError):
-    """Another object stands under a recorded name, without the labels that were recorded."""
-
-
-def claim(live: Object, manager: str) -> None:
-    """AlreadyExistsError for an object that `manager` never wrote; its own is taken over."""
-    if not ownership.has_manager(live, manager):
-        raise AlreadyExistsError(live)
-
-
-def is_strangers(live: Object, state: ObjectState, manager: str) -> bool:
-    """True where another object stands under the recorded name, and not by our own hand."""
-    recorded = state.outputs.get("metadata", {}).get("uid", "")
-    return (
-        bool(recorded)
-        and live["metadata"]["uid"] != recorded
-        and not ownership.has_manager(live, manager)
-    )
-
-
-def carries_labels(live: Object, state: ObjectState) -> bool:
-    """True for an object that has all labels of the recorded inputs, which tell whose it is."""
-    recorded = (state.inputs.get("metadata") or {}).get("labels") or {}
-    labels = live["metadata"].get("labels") or {}
-    return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
-
-
-def is_made_again(live: Object, state: ObjectState, manager: str) -> bool:
-    """True for an object with our labels that somebody made under the recorded name since, as
-    `kubectl replace --force` does. RecordedNameTakenError for one without them."""
-    if not is_strangers(live, state, manager):
-        return False
-    if not carries_labels(live, state):
-        raise RecordedNameTakenError(live)
-    return True
-
-
-def describe_maker(live: Mapping[str, Any]) -> str:
-    """Says that an object was made again, and by whom."""
-    return f"was made again by {', '.join(ownership.writers(live)) or 'an unknown manager'}"
-
-
 @dataclass(frozen=True)
 class Patch:
-    """What an update applies as `manager`. `unowned` are the live fields that go with it although
-    `manager` never owned them; `kept` are left to whoever owns them."""
+    """An update of one object as `manager`.
+
+    `unowned` are the live fields that it removes although `manager` does not own them yet. `kept`
+    are the ignored fields, which stay with their owners.
+    """
 
     manager: str
     sent: Object
@@ -101,24 +45,38 @@ class Patch:
 def build_patch(
     live: Object, before: Object, wanted: Object, manager: str, ignore_changes: Sequence[str]
 ) -> Patch:
-    """The patch that brings `live` to `wanted`, whose ignored fields are already settled."""
+    """Builds the patch that brings `live` to `wanted`.
+
+    `before` are the inputs as last sent. `wanted` has their values at the ignored paths. An ignored
+    field that another manager owns is not sent, or the forced apply would take it away from there.
+    """
     sent = deepcopy(wanted) if ignore_changes else wanted
     kept = set[OwnedPath]()
     for text in ignore_changes:
+        # Higher indexes first, since dropping an item moves those behind it.
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
-            named = name_path(steps, wanted)
-            kept |= set(_foreign_paths(live, manager, named))
-            if any(ownership.find_path(frozenset({p}), named) for p in kept):
+            path = name_path(steps, wanted)
+            kept |= set(_foreign_paths(live, manager, path))
+            if any(ownership.find_path(frozenset({owned}), path) for owned in kept):
                 drop_at(sent, steps)
     sent = resumed(live, sent, kept)
     unowned = ownership.unowned_paths(live, manager, sent, before, kept)
     return Patch(manager, sent, unowned, frozenset(kept))
 
 
-def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Object:
-    """What is sent, with the pause taken back that someone else put on a Deployment.
+def _foreign_paths(live: Object, manager: str, path: FieldPath) -> Iterable[OwnedPath]:
+    for entry in ownership.entries(live):
+        if entry["manager"] == manager or entry["manager"] in ownership.CLI_MANAGERS:
+            continue
+        owned = ownership.find_path(ownership.field_paths(entry), path)
+        if owned is not None:
+            yield owned
 
-    A field that is not sent stays with its owner, and a paused Deployment rolls nothing.
+
+def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Object:
+    """Returns what is sent, with `paused: false` where somebody else paused the Deployment.
+
+    A field that is not sent stays as its owner wants it, and a paused Deployment never rolls out.
     """
     paused = live["kind"] == "Deployment" and live["spec"].get("paused")
     if not paused or "paused" in sent.get("spec", {}) or PAUSED in kept:
@@ -126,17 +84,12 @@ def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Objec
     return {**sent, "spec": {**sent.get("spec", {}), "paused": False}}
 
 
-def _foreign_paths(live: Object, manager: str, named: FieldPath) -> Iterable[OwnedPath]:
-    for entry in ownership.entries(live):
-        if entry["manager"] == manager or entry["manager"] in ownership.CLI_MANAGERS:
-            continue
-        found = ownership.find_path(ownership.field_paths(entry), named)
-        if found is not None:
-            yield found
+def _resets_replicas(live: Object, patch: Patch) -> bool:
+    """Returns True where applying the patch would reset `replicas` to 1.
 
-
-def _keeps_replicas(live: Object, patch: Patch) -> bool:
-    """True when `replicas` would fall back to one: only we own it, and it is no longer sent."""
+    That is where the patch no longer sends the field and its owners are all ours: the manager
+    itself, or entries that `take_over` folds into it.
+    """
     if live["kind"] not in SCALED or ownership.find(patch.sent, REPLICAS) is not MISSING:
         return False
     owners = ownership.owner_entries(live, REPLICAS)
@@ -148,26 +101,30 @@ def _keeps_replicas(live: Object, patch: Patch) -> bool:
 
 
 def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object:
-    """Give `replicas` a second owner, where applying the patch would reset it.
+    """Gives `replicas` a second owner where applying the patch would reset it.
 
-    An autoscaler takes the field over with its first change, and so do we with the next forced
-    apply that sends it. Returns the object as it is then.
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
+    The second owner keeps the present value until the autoscaler's first change, or our next
+    forced apply that sends the field, takes it over. Returns the object afterwards.
     """
-    if not _keeps_replicas(live, patch):
+    if not _resets_replicas(live, patch):
         return live
-    share = {**_named(live), "spec": {"replicas": live["spec"]["replicas"]}}
+    metadata = {k: v for k, v in live["metadata"].items() if k in ("name", "namespace")}
+    share = {
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        "metadata": metadata,
+        "spec": {"replicas": live["spec"]["replicas"]},
+    }
     return client.apply(share, manager=f"{patch.manager}-handover", force=True, dry_run=False)
 
 
-def _named(live: Object) -> Object:
-    metadata = {k: v for k, v in live["metadata"].items() if k in ("name", "namespace")}
-    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
-
-
 def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
-    """Fold what kubectl and the CLI's create own into our entry, so that our apply may remove it.
+    """Makes what kubectl and the CLI's create own ours, so that the apply after it may remove it.
 
-    Guarded by resourceVersion: read again and repeated when the object changed meanwhile.
+    The resourceVersion guards the write: the entries are computed from one version of the object,
+    and would undo what a controller has changed in them since. After a conflict the object is read
+    again. One that is gone by then needs nothing.
     """
     metadata = live["metadata"]
     name, namespace = metadata["name"], metadata.get("namespace", "")
@@ -202,25 +159,27 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
 
 
 def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
-    """The object as the server would make it of the patch; nothing is written.
+    """Returns the object as the patch would make it; writes nothing.
 
-    One dry run, and a second one only where unowned fields go: without a field its default may
-    come.
+    A dry run of the apply shows all but two effects. `take_over` and `hand_over_replicas` have not
+    happened, so fields that they let go are still there, and replicas would be reset. The replicas
+    are sent here, and the fields are taken out in a second dry run: in place of a field that went,
+    the server may fill in a default.
     """
     sent, unowned = patch.sent, patch.unowned
-    if _keeps_replicas(live, patch):
+    if _resets_replicas(live, patch):
         sent = {**sent, "spec": {**sent.get("spec", {}), "replicas": live["spec"]["replicas"]}}
         unowned -= {REPLICAS}
     predicted = client.apply(sent, manager=patch.manager, force=True, dry_run=True)
     if not unowned:
         return predicted
     cleaned = ownership.without(predicted, unowned)
-    # Controllers write status all the while, and nothing is written here: no version to guard.
+    # Controllers update the status all the time. Nothing is written, so no version is guarded.
     cleaned["metadata"].pop("resourceVersion", None)
     try:
         return client.replace(cleaned, manager=patch.manager, dry_run=True)
     except ApiError as exc:
-        # Custom resources want a version; they have few defaults to lose.
+        # A custom resource cannot be replaced without its version. It has few defaults.
         if exc.status not in (409, 422):
             raise
         return cleaned

@@ -1,7 +1,7 @@
-"""Waits for a Deployment to roll out and for a deleted object to be gone.
+"""Waits for a Deployment to roll out, for an object to be gone and for a Namespace to be active.
 
-Kept apart from the provider because waiting is about clocks, threads and being stopped; what counts
-as done is rollouts.py.
+The criteria of a rollout are those of the Deployment controller, read from the object's status
+(pkg/controller/deployment/util: DeploymentComplete, DeploymentProgressing, DeploymentTimedOut).
 """
 
 from __future__ import annotations
@@ -9,53 +9,151 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import Empty
 from typing import Any
 
 from framework.core.durations import render_duration
-from framework.core.errors import ClusterError
+from framework.core.errors import ClusterError, EngineError
 from framework.core.field_paths import FieldPath
 from framework.kube.api_error import ApiError
-from framework.kube.client import KubeClient, Object
-from framework.kube.holders import find_holders
-from framework.kube.object_name import object_name
+from framework.kube.client import KubeClient
+from framework.kube.objects import Object, object_name
 from framework.kube.ownership import owner_of
-from framework.kube.rollouts import (
-    ProgressDeadline,
-    RolloutCounts,
-    RolloutError,
-    WaitStoppedError,
-    find_reason,
-    is_complete,
-    is_observed,
-    rollout_counts,
-)
+from framework.kube.reasons import find_holders, find_rollout_reason
 from framework.kube.watching import Queue, SharedWatch, WatchEvent
 
-# How soon a stop is noticed; an event wakes the wait at once.
+DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+# The API server's default of progressDeadlineSeconds.
+DEFAULT_DEADLINE_S = 600
+# The controller's own verdict takes precedence, and comes up to a second late.
+CONTROLLER_LAG_S = 2.0
+
+# How soon a stop is noticed. An event ends the wait for the next one at once.
 TICK_S = 0.25
-# Nothing moved for this long: look for what holds the rollout up, and again after as long.
+# Without progress for this long, the reason is looked up, and again after the same time.
 STUCK_S = 5.0
-# No event of the object for this long: read it, since a watch may be silent although it is open.
+# Without an event for this long, the object is read: an open watch may still be silent.
 SILENT_S = 3.0
-# The same once it cannot be watched, or the server is away.
+# The same where the object cannot be watched, or the server is away.
 READ_S = 1.0
 # Each read that finds nothing new doubles the time to the next one, up to this.
 MOST_SILENT_S = 15.0
-# The server could not be reached for this long: the wait fails.
+# The wait fails once the server could not be reached for this long.
 AWAY_S = 20.0
-# A deletion takes this long: say what holds it, and say so again after a minute.
+# What holds a deletion up is reported after this long, and repeated after a minute.
 HELD_S, HELD_AGAIN_S = 5.0, 60.0
 POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
 
 
-class RolloutWait:
-    """One wait for one Deployment, fed by the watch its Namespace's waits share.
+class RolloutError(EngineError):
+    """A Deployment did not roll out. `why` is the symptom, `reason` names the Pod and its cause."""
 
-    `applied` is the Deployment as our apply returned it. `may_pause` says that it is to be paused:
-    then nothing is waited for.
+    def __init__(self, name: str, why: str, reason: str) -> None:
+        self.name, self.why, self.reason = name, why, reason
+        super().__init__(f"Deployment {name} {why}: {reason}")
+
+
+class WaitStoppedError(EngineError):
+    """The wait was stopped; the rollout or deletion itself goes on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: no longer waited for; run the same command again to wait on")
+
+
+@dataclass(frozen=True)
+class RolloutCounts:
+    """The progress of a rollout in Pods; `message` says what holds it up, once something does."""
+
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    desired: int = 0
+    message: str = ""
+
+
+def rollout_counts(deployment: Mapping[str, Any]) -> RolloutCounts:
+    """Returns the counts of a Deployment. None are updated while its status is outdated."""
+    status = deployment.get("status") or {}
+    return RolloutCounts(
+        updated=status.get("updatedReplicas", 0) if is_observed(deployment) else 0,
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        desired=_desired(deployment),
+    )
+
+
+def is_observed(deployment: Mapping[str, Any]) -> bool:
+    """Returns True where the status is of the Deployment's current generation."""
+    status = deployment.get("status") or {}
+    return bool(status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0))
+
+
+def is_complete(deployment: Mapping[str, Any]) -> bool:
+    """Returns True where every Pod has the newest template and is available, and no old one is
+    left."""
+    status = deployment.get("status") or {}
+    names = ("updatedReplicas", "replicas", "availableReplicas")
+    desired = _desired(deployment)
+    return is_observed(deployment) and all(status.get(name, 0) == desired for name in names)
+
+
+def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
+    """Returns when the controller reported that the deadline was exceeded; "" if it has not.
+
+    The condition stays until there is progress again, through later templates too. So one that was
+    there before an update says nothing about the update: compare the times.
     """
+    for condition in _conditions(deployment):
+        if condition["type"] == "Progressing" and condition.get("reason") == DEADLINE_EXCEEDED:
+            return str(condition.get("lastUpdateTime") or condition.get("lastTransitionTime"))
+    return ""
+
+
+class ProgressDeadline:
+    """Decides when a Deployment has made no progress for its progressDeadlineSeconds.
+
+    The Deployment controller decides for a rollout. It gives no verdict on a scale-up, because
+    syncRolloutStatus leaves a completed rollout out; so the time is measured here as well.
+    """
+
+    def __init__(self, applied: Mapping[str, Any]) -> None:
+        """`applied` is the Deployment as written; a verdict that it carries is an old one."""
+        self._old_verdict = deadline_exceeded_at(applied)
+        self._progress: tuple[object, ...] = ()
+        self._progress_at = time.monotonic()
+
+    def is_exceeded(self, live: Mapping[str, Any]) -> bool:
+        """Returns True once there was no progress in time. Call it every few seconds."""
+        progress = _progress(live)
+        if progress != self._progress:
+            self._progress, self._progress_at = progress, time.monotonic()
+        verdict = deadline_exceeded_at(live)
+        if verdict and verdict != self._old_verdict and is_observed(live):
+            return True
+        allowed = live["spec"].get("progressDeadlineSeconds", DEFAULT_DEADLINE_S)
+        return bool(time.monotonic() - self._progress_at > allowed + CONTROLLER_LAG_S)
+
+
+def _progress(deployment: Mapping[str, Any]) -> tuple[object, ...]:
+    """Returns the values that change while a rollout progresses, as DeploymentProgressing does."""
+    status = deployment.get("status") or {}
+    names = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas")
+    counts = [status.get(name, 0) for name in (*names, "availableReplicas")]
+    times = [c.get("lastUpdateTime") for c in _conditions(deployment) if c["type"] == "Progressing"]
+    return (deployment["metadata"].get("generation"), *counts, *times)
+
+
+def _conditions(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list((deployment.get("status") or {}).get("conditions") or ())
+
+
+def _desired(deployment: Mapping[str, Any]) -> int:
+    return int((deployment.get("spec") or {}).get("replicas", 1))
+
+
+class RolloutWait:
+    """One wait for one Deployment, fed by the watch that all waits in its Namespace share."""
 
     def __init__(
         self,
@@ -67,25 +165,27 @@ class RolloutWait:
         *,
         may_pause: bool = False,
     ) -> None:
+        """`applied` is the Deployment as our apply returned it. With `may_pause` a paused
+        Deployment is as wanted, and not waited for."""
         self._client, self._applied, self._stop = client, applied, stop
         self._name = object_name(applied["metadata"])
         self._timeout_s, self._on_counts, self._may_pause = timeout_s, on_counts, may_pause
         self._live: Object | None = None
-        self._told: RolloutCounts | None = None
+        self._counts: RolloutCounts | None = None
         self._deadline = ProgressDeadline(applied)
         self._first_pause_s = self._pause_s = SILENT_S
-        self._told_at = self._heard_at = self._read_at = time.monotonic()
+        self._reported_at = self._heard_at = self._read_at = time.monotonic()
 
     def run(self, watch: SharedWatch) -> Object:
         """Returns the Deployment once it has rolled out, never older than what was applied.
 
-        RolloutError, WaitStoppedError, or ClusterError when it cannot be read.
+        Raises RolloutError, WaitStoppedError, and ClusterError when it cannot be read.
         """
         with watch.subscribed(self._applied["metadata"]["name"]) as queue:
             for live in self._versions(queue):
                 if self._is_done(live):
                     return self._newest(live)
-        raise self._failed(f"did not roll out within {render_duration(self._timeout_s)}")
+        raise self._failure(f"did not roll out within {render_duration(self._timeout_s)}")
 
     def _versions(self, queue: Queue) -> Iterator[Object]:
         """Yields each newer version of the Deployment, watched or read, until the timeout."""
@@ -96,24 +196,25 @@ class RolloutWait:
             try:
                 event = queue.get(timeout=min(TICK_S, left))
             except Empty:
-                found = self._read() if self._is_silent() else None
+                live = self._read() if self._is_silent() else None
             else:
-                found = self._take(event)
-            if found is not None and self._is_newer(found):
+                live = self._take(event)
+            if live is not None and self._is_newer(live):
                 self._heard_at = time.monotonic()
                 self._pause_s = self._first_pause_s
-                self._live = found
-                yield found
+                self._live = live
+                yield live
             self._check_progress()
 
     def _take(self, event: WatchEvent) -> Object | None:
         """Returns the object to look at after an event of the watch; None when there is none."""
         if isinstance(event, ClusterError):
-            # It may not be watched, or its watch is broken: reading it may still work.
+            # The user may not watch, or the watch broke for good. Reading may still work.
             self._first_pause_s = self._pause_s = READ_S
             return None
         if event is None or event["metadata"]["uid"] != self._applied["metadata"]["uid"]:
-            # Deleted, or an old event of an object that this one replaced.
+            # It was deleted, or the event is of an object that this one replaced: only a read
+            # tells which.
             return self._read()
         return event
 
@@ -127,7 +228,7 @@ class RolloutWait:
         self._read_at = time.monotonic()
         self._pause_s = min(2 * self._pause_s, MOST_SILENT_S)
         try:
-            found = self._client.get(
+            live = self._client.get(
                 self._applied["apiVersion"], "Deployment", metadata["name"], metadata["namespace"]
             )
         except ClusterError as exc:
@@ -138,22 +239,23 @@ class RolloutWait:
             self._pause_s = READ_S
             return None
         self._heard_at = time.monotonic()
-        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+        if live is None or live["metadata"]["uid"] != metadata["uid"]:
             raise RolloutError(self._name, "did not roll out", "it was deleted meanwhile")
-        return found
+        return live
 
-    def _is_newer(self, item: Object) -> bool:
-        # The watch may still show the object before our apply, or before it was last read.
+    def _is_newer(self, live: Object) -> bool:
+        # The shared watch may still deliver the object as it was before our apply, whose complete
+        # status would end the wait at once; or as it was before it was last read.
         known = self._live or self._applied
-        mine, its = known["metadata"], item["metadata"]
-        if self._live and its["resourceVersion"] == mine["resourceVersion"]:
+        before, now = known["metadata"], live["metadata"]
+        if self._live and now["resourceVersion"] == before["resourceVersion"]:
             return False
-        return bool(its["generation"] >= mine["generation"]) and not is_older(item, known)
+        return bool(now["generation"] >= before["generation"]) and not is_older(live, known)
 
     def _is_done(self, live: Object) -> bool:
         counts = rollout_counts(live)
-        if self._told is None or counts != replace(self._told, message=""):
-            self._tell(counts)
+        if self._counts is None or counts != replace(self._counts, message=""):
+            self._report(counts)
         if is_complete(live):
             return True
         if live["spec"].get("paused") and is_observed(live):
@@ -166,19 +268,20 @@ class RolloutWait:
         if self._live is None:
             return
         if self._deadline.is_exceeded(self._live):
-            raise self._failed("made no progress within progressDeadlineSeconds")
-        if time.monotonic() - self._told_at > STUCK_S:
-            self._tell(replace(rollout_counts(self._live), message=self._reason(self._live)))
+            raise self._failure("made no progress within progressDeadlineSeconds")
+        if time.monotonic() - self._reported_at > STUCK_S:
+            self._report(replace(rollout_counts(self._live), message=self._reason(self._live)))
 
     def _newest(self, live: Object) -> Object:
-        # Versions that cannot be compared say nothing about which is newer, so ask.
-        known = self._applied["metadata"]["resourceVersion"]
-        if _is_comparable(known) and _is_comparable(live["metadata"]["resourceVersion"]):
-            return live
-        return self._read() or live
+        # Without comparable versions `live` may be older than what was applied, so read it.
+        versions = (
+            self._applied["metadata"]["resourceVersion"],
+            live["metadata"]["resourceVersion"],
+        )
+        return live if all(map(_is_comparable, versions)) else self._read() or live
 
-    def _tell(self, counts: RolloutCounts) -> None:
-        self._told, self._told_at = counts, time.monotonic()
+    def _report(self, counts: RolloutCounts) -> None:
+        self._counts, self._reported_at = counts, time.monotonic()
         self._on_counts(counts)
 
     def _paused(self, live: Object) -> RolloutError:
@@ -191,34 +294,36 @@ class RolloutWait:
             f"`kubectl rollout resume deployment/{name} --namespace {namespace}`",
         )
 
-    def _failed(self, why: str) -> RolloutError:
+    def _failure(self, why: str) -> RolloutError:
         return RolloutError(self._name, why, self._reason(self._live or self._applied))
 
     def _reason(self, live: Object) -> str:
         try:
-            return find_reason(self._client, live)
+            return find_rollout_reason(self._client, live)
         except ClusterError as exc:
             return f"the reason could not be read ({exc})"
 
 
 def is_older(item: Object, other: Object) -> bool:
-    """True when `item` is an earlier version of an object than `other`.
+    """Returns True where `item` is an earlier version of an object than `other`.
 
-    resourceVersions of one object are comparable integers (Kubernetes 1.35 documents it, earlier
-    ones do so in practice); False where one of them is not.
+    Kubernetes 1.35 documents that resourceVersions of one object are comparable integers, and they
+    are etcd revisions in earlier versions as well. Returns False where one of them is not an
+    integer: a wait for a newer version could then last forever.
     """
     versions = [obj["metadata"].get("resourceVersion") for obj in (item, other)]
     if not all(map(_is_comparable, versions)):
         return False
+    # As integers: as text "9" comes after "10".
     return int(versions[0]) < int(versions[1])
-
-
-def _is_forbidden(exc: ClusterError) -> bool:
-    return isinstance(exc, ApiError) and exc.status == 403
 
 
 def _is_comparable(version: object) -> bool:
     return isinstance(version, str) and version.isdecimal()
+
+
+def _is_forbidden(exc: ClusterError) -> bool:
+    return isinstance(exc, ApiError) and exc.status == 403
 
 
 def wait_gone(
@@ -232,65 +337,61 @@ def wait_gone(
 ) -> None:
     """Returns when the object of this UID no longer exists.
 
-    `on_held` is told what holds the deletion up once it takes long, then when that changes and
-    once a minute. WaitStoppedError on `stop`; ClusterError after `timeout_s`.
+    `on_held` is called with what holds the deletion up once it takes long, again when that changes
+    and once a minute. Raises WaitStoppedError on `stop`, ClusterError after `timeout_s`.
     """
     metadata = obj["metadata"]
-    what = f"{obj['kind']} {object_name(metadata)}"
+    name = f"{obj['kind']} {object_name(metadata)}"
     stop = stop or threading.Event()
-    begun = heard_at = time.monotonic()
-    pause, told_at = POLL_FIRST_S, begun
-    told: str | None = None
-    look_at = begun + HELD_S
-    found: Object | None = None
+    started = heard_at = reported_at = time.monotonic()
+    pause, look_at = POLL_FIRST_S, started + HELD_S
+    reported: str | None = None
+    live: Object | None = None
     while True:
         try:
-            found = client.get(
+            live = client.get(
                 obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace", "")
             )
         except ClusterError as exc:
             if client.closed:
-                raise WaitStoppedError(what) from exc
+                raise WaitStoppedError(name) from exc
             if _is_forbidden(exc) or time.monotonic() - heard_at > AWAY_S:
                 raise
         else:
-            if found is None or (uid and found["metadata"]["uid"] != uid):
+            if live is None or (uid and live["metadata"]["uid"] != uid):
                 return
             heard_at = time.monotonic()
         now = time.monotonic()
-        if now - begun >= timeout_s:
-            raise ClusterError(_still_there(what, timeout_s, find_holders(client, found or obj)))
-        if found is not None and now >= look_at:
+        if now - started >= timeout_s:
+            holders = find_holders(client, live or obj)
+            raise ClusterError(
+                f"{name}: still there {render_duration(timeout_s)} after its deletion was "
+                f"requested{f'; held by: {holders}' if holders else ''}; see what holds it, then "
+                "run the same command again"
+            )
+        if live is not None and now >= look_at:
             look_at = now + HELD_S
-            holders = find_holders(client, found)
-            if holders != told or now - told_at >= HELD_AGAIN_S:
-                told, told_at = holders, now
+            holders = find_holders(client, live)
+            if holders != reported or now - reported_at >= HELD_AGAIN_S:
+                reported, reported_at = holders, now
                 on_held(holders or "unknown; the object has no finalizer and no condition")
-        if stop.wait(min(pause, begun + timeout_s - now)):
-            raise WaitStoppedError(what)
+        if stop.wait(min(pause, started + timeout_s - now)):
+            raise WaitStoppedError(name)
         pause = min(pause * 1.5, POLL_LAST_S)
 
 
-def _still_there(what: str, timeout_s: float, holders: str) -> str:
-    by = f"; held by: {holders}" if holders else ""
-    return (
-        f"{what}: still there {render_duration(timeout_s)} after "
-        f"its deletion was asked for{by}; see what holds it, then run the same command again"
-    )
-
-
 def wait_namespace_active(client: KubeClient, name: str, timeout_s: float) -> None:
-    """Return when the Namespace takes objects."""
+    """Returns when the Namespace accepts objects. Raises ClusterError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
-        found = client.get("v1", "Namespace", name)
-        phase = (found or {}).get("status", {}).get("phase", "gone")
+        namespace = client.get("v1", "Namespace", name) or {}
+        phase = namespace.get("status", {}).get("phase", "gone")
         if phase == "Active":
             return
         if time.monotonic() >= deadline:
             raise ClusterError(
                 f"Namespace {name}: is {phase} instead of Active after "
-                f"{render_duration(timeout_s)}, so it takes no objects; see what holds it with "
+                f"{render_duration(timeout_s)}, so it accepts no objects; see what holds it with "
                 f"`kubectl describe namespace {name}`, then run the same command again"
             )
         time.sleep(POLL_FIRST_S)

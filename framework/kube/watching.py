@@ -1,9 +1,7 @@
-"""One watch for everyone who waits for objects of the same kind and Namespace.
+"""One watch shared by everyone who waits for objects of the same kind and Namespace.
 
-Kept apart from rollouts because it owns a thread: a hundred Deployments waited for by a hundred
-threads cost one connection, and each event wakes only the thread whose object changed. An error of
-that thread is a broken stream, whatever it is: the objects are listed again, and an error that
-stays is passed to every subscriber.
+A hundred threads that wait for a hundred Deployments cost one connection, and an event wakes only
+the thread whose object changed.
 """
 
 from __future__ import annotations
@@ -17,14 +15,15 @@ from typing import Any
 
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
-from framework.kube.client import KubeClient, Object
+from framework.kube.client import KubeClient
+from framework.kube.objects import Object
 
-# The server ends a watch after this; it is taken up again where it ended.
+# The server ends a watch after this; the next one continues where it ended.
 WATCH_S = 120
 GONE = 410
-# Trying again does not help: the user may not list or watch, or the server does not let anyone.
+# Trying again does not help: the user may not list or watch, or nobody may.
 REFUSED = frozenset({403, 405})
-# After an error; long enough not to spin, short enough not to be felt.
+# Pause after an error: long enough not to spin, short enough to go unnoticed.
 RETRY_S = 0.5
 MOST_FAILURES = 20
 
@@ -34,11 +33,16 @@ Queue = SimpleQueue[WatchEvent]
 
 
 class SharedWatch:
-    """The live objects of one kind in one Namespace, told to whoever subscribed to a name."""
+    """The live objects of one kind in one Namespace, passed to those who subscribe to a name.
+
+    A thread lists the objects and then watches them, for as long as there are subscribers. Where
+    the watch breaks, whatever the error is, the objects are listed again: the list has what was
+    missed meanwhile. An error that does not go away is passed to every subscriber.
+    """
 
     def __init__(self, client: KubeClient, api_version: str, kind: str, namespace: str) -> None:
         self._client = client
-        self._what = (api_version, kind, namespace)
+        self._scope = (api_version, kind, namespace)
         self._name = f"watch of {kind} in {namespace or 'all'}"
         self._objects: dict[str, Object] = {}
         self._queues: dict[str, list[Queue]] = {}
@@ -49,14 +53,14 @@ class SharedWatch:
 
     @contextmanager
     def subscribed(self, name: str) -> Iterator[Queue]:
-        """The events of one object, beginning with what is known of it."""
+        """Yields a queue of one object's events, beginning with the object if it is known."""
         queue: Queue = SimpleQueue()
         with self._lock:
             self._queues.setdefault(name, []).append(queue)
             if name in self._objects:
                 queue.put(self._objects[name])
             if self._thread is None:
-                label = "/".join(("watch", *self._what))
+                label = "/".join(("watch", *self._scope))
                 thread = threading.Thread(target=self._run, name=label, daemon=True)
                 thread.start()
                 self._thread = thread
@@ -71,37 +75,42 @@ class SharedWatch:
         try:
             while not self._client.closed and self._is_wanted():
                 try:
+                    # Without a version nothing is known yet, or the last watch broke: list first.
+                    # A watch that only reached its end is continued from the last version.
                     self._version = self._version or self._list()
                     self._follow()
                     self._failures = 0
                 except Exception as exc:
-                    # Nobody sees what a thread raises, so it is either repaired or passed on.
+                    # Nobody sees what a thread raises, so every error is retried or passed on.
                     self._version = ""
-                    if not self._tries_again(exc):
-                        error = self._described(exc)
+                    if not self._should_retry(exc):
+                        error = self._describe(exc)
                         return
         finally:
             self._end(error)
 
     def _is_wanted(self) -> bool:
-        # The thread ends with its last subscriber; the next one starts a new thread and list.
+        # The thread ends with its last subscriber. The next one starts a new thread and lists
+        # again, since nobody followed the objects in between.
         with self._lock:
             if any(self._queues.values()):
                 return True
             self._forget()
             return False
 
-    def _tries_again(self, exc: Exception) -> bool:
+    def _should_retry(self, exc: Exception) -> bool:
         self._failures += 1
         if isinstance(exc, ApiError) and exc.status in REFUSED:
             return False
         if self._failures >= MOST_FAILURES or self._client.closed:
             return False
+        # 410: the server no longer has that version. This is normal on a busy server, and a new
+        # list fixes it, so there is nothing to wait for.
         if not (isinstance(exc, ApiError) and exc.status == GONE):
             time.sleep(RETRY_S)
         return True
 
-    def _described(self, exc: Exception) -> ClusterError:
+    def _describe(self, exc: Exception) -> ClusterError:
         if isinstance(exc, ClusterError):
             return exc
         described = ClusterError(f"{self._name}: failed with {type(exc).__name__}: {exc}")
@@ -109,8 +118,9 @@ class SharedWatch:
         return described
 
     def _end(self, error: ClusterError) -> None:
-        """Passes the error to whoever still waits; another thread's subscribers are left alone."""
+        """Passes the error to all subscribers, unless they already belong to another thread."""
         with self._lock:
+            # `_is_wanted` gave the watch up, and a new subscriber has started a thread since.
             if self._thread is not threading.current_thread():
                 return
             for queues in self._queues.values():
@@ -122,27 +132,29 @@ class SharedWatch:
         self._thread, self._objects, self._version, self._failures = None, {}, "", 0
 
     def _list(self) -> str:
-        items, version = self._client.list_at(*self._what)
-        found = {item["metadata"]["name"]: item for item in items}
+        items, version = self._client.list_with_version(*self._scope)
+        objects = {item["metadata"]["name"]: item for item in items}
         with self._lock:
-            gone = self._objects.keys() - found.keys()
-        for name in gone:
-            self._tell(name, None)
-        for name, item in found.items():
-            self._tell(name, item)
+            deleted = self._objects.keys() - objects.keys()
+        for name in deleted:
+            self._publish(name, None)
+        for name, item in objects.items():
+            self._publish(name, item)
         return version
 
     def _follow(self) -> None:
-        api_version, kind, namespace = self._what
+        api_version, kind, namespace = self._scope
         for event, item in self._client.watch(
             api_version, kind, namespace, timeout_s=WATCH_S, resource_version=self._version
         ):
             self._version = str(item["metadata"]["resourceVersion"])
             self._failures = 0
+            # A bookmark carries nothing but a newer version. Without bookmarks the version of a
+            # quiet kind would age until the server answers 410.
             if event != "BOOKMARK":
-                self._tell(item["metadata"]["name"], None if event == "DELETED" else item)
+                self._publish(item["metadata"]["name"], None if event == "DELETED" else item)
 
-    def _tell(self, name: str, item: Object | None) -> None:
+    def _publish(self, name: str, item: Object | None) -> None:
         with self._lock:
             if item is None:
                 self._objects.pop(name, None)
@@ -153,15 +165,15 @@ class SharedWatch:
 
 
 class Watches:
-    """The shared watches of one client, made when first asked for."""
+    """The shared watches of one client, each made when first asked for."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
         self._lock = threading.Lock()
         self._open: dict[tuple[str, str, str], SharedWatch] = {}
 
-    def of(self, obj: dict[str, Any]) -> SharedWatch:
-        """The watch that sees this object."""
+    def for_object(self, obj: dict[str, Any]) -> SharedWatch:
+        """Returns the watch that sees this object."""
         key = (obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""))
         with self._lock:
             return self._open.setdefault(key, SharedWatch(self._client, *key))

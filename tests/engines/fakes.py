@@ -16,11 +16,10 @@ from framework.engines.base import Request
 from framework.engines.embedded.clusters import Connection
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.kube.api_error import ApiError
-from framework.kube.diffing import ObjectDiff
 from framework.kube.object_diff import compare_objects
-from framework.kube.object_name import object_name
-from framework.kube.object_state import ObjectState
-from framework.kube.rollouts import RolloutCounts, RolloutError, WaitStoppedError
+from framework.kube.objects import ObjectState, object_name
+from framework.kube.reading import ObjectDiff
+from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
 RECORDED = Path(__file__).parent / "recorded"
 HEAD = """

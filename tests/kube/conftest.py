@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from framework.kube.client import KubeClient
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 
 Object = dict[str, Any]

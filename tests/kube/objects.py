@@ -80,7 +80,7 @@ def scale(kube: KubeClient, obj: Object, replicas: int, manager: str) -> None:
     path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}/scale"
     body = {"spec": {"replicas": replicas}}
     media = "application/merge-patch+json"
-    kube.transport.request("PATCH", path, "scale", {"fieldManager": manager}, body, media)
+    kube.connection.request("PATCH", path, "scale", {"fieldManager": manager}, body, media)
 
 
 def live_of(kube: KubeClient, obj: Object) -> Object:

@@ -112,7 +112,7 @@ def test_incomplete_event_is_a_cluster_error(
     server.watches = [event("100") + line]
     events = client.watch("v1", "ConfigMap", "ml")
     assert next(events) == ("MODIFIED", item("100"))
-    with pytest.raises(ClusterError, match="watch of ConfigMap in ml: an event is not complete"):
+    with pytest.raises(ClusterError, match="watch of ConfigMap in ml: an event is incomplete"):
         next(events)
 
 
@@ -129,7 +129,7 @@ def test_watch_lists_again_after_a_cut_line(server: CuttingServer, client: KubeC
 
 
 def test_watch_of_a_closed_client_is_empty(client: KubeClient) -> None:
-    client.resource("v1", "ConfigMap")
+    client.served_kind("v1", "ConfigMap")
     client.close()
     assert list(client.watch("v1", "ConfigMap", "ml")) == []
 
@@ -141,15 +141,15 @@ def test_client_closed_while_a_watch_connects(
         client.close()
         raise RuntimeError("Cannot send a request, as the client has been closed.")
 
-    client.resource("v1", "ConfigMap")
-    monkeypatch.setattr(client.transport._http, "stream", close_and_fail)
+    client.served_kind("v1", "ConfigMap")
+    monkeypatch.setattr(client.connection._http, "stream", close_and_fail)
     assert list(client.watch("v1", "ConfigMap", "ml")) == []
 
 
 def test_answer_that_is_not_json_names_the_kubeconfig(
     server: CuttingServer, client: KubeClient
 ) -> None:
-    client.resource("v1", "ConfigMap")
+    client.served_kind("v1", "ConfigMap")
     server.answer = b"<html>Sign in</html>"
     with pytest.raises(ClusterError, match=r"ConfigMap ml/a: .* other than JSON; check that the"):
         client.get("v1", "ConfigMap", "a", "ml")

@@ -13,8 +13,7 @@ import yaml
 
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
-from framework.kube.client import KubeClient
-from framework.kube.discovery import KindNotServedError
+from framework.kube.client import KindNotServedError, KubeClient
 from tests.kube.objects import config_map, secret
 
 
@@ -62,14 +61,14 @@ def test_the_advice_of_the_caller_comes_first(tmp_path: Path) -> None:
 def test_a_file_that_is_no_kubeconfig(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("[]")
-    with pytest.raises(ClusterError, match="no usable kubeconfig"):
+    with pytest.raises(ClusterError, match="is not a usable kubeconfig"):
         KubeClient.connect(path, "local")
 
 
 def test_a_credential_plugin_that_fails(tmp_path: Path) -> None:
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "args": []}
     path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", {"exec": plugin})
-    with pytest.raises(ClusterError, match="no credentials could be had"):
+    with pytest.raises(ClusterError, match="getting the credentials failed"):
         KubeClient.connect(path, "here")
 
 
@@ -133,7 +132,7 @@ def test_a_kind_the_server_does_not_serve(kube: KubeClient) -> None:
 @pytest.mark.cluster
 def test_a_user_who_may_not(kube: KubeClient, kubeconfig: Path, tmp_path: Path) -> None:
     """The server tells who may not do what."""
-    made = kube.transport.request(
+    made = kube.connection.request(
         "POST",
         "/api/v1/namespaces/default/serviceaccounts/default/token",
         "token",

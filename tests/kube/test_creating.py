@@ -8,8 +8,8 @@ from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.object_state import field_manager
-from framework.kube.patching import AlreadyExistsError
+from framework.kube.objects import field_manager
+from framework.kube.ownership import AlreadyExistsError
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, secret, urn
 

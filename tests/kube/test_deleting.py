@@ -12,10 +12,9 @@ import pytest
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
-from framework.kube.rollouts import WaitStoppedError
-from framework.kube.waiting import wait_gone
+from framework.kube.waiting import WaitStoppedError, wait_gone
 from tests.kube.objects import config_map, deployment, urn
 
 Object = dict[str, Any]

@@ -62,7 +62,7 @@ def _properties(schemas: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 def schemas(kube: KubeClient) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for group in GROUPS:
-        document = kube.transport.request("GET", f"/openapi/v3/{group}", group)
+        document = kube.connection.request("GET", f"/openapi/v3/{group}", group)
         found.update(document["components"]["schemas"])
     return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from framework.core.errors import EngineError
 from framework.kube.client import KubeClient
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import deployment, live_of, urn
 

@@ -11,7 +11,7 @@ import pytest
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.transport import Transport
+from framework.kube.connection import ApiConnection
 
 OBJECT = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}}
 KINDS = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
@@ -34,7 +34,7 @@ def client_of(*answers: Any) -> KubeClient:
         return given
 
     http = httpx.Client(transport=httpx.MockTransport(answer), base_url="https://10.0.0.1:6443")
-    return KubeClient(Transport(http, "check the address"))
+    return KubeClient(ApiConnection(http, "check the address"))
 
 
 def apply(client: KubeClient) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from framework.core.errors import ClusterError, EngineError
-from framework.kube.rollouts import WaitStoppedError
-from framework.kube.waiting import RolloutWait
+from framework.kube.waiting import RolloutWait, WaitStoppedError
 from framework.kube.watching import Queue
 
 Object = dict[str, Any]

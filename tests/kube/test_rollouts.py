@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from framework.kube.rollouts import (
+from framework.kube.reasons import find_rollout_reason, render_selector
+from framework.kube.waiting import (
     ProgressDeadline,
     deadline_exceeded_at,
-    find_reason,
     is_complete,
-    render_selector,
     rollout_counts,
 )
 
@@ -71,7 +70,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("framework.kube.rollouts.time", made)
+    monkeypatch.setattr("framework.kube.waiting.time", made)
     return made
 
 
@@ -213,13 +212,13 @@ SERVING = "; 4 of 4 old Pods still serve"
         pytest.param(
             [OLD, NEW],
             [pod(**waiting("ContainerCreating"))],
-            f"sentiment-7c9-x2k4p not ready yet, no fault reported{SERVING}",
+            f"sentiment-7c9-x2k4p not ready yet, no failure reported{SERVING}",
             id="coming-up",
         ),
         pytest.param(
             [NEW],
             [pod(phase="Running")],
-            "sentiment-7c9-x2k4p runs but its probes do not pass, no fault reported",
+            "sentiment-7c9-x2k4p runs but its probes do not pass, no failure reported",
             id="probes",
         ),
         pytest.param(
@@ -230,14 +229,14 @@ SERVING = "; 4 of 4 old Pods still serve"
         ),
     ],
 )
-def test_find_reason(sets: list[Any], pods: list[Any], reason: str) -> None:
-    assert find_reason(FakeLists(sets, pods), deployment()) == reason  # type: ignore[arg-type]
+def test_find_rollout_reason(sets: list[Any], pods: list[Any], reason: str) -> None:
+    assert find_rollout_reason(FakeLists(sets, pods), deployment()) == reason  # type: ignore[arg-type]
 
 
 def test_a_warning_is_the_reason_where_no_status_tells() -> None:
     event = {"reason": "FailedMount", "message": "MountVolume.SetUp failed:\n no such ConfigMap"}
     fake = FakeLists([NEW], [pod(**waiting("ContainerCreating"))], event)
-    assert find_reason(fake, deployment()) == (  # type: ignore[arg-type]
+    assert find_rollout_reason(fake, deployment()) == (  # type: ignore[arg-type]
         "FailedMount on sentiment-7c9-x2k4p: MountVolume.SetUp failed: no such ConfigMap"
     )
 

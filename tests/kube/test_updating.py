@@ -9,7 +9,7 @@ import pytest
 
 from framework.core.changes import FieldChange, Op
 from framework.kube.client import KubeClient
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState
 from framework.kube.ownership import has_manager
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, scale, service, urn
@@ -132,13 +132,13 @@ def test_a_preview_costs_one_list_a_kind_and_one_dry_run_an_object(
     first = KubernetesProvider(kube)
     states = [first.create(URN, obj) for obj in objects]
     asked: list[str] = []
-    request = kube.transport.request
+    request = kube.connection.request
 
     def counted(verb: str, *rest: Any) -> Any:
         asked.append(verb)
         return request(verb, *rest)
 
-    monkeypatch.setattr(kube.transport, "request", counted)
+    monkeypatch.setattr(kube.connection, "request", counted)
     preview = KubernetesProvider(kube)
     with ThreadPoolExecutor(10) as pool:
         ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))

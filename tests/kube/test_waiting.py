@@ -12,7 +12,7 @@ import pytest
 
 from framework.core.errors import ClusterError, EngineError
 from framework.kube.client import KubeClient
-from framework.kube.object_state import ObjectState, field_manager
+from framework.kube.objects import ObjectState, field_manager
 from framework.kube.provider import KubernetesProvider, ReplacedError
 from framework.kube.waiting import wait_namespace_active
 from tests.kube.objects import config_map, deployment, service, urn

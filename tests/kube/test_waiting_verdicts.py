@@ -14,9 +14,9 @@ import yaml
 from framework.core.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
-from framework.kube.rollouts import RolloutCounts
+from framework.kube.waiting import RolloutCounts
 from tests.kube.objects import deployment, live_of, urn
 
 pytestmark = pytest.mark.cluster
@@ -147,7 +147,7 @@ def restricted(
             },
         ):
             kube.create(made, manager="tests")
-        token = kube.transport.request(
+        token = kube.connection.request(
             "POST",
             f"/api/v1/namespaces/{namespace}/serviceaccounts/deployer/token",
             "token",
@@ -226,7 +226,7 @@ def test_state_is_never_older_than_what_apply_returned(
     inputs = deployment(namespace)
     inputs["metadata"]["labels"] = {**inputs["metadata"]["labels"], "team": "ml"}
     state = roll_out(provider.create(URN, inputs))
-    watch = provider._watches.of(state.outputs)
+    watch = provider._watches.for_object(state.outputs)
     with watch.subscribed("other"):
         for _ in range(10):
             live = live_of(kube, inputs)

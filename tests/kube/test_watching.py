@@ -35,7 +35,7 @@ class ScriptedClient:
     def close(self) -> None:
         self._end.set()
 
-    def list_at(self, *what: str) -> tuple[list[Any], str]:
+    def list_with_version(self, *what: str) -> tuple[list[Any], str]:
         return [item(name, "1") for name in self._lists.pop(0)], "5"
 
     def watch(self, *what: str, resource_version: str, **more: Any) -> Iterator[Any]:
@@ -158,8 +158,8 @@ def test_one_watch_serves_everyone(kube: KubeClient, namespace: str) -> None:
     kube.create(objects[0], manager="tests")
     before = threading.active_count()
     with (
-        watches.of(objects[0]).subscribed("settings-0") as first,
-        watches.of(objects[1]).subscribed("settings-1") as last,
+        watches.for_object(objects[0]).subscribed("settings-0") as first,
+        watches.for_object(objects[1]).subscribed("settings-1") as last,
     ):
         assert first.get(timeout=10)["data"] == {"LOG_LEVEL": "info"}  # type: ignore[index]
         kube.create(objects[1], manager="tests")

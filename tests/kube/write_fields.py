@@ -39,7 +39,7 @@ def render_fields(kube: KubeClient) -> str:
     """The whole file: one field a line, sorted, without descriptions."""
     version, schemas = "", {}
     for path in _KINDS:
-        document = kube.transport.request("GET", f"/openapi/v3/{path}", path)
+        document = kube.connection.request("GET", f"/openapi/v3/{path}", path)
         version = document["info"]["version"]
         schemas.update(document["components"]["schemas"])
     found = _find_reachable(schemas)

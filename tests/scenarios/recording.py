@@ -59,7 +59,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         for api_version, kind in KINDS:
-            items, version = self._kube.list_at(api_version, kind)
+            items, version = self._kube.list_with_version(api_version, kind)
             for item in items:
                 self._note("ADDED", kind, item)
             arguments = (api_version, kind, version)

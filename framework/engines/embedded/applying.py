@@ -37,7 +37,7 @@ from framework.engines.embedded.writing import ObjectWriter
 from framework.engines.ordering import order_changes
 from framework.engines.urns import failed_urn, parse_urn
 from framework.kube.api_error import ApiError
-from framework.kube.rollouts import RolloutError, WaitStoppedError
+from framework.kube.waiting import RolloutError, WaitStoppedError
 
 # So long nothing else is under way: what is waited for will not come.
 _NEVER_S = 10.0

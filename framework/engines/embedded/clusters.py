@@ -17,10 +17,10 @@ from framework.core.errors import ClusterError, EngineError
 from framework.engines.base import NamedCluster
 from framework.engines.identity import ClusterIdentity, IdentityCheck
 from framework.kube.client import KubeClient
-from framework.kube.diffing import ObjectDiff
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
-from framework.kube.rollouts import RolloutCounts
+from framework.kube.reading import ObjectDiff
+from framework.kube.waiting import RolloutCounts
 
 
 class ObjectProvider(Protocol):

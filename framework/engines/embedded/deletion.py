@@ -16,7 +16,7 @@ from framework.engines.embedded.feed import ProgressFeed
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.records import object_state
 from framework.engines.embedded.state import StackState, begin_line, drop_line, end_line
-from framework.kube.rollouts import WaitStoppedError
+from framework.kube.waiting import WaitStoppedError
 
 # A delete waits until the object is gone, so more of them than of plain calls.
 _AT_ONCE = 32

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from framework.core.changes import Change, Failure, Progress
 from framework.engines.base import OnProgress
-from framework.kube.rollouts import RolloutCounts
+from framework.kube.waiting import RolloutCounts
 
 
 class ProgressFeed:

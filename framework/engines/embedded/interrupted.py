@@ -19,7 +19,7 @@ from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.records import build_found
 from framework.engines.embedded.state import StackState, end_line, set_line
 from framework.engines.embedded.values import reveal
-from framework.kube.patching import AlreadyExistsError
+from framework.kube.ownership import AlreadyExistsError
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,9 @@ from framework.engines.embedded.values import (
     secret_texts,
 )
 from framework.engines.ordering import order_changes
-from framework.kube.inputs import without_internal
-from framework.kube.live_objects import is_going
 from framework.kube.object_diff import compare_objects
-from framework.kube.object_state import FIELD_MANAGER, ObjectState
-from framework.kube.patching import describe_maker, is_strangers
+from framework.kube.objects import FIELD_MANAGER, ObjectState, is_going, without_internal
+from framework.kube.ownership import describe_maker, is_strangers
 
 GONE = "is gone from the cluster"
 GOING = "is being deleted"

@@ -27,9 +27,9 @@ from framework.engines.embedded.values import (
     secret_texts,
 )
 from framework.engines.urns import build_urn, parse_urn, split_provider_reference
-from framework.kube.diffing import ObjectDiff
-from framework.kube.object_name import object_name
-from framework.kube.patching import RecordedNameTakenError
+from framework.kube.objects import object_name
+from framework.kube.ownership import RecordedNameTakenError
+from framework.kube.reading import ObjectDiff
 
 # So many calls to one API server at once; waits are not bounded.
 CALLS_AT_ONCE = 16

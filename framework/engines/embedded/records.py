@@ -13,8 +13,7 @@ from framework.engines.embedded.checkpoint import Resource, timestamp
 from framework.engines.embedded.registration import Registration
 from framework.engines.embedded.state import StackState
 from framework.engines.embedded.values import Secret, mark_secrets, reveal
-from framework.kube.inputs import without_internal
-from framework.kube.object_state import ObjectState
+from framework.kube.objects import ObjectState, without_internal
 
 _ALWAYS = frozenset({"urn", "custom", "type"})
 

@@ -24,8 +24,8 @@ from framework.engines.embedded.records import (
 )
 from framework.engines.embedded.state import StackState, begin_line, end_line, set_line
 from framework.engines.embedded.values import reveal
-from framework.kube.object_state import ObjectState
-from framework.kube.rollouts import RolloutCounts, WaitStoppedError
+from framework.kube.objects import ObjectState
+from framework.kube.waiting import RolloutCounts, WaitStoppedError
 
 _WAIT_S = 600.0
 _TIMEOUT_ANNOTATION = "pulumi.com/timeoutSeconds"

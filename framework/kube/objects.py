@@ -1,0 +1,101 @@
+"""Objects as plain dictionaries: their names, the inputs they are made of, and the recorded state.
+
+The state is the Pulumi kubernetes provider's own, down to the keys that begin with `__`, so that
+the pulumi CLI reads what the embedded engine recorded.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+INTERNAL = "__"
+FIELD_MANAGER = "__fieldManager"
+INITIAL_API_VERSION = "__initialApiVersion"
+INPUTS = "__inputs"
+MANAGER_ANNOTATION = "pulumi.com/patchFieldManager"
+
+
+def object_name(metadata: Mapping[str, Any]) -> str:
+    """Returns `namespace/name` of an object's metadata, `name` without a Namespace, "" for none."""
+    name, namespace = metadata.get("name") or "", metadata.get("namespace")
+    return f"{namespace}/{name}" if namespace else str(name)
+
+
+def is_going(live: Mapping[str, Any]) -> bool:
+    """Returns True for an object that still exists although its deletion was requested."""
+    return bool(live["metadata"].get("deletionTimestamp"))
+
+
+def has_fields(obj: Mapping[str, Any]) -> bool:
+    """Returns True where an object sets any field besides its name, as a Namespace may not."""
+    return bool(obj.keys() - {"apiVersion", "kind", "metadata"}) or bool(
+        obj["metadata"].keys() - {"name", "namespace"}
+    )
+
+
+def without_internal(tree: Mapping[str, Any]) -> Object:
+    """Returns inputs or outputs without the provider's own keys, which are not in the object."""
+    return {key: value for key, value in tree.items() if not key.startswith(INTERNAL)}
+
+
+def encode_string_data(secret: Mapping[str, Any]) -> Object:
+    """Returns a Secret with its `stringData` encoded into `data`, as the API server stores it.
+
+    Recorded inputs then compare with the live object, and match those that the CLI records.
+    """
+    encoded = dict(secret)
+    text = encoded.pop("stringData", None) or {}
+    data = {key: base64.b64encode(str(value).encode()).decode() for key, value in text.items()}
+    if data:
+        encoded["data"] = {**(secret.get("data") or {}), **data}
+    return encoded
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """One object as a checkpoint records it.
+
+    `id` is its `object_name`. `outputs` is the live object with three `__` keys: the field manager,
+    the first apiVersion, and the inputs.
+    """
+
+    id: str
+    inputs: Object
+    outputs: Object
+
+
+def field_manager(urn: str, old: ObjectState | None, inputs: Mapping[str, Any]) -> str:
+    """Returns the field manager to apply an object as.
+
+    The recorded one, else the annotated one, else one derived from the URN: a run that was
+    interrupted before it could record anything finds its own objects again by it.
+    """
+    recorded = old.outputs.get(FIELD_MANAGER) if old else None
+    annotations = inputs["metadata"].get("annotations") or {}
+    derived = f"pulumi-kubernetes-{hashlib.sha256(urn.encode()).hexdigest()[:8]}"
+    return str(recorded or annotations.get(MANAGER_ANNOTATION) or derived)
+
+
+def build_state(
+    live: Mapping[str, Any],
+    inputs: Object,
+    manager: str,
+    old: Mapping[str, Any] | None = None,
+) -> ObjectState:
+    """Builds the state of an object just written as `manager`; `old` are its previous outputs."""
+    first = (old or {}).get(INITIAL_API_VERSION) or inputs["apiVersion"]
+    keys = {FIELD_MANAGER: manager, INITIAL_API_VERSION: first, INPUTS: inputs}
+    return ObjectState(object_name(live["metadata"]), inputs, {**live, **keys})
+
+
+def with_live(state: ObjectState, live: Mapping[str, Any]) -> ObjectState:
+    """Returns the state with the object as it is now; its inputs and field manager stay."""
+    keys = {INITIAL_API_VERSION: state.inputs["apiVersion"], INPUTS: state.inputs}
+    kept = {k: v for k, v in state.outputs.items() if k in (FIELD_MANAGER, *keys)}
+    return ObjectState(state.id, state.inputs, {**live, **keys, **kept})

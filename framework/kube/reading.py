@@ -1,0 +1,359 @@
+"""Reads objects of one cluster and predicts what an update would do to them; writes nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from framework.core.changes import FieldChange, Op
+from framework.core.errors import EngineError
+from framework.kube.api_error import ApiError
+from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.object_diff import compare_objects, pruned
+from framework.kube.objects import (
+    Object,
+    ObjectState,
+    build_state,
+    encode_string_data,
+    field_manager,
+    is_going,
+    with_live,
+    without_internal,
+)
+from framework.kube.ownership import (
+    carries_labels,
+    describe_maker,
+    is_made_again,
+    is_strangers,
+    require_own,
+)
+from framework.kube.patching import Patch, build_patch, predict
+from framework.kube.property_path import drop_at, expand_path, parse_path, with_ignored
+from framework.kube.replacement import is_other_object, named_changes, replaces
+
+DEFAULT_NAMESPACE = "default"
+# A listed object is used for this long.
+FRESH_S = 10.0
+# A list of Secrets would fetch the values of others' Secrets as well.
+NEVER_LISTED = frozenset({"Secret"})
+
+# apiVersion, kind and Namespace.
+Scope = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class ObjectDiff:
+    """The effect of bringing one object to its inputs.
+
+    `predicted` is the object as the server would make it, or the inputs where the server could not
+    be asked. `delete_first`: a replacement that cannot exist beside the old object. `takes_over`:
+    somebody made the object again since it was recorded.
+    """
+
+    op: Op
+    fields: tuple[FieldChange, ...]
+    delete_first: bool
+    note: str
+    predicted: dict[str, Any]
+    takes_over: bool = False
+
+
+@dataclass
+class _Listing:
+    """The objects of one scope. `lock` makes threads wait for a list call that is running."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    taken: float = float("-inf")
+    objects: dict[str, Object] | None = None
+
+
+class ObjectReader:
+    """Reads and compares the objects of one cluster. Thread-safe; made for one operation.
+
+    A preview looks at hundreds of objects, so `find` lists a kind of a Namespace at once and uses
+    the list for ten seconds. Before a write `ask` reads the one object as it is now.
+    """
+
+    def __init__(self, client: KubeClient, *, prefetch: bool = True) -> None:
+        self._client, self._prefetch = client, prefetch
+        self._lock = threading.Lock()
+        self._listings: dict[Scope, _Listing] = {}
+
+    def find(self, wanted: Mapping[str, Any]) -> Object | None:
+        """Returns the live object of this name, at most ten seconds old; None when there is none.
+
+        An object that is being deleted is returned as well.
+        """
+        if not self._prefetch or wanted["kind"] in NEVER_LISTED:
+            return self.ask(wanted)
+        scope = _scope(wanted)
+        with self._lock:
+            listing = self._listings.setdefault(scope, _Listing())
+        with listing.lock:
+            if time.monotonic() - listing.taken > FRESH_S:
+                listing.objects = self._list(scope)
+                listing.taken = time.monotonic()
+        if listing.objects is None:
+            return self.ask(wanted)
+        return listing.objects.get(wanted["metadata"]["name"])
+
+    def _list(self, scope: Scope) -> dict[str, Object] | None:
+        """Returns the objects of a scope by name; None where the user may get but not list."""
+        try:
+            items = self._client.list_objects(*scope)
+        except KindNotServedError:
+            return {}
+        except ApiError as exc:
+            if exc.status == 403:
+                return None
+            raise
+        return {item["metadata"]["name"]: item for item in items}
+
+    def ask(self, wanted: Mapping[str, Any]) -> Object | None:
+        """Returns the live object of this name as it is now; None when there is none."""
+        metadata = wanted["metadata"]
+        namespace = metadata.get("namespace", "")
+        try:
+            return self._client.get(
+                wanted["apiVersion"], wanted["kind"], metadata["name"], namespace
+            )
+        except KindNotServedError:
+            return None
+
+    def forget(self, written: Mapping[str, Any]) -> None:
+        """Drops the list of an object's scope, which is outdated once the object was written."""
+        with self._lock:
+            self._listings.pop(_scope(written), None)
+
+    def going_namespace(self, wanted: Mapping[str, Any]) -> str:
+        """Returns the name of the object's Namespace where that is being deleted, else ""."""
+        name = wanted["metadata"].get("namespace", "")
+        if not name:
+            return ""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        try:
+            live = self.find(namespace)
+        except ApiError as exc:
+            # A user who may not read Namespaces gets the server's own refusal of the write.
+            if exc.status == 403:
+                return ""
+            raise
+        return name if live and is_going(live) else ""
+
+    def is_going_with_namespace(self, live: Object) -> bool:
+        """Returns True for an object that is being deleted, by itself or with its Namespace."""
+        return is_going(live) or bool(self.going_namespace(live))
+
+    def read(self, state: ObjectState, *, listed: bool = False) -> ObjectState | None:
+        """Returns the state with the object as it is now; None when it is gone.
+
+        With `listed` the object may be ten seconds old and costs no call of its own. Another object
+        of that name, made by somebody else, counts as ours where it carries the recorded labels.
+        """
+        wanted = self._build_sent(state.inputs, state.id)
+        live = self.find(wanted) if listed else self.ask(wanted)
+        if live is None:
+            return None
+        manager = field_manager("", state, wanted)
+        if is_strangers(live, state, manager) and not carries_labels(live, state):
+            return None
+        return with_live(state, live)
+
+    def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
+        """Returns the object that an interrupted `create` made; None when there is none.
+
+        Raises AlreadyExistsError for somebody else's. One that is being deleted counts as gone.
+        """
+        wanted = self._build_sent(inputs, urn)
+        manager = field_manager(urn, None, wanted)
+        live = self.ask(wanted)
+        if live is None or is_going(live):
+            return None
+        require_own(live, manager)
+        return build_state(live, wanted, manager)
+
+    def _build_sent(self, inputs: Mapping[str, Any], where: str) -> Object:
+        """Builds the object to send from a resource's inputs, which stay as they are.
+
+        Create, update and diff all send it, and it is recorded as the CLI would record it. `where`
+        names the resource in errors. Raises EngineError for inputs without apiVersion, kind or
+        name.
+        """
+        obj: Object = without_internal(inputs)
+        for key in ("apiVersion", "kind"):
+            if not obj.get(key):
+                raise EngineError(f"{where}: its inputs have no {key}; every object needs one")
+        obj["metadata"] = metadata = dict(obj.get("metadata") or {})
+        if not metadata.get("name"):
+            raise EngineError(
+                f"{where}: {obj['kind']} has no metadata.name; the embedded engine generates no "
+                "names, so give it one"
+            )
+        if self._is_namespaced(obj):
+            metadata["namespace"] = metadata.get("namespace") or DEFAULT_NAMESPACE
+        else:
+            metadata.pop("namespace", None)
+        is_secret = obj["kind"] == "Secret" and obj["apiVersion"] == "v1"
+        return encode_string_data(obj) if is_secret else obj
+
+    def _is_namespaced(self, obj: Object) -> bool:
+        try:
+            return self._client.served_kind(obj["apiVersion"], obj["kind"]).namespaced
+        except KindNotServedError:
+            return bool(obj["metadata"].get("namespace"))
+
+    def _build_wanted(
+        self, urn: str, old: ObjectState, inputs: Object, ignore_changes: Sequence[str]
+    ) -> Object:
+        """Builds the object to send, with the old inputs' values at the ignored paths."""
+        wanted = self._build_sent(inputs, urn)
+        return with_ignored(wanted, old.inputs, ignore_changes) if ignore_changes else wanted
+
+    def diff(
+        self, urn: str, old: ObjectState | None, inputs: Object, ignore_changes: Sequence[str]
+    ) -> ObjectDiff:
+        """Returns what create or update would do.
+
+        Raises AlreadyExistsError for an object that is not this stack's.
+        """
+        if old is None:
+            wanted = self._build_sent(inputs, urn)
+            return self._diff_new(wanted, field_manager(urn, None, wanted))
+        wanted = self._build_wanted(urn, old, inputs, ignore_changes)
+        before = self._build_sent(old.inputs, urn)
+        if is_other_object(before, wanted):
+            created = self._diff_new(wanted, field_manager(urn, None, wanted))
+            return replace(created, op=Op.REPLACE, fields=compare_objects(before, wanted))
+        manager = field_manager(urn, old, wanted)
+        live = self.find(wanted)
+        if live is None:
+            return self._dry_create(wanted, manager, "was deleted from the cluster")
+        if self.is_going_with_namespace(live):
+            return self._create_again(wanted)
+        made_again = is_made_again(live, old, manager)
+        diff = self._diff_live(live, before, wanted, manager, ignore_changes)
+        if made_again:
+            # A change even where every field is the same: up records the new object as its own.
+            op = Op.UPDATE if diff.op is Op.SAME else diff.op
+            note = f"{describe_maker(live)}: taken over"
+            note = f"{note}; {diff.note}" if diff.note else note
+            return replace(diff, op=op, note=note, takes_over=True)
+        if diff.op is Op.SAME:
+            changed = _find_unrecorded(old, live, (before, wanted), manager, ignore_changes)
+            return _record(diff, changed) if changed else diff
+        return diff
+
+    def _diff_new(self, wanted: Object, manager: str) -> ObjectDiff:
+        live = self.find(wanted)
+        if live is None:
+            return self._dry_create(wanted, manager, "")
+        if self.is_going_with_namespace(live):
+            return self._create_again(wanted)
+        require_own(live, manager)
+        predicted = self._client.apply(wanted, manager=manager, force=True, dry_run=True)
+        # A run was interrupted before it could record the object, or the state was lost.
+        note = "already exists and is managed by this stack: taken over"
+        return ObjectDiff(Op.CREATE, (), False, note, predicted)
+
+    def _create_again(self, wanted: Object) -> ObjectDiff:
+        """Returns the diff of an object that is being deleted. No dry run: until the object is
+        gone, it would update the old one."""
+        namespace = self.going_namespace(wanted)
+        going = f"Namespace {namespace} is being deleted" if namespace else "is being deleted"
+        return ObjectDiff(Op.CREATE, (), False, f"{going}: made again once it is gone", wanted)
+
+    def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:
+        try:
+            predicted = self._client.apply(wanted, manager=manager, force=False, dry_run=True)
+        except KindNotServedError:
+            kind = f"{wanted['apiVersion']} {wanted['kind']}"
+            unasked = f"not validated by the server: it does not serve {kind} yet"
+        except ApiError as exc:
+            if not exc.missing_namespace and not exc.namespace_terminating:
+                raise
+            namespace = wanted["metadata"]["namespace"]
+            state = "does not exist yet" if exc.missing_namespace else "is being deleted"
+            unasked = f"not validated by the server: Namespace {namespace} {state}"
+        else:
+            return ObjectDiff(Op.CREATE, (), False, note, predicted)
+        note = f"{note}; {unasked}" if note else unasked
+        return ObjectDiff(Op.CREATE, (), False, note, wanted)
+
+    def _diff_live(
+        self,
+        live: Object,
+        before: Object,
+        wanted: Object,
+        manager: str,
+        ignore_changes: Sequence[str],
+    ) -> ObjectDiff:
+        patch = build_patch(live, before, wanted, manager, ignore_changes)
+        try:
+            predicted = predict(self._client, live, patch)
+        except ApiError as exc:
+            return _diff_refused(live, patch, exc)
+        fields = compare_objects(live, predicted, written=live, manager=manager)
+        if not fields:
+            return ObjectDiff(Op.SAME, (), False, "", predicted)
+        asked = named_changes(fields, live, before, wanted)
+        if replaces(wanted, asked):
+            return ObjectDiff(Op.REPLACE, fields, True, "", predicted)
+        return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
+
+
+def _scope(obj: Mapping[str, Any]) -> Scope:
+    return (obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""))
+
+
+def _find_unrecorded(
+    old: ObjectState,
+    live: Object,
+    shapes: Iterable[Object],
+    manager: str,
+    ignore_changes: Sequence[str],
+) -> tuple[FieldChange, ...]:
+    """Finds changes since the object was recorded, in fields that the inputs set, now or before.
+
+    For example, somebody ran `kubectl set image` with the image that the inputs have by now. `up`
+    has nothing to change there, yet drift would report the field until it is recorded.
+    """
+    recorded = without_internal(old.outputs)
+    for shape in shapes:
+        shape = deepcopy(shape)
+        for text in ignore_changes:
+            for steps in expand_path((live, shape), parse_path(text)):
+                drop_at(shape, steps)
+        fields = compare_objects(
+            pruned(recorded, shape), pruned(live, shape), written=live, manager=manager
+        )
+        if fields:
+            return fields
+    return ()
+
+
+def _record(diff: ObjectDiff, fields: Iterable[FieldChange]) -> ObjectDiff:
+    """Returns the diff of an object that somebody else brought to its inputs: it is recorded."""
+    managers = sorted({field.manager for field in fields if field.manager})
+    by = f", by {', '.join(managers)}" if managers else ""
+    return replace(diff, op=Op.UPDATE, note=f"is already as wanted{by}: recorded")
+
+
+def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:
+    """Returns the diff where the server refuses the patch in a dry run.
+
+    An immutable field means a replacement. Where fields go that are not owned yet, the refusal may
+    come from those alone, and `update` takes them over first. Any other refusal is raised again.
+    """
+    immutable = refusal.immutable_fields
+    if not immutable and not patch.unowned:
+        raise refusal
+    fields = compare_objects(pruned(live, patch.sent), patch.sent)
+    if immutable:
+        note = f"cannot change in place: {', '.join(immutable)}"
+        return ObjectDiff(Op.REPLACE, fields, True, note, patch.sent)
+    note = "not validated by the server: it still counts fields that kubectl wrote"
+    return ObjectDiff(Op.UPDATE, fields, False, note, patch.sent)
