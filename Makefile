@@ -88,10 +88,10 @@ format: $(VENV)/ready-dev ## write what the formatter and the linter's safe fixe
 	$(VENV)/bin/ruff format .
 
 bench: $(VENV)/ready-dev ## measure against the targets, on generated catalogs
-	$(VENV)/bin/python -m tests.bench
+	$(VENV)/bin/python -m bench
 
 golden: $(VENV)/ready-dev ## write the golden renders anew; review them as a diff
-	$(VENV)/bin/python -m tests.golden.write
+	$(VENV)/bin/python -m tools.write_golden
 
 fields: $(VENV)/ready-dev ## write the fields that a patch may set anew, as a local cluster has them
 	$(VENV)/bin/python -m tests.kube.write_fields

@@ -18,9 +18,10 @@ from typing import NoReturn
 
 from framework.cli.verbs import OPTIONS, VERBS, Verb
 from framework.core.errors import FrameworkError, UsageError
+from framework.core.project_root import find_project_root
 
 _PRINTING = tuple(Path(__file__).resolve().parents[1] / name for name in ("cli", "output"))
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = find_project_root()
 _LEARN = "Every verb is also a make target: `python -m framework up dev` is `make up ENV=dev`."
 
 

@@ -1,13 +1,13 @@
-"""Golden renders: a change of any manifest shows as a diff, environment by environment."""
+"""Compares the rendered manifests of each shipped environment with its golden file."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.golden.write import FOLDER, render_environment
+from tools.write_golden import FOLDER, render_environment
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_render_is_as_reviewed(environment: str) -> None:
+def test_render_equals_the_golden_file(environment: str) -> None:
     golden = (FOLDER / f"{environment}.yaml").read_text()
-    assert render_environment(environment) == golden, "review, then `make golden`"
+    assert render_environment(environment) == golden, "run `make golden` and review the diff"

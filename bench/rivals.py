@@ -13,7 +13,7 @@ from pathlib import Path
 from framework.cluster.binaries import find_go, load_pins
 from framework.core.user_cache import cache_directory
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _MODULE = Path(__file__).with_name("kustomize")
 _PACKAGE = "sigs.k8s.io/kustomize/kustomize/v5"
 

@@ -1,6 +1,6 @@
-"""Writes the golden renders: what every shipped environment's manifests are.
+"""Writes the golden files: the rendered manifests of every shipped environment.
 
-`make golden` runs it; the change is reviewed as a diff.
+`make golden` runs this. Review the result as a diff.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from framework.cli.rendering import render_manifests
 from framework.plan import load_plan
 from tests.shipped import SHIPPED
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parents[1] / "tests/golden"
 
 
 def render_environment(environment: str) -> str:
-    """All manifests of one shipped environment, as `make render` prints them."""
+    """Returns the manifests of one shipped environment, as `make render` prints them."""
     return render_manifests(
         [manifest.object for manifest in load_plan(SHIPPED, environment).manifests]
     )

@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench.generate import write_catalog
+from bench.rivals import build_kustomize, naive_command, write_kustomize_tree
 from framework.cluster.local import LocalCluster
 from framework.core.user_cache import cache_directory
 from framework.engines import choose_engine
-from tests.bench.generate import write_catalog
-from tests.bench.rivals import build_kustomize, naive_command, write_kustomize_tree
 from tests.shipped import ROOT, copy_shipped
 
 SIZES = (10, 100, 1000)
