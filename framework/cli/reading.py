@@ -24,7 +24,7 @@ from framework.output.status import render_status
 def run_status(root: Path, options: argparse.Namespace) -> int:
     """What runs now, straight from the cluster."""
     from framework.cluster import START_ADVICE
-    from framework.engines.embedded.recorded_cluster import check_recorded_cluster
+    from framework.engines.clusters import check_recorded_cluster
     from framework.kube.client import KubeClient
 
     usable = _load(root, options.environment)

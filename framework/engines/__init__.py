@@ -1,6 +1,6 @@
-"""Chooses how a stack is deployed: by the real pulumi CLI, or by the embedded engine.
+"""Chooses how a stack is deployed: by the pulumi CLI, or by the embedded engine.
 
-Kept free of imports of Pulumi: the choice itself must cost nothing.
+Imports no Pulumi until an engine is opened: `list` and `validate` choose none and stay fast.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from framework.core.errors import EngineError, UnknownNameError
 from framework.engines.base import Engine
-from framework.engines.embedded.program_process import ProgramProcess
+from framework.engines.embedded.process import ProgramProcess
 
 ENGINES = ("auto", "cli", "embedded")
 _PLUGIN = "pulumi-resource-kubernetes"
@@ -22,22 +22,22 @@ _PLUGIN = "pulumi-resource-kubernetes"
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Which engine, `cli` or `embedded`, and why, for people."""
+    """The chosen engine, `cli` or `embedded`, and the reason in words."""
 
     name: str
     why: str
 
 
 def choose_engine(name: str, root: Path) -> EngineChoice:
-    """The engine for `auto`, `cli` or `embedded`.
+    """Returns the engine for `auto`, `cli` or `embedded`.
 
-    `auto` takes the CLI only where the kubernetes plugin is there too. EngineError when `cli` is
-    asked for and there is none.
+    `auto` chooses the CLI only where its kubernetes plugin is installed too. EngineError when `cli`
+    is asked for and not installed.
     """
     if name not in ENGINES:
         raise UnknownNameError("engine", name, ENGINES)
     if name == "embedded":
-        why = f"as asked for; state: {_state(root)}, readable by the CLI"
+        why = f"as asked for; state: {_describe_state(root)}, readable by the CLI"
         return EngineChoice("embedded", why)
     missing = missing_cli()
     if not missing:
@@ -45,29 +45,33 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
         return EngineChoice("cli", why)
     if name == "cli":
         raise EngineError(f"ENGINE=cli: {missing}; install it, or use ENGINE=embedded")
-    return EngineChoice("embedded", f"{missing}; state: {_state(root)}, readable by the CLI")
+    return EngineChoice(
+        "embedded", f"{missing}; state: {_describe_state(root)}, readable by the CLI"
+    )
 
 
 @contextmanager
 def open_engine(choice: EngineChoice, root: Path, *, runs_program: bool) -> Iterator[Engine]:
-    """The chosen engine, ready for use; `runs_program` where a preview or an `up` is to come."""
+    """Yields the chosen engine. `runs_program` tells that a preview or an `up` follows."""
     if choice.name == "cli":
-        from framework.engines.automation import AutomationEngine
+        from framework.engines.cli import AutomationEngine
 
         yield AutomationEngine()
         return
-    with ExitStack() as stack:
-        process = None
-        if runs_program:
-            # Before the engine's own imports, so that both load side by side.
-            process = stack.enter_context(ProgramProcess(root))
+    if not runs_program:
         from framework.engines.embedded.engine import EmbeddedEngine
 
-        yield EmbeddedEngine(process=process)
+        yield EmbeddedEngine()
+        return
+    # Started before the engine's own imports: the process loads Pulumi while this one loads gRPC.
+    with ProgramProcess(root) as process:
+        from framework.engines.embedded.engine import EmbeddedEngine
+
+        yield EmbeddedEngine(start_program=lambda root: nullcontext(process))
 
 
 def missing_cli() -> str:
-    """What the CLI engine lacks on this machine, "" for nothing."""
+    """Returns what the CLI engine lacks on this machine, "" for nothing."""
     if shutil.which("pulumi") is None:
         return "no pulumi CLI found"
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
@@ -76,8 +80,9 @@ def missing_cli() -> str:
     return f"no kubernetes plugin of pulumi found in {home}/plugins"
 
 
-def _state(root: Path) -> str:
-    from framework.engines.embedded.project import load_project
+def _describe_state(root: Path) -> str:
+    # Imported here: a project's secrets need the cryptography package, which takes long to load.
+    from framework.engines.project import load_project
 
     url = load_project(root).backend_url
     return url.removeprefix("file://").removeprefix("./") or "none"

@@ -1,17 +1,15 @@
-"""What every engine does.
-
-Kept apart from the engines so that the command line drives either of them through one interface.
-"""
+"""The interface of the engines, and the types and the order of changes that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from framework.core.changes import Preview, Progress, Result
+from framework.core.changes import Change, Op, Preview, Progress, Result
 from framework.core.stack import Stack
+from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,11 @@ class NamedCluster:
 
 @dataclass(frozen=True)
 class Request:
-    """Which stack an engine is asked to work on.
+    """The stack that an engine is to work on.
 
-    `root` is the folder of Pulumi.yaml. `components` narrows to the components of these logical
-    names and their children; None means the whole stack. `cluster` is what the stack's environment
-    names now; None takes the cluster from the program and the state alone.
+    `root` is the folder of Pulumi.yaml. `components` limits the operation to the components with
+    these logical names and their children; None means the whole stack. `cluster` is what the
+    stack's environment names now; None takes the cluster from the program and the state alone.
     """
 
     root: Path
@@ -39,12 +37,47 @@ class Request:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is recorded of a stack: names of its components, number of its Kubernetes objects, and
-    the inputs of its providers by URN."""
+    """A summary of a stack's recorded state: the names of its components, the number of its
+    Kubernetes objects, and the inputs of its providers by URN."""
 
     components: frozenset[str]
     objects: int
     providers: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class RecordedObject:
+    """One Kubernetes object as the state records it, with its secrets decrypted.
+
+    `id` is `namespace/name`, or `name` without a Namespace. `component` is the name of the nearest
+    component (the model), "" for none. `inputs` are what the program asked for. `outputs` are the
+    live object after the last write, together with the fields of the provider (`__inputs`,
+    `__fieldManager`). `secrets` are the texts that must be redacted wherever the object is shown.
+    """
+
+    urn: str
+    type: str
+    id: str
+    component: str
+    provider_urn: str
+    field_manager: str
+    ignore_changes: tuple[str, ...]
+    inputs: Mapping[str, Any] = field(repr=False)
+    outputs: Mapping[str, Any] = field(repr=False)
+    secrets: frozenset[str] = field(repr=False, default=frozenset())
+
+
+@dataclass(frozen=True)
+class RecordedObjects:
+    """The Kubernetes objects of a stack in the order of its state, and the inputs of its providers
+    by URN, both decrypted. What a replacement left to be deleted is not among the objects.
+
+    `messages` are warnings about commands that were interrupted, as those of a Preview.
+    """
+
+    objects: tuple[RecordedObject, ...]
+    providers: Mapping[str, Mapping[str, Any]]
+    messages: tuple[str, ...] = ()
 
 
 Confirm = Callable[[Preview], bool]
@@ -52,28 +85,69 @@ OnProgress = Callable[[Progress], None]
 
 
 class Engine(Protocol):
-    """One way to bring a stack to what its program says. Errors: EngineError, StateError,
-    ClusterError; a rollout that fails is no error but a Failure of the Result."""
+    """Brings a stack to what its program says.
+
+    Every method may raise EngineError, StateError or ClusterError. A rollout that fails raises
+    nothing: it is a Failure of the Result.
+    """
 
     name: str
 
     def preview(self, request: Request) -> Preview:
-        """What `up` would change; writes nothing."""
+        """Returns what `up` would change; writes nothing."""
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Preview, ask `confirm` (not when nothing changes), apply. None when `confirm` refused."""
+        """Previews, asks `confirm` unless nothing changes, then applies.
+
+        Returns None when `confirm` refused."""
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Bring the recorded state to what the cluster has; the cluster is not written."""
+        """Brings the recorded state to what the cluster has; does not write to the cluster."""
 
     def drift(self, request: Request) -> Preview:
-        """Live objects against recorded state: `old` is recorded, `new` is live. Writes nothing."""
+        """Compares live objects with the recorded ones: `old` is recorded, `new` is live.
+
+        Writes nothing."""
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Delete everything of the stack, in reverse order; refused while anything is protected."""
+        """Deletes everything of the stack in reverse order; refuses while anything is protected."""
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
-        """The stack's recorded outputs; needs neither the program nor the cluster."""
+        """Returns the recorded outputs, secrets redacted. Needs no program and no cluster."""
 
     def recorded(self, request: Request) -> Recorded:
-        """What is recorded; needs neither the program nor the cluster."""
+        """Returns a summary of the recorded state. Needs no program, cluster or passphrase."""
+
+    def recorded_objects(self, request: Request) -> RecordedObjects:
+        """Returns the recorded Kubernetes objects that the request is about. Writes nothing.
+
+        Needs no program. UnknownNameError for a component that the stack does not have."""
+
+
+# What everything else needs comes first.
+_RANKS = {STACK_TYPE: 0, PROVIDER_TYPE: 1, "kubernetes:core/v1:Namespace": 2}
+_OUTSIDE_COMPONENTS, _IN_COMPONENT = 3, 4
+
+
+def order_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Returns the changes in the order of every change list, whichever engine and threads ran.
+
+    The Stack, providers and Namespaces come first, then each component; deletions come last.
+    """
+
+    def build_key(change: Change) -> tuple[bool, int, str, bool, str, str, str]:
+        default = _IN_COMPONENT if change.component else _OUTSIDE_COMPONENTS
+        rank = _RANKS.get(change.type, default)
+        is_component = not change.object and rank == _IN_COMPONENT
+        is_deletion = change.op is Op.DELETE
+        return (
+            is_deletion,
+            0 if is_deletion else rank,
+            change.component,
+            not is_component,
+            change.kind,
+            change.name,
+            change.urn,
+        )
+
+    return tuple(sorted(changes, key=build_key))

@@ -1,27 +1,128 @@
-"""What a checkpoint says of its stack at first sight, for either engine.
-
-Kept apart from the state, which the CLI engine knows only as the JSON it exports.
-"""
+"""Describes recorded resources for both engines: their components, a summary, their objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from framework.engines.base import Recorded
+from framework.core.errors import UnknownNameError
+from framework.engines.base import Recorded, RecordedObject, RecordedObjects
+from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE, parse_urn
+from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
+from framework.kube.objects import FIELD_MANAGER
 
 
-def read_recorded(resources: Iterable[Mapping[str, Any]]) -> Recorded:
-    """Of the resources of a version-3 checkpoint, as plain JSON."""
+class Components:
+    """The components of a stack and the resources in them, by URN.
+
+    Takes resources of the program and of the state alike: a model that left the program is still
+    the component of its recorded objects. Safe for use from any number of threads.
+    """
+
+    def __init__(self, targets: frozenset[str] | None = None) -> None:
+        """`targets` are the names of the components that a command works on; None means all."""
+        self._targets = targets
+        self._lock = threading.Lock()
+        self._parents: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+
+    def add(self, urn: str, parent: str, *, is_component: bool) -> None:
+        """Adds a resource; its last parent counts."""
+        with self._lock:
+            self._parents[urn] = parent
+            parts = parse_urn(urn)
+            if is_component and parts.type != STACK_TYPE:
+                self._names[urn] = parts.name
+
+    def add_recorded(self, resources: Iterable[Resource]) -> None:
+        """Adds recorded resources."""
+        for resource in resources:
+            self.add(resource.urn, resource.parent, is_component=not resource.custom)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all components."""
+        with self._lock:
+            return frozenset(self._names.values())
+
+    def find_containing(self, urn: str) -> tuple[str, ...]:
+        """Returns the names of the components that a resource is in, the nearest one first.
+
+        A component is in itself."""
+        names = []
+        with self._lock:
+            while urn:
+                if urn in self._names:
+                    names.append(self._names[urn])
+                urn = self._parents.get(urn, "")
+        return tuple(names)
+
+    def find_nearest(self, urn: str) -> str:
+        """Returns the name of the nearest component, "" for none."""
+        return next(iter(self.find_containing(urn)), "")
+
+    def find_within(self, names: frozenset[str]) -> list[str]:
+        """Returns the URNs of the components with these names and of everything in them."""
+        return sorted(urn for urn in self._parents if names & {*self.find_containing(urn)})
+
+    def is_target(self, urn: str) -> bool:
+        """Returns whether the command works on this resource."""
+        return self._targets is None or not self._targets.isdisjoint(self.find_containing(urn))
+
+    def check_targets(self) -> None:
+        """Raises UnknownNameError for a target that neither program nor state has."""
+        for name in sorted((self._targets or frozenset()) - self.names):
+            raise UnknownNameError("component", name, self.names)
+
+
+def summarize_resources(resources: Iterable[Mapping[str, Any]]) -> Recorded:
+    """Returns a summary of the resources of a checkpoint, given as JSON."""
     components, objects = set(), 0
     providers: dict[str, Mapping[str, Any]] = {}
     for resource in resources:
-        kind, custom = resource["type"], bool(resource.get("custom"))
-        if kind == PROVIDER_TYPE:
+        if resource["type"] == PROVIDER_TYPE:
             providers[resource["urn"]] = resource.get("inputs") or {}
-        elif custom:
+        elif resource.get("custom"):
             objects += 1
-        elif kind != STACK_TYPE:
+        elif resource["type"] != STACK_TYPE:
             components.add(parse_urn(resource["urn"]).name)
     return Recorded(frozenset(components), objects, providers)
+
+
+def build_recorded_objects(
+    resources: Iterable[Resource],
+    components: Components,
+    unseal: Callable[[Any], Any],
+    messages: tuple[str, ...] = (),
+) -> RecordedObjects:
+    """Builds the recorded objects that are targets, and every provider.
+
+    `unseal` returns a tree from state with every encrypted value as a `Secret`.
+    """
+    objects, providers = [], {}
+    for resource in resources:
+        inputs = unseal(resource.raw.get("inputs") or {})
+        if resource.is_provider:
+            providers[resource.urn] = reveal(inputs)
+        if not resource.is_object or resource.pending_delete:
+            continue
+        if not components.is_target(resource.urn):
+            continue
+        outputs = unseal(resource.raw.get("outputs") or {})
+        objects.append(
+            RecordedObject(
+                urn=resource.urn,
+                type=resource.type,
+                id=resource.id,
+                component=components.find_nearest(resource.urn),
+                provider_urn=resource.provider_urn,
+                field_manager=str(reveal(outputs).get(FIELD_MANAGER, "")),
+                ignore_changes=resource.ignore_changes,
+                inputs=reveal(inputs),
+                outputs=reveal(outputs),
+                secrets=collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs)),
+            )
+        )
+    return RecordedObjects(tuple(objects), providers, messages)

@@ -1,8 +1,4 @@
-"""Names of resources: URNs and provider references.
-
-Kept apart because program, state, targets and events must take them to pieces in the same way. The
-Stack adds no type prefix to its children (the SDK's MockMonitor is wrong here).
-"""
+"""URNs and provider references: builds them and takes them apart."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ class Urn(NamedTuple):
 
     @property
     def type(self) -> str:
-        """The type token alone, without the parents' types."""
+        """The type token without the types of the parents."""
         return self.qualified.rpartition("$")[2]
 
     def __str__(self) -> str:
@@ -31,34 +27,31 @@ class Urn(NamedTuple):
 
 
 def parse_urn(text: str) -> Urn:
-    """The parts of a URN; a name may itself hold `::`."""
+    """Returns the parts of a URN. A name may contain `::` itself."""
     head, project, qualified, name = text.split("::", 3)
     return Urn(head.removeprefix("urn:pulumi:"), project, qualified, name)
 
 
 def is_urn(text: str) -> bool:
-    """Returns whether `parse_urn` can take the text to pieces."""
+    """Returns whether `parse_urn` accepts the text."""
     return text.startswith("urn:pulumi:") and text.count("::") >= 3
 
 
 def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> str:
-    """The URN of a resource below `parent` (a URN, or "" for none)."""
-    above = parse_urn(parent).qualified if parent else ""
-    prefix = "" if above in ("", STACK_TYPE) else f"{above}$"
+    """Builds the URN of a resource below `parent` (a URN, or "" for none)."""
+    # The Stack adds no type prefix to its children. The SDK's MockMonitor does add one, so the
+    # URNs that it shows in tests are not those of a real stack.
+    parent_types = parse_urn(parent).qualified if parent else ""
+    prefix = "" if parent_types in ("", STACK_TYPE) else f"{parent_types}$"
     return str(Urn(stack, project, f"{prefix}{type_}", name))
 
 
-def failed_urn(type_: str, name: str) -> str:
-    """What a registration that failed is answered with: shaped as a URN, and no resource's."""
+def build_failed_urn(type_: str, name: str) -> str:
+    """Builds the URN that answers a failed registration. No resource has it."""
     return f"urn:pulumi:failed::failed::{type_}::{name}"
 
 
-def refused_urn(type_: str, name: str) -> str:
-    """The same for a registration that only the CLI can serve."""
-    return f"urn:pulumi:refused::refused::{type_}::{name}"
-
-
 def split_provider_reference(reference: str) -> tuple[str, str]:
-    """A provider reference as the provider's URN and id."""
+    """Returns the URN and the id of the provider that a reference (`<urn>::<id>`) names."""
     urn, _, id_ = reference.rpartition("::")
     return urn, id_

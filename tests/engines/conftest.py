@@ -11,11 +11,19 @@ import pytest
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.kube.client import KubeClient
 from tests.conftest import unique_name
-from tests.engines.fakes import RECORDED, FakeCluster, Stack
+from tests.engines.fakes import RECORDED, FakeCluster, SharedProgram, Stack
+
+
+@pytest.fixture(scope="session")
+def shared_program() -> Iterator[SharedProgram]:
+    """The program's process that all tests on a cluster in memory share."""
+    shared = SharedProgram()
+    yield shared
+    shared.end()
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_program: SharedProgram) -> Stack:
     """A project called test, without a program yet."""
     _set_environment(monkeypatch)
     (tmp_path / "Pulumi.yaml").write_text(
@@ -23,7 +31,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
         "backend: {url: 'file://./.state'}\n"
     )
     cluster = FakeCluster()
-    return Stack(tmp_path, EmbeddedEngine(cluster.connect), cluster)
+    return Stack(tmp_path, EmbeddedEngine(cluster.connect, shared_program.start), cluster)
 
 
 @pytest.fixture

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import textwrap
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from framework.core.changes import Op, Preview, Progress, Result
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import Request
-from framework.engines.embedded.clusters import Connection
+from framework.engines.clusters import Connection
 from framework.engines.embedded.engine import EmbeddedEngine
+from framework.engines.embedded.process import ProgramProcess
 from framework.kube.api_error import ApiError
 from framework.kube.object_diff import compare_objects
 from framework.kube.objects import ObjectState, object_name
+from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
@@ -76,7 +79,9 @@ class FakeCluster:
 
     def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
         uid = self.uids.get(str(inputs["kubeconfig"]), self.uid)
-        return Connection(self, uid, str(inputs["context"]), lambda: None, self.server)
+        # The engine needs no more of a provider than these methods.
+        provider = cast(KubernetesProvider, self)
+        return Connection(provider, uid, str(inputs["context"]), lambda: None, self.server)
 
     def diff(
         self,
@@ -166,6 +171,28 @@ class FakeCluster:
 
     def ids(self) -> list[str]:
         return sorted(f"{kind} {id_}" for kind, id_ in self.objects)
+
+
+class SharedProgram:
+    """One program's process for many operations: loading Pulumi takes most of the time of a run."""
+
+    def __init__(self) -> None:
+        self._process: ProgramProcess | None = None
+
+    @contextmanager
+    def start(self, root: Path) -> Iterator[ProgramProcess]:
+        if self._process is None or self._process.has_ended:
+            self._process = ProgramProcess(RECORDED)
+        try:
+            yield self._process
+        except KeyboardInterrupt:
+            # The program's run is not over, and the next one would read its report.
+            self._process.end()
+            raise
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.end()
 
 
 def _id(inputs: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import StateError
-from framework.engines.embedded.checkpoint import (
+from framework.engines.state.checkpoint import (
     Resource,
     order_resources,
     parse_checkpoint,

@@ -64,7 +64,7 @@ def test_an_unknown_engine_is_refused(machine: Path) -> None:
 def test_the_cli_needs_a_passphrase(
     stack: Stack, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from framework.engines.automation import AutomationEngine
+    from framework.engines.cli import AutomationEngine
 
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
     with pytest.raises(StateError, match="PULUMI_CONFIG_PASSPHRASE"):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from framework.engines.embedded.checkpoint import Checkpoint
-from framework.engines.embedded.journal import Journal, fold, read_journal
+from framework.engines.state.checkpoint import Checkpoint
+from framework.engines.state.journal import Journal, fold, read_journal
 
 STACK = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"
 MODEL = "urn:pulumi:dev::p::t:i:Model::m"

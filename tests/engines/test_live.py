@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.changes import Op
-from framework.engines.embedded.checkpoint import parse_checkpoint
+from framework.engines.state.checkpoint import parse_checkpoint
 from framework.kube.client import KubeClient
 from tests.engines.fakes import RECORDED, Stack, ops
 

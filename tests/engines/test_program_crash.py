@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import EngineError
+from framework.engines.embedded.engine import EmbeddedEngine
 from tests.engines.fakes import RECORDED, Stack
 
 SECRET = "s3cr3t-fixture"
@@ -46,6 +47,7 @@ def test_a_process_that_cannot_start_names_the_file(
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise ImportError('this installation is broken')")
     monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    stack.engine = EmbeddedEngine(stack.cluster.connect)
     stack.program("")
     with pytest.raises(EngineError) as error:
         stack.preview()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import ClusterError, EngineError, StateError
-from framework.engines.embedded.clusters import connect_kubernetes
+from framework.engines.clusters import connect_kubernetes
 from tests.engines.fakes import Stack
 
 

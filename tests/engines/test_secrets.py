@@ -6,16 +6,17 @@ import pytest
 
 from framework.core.errors import StateError
 from framework.core.redaction import redact_value
-from framework.engines.embedded.checkpoint import parse_checkpoint
-from framework.engines.embedded.secrets import PassphraseCipher
-from framework.engines.embedded.values import (
+from framework.engines.state.checkpoint import parse_checkpoint
+from framework.engines.state.secrets import PassphraseCipher
+from framework.engines.values import (
     Secret,
+    collect_secret_texts,
+    has_sealed,
     mark_secrets,
-    mask,
+    redact_sealed,
+    redact_secrets,
     reveal,
-    secret_texts,
 )
-from framework.engines.marks import has_sealed, mask_sealed
 from tests.engines.fakes import RECORDED
 
 CHECKPOINT = parse_checkpoint((RECORDED / "3-secret/checkpoint.json").read_text(), "x")
@@ -54,13 +55,13 @@ def test_a_new_salt_opens_again() -> None:
 
 
 def test_masking_needs_no_passphrase() -> None:
-    assert mask_sealed(OUTPUTS)["token"] == "[secret]"
+    assert redact_sealed(OUTPUTS)["token"] == "[secret]"
 
 
 def test_a_secret_shows_in_no_text() -> None:
     tree = {"data": Secret("hunter22")}
     assert "hunter22" not in repr(tree)
-    assert mask(tree) == {"data": "[secret]"}
+    assert redact_secrets(tree) == {"data": "[secret]"}
 
 
 def test_secrets_of_inputs_mark_the_live_object() -> None:
@@ -85,4 +86,4 @@ def test_secrets_of_inputs_mark_the_live_object() -> None:
     ids=["whole", "inside", "base64", "other", "short-whole", "short-inside", "none"],
 )
 def test_a_field_that_holds_a_secret_is_masked(value: object, shown: object) -> None:
-    assert redact_value(value, secret_texts(Secret(["hunter22", 7]))) == shown
+    assert redact_value(value, collect_secret_texts(Secret(["hunter22", 7]))) == shown

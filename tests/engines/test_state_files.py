@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from framework.core.errors import StateError
-from framework.engines.embedded import state_files
 from framework.engines.embedded.engine import EmbeddedEngine
-from framework.engines.embedded.journal import Journal, read_journal
-from tests.engines.fakes import FakeCluster, Stack
+from framework.engines.state import files
+from framework.engines.state.journal import Journal, read_journal
+from tests.engines.fakes import FakeCluster, SharedProgram, Stack
 
 PROJECT = """\
 name: test
@@ -29,12 +29,12 @@ backend: {url: "file://./.state"}
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def deployed(tmp_path_factory: pytest.TempPathFactory, shared_program: SharedProgram) -> Stack:
     """Deploys twice, so that there is a .bak; made once, since each run starts a process."""
     root = tmp_path_factory.mktemp("deployed")
     (root / "Pulumi.yaml").write_text(PROJECT)
     cluster = FakeCluster()
-    stack = Stack(root, EmbeddedEngine(cluster.connect), cluster)
+    stack = Stack(root, EmbeddedEngine(cluster.connect, shared_program.start), cluster)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PULUMI_BACKEND_URL", raising=False)
         stack.program("config_map('x')")
@@ -173,7 +173,7 @@ def test_the_named_copy_is_one_that_can_be_used(stack: Stack, path: Path) -> Non
     path.with_name("dev.json.bak").write_bytes(path.with_name("dev.json.bak").read_bytes()[:-30])
     said = refuse(stack)
     assert "cp " not in said
-    assert f"{path}.bak is no usable copy" in said
+    assert f"{path}.bak cannot be used" in said
     path.with_name("dev.json.bak").unlink()
     assert "there is no copy" in refuse(stack)
 
@@ -338,7 +338,7 @@ def test_a_damaged_lock_is_a_lock(stack: Stack, path: Path, text: str) -> None:
 def fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, ending: str) -> list[str]:
     """Fails writes to files of this ending; returns the list of those that failed."""
     failed: list[str] = []
-    write = state_files.write_all
+    write = files.write_all
 
     def fail(fd: int, data: bytes) -> None:
         path = str(Path(f"/proc/self/fd/{fd}").readlink())
@@ -348,7 +348,7 @@ def fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, ending: str) -> l
             raise OSError(number, os.strerror(number))
         write(fd, data)
 
-    monkeypatch.setattr(state_files, "write_all", fail)
+    monkeypatch.setattr(files, "write_all", fail)
     return failed
 
 
@@ -388,7 +388,7 @@ def test_a_read_only_file_system_is_named(
     def fail(path: Path, *args: object, **options: object) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr(state_files, "open_new", fail)
+    monkeypatch.setattr(files, "open_new", fail)
     with pytest.raises(StateError, match=r"cannot be written \(read-only file system\)") as error:
         stack.destroy()
     assert len(str(error.value).splitlines()) == 1

@@ -1,36 +1,57 @@
-"""The embedded engine: every operation of a stack, from lock to saved state.
-
-Each operation reads as one sequence here; what its steps mean is in the modules it calls.
-"""
+"""The embedded engine: each operation as one sequence, from the lock to the saved state."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
-from framework.core.changes import Op, Preview, Result
+from framework.core.changes import Change, Op, Preview, Result
 from framework.core.errors import EngineError
-from framework.engines.base import Confirm, OnProgress, Recorded, Request
-from framework.engines.embedded.backend import open_backend
-from framework.engines.embedded.clusters import (
+from framework.engines.base import (
+    Confirm,
+    OnProgress,
+    Recorded,
+    RecordedObjects,
+    Request,
+    order_changes,
+)
+from framework.engines.clusters import (
+    Clusters,
     Connect,
+    IdentityCheck,
     connect_kubernetes,
+    identify_cluster,
 )
-from framework.engines.embedded.feed import ProgressFeed
-from framework.engines.embedded.live import found_changes, refreshed
-from framework.engines.embedded.operation import Operation
-from framework.engines.embedded.previewing import (
-    build_deletion,
-    recorded_outputs,
+from framework.engines.embedded.apply import ApplyRun
+from framework.engines.embedded.deletion import Deletions
+from framework.engines.embedded.monitor import ProgramHandler, run_program
+from framework.engines.embedded.planner import Planner
+from framework.engines.embedded.preview import PreviewRun, build_deletion
+from framework.engines.embedded.process import ProgramProcess
+from framework.engines.embedded.progress import Messages, ProgressFeed
+from framework.engines.embedded.records import build_refreshed
+from framework.engines.embedded.refresh import (
+    Comparison,
+    compare_with_cluster,
+    settle_pending,
 )
-from framework.engines.embedded.program_process import ProgramProcess
-from framework.engines.embedded.project import load_project
-from framework.engines.embedded.state import StackState, drop_line, set_line
-from framework.engines.recorded import read_recorded
+from framework.engines.embedded.registration import Registration
+from framework.engines.project import Project, load_config, load_project
+from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
+from framework.engines.state.backend import open_backend
+from framework.engines.state.checkpoint import Resource
+from framework.engines.state.journal import drop_line, end_line, set_line
+from framework.engines.state.stack_state import StackState
+from framework.engines.values import Secret, collect_secret_texts, reveal
+
+_STOP_S = 10.0
 
 
 class EmbeddedEngine:
@@ -39,106 +60,317 @@ class EmbeddedEngine:
     name = "embedded"
 
     def __init__(
-        self, connect: Connect = connect_kubernetes, process: ProgramProcess | None = None
+        self,
+        connect: Connect = connect_kubernetes,
+        start_program: Callable[[Path], AbstractContextManager[ProgramProcess]] = ProgramProcess,
     ) -> None:
-        """`process` is one that was started already, for the first operation to use."""
-        self._connect, self._process = connect, process
+        """`start_program` starts the program's process in a project's folder, or returns one that
+        runs already; what ends it is the returned context."""
+        self._connect, self._start_program = connect, start_program
 
     def preview(self, request: Request) -> Preview:
-        """What `up` would change; writes nothing and takes no lock, as the CLI's does."""
-        with self._start(request) as process, self._open(request, locked=False) as work:
-            run = work.preview(process)
-            for holder in work.state.backend.holders():
-                said = f"another command is at work on this stack, so this changes: {holder}"
-                run.log("warning", said)
-            return work.tell(run, run.finish())
+        """Returns what `up` would change. Takes no lock, like the CLI's preview."""
+        with (
+            self._start_program(request.root) as process,
+            self._open(request, locked=False) as operation,
+        ):
+            run = operation.preview(process)
+            for holder in operation.state.backend.find_holders():
+                run.log(
+                    "warning",
+                    f"another command works on this stack, so this may change: {holder}",
+                )
+            return operation.build_preview(run)
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Preview, confirm, apply; the lock is held all the while."""
-        with self._start(request) as process, self._open(request, locked=True) as work:
-            run = work.preview(process)
-            preview = work.tell(run, run.finish())
+        """Previews, confirms and applies; holds the lock from before the preview to the end."""
+        with (
+            self._start_program(request.root) as process,
+            self._open(request, locked=True) as operation,
+        ):
+            run = operation.preview(process)
+            preview = operation.build_preview(run)
+            # A missing passphrase is an error before the question, not after half an apply.
+            if run.has_secrets():
+                operation.state.require_cipher()
             if preview.clean:
-                work.state.require_cipher(needed=run.has_secrets())
-                work.keep(run)
-                work.remember_clusters()
-                outputs = recorded_outputs(work.state)
+                operation.record_unchanged(run)
+                operation.clusters.remember()
+                outputs = operation.state.read_stack_outputs()
                 return Result(preview.changes, outputs=outputs, messages=preview.messages)
-            work.state.require_cipher(needed=run.has_secrets())
             if not confirm(preview):
                 return None
-            return work.apply(process, run, preview, on_progress)
+            return operation.apply(process, run, preview, on_progress)
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Bring the recorded state to the cluster; a cluster made anew is accepted here."""
-        with self._open(request, locked=True, any_cluster=True) as work:
-            looks = work.look()
-            preview = Preview(found_changes(looks), recorded_outputs(work.state))
+        """Brings the recorded state to the cluster. Accepts a cluster that was made again."""
+        with self._open(request, locked=True, accepts_made_again=True) as operation:
+            state = operation.state
+            comparisons = operation.compare()
+            changes = order_changes(comparison.change for comparison in comparisons)
+            preview = Preview(changes, state.read_stack_outputs())
             if not preview.clean:
                 if not confirm(preview):
                     return None
-                for look in looks:
-                    if look.change.op is not Op.SAME:
-                        gone = look.live is None
-                        entry = look.entry if gone else refreshed(work.state, look)
-                        work.state.record(drop_line(entry) if gone else set_line(entry))
-            work.remember_clusters()
-            return Result(preview.changes, outputs=recorded_outputs(work.state))
+                for comparison in comparisons:
+                    resource, live = comparison.resource, comparison.live
+                    if live is None:
+                        state.record(drop_line(resource))
+                    elif comparison.change.op is not Op.SAME:
+                        state.record(set_line(build_refreshed(state, resource, live)))
+            operation.clusters.remember()
+            return Result(preview.changes, outputs=state.read_stack_outputs())
 
     def drift(self, request: Request) -> Preview:
-        """Live objects against recorded state; writes nothing."""
-        with self._open(request, locked=False) as work:
-            looks = work.look()
-            return Preview(found_changes(looks), recorded_outputs(work.state), work.messages)
+        """Compares live objects with the recorded ones; writes nothing."""
+        with self._open(request, locked=False) as operation:
+            changes = order_changes(comparison.change for comparison in operation.compare())
+            return Preview(changes, operation.state.read_stack_outputs(), operation.messages)
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Delete what is recorded, dependents first; the empty state stays."""
-        with self._open(request, locked=True) as work:
-            work.components.check_wanted()
-            entries = [
-                e for e in work.state.current().resources if work.components.is_target(e.urn)
+        """Deletes what is recorded, dependents first; an empty state remains."""
+        with self._open(request, locked=True) as operation:
+            operation.components.check_targets()
+            resources = [
+                resource
+                for resource in operation.state.get_current().resources
+                if operation.components.is_target(resource.urn)
             ]
-            _refuse_protected([e.urn for e in entries if e.protect])
-            changes = tuple(build_deletion(entry, work.components) for entry in reversed(entries))
-            preview = Preview(changes, recorded_outputs(work.state), work.messages)
+            _refuse_protected(resources)
+            changes = tuple(
+                build_deletion(resource, operation.components) for resource in reversed(resources)
+            )
+            preview = Preview(changes, operation.state.read_stack_outputs(), operation.messages)
             if not changes:
-                return Result((), messages=work.messages)
-            work.check_clusters()
+                return Result((), messages=operation.messages)
+            operation.check_clusters()
             if not confirm(preview):
                 return None
             feed = ProgressFeed(on_progress)
-            work.delete(entries, feed)
+            operation.delete(resources, feed)
             return Result(changes, feed.failures, seconds=feed.seconds, messages=preview.messages)
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
-        """The recorded outputs, secrets masked."""
-        return recorded_outputs(_read_state(request))
+        """Returns the recorded outputs, secrets redacted."""
+        return _read_state(request).read_stack_outputs()
 
     def recorded(self, request: Request) -> Recorded:
-        """What is recorded of the stack."""
-        return read_recorded(resource.raw for resource in _read_state(request).current().resources)
+        """Returns a summary of the recorded state."""
+        resources = _read_state(request).get_current().resources
+        return summarize_resources(resource.raw for resource in resources)
 
-    def _start(self, request: Request) -> ProgramProcess:
-        process, self._process = self._process, None
-        return process or ProgramProcess(request.root)
+    def recorded_objects(self, request: Request) -> RecordedObjects:
+        """Returns the recorded objects, with those that an interrupted command created.
+
+        Only the latter are looked up in the cluster.
+        """
+        with self._open(request, locked=False) as operation:
+            operation.components.check_targets()
+            return build_recorded_objects(
+                operation.state.get_current().resources,
+                operation.components,
+                operation.state.unseal,
+                operation.messages,
+            )
 
     @contextmanager
     def _open(
-        self, request: Request, *, locked: bool, any_cluster: bool = False
+        self, request: Request, *, locked: bool, accepts_made_again: bool = False
     ) -> Iterator[Operation]:
         project = load_project(request.root.resolve())
         backend = open_backend(project, request.stack.name)
         with ExitStack() as stack:
             if locked:
-                stack.enter_context(_terminable())
+                stack.enter_context(_interrupt_on_sigterm())
                 stack.enter_context(backend.lock())
             state = StackState(project, backend)
             if locked:
                 state.recover()
                 stack.callback(state.close)
-            work = Operation(request, project, state, self._connect, any_cluster, locked=locked)
-            stack.callback(work.clusters.close)
-            yield work
+            operation = Operation(
+                request, project, state, self._connect, accepts_made_again, locked=locked
+            )
+            stack.callback(operation.clusters.close)
+            yield operation
+
+
+class Operation:
+    """One operation on one stack: its parts, and the steps that the engine's sequences share."""
+
+    def __init__(
+        self,
+        request: Request,
+        project: Project,
+        state: StackState,
+        connect: Connect,
+        accepts_made_again: bool,
+        *,
+        locked: bool,
+    ) -> None:
+        self._request, self._project, self.state = request, project, state
+        resources = state.get_current().resources
+        providers = {
+            resource.urn: reveal(state.read_inputs(resource))
+            for resource in resources
+            if resource.is_provider
+        }
+        identity = IdentityCheck(
+            request.stack,
+            providers,
+            state.backend,
+            partial(identify_cluster, root=project.root, connect=connect),
+            # What an interrupted command was about to create may exist, too.
+            has_objects=any(resource.is_object for resource in resources)
+            or bool(state.get_current().pending),
+            accepts_made_again=accepts_made_again,
+        )
+        self.clusters = Clusters(project.root, connect, providers, request.cluster, identity)
+        # Pending creates are looked up with connections of their own: the program may name
+        # another way to the same cluster, and the first inputs of a provider count.
+        recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
+        self._warnings = self._settle_pending(recorded_clusters, locked=locked)
+        self.components = Components(request.components)
+        self.components.add_recorded(state.get_current().resources)
+        self._planner = Planner(state, self.clusters, self.components)
+        self._config = load_config(project, request.stack.name)
+
+    def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
+        """Settles what an interrupted command left pending. Without the lock writes nothing."""
+        if not self.state.get_current().pending:
+            return ()
+        if not locked and self.state.backend.find_holders():
+            # Another command is running: what it creates is pending, and it will record it.
+            return ()
+        clusters.add_all_recorded()
+        try:
+            settlement = settle_pending(self.state, clusters)
+        finally:
+            clusters.close()
+        if settlement.lines and locked:
+            self.state.record(*settlement.lines)
+        else:
+            self.state.assume(*settlement.lines)
+        return settlement.warnings
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The warnings about interrupted commands, for operations that run no program."""
+        return tuple(sorted(f"warning: {warning}" for warning in self._warnings))
+
+    def preview(self, process: ProgramProcess) -> PreviewRun:
+        """Runs the program in preview. EngineError, ClusterError."""
+        run = PreviewRun(self.state, self._planner, self.clusters)
+        try:
+            self._run(process, run, dry_run=True)
+        except EngineError:
+            # A refused resource may have made the program fail: its reason comes first.
+            run.check()
+            raise
+        self.clusters.add_all_recorded()
+        for warning in self._warnings:
+            run.log("warning", warning)
+        return run
+
+    def build_preview(self, run: PreviewRun) -> Preview:
+        """Builds the preview of a run, with what the program logged."""
+        preview = run.finish()
+        registered = [step.registration for step in run.steps.values()]
+        return replace(preview, messages=self._redact(run.messages, registered))
+
+    def _run(self, process: ProgramProcess, handler: ProgramHandler, *, dry_run: bool) -> None:
+        run_program(
+            process,
+            self._project,
+            self._request.stack.name,
+            self._config,
+            handler,
+            dry_run=dry_run,
+        )
+
+    def _redact(self, messages: Messages, registered: Iterable[Registration]) -> tuple[str, ...]:
+        """Returns the messages without the secrets of the configuration and of registrations."""
+        if not messages:
+            return ()
+        config = [Secret(self._config.values[key]) for key in sorted(self._config.secret_keys)]
+        inputs = [registration.inputs for registration in registered]
+        return messages.redacted(collect_secret_texts(*config, *inputs))
+
+    def record_unchanged(self, run: PreviewRun) -> None:
+        """Records new options, outputs and names of resources whose objects do not change."""
+        if self._planner.renames:
+            self.state.record({"rename": dict(self._planner.renames)})
+        if resources := run.find_unrecorded():
+            self.state.record(*map(set_line, resources))
+            self.state.keep_salt()
+        live_again = [each for each in run.find_leftovers() if run.is_wanted_again(each)]
+        if live_again:
+            self.state.record(*map(drop_line, live_again))
+        self._end_pending(run)
+
+    def apply(
+        self, process: ProgramProcess, run: PreviewRun, preview: Preview, on_progress: OnProgress
+    ) -> Result:
+        """Runs the program again and carries out what was previewed."""
+        feed = ProgressFeed(on_progress)
+        # Before the first write: a run that is killed leaves objects on this cluster.
+        self.clusters.remember()
+        if self._planner.renames:
+            self.state.record({"rename": dict(self._planner.renames)})
+        apply = ApplyRun(self.state, self._planner, run, feed)
+        try:
+            self._run(process, apply, dry_run=False)
+            result = apply.finish(preview)
+            result = replace(result, messages=self._redact(apply.messages, apply.registered))
+            if not result.failures:
+                self._end_pending(run)
+            return result
+        except BaseException:
+            apply.stop.set()
+            apply.wait_idle(_STOP_S)
+            raise
+        finally:
+            self.clusters.remember()
+            self.state.keep_salt()
+
+    def _end_pending(self, run: PreviewRun) -> None:
+        """Ends the pending operations of resources that are now as the program says."""
+        urns = [
+            operation["resource"]["urn"]
+            for operation in self.state.get_current().pending
+            if operation["resource"]["urn"] in run.steps
+        ]
+        if urns:
+            self.state.record(*map(end_line, urns))
+
+    def compare(self) -> list[Comparison]:
+        """Compares the recorded objects with the cluster."""
+        self.components.check_targets()
+        self.clusters.add_all_recorded()
+        return compare_with_cluster(self.state, self._planner)
+
+    def check_clusters(self) -> None:
+        """Connects to every recorded cluster that has objects. ClusterError, EngineError.
+
+        A cluster that cannot be used is an error before the question and before the first
+        deletion, not a failure of each object.
+        """
+        self.clusters.add_all_recorded()
+        resources = self.state.get_current().resources
+        for urn in sorted({each.provider_urn for each in resources if each.is_object}):
+            self.clusters.connect(urn)
+
+    def delete(self, resources: list[Resource], feed: ProgressFeed) -> None:
+        """Deletes resources; an interrupt ends the waits."""
+        stop = threading.Event()
+
+        def describe(resource: Resource) -> Change:
+            return build_deletion(resource, self.components)
+
+        try:
+            Deletions(self.state, self._planner, feed, stop).run(resources, describe)
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _read_state(request: Request) -> StackState:
@@ -146,22 +378,24 @@ def _read_state(request: Request) -> StackState:
     return StackState(project, open_backend(project, request.stack.name))
 
 
-def _refuse_protected(urns: list[str]) -> None:
-    if urns:
-        listed = "\n".join(f"protected: {urn}" for urn in sorted(urns))
+def _refuse_protected(resources: Iterable[Resource]) -> None:
+    protected = sorted(resource.urn for resource in resources if resource.protect)
+    if protected:
+        lines = "\n".join(f"protected: {urn}" for urn in protected)
         raise EngineError(
-            f"{listed}\nNothing was deleted; to go on, take protect off in the program, "
+            f"{lines}\nNothing was deleted; to go on, take protect off in the program, "
             "run `up`, then destroy"
         )
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends an operation as Ctrl-C does; only the main thread may say so."""
+def _interrupt_on_sigterm() -> Iterator[None]:
+    """Makes SIGTERM end an operation like Ctrl-C: the lock is released, the journal is folded."""
 
     def interrupt(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
+    # Python allows only the main thread to set a handler.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -169,5 +403,6 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
+        # A handler that was not set from Python reads as None and cannot be set again.
         with contextlib.suppress(TypeError):
             signal.signal(signal.SIGTERM, before)

@@ -1,10 +1,8 @@
-"""The program's own process: what Pulumi's language host for Python does, and no more.
+"""The process of the program: what Pulumi's language host for Python does, and no more.
 
-Runs as `python -m framework.engines.embedded.host FD` in the project's folder. Kept apart from the
-engine because a program needs a process of its own: the SDK's settings leak through context
-variables, and `run_path` swaps modules. For the same reason every run gets a fork of its own, which
-costs no second start. Reads a line of JSON from stdin for each run, and writes one to the file
-descriptor FD when it has ended.
+Runs as `python -m framework.engines.embedded.host FD` in the project's folder. Reads a line of
+JSON from stdin for each run of the program, and writes lines of JSON to the file descriptor FD:
+an error where the program failed, then its exit code.
 """
 
 from __future__ import annotations
@@ -31,43 +29,47 @@ from pulumi.runtime.stack import run_in_stack
 
 from framework.core.redaction import redact_text
 
-# What takes most of a start; by name, since a type checker that follows pulumi_kubernetes reads a
-# million lines.
+# These imports take most of the start. By name, because a type checker that follows
+# pulumi_kubernetes reads a million lines.
 _PRELOADED = ("pulumi_kubernetes", "framework.program")
 
 
 def main() -> None:
-    """Run the program for every order, until the engine closes stdin."""
+    """Runs the program for every order, until the engine closes stdin."""
     for name in _PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    # Shared with every run: a collection there need not go through it.
+    # What is loaded so far is shared with every fork. A garbage collection that visits it would
+    # write to each page, and the kernel would have to copy the page.
     gc.freeze()
     with os.fdopen(int(sys.argv[1]), "w") as reports:
         for line in sys.stdin:
+            order = json.loads(line)
+            # A fork for each run: the SDK keeps its settings in context variables that one run
+            # would leave to the next, and a second start would take a second.
             run = os.fork()
             if run == 0:
-                _run_once(json.loads(line), reports)
+                _run_and_exit(order, reports)
             _, status = os.waitpid(run, 0)
             _report(reports, {"code": os.waitstatus_to_exitcode(status)})
 
 
-def _run_once(order: dict[str, Any], reports: TextIO) -> NoReturn:
-    threading.Thread(target=_end_with_engine, daemon=True).start()
+def _run_and_exit(order: dict[str, Any], reports: TextIO) -> NoReturn:
+    threading.Thread(target=_exit_with_engine, daemon=True).start()
     code = 0
     try:
         _run(order)
     except BaseException as exc:
-        _report(reports, _describe(order, exc))
+        _report(reports, _describe_error(order, exc))
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads of the SDK may still wait for replies that no longer matter.
+    # Not `sys.exit`: threads of the SDK may still wait for replies that no longer matter.
     os._exit(code)
 
 
 def _run(order: dict[str, Any]) -> None:
-    # Half a dozen messages a resource, each a call of its own.
+    # The SDK logs half a dozen debug messages for each resource, each with a call to the engine.
     pulumi.log.debug = lambda *args, **options: None
     pulumi.runtime.set_all_config(order["config"], order["secret_keys"])
     configure(
@@ -92,30 +94,32 @@ def _run(order: dict[str, Any]) -> None:
     loop.run_until_complete(run_in_stack(program))
 
 
-def _end_with_engine() -> None:
-    """Stdin closes when the engine is gone, however it went; the next order is not for this run."""
+def _exit_with_engine() -> None:
+    """Exits when stdin closes: then the engine has ended, for whatever reason."""
+    # Registered for no event, so that poll reports a hang-up alone: an order that arrives
+    # meanwhile is for the next run.
     closing = select.poll()
     closing.register(sys.stdin, 0)
     closing.poll()
     os._exit(3)
 
 
-def _describe(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
+def _describe_error(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(exc.__traceback__)
     root = str(Path(order["root"]).resolve())
     own = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
     position = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
     secrets = [order["config"][key] for key in order["secret_keys"]]
     return {
-        "kinds": [cls.__name__ for cls in type(exc).__mro__],
+        "classes": [cls.__name__ for cls in type(exc).__mro__],
         "message": redact_text(str(exc), secrets),
         "position": position,
         "traceback": redact_text("".join(traceback.format_exception(exc)), secrets),
     }
 
 
-def _report(reports: TextIO, said: dict[str, Any]) -> None:
-    print(json.dumps(said), file=reports, flush=True)
+def _report(reports: TextIO, report: dict[str, Any]) -> None:
+    print(json.dumps(report), file=reports, flush=True)
 
 
 if __name__ == "__main__":

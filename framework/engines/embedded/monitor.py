@@ -1,7 +1,7 @@
-"""Pulumi's resource monitor and engine services, served to the program over loopback gRPC.
+"""Serves Pulumi's resource monitor and engine services to the program, over loopback gRPC.
 
-Owns the protocol: requests in, plain data to a `ProgramHandler`, its answers out. Decides nothing
-about resources; refuses what has no place in this engine.
+Requests become plain data for a `ProgramHandler`, which decides. What the embedded engine does not
+support is refused by name. The protocol is `proto/pulumi/resource.proto` and `engine.proto`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,23 @@ from pulumi.runtime.proto import (
 )
 
 from framework.core.errors import EngineError
+from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.registration import (
     Registration,
     build_registration,
     find_refusals,
 )
-from framework.engines.embedded.values import tree_from_json, tree_to_json
-from framework.engines.urns import refused_urn
+from framework.engines.project import Project, StackConfig
+from framework.engines.urns import build_failed_urn
+from framework.engines.values import tree_from_json, tree_to_json
 
-# Every registration holds a thread until its rollout is over.
-SERVER_THREADS = 272
+# A registration holds a thread until its rollout is over, so there are as many threads as
+# registrations that may wait at a time, and some for all other requests.
+_PARALLEL = 256
+_SERVER_THREADS = _PARALLEL + 16
 _MESSAGE_BYTES = 400 * 1024 * 1024
-# Claimed so that the SDK sends what is to be refused by name, instead of a message of its own.
+# Claimed although most are refused: the SDK then sends the option, and the refusal can name it. For
+# a feature that is not claimed the SDK raises an error of its own.
 _FEATURES = tuple(
     resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}")
     for name in (
@@ -55,7 +60,7 @@ _FEATURES = tuple(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the program learns of a resource: `outputs` may hold secrets; "" as id is unknown."""
+    """The answer to a registration; `outputs` may hold secrets; an `id` of "" is unknown."""
 
     urn: str
     id: str = ""
@@ -64,19 +69,19 @@ class Answer:
 
 
 class ProgramHandler(Protocol):
-    """Who decides about the program's resources. Called from many threads at once."""
+    """Decides about the program's resources. Called from many threads at once."""
 
     def register(self, registration: Registration) -> Answer:
-        """Decide on one resource. The program waits for the answer; a fault has `failed`."""
+        """Handles one resource, while the program waits. A failure is an answer with `failed`."""
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
-        """Take the outputs of a component or the Stack, which come after all below it."""
+        """Takes the outputs of a component or the Stack, which come after all its children."""
 
-    def refuse(self, fault: str) -> None:
-        """Note something that only the CLI can do."""
+    def refuse(self, reason: str) -> None:
+        """Notes something that only the CLI supports."""
 
     def log(self, severity: str, message: str) -> None:
-        """Take a message; `severity` is debug, info, warning or error."""
+        """Takes a message; `severity` is debug, info, warning or error."""
 
 
 class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
@@ -96,15 +101,13 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             registration = build_registration(request)
         except EngineError as exc:
             refusals.append(f'{request.type} "{request.name}": {exc}')
-        for fault in refusals:
-            self._handler.refuse(fault)
+        for reason in refusals:
+            self._handler.refuse(reason)
         if refusals:
-            # The program goes on, so that one run names everything.
-            return resource_pb2.RegisterResourceResponse(
-                urn=refused_urn(request.type, request.name),
-                result=resource_pb2.Result.FAIL,
-            )
-        return _response(self._handler.register(registration))
+            # Not an error of the call, which would end the program: one run names everything.
+            urn = build_failed_urn(request.type, request.name)
+            return _build_response(Answer(urn, failed=True))
+        return _build_response(self._handler.register(registration))
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:
         outputs = tree_from_json(MessageToDict(request.outputs))
@@ -130,25 +133,25 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return self._abort(f"package {request.name}: a parameterised package", context)
 
     def RegisterStackTransform(self, request: Any, context: Any) -> Any:
-        return self._note("a stack transform")
+        return self._refuse("a stack transform")
 
     def RegisterStackInvokeTransform(self, request: Any, context: Any) -> Any:
-        return self._note("a stack invoke transform")
+        return self._refuse("a stack invoke transform")
 
     def RegisterResourceHook(self, request: Any, context: Any) -> Any:
-        return self._note(f'resource hook "{request.name}"')
+        return self._refuse(f'resource hook "{request.name}"')
 
     def RegisterErrorHook(self, request: Any, context: Any) -> Any:
-        return self._note(f'error hook "{request.name}"')
+        return self._refuse(f'error hook "{request.name}"')
 
-    def _note(self, what: str) -> Any:
+    def _refuse(self, what: str) -> Any:
         self._handler.refuse(f"{what} needs the pulumi CLI")
         return empty_pb2.Empty()
 
     def _abort(self, what: str, context: Any) -> Any:
-        fault = f"{what} needs the pulumi CLI"
-        self._handler.refuse(fault)
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, fault)
+        reason = f"{what} needs the pulumi CLI"
+        self._handler.refuse(reason)
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, reason)
 
 
 class _Engine(engine_pb2_grpc.EngineServicer):
@@ -169,11 +172,11 @@ class _Engine(engine_pb2_grpc.EngineServicer):
         return engine_pb2.SetRootResourceResponse()
 
     def RequirePulumiVersion(self, request: Any, context: Any) -> Any:
-        # The SDK is the engine's version here, and pip has already chosen it.
+        # The version of the engine is that of the SDK, and pip has checked what the program asks.
         return engine_pb2.RequirePulumiVersionResponse()
 
 
-def _response(answer: Answer) -> resource_pb2.RegisterResourceResponse:
+def _build_response(answer: Answer) -> resource_pb2.RegisterResourceResponse:
     outputs = Struct()
     outputs.update(tree_to_json(answer.outputs))
     result = resource_pb2.Result.FAIL if answer.failed else resource_pb2.Result.SUCCESS
@@ -182,19 +185,48 @@ def _response(answer: Answer) -> resource_pb2.RegisterResourceResponse:
     )
 
 
-def serve(
-    handler: ProgramHandler, project: str, stack: str, dry_run: bool, parallel: int
+def run_program(
+    process: ProgramProcess,
+    project: Project,
+    stack: str,
+    config: StackConfig,
+    handler: ProgramHandler,
+    *,
+    dry_run: bool,
+) -> None:
+    """Runs the program to its end against a handler. EngineError, in its own words, if it fails."""
+    address, stop = _serve(handler, project.name, stack, dry_run)
+    try:
+        process.run(
+            {
+                "address": address,
+                "project": project.name,
+                "stack": stack,
+                "root": str(project.root),
+                "program": str(project.program),
+                "config": dict(config.values),
+                "secret_keys": sorted(config.secret_keys),
+                "dry_run": dry_run,
+                "parallel": _PARALLEL,
+            }
+        )
+    finally:
+        stop()
+
+
+def _serve(
+    handler: ProgramHandler, project: str, stack: str, dry_run: bool
 ) -> tuple[str, Callable[[], None]]:
-    """Serve both services on a loopback port; the address, and what stops the server."""
+    """Starts both services on a loopback port. Returns the address, and what stops them."""
     info = resource_pb2.DeploymentInfo(
         project=project,
         stack=stack,
         organization="organization",
         dryRun=dry_run,
-        parallel=parallel,
+        parallel=_PARALLEL,
         supportedFeatures=_FEATURES,
     )
-    pool = ThreadPoolExecutor(SERVER_THREADS, thread_name_prefix="monitor")
+    pool = ThreadPoolExecutor(_SERVER_THREADS, thread_name_prefix="monitor")
     options = [
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),

@@ -1,45 +1,49 @@
-"""Decides what happens to one registered resource, without doing it.
+"""Decides what happens to each registered resource, and in which order Deployments change.
 
-Used by the preview for every registration and by the apply again for those whose inputs were not
-known before. Kept apart from both because a step must be decided in one way only.
+The preview plans every registration. The apply plans again those whose inputs were not known then.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.core.changes import Change, FieldChange, Op
 from framework.core.errors import EngineError
-from framework.engines.embedded.checkpoint import Resource
-from framework.engines.embedded.clusters import Clusters
-from framework.engines.embedded.components import Components
-from framework.engines.embedded.records import object_state, provider_inputs
+from framework.engines.clusters import Clusters
+from framework.engines.embedded.records import build_provider_inputs, read_object_state
 from framework.engines.embedded.registration import Alias, Registration
-from framework.engines.embedded.state import StackState
-from framework.engines.embedded.values import (
+from framework.engines.recorded import Components
+from framework.engines.state.checkpoint import Resource
+from framework.engines.state.stack_state import StackState
+from framework.engines.urns import Urn, build_urn, parse_urn, split_provider_reference
+from framework.engines.values import (
+    collect_secret_texts,
     has_unknown,
-    mask,
     redact_fields,
+    redact_secrets,
     reveal,
-    secret_texts,
 )
-from framework.engines.urns import build_urn, parse_urn, split_provider_reference
 from framework.kube.objects import object_name
 from framework.kube.ownership import RecordedNameTakenError
+from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 
-# So many calls to one API server at once; waits are not bounded.
+# The number of calls to API servers at the same time. Waits for rollouts are not limited.
 CALLS_AT_ONCE = 16
 UNFINISHED = "its last rollout did not finish"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to one resource. `target` False: answered from state, untouched.
-    `refusal` is why it cannot be done, while everything else can; "" where it can."""
+    """What is to happen to one resource.
+
+    A step that is no `target` is answered from state and changes nothing. `known` is False while
+    some input is unknown. `predicted` is the object that the server answered in a dry run.
+    `refusal` is the reason why this step alone cannot be done; "" where it can.
+    """
 
     urn: str
     registration: Registration
@@ -64,21 +68,56 @@ class Planner:
     def __init__(self, state: StackState, clusters: Clusters, components: Components) -> None:
         self._state, self._clusters = state, clusters
         self.components = components
-        self._live = state.current().live
+        self._live = state.get_current().live
         self._lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
         self.renames: dict[str, str] = {}
+        # URNs that the program has registered, now or under a former name.
         self._taken: set[str] = set()
+        # URNs that are not recorded and that the command does not create.
         self._absent: set[str] = set()
 
     def plan(self, registration: Registration) -> Step:
-        """The step of one registration. EngineError, ClusterError."""
-        return self._decide(self._admit(registration))
+        """Plans the step of a registration. EngineError, ClusterError."""
+        backend = self._state.backend
+        urn = build_urn(
+            backend.stack,
+            backend.project,
+            registration.parent,
+            registration.type,
+            registration.name,
+        )
+        with self._lock:
+            if urn in self._taken:
+                raise EngineError(f"{urn} is registered twice; give one a different name")
+            self._taken.add(urn)
+            old = self._find_old(urn, registration)
+        self.components.add(urn, registration.parent, is_component=not registration.custom)
+        # With MODEL, the provider and the Namespace belong to no target, and models need them.
+        target = registration.is_stack or self.components.is_target(urn)
+        if not target and old is None:
+            self._absent.add(urn)
+        elif not target and old is not None and old.is_provider:
+            self._clusters.add_recorded(urn, reveal(self._state.read_inputs(old)))
+        change = Change(
+            urn=urn,
+            type=registration.type,
+            name=registration.name,
+            op=Op.CREATE if old is None and target else Op.SAME,
+            object=_find_object_name(registration, old),
+            component=self.components.find_nearest(urn),
+        )
+        return self._decide(Step(urn, registration, old, change, target))
 
     def plan_again(self, step: Step, registration: Registration) -> Step:
-        """The step of a planned registration whose inputs have become known."""
-        change = replace(step.change, object=_known_name(registration, step.old), note="")
+        """Plans a step whose inputs are known by now. EngineError, ClusterError."""
+        name = _find_object_name(registration, step.old)
+        change = replace(step.change, object=name, note="")
         return self._decide(replace(step, registration=registration, change=change, known=True))
+
+    def connect(self, reference: str) -> KubernetesProvider:
+        """Returns the cluster behind a provider reference."""
+        return self._clusters.connect(split_provider_reference(reference)[0]).provider
 
     def _decide(self, step: Step) -> Step:
         if not step.target:
@@ -90,52 +129,20 @@ class Planner:
             return self._plan_object(step)
         return step
 
-    def provider(self, reference: str) -> Any:
-        """The cluster behind a provider reference."""
-        return self._clusters.connection(split_provider_reference(reference)[0]).provider
-
-    def _admit(self, registration: Registration) -> Step:
-        where = self._state.backend
-        urn = build_urn(
-            where.stack, where.project, registration.parent, registration.type, registration.name
-        )
-        with self._lock:
-            if urn in self._taken:
-                raise EngineError(f"{urn} is registered twice; give one a different name")
-            self._taken.add(urn)
-            old = self._find_old(urn, registration)
-        self.components.add(urn, registration.parent, is_component=not registration.custom)
-        # The provider and the Namespace of a narrowed command are answered from state as well.
-        target = registration.is_stack or self.components.is_target(urn)
-        if not target:
-            self._note_untouched(urn, old)
-        change = Change(
-            urn=urn,
-            type=registration.type,
-            name=registration.name,
-            op=Op.CREATE if old is None and target else Op.SAME,
-            object=_known_name(registration, old),
-            component=self.components.nearest(urn),
-        )
-        return Step(urn, registration, old, change, target)
-
-    def _note_untouched(self, urn: str, old: Resource | None) -> None:
-        if old is None:
-            self._absent.add(urn)
-        elif old.is_provider:
-            self._clusters.add_recorded(urn, reveal(self._state.inputs(old)))
-
     def _find_old(self, urn: str, registration: Registration) -> Resource | None:
+        """Returns the recorded resource, by its URN or by a former one, which is then renamed."""
         if urn in self._live:
             return self._live[urn]
-        for candidate in self._former_urns(urn, registration):
-            if candidate in self._live and candidate not in self._taken:
-                self.renames[candidate] = urn
-                self._taken.add(candidate)
-                return self._live[candidate].renamed(self.renames)
+        for former in self._build_former_urns(urn, registration):
+            if former in self._live and former not in self._taken:
+                self.renames[former] = urn
+                self._taken.add(former)
+                return self._live[former].renamed(self.renames)
         return None
 
-    def _former_urns(self, urn: str, registration: Registration) -> Iterator[str]:
+    def _build_former_urns(self, urn: str, registration: Registration) -> Iterator[str]:
+        """Yields the URNs that the resource may be recorded under: its aliases, and its own name
+        below former names of its parent, as `pkg/resource/deploy/step_generator.go` does."""
         here = parse_urn(urn)
         former_parents = [old for old, new in self.renames.items() if new == registration.parent]
         for alias in (*registration.aliases, Alias()):
@@ -146,15 +153,14 @@ class Planner:
             if alias.no_parent or alias.parent:
                 parents = [alias.parent]
             for parent in parents:
-                name = alias.name or registration.name
                 if parent in former_parents and not alias.name:
-                    yield from _inherited(here, registration, parent, alias)
+                    yield from _inherit_name(here, registration, parent, alias)
                 yield build_urn(
                     alias.stack or here.stack,
                     alias.project or here.project,
                     parent,
                     alias.type or registration.type,
-                    name,
+                    alias.name or registration.name,
                 )
 
     def _refuse_absent(self, registration: Registration) -> None:
@@ -162,21 +168,20 @@ class Planner:
         needs = (provider, *registration.needs)
         missing = sorted(parse_urn(urn).name for urn in needs if urn in self._absent)
         if missing:
-            where = self._state.backend.stack
             raise EngineError(
                 f'{registration.type} "{registration.name}" needs {", ".join(missing)}, which does '
-                f"not exist yet and is left out by MODEL; next: `make up ENV={where}` once, "
-                "without MODEL"
+                "not exist yet and is left out by MODEL; "
+                f"next: `make up ENV={self._state.backend.stack}` once, without MODEL"
             )
 
     def _plan_provider(self, step: Step) -> Step:
-        inputs = provider_inputs(step.registration)
+        inputs = build_provider_inputs(step.registration)
         self._clusters.add(step.urn, reveal(inputs))
         if step.old is None:
             return step
-        recorded = self._state.inputs(step.old)
+        recorded = self._state.read_inputs(step.old)
         fields = tuple(
-            FieldChange(name, mask(recorded.get(name)), mask(inputs.get(name)))
+            FieldChange(name, redact_secrets(recorded.get(name)), redact_secrets(inputs.get(name)))
             for name in sorted({*recorded, *inputs})
             if recorded.get(name) != inputs.get(name)
         )
@@ -190,22 +195,25 @@ class Planner:
             note = "not validated by the server: some values are known only after other changes"
             return replace(step, change=replace(step.change, op=op, note=note), known=False)
         inputs = reveal(registration.inputs)
-        old = object_state(self._state, step.old) if step.old else None
-        provider = self.provider(registration.provider)
+        old = read_object_state(self._state, step.old) if step.old else None
+        provider = self.connect(registration.provider)
         try:
             with self.slots:
                 diff = provider.diff(step.urn, old, inputs, registration.ignore_changes)
         except RecordedNameTakenError as exc:
-            # Only what needs this object fails with it; the other models are not held up.
+            # A failure of this resource and of those that need it, not of the whole preview: the
+            # other models are deployed.
             change = replace(step.change, op=Op.UPDATE, note=f"refused: {exc}")
             return replace(step, change=change, inputs=inputs, refusal=str(exc))
-        return self._with_diff(step, inputs, diff)
+        return self._add_diff(step, inputs, diff)
 
-    def _with_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
+    def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
         op, note = diff.op, diff.note
         if op is Op.SAME and step.old is not None and step.old.init_errors:
             op, note = Op.UPDATE, UNFINISHED
-        fields = self._mask(step, diff)
+        recorded = self._state.read_inputs(step.old) if step.old else {}
+        secrets = collect_secret_texts(recorded, step.registration.inputs)
+        fields = redact_fields(diff.fields, secrets)
         change = replace(step.change, op=op, fields=fields, note=note, takes_over=diff.takes_over)
         return replace(
             step,
@@ -215,25 +223,76 @@ class Planner:
             delete_first=diff.delete_first or step.registration.delete_before_replace,
         )
 
-    def _mask(self, step: Step, diff: ObjectDiff) -> tuple[FieldChange, ...]:
-        old = self._state.inputs(step.old) if step.old else {}
-        return redact_fields(diff.fields, secret_texts(old, step.registration.inputs))
 
+def _inherit_name(
+    here: Urn, registration: Registration, parent: str, alias: Alias
+) -> Iterator[str]:
+    """Yields the former URN of a child that is named after its parent.
 
-def _inherited(here: Any, registration: Registration, parent: str, alias: Alias) -> Iterator[str]:
-    """A child named after its parent was named after the parent's former name, too."""
-    now, before = parse_urn(registration.parent).name, parse_urn(parent).name
-    if registration.name.startswith(now):
-        name = before + registration.name.removeprefix(now)
+    A parent renamed from `old` to `new` makes `old-settings` the former name of `new-settings`.
+    """
+    new, old = parse_urn(registration.parent).name, parse_urn(parent).name
+    if registration.name.startswith(new):
+        name = old + registration.name.removeprefix(new)
         type_ = alias.type or registration.type
         yield build_urn(here.stack, here.project, parent, type_, name)
 
 
-def _known_name(registration: Registration, old: Resource | None) -> str:
-    """`namespace/name` or `name` as the cluster has it; "" for what is no object."""
+def _find_object_name(registration: Registration, old: Resource | None) -> str:
+    """Returns `namespace/name` or `name` of an object in its cluster; "" for other resources."""
     if not registration.is_object:
         return ""
     metadata = reveal(registration.inputs).get("metadata") or {}
     if not isinstance(metadata.get("name"), str) or has_unknown(metadata):
         return old.id if old else ""
     return object_name(metadata)
+
+
+# The order of Deployments in a component
+
+
+def find_capacity_waits(steps: Iterable[Step]) -> dict[str, tuple[str, ...]]:
+    """Maps each Deployment that shrinks to the Deployments that must be available before, by URN.
+
+    A canary may take its Pods from the stable track: it grows while the stable track shrinks. If
+    both were applied at once, Pods would be removed before others serve. So a Deployment that
+    shrinks waits for every other changed Deployment of its component, and keeps its Pods if one of
+    them fails. Deletions come after all of this. A Deployment that depends on the shrinking one, in
+    any number of steps, is not waited for: each would wait for the other.
+    """
+    by_urn = {step.urn: step for step in steps}
+    by_component: dict[str, list[Step]] = {}
+    for step in by_urn.values():
+        change = step.change
+        if change.kind == "Deployment" and change.component and change.op is not Op.SAME:
+            by_component.setdefault(change.component, []).append(step)
+    waits: dict[str, tuple[str, ...]] = {}
+    for deployments in by_component.values():
+        growing = [step for step in deployments if not _shrinks(step)]
+        for step in deployments:
+            before = sorted(other.urn for other in growing if not _needs(other, step.urn, by_urn))
+            if _shrinks(step) and before:
+                waits[step.urn] = tuple(before)
+    return waits
+
+
+def _shrinks(step: Step) -> bool:
+    return step.change.op is Op.UPDATE and any(
+        change.path == "spec.replicas"
+        and isinstance(change.old, int)
+        and isinstance(change.new, int)
+        and change.new < change.old
+        for change in step.change.fields
+    )
+
+
+def _needs(step: Step, urn: str, steps: Mapping[str, Step]) -> bool:
+    unvisited, seen = list(step.registration.needs), {step.urn}
+    while unvisited:
+        needed = unvisited.pop()
+        if needed == urn:
+            return True
+        if needed not in seen and needed in steps:
+            unvisited.extend(steps[needed].registration.needs)
+        seen.add(needed)
+    return False

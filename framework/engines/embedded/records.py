@@ -1,7 +1,7 @@
-"""Builds the state entry of one resource from what the program asked and what the cluster has.
+"""Builds recorded resources from what the program registers and what the cluster has.
 
-Kept apart from the runs because the CLI must accept every entry: which fields, in which form, and
-which of them encrypted.
+The CLI must accept each one as if it had written it: which fields, in which form, and which of
+them encrypted.
 """
 
 from __future__ import annotations
@@ -9,31 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from framework.engines.embedded.checkpoint import Resource, timestamp
 from framework.engines.embedded.registration import Registration
-from framework.engines.embedded.state import StackState
-from framework.engines.embedded.values import Secret, mark_secrets, reveal
+from framework.engines.state.checkpoint import Resource, format_now
+from framework.engines.state.stack_state import StackState
+from framework.engines.values import (
+    Secret,
+    has_unknown,
+    mark_secret_data,
+    mark_secrets,
+    reveal,
+)
 from framework.kube.objects import ObjectState, without_internal
 
-_ALWAYS = frozenset({"urn", "custom", "type"})
+_ALWAYS_WRITTEN = frozenset({"urn", "custom", "type"})
+
+
+# Building
 
 
 def build_component(registration: Registration, urn: str) -> Resource:
-    """The first entry of a component or of the Stack; its outputs come later."""
+    """Builds a new component or Stack; its outputs come later."""
     raw = {
         "urn": urn,
         "custom": False,
         "type": registration.type,
-        **_options(registration),
+        **_build_options(registration),
     }
-    return _dated(raw, None)
+    return _stamp(raw, None)
 
 
 def build_provider(
     state: StackState, registration: Registration, urn: str, old: Resource | None, id_: str
 ) -> Resource:
-    """The entry of a kubernetes Provider; without `version` the CLI would update it."""
-    inputs = provider_inputs(registration)
+    """Builds a kubernetes Provider."""
+    inputs = build_provider_inputs(registration)
     outputs = {key: value for key, value in inputs.items() if key != "__internal"}
     raw = {
         "urn": urn,
@@ -42,14 +51,16 @@ def build_provider(
         "type": registration.type,
         "inputs": state.seal(inputs),
         "outputs": state.seal(outputs),
-        **_options(registration),
+        **_build_options(registration),
     }
-    return _dated(raw, old)
+    return _stamp(raw, old)
 
 
-def provider_inputs(registration: Registration) -> dict[str, Any]:
-    """A provider's inputs as the CLI records them: with its plugin's `version` among them."""
+def build_provider_inputs(registration: Registration) -> dict[str, Any]:
+    """Builds a provider's inputs as the CLI records them."""
     inputs = {"__internal": {}, **registration.inputs}
+    # The version of the plugin is an option in the program and an input in state. Without it the
+    # CLI's next preview would update the provider.
     if registration.version:
         inputs["version"] = registration.version
     return dict(sorted(inputs.items()))
@@ -63,73 +74,104 @@ def build_object(
     made: ObjectState,
     init_errors: Sequence[str] = (),
 ) -> Resource:
-    """The entry of a Kubernetes object as it now is."""
+    """Builds a Kubernetes object as the cluster has it now."""
     raw = {
         "urn": urn,
         "custom": True,
         "id": made.id,
         "type": registration.type,
-        "inputs": state.seal(secret_inputs(registration, made.inputs)),
-        "outputs": state.seal(secret_outputs(registration, made)),
-        **_options(registration),
+        "inputs": state.seal(mark_secret_inputs(registration, made.inputs)),
+        "outputs": state.seal(mark_secret_outputs(registration, made)),
+        **_build_options(registration),
         "initErrors": list(init_errors),
     }
-    return _dated(raw, old)
+    return _stamp(raw, old)
 
 
-def secret_inputs(registration: Registration, inputs: Mapping[str, Any]) -> Any:
-    """The inputs with what the program calls secret, and every Secret's data, marked."""
-    return _hide_data(mark_secrets(inputs, registration.inputs))
+def mark_secret_inputs(registration: Registration, inputs: Mapping[str, Any]) -> Any:
+    """Returns the inputs with the program's secrets, and a Secret's data, as secrets."""
+    return mark_secret_data(mark_secrets(inputs, registration.inputs))
 
 
-def secret_outputs(registration: Registration, made: ObjectState) -> dict[str, Any]:
-    """The live object with secret what is secret in the inputs."""
+def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[str, Any]:
+    """Returns the live object with those values as secrets that are secret in the inputs."""
     outputs = dict(mark_secrets(made.outputs, registration.inputs))
     if "__inputs" in outputs:
-        outputs["__inputs"] = secret_inputs(registration, made.inputs)
+        outputs["__inputs"] = mark_secret_inputs(registration, made.inputs)
     for name in registration.additional_secret_outputs:
         if name in outputs and not isinstance(outputs[name], Secret):
             outputs[name] = Secret(outputs[name])
-    hidden: dict[str, Any] = _hide_data(outputs)
-    return hidden
+    return dict(mark_secret_data(outputs))
 
 
-def _hide_data(tree: Any) -> Any:
-    if not isinstance(tree, Mapping) or tree.get("kind") != "Secret":
-        return tree
-    hidden = dict(tree)
-    for name in ("data", "stringData"):
-        if hidden.get(name) and not isinstance(hidden[name], Secret):
-            hidden[name] = Secret(reveal(hidden[name]))
-    return hidden
-
-
-def build_found(
-    state: StackState, entry: Resource, found: ObjectState, init_errors: Sequence[str]
+def build_adopted(
+    state: StackState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
 ) -> Resource:
-    """The entry of an object that an interrupted create made; `entry` is what was asked for."""
-    inputs = state.inputs(entry)
-    outputs = dict(mark_secrets(found.outputs, inputs)) | {"__inputs": inputs}
+    """Builds an object that an interrupted create made; `pending` is what was asked for."""
+    inputs = state.read_inputs(pending)
+    outputs = dict(mark_secrets(live.outputs, inputs)) | {"__inputs": inputs}
     fields = {
-        "id": found.id,
-        "outputs": state.seal(_hide_data(outputs)),
+        "id": live.id,
+        "outputs": state.seal(mark_secret_data(outputs)),
         "initErrors": list(init_errors),
     }
-    return _dated({**entry.raw, **fields}, None)
+    return _stamp({**pending.raw, **fields}, None)
 
 
-def build_kept(registration: Registration, urn: str, old: Resource) -> Resource:
-    """The entry of an unchanged resource with the options the program now gives."""
-    options = _options(registration)
+def build_unchanged(registration: Registration, urn: str, old: Resource) -> Resource:
+    """Builds an unchanged resource with the program's current options; `old` if those are equal."""
+    options = _build_options(registration)
+    # The CLI writes dependencies in an order of its own; the same ones are no change.
     if set(options["dependencies"]) == set(old.raw.get("dependencies", ())):
         options["dependencies"] = old.raw.get("dependencies", [])
-    kept = old.with_fields(**{**options, "urn": urn, "type": registration.type})
-    if kept.raw == old.raw:
+    unchanged = old.with_fields(**{**options, "urn": urn, "type": registration.type})
+    if unchanged.raw == old.raw:
         return old
-    return kept.with_fields(modified=timestamp())
+    return unchanged.with_fields(modified=format_now())
 
 
-def _options(registration: Registration) -> dict[str, Any]:
+def build_refreshed(state: StackState, resource: Resource, live: ObjectState) -> Resource:
+    """Builds a recorded object with the live object as its outputs."""
+    recorded = state.read_outputs(resource)
+    outputs: Any = mark_secrets(live.outputs, recorded)
+    if (inputs := recorded.get("__inputs")) is not None:
+        outputs = {**outputs, "__inputs": inputs}
+    # Somebody may have added a key to a Secret, and no record says that it is secret.
+    outputs = mark_secret_data(outputs)
+    raw = {**resource.raw, "outputs": state.seal(outputs), "modified": format_now()}
+    return Resource(raw)
+
+
+def with_outputs(
+    state: StackState, resource: Resource, outputs: Mapping[str, Any] | None
+) -> Resource:
+    """Returns a component or the Stack with these outputs; the same one where nothing changes."""
+    if outputs is None or state.read_outputs(resource) == outputs:
+        return resource
+    recorded = resource.raw.get("outputs") or {}
+    sealed = _seal_known(state, dict(sorted(outputs.items())), recorded)
+    return Resource({**resource.raw, "outputs": sealed})
+
+
+def _seal_known(state: StackState, value: Any, recorded: Any) -> Any:
+    """Returns an output as state keeps it.
+
+    An unknown value stays as it was recorded, and is left out where nothing was: a model that
+    failed keeps its output, and a new one has none yet.
+    """
+    if not has_unknown(value):
+        return state.seal(value)
+    if not isinstance(value, Mapping):
+        return recorded
+    before = recorded if isinstance(recorded, Mapping) else {}
+    return {
+        key: _seal_known(state, child, before.get(key))
+        for key, child in value.items()
+        if not has_unknown(child) or isinstance(child, Mapping) or key in before
+    }
+
+
+def _build_options(registration: Registration) -> dict[str, Any]:
     by_property = {name: list(urns) for name, urns in registration.property_dependencies.items()}
     return {
         "parent": registration.parent,
@@ -147,23 +189,31 @@ def _options(registration: Registration) -> dict[str, Any]:
     }
 
 
-def _dated(raw: dict[str, Any], old: Resource | None) -> Resource:
-    now = timestamp()
-    dated = {**raw, "created": (old.raw.get("created") if old else None) or now, "modified": now}
-    return Resource({key: dated[key] for key in dated if key in _ALWAYS or dated[key]})
-
-
-def object_state(state: StackState, entry: Resource) -> ObjectState:
-    """An entry as the provider needs it, secrets in the clear."""
-    return ObjectState(
-        entry.id,
-        reveal(state.inputs(entry)),
-        reveal(state.outputs(entry)),
+def _stamp(raw: dict[str, Any], old: Resource | None) -> Resource:
+    """Returns the resource with its times and without empty fields, which the CLI omits."""
+    now = format_now()
+    created = (old.raw.get("created") if old else None) or now
+    stamped = {**raw, "created": created, "modified": now}
+    return Resource(
+        {key: stamped[key] for key in stamped if key in _ALWAYS_WRITTEN or stamped[key]}
     )
 
 
-def answer_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a program may read of an object: managedFields are half of it, and of use to nobody."""
+# Reading
+
+
+def read_object_state(state: StackState, resource: Resource) -> ObjectState:
+    """Returns a recorded object as the provider needs it, with its secrets' values."""
+    return ObjectState(
+        resource.id, reveal(state.read_inputs(resource)), reveal(state.read_outputs(resource))
+    )
+
+
+def build_program_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a program may read of an object.
+
+    `managedFields` are left out: they are half of an object, and programs do not use them.
+    """
     shown = without_internal(outputs)
     if isinstance(metadata := shown.get("metadata"), dict):
         shown["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}

@@ -1,7 +1,7 @@
-"""One resource as the program registers it, in plain data.
+"""One resource as the program registers it, in plain data, and the options that are refused.
 
-Owns which of Pulumi's resource options this engine serves. Kept apart from the monitor so that the
-runs never see a protobuf message, and so that a new SDK field is refused until it is understood.
+A field of the request that is in neither table below is refused by name. So a new option of a later
+SDK is never ignored without notice.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pulumi.runtime.proto import resource_pb2
 
 from framework.core.durations import parse_duration
 from framework.core.errors import EngineError
-from framework.engines.embedded.values import tree_from_json
 from framework.engines.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE
+from framework.engines.values import tree_from_json
 
-# Fields that change nothing here: what the SDK can understand in a reply, and where it stands.
-_HARMLESS = frozenset(
+# Fields without effect here: what the SDK understands in a reply, and positions in source files.
+_IGNORED = frozenset(
     {
         "acceptSecrets",
         "acceptResources",
@@ -35,7 +35,7 @@ _HARMLESS = frozenset(
         "pluginChecksums",
     }
 )
-_SERVED = frozenset(
+_SUPPORTED = frozenset(
     {
         "type",
         "name",
@@ -58,7 +58,7 @@ _SERVED = frozenset(
         "deleteBeforeReplaceDefined",
     }
 )
-# What the program's author calls them.
+# The names of options in a program, where they differ from the fields of the request.
 _OPTION_NAMES = {
     "importId": "import_",
     "replaceOnChanges": "replace_on_changes",
@@ -72,7 +72,7 @@ _OPTION_NAMES = {
 
 @dataclass(frozen=True)
 class Alias:
-    """An earlier name: a whole `urn`, or the parts that differ."""
+    """A former name of a resource: a whole `urn`, or the parts that differ."""
 
     urn: str = ""
     name: str = ""
@@ -85,7 +85,7 @@ class Alias:
 
 @dataclass(frozen=True)
 class Registration:
-    """A resource the program asks for; `inputs` may hold secrets and unknowns."""
+    """A resource that the program registers; `inputs` may hold secrets and unknowns."""
 
     type: str
     name: str
@@ -121,7 +121,7 @@ class Registration:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """URNs this resource stands on, besides its provider."""
+        """The URNs of what this resource needs, besides its provider."""
         urns = [self.parent, *self.dependencies]
         for dependencies in self.property_dependencies.values():
             urns.extend(dependencies)
@@ -129,28 +129,31 @@ class Registration:
 
 
 def find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[str]:
-    """Why the embedded engine cannot serve this registration; nothing when it can."""
-    where = f'{request.type} "{request.name}"'
-    known = (STACK_TYPE, PROVIDER_TYPE)
-    served = request.type in known or request.type.startswith(OBJECT_PREFIX)
-    if request.custom and not served:
-        yield f"{where}: type {request.type} needs the pulumi CLI; served: kubernetes:*"
-    if request.custom and request.type.startswith(OBJECT_PREFIX) and not request.provider:
+    """Yields the reasons why the embedded engine cannot serve a registration."""
+    name = f'{request.type} "{request.name}"'
+    is_object = request.type.startswith(OBJECT_PREFIX)
+    if request.custom and not is_object and request.type not in (STACK_TYPE, PROVIDER_TYPE):
+        yield f"{name}: type {request.type} needs the pulumi CLI; supported: kubernetes:*"
+    if request.custom and is_object and not request.provider:
         yield (
-            f"{where}: has no explicit provider, and the default one needs the pulumi CLI; "
+            f"{name}: has no explicit provider, and the default one needs the pulumi CLI; "
             "give it a kubernetes Provider with a kubeconfig and a context"
         )
     for descriptor, value in request.ListFields():
-        name = descriptor.name
-        if name in _SERVED or name in _HARMLESS:
+        field_name = descriptor.name
+        if field_name in _SUPPORTED or field_name in _IGNORED:
             continue
-        if name == "hooks" and not value.ListFields():
+        # The SDK sends an empty message where no hook is given.
+        if field_name == "hooks" and not value.ListFields():
             continue
-        yield f"{where}: option {_OPTION_NAMES.get(name, name)} needs the pulumi CLI"
+        option = _OPTION_NAMES.get(field_name, field_name)
+        yield f"{name}: option {option} needs the pulumi CLI"
 
 
 def build_registration(request: resource_pb2.RegisterResourceRequest) -> Registration:
-    """The request as plain data; sets from the SDK come in no order, so they are sorted."""
+    """Builds plain data from the request. EngineError for values that only the CLI can serve."""
+    # The SDK sends sets, in an order that differs from run to run: sorted, so that the state does
+    # not change where nothing changes.
     return Registration(
         type=request.type,
         name=request.name,

@@ -1,8 +1,4 @@
-"""Pulumi.yaml and a stack's settings, read as the CLI reads them.
-
-Owns where a project's program, backend and configuration are. Kept apart from the state because
-reading verbs need it without any.
-"""
+"""Reads Pulumi.yaml and a stack's settings (`Pulumi.<stack>.yaml`) as the CLI does."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ from typing import Any
 import yaml
 
 from framework.core.errors import StateError, StateFileError
-from framework.engines.embedded import state_files
-from framework.engines.embedded.secrets import PassphraseCipher, read_passphrase
+from framework.engines.state import files
+from framework.engines.state.secrets import PassphraseCipher, read_passphrase
 
 _FIX = "fix it, then run the same command again"
 _SETTINGS_MODE = 0o644
@@ -25,7 +21,7 @@ _SETTINGS_MODE = 0o644
 
 @dataclass(frozen=True)
 class Project:
-    """What Pulumi.yaml says, with paths made absolute."""
+    """The content of Pulumi.yaml, with its paths joined to the project's folder."""
 
     root: Path
     name: str
@@ -37,15 +33,14 @@ class Project:
 
 @dataclass(frozen=True)
 class StackConfig:
-    """A stack's configuration by full key; `secret_keys` are those whose value is a secret."""
+    """A stack's configuration by full key (`project:name`); `secret_keys` have secret values."""
 
     values: Mapping[str, str] = field(repr=False)
     secret_keys: frozenset[str] = frozenset()
 
 
 def load_project(root: Path) -> Project:
-    """The project of a folder. StateError when Pulumi.yaml is missing, damaged or says too
-    little."""
+    """Returns the project of a folder. StateError when Pulumi.yaml is missing or not valid."""
     path = root / "Pulumi.yaml"
     document = _load_yaml(path)
     for name in ("config", "backend"):
@@ -72,27 +67,28 @@ def load_project(root: Path) -> Project:
     )
 
 
-def settings_path(project: Project, stack: str) -> Path:
-    """The file of a stack's settings, which need not exist."""
+def build_settings_path(project: Project, stack: str) -> Path:
+    """Returns the path of a stack's settings, a file that need not exist."""
     return project.settings_dir / f"Pulumi.{stack}.yaml"
 
 
 def read_salt(project: Project, stack: str) -> str:
-    """The encryptionsalt of the stack's settings, "" for none."""
+    """Returns the encryptionsalt of the stack's settings, "" for none."""
     return str(_load_settings(project, stack).get("encryptionsalt") or "")
 
 
 def write_salt(project: Project, stack: str, salt: str) -> None:
-    """Add the salt to the stack's settings: without it the CLI would make one of its own."""
-    path = settings_path(project, stack)
-    text = state_files.read_text(path) or ""
-    # It stands in Git beside the environments, to be read by everyone; a link stays one.
-    written = f"encryptionsalt: {salt}\n{text}"
-    state_files.write_atomically(path.resolve(), written, mode=_SETTINGS_MODE)
+    """Adds the salt to the stack's settings."""
+    path = build_settings_path(project, stack)
+    text = files.read_text(path) or ""
+    # The file is in Git beside the environments, and everyone may read it. `resolve`: a rename onto
+    # a symbolic link would replace the link itself.
+    content = f"encryptionsalt: {salt}\n{text}"
+    files.write_atomically(path.resolve(), content, mode=_SETTINGS_MODE)
 
 
 def load_config(project: Project, stack: str) -> StackConfig:
-    """The stack's configuration over the project's defaults, secrets decrypted."""
+    """Returns the stack's configuration over the project's defaults, secrets decrypted."""
     settings = _load_settings(project, stack)
     values: dict[str, str] = {}
     for key, value in project.config.items():
@@ -107,7 +103,7 @@ def load_config(project: Project, stack: str) -> StackConfig:
             cipher = cipher or PassphraseCipher.open(
                 read_passphrase(project.root),
                 str(settings.get("encryptionsalt") or ""),
-                str(settings_path(project, stack)),
+                str(build_settings_path(project, stack)),
             )
             values[full] = cipher.decrypt(str(value["secure"]))
             secret.add(full)
@@ -125,7 +121,7 @@ def _config_text(value: Any) -> str:
 
 
 def _load_settings(project: Project, stack: str) -> dict[str, Any]:
-    path = settings_path(project, stack)
+    path = build_settings_path(project, stack)
     settings = _load_yaml(path, missing_ok=True)
     _check_text(path, "encryptionsalt", settings.get("encryptionsalt"))
     _check_mapping(path, "config", settings.get("config"))
@@ -146,7 +142,7 @@ def _check_text(path: Path, name: str, value: Any) -> None:
 
 def _load_yaml(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     try:
-        text = state_files.read_text(path)
+        text = files.read_text(path)
     except StateFileError as exc:
         raise StateFileError(path, exc.problem, exc.remedy or _FIX) from exc
     if text is None and missing_ok:
@@ -156,7 +152,7 @@ def _load_yaml(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        # A parser's message goes on over several lines.
+        # A parser's message has several lines; an error of ours has one.
         words = " ".join(str(exc).split())
         raise StateFileError(path, f"is not valid YAML ({words})", _FIX) from exc
     if document is not None and not isinstance(document, dict):

@@ -1,7 +1,7 @@
-"""The program's process: started early, ordered to run the program, ended for certain.
+"""Starts the program's process, orders it to run the program, and ends it.
 
-Kept apart from the engine's own parts, and free of their imports, so that it can be started before
-they are loaded: the two take as long, and load side by side.
+Imports neither Pulumi nor anything heavy: the process is started before the engine's own imports,
+so that both load at the same time.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from framework.core.subprocesses import package_environment
 
 _LAST_LINES = 40
 _GRACE_S = 2.0
-# How Python begins one; an engine's user reads one line and finds the rest in a file.
-TRACEBACK = "Traceback (most recent call last)"
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 class ProgramProcess:
-    """A process that has loaded the SDK and runs the program, once for every order."""
+    """A process that has loaded the SDK, and runs the program once for every order."""
 
     def __init__(self, root: Path) -> None:
         reports, report_fd = os.pipe()
         self._reports = os.fdopen(reports)
-        # The program meets no terminal and no signal of the terminal; its engine ends it.
+        # A session of its own: Ctrl-C in the terminal reaches the engine alone, which then ends
+        # the program itself, after the steps that are under way.
         self._child = subprocess.Popen(
             [sys.executable, "-m", "framework.engines.embedded.host", str(report_fd)],
             cwd=root,
@@ -47,7 +47,7 @@ class ProgramProcess:
             errors="replace",
         )
         os.close(report_fd)
-        self.lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._output: deque[str] = deque(maxlen=_LAST_LINES)
         assert self._child.stdout is not None
         self._reader = threading.Thread(target=self._read, args=(self._child.stdout,), daemon=True)
         self._reader.start()
@@ -60,43 +60,50 @@ class ProgramProcess:
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
-            self.lines.append(line.rstrip("\n"))
+            self._output.append(line.rstrip("\n"))
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the process was ended, which a program that fails causes as well."""
+        return self._reports.closed
 
     def run(self, order: dict[str, Any]) -> None:
-        """Run the program to its end. EngineError when it fails, with its own words."""
+        """Runs the program to its end. EngineError, with the program's own message, if it fails.
+
+        The fields of `order` are those that `host` reads.
+        """
         assert self._child.stdin is not None
-        # Left open: the program ends itself when this end closes. A process that is gone already
-        # has said why.
+        # stdin stays open: the program ends itself when it closes. A broken pipe means that the
+        # process has ended, and its output says why.
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.write(json.dumps(order) + "\n")
             self._child.stdin.flush()
         report: dict[str, Any] = {}
         for line in self._reports:
-            said = json.loads(line)
-            report |= said
-            if "code" in said:
+            report |= json.loads(line)
+            if "code" in report:
                 break
         if report.get("code") != 0:
             self.end()
             raise EngineError(self._describe_failure(report))
 
     def _describe_failure(self, report: dict[str, Any]) -> str:
-        if "kinds" not in report:
+        if "classes" not in report:
             code = report.get("code", self._child.returncode)
-            said = "\n".join(self.lines) or "it said nothing"
-            if TRACEBACK in said:
-                said = f"{self.lines[-1]}; {describe_file(said)}"
-            return f"the program's process ended with exit code {code}:\n{said}"
-        # Our own errors are whole messages already.
-        if "FrameworkError" in report["kinds"] or "RunError" in report["kinds"]:
+            output = "\n".join(self._output) or "it printed nothing"
+            if _TRACEBACK in output:
+                output = f"{self._output[-1]}; {describe_file(output)}"
+            return f"the program's process ended with exit code {code}:\n{output}"
+        # Errors of ours, and those that a program raises for its user, are complete messages.
+        if "FrameworkError" in report["classes"] or "RunError" in report["classes"]:
             return str(report["message"])
         position = f"{report['position']}: " if report["position"] else ""
-        where = describe_file(report["traceback"])
-        return f"{position}{report['kinds'][0]}: {report['message']}; {where}"
+        file = describe_file(report["traceback"])
+        return f"{position}{report['classes'][0]}: {report['message']}; {file}"
 
     def end(self) -> None:
-        """End the process and all it started. A second call does nothing."""
-        if self._reports.closed:
+        """Ends the process and everything it started. A second call does nothing."""
+        if self.has_ended:
             return
         self._reports.close()
         if self._child.poll() is None:

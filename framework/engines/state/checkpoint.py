@@ -1,7 +1,8 @@
-"""A stack's recorded state: Pulumi's version-3 checkpoint as data.
+"""Pulumi's version-3 checkpoint: parses it, checks it, orders its resources and renders it.
 
-Owns its format and its integrity. A resource keeps the very JSON it was read from, so that whatever
-the CLI wrote and this engine does not know survives. Knows nothing of files but their text.
+A recorded resource keeps the JSON that it was read from, so that fields which the CLI wrote and
+this engine does not know survive. The format is `pkg/resource/stack` and `sdk/go/common/apitype`
+of pulumi, its integrity rules `pkg/resource/deploy/snapshot.go`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from importlib.metadata import version
 from typing import Any
 
 from framework.core.errors import StateError, StateFileError
-from framework.engines.embedded.shapes import (
+from framework.engines.state.shapes import (
     ShapeError,
     check_field,
     check_operation,
@@ -37,13 +38,13 @@ _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
 
 @dataclass(frozen=True)
 class Resource:
-    """One entry of a checkpoint; `raw` is its JSON."""
+    """One recorded resource; `raw` is its JSON."""
 
     raw: Mapping[str, Any]
 
     @property
     def urn(self) -> str:
-        """What names it; only a pending deletion may share one."""
+        """The URN. Only a resource that is pending deletion may share it with another one."""
         return str(self.raw["urn"])
 
     @property
@@ -58,7 +59,7 @@ class Resource:
 
     @property
     def id(self) -> str:
-        """What the provider calls it, `namespace/name` of an object; "" for a component."""
+        """The provider's id, `namespace/name` of an object; "" for a component."""
         return str(self.raw.get("id") or "")
 
     @property
@@ -88,73 +89,86 @@ class Resource:
 
     @property
     def protect(self) -> bool:
-        """True where deleting or replacing it is refused."""
+        """True where a deletion or replacement is refused."""
         return bool(self.raw.get("protect"))
 
     @property
     def retain_on_delete(self) -> bool:
-        """True where a deletion forgets it and leaves the object in the cluster."""
+        """True where a deletion forgets the resource and leaves the object in the cluster."""
         return bool(self.raw.get("retainOnDelete"))
 
     @property
     def pending_delete(self) -> bool:
-        """True for what a replacement left behind: gone from the program, not yet deleted."""
+        """True for the old resource of a replacement that is not deleted yet."""
         return bool(self.raw.get("delete"))
 
     @property
     def init_errors(self) -> tuple[str, ...]:
-        """Why the object is there but not ready; empty for a good one."""
+        """The reasons why the object exists and is not ready; empty for one that is."""
         return tuple(self.raw.get("initErrors") or ())
 
     @property
-    def key(self) -> str:
-        """What tells entries apart: one left behind shares its URN with its successor."""
-        return f"{self.urn}#{self.id}" if self.pending_delete else self.urn
+    def ignore_changes(self) -> tuple[str, ...]:
+        """The property paths whose changes the program ignores."""
+        return tuple(self.raw.get("ignoreChanges") or ())
 
     @property
-    def object_key(self) -> tuple[str, str, str]:
-        """What tells objects apart, whichever URN they are recorded under."""
-        return self.type, self.id, self.provider_urn
+    def provider(self) -> str:
+        """The reference (`<urn>::<id>`) of the provider that made it, "" for none."""
+        return str(self.raw.get("provider") or "")
 
     @property
     def provider_urn(self) -> str:
         """The URN of the provider that made it, "" for none."""
-        return split_provider_reference(str(self.raw.get("provider") or ""))[0]
+        return split_provider_reference(self.provider)[0]
+
+    @property
+    def key(self) -> str:
+        """The identity among recorded resources: URN, and id where it is pending deletion."""
+        return f"{self.urn}#{self.id}" if self.pending_delete else self.urn
+
+    @property
+    def object_key(self) -> tuple[str, str, str]:
+        """The identity of the object in its cluster, whichever URN it is recorded under."""
+        return self.type, self.id, self.provider_urn
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """URNs that must stand before this entry: parent, provider, dependencies."""
+        """URNs that must exist before this resource: parent, provider, dependencies."""
         urns = [self.parent, self.provider_urn, *(self.raw.get("dependencies") or ())]
         for dependencies in (self.raw.get("propertyDependencies") or {}).values():
             urns.extend(dependencies or ())
         return tuple(dict.fromkeys(urn for urn in urns if urn))
 
     def with_fields(self, **fields: Any) -> Resource:
-        """A copy with these JSON fields; a field that is None or empty goes."""
+        """Returns a copy with these JSON fields; a field that is None or empty is removed."""
         raw = {**self.raw, **fields}
         return Resource({key: raw[key] for key in raw if key not in fields or fields[key]})
 
     def renamed(self, renames: Mapping[str, str]) -> Resource:
-        """A copy whose references follow the renamed URNs."""
+        """Returns a copy in which every renamed URN is replaced by its new one."""
         if not any(urn in renames for urn in (self.urn, *self.needs)):
             return self
-        text = json.loads(json.dumps(self.raw))
+        raw = json.loads(json.dumps(self.raw))
         for name in ("urn", "parent"):
-            if text.get(name):
-                text[name] = renames.get(text[name], text[name])
-        if text.get("provider"):
-            urn, id_ = split_provider_reference(text["provider"])
-            text["provider"] = f"{renames.get(urn, urn)}::{id_}"
-        if text.get("dependencies"):
-            text["dependencies"] = [renames.get(urn, urn) for urn in text["dependencies"]]
-        for name, urns in (text.get("propertyDependencies") or {}).items():
-            text["propertyDependencies"][name] = [renames.get(urn, urn) for urn in urns or ()]
-        return Resource(text)
+            if raw.get(name):
+                raw[name] = renames.get(raw[name], raw[name])
+        if raw.get("provider"):
+            urn, id_ = split_provider_reference(raw["provider"])
+            raw["provider"] = f"{renames.get(urn, urn)}::{id_}"
+        if raw.get("dependencies"):
+            raw["dependencies"] = [renames.get(urn, urn) for urn in raw["dependencies"]]
+        for name, urns in (raw.get("propertyDependencies") or {}).items():
+            raw["propertyDependencies"][name] = [renames.get(urn, urn) for urn in urns or ()]
+        return Resource(raw)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole stack: `stack` is `organization/<project>/<stack>`."""
+    """A whole stack. `stack` is `organization/<project>/<stack>`.
+
+    `pending` are operations that were begun and of which no end is recorded.
+    """
 
     stack: str
     resources: tuple[Resource, ...] = ()
@@ -165,32 +179,40 @@ class Checkpoint:
 
     @property
     def salt(self) -> str:
-        """The salt its secrets are encrypted with, "" when it has had none."""
+        """The salt that its secrets are encrypted with, "" when it never had any."""
         return str(((self.secrets_provider or {}).get("state") or {}).get("salt", ""))
 
     def with_salt(self, salt: str) -> Checkpoint:
-        """A copy that says its secrets are encrypted with this salt and a passphrase."""
+        """Returns a copy whose secrets are encrypted with this salt and a passphrase."""
         return replace(self, secrets_provider={"type": "passphrase", "state": {"salt": salt}})
 
     @property
     def live(self) -> dict[str, Resource]:
-        """Entries by URN, without what a replacement left behind."""
-        return {entry.urn: entry for entry in self.resources if not entry.pending_delete}
+        """Resources by URN, without those that are pending deletion."""
+        return {
+            resource.urn: resource for resource in self.resources if not resource.pending_delete
+        }
 
 
-def parse_checkpoint(text: str, where: str) -> Checkpoint:
-    """A checkpoint from its text. StateFileError when it is no version-3 checkpoint or is broken;
-    StateError when only the CLI can read it."""
+# Reading
+
+
+def parse_checkpoint(text: str, path: str) -> Checkpoint:
+    """Returns the checkpoint of a text.
+
+    StateFileError when it is not a version-3 checkpoint or is damaged; StateError when only the
+    CLI can read it.
+    """
     try:
         body = _parse_body(text)
     except ShapeError as exc:
-        raise StateFileError(where, str(exc), _NEXT_STEP) from exc
+        raise StateFileError(path, str(exc), _NEXT_STEP) from exc
     latest = body.get("latest") or {}
     provider = latest.get("secrets_providers")
     if provider and provider.get("type") != "passphrase":
         raise StateError(
-            f'{where}: secrets provider "{provider.get("type")}" needs the pulumi CLI; '
-            "the embedded engine knows passphrase only"
+            f'{path}: secrets provider "{provider.get("type")}" needs the pulumi CLI; '
+            "the embedded engine supports passphrase only"
         )
     checkpoint = Checkpoint(
         stack=body["stack"],
@@ -200,13 +222,14 @@ def parse_checkpoint(text: str, where: str) -> Checkpoint:
         manifest=latest.get("manifest") or {},
         metadata=latest.get("metadata") or {},
     )
-    check_integrity(checkpoint, where)
+    check_integrity(checkpoint, path)
     return checkpoint
 
 
 def _parse_body(text: str) -> dict[str, Any]:
-    """Returns the `checkpoint` of a document, every part of the expected shape. ShapeError."""
-    # A file that was cut to nothing must not be taken for a stack that has no state yet.
+    """Returns the `checkpoint` of a document after a check of its shape. ShapeError."""
+    # A file that was cut to nothing must not look like a stack that has no state yet: the next
+    # `up` would create everything a second time.
     if not text.strip():
         raise ShapeError("is empty")
     try:
@@ -220,55 +243,61 @@ def _parse_body(text: str) -> dict[str, Any]:
     body: dict[str, Any] = document["checkpoint"]
     check_type(body, dict, "checkpoint")
     check_field(body, "stack", str, "checkpoint")
-    # The CLI writes none for a stack that was never deployed.
+    # The CLI writes no `latest` for a stack that was never deployed.
     check_optional(body, "latest", dict, "checkpoint")
-    latest = body.get("latest") or {}
-    where = "checkpoint.latest"
-    for name in ("manifest", "metadata", "secrets_providers"):
-        check_optional(latest, name, dict, where)
-    provider = latest.get("secrets_providers") or {}
-    check_optional(provider, "state", dict, f"{where}.secrets_providers")
-    for name in ("resources", "pending_operations"):
-        check_optional(latest, name, list, where)
-    for index, raw in enumerate(latest.get("resources") or ()):
-        check_resource(raw, f"{where}.resources[{index}]")
-    for index, raw in enumerate(latest.get("pending_operations") or ()):
-        check_operation(raw, f"{where}.pending_operations[{index}]")
+    check_deployment(body.get("latest") or {}, "checkpoint.latest")
     return body
 
 
-def check_integrity(checkpoint: Checkpoint, where: str) -> None:
-    """Raise StateFileError when the CLI would refuse this checkpoint."""
-    faults = list(_faults(checkpoint))
-    if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise StateFileError(where, f"{faults[0]}{more}", _NEXT_STEP)
+def check_deployment(latest: Mapping[str, Any], path: str) -> None:
+    """Raises ShapeError where a deployment (`latest`) has a shape that the engines cannot use."""
+    for name in ("manifest", "metadata", "secrets_providers"):
+        check_optional(latest, name, dict, path)
+    provider = latest.get("secrets_providers") or {}
+    check_optional(provider, "state", dict, f"{path}.secrets_providers")
+    for name in ("resources", "pending_operations"):
+        check_optional(latest, name, list, path)
+    for index, raw in enumerate(latest.get("resources") or ()):
+        check_resource(raw, f"{path}.resources[{index}]")
+    for index, raw in enumerate(latest.get("pending_operations") or ()):
+        check_operation(raw, f"{path}.pending_operations[{index}]")
 
 
-def _faults(checkpoint: Checkpoint) -> Iterator[str]:
+def check_integrity(checkpoint: Checkpoint, path: str) -> None:
+    """Raises StateFileError where the CLI would refuse the checkpoint."""
+    problems = list(_find_problems(checkpoint))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise StateFileError(path, f"{problems[0]}{more}", _NEXT_STEP)
+
+
+def _find_problems(checkpoint: Checkpoint) -> Iterator[str]:
     manifest = checkpoint.manifest
-    if manifest.get("magic") and manifest["magic"] != _magic(str(manifest.get("version", ""))):
+    if manifest.get("magic") and manifest["magic"] != _hash(str(manifest.get("version", ""))):
         yield "manifest.magic does not fit manifest.version"
     seen: set[str] = set()
-    for entry in checkpoint.resources:
+    for resource in checkpoint.resources:
         yield from (
-            f"{entry.urn} needs {urn}, which is missing or stands after it"
-            for urn in entry.needs
+            f"{resource.urn} needs {urn}, which is missing or stands after it"
+            for urn in resource.needs
             if urn not in seen
         )
-        if entry.custom and not entry.id:
-            yield f"{entry.urn} has no id"
-        if not entry.pending_delete and entry.urn in seen:
-            yield f"{entry.urn} is there twice"
-        seen.add(entry.urn)
+        if resource.custom and not resource.id:
+            yield f"{resource.urn} has no id"
+        if not resource.pending_delete and resource.urn in seen:
+            yield f"{resource.urn} is there twice"
+        seen.add(resource.urn)
+
+
+# Writing
 
 
 def render_checkpoint(checkpoint: Checkpoint) -> str:
-    """The checkpoint's text, in the CLI's order of keys."""
+    """Renders the checkpoint with the CLI's order of keys."""
     latest: dict[str, Any] = {"manifest": dict(checkpoint.manifest)}
     if checkpoint.secrets_provider:
         latest["secrets_providers"] = checkpoint.secrets_provider
-    latest["resources"] = [entry.raw for entry in checkpoint.resources]
+    latest["resources"] = [resource.raw for resource in checkpoint.resources]
     if checkpoint.pending:
         latest["pending_operations"] = list(checkpoint.pending)
     latest["metadata"] = checkpoint.metadata
@@ -277,41 +306,46 @@ def render_checkpoint(checkpoint: Checkpoint) -> str:
 
 
 def stamp_manifest(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with a manifest of now and of the SDK's version."""
+    """Returns the checkpoint with a manifest of the current time and the SDK's version."""
     engine = f"v{version('pulumi')}"
-    manifest = {"time": timestamp(), "magic": _magic(engine), "version": engine}
+    manifest = {"time": format_now(), "magic": _hash(engine), "version": engine}
     return replace(checkpoint, manifest=manifest)
 
 
 def order_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
-    """The entries with each one after what it needs, otherwise in the order given."""
-    entries = list(resources)
-    live = {entry.urn: entry for entry in entries if not entry.pending_delete}
+    """Returns the resources with each one after those it needs, otherwise in the given order.
+
+    The CLI refuses a checkpoint in any other order.
+    """
+    ordered = list(resources)
+    live = {resource.urn: resource for resource in ordered if not resource.pending_delete}
     placed: dict[str, Resource] = {}
-    # An explicit stack, not recursion: a lane of models may be a chain of thousands.
-    for first in entries:
+    # Depth first, with a stack of its own instead of recursion: models that wait for each other
+    # may form a chain of thousands, and Python allows a depth of 1,000.
+    for first in ordered:
         stack = [first]
         opened: set[str] = set()
         while stack:
-            entry = stack[-1]
-            waiting = [
+            resource = stack[-1]
+            missing = [
                 live[urn]
-                for urn in entry.needs
+                for urn in resource.needs
                 if urn in live and urn not in placed and urn not in opened
             ]
-            opened.add(entry.key)
-            if waiting:
-                stack.extend(reversed(waiting))
+            opened.add(resource.key)
+            if missing:
+                stack.extend(reversed(missing))
                 continue
             stack.pop()
-            placed.setdefault(entry.key, entry)
+            placed.setdefault(resource.key, resource)
     return tuple(placed.values())
 
 
-def timestamp() -> str:
-    """Now, as Pulumi writes it."""
+def format_now() -> str:
+    """Returns the current time in Pulumi's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _magic(engine: str) -> str:
+def _hash(engine: str) -> str:
+    # `magic` of a manifest: the CLI computes it from the version in the same way.
     return hashlib.sha256(engine.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Secrets in state: Pulumi's passphrase provider.
+"""Encrypts and decrypts secrets of state in the format of Pulumi's passphrase provider.
 
-Owns the cipher (PBKDF2 and AES-GCM, in the CLI's own format, so that either can read what the other
-wrote) and the sealing of whole value trees. Kept apart because nothing else may touch a key.
+The key is derived from the passphrase and the stack's salt with PBKDF2, and values are encrypted
+with AES-256-GCM, as in `pkg/secrets/passphrase` of pulumi: each engine reads what the other wrote.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from framework.core.errors import StateError
-from framework.engines.embedded.values import Secret, reveal
-from framework.engines.marks import SECRET, SIGNATURE
+from framework.engines.values import SECRET, SIGNATURE, Secret, reveal
 
 _ROUNDS = 1_000_000
 _RESTORE = "restore the file as it was, from Git or from the .bak beside it"
@@ -28,49 +27,52 @@ _NEXT_STEP = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE and 
 
 
 class PassphraseCipher:
-    """Encrypts with a key of a passphrase and the stack's salt."""
+    """Encrypts with a key derived from a passphrase and the stack's salt."""
 
-    def __init__(self, key: bytes, salt: str, where: str) -> None:
-        """`where` is the file that holds the salt, for messages."""
-        self.salt, self._where = salt, where
+    def __init__(self, key: bytes, salt: str, path: str) -> None:
+        """`path` is the file that holds the salt, for messages."""
+        self.salt, self._path = salt, path
         self._aead = AESGCM(key)
 
     @classmethod
-    def create(cls, passphrase: str, where: str) -> PassphraseCipher:
-        """A cipher with a new salt."""
+    def create(cls, passphrase: str, path: str) -> PassphraseCipher:
+        """Creates a cipher with a new salt."""
         salt = os.urandom(8)
-        cipher = cls(_derive_key(passphrase, salt), "", where)
+        cipher = cls(_derive_key(passphrase, salt), "", path)
+        # A recorded salt ends with the word "pulumi", encrypted: it shows whether a passphrase is
+        # the right one before any value is decrypted.
         cipher.salt = f"v1:{base64.b64encode(salt).decode()}:{cipher.encrypt('pulumi')}"
         return cipher
 
     @classmethod
-    def open(cls, passphrase: str, salt: str, where: str) -> PassphraseCipher:
-        """A cipher for a recorded salt; StateError when the passphrase is another one's."""
+    def open(cls, passphrase: str, salt: str, path: str) -> PassphraseCipher:
+        """Returns a cipher for a recorded salt. StateError when the passphrase does not fit it."""
         version, encoded, check = salt.split(":", 2) if salt.count(":") > 1 else ("", "", "")
         if version != "v1":
             raise StateError(
-                f"{where}: its encryptionsalt is of no version known here, only v1 is; {_RESTORE}"
+                f"{path}: its encryptionsalt has an unknown version, only v1 is supported; "
+                f"{_RESTORE}"
             )
         try:
             raw_salt = base64.b64decode(encoded, validate=True)
         except ValueError as exc:
-            raise StateError(f"{where}: its encryptionsalt is damaged; {_RESTORE}") from exc
-        cipher = cls(_derive_key(passphrase, raw_salt), salt, where)
+            raise StateError(f"{path}: its encryptionsalt is damaged; {_RESTORE}") from exc
+        cipher = cls(_derive_key(passphrase, raw_salt), salt, path)
         if cipher.decrypt(check) != "pulumi":
             raise cipher._wrong_passphrase()
         return cipher
 
     def encrypt(self, text: str) -> str:
-        """The text as `v1:<nonce>:<sealed>`, with a nonce of its own each time."""
+        """Returns the text as `v1:<nonce>:<encrypted>`, with a new nonce for each call."""
         nonce = os.urandom(12)
-        sealed = self._aead.encrypt(nonce, text.encode(), None)
-        return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
+        encrypted = self._aead.encrypt(nonce, text.encode(), None)
+        return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(encrypted).decode()}"
 
     def decrypt(self, sealed: str) -> str:
-        """The opposite of `encrypt`; StateError when another passphrase sealed it."""
+        """Returns the text that `encrypt` was given. StateError for another passphrase's."""
         try:
-            _, nonce, text = sealed.split(":", 2)
-            plain = self._aead.decrypt(base64.b64decode(nonce), base64.b64decode(text), None)
+            _, nonce, encrypted = sealed.split(":", 2)
+            plain = self._aead.decrypt(base64.b64decode(nonce), base64.b64decode(encrypted), None)
             return plain.decode()
         except InvalidTag as exc:
             raise self._wrong_passphrase() from exc
@@ -78,13 +80,13 @@ class PassphraseCipher:
             raise self._damaged() from exc
 
     def _wrong_passphrase(self) -> StateError:
-        return StateError(f"{self._where}: the passphrase does not fit this stack; {_NEXT_STEP}")
+        return StateError(f"{self._path}: the passphrase does not fit this stack; {_NEXT_STEP}")
 
     def _damaged(self) -> StateError:
-        return StateError(f"{self._where}: an encrypted value is damaged; {_RESTORE}")
+        return StateError(f"{self._path}: an encrypted value is damaged; {_RESTORE}")
 
     def seal(self, tree: Any) -> Any:
-        """A value tree as state keeps it, every secret encrypted."""
+        """Returns a tree as state keeps it, with every secret encrypted."""
         if isinstance(tree, Secret):
             text = json.dumps(reveal(tree.value), separators=(",", ":"), sort_keys=True)
             return {SIGNATURE: SECRET, "ciphertext": self.encrypt(text)}
@@ -95,22 +97,32 @@ class PassphraseCipher:
         return tree
 
     def unseal(self, tree: Any) -> Any:
-        """A value tree from state, every secret decrypted into a `Secret`."""
-        if isinstance(tree, Mapping):
-            if tree.get(SIGNATURE) == SECRET:
-                return Secret(self._open_value(tree))
-            return {key: self.unseal(value) for key, value in tree.items()}
-        if isinstance(tree, list):
-            return [self.unseal(value) for value in tree]
-        return tree
+        """Returns a tree from state with every secret decrypted into a `Secret`."""
+        return unseal(tree, self._open_value)
 
     def _open_value(self, sealed: Mapping[str, Any]) -> Any:
         try:
             if "ciphertext" in sealed:
                 return json.loads(self.decrypt(sealed["ciphertext"]))
-            return json.loads(sealed["plaintext"])
+            return read_plaintext(sealed)
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise self._damaged() from exc
+
+
+def unseal(tree: Any, open_value: Any) -> Any:
+    """Returns a tree from state with `open_value(sealed)` as a `Secret` for every sealed value."""
+    if isinstance(tree, Mapping):
+        if tree.get(SIGNATURE) == SECRET:
+            return Secret(open_value(tree))
+        return {key: unseal(value, open_value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [unseal(value, open_value) for value in tree]
+    return tree
+
+
+def read_plaintext(sealed: Mapping[str, Any]) -> Any:
+    """Returns the value of a secret that `pulumi stack export --show-secrets` has decrypted."""
+    return json.loads(sealed["plaintext"])
 
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:
@@ -118,9 +130,9 @@ def _derive_key(passphrase: str, salt: bytes) -> bytes:
 
 
 def read_passphrase(root: Path) -> str:
-    """The passphrase as the CLI takes it; StateError when there is none.
+    """Returns the passphrase from where the CLI takes it. StateError when there is none.
 
-    An empty one that is set counts, as it does for the CLI.
+    As in the CLI, a passphrase that is set and empty counts.
     """
     if (value := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
         return value

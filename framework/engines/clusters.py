@@ -1,0 +1,352 @@
+"""Connects to the clusters of a stack's providers, and checks that they are the recorded ones.
+
+A cluster is identified by the UID of its kube-system Namespace. Contexts and kubeconfig paths are
+only names: two kubeconfigs may use one name for two API servers, or two names for one API server.
+Both engines and `status` check in this way before they read anything from a cluster.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from framework.cluster import FOLDER, START_ADVICE
+from framework.core.errors import (
+    ClusterError,
+    ClusterMadeAgainError,
+    EngineError,
+    OtherClusterError,
+    RecordedClusterUnreachableError,
+    StateError,
+)
+from framework.core.stack import Stack
+from framework.engines.base import NamedCluster, RecordedObjects, Request
+from framework.engines.project import load_project
+from framework.engines.state.backend import FileBackend, open_backend
+from framework.engines.state.stack_state import StackState
+from framework.kube.client import KubeClient
+from framework.kube.provider import KubernetesProvider
+
+
+@dataclass(frozen=True)
+class ClusterIdentity:
+    """One cluster: the UID of its kube-system Namespace, and how it was reached.
+
+    `server` is the address of the API server; "" where it is not known.
+    """
+
+    uid: str
+    context: str = ""
+    kubeconfig: str = ""
+    server: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"context {self.context}"]
+        parts += [f"kubeconfig {self.kubeconfig}"] if self.kubeconfig else []
+        parts += [f"server {self.server}"] if self.server else []
+        return ", ".join([*parts, f"kube-system UID {self.uid}"])
+
+    def is_at_same_place(self, other: ClusterIdentity) -> bool:
+        """Returns whether both were reached by the same names at the same address."""
+        if (self.context, self.kubeconfig) != (other.context, other.kubeconfig):
+            return False
+        # The local control plane takes another free port at each start.
+        is_local = self.kubeconfig == f"{FOLDER}/kubeconfig"
+        return is_local or not self.server or self.server == other.server
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A cluster that answers; `uid` is that of its kube-system Namespace, `server` its address."""
+
+    provider: KubernetesProvider
+    uid: str
+    context: str
+    close: Callable[[], None]
+    server: str = ""
+
+    def identify(self, inputs: Mapping[str, Any]) -> ClusterIdentity:
+        """Returns the identity of the cluster, reached with these inputs of a provider."""
+        kubeconfig = str(inputs.get("kubeconfig", ""))
+        return ClusterIdentity(self.uid, self.context, kubeconfig, self.server)
+
+
+Connect = Callable[[Mapping[str, Any], Path], Connection]
+
+
+def connect_kubernetes(inputs: Mapping[str, Any], root: Path) -> Connection:
+    """Connects with a provider's inputs; a relative kubeconfig is relative to `root`.
+
+    ClusterError for a cluster that does not answer, EngineError for inputs that need the CLI.
+    """
+    kubeconfig, context = str(inputs.get("kubeconfig", "")), str(inputs.get("context", ""))
+    if not kubeconfig or not context:
+        raise EngineError(
+            "a kubernetes Provider without kubeconfig and context takes them from the machine; "
+            "the embedded engine does not: name both in the program"
+        )
+    if "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
+        raise EngineError(
+            "a kubernetes Provider with an inline kubeconfig would put keys into state; "
+            "give the path of a kubeconfig file"
+        )
+    path = root / Path(kubeconfig).expanduser()
+    advice = START_ADVICE if path.parent == root / FOLDER else ""
+    client = KubeClient.connect(path, context, advice=advice)
+    provider, uid = KubernetesProvider(client), client.cluster_uid()
+    return Connection(provider, uid, context, client.close, client.server)
+
+
+def identify_cluster(
+    inputs: Mapping[str, Any], root: Path, connect: Connect = connect_kubernetes
+) -> ClusterIdentity:
+    """Connects with a provider's inputs, and returns the identity of the cluster."""
+    connection = connect(inputs, root)
+    connection.close()
+    return connection.identify(inputs)
+
+
+class IdentityCheck:
+    """Compares each cluster that is reached with the one recorded for its provider.
+
+    `providers` are the inputs of the recorded providers by URN. `record` is None for a backend that
+    keeps no record of clusters. Without `has_objects` there is nothing to protect, and any cluster
+    is accepted. `accepts_made_again` accepts another UID at the recorded place, for a refresh.
+    `identify` connects with a provider's inputs.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        providers: Mapping[str, Mapping[str, Any]],
+        record: FileBackend | None,
+        identify: Callable[[Mapping[str, Any]], ClusterIdentity],
+        *,
+        has_objects: bool,
+        accepts_made_again: bool = False,
+    ) -> None:
+        self._stack, self._record, self._identify = stack, record, identify
+        self._providers = providers if has_objects else {}
+        self._known = _parse_record(record.read_cluster()) if record else {}
+        self._accepts_made_again = accepts_made_again
+
+    def check(self, urn: str, reached: ClusterIdentity) -> None:
+        """Raises ClusterError when `reached` is not the cluster recorded for this provider."""
+        known = self._find_known(urn, reached)
+        if known is None or known.uid == reached.uid:
+            return
+        if not known.is_at_same_place(reached):
+            path = str(self._record.cluster_path) if self._record else ""
+            raise OtherClusterError(self._stack, str(known), str(reached), path)
+        if not self._accepts_made_again:
+            raise ClusterMadeAgainError(self._stack, str(known), str(reached))
+
+    def _find_known(self, urn: str, reached: ClusterIdentity) -> ClusterIdentity | None:
+        """Returns the recorded cluster of a provider, None where any cluster is accepted."""
+        inputs = self._providers.get(urn)
+        if inputs is None:
+            return None
+        if (known := self._known.get(urn)) is not None:
+            return known
+        kubeconfig, context = _read_names(inputs)
+        unnamed = self._known.get("")
+        if unnamed is not None and (
+            len(self._providers) == 1 or unnamed.context == reached.context
+        ):
+            return replace(unnamed, kubeconfig=kubeconfig)
+        if (kubeconfig, context) == (reached.kubeconfig, reached.context):
+            return None
+        if self._accepts_made_again:
+            # OtherClusterError advises to remove the record and refresh, so a refresh without a
+            # record accepts the cluster.
+            return None
+        # No UID is recorded and the names differ. Only the cluster behind the recorded names can
+        # tell whether both lead to the same one.
+        try:
+            return self._identify(inputs)
+        except ClusterError as exc:
+            raise RecordedClusterUnreachableError(
+                self._stack, f"context {context}, kubeconfig {kubeconfig}", str(reached), str(exc)
+            ) from exc
+
+    def remember(self, urn: str, reached: ClusterIdentity) -> None:
+        """Records the cluster that the objects of a provider are on."""
+        if self._record is None:
+            return
+        known = _parse_record(self._record.read_cluster())
+        named = {key: identity for key, identity in known.items() if key != ""}
+        clusters = {key: asdict(value) for key, value in sorted({**named, urn: reached}.items())}
+        self._record.write_cluster({"clusters": clusters})
+
+
+def _parse_record(record: Mapping[str, Any]) -> dict[str, ClusterIdentity]:
+    """Returns identities by the URN of their provider; "" for the one of an old record."""
+    if "clusters" not in record:
+        uid, context = record.get("uid"), record.get("context", "")
+        return {"": ClusterIdentity(str(uid), str(context))} if uid else {}
+    return {
+        urn: ClusterIdentity(
+            **{name: str(fields.get(name, "")) for name in ClusterIdentity.__dataclass_fields__}
+        )
+        for urn, fields in record["clusters"].items()
+    }
+
+
+def _read_names(inputs: Mapping[str, Any]) -> tuple[str, str]:
+    return str(inputs.get("kubeconfig", "")), str(inputs.get("context", ""))
+
+
+class Clusters:
+    """Connections by the URN of their provider; each is made when it is first needed.
+
+    `recorded` are the inputs of the recorded providers by URN; `named` is the cluster that the
+    environment names now. With `identity` every cluster is checked before anything is read from it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        connect: Connect,
+        recorded: Mapping[str, Mapping[str, Any]],
+        named: NamedCluster | None,
+        identity: IdentityCheck | None = None,
+    ) -> None:
+        self._root, self._connect = root, connect
+        self._recorded, self._named, self._identity = recorded, named, identity
+        self._lock = threading.Lock()
+        self._inputs: dict[str, Mapping[str, Any]] = {}
+        self._open: dict[str, Connection] = {}
+        self._failed: dict[str, ClusterError | EngineError] = {}
+
+    def add(self, urn: str, inputs: Mapping[str, Any]) -> None:
+        """Adds a provider; the inputs of the first call for a URN count."""
+        self._inputs.setdefault(urn, inputs)
+
+    def add_recorded(self, urn: str, inputs: Mapping[str, Any]) -> None:
+        """Adds a recorded provider, unless the program has registered it before.
+
+        The only recorded provider is reached as the environment says now, because the kubeconfig
+        may have moved since. Of several providers it is unknown which one the environment means.
+        """
+        is_only = len(self._recorded) == 1
+        self.add(urn, {**inputs, **asdict(self._named)} if self._named and is_only else inputs)
+
+    def add_all_recorded(self) -> None:
+        """Adds every recorded provider that the program has not registered."""
+        for urn, inputs in self._recorded.items():
+            self.add_recorded(urn, inputs)
+
+    def connect(self, provider_urn: str) -> Connection:
+        """Returns the connection of a provider. ClusterError, EngineError.
+
+        A cluster that could not be reached is not tried again, so that a thousand objects do not
+        wait for a thousand timeouts.
+        """
+        with self._lock:
+            if provider_urn in self._failed:
+                raise self._failed[provider_urn]
+            if provider_urn not in self._open:
+                if provider_urn not in self._inputs:
+                    raise EngineError(
+                        f"{provider_urn}: this provider is neither in the program nor in state; "
+                        "register it in the program, or repair the state with `pulumi state`"
+                    )
+                try:
+                    self._open[provider_urn] = self._connect_checked(provider_urn)
+                except (ClusterError, EngineError) as exc:
+                    self._failed[provider_urn] = exc
+                    raise
+            return self._open[provider_urn]
+
+    def _connect_checked(self, urn: str) -> Connection:
+        inputs = self._inputs[urn]
+        connection = self._connect(inputs, self._root)
+        try:
+            if self._identity is not None:
+                self._identity.check(urn, connection.identify(inputs))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def remember(self) -> None:
+        """Records the identity of every cluster that is connected."""
+        with self._lock:
+            connections = dict(self._open)
+        for urn, connection in connections.items():
+            if self._identity is not None:
+                self._identity.remember(urn, connection.identify(self._inputs[urn]))
+
+    @property
+    def failure(self) -> ClusterError | EngineError | None:
+        """The reason why some cluster cannot be used, None when all can."""
+        with self._lock:
+            return next(iter(self._failed.values()), None)
+
+    def close(self) -> None:
+        """Closes every connection; whatever still waits for a cluster then ends."""
+        with self._lock:
+            for connection in self._open.values():
+                connection.close()
+            self._open.clear()
+
+
+@contextmanager
+def open_clusters(
+    request: Request, recorded: RecordedObjects, connect: Connect = connect_kubernetes
+) -> Iterator[Clusters]:
+    """Yields the clusters that recorded objects are on, each one checked when it is connected."""
+    identity = IdentityCheck(
+        request.stack,
+        recorded.providers,
+        open_cluster_record(request.root, request.stack),
+        partial(identify_cluster, root=request.root, connect=connect),
+        has_objects=bool(recorded.objects),
+    )
+    clusters = Clusters(request.root, connect, recorded.providers, request.cluster, identity)
+    clusters.add_all_recorded()
+    try:
+        yield clusters
+    finally:
+        clusters.close()
+
+
+def open_cluster_record(root: Path, stack: Stack) -> FileBackend | None:
+    """Returns where the clusters of a stack are recorded, None for a backend without folders."""
+    project = load_project(root)
+    is_folder = project.backend_url.startswith("file://")
+    return open_backend(project, stack.name) if is_folder else None
+
+
+def check_recorded_cluster(
+    root: Path, stack: Stack, named: NamedCluster, uid: str, server: str
+) -> None:
+    """Raises ClusterError when the named cluster, with this UID and address, is not the recorded
+    one. Accepts any cluster where the state cannot be read, or only the CLI can read it."""
+    try:
+        project = load_project(root)
+        state = StackState(project, open_backend(project, stack.name))
+    except StateError:
+        return
+    resources = state.get_current().resources
+    providers = {
+        resource.urn: resource.raw.get("inputs") or {}
+        for resource in resources
+        if resource.is_provider
+    }
+    check = IdentityCheck(
+        stack,
+        providers,
+        state.backend,
+        partial(identify_cluster, root=root),
+        has_objects=any(resource.is_object for resource in resources),
+    )
+    reached = ClusterIdentity(uid, named.context, named.kubeconfig, server)
+    # Of several providers it is unknown which one the environment means.
+    if len(providers) == 1:
+        check.check(next(iter(providers)), reached)

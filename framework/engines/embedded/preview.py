@@ -1,0 +1,258 @@
+"""The preview: runs the program and plans every registration, without applying anything.
+
+Everything that can be refused is refused here, all of it in one run, before the first write.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from framework.core.changes import Change, Op, Preview
+from framework.core.errors import EngineError, FrameworkError
+from framework.core.redaction import redact_text
+from framework.engines.base import order_changes
+from framework.engines.clusters import Clusters
+from framework.engines.embedded.monitor import Answer
+from framework.engines.embedded.planner import Planner, Step, find_capacity_waits
+from framework.engines.embedded.progress import Messages
+from framework.engines.embedded.records import (
+    build_program_outputs,
+    build_provider_inputs,
+    build_unchanged,
+    mark_secret_inputs,
+    with_outputs,
+)
+from framework.engines.embedded.registration import Registration
+from framework.engines.recorded import Components
+from framework.engines.state.checkpoint import Resource
+from framework.engines.state.stack_state import StackState
+from framework.engines.urns import STACK_TYPE, build_failed_urn, parse_urn
+from framework.engines.values import (
+    UNKNOWN,
+    collect_secret_texts,
+    has_secret,
+    map_tree,
+    mark_secrets,
+    redact_secrets,
+)
+
+# More refusals than these have mostly the same cause.
+_MOST_REFUSALS = 50
+
+
+class PreviewRun:
+    """Handles a run of the program in preview. `finish` returns the change list."""
+
+    def __init__(self, state: StackState, planner: Planner, clusters: Clusters) -> None:
+        self._state, self._planner, self._clusters = state, planner, clusters
+        self._lock = threading.Lock()
+        self._refusals: set[str] = set()
+        self._failed: set[str] = set()
+        self.steps: dict[str, Step] = {}
+        self.outputs: dict[str, Mapping[str, Any]] = {}
+        self.messages = Messages()
+        self.waits: dict[str, tuple[str, ...]] = {}
+
+    # Called by the program, from many threads
+
+    def register(self, registration: Registration) -> Answer:
+        """Plans a registration and answers with what is known; `check` raises what was refused."""
+        # What needs a refused resource is not planned: it would only add refusals that follow
+        # from the first one.
+        if not self._failed.isdisjoint(registration.needs):
+            return self._answer_failed(registration)
+        try:
+            step = self._planner.plan(registration)
+        except Exception as exc:
+            self._note_refusal(registration, exc)
+            return self._answer_failed(registration)
+        with self._lock:
+            self.steps[step.urn] = step
+        return answer_step(self._state, step)
+
+    def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
+        """Keeps the outputs of a component or the Stack."""
+        with self._lock:
+            self.outputs[urn] = outputs
+
+    def refuse(self, reason: str) -> None:
+        """Keeps what only the CLI supports for `check`, which raises all of it."""
+        with self._lock:
+            self._refusals.add(reason)
+
+    def log(self, severity: str, message: str) -> None:
+        """Keeps a message of the program for the preview."""
+        self.messages.add(severity, message)
+
+    def _note_refusal(self, registration: Registration, exc: Exception) -> None:
+        text = str(exc) if isinstance(exc, FrameworkError) else f"{type(exc).__name__}: {exc}"
+        reason = redact_text(text, collect_secret_texts(registration.inputs))
+        if registration.name not in reason:
+            reason = f'{registration.type} "{registration.name}": {reason}'
+        self.refuse(reason)
+
+    def _answer_failed(self, registration: Registration) -> Answer:
+        urn = build_failed_urn(registration.type, registration.name)
+        with self._lock:
+            self._failed.add(urn)
+        return Answer(urn, failed=True)
+
+    # Called by the engine, once the program has ended
+
+    def check(self) -> None:
+        """Raises what was refused, or why a cluster cannot be used. EngineError, ClusterError."""
+        # First the cluster: without it every object was refused, for this one reason.
+        if self._clusters.failure is not None:
+            raise self._clusters.failure
+        if self._refusals:
+            refusals = sorted(self._refusals)
+            rest = len(refusals) - _MOST_REFUSALS
+            more = [f"and {rest} more"] if rest > 0 else []
+            raise EngineError("\n".join([*refusals[:_MOST_REFUSALS], *more]))
+
+    def finish(self) -> Preview:
+        """Returns the change list. EngineError for what was refused or is protected."""
+        self.check()
+        self._planner.components.check_targets()
+        leftovers = self.find_leftovers()
+        self._check_protected(leftovers)
+        self._note_protection()
+        self._note_waits()
+        changes = [step.change for step in self.steps.values()]
+        changes += [
+            build_deletion(resource, self._planner.components)
+            for resource in leftovers
+            if not self.is_wanted_again(resource)
+        ]
+        return Preview(order_changes(changes), self._build_stack_outputs())
+
+    def _note_waits(self) -> None:
+        self.waits = find_capacity_waits(self.steps.values())
+        for urn, before in self.waits.items():
+            step = self.steps[urn]
+            names = " and ".join(parse_urn(other).name for other in before)
+            verb = "is" if len(before) == 1 else "are"
+            note = "; ".join(filter(None, (step.change.note, f"once {names} {verb} available")))
+            self.steps[urn] = replace(step, change=replace(step.change, note=note))
+
+    def find_leftovers(self) -> list[Resource]:
+        """Returns recorded resources that the program does not have, if they are targets."""
+        accounted = self.steps.keys() | self._planner.renames.keys()
+        return [
+            resource
+            for resource in self._state.get_current().resources
+            if (resource.pending_delete or resource.urn not in accounted)
+            and self._planner.components.is_target(resource.urn)
+            and resource.type != STACK_TYPE
+        ]
+
+    def is_wanted_again(self, resource: Resource) -> bool:
+        """Returns whether the program declares a replaced object again.
+
+        Then only the old record is dropped, and the object stays. This happens when a change is
+        reverted after the `up` that made it failed.
+        """
+        return resource.pending_delete and any(
+            (step.registration.type, step.change.object, step.provider_urn) == resource.object_key
+            for step in self.steps.values()
+        )
+
+    def _check_protected(self, leftovers: Iterable[Resource]) -> None:
+        refusals = [
+            f"{resource.urn} would be deleted" for resource in leftovers if resource.protect
+        ]
+        refusals += [
+            f"{step.urn} would be replaced"
+            for step in self.steps.values()
+            if step.change.op is Op.REPLACE and step.registration.protect
+        ]
+        if refusals:
+            lines = "\n".join(f"protected: {refusal}" for refusal in sorted(refusals))
+            raise EngineError(
+                f"{lines}\nNothing was changed; to go on, take protect off "
+                "in the program and run `up` with nothing else changed, then run again"
+            )
+
+    def _note_protection(self) -> None:
+        """Adds a warning where `up` changes `protect`.
+
+        That changes no object, so the preview is clean; yet `up` must record it before anything
+        may be deleted.
+        """
+        for protect, word in ((False, "from"), (True, "to")):
+            count = sum(
+                step.target and step.old is not None and step.old.protect is not protect
+                for step in self.steps.values()
+                if step.registration.protect is protect
+            )
+            if count:
+                resources = "1 resource" if count == 1 else f"{count} resources"
+                self.messages.add("warning", f"`up` takes protect {word} {resources}")
+
+    def _build_stack_outputs(self) -> Mapping[str, Any]:
+        """Returns the program's exports, secrets redacted, unknown values marked as such."""
+        for urn, outputs in self.outputs.items():
+            if parse_urn(urn).type == STACK_TYPE:
+                shown = redact_secrets(dict(sorted(outputs.items())))
+                return dict(
+                    map_tree(shown, lambda leaf: "[known after up]" if leaf == UNKNOWN else leaf)
+                )
+        return {}
+
+    def has_secrets(self) -> bool:
+        """Returns whether something that is to be recorded must be encrypted."""
+        inputs = [step.registration.inputs for step in self.steps.values() if step.target]
+        kinds = {tree.get("kind") for tree in inputs}
+        return "Secret" in kinds or any(map(has_secret, [*inputs, *self.outputs.values()]))
+
+    def find_unrecorded(self) -> list[Resource]:
+        """Returns unchanged resources whose options or outputs differ from the recorded ones."""
+        resources = []
+        for step in self.steps.values():
+            if step.old is None or not step.target or step.change.op is not Op.SAME:
+                continue
+            resource = build_unchanged(step.registration, step.urn, step.old)
+            resource = with_outputs(self._state, resource, self.outputs.get(step.urn))
+            if resource is not step.old:
+                resources.append(resource)
+        return resources
+
+
+def answer_step(state: StackState, step: Step) -> Answer:
+    """Returns the answer to a registration that changes nothing now."""
+    registration, old = step.registration, step.old
+    if registration.is_object and old is None and not step.target:
+        # Not recorded, and a command with MODEL does not create it: nothing of it is known.
+        return Answer(step.urn, failed=True)
+    if registration.is_provider:
+        return Answer(step.urn, old.id if old else "", build_provider_inputs(registration))
+    if not registration.is_object:
+        return Answer(step.urn)
+    if old is not None and step.change.op is Op.SAME:
+        return Answer(step.urn, old.id, build_program_outputs(state.read_outputs(old)))
+    if old is not None and step.change.op is Op.UPDATE and step.predicted:
+        # The status of the dry run is the one before the update.
+        predicted = {key: value for key, value in step.predicted.items() if key != "status"}
+        outputs = build_program_outputs(mark_secrets(predicted, registration.inputs))
+        return Answer(step.urn, old.id, outputs)
+    # A new object: its id, and what the server adds, are known after the apply.
+    return Answer(step.urn, "", mark_secret_inputs(registration, registration.inputs))
+
+
+def build_deletion(resource: Resource, components: Components) -> Change:
+    """Builds the change that deletes a recorded resource."""
+    note = "left behind by a replacement" if resource.pending_delete else ""
+    if resource.retain_on_delete and resource.is_object:
+        note = "stays in the cluster (retainOnDelete)"
+    return Change(
+        urn=resource.urn,
+        type=resource.type,
+        name=resource.name,
+        op=Op.DELETE,
+        object=resource.id if resource.is_object else "",
+        component=components.find_nearest(resource.urn),
+        note=note,
+    )

@@ -1,0 +1,185 @@
+"""Compares the state with the cluster, without the program: refresh, and interrupted creates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from framework.core.changes import Change, FieldChange, Op
+from framework.core.errors import EngineError, FrameworkError
+from framework.engines.clusters import Clusters
+from framework.engines.embedded.planner import CALLS_AT_ONCE, UNFINISHED, Planner
+from framework.engines.embedded.records import build_adopted, read_object_state
+from framework.engines.state.checkpoint import Checkpoint, Resource
+from framework.engines.state.journal import Line, end_line, set_line
+from framework.engines.state.stack_state import StackState
+from framework.engines.values import collect_secret_texts, redact_fields, reveal
+from framework.kube.object_diff import compare_objects
+from framework.kube.objects import FIELD_MANAGER, ObjectState, is_going, without_internal
+from framework.kube.ownership import AlreadyExistsError, describe_maker, is_strangers
+
+_BEING_DELETED = "is being deleted"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A recorded object and the live one, None when it is gone or is being deleted."""
+
+    resource: Resource
+    change: Change
+    live: ObjectState | None
+
+
+def compare_with_cluster(state: StackState, planner: Planner) -> list[Comparison]:
+    """Compares every object that is a target with the cluster; in the order of the state."""
+    resources = [
+        resource
+        for resource in state.get_current().resources
+        if resource.is_object
+        and not resource.pending_delete
+        and planner.components.is_target(resource.urn)
+    ]
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="refresh") as pool:
+        comparisons = list(pool.map(lambda resource: _compare(state, planner, resource), resources))
+    namespaces_going = {
+        (comparison.resource.provider_urn, comparison.resource.id)
+        for comparison in comparisons
+        if comparison.change.note == _BEING_DELETED and comparison.change.kind == "Namespace"
+    }
+    return [_add_namespace(comparison, namespaces_going) for comparison in comparisons]
+
+
+def _add_namespace(comparison: Comparison, going: set[tuple[str, str]]) -> Comparison:
+    """Returns an object whose Namespace is being deleted as one that is gone."""
+    resource = comparison.resource
+    namespace = resource.id.rpartition("/")[0]
+    if comparison.live is None or (resource.provider_urn, namespace) not in going:
+        return comparison
+    note = "its Namespace is being deleted"
+    return Comparison(resource, replace(comparison.change, op=Op.DELETE, note=note), None)
+
+
+def _compare(state: StackState, planner: Planner, resource: Resource) -> Comparison:
+    recorded = read_object_state(state, resource)
+    try:
+        live = planner.connect(resource.provider).read(recorded)
+    except FrameworkError:
+        raise
+    except Exception as exc:
+        raise EngineError(f"{resource.urn}: {type(exc).__name__}: {exc}") from exc
+    change = Change(
+        urn=resource.urn,
+        type=resource.type,
+        name=resource.name,
+        op=Op.SAME,
+        object=resource.id,
+        component=planner.components.find_nearest(resource.urn),
+    )
+    if live is None:
+        note = "is gone from the cluster"
+        return Comparison(resource, replace(change, op=Op.DELETE, note=note), None)
+    if is_going(live.outputs):
+        return Comparison(resource, replace(change, op=Op.DELETE, note=_BEING_DELETED), None)
+    fields = _compare_fields(state, resource, recorded, live)
+    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
+    if is_strangers(live.outputs, recorded, manager):
+        note = describe_maker(live.outputs)
+        change = replace(change, op=Op.UPDATE, fields=fields, note=note)
+        return Comparison(resource, change, live)
+    op = Op.UPDATE if fields else Op.SAME
+    return Comparison(resource, replace(change, op=op, fields=fields), live)
+
+
+def _compare_fields(
+    state: StackState, resource: Resource, recorded: ObjectState, live: ObjectState
+) -> tuple[FieldChange, ...]:
+    old, new = without_internal(recorded.outputs), without_internal(live.outputs)
+    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
+    fields = compare_objects(old, new, written=new, manager=manager)
+    sends_replicas = "replicas" in (recorded.inputs.get("spec") or {})
+    if not sends_replicas or "spec.replicas" in resource.ignore_changes:
+        # Replicas that the program does not send belong to an autoscaler.
+        fields = tuple(field for field in fields if field.path != "spec.replicas")
+    secrets = collect_secret_texts(state.read_inputs(resource), state.read_outputs(resource))
+    return redact_fields(fields, secrets)
+
+
+# Creates that an interrupted command left pending
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The lines that settle pending operations, and a warning for each that users should know."""
+
+    lines: tuple[Line, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
+    """Looks up every pending create in the cluster; writes nothing. ClusterError, EngineError.
+
+    A command that is killed between the API server's answer and the journal's next line leaves an
+    object that no state records: neither `up` nor `destroy` would ever delete it. The pending
+    operation says what was asked for. An object that we made is recorded, a missing one forgotten.
+
+    `clusters` must be connected as the recorded providers say, since those made the objects.
+    """
+    recorded = state.get_current()
+    lines: list[Line] = []
+    warnings: list[str] = []
+    for operation in recorded.pending:
+        pending = Resource(operation["resource"])
+        if operation["type"] != "creating" or not pending.is_object:
+            # An update or deletion is of a recorded resource: the next run repeats it. If the
+            # resource is not recorded any more, there is nothing to repeat.
+            if pending.urn not in recorded.live:
+                lines.append(end_line(pending.urn))
+            continue
+        if any(urn not in recorded.live for urn in (pending.parent, pending.provider_urn) if urn):
+            warnings.append(
+                _describe_pending(pending, "cannot be looked up, because its parent is missing")
+            )
+            continue
+        try:
+            adopted = list(_adopt(state, recorded, pending, clusters))
+        except AlreadyExistsError as exc:
+            if not exc.pulumi:
+                lines.append(end_line(pending.urn))
+                continue
+            warnings.append(_describe_pending(pending, f"may be the one that is there now: {exc}"))
+            continue
+        if adopted:
+            warnings.append(
+                _describe_pending(pending, "was created and not recorded; `up` records it")
+            )
+        lines += [*adopted, end_line(pending.urn)]
+    return Settlement(tuple(lines), tuple(warnings))
+
+
+def _adopt(
+    state: StackState, recorded: Checkpoint, pending: Resource, clusters: Clusters
+) -> Iterator[Line]:
+    """Yields the lines that record the object of a pending create; none where it is missing."""
+    provider = clusters.connect(pending.provider_urn).provider
+    live = provider.find_own(pending.urn, reveal(state.read_inputs(pending)))
+    if live is None:
+        return
+    old = recorded.live.get(pending.urn)
+    if old is not None and _get_uid(state.read_outputs(old)) == _get_uid(live.outputs):
+        # Interrupted before the old object of a replacement was deleted: it is recorded already.
+        return
+    if old is not None and old.id != live.id:
+        # A replacement that creates the new object first: the old one still exists.
+        yield set_line(old.with_fields(delete=True))
+    errors = [UNFINISHED] if pending.kind == "Deployment" else []
+    yield set_line(build_adopted(state, pending, live, errors))
+
+
+def _get_uid(outputs: Mapping[str, Any]) -> str:
+    return str((outputs.get("metadata") or {}).get("uid", ""))
+
+
+def _describe_pending(pending: Resource, what: str) -> str:
+    return f"an earlier command was interrupted: {pending.kind} {pending.name} {what}"

@@ -1,0 +1,192 @@
+"""The state of one stack while a command works on it: checkpoint, journal and secrets together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from framework.core.errors import StateError, StateFileError
+from framework.engines.project import (
+    Project,
+    build_settings_path,
+    read_salt,
+    write_salt,
+)
+from framework.engines.state import files
+from framework.engines.state.backend import FileBackend
+from framework.engines.state.checkpoint import (
+    Checkpoint,
+    Resource,
+    check_integrity,
+    parse_checkpoint,
+    render_checkpoint,
+    stamp_manifest,
+)
+from framework.engines.state.journal import Journal, Line, fold, read_journal
+from framework.engines.state.secrets import PassphraseCipher, read_passphrase
+from framework.engines.urns import STACK_TYPE
+from framework.engines.values import has_sealed, has_secret, redact_sealed
+
+
+class StackState:
+    """A stack's recorded state. Safe for use from any number of threads."""
+
+    def __init__(self, project: Project, backend: FileBackend) -> None:
+        """Reads the checkpoint and the journal. StateFileError where either is damaged."""
+        self.project, self.backend = project, backend
+        self._lock = threading.RLock()
+        self._cipher: PassphraseCipher | None = None
+        self._journal: Journal | None = None
+        self._lines: list[Line] = []
+        self.checkpoint = fold(self._read_checkpoint(), read_journal(backend.journal_path))
+
+    # Reading
+
+    def _read_checkpoint(self) -> Checkpoint:
+        path = self.backend.checkpoint_path
+        try:
+            text = self.backend.read_checkpoint()
+            if text is not None:
+                return parse_checkpoint(text, str(path))
+        except StateFileError as exc:
+            raise StateFileError(path, exc.problem, self._advise_restoring()) from exc
+        # A checkpoint that is gone is a new stack only where no copy knows better. A copy without
+        # resources is left by `pulumi stack rm`, which renames the checkpoint to it.
+        copy = self._read_backup()
+        if copy is not None and copy.resources:
+            raise StateFileError(path, "there is no such file", self._advise_restoring())
+        return Checkpoint(f"organization/{self.project.name}/{self.backend.stack}")
+
+    def _read_backup(self) -> Checkpoint | None:
+        """Returns the copy beside the checkpoint, None where there is none that can be used."""
+        path = self.backend.backup_path
+        try:
+            text = files.read_text(path)
+            return None if text is None else parse_checkpoint(text, str(path))
+        except StateError:
+            return None
+
+    def _advise_restoring(self) -> str:
+        path, backup = self.backend.checkpoint_path, self.backend.backup_path
+        if self._read_backup() is not None:
+            return (
+                f"the state before it was last written is in {backup.name} beside it: restore it "
+                f"with `cp {backup} {path}`, then see with `preview` what differs"
+            )
+        lacks = f"{backup} cannot be used" if backup.exists() else "there is no copy beside it"
+        return (
+            f"{lacks}; restore it from a backup of yours, or, if nothing of this stack is "
+            "deployed, remove it and run again"
+        )
+
+    def get_current(self) -> Checkpoint:
+        """Returns the state after the steps recorded so far."""
+        with self._lock:
+            if self._lines:
+                self.checkpoint = fold(self.checkpoint, self._lines)
+                self._lines = []
+            return self.checkpoint
+
+    def read_inputs(self, resource: Resource) -> Any:
+        """Returns the recorded inputs with secrets decrypted; {} for none."""
+        return self.unseal(resource.raw.get("inputs") or {})
+
+    def read_outputs(self, resource: Resource) -> Any:
+        """Returns the recorded outputs with secrets decrypted; {} for none."""
+        return self.unseal(resource.raw.get("outputs") or {})
+
+    def read_stack_outputs(self) -> Mapping[str, Any]:
+        """Returns the outputs of the stack, secrets redacted; needs no passphrase."""
+        for resource in self.get_current().resources:
+            if resource.type == STACK_TYPE:
+                return dict(redact_sealed(resource.raw.get("outputs") or {}))
+        return {}
+
+    # Recording
+
+    def recover(self) -> None:
+        """Folds what an interrupted command left in the journal. The lock must be held."""
+        if self.backend.journal_path.exists():
+            self.save(self.checkpoint)
+
+    def record(self, *lines: Line) -> None:
+        """Makes steps durable; they are on disk when this returns."""
+        with self._lock:
+            self._lines.extend(lines)
+            if self._journal is None:
+                path = self.backend.journal_path
+                files.make_folder(path.parent)
+                self._journal = Journal(path)
+            journal = self._journal
+        journal.append(*lines)
+
+    def assume(self, *lines: Line) -> None:
+        """Takes steps into account without recording them, for commands that write nothing."""
+        with self._lock:
+            self._lines.extend(lines)
+
+    def close(self) -> None:
+        """Folds the journal into the checkpoint; writes nothing when nothing was recorded."""
+        if self._journal is None:
+            return
+        self._journal.close()
+        self._journal = None
+        self.save(self.get_current())
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes the whole state, then removes the journal.
+
+        In this order: a crash in between leaves a journal whose lines are in the checkpoint
+        already, and folding them a second time changes nothing.
+        """
+        stamped = stamp_manifest(checkpoint)
+        check_integrity(stamped, str(self.backend.checkpoint_path))
+        self.backend.write_checkpoint(render_checkpoint(stamped))
+        files.remove(self.backend.journal_path)
+        self.checkpoint = stamped
+
+    # Secrets
+
+    def unseal(self, tree: Any) -> Any:
+        """Returns values from state with secrets decrypted.
+
+        The passphrase is asked for only where there are secrets.
+        """
+        return self._open_cipher().unseal(tree) if has_sealed(tree) else tree
+
+    def seal(self, tree: Any) -> Any:
+        """Returns values as state keeps them, with secrets encrypted."""
+        return self._open_cipher().seal(tree) if has_secret(tree) else tree
+
+    def require_cipher(self) -> None:
+        """Raises StateError when secrets are to be written and there is no passphrase."""
+        self._open_cipher()
+
+    def _open_cipher(self) -> PassphraseCipher:
+        with self._lock:
+            if self._cipher is None:
+                self._cipher = self._build_cipher()
+            return self._cipher
+
+    def _build_cipher(self) -> PassphraseCipher:
+        passphrase = read_passphrase(self.project.root)
+        if salt := self.checkpoint.salt:
+            path = str(self.backend.checkpoint_path)
+            return PassphraseCipher.open(passphrase, salt, path)
+        path = str(build_settings_path(self.project, self.backend.stack))
+        if salt := read_salt(self.project, self.backend.stack):
+            return PassphraseCipher.open(passphrase, salt, path)
+        return PassphraseCipher.create(passphrase, path)
+
+    def keep_salt(self) -> None:
+        """Records the salt of the cipher in use, in state and in the stack's settings."""
+        with self._lock:
+            if self._cipher is None:
+                return
+            salt = self._cipher.salt
+            # The CLI reads the salt from the stack's settings and would make a new one.
+            if not read_salt(self.project, self.backend.stack):
+                write_salt(self.project, self.backend.stack, salt)
+            if self.get_current().salt != salt:
+                self.record({"salt": salt})

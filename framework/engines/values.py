@@ -1,0 +1,204 @@
+"""Property values as Pulumi passes them: plain JSON in which markers stand for special values.
+
+A secret travels as a mapping with a signature: `{"4dabf...": "1b476...", "value": ...}` between
+program and engine, with `ciphertext` or `plaintext` instead of `value` in state. An output that is
+not known yet travels as a fixed UUID. Here secrets become `Secret`, whose value never shows.
+The constants are those of `sdk/python/lib/pulumi/runtime/rpc.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from framework.core.changes import FieldChange
+from framework.core.errors import EngineError
+from framework.core.redaction import REDACTED, redact_value
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that is never shown and never stored unencrypted."""
+
+    value: Any = field(repr=False)
+
+
+# Walking trees
+
+
+def map_tree(tree: Any, leaf: Callable[[Any], Any]) -> Any:
+    """Returns the tree with `leaf` applied to everything that is neither a mapping nor a list."""
+    # Trees come from JSON, so dict and list are enough. `isinstance(tree, Mapping)` takes several
+    # times as long, and a stack of 200 models has a million leaves.
+    if isinstance(tree, dict):
+        return {key: map_tree(value, leaf) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [map_tree(value, leaf) for value in tree]
+    return leaf(tree)
+
+
+def _any_leaf(tree: Any, matches: Callable[[Any], bool]) -> bool:
+    if isinstance(tree, dict):
+        return any(_any_leaf(value, matches) for value in tree.values())
+    if isinstance(tree, list):
+        return any(_any_leaf(value, matches) for value in tree)
+    return matches(tree)
+
+
+def has_unknown(tree: Any) -> bool:
+    """Returns whether some value is known only after an apply."""
+    return _any_leaf(
+        tree,
+        lambda leaf: has_unknown(leaf.value) if isinstance(leaf, Secret) else leaf == UNKNOWN,
+    )
+
+
+def has_secret(tree: Any) -> bool:
+    """Returns whether some value is a `Secret`."""
+    return _any_leaf(tree, lambda leaf: isinstance(leaf, Secret))
+
+
+def has_sealed(tree: Any) -> bool:
+    """Returns whether a tree from state holds an encrypted value."""
+    if isinstance(tree, dict):
+        return tree.get(SIGNATURE) == SECRET or any(map(has_sealed, tree.values()))
+    return isinstance(tree, list) and any(map(has_sealed, tree))
+
+
+# Revealing, marking and redacting secrets
+
+
+def reveal(tree: Any) -> Any:
+    """Returns the tree with every secret's value, for the API server only."""
+    if not has_secret(tree):
+        return tree
+    return map_tree(tree, lambda leaf: reveal(leaf.value) if isinstance(leaf, Secret) else leaf)
+
+
+def mark_secrets(tree: Any, like: Any) -> Any:
+    """Returns `tree` with those values as secrets that are secret in `like`.
+
+    A list that has a secret anywhere becomes secret as a whole, as in the kubernetes provider: the
+    server may return its items in another order.
+    """
+    if isinstance(tree, Secret) or not has_secret(like):
+        return tree
+    if isinstance(like, Mapping) and isinstance(tree, Mapping):
+        return {key: mark_secrets(value, like.get(key)) for key, value in tree.items()}
+    return Secret(tree)
+
+
+def mark_secret_data(tree: Any) -> Any:
+    """Returns a Kubernetes Secret with its data marked secret; any other object as it is."""
+    if not isinstance(tree, Mapping) or tree.get("kind") != "Secret":
+        return tree
+    marked = dict(tree)
+    for name in ("data", "stringData"):
+        if marked.get(name) and not isinstance(marked[name], Secret):
+            marked[name] = Secret(reveal(marked[name]))
+    return marked
+
+
+def redact_secrets(tree: Any) -> Any:
+    """Returns the tree with REDACTED for every `Secret`."""
+    return map_tree(tree, lambda leaf: REDACTED if isinstance(leaf, Secret) else leaf)
+
+
+def redact_sealed(tree: Any) -> Any:
+    """Returns a tree from state with REDACTED for every encrypted value; needs no passphrase."""
+    if isinstance(tree, Mapping):
+        if tree.get(SIGNATURE) == SECRET:
+            return REDACTED
+        return {key: redact_sealed(value) for key, value in tree.items()}
+    return [redact_sealed(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def collect_secret_texts(*trees: Any) -> frozenset[str]:
+    """Returns every scalar inside the trees' secrets as text: plain, in base64, and decoded."""
+    texts: set[str] = set()
+
+    def add(leaf: Any) -> None:
+        if leaf is not None and not isinstance(leaf, bool) and leaf != "":
+            text = str(leaf)
+            texts.update((text, base64.b64encode(text.encode()).decode(), *_decode(text)))
+
+    for tree in trees:
+        for secret in _find_secrets(tree) if has_secret(tree) else ():
+            map_tree(reveal(secret.value), add)
+    return frozenset(texts)
+
+
+def _find_secrets(tree: Any) -> Iterator[Secret]:
+    if isinstance(tree, Secret):
+        yield tree
+    elif isinstance(tree, dict | list):
+        for value in tree.values() if isinstance(tree, dict) else tree:
+            yield from _find_secrets(value)
+
+
+def _decode(text: str) -> Iterator[str]:
+    # A Kubernetes Secret holds base64, and a Pod's log or an error message the decoded value.
+    try:
+        plain = base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return
+    if plain:
+        yield plain
+
+
+def redact_fields(
+    fields: tuple[FieldChange, ...], secrets: frozenset[str]
+) -> tuple[FieldChange, ...]:
+    """Returns the field changes with every secret value redacted."""
+    if not secrets:
+        return fields
+    return tuple(
+        replace(
+            change,
+            old=redact_value(change.old, secrets),
+            new=redact_value(change.new, secrets),
+        )
+        for change in fields
+    )
+
+
+# Between the program's JSON and our trees
+
+
+def tree_from_json(tree: Any) -> Any:
+    """Returns the values that the SDK sends, with secret signatures as `Secret`.
+
+    EngineError for what only the CLI can serve: assets, archives, resource references.
+    """
+    if isinstance(tree, Mapping):
+        signature = tree.get(SIGNATURE)
+        if signature == SECRET:
+            return Secret(tree_from_json(tree.get("value")))
+        if signature is not None:
+            raise EngineError("an asset, an archive or a resource as an input needs the pulumi CLI")
+        return {key: tree_from_json(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [tree_from_json(value) for value in tree]
+    # A protobuf Struct has doubles only: `replicas: 3` arrives as 3.0, which the API server
+    # refuses for an integer field.
+    if isinstance(tree, float) and tree.is_integer():
+        return int(tree)
+    return tree
+
+
+def tree_to_json(tree: Any) -> Any:
+    """Returns the opposite of `tree_from_json`: secrets as signatures that the SDK understands."""
+    return map_tree(
+        tree,
+        lambda leaf: (
+            {SIGNATURE: SECRET, "value": tree_to_json(leaf.value)}
+            if isinstance(leaf, Secret)
+            else leaf
+        ),
+    )
