@@ -125,13 +125,14 @@ class SettingDiagnostic(NamedTuple):
 
     `path` is the setting, below the mapping that was checked. `message` follows its name: "is 5;
     expected at most 3". `others` are the settings that it contradicts: the final message gives the
-    position of each.
+    position of each. `at_key`: the key is wrong, not its value.
     """
 
     path: KeyPath
     message: str
     code: Code = Code.INCONSISTENT
     others: tuple[KeyPath, ...] = ()
+    at_key: bool = False
 
 
 @dataclass(frozen=True, order=True)

@@ -51,8 +51,8 @@ KIND = Kind(
     build=build,
     enabled_by="set autoscaling",
     protected={
-        ("spec", "scaleTargetRef"): SELECTOR,
-        ("spec", "minReplicas"): computed("autoscaling.minReplicas"),
-        ("spec", "maxReplicas"): computed("autoscaling.maxReplicas"),
+        "spec.scaleTargetRef": SELECTOR,
+        "spec.minReplicas": computed("autoscaling.minReplicas"),
+        "spec.maxReplicas": computed("autoscaling.maxReplicas"),
     },
 )

@@ -40,7 +40,7 @@ KIND = Kind(
     enabled_by="give it config.files",
     per_track=True,
     protected={
-        ("data",): "its name is a hash of it; set config.files",
-        ("binaryData",): "its name is a hash of its data; use a ConfigMap of your own",
+        "data": "its name is a hash of it; set config.files",
+        "binaryData": "its name is a hash of its data; use a ConfigMap of your own",
     },
 )

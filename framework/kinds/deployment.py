@@ -9,14 +9,14 @@ from framework.core.kind_rules import KindRules
 from framework.kinds.config_map import config_map_name
 from framework.kinds.kind import (
     SELECTOR,
-    WRITTEN,
-    WRITTEN_METADATA,
     Kind,
     Manifest,
     TrackInput,
     computed,
+    protected_labels,
+    written_metadata,
 )
-from framework.kinds.naming import RESERVED_LABELS, build_selector
+from framework.kinds.naming import build_selector
 from framework.settings.reserved import MODEL_CONTAINER
 
 
@@ -63,27 +63,28 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     )
 
 
-_TEMPLATE = ("spec", "template", "metadata")
-_MODEL = ("spec", "template", "spec", "containers", ("name", MODEL_CONTAINER))
+_TEMPLATE = "spec.template.metadata"
+_CONTAINER = f"spec.template.spec.containers[{MODEL_CONTAINER}]"
 
 KIND = Kind(
     rules=KindRules("apps", "Deployment", replaced_by=("spec.selector",), wait_for="rollout"),
     build=build,
     per_track=True,
     protected={
-        ("spec", "selector"): SELECTOR,
-        **{(*_TEMPLATE, "labels", label): SELECTOR for label in sorted(RESERVED_LABELS)},
+        "spec.selector": SELECTOR,
+        **protected_labels(_TEMPLATE),
+        **written_metadata(_TEMPLATE),
         **{
-            (*_TEMPLATE, name): WRITTEN
-            for name in ("name", "namespace", "generateName", *WRITTEN_METADATA)
+            f"{_TEMPLATE}.{name}": "a Deployment names its Pods itself"
+            for name in ("name", "namespace", "generateName")
         },
-        ("spec", "template", "spec", "ephemeralContainers"): "a Pod template cannot have them",
-        ("spec", "replicas"): computed("replicas"),
-        ("spec", "paused"): "no update would ever end",
-        ("spec", "strategy"): computed("rollout.maxSurge and rollout.maxUnavailable"),
-        ("spec", "minReadySeconds"): computed("rollout.minReadySeconds"),
-        ("spec", "progressDeadlineSeconds"): computed("rollout.progressDeadlineSeconds"),
-        (*_MODEL, "image"): computed("image"),
-        (*_MODEL, "resources"): computed("resources"),
+        "spec.template.spec.ephemeralContainers": "a Pod template cannot have them",
+        "spec.replicas": computed("replicas"),
+        "spec.paused": "an update would never end",
+        "spec.strategy": computed("rollout.maxSurge and rollout.maxUnavailable"),
+        "spec.minReadySeconds": computed("rollout.minReadySeconds"),
+        "spec.progressDeadlineSeconds": computed("rollout.progressDeadlineSeconds"),
+        f"{_CONTAINER}.image": computed("image"),
+        f"{_CONTAINER}.resources": computed("resources"),
     },
 )

@@ -36,8 +36,8 @@ KIND = Kind(
     build=build,
     enabled_by="set disruptionBudget",
     protected={
-        ("spec", "selector"): SELECTOR,
-        ("spec", "minAvailable"): computed("disruptionBudget"),
-        ("spec", "maxUnavailable"): computed("disruptionBudget"),
+        "spec.selector": SELECTOR,
+        "spec.minAvailable": computed("disruptionBudget"),
+        "spec.maxUnavailable": computed("disruptionBudget"),
     },
 )

@@ -7,32 +7,51 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.core.kind_rules import KindRules
-from framework.kinds.naming import Track, build_labels, track_name
+from framework.kinds.naming import RESERVED_LABELS, Track, build_labels, track_name
 
 if TYPE_CHECKING:
     from framework.settings.model import Model
-
-# One step of the path to a field: a key, or the item of a list whose merge key has this value.
-Step = str | tuple[str, str]
 
 # The provider would wait ten seconds for the endpoints of each Service, and until the timeout for
 # an Ingress without a controller. The wait for the Deployment already covers the Pods.
 SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 
-# Fields of `metadata` that only the API server writes.
-WRITTEN_METADATA = (
-    "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
-    "managedFields", "resourceVersion", "selfLink", "uid",
-)  # fmt: skip
-
 # Reasons why a field may not be patched, shared by several kinds.
-WRITTEN = "the cluster writes it"
+_IDENTITY = "it identifies the object"
+_WRITTEN = "the API server writes it"
 SELECTOR = "selectors and the labels they use never change"
 
 
 def computed(setting: str) -> str:
     """Returns the reason why a patch may not set a field that a setting decides."""
     return f"the framework computes with it; set {setting}"
+
+
+def protected_labels(metadata: str) -> dict[str, str]:
+    """Returns the protected fields for the labels that selectors use, in the metadata at a path."""
+    return {f'{metadata}.labels["{label}"]': SELECTOR for label in sorted(RESERVED_LABELS)}
+
+
+def written_metadata(metadata: str) -> dict[str, str]:
+    """Returns the protected fields for the part of metadata that only the API server writes."""
+    names = (
+        "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
+        "managedFields", "resourceVersion", "selfLink", "uid",
+    )  # fmt: skip
+    return {f"{metadata}.{name}": _WRITTEN for name in names}
+
+
+# Fields of every kind that `patch` may not set, each with the reason.
+PROTECTED_EVERYWHERE = {
+    "apiVersion": _IDENTITY,
+    "kind": _IDENTITY,
+    "metadata.name": _IDENTITY,
+    "metadata.generateName": _IDENTITY,
+    "metadata.namespace": _IDENTITY,
+    "status": _WRITTEN,
+    **written_metadata("metadata"),
+    **protected_labels("metadata"),
+}
 
 
 @dataclass(frozen=True)
@@ -115,8 +134,8 @@ class Kind:
     where every model has one."""
     per_track: bool = False
     """True where each track has an object of its own."""
-    protected: Mapping[tuple[Step, ...], str] = field(default_factory=dict)
-    """Fields that `patch` may not set, each with the reason."""
+    protected: Mapping[str, str] = field(default_factory=dict)
+    """Field paths that `patch` may not set, each with the reason."""
 
     @property
     def name(self) -> str:

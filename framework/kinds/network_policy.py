@@ -86,5 +86,5 @@ KIND = Kind(
     rules=KindRules("networking.k8s.io", "NetworkPolicy", propagation="Background"),
     build=build,
     enabled_by="set networkPolicy",
-    protected={("spec", "podSelector"): SELECTOR},
+    protected={"spec.podSelector": SELECTOR},
 )

@@ -58,5 +58,5 @@ KIND = Kind(
     rules=KindRules("", "Service", replaced_by=("spec.clusterIP",), propagation="Background"),
     build=build,
     enabled_by="set service.enabled: true",
-    protected={("spec", "selector"): SELECTOR},
+    protected={"spec.selector": SELECTOR},
 )

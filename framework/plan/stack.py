@@ -20,7 +20,7 @@ from framework.kinds.namespace import build_namespace
 from framework.kinds.naming import Track, track_name
 from framework.plan.checks import ModelFacts, check_model, find_position, find_shared_diagnostics
 from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
-from framework.plan.patches import patch_plan
+from framework.plan.patch import patch_plan
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 

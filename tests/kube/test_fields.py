@@ -1,4 +1,4 @@
-"""The committed fields are the server's own, and it takes of a patch what is not refused before."""
+"""Field types equal those of a real API server, and patches are refused exactly when it refuses."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.plan.kubernetes_fields import FILE
-from framework.plan.patch_fields import find_field_diagnostics
-from framework.plan.strategic import PatchError, apply_patch
+from framework.plan.patch.field_checks import find_field_diagnostics
+from framework.plan.patch.field_types import FILE, FieldType
+from framework.plan.patch.merge import PatchError, apply_patch
 from tests.kube.objects import deployment
-from tests.kube.write_fields import render_fields
+from tests.kube.write_fields import ServerTypes, render_fields
 
 pytestmark = pytest.mark.cluster
 
-# One field of a container for each thing that is checked.
+# One field of a container for each type.
 FIELDS = {
     "string": ("workingDir",),
     "boolean": ("stdin",),
@@ -50,23 +50,42 @@ def _refusal(kube: KubeClient, manifest: dict[str, Any], patch: dict[str, Any]) 
     return ""
 
 
-def test_the_committed_fields_are_what_the_server_says(kube: KubeClient) -> None:
+def _describe(type_: FieldType) -> Any:
+    if type_.allowed:
+        return {"enum": list(type_.allowed)}
+    return {type_.name: _describe(type_.items)} if type_.items else type_.name
+
+
+def test_the_committed_file_is_up_to_date(kube: KubeClient) -> None:
     assert render_fields(kube) == FILE.read_text(), "run `make fields` and review the diff"
 
 
+def test_all_field_types_equal_those_of_the_server(kube: KubeClient) -> None:
+    server = ServerTypes(kube)
+    types = {
+        f"{name}.{field}": _describe(type_)
+        for name in server.definitions
+        for field, type_ in FieldType(name).fields.items()
+    }
+    assert types == dict(server.fields())
+    for name in server.definitions:
+        assert sorted(FieldType(name).required) == server.required(name), name
+
+
 @pytest.mark.parametrize("path", FIELDS.values(), ids=FIELDS)
-def test_what_is_refused_before_is_what_the_server_refuses(
+def test_a_value_is_refused_exactly_when_the_server_refuses_it(
     path: tuple[str, ...], kube: KubeClient
 ) -> None:
-    # Nothing is written: every answer is a dry run's.
+    # Only dry runs: nothing is written.
     manifest = deployment("default")
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     container["readinessProbe"] = {"tcpSocket": {"port": 80}}
     for value in VALUES:
         patch = _patch(path, value)
-        found = [
+        diagnostics = [
             *find_field_diagnostics("Deployment", patch, manifest, lambda at, shown: repr(shown))
         ]
         refusal = _refusal(kube, manifest, patch)
         # A value of the right type may still be out of its range.
-        assert bool(found) == bool(refusal) or (not found and "Invalid value" in refusal), value
+        out_of_range = not diagnostics and "Invalid value" in refusal
+        assert bool(diagnostics) == bool(refusal) or out_of_range, value

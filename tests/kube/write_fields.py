@@ -1,6 +1,6 @@
-"""Writes the fields of the kinds that a model may have, as a real API server describes them.
+"""Writes field_types.json: what lightkube-models leaves out of the API server's field types.
 
-`make fields` runs it, on a local cluster of its own; the change is reviewed as a diff.
+`make fields` runs it with a local cluster of its own; review the change as a diff.
 """
 
 from __future__ import annotations
@@ -12,62 +12,106 @@ from pathlib import Path
 from typing import Any
 
 from framework.cluster.local import LocalCluster
+from framework.kinds import KINDS
 from framework.kube.client import KubeClient
-from framework.plan.kubernetes_fields import FILE
+from framework.plan.patch.field_types import FILE
 
 ROOT = Path(__file__).resolve().parents[2]
-_PREFIX = "io.k8s.api."
-_KINDS = {
-    "api/v1": ("core.v1.ConfigMap", "core.v1.Service", "core.v1.ServiceAccount"),
-    "apis/apps/v1": ("apps.v1.Deployment",),
-    "apis/autoscaling/v2": ("autoscaling.v2.HorizontalPodAutoscaler",),
-    "apis/networking.k8s.io/v1": ("networking.v1.Ingress", "networking.v1.NetworkPolicy"),
-    "apis/policy/v1": ("policy.v1.PodDisruptionBudget",),
-}
-# Definitions that are one value, and what they are called in the file.
-_VALUES = {
-    "FieldsV1": "object",
-    "IntOrString": "IntOrString",
-    "Quantity": "Quantity",
-    "Time": "string",
-}
+_PATHS = (
+    "api/v1", "apis/apps/v1", "apis/autoscaling/v2", "apis/networking.k8s.io/v1", "apis/policy/v1",
+)  # fmt: skip
+# Definitions that are a single value.
+_SCALARS = {"FieldsV1": "object", "Time": "string"}
+_VALUES = (*_SCALARS, "IntOrString", "Quantity")
 
 Node = dict[str, Any]
 
 
+class ServerTypes:
+    """The field types of the kinds that a model can have, as the API server describes them."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        schemas: dict[str, Node] = {}
+        for path in _PATHS:
+            document = kube.connection.request("GET", f"/openapi/v3/{path}", path)
+            self.version = str(document["info"]["version"])
+            schemas.update(document["components"]["schemas"])
+        self.definitions = _find_reachable(schemas)
+
+    def fields(self) -> Iterator[tuple[str, Any]]:
+        """Yields each field, `Container.image`, with its type as `describe` returns it."""
+        for name, node in self.definitions.items():
+            for key, field in node["properties"].items():
+                yield f"{name}.{key}", describe(field)
+
+    def required(self, definition: str) -> list[str]:
+        """Returns the fields that a definition requires, sorted."""
+        return sorted(self.definitions[definition].get("required", ()))
+
+
 def render_fields(kube: KubeClient) -> str:
-    """The whole file: one field a line, sorted, without descriptions."""
-    version, schemas = "", {}
-    for path in _KINDS:
-        document = kube.connection.request("GET", f"/openapi/v3/{path}", path)
-        version = document["info"]["version"]
-        schemas.update(document["components"]["schemas"])
-    found = _find_reachable(schemas)
-    definitions = ",\n".join(_render_definition(name, node) for name, node in found.items())
-    required = ",\n".join(
-        f'"{name}": {json.dumps(sorted(node["required"]))}'
-        for name, node in found.items()
-        if "required" in node
-    )
+    """Returns the text of field_types.json, sorted, one field a line."""
+    server = ServerTypes(kube)
+    enumerations, int64, quantity_maps = {}, [], []
+    for field, type_ in server.fields():
+        inner = type_["list"] if isinstance(type_, dict) and "list" in type_ else type_
+        if isinstance(inner, dict) and "enum" in inner:
+            enumerations[field] = inner["enum"]
+        elif inner == "int64":
+            int64.append(field)
+        elif inner == {"map": "Quantity"}:
+            quantity_maps.append(field)
+    lines = (f' "{field}": {json.dumps(enumerations[field])}' for field in sorted(enumerations))
     return (
-        f'{{\n"kubernetes": "{version}",\n"definitions": {{\n{definitions}\n}},\n'
-        f'"required": {{\n{required}\n}}\n}}\n'
+        f'{{\n"kubernetes": "{server.version}",\n'
+        '"enumerations": {\n' + ",\n".join(lines) + "\n},\n"
+        f'"int64": {_render_list(int64)},\n"quantityMaps": {_render_list(quantity_maps)}\n}}\n'
     )
+
+
+def _render_list(fields: list[str]) -> str:
+    return "[\n" + ",\n".join(f' "{field}"' for field in sorted(fields)) + "\n]"
+
+
+def describe(node: Node) -> Any:
+    """Returns a type as "string", {"list": type}, {"map": type} or {"enum": values}.
+
+    Raises KeyError for a type that has none of these forms.
+    """
+    for part in (node, *node.get("allOf", ())):
+        if "$ref" in part:
+            short = part["$ref"].rpartition(".")[2]
+            return _SCALARS.get(short, short)
+    if "enum" in node:
+        return {"enum": sorted(node["enum"])}
+    match node["type"]:
+        case "array":
+            return {"list": describe(node["items"])}
+        case "object":
+            return {"map": describe(node["additionalProperties"])}
+        case "integer":
+            return node["format"]
+    return {"string": "string", "boolean": "boolean"}[node["type"]]
 
 
 def _find_reachable(schemas: Mapping[str, Node]) -> dict[str, Node]:
-    """The definitions that the kinds are made of, sorted by the last part of their names."""
-    waiting = [f"{_PREFIX}{kind}" for kinds in _KINDS.values() for kind in kinds]
+    """Returns the definitions that the kinds consist of, by the last part of their names."""
+    kinds = {kind.name for kind in KINDS}
+    waiting = [name for name in schemas if name.startswith("io.k8s.api.") and _short(name) in kinds]
     found: dict[str, str] = {}
     while waiting:
         full = waiting.pop()
-        short = full.rpartition(".")[2]
+        short = _short(full)
         if short in _VALUES or found.get(short) == full:
             continue
-        assert short not in found, f"{full} and {found[short]} would have one name"
+        assert short not in found, f"{full} and {found[short]} have the same short name"
         found[short] = full
-        waiting += map(_name_of, _references(schemas[full]))
+        waiting += [reference.rpartition("/")[2] for reference in _references(schemas[full])]
     return {short: schemas[found[short]] for short in sorted(found)}
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -79,36 +123,6 @@ def _references(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for child in node:
             yield from _references(child)
-
-
-def _name_of(reference: str) -> str:
-    return reference.rpartition("/")[2]
-
-
-def _render_definition(name: str, node: Node) -> str:
-    properties = node["properties"]
-    lines = (f' "{key}": {json.dumps(_describe(properties[key]))}' for key in sorted(properties))
-    return f'"{name}": {{\n' + ",\n".join(lines) + "\n}"
-
-
-def _describe(node: Node) -> Any:
-    """A field's type as the file has it; KeyError for one that is of no known form."""
-    for one in (node, *node.get("allOf", ())):
-        if "$ref" in one:
-            short = one["$ref"].rpartition(".")[2]
-            return _VALUES.get(short, short)
-    if "enum" in node:
-        return {"enum": sorted(node["enum"])}
-    match node["type"]:
-        case "array":
-            merges = "merge" in node.get("x-kubernetes-patch-strategy", "").split(",")
-            key = node.get("x-kubernetes-patch-merge-key") if merges else None
-            return {"list": _describe(node["items"])} | ({"mergeKey": key} if key else {})
-        case "object":
-            return {"map": _describe(node["additionalProperties"])}
-        case "integer":
-            return node["format"]
-    return {"string": "string", "boolean": "boolean"}[node["type"]]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The strategic merge: as the API server does it, and the laws it keeps."""
+"""Strategic merge: the same result as on the API server, and algebraic properties."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.plan.kubernetes_fields import FieldType
-from framework.plan.strategic import PatchError, apply_patch, find_touched, list_fields
+from framework.core.field_paths import FieldPath
+from framework.plan.patch.field_types import FieldType
+from framework.plan.patch.merge import (
+    PatchError,
+    apply_patch,
+    find_touched,
+    list_fields,
+    merge_key,
+)
 
 MANIFEST: dict[str, Any] = {
     "kind": "Deployment",
@@ -77,7 +84,7 @@ def _containers(*patches: dict[str, Any]) -> dict[str, Any]:
                 {"containerPort": 80, "name": "http", "hostPort": 81},
                 {"containerPort": 80, "name": "quic", "protocol": "UDP"},
             ],
-            id="told by another key, the first of its name",
+            id="first port of this containerPort",
         ),
         pytest.param(
             {"spec": {"containers": [{"name": "model"}]}},
@@ -87,18 +94,18 @@ def _containers(*patches: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_patch_is_merged_as_the_server_does(
+def test_a_patch_merges_as_on_the_server(
     patch: dict[str, Any], where: tuple[str | int, ...], expected: Any
 ) -> None:
     before = deepcopy(MANIFEST)
-    found: Any = apply_patch(MANIFEST, patch)
+    value: Any = apply_patch(MANIFEST, patch)
     for step in where:
-        found = found[step]
-    assert found == expected
+        value = value[step]
+    assert value == expected
     assert before == MANIFEST
 
 
-def test_null_takes_a_field_away() -> None:
+def test_null_removes_a_field() -> None:
     assert "x" not in apply_patch(MANIFEST, {"spec": {"x": None}})["spec"]
 
 
@@ -117,23 +124,26 @@ def test_null_takes_a_field_away() -> None:
             id="nothing to delete",
         ),
         pytest.param(
-            {"spec": {"$retainKeys": []}}, ("spec", "$retainKeys"), "no directive", id="directive"
+            {"spec": {"$retainKeys": []}},
+            ("spec", "$retainKeys"),
+            "supported directive",
+            id="directive",
         ),
     ],
 )
-def test_what_cannot_be_merged_is_refused(
+def test_a_patch_that_cannot_be_merged_is_refused(
     patch: dict[str, Any], at: tuple[str | int, ...], words: str
 ) -> None:
     with pytest.raises(PatchError, match=words) as caught:
         apply_patch(MANIFEST, patch)
-    assert [diagnostic.at for diagnostic in caught.value.diagnostics] == [at]
+    assert [diagnostic.path for diagnostic in caught.value.diagnostics] == [at]
 
 
-def test_every_flaw_is_found_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     patch = {"spec": {"x": [], "list": {}, **_containers({"args": []}, {})["spec"]}}
     with pytest.raises(PatchError) as caught:
         apply_patch(MANIFEST, patch)
-    positions = [diagnostic.at for diagnostic in caught.value.diagnostics]
+    positions = [diagnostic.path for diagnostic in caught.value.diagnostics]
     assert positions == [("spec", "x"), ("spec", "list"), (*CONTAINERS, 0), (*CONTAINERS, 1)]
 
 
@@ -147,11 +157,13 @@ def test_every_flaw_is_found_at_once() -> None:
         pytest.param({"a": {"c": 1}}, None, id="beside"),
     ],
 )
-def test_what_a_patch_touches(patch: dict[str, Any], expected: tuple[str, ...] | None) -> None:
-    assert find_touched(patch, ("a", "b")) == expected
+def test_find_touched_returns_the_place_that_sets_a_path(
+    patch: dict[str, Any], expected: tuple[str, ...] | None
+) -> None:
+    assert find_touched(patch, FieldPath(("a", "b"))) == expected
 
 
-def test_fields_are_listed_as_people_write_them() -> None:
+def test_patched_fields_are_listed_as_field_paths() -> None:
     patch = {
         "metadata": {"annotations": {"a.b/c": "x"}},
         "spec": {
@@ -180,15 +192,14 @@ def test_fields_are_listed_as_people_write_them() -> None:
     ],
     ids=str,
 )
-def test_a_list_merges_by_the_key_it_has_in_its_place(
-    kind: str, at: tuple[str, ...], key: str
-) -> None:
-    found: FieldType | None = FieldType(kind)
+def test_a_list_merges_by_the_key_of_its_place(kind: str, at: tuple[str, ...], key: str) -> None:
+    type_: FieldType | None = FieldType(kind)
     for step in at:
-        assert found
-        found = (found.items if found.name == "list" and found.items else found).below(step)
-    assert found
-    assert (found.name, found.merge_key) == ("list", key)
+        assert type_
+        type_ = (type_.items if type_.name == "list" and type_.items else type_).child(step)
+    assert type_
+    assert type_.name == "list"
+    assert merge_key(FieldPath(at), type_) == key
 
 
 _scalars = st.sampled_from([0, 1, "", "x", True])
@@ -214,24 +225,22 @@ def _model(tree: dict[str, Any], env: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @given(_manifests("abcd"))
-def test_an_empty_patch_is_the_identity(manifest: dict[str, Any]) -> None:
+def test_an_empty_patch_changes_nothing(manifest: dict[str, Any]) -> None:
     assert apply_patch(manifest, {}) == manifest
     assert apply_patch(manifest, manifest) == manifest
 
 
 @given(_manifests("abcd"), st.dictionaries(st.sampled_from("xy"), _trees), _named)
-def test_disjoint_patches_can_be_laid_in_any_order_or_at_once(
+def test_disjoint_patches_commute(
     manifest: dict[str, Any], tree: dict[str, Any], env: list[dict[str, Any]]
 ) -> None:
-    one, two = _containers({"name": "model", **tree}), _model({}, env)
+    with_tree, with_env = _containers({"name": "model", **tree}), _model({}, env)
     both = _model(tree, env)
-    assert apply_patch(apply_patch(manifest, one), two) == apply_patch(manifest, both)
-    assert apply_patch(apply_patch(manifest, two), one) == apply_patch(manifest, both)
+    assert apply_patch(apply_patch(manifest, with_tree), with_env) == apply_patch(manifest, both)
+    assert apply_patch(apply_patch(manifest, with_env), with_tree) == apply_patch(manifest, both)
 
 
 @given(_manifests("abcd"), _named)
-def test_a_patch_laid_twice_is_laid_once(
-    manifest: dict[str, Any], env: list[dict[str, Any]]
-) -> None:
+def test_a_patch_is_idempotent(manifest: dict[str, Any], env: list[dict[str, Any]]) -> None:
     once = apply_patch(manifest, _model({}, env))
     assert apply_patch(once, _model({}, env)) == once

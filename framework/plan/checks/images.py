@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from framework.core.diagnostics import KeyPath
+from framework.core.field_paths import ItemKey
 from framework.plan.checks.tracks import (
     CheckedTrack,
     find_patched,
@@ -52,7 +53,7 @@ def list_images(track: CheckedTrack) -> Iterator[Image]:
     for volume in mappings_in(track.pod, "volumes"):
         if mounted := mapping_in(volume, "image").get("reference"):
             owner = str(volume.get("name"))
-            patched = find_patched(track, "volumes", ("name", owner), "image", "reference")
+            patched = find_patched(track, "volumes", ItemKey(owner), "image", "reference")
             yield parse_image(patched or ("volumes", owner, "image"), str(mounted))
 
 

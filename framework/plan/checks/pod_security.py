@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
+from framework.core.field_paths import ItemKey
 from framework.plan.checks.tracks import (
     CheckedTrack,
     PodContainer,
@@ -90,7 +91,7 @@ def _find_volume(
             expected = ", ".join(sorted(_RESTRICTED_VOLUMES)) if restricted else "another kind"
             message = f'volume "{volume.get("name")}" is a {kind}; expected {expected}'
             name = str(volume.get("name"))
-            patched = find_patched(track, "volumes", ("name", name), kind)
+            patched = find_patched(track, "volumes", ItemKey(name), kind)
             yield patched or ("volumes", name), message
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
-from framework.kinds.kind import Step
+from framework.core.field_paths import FieldPath, ItemKey, Step
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
-from framework.plan.strategic import find_touched
+from framework.plan.patch import find_touched
 from framework.settings.model import Model
 from framework.settings.reserved import MODEL_CONTAINER
 
@@ -82,7 +82,7 @@ def find_patched(track: CheckedTrack, *steps: Step) -> KeyPath | None:
     for key in ("Deployment",) if track.stable else ("Deployment/canary", "Deployment"):
         patch = track.settings.patch.get(key)
         if track.patched and patch:
-            touched = find_touched(patch, (*_POD, *steps))
+            touched = find_touched(patch, FieldPath((*_POD, *steps)))
             if touched is not None:
                 return ("patch", key, *touched)
     return None
@@ -94,7 +94,7 @@ def list_containers(track: CheckedTrack) -> Iterator[PodContainer]:
     for kind in ("containers", "initContainers"):
         for container in mappings_in(track.pod, kind):
             name = str(container.get("name"))
-            steps: tuple[Step, ...] = (kind, ("name", name))
+            steps: tuple[Step, ...] = (kind, ItemKey(name))
             setting: KeyPath
             if kind == "containers" and name == MODEL_CONTAINER:
                 setting = ()

@@ -1,0 +1,353 @@
+"""Applies the `patch` of a model to its manifests, and refuses what a patch must not change.
+
+A patch sets fields that no setting covers. Fields that the framework computes with, such as
+`spec.replicas`, stay reserved for settings: a patch of them would make the checks of the
+rolling-update budget wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from framework.catalog import CatalogModel
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
+from framework.core.field_paths import FieldPath, ItemKey
+from framework.core.redaction import REDACTED, is_secret
+from framework.core.suggestions import did_you_mean
+from framework.kinds import KINDS, find_kind
+from framework.kinds.kind import PROTECTED_EVERYWHERE, Manifest
+from framework.kinds.naming import Track, track_name
+from framework.layers import Merged
+from framework.plan.manifest import ModelPlan
+from framework.plan.patch.field_checks import find_field_diagnostics
+from framework.plan.patch.merge import PatchError, apply_patch, find_touched, get_key, list_fields
+from framework.settings.diagnostics.wording import dotted, show
+
+_CANARY = "/canary"
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """One entry of `patch` in the settings of one track: `Deployment`, or `Deployment/canary`."""
+
+    key: str
+    content: Mapping[str, Any]
+    merged: Merged
+    model: CatalogModel
+
+    @property
+    def kind(self) -> str:
+        return self.key.removesuffix(_CANARY)
+
+    @property
+    def per_track(self) -> bool:
+        """True where each track has its own object of this kind."""
+        kind = find_kind(self.kind)
+        return kind is not None and kind.per_track
+
+    def diagnostics(self, problem: SettingDiagnostic) -> Iterator[Diagnostic]:
+        """Yields a diagnostic at the patched value; one at the key in each layer, for `at_key`."""
+        path: KeyPath = ("patch", self.key, *problem.path)
+        separator = "" if problem.message.startswith(":") else " "
+        message = f"{dotted(path)}{separator}{problem.message}"
+        positions = self.merged.key_positions(path) if problem.at_key else ()
+        if not positions:
+            positions = (self.merged.origin(path) or Position(self.model.home, 1, 1),)
+        for position in positions:
+            diagnostic = position.diagnostic(Code.BAD_PATCH, message, self.model.name)
+            yield replace(diagnostic, redacted=is_secret(*self._secret_path(problem.path)))
+
+    def show(self, at: KeyPath, value: Any) -> str:
+        """Renders a value of the patch for a message: REDACTED where it may be secret."""
+        path, _ = self._secret_path(at)
+        if is_secret(path, value):
+            return REDACTED
+        return show(path, value, self.merged.spelling(("patch", self.key, *at)))
+
+    def _secret_path(self, at: KeyPath) -> tuple[KeyPath, Any]:
+        """Returns the value at a path, and the path with all names that tell whether it is secret.
+
+        These are also the `name` of a list item and the argument before an argument: the path of
+        the value of `{name: HUB_TOKEN, value: x}` is `(..., "env", 0, "HUB_TOKEN", "value")`.
+        """
+        names: list[str | int] = []
+        value: Any = self.content
+        for step in at:
+            if isinstance(step, int) and step and isinstance(value[step - 1], str):
+                names.append(value[step - 1])
+            value = value[step]
+            names += [step, str(value["name"])] if get_key(value, "name") else [step]
+        return tuple(names), value
+
+    def key_diagnostic(self, message: str) -> Diagnostic:
+        """Returns a diagnostic at the name of the entry."""
+        path: KeyPath = ("patch", self.key)
+        positions = (*self.merged.key_positions(path), Position(self.model.home, 1, 1))
+        return positions[0].diagnostic(Code.BAD_PATCH, message, self.model.name)
+
+
+def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Diagnostic]]:
+    """Returns the plan with all valid patches applied, and the diagnostics of the others."""
+    if not model.settings.patch and not (model.candidate and model.candidate.patch):
+        return plan, []
+    diagnostics = [*_find_key_diagnostics(plan, model), *_check_unused(plan, model)]
+    manifests, patched_fields = [], {}
+    for manifest in plan.manifests:
+        fields: set[str] = set()
+        for patch in _list_patches(manifest, model):
+            problems, patched = _apply(patch, manifest, plan)
+            diagnostics += [d for problem in problems for d in patch.diagnostics(problem)]
+            if not problems:
+                manifest = patched
+                fields |= {*list_fields(patch.kind, patch.content)}
+        manifests.append(manifest)
+        if fields:
+            patched_fields[f"{manifest.kind}/{manifest.name}"] = tuple(sorted(fields))
+    patched_plan = replace(plan, manifests=tuple(manifests), patched=patched_fields)
+    # References are checked only after valid patches: a patch that was refused leaves old names.
+    dangling = [] if diagnostics else [*_find_dangling_diagnostics(patched_plan, model)]
+    return (plan, dangling) if dangling else (patched_plan, diagnostics)
+
+
+def _apply(
+    patch: _Patch, manifest: Manifest, plan: ModelPlan
+) -> tuple[list[SettingDiagnostic], Manifest]:
+    """Returns everything that is wrong with a patch, and the manifest with the patch applied."""
+    problems = _find_problems(patch, manifest.object, plan)
+    try:
+        patched = apply_patch(manifest.object, patch.content)
+    except PatchError as error:
+        paths = {problem.path for problem in problems}
+        return [*problems, *(p for p in error.diagnostics if p.path not in paths)], manifest
+    return problems, replace(manifest, object=patched)
+
+
+def _find_problems(
+    patch: _Patch, manifest: Mapping[str, Any] | None, plan: ModelPlan
+) -> list[SettingDiagnostic]:
+    """Returns the protected fields that a patch sets and what the API would refuse elsewhere, at
+    most one diagnostic for each place."""
+    protected = [
+        *_find_protected(patch, autoscaled=plan.find("HorizontalPodAutoscaler") is not None)
+    ]
+    problems = {problem.path: problem for problem in protected}
+    for problem in find_field_diagnostics(patch.kind, patch.content, manifest, patch.show):
+        if not any(_overlap(problem.path, other.path) for other in protected):
+            problems.setdefault(problem.path, problem)
+    return [*problems.values()]
+
+
+def _overlap(path: KeyPath, other: KeyPath) -> bool:
+    """Returns True where one path is the other, or a parent of it."""
+    return all(step == other_step for step, other_step in zip(path, other, strict=False))
+
+
+def _find_protected(patch: _Patch, *, autoscaled: bool) -> Iterator[SettingDiagnostic]:
+    kind = find_kind(patch.kind)
+    fields = {**PROTECTED_EVERYWHERE, **(kind.protected if kind else {})}
+    reported: set[KeyPath] = set()
+    for field, reason in fields.items():
+        touched = find_touched(patch.content, FieldPath.parse(field))
+        if touched is None or touched in reported:
+            continue
+        reported.add(touched)
+        if autoscaled and field == "spec.replicas":
+            reason = "the autoscaler sets it; set autoscaling.minReplicas"
+        yield SettingDiagnostic(touched, f"cannot be patched: {reason}", Code.BAD_PATCH)
+
+
+def _list_patches(manifest: Manifest, model: CatalogModel) -> Iterator[_Patch]:
+    """Yields the patches of one manifest in the order in which they are applied."""
+    canary = _track_of(manifest, model) == "canary"
+    for patch in _track_patches(model, "canary" if canary else "stable"):
+        if patch.key == manifest.kind or (canary and patch.key == f"{manifest.kind}{_CANARY}"):
+            yield patch
+
+
+def _track_of(manifest: Manifest, model: CatalogModel) -> Track:
+    # By logical name, which contains no hash: "churn-canary-config" is the canary's ConfigMap.
+    canary = track_name(model.name, "canary")
+    kind = find_kind(manifest.kind)
+    is_canary = manifest.logical_name in (canary, f"{canary}-config")
+    return "canary" if model.candidate and kind and kind.per_track and is_canary else "stable"
+
+
+def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
+    """Returns the patches in a track's settings; sorted, so `Deployment` is applied before
+    `Deployment/canary`, which may override it."""
+    settings, merged = model.settings, model.merged
+    if track == "canary" and model.candidate and model.candidate_merged:
+        settings, merged = model.candidate, model.candidate_merged
+    return [_Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())]
+
+
+def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
+    """Yields diagnostics of entries that no object of the model matches."""
+    kinds = {manifest.kind for manifest in plan.manifests}
+    for patch in _track_patches(model, "stable"):
+        if message := _refuse_key(patch, kinds):
+            yield patch.key_diagnostic(message)
+    if model.candidate is None:
+        return
+    for patch in _track_patches(model, "canary"):
+        if patch.content == model.settings.patch.get(patch.key):
+            continue
+        if message := _refuse_key(patch, kinds):
+            yield patch.key_diagnostic(message)
+        elif not patch.per_track:
+            yield patch.key_diagnostic(
+                f"both tracks share one {patch.kind}; patch it in the model, not in its candidate"
+            )
+
+
+def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
+    """Returns why an entry matches no object of the model, "" where it matches one."""
+    known = find_kind(patch.kind)
+    if known is None:
+        names = [kind.name for kind in KINDS]
+        for_tracks = [f"{kind.name}{_CANARY}" for kind in KINDS if kind.per_track]
+        kind, slash, _ = patch.key.partition("/")
+        hint = did_you_mean(patch.key, for_tracks if slash else names) or did_you_mean(kind, names)
+        hint = hint or f"expected one of {', '.join(names)}"
+        return f'"{patch.key}" is not a kind of object that a model can have; {hint}'
+    if patch.key != patch.kind and not patch.per_track:
+        return f'"{patch.key}": both tracks share one {patch.kind}; expected {patch.kind}'
+    if patch.kind not in kinds:
+        return f'"{patch.key}": this model has no {patch.kind}; {known.enabled_by}'
+    return ""
+
+
+def _check_unused(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
+    """Checks the patches of a canary in a model that has no candidate now."""
+    for patch in _track_patches(model, "stable") if model.candidate is None else ():
+        if patch.key != patch.kind and patch.per_track:
+            for problem in _find_problems(patch, None, plan):
+                yield from patch.diagnostics(problem)
+
+
+# Dangling references: a patch may remove a volume or a port from one object while the same or
+# another object still refers to it by name. Each object is valid by itself.
+
+_POD = FieldPath(("spec", "template", "spec"))
+_HOOKS = (
+    FieldPath(("startupProbe",)),
+    FieldPath(("livenessProbe",)),
+    FieldPath(("readinessProbe",)),
+    FieldPath(("lifecycle", "postStart")),
+    FieldPath(("lifecycle", "preStop")),
+)
+
+
+class _DanglingReference(NamedTuple):
+    """A name that refers to nothing. `fields` are the kinds and paths of which a patch may have
+    caused it, the most likely one first."""
+
+    message: str
+    fields: tuple[tuple[str, FieldPath], ...]
+
+
+def _find_dangling_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
+    """Yields a diagnostic for each dangling reference, at the first patch that may have caused it.
+
+    References that dangle without any patch are not reported here: the settings are checked before.
+    """
+    service = plan.find("Service")
+    for manifest in plan.manifests:
+        if manifest.kind != "Deployment":
+            continue
+        patches = [*_list_patches(manifest, model)]
+        patches += _list_patches(service, model) if service else ()
+        for reference in _find_dangling(manifest.object, service.object if service else None):
+            causes = (
+                (patch, touched)
+                for kind, path in reference.fields
+                for patch in patches
+                if patch.kind == kind and (touched := find_touched(patch.content, path)) is not None
+            )
+            if cause := next(causes, None):
+                patch, touched = cause
+                yield from patch.diagnostics(SettingDiagnostic(touched, f": {reference.message}"))
+
+
+def _find_dangling(
+    deployment: Mapping[str, Any], service: Mapping[str, Any] | None
+) -> Iterator[_DanglingReference]:
+    pod = deployment["spec"]["template"]["spec"]
+    volumes = {volume["name"] for volume in pod.get("volumes", ())}
+    containers = []
+    for kind in ("initContainers", "containers"):
+        for container in pod.get(kind, ()):
+            containers.append(container)
+            path = _POD.child(kind).child(ItemKey(container["name"]))
+            yield from _find_dangling_mounts(container, volumes, path)
+            yield from _find_dangling_hooks(container, path)
+    if service is not None:
+        yield from _find_dangling_targets(service, containers)
+
+
+def _find_dangling_mounts(
+    container: Mapping[str, Any], volumes: set[str], path: FieldPath
+) -> Iterator[_DanglingReference]:
+    for mount in container.get("volumeMounts", ()):
+        if mount["name"] not in volumes:
+            name = path.child("volumeMounts").child(ItemKey(mount["mountPath"])).child("name")
+            yield _DanglingReference(
+                f'{container["name"]} mounts volume "{mount["name"]}", which the Pod does not have',
+                (("Deployment", name), ("Deployment", _POD.child("volumes"))),
+            )
+
+
+def _find_dangling_hooks(
+    container: Mapping[str, Any], path: FieldPath
+) -> Iterator[_DanglingReference]:
+    """Yields the named ports of probes and lifecycle hooks that the container does not have."""
+    for hook in _HOOKS:
+        for handler in ("httpGet", "tcpSocket"):
+            steps = (*hook.steps, handler, "port")
+            port: Any = container
+            for step in steps:
+                port = get_key(port, str(step))
+            if _is_missing(port, _port_names(container)):
+                yield _DanglingReference(
+                    f'{container["name"]}\'s {hook.steps[-1]} uses port "{port}", which the '
+                    "container does not have",
+                    (
+                        ("Deployment", FieldPath((*path.steps, *steps))),
+                        ("Deployment", path.child("ports")),
+                    ),
+                )
+
+
+def _find_dangling_targets(
+    service: Mapping[str, Any], containers: list[Mapping[str, Any]]
+) -> Iterator[_DanglingReference]:
+    path = FieldPath(("spec", "ports"))
+    ports = service["spec"].get("ports")
+    if not ports:
+        yield _DanglingReference("no port is left; a Service needs one", (("Service", path),))
+    names = {name for container in containers for name in _port_names(container)}
+    lists = [
+        _POD.child("containers").child(ItemKey(container["name"])).child("ports")
+        for container in containers
+    ]
+    for port in ports or ():
+        target = port.get("targetPort")
+        if _is_missing(target, names):
+            yield _DanglingReference(
+                f'the Service targets port "{target}", which no container has',
+                (
+                    ("Service", path.child(port["port"]).child("targetPort")),
+                    *(("Deployment", field) for field in (*lists, _POD.child("containers"))),
+                ),
+            )
+
+
+def _is_missing(port: Any, names: set[str]) -> bool:
+    """Returns True for the name of a port that is not among `names`; numbers need no name."""
+    return isinstance(port, str) and not port.isdigit() and port not in names
+
+
+def _port_names(container: Mapping[str, Any]) -> set[str]:
+    return {port["name"] for port in container.get("ports", ()) if "name" in port}
