@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.cli.rendering import render_manifests
+from framework.output.manifests import render_manifests
 from framework.plan import load_plan
 from tests.shipped import SHIPPED
 

@@ -1,1 +1,1 @@
-"""The command line: the only place that prints, asks, and decides an exit code."""
+"""The command line: parses arguments, calls one verb, prints, asks, and chooses an exit code."""

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
-from framework.cli.consent import Confirmation, needs_consent
-from framework.cli.json_output import describe_drift, describe_preview
 from framework.cli.session import Session, open_session, start_local_cluster
-from framework.core.changes import Op, Result
-from framework.core.errors import ProtectedError, StateError
+from framework.core.changes import Change, Op, Preview, Result
+from framework.core.errors import ConsentError, ProtectedError, StateError
 from framework.core.exit_codes import ExitCode
-from framework.output.changes import is_shown, render_changes, render_messages
+from framework.kinds.naming import track_name
+from framework.output.changes import (
+    is_shown,
+    render_changes,
+    render_messages,
+    render_outputs,
+    render_result,
+)
 from framework.output.drift import render_drift
 from framework.output.progress import RolloutProgress
-from framework.output.result import render_outputs, render_result
 
 _AS_PLANNED = "the cluster is as planned"
 
 
 def run_up(root: Path, options: argparse.Namespace) -> int:
-    """Preview, confirm, roll out, watch."""
+    """Previews, asks for confirmation, rolls out and watches."""
     with open_session(root, options, deploys=True, to=sys.stdout) as session:
         print(session.render_header(), flush=True)
         return _apply(session, options, session.engine.up, _AS_PLANNED)
 
 
 def run_refresh(root: Path, options: argparse.Namespace) -> int:
-    """Bring the recorded state to what the cluster has."""
+    """Updates the recorded state to what the cluster has."""
     with open_session(root, options) as session:
         print(session.render_header(), flush=True)
         same = "the recorded state is what the cluster has"
@@ -40,7 +43,7 @@ def run_refresh(root: Path, options: argparse.Namespace) -> int:
 
 
 def run_destroy(root: Path, options: argparse.Namespace) -> int:
-    """Delete everything of an environment."""
+    """Deletes everything that an environment has deployed."""
     with open_session(root, options) as session:
         if session.plan.protect:
             raise ProtectedError(session.plan.stack.environment)
@@ -57,17 +60,17 @@ def _apply(
     when_same: str,
 ) -> int:
     started = time.monotonic()
-    asked = Confirmation(session, options)
+    confirmation = Confirmation(session, options)
     with RolloutProgress(sys.stdout) as progress:
-        result = run(session.request, asked, progress.show)
+        result = run(session.request, confirmation, progress.show)
     seconds = time.monotonic() - started
     if result is None:
         print("Nothing was changed.")
         return 1
-    unsaid = [message for message in result.messages if message not in asked.messages]
-    if unsaid:
-        print(f"\n{render_messages(unsaid)}")
-    if not asked.asked:
+    new_messages = [text for text in result.messages if text not in confirmation.messages]
+    if new_messages:
+        print(f"\n{render_messages(new_messages)}")
+    if not confirmation.asked:
         print(f"\n{session.render_nothing_to_do(when_same)}")
     else:
         print(f"\n{render_result(result, session.plan, seconds, progress.counts)}")
@@ -80,11 +83,13 @@ def _apply(
 
 
 def run_preview(root: Path, options: argparse.Namespace) -> int:
-    """What `up` would change."""
+    """Shows what `up` would change."""
     with open_session(root, options, deploys=True) as session:
         preview = session.engine.preview(session.request)
     if options.json:
-        print(json.dumps(describe_preview(preview, session), indent=2, default=str))
+        from framework.output.json import build_preview, render_json
+
+        print(render_json(build_preview(preview, session.plan, session.engine.name)))
         return 0
     models = frozenset(model.name for model in session.plan.models)
     changes = render_changes(
@@ -105,7 +110,7 @@ def run_preview(root: Path, options: argparse.Namespace) -> int:
 
 
 def run_drift(root: Path, options: argparse.Namespace) -> int:
-    """Compare the cluster with the recorded state; writes nothing."""
+    """Compares the cluster with the recorded state; writes nothing."""
     started = time.monotonic()
     with open_session(root, options) as session:
         drift = session.engine.drift(session.request)
@@ -117,7 +122,9 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
         )
     found = [c for c in drift.changes if is_shown(c) and c.op is not Op.SAME]
     if options.json:
-        print(json.dumps(describe_drift(drift, session.plan.stack), indent=2, default=str))
+        from framework.output.json import build_drift, render_json
+
+        print(render_json(build_drift(drift, session.plan.stack)))
     else:
         print(render_drift(drift, session.plan, time.monotonic() - started))
         if drift.messages:
@@ -126,13 +133,92 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
 
 
 def run_outputs(root: Path, options: argparse.Namespace) -> int:
-    """The stack's outputs, as last deployed."""
+    """Shows the stack's outputs, as last deployed."""
     with open_session(root, options) as session:
         outputs = session.engine.outputs(session.request)
     if options.json:
-        print(json.dumps(dict(outputs), indent=2, sort_keys=True, default=str))
+        from framework.output.json import render_json
+
+        print(render_json(dict(sorted(outputs.items()))))
     elif outputs:
         print(render_outputs(outputs))
     else:
         print(f"Nothing is deployed yet.   next: make up ENV={session.plan.stack.environment}")
     return 0
+
+
+def needs_consent(change: Change, models: Collection[str]) -> bool:
+    """Returns True for a change that deletes, replaces or takes over an object.
+
+    `models` are those of the plan. Two deletions in them need no consent, because the edit of the
+    YAML files was the decision: a ConfigMap with a content hash in its name, which every change of
+    the settings replaces by another one, and the canary track of a promoted or aborted candidate.
+    """
+    if change.takes_over:
+        return True
+    if change.op not in (Op.DELETE, Op.REPLACE):
+        return False
+    if change.component not in models:
+        return True
+    canary = track_name(change.component, "canary")
+    name = change.object.rpartition("/")[2]
+    if change.kind == "ConfigMap":
+        hashed = (f"{change.component}-config-", f"{canary}-config-")
+        return change.op is Op.DELETE and not name.startswith(hashed)
+    return change.op is Op.REPLACE or name != canary
+
+
+class Confirmation:
+    """Prints the change list, and asks for a yes if a terminal is there to answer.
+
+    An engine calls it with its preview, unless nothing changes. `asked` tells whether it was
+    called, `messages` are those that were printed with the change list.
+    """
+
+    def __init__(self, session: Session, options: argparse.Namespace) -> None:
+        self._session, self._yes, self._verb = session, options.yes, options.verb
+        self._model = getattr(options, "model", None) or ""
+        self._models = frozenset(model.name for model in session.plan.models)
+        self.asked = False
+        self.messages: tuple[str, ...] = ()
+
+    def __call__(self, preview: Preview) -> bool:
+        self.asked, self.messages = True, preview.messages
+        print(f"\n{self._render(preview)}\n", flush=True)
+        if self._yes:
+            return True
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            return _ask("Apply? [y/N] ")
+        # Without a terminal creates and updates proceed, and what needs consent is refused.
+        unconfirmed = [change for change in preview.changes if self._needs_consent(change)]
+        if unconfirmed:
+            raise ConsentError(
+                self._verb, self._session.plan.stack.environment, len(unconfirmed), self._model
+            )
+        return True
+
+    def _render(self, preview: Preview) -> str:
+        rolls_out = self._verb == "up"
+        changes = render_changes(
+            preview,
+            # The plan adds the forecast of each rollout, which only `up` has.
+            self._session.plan if rolls_out else None,
+            components=self._session.request.components,
+            asks=self._needs_consent if rolls_out and not self._yes else None,
+        )
+        return "\n".join(part for part in (changes, render_messages(preview.messages)) if part)
+
+    def _needs_consent(self, change: Change) -> bool:
+        if not is_shown(change):
+            return False
+        if self._verb == "refresh":
+            return change.op is not Op.SAME
+        return needs_consent(change, self._models)
+
+
+def _ask(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False

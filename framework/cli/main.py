@@ -1,6 +1,7 @@
-"""Parses the command line, runs one verb, turns its outcome into an exit code.
+"""Parses the command line, runs one verb and returns its exit code.
 
-Exit codes: 0 done or clean; 1 fault; 2 usage; 3 a rollout failed; 16 differences found.
+This module and what it imports at the top load neither pydantic nor OmegaConf nor Pulumi, so that
+`--help` and a mistyped verb answer at once.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from framework.cli.verbs import OPTIONS, VERBS, Verb
+from framework.cli.verbs import GROUPS, OPTIONS, VERBS, Verb
 from framework.core.errors import FrameworkError, UsageError
 from framework.core.project_root import find_project_root
+from framework.core.suggestions import near_misses
 
-_PRINTING = tuple(Path(__file__).resolve().parents[1] / name for name in ("cli", "output"))
+_PROGRAM = "python -m framework"
 ROOT = find_project_root()
-_LEARN = "Every verb is also a make target: `python -m framework up dev` is `make up ENV=dev`."
+_PRINTING = tuple(Path(__file__).resolve().parents[1] / name for name in ("cli", "output"))
+_EPILOG = (
+    f"`{_PROGRAM} VERB --help` shows the options of a verb. Every verb is also a make target:\n"
+    f"`{_PROGRAM} up dev --model sentiment` is `make up ENV=dev MODEL=sentiment`.\n\n"
+    "exit codes: 0 done, or no differences; 1 error; 2 wrong usage; 3 a rollout failed;\n"
+    "16 differences found (drift, and diff or affected with --exit-code)"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,86 +41,168 @@ class _Parser(argparse.ArgumentParser):
             verb = self.prog.rpartition(" ")[2]
             known = ", ".join(environment_names(ROOT)) or "none; see README.md"
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
-        if found := re.match("argument VERB: invalid choice: '(.*?)' ", message):
-            from framework.cli.usage import unknown_verb
-
-            raise unknown_verb(found[1])
+        if match := re.match("argument VERB: invalid choice: '(.*?)' ", message):
+            raise _unknown_verb(match[1])
         raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of `python -m framework`, from the table of verbs."""
-    parser = _Parser(
-        prog="python -m framework",
+class _MainParser(_Parser):
+    """The parser above the verbs: its help lists them in the groups that `make` shows."""
+
+    def format_help(self) -> str:
+        width = max(len(verb.name) for verb in VERBS)
+        lines = [f"usage: {self.prog} VERB [ENV] [options]", "", str(self.description)]
+        for group, verbs in GROUPS.items():
+            lines += ["", group, *(f"  {verb.name:<{width}}  {verb.help}" for verb in verbs)]
+        return "\n".join([*lines, "", str(self.epilog)]) + "\n"
+
+
+def build_parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
+    """Builds the parser from the table of verbs; `program` is the name that its help shows."""
+    parser = _MainParser(
+        prog=program,
         description="Model catalog on Pulumi",
-        epilog=_LEARN,
+        epilog=_EPILOG,
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    parser.add_argument("--completion", choices=("bash", "zsh"), action=_PrintCompletion)
+    commands = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=_Parser
+    )
     for verb in VERBS:
-        # Not abbreviated: `--y` must not agree to deletions.
         command = commands.add_parser(
-            verb.name, help=verb.help, description=verb.help, allow_abbrev=False
+            verb.name,
+            help=verb.help,
+            description=f"{verb.help[0].upper()}{verb.help[1:]}.",
+            epilog=f"example: {verb.example}" if verb.example else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            # Without this `--y` would be accepted for `--yes`, and agree to deletions.
+            allow_abbrev=False,
         )
         _add_options(command, verb)
     return parser
 
 
 def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
-    # Known to every verb, so that one that takes no ENV or cannot narrow says so rather than do
-    # more than asked.
-    count = None if verb.environment == "required" else "?"
-    environment_help = "dev, staging, prod" if verb.environment != "none" else argparse.SUPPRESS
-    command.add_argument("environment", metavar="ENV", nargs=count, help=environment_help)
-    model_help = "name, glob or label=value" if verb.model else argparse.SUPPRESS
-    command.add_argument("--model", metavar="MODEL", help=model_help)
-    for option in OPTIONS:
-        if option.name not in verb.options:
-            continue
+    # ENV and --model are accepted by every verb, and hidden where they have no meaning: `_check`
+    # then explains why, instead of the verb doing more than was asked for.
+    environment = command.add_argument(
+        "environment",
+        metavar="ENV",
+        nargs=None if verb.environment == "required" else "?",
+        help={
+            "required": "the environment, a folder of environments/",
+            "optional": "the environment, a folder of environments/ (default: all of them)",
+            "none": argparse.SUPPRESS,
+        }[verb.environment],
+    )
+    _complete(environment, "environments")
+    if "model" not in verb.options:
+        command.add_argument("--model", help=argparse.SUPPRESS)
+    for name in verb.options:
+        option = OPTIONS[name]
         if not option.metavar:
-            command.add_argument(f"--{option.name}", action="store_true", help=option.help)
+            command.add_argument(f"--{name}", action="store_true", help=option.help)
             continue
-        command.add_argument(
-            f"--{option.name}",
-            metavar=option.metavar,
+        default = f" (default: {option.default})" if option.default else ""
+        action = command.add_argument(
+            f"--{name}",
+            # argparse shows the choices themselves where there is no metavar.
+            metavar=None if option.choices else option.metavar,
             choices=option.choices or None,
             default=option.default,
-            help=option.help,
+            help=f"{option.help}{default}",
         )
+        _complete(action, {"model": "models", "to": "environments"}.get(name, ""))
+
+
+def _complete(action: argparse.Action, names: str) -> None:
+    """Makes shell completion offer the names of the environments or of the models."""
+    if names:
+        # shtab reads this attribute: the shell function that lists the words, by shell.
+        action.complete = dict.fromkeys(("bash", "zsh"), f"_modelcatalog_{names}")  # type: ignore[attr-defined]
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints the completion script of a shell and exits."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        from framework.cli.completion import render_completion
+
+        print(render_completion(values), end="")
+        parser.exit()
 
 
 def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:
-    """UsageError for words that the verb does not take; `rest` are those that argparse left."""
+    """Raises UsageError for words that the verb does not take; argparse left `rest` over."""
     for word in (options.environment or "", *rest):
         if word.startswith("-") or "=" in word:
-            from framework.cli.usage import unknown_option
-
-            raise unknown_option(verb, word)
+            raise _unknown_option(verb, word)
     if rest:
-        help_ = f"`python -m framework {verb.name} --help` lists what it takes"
-        raise UsageError(f"{verb.name} takes no second name: {' '.join(rest)}; {help_}")
+        help_ = f"`{_PROGRAM} {verb.name} --help` lists what it takes"
+        raise UsageError(f"{verb.name} takes only one name: remove {' '.join(rest)}; {help_}")
     if options.environment == "":
         raise UsageError(f"ENV is empty; name an environment: `make {verb.name} ENV=dev`")
     local = verb.name.startswith("cluster-")
     if verb.environment == "none" and options.environment is not None:
         why = "one local cluster serves every environment" if local else "it concerns the catalog"
         raise UsageError(f"{verb.name} takes no ENV: {why}")
-    if options.model is not None and not verb.model:
-        whole = "the whole environment" if verb.environment == "required" else "the whole catalog"
-        whole = "the whole local cluster" if local else whole
-        raise UsageError(f"{verb.name} takes no MODEL: it always concerns {whole}")
+    if options.model is not None and "model" not in verb.options:
+        scope = "the whole environment" if verb.environment == "required" else "the whole catalog"
+        scope = "the whole local cluster" if local else scope
+        raise UsageError(f"{verb.name} takes no MODEL: it always concerns {scope}")
+
+
+def _unknown_verb(name: str) -> UsageError:
+    # The cutoff is high enough that "deploy" does not suggest "destroy".
+    near = near_misses(name, [verb.name for verb in VERBS], cutoff=0.7)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f'no verb is called "{name}"; {hint}`{_PROGRAM} --help` lists them')
+
+
+def _unknown_option(verb: Verb, word: str) -> UsageError:
+    """Builds the error for an unknown option: `--modle`, or as make passes it on, `MODLE=`."""
+    given, dashed = word.partition("=")[0], word.startswith("-")
+    name = given.lstrip("-").lower().replace("_", "-")
+    known = list(verb.options)
+    if not dashed and verb.environment != "none":
+        known.insert(0, "env")
+    if given.isupper() and name in known:
+        # `python -m framework up ENV=dev`: make's spelling of what this command takes otherwise.
+        hint = "here it is the name alone" if name == "env" else f"here it is --{name}"
+    elif near := near_misses(name, known):
+        hint = f"did you mean {_spell(near[0], dashed=dashed)}?"
+    else:
+        names = ", ".join(_spell(option, dashed=dashed) for option in known)
+        hint = f"it takes {names or 'none'};"
+    if not dashed:
+        shown = f"{given}="
+    else:
+        shown = f"{given} ({_spell(name, dashed=False)})" if name in OPTIONS else given
+    help_ = f"`{_PROGRAM} {verb.name} --help` lists its options"
+    return UsageError(f"{verb.name} takes no {shown}; {hint} {help_}")
+
+
+def _spell(name: str, *, dashed: bool) -> str:
+    return f"--{name}" if dashed else f"{name.upper().replace('-', '_')}="
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb. Returns the exit code."""
-    told = "Interrupted."
+    """Runs one verb and returns its exit code."""
+    interrupted = "Interrupted."
     try:
         options, rest = build_parser().parse_known_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, rest, verb)
         if "yes" in verb.options:
-            again = f"make {verb.name} ENV={options.environment}"
-            told = f"Interrupted. What had finished is recorded; `{again}` goes on from there."
+            again = f"`make {verb.name} ENV={options.environment}`"
+            interrupted = f"Interrupted. What had finished is recorded; {again} continues."
         return _run(verb, options)
     except FrameworkError as error:
         from framework.output.text import render_paragraphs
@@ -120,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(render_paragraphs(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"\n{told}", file=sys.stderr)
+        print(f"\n{interrupted}", file=sys.stderr)
         return 1
     except Exception as error:
         from framework.core.crash_report import describe_crash
@@ -130,13 +220,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(verb: Verb, options: argparse.Namespace) -> int:
-    """The verb's exit code, whether or not somebody read all of its output to the end."""
     module, function = verb.run.split(":")
     run: Callable[[Path, argparse.Namespace], int] = getattr(
         import_module(f"framework.cli.{module}"), function
     )
-    # What a reader that leaves early means, as `| head` does: half done, unless nothing is done.
-    code = 0 if verb.reads and not getattr(options, "exit_code", False) else 1
+    # The code if the reader closes the pipe early, as `| head` does: the outcome of a verb that
+    # changes something, or whose exit code was asked for, is then unknown.
+    code = 0 if verb.read_only and not getattr(options, "exit_code", False) else 1
     try:
         code = run(ROOT, options)
         sys.stdout.flush()
@@ -151,8 +241,11 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
 
 
 def _failed_on_output(error: OSError) -> bool:
-    """Whether stdout could not be written: only this package and rich print, and nothing of it
-    writes a file without help from a module that stands elsewhere."""
+    """Returns True if the failed write was to stdout, not to a file.
+
+    An OSError of `print` does not name stdout. But it is raised in the frame that prints, and only
+    cli, output and rich print; their writes to files fail inside pathlib, or name the file.
+    """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -163,6 +256,6 @@ def _failed_on_output(error: OSError) -> bool:
 
 
 def _discard_output() -> None:
-    """Python flushes what is left when it ends, and would fail on it once more."""
+    # Python flushes stdout once more at exit, which would fail again and print a traceback.
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

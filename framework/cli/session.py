@@ -1,7 +1,4 @@
-"""What every verb that meets a cluster sets up first: plan, local cluster, engine, header.
-
-Kept apart so that `up`, `preview` and `destroy` start in the same way and say the same things.
-"""
+"""Opens what every verb that an engine carries out needs: plan, engine, local cluster, header."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ _MARGIN = " " * 9
 
 @dataclass(frozen=True)
 class Session:
-    """One verb's run on one stack."""
+    """One run of a verb on one stack. `deploys` is True for `up` and `preview`."""
 
     plan: StackPlan
     engine: Engine
@@ -39,11 +36,11 @@ class Session:
 
     @cached_property
     def recorded(self) -> Recorded | None:
-        """What is recorded, for verbs that do not deploy and so concern nothing else."""
+        """The recorded resources; None for verbs that deploy, whose header counts the plan."""
         return None if self.deploys else self.engine.recorded(self.request)
 
     def render_header(self) -> str:
-        """Which environment, which cluster, which engine and why."""
+        """Returns the environment, its cluster, the engine and the reason for its choice."""
         plan = self.plan
         models = render_count(len(plan.models), "model")
         objects = render_count(len(plan.manifests), "object")
@@ -56,15 +53,15 @@ class Session:
             render_wrapped(f"engine   {self.engine.name} ({self.why_engine})", then=_MARGIN),
         ]
         if plan.disabled and not self.recorded:
-            listed = ", ".join(plan.disabled)
-            lines.append(render_wrapped(f"off      {listed} (enabled: false)", then=_MARGIN))
+            names = ", ".join(plan.disabled)
+            lines.append(render_wrapped(f"off      {names} (enabled: false)", then=_MARGIN))
         if self.request.components is not None:
-            listed = ", ".join(sorted(self.request.components))
-            lines.append(render_wrapped(f"only     {listed}", then=_MARGIN))
+            names = ", ".join(sorted(self.request.components))
+            lines.append(render_wrapped(f"only     {names}", then=_MARGIN))
         return "\n".join(lines)
 
     def render_nothing_to_do(self, why: str) -> str:
-        """What a command says that found nothing to do."""
+        """Returns the line that a verb prints if nothing changes."""
         narrowed = self.request.components is not None
         return f"Nothing to do{' for these models' if narrowed else ''}: {why}."
 
@@ -73,14 +70,16 @@ class Session:
 def open_session(
     root: Path, options: argparse.Namespace, *, deploys: bool = False, to: TextIO = sys.stderr
 ) -> Iterator[Session]:
-    """Chooses the engine, loads the plan and has the local cluster running where it is needed.
+    """Chooses the engine, loads the plan and starts the local cluster if it is needed.
 
-    A command that `deploys`, or shows what that would do, runs the program and starts the local
-    cluster; the others leave it stopped: a check reports that, it does not start what it checks.
+    `deploys` is True for `up` and `preview`: they run the program, need files without errors, and
+    start the local cluster. The other verbs work with the files that have no errors, and leave a
+    stopped local cluster stopped, because a check must not start what it checks. `to` is the
+    stream that shows the start.
     """
     choice = choose_engine(options.engine, root)
     with open_engine(choice, root, runs_program=deploys) as engine:
-        # What is only looked at, or taken away, needs no leave of today.
+        # An expired waiver stops a deployment, but not a look at what is deployed.
         today = date.today() if deploys else None
         names_cluster = True
         if deploys:
@@ -100,7 +99,7 @@ def open_session(
 def _load_without_diagnostics(
     root: Path, environment: str, engine: Engine
 ) -> tuple[StackPlan, bool]:
-    """Loads what can be used of an environment's files, and says on stderr what cannot."""
+    """Loads the files that have no errors, and says on stderr which are not used."""
     request = Request(root, Stack.of(environment))
     usable = load_usable_plan(
         root,
@@ -114,7 +113,7 @@ def _load_without_diagnostics(
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:
-    """Builds (once) and starts the local cluster; says so on `to` when it takes a while."""
+    """Builds (once) and starts the local cluster; shows its progress on `to`."""
     from framework.cluster.local import LocalCluster
 
     with ClusterScreen(to) as screen:

@@ -1,6 +1,6 @@
-"""The verbs and what each may be told: one table for the parser, the help and the tests.
+"""The table of verbs and options, which the parser, the help, shell completion and the tests read.
 
-Kept apart from what the verbs do, so that `--help` answers without importing any of it.
+It names the function that runs a verb by its module, so that `--help` imports none of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Option:
-    """One option of several verbs; `metavar` "" is a switch, `choices` are what it may be."""
+    """An option that one or more verbs take.
+
+    `metavar` is "" for a switch. `choices` are the accepted values, () for any text.
+    """
 
     name: str
     metavar: str
@@ -19,80 +22,105 @@ class Option:
     default: str | None = None
 
 
-OPTIONS = (
-    Option("json", "", "print JSON"),
-    Option("yes", "", "agree to deletions as well"),
-    Option("engine", "ENGINE", "which engine", ("auto", "cli", "embedded"), "auto"),
-    Option("key", "KEY", "a setting (rollout.maxSurge) or a field (Deployment.spec.replicas)"),
-    Option("to", "ENV", "the environment to compare with"),
-    Option("since", "REF", "the Git commit, branch or tag to compare with"),
-    Option("format", "FORMAT", "how the report is written", ("text", "markdown", "github"), "text"),
-    Option("exit-code", "", "end with 16 where there are differences"),
-    Option("why", "", "say what caused each"),
-    Option("out", "FOLDER", "write one file per object there"),
-    Option("profile", "PROFILE", "a profile by its name, as in catalog/_profiles/"),
-    Option("owner", "OWNER", "the team that answers for a new model"),
+_OPTIONS = (
+    Option("model", "MODEL",
+           "only these models: a name, a glob (sent*) or a label (owner=team-nlp)"),
+    Option("engine", "ENGINE",
+           "what deploys: the Pulumi CLI, the embedded engine, or the CLI where it is found (auto)",
+           ("auto", "cli", "embedded"), "auto"),
+    Option("yes", "", "apply without asking, deletions and replacements too"),
+    Option("key", "KEY",
+           "a setting (rollout.maxSurge) or a field of an object (Deployment.spec.replicas)"),
+    Option("set", "KEY=VALUE", "override one setting for this command only; no file changes"),
+    Option("to", "ENV", "compare with this environment"),
+    Option("since", "REF", "compare with this Git commit, branch or tag"),
+    Option("why", "", "also show the files and lines that cause each change"),
+    Option("format", "FORMAT", "how to write the report", ("text", "markdown", "github"), "text"),
+    Option("exit-code", "", "exit with 16 if there are differences"),
+    Option("out", "FOLDER", "write one file per object into this folder"),
+    Option("profile", "PROFILE", "a profile of catalog/_profiles/, such as cpu-small"),
+    Option("owner", "OWNER", "the team that owns the new model"),
     Option("tag", "TAG", "the image tag"),
-    Option("set", "KEY=VALUE", "one more layer, over all others"),
-    Option("today", "YYYY-MM-DD", "the day waivers are held against"),
-)
+    Option("today", "YYYY-MM-DD", "the date that decides whether a waiver has expired"),
+    Option("json", "", "print JSON; its schema is in schemas/output/"),
+)  # fmt: skip
+OPTIONS = {option.name: option for option in _OPTIONS}
 
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb. `environment` is "required", "optional" or "none"; `run` is `module:function`
-    below `framework.cli`; `options` are names of OPTIONS. `reads`: it changes nothing and its exit
-    code says nothing of what it found, so a reader that leaves early has missed nothing."""
+    """One verb.
+
+    `run` is `module:function` in `framework.cli`. `environment` is "required", "optional" or
+    "none". `options` are names of OPTIONS. `example` is a make command that shows them in use.
+    `read_only` verbs change nothing, and 0 is their only code for success, so a reader that closes
+    the pipe early (`| head`) misses no outcome.
+    """
 
     name: str
     help: str
     run: str
     environment: str = "required"
-    model: bool = False
     options: tuple[str, ...] = ()
-    reads: bool = False
+    example: str = ""
+    read_only: bool = False
 
 
-VERBS = (
-    Verb("up", "deploy an environment: preview, confirm, roll out, watch", "deploy:run_up",
-         model=True, options=("yes", "engine")),
-    Verb("preview", "what up would change, with the rollout forecast", "deploy:run_preview",
-         model=True, options=("json", "engine"), reads=True),
-    Verb("status", "what runs now: versions, ready Pods, canaries", "reading:run_status",
-         model=True, options=("json",), reads=True),
-    Verb("outputs", "the stack's outputs, as last deployed", "deploy:run_outputs",
-         options=("json", "engine"), reads=True),
-    Verb("drift", "compare the cluster with the recorded state; exit 16 on differences",
-         "deploy:run_drift", options=("json", "engine")),
-    Verb("refresh", "bring the recorded state to what the cluster has", "deploy:run_refresh",
-         options=("yes", "engine")),
-    Verb("destroy", "delete everything of an environment", "deploy:run_destroy",
-         options=("yes", "engine")),
-    Verb("validate", "every fault in every file, with file:line:column", "validating:run_validate",
-         environment="optional", options=("json", "format", "today")),
-    Verb("list", "the models: owner, profiles, image, replicas in each environment",
-         "listing:run_list", environment="optional", model=True, options=("profile", "json"),
-         reads=True),
-    Verb("explain", "where a value comes from", "explaining:run_explain",
-         model=True, options=("key", "set", "json"), reads=True),
-    Verb("diff", "two environments side by side, or what changed since a commit",
-         "comparing:run_diff", model=True,
-         options=("to", "since", "format", "exit-code", "json"), reads=True),
-    Verb("affected", "the models and environments that a change since a commit touches",
-         "comparing:run_affected", environment="optional",
-         options=("since", "why", "exit-code", "json"), reads=True),
-    Verb("render", "the manifests of an environment, as kubectl takes them", "rendering:run_render",
-         model=True, options=("out", "set", "json"), reads=True),
-    Verb("new", "add a model: a valid, commented entry", "editing:run_new",
-         environment="none", model=True, options=("profile", "owner", "tag")),
-    Verb("bump", "set a model's image tag, in the catalog or in one environment",
-         "editing:run_bump", environment="optional", model=True, options=("tag", "json")),
-    Verb("schema", "write the JSON Schemas and the reference of every setting",
-         "schemas:run_schema", environment="none"),
-    Verb("cluster-up", "build (once) and start the local cluster", "local:run_cluster_up",
-         environment="none"),
-    Verb("cluster-down", "stop the local cluster; its data stays", "local:run_cluster_down",
-         environment="none"),
-    Verb("cluster-status", "the local cluster: processes, nodes, how to use kubectl",
-         "local:run_cluster_status", environment="none", options=("json",), reads=True),
-)  # fmt: skip
+GROUPS = {
+    "Everyday": (
+        Verb("up", "deploy an environment: preview, confirm, roll out, watch", "deploy:run_up",
+             options=("model", "engine", "yes"), example="make up ENV=staging MODEL=sentiment"),
+        Verb("preview", "show what up would change, with the forecast of each rollout",
+             "deploy:run_preview", options=("model", "engine", "json"),
+             example="make preview ENV=prod", read_only=True),
+        Verb("status", "show what runs now: versions, ready Pods, canaries", "read:run_status",
+             options=("model", "json"), example="make status ENV=prod MODEL='sent*'",
+             read_only=True),
+        Verb("outputs", "show the stack's outputs, as last deployed", "deploy:run_outputs",
+             options=("engine", "json"), example="make outputs ENV=prod", read_only=True),
+        Verb("drift", "compare the cluster with the recorded state; exit 16 if they differ",
+             "deploy:run_drift", options=("engine", "json"), example="make drift ENV=prod"),
+        Verb("refresh", "update the recorded state to what the cluster has", "deploy:run_refresh",
+             options=("engine", "yes"), example="make refresh ENV=staging"),
+        Verb("destroy", "delete everything that an environment has deployed", "deploy:run_destroy",
+             options=("engine", "yes"), example="make destroy ENV=dev"),
+    ),
+    "Catalog": (
+        Verb("validate", "show every error in every file, with file:line:column",
+             "read:run_validate", environment="optional", options=("format", "today", "json"),
+             example="make validate ENV=prod"),
+        Verb("list", "list the models: owner, profiles, image, replicas in each environment",
+             "read:run_list", environment="optional", options=("model", "profile", "json"),
+             example="make list PROFILE=gpu-l4", read_only=True),
+        Verb("explain", "show where a value comes from", "read:run_explain",
+             options=("model", "key", "set", "json"),
+             example="make explain ENV=prod MODEL=sentiment KEY=rollout.maxSurge", read_only=True),
+        Verb("diff", "compare two environments, or an environment with a commit",
+             "compare:run_diff", options=("model", "to", "since", "format", "exit-code", "json"),
+             example="make diff ENV=staging TO=prod", read_only=True),
+        Verb("affected", "list the models and environments that a change since a commit touches",
+             "compare:run_affected", environment="optional",
+             options=("since", "why", "exit-code", "json"), example="make affected SINCE=main",
+             read_only=True),
+        Verb("render", "print the manifests of an environment, ready for kubectl",
+             "read:run_render", options=("model", "set", "out", "json"),
+             example="make render ENV=dev OUT=manifests", read_only=True),
+        Verb("new", "add a model: a valid, commented file", "edit:run_new", environment="none",
+             options=("model", "profile", "owner", "tag"),
+             example="make new MODEL=ranker PROFILE=mlserver,cpu-small"),
+        Verb("bump", "set the image tag of a model, in the catalog or in one environment",
+             "edit:run_bump", environment="optional", options=("model", "tag", "json"),
+             example="make bump MODEL=sentiment TAG=1.7.0"),
+        Verb("schema", "write the JSON Schemas and the reference of every setting",
+             "edit:run_schema", environment="none"),
+    ),
+    "Local cluster": (
+        Verb("cluster-up", "build (once) and start the local cluster", "cluster:run_cluster_up",
+             environment="none"),
+        Verb("cluster-down", "stop the local cluster; its data stays", "cluster:run_cluster_down",
+             environment="none"),
+        Verb("cluster-status", "show the local cluster: processes, nodes, how to use kubectl",
+             "cluster:run_cluster_status", environment="none", options=("json",), read_only=True),
+    ),
+}  # fmt: skip
+VERBS = tuple(verb for group in GROUPS.values() for verb in group)

@@ -1,1 +1,1 @@
-"""What people see: functions return text; only what shows progress writes it, to a given stream."""
+"""Writes results as text, Markdown, JSON and GitHub annotations; decides nothing."""

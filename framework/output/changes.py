@@ -1,26 +1,37 @@
-"""The change list: what happens to every model, with the forecast of each rollout.
-
-Kept apart from the engines: whichever ran, the list reads the same.
-"""
+"""Renders what an engine will change and has changed: change list, messages, result, outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
-from framework.core.changes import Change, Op, Preview
-from framework.core.durations import render_duration
-from framework.output.text import render_count, render_field, render_wrapped, short_path
-from framework.plan import StackPlan, TrackPlan
+from framework.core.changes import Change, Failure, Op, Preview, Result
+from framework.core.durations import render_duration, render_elapsed
+from framework.output.text import (
+    render_count,
+    render_field,
+    render_image,
+    render_table,
+    render_value,
+    render_wrapped,
+    shorten_path,
+)
+from framework.plan import ModelPlan, StackPlan, TrackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}
 _NAME_WIDTH, _WIDEST_NAME = 16, 24
 _MOST_FIELDS = 12
 _MOST_NAMES = 6
+# Available and desired Pods, by `namespace/name` of a Deployment.
+PodCounts = Mapping[str, tuple[int, int]]
 
 
 def is_shown(change: Change) -> bool:
-    """Components and the stack itself change only with what is in them."""
+    """Returns True for Kubernetes objects and providers.
+
+    Component resources and the stack itself are left out: they change only with their children.
+    """
     return change.type.startswith(("kubernetes:", "pulumi:providers:"))
 
 
@@ -31,89 +42,84 @@ def render_changes(
     components: Collection[str] | None = None,
     asks: Callable[[Change], bool] | None = None,
 ) -> str:
-    """The change list; a plan adds the forecast of each rollout.
+    """Renders the change list, grouped by model; a plan adds the forecast of each rollout.
 
-    `components` names what the command was narrowed to, `asks` tells which change waits for a yes;
-    none does without it.
+    `components` are the models that the command was narrowed to. `asks` returns True for a change
+    that needs consent; None marks no change.
     """
     shown = [change for change in preview.changes if is_shown(change)]
-    moved = [change for change in shown if change.op is not Op.SAME]
-    moved.sort(key=lambda change: (change.component != "", change.component))
-    writer = _Writer(moved, plan, asks)
+    changed = [change for change in shown if change.op is not Op.SAME]
+    changed.sort(key=lambda change: (change.component != "", change.component))
+    writer = _ChangeWriter(changed, plan, asks or (lambda change: False))
     lines: list[str] = []
-    for _, group in groupby(moved, key=lambda change: change.component):
-        lines += writer.render(list(group))
+    for _, group in groupby(changed, key=lambda change: change.component):
+        lines += writer.render_component(list(group))
     lines.append(f"  {_render_unchanged(shown, components)}")
     return "\n".join([*lines, *writer.render_notes()])
 
 
 def _render_unchanged(shown: list[Change], components: Collection[str] | None) -> str:
-    same = [c for c in shown if c.op is Op.SAME and c.type.startswith("kubernetes:")]
+    same = [
+        change for change in shown if change.op is Op.SAME and change.type.startswith("kubernetes:")
+    ]
     if components is None:
         return f"{len(same)} unchanged"
     examined = [change for change in same if change.component in components]
     return f"{len(examined)} unchanged, {len(same) - len(examined)} not looked at"
 
 
-class _Writer:
-    """Writes the lines of each component's changes; `moved` are all of them."""
+class _ChangeWriter:
+    """Writes the lines of each component; its columns fit all of `changed`."""
 
     def __init__(
-        self,
-        moved: list[Change],
-        plan: StackPlan | None,
-        asks: Callable[[Change], bool] | None,
+        self, changed: list[Change], plan: StackPlan | None, asks: Callable[[Change], bool]
     ) -> None:
         models = plan.models if plan else ()
-        self._tracks: dict[str, TrackPlan] = {
-            track.deployment: track for model in models for track in model.tracks
-        }
-        self._asks = asks or _never
-        self._moved = moved
-        names = [min(len(_title(change)), _WIDEST_NAME) for change in moved]
+        self._tracks = {track.deployment: track for model in models for track in model.tracks}
+        self._asks = asks
+        self._changed = changed
+        names = [min(len(_title(change)), _WIDEST_NAME) for change in changed]
         self._width = 6 + max([_NAME_WIDTH, *names])
         self._margin = " " * self._width
 
-    def render(self, changes: list[Change]) -> list[str]:
-        """One component: what is made and what goes on a line each, then each changed object."""
+    def render_component(self, changes: list[Change]) -> list[str]:
+        """Renders creations on one line, deletions on one line, then each other change."""
         lines = []
         for op in (Op.CREATE, Op.DELETE):
-            if same_op := [change for change in changes if change.op is op]:
-                lines.append(self._render_group(op, same_op))
-                lines += self._render_forecasts(same_op) if op is Op.CREATE else []
+            if group := [change for change in changes if change.op is op]:
+                kinds = ", ".join(sorted(map(_render_kind, group)))
+                consent = _render_consent(f"{op}s", any(map(self._asks, group)))
+                first = self._start(op, _title(group[0]))
+                lines.append(render_wrapped(kinds + consent, first=first, then=self._margin))
+                lines += self._render_forecasts(group) if op is Op.CREATE else []
         for change in changes:
-            if not _is_grouped(change):
-                lines += self._render_change(change)
-                lines += self._render_forecasts([change]) if _rolls(change) else []
+            if change.op in (Op.CREATE, Op.DELETE):
+                continue
+            lines += self._render_change(change)
+            # Only a change of the Pod template makes the Deployment roll.
+            if any(field.path.startswith("spec.template") for field in change.fields):
+                lines += self._render_forecasts([change])
         return lines
 
-    def _render_group(self, op: Op, changes: list[Change]) -> str:
-        asks = any(self._asks(change) for change in changes)
-        kinds = ", ".join(sorted(map(_render_kind, changes)))
-        return self._render_line(op, _title(changes[0]), kinds + _render_asks(f"{op}s", asks))
-
-    def _render_line(self, op: Op, title: str, text: str) -> str:
-        return render_wrapped(text, first=self._begin(op, title), then=self._margin)
-
-    def _begin(self, op: Op, title: str) -> str:
+    def _start(self, op: Op, title: str) -> str:
         return f"  {_MARKS[op]} {title}  ".ljust(self._width)
 
     def _render_change(self, change: Change) -> list[str]:
-        head, fields = _render_kind(change), change.fields
+        fields, margin = change.fields, self._margin
         verb = "takes over" if change.takes_over else f"{change.op}s"
-        head += _render_asks(verb, self._asks(change))
-        first, margin = self._begin(change.op, _title(change)), self._margin
+        head = _render_kind(change) + _render_consent(verb, self._asks(change))
+        first = self._start(change.op, _title(change))
         if len(fields) == 1:
-            path = f"{head}  {short_path(fields[0].path)}"
+            path = f"{head}  {shorten_path(fields[0].path)}"
             lines = [render_field(path, fields[0], first=first, then=margin)]
         else:
             lines = [first + head]
             lines += [
-                render_field(short_path(field.path), field, first=margin, then=margin)
+                render_field(shorten_path(field.path), field, first=margin, then=margin)
                 for field in fields[:_MOST_FIELDS]
             ]
         if len(fields) > _MOST_FIELDS:
-            lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} fields more (--json)")
+            lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} more fields (--json)")
         if change.note:
             lines.append(render_wrapped(change.note, first=margin, then=margin))
         return lines
@@ -128,26 +134,19 @@ class _Writer:
         return lines
 
     def render_notes(self) -> list[str]:
-        """What is said of objects that come or go: once, since it often holds for all of them."""
-        grouped = [change for change in self._moved if _is_grouped(change)]
+        """Renders each note of created and deleted objects once: often many share one."""
         notes: dict[str, list[str]] = {}
-        for change in grouped:
-            if change.note:
-                notes.setdefault(change.note, []).append(_render_object(change))
-        return [
-            render_wrapped(f"{_render_names(names)}{note}", first="  ", then="  ")
-            for note, names in sorted(notes.items())
-        ]
-
-
-def render_messages(messages: Iterable[str]) -> str:
-    """What the program or its engine warned of, a paragraph each."""
-    lines = [line for message in messages for line in message.splitlines()]
-    return "\n".join(render_wrapped(line, first="  ", then="    ") for line in lines)
-
-
-def _never(change: Change) -> bool:
-    return False
+        for change in self._changed:
+            if change.op in (Op.CREATE, Op.DELETE) and change.note:
+                name = f"{change.kind} {change.object or change.name}"
+                notes.setdefault(change.note, []).append(name)
+        lines = []
+        for note, names in sorted(notes.items()):
+            objects = ", ".join(sorted(names))
+            if len(names) > _MOST_NAMES:
+                objects = f"{len(names)} objects"
+            lines.append(render_wrapped(f"{objects}: {note}", first="  ", then="  "))
+        return lines
 
 
 def _title(change: Change) -> str:
@@ -156,42 +155,25 @@ def _title(change: Change) -> str:
     return change.component or change.name
 
 
-def _render_names(names: list[str]) -> str:
-    if len(names) > _MOST_NAMES:
-        return f"{len(names)} objects: "
-    return f"{', '.join(sorted(names))}: "
-
-
-def _render_object(change: Change) -> str:
-    return f"{change.kind} {change.object or change.name}"
-
-
-def _render_asks(verb: str, asks: bool) -> str:
+def _render_consent(verb: str, asks: bool) -> str:
     return f"   {verb}: needs YES=1 or your yes" if asks else ""
-
-
-def _is_grouped(change: Change) -> bool:
-    return change.op in (Op.CREATE, Op.DELETE)
 
 
 def _render_kind(change: Change) -> str:
     name = change.object.rpartition("/")[2]
-    same = name in ("", change.component or change.name)
-    return change.kind if same else f"{change.kind} {name}"
-
-
-def _rolls(change: Change) -> bool:
-    return any(field.path.startswith("spec.template") for field in change.fields)
+    is_own_name = name in ("", change.component or change.name)
+    return change.kind if is_own_name else f"{change.kind} {name}"
 
 
 def render_forecast(track: TrackPlan, *, first: bool = False) -> str:
-    """What the rolling update of one Deployment will do, in Pods and in time.
+    """Renders the rolling update of one Deployment, in Pods and in time.
 
-    A `first` rollout replaces nothing: all its Pods start at once.
+    A `first` rollout replaces nothing: all its Pods start at once, so it has no waves.
     """
     budget = track.budget
     replicas = render_count(budget.replicas, "replica")
     if track.autoscaled:
+        # How many run is not known here; the forecast is for the largest number.
         replicas = f"autoscaled, with all {replicas}"
     if first:
         return f"{replicas}, at most {render_duration(track.seconds)}"
@@ -200,3 +182,71 @@ def render_forecast(track: TrackPlan, *, first: bool = False) -> str:
         f"{render_count(budget.waves, 'wave')}, peak {render_count(budget.peak, 'Pod')}, "
         f"never below {budget.minimum_available}, at most {render_duration(track.seconds)}"
     )
+
+
+def render_messages(messages: Iterable[str]) -> str:
+    """Renders the warnings and errors that the program or its engine logged."""
+    lines = [line for message in messages for line in message.splitlines()]
+    return "\n".join(render_wrapped(line, first="  ", then="    ") for line in lines)
+
+
+def render_result(result: Result, plan: StackPlan, seconds: float, counts: PodCounts) -> str:
+    """Renders the summary of an `up`, `refresh` or `destroy`: counts, tracks, failures."""
+    changed = {
+        change.component
+        for change in result.changes
+        if change.op is not Op.SAME and change.type.startswith("kubernetes:") and change.component
+    }
+    failed = {failure.change.component or failure.change.name for failure in result.failures}
+    models = {model.name: model for model in plan.models}
+    blocks = [
+        f"{render_count(len(changed - failed), 'model')} done in {render_elapsed(seconds)}, "
+        f"{len(failed)} failed."
+    ]
+    rows = []
+    for name in sorted(changed - failed):
+        for track in models[name].tracks if name in models else ():
+            deployment = f"{plan.namespace.name}/{track.deployment}"
+            # Only tracks that rolled out in this run have counts.
+            if deployment in counts:
+                available, desired = counts[deployment]
+                image = render_image(track.image)
+                pods = f"{available}/{desired}"
+                rows.append([track.deployment, f"Deployment {deployment}", image, pods])
+    blocks += [render_table(rows)] if rows else []
+    blocks += [_render_failure(failure, models, plan) for failure in result.failures]
+    return "\n\n".join(blocks)
+
+
+def _render_failure(failure: Failure, models: dict[str, ModelPlan], plan: StackPlan) -> str:
+    change = failure.change
+    model = models.get(change.component or change.name)
+    if failure.rollout:
+        # The reason of a failed rollout starts with the Deployment's name.
+        text = failure.reason + (f"   {model.image_position}" if model else "")
+    else:
+        text = f"{change.kind} {change.object or change.name} failed: {failure.reason}"
+    lines = [render_wrapped(line, then="  ") for line in text.splitlines()]
+    narrowed = f" MODEL={model.name}" if model else ""
+    lines.append(f"next: fix it, then run `make up ENV={plan.stack.environment}{narrowed}`")
+    return "\n".join(lines)
+
+
+def render_outputs(outputs: Mapping[str, Any]) -> str:
+    """Renders the stack's outputs: first plain values, then mappings as columns of one table."""
+    mappings = {name: value for name, value in outputs.items() if isinstance(value, Mapping)}
+    texts = [
+        [name, render_value(value)]
+        for name, value in sorted(outputs.items())
+        if name not in mappings
+    ]
+    blocks = [render_table(texts, indent="  ")]
+    if mappings:
+        columns = sorted(mappings)
+        keys = sorted({key for value in mappings.values() for key in value})
+        rows = [
+            [key, *(render_value(mappings[column].get(key, "")) for column in columns)]
+            for key in keys
+        ]
+        blocks.append(render_table([["", *columns], *rows], indent="  "))
+    return "\n".join(["outputs", *(block for block in blocks if block)])

@@ -1,24 +1,21 @@
-"""The faults of a catalog: each with its line of the file and a caret, or for machines.
-
-Kept apart from finding them. A line that may hold a secret is not shown.
-"""
+"""Renders diagnostics: each with its line of the file and a caret, or as GitHub annotations."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from framework.core.diagnostics import Code, DiagnosticGroup
 from framework.core.redaction import is_secret_key
 from framework.output.text import WIDTH, render_count, render_wrapped
 
-# Reads one file's lines; () where it cannot be read.
-Lines = Callable[[str], Sequence[str]]
-# A key up to its colon, or a value as far as it goes on this line.
+# Returns the lines of a file below the root; () if it cannot be read.
+ReadLines = Callable[[str], Sequence[str]]
+# What the carets underline: a key up to its colon, or a value up to the end of its line.
 _TOKEN = re.compile(r"[\w./-]+(?=:(?:\s|$))|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,\]}#:][^,\]}#]*|.")
-# Of no one line.
+_WORD = re.compile(r"[\w-]+")
+# Diagnostics of a file's name or existence; its first line would explain nothing.
 _OF_A_FILE = frozenset(
     {
         Code.UNREADABLE,
@@ -28,40 +25,39 @@ _OF_A_FILE = frozenset(
         Code.DISABLED_OVERLAY,
     }
 )
-_WORD = re.compile(r"[\w-]+")
 
 
-def read_lines(root: Path) -> Lines:
-    """Reads lines below `root`, each file once."""
-    known: dict[str, Sequence[str]] = {}
+def read_lines(root: Path) -> ReadLines:
+    """Returns a reader of the files below `root`, which reads each file once."""
+    cache: dict[str, Sequence[str]] = {}
 
-    def lines(path: str) -> Sequence[str]:
-        if path not in known:
+    def read(path: str) -> Sequence[str]:
+        if path not in cache:
             try:
-                known[path] = (
-                    (root / path).read_text(encoding="utf-8", errors="replace").split("\n")
-                )
+                text = (root / path).read_text(encoding="utf-8", errors="replace")
+                # Not splitlines(): it would count U+2028 as a line break, which editors do not.
+                cache[path] = text.split("\n")
             except OSError:
-                known[path] = ()
-        return known[path]
+                cache[path] = ()
+        return cache[path]
 
-    return lines
+    return read
 
 
-def render_diagnostics(groups: Sequence[DiagnosticGroup], lines: Lines) -> str:
-    """Every fault, then the lines it stands on."""
+def render_diagnostics(groups: Sequence[DiagnosticGroup], lines: ReadLines) -> str:
+    """Renders each diagnostic, followed by its line of the file and a caret."""
     return "\n".join(f"{_render_head(group)}{_render_source(group, lines)}" for group in groups)
 
 
 def _render_head(group: DiagnosticGroup) -> str:
     severity = "  warning" if group.diagnostic.code.is_warning else ""
     layer = name_layer(group.diagnostic.path)
-    # Where a fault surfaced in other files than it stands in, the layer says why.
-    shown = f"  [{layer}]" if group.models and layer else ""
-    return render_wrapped(f"{group}{severity}{shown}", then="    ")
+    # The layer tells why a diagnostic of one file shows up in other files' models.
+    shown_layer = f"  [{layer}]" if group.models and layer else ""
+    return render_wrapped(f"{group}{severity}{shown_layer}", then="    ")
 
 
-def _render_source(group: DiagnosticGroup, lines: Lines) -> str:
+def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
     diagnostic = group.diagnostic
     source = lines(diagnostic.path)
     if (
@@ -73,21 +69,21 @@ def _render_source(group: DiagnosticGroup, lines: Lines) -> str:
     line = source[diagnostic.line - 1].replace("\t", " ").rstrip("\r")
     if not line.strip() or is_secret_key(_WORD.findall(line)):
         return ""
-    found = _TOKEN.match(line, diagnostic.column - 1)
-    width = max(1, len(found.group().rstrip()) if found else 1)
+    token = _TOKEN.match(line, diagnostic.column - 1)
+    width = max(1, len(token.group().rstrip()) if token else 1)
     number = f"{diagnostic.line:>5} | "
     room = WIDTH - len(number)
-    # A long line is cut around the place.
+    # Cuts a long line so that the column is in the middle of what is shown.
     start = max(0, min(diagnostic.column - 1 - room // 2, len(line) - room))
-    margin = " " * (len(number) - 2) + "| " + " " * (diagnostic.column - 1 - start)
-    carets = "^" * min(width, room - (diagnostic.column - 1 - start))
+    offset = diagnostic.column - 1 - start
+    margin = " " * (len(number) - 2) + "| " + " " * offset
+    carets = "^" * min(width, room - offset)
     return f"\n{number}{line[start : start + room]}\n{margin}{carets}"
 
 
 def name_layer(path: str) -> str:
-    """What a file is to a model: `profile triton`, `environment prod`; "" for its own file."""
-    parts = path.removesuffix(".yaml").split("/")
-    match parts:
+    """Returns which layer a file is: `profile triton`, `environment prod`; "" for a model's own."""
+    match path.removesuffix(".yaml").split("/"):
         case ["catalog", "_defaults"]:
             return "defaults of every model"
         case ["catalog", "_profiles", name]:
@@ -100,27 +96,25 @@ def name_layer(path: str) -> str:
 
 
 def render_annotations(groups: Sequence[DiagnosticGroup]) -> str:
-    """Workflow commands that GitHub shows as annotations on a pull request's lines."""
+    """Renders workflow commands, which GitHub shows as annotations in a pull request.
+
+    Syntax: docs.github.com, "Workflow commands for GitHub Actions".
+    """
     return "\n".join(map(_render_annotation, groups))
 
 
 def _render_annotation(group: DiagnosticGroup) -> str:
     diagnostic = group.diagnostic
     kind = "warning" if diagnostic.code.is_warning else "error"
-    position = {
+    properties = {
         "file": diagnostic.path,
         "line": max(1, diagnostic.line),
         "col": max(1, diagnostic.column),
+        "title": f"{diagnostic.code} {diagnostic.code.meaning}",
     }
-    properties = ",".join(
-        f"{key}={_escape(str(value), ':,')}"
-        for key, value in {
-            **position,
-            "title": f"{diagnostic.code} {diagnostic.code.meaning}",
-        }.items()
-    )
-    surfaced = f" (in {', '.join(group.models)})" if group.models else ""
-    return f"::{kind} {properties}::{_escape(diagnostic.message + surfaced, '')}"
+    text = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in properties.items())
+    models = f" (in {', '.join(group.models)})" if group.models else ""
+    return f"::{kind} {text}::{_escape(diagnostic.message + models, '')}"
 
 
 def _escape(text: str, more: str) -> str:
@@ -129,24 +123,8 @@ def _escape(text: str, more: str) -> str:
     return text
 
 
-def describe_diagnostic(group: DiagnosticGroup) -> dict[str, Any]:
-    """One fault for machines."""
-    diagnostic = group.diagnostic
-    return {
-        "path": diagnostic.path,
-        "line": diagnostic.line,
-        "column": diagnostic.column,
-        "code": diagnostic.code.value,
-        "meaning": diagnostic.code.meaning,
-        "severity": "warning" if diagnostic.code.is_warning else "error",
-        "message": diagnostic.message,
-        "layer": name_layer(diagnostic.path) or "model",
-        "models": list(group.models),
-    }
-
-
-def render_summary(diagnostics: int, warnings: int, files: int, where: str) -> str:
-    """`2 faults, 1 warning in 41 files (13 models, prod).`"""
-    found = [render_count(diagnostics, "fault")] if diagnostics else ["No faults"]
-    found += [render_count(warnings, "warning")] if warnings else []
-    return f"{', '.join(found)} in {render_count(files, 'file')} ({where})."
+def render_summary(errors: int, warnings: int, files: int, scope: str) -> str:
+    """Returns `2 errors, 1 warning in 41 files (13 models, prod).`"""
+    counts = [render_count(errors, "error") if errors else "No errors"]
+    counts += [render_count(warnings, "warning")] if warnings else []
+    return f"{', '.join(counts)} in {render_count(files, 'file')} ({scope})."

@@ -1,38 +1,26 @@
-"""What differs, as text: since a commit field by field, or two environments side by side.
+"""Renders comparisons as text: a diff since a commit, two environments side by side, affected.
 
-Kept apart from Markdown, which is for a pull request: here the width counts.
+Models whose objects change alike are shown once as a group, so that a change of a default is not
+repeated for a thousand models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from framework.core.changes import FieldChange
-from framework.output.alike import (
-    MARKS,
-    Group,
-    group_alike,
-    render_alone,
-    render_causes,
-    render_kinds,
-    split_runs,
-)
-from framework.output.since import (
-    render_diagnostics,
-    render_outcome,
-    render_ref,
-    render_uncompared,
-)
+from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.output.text import (
     WIDTH,
     render_count,
     render_field,
     render_value,
     render_wrapped,
-    short_path,
+    shorten_path,
 )
 from framework.reports.comparison import (
+    Cause,
     CommitComparison,
     Comparison,
     Difference,
@@ -40,46 +28,183 @@ from framework.reports.comparison import (
     ObjectDifference,
 )
 
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+_MODEL = "<model>"
+_NOT_SET = "-"
 _MOST_FIELDS = 12
+_MOST_NAMES = 6
+_MOST_DIAGNOSTICS = 50
+_MOST_UNCOMPARED = 50
+_WIDEST_NAME = 24
 _WIDEST_PATH = 44
 _WIDEST_VALUE = 24
-_NOT_SET = "-"
 
 
-def render_since(found: Comparison, since: CommitComparison) -> str:
-    """What a change does to one environment: each field, old and new, and the line that does it."""
-    head = f"{found.environment} since {render_ref(since)}: {render_outcome(found)}"
+@dataclass(frozen=True)
+class Group:
+    """Models whose objects change alike; `model` is the first of them and stands for all."""
+
+    names: tuple[str, ...]
+    model: ModelDifference
+
+    def render_names(self, most: int = _MOST_NAMES) -> str:
+        """Returns `churn, fraud and 3 more`."""
+        more = len(self.names) - most
+        if more <= 1:
+            return ", ".join(self.names)
+        return f"{', '.join(self.names[:most])} and {more} more"
+
+    def render_object(self, difference: ObjectDifference) -> str:
+        """Returns `Deployment`, with a name if that is not the model's: `ConfigMap churn-x`."""
+        if difference.name == self.model.name:
+            return difference.kind
+        return f"{difference.kind} {self._generalize(difference.name)}"
+
+    def render_reason(self) -> str:
+        """Returns why the models run on one side only."""
+        return self._generalize(self.model.reason or "")
+
+    def _generalize(self, text: str) -> str:
+        return text.replace(self.model.name, _MODEL) if len(self.names) > 1 else text
+
+
+def group_alike(models: Iterable[ModelDifference]) -> list[Group]:
+    """Groups models whose changes differ in nothing but the model's name, in their order."""
+    groups: dict[str, list[ModelDifference]] = {}
+    for model in models:
+        objects = [
+            (o.change, o.kind, o.name.replace(model.name, _MODEL), o.fields, o.causes)
+            for o in model.objects
+        ]
+        # repr, because values may be lists and mappings, which cannot be keys.
+        reason = (model.reason or "").replace(model.name, _MODEL)
+        key = repr((model.change, reason, objects))
+        groups.setdefault(key, []).append(model)
+    return [Group(tuple(model.name for model in group), group[0]) for group in groups.values()]
+
+
+def split_runs(fields: Sequence[Difference]) -> list[list[Difference]]:
+    """Splits fields into runs of neighbours with the same causes, which are then shown once."""
+    runs: list[list[Difference]] = []
+    for field in fields:
+        if runs and runs[-1][0].causes == field.causes:
+            runs[-1].append(field)
+        else:
+            runs.append([field])
+    return runs
+
+
+def render_causes(causes: Iterable[Cause]) -> str:
+    """Returns `catalog/sentiment.yaml:6:8 (image.tag)` of each cause, on one line."""
+    return ", ".join(
+        f"{cause.position} ({cause.setting}{', removed' if cause.gone else ''})"
+        if cause.position
+        else cause.setting
+        for cause in causes
+    )
+
+
+def render_kinds(objects: Iterable[ObjectDifference]) -> str:
+    """Returns each kind once, in order of name: `Deployment, Service`."""
+    return ", ".join(sorted({difference.kind for difference in objects}))
+
+
+def render_ref(since: CommitComparison) -> str:
+    """Returns `main (a1b2c3d)`, or `main, where this branch left it (a1b2c3d)`."""
+    left = ", where this branch left it" if since.merge_base else ""
+    return f"{since.since}{left} ({since.commit[:7]})"
+
+
+def render_outcome(comparison: Comparison) -> str:
+    """Returns `1 of 3 models changes, 2 not compared`."""
+    if not comparison.compared:
+        return "not compared"
+    uncompared, changed = len(comparison.not_compared), len(comparison.affected)
+    if not changed and not comparison.unaffected and uncompared:
+        return f"{render_count(uncompared, 'model')} not compared"
+    total = render_count(changed + comparison.unaffected, "model")
+    text = f"{changed} of {total} {'changes' if changed == 1 else 'change'}"
+    if not changed:
+        text = f"no manifest of {total} changes"
+    return f"{text}, {uncompared} not compared" if uncompared else text
+
+
+def render_uncompared(comparison: Comparison) -> str:
+    """Returns `not compared: churn, fraud`; "" if everything was compared."""
+    if not comparison.compared:
+        return "not compared"
+    if not comparison.not_compared:
+        return ""
+    more = len(comparison.not_compared) - _MOST_UNCOMPARED
+    names = ", ".join(comparison.not_compared[:_MOST_UNCOMPARED])
+    return f"not compared: {names}" + (f" and {more} more" if more > 0 else "")
+
+
+def list_diagnostics(comparisons: Iterable[Comparison]) -> list[DiagnosticGroup]:
+    """Returns each diagnostic once, in however many environments it was met."""
+    return group_diagnostics(
+        diagnostic for comparison in comparisons for diagnostic in comparison.diagnostics
+    )
+
+
+def render_diagnostics(comparisons: Sequence[Comparison]) -> list[str]:
+    """Returns `2 errors:`, then one line for each, as validate words it; [] if there are none."""
+    groups = list_diagnostics(comparisons)
+    lines = [str(group) for group in groups[:_MOST_DIAGNOSTICS]]
+    if len(groups) > _MOST_DIAGNOSTICS:
+        lines.append(f"and {len(groups) - _MOST_DIAGNOSTICS} more (--json)")
+    # A commit that cannot be rendered fails in the same words for each environment.
+    failures = dict.fromkeys(comparison.failure or "" for comparison in comparisons)
+    lines += [line for failure in failures for line in failure.splitlines()]
+    if not lines:
+        return []
+    head = render_count(len(groups), "error") if groups else "the commit cannot be rendered"
+    complete = all(c.compared and not c.not_compared for c in comparisons)
+    return [f"{head}; all manifests are compared nevertheless:" if complete else f"{head}:", *lines]
+
+
+def render_since(comparison: Comparison, since: CommitComparison) -> str:
+    """Renders what a change does to one environment: each field, and the line that causes it."""
+    head = f"{comparison.environment} since {render_ref(since)}: {render_outcome(comparison)}"
     lines = [render_wrapped(head, then="  ")]
-    if found.settings:
-        lines += ["", "  environment", *_render_fields(found.settings, "      ")]
-    for one in found.objects:
-        lines += ["", *_render_object(one, f"{one.kind} {one.name}", "  ")]
-    for group in group_alike(found.affected):
+    if comparison.settings:
+        lines += ["", "  environment", *_render_fields(comparison.settings, "      ")]
+    for difference in comparison.objects:
+        title = f"{difference.kind} {difference.name}"
+        lines += ["", *_render_object(difference, title, "  ")]
+    for group in group_alike(comparison.affected):
         lines += ["", *_render_group(group)]
-    lines += _render_silent(found) + _render_diagnostics(found)
+    if comparison.settings_only:
+        text = f"settings change, manifests do not: {', '.join(comparison.settings_only)}"
+        lines += ["", render_wrapped(text, first="  ", then="    ")]
+    if comparison.not_compared:
+        text = render_uncompared(comparison)
+        lines += ["", render_wrapped(text, first="  ", then="    ")]
+    if diagnostics := render_diagnostics([comparison]):
+        lines += ["", f"  {diagnostics[0]}"]
+        lines += [render_wrapped(text, first="    ", then="        ") for text in diagnostics[1:]]
     lines += [render_wrapped(f"note: {note}") for note in since.notes]
     return "\n".join(lines)
 
 
 def _render_group(group: Group) -> list[str]:
-    model, first = group.model, f"  {group.mark} "
-    names = f"{group.render_names()}" + (
-        f"  ({render_count(len(group.names), 'model')})" if len(group.names) > 1 else ""
-    )
+    model, first = group.model, f"  {_MARKS[group.model.change]} "
+    count = f"  ({len(group.names)} models)" if len(group.names) > 1 else ""
+    names = f"{group.render_names()}{count}"
     if model.change != "changed":
         text = f"{names}  {render_kinds(model.objects)}: {group.render_reason()}"
         return [render_wrapped(text, first=first, then="      ")]
     lines = [render_wrapped(names, first=first, then="    ")]
-    for one in model.objects:
-        lines += _render_object(one, group.render_object(one), "      ")
+    for difference in model.objects:
+        lines += _render_object(difference, group.render_object(difference), "      ")
     return lines
 
 
-def _render_object(one: ObjectDifference, title: str, margin: str) -> list[str]:
-    if one.change == "changed":
-        return [f"{margin}{title}", *_render_fields(one.fields, f"{margin}  ")]
-    why = f"  {render_causes(one.causes)}" if one.causes else ""
-    text = f"{MARKS[one.change]} {title}{why}"
+def _render_object(difference: ObjectDifference, title: str, margin: str) -> list[str]:
+    if difference.change == "changed":
+        return [f"{margin}{title}", *_render_fields(difference.fields, f"{margin}  ")]
+    causes = f"  {render_causes(difference.causes)}" if difference.causes else ""
+    text = f"{_MARKS[difference.change]} {title}{causes}"
     return [render_wrapped(text, first=margin, then=f"{margin}    ")]
 
 
@@ -88,149 +213,223 @@ def _render_fields(fields: Sequence[Difference], margin: str) -> list[str]:
     for run in split_runs(fields[:_MOST_FIELDS]):
         for field in run:
             change = FieldChange(field.path, field.old, field.new)
-            lines.append(render_field(short_path(field.path), change, first=margin, then=margin))
+            lines.append(render_field(shorten_path(field.path), change, first=margin, then=margin))
         if causes := render_causes(run[0].causes):
             lines.append(render_wrapped(causes, first=f"{margin}    ", then=f"{margin}    "))
     if len(fields) > _MOST_FIELDS:
-        lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} fields more (--json)")
+        lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} more fields (--json)")
     return lines
 
 
-def _render_silent(found: Comparison) -> list[str]:
-    if not found.settings_only:
-        return []
-    text = f"settings change and no manifest does: {', '.join(found.settings_only)}"
-    return ["", render_wrapped(text, first="  ", then="    ")]
+def render_affected(since: CommitComparison, *, why: bool) -> str:
+    """Renders the models that change, a line per environment; with `why` a line per model."""
+    lines = [render_wrapped(f"since {render_ref(since)}: {_render_counts(since)}", then="  ")]
+    for comparison in since.environments:
+        if comparison in since.affected or comparison in since.incomplete:
+            lines += _render_causing(comparison) if why else _render_names(comparison)
+    if diagnostics := render_diagnostics(since.environments):
+        lines += ["", diagnostics[0]]
+        lines += [render_wrapped(text, first="  ", then="      ") for text in diagnostics[1:]]
+    return "\n".join([*lines, *(render_wrapped(f"note: {note}") for note in since.notes)])
 
 
-def _render_diagnostics(found: Comparison) -> list[str]:
-    lines = []
-    if found.not_compared:
-        lines += ["", render_wrapped(render_uncompared(found), first="  ", then="    ")]
-    if told := render_diagnostics([found]):
-        head, *rest = told
-        lines += ["", f"  {head}"]
-        lines += [render_wrapped(text, first="    ", then="        ") for text in rest]
+def _render_counts(since: CommitComparison) -> str:
+    compared = [c.environment for c in since.environments if c.compared]
+    if since.environments and not compared:
+        names = ", ".join(c.environment for c in since.environments)
+        return f"nothing could be compared ({names})"
+    names = ", ".join(compared)
+    missing = "; not all could be compared" if since.incomplete else ""
+    if not since.affected:
+        return f"no manifest changes ({names}){missing}"
+    # Counts pairs of model and environment.
+    changed = sum(len(c.affected) for c in since.environments)
+    total = sum(len(c.models) + c.unchanged for c in since.environments)
+    return f"{changed} of {total} models in {names} change{missing}"
+
+
+def _describe_namespace(comparison: Comparison) -> str:
+    """Returns what to say of a changed Namespace, or of an environment that comes or goes."""
+    if comparison.change == "changed":
+        return "its Namespace"
+    return "new environment" if comparison.change == "added" else "environment removed"
+
+
+def _render_names(comparison: Comparison) -> list[str]:
+    marks = {"added": " (new)", "removed": " (removed)", "changed": ""}
+    names = [f"{model.name}{marks[model.change]}" for model in comparison.affected]
+    if comparison.objects:
+        names.insert(0, _describe_namespace(comparison))
+    first, then = f"  {comparison.environment:<9}", " " * 11
+    texts = [text for text in (", ".join(names), render_uncompared(comparison)) if text]
+    return [
+        render_wrapped(text, first=then if index else first, then=then)
+        for index, text in enumerate(texts)
+    ]
+
+
+def _render_causing(comparison: Comparison) -> list[str]:
+    lines = [f"  {comparison.environment}: {render_outcome(comparison)}"]
+    width = min(_WIDEST_NAME, max((len(model.name) for model in comparison.affected), default=0))
+
+    def render_line(mark: str, name: str, why: str) -> str:
+        first, margin = f"    {mark} {name:<{width}}  ", " " * (width + 8)
+        return render_wrapped(why or "changed", first=first, then=margin)
+
+    if comparison.objects and comparison.change == "changed":
+        causes = dict.fromkeys(
+            cause for difference in comparison.objects for cause in difference.causes
+        )
+        causes |= dict.fromkeys(
+            cause
+            for difference in comparison.objects
+            for field in difference.fields
+            for cause in field.causes
+        )
+        lines.append(render_line("~", _describe_namespace(comparison), render_causes(causes)))
+    elif comparison.objects and comparison.change:
+        lines.append(f"    {_MARKS[comparison.change]} {_describe_namespace(comparison)}")
+    for model in comparison.affected:
+        why = model.reason or render_causes(model.causes)
+        lines.append(render_line(_MARKS[model.change], model.name, why))
+    if comparison.not_compared:
+        text = render_uncompared(comparison)
+        lines.append(render_wrapped(text, first="    ", then="      "))
     return lines
 
 
-def render_across(found: Comparison, names: tuple[str, str]) -> str:
-    """Two environments side by side; what every model has in common is told once."""
-    changed = [model for model in found.models if model.change == "changed"]
-    alone = [model for model in found.models if model.change != "changed"]
-    total = render_count(len(found.models) + found.unchanged, "model")
+def render_across(comparison: Comparison, names: tuple[str, str]) -> str:
+    """Renders two environments side by side; what all models have in common comes first, once."""
+    changed = [model for model in comparison.models if model.change == "changed"]
+    total = render_count(len(comparison.models) + comparison.unchanged, "model")
     verb = "differs" if len(changed) == 1 else "differ"
     lines = [f"{names[0]} | {names[1]}: {len(changed)} of {total} {verb}"]
-    told = [render_alone(model, names) for model in alone]
-    lines += [render_wrapped(text, first="  ", then="      ") for text in told]
-    if found.settings:
-        lines += ["", "environment", *_render_pairs(found.settings, names, positions=True)]
+    for model in comparison.models:
+        if model.change != "changed":
+            lines.append(render_wrapped(render_alone(model, names), first="  ", then="      "))
+    if comparison.settings:
+        lines += ["", "environment", *_render_settings(comparison.settings, names)]
     shared = _find_shared(changed)
     if shared:
         title = f"all {len(changed)} models that run in both"
         lines += ["", title, *_render_model(shared, names)]
     for model in changed:
-        own = _without(model, shared) if shared else model
-        if own.settings or own.objects:
-            lines += ["", model.name, *_render_model(own, names)]
+        rest = _without(model, shared) if shared else model
+        if rest.settings or rest.objects:
+            lines += ["", model.name, *_render_model(rest, names)]
     return "\n".join(lines)
 
 
+def render_alone(model: ModelDifference, names: tuple[str, str]) -> str:
+    """Returns in which of two environments a model runs, and why not in the other."""
+    here, there = names if model.change == "removed" else names[::-1]
+    return f"{model.name} runs only in {here}; in {there} {model.reason}"
+
+
 def _render_model(model: ModelDifference, names: tuple[str, str]) -> list[str]:
-    lines = _render_pairs(model.settings, names, positions=True)
-    for one in model.objects:
-        if one.change != "changed":
-            here = names[1] if one.change == "added" else names[0]
-            why = f"  ({', '.join(c.setting for c in one.causes)})" if one.causes else ""
-            lines.append(f"  {one.kind} {one.name}: only in {here}{why}")
+    lines = _render_settings(model.settings, names)
+    for difference in model.objects:
+        title = f"  {difference.kind} {difference.name}"
+        if difference.change == "changed":
+            lines += [title, *_render_rendered_fields(difference.fields, names)]
             continue
-        lines.append(f"  {one.kind} {one.name}")
-        lines += _render_pairs(one.fields, names, positions=False)
+        here = names[1] if difference.change == "added" else names[0]
+        settings = ", ".join(cause.setting for cause in difference.causes)
+        lines.append(f"{title}: only in {here}" + (f"  ({settings})" if settings else ""))
     return lines
 
 
-def _render_pairs(
-    differences: Sequence[Difference], names: tuple[str, str], *, positions: bool
-) -> list[str]:
-    """Each difference in columns; below it the lines of both sides, or the settings it is from."""
-    if not differences:
+def _render_settings(settings: Sequence[Difference], names: tuple[str, str]) -> list[str]:
+    """Renders settings in columns, with the position of each side below."""
+    if not settings:
         return []
-    rows = [
-        (short_path(one.path), _side(one.old), _side(one.new), _render_pair(one, positions))
-        for one in differences
-    ]
-    width = min(_WIDEST_PATH, max(len(row[0]) for row in rows))
-    left = min(_WIDEST_VALUE, max(len(names[0]), *(len(row[1]) for row in rows)))
-    lines = [f"    {'':<{width}}  {names[0]:<{left}}  {names[1]}"] if positions else []
-    for path, old, new, below in rows:
-        line = f"    {path:<{width}}  {old:<{left}}  {new}"
-        if len(path) > width or len(old) > left or len(line) > WIDTH:
-            line = f"    {path}\n        {names[0]}: {old}\n        {names[1]}: {new}"
-        if not positions and len(f"{line}  ({', '.join(below)})") <= WIDTH and "\n" not in line:
-            lines.append(f"{line}  ({', '.join(below)})" if below else line)
+    path_width, old_width = _column_widths(settings, names)
+    lines = [f"    {'':<{path_width}}  {names[0]:<{old_width}}  {names[1]}"]
+    for setting in settings:
+        lines.append(_render_row(setting, path_width, old_width, names))
+        for cause in setting.causes:
+            text = cause.setting
+            if cause.old_position or cause.new_position:
+                text = f"{cause.old_position or _NOT_SET} | {cause.new_position or _NOT_SET}"
+            lines.append(render_wrapped(text, first=" " * 8, then=" " * 8))
+    return lines
+
+
+def _render_rendered_fields(fields: Sequence[Difference], names: tuple[str, str]) -> list[str]:
+    """Renders an object's fields in columns, each with the settings that it comes from."""
+    if not fields:
+        return []
+    path_width, old_width = _column_widths(fields, names)
+    lines = []
+    for field in fields:
+        line = _render_row(field, path_width, old_width, names)
+        settings = list(dict.fromkeys(cause.setting for cause in field.causes))
+        wide = f"{line}  ({', '.join(settings)})" if settings else line
+        if "\n" not in line and len(wide) <= WIDTH:
+            lines.append(wide)
             continue
         lines.append(line)
-        lines += [render_wrapped(text, first=" " * 8, then=" " * 8) for text in below]
+        lines += [render_wrapped(text, first=" " * 8, then=" " * 8) for text in settings]
     return lines
 
 
-def _side(value: object) -> str:
+def _column_widths(differences: Sequence[Difference], names: tuple[str, str]) -> tuple[int, int]:
+    path = max(len(shorten_path(difference.path)) for difference in differences)
+    old = max(len(names[0]), *(len(_render_side(difference.old)) for difference in differences))
+    return min(_WIDEST_PATH, path), min(_WIDEST_VALUE, old)
+
+
+def _render_row(
+    difference: Difference, path_width: int, old_width: int, names: tuple[str, str]
+) -> str:
+    path = shorten_path(difference.path)
+    old, new = _render_side(difference.old), _render_side(difference.new)
+    line = f"    {path:<{path_width}}  {old:<{old_width}}  {new}"
+    if len(path) > path_width or len(old) > old_width or len(line) > WIDTH:
+        return f"    {path}\n        {names[0]}: {old}\n        {names[1]}: {new}"
+    return line
+
+
+def _render_side(value: object) -> str:
     return _NOT_SET if value is None else render_value(value)
 
 
-def _render_pair(one: Difference, positions: bool) -> list[str]:
-    if not positions:
-        return list(dict.fromkeys(cause.setting for cause in one.causes))
-    return [
-        f"{cause.old_position or _NOT_SET} | {cause.new_position or _NOT_SET}"
-        if cause.old_position or cause.new_position
-        else cause.setting
-        for cause in one.causes
-    ]
-
-
 def _find_shared(models: Sequence[ModelDifference]) -> ModelDifference | None:
-    """What differs in the same way in each of several models, as one of them would have it."""
+    """Returns what differs in the same way in every model, as a model of its own."""
     if len(models) < 2:
         return None
-    settings = _common([model.settings for model in models])
+    settings = _find_common([model.settings for model in models])
     objects = []
-    for one in models[0].objects:
-        rivals = [_find_like(one, models[0], model) for model in models]
-        fields = _common([rival.fields if rival else () for rival in rivals])
+    for difference in models[0].objects:
+        key = _object_key(difference, models[0])
+        others = [{_object_key(o, model): o for o in model.objects} for model in models]
+        fields = _find_common([other[key].fields if key in other else () for other in others])
         if fields:
-            objects.append(replace(one, name=_own_name(one, models[0]), fields=fields))
+            objects.append(replace(difference, name=key[2], fields=fields))
     if not settings and not objects:
         return None
     return ModelDifference("", "changed", settings=settings, objects=tuple(objects))
 
 
-def _own_name(one: ObjectDifference, model: ModelDifference) -> str:
-    return one.name.replace(model.name, "<model>")
+def _object_key(difference: ObjectDifference, model: ModelDifference) -> tuple[str, str, str]:
+    return difference.change, difference.kind, difference.name.replace(model.name, _MODEL)
 
 
-def _find_like(
-    one: ObjectDifference, model: ModelDifference, other: ModelDifference
-) -> ObjectDifference | None:
-    wanted = (one.change, one.kind, _own_name(one, model))
-    return next(
-        (o for o in other.objects if (o.change, o.kind, _own_name(o, other)) == wanted), None
-    )
-
-
-def _common(listed: Sequence[Iterable[Difference]]) -> tuple[Difference, ...]:
-    rest = [{repr(one) for one in differences} for differences in listed[1:]]
-    return tuple(one for one in listed[0] if all(repr(one) in other for other in rest))
+def _find_common(differences: Sequence[Sequence[Difference]]) -> tuple[Difference, ...]:
+    # By repr, because values may be lists and mappings, which sets cannot hold.
+    others = [{repr(difference) for difference in other} for other in differences[1:]]
+    return tuple(d for d in differences[0] if all(repr(d) in other for other in others))
 
 
 def _without(model: ModelDifference, shared: ModelDifference) -> ModelDifference:
-    told = {repr(one) for one in shared.settings}
-    settings = tuple(one for one in model.settings if repr(one) not in told)
-    fields = {(one.kind, one.name): {repr(f) for f in one.fields} for one in shared.objects}
+    """Returns the model without what it shares with all others."""
+    common = {repr(setting) for setting in shared.settings}
+    settings = tuple(setting for setting in model.settings if repr(setting) not in common)
+    fields = {("changed", o.kind, o.name): {repr(f) for f in o.fields} for o in shared.objects}
     objects = []
-    for one in model.objects:
-        known = fields.get((one.kind, _own_name(one, model)), set())
-        left = tuple(field for field in one.fields if repr(field) not in known)
-        if left or one.change != "changed":
-            objects.append(replace(one, fields=left))
+    for difference in model.objects:
+        known = fields.get(_object_key(difference, model), set())
+        rest = tuple(field for field in difference.fields if repr(field) not in known)
+        if rest or difference.change != "changed":
+            objects.append(replace(difference, fields=rest))
     return replace(model, settings=settings, objects=tuple(objects))

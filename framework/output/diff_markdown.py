@@ -1,7 +1,6 @@
-"""What differs, as Markdown: a short table, then each model's fields folded away.
+"""Renders comparisons as Markdown: a short table, then each model's fields folded away.
 
-Kept apart from the terminal's text: here nothing is cut to a width, and what the catalog says must
-not be read as markup.
+Text of the catalog is escaped, so that it is not read as markup; nothing is cut to a width.
 """
 
 from __future__ import annotations
@@ -13,83 +12,71 @@ from difflib import unified_diff
 from html import escape
 from typing import Any
 
-from framework.output.alike import (
+from framework.output.diff import (
     Group,
     group_alike,
     render_alone,
     render_causes,
-    render_kinds,
-    split_runs,
-)
-from framework.output.since import (
     render_diagnostics,
+    render_kinds,
     render_outcome,
     render_ref,
     render_uncompared,
+    split_runs,
 )
-from framework.output.text import render_count, render_image, short_path
-from framework.reports.comparison import (
-    CommitComparison,
-    Comparison,
-    Difference,
-    ModelDifference,
-)
+from framework.output.text import render_count, render_image, shorten_path
+from framework.reports.comparison import CommitComparison, Comparison, Difference
 
 _MOST_ROWS = 50
-_MOST_TOLD = 3
+_MOST_FIELDS = 3
+_MOST_CHARACTERS = 40
 _FENCE = re.compile("`{3,}")
+# In a diff block the space keeps a changed object's line uncoloured.
 _MARKS = {"added": "+", "removed": "-", "changed": " "}
 
 
-def render_since_markdown(found: Comparison, since: CommitComparison) -> str:
-    """What a change does to one environment, for the discussion of a pull request."""
-    lines = [f"### {found.environment}: {render_outcome(found)}", *_render_diagnostics(found)]
-    groups = group_alike(found.affected)
+def render_since_markdown(comparison: Comparison, since: CommitComparison) -> str:
+    """Renders what a change does to one environment, for a comment on a pull request."""
+    lines = [f"### {comparison.environment}: {render_outcome(comparison)}"]
+    if comparison.not_compared:
+        lines += ["", f"**{_escape(render_uncompared(comparison))}**"]
+    if diagnostics := render_diagnostics([comparison]):
+        lines += ["", _escape(diagnostics[0]), "", *_fence(diagnostics[1:], "text")]
+    groups = group_alike(comparison.affected)
     if groups:
         lines += ["", "| model | change | what |", "| --- | --- | --- |"]
         lines += [_render_row(group) for group in groups[:_MOST_ROWS]]
         if len(groups) > _MOST_ROWS:
             lines.append(f"| and {len(groups) - _MOST_ROWS} more | | |")
-    if found.settings:
-        lines += _fold("the environment itself", _render_fields(found.settings))
-    for one in found.objects:
-        fields = _render_fields(one.fields) or [f"# {render_causes(one.causes) or one.change}"]
-        lines += _fold(f"{_MARKS[one.change].strip()} {one.kind} {one.name}".strip(), fields)
+    if comparison.settings:
+        lines += _fold("the environment itself", _render_fields(comparison.settings))
+    for difference in comparison.objects:
+        title = f"{_MARKS[difference.change]} {difference.kind} {difference.name}".strip()
+        causes = f"# {render_causes(difference.causes) or difference.change}"
+        lines += _fold(title, _render_fields(difference.fields) or [causes])
     for group in groups:
         if group.model.change == "changed":
             lines += _fold(_title(group), _render_objects(group))
-    if found.settings_only:
-        lines += [
-            "",
-            f"Settings change and no manifest does: {_text(', '.join(found.settings_only))}.",
-        ]
+    if comparison.settings_only:
+        names = _escape(", ".join(comparison.settings_only))
+        lines += ["", f"Settings change, manifests do not: {names}."]
     notes = (f"compared with {render_ref(since)}", *since.notes)
-    lines += [f"\n> {_text(note)}" for note in notes]
+    lines += [f"\n> {_escape(note)}" for note in notes]
     return "\n".join(lines)
-
-
-def _render_diagnostics(found: Comparison) -> list[str]:
-    """Open, for a reviewer must know what the rest does not tell."""
-    lines = []
-    if found.not_compared:
-        lines += ["", f"**{_text(render_uncompared(found))}**"]
-    if told := render_diagnostics([found]):
-        lines += ["", _text(told[0]), "", *_fence(told[1:], "text")]
-    return lines
 
 
 def _render_row(group: Group) -> str:
     model = group.model
     if model.change != "changed":
-        what = f"{render_kinds(model.objects)}: {group.render_reason()}"
+        text = f"{render_kinds(model.objects)}: {group.render_reason()}"
     else:
-        fields = [field for one in model.objects for field in one.fields]
-        # The canary's field mostly changes as the stable one does.
-        short = list(dict.fromkeys(map(_render_short, fields)))
-        told, more = short[:_MOST_TOLD], len(short) - _MOST_TOLD
-        what = "; ".join(told + ([f"and {more} more"] if more > 0 else []))
-        what = what or render_kinds(model.objects)
-    return f"| {_cell(_title(group))} | {model.change} | {_cell(what)} |"
+        fields = [field for difference in model.objects for field in difference.fields]
+        # dict.fromkeys: the canary's field mostly changes as the stable one does.
+        texts = list(dict.fromkeys(map(_render_short, fields)))
+        if len(texts) > _MOST_FIELDS:
+            texts[_MOST_FIELDS:] = [f"and {len(texts) - _MOST_FIELDS} more"]
+        text = "; ".join(texts) or render_kinds(model.objects)
+    return f"| {_cell(_title(group))} | {model.change} | {_cell(text)} |"
 
 
 def _title(group: Group) -> str:
@@ -98,30 +85,30 @@ def _title(group: Group) -> str:
 
 
 def _render_short(field: Difference) -> str:
-    path = short_path(field.path)
-    old, new = (_shorten(field.path, value) for value in (field.old, field.new))
+    def shorten(value: Any) -> str:
+        is_image = field.path.endswith(".image")
+        text = " ".join((render_image(value) if is_image else _render_value(value)).split())
+        return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
+
+    path = shorten_path(field.path)
     if field.old is None:
         return f"{path} added"
-    return f"{path} removed" if field.new is None else f"{path} {old} → {new}"
-
-
-def _shorten(path: str, value: Any) -> str:
-    text = render_image(value) if path.endswith(".image") else _render_value(value)
-    text = " ".join(text.split())
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    if field.new is None:
+        return f"{path} removed"
+    return f"{path} {shorten(field.old)} → {shorten(field.new)}"
 
 
 def _render_objects(group: Group) -> list[str]:
     lines: list[str] = []
-    for one in group.model.objects:
-        why = f"   # {render_causes(one.causes)}" if one.causes else ""
-        lines.append(f"{_MARKS[one.change]} {group.render_object(one)}{why}")
-        lines += _render_fields(one.fields)
+    for difference in group.model.objects:
+        causes = f"   # {render_causes(difference.causes)}" if difference.causes else ""
+        lines.append(f"{_MARKS[difference.change]} {group.render_object(difference)}{causes}")
+        lines += _render_fields(difference.fields)
     return lines
 
 
 def _render_fields(fields: Sequence[Difference]) -> list[str]:
-    """As a diff: what was and what becomes, under the lines that cause it."""
+    """Renders fields as the lines of a diff, under the lines of YAML that cause them."""
     lines: list[str] = []
     for run in split_runs(fields):
         if causes := render_causes(run[0].causes):
@@ -155,58 +142,55 @@ def _fold(title: str, lines: Iterable[str]) -> list[str]:
 
 def _fence(lines: Iterable[str], language: str) -> list[str]:
     body = "\n".join(lines)
-    # The catalog's own text may hold a fence; a longer one is not closed by it.
-    longest = max((len(found) for found in _FENCE.findall(body)), default=2)
+    # A file in a ConfigMap may contain a fence; only one of at least that length closes ours.
+    longest = max((len(fence) for fence in _FENCE.findall(body)), default=2)
     fence = "`" * (longest + 1)
     return [f"{fence}{language}", body, fence]
 
 
 def _cell(text: str) -> str:
-    return _text(text).replace("|", "\\|")
+    return _escape(text).replace("|", "\\|")
 
 
-def _text(text: str) -> str:
-    """Plain text that Markdown shows as it is: no link, no mention, no emphasis."""
-    shown = re.sub(r"([\\`*_\[\]~#!])", r"\\\1", escape(text, quote=False))
-    return " ".join(shown.replace("@", "@<!-- -->").split())
+def _escape(text: str) -> str:
+    """Escapes text so that Markdown shows it as it is: no link, no mention, no emphasis."""
+    escaped = re.sub(r"([\\`*_\[\]~#!])", r"\\\1", escape(text, quote=False))
+    # GitHub would notify whoever is called `@name`; the comment breaks the mention.
+    return " ".join(escaped.replace("@", "@<!-- -->").split())
 
 
-def render_across_markdown(found: Comparison, names: tuple[str, str]) -> str:
-    """Two environments side by side: a table of settings a model, then its manifests' fields."""
-    total = render_count(len(found.models) + found.unchanged, "model")
-    verb = "differs" if len(found.models) == 1 else "differ"
-    lines = [f"### {names[0]} and {names[1]}: {len(found.models)} of {total} {verb}"]
-    if found.settings:
-        lines += ["", "**the environments themselves**", *_render_table(found.settings, names)]
-    for model in found.models:
-        lines += _render_across_model(model, names)
+def render_across_markdown(comparison: Comparison, names: tuple[str, str]) -> str:
+    """Renders two environments side by side: each model's settings, then its manifests' fields."""
+    count = len(comparison.models)
+    total = render_count(count + comparison.unchanged, "model")
+    verb = "differs" if count == 1 else "differ"
+    lines = [f"### {names[0]} and {names[1]}: {count} of {total} {verb}"]
+    if comparison.settings:
+        lines += ["", "**the environments themselves**"]
+        lines += _render_table(comparison.settings, names)
+    for model in comparison.models:
+        if model.change != "changed":
+            lines += ["", f"{_escape(render_alone(model, names))}."]
+            continue
+        lines += ["", f"**{_escape(model.name)}**", *_render_table(model.settings, names)]
+        if model.objects:
+            objects = _render_objects(Group((model.name,), model))
+            lines += _fold(f"{model.name}: manifests", objects)
     return "\n".join(lines)
-
-
-def _render_across_model(model: ModelDifference, names: tuple[str, str]) -> list[str]:
-    if model.change != "changed":
-        return ["", f"{_text(render_alone(model, names))}."]
-    lines = ["", f"**{_text(model.name)}**", *_render_table(model.settings, names)]
-    (group,) = group_alike([model])
-    return (
-        lines + _fold(f"{model.name}: manifests", _render_objects(group))
-        if model.objects
-        else lines
-    )
 
 
 def _render_table(settings: Sequence[Difference], names: tuple[str, str]) -> list[str]:
     if not settings:
         return []
     lines = ["", f"| setting | {_cell(names[0])} | {_cell(names[1])} |", "| --- | --- | --- |"]
-    for one in settings:
-        old = [cause.old_position for cause in one.causes if cause.old_position]
-        new = [cause.new_position for cause in one.causes if cause.new_position]
-        cells = (_render_side(one.old, old), _render_side(one.new, new))
-        lines.append(f"| {_cell(one.path)} | {cells[0]} | {cells[1]} |")
+    for setting in settings:
+        old = [cause.old_position for cause in setting.causes if cause.old_position]
+        new = [cause.new_position for cause in setting.causes if cause.new_position]
+        cells = (_render_side(setting.old, old), _render_side(setting.new, new))
+        lines.append(f"| {_cell(setting.path)} | {cells[0]} | {cells[1]} |")
     return lines
 
 
 def _render_side(value: Any, positions: Sequence[str]) -> str:
-    shown = "not set" if value is None else _render_value(value)
-    return _cell(shown) + "".join(f"<br><sub>{_cell(position)}</sub>" for position in positions)
+    text = "not set" if value is None else _render_value(value)
+    return _cell(text) + "".join(f"<br><sub>{_cell(position)}</sub>" for position in positions)

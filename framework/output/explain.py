@@ -1,4 +1,4 @@
-"""Settings with their places, and rendered fields with the settings behind them."""
+"""Renders settings with their origins, and rendered fields with the settings behind them."""
 
 from __future__ import annotations
 
@@ -9,92 +9,86 @@ from framework.output.text import WIDTH, render_count, render_value, render_wrap
 from framework.reports.explain import ExplainedSetting
 
 if TYPE_CHECKING:
-    # Of settings alone much is told without the plan's modules.
     from framework.reports.rendered_fields import ExplainedField, ExplainedFields
 
-_MOST_KEY, _MOST_VALUE = 34, 24
+_WIDEST_KEY, _WIDEST_VALUE, _WIDEST_PATH = 34, 24, 48
 _DEFAULT = "default"
 _CONSTANT = "(no setting changes it)"
 
 
-def render_explained(settings: Sequence[ExplainedSetting], *, whole: bool = False) -> str:
-    """A line for each setting: key, value, place, and below it what it overrode.
+def render_explained(settings: Sequence[ExplainedSetting], *, count_unset: bool = False) -> str:
+    """Renders key, value and origin of each setting, and below it the values that it overrode.
 
-    Of a `whole` model what nobody sets is only counted.
+    With `count_unset`, settings that nothing sets are only counted.
     """
-    shown = [one for one in settings if not whole or not _is_unset(one)]
-    keys = _column((one.key for one in shown), _MOST_KEY)
-    values = _column((render_value(one.value) for one in shown), _MOST_VALUE)
-    lines = [_render_setting(one, keys, values) for one in shown]
+    shown = [setting for setting in settings if not count_unset or not _is_unset(setting)]
+    key_width = _column_width((setting.key for setting in shown), _WIDEST_KEY)
+    value_width = _column_width((render_value(setting.value) for setting in shown), _WIDEST_VALUE)
+    lines = [_render_setting(setting, key_width, value_width) for setting in shown]
     if unset := len(settings) - len(shown):
         verb = "is" if unset == 1 else "are"
-        note = f"{render_count(unset, 'setting')} more {verb} not set; --json lists them"
-        lines += ["", note]
+        lines += ["", f"{render_count(unset, 'more setting')} {verb} not set; --json lists them"]
     return "\n".join(lines)
 
 
-def _is_unset(one: ExplainedSetting) -> bool:
-    return not one.position and not one.overrode and one.value in (None, "", [], {})
+def _is_unset(setting: ExplainedSetting) -> bool:
+    return not setting.position and not setting.overrode and setting.value in (None, "", [], {})
 
 
-def _column(texts: Iterable[str], most: int) -> int:
-    return max((len(text) for text in texts if len(text) <= most), default=0)
+def _column_width(texts: Iterable[str], widest: int) -> int:
+    """Returns the width of a column; a text above `widest` may break out of it."""
+    return max((len(text) for text in texts if len(text) <= widest), default=0)
 
 
-def _render_setting(one: ExplainedSetting, keys: int, values: int) -> str:
-    value, position = render_value(one.value), one.position or _DEFAULT
-    below = _list_overrode(one) + _list_texts(one)
-    line = f"{one.key:<{keys}}  {value:<{values}}  {position}"
+def _render_setting(setting: ExplainedSetting, key_width: int, value_width: int) -> str:
+    value, position = render_value(setting.value), setting.position or _DEFAULT
+    overridden = [f"{render_value(old.value)} ({old.position})" for old in setting.overrode]
+    below = [f"over {text}" for text in overridden]
+    for text in setting.interpolations:
+        origin = "" if text.key == setting.key else f" ({text.key}, {text.position})"
+        below.append(f"through {render_value(text.text)}{origin}")
+    line = f"{setting.key:<{key_width}}  {value:<{value_width}}  {position}"
     if len(line) > WIDTH:
-        line = f"{one.key}  {value}  {position}"
+        line = f"{setting.key}  {value}  {position}"
     if len(line) > WIDTH:
-        line = f"{one.key}  {value}"
+        line = f"{setting.key}  {value}"
         below.insert(0, position)
-    over = ", ".join(f"{render_value(old.value)} ({old.position})" for old in one.overrode)
-    if over and not one.interpolations and len(f"{line}   over {over}") <= WIDTH:
-        return f"{line}   over {over}"
+    short = f"{line}   over {', '.join(overridden)}"
+    if overridden and not setting.interpolations and len(short) <= WIDTH:
+        return short
+    # Below the position, or further left if the widest line would not fit there.
     widest = max(map(len, below), default=0)
-    margin = " " * max(4, min(keys + 2 + values + 2, WIDTH - widest))
+    margin = " " * max(4, min(key_width + 2 + value_width + 2, WIDTH - widest))
     return "\n".join([line, *(render_wrapped(text, first=margin, then=margin) for text in below)])
 
 
-def _list_overrode(one: ExplainedSetting) -> list[str]:
-    return [f"over {render_value(old.value)} ({old.position})" for old in one.overrode]
-
-
-def _list_texts(one: ExplainedSetting) -> list[str]:
-    return [
-        f"through {render_value(text.text)}"
-        + ("" if text.key == one.key else f" ({text.key}, {text.position})")
-        for text in one.interpolations
-    ]
-
-
-def render_fields(found: ExplainedFields) -> str:
-    """The fields of one object with the keys behind each; below, where those settings come from."""
+def render_fields(explained: ExplainedFields) -> str:
+    """Renders the fields of one object with their settings, then the origins of these settings."""
     indent = "  "
-    paths = _column((one.field for one in found.fields), 48)
-    values = _column((render_value(one.value) for one in found.fields), _MOST_VALUE)
-    lines = [f"{found.object.kind} {found.object.namespace}/{found.object.name}"]
-    lines += [_render_field(one, paths, values) for one in found.fields]
-    if found.needs:
-        made = f"is there because of: {', '.join(found.needs)}"
-        lines += [render_wrapped(made, first=indent, then=indent)]
-    if found.adds:
-        more = f"not set, and would add fields here: {', '.join(found.adds)}"
-        lines += [render_wrapped(more, first=indent, then=indent)]
-    if found.settings:
-        lines += ["", render_explained(found.settings)]
+    path_width = _column_width((field.field for field in explained.fields), _WIDEST_PATH)
+    values = (render_value(field.value) for field in explained.fields)
+    value_width = _column_width(values, _WIDEST_VALUE)
+    name = explained.object
+    lines = [f"{name.kind} {name.namespace}/{name.name}"]
+    lines += [_render_field(field, path_width, value_width) for field in explained.fields]
+    if explained.needs:
+        text = f"exists because of: {', '.join(explained.needs)}"
+        lines.append(render_wrapped(text, first=indent, then=indent))
+    if explained.adds:
+        text = f"not set, and would add fields here: {', '.join(explained.adds)}"
+        lines.append(render_wrapped(text, first=indent, then=indent))
+    if explained.settings:
+        lines += ["", render_explained(explained.settings)]
     return "\n".join(lines)
 
 
-def _render_field(one: ExplainedField, paths: int, values: int) -> str:
-    causes = ", ".join(one.settings) or _CONSTANT
-    head = f"  {one.field:<{paths}}  {render_value(one.value):<{values}}"
-    if len(head) + 2 + len(causes) <= WIDTH:
-        return f"{head}  {causes}"
+def _render_field(field: ExplainedField, path_width: int, value_width: int) -> str:
+    settings = ", ".join(field.settings) or _CONSTANT
+    line = f"  {field.field:<{path_width}}  {render_value(field.value):<{value_width}}"
+    if len(line) + 2 + len(settings) <= WIDTH:
+        return f"{line}  {settings}"
     margin = " " * 6
-    lines = [head.rstrip()]
+    lines = [line.rstrip()]
     if len(lines[0]) > WIDTH:
-        lines = [f"  {one.field}", margin + render_value(one.value)]
-    return "\n".join([*lines, render_wrapped(f"from {causes}", first=margin, then=margin)])
+        lines = [f"  {field.field}", margin + render_value(field.value)]
+    return "\n".join([*lines, render_wrapped(f"from {settings}", first=margin, then=margin)])

@@ -1,7 +1,4 @@
-"""Progress of a running rollout: a live table in a terminal, one line an event elsewhere.
-
-Kept apart from the final report, because in a pipe nothing may be redrawn.
-"""
+"""Shows the progress of a running deployment: a live table in a terminal, else a line per event."""
 
 from __future__ import annotations
 
@@ -18,23 +15,27 @@ from framework.output.text import render_wrapped
 if TYPE_CHECKING:
     from rich.live import Live
 
-_BAR = 16
+_BAR_WIDTH = 16
 _MOST_LINES = 20
-_MESSAGE, _STUCK = 60, 85
+_LONGEST_FAILURE, _LONGEST_REASON = 60, 85
 
 
 class RolloutProgress:
-    """Shows the progress of Deployments on `stream`; use as a context manager around the run."""
+    """Shows Deployments, slow deletions and failures on `stream`.
+
+    Used as a context manager around the operation, with `show` as the engine's callback. `counts`
+    are the available and desired Pods that were seen last, by `namespace/name` of a Deployment.
+    """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
+        # By URN: when it started, the line shown last, and the names of what is still going on.
         self._started: dict[str, float] = {}
         self._lines: dict[str, str] = {}
         self._rolling: dict[str, str] = {}
         self._deleting: dict[str, str] = {}
         self._live: Live | None = None
         self.counts: dict[str, tuple[int, int]] = {}
-        """Pods available and wanted, as seen last, by `namespace/name` of a Deployment."""
 
     def __enter__(self) -> Self:
         return self
@@ -49,26 +50,24 @@ class RolloutProgress:
             self._live.__exit__(kind, error, trace)
         if kind is not KeyboardInterrupt:
             return
-        for doing, objects in (("rolling out", self._rolling), ("deleting", self._deleting)):
+        for verb, objects in (("rolling out", self._rolling), ("deleting", self._deleting)):
             if objects:
                 names = ", ".join(sorted(objects.values()))
-                said = f"no longer watched, but the cluster goes on {doing}: {names}"
-                print(render_wrapped(said, then="  "), file=self._stream, flush=True)
+                text = f"no longer watched, but the cluster continues {verb}: {names}"
+                print(render_wrapped(text, then="  "), file=self._stream, flush=True)
 
     def show(self, progress: Progress) -> None:
-        """One event of the engine; only what a reader waits for is shown."""
+        """Shows one event of the engine if it concerns something that a reader waits for."""
         change = progress.change
         if change.op is Op.SAME or not change.type.startswith("kubernetes:"):
             return
         self._started.setdefault(change.urn, self._clock())
-        shown = change.kind == "Deployment" or change.urn in self._deleting
-        # What is kept beside a failed rollout is worth a line where it is a whole Namespace.
-        kept = change.kind == "Namespace" and progress.state == "skipped"
-        if not shown and not kept and progress.state not in ("failed", "waiting"):
+        if not self._is_shown(progress):
             return
         if progress.desired:
             self.counts[change.object] = (progress.available, progress.desired)
-        line = self._render(progress)
+        line = _render_progress(progress)
+        # A "waiting" line is repeated although it is the same: it shows that time passes.
         if line == self._lines.get(change.urn) and progress.state != "waiting":
             return
         self._lines[change.urn] = line
@@ -81,75 +80,87 @@ class RolloutProgress:
         if self._stream.isatty():
             self._redraw(progress)
         elif progress.state != "started" and not _is_complete(progress):
-            elapsed = render_elapsed(self._clock() - self._started[change.urn])
             head, *more = line.splitlines()
-            text = "\n".join([f"  {head}  {elapsed}", *more])
+            text = "\n".join([f"  {head}  {self._elapsed(change.urn)}", *more])
             print(text, file=self._stream, flush=True)
 
+    def _is_shown(self, progress: Progress) -> bool:
+        change = progress.change
+        if change.kind == "Deployment" or change.urn in self._deleting:
+            return True
+        # A Namespace that is skipped, because a rollout in it failed, explains why it stays.
+        is_kept = change.kind == "Namespace" and progress.state == "skipped"
+        return is_kept or progress.state in ("failed", "waiting")
+
+    def _elapsed(self, urn: str) -> str:
+        return render_elapsed(self._clock() - self._started[urn])
+
     def _redraw(self, progress: Progress) -> None:
-        from rich.text import Text
-
-        live = self._live or self._start_live()
-        urn, state = progress.change.urn, progress.state
-        elapsed = render_elapsed(self._clock() - self._started[urn])
-        if state in ("done", "failed", "skipped"):
-            live.console.print(Text(f"  {self._lines.pop(urn)}  {elapsed}"), soft_wrap=True)
-        shown = list(self._lines.values())
-        more = [f"  and {len(shown) - _MOST_LINES} more"] if len(shown) > _MOST_LINES else []
-        live.update(Text("\n".join([f"  {line}" for line in shown[:_MOST_LINES]] + more)))
-
-    def _start_live(self) -> Live:
-        # Not before the first event: until then the engine may ask its question.
         from rich.console import Console
         from rich.live import Live
+        from rich.text import Text
 
-        self._live = Live(console=Console(file=self._stream), transient=True)
-        self._live.__enter__()
-        return self._live
+        if self._live is None:
+            # Started with the first event, and not before: until then the engine asks for
+            # confirmation, and a live table would write over the question.
+            self._live = Live(console=Console(file=self._stream), transient=True)
+            self._live.__enter__()
+        urn = progress.change.urn
+        if progress.state in ("done", "failed", "skipped"):
+            # Leaves the live table and becomes an ordinary line above it.
+            text = Text(f"  {self._lines.pop(urn)}  {self._elapsed(urn)}")
+            self._live.console.print(text, soft_wrap=True)
+        lines = [f"  {line}" for line in self._lines.values()]
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES:] = [f"  and {len(lines) - _MOST_LINES} more"]
+        self._live.update(Text("\n".join(lines)))
 
-    def _render(self, progress: Progress) -> str:
-        name = progress.change.object.rpartition("/")[2] or progress.change.name
-        if progress.state == "waiting" or progress.change.op is Op.DELETE:
-            name = _with_kind(progress.change, name)
-        if progress.state in ("failed", "skipped"):
-            # The whole message comes at the end of the run.
-            said = textwrap.shorten(progress.message, _MESSAGE, placeholder=" ...")
-            return f"{name:<20} {progress.state}: {said}"
-        if progress.state == "waiting":
-            said = textwrap.shorten(progress.message, _STUCK, placeholder=" ...")
-            return f"{name:<20} deleting\n    held by: {said}"
-        if progress.change.op is Op.DELETE:
-            return f"{name:<20} {'deleted' if progress.state == 'done' else 'deleting'}"
-        if progress.state == "done":
-            return f"{name:<20} {render_bar(1, 1)}  done"
-        if not progress.desired:
-            return f"{name:<20} {render_bar(0, 1)}  applying"
-        wanted = progress.desired
-        counts = {
-            "updated": progress.updated,
-            "ready": progress.ready,
-            "available": progress.available,
-        }
-        said = "  ".join(f"{word} {count}/{wanted}" for word, count in counts.items())
-        line = f"{name:<20} {render_bar(progress.updated, wanted)}  {said}"
-        if progress.message:
-            line += f"\n    stuck: {textwrap.shorten(progress.message, _STUCK, placeholder=' ...')}"
-        return line
+
+def _render_progress(progress: Progress) -> str:
+    change = progress.change
+    name = change.object.rpartition("/")[2] or change.name
+    if progress.state == "waiting" or change.op is Op.DELETE:
+        name = _with_kind(change, name)
+    if progress.state in ("failed", "skipped"):
+        # Shortened: the summary at the end has the whole message.
+        return f"{name:<20} {progress.state}: {_shorten(progress.message, _LONGEST_FAILURE)}"
+    if progress.state == "waiting":
+        held_by = _shorten(progress.message, _LONGEST_REASON)
+        return f"{name:<20} deleting\n    held by: {held_by}"
+    if change.op is Op.DELETE:
+        return f"{name:<20} {'deleted' if progress.state == 'done' else 'deleting'}"
+    if progress.state == "done":
+        return f"{name:<20} {_render_bar(1, 1)}  done"
+    if not progress.desired:
+        return f"{name:<20} {_render_bar(0, 1)}  applying"
+    counts = {
+        "updated": progress.updated,
+        "ready": progress.ready,
+        "available": progress.available,
+    }
+    text = "  ".join(f"{word} {count}/{progress.desired}" for word, count in counts.items())
+    line = f"{name:<20} {_render_bar(progress.updated, progress.desired)}  {text}"
+    if progress.message:
+        line += f"\n    stuck: {_shorten(progress.message, _LONGEST_REASON)}"
+    return line
+
+
+def _shorten(message: str, width: int) -> str:
+    return textwrap.shorten(message, width, placeholder=" ...")
 
 
 def _with_kind(change: Change, name: str) -> str:
-    """The name as a reader knows it: a Deployment's alone, anything else's with its kind."""
+    """Returns a Deployment's name alone, and any other object's name with its kind."""
     return name if change.kind == "Deployment" else f"{change.kind} {name}"
 
 
 def _is_complete(progress: Progress) -> bool:
-    """A line that "done" is about to say again."""
+    """Returns True if the next event will be "done", which shows the same counts once more."""
     return (
         progress.state == "rolling" and progress.updated == progress.available == progress.desired
     )
 
 
-def render_bar(done: int, total: int) -> str:
-    """A bar of 16 characters."""
-    filled = min(_BAR, _BAR * done // total) if total else 0
-    return "█" * filled + "░" * (_BAR - filled)
+def _render_bar(done: int, total: int) -> str:
+    filled = min(_BAR_WIDTH, _BAR_WIDTH * done // total) if total else 0
+    return "█" * filled + "░" * (_BAR_WIDTH - filled)

@@ -1,4 +1,4 @@
-"""Small pieces of text that several screens use: amounts of time, values, columns, widths."""
+"""Renders the small pieces of text that several screens share: values, tables, wrapped lines."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from typing import Any
 from framework.core.changes import FieldChange
 
 WIDTH = 100
-_COMMAND = re.compile(r"`[^`]*`")
-# Stands for a space within a command, which has to stay on one line to be copied.
-_HELD = "\N{NO-BREAK SPACE}"
 _MOST_CHARACTERS = 60
 _MOST_DIFF_LINES = 12
+_COMMAND = re.compile(r"`[^`]*`")
+# Replaces the spaces of a command while text is wrapped, so that a command stays on one line and
+# can be copied.
+_HELD_SPACE = "\N{NO-BREAK SPACE}"
+
+
+def render_count(count: int, noun: str) -> str:
+    """Returns `1 model` or `13 models`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def render_value(value: Any) -> str:
-    """A value on one line, shortened where it is long."""
+    """Returns a value on one line, shortened to 60 characters."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     text = " ".join(text.split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 
 def render_image(reference: str) -> str:
-    """The image without its registry and folders: `mlserver:1.7.0`."""
+    """Returns an image without its registry and folders: `mlserver:1.7.0`."""
     return reference.rpartition("/")[2]
 
 
 def render_wrapped(text: str, *, first: str = "", then: str = "") -> str:
-    """Text in lines of at most 100 characters: `first` begins its first line, `then` the others.
+    """Wraps text to 100 characters; `first` starts the first line, `then` every other line.
 
-    A longer word stays whole, and so does a command in backticks, so that both can be copied.
+    A longer word and a command in backticks stay whole, so that both can be copied.
     """
-    held = _COMMAND.sub(lambda found: found.group().replace(" ", _HELD), text)
+    held = _COMMAND.sub(lambda match: match.group().replace(" ", _HELD_SPACE), text)
     lines = textwrap.wrap(
         held,
         WIDTH,
@@ -45,25 +51,42 @@ def render_wrapped(text: str, *, first: str = "", then: str = "") -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(lines).replace(_HELD, " ")
+    return "\n".join(lines).replace(_HELD_SPACE, " ")
 
 
 def render_paragraphs(text: str) -> str:
-    """A message of several lines, the rest of each indented below its beginning."""
+    """Wraps each line of a message by itself, and indents what follows its first line."""
+
+    def wrap(line: str) -> str:
+        indent = line[: len(line) - len(line.lstrip())]
+        return render_wrapped(line.strip(), first=indent, then=f"{indent}    ")
+
+    return "\n".join(line if len(line) <= WIDTH else wrap(line) for line in text.splitlines())
+
+
+def render_table(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
+    """Aligns the cells of rows in columns, two spaces apart."""
+    lines = [list(row) for row in rows]
+    if not lines:
+        return ""
+    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        line if len(line) <= WIDTH else _render_long(line) for line in text.splitlines()
+        indent
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in lines
     )
 
 
-def _render_long(line: str) -> str:
-    indent = line[: len(line) - len(line.lstrip())]
-    return render_wrapped(line.strip(), first=indent, then=f"{indent}    ")
+def shorten_path(path: str) -> str:
+    """Returns a field's path without the part that all fields of a Pod template share."""
+    return path.removeprefix("spec.template.spec.")
 
 
 def render_field(path: str, field: FieldChange, *, first: str = "", then: str = "") -> str:
-    """One field that changes: on one line where it fits, the differing lines of a long text.
+    """Renders a field change: on one line if it fits, else with its values below its path.
 
-    `first` begins the first line, `then` the others.
+    Of a text with several lines it shows only the lines that differ. `first` starts the first
+    line, `then` every other line.
     """
     values = render_values(field)
     lines = [f"{path}  {values}"]
@@ -77,17 +100,21 @@ def render_field(path: str, field: FieldChange, *, first: str = "", then: str = 
 
 
 def render_values(field: FieldChange) -> str:
-    """What a field was and becomes."""
-    old, new = (_render_side(field.path, value) for value in (field.old, field.new))
+    """Returns `1 -> 2`, `added 2` or `removed (was 1)`."""
+    old, new = (
+        render_image(value)
+        if field.path.endswith(".image") and isinstance(value, str)
+        else render_value(value)
+        for value in (field.old, field.new)
+    )
     if field.old is None:
         return f"added {new}"
     return f"removed (was {old})" if field.new is None else f"{old} -> {new}"
 
 
 def has_text(field: FieldChange) -> bool:
-    """Whether a value has several lines, as a file in a ConfigMap."""
-    values = (field.old, field.new)
-    return any(isinstance(value, str) and "\n" in value.strip() for value in values)
+    """Returns True if a value has several lines, such as a file in a ConfigMap."""
+    return any(isinstance(value, str) and "\n" in value.strip() for value in (field.old, field.new))
 
 
 def _diff_lines(old: Any, new: Any) -> list[str]:
@@ -97,33 +124,4 @@ def _diff_lines(old: Any, new: Any) -> list[str]:
         if not line.startswith(("---", "+++", "@@"))
     ]
     more = len(lines) - _MOST_DIFF_LINES
-    return lines[:_MOST_DIFF_LINES] + ([f"and {more} lines more (--json)"] if more > 0 else [])
-
-
-def _render_side(path: str, value: Any) -> str:
-    if path.endswith(".image") and isinstance(value, str):
-        return render_image(value)
-    return render_value(value)
-
-
-def short_path(path: str) -> str:
-    """A field's path without what every Pod template's begins with."""
-    return path.removeprefix("spec.template.spec.")
-
-
-def render_table(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
-    """Rows in columns as wide as their widest cell, two spaces apart."""
-    lines = [list(row) for row in rows]
-    if not lines:
-        return ""
-    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        indent
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in lines
-    )
-
-
-def render_count(count: int, noun: str) -> str:
-    """`1 model`, `13 models`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    return lines[:_MOST_DIFF_LINES] + ([f"and {more} more lines (--json)"] if more > 0 else [])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from framework.cli.consent import Confirmation, needs_consent
+from framework.cli.deploy import Confirmation, needs_consent
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import ConsentError, ProtectedError
 from framework.plan import load_plan

@@ -126,7 +126,7 @@ def run_python(
 BREAKS = [
     pytest.param("sys.modules['framework.cli.main'] = None", id="an import fails"),
     pytest.param(
-        "import framework.cli.listing as m\n"
+        "import framework.cli.read as m\n"
         "def run_list(root, options):\n"
         "    import threading\n"
         f"    thread = threading.Thread(target=lambda: {{}}['{SECRET}'])\n"
@@ -136,7 +136,7 @@ BREAKS = [
         id="a thread",
     ),
     pytest.param(
-        "import framework.cli.listing as m\n"
+        "import framework.cli.read as m\n"
         "def run_list(root, options):\n"
         "    import logging\n"
         "    try: {}['x']\n"
@@ -146,7 +146,7 @@ BREAKS = [
         id="a library that logs it",
     ),
     pytest.param(
-        "import framework.cli.listing as m\n"
+        "import framework.cli.read as m\n"
         "class Broken:\n"
         "    def __del__(self): {}['x']\n"
         "def run_list(root, options):\n"

@@ -81,7 +81,7 @@ def test_help_imports_neither_pulumi_nor_the_schema() -> None:
         pytest.param(["up", "env=dev"], "did you mean ENV=?", id="lower-case environment"),
         pytest.param(["up", "ENV=dev"], "here it is the name alone", id="make's environment"),
         pytest.param(["up", "dev", "MODEL=x"], "here it is --model", id="make's spelling"),
-        pytest.param(["render", "dev", "prod"], "no second name: prod", id="two environments"),
+        pytest.param(["render", "dev", "prod"], "only one name: remove prod", id="two names"),
         pytest.param(["up", "dev", "--engine", "x"], "embedded", id="unknown engine"),
     ],
 )

@@ -95,5 +95,5 @@ def test_interrupt_names_what_the_cluster_goes_on_with() -> None:
     progress.show(Progress(change("ConfigMap"), "waiting", message="finalizer x"))
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     said = " ".join(stream.getvalue().split())
-    assert "the cluster goes on rolling out: ml/m" in said
-    assert "the cluster goes on deleting: ConfigMap ml/m" in said
+    assert "the cluster continues rolling out: ml/m" in said
+    assert "the cluster continues deleting: ConfigMap ml/m" in said

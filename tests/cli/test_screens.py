@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
-from framework.output.changes import render_changes, render_messages
+from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
-from framework.output.result import render_result
 from framework.output.text import WIDTH
 from framework.plan import StackPlan, load_plan
 from tests.shipped import SHIPPED

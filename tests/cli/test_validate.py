@@ -65,5 +65,5 @@ def test_a_line_that_may_hold_a_secret_is_not_shown(make_project: MakeProject) -
 def test_a_sound_catalog_says_what_was_looked_at(make_project: MakeProject) -> None:
     run = make_project().run("validate", "prod")
     assert run.returncode == 0
-    assert run.stdout.startswith("No faults in ")
+    assert run.stdout.startswith("No errors in ")
     assert "13 models, prod" in run.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import load_catalog
-from framework.cli.editing import run_bump
+from framework.cli.edit import run_bump
 from framework.core.errors import (
     ConfigError,
     EditError,
@@ -202,7 +202,7 @@ def test_the_screen_names_what_changes_what_stays_and_what_is_next(
         "  dev   v1 -> v2\n"
         "  prod  v1 -> v2\n"
         "catalog/b.yaml  image.tag is v2\n"
-        "  prod  stays 1.8  environments/prod/models/b.yaml:1:14 says so\n"
+        "  prod  stays 1.8  set at environments/prod/models/b.yaml:1:14\n"
         "\n"
         "next: make preview ENV=dev MODEL='*'\n"
         "      make preview ENV=prod MODEL='*'\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.catalog import load_catalog
-from framework.cli.editing import run_new
+from framework.cli.edit import run_new
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.edits.new import Draft, render_entry
 from framework.edits.outcome import UnsoundEditError

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from framework.cli.comparing import run_affected
+from framework.cli.compare import run_affected
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.plan import load_plan
@@ -169,7 +169,8 @@ def test_what_others_did_since_the_branch_left_is_no_difference(
     head = f"since main, where this branch left it ({base[:7]}): 1 of 4 models in dev, prod change"
     told = capsys.readouterr().out
     assert told.startswith(f"{head}\n")
-    assert f"~ alpha  {base[:7]}:environments/prod/models/alpha.yaml:1:11 (replicas, gone)" in told
+    removed = "environments/prod/models/alpha.yaml:1:11 (replicas, removed)"
+    assert f"~ alpha  {base[:7]}:{removed}" in told
     assert _run(repository.root, "--since", "main", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["commit"], found["mergeBase"]) == (base, base)
@@ -228,7 +229,7 @@ _NEW = {"environments/test/environment.yaml": "namespace: n\n"}
 
 
 @pytest.mark.parametrize(
-    ("come", "says"), [(True, "+ new environment"), (False, "- environment gone")]
+    ("come", "says"), [(True, "+ new environment"), (False, "- environment removed")]
 )
 def test_an_environment_that_comes_or_goes_has_no_namespace_that_changes(
     come: bool, says: str, repository: Repository, capsys: pytest.CaptureFixture[str]

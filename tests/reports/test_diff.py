@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from framework.cli.comparing import run_diff
+from framework.cli.compare import run_diff
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.reports.compare import mask_field
@@ -224,7 +224,7 @@ def test_what_breaks_a_policy_is_compared_all_the_same(
     repository.write({_PROD: policy, "catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
     text = run("prod", "--since", "main", "--format", form, code=1)
     assert "1 of 2 models changes\n" in text
-    assert "2 faults; every manifest is compared all the same:\n" in text
+    assert "2 errors; all manifests are compared nevertheless:\n" in text
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
@@ -265,7 +265,7 @@ def test_it_is_said_that_the_branch_left_the_ref_before(
     repository.write({"environments/prod/models/alpha.yaml": None})
     text = run("prod", "--since", "main", "--format", form)
     assert f"main, where this branch left it ({base})" in text
-    assert f"{base}:environments/prod/models/alpha.yaml:1:11 (replicas, gone)" in text
+    assert f"{base}:environments/prod/models/alpha.yaml:1:11 (replicas, removed)" in text
     assert "beta" not in text
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from framework.catalog import list_environments, load_catalog
-from framework.cli.explaining import run_explain
 from framework.cli.main import build_parser, main
+from framework.cli.read import run_explain
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.reports.explain import ExplainedSetting, Explainer, list_sources
 from tests.shipped import SHIPPED

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.cli.comparing import run_affected
+from framework.cli.compare import run_affected
 from framework.cli.main import build_parser
 from framework.plan import find_diagnostics
 from framework.reports.compare import compare_since

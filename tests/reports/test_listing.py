@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from framework.cli.listing import run_list
 from framework.cli.main import main
+from framework.cli.read import run_list
 from framework.core.errors import UnknownNameError
 
 _SCALED = (

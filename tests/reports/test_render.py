@@ -12,8 +12,9 @@ import yaml
 from ruamel.yaml import YAML
 
 from framework.cli.main import main
-from framework.cli.rendering import render_manifests, run_render
+from framework.cli.read import run_render
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
+from framework.output.manifests import render_manifests
 
 FILES = {
     "catalog/_defaults.yaml": "image: {repository: r, tag: '1'}\nports: {http: 80}\nreplicas: 2\n",

@@ -50,7 +50,7 @@ def test_pod_that_holds_a_deletion_is_named_and_an_interrupt_is_no_failure(
     assert f"held by: Pod {name} stays in Terminating (finalizer {HOLD})" in said
     assert code != 0
     assert "failed" not in said
-    assert f"the cluster goes on deleting: {namespace}/churn" in " ".join(said.split())
+    assert f"the cluster continues deleting: {namespace}/churn" in " ".join(said.split())
 
     set_finalizers(kube, namespace, name, [])
     run = project.run("up", "dev", "--yes")

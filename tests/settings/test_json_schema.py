@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from framework.catalog import load_catalog
-from framework.cli.schemas import build_files
+from framework.cli.edit import build_files
 from framework.core.errors import ConfigError
 from framework.files import load_document
 from framework.files.document import parse_document

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from framework.cli.schemas import build_files, render_json, run_schema
+from framework.cli.edit import build_files, render_generated, run_schema
 from framework.settings.environment import Environment
 from framework.settings.examples import EXAMPLES, PROFILES, UNITS
 from framework.settings.json_schema import build_schemas, build_settings
@@ -87,7 +87,7 @@ def test_values_are_shown_as_yaml(value: Any, text: str) -> None:
 
 
 def test_json_keeps_short_lists_on_one_line() -> None:
-    text = render_json({"a": ["x\n", "y"], "b": [{"c": ["[", "z"]}]})
+    text = render_generated({"a": ["x\n", "y"], "b": [{"c": ["[", "z"]}]})
     assert '"a": [ "x\\n", "y" ],' in text
     assert json.loads(text) == {"a": ["x\n", "y"], "b": [{"c": ["[", "z"]}]}
 

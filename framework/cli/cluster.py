@@ -1,10 +1,8 @@
-"""The verbs of the local cluster."""
+"""The verbs of the local cluster: cluster-up, cluster-down, cluster-status."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
 from pathlib import Path
 
@@ -14,24 +12,26 @@ from framework.output.cluster import render_status
 
 
 def run_cluster_up(root: Path, options: argparse.Namespace) -> int:
-    """Build (once) and start; idempotent."""
+    """Builds the local cluster (once) and starts it; does nothing if it runs."""
     start_local_cluster(root, sys.stdout)
     print(render_status(LocalCluster(root).status()))
     return 0
 
 
 def run_cluster_down(root: Path, options: argparse.Namespace) -> int:
-    """Stop; the data stays for the next start."""
+    """Stops the local cluster; its data stays for the next start."""
     stopped = LocalCluster(root).down()
     print("The local cluster has stopped." if stopped else "The local cluster was not running.")
     return 0
 
 
 def run_cluster_status(root: Path, options: argparse.Namespace) -> int:
-    """Processes, nodes, and how to use it."""
+    """Shows the processes and nodes of the local cluster, and how to use kubectl with it."""
     status = LocalCluster(root).status()
     if options.json:
-        print(json.dumps(dataclasses.asdict(status), indent=2, default=str))
+        from framework.output.json import build_cluster_status, render_json
+
+        print(render_json(build_cluster_status(status)))
     else:
         print(render_status(status))
     return 0

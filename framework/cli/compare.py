@@ -1,12 +1,8 @@
-"""The verbs that compare: diff of two environments, diff since a commit, affected.
-
-Kept apart from the other reading verbs because these read two catalogs at once.
-"""
+"""The verbs that compare two catalogs: diff and affected."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,20 +13,14 @@ from framework.core.errors import UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.redaction import redact_text
 from framework.kinds.naming import OWNER_LABEL
-from framework.output.affected import render_affected
-from framework.output.diff import render_across, render_since
-from framework.output.diff_json import (
-    describe_affected,
-    describe_comparison,
-    describe_since,
-)
+from framework.output.diff import render_across, render_affected, render_since
 from framework.output.diff_markdown import render_across_markdown, render_since_markdown
 from framework.reports.compare import compare_environments, compare_since
 from framework.reports.sides import Side, Trees, load_side
 
 
 def run_diff(root: Path, options: argparse.Namespace) -> int:
-    """Two environments side by side, or what changed in one since a commit."""
+    """Compares an environment with another one, or with itself at a commit."""
     if (options.to is None) == (options.since is None):
         raise UsageError(
             "diff compares with another environment or with a commit: give exactly one of TO=prod "
@@ -51,44 +41,49 @@ def _run_across(root: Path, options: argparse.Namespace) -> int:
     pattern = options.model
     only = frozenset({pattern}) if pattern in list_models(root) else None
     old, new = (load_side(root, name, only=only) for name in (options.environment, options.to))
-    found = compare_environments(old, new, names=_choose_across(root, old, new, pattern))
+    comparison = compare_environments(old, new, names=_select_across(root, old, new, pattern))
     names = (old.environment, new.environment)
     if options.json:
-        described = {"environment": names[0], "to": names[1], **describe_comparison(found)}
-        report = json.dumps(described, indent=2)
+        from framework.output.json import build_environment_diff, render_json
+
+        report = render_json(build_environment_diff(comparison, names))
     elif options.format == "markdown":
-        report = render_across_markdown(found, names)
+        report = render_across_markdown(comparison, names)
     else:
-        report = render_across(found, names)
-    print(redact_text(report, found.secrets))
-    return _exit_code(options, clean=not found.has_differences)
+        report = render_across(comparison, names)
+    print(redact_text(report, comparison.secrets))
+    return _exit_code(options, clean=not comparison.has_differences)
 
 
 def _run_since(root: Path, options: argparse.Namespace) -> int:
-    def choose(trees: Trees, sides: tuple[Side, ...]) -> Collection[str]:
-        return _choose_since(trees, sides, options.model)
+    def select(trees: Trees, sides: tuple[Side, ...]) -> Collection[str]:
+        return _select_since(trees, sides, options.model)
 
     since = compare_since(
-        root, options.since, options.environment, choose=choose if options.model else None
+        root, options.since, options.environment, choose=select if options.model else None
     )
-    found = since.environments[0]
+    comparison = since.environments[0]
     if options.json:
-        report = json.dumps(describe_since(found, since), indent=2)
+        from framework.output.json import build_commit_diff, render_json
+
+        report = render_json(build_commit_diff(comparison, since))
     elif options.format == "markdown":
-        report = render_since_markdown(found, since)
+        report = render_since_markdown(comparison, since)
     else:
-        report = render_since(found, since)
-    print(redact_text(report, found.secrets))
-    return 1 if found.has_errors else _exit_code(options, clean=not found.has_differences)
+        report = render_since(comparison, since)
+    print(redact_text(report, comparison.secrets))
+    return 1 if comparison.has_errors else _exit_code(options, clean=not comparison.has_differences)
 
 
 def run_affected(root: Path, options: argparse.Namespace) -> int:
-    """The models and environments whose manifests a change touches."""
+    """Lists the models and environments whose manifests a change since a commit touches."""
     if options.since is None:
         raise UsageError("affected compares with a commit: give SINCE=main, or another commit")
     since = compare_since(root, options.since, options.environment, why=options.why)
     if options.json:
-        print(json.dumps(describe_affected(since, why=options.why), indent=2))
+        from framework.output.json import build_affected, render_json
+
+        print(render_json(build_affected(since, why=options.why)))
     else:
         print(render_affected(since, why=options.why))
     return 1 if since.has_errors else _exit_code(options, clean=not since.affected)
@@ -98,29 +93,30 @@ def _exit_code(options: argparse.Namespace, *, clean: bool) -> int:
     return ExitCode.DIFFERENCES if options.exit_code and not clean else 0
 
 
-def _choose_across(root: Path, old: Side, new: Side, pattern: str | None) -> Collection[str] | None:
+def _select_across(root: Path, old: Side, new: Side, pattern: str | None) -> Collection[str] | None:
     if pattern is None:
         return None
-    found = _match(pattern, old, new)
-    if not found and "=" not in pattern and _match_names(pattern, list_models(root)):
+    names = _match(pattern, old, new)
+    if not names and "=" not in pattern and _match_names(pattern, list_models(root)):
         raise UsageError(
             f'model "{pattern}" runs neither in {old.environment} nor in {new.environment} '
             "(enabled: false); choose other environments"
         )
-    if not found:
+    if not names:
         raise _unknown(pattern, old, new)
-    return found
+    return names
 
 
-def _choose_since(trees: Trees, sides: tuple[Side, ...], pattern: str) -> Collection[str]:
-    """Only models whose files differ are loaded, so a label that none of them has is no fault.
+def _select_since(trees: Trees, sides: tuple[Side, ...], pattern: str) -> Collection[str]:
+    """Returns the models that a pattern selects in either tree.
 
-    A model whose settings have faults may have any label.
+    Only models whose files differ are loaded. So a label that none of them has is not an error,
+    and a model that cannot be planned is selected by every label: it may have it.
     """
     if "=" in pattern:
         return _match(pattern, *sides).union(*(side.not_planned for side in sides))
-    if found := _match_names(pattern, trees.list_models()):
-        return found
+    if names := _match_names(pattern, trees.list_models()):
+        return names
     raise UnknownNameError("model", pattern, trees.list_models())
 
 
@@ -137,7 +133,7 @@ def _match_names(pattern: str, names: Collection[str]) -> frozenset[str]:
 
 
 def _labels(side: Side, name: str) -> frozenset[str]:
-    """What MODEL=label=value selects by, as it stands on the model's Deployment."""
+    """Returns the `label=value` pairs of a model, read from its Deployment's labels."""
     labels: dict[str, str] = {}
     for manifest in side.manifests[name]:
         if manifest["kind"] == "Deployment":

@@ -1,0 +1,201 @@
+"""The verbs that write files of the repository: new, bump, schema."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from framework.catalog import list_environments, list_models, load_catalog
+from framework.core.errors import FrameworkError, UnknownNameError, UsageError
+from framework.edits.bump import bump_tag, check_tag
+from framework.edits.new import (
+    Draft,
+    add_model,
+    check_name,
+    check_profiles,
+    list_owners,
+    list_profiles,
+)
+from framework.output.edits import render_bumps, render_new
+from framework.output.text import WIDTH, render_table, render_wrapped
+
+# A list in indented JSON that contains neither lists nor mappings.
+_INNERMOST_LIST = re.compile(r"\[\n[^\[\]{}]*\n *\]")
+
+
+def run_bump(root: Path, options: argparse.Namespace) -> int:
+    """Sets the image tag of models, in their own files or in those of one environment."""
+    _require("bump", {"MODEL": options.model, "TAG": options.tag})
+    environment: str | None = options.environment
+    known = list_environments(root)
+    if environment is not None and environment not in known:
+        raise UnknownNameError("environment", environment, known)
+    tag = check_tag(options.tag)
+    names = _select_names(root, options.model, (environment,) if environment else known)
+    bumps = bump_tag(root, names, tag, environment)
+    if options.json:
+        from framework.output.json import build_bump, render_json
+
+        print(render_json(build_bump(bumps, tag)))
+    else:
+        print(render_bumps(bumps, tag, options.model))
+    return 0
+
+
+def run_new(root: Path, options: argparse.Namespace) -> int:
+    """Adds a model to the catalog; in a terminal it asks for what the options leave open."""
+    try:
+        draft = _complete_draft(root, options)
+    except (KeyboardInterrupt, EOFError):
+        # Ctrl-C at a question: main()'s "what had finished is recorded" would be wrong here.
+        raise FrameworkError("\nNothing was written.") from None
+    environments = add_model(draft)
+    print(render_new(draft.path, environments))
+    return 0
+
+
+def run_schema(root: Path, options: argparse.Namespace) -> int:
+    """Writes every file that is generated from the settings classes, and lists which changed."""
+    rows = []
+    for path, text in build_files().items():
+        file = root / path
+        before = file.read_text(encoding="utf-8") if file.is_file() else None
+        if before != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        rows.append((path, "new" if before is None else "same" if before == text else "changed"))
+    print(render_table(rows))
+    return 0
+
+
+def build_files() -> dict[str, str]:
+    """Returns the text of each generated file by its path."""
+    from framework.output.json import build_output_schemas
+    from framework.settings.json_schema import build_schemas
+    from framework.settings.reference import render_reference
+
+    outputs = {
+        f"schemas/output/{name}": render_generated(schema)
+        for name, schema in build_output_schemas().items()
+    }
+    schemas = {
+        f"schemas/{name}": render_generated(schema) for name, schema in build_schemas().items()
+    }
+    return {**schemas, **outputs, "docs/settings.md": render_reference()}
+
+
+def render_generated(value: Any) -> str:
+    """Returns indented JSON with innermost lists on one line, which keeps diffs of it short."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _INNERMOST_LIST.sub(lambda match: re.sub(r"\n *", " ", match[0]), text) + "\n"
+
+
+def _select_names(root: Path, pattern: str, environments: Iterable[str]) -> list[str]:
+    """Returns the models that a pattern selects, in whichever environment they run.
+
+    Errors: UnknownNameError.
+    """
+    known = list_models(root)
+    if "=" not in pattern:
+        names = [name for name in known if fnmatchcase(name, pattern)]
+        if not names:
+            raise UnknownNameError("model", pattern, known)
+        return names
+    label, _, value = pattern.partition("=")
+    models = [
+        model for environment in environments for model in load_catalog(root, environment).models
+    ]
+    selected = {model.name for model in models if model.labels.get(label) == value}
+    if not selected:
+        pairs = {f"{key}={text}" for model in models for key, text in model.labels.items()}
+        raise UnknownNameError("label", pattern, pairs)
+    return sorted(selected)
+
+
+def _require(verb: str, options: Mapping[str, str | None]) -> None:
+    missing = [name for name, value in options.items() if not value]
+    if missing:
+        example = " ".join(f"{name}={value or name.lower()}" for name, value in options.items())
+        raise UsageError(f"{verb} needs {', '.join(missing)}: `make {verb} {example}`")
+
+
+def _complete_draft(root: Path, options: argparse.Namespace) -> Draft:
+    """Checks the options given, then asks for those that are missing; UsageError if it cannot."""
+    name: str | None = options.model
+    if name is not None:
+        check_name(root, name)
+    if options.tag is not None:
+        check_tag(options.tag)
+    profiles = _split(options.profile) if options.profile is not None else None
+    if profiles is not None:
+        check_profiles(root, profiles)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("CI"):
+        draft = Draft(root, name or "", profiles or (), options.owner, options.tag)
+        needed = {"MODEL": name, "PROFILE": ",".join(profiles or ())}
+        # The profiles may provide the owner and the tag; then neither is needed.
+        for key, value in {"owner": draft.owner, "tag": draft.tag}.items():
+            if value or key in draft.missing:
+                needed[key.upper()] = value
+        _require("new", needed)
+        return draft
+    if name is None:
+        name = _ask("name of the model", lambda answer: check_name(root, answer))
+    draft = Draft(root, name, profiles or _ask_profiles(root), options.owner, options.tag)
+    owner, tag = draft.owner, draft.tag
+    if "owner" in draft.missing:
+        owners = ", ".join(list_owners(root)) or "none"
+        print(render_wrapped(f"owners so far: {owners}", then="  "))
+        owner = _ask("owner", lambda answer: None)
+    if "tag" in draft.missing:
+        tag = _ask("image tag", check_tag)
+    return Draft(root, draft.name, draft.profiles, owner, tag)
+
+
+def _ask_profiles(root: Path) -> tuple[str, ...]:
+    known = list_profiles(root)
+    room = WIDTH - 8 - max(map(len, known), default=0)
+    print(
+        render_table(
+            [
+                [str(number), name, shorten(text, room, placeholder="...")]
+                for number, (name, text) in enumerate(known.items(), 1)
+            ],
+            indent="  ",
+        )
+    )
+    numbers = {str(number): name for number, name in enumerate(known, 1)}
+
+    def choose(answer: str) -> tuple[str, ...]:
+        return tuple(numbers.get(part, part) for part in _split(answer))
+
+    answer = _ask(
+        "profiles, by number or name, the later ones win (a server, then a size)",
+        lambda answer: check_profiles(root, choose(answer)),
+    )
+    return choose(answer)
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(filter(None, re.split(r"[,\s]+", names)))
+
+
+def _ask(question: str, check: Callable[[str], object]) -> str:
+    """Asks until `check` accepts the answer; it raises UsageError to refuse one."""
+    while True:
+        answer = input(f"{question}: ").strip()
+        if not answer:
+            continue
+        try:
+            check(answer)
+        except UsageError as error:
+            print(error)
+            continue
+        return answer

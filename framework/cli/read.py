@@ -1,0 +1,354 @@
+"""The verbs that read the catalog or the cluster: validate, list, explain, render, status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.cli.selection import does_not_run, match_names, select_models, unknown_label
+from framework.cli.usable_plan import UsablePlan, load_usable_plan
+from framework.core.diagnostics import Position, group_diagnostics
+from framework.core.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.redaction import find_secret_texts, redact_text
+from framework.core.stack import Stack
+from framework.files import Document, count_files, environment_names, find_catalog
+from framework.kinds.naming import NAME_LABEL, TRACK_LABEL
+from framework.output.diagnostics import (
+    read_lines,
+    render_annotations,
+    render_diagnostics,
+    render_summary,
+)
+from framework.output.text import render_count
+from framework.plan import Manifest, ModelPlan, StackPlan, find_diagnostics, load_plan
+from framework.plan.partial import load_partial
+
+if TYPE_CHECKING:
+    from framework.catalog import Catalog
+    from framework.output.models import TrackStatus
+
+# Most imports of these verbs are inside them: the cached plan of a catalog is read back in a
+# fraction of the time that it takes to import pydantic, OmegaConf or the engines.
+
+_DOT = re.compile(r"(?<!\\)\.")
+_SET = "--set"
+
+
+def run_validate(root: Path, options: argparse.Namespace) -> int:
+    """Shows every error and warning of the files of one environment, or of all."""
+    environments = [options.environment] if options.environment else list(environment_names(root))
+    if options.format == "markdown":
+        raise UsageError("validate writes text or github; use FORMAT=github for annotations")
+    today = resolve_today(options.today)
+    groups = group_diagnostics(find_diagnostics(root, environments, today=today))
+    warnings = sum(group.diagnostic.code.is_warning for group in groups)
+    errors = len(groups) - warnings
+    if options.json:
+        from framework.output.json import Validation, build_diagnostics, render_json
+
+        print(render_json(Validation(tuple(environments), build_diagnostics(groups))))
+        return 1 if errors else 0
+    if groups and options.format == "github":
+        print(render_annotations(groups))
+    elif groups:
+        print(f"{render_diagnostics(groups, read_lines(root))}\n")
+    models = render_count(len(find_catalog(root).models), "model")
+    scope = f"{models}, {', '.join(environments)}"
+    print(render_summary(errors, warnings, count_files(root, environments), scope))
+    return 1 if errors else 0
+
+
+def resolve_today(text: str | None) -> date:
+    """Returns the date of TODAY=, or today's. Errors: UsageError."""
+    if text is None:
+        return date.today()
+    try:
+        return date.fromisoformat(text)
+    except ValueError as exc:
+        raise UsageError(f'TODAY={text} is not a valid date; write it as "2026-11-23"') from exc
+
+
+def run_list(root: Path, options: argparse.Namespace) -> int:
+    """Lists the models of one environment, or of all; leaves out only models with errors."""
+    from framework.output.models import render_listing
+    from framework.reports.listing import build_listing
+
+    environments = [options.environment] if options.environment else environment_names(root)
+    only, profile = match_names(root, options.model), options.profile
+    if profile is not None and profile not in (known := find_catalog(root).profiles):
+        raise UnknownNameError("profile", profile, known)
+    partial = {name: load_partial(root, name, only=only) for name in environments}
+    groups = group_diagnostics(
+        diagnostic for loaded in partial.values() for diagnostic in loaded.diagnostics
+    )
+    plans = {name: loaded.plan for name, loaded in partial.items() if loaded.plan}
+    label = options.model if only is None else None
+
+    def is_selected(model: ModelPlan) -> bool:
+        return _has_label(model, label) and profile in (None, *model.profiles)
+
+    models = build_listing(plans, is_selected if label or profile else None)
+    planned = [model for plan in plans.values() for model in plan.models]
+    # With errors, a model that could not be planned may be the one that has the label.
+    if label and not groups and not any(_has_label(model, label) for model in planned):
+        pairs = {pair for model in planned for pair in model.labels.items()}
+        raise unknown_label(label, map("=".join, pairs))
+    if options.json:
+        from framework.output.json import Listing, build_diagnostics, render_json
+
+        print(render_json(Listing(models, build_diagnostics(groups))))
+        return 1 if groups else 0
+    if models:
+        print(render_listing(models))
+    elif not groups:
+        print(f"no model that runs in {' or '.join(environments)} matches")
+    if groups:
+        text = render_diagnostics(groups, read_lines(root))
+        print(f"{text}\n\nModels with errors in their settings are not listed.", file=sys.stderr)
+    return 1 if groups else 0
+
+
+def _has_label(model: ModelPlan, label: str | None) -> bool:
+    key, _, value = (label or "").partition("=")
+    return label is None or model.labels.get(key) == value
+
+
+def run_explain(root: Path, options: argparse.Namespace) -> int:
+    """Shows where the settings of one model, or the fields of its objects, come from."""
+    from framework.output.explain import render_explained, render_fields
+    from framework.reports.explain import Explainer, is_field
+
+    catalog = _load_one_model(root, options)
+    model, key = catalog.models[0], options.key
+    if key is not None and is_field(key):
+        from framework.reports.rendered_fields import explain_fields
+
+        fields = explain_fields(catalog, model, key)
+        if options.json:
+            from framework.output.json import build_fields_explanation, render_json
+
+            text = render_json(build_fields_explanation(model.name, options.environment, fields))
+        else:
+            text = render_fields(fields)
+    else:
+        settings = Explainer(catalog, model).find(key)
+        if options.json:
+            from framework.output.json import SettingsExplanation, render_json
+
+            text = render_json(SettingsExplanation(model.name, options.environment, settings))
+        else:
+            text = render_explained(settings, count_unset=key is None)
+    merged = [layers.data for layers in (model.merged, model.candidate_merged) if layers]
+    # Redacts a secret that a second setting repeats, which its key does not tell.
+    print(redact_text(text, find_secret_texts(merged)))
+    return 0
+
+
+def _load_one_model(root: Path, options: argparse.Namespace) -> Catalog:
+    from framework.catalog import list_models, load_catalog
+
+    name, environment = options.model, options.environment
+    known = list_models(root)
+    if name is None:
+        raise UsageError(
+            f"explain needs one model: `make explain ENV={environment} MODEL=...`; "
+            f"`make list ENV={environment}` names them"
+        )
+    if name not in known:
+        raise UnknownNameError("model", name, known)
+    catalog = load_catalog(root, environment, only={name}, last=build_overrides(options.set))
+    if not catalog.models:
+        raise does_not_run(name, environment, str(catalog.disabled_at.get(name, "")))
+    return catalog
+
+
+def run_render(root: Path, options: argparse.Namespace) -> int:
+    """Prints the manifests of an environment, or writes them into a folder."""
+    only = match_names(root, options.model)
+    plan = load_plan(root, options.environment, only=only, last=build_overrides(options.set))
+    models = select_models(plan, options.model)
+    if options.out is not None:
+        return _write_folder(Path(options.out), plan, models, options)
+    manifests = [manifest.object for model in models for manifest in model.manifests]
+    if options.model is None:
+        manifests.insert(0, plan.namespace.object)
+    if options.json:
+        # Not render_json(): importing pydantic takes longer than reading the cached plan, and
+        # manifests are plain JSON as they are.
+        print(json.dumps(manifests, indent=2), end="")
+    else:
+        from framework.output.manifests import render_manifests
+
+        print(render_manifests(manifests), end="")
+    return 0
+
+
+def _write_folder(
+    folder: Path, plan: StackPlan, models: Sequence[ModelPlan], options: argparse.Namespace
+) -> int:
+    from framework.output.manifests import write_folder
+
+    def file_name(manifest: Manifest) -> str:
+        return f"{manifest.kind}-{manifest.name}.yaml".lower()
+
+    files = {
+        f"{model.name}/{file_name(manifest)}": manifest
+        for model in models
+        for manifest in model.manifests
+    }
+    only = None if options.model is None else frozenset(model.name for model in models)
+    if only is None:
+        files[file_name(plan.namespace)] = plan.namespace
+    try:
+        removed = write_folder(folder, plan.stack.environment, files, only)
+    except OSError as exc:
+        raise UsageError(f"OUT={folder} cannot be written: {exc.strerror or exc}") from exc
+    if options.json:
+        from framework.output.json import RenderedFolder, render_json
+
+        print(render_json(RenderedFolder(str(folder), tuple(sorted(files)), tuple(removed))))
+        return 0
+    outdated = f"; removed {render_count(len(removed), 'outdated file')}" if removed else ""
+    counts = f"{render_count(len(files), 'object')} of {render_count(len(models), 'model')}"
+    print(f"{plan.stack.environment}  {counts} written to {folder}{outdated}")
+    return 0
+
+
+def build_overrides(assignment: str | None) -> tuple[Document, ...]:
+    """Builds the layer of `--set KEY=VALUE`, which comes after all others; () for None.
+
+    VALUE is YAML. A dot inside a key is written `\\.`, as in `resources.limits.nvidia\\.com/gpu=1`.
+    Errors: UsageError if there is no key or no `=`, ConfigError if VALUE is not valid YAML.
+    """
+    if assignment is None:
+        return ()
+    from framework.catalog.reading import CONTEXT_KEYS
+    from framework.files.document import parse_document
+
+    key, equals, value = assignment.partition("=")
+    parts = [part.replace("\\.", ".") for part in _DOT.split(key)]
+    if not equals or not all(parts):
+        raise UsageError(
+            f'{_SET} takes KEY=VALUE, such as rollout.maxSurge=1, not "{key}"; write a dot that '
+            r"is part of a key as \."
+        )
+    if parts[0] in ("profiles", *CONTEXT_KEYS):
+        raise UsageError(f'{_SET}: "{parts[0]}" is not a setting that a layer can change')
+    lines = [f"{' ' * depth}{json.dumps(part)}:" for depth, part in enumerate(parts)]
+    document, diagnostics = parse_document(_SET, "\n".join(lines) + f" {value}\n")
+    if diagnostics:
+        raise ConfigError(replace(diagnostic, line=0, column=0) for diagnostic in diagnostics)
+    # The command line has no lines, so messages give "--set" as the position and no more.
+    position = Position(_SET, 0, 0)
+    return (
+        replace(
+            document,
+            key_positions=dict.fromkeys(document.key_positions, position),
+            value_positions=dict.fromkeys(document.value_positions, position),
+        ),
+    )
+
+
+def run_status(root: Path, options: argparse.Namespace) -> int:
+    """Shows what runs now, read from the cluster and not from the recorded state."""
+    from framework.cluster import START_ADVICE
+    from framework.engines.base import NamedCluster
+    from framework.engines.clusters import check_recorded_cluster
+    from framework.kube.client import KubeClient
+    from framework.output.models import render_status
+
+    usable = _load_usable(root, options.environment)
+    plan = usable.plan
+    path = root / Path(plan.cluster.kubeconfig).expanduser()
+    advice = START_ADVICE if plan.cluster.local else ""
+    named = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
+    with KubeClient.connect(path, plan.cluster.context, advice=advice) as kube:
+        if usable.names_cluster:
+            check_recorded_cluster(root, plan.stack, named, kube.cluster_uid(), kube.server)
+        live = {
+            item["metadata"]["name"]: item
+            for item in kube.list_objects("apps/v1", "Deployment", plan.namespace.name)
+        }
+    tracks = _describe_tracks(usable, options.model, live)
+    if options.json:
+        from framework.output.json import Status, render_json
+
+        print(render_json(Status(plan.stack.name, tracks)))
+    else:
+        print(render_status(tracks, plan))
+    return 0
+
+
+def _load_usable(root: Path, environment: str) -> UsablePlan:
+    """Loads the files that have no errors, and says on stderr which are not used."""
+    from framework.engines import choose_engine, open_engine
+    from framework.engines.base import Request
+
+    request = Request(root, Stack.of(environment))
+
+    def ask_engine(question: str) -> Any:
+        # Opened only if environment.yaml has errors: the engine takes longer to load than the plan.
+        with open_engine(choose_engine("auto", root), root, runs_program=False) as engine:
+            return getattr(engine, question)(request)
+
+    usable = load_usable_plan(
+        root, environment, lambda: ask_engine("recorded"), lambda: ask_engine("outputs")
+    )
+    if not usable.plan.cluster.context or not usable.plan.namespace.name:
+        # Neither the files nor the recorded state name the cluster and the namespace.
+        raise ConfigError(usable.diagnostics)
+    if usable.diagnostics:
+        print(usable.describe_diagnostics(), file=sys.stderr)
+    return usable
+
+
+def _describe_tracks(
+    usable: UsablePlan, pattern: str | None, live: Mapping[str, Any]
+) -> tuple[TrackStatus, ...]:
+    """Describes every track of the plan; with errors in files, also what runs unplanned."""
+    from framework.output.models import TrackStatus
+
+    planned = {
+        track.deployment: (model, track) for model in usable.plan.models for track in model.tracks
+    }
+    unplanned = []
+    for name, deployment in live.items() if usable.diagnostics else ():
+        labels = deployment["metadata"].get("labels") or {}
+        model = labels.get(NAME_LABEL, "")
+        if name in planned or TRACK_LABEL not in labels:
+            continue
+        if _matches(pattern, model, labels):
+            unplanned.append(TrackStatus.of(model, labels[TRACK_LABEL], name, None, deployment))
+    try:
+        selected = select_models(usable.plan, pattern)
+    except UsageError:
+        if not unplanned:
+            raise
+        selected = ()
+    return (
+        *(
+            TrackStatus.of(
+                model.name, track.track, track.deployment, track.image, live.get(track.deployment)
+            )
+            for model in selected
+            for track in model.tracks
+        ),
+        *unplanned,
+    )
+
+
+def _matches(pattern: str | None, model: str, labels: Mapping[str, str]) -> bool:
+    if pattern is None:
+        return True
+    if "=" in pattern:
+        label, _, value = pattern.partition("=")
+        return labels.get(label) == value
+    return fnmatchcase(model, pattern)
