@@ -162,7 +162,7 @@ def test_settings_without_a_manifest_are_told_apart(run: Run, repository: Reposi
     repository.write({"catalog/alpha.yaml": _ALPHA + "links: {doc: x}\n"})
     text = run("prod", "--since", "main", "--exit-code", code=16)
     assert "no manifest of 2 models changes" in text
-    assert "settings change and no manifest does: alpha" in text
+    assert "settings change, manifests do not: alpha" in text
 
 
 def test_the_environments_own_settings_are_shown(run: Run, repository: Repository) -> None:
