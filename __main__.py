@@ -1,10 +1,9 @@
-"""The one Pulumi program: load the stack's plan, register it."""
+"""The one Pulumi program: registers the plan of the selected stack."""
 
 from pathlib import Path
 
 import pulumi
 
-from framework.plan import load_plan
-from framework.program import register_stack
+from framework.program import load_stack_plan, register_stack
 
-register_stack(load_plan(Path(__file__).parent, pulumi.get_stack()))
+register_stack(load_stack_plan(Path(__file__).parent, pulumi.get_stack()))

@@ -1,77 +1,47 @@
-"""Registers a stack's plan with Pulumi: one provider, one Namespace, one component per model.
+"""The Pulumi program: registers one provider, one Namespace and one component per model.
 
-Kept apart because it alone, beside the engines, imports Pulumi; it decides nothing that the plan
-does not say.
+`__main__.py` is two lines around it: it loads the plan of the selected stack and registers it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes import Provider
 from pulumi_kubernetes._utilities import get_version
 
-from framework.plan import Manifest, ModelPlan, StackPlan
+from framework.plan import Manifest, ModelPlan, StackPlan, load_plan
 
 MODEL_TYPE = "modelcatalog:index:Model"
 
-
-class ModelComponent(pulumi.ComponentResource):
-    """One model: every object generated for it is its child."""
-
-    def __init__(self, plan: ModelPlan, namespace: pulumi.Resource, provider: Provider) -> None:
-        super().__init__(MODEL_TYPE, plan.name, None, pulumi.ResourceOptions(provider=provider))
-        before: list[pulumi.Resource] = [namespace]
-        self.deployments: dict[str, Any] = {}
-        self.images: dict[str, Any] = {}
-        for manifest in plan.manifests:
-            resource = register_manifest(
-                manifest, pulumi.ResourceOptions(parent=self, provider=provider, depends_on=before)
-            )
-            if manifest.kind == "Deployment":
-                self.deployments[manifest.name] = resource.metadata["name"]
-                self.images[manifest.name] = resource.spec.apply(read_image)
-            if manifest.used_by_pods:
-                before = [*before, resource]
-        self.register_outputs({"deployments": self.deployments})
+_given_plans: dict[Path, StackPlan] = {}
 
 
-def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> Any:
-    """One object of the plan. Returns the resource; its `metadata` is an Output."""
-    timeout = f"{manifest.timeout_seconds}s" if manifest.timeout_seconds else None
-    timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None
-    # The generic class with the typed class's own token and version: it registers in a third of
-    # the typed class's time (6 ms against 18 ms, 200 Deployments), and records the same state.
-    inputs = manifest.object
-    if manifest.initial_replicas is not None:
-        # Ignored from the second `up` on, like every change of what is in `ignore_changes`.
-        inputs = {**inputs, "spec": {**inputs["spec"], "replicas": manifest.initial_replicas}}
-    return pulumi.CustomResource(
-        manifest.type_token,
-        manifest.logical_name,
-        inputs,
-        pulumi.ResourceOptions.merge(
-            options,
-            pulumi.ResourceOptions(
-                version=get_version(),
-                custom_timeouts=timeouts,
-                ignore_changes=list(manifest.ignore_changes),
-            ),
-        ),
-    )
+def give_plan(root: Path, plan: StackPlan) -> None:
+    """Gives the program of a project a plan that is already loaded.
+
+    The embedded engine calls this in the program's process, so that `up` loads the plan once and
+    not again for its preview and for its apply. Plain `pulumi up` gives none.
+    """
+    _given_plans[root.resolve()] = plan
 
 
-def read_image(spec: Mapping[str, Any]) -> str:
-    """Returns the image of a Deployment's model, whose container is the first one."""
-    return str(spec["template"]["spec"]["containers"][0]["image"])
+def load_stack_plan(root: Path, stack: str) -> StackPlan:
+    """Returns the plan that was given for the stack; loads it where none was.
+
+    `stack` is Pulumi's name of the stack. Errors are those of `load_plan`.
+    """
+    plan = _given_plans.get(root.resolve())
+    return plan if plan is not None and plan.stack.name == stack else load_plan(root, stack)
 
 
 def register_stack(plan: StackPlan) -> None:
-    """Everything of the plan, and the stack's outputs."""
-    # Protect stands here and on the Namespace alone: on a model's objects it would also refuse a
-    # confirmed removal and every replaced ConfigMap.
+    """Registers everything of the plan, and exports the stack's outputs."""
+    # `protect` is set on the provider and the Namespace alone. On the objects of a model it would
+    # also refuse a removal that was confirmed, and every replaced ConfigMap.
     provider = Provider(
         "cluster",
         kubeconfig=plan.cluster.kubeconfig,
@@ -92,6 +62,60 @@ def register_stack(plan: StackPlan) -> None:
     pulumi.export("environment", plan.stack.environment)
     pulumi.export("namespace", plan.namespace.name)
     pulumi.export("deployments", deployments)
-    # From the Deployments themselves: a model that failed, or was left out, runs another image than
-    # the plan has.
+    # From the Deployments, not from the plan: a model that failed, or that MODEL left out, runs
+    # another image than the plan has.
     pulumi.export("images", images)
+
+
+class ModelComponent(pulumi.ComponentResource):
+    """One model: every object generated for it is its child."""
+
+    def __init__(self, plan: ModelPlan, namespace: pulumi.Resource, provider: Provider) -> None:
+        super().__init__(MODEL_TYPE, plan.name, None, pulumi.ResourceOptions(provider=provider))
+        depends_on: list[pulumi.Resource] = [namespace]
+        self.deployments: dict[str, Any] = {}
+        self.images: dict[str, Any] = {}
+        for manifest in plan.manifests:
+            resource = register_manifest(
+                manifest,
+                pulumi.ResourceOptions(parent=self, provider=provider, depends_on=depends_on),
+            )
+            if manifest.kind == "Deployment":
+                self.deployments[manifest.name] = resource.metadata["name"]
+                self.images[manifest.name] = resource.spec.apply(get_model_image)
+            # Pods cannot start without these, so what follows waits for them. It does not wait for
+            # a Service: that one sends no traffic to Pods that are not ready.
+            if manifest.kind in ("ConfigMap", "ServiceAccount"):
+                depends_on = [*depends_on, resource]
+        self.register_outputs({"deployments": self.deployments})
+
+
+def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> Any:
+    """Registers one object of the plan. Returns its resource; `metadata` of it is an Output."""
+    timeout = f"{manifest.timeout_seconds}s" if manifest.timeout_seconds else None
+    timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None
+    inputs = manifest.object
+    if manifest.initial_replicas is not None:
+        # Counts when the Deployment is created. Later `ignore_changes` ignores it, and the
+        # autoscaler decides.
+        inputs = {**inputs, "spec": {**inputs["spec"], "replicas": manifest.initial_replicas}}
+    # The generic class, with the type token and the version of the typed one: the state is the
+    # same, and a registration takes a third of the time (6 ms instead of 18, 200 Deployments).
+    return pulumi.CustomResource(
+        manifest.type_token,
+        manifest.logical_name,
+        inputs,
+        pulumi.ResourceOptions.merge(
+            options,
+            pulumi.ResourceOptions(
+                version=get_version(),
+                custom_timeouts=timeouts,
+                ignore_changes=list(manifest.ignore_changes),
+            ),
+        ),
+    )
+
+
+def get_model_image(spec: Mapping[str, Any]) -> str:
+    """Returns the image of a Deployment's first container, which is the model's."""
+    return str(spec["template"]["spec"]["containers"][0]["image"])

@@ -87,7 +87,12 @@ def open_session(
         else:
             plan, names_cluster = _load_without_diagnostics(root, options.environment, engine)
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
-        request = Request(root, plan.stack, cluster=cluster if names_cluster else None)
+        request = Request(
+            root,
+            plan.stack,
+            cluster=cluster if names_cluster else None,
+            plan=plan if deploys else None,
+        )
         pattern = getattr(options, "model", None)
         components = select_components(plan, pattern, lambda: engine.recorded(request).components)
         request = replace(request, components=components)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from framework.core.changes import Change, Op, Preview, Progress, Result
 from framework.core.stack import Stack
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,15 @@ class Request:
     `root` is the folder of Pulumi.yaml. `components` limits the operation to the components with
     these logical names and their children; None means the whole stack. `cluster` is what the
     stack's environment names now; None takes the cluster from the program and the state alone.
+    `plan` is the stack's plan where it is loaded already: the embedded engine gives it to the
+    program. Without it the program loads its plan.
     """
 
     root: Path
     stack: Stack
     components: frozenset[str] | None = None
     cluster: NamedCluster | None = None
+    plan: StackPlan | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.errors import EngineError
@@ -50,6 +50,9 @@ from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import Secret, collect_secret_texts, reveal
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 _STOP_S = 10.0
 
@@ -261,7 +264,7 @@ class Operation:
         """Runs the program in preview. EngineError, ClusterError."""
         run = PreviewRun(self.state, self._planner, self.clusters)
         try:
-            self._run(process, run, dry_run=True)
+            self._run(process, run, dry_run=True, plan=self._request.plan)
         except EngineError:
             # A refused resource may have made the program fail: its reason comes first.
             run.check()
@@ -277,7 +280,14 @@ class Operation:
         registered = [step.registration for step in run.steps.values()]
         return replace(preview, messages=self._redact(run.messages, registered))
 
-    def _run(self, process: ProgramProcess, handler: ProgramHandler, *, dry_run: bool) -> None:
+    def _run(
+        self,
+        process: ProgramProcess,
+        handler: ProgramHandler,
+        *,
+        dry_run: bool,
+        plan: StackPlan | None = None,
+    ) -> None:
         run_program(
             process,
             self._project,
@@ -285,6 +295,7 @@ class Operation:
             self._config,
             handler,
             dry_run=dry_run,
+            plan=plan,
         )
 
     def _redact(self, messages: Messages, registered: Iterable[Registration]) -> tuple[str, ...]:

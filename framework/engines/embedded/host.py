@@ -8,11 +8,13 @@ an error where the program failed, then its exit code.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gc
 import importlib
 import json
 import os
+import pickle
 import runpy
 import select
 import sys
@@ -45,6 +47,8 @@ def main() -> None:
     with os.fdopen(int(sys.argv[1]), "w") as reports:
         for line in sys.stdin:
             order = json.loads(line)
+            # Before the fork: the run of the apply then has the plan as well.
+            _keep_plan(order)
             # A fork for each run: the SDK keeps its settings in context variables that one run
             # would leave to the next, and a second start would take a second.
             run = os.fork()
@@ -52,6 +56,14 @@ def main() -> None:
                 _run_and_exit(order, reports)
             _, status = os.waitpid(run, 0)
             _report(reports, {"code": os.waitstatus_to_exitcode(status)})
+
+
+def _keep_plan(order: dict[str, Any]) -> None:
+    """Gives the program the plan of an order, where the order has one."""
+    if order["plan"]:
+        from framework.program import give_plan
+
+        give_plan(Path(order["root"]), pickle.loads(base64.b64decode(order["plan"])))
 
 
 def _run_and_exit(order: dict[str, Any], reports: TextIO) -> NoReturn:

@@ -6,10 +6,12 @@ support is refused by name. The protocol is `proto/pulumi/resource.proto` and `e
 
 from __future__ import annotations
 
+import base64
+import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from google.protobuf import empty_pb2
@@ -32,6 +34,9 @@ from framework.engines.embedded.registration import (
 from framework.engines.project import Project, StackConfig
 from framework.engines.urns import build_failed_urn
 from framework.engines.values import tree_from_json, tree_to_json
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 # A registration holds a thread until its rollout is over, so there are as many threads as
 # registrations that may wait at a time, and some for all other requests.
@@ -193,8 +198,12 @@ def run_program(
     handler: ProgramHandler,
     *,
     dry_run: bool,
+    plan: StackPlan | None = None,
 ) -> None:
-    """Runs the program to its end against a handler. EngineError, in its own words, if it fails."""
+    """Runs the program to its end against a handler. EngineError, in its own words, if it fails.
+
+    `plan` is given to this run and all later ones of the process.
+    """
     address, stop = _serve(handler, project.name, stack, dry_run)
     try:
         process.run(
@@ -208,10 +217,16 @@ def run_program(
                 "secret_keys": sorted(config.secret_keys),
                 "dry_run": dry_run,
                 "parallel": _PARALLEL,
+                "plan": _encode_plan(plan) if plan is not None else "",
             }
         )
     finally:
         stop()
+
+
+def _encode_plan(plan: StackPlan) -> str:
+    # A pickle is safe here: it goes through a pipe to a process of the same code.
+    return base64.b64encode(pickle.dumps(plan)).decode()
 
 
 def _serve(
