@@ -38,9 +38,8 @@ class Model(pulumi.ComponentResource):
 
 
 def config_map(name, data=None, parent=None, object_name=None, **options):
-    options = pulumi.ResourceOptions(provider=provider, parent=parent, **options)
-    metadata = {"name": object_name or name, "namespace": "ns"}
-    return k8s.core.v1.ConfigMap(name, metadata=metadata, data=data or {}, opts=options)
+    body = {"data": data or {}}
+    return register("core/v1", "ConfigMap", name, object_name or name, body, parent, options)
 
 
 def deployment(name, image="v1", parent=None, **options):
@@ -52,9 +51,16 @@ def deployment(name, image="v1", parent=None, **options):
             "spec": {"containers": [{"name": "model", "image": image}]},
         },
     }
+    return register("apps/v1", "Deployment", name, name, {"spec": spec}, parent, options)
+
+
+# Not the typed classes: each run would import their modules again, which takes a second.
+def register(group, kind, name, object_name, body, parent, options):
+    metadata = {"name": object_name, "namespace": "ns"}
+    api_version = group.removeprefix("core/")
+    inputs = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
     options = pulumi.ResourceOptions(provider=provider, parent=parent, **options)
-    metadata = {"name": name, "namespace": "ns"}
-    return k8s.apps.v1.Deployment(name, metadata=metadata, spec=spec, opts=options)
+    return pulumi.CustomResource(f"kubernetes:{group}:{kind}", name, inputs, options)
 """
 
 

@@ -27,9 +27,7 @@ from tests.engines.fakes import RECORDED, Stack, ops
 SECRET = "s3cr3t-value"
 WITH_SECRET = f"""
     token = pulumi.Output.secret("{SECRET}")
-    options = pulumi.ResourceOptions(provider=provider)
-    metadata = {{"name": "hub", "namespace": "ns"}}
-    k8s.core.v1.Secret("hub", metadata=metadata, data={{"token": token}}, opts=options)
+    register("core/v1", "Secret", "hub", "hub", {{"data": {{"token": token}}}}, None, {{}})
     config_map("url", {{"url": token.apply(lambda t: f"https://u:{{t}}@host")}})
     pulumi.export("token", token)
 """

@@ -64,7 +64,7 @@ class ProgramProcess:
 
     @property
     def has_ended(self) -> bool:
-        """True once the process was ended, which a program that fails causes as well."""
+        """True once the process was ended."""
         return self._reports.closed
 
     def run(self, order: dict[str, Any]) -> None:
@@ -84,7 +84,10 @@ class ProgramProcess:
             if "code" in report:
                 break
         if report.get("code") != 0:
-            self.end()
+            if "classes" not in report:
+                # The process itself has ended, or the run in it was killed: its output says why,
+                # and all of it is there only after the end.
+                self.end()
             raise EngineError(self._describe_failure(report))
 
     def _describe_failure(self, report: dict[str, Any]) -> str:
