@@ -20,9 +20,9 @@ from framework.core.errors import ConfigError
 from framework.core.suggestions import suggest
 from framework.files import CatalogFiles, Document, EnvironmentFiles, find_catalog, find_environment
 from framework.layers import Layer, LayerStack, Merged, Shape
-from framework.settings.diagnostics import validate_settings
 from framework.settings.environment import Environment
 from framework.settings.model import SHARED, Model
+from framework.settings.validation import validate_settings
 
 # Partial manifests, in which null takes a field away.
 _LITERAL = (("patch",),)
@@ -121,7 +121,6 @@ class Loader:
                 self_name="environment",
             )
         )
-        self.diagnostics += merged.diagnostics
         settings, diagnostics = validate_settings(
             Environment, merged, "an environment", self._own.environment
         )
@@ -180,7 +179,7 @@ class Loader:
                 self._idle.append(overlay.path)
             return None
         settings, diagnostics = validate_settings(Model, merged, "a model", document.path)
-        self.diagnostics += _surfaced([*merged.diagnostics, *diagnostics], name, document.path)
+        self.diagnostics += _surfaced(diagnostics, name, document.path)
         candidate, candidate_merged = self._load_candidate(name, document.path, pile, merged)
         if settings is None:
             return None
@@ -209,7 +208,7 @@ class Loader:
         }
         merged = replace(full, data=data, origins=origins)
         settings, diagnostics = validate_settings(Model, merged, "a model", home)
-        self.diagnostics += _surfaced([*merged.diagnostics, *diagnostics], name, home)
+        self.diagnostics += _surfaced(diagnostics, name, home)
         return settings, merged
 
     def _resolve_profiles(self, document: Document) -> tuple[tuple[str, ...], bool]:

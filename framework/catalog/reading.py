@@ -11,8 +11,8 @@ from pathlib import Path
 from framework.core.diagnostics import Code, Diagnostic
 from framework.files import Document, load_document
 from framework.layers import Layer
-from framework.settings.diagnostics import validate_layer
 from framework.settings.model import Model
+from framework.settings.validation import validate_layer
 
 # What interpolations can name beside the model's own keys; no layer may set them.
 CONTEXT_KEYS = ("name", "environment", "stack")

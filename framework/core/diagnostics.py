@@ -78,19 +78,22 @@ class Code(StrEnum):
 
 
 class Position(NamedTuple):
-    """The position of a key or value in a file; `line` and `column` count from 1."""
+    """The position of a key or value in a file.
+
+    `line` and `column` count from 1, and are 0 where the whole file is meant.
+    """
 
     path: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
 
     @property
     def short(self) -> str:
         """`file:line`, for reports that give one line to each setting."""
-        return f"{self.path}:{self.line}"
+        return f"{self.path}:{self.line}" if self.line else self.path
 
     def diagnostic(self, code: Code, message: str, model: str = "") -> Diagnostic:
         """Returns a diagnostic at this position."""
@@ -142,8 +145,16 @@ class DiagnosticGroup:
     diagnostic: Diagnostic
     models: tuple[str, ...]
 
+    @property
+    def other_models(self) -> tuple[str, ...]:
+        """The models whose own file this is not: `catalog/churn.yaml` already names churn."""
+        folder, _, file = self.diagnostic.path.rpartition("/")
+        if folder != "catalog" and not folder.endswith("/models"):
+            return self.models
+        return tuple(model for model in self.models if file != f"{model}.yaml")
+
     def __str__(self) -> str:
-        models = f" (in {list_names(self.models)})" if self.models else ""
+        models = f" (in {list_names(self.other_models)})" if self.other_models else ""
         diagnostic = self.diagnostic
         return f"{diagnostic.position}  {diagnostic.code}  {diagnostic.message}{models}"
 

@@ -75,7 +75,7 @@ def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
     except (yaml.YAMLError, RecursionError) as exc:
         return _unreadable(Position(path, 1, 1), f"not valid YAML: {exc}")
     if node is None or (isinstance(node, ScalarNode) and node.value == "" and not node.style):
-        return Document(path, {}, value_positions={(): Position(path, 1, 1)}), []
+        return Document(path, {}, value_positions={(): Position(path, 0, 0)}), []
     if not isinstance(node, MappingNode):
         return _unreadable(
             _mark_position(path, node.start_mark),

@@ -15,6 +15,7 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.field_paths import FieldPath
 from framework.core.redaction import is_secret_key
 from framework.core.suggestions import did_you_mean
 
@@ -111,6 +112,7 @@ class Resolution:
     ) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.failed: dict[KeyPath, str] = {}
+        self.missing_references: dict[Diagnostic, tuple[tuple[str, ...], ...]] = {}
         self._config, self._data, self._origins = config, data, origins
         self._texts, self._broken = texts, broken
         self._context, self._self_name = context, self_name
@@ -191,11 +193,14 @@ class Resolution:
             return
         known = _paths_below({**self._data, **self._context}, ())
         hint = did_you_mean(missing[0], (".".join(map(str, key)) for key in known))
-        self._report(
+        diagnostic = self._report(
             path,
             Code.MISSING_REFERENCE,
             f'refers to "{missing[0]}", which has no value here; {hint}{" " if hint else ""}'
             f"the model's own keys, environment.* and stack.* can be named; {_ESCAPE}",
+        )
+        self.missing_references[diagnostic] = tuple(
+            self._own_path(tuple(name.split("."))) for name in missing
         )
 
     def _own_path(self, key: tuple[str, ...]) -> tuple[str, ...]:
@@ -225,9 +230,10 @@ class Resolution:
         except (OmegaConfBaseException, RecursionError):
             return True
 
-    def _report(self, path: KeyPath, code: Code, message: str) -> None:
-        setting = ".".join(map(str, path))
-        self.diagnostics.append(self._origins[path][-1].diagnostic(code, f"{setting} {message}"))
+    def _report(self, path: KeyPath, code: Code, message: str) -> Diagnostic:
+        diagnostic = self._origins[path][-1].diagnostic(code, f"{FieldPath(path)} {message}")
+        self.diagnostics.append(diagnostic)
+        return diagnostic
 
     def _remove(self, path: KeyPath) -> None:
         parent = _parent(self._data, path)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.field_paths import FieldPath
 from framework.files import Document
 from framework.layers.interpolation import find_misuse
 
@@ -65,8 +66,7 @@ class Layer:
             if misuse:
                 # The path within the file, not within the layer: a document that is read as two
                 # layers (overrides of an environment, say) then gives one diagnostic, not two.
-                setting = ".".join(map(str, (*self.prefix, *path)))
-                message = f"{setting} {misuse}"
+                message = f"{FieldPath((*self.prefix, *path))} {misuse}"
                 diagnostics.append(position.diagnostic(Code.BAD_INTERPOLATION, message))
                 refused.add(path)
             else:

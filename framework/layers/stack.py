@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 from omegaconf import DictConfig, OmegaConf
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.field_paths import FieldPath
 from framework.layers.interpolation import Resolution, escape
 from framework.layers.layer import Entry, Layer, Shape
 
@@ -33,6 +34,7 @@ class Merged:
     `origins` has every leaf, list and mapping: the positions that gave it a value, oldest first;
     the last one won. `broken` are paths left out because of an error that is in `diagnostics`.
     `secret_paths` received a value from a secret key through an interpolation.
+    `missing_references` has the keys that interpolations refer to in vain, by their diagnostic.
     """
 
     data: dict[str, Any]
@@ -41,6 +43,7 @@ class Merged:
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: frozenset[KeyPath] = frozenset()
     secret_paths: frozenset[KeyPath] = frozenset()
+    missing_references: Mapping[Diagnostic, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
     def origin(self, path: KeyPath) -> Position | None:
         """Returns the position that won at `path`, or at its nearest parent that has one."""
@@ -178,6 +181,7 @@ class LayerStack:
             (*self.diagnostics, *resolution.diagnostics),
             self.broken | set(resolution.failed),
             resolution.find_secret_paths(),
+            resolution.missing_references,
         )
 
 
@@ -192,10 +196,8 @@ def _add_nodes(
             continue
         old = nodes.get(entry.path)
         if old and (message := _describe_conflict(old, entry)):
-            setting = ".".join(map(str, entry.path))
-            diagnostics.append(
-                entry.position.diagnostic(Code.SHAPE_CONFLICT, f"{setting} {message}")
-            )
+            message = f"{FieldPath(entry.path)} {message}"
+            diagnostics.append(entry.position.diagnostic(Code.SHAPE_CONFLICT, message))
             refused.add(entry.path)
             continue
         if old and old.shape in (Shape.MAPPING, Shape.LIST) and entry.shape is not Shape.MAPPING:

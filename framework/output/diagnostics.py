@@ -53,7 +53,7 @@ def _render_head(group: DiagnosticGroup) -> str:
     severity = "  warning" if group.diagnostic.code.is_warning else ""
     layer = name_layer(group.diagnostic.path)
     # The layer tells why a diagnostic of one file shows up in other files' models.
-    shown_layer = f"  [{layer}]" if group.models and layer else ""
+    shown_layer = f"  [{layer}]" if group.other_models and layer else ""
     return render_wrapped(f"{group}{severity}{shown_layer}", then="    ")
 
 
@@ -113,7 +113,7 @@ def _render_annotation(group: DiagnosticGroup) -> str:
         "title": f"{diagnostic.code} {diagnostic.code.meaning}",
     }
     text = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in properties.items())
-    models = f" (in {', '.join(group.models)})" if group.models else ""
+    models = f" (in {', '.join(group.other_models)})" if group.other_models else ""
     return f"::{kind} {text}::{_escape(diagnostic.message + models, '')}"
 
 

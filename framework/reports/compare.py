@@ -14,6 +14,7 @@ from typing import Any
 
 from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
+from framework.core.field_paths import FieldPath
 from framework.core.redaction import REDACTED, can_be_secret, find_secret_texts, redact
 from framework.kube.object_diff import compare_objects
 from framework.plan.cache import PlanCache, compute_digests
@@ -46,7 +47,6 @@ from framework.reports.setting_changes import (
     compare_model_settings,
 )
 from framework.reports.sides import NO_MODEL, Side, Trees, find_owner, open_trees
-from framework.settings.diagnostics import dotted
 
 # Chooses the models to compare, from the trees and the sides; () where no file differs.
 ChooseModels = Callable[[Trees, tuple[Side, ...]], Collection[str]]
@@ -323,7 +323,7 @@ class _Comparer:
         prefix = self._old.prefix if gone else ""
         old_position, new_position = change.old_position, change.new_position
         return Cause(
-            setting=dotted(change.path) if change.path[0] == "environment" else change.name,
+            setting=str(FieldPath(change.path)) if change.path[0] == "environment" else change.name,
             position=f"{prefix}{position}" if position else None,
             gone=gone and position is not None,
             old_position=f"{self._old.prefix}{old_position}" if old_position else None,

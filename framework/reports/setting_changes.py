@@ -11,10 +11,10 @@ from typing import Any, get_origin
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
+from framework.core.field_paths import FieldPath
 from framework.kinds.naming import Track
 from framework.layers import Merged
 from framework.reports.sides import Side
-from framework.settings.diagnostics import dotted
 from framework.settings.model import Model
 
 _CANDIDATE: KeyPath = ("canary", "candidate")
@@ -49,7 +49,7 @@ class SettingChange:
     def name(self) -> str:
         """Returns `rollout.maxSurge`. A setting of the canary starts with `canary.candidate`."""
         path = (*_CANDIDATE, *self.path) if self.tracks == ("canary",) else self.path
-        return dotted(path)
+        return str(FieldPath(path))
 
 
 def compare_model_settings(old: CatalogModel, new: CatalogModel) -> tuple[SettingChange, ...]:

@@ -16,7 +16,7 @@ _VOLUME = "volumes: {v: {claim: c, mountPath: /v}}"
 _SIDE = "image: r/s:1"
 
 FORMS = [
-    ("label key", "labels: {§-a: x}", '"-a" is no name for labels; expected a label\'s key'),
+    ("label key", "labels: {§-a: x}", '"-a" is not a valid name for labels; expected a label'),
     ("label prefix", "labels: {§A.b/c: x}", "expected a label's key"),
     ("label value", "labels: {a: §'b c'}", "expected at most 63 letters"),
     ("long label value", f"labels: {{a: §{LONG}}}", "expected at most 63 letters"),

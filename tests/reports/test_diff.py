@@ -185,7 +185,7 @@ def test_faults_are_told_beside_what_is_sound(form: str, run: Run, repository: R
     assert "1 of 1 model changes, 1 not compared\n" in text
     assert "small:1 " in text
     assert "not compared: beta" in text
-    assert f'{_PLACE}  MC101  "replica" is no setting of a model' in text
+    assert f'{_PLACE}  MC101  "replica" is not a setting of a model' in text
     alone = run("prod", "--since", "main", "--format", form, "--model", "alpha")
     assert "small:1 " in alone
     assert "beta" not in alone

@@ -11,6 +11,7 @@ from typing import Any
 
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
+from framework.core.field_paths import FieldPath
 from framework.plan.checks.amounts import read_amount, render_amount
 from framework.plan.checks.tracks import (
     CheckedTrack,
@@ -19,7 +20,6 @@ from framework.plan.checks.tracks import (
     mapping_in,
     mappings_in,
 )
-from framework.settings.diagnostics.wording import dotted
 
 Amounts = Mapping[str, int]
 
@@ -52,7 +52,7 @@ def find_peak_diagnostics(tracks: Iterable[CheckedTrack], catalog: Catalog) -> I
         if rest > has:
             needed = f"even without a surge it needs {render_amount(rest, resource)}"
             track, path = _find_largest(listed, resource)
-            remedy = "" if resource == _PODS else f"{dotted(path)} smaller or "
+            remedy = "" if resource == _PODS else f"{FieldPath(path)} smaller or "
             message = f"{needed} {there} {remedy}fewer replicas"
             yield track.diagnostic(Code.SURGE_CAPACITY, path, message)
             continue
@@ -103,8 +103,8 @@ def find_overcommitment(needs: Mapping[str, Amounts], catalog: Catalog) -> Itera
         if total > (has := read_amount(text)):
             path = ("capacity", resource)
             message = (
-                f"{dotted(path)} is {render_amount(has, resource, down=True)}, and all models at "
-                f"rest need {render_amount(total, resource)}: {_list_users(users, resource)}; "
+                f"{FieldPath(path)} is {render_amount(has, resource, down=True)}, and all models "
+                f"at rest need {render_amount(total, resource)}: {_list_users(users, resource)}; "
                 "expected fewer replicas, smaller requests or more capacity"
             )
             yield catalog.environment_position(path).diagnostic(Code.CAPACITY, message)

@@ -18,7 +18,7 @@ from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.tracks import list_tracks
 from framework.plan.checks.waivers import HeldWaiver, resolve_waivers
 from framework.plan.manifest import ModelPlan
-from framework.settings.diagnostics.wording import redact_diagnostic
+from framework.settings.messages import redact_diagnostic
 
 
 @dataclass(frozen=True)

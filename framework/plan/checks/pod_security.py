@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
-from framework.core.field_paths import ItemKey
+from framework.core.field_paths import FieldPath, ItemKey
 from framework.plan.checks.tracks import (
     CheckedTrack,
     PodContainer,
@@ -20,7 +20,6 @@ from framework.plan.checks.tracks import (
     mappings_in,
     texts_in,
 )
-from framework.settings.diagnostics.wording import dotted
 from framework.settings.environment import PodSecurity
 
 Breach = tuple[KeyPath, str]
@@ -63,7 +62,10 @@ def find_insecure(track: CheckedTrack, standard: PodSecurity) -> Iterator[Breach
         for setting, message in _find_in_context(context, restricted=restricted):
             patched = _find_patched_context(track, container, setting)
             path: KeyPath = patched or container.setting or ("security", setting)
-            yield path, f"{where}{dotted(patched) if patched else f'security.{setting}'} {message}"
+            yield (
+                path,
+                f"{where}{str(FieldPath(patched)) if patched else f'security.{setting}'} {message}",
+            )
         for port in mappings_in(container.fields, "ports"):
             if port.get("hostPort"):
                 message = f"port {port['hostPort']} of the node is taken; expected no hostPort"

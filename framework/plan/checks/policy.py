@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
+from framework.core.field_paths import FieldPath
 from framework.core.suggestions import did_you_mean, list_names
 from framework.plan.checks.images import list_images
 from framework.plan.checks.pod_security import find_insecure
@@ -21,7 +22,6 @@ from framework.plan.checks.tracks import (
     list_containers,
     mapping_in,
 )
-from framework.settings.diagnostics.wording import dotted
 from framework.settings.environment import Policy
 
 # A setting, and what is wrong with it and what to do.
@@ -107,7 +107,7 @@ def _find_owner(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
 def _find_labels(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
     for label in policy.require_labels:
         if label not in track.settings.labels:
-            yield ("labels",), f"{dotted(('labels', label))} is missing; give it a value"
+            yield ("labels",), f"{FieldPath(('labels', label))} is missing; give it a value"
 
 
 def _find_requests(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
@@ -147,8 +147,11 @@ def _tell_missing(
     """At the setting; where that is given and a patch takes its field away, at the patch."""
     patched = find_patched(track, *container.steps, *field)
     if patched and path in track.merged.origins:
-        return patched, f"{dotted(patched)} takes {dotted(path)} away; remove it from the patch"
-    return path, f"{dotted(path)} is missing; give one"
+        return (
+            patched,
+            f"{FieldPath(patched)} takes {FieldPath(path)} away; remove it from the patch",
+        )
+    return path, f"{FieldPath(path)} is missing; give one"
 
 
 def _find_too_few(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
@@ -157,7 +160,7 @@ def _find_too_few(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
     replicas = scaling.min_replicas if scaling else settings.replicas
     if replicas < least:
         path = ("autoscaling", "minReplicas") if scaling else ("replicas",)
-        yield path, f"{dotted(path)} is {replicas}; expected {least} or more"
+        yield path, f"{FieldPath(path)} is {replicas}; expected {least} or more"
 
 
 def _find_too_many(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
@@ -166,7 +169,7 @@ def _find_too_many(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
     replicas = scaling.max_replicas if scaling else settings.replicas
     if replicas > most:
         path = ("autoscaling", "maxReplicas") if scaling else ("replicas",)
-        yield path, f"{dotted(path)} is {replicas}; expected {most} or less"
+        yield path, f"{FieldPath(path)} is {replicas}; expected {most} or less"
 
 
 def _find_insecure(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:

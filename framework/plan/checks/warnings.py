@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.field_paths import FieldPath
 from framework.layers import Layer, Merged
 from framework.plan.checks.one_model import ModelFacts
 from framework.plan.checks.waivers import HeldWaiver, find_useless
-from framework.settings.diagnostics.wording import dotted, show
+from framework.settings.messages import show
 
 _CANDIDATE = ("canary", "candidate")
 
@@ -165,5 +166,5 @@ def _find_repeats(usage: Usage, folder: str) -> Iterator[Diagnostic]:
     for repeat, count in usage.repeats.items():
         if repeat.position.path.startswith(folder) and count == usage.files[repeat.position.path]:
             position, shown = usage.below[repeat]
-            message = f"{dotted(repeat.path)} is {shown} already ({position}); remove it here"
+            message = f"{FieldPath(repeat.path)} is {shown} already ({position}); remove it here"
             yield repeat.position.diagnostic(Code.SAME_VALUE, message)

@@ -23,7 +23,7 @@ from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_field_diagnostics
 from framework.plan.patch.merge import PatchError, apply_patch, find_touched, get_key, list_fields
-from framework.settings.diagnostics.wording import dotted, show
+from framework.settings.messages import show
 
 _CANARY = "/canary"
 
@@ -51,7 +51,7 @@ class _Patch:
         """Yields a diagnostic at the patched value; one at the key in each layer, for `at_key`."""
         path: KeyPath = ("patch", self.key, *problem.path)
         separator = "" if problem.message.startswith(":") else " "
-        message = f"{dotted(path)}{separator}{problem.message}"
+        message = f"{FieldPath(path)}{separator}{problem.message}"
         positions = self.merged.key_positions(path) if problem.at_key else ()
         if not positions:
             positions = (self.merged.origin(path) or Position(self.model.home, 1, 1),)

@@ -1,6 +1,6 @@
-"""The sentence for one pydantic error: what the value is, and what is expected.
+"""Composes the message for one invalid setting: its name, its value, and what is expected.
 
-Kept apart so that every message has one shape and no value that may be secret is ever quoted.
+Every message shows a value through `show`, so that none quotes a value that may be secret.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from framework.core.diagnostics import Diagnostic, KeyPath
+from framework.core.field_paths import FieldPath
 from framework.core.redaction import REDACTED, is_secret, redact_text
 from framework.core.suggestions import near_misses
 from framework.layers import Merged
 
+# pydantic's error types, and what was expected instead.
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -45,21 +47,8 @@ _LIMITS = {
 _LONGEST = 60
 
 
-def dotted(path: KeyPath) -> str:
-    """`rollout.maxSurge`, `args[0]`, `resources.limits["nvidia.com/gpu"]`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif "." in part or "/" in part:
-            text += f'["{part}"]'
-        else:
-            text += f".{part}" if text else part
-    return text
-
-
 def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
-    """A value as the author wrote it, unless it may be secret or is long."""
+    """Returns a value as its author wrote it, shortened if long, redacted if it may be secret."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):
@@ -79,8 +68,32 @@ def redact_diagnostic(diagnostic: Diagnostic, merged: Merged) -> Diagnostic:
     return replace(diagnostic, message=redact_text(diagnostic.message, merged.secret_texts))
 
 
+def describe_mismatch(
+    path: KeyPath, errors: list[ErrorDetails], merged: Merged, subject: str
+) -> str:
+    """Returns the message for a value that has `errors`; several where it may be of several types.
+
+    `subject` names the whole ("a model"), for errors that are about no single setting.
+    """
+    error = errors[0]
+    name = str(FieldPath(path)) or subject
+    expected = list(dict.fromkeys(filter(None, map(expectation, errors))))
+    if expected:
+        value = error["input"]
+        spelling = merged.spelling(path)
+        shown = REDACTED if merged.is_secret(path) else show(path, value, spelling)
+        message = f"{name} is {shown}; expected {' or '.join(expected)}"
+        if error["type"] == "string_type" and isinstance(value, int | float) and shown != REDACTED:
+            message += f': quote it, "{shown}"'
+        return message
+    words = own_words(error)
+    if words.startswith("has "):
+        return f"{name} {words}"
+    return f"{name}: {words}" if path else words
+
+
 def expectation(error: ErrorDetails) -> str:
-    """What was expected, without "expected"; "" where the error is no mismatch of one value."""
+    """Returns what was expected, without the word "expected"; "" where the error does not say."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in _TYPES:
         return _TYPES[kind]
@@ -88,29 +101,30 @@ def expectation(error: ErrorDetails) -> str:
         name, words = _LIMITS[kind]
         return words.format(context[name])
     if kind == "literal_error":
-        return _one_of(str(context["expected"]), error["input"])
+        return _list_choices(str(context["expected"]), error["input"])
     if kind == "string_too_short":
         return "text that is not empty"
     if kind == "too_short":
         return f"at least {context['min_length']}"
-    own = own_words(error)
-    return own.removeprefix("expected ") if own.startswith("expected ") else ""
+    words = own_words(error)
+    return words.removeprefix("expected ") if words.startswith("expected ") else ""
 
 
 def own_words(error: ErrorDetails) -> str:
-    """The settings class's own message, or pydantic's where it has none."""
+    """Returns the message of the settings class, or pydantic's where the class has none."""
     cause = error.get("ctx", {}).get("error")
     return str(cause) if cause is not None else error["msg"][:1].lower() + error["msg"][1:]
 
 
 def is_type_mismatch(error: ErrorDetails) -> bool:
-    """True where the value is of another type altogether."""
+    """Returns True where the value has another type than the setting."""
     return error["type"] in _TYPES
 
 
-def _one_of(expected: str, value: Any) -> str:
+def _list_choices(expected: str, value: Any) -> str:
+    # pydantic writes the choices of a Literal as `'Always', 'IfNotPresent' or 'Never'`.
     names = re.findall(r"'([^']*)'", expected)
     quoted = [f'"{name}"' for name in names]
-    listed = f"{', '.join(quoted[:-1])} or {quoted[-1]}" if len(quoted) > 1 else expected
+    choices = f"{', '.join(quoted[:-1])} or {quoted[-1]}" if len(quoted) > 1 else expected
     near = near_misses(str(value), names, cutoff=0.7)
-    return listed + (f'; did you mean "{near[0]}"?' if near and len(names) > 2 else "")
+    return choices + (f'; did you mean "{near[0]}"?' if near and len(names) > 2 else "")

@@ -1,0 +1,450 @@
+"""Validates merged settings with pydantic, and reports every error at its position in a file.
+
+pydantic reports errors by a location in its own schema, all arms of a union included, and knows
+neither files nor layers. So each location is translated into the path of a setting, errors that
+only follow from another error are dropped, and the path leads to the position in the layer that
+gave the value.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic_core import ErrorDetails
+
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
+from framework.core.field_paths import FieldPath
+from framework.core.suggestions import near_misses, suggest
+from framework.layers import Layer, Merged
+from framework.settings.base import SettingDiagnosticsError
+from framework.settings.messages import (
+    describe_mismatch,
+    expectation,
+    is_type_mismatch,
+    own_words,
+    redact_diagnostic,
+)
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+# Keys that are read before layers are merged. They are not settings, but people misspell them too.
+_READ_BEFORE_MERGING = {"a model": ("profiles",)}
+_SHAPE_ERRORS = frozenset(
+    {"dict_type", "model_type", "mapping_type", "model_attributes_type", "list_type", "tuple_type"}
+)
+# Errors about what a mapping as a whole lacks or contradicts.
+_WHOLE_ERRORS = frozenset({"missing", "value_error", "assertion_error"})
+
+
+@dataclass(frozen=True)
+class _Location:
+    """The setting that an error is about; `at_key` where it is about the key itself.
+
+    `union` is the path of the outermost union around the setting, and `arm` the label of the arm
+    that reported the error. `owner` is the settings class that declares the last part of `path`,
+    or does not know it.
+    """
+
+    path: KeyPath
+    at_key: bool
+    union: KeyPath | None
+    arm: str
+    owner: type[BaseModel] | None
+
+
+@dataclass(frozen=True)
+class _Error:
+    """One error of pydantic.
+
+    For an error that a settings class reports about several of its settings, there is one _Error
+    for each SettingDiagnostic: `mapping` is the path of the mapping that was checked, while the
+    location is the setting below it.
+    """
+
+    details: ErrorDetails
+    location: _Location
+    mapping: KeyPath
+    diagnostic: SettingDiagnostic | None = None
+
+    @property
+    def is_unknown_key(self) -> bool:
+        return self.details["type"] == "extra_forbidden"
+
+
+def validate_settings(
+    settings_type: type[Settings], merged: Merged, subject: str, home: str
+) -> tuple[Settings | None, list[Diagnostic]]:
+    """Returns the settings, or None where they have errors, and the errors of merged settings.
+
+    These are the errors of `merged` itself and the ones found here, without those that only follow
+    from others; so None without any error is possible, where the layers have errors already.
+    `subject` names the kind of file in messages ("a model"). `home` is the file in which a missing
+    top-level setting belongs.
+    """
+    try:
+        return settings_type.model_validate(merged.data), list(merged.diagnostics)
+    except ValidationError as exc:
+        errors = list(_read_errors(settings_type, exc))
+    reporter = _Reporter(settings_type, merged, subject, home)
+    misspelt, unexplained = reporter.explain_unknown_keys(errors)
+    reported = [
+        error
+        for error in errors
+        if not _follows_broken(error, merged.broken)
+        and not _follows_unknown(error, misspelt, unexplained)
+    ]
+    diagnostics = {
+        redact_diagnostic(diagnostic, merged)
+        for group in _group(_choose_arms(reported))
+        for diagnostic in reporter.describe(group)
+    }
+    # An interpolation may refer to the setting that the misspelt key was meant to be.
+    own = [
+        diagnostic
+        for diagnostic in merged.diagnostics
+        if not any(
+            _is_below(key, path)
+            for key in merged.missing_references.get(diagnostic, ())
+            for path in misspelt
+        )
+    ]
+    return None, [*own, *sorted(diagnostics)]
+
+
+def validate_layer(settings_type: type[BaseModel], layer: Layer, subject: str) -> list[Diagnostic]:
+    """Returns the errors of one layer by itself, even where a later layer overrides the value.
+
+    A layer is partial. What it lacks, what contradicts settings that other layers may change, and
+    interpolations are not errors of the layer.
+    """
+    data = _without_open_values(layer.data, (), layer.broken)
+    try:
+        settings_type.model_validate(data)
+        return []
+    except ValidationError as exc:
+        errors = list(_read_errors(settings_type, exc))
+    merged = Merged(data, {entry.path: (entry.position,) for entry in layer.entries}, (layer,))
+    reporter = _Reporter(settings_type, merged, subject, layer.document.path)
+    certain = filter(_is_certain_in_one_layer, _choose_arms(_without_missing(errors)))
+    return [diagnostic for group in _group(certain) for diagnostic in reporter.describe(group)]
+
+
+# --- From pydantic's location to the path of a setting.
+
+
+def _read_errors(settings_type: type[BaseModel], exc: ValidationError) -> Iterator[_Error]:
+    for details in exc.errors(include_url=False):
+        location = _locate(settings_type, details["loc"])
+        cause = details.get("ctx", {}).get("error")
+        if not isinstance(cause, SettingDiagnosticsError):
+            yield _Error(details, location, location.path)
+            continue
+        for diagnostic in cause.diagnostics:
+            setting = replace(location, path=(*location.path, *diagnostic.path))
+            yield _Error(details, setting, location.path, diagnostic)
+
+
+def _locate(settings_type: type[BaseModel], loc: Sequence[str | int]) -> _Location:
+    """Follows pydantic's location from `settings_type`.
+
+    A location is not a path: in a union it has the arm's label, and for an error about the key of
+    a mapping it ends in "[key]". `("env", "A", "secret", "key")` is the setting `env.A.key`, in the
+    arm "secret" of the union at `env.A`.
+    """
+    annotation: Any = settings_type
+    path: KeyPath = ()
+    union, arm, at_key = None, "", False
+    owner: type[BaseModel] | None = None
+    for part in loc:
+        if part == "[key]":
+            at_key = True
+            continue
+        arms = _arms(annotation)
+        if len(arms) > 1:
+            if union is None:
+                union, arm = path, str(part)
+            annotation = next((type_ for label, type_ in arms if label == part), Any)
+            continue
+        annotation = arms[0][1]
+        owner = annotation if _is_settings(annotation) else None
+        path = (*path, part)
+        annotation = _annotation_below(annotation, part)
+    return _Location(path, at_key, union, arm, owner)
+
+
+def _arms(annotation: Any) -> list[tuple[str, Any]]:
+    """Returns the arms of a union by label, without None; for no union, the annotation alone."""
+    bare = _strip_metadata(annotation)
+    if get_origin(bare) not in (Union, types.UnionType):
+        return [("", bare)]
+    arms = [arm for arm in get_args(bare) if arm is not type(None)]
+    if len(arms) == 1:
+        return _arms(arms[0])
+    return [(_label(arm), _strip_metadata(arm)) for arm in arms]
+
+
+def _strip_metadata(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _label(arm: Any) -> str:
+    metadata = get_args(arm)[1:] if get_origin(arm) is Annotated else ()
+    tags = [item.tag for item in metadata if isinstance(item, Tag)]
+    return tags[0] if tags else getattr(_strip_metadata(arm), "__name__", str(arm))
+
+
+def _is_settings(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _annotation_below(annotation: Any, part: str | int) -> Any:
+    if _is_settings(annotation):
+        for name, field in annotation.model_fields.items():
+            if part in (field.alias, name):
+                return field.annotation
+        return Any
+    arguments = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return arguments[1]
+    return arguments[0] if arguments and isinstance(part, int) else Any
+
+
+def _setting_names(settings_type: type[BaseModel] | None) -> tuple[str, ...]:
+    fields = settings_type.model_fields.items() if settings_type else ()
+    return tuple(field.alias or name for name, field in fields)
+
+
+# --- Which errors are causes, and which only follow from them.
+
+
+def _follows_broken(error: _Error, broken: Collection[KeyPath]) -> bool:
+    """Returns True where the error may only follow from a value that is left out at `broken`."""
+    kind = error.details["type"]
+    for path in broken:
+        if path and _is_below(error.mapping, path):
+            return True
+        if kind in _WHOLE_ERRORS and _is_below(path, error.mapping):
+            return True
+        # The whole document is missing, or a profile: any setting may be in it.
+        if kind == "missing" and not path:
+            return True
+    return False
+
+
+def _follows_unknown(
+    error: _Error, misspelt: Collection[KeyPath], unexplained: Collection[KeyPath]
+) -> bool:
+    """Returns True where the error may only follow from an unknown key.
+
+    `imag: {tag: v1}` is a misspelt `image`: until the key is corrected, nothing is known about
+    `image`. So it is not reported as missing, or as having neither tag nor digest. An unknown key
+    that resembles no setting may have been meant for any setting of its mapping.
+    """
+    path = error.mapping
+    return error.details["type"] in _WHOLE_ERRORS and (
+        any(_is_below(path, setting) or _is_below(setting, path) for setting in misspelt)
+        or any(_is_below(path, mapping) for mapping in unexplained)
+    )
+
+
+def _is_below(path: KeyPath, parent: KeyPath) -> bool:
+    return path[: len(parent)] == parent
+
+
+def _without_open_values(value: Any, path: KeyPath, broken: Collection[KeyPath]) -> Any:
+    """Returns data without nulls, interpolations and broken values.
+
+    Of a list with one of these, nothing is left: its length is part of its meaning.
+    """
+    if isinstance(value, list):
+        return [_without_open_values(item, (*path, i), broken) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_open_values(child, (*path, key), broken)
+        for key, child in value.items()
+        if (*path, key) not in broken and not _is_open(child)
+    }
+
+
+def _is_open(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_is_open, value))
+    return value is None or (isinstance(value, str) and "${" in value)
+
+
+def _without_missing(errors: list[_Error]) -> Iterator[_Error]:
+    """Drops errors about missing settings, and unions of which one arm only misses settings.
+
+    `A: {secret: s}` fits the arm "secret" of the union at `env.A` once another layer gives the key;
+    so the errors of its other arms mean nothing.
+    """
+    only_missing: dict[tuple[KeyPath | None, str], bool] = {}
+    for error in errors:
+        arm = (error.location.union, error.location.arm)
+        missing = error.details["type"] == "missing"
+        only_missing[arm] = only_missing.get(arm, True) and missing
+    fitting = {
+        union for (union, _), missing in only_missing.items() if union is not None and missing
+    }
+    for error in errors:
+        if error.details["type"] != "missing" and error.location.union not in fitting:
+            yield error
+
+
+def _is_certain_in_one_layer(error: _Error) -> bool:
+    """Returns False where other layers decide whether this is an error.
+
+    They may bring the rest of what a rule about a whole mapping asks for. A wrong shape is reported
+    where it meets the right one, in the merge.
+    """
+    if error.diagnostic is not None or error.details["type"] in _SHAPE_ERRORS:
+        return False
+    container = isinstance(error.details["input"], dict | list) and not error.location.at_key
+    return error.is_unknown_key or not container
+
+
+def _choose_arms(errors: Iterable[_Error]) -> Iterator[_Error]:
+    """Yields of each union only the errors of the arm that was probably meant.
+
+    That is the arm with the fewest errors among those whose type fits; all arms where none fits.
+    """
+    unions: dict[KeyPath, dict[str, list[_Error]]] = {}
+    for error in errors:
+        if error.location.union is None:
+            yield error
+        else:
+            arms = unions.setdefault(error.location.union, {})
+            arms.setdefault(error.location.arm, []).append(error)
+    for path, arms in unions.items():
+        fitting = [
+            arm
+            for arm in arms.values()
+            if not any(
+                is_type_mismatch(error.details) and error.location.path == path for error in arm
+            )
+        ]
+        for arm in [min(fitting, key=len)] if fitting else arms.values():
+            yield from arm
+
+
+def _group(errors: Iterable[_Error]) -> Iterable[list[_Error]]:
+    """Groups errors about the same value, so that it gets one diagnostic."""
+    groups: dict[tuple[KeyPath, bool, bool, SettingDiagnostic | None], list[_Error]] = {}
+    for error in errors:
+        location = error.location
+        key = (location.path, location.at_key, error.is_unknown_key, error.diagnostic)
+        groups.setdefault(key, []).append(error)
+    return groups.values()
+
+
+# --- Diagnostics, with their positions.
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    """Builds the diagnostics of one validation."""
+
+    settings_type: type[BaseModel]
+    merged: Merged
+    subject: str
+    home: str
+
+    def describe(self, group: list[_Error]) -> Iterator[Diagnostic]:
+        error, location = group[0], group[0].location
+        path, kind = location.path, error.details["type"]
+        position = self.merged.origin(path) or self._home_position()
+        if error.diagnostic:
+            message = f"{FieldPath(path)} " if path else f"{self.subject} "
+            message += error.diagnostic.message + self._list_others(error, position)
+            yield position.diagnostic(error.diagnostic.code, message)
+        elif error.is_unknown_key:
+            yield from self._describe_unknown_key(error, position)
+        elif kind == "missing":
+            owner = FieldPath(path[:-1]) if path[:-1] else self.subject
+            message = f"{FieldPath(path)} is missing; {owner} needs it"
+            yield self._owner_position(path[:-1]).diagnostic(Code.MISSING_KEY, message)
+        elif location.at_key:
+            position = (*self.merged.key_positions(path), position)[0]
+            words = own_words(error.details)
+            message = f'"{path[-1]}" is not a valid name for {FieldPath(path[:-1])}; {words}'
+            yield position.diagnostic(Code.BAD_NAME, message)
+        else:
+            details = [error.details for error in group]
+            inconsistent = kind == "value_error" and not expectation(error.details)
+            code = Code.INCONSISTENT if inconsistent else Code.BAD_VALUE
+            message = describe_mismatch(path, details, self.merged, self.subject)
+            yield position.diagnostic(code, message)
+
+    def explain_unknown_keys(self, errors: Iterable[_Error]) -> tuple[set[KeyPath], set[KeyPath]]:
+        """Returns the settings that unknown keys were probably meant to be.
+
+        For an unknown key that resembles no setting, the second set has the path of its mapping. It
+        is the whole model for a misspelt `profiles`, which gives a model most of its settings.
+        """
+        misspelt: set[KeyPath] = set()
+        unexplained: set[KeyPath] = set()
+        for error in errors:
+            if not error.is_unknown_key:
+                continue
+            *parent, key = error.location.path
+            near = near_misses(str(key), self._known_names(error))
+            if near and near[0] in _setting_names(error.location.owner):
+                misspelt.add((*parent, near[0]))
+            else:
+                unexplained.add(tuple(parent))
+        return misspelt, unexplained
+
+    def _known_names(self, error: _Error) -> tuple[str, ...]:
+        names = _setting_names(error.location.owner)
+        if error.location.owner is self.settings_type:
+            names = (*names, *_READ_BEFORE_MERGING.get(self.subject, ()))
+        return names
+
+    def _describe_unknown_key(self, error: _Error, position: Position) -> Iterator[Diagnostic]:
+        *parent, key = error.location.path
+        known = self._known_names(error)
+        owner = str(FieldPath(tuple(parent)))
+        if error.location.owner is self.settings_type:
+            owner = self.subject
+        # A list of more names than a settings class usually has does not help.
+        hint = suggest(str(key), known) if len(known) <= 12 or near_misses(str(key), known) else ""
+        message = f'"{key}" is not a setting of {owner}{hint}'
+        for each in self.merged.key_positions(error.location.path) or (position,):
+            yield each.diagnostic(Code.UNKNOWN_KEY, message)
+
+    def _list_others(self, error: _Error, position: Position) -> str:
+        """Returns the positions of the settings that a diagnostic names besides its own."""
+        assert error.diagnostic is not None
+        others = {}
+        for other in error.diagnostic.others:
+            if positions := self.merged.origins.get((*error.mapping, *other)):
+                others[str(FieldPath(other))] = positions[-1].short
+        if set(others.values()) <= {position.short}:
+            return ""
+        return f" ({', '.join(f'{name} at {where}' for name, where in others.items())})"
+
+    def _home_position(self) -> Position:
+        """Returns the position of the first key of the home file, without a line where it is empty.
+
+        Line 1 would be wrong: it may be a comment.
+        """
+        for layer in self.merged.layers:
+            document = layer.document
+            if document.path == self.home and not layer.prefix and () in document.value_positions:
+                return document.value_positions[()]
+        return Position(self.home, 0, 0)
+
+    def _owner_position(self, owner: KeyPath) -> Position:
+        """Returns the position of the mapping that lacks a key, in the home file if it is there."""
+        while owner and owner not in self.merged.origins:
+            owner = owner[:-1]
+        positions = self.merged.origins.get(owner, ())
+        at_home = [position for position in positions if position.path == self.home]
+        return (*positions, *at_home)[-1] if positions else self._home_position()
