@@ -188,7 +188,7 @@ _FAULTS = [
      ["catalog/m.yaml:3:39: probes.liveness.tcpSocket.port is 70000; expected 65535 or less"]),
     ("name of a key", {"catalog/m.yaml": _M + "ports: {HTTP: 80}\n"},
      ['catalog/m.yaml:3:9: "HTTP" is not a valid name for ports; expected a port name: lower-case '
-      "digits, '-', at most 15 characters"]),
+      "letters, digits, '-', at most 15 characters"]),
     ("rule over several", {"catalog/m.yaml": _M + "image: {tag: null}\n"},
      ["catalog/m.yaml:3:8: image has neither tag nor digest; give one"]),
     ("unknown profile", {"catalog/m.yaml": "owner: t\nprofiles: [smal]\n"},
