@@ -1,7 +1,8 @@
-# The front door: every verb is here, and each check is defined here once; CI and pre-commit call it.
+# All commands of the project. `make` alone lists them. Each check is defined here once: CI and
+# pre-commit call these targets.
 #
-# ENV, MODEL and the other options count only when given on the command line (make up ENV=dev):
-# an inherited environment variable must never choose a cluster.
+# ENV, MODEL and the other options count only on the command line (make up ENV=dev). A variable that
+# was exported in the shell must never choose a cluster.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -9,25 +10,25 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m framework
 
-given = $(if $(filter command line,$(origin $(1))),$($(1)))
-# An option given empty is passed on empty, to be refused: MODEL=$$UNSET must not mean every model.
-quoted = '$(subst ','\'',$($(1)))'
-option = $(if $(filter command line,$(origin $(1))),--$(2) $(call quoted,$(1)))
-# A switch is 1 or 0: YES=no must not mean yes.
-switch = $(if $(filter-out 0 1,$(call given,$(1))),$(error $(1)=$($(1)): expected 1 or 0))$(if \
-	$(filter 1,$(call given,$(1))),--$(2))
-# make would let a misspelt option pass in silence, and `model=x` must not mean every model: what is
-# no option here is passed on as it is, `model=`, for the verb to refuse it with the nearest it takes.
-KNOWN := ENV MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY YES JSON WHY EXIT_CODE \
-	PYTHON SHELL VENV
-UNKNOWN = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(filter-out \
-	$(KNOWN),$(name))))
-OPTIONS = $(if $(filter command line,$(origin ENV)),$(call quoted,ENV)) $(call option,MODEL,model) $(call option,ENGINE,engine) \
-	$(call option,KEY,key) $(call option,TO,to) $(call option,SINCE,since) \
-	$(call option,FORMAT,format) $(call option,OUT,out) $(call option,PROFILE,profile) \
-	$(call option,OWNER,owner) $(call option,TAG,tag) $(call option,SET,set) \
-	$(call option,TODAY,today) $(call switch,YES,yes) $(call switch,JSON,json) \
-	$(call switch,WHY,why) $(call switch,EXIT_CODE,exit-code) $(patsubst %,'%=',$(UNKNOWN))
+# The options of the verbs: MODEL=x becomes `--model x`, and EXIT_CODE=1 becomes `--exit-code`.
+VALUES := MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY
+SWITCHES := YES JSON WHY EXIT_CODE
+OPTIONS = $(call argument,ENV) $(foreach name,$(VALUES),$(call option,$(name))) \
+	$(foreach name,$(SWITCHES),$(call switch,$(name))) $(patsubst %,'%=',$(UNKNOWN))
+
+is_given = $(filter command line,$(origin $(1)))
+flag = --$(shell echo $(1) | tr A-Z_ a-z-)
+# Single quotes protect the value from the shell. An empty value is passed on, so that the verb
+# rejects it: MODEL=$$UNSET must not mean every model.
+argument = $(if $(is_given),'$(subst ','\'',$($(1)))')
+option = $(if $(is_given),$(flag) $(argument))
+# A switch is 1 or 0, because YES=no must not mean yes.
+switch = $(if $(is_given),$(if $(filter-out 0 1,$($(1))),$(error $(1)=$($(1)): expected 1 or 0))$(if \
+	$(filter 1,$($(1))),$(flag)))
+# make itself accepts any variable. A misspelt one, as in `make up ENV=dev model=x`, is passed on as
+# `model=`, so that the verb rejects it and suggests MODEL.
+UNKNOWN = $(filter-out ENV $(VALUES) $(SWITCHES) PYTHON SHELL VENV,$(foreach name,$(.VARIABLES),$(if \
+	$(call is_given,$(name)),$(name))))
 
 .PHONY: help
 help:
@@ -69,34 +70,43 @@ cluster-up cluster-down cluster-status:
 	@$(RUN) $@ $(OPTIONS)
 
 ##@ Development
-.PHONY: test test-full check format bench golden fields lock clean
-test: $(VENV)/ready-dev ## the tests a fresh machine can run, with a sample of the large grids
+.PHONY: test test-full check check-format check-types check-imports check-locks format bench golden \
+	fields lock clean
+test: $(VENV)/ready-dev ## run the tests, with a sample of the large grids
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
 
-test-full: $(VENV)/ready-dev ## all tests, the large grids whole; prints its time
+test-full: $(VENV)/ready-dev ## run all tests, the large grids whole; prints the slowest
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -rs --durations 10
 
-check: $(VENV)/ready-dev ## format, lint, types, layers, lock files
+check: check-format check-types check-imports check-locks ## run the four checks below
+
+check-format: $(VENV)/ready-dev ## check the format and the lint rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+
+check-types: $(VENV)/ready-dev ## check the types
 	$(VENV)/bin/mypy
+
+check-imports: $(VENV)/ready-dev ## check which package may import which
 	$(VENV)/bin/lint-imports
+
+check-locks: $(VENV)/ready-dev ## check that the lock files are complete
 	$(VENV)/bin/python tools/check_locks.py
 
-format: $(VENV)/ready-dev ## write what the formatter and the linter's safe fixes say
+format: $(VENV)/ready-dev ## format the code and apply the safe fixes of the linter
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/ready-dev ## measure against the targets, on generated catalogs
+bench: $(VENV)/ready-dev ## measure the speed on generated catalogs
 	$(VENV)/bin/python -m bench
 
-golden: $(VENV)/ready-dev ## write the golden renders anew; review them as a diff
+golden: $(VENV)/ready-dev ## write the golden files again; review them as a diff
 	$(VENV)/bin/python -m tools.write_golden
 
 fields: $(VENV)/ready-dev ## write the fields that a patch may set anew, as a local cluster has them
 	$(VENV)/bin/python -m tests.kube.write_fields
 
-lock: $(VENV)/ready-dev ## write the lock files anew from pyproject.toml
+lock: $(VENV)/ready-dev ## write the lock files again from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 	$(VENV)/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
@@ -107,9 +117,10 @@ clean: ## stop the local cluster; remove .venv and caches (state and cluster dat
 	@if [ -x $(VENV)/bin/python ]; then $(RUN) cluster-down; fi
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
-# Installs the lock file $(1) into $(VENV). `--no-deps`, because the lock is complete: pips before 23.3
-# otherwise resolve an extra (coverage[toml]) again and refuse its newest release. $(VENV) is made from
-# scratch where an earlier lock was installed, or where `incomplete` says that a set-up was cut short.
+# Installs the lock file $(1) into $(VENV). `--no-deps`, because the lock is complete: without it, pip
+# before 23.3 resolves an extra (coverage[toml]) again, and rejects its newest release, which has no
+# hash in the lock. $(VENV) is created again after a change of the lock, and after an interrupted
+# set-up, which leaves the file `incomplete`.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'setup: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...'; exit 1; }
@@ -125,7 +136,7 @@ define install
 	@rm $(VENV)/incomplete
 endef
 
-# A virtual environment whose Python is gone is made again.
+# If the Python of $(VENV) no longer exists, create it again.
 ifeq ($(wildcard $(VENV)/bin/python),)
 .PHONY: $(VENV)/ready
 endif

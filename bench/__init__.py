@@ -1,1 +1,1 @@
-"""`make bench`: every figure of the README, measured in one run."""
+"""`make bench`: measures the figures of the README in one run."""

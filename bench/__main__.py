@@ -1,7 +1,7 @@
-"""Measures the targets: whole processes, on the shipped and on generated catalogs.
+"""Measures the duration of whole commands, on the shipped and on generated catalogs.
 
-Each figure stands next to its target and, where a pulumi is on PATH, next to the real CLI's in the
-same run. Everything talks to this machine alone, on a cluster of its own that ends with the run.
+Prints each figure beside its target. If `pulumi` is on PATH, the CLI engine is measured as well.
+Uses a local cluster of its own, which is stopped and deleted at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.generate import write_catalog
@@ -29,12 +29,12 @@ _LIMIT_SECONDS = 900
 
 
 class Bench:
-    """One run: a folder, a cluster, and the table of figures it prints."""
+    """One run, with its folder and its cluster; prints the figures."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.cluster = LocalCluster(ROOT, directory=folder / "cluster")
-        # A user's Python keeps what it compiled, whatever is set where this runs.
+        # Users run with compiled modules, even if this process was told not to write any.
         kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self._environment = {**kept, "PULUMI_CONFIG_PASSPHRASE": "bench"}
         self.engines = ["embedded"]
@@ -42,11 +42,14 @@ class Bench:
             self.engines.append("cli")
 
     def time(self, project: Path, *arguments: str) -> float:
-        """Seconds of one verb, the whole process."""
+        """Returns the duration of one verb in seconds, the whole process."""
         return self.time_command([sys.executable, "-m", "framework", *arguments], project)
 
     def time_command(self, command: Sequence[str], folder: Path | None = None) -> float:
-        """Seconds of any command. Errors: CalledProcessError with its output shown."""
+        """Returns the duration of a command in seconds.
+
+        Prints its output and raises CalledProcessError if it fails.
+        """
         started = time.monotonic()
         run = subprocess.run(
             command,
@@ -64,17 +67,17 @@ class Bench:
             run.check_returncode()
         return time.monotonic() - started
 
-    def show(self, what: str, seconds: float, target: float | None = None) -> None:
-        """One line of the table."""
+    def show(self, label: str, seconds: float, target: float | None = None) -> None:
+        """Prints one line of the table."""
         goal = f"target {target:6.1f} s" if target else ""
-        print(f"  {what:<52} {seconds:8.2f} s   {goal}", flush=True)
+        print(f"  {label:<52} {seconds:8.2f} s   {goal}", flush=True)
 
     def forget_plans(self) -> None:
-        """Delete the plans this user's commands remember, so that the next one starts cold."""
+        """Deletes the cached plans, so that the next command starts cold."""
         (cache_directory() / "plans.sqlite").unlink(missing_ok=True)
 
     def make(self, name: str, models: int, environments: Sequence[str] = ("dev",)) -> Path:
-        """A generated project on the run's cluster."""
+        """Creates a generated project that uses the cluster of this run."""
         root = self._folder / name
         root.mkdir()
         write_catalog(root, models, f"ml-{name}", environments=environments)
@@ -83,7 +86,7 @@ class Bench:
 
 
 def measure_command_line(bench: Bench, shipped: Path) -> None:
-    """Start-up and the shipped catalog."""
+    """Measures the start-up time and the shipped catalog."""
     print("\ncommand line, shipped catalog")
     bench.show("--help", min(bench.time(shipped, "--help") for _ in range(3)), 0.3)
     bench.show("up dev, first", bench.time(shipped, "up", "dev"))
@@ -92,7 +95,7 @@ def measure_command_line(bench: Bench, shipped: Path) -> None:
     bench.show("preview dev, nothing to do", again, 3.0)
 
 
-# Seconds to reach for 1,000 models.
+# Targets in seconds for 1,000 models.
 _TARGETS = {
     "validate dev, cold": 4.0,
     "validate, all three environments, cold": 9.0,
@@ -106,15 +109,15 @@ _TARGETS = {
 
 
 def measure_reading(bench: Bench) -> None:
-    """The catalog alone, as it grows; per model the time should stay flat."""
+    """Measures verbs that need no cluster. The time per model should not grow with the catalog."""
     kustomize = build_kustomize()
     for size in SIZES:
         project = bench.make(f"read-{size}", size, ENVIRONMENTS)
         print(f"\ncatalog of {size} generated models (whole process)")
-        for what, seconds in _measure_catalog(bench, project):
-            target = _TARGETS.get(what) if size == SIZES[-1] else None
-            bench.show(what, seconds, target)
-            if "cold" in what:
+        for label, seconds in _measure_catalog(bench, project):
+            target = _TARGETS.get(label) if size == SIZES[-1] else None
+            bench.show(label, seconds, target)
+            if "cold" in label:
                 print(f"    {1000 * seconds / size:.2f} ms a model")
         bench.show("OmegaConf used naively, dev", bench.time_command(naive_command(project)))
         tree = write_kustomize_tree(project.with_name(f"kustomize-{size}"), size)
@@ -122,7 +125,7 @@ def measure_reading(bench: Bench) -> None:
 
 
 def _measure_catalog(bench: Bench, project: Path) -> Iterator[tuple[str, float]]:
-    one = ("--model", "model-0005")
+    model = ("--model", "model-0005")
     bench.forget_plans()
     yield "validate dev, cold", bench.time(project, "validate", "dev")
     again = min(bench.time(project, "validate", "dev") for _ in range(3))
@@ -133,9 +136,9 @@ def _measure_catalog(bench: Bench, project: Path) -> Iterator[tuple[str, float]]
     bench.forget_plans()
     yield "validate, all three environments, cold", bench.time(project, "validate")
     key = ("--key", "rollout.maxSurge")
-    yield "explain one model", min(_repeat(bench, project, "explain", "dev", *one, *key))
-    yield "render one model", min(_repeat(bench, project, "render", "dev", *one))
-    yield "list one model", min(_repeat(bench, project, "list", "dev", *one))
+    yield "explain one model", min(_repeat(bench, project, "explain", "dev", *model, *key))
+    yield "render one model", min(_repeat(bench, project, "render", "dev", *model))
+    yield "list one model", min(_repeat(bench, project, "list", "dev", *model))
     yield "render dev", bench.time(project, "render", "dev")
     compared = [bench.time(project, "diff", "dev", "--to", "prod") for _ in range(2)]
     yield "diff dev to prod, first", compared[0]
@@ -147,21 +150,24 @@ def _repeat(bench: Bench, project: Path, *arguments: str) -> list[float]:
 
 
 def measure_engine(bench: Bench, engine: str, size: int) -> None:
-    """An environment's life: made, unchanged, updated, gone."""
+    """Measures the first `up`, an unchanged preview, a full update and `destroy`."""
     print(f"\n{engine} engine, {size} generated models, a Deployment and a Service each")
     project = bench.make(f"{engine}-{size}", size)
-    targets: Callable[[float], float | None] = lambda seconds: seconds if size == 100 else None  # noqa: E731
     chosen = ("--engine", engine)
-    bench.show("first up", bench.time(project, "up", "dev", *chosen), targets(30.0))
+    bench.show("first up", bench.time(project, "up", "dev", *chosen), 30.0 if size == 100 else None)
     unchanged = min(bench.time(project, "preview", "dev", *chosen) for _ in range(2))
-    bench.show("preview, nothing to do", unchanged, targets(3.0))
+    bench.show("preview, nothing to do", unchanged, 3.0 if size == 100 else None)
     write_catalog(project, size, f"ml-{engine}-{size}", tag="v2")
-    bench.show("up, every image changed", bench.time(project, "up", "dev", *chosen), targets(15.0))
+    bench.show(
+        "up, every image changed",
+        bench.time(project, "up", "dev", *chosen),
+        15.0 if size == 100 else None,
+    )
     bench.show("destroy", bench.time(project, "destroy", "dev", "--yes", *chosen))
 
 
 def main() -> None:
-    """Every figure, in the README's order."""
+    """Measures everything, in the order of the README."""
     folder = Path(tempfile.mkdtemp(prefix="modelcatalog-bench-"))
     bench = Bench(folder)
     try:

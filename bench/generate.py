@@ -1,7 +1,4 @@
-"""Generated catalogs of any size, for benchmarks and for the larger tests.
-
-Kept apart so that tests and benchmarks measure the same thing: a Deployment and a Service a model.
-"""
+"""Generates catalogs of any size, with one Deployment and one Service per model."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ def write_catalog(
     tag: str = "v1",
     environments: Sequence[str] = ("dev",),
 ) -> None:
-    """A project of `models` models and these environments at `root`."""
+    """Writes a project with `models` models and these environments to `root`."""
     copy_shipped(root, "framework", "tools", "Pulumi.yaml", "__main__.py")
     (root / ".state").mkdir(exist_ok=True)
     _write(root / "catalog/_defaults.yaml", _DEFAULTS)

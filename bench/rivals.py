@@ -1,7 +1,4 @@
-"""What others do with the same catalog: OmegaConf used naively, and kustomize.
-
-Kept apart from the measuring: here is only what a user without this project would write.
-"""
+"""The same catalog without this project: with a short OmegaConf script, and with kustomize."""
 
 from __future__ import annotations
 
@@ -75,12 +72,12 @@ patches:
 
 
 def naive_command(project: Path) -> list[str]:
-    """The command that merges and resolves `dev` without sharing any layer."""
+    """Returns a command that merges and resolves `dev`, loading all layers for each model."""
     return [sys.executable, "-c", NAIVE, str(project), "dev"]
 
 
 def build_kustomize() -> Path:
-    """The kustomize binary, built once for this user from the Go module proxy."""
+    """Returns the kustomize binary, which is built once per user."""
     binary = cache_directory() / "bench" / "kustomize"
     if not binary.exists():
         go = find_go(load_pins(ROOT / "tools"), cache_directory(), lambda progress: None)
@@ -92,15 +89,15 @@ def build_kustomize() -> Path:
 
 
 def write_kustomize_tree(root: Path, models: int) -> Path:
-    """An equivalent tree, a Deployment and a Service a model; the folder to build."""
+    """Writes an equivalent tree, one Deployment and Service per model; returns the overlay."""
     _write(root / "base/deployment.yaml", _DEPLOYMENT)
     _write(root / "base/service.yaml", _SERVICE)
     _write(root / "base/kustomization.yaml", _BASE)
     names = [f"model-{number:04d}" for number in range(models)]
     for name in names:
         _write(root / f"models/{name}/kustomization.yaml", _MODEL.format(name=name))
-    listed = "".join(f"  - ../../models/{name}\n" for name in names)
-    overlay = f"namespace: ml-dev\nresources:\n{listed}"
+    resources = "".join(f"  - ../../models/{name}\n" for name in names)
+    overlay = f"namespace: ml-dev\nresources:\n{resources}"
     _write(root / "environments/dev/kustomization.yaml", overlay)
     return root / "environments/dev"
 

@@ -1,8 +1,9 @@
-"""Checks that each lock file is complete: it satisfies every requirement of every package in it.
+"""Checks that each lock file is complete: it meets the requirements of every package in it.
 
-The set-up installs the locks with `pip install --no-deps`, so a missing package shows only when it
-is imported. The requirements are read from the installed packages, extras included, and their
-markers are evaluated for each supported Python and platform. `make check` runs this.
+The set-up installs the locks with `pip install --no-deps`. Without this check, a missing package
+would be noticed only when it is imported. The requirements are read from the installed packages,
+extras included, and their markers are evaluated for each supported Python and platform.
+`make check-locks` runs this.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = {"linux": ("Linux", "x86_64"), "darwin": ("Darwin", "arm64")}
-# The requirements that an installed package declares; None where this version is not installed.
+# Returns the requirements of a package by name and version; None if it is not installed.
 FindRequires = Callable[[str, str], list[Requirement] | None]
 
 
@@ -38,7 +39,7 @@ def find_diagnostics(
     environment: Mapping[str, str],
     find_requires: FindRequires,
 ) -> Iterator[str]:
-    """Yields what the lock lacks in one environment, starting from the project's own `roots`."""
+    """Yields each requirement that the lock does not meet in one environment, from `roots` on."""
     pins = {
         canonicalize_name(pin.name): next(iter(pin.specifier)).version
         for pin in locked
@@ -47,33 +48,36 @@ def find_diagnostics(
     waiting = [("pyproject.toml", root) for root in roots]
     seen: set[tuple[str, str]] = set()
     while waiting:
-        source, wanted = waiting.pop()
-        name = canonicalize_name(wanted.name)
+        source, required = waiting.pop()
+        name = canonicalize_name(required.name)
         version = pins.get(name)
-        if version is None or not wanted.specifier.contains(version, prereleases=True):
-            yield f"{source} requires {wanted}; the lock has {version or 'no such package'}"
+        if version is None or not required.specifier.contains(version, prereleases=True):
+            yield f"{source} requires {required}; the lock has {version or 'no such package'}"
             continue
-        for extra in ("", *wanted.extras):
+        for extra in ("", *required.extras):
             if (name, extra) in seen:
                 continue
             seen.add((name, extra))
-            for found in find_requires(name, version) or ():
-                # An extra's own requirements have a marker that is false without it.
-                if found.marker is None and extra:
+            for requirement in find_requires(name, version) or ():
+                # The requirements of an extra have a marker (`extra == ...`). Those without a
+                # marker were handled with the extra "".
+                if requirement.marker is None and extra:
                     continue
-                if found.marker is None or found.marker.evaluate({**environment, "extra": extra}):
-                    waiting.append((f"{name} {version}", found))
+                if requirement.marker is None or requirement.marker.evaluate(
+                    {**environment, "extra": extra}
+                ):
+                    waiting.append((f"{name} {version}", requirement))
 
 
 def read_requires(name: str, version: str) -> list[Requirement] | None:
-    """Returns the requirements of a package; None where this version is not installed."""
+    """Returns the requirements of a package; None if this version is not installed."""
     try:
-        found = metadata.distribution(name)
+        distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
-    if found.version != version:
+    if distribution.version != version:
         return None
-    return [Requirement(text) for text in found.requires or ()]
+    return [Requirement(text) for text in distribution.requires or ()]
 
 
 def list_environments() -> Iterator[tuple[str, dict[str, str]]]:
@@ -95,7 +99,7 @@ def list_environments() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def main() -> int:
-    """Prints every fault of both lock files; returns 1 where there is one."""
+    """Prints what both lock files lack; returns 1 if anything."""
     root = Path(__file__).resolve().parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text())
     runtime = [Requirement(text) for text in project["project"]["dependencies"]]

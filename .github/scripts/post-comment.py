@@ -1,7 +1,7 @@
-"""Posts a Markdown report as the one comment of a pull request, or updates it.
+"""Posts a Markdown report as a comment on a pull request, or updates the comment of an earlier run.
 
-Where it may not comment, as in a pull request from a fork, the report goes to the run's summary;
-commenting never fails a run. Only the standard library: the runner has nothing else. Reads
+If it cannot comment, as in a pull request from a fork, it writes the report to the summary of the
+run; the run does not fail. Uses the standard library only, as the step runs without .venv. Reads
 GITHUB_API_URL, GITHUB_EVENT_PATH, GITHUB_REPOSITORY, GITHUB_STEP_SUMMARY, GITHUB_TOKEN and, for a
 link, GITHUB_SERVER_URL and GITHUB_RUN_ID.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 MARKER = "<!-- modelcatalog: what this pull request changes -->"
-# What GitHub takes: characters of a comment, bytes of a summary.
+# Limits of GitHub: characters of a comment, bytes of a summary.
 MOST_OF_COMMENT = 65_536
 MOST_OF_SUMMARY = 1_000_000
 _PAGE = 100
@@ -25,7 +25,7 @@ _SECONDS = 20
 
 
 def request(method: str, path: str, body: dict[str, str] | None = None) -> Any:
-    """One call of GitHub's API. Errors: OSError, of which urllib's are; ValueError for no JSON."""
+    """Calls the GitHub API. Raises OSError, or ValueError for a response that is not JSON."""
     call = urllib.request.Request(
         os.environ["GITHUB_API_URL"].rstrip("/") + path,
         method=method,
@@ -43,22 +43,22 @@ def request(method: str, path: str, body: dict[str, str] | None = None) -> Any:
 
 
 def find_comment(issue: str) -> int | None:
-    """The comment posted before. People may quote the marker; only a bot's comment is ours."""
+    """Returns the id of the comment of an earlier run, or None."""
     page = 1
     while True:
-        found = request("GET", f"{issue}/comments?per_page={_PAGE}&page={page}")
-        for comment in found:
-            # No user: an account that is no more.
+        comments = request("GET", f"{issue}/comments?per_page={_PAGE}&page={page}")
+        for comment in comments:
+            # People may quote our comment with its marker. `user` is null for a deleted account.
             by_bot = (comment["user"] or {}).get("type") == "Bot"
             if by_bot and (comment["body"] or "").startswith(MARKER):
                 return int(comment["id"])
-        if len(found) < _PAGE:
+        if len(comments) < _PAGE:
             return None
         page += 1
 
 
 def post(text: str) -> None:
-    """Update our comment; make it where there is none."""
+    """Updates the comment, or creates it."""
     repository = f"/repos/{os.environ['GITHUB_REPOSITORY']}"
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     issue = f"{repository}/issues/{event['pull_request']['number']}"
@@ -70,40 +70,38 @@ def post(text: str) -> None:
 
 
 def shorten(text: str, most: int) -> str:
-    """The text as far as it fits, cut after a whole section, and where the rest is."""
+    """Cuts the text to `most` characters, after a whole section, and links to the full report."""
     if len(text) <= most:
         return text
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    run = f"{server}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/"
-    note = (
-        f"\n\n*Too long to show whole: [the run's summary]({run}{os.environ['GITHUB_RUN_ID']}).*\n"
-    )
+    run = f"{server}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
+    note = f"\n\n*The report is too long for a comment. See [the summary of the run]({run}).*\n"
     kept = text[: most - len(note)]
     end = kept.rfind("\n</details>")
     return (kept[: end + len("\n</details>")] if end > 0 else kept) + note
 
 
 def write_summary(report: str) -> None:
-    """Add the report to the run's own page."""
+    """Adds the report to the summary page of the run."""
     fitting = report.encode()[:MOST_OF_SUMMARY].decode(errors="ignore")
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
         summary.write(fitting)
 
 
 def main(path: str) -> int:
-    """Post the report at `path`. Returns the exit code, which is 0 whether it could or not."""
+    """Posts the report at `path`. Returns 0, also if it could not comment."""
     report = Path(path).read_text(encoding="utf-8")
-    whole = f"{MARKER}\n{report}"
-    text = shorten(whole, MOST_OF_COMMENT)
+    full = f"{MARKER}\n{report}"
+    text = shorten(full, MOST_OF_COMMENT)
     try:
         post(text)
     except Exception as error:
         write_summary(report)
-        # Of a failed call the status, never the request: it carries the token.
+        # Print the status only: the request contains the token.
         reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else error
         sys.stdout.write(f"::notice::no comment ({reason}); the report is in the run's summary\n")
         return 0
-    if text != whole:
+    if text != full:
         write_summary(report)
     return 0
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 _PROGRAM = "modelcatalog"
-# The command works in the project it is installed in; the completion reads the folders of the
-# project that the shell is in, which costs no start of Python on every press of the Tab key.
+# Lists the folders of the project in the current folder, which is also the one that the command
+# works on. This does not start Python on every press of the Tab key.
 _PREAMBLE = {
     "bash": r"""
 _modelcatalog_list() { compgen -W "$1" -- "$2"; }

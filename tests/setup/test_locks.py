@@ -1,4 +1,4 @@
-"""The check of the lock files that `make check` runs."""
+"""The check of the lock files that `make check-locks` runs."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def test_requirement_of_an_extra_is_too_old() -> None:
     assert "the lock has 2.9" in diagnostic
 
 
-def test_complete_lock_has_no_faults() -> None:
+def test_complete_lock_has_no_diagnostics() -> None:
     assert diagnostics(LOCK + "speedups==3.0\n") == []

