@@ -39,30 +39,30 @@ help:
 ##@ Everyday
 .PHONY: up preview status outputs drift refresh destroy
 up: $(VENV)/ready ## deploy an environment: preview, confirm, roll out, watch
-preview: $(VENV)/ready ## what up would change, with the rollout forecast
-status: $(VENV)/ready ## what runs now: versions, ready Pods, canaries
-outputs: $(VENV)/ready ## the stack's outputs, as last deployed
-drift: $(VENV)/ready ## compare the cluster with the recorded state
-refresh: $(VENV)/ready ## bring the recorded state to what the cluster has
-destroy: $(VENV)/ready ## delete everything of an environment
+preview: $(VENV)/ready ## show what up would change, with the forecast of each rollout
+status: $(VENV)/ready ## show what runs now: versions, ready Pods, canaries
+outputs: $(VENV)/ready ## show the stack's outputs, as last deployed
+drift: $(VENV)/ready ## compare the cluster with the recorded state; exit 16 if they differ
+refresh: $(VENV)/ready ## update the recorded state to what the cluster has
+destroy: $(VENV)/ready ## delete everything that an environment has deployed
 
 ##@ Catalog
 .PHONY: validate list explain diff affected render new bump schema
-validate: $(VENV)/ready ## every fault in every file, with file:line:column
-list: $(VENV)/ready ## the models: owner, profiles, image, replicas in each environment [PROFILE=y]
-explain: $(VENV)/ready ## where a value comes from: MODEL=x ENV=prod [KEY=rollout.maxSurge]
-diff: $(VENV)/ready ## two environments (TO=prod), or what changed (SINCE=main)
-affected: $(VENV)/ready ## the models and environments that a change touches: SINCE=main [WHY=1]
-render: $(VENV)/ready ## the manifests of an environment, as kubectl takes them [OUT=folder]
-new: $(VENV)/ready ## add a model: MODEL=x PROFILE=y
-bump: $(VENV)/ready ## set a model's image tag: MODEL=x TAG=v2 [ENV=prod]
+validate: $(VENV)/ready ## show every error in every file, with file:line:column
+list: $(VENV)/ready ## list the models: owner, profiles, image, replicas in each environment [PROFILE=y]
+explain: $(VENV)/ready ## show where a value comes from: MODEL=x ENV=prod [KEY=rollout.maxSurge]
+diff: $(VENV)/ready ## compare two environments, or an environment with a commit
+affected: $(VENV)/ready ## list the models and environments that a change since a commit touches
+render: $(VENV)/ready ## print the manifests of an environment, ready for kubectl [OUT=folder]
+new: $(VENV)/ready ## add a model: a valid, commented file: MODEL=x PROFILE=y
+bump: $(VENV)/ready ## set the image tag of a model, in the catalog or in one environment
 schema: $(VENV)/ready ## write the JSON Schemas and the reference of every setting
 
 ##@ Local cluster
 .PHONY: cluster-up cluster-down cluster-status
 cluster-up: $(VENV)/ready ## build (once) and start the local cluster
 cluster-down: $(VENV)/ready ## stop the local cluster; its data stays
-cluster-status: $(VENV)/ready ## the local cluster: processes, nodes, how to use kubectl
+cluster-status: $(VENV)/ready ## show the local cluster: processes, nodes, how to use kubectl
 
 up preview status outputs drift refresh destroy \
 validate list explain diff affected render new bump schema \

@@ -1,10 +1,10 @@
-"""The Makefile knows the options of the verbs."""
+"""The Makefile and the command line have the same verbs and options."""
 
 from __future__ import annotations
 
 import re
 
-from framework.cli.verbs import OPTIONS
+from framework.cli.verbs import OPTIONS, VERBS
 from tests.shipped import ROOT
 
 
@@ -17,3 +17,8 @@ def test_makefile_passes_every_option_on() -> None:
     spelled = {name.upper().replace("-", "_"): option for name, option in OPTIONS.items()}
     assert names["SWITCHES"] == {name for name, option in spelled.items() if not option.metavar}
     assert names["VALUES"] == {name for name, option in spelled.items() if option.metavar}
+
+
+def test_makefile_describes_verbs_as_the_command_line_does() -> None:
+    targets = dict(re.findall(r"(?m)^([a-z-]+):.*## (.+)$", (ROOT / "Makefile").read_text()))
+    assert [verb.name for verb in VERBS if not targets[verb.name].startswith(verb.help)] == []
