@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from framework.core.field_paths import FieldPath, name_items
+
 REDACTED = "[secret]"
 """The text that replaces a secret wherever people or programs read one."""
 
@@ -71,6 +73,22 @@ def redact(path: Iterable[str | int], value: Any) -> Any:
     if is_secret_key(path) or _TOKEN.match(value):
         return REDACTED
     return _URL_PASSWORD.sub(rf"\1{REDACTED}@", value)
+
+
+def redact_field(path: FieldPath, value: Any) -> Any:
+    """Returns the value, or the tree of values, at a field of a manifest with secrets replaced.
+
+    The key of a list item counts as well: `env[API_TOKEN].value` is a secret. A name is not, as it
+    is either the item's key or the name of the Secret that a field refers to.
+    """
+    if isinstance(value, dict):
+        return {key: redact_field(path.child(key), child) for key, child in value.items()}
+    if isinstance(value, list):
+        steps = name_items(path, value)
+        return [redact_field(path.child(s), item) for s, item in zip(steps, value, strict=True)]
+    if path.steps and path.steps[-1] == "name":
+        return value
+    return redact([str(step) for step in path.steps], value)
 
 
 def redact_value(value: Any, secrets: Iterable[str]) -> Any:

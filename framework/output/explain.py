@@ -68,8 +68,10 @@ def render_fields(explained: ExplainedFields) -> str:
     path_width = _column_width((field.field for field in explained.fields), _WIDEST_PATH)
     values = (render_value(field.value) for field in explained.fields)
     value_width = _column_width(values, _WIDEST_VALUE)
-    name = explained.object
-    lines = [f"{name.kind} {name.namespace}/{name.name}"]
+    name = "/".join(filter(None, (explained.object.namespace, explained.object.name)))
+    lines = [f"{explained.object.kind} {name}"]
+    if not explained.fields:
+        lines.append(f"{indent}no field here is set by the catalog")
     lines += [_render_field(field, path_width, value_width) for field in explained.fields]
     if explained.needs:
         text = f"exists because of: {', '.join(explained.needs)}"

@@ -13,10 +13,10 @@ from typing import Any
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
+from framework.core.field_paths import ROOT, FieldPath
 from framework.kube.object_diff import compare_objects
 from framework.layers import find_referenced_keys
 from framework.plan.stack import UNPLANNABLE, build_model
-from framework.reports.paths import is_below
 from framework.reports.setting_changes import SettingChange, get_written
 from framework.settings.environment import Environment
 from framework.settings.model import Model
@@ -24,8 +24,8 @@ from framework.settings.model import Model
 # An object's kind and name, without the hash of its content.
 Identity = tuple[str, str]
 Objects = Mapping[Identity, Mapping[str, Any]]
-# A field of an object by its path; "" is the object itself, where only one side has it.
-Target = tuple[Identity, str]
+# A field of an object by its path; ROOT is the object itself, where only one side has it.
+Target = tuple[Identity, FieldPath]
 
 _HASH_LENGTH = len("-01234567")
 _PROFILES = "catalog/_profiles/"
@@ -92,10 +92,10 @@ def find_targets(old: Objects, new: Objects) -> frozenset[Target]:
     targets: set[Target] = set()
     for identity in old.keys() | new.keys():
         if identity not in old or identity not in new:
-            targets.add((identity, ""))
+            targets.add((identity, ROOT))
         elif old[identity] != new[identity]:
             fields = compare_objects(old[identity], new[identity])
-            targets |= {(identity, field.path) for field in fields}
+            targets |= {(identity, FieldPath.parse(field.path)) for field in fields}
     return frozenset(targets)
 
 
@@ -103,7 +103,7 @@ def overlaps(target: Target, other: Target) -> bool:
     """Returns True if one target is the other or lies in it."""
     if target[0] != other[0]:
         return False
-    return is_below(target[1], other[1]) or is_below(other[1], target[1])
+    return target[1].is_within(other[1]) or other[1].is_within(target[1])
 
 
 def find_causes(

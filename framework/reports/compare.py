@@ -14,8 +14,8 @@ from typing import Any
 
 from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
-from framework.core.field_paths import FieldPath
-from framework.core.redaction import REDACTED, can_be_secret, find_secret_texts, redact
+from framework.core.field_paths import ROOT, FieldPath
+from framework.core.redaction import find_secret_texts, redact, redact_field
 from framework.kube.object_diff import compare_objects
 from framework.plan.cache import PlanCache, compute_digests
 from framework.reports.causes import (
@@ -40,7 +40,6 @@ from framework.reports.comparison import (
     ModelDifference,
     ObjectDifference,
 )
-from framework.reports.paths import is_secret_field
 from framework.reports.setting_changes import (
     SettingChange,
     compare_environment_settings,
@@ -323,7 +322,7 @@ class _Comparer:
         prefix = self._old.prefix if gone else ""
         old_position, new_position = change.old_position, change.new_position
         return Cause(
-            setting=str(FieldPath(change.path)) if change.path[0] == "environment" else change.name,
+            setting=change.name,
             position=f"{prefix}{position}" if position else None,
             gone=gone and position is not None,
             old_position=f"{self._old.prefix}{old_position}" if old_position else None,
@@ -372,7 +371,7 @@ def _compare_manifests(
                 differences.append(ObjectDifference(kind, name, "changed", fields))
             continue
         change: ChangeKind = "added" if identity in new else "removed"
-        own_causes = causes.get((identity, ""), ())
+        own_causes = causes.get((identity, ROOT), ())
         differences.append(ObjectDifference(kind, name, change, causes=own_causes))
     return tuple(differences)
 
@@ -388,26 +387,10 @@ def _compare_fields(
     new: Mapping[str, Any],
     causes: Mapping[Target, tuple[Cause, ...]],
 ) -> tuple[Difference, ...]:
-    return tuple(
-        Difference(
-            field.path,
-            mask_field(field.path, field.old),
-            mask_field(field.path, field.new),
-            causes.get((identity, field.path), ()),
-        )
-        for field in compare_objects(old, new)
-    )
-
-
-def mask_field(path: str, value: Any) -> Any:
-    """Redacts the secrets in a field's value, by the names on its path and below."""
-    if isinstance(value, dict):
-        return {key: mask_field(f"{path}.{key}", child) for key, child in value.items()}
-    if isinstance(value, list):
-        names = [child.get("name") if isinstance(child, dict) else None for child in value]
-        return [
-            mask_field(f"{path}[{name or index}]", child)
-            for index, (name, child) in enumerate(zip(names, value, strict=True))
-        ]
-    is_secret = can_be_secret(value) and is_secret_field(path.replace('"', ""))
-    return REDACTED if is_secret else value
+    differences = []
+    for field in compare_objects(old, new):
+        path = FieldPath.parse(field.path)
+        before, after = (redact_field(path, value) for value in (field.old, field.new))
+        field_causes = causes.get((identity, path), ())
+        differences.append(Difference(field.path, before, after, field_causes))
+    return tuple(differences)

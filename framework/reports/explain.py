@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import KeyPath, Position
-from framework.core.errors import UnknownNameError
+from framework.core.errors import UnknownNameError, UsageError
+from framework.core.field_paths import FieldPath, FieldPathError
 from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
 from framework.layers import Layer, Merged, find_referenced_keys
 from framework.reports.effective_settings import Setting, list_settings
@@ -90,7 +91,7 @@ class Source:
 
     def key(self, path: Iterable[str | int]) -> str:
         """Returns `candidate.image.tag` for `image.tag` of the candidate."""
-        return ".".join(map(str, [self.prefix, *path] if self.prefix else path))
+        return str(FieldPath((self.prefix, *path) if self.prefix else tuple(path)))
 
     def list_written(self, path: KeyPath) -> tuple[WrittenValue, ...]:
         """Returns what each layer has at a path, the oldest layer first.
@@ -160,23 +161,64 @@ class Explainer:
     def find(self, key: str | None) -> tuple[ExplainedSetting, ...]:
         """Explains the settings at or below a key, or all of the model's own for None.
 
-        Errors: UnknownNameError.
+        A key below a list, or below a mapping that is not set, explains the list or the mapping: so
+        every path that `diff` and `affected` print is accepted, also that of a removed item.
+        Errors: UnknownNameError, UsageError where the key is not a path.
         """
         leaves = [name for name, (_, setting) in self.settings.items() if not setting.section]
         if key is None:
             own = [name for name in leaves if not self.settings[name][0].prefix]
             return tuple(map(self._explain, own))
-        found = [name for name in leaves if _is_below(name, key)]
-        # Below a setting that is not set there is nothing to explain except that.
-        unset: tuple[Any, ...] = (None, {}, [])
-        found = found or [
-            name
-            for name in leaves
-            if _is_below(key, name) and self.settings[name][1].value in unset
+        if key in self._names:
+            return (self._explain(key),)
+        try:
+            path = _parse_key(key)
+        except FieldPathError as error:
+            raise UsageError(f"KEY={key}: {error}") from error
+        if path[:2] == ("canary", "candidate") and (key not in self.settings):
+            # What the canary runs, beside what the candidate's own layer says of it.
+            found = self._find_leaves(path) or self._find_leaves((CANDIDATE, *path[2:]))
+        else:
+            found = self._find_leaves(path)
+        if found:
+            return tuple(map(self._explain, found))
+        if missing := self._find_missing_entry(path):
+            return (ExplainedSetting(missing, None, None, default=True),)
+        raise UnknownNameError("setting", key, _with_parents(leaves))
+
+    def _find_leaves(self, path: tuple[str, ...]) -> list[str]:
+        """Returns the keys of the single settings at or below a path, or of the one above it."""
+        leaves = {
+            k: _parse_key(k) for k, (_, setting) in self.settings.items() if not setting.section
+        }
+        below = [key for key, leaf in leaves.items() if _is_below(leaf, path)]
+        return below or [
+            key
+            for key, leaf in leaves.items()
+            if _is_below(path, leaf)
+            and (isinstance(value := self.settings[key][1].value, list) or value in (None, {}))
         ]
-        if not found and key not in self._names:
-            raise UnknownNameError("setting", key, _with_parents(leaves))
-        return tuple(map(self._explain, found or [key]))
+
+    def _find_missing_entry(self, path: tuple[str, ...]) -> str | None:
+        """Returns the key of the entry that a mapping lacks: `env.DEBUG` where it is not set.
+
+        People choose the keys of such a mapping, so this one is not misspelt, it is only not here.
+        """
+        for source in self._sources:
+            rest = path[1:] if source.prefix else path
+            if source.prefix and path[:1] != (source.prefix,):
+                continue
+            held: Any = source.settings
+            for depth, step in enumerate(rest, start=1):
+                if isinstance(held, dict):
+                    if step not in held:
+                        return source.key(rest[:depth])
+                    held = held[step]
+                elif isinstance(held, Settings):
+                    fields = type(held).model_fields.items()
+                    names = [name for name, field in fields if (field.alias or name) == step]
+                    held = getattr(held, names[0]) if names else None
+        return None
 
     def explain_with_reads(self, keys: Iterable[str]) -> tuple[ExplainedSetting, ...]:
         """Explains these settings, then all other settings that their interpolations read."""
@@ -255,15 +297,16 @@ class Explainer:
     def _list_reads(self, source: Source, text: str, path: KeyPath) -> Iterator[str]:
         """Yields the keys of the settings that a text reads; for a mapping, all below it."""
         for name in find_referenced_keys(text, path):
-            dotted = ".".join(name)
-            if dotted in self._names:
-                yield dotted
+            key = str(FieldPath(name))
+            if key in self._names:
+                yield key
                 continue
-            yield from self._list_below(dotted if name[0] == ENVIRONMENT else source.key(name))
+            yield from self._list_below(key if name[0] == ENVIRONMENT else source.key(name))
 
     def _list_below(self, parent: str) -> Iterator[str]:
+        path = _parse_key(parent)
         for key, (_, setting) in self.settings.items():
-            if not setting.section and _is_below(key, parent):
+            if not setting.section and _is_below(_parse_key(key), path):
                 yield key
 
 
@@ -277,13 +320,16 @@ def _find_interpolations(value: Any) -> Iterator[str]:
             yield from _find_interpolations(child)
 
 
-def _is_below(key: str, parent: str) -> bool:
-    return key == parent or key.startswith(f"{parent}.")
+@cache
+def _parse_key(key: str) -> tuple[str, ...]:
+    # `args[0]` and `ports[http]` have the same steps as `args.0` and `ports.http`.
+    return tuple(str(step) for step in FieldPath.parse(key).steps)
+
+
+def _is_below(path: tuple[str, ...], parent: tuple[str, ...]) -> bool:
+    return path[: len(parent)] == parent
 
 
 def _with_parents(keys: Iterable[str]) -> set[str]:
-    return {
-        ".".join(parts[:end])
-        for parts in (key.split(".") for key in keys)
-        for end in range(1, len(parts) + 1)
-    }
+    paths = [FieldPath.parse(key).steps for key in keys]
+    return {str(FieldPath(steps[:end])) for steps in paths for end in range(1, len(steps) + 1)}

@@ -8,6 +8,9 @@ than reading the files.
 
 The name of an entry of a mapping, such as `http` in `ports`, is not a setting. For the fields that
 repeat it the key is renamed, and they name "the key http of ports".
+
+A path may also name a field that is not rendered, as in a drift report or after a removal. It is
+accepted if Kubernetes has such a field, and explained as set by nothing.
 """
 
 from __future__ import annotations
@@ -17,24 +20,38 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
-from framework.core.errors import UnknownNameError
-from framework.core.redaction import REDACTED, can_be_secret
+from framework.core.errors import UnknownNameError, UsageError
+from framework.core.field_paths import (
+    ROOT,
+    FieldPath,
+    FieldPathError,
+    ItemKey,
+    find_item,
+    name_items,
+    name_path,
+    walk,
+)
+from framework.core.redaction import REDACTED, can_be_secret, redact_field
+from framework.kinds.namespace import build_namespace
 from framework.plan import Manifest
+from framework.plan.patch.field_types import FieldType
 from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.effective_settings import RENAMED, Setting
 from framework.reports.explain import CANDIDATE, ExplainedSetting, Explainer, Source
-from framework.reports.paths import flatten, is_secret_field
 from framework.settings.base import Settings
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
+# Outputs leave this out of a path, so `Deployment.containers[model].image` is understood as well.
+_POD_SPEC = FieldPath.parse("spec.template.spec")
+
 
 @dataclass(frozen=True)
 class ObjectName:
-    """The kind, namespace and name of a Kubernetes object."""
+    """The kind, namespace and name of a Kubernetes object; a Namespace is in no namespace."""
 
     kind: str
-    namespace: str
+    namespace: str | None
     name: str
 
 
@@ -53,7 +70,7 @@ class ExplainedField:
 
 @dataclass(frozen=True)
 class ExplainedFields:
-    """The fields at or below a path of one object.
+    """The fields at or below a path of one object; none if nothing there is rendered.
 
     `needs` are the keys that decide whether the object exists at all. `adds` are keys that are not
     set, and would add fields here. `settings` explains every key named, and those that they read.
@@ -67,7 +84,10 @@ class ExplainedFields:
 
 
 def explain_fields(catalog: Catalog, model: CatalogModel, key: str) -> ExplainedFields:
-    """Explains the fields at or below `Kind.path` or `Kind/name.path`. Errors: UnknownNameError."""
+    """Explains the fields at or below `Kind.path` or `Kind/name.path`.
+
+    Errors: UnknownNameError, UsageError where the key is not a path.
+    """
     return _Experiments(catalog, model).explain(key)
 
 
@@ -77,28 +97,39 @@ class _Experiments:
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
         self._model, self._environment = model, catalog.environment
         self._explainer = Explainer(catalog, model)
-        self._manifests = build_model(model, catalog.environment).manifests
+        self._namespace = build_namespace(catalog.environment.namespace, catalog.environment_name)
+        self._environment_name = catalog.environment_name
+        self._manifests = self._build(model, catalog.environment)
+
+    def _build(self, model: CatalogModel, environment: Environment) -> tuple[Manifest, ...]:
+        """Plans the model's objects and the Namespace that they are in."""
+        # Its logical name is the Namespace's own name; kept the same, so that it is found again.
+        namespace = build_namespace(environment.namespace, self._environment_name)
+        namespace = replace(namespace, logical_name=self._namespace.logical_name)
+        return (*build_model(model, environment).manifests, namespace)
 
     def explain(self, key: str) -> ExplainedFields:
-        index, path = self._find_object(key)
+        index, path = self._find_field(key)
         manifest = self._manifests[index]
-        fields = flatten(manifest.object, path)
-        if not fields:
-            head = key[: len(key) - len(path)]
-            known = [head + known_path for known_path in flatten(manifest.object, "", parents=True)]
-            raise UnknownNameError("field", key, known)
+        # The fields by their tracked path, and the path that is printed for each.
+        fields, printed, below = {}, {}, path
+        for tracked, field, value in walk_tracked(manifest.object):
+            if field == path:
+                below = tracked
+            if field.is_within(path) and _is_leaf(value):
+                fields[str(tracked)], printed[str(tracked)] = value, str(field)
         causes: dict[str, set[str]] = {field: set() for field in fields}
         needs, adds = [], []
-        for setting, changed in self._list_effects(index, path, fields):
+        for setting, changed in self._list_effects(index, below, fields):
             if changed is None:
                 needs.append(setting)
             elif changed & fields.keys():
-                for field in changed & fields.keys():
-                    causes[field].add(setting)
+                for field_changed in changed & fields.keys():
+                    causes[field_changed].add(setting)
             elif changed:
                 adds.append(setting)
         entry_keys = self._attribute_names_to_keys(index, causes, fields)
-        found = {field: _without_parents(causes[field]) for field in fields}
+        found = {field: _without_parents(keys) for field, keys in causes.items()}
         explained = dict.fromkeys(
             key for keys in found.values() for key in keys if key not in entry_keys
         )
@@ -108,12 +139,15 @@ class _Experiments:
         ]
         settings.sort(key=lambda setting: setting.key)
         secrets = {setting.key for setting in settings if setting.secret}
+        namespace = manifest.object["metadata"].get("namespace")
         return ExplainedFields(
-            ObjectName(manifest.kind, manifest.object["metadata"]["namespace"], manifest.name),
+            ObjectName(manifest.kind, namespace, manifest.name),
             needs=_without_parents(needs),
             fields=tuple(
                 ExplainedField(
-                    field, _redact(field, value, secrets & {*found[field]}), found[field]
+                    printed[field],
+                    _redact(printed[field], value, secrets & {*found[field]}),
+                    found[field],
                 )
                 for field, value in fields.items()
             ),
@@ -121,25 +155,41 @@ class _Experiments:
             settings=tuple(settings),
         )
 
-    def _find_object(self, key: str) -> tuple[int, str]:
+    def _find_field(self, key: str) -> tuple[int, FieldPath]:
         """Returns the index of the manifest that a key begins with, and the path in it."""
-        head, _, path = key.partition(".")
+        head, _, text = key.partition(".")
         kind, _, name = head.partition("/")
+        try:
+            path = FieldPath.parse(text)
+        except FieldPathError as error:
+            raise UsageError(f"KEY={key}: {error}") from error
         for index, manifest in enumerate(self._manifests):
-            if manifest.kind == kind and name in ("", manifest.name, manifest.logical_name):
-                return index, path
+            if manifest.kind != kind or name not in ("", manifest.name, manifest.logical_name):
+                continue
+            paths = (path, FieldPath((*_POD_SPEC.steps, *path.steps)))
+            for found in (_locate(manifest.object, candidate) for candidate in paths):
+                if found is not None:
+                    return index, found
+            for candidate in paths:
+                if _is_kubernetes_field(kind, candidate):
+                    return index, candidate
+            known = [f"{head}.{known}" for known, _ in walk(manifest.object)]
+            raise UnknownNameError("field", key, known)
         known = [m.kind for m in self._manifests]
         known += [f"{m.kind}/{m.name}" for m in self._manifests if known.count(m.kind) > 1]
         raise UnknownNameError("object", head, set(known))
 
     def _list_effects(
-        self, index: int, path: str, before: Mapping[str, Any]
+        self, index: int, below: FieldPath, before: Mapping[str, Any]
     ) -> Iterator[tuple[str, set[str] | None]]:
-        """Yields, for every setting, the fields that it changes; None if the object disappears."""
+        """Yields, for every setting, the fields that it changes; None if the object disappears.
+
+        Only the fields within the tracked path `below` are compared.
+        """
         base = self._manifests[index]
         renamed = replace(self._model, name=f"{self._model.name}x")
-        after = build_model(renamed, self._environment).manifests[index]
-        yield "name", _differing(before, flatten(after.object, path))
+        after = self._build(renamed, self._environment)[index]
+        yield "name", _differing(before, _flatten(after.object, below))
         for key, (source, setting) in self._explainer.settings.items():
             differing: set[str] = set()
             for manifests in self._list_plans(source, setting):
@@ -148,7 +198,7 @@ class _Experiments:
                     yield key, None
                     break
                 if same.object != base.object:
-                    differing |= _differing(before, flatten(same.object, path))
+                    differing |= _differing(before, _flatten(same.object, below))
             else:
                 yield key, differing
 
@@ -168,7 +218,7 @@ class _Experiments:
             if same is None:
                 continue
             # List items are identified by their names, so the renamed key is in the paths as well.
-            renamed = flatten(same.object, "").items()
+            renamed = _flatten(same.object, ROOT).items()
             after = {path.replace(RENAMED, ""): value for path, value in renamed}
             for field in before.keys() & after.keys():
                 if before[field] != after[field] and setting.path[-1] in str(before[field]):
@@ -195,9 +245,79 @@ class _Experiments:
             candidate = model.candidate if changed.canary.candidate is not None else None
             model = replace(model, settings=changed, candidate=candidate)
         try:
-            return build_model(model, environment).manifests if model.settings.enabled else ()
+            return self._build(model, environment) if model.settings.enabled else ()
         except UNPLANNABLE:
             return None
+
+
+def walk_tracked(
+    value: Any, tracked: FieldPath = ROOT, path: FieldPath = ROOT
+) -> Iterator[tuple[FieldPath, FieldPath, Any]]:
+    """Yields the tracked path, the path, and the value of every field below `path`.
+
+    A list item is tracked by its name where the items have one, whatever its key is. The printed
+    path of a port contains its number: an experiment that changes the number would seem to remove
+    every field of `ports[8080]`, while only the number of the tracked port changes.
+    """
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            yield tracked.child(key), path.child(key), child
+            yield from walk_tracked(child, tracked.child(key), path.child(key))
+    elif isinstance(value, list):
+        steps = name_items(path, value)
+        names = [item.get("name") if isinstance(item, Mapping) else None for item in value]
+        has_names = None not in names and len(set(names)) == len(names)
+        for item, step, name in zip(value, steps, names, strict=True):
+            tracked_item = tracked.child(ItemKey(str(name)) if has_names else step)
+            yield tracked_item, path.child(step), item
+            yield from walk_tracked(item, tracked_item, path.child(step))
+
+
+def _is_leaf(value: Any) -> bool:
+    return not isinstance(value, Mapping | list) or not value
+
+
+def _flatten(manifest: Mapping[str, Any], below: FieldPath) -> dict[str, Any]:
+    """Returns every single value at or below a tracked path, by its tracked path."""
+    return {
+        str(tracked): value
+        for tracked, _, value in walk_tracked(manifest)
+        if _is_leaf(value) and tracked.is_within(below)
+    }
+
+
+def _locate(manifest: Mapping[str, Any], path: FieldPath) -> FieldPath | None:
+    """Returns the path as it is printed; None if the manifest has no such field.
+
+    A list item is also found by its `name`: `ports[http]` is `ports[80]`.
+    """
+    keys: list[str | int] = []
+    held: Any = manifest
+    for depth, step in enumerate(path.steps):
+        key: str | int | None = None
+        if isinstance(held, Mapping):
+            key = str(step) if str(step) in held else None
+        elif isinstance(held, list):
+            key = find_item(FieldPath(path.steps[:depth]), held, step)
+            if key is None:
+                names = [item.get("name") if isinstance(item, Mapping) else None for item in held]
+                key = names.index(str(step)) if str(step) in names else None
+        if key is None:
+            return None
+        held = held[key]
+        keys.append(key)
+    return name_path(keys, manifest)
+
+
+def _is_kubernetes_field(kind: str, path: FieldPath) -> bool:
+    """Returns True if objects of a kind can have such a field."""
+    field_type: FieldType | None = FieldType(kind)
+    for step in path.steps:
+        if field_type is None or field_type.name == "object":
+            break
+        has_items = field_type.name in ("list", "map")
+        field_type = field_type.items if has_items else field_type.fields.get(str(step))
+    return field_type is not None
 
 
 def _find_same_object(manifests: tuple[Manifest, ...], base: Manifest) -> Manifest | None:
@@ -221,5 +341,6 @@ def _without_parents(keys: set[str] | list[str]) -> tuple[str, ...]:
 
 def _redact(path: str, value: Any, secrets: set[str]) -> Any:
     """Redacts a value that comes from a secret setting, or that its own path marks as secret."""
-    is_secret = can_be_secret(value) and (secrets or is_secret_field(path))
-    return REDACTED if is_secret else value
+    if secrets and can_be_secret(value):
+        return REDACTED
+    return redact_field(FieldPath.parse(path), value)

@@ -47,7 +47,7 @@ class SettingChange:
 
     @property
     def name(self) -> str:
-        """Returns `rollout.maxSurge`. A setting of the canary starts with `canary.candidate`."""
+        """Returns the path as it is printed; `canary.candidate.*` for the canary alone."""
         path = (*_CANDIDATE, *self.path) if self.tracks == ("canary",) else self.path
         return str(FieldPath(path))
 

@@ -261,7 +261,7 @@ def coded(make_project: Any) -> Repository:
 
 
 def _edit_code(root: Path, old: str, new: str) -> None:
-    file = root / "framework/plan/objects.py"
+    file = root / "framework/kinds/deployment.py"
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new, 1))
@@ -288,7 +288,7 @@ def test_code_and_settings_are_told_apart(coded: Repository) -> None:
 
 
 def test_code_that_changes_no_manifest_affects_nothing(coded: Repository) -> None:
-    file = coded.root / "framework/plan/objects.py"
+    file = coded.root / "framework/kinds/deployment.py"
     file.write_text(file.read_text() + "\n# said otherwise\n")
     assert _pairs(compare_since(coded.root, "main", "dev")) == set()
 
@@ -300,12 +300,12 @@ def test_a_commit_without_a_framework_is_said_to_be_one(coded: Repository) -> No
 
 
 def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) -> None:
-    file = coded.root / "framework/plan/objects.py"
+    file = coded.root / "framework/kinds/deployment.py"
     text = file.read_text()
     file.write_text("raise RuntimeError('half done')\n")
     coded.commit()
     file.write_text(text)
-    crash = r"framework/plan/objects\.py:1: unexpected RuntimeError; the Traceback is in "
+    crash = r"framework/kinds/deployment\.py:1: unexpected RuntimeError; the Traceback is in "
     _check_failure(coded, rf"HEAD: its own `render dev --json` failed:\n{crash}")
 
 

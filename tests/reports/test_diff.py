@@ -12,7 +12,8 @@ import pytest
 from framework.cli.compare import run_diff
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
-from framework.reports.compare import mask_field
+from framework.core.field_paths import FieldPath
+from framework.core.redaction import redact_field
 from framework.reports.comparison import Cause, ModelDifference, ObjectDifference
 from tests.reports.repository import FILES, Repository
 from tests.shipped import SHIPPED
@@ -300,7 +301,7 @@ def test_no_secret_is_printed(
 
 def test_references_to_secrets_are_shown() -> None:
     shown = {"secretKeyRef": {"name": "hub", "optional": True}}
-    assert mask_field("spec.env[HUB_TOKEN].valueFrom", shown) == shown
+    assert redact_field(FieldPath.parse("spec.env[HUB_TOKEN].valueFrom"), shown) == shown
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_set_lies_over_all_other_layers(write: Write, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("assignment", "key", "value"),
     [
-        (r"labels.a\.b/c=x", "labels.a.b/c", "x"),
+        (r"labels.a\.b/c=x", 'labels["a.b/c"]', "x"),
         ("args=[a, b]", "args", ["a", "b"]),
         ("canary.candidate.startupSeconds=7", "candidate.startupSeconds", 7),
         ("image.tag='1.10'", "image.tag", "1.10"),

@@ -13,11 +13,11 @@ import pytest
 
 from framework.catalog import Catalog, load_catalog
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError
+from framework.core.field_paths import FieldPath
 from framework.files.document import parse_document
 from framework.plan.stack import build_plan
 from framework.reports.effective_settings import list_settings
-from framework.reports.paths import flatten
-from framework.reports.rendered_fields import explain_fields
+from framework.reports.rendered_fields import explain_fields, walk_tracked
 from tests.plan.small_catalog import PROD, write_files
 from tests.shipped import SHIPPED
 
@@ -53,9 +53,10 @@ _UNSET: dict[str, list[Any]] = {
 def _fields(catalog: Catalog) -> Fields:
     plan = build_plan(catalog)
     return {
-        (f"{manifest.kind}/{manifest.logical_name}", path): value
+        (f"{manifest.kind}/{manifest.logical_name}", str(tracked)): value
         for manifest in (plan.models[0].manifests if plan.models else ())
-        for path, value in flatten(manifest.object, "").items()
+        for tracked, _, value in walk_tracked(manifest.object)
+        if not isinstance(value, dict | list) or not value
     }
 
 
@@ -101,19 +102,20 @@ def _reported(model: str) -> dict[tuple[str, str], set[str]]:
     found = {}
     for manifest in build_plan(catalog).models[0].manifests:
         name = f"{manifest.kind}/{manifest.logical_name}"
+        tracked = {str(path): str(tracked) for tracked, path, _ in walk_tracked(manifest.object)}
         told = explain_fields(catalog, catalog.models[0], name)
         reads = {one.key: one.reads for one in told.settings}
         for field in told.fields:
             keys = {*field.settings, *told.needs}
             keys |= {read for key in keys for read in reads[key]}
             keys |= {f"{key[2]}.{key[1]}" for key in map(_KEY.fullmatch, keys) if key}
-            found[name, field.field] = keys
+            found[name, tracked[field.field]] = keys
     return found
 
 
 def _check(model: str, path: tuple[str, ...], values: list[Any], *, candidate: bool) -> bool:
     """Hold what one setting changes against what was reported; False where no value is taken."""
-    key = ".".join(path)
+    key = str(FieldPath(path))
     catalog, before = _base(model)
     prefix = ("canary", "candidate") if candidate else ()
     taken = [after for value in values if (after := _with(model, (*prefix, *path), value))]
