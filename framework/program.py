@@ -13,7 +13,8 @@ import pulumi
 from pulumi_kubernetes import Provider
 from pulumi_kubernetes._utilities import get_version
 
-from framework.plan import Manifest, ModelPlan, StackPlan, load_plan
+from framework.core.stack import Stack
+from framework.plan import Manifest, ModelPlan, PlanStore, StackPlan
 
 MODEL_TYPE = "modelcatalog:index:Model"
 
@@ -32,10 +33,13 @@ def give_plan(root: Path, plan: StackPlan) -> None:
 def load_stack_plan(root: Path, stack: str) -> StackPlan:
     """Returns the plan that was given for the stack; loads it where none was.
 
-    `stack` is Pulumi's name of the stack. Errors are those of `load_plan`.
+    `stack` is Pulumi's name of the stack. Errors: UnknownNameError, ConfigError.
     """
     plan = _given_plans.get(root.resolve())
-    return plan if plan is not None and plan.stack.name == stack else load_plan(root, stack)
+    if plan is not None and plan.stack.name == stack:
+        return plan
+    # One process: those that Python starts would run the program again.
+    return PlanStore(root, processes=1).load_one(Stack.of(stack)).require()
 
 
 def register_stack(plan: StackPlan) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from framework.core.stack import Stack
 from framework.output.manifests import render_manifests
-from framework.plan import load_plan
+from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests/golden"
@@ -16,9 +17,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "tests/golden"
 
 def render_environment(environment: str) -> str:
     """Returns the manifests of one shipped environment, as `make render` prints them."""
-    return render_manifests(
-        [manifest.object for manifest in load_plan(SHIPPED, environment).manifests]
-    )
+    plan = PlanStore(SHIPPED).load_one(Stack.of(environment)).require()
+    return render_manifests([manifest.object for manifest in plan.manifests])
 
 
 if __name__ == "__main__":

@@ -1,27 +1,24 @@
-"""One environment's catalog: every enabled model, merged, validated, with each value's origin.
-
-Kept apart from the plan: this knows which files make a model and in what order, and nothing of
-Kubernetes objects.
-"""
+"""The models of one stack: merged, validated, with the origin of each value."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from framework.catalog.loading import Loader
-from framework.catalog.model import Catalog, CatalogModel
-from framework.catalog.reading import CatalogReader
+from framework.catalog.loading import CatalogLoader, CatalogReader
+from framework.catalog.model import Catalog, CatalogModel, LoadedModel
 from framework.core.errors import ConfigError, UnknownNameError
-from framework.files import Document, environment_names, find_catalog
+from framework.core.stack import Stack
+from framework.files import Document, environment_names, find_catalog, list_environments
 from framework.layers import Merged
 from framework.settings.environment import Environment
 
 __all__ = [
     "Catalog",
+    "CatalogLoader",
     "CatalogModel",
     "CatalogReader",
-    "list_environments",
+    "LoadedModel",
     "list_models",
     "load_catalog",
     "read_catalog",
@@ -29,26 +26,20 @@ __all__ = [
 ]
 
 
-def list_environments(root: Path) -> tuple[str, ...]:
-    """The names of the environments, sorted; reads no file."""
-    return environment_names(root)
-
-
 def list_models(root: Path) -> tuple[str, ...]:
-    """The names of the catalog's models, sorted; reads no file."""
+    """Returns the names of the catalog's models, sorted, without reading their files."""
     return tuple(find_catalog(root).models)
 
 
 def load_catalog(
     root: Path,
-    environment: str,
-    stack: str | None = None,
+    stack: Stack,
     *,
-    only: Collection[str] | None = None,
-    last: Sequence[Document] = (),
+    models: Collection[str] | None = None,
+    overrides: Sequence[Document] = (),
 ) -> Catalog:
-    """As `read_catalog`, and ConfigError where there is any fault."""
-    catalog = read_catalog(root, environment, stack, only=only, last=last)
+    """Reads a catalog as `read_catalog` does; raises ConfigError where it has any error."""
+    catalog = read_catalog(root, stack, models=models, overrides=overrides)
     if catalog.diagnostics:
         raise ConfigError(catalog.diagnostics)
     return catalog
@@ -56,29 +47,23 @@ def load_catalog(
 
 def read_catalog(
     root: Path,
-    environment: str,
-    stack: str | None = None,
+    stack: Stack,
     *,
-    only: Collection[str] | None = None,
-    last: Sequence[Document] = (),
-    reader: CatalogReader | None = None,
+    models: Collection[str] | None = None,
+    overrides: Sequence[Document] = (),
 ) -> Catalog:
-    """Read, merge and validate the catalog for `environment`.
+    """Reads, merges and validates the models of a stack, and collects the errors in their files.
 
-    `stack` is what `${stack.name}` gives, the environment's name where it is not said. `only`
-    names the models to load; no file of another one is read, and for none of them only what all
-    share. `last` are laid over every model after all else. A `reader` that other environments share
-    spares reading their files again.
-    Errors: UnknownNameError for the environment; ConfigError with every fault where the
-    environment itself cannot be used.
+    `models` names the ones to load, None all; the files of others are not read. `overrides` are
+    merged over every model after all other layers. Raises UnknownNameError for the environment,
+    and ConfigError with every error that was found where environment.yaml cannot be used.
     """
-    if environment not in (known := environment_names(root)):
-        raise UnknownNameError("environment", environment, known)
-    shared = reader or CatalogReader(root)
-    return Loader(root, environment, stack or environment, only, last, shared).load()
+    if stack.environment not in environment_names(root):
+        raise UnknownNameError("environment", stack.environment, list_environments(root))
+    return CatalogLoader(root, stack, overrides).load(models)
 
 
 def read_environment(root: Path, environment: str) -> tuple[Environment | None, Merged]:
-    """One environment's own settings, from its own file alone; None where they have faults."""
-    loader = Loader(root, environment, environment, (), (), CatalogReader(root))
-    return loader.load_environment()
+    """Reads the settings of an environment from its own file; None where they have errors."""
+    loader = CatalogLoader(root, Stack.of(environment))
+    return loader.settings, loader.merged

@@ -1,248 +1,362 @@
-"""Loads one environment's catalog: which files make a model, in what order, and what is wrong.
+"""Loads the models of one stack: the files that each is merged from, their order, their errors.
 
-Kept apart from the merge, which knows layers and no files, and from Kubernetes objects. Later wins:
-`_defaults`, the environment's `defaults`, profiles as listed, the model, the environment's
-`overrides`, the environment's file for the model.
+Later layers win: `_defaults`, the environment's `defaults`, the profiles in listed order, the
+model, the environment's `overrides`, the environment's file for the model, `--set`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from framework.catalog.candidate import CANDIDATE, candidate_layers
-from framework.catalog.model import Catalog, CatalogModel
-from framework.catalog.reading import NOT_MERGED, CatalogReader
-from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.catalog.model import Catalog, CatalogModel, LoadedModel
+from framework.core.diagnostics import Code, Diagnostic, Position
 from framework.core.errors import ConfigError
+from framework.core.stack import Stack
 from framework.core.suggestions import suggest
-from framework.files import CatalogFiles, Document, EnvironmentFiles, find_catalog, find_environment
+from framework.files import (
+    CatalogFiles,
+    Document,
+    EnvironmentFiles,
+    environment_names,
+    find_catalog,
+    find_environment,
+    load_document,
+)
 from framework.layers import Layer, LayerStack, Merged, Shape
 from framework.settings.environment import Environment
 from framework.settings.model import SHARED, Model
-from framework.settings.validation import validate_settings
+from framework.settings.validation import validate_layer, validate_settings
 
-# Partial manifests, in which null takes a field away.
-_LITERAL = (("patch",),)
+# Interpolations can name these beside the model's own keys; no layer may set them.
+CONTEXT_KEYS = ("name", "environment", "stack")
+_NOT_MERGED = frozenset({*CONTEXT_KEYS, "profiles"})
+_CANDIDATE = ("canary", "candidate")
+# Below `patch` a null is a value: it deletes a field of the manifest, not an inherited key.
+_KEEP_NULLS = (("patch",),)
 
 
-class Loader:
-    """One run over the files of one environment; `faults` grows with every file and model."""
+class CatalogReader:
+    """Reads the files of a catalog, each once for all environments that use it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._documents: dict[str, tuple[Document, list[Diagnostic]]] = {}
+        self._layers: dict[tuple[str, tuple[str, ...]], tuple[Layer, list[Diagnostic]]] = {}
+        self._own_layers: dict[str, list[Diagnostic]] = {}
+
+    def read(self, path: str) -> tuple[Document, list[Diagnostic]]:
+        """Returns one file as a document, and its syntax errors."""
+        if path not in self._documents:
+            if (self.root / path).is_file():
+                self._documents[path] = load_document(self.root, path)
+            else:
+                # `find_environment` has reported the missing file. Marked as broken, the empty
+                # document causes no "is missing" errors for the keys that it would have had.
+                self._documents[path] = Document(path, {}, broken=frozenset({()})), []
+        return self._documents[path]
+
+    def build_layer(
+        self, document: Document, prefix: tuple[str, ...] = (), *, is_model: bool = False
+    ) -> tuple[Layer, list[Diagnostic]]:
+        """Returns the layer that a document has under `prefix`, and the errors in it.
+
+        `is_model` tells a model's own file, the only one that may list profiles. Its values are
+        validated after the merge, and by `validate_alone` where another layer overrides them.
+        """
+        key = (document.path, prefix)
+        if key not in self._layers:
+            layer = Layer(document, prefix, _NOT_MERGED)
+            diagnostics = [*layer.diagnostics, *_find_misplaced_keys(layer, is_model=is_model)]
+            if not is_model:
+                diagnostics += validate_layer(Model, layer, "a model")
+            self._layers[key] = layer, diagnostics
+        return self._layers[key]
+
+    def validate_alone(self, layer: Layer) -> list[Diagnostic]:
+        """Returns the errors of a model's own file, whatever other layers set over it."""
+        path = layer.document.path
+        if path not in self._own_layers:
+            self._own_layers[path] = validate_layer(Model, layer, "a model")
+        return self._own_layers[path]
+
+
+def _find_misplaced_keys(layer: Layer, *, is_model: bool) -> list[Diagnostic]:
+    diagnostics = []
+    for key in ("profiles", *CONTEXT_KEYS):
+        position = layer.key_position((key,))
+        if not position or (is_model and key == "profiles"):
+            continue
+        if key == "profiles":
+            message = '"profiles" is read from the model\'s own file only; move it there'
+        elif key == "name":
+            message = '"name" is the file\'s name; remove it, or rename the file'
+        else:
+            message = f'"{key}" can be named in interpolations and not set; remove it'
+        diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
+    return diagnostics
+
+
+class CatalogLoader:
+    """Loads the environment of one stack, then its models one at a time.
+
+    `overrides` are merged over every model after all other layers. `settings` is None where
+    environment.yaml has errors; `diagnostics` are those of the files that all models share.
+    """
 
     def __init__(
         self,
         root: Path,
-        environment: str,
-        stack: str,
-        only: Collection[str] | None,
-        last: Sequence[Document],
-        reader: CatalogReader,
+        stack: Stack,
+        overrides: Sequence[Document] = (),
+        reader: CatalogReader | None = None,
     ) -> None:
-        self._name, self._stack, self._reader = environment, stack, reader
-        self._only = only
-        self._last = [Layer(document, (), NOT_MERGED) for document in last]
-        self._files: CatalogFiles = find_catalog(root)
-        self._own: EnvironmentFiles = find_environment(root, environment)
-        self.diagnostics: list[Diagnostic] = [*self._files.diagnostics, *self._own.diagnostics]
-        self._bases: dict[tuple[str, ...], LayerStack] = {}
-        self._profiles: dict[str, Layer] = {}
-        self._environment = self._read(self._own.environment)
-        self._overrides = self._layer(self._environment, "overrides")
-        self._disabled: list[str] = []
-        self._disabled_at: dict[str, Position] = {}
-        self._idle: list[str] = []
-        self._sound: set[str] = set()
-        self._listed: dict[str, tuple[str, ...]] = {}
-        self._context: dict[str, Any] = {}
-        self._context_broken: tuple[KeyPath, ...] = ()
-
-    def load(self) -> Catalog:
-        """The catalog. ConfigError where its environment cannot be used."""
-        if not self._only:
-            # Faults of a profile that no model lists are told as well.
-            for name in self._files.profiles:
-                self._profile(name)
-        settings, merged = self.load_environment()
-        self._bases[()] = self._load_base()
-        models: list[CatalogModel] = []
-        for name in self._own.overlays.keys() - self._files.models.keys():
-            self._report_stray(name)
-        layers_sound = not self.diagnostics
-        for name, path in self._files.models.items():
-            if self._only is not None and name not in self._only:
-                continue
-            overlay, before = self._own.overlays.get(name), len(self.diagnostics)
-            model = self._load_model(
-                name, self._read(path), self._read(overlay) if overlay else None
+        self.stack = stack
+        self.files: CatalogFiles = find_catalog(root)
+        self._own: EnvironmentFiles = find_environment(root, stack.environment)
+        self._reader = reader or CatalogReader(root)
+        self._overrides = [Layer(document, (), _NOT_MERGED) for document in overrides]
+        self.diagnostics: list[Diagnostic] = [*self.files.diagnostics, *self._own.diagnostics]
+        for name in sorted(self._own.overlays.keys() - self.files.models.keys()):
+            message = f'no model is called "{name}"{suggest(name, self.files.models)}'
+            self.diagnostics.append(
+                Diagnostic(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message)
             )
-            if model is not None:
-                models.append(model)
-            if len(self.diagnostics) == before:
-                self._sound.add(name)
-        if settings is None:
-            raise ConfigError(self.diagnostics)
-        return Catalog(
-            environment=settings,
-            environment_name=self._name,
-            models=tuple(models),
-            disabled=tuple(self._disabled),
-            diagnostics=tuple(self.diagnostics),
-            environment_merged=merged,
-            complete=self._only is None,
-            profiles=self._files.profiles,
-            idle_overlays=tuple(self._idle),
-            sound=frozenset(self._sound),
-            layers_sound=layers_sound,
-            listed_profiles=self._listed,
-            disabled_at=self._disabled_at,
-        )
+        document = self._read_shared(self._own.environment)
+        self.settings, self.merged = self._load_environment(document)
+        values = {k: v for k, v in self.merged.data.items() if k not in ("defaults", "overrides")}
+        self._context = {
+            "environment": {**values, "name": stack.environment},
+            "stack": {"name": stack.name},
+        }
+        layers = [self._build_shared_layer(document, "defaults")]
+        if self.files.defaults:
+            defaults = self._read_shared(self.files.defaults)
+            layers.insert(0, self._build_shared_layer(defaults))
+        self._environment_overrides = self._build_shared_layer(document, "overrides")
+        broken = [("environment", *path) for path in self.merged.broken]
+        # Models with the same profiles share one merge of everything below the model.
+        self._below: dict[tuple[str, ...], LayerStack] = {
+            (): LayerStack().add(*layers).with_broken(*broken)
+        }
 
-    def _read(self, path: str) -> Document:
-        document, diagnostics = self._reader.document(path)
+    def _read_shared(self, path: str) -> Document:
+        document, diagnostics = self._reader.read(path)
         self.diagnostics += diagnostics
         return document
 
-    def _layer(self, document: Document, *prefix: str, own: bool = False) -> Layer:
-        layer, diagnostics = self._reader.layer(document, prefix, own=own)
+    def _build_shared_layer(self, document: Document, *prefix: str) -> Layer:
+        layer, diagnostics = self._reader.build_layer(document, prefix)
         self.diagnostics += diagnostics
         return layer
 
-    def load_environment(self) -> tuple[Environment | None, Merged]:
-        """The environment's own settings, None where they have faults."""
-        stack = {"name": self._stack}
+    def _load_environment(self, document: Document) -> tuple[Environment | None, Merged]:
         merged = (
             LayerStack()
-            .add(Layer(self._environment))
+            .add(Layer(document))
             .resolve(
-                {"environment": {"name": self._name}, "stack": stack},
+                {
+                    "environment": {"name": self.stack.environment},
+                    "stack": {"name": self.stack.name},
+                },
+                # These are layers of the models: their interpolations are resolved for each model.
                 verbatim=(("defaults",), ("overrides",)),
                 self_name="environment",
             )
         )
         settings, diagnostics = validate_settings(
-            Environment, merged, "an environment", self._own.environment
+            Environment, merged, "an environment", document.path
         )
         self.diagnostics += diagnostics
-        values = {k: v for k, v in merged.data.items() if k not in ("defaults", "overrides")}
-        self._context = {"environment": {**values, "name": self._name}, "stack": stack}
-        self._context_broken = tuple(("environment", *path) for path in merged.broken)
+        known = environment_names(self._reader.root)
+        if settings is not None and settings.promotes_to not in (None, *known):
+            position = merged.origin(("promotesTo",)) or Position(document.path, 1, 1)
+            hint = suggest(str(settings.promotes_to), known)
+            message = f'no environment is called "{settings.promotes_to}"{hint}'
+            self.diagnostics.append(position.diagnostic(Code.PROMOTION, message))
         return settings, merged
 
-    def _load_base(self) -> LayerStack:
-        """What every model inherits before its profiles."""
-        layers = []
-        if self._files.defaults:
-            layers.append(self._layer(self._read(self._files.defaults)))
-        layers.append(self._layer(self._environment, "defaults"))
-        return LayerStack().add(*layers).with_broken(*self._context_broken)
+    def find_profile_diagnostics(self, name: str) -> tuple[Diagnostic, ...]:
+        """Returns the errors in the file of a profile."""
+        document, syntax = self._reader.read(self.files.profiles[name])
+        return (*syntax, *self._reader.build_layer(document)[1])
 
-    def _base_with(self, profiles: tuple[str, ...]) -> LayerStack:
-        """What is below a model, shared by all models with these profiles."""
-        if profiles not in self._bases:
-            below = self._base_with(profiles[:-1])
-            self._bases[profiles] = below.add(self._profile(profiles[-1]))
-        return self._bases[profiles]
-
-    def _profile(self, name: str) -> Layer:
-        if name not in self._profiles:
-            self._profiles[name] = self._layer(self._read(self._files.profiles[name]))
-        return self._profiles[name]
-
-    def _load_model(
-        self, name: str, document: Document, overlay: Document | None
-    ) -> CatalogModel | None:
-        """The model; None where it is disabled or has faults."""
-        profiles, known = self._resolve_profiles(document)
-        self._listed[name] = profiles
-        own = self._layer(document, own=True)
-        pile = self._base_with(profiles).add(own, self._overrides)
-        if overlay is not None:
-            pile = pile.add(self._layer(overlay))
-        if self._last:
-            pile = pile.add(*self._last)
-        if not known:
-            pile = pile.with_broken(())
-        merged = pile.resolve(
-            {**self._context, "name": name}, verbatim=(CANDIDATE,), keep_nulls=_LITERAL
+    def load_model(self, name: str) -> LoadedModel:
+        """Merges and validates one model."""
+        home, overlay_path = self.files.models[name], self._own.overlays.get(name)
+        document, syntax = self._reader.read(home)
+        diagnostics = [*syntax]
+        profiles, all_exist = self._resolve_profiles(document, diagnostics)
+        own, of_layer = self._reader.build_layer(document, is_model=True)
+        diagnostics += of_layer
+        stack = self._merge_below(profiles).add(own, self._environment_overrides)
+        overlay = None
+        if overlay_path is not None:
+            overlay, syntax = self._reader.read(overlay_path)
+            layer, of_layer = self._reader.build_layer(overlay)
+            diagnostics += [*syntax, *of_layer]
+            stack = stack.add(layer)
+        stack = stack.add(*self._overrides) if self._overrides else stack
+        if not all_exist:
+            # What is missing may be in the profile whose name is misspelt: report that alone.
+            stack = stack.with_broken(())
+        merged = stack.resolve(
+            {**self._context, "name": name}, verbatim=(_CANDIDATE,), keep_nulls=_KEEP_NULLS
         )
-        if merged.data.get("enabled") is False or _hides(merged, own):
-            self.diagnostics += self._reader.hidden_diagnostics(own)
-        if merged.data.get("enabled") is False:
-            # A model that does not run here may lack what only other environments give.
-            self.diagnostics += pile.diagnostics
-            self._disabled.append(name)
-            if position := merged.origin(("enabled",)):
-                self._disabled_at[name] = position
-            if overlay is not None and overlay.data.get("enabled") is not False:
-                self._idle.append(overlay.path)
-            return None
-        settings, diagnostics = validate_settings(Model, merged, "a model", document.path)
-        self.diagnostics += _surfaced(diagnostics, name, document.path)
-        candidate, candidate_merged = self._load_candidate(name, document.path, pile, merged)
-        if settings is None:
-            return None
-        return CatalogModel(
-            name, document.path, settings, merged, candidate, candidate_merged, profiles
-        )
+        disabled = merged.data.get("enabled") is False
+        if disabled or _is_overridden(merged, own):
+            diagnostics += self._reader.validate_alone(own)
+        if disabled:
+            # Merged settings are not validated: they may lack what only other environments give.
+            diagnostics += stack.diagnostics
+            idle = overlay is not None and overlay.data.get("enabled") is not False
+            return LoadedModel(
+                name,
+                None,
+                tuple(diagnostics),
+                profiles,
+                disabled=True,
+                disabled_at=merged.origin(("enabled",)),
+                idle_overlay=overlay.path if overlay is not None and idle else "",
+            )
+        settings, invalid = validate_settings(Model, merged, "a model", home)
+        diagnostics += _name_model(invalid, name, home)
+        candidate, candidate_merged = self._load_candidate(name, home, stack, merged, diagnostics)
+        model = None
+        if settings is not None:
+            model = CatalogModel(
+                name, home, settings, merged, candidate, candidate_merged, profiles
+            )
+        return LoadedModel(name, model, tuple(diagnostics), profiles)
+
+    def _merge_below(self, profiles: tuple[str, ...]) -> LayerStack:
+        """Returns the layers below a model that lists these profiles."""
+        if profiles not in self._below:
+            document, _ = self._reader.read(self.files.profiles[profiles[-1]])
+            layer, _ = self._reader.build_layer(document)
+            self._below[profiles] = self._merge_below(profiles[:-1]).add(layer)
+        return self._below[profiles]
+
+    def _resolve_profiles(
+        self, document: Document, diagnostics: list[Diagnostic]
+    ) -> tuple[tuple[str, ...], bool]:
+        """Returns the profiles that a model lists and that exist, and whether that is all."""
+        listed = document.data.get("profiles", [])
+        if listed is None or not isinstance(listed, list):
+            position = document.value_positions[("profiles",)]
+            message = "profiles must be a list of names, such as [cpu-small]"
+            diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
+            return (), False
+        profiles: list[str] = []
+        for index, name in enumerate(listed):
+            if not isinstance(name, str) or name not in self.files.profiles:
+                hint = suggest(str(name), self.files.profiles)
+                message = f'no profile is called "{name}"{hint}'
+            elif name in profiles:
+                message = f'the profile "{name}" is listed twice; keep one'
+            else:
+                profiles.append(name)
+                continue
+            position = document.value_positions[("profiles", index)]
+            diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
+        return tuple(profiles), len(profiles) == len(listed)
 
     def _load_candidate(
-        self, name: str, home: str, pile: LayerStack, stable: Merged
+        self,
+        name: str,
+        home: str,
+        stack: LayerStack,
+        stable: Merged,
+        diagnostics: list[Diagnostic],
     ) -> tuple[Model | None, Merged | None]:
+        """Returns the settings of the canary track; None without a candidate."""
         canary = stable.data.get("canary")
         if not isinstance(canary, dict) or not isinstance(canary.get("candidate"), dict):
             return None, None
-        layers = candidate_layers(pile)
+        layers = _candidate_layers(stack)
         for layer in layers:
-            for key in ("canary", *SHARED, *NOT_MERGED):
+            for key in ("canary", *SHARED, *_NOT_MERGED):
                 if position := layer.key_position((key,)):
                     message = f'"{key}" cannot be set for a candidate alone'
-                    self.diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
-        full = pile.add(*layers).resolve(
-            {**self._context, "name": name}, verbatim=(("canary",),), keep_nulls=_LITERAL
+                    diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
+        full = stack.add(*layers).resolve(
+            {**self._context, "name": name}, verbatim=(("canary",),), keep_nulls=_KEEP_NULLS
         )
         data = {key: value for key, value in full.data.items() if key != "canary"}
         origins = {
             path: positions for path, positions in full.origins.items() if path[0] != "canary"
         }
         merged = replace(full, data=data, origins=origins)
-        settings, diagnostics = validate_settings(Model, merged, "a model", home)
-        self.diagnostics += _surfaced(diagnostics, name, home)
+        settings, invalid = validate_settings(Model, merged, "a model", home)
+        diagnostics += _name_model(invalid, name, home)
         return settings, merged
 
-    def _resolve_profiles(self, document: Document) -> tuple[tuple[str, ...], bool]:
-        """The profiles that a model lists and that exist; False where one of them does not."""
-        listed = document.data.get("profiles", [])
-        if listed is None or not isinstance(listed, list):
-            position = document.value_positions[("profiles",)]
-            message = "profiles must be a list of names, such as [cpu-small]"
-            self.diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
-            return (), False
-        found: list[str] = []
-        for index, name in enumerate(listed):
-            message = ""
-            if not isinstance(name, str) or name not in self._files.profiles:
-                message = f'no profile is called "{name}"{suggest(str(name), self._files.profiles)}'
-            elif name in found:
-                message = f'the profile "{name}" is listed twice; keep one'
-            if message:
-                position = document.value_positions[("profiles", index)]
-                self.diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
-            else:
-                found.append(name)
-        return tuple(found), len(found) == len(listed)
+    def load(self, models: Collection[str] | None = None) -> Catalog:
+        """Loads the environment and these models; all models for None.
 
-    def _report_stray(self, name: str) -> None:
-        hint = suggest(name, self._files.models)
-        message = f'no model is called "{name}"{hint}'
-        self.diagnostics.append(
-            Diagnostic(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message)
+        Raises ConfigError with every error that was found where environment.yaml has errors.
+        """
+        names = [name for name in self.files.models if models is None or name in models]
+        loaded = tuple(map(self.load_model, names))
+        # Profiles that no model of a narrowed command uses are not even read.
+        used = {profile for model in loaded for profile in model.profiles}
+        profile_diagnostics = {
+            name: self.find_profile_diagnostics(name)
+            for name in self.files.profiles
+            if models is None or name in used
+        }
+        if self.settings is None:
+            found = [d for diagnostics in profile_diagnostics.values() for d in diagnostics]
+            found += [d for model in loaded for d in model.diagnostics]
+            raise ConfigError([*self.diagnostics, *found])
+        return self.build_catalog(loaded, profile_diagnostics, complete=models is None)
+
+    def build_catalog(
+        self,
+        loaded: tuple[LoadedModel, ...],
+        profile_diagnostics: Mapping[str, tuple[Diagnostic, ...]] | None = None,
+        *,
+        complete: bool = False,
+    ) -> Catalog:
+        """Builds the catalog of models that were loaded one at a time; needs valid `settings`."""
+        assert self.settings is not None
+        return Catalog(
+            stack=self.stack,
+            environment=self.settings,
+            environment_merged=self.merged,
+            loaded=loaded,
+            shared_diagnostics=tuple(self.diagnostics),
+            profile_diagnostics=profile_diagnostics or {},
+            complete=complete,
         )
 
 
-def _hides(merged: Merged, layer: Layer) -> bool:
-    """Whether a value of this layer is not the one that won."""
+def _candidate_layers(stack: LayerStack) -> tuple[Layer, ...]:
+    """Returns the part that each layer has of `canary.candidate`, in merge order.
+
+    Any layer may write a part of the candidate. A null at `canary` or `canary.candidate` removes
+    the parts of all layers below it.
+    """
+    parts: list[Layer] = []
+    for layer in stack.layers:
+        data: Any = layer.data
+        for key in _CANDIDATE:
+            if not isinstance(data, dict) or key not in data:
+                break
+            data = data[key]
+            if data is None:
+                parts.clear()
+        else:
+            if isinstance(data, dict):
+                prefix = (*layer.prefix, *_CANDIDATE)
+                parts.append(Layer(layer.document, prefix, frozenset({"canary", *_NOT_MERGED})))
+    return tuple(parts)
+
+
+def _is_overridden(merged: Merged, layer: Layer) -> bool:
+    """Tells whether another layer overrides a value of this one."""
     return any(
         merged.origins.get(entry.path, (None,))[-1] != entry.position
         for entry in layer.entries
@@ -250,8 +364,8 @@ def _hides(merged: Merged, layer: Layer) -> bool:
     )
 
 
-def _surfaced(diagnostics: Iterable[Diagnostic], model: str, home: str) -> list[Diagnostic]:
-    """The faults, with the model's name where they stand in another file than its own."""
+def _name_model(diagnostics: Iterable[Diagnostic], model: str, home: str) -> list[Diagnostic]:
+    """Adds the model's name to the diagnostics that stand in another file than its own."""
     return [
         diagnostic if diagnostic.path == home else replace(diagnostic, model=model)
         for diagnostic in diagnostics

@@ -1,27 +1,23 @@
-"""One environment's catalog as data: its settings, its models, and what was found wrong.
-
-Kept apart from loading, so that checks and reports name these without it.
-"""
+"""The models of one stack as loaded: their settings, and the diagnostics of their files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
+from framework.core.stack import Stack
 from framework.layers import Merged
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
-_NOTHING = Merged({}, {})
-
 
 @dataclass(frozen=True, eq=False)
 class CatalogModel:
-    """One model in one environment. `home` is its own file, which lists its `profiles`.
+    """One model in one environment. `home` is the path of its own file, which lists its `profiles`.
 
-    `settings.canary.candidate` is as written; `candidate` is what the canary runs: the stable
-    settings with the candidate laid over them, without `canary`. None where there is no canary.
+    `settings.canary.candidate` is as written. `candidate` is what the canary runs: the stable
+    settings with the candidate merged over them, without `canary`. It is None without a canary.
     """
 
     name: str
@@ -34,50 +30,100 @@ class CatalogModel:
 
     @property
     def origins(self) -> Mapping[KeyPath, tuple[Position, ...]]:
-        """For every leaf, list and mapping the places that set it, oldest first."""
+        """The positions that set each leaf, list and mapping, oldest first."""
         return self.merged.origins
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """What MODEL=label=value selects by: the model's labels and its owner."""
+        """The labels that MODEL=label=value selects by: the model's own, and `owner`."""
         return {"owner": self.settings.owner, **self.settings.labels}
+
+    def position(self, path: KeyPath, merged: Merged | None = None) -> Position:
+        """Returns where a setting, or else its nearest parent, was last written.
+
+        `merged` is the candidate's where the setting is one of the canary. A model that writes
+        neither the setting nor a parent gets the start of its own file.
+        """
+        return (merged or self.merged).origin(path) or Position(self.home, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """What loading the files of one model gave.
+
+    `model` is None where the model is disabled or its settings are not valid. `diagnostics` are
+    those of its own files and of its merged settings, not those of the files it shares with other
+    models. `profiles` are the listed ones that exist. `disabled_at` is the position of the
+    `enabled: false` that disables it, and `idle_overlay` the path of an overlay that changes
+    nothing because another layer disables the model.
+    """
+
+    name: str
+    model: CatalogModel | None
+    diagnostics: tuple[Diagnostic, ...]
+    profiles: tuple[str, ...]
+    disabled: bool = False
+    disabled_at: Position | None = None
+    idle_overlay: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """Every model of one environment, in order of name; `disabled` are the names left out.
+    """The settings of one environment, and the models that were asked for, in order of name.
 
-    Where there are `faults`, the models that have none are still here, so that what they break
-    together is told in the same run. `complete` is False where only some models were asked for.
-    `profiles` are paths by name, `listed_profiles` names by model, disabled ones among them, and
-    `idle_overlays` paths of overlays of models that another layer disables. `sound` are the models
-    in which no fault was found, and `layers_sound` says that there is none in what they share.
-    `disabled_at` is where each disabled model is disabled.
+    `shared_diagnostics` are about files that every model is merged from, `profile_diagnostics`
+    about each profile. `complete` is False where only some models were asked for.
     """
 
+    stack: Stack
     environment: Environment
-    environment_name: str
-    models: tuple[CatalogModel, ...]
-    disabled: tuple[str, ...]
-    diagnostics: tuple[Diagnostic, ...] = ()
-    environment_merged: Merged = _NOTHING
+    environment_merged: Merged
+    loaded: tuple[LoadedModel, ...]
+    shared_diagnostics: tuple[Diagnostic, ...]
+    profile_diagnostics: Mapping[str, tuple[Diagnostic, ...]]
     complete: bool = True
-    profiles: Mapping[str, str] = field(default_factory=dict)
-    idle_overlays: tuple[str, ...] = ()
-    sound: frozenset[str] = frozenset()
-    layers_sound: bool = False
-    listed_profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    disabled_at: Mapping[str, Position] = field(default_factory=dict)
 
     @property
-    def unused_profiles(self) -> tuple[str, ...]:
-        """Paths of the profiles that no model lists; () where only some models were asked for."""
-        if not self.complete:
-            return ()
-        used = {name for listed in self.listed_profiles.values() for name in listed}
-        return tuple(path for name, path in self.profiles.items() if name not in used)
+    def models(self) -> tuple[CatalogModel, ...]:
+        """The models that run here and whose settings are valid.
+
+        A model with diagnostics may be among them, so that the checks that compare models report
+        in the same run what they find.
+        """
+        return tuple(loaded.model for loaded in self.loaded if loaded.model)
+
+    @property
+    def disabled(self) -> Mapping[str, Position | None]:
+        """The models that do not run here, and the position that disables each."""
+        return {loaded.name: loaded.disabled_at for loaded in self.loaded if loaded.disabled}
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every error in the files of these models."""
+        return (
+            *self.shared_diagnostics,
+            *collect_profile_diagnostics(
+                self.profile_diagnostics,
+                None if self.complete else [loaded.profiles for loaded in self.loaded],
+            ),
+            *(diagnostic for loaded in self.loaded for diagnostic in loaded.diagnostics),
+        )
 
     def environment_position(self, path: KeyPath) -> Position:
-        """Where the environment's own file says what is at `path`, or its nearest parent."""
-        own = f"environments/{self.environment_name}/environment.yaml"
+        """Returns where environment.yaml sets `path` or its nearest parent."""
+        own = f"environments/{self.stack.environment}/environment.yaml"
         return self.environment_merged.origin(path) or Position(own, 1, 1)
+
+
+def collect_profile_diagnostics(
+    by_profile: Mapping[str, tuple[Diagnostic, ...]], lists: Iterable[tuple[str, ...]] | None
+) -> Iterator[Diagnostic]:
+    """Yields the diagnostics of the profiles in these lists; of all profiles for None.
+
+    A command that is narrowed to some models must not fail because of a profile that none of them
+    uses. Where all models are loaded, an error in a profile that no model lists counts too.
+    """
+    used = None if lists is None else {name for names in lists for name in names}
+    for name, diagnostics in by_profile.items():
+        if used is None or name in used:
+            yield from diagnostics

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from framework.catalog import list_environments, list_models
-from framework.cli.selection import unknown_label
+from framework.catalog import list_models
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.redaction import redact_text
+from framework.files import list_environments
 from framework.kinds.naming import OWNER_LABEL
 from framework.output.diff import render_across, render_affected, render_since
 from framework.output.diff_markdown import render_across_markdown, render_since_markdown
+from framework.plan.selection import ModelPattern, unknown_label
 from framework.reports.compare import compare_environments, compare_since
 from framework.reports.sides import Side, Trees, load_side
 
@@ -97,7 +97,7 @@ def _select_across(root: Path, old: Side, new: Side, pattern: str | None) -> Col
     if pattern is None:
         return None
     names = _match(pattern, old, new)
-    if not names and "=" not in pattern and _match_names(pattern, list_models(root)):
+    if not names and ModelPattern(pattern).filter_names(list_models(root)):
         raise UsageError(
             f'model "{pattern}" runs neither in {old.environment} nor in {new.environment} '
             "(enabled: false); choose other environments"
@@ -113,39 +113,35 @@ def _select_since(trees: Trees, sides: tuple[Side, ...], pattern: str) -> Collec
     Only models whose files differ are loaded. So a label that none of them has is not an error,
     and a model that cannot be planned is selected by every label: it may have it.
     """
-    if "=" in pattern:
+    selected = ModelPattern(pattern)
+    if selected.is_label:
         return _match(pattern, *sides).union(*(side.not_planned for side in sides))
-    if names := _match_names(pattern, trees.list_models()):
+    if names := selected.filter_names(trees.list_models()):
         return names
     raise UnknownNameError("model", pattern, trees.list_models())
 
 
 def _match(pattern: str, *sides: Side) -> frozenset[str]:
-    if "=" not in pattern:
-        return _match_names(pattern, {name for side in sides for name in side.models})
+    selected = ModelPattern(pattern)
     return frozenset(
-        name for side in sides for name in side.models if pattern in _labels(side, name)
+        name
+        for side in sides
+        for name in side.models
+        if selected.matches(name, _labels(side, name))
     )
 
 
-def _match_names(pattern: str, names: Collection[str]) -> frozenset[str]:
-    return frozenset(name for name in names if fnmatchcase(name, pattern))
-
-
-def _labels(side: Side, name: str) -> frozenset[str]:
-    """Returns the `label=value` pairs of a model, read from its Deployment's labels."""
+def _labels(side: Side, name: str) -> dict[str, str]:
+    """Returns the labels of a model and its owner, read from its Deployment's labels."""
     labels: dict[str, str] = {}
     for manifest in side.manifests[name]:
         if manifest["kind"] == "Deployment":
             labels = {**manifest["metadata"].get("labels", {}), **labels}
-    return frozenset(
-        f"{'owner' if key == OWNER_LABEL else key}={value}" for key, value in labels.items()
-    )
+    return {"owner" if key == OWNER_LABEL else key: value for key, value in labels.items()}
 
 
 def _unknown(pattern: str, *sides: Side) -> UnknownNameError:
-    names = {name for side in sides for name in side.models}
-    if "=" not in pattern:
-        return UnknownNameError("model", pattern, names)
-    known = {label for side in sides for name in side.models for label in _labels(side, name)}
-    return unknown_label(pattern, known)
+    if not ModelPattern(pattern).is_label:
+        return UnknownNameError("model", pattern, {name for side in sides for name in side.models})
+    labels = [_labels(side, name) for side in sides for name in side.models]
+    return unknown_label(pattern, ["=".join(pair) for each in labels for pair in each.items()])

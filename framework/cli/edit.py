@@ -8,13 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from framework.catalog import list_environments, list_models, load_catalog
+from framework.catalog import list_models, load_catalog
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
+from framework.core.stack import Stack
 from framework.edits.bump import bump_tag, check_tag
 from framework.edits.new import (
     Draft,
@@ -24,8 +24,10 @@ from framework.edits.new import (
     list_owners,
     list_profiles,
 )
+from framework.files import list_environments
 from framework.output.edits import render_bumps, render_new
 from framework.output.text import WIDTH, render_table, render_wrapped
+from framework.plan.selection import ModelPattern, unknown_label
 
 # A list in indented JSON that contains neither lists nor mappings.
 _INNERMOST_LIST = re.compile(r"\[\n[^\[\]{}]*\n *\]")
@@ -104,20 +106,22 @@ def _select_names(root: Path, pattern: str, environments: Iterable[str]) -> list
     Errors: UnknownNameError.
     """
     known = list_models(root)
-    if "=" not in pattern:
-        names = [name for name in known if fnmatchcase(name, pattern)]
+    selected = ModelPattern(pattern)
+    if not selected.is_label:
+        names = selected.filter_names(known)
         if not names:
             raise UnknownNameError("model", pattern, known)
-        return names
-    label, _, value = pattern.partition("=")
+        return sorted(names)
     models = [
-        model for environment in environments for model in load_catalog(root, environment).models
+        model
+        for environment in environments
+        for model in load_catalog(root, Stack.of(environment)).models
     ]
-    selected = {model.name for model in models if model.labels.get(label) == value}
-    if not selected:
+    names = frozenset(m.name for m in models if selected.matches(m.name, m.labels))
+    if not names:
         pairs = {f"{key}={text}" for model in models for key, text in model.labels.items()}
-        raise UnknownNameError("label", pattern, pairs)
-    return sorted(selected)
+        raise unknown_label(pattern, pairs)
+    return sorted(names)
 
 
 def _require(verb: str, options: Mapping[str, str | None]) -> None:

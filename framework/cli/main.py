@@ -36,10 +36,10 @@ _EPILOG = (
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "required: ENV" in message:
-            from framework.files import environment_names
+            from framework.files import list_environments
 
             verb = self.prog.rpartition(" ")[2]
-            known = ", ".join(environment_names(ROOT)) or "none; see README.md"
+            known = ", ".join(list_environments(ROOT)) or "none; see README.md"
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
         if match := re.match("argument VERB: invalid choice: '(.*?)' ", message):
             raise _unknown_verb(match[1])

@@ -9,17 +9,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.cli.selection import does_not_run, match_names, select_models, unknown_label
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.diagnostics import Position, group_diagnostics
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
-from framework.files import Document, count_files, environment_names, find_catalog
+from framework.files import Document, count_files, find_catalog, list_environments
 from framework.kinds.naming import NAME_LABEL, TRACK_LABEL
 from framework.output.diagnostics import (
     read_lines,
@@ -28,8 +26,14 @@ from framework.output.diagnostics import (
     render_summary,
 )
 from framework.output.text import render_count
-from framework.plan import Manifest, ModelPlan, StackPlan, find_diagnostics, load_plan
-from framework.plan.partial import load_partial
+from framework.plan import Manifest, ModelPlan, PlanStore, StackPlan
+from framework.plan.selection import (
+    ModelPattern,
+    does_not_run,
+    match_names,
+    select_models,
+    unknown_label,
+)
 
 if TYPE_CHECKING:
     from framework.catalog import Catalog
@@ -44,11 +48,11 @@ _SET = "--set"
 
 def run_validate(root: Path, options: argparse.Namespace) -> int:
     """Shows every error and warning of the files of one environment, or of all."""
-    environments = [options.environment] if options.environment else list(environment_names(root))
+    environments = [options.environment] if options.environment else list_environments(root)
     if options.format == "markdown":
         raise UsageError("validate writes text or github; use FORMAT=github for annotations")
-    today = resolve_today(options.today)
-    groups = group_diagnostics(find_diagnostics(root, environments, today=today))
+    store = PlanStore(root, today=resolve_today(options.today))
+    groups = group_diagnostics(store.load([*map(Stack.of, environments)]).diagnostics)
     warnings = sum(group.diagnostic.code.is_warning for group in groups)
     errors = len(groups) - warnings
     if options.json:
@@ -81,26 +85,25 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
     from framework.output.models import render_listing
     from framework.reports.listing import build_listing
 
-    environments = [options.environment] if options.environment else environment_names(root)
+    environments = [options.environment] if options.environment else list_environments(root)
     only, profile = match_names(root, options.model), options.profile
     if profile is not None and profile not in (known := find_catalog(root).profiles):
         raise UnknownNameError("profile", profile, known)
-    partial = {name: load_partial(root, name, only=only) for name in environments}
-    groups = group_diagnostics(
-        diagnostic for loaded in partial.values() for diagnostic in loaded.diagnostics
-    )
-    plans = {name: loaded.plan for name, loaded in partial.items() if loaded.plan}
-    label = options.model if only is None else None
+    loads = PlanStore(root).load([*map(Stack.of, environments)], models=only).plans.values()
+    groups = group_diagnostics(error for loaded in loads for error in loaded.errors)
+    plans = {loaded.stack.environment: loaded.plan for loaded in loads if loaded.plan}
+    label = ModelPattern(options.model if only is None else None)
 
     def is_selected(model: ModelPlan) -> bool:
-        return _has_label(model, label) and profile in (None, *model.profiles)
+        return label.matches(model.name, model.labels) and profile in (None, *model.profiles)
 
-    models = build_listing(plans, is_selected if label or profile else None)
+    models = build_listing(plans, is_selected if label.text or profile else None)
     planned = [model for plan in plans.values() for model in plan.models]
     # With errors, a model that could not be planned may be the one that has the label.
-    if label and not groups and not any(_has_label(model, label) for model in planned):
+    has_label = any(label.matches(model.name, model.labels) for model in planned)
+    if label.text and not groups and not has_label:
         pairs = {pair for model in planned for pair in model.labels.items()}
-        raise unknown_label(label, map("=".join, pairs))
+        raise unknown_label(label.text, map("=".join, pairs))
     if options.json:
         from framework.output.json import Listing, build_diagnostics, render_json
 
@@ -114,11 +117,6 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
         text = render_diagnostics(groups, read_lines(root))
         print(f"{text}\n\nModels with errors in their settings are not listed.", file=sys.stderr)
     return 1 if groups else 0
-
-
-def _has_label(model: ModelPlan, label: str | None) -> bool:
-    key, _, value = (label or "").partition("=")
-    return label is None or model.labels.get(key) == value
 
 
 def run_explain(root: Path, options: argparse.Namespace) -> int:
@@ -164,16 +162,21 @@ def _load_one_model(root: Path, options: argparse.Namespace) -> Catalog:
         )
     if name not in known:
         raise UnknownNameError("model", name, known)
-    catalog = load_catalog(root, environment, only={name}, last=build_overrides(options.set))
+    overrides = build_overrides(options.set)
+    catalog = load_catalog(root, Stack.of(environment), models={name}, overrides=overrides)
     if not catalog.models:
-        raise does_not_run(name, environment, str(catalog.disabled_at.get(name, "")))
+        raise does_not_run(name, environment, str(catalog.disabled.get(name) or ""))
     return catalog
 
 
 def run_render(root: Path, options: argparse.Namespace) -> int:
     """Prints the manifests of an environment, or writes them into a folder."""
     only = match_names(root, options.model)
-    plan = load_plan(root, options.environment, only=only, last=build_overrides(options.set))
+    overrides = build_overrides(options.set)
+    loaded = PlanStore(root).load_one(
+        Stack.of(options.environment), models=only, overrides=overrides
+    )
+    plan = loaded.require()
     models = select_models(plan, options.model)
     if options.out is not None:
         return _write_folder(Path(options.out), plan, models, options)
@@ -230,7 +233,7 @@ def build_overrides(assignment: str | None) -> tuple[Document, ...]:
     """
     if assignment is None:
         return ()
-    from framework.catalog.reading import CONTEXT_KEYS
+    from framework.catalog.loading import CONTEXT_KEYS
     from framework.files.document import parse_document
 
     key, equals, value = assignment.partition("=")
@@ -325,7 +328,7 @@ def _describe_tracks(
         model = labels.get(NAME_LABEL, "")
         if name in planned or TRACK_LABEL not in labels:
             continue
-        if _matches(pattern, model, labels):
+        if ModelPattern(pattern).matches(model, labels):
             unplanned.append(TrackStatus.of(model, labels[TRACK_LABEL], name, None, deployment))
     try:
         selected = select_models(usable.plan, pattern)
@@ -343,12 +346,3 @@ def _describe_tracks(
         ),
         *unplanned,
     )
-
-
-def _matches(pattern: str | None, model: str, labels: Mapping[str, str]) -> bool:
-    if pattern is None:
-        return True
-    if "=" in pattern:
-        label, _, value = pattern.partition("=")
-        return labels.get(label) == value
-    return fnmatchcase(model, pattern)

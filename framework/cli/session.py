@@ -12,14 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
-from framework.cli.selection import select_components
 from framework.cli.usable_plan import load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
 from framework.output.cluster import ClusterScreen
 from framework.output.text import render_count, render_wrapped
-from framework.plan import StackPlan, load_plan
+from framework.plan import PlanStore, StackPlan
+from framework.plan.selection import select_components
 
 _MARGIN = " " * 9
 
@@ -79,11 +79,11 @@ def open_session(
     """
     choice = choose_engine(options.engine, root)
     with open_engine(choice, root, runs_program=deploys) as engine:
-        # An expired waiver stops a deployment, but not a look at what is deployed.
-        today = date.today() if deploys else None
         names_cluster = True
         if deploys:
-            plan = load_plan(root, options.environment, today=today)
+            # An expired waiver stops a deployment, but not a look at what is deployed.
+            store = PlanStore(root, today=date.today())
+            plan = store.load_one(Stack.of(options.environment)).require()
         else:
             plan, names_cluster = _load_without_diagnostics(root, options.environment, engine)
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)

@@ -14,8 +14,7 @@ from typing import Any, Protocol
 from framework.core.diagnostics import Diagnostic
 from framework.core.stack import Stack
 from framework.core.suggestions import list_names
-from framework.plan import ClusterTarget, Manifest, StackPlan
-from framework.plan.partial import load_partial
+from framework.plan import ClusterTarget, Manifest, PlanStore, StackPlan
 
 
 class RecordedFacts(Protocol):
@@ -63,29 +62,30 @@ def load_usable_plan(
 
     `recorded` and `outputs` are asked only where environment.yaml cannot be used.
     """
-    partial = load_partial(root, environment)
-    if partial.plan is not None:
-        return UsablePlan(partial.plan, partial.diagnostics)
+    stack = Stack.of(environment)
+    loaded = PlanStore(root).load_one(stack)
+    if loaded.plan is not None:
+        return UsablePlan(loaded.plan, loaded.errors)
     # Only here: an environment without faults is read back without pydantic.
     from framework.catalog import read_environment
-    from framework.plan.stack import build_stack
+    from framework.plan.build import build_stack
 
     settings, merged = read_environment(root, environment)
     if settings is not None:
-        return UsablePlan(build_stack(settings, environment, (), ()), partial.diagnostics)
+        return UsablePlan(build_stack(stack, settings), loaded.errors)
     cluster = _read_cluster(merged.data)
     namespace = merged.data.get("namespace")
     if not isinstance(namespace, str):
         namespace = str(outputs().get("namespace", ""))
     plan = StackPlan(
-        stack=Stack.of(environment),
+        stack=stack,
         cluster=cluster or _recorded_cluster(recorded()),
         # A setting that is there and not false: with faults elsewhere it still means to protect.
         protect=merged.data.get("protect") not in (None, False),
         namespace=Manifest(namespace, {"kind": "Namespace", "metadata": {"name": namespace}}),
         models=(),
     )
-    return UsablePlan(plan, partial.diagnostics, names_cluster=cluster is not None)
+    return UsablePlan(plan, loaded.errors, names_cluster=cluster is not None)
 
 
 def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:

@@ -66,6 +66,7 @@ class Code(StrEnum):
     CAPACITY = "MC403", "all models together need more than the environment has"
     POLICY = "MC404", "a rule of the environment's policy is broken"
     WAIVER = "MC405", "a waiver that is wrong, has expired or waives nothing"
+    PROMOTION = "MC406", "promotesTo names no environment, or leads back to where it started"
 
     UNUSED_PROFILE = "MC901", "a profile that no model lists"
     DISABLED_OVERLAY = "MC902", "an overlay for a model that does not run there"

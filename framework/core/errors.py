@@ -46,7 +46,9 @@ class UnknownNameError(UsageError):
     """A name on the command line that does not exist; the message suggests the nearest names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name, self.known = kind, name, sorted(known)
+        # A list is in an order that means something, as environments are in that of promotion.
+        in_order = list(known) if isinstance(known, list | tuple) else sorted(known)
+        self.kind, self.name, self.known = kind, name, in_order
         hint = " or ".join(near_misses(name, self.known, most=3))
         message = f'no {kind} is called "{name}"; ' + (f"did you mean {hint}? " if hint else "")
         if not hint or len(self.known) <= MOST_LISTED:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framework.catalog import Catalog, CatalogModel, list_environments
+from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import Position
 from framework.core.errors import EditError, UsageError
 from framework.edits.documents import Change, Edit, build_change
 from framework.edits.outcome import load_everywhere, written_soundly
+from framework.files import list_environments
 
 _TAG = ("image", "tag")
 _DIGEST = ("image", "digest")

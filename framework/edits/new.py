@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from framework.catalog import list_environments
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.core.redaction import is_secret_key
@@ -19,7 +18,13 @@ from framework.edits.bump import check_tag
 from framework.edits.documents import Change
 from framework.edits.outcome import written_soundly
 from framework.edits.scalars import render_inline
-from framework.files import find_catalog, find_environment, load_document, name_diagnostics
+from framework.files import (
+    find_catalog,
+    find_environment,
+    list_environments,
+    load_document,
+    name_diagnostics,
+)
 from framework.layers import Layer, LayerStack, Merged
 
 # What teams change most, in the order they are shown in.

@@ -12,9 +12,10 @@ from pathlib import Path
 from framework.catalog import Catalog, read_catalog
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import ConfigError, FrameworkError
+from framework.core.stack import Stack
 from framework.edits.documents import Change
 from framework.edits.writing import written
-from framework.plan.stack import build_plan
+from framework.plan import PlanStore
 
 
 class UnsoundEditError(FrameworkError):
@@ -33,17 +34,11 @@ def load_everywhere(
     root: Path, names: Collection[str], environments: Iterable[str]
 ) -> Mapping[str, Catalog]:
     """The catalogs of these models by environment. Errors: ConfigError with the faults of all."""
-    catalogs: dict[str, Catalog] = {}
-    diagnostics: list[Diagnostic] = []
-    for environment in environments:
-        try:
-            catalogs[environment] = read_catalog(root, environment, only=names)
-            build_plan(catalogs[environment])
-        except ConfigError as error:
-            diagnostics += error.diagnostics
-    if diagnostics:
-        raise ConfigError(diagnostics)
-    return catalogs
+    stacks = [Stack.of(environment) for environment in environments]
+    loaded = PlanStore(root).load(stacks, models=names).plans.values()
+    if errors := [error for plan in loaded for error in plan.errors]:
+        raise ConfigError(errors)
+    return {stack.environment: read_catalog(root, stack, models=names) for stack in stacks}
 
 
 @contextmanager

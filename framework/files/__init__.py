@@ -5,6 +5,7 @@ without knowing what a setting means. Nothing else reads the catalog's files.
 """
 
 from framework.files.document import Document, load_document
+from framework.files.environments import list_environments
 from framework.files.files import (
     CatalogFiles,
     EnvironmentFiles,
@@ -23,6 +24,7 @@ __all__ = [
     "environment_names",
     "find_catalog",
     "find_environment",
+    "list_environments",
     "load_document",
     "name_diagnostics",
 ]

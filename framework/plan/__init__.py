@@ -1,18 +1,16 @@
-"""The plan of one stack: plain data between the settings and Pulumi.
-
-Kept apart so that render, preview forecasts and most tests need neither Pulumi nor a cluster.
-"""
+"""The plan of one stack: plain data, and the store that it comes from."""
 
 from framework.kinds.kind import Manifest
 from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
-from framework.plan.survey import find_diagnostics, load_plan
+from framework.plan.store import LoadedPlan, LoadedPlans, PlanStore
 
 __all__ = [
     "ClusterTarget",
+    "LoadedPlan",
+    "LoadedPlans",
     "Manifest",
     "ModelPlan",
+    "PlanStore",
     "StackPlan",
     "TrackPlan",
-    "find_diagnostics",
-    "load_plan",
 ]

@@ -1,8 +1,7 @@
-"""What was found out before, by the digest of everything it was found out from.
+"""A cache of planned models, keyed by a digest of everything that they were planned from.
 
-Owns the digests and their store. Kept apart from planning, which is the same with and without it:
-the store may be deleted at any time, and an entry is only found where the very same bytes of the
-files, of this code and of its libraries gave it.
+An entry is found only where the same bytes of the user's files, of this package and of its
+libraries gave it. So the cache may be deleted at any time, and is never asked whether it is stale.
 """
 
 from __future__ import annotations
@@ -20,51 +19,73 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from framework.core.errors import UnknownNameError
+from framework.core.stack import Stack
 from framework.core.user_cache import cache_directory
-from framework.files import find_catalog, find_environment
+from framework.files import environment_names, find_catalog, find_environment, list_environments
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# The fields of Kubernetes are data that plans are checked with.
+# The .json files are tables of Kubernetes fields that patches are checked with.
 _CODE = (".py", ".json")
 _LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "PyYAML")
 # A thousand models in three environments, thirty times over.
 _MOST_ENTRIES = 100_000
 _BUSY_S = 5.0
+_BATCH = 500
+# What unpickling may raise where the file was damaged, or an entry has a class that was removed.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
 class Digests:
-    """`shared` is of everything that all models of an environment are built from, `models` of
-    that and each model's own files, `whole` of all of it."""
+    """Digests of the files of one stack.
+
+    `shared` covers what all its models are planned from, `models` that and each model's own files,
+    `whole` all of them together.
+    """
 
     shared: str
     models: Mapping[str, str]
     whole: str
 
 
-def compute_digests(root: Path, environment: str, only: Collection[str] | None = None) -> Digests:
-    """The digests of an environment's files as they are now. `only` names the models to look at;
-    no file of another one is read, and `whole` is of these alone."""
-    files, own = find_catalog(root), find_environment(root, environment)
+def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = None) -> Digests:
+    """Computes the digests of a stack's files as they are now.
+
+    `models` names the models to include; None includes all. The files of the others are not read.
+    Raises UnknownNameError for the environment.
+    """
+    environments = environment_names(root)
+    if stack.environment not in environments:
+        raise UnknownNameError("environment", stack.environment, list_environments(root))
+    files, own = find_catalog(root), find_environment(root, stack.environment)
     shared = hashlib.sha256()
-    for text in (_code_digest(), environment, repr((files.diagnostics, own.diagnostics))):
+    # Names and errors in names count too: they decide what files there are, and `promotesTo` may
+    # name any environment.
+    names = (stack.environment, stack.name, files.diagnostics, own.diagnostics, environments)
+    strays = sorted(own.overlays.keys() - files.models.keys())
+    for text in (_code_digest(), repr(names), repr(strays)):
         _feed(shared, text.encode())
-    _feed(shared, repr(sorted(own.overlays.keys() - files.models.keys())).encode())
-    below = [files.defaults, *files.profiles.values(), own.environment]
-    for path in below:
+    for path in (files.defaults, *files.profiles.values(), own.environment):
         _feed(shared, (path or "").encode())
         _feed(shared, _read(root, path))
-    models = {}
+    digests = {}
     for name, path in files.models.items():
-        if only is not None and name not in only:
-            continue
-        digest = shared.copy()
-        _feed(digest, name.encode())
-        _feed(digest, _read(root, path))
-        _feed(digest, _read(root, own.overlays.get(name)))
-        models[name] = digest.hexdigest()
-    whole = hashlib.sha256("".join([shared.hexdigest(), *models.values()]).encode())
-    return Digests(shared.hexdigest(), models, whole.hexdigest())
+        if models is None or name in models:
+            digest = shared.copy()
+            _feed(digest, name.encode())
+            _feed(digest, _read(root, path))
+            _feed(digest, _read(root, own.overlays.get(name)))
+            digests[name] = digest.hexdigest()
+    whole = hashlib.sha256("".join([shared.hexdigest(), *digests.values()]).encode())
+    return Digests(shared.hexdigest(), digests, whole.hexdigest())
 
 
 def _feed(digest: hashlib._Hash, content: bytes) -> None:
@@ -74,10 +95,11 @@ def _feed(digest: hashlib._Hash, content: bytes) -> None:
 
 
 def _read(root: Path, path: str | None) -> bytes:
+    # The first byte tells an empty file from a missing and from an unreadable one.
     if path is None:
         return b"-"
     try:
-        # Unbuffered: a thousand small files are each read in one call.
+        # Unbuffered: each of a thousand small files is read in one call.
         with FileIO(root / path) as file:
             return b"+" + file.readall()
     except OSError:
@@ -86,7 +108,7 @@ def _read(root: Path, path: str | None) -> bytes:
 
 @cache
 def _code_digest() -> str:
-    """Of this package and its libraries; it does not change while this process runs."""
+    """Returns the digest of this package and its libraries, which cannot change while it runs."""
     digest = hashlib.sha256(sys.version.encode())
     for library in _LIBRARIES:
         _feed(digest, version(library).encode())
@@ -97,39 +119,35 @@ def _code_digest() -> str:
 
 
 class PlanCache:
-    """Plain data by key, in one file of the user's cache. What goes wrong with the file only costs
-    time: it is then as if there were none."""
+    """Python objects by key, in an SQLite file of the user's cache folder.
+
+    A file that cannot be read or written costs time and is no failure: nothing is found in it.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or cache_directory() / "plans.sqlite"
 
     def find(self, keys: Collection[str]) -> dict[str, Any]:
-        """What is kept under these keys."""
-        found: dict[str, Any] = {}
-        # A blob that was written whole may still be of classes that are no more.
+        """Returns the entries that exist under these keys."""
+        entries: dict[str, Any] = {}
         with contextlib.suppress(sqlite3.Error, OSError, *_UNREADABLE):
             if not self._path.exists():
                 return {}
             with self._connect() as connection:
                 for key, checksum, blob in _select(connection, list(keys)):
+                    # Checked first: unpickling damaged bytes could do anything.
                     if _checksum(blob) == checksum:
-                        found[key] = pickle.loads(blob)
-        return found
-
-    def find_by(self, digests: Mapping[str, str], part: str) -> dict[str, Any]:
-        """What is kept of these, by their own names."""
-        found = self.find([f"{part} {digest}" for digest in digests.values()])
-        keys = {name: f"{part} {digest}" for name, digest in digests.items()}
-        return {name: found[key] for name, key in keys.items() if key in found}
+                        entries[key] = pickle.loads(blob)
+        return entries
 
     def keep(self, entries: Mapping[str, Any]) -> None:
-        """Store entries; the oldest of too many go."""
+        """Stores entries; removes the oldest ones where there are too many."""
         blobs = {key: pickle.dumps(entry, -1) for key, entry in entries.items()}
         rows = [(key, _checksum(blob), blob) for key, blob in blobs.items()]
         try:
             self._store(rows)
         except sqlite3.DatabaseError:
-            # Not a database, or one of another version: begin anew.
+            # Not a database, or one with another table: begin with an empty one.
             with contextlib.suppress(OSError, sqlite3.Error):
                 self._path.unlink(missing_ok=True)
                 self._store(rows)
@@ -148,7 +166,7 @@ class PlanCache:
                 "DELETE FROM entries WHERE rowid <= (SELECT max(rowid) FROM entries) - ?",
                 (_MOST_ENTRIES,),
             )
-        # Its entries are read back as Python objects: nobody else may write them.
+        # Entries are unpickled, which runs code: no other user may write them.
         self._path.chmod(0o600)
 
     @contextlib.contextmanager
@@ -161,23 +179,12 @@ class PlanCache:
             connection.close()
 
 
-# What reading an entry back may raise where the file was damaged.
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    EOFError,
-    AttributeError,
-    ImportError,
-    IndexError,
-    ValueError,
-)
-_BATCH = 500
-
-
 def _checksum(blob: bytes) -> str:
     return hashlib.sha256(blob).hexdigest()
 
 
 def _select(connection: sqlite3.Connection, keys: list[str]) -> Iterable[tuple[str, str, bytes]]:
+    # SQLite limits the number of placeholders in one statement.
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
         marks = ",".join("?" * len(batch))

@@ -1,8 +1,4 @@
-"""The plan as plain data: the ordered manifests of one stack.
-
-Kept apart from what builds it, so that reports, the program and tests read it without pydantic,
-Pulumi or a cluster.
-"""
+"""The plan of a stack as plain data, readable without pydantic, Pulumi or a cluster."""
 
 from __future__ import annotations
 
@@ -16,43 +12,49 @@ from framework.kinds.naming import Track
 
 @dataclass(frozen=True)
 class TrackPlan:
-    """One Deployment of a model and its rolling update; `seconds` is the worst case."""
+    """One Deployment of a model and its rolling update.
+
+    `seconds` is the longest that the update may take. The budget is that of the most replicas:
+    where the track is `autoscaled`, there may be as few as `fewest_replicas`.
+    """
 
     track: Track
     deployment: str
     image: str
     budget: Budget
     seconds: int
+    fewest_replicas: int
     autoscaled: bool = False
-    """The budget's replicas are then the most that the autoscaler may make."""
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """Everything generated for one model, in the order it is registered."""
+    """Every object of one model, in the order of registration.
+
+    `image_position` is the `file:line` of the setting that decides the image. `patched` maps
+    `Kind/name` of an object to the fields that `patch` wrote or removed.
+    """
 
     name: str
     labels: dict[str, str]
     tracks: tuple[TrackPlan, ...]
     manifests: tuple[Manifest, ...]
     image_position: str
-    """`file:line` of the setting that decides the image."""
     profiles: tuple[str, ...] = ()
     patched: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Fields that `patch` set or took away, by `Kind/name` of the object; what no setting says."""
 
     def find(self, kind: str) -> Manifest | None:
-        """The stable track's manifest of a kind, if there is one."""
+        """Returns the stable track's manifest of a kind; None without one."""
         return next((m for m in self.manifests if m.kind == kind), None)
 
-    def find_track(self, track: Track) -> TrackPlan | None:
-        """One track's plan; None where the model has no canary."""
-        return next((one for one in self.tracks if one.track == track), None)
+    def find_track(self, name: Track) -> TrackPlan | None:
+        """Returns the plan of one track; None for the canary of a model that has none."""
+        return next((track for track in self.tracks if track.track == name), None)
 
 
 @dataclass(frozen=True)
 class ClusterTarget:
-    """Which cluster a stack is deployed to; `kubeconfig` is a path, never its content."""
+    """The cluster that a stack is deployed to; `kubeconfig` is a path, never the content."""
 
     kubeconfig: str
     context: str
@@ -61,16 +63,19 @@ class ClusterTarget:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """One stack: its cluster, its Namespace, and its models sorted by name."""
+    """One stack: its cluster, its Namespace, and its models in order of name.
+
+    Plain data that can be pickled and handed to another process.
+    """
 
     stack: Stack
     cluster: ClusterTarget
     protect: bool
     namespace: Manifest
     models: tuple[ModelPlan, ...]
-    disabled: tuple[str, ...] = field(default=())
+    disabled: tuple[str, ...] = ()
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """Every manifest in order of registration."""
+        """Every manifest in the order of registration."""
         return (self.namespace, *(m for model in self.models for m in model.manifests))

@@ -16,7 +16,7 @@ from framework.core.diagnostics import KeyPath, Position
 from framework.core.field_paths import ROOT, FieldPath
 from framework.kube.object_diff import compare_objects
 from framework.layers import find_referenced_keys
-from framework.plan.stack import UNPLANNABLE, build_model
+from framework.plan.build import UNPLANNABLE, build_model
 from framework.reports.setting_changes import SettingChange, get_written
 from framework.settings.environment import Environment
 from framework.settings.model import Model

@@ -16,6 +16,7 @@ from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
 from framework.core.field_paths import ROOT, FieldPath
 from framework.core.redaction import find_secret_texts, redact, redact_field
+from framework.core.stack import Stack
 from framework.kube.object_diff import compare_objects
 from framework.plan.cache import PlanCache, compute_digests
 from framework.reports.causes import (
@@ -99,7 +100,7 @@ def compare_environments(
     reading them back.
     """
     cache, sides = cache or PlanCache(), (old, new)
-    digests = [compute_digests(side.root, side.environment) for side in sides]
+    digests = [compute_digests(side.root, Stack.of(side.environment)) for side in sides]
     keys = {
         name: f"diff {digests[0].models[name]} {digests[1].models[name]}"
         for name in old.models & new.models
@@ -110,7 +111,7 @@ def compare_environments(
     found = _compare_sides(old, new, names=names, cached=cached)
     computed = {model.name: model for model in found.models if model.name not in cached}
     # A file that changed meanwhile would be stored under the digest of its old content.
-    if [compute_digests(side.root, side.environment) for side in sides] == digests:
+    if [compute_digests(side.root, Stack.of(side.environment)) for side in sides] == digests:
         # None is stored for a model that is the same on both sides.
         cache.keep({key: computed.get(name) for name, key in keys.items() if name not in cached})
     return found
@@ -341,7 +342,7 @@ class _Comparer:
             return f"environments/{self._sides[present].environment}/environment.yaml is {event}"
         if name not in list_models(side.root):
             return f"catalog/{name}.yaml is {event}"
-        position = catalog.disabled_at.get(name) if catalog else None
+        position = catalog.disabled.get(name) if catalog else None
         where = f" at {side.prefix}{position}" if position else ""
         if side is self._old and not self.across:
             return f"enabled; it was not{where}"

@@ -108,7 +108,7 @@ def list_sources(catalog: Catalog, model: CatalogModel) -> tuple[Source, ...]:
     sources = [Source("", model.settings, model.merged)]
     if model.candidate and model.candidate_merged:
         sources.append(Source(CANDIDATE, model.candidate, model.candidate_merged))
-    home = f"environments/{catalog.environment_name}/environment.yaml"
+    home = f"environments/{catalog.stack.environment}/environment.yaml"
     for layer in model.merged.layers:
         if layer.document.path == home:
             own = Layer(layer.document, (), _NOT_OWN[ENVIRONMENT])
@@ -139,13 +139,13 @@ class Explainer:
 
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
         self._sources = list_sources(catalog, model)
-        folder = f"environments/{catalog.environment_name}"
+        folder = f"environments/{catalog.stack.environment}"
         # Values that interpolations can read although no file holds them: each is the name of a
         # file or folder.
         self._names = {
             "name": (model.name, model.home),
-            "environment.name": (catalog.environment_name, folder),
-            "stack.name": (catalog.environment_name, folder),
+            "environment.name": (catalog.stack.environment, folder),
+            "stack.name": (catalog.stack.name, folder),
         }
 
     @cached_property

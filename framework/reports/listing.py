@@ -70,13 +70,10 @@ def build_listing(
 def _describe(model: ModelPlan) -> ListedTracks:
     stable, canary = model.find_track("stable"), model.find_track("canary")
     assert stable is not None
-    scaler = model.find("HorizontalPodAutoscaler")
-    # Under an autoscaler, the stable track is planned for the maximum.
-    minimum = scaler.object["spec"].get("minReplicas", 1) if scaler else stable.budget.replicas
     return ListedTracks(
         owner=model.labels["owner"],
         image=stable.image,
-        replicas=minimum,
-        max_replicas=stable.budget.replicas if scaler else None,
+        replicas=stable.fewest_replicas,
+        max_replicas=stable.budget.replicas if stable.autoscaled else None,
         canary=canary.budget.replicas if canary else 0,
     )

@@ -34,8 +34,8 @@ from framework.core.field_paths import (
 from framework.core.redaction import REDACTED, can_be_secret, redact_field
 from framework.kinds.namespace import build_namespace
 from framework.plan import Manifest
+from framework.plan.build import UNPLANNABLE, build_model
 from framework.plan.patch.field_types import FieldType
-from framework.plan.stack import UNPLANNABLE, build_model
 from framework.reports.effective_settings import RENAMED, Setting
 from framework.reports.explain import CANDIDATE, ExplainedSetting, Explainer, Source
 from framework.settings.base import Settings
@@ -97,8 +97,8 @@ class _Experiments:
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
         self._model, self._environment = model, catalog.environment
         self._explainer = Explainer(catalog, model)
-        self._namespace = build_namespace(catalog.environment.namespace, catalog.environment_name)
-        self._environment_name = catalog.environment_name
+        self._namespace = build_namespace(catalog.environment.namespace, catalog.stack.environment)
+        self._environment_name = catalog.stack.environment
         self._manifests = self._build(model, catalog.environment)
 
     def _build(self, model: CatalogModel, environment: Environment) -> tuple[Manifest, ...]:

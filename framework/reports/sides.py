@@ -21,17 +21,17 @@ from typing import Any
 
 from framework.catalog import (
     Catalog,
-    list_environments,
     list_models,
     read_catalog,
     read_environment,
 )
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import FrameworkError, UnknownNameError
+from framework.core.stack import Stack
+from framework.files import list_environments
 from framework.kinds.naming import NAME_LABEL
 from framework.layers import Merged
-from framework.plan import StackPlan, load_plan
-from framework.plan.partial import load_partial
+from framework.plan import PlanStore, StackPlan
 from framework.reports.revisions import Revision, resolve_revision
 from framework.settings.environment import Environment
 
@@ -90,7 +90,7 @@ class Side:
         """Returns the settings of some models. Their diagnostics are in `diagnostics` already."""
         if not self.is_readable or not names:
             return None
-        return read_catalog(self.root, self.environment, only=names)
+        return read_catalog(self.root, Stack.of(self.environment), models=names)
 
     @cached_property
     def settings(self) -> tuple[Environment | None, Merged]:
@@ -102,21 +102,21 @@ class Side:
 
 def load_side(root: Path, environment: str, *, only: frozenset[str] | None = None) -> Side:
     """Loads an environment of the working tree. Errors: UnknownNameError, ConfigError."""
-    plan = load_plan(root, environment, only=only)
-    return Side(root, environment, _manifests_by_model(plan), only=only)
+    loaded = PlanStore(root).load_one(Stack.of(environment), models=only)
+    return Side(root, environment, _manifests_by_model(loaded.require()), only=only)
 
 
 def _load_valid_models(root: Path, environment: str, only: frozenset[str] | None) -> Side:
     """Loads an environment without the models that have errors."""
-    found = load_partial(root, environment, only=only)
+    loaded = PlanStore(root).load_one(Stack.of(environment), models=only)
     return Side(
         root,
         environment,
-        _manifests_by_model(found.plan) if found.plan else {},
+        _manifests_by_model(loaded.plan) if loaded.plan else {},
         only=only,
-        not_planned=found.unplanned,
-        diagnostics=found.diagnostics,
-        usable=found.plan is not None,
+        not_planned=loaded.unplanned,
+        diagnostics=loaded.errors,
+        usable=loaded.plan is not None,
     )
 
 
@@ -159,10 +159,11 @@ class Trees:
 
     def select_environments(self, name: str | None) -> tuple[str, ...]:
         """Returns the environments of either tree, or the one named. Errors: UnknownNameError."""
-        known = sorted({*list_environments(self.root), *list_environments(self.old_root)})
+        new, old = list_environments(self.root), list_environments(self.old_root)
+        known = tuple(dict.fromkeys((*new, *old)))
         if name is not None and name not in known:
             raise UnknownNameError("environment", name, known)
-        return tuple(known) if name is None else (name,)
+        return known if name is None else (name,)
 
     def list_models(self) -> frozenset[str]:
         """Returns the names of all models in either tree."""

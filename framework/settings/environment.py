@@ -103,6 +103,9 @@ class Environment(Settings):
     """One sentence."""
     namespace: DnsLabel
     """The Namespace; exactly one stack owns it."""
+    promotes_to: DnsLabel | None = None
+    """The environment that comes after this one, such as `staging` after dev. Lists and messages
+    name the environments in this order."""
     protect: bool = False
     """Refuse `destroy`."""
     cluster: Cluster = Cluster.model_construct()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from framework.catalog import Catalog, CatalogModel, list_environments, list_models, load_catalog
+from framework.catalog import Catalog, CatalogModel, list_models, load_catalog
 from framework.core.errors import ConfigError, UnknownNameError
+from framework.core.stack import Stack
+from framework.files import list_environments
 
 FILES = {
     "catalog/_defaults.yaml": "ports: {http: 8080}\nreplicas: 1\nstartupSeconds: 31\n",
@@ -36,13 +38,13 @@ def write(tmp_path: Path) -> Write:
     return _write
 
 
-def _model(root: Path, stack: str | None = None) -> CatalogModel:
-    return load_catalog(root, "prod", stack).models[0]
+def _model(root: Path, stack: str = "prod") -> CatalogModel:
+    return load_catalog(root, Stack("prod", stack)).models[0]
 
 
 def _diagnostics(root: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load_catalog(root, "prod")
+        load_catalog(root, Stack.of("prod"))
     return [
         f"{diagnostic.position}: {diagnostic.message}" for diagnostic in caught.value.diagnostics
     ]
@@ -90,15 +92,15 @@ def test_context_is_named_and_no_setting(write: Write) -> None:
 
 def test_a_disabled_model_is_listed_and_may_lack_what_others_need(write: Write) -> None:
     root = write({"catalog/n.yaml": "{}", "environments/prod/models/n.yaml": "enabled: false\n"})
-    catalog = load_catalog(root, "prod")
-    assert ([model.name for model in catalog.models], catalog.disabled) == (["m"], ("n",))
+    catalog = load_catalog(root, Stack.of("prod"))
+    assert ([model.name for model in catalog.models], tuple(catalog.disabled)) == (["m"], ("n",))
     assert list_models(root) == ("m", "n")
     assert list_environments(root) == ("prod",)
 
 
 def test_an_unknown_environment_names_the_known_ones(write: Write) -> None:
     with pytest.raises(UnknownNameError, match="did you mean prod"):
-        load_catalog(write({}), "prd")
+        load_catalog(write({}), Stack.of("prd"))
 
 
 def test_a_candidate_is_laid_over_the_stable_model(write: Write) -> None:
@@ -136,7 +138,7 @@ def test_models_do_not_share_values_and_file_order_does_not_matter(write: Write)
     names = [f"m{index}" for index in range(8)]
     text = "owner: {n}\nprofiles: [small]\nlabels: {{l: '${{name}}'}}\nenv: {{A: '${{owner}}'}}\n"
     root = write({f"catalog/{n}.yaml": text.format(n=n) for n in reversed(names)})
-    models = [model for model in load_catalog(root, "prod").models if model.name != "m"]
+    models = [model for model in load_catalog(root, Stack.of("prod")).models if model.name != "m"]
     assert [model.name for model in models] == names
     assert all(model.settings.labels == {"l": model.name} for model in models)
     assert all(model.settings.env == {"A": model.name} for model in models)
@@ -147,7 +149,7 @@ def test_the_same_files_give_the_same_catalog(write: Write) -> None:
         return [model.settings.model_dump_json() for model in catalog.models]
 
     root = write({})
-    assert dump(load_catalog(root, "prod")) == dump(load_catalog(root, "prod"))
+    assert dump(load_catalog(root, Stack.of("prod"))) == dump(load_catalog(root, Stack.of("prod")))
 
 
 _M = FILES["catalog/m.yaml"]
@@ -308,7 +310,7 @@ def test_what_an_interpolation_brought_from_elsewhere_is_quoted(write: Write) ->
 def test_a_shared_override_names_each_model(write: Write) -> None:
     text = "namespace: n\noverrides: {args: ['--name=${name}', '\\${HOME}']}\n"
     root = write({"catalog/n.yaml": FILES["catalog/m.yaml"], _ENVIRONMENT: text})
-    models = load_catalog(root, "prod").models
+    models = load_catalog(root, Stack.of("prod")).models
     assert [model.settings.args for model in models] == [
         ("--name=m", "${HOME}"), ("--name=n", "${HOME}"),
     ]  # fmt: skip
@@ -355,14 +357,14 @@ def test_what_a_layer_lacks_or_leaves_open_is_no_fault_of_it(write: Write) -> No
         "env: {A: {key: k}}\nreplicas: 3\n"
     )
     root = write({"catalog/_profiles/gpu.yaml": text, "catalog/m.yaml": model})
-    assert load_catalog(root, "prod").models[0].settings.replicas == 3
+    assert load_catalog(root, Stack.of("prod")).models[0].settings.replicas == 3
 
 
 def test_a_fault_in_a_shared_file_names_the_models_it_surfaced_in(write: Write) -> None:
     probe = "probes: {readiness: {httpGet: {path: /, port: grpc}}}\n"
     root = write({"catalog/_profiles/small.yaml": FILES["catalog/_profiles/small.yaml"] + probe})
     with pytest.raises(ConfigError) as caught:
-        load_catalog(root, "prod")
+        load_catalog(root, Stack.of("prod"))
     assert [(diagnostic.path, diagnostic.model) for diagnostic in caught.value.diagnostics] == [
         ("catalog/_profiles/small.yaml", "m")
     ]

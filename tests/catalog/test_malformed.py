@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import ConfigError
-from framework.plan import load_plan
+from framework.core.stack import Stack
+from framework.plan import PlanStore
 from tests.catalog.malformed import CASES, MARK, SOUND, Case
 
 Found = tuple[str, str, int, int]
@@ -30,7 +31,7 @@ def _expected(case: Case) -> list[Found]:
 
 def _find(root: Path) -> list[Found]:
     try:
-        load_plan(root, "prod")
+        PlanStore(root).load_one(Stack.of("prod")).require()
     except ConfigError as error:
         return [(f.code, f.path, f.line, f.column) for f in error.diagnostics]
     return []

@@ -10,7 +10,8 @@ import pytest
 from framework.cli.deploy import Confirmation, needs_consent
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import ConsentError, ProtectedError
-from framework.plan import load_plan
+from framework.core.stack import Stack
+from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
 MODELS = {"churn", "x-canary-y"}
@@ -66,7 +67,8 @@ def test_what_is_asked_about(change: Change, asks: bool) -> None:
 def test_without_a_terminal_it_is_refused(verb: str, op: Op, says: str) -> None:
     options = argparse.Namespace(yes=False, verb=verb)
     session = SimpleNamespace(
-        plan=load_plan(SHIPPED, "staging"), request=SimpleNamespace(components=None)
+        plan=PlanStore(SHIPPED).load_one(Stack.of("staging")).require(),
+        request=SimpleNamespace(components=None),
     )
     preview = Preview((make_change("Service", "old", op, "old"),), messages=("warning: mind",))
     asked = Confirmation(session, options)  # type: ignore[arg-type]

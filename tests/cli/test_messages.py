@@ -15,7 +15,7 @@ from framework.cli.session import Session
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.stack import Stack
 from framework.engines.base import Request
-from framework.plan import load_plan
+from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
 SAID = ("warning: no GPU nodes",)
@@ -46,7 +46,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     def open_session(*arguments: object, **options: object) -> Iterator[Session]:
         engine: Any = TalkingEngine()
         yield Session(
-            load_plan(SHIPPED, "dev"),
+            PlanStore(SHIPPED).load_one(Stack.of("dev")).require(),
             engine,
             "as asked for",
             Request(SHIPPED, Stack.of("dev")),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
+from framework.core.stack import Stack
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
 from framework.output.text import WIDTH
-from framework.plan import StackPlan, load_plan
+from framework.plan import PlanStore, StackPlan
 from tests.shipped import SHIPPED
 
 LONG = "a-model-with-a-name-of-forty-characters"
@@ -16,7 +17,7 @@ LONG = "a-model-with-a-name-of-forty-characters"
 
 @pytest.fixture(scope="module")
 def plan() -> StackPlan:
-    return load_plan(SHIPPED, "staging")
+    return PlanStore(SHIPPED).load_one(Stack.of("staging")).require()
 
 
 def make_change(kind: str, op: Op, component: str, **more: object) -> Change:

@@ -18,6 +18,7 @@ from framework.core.errors import (
     UnknownNameError,
     UsageError,
 )
+from framework.core.stack import Stack
 from framework.edits.bump import bump_tag
 from framework.edits.outcome import UnsoundEditError
 
@@ -35,7 +36,7 @@ def run(
 
 
 def tags(root: Path, environment: str) -> dict[str, str | None]:
-    return {m.name: m.settings.image.tag for m in load_catalog(root, environment).models}
+    return {m.name: m.settings.image.tag for m in load_catalog(root, Stack.of(environment)).models}
 
 
 def test_the_models_own_tag_is_set_in_place(write: Write) -> None:

@@ -12,6 +12,7 @@ import pytest
 from framework.catalog import load_catalog
 from framework.cli.edit import run_new
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
+from framework.core.stack import Stack
 from framework.edits.new import Draft, render_entry
 from framework.edits.outcome import UnsoundEditError
 
@@ -173,9 +174,9 @@ def test_with_every_comment_taken_away_the_entry_is_still_valid(
     root = tmp_path / "project"
     assert run(root, "x", profile=profiles, owner="team-x", tag="v1") == 0
     path = root / "catalog/x.yaml"
-    before = load_catalog(root, "dev", only={"x"}).models[0].settings
+    before = load_catalog(root, Stack.of("dev"), models={"x"}).models[0].settings
     path.write_text(re.sub(r"(?m)^# (?=[ a-z])", "", path.read_text()))
-    assert load_catalog(root, "dev", only={"x"}).models[0].settings == before
+    assert load_catalog(root, Stack.of("dev"), models={"x"}).models[0].settings == before
     assert all(len(line) <= 100 for line in path.read_text().splitlines())
 
 

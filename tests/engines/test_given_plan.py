@@ -11,14 +11,14 @@ import pytest
 
 from framework.core.errors import EngineError
 from framework.core.stack import Stack as PulumiStack
-from framework.plan import load_plan
+from framework.plan import PlanStore
 from tests.engines.fakes import Stack
 from tests.shipped import ROOT, SHIPPED
 
 
 def test_given_plan_is_registered_by_the_preview_and_the_apply(stack: Stack) -> None:
     (stack.root / "__main__.py").write_text((ROOT / "__main__.py").read_text())
-    plan = load_plan(SHIPPED, "dev")
+    plan = PlanStore(SHIPPED).load_one(PulumiStack.of("dev")).require()
     request = replace(stack.request(), plan=plan)
     result = stack.engine.up(request, lambda _: True, stack.progress.append)
     assert result is not None
@@ -34,6 +34,7 @@ def test_program_without_a_plan_loads_it(stack: Stack) -> None:
 
 def test_given_plan_of_another_stack_is_not_registered(stack: Stack) -> None:
     (stack.root / "__main__.py").write_text((ROOT / "__main__.py").read_text())
-    plan = replace(load_plan(SHIPPED, "dev"), stack=PulumiStack.of("staging"))
+    plan = PlanStore(SHIPPED).load_one(PulumiStack.of("dev")).require()
+    plan = replace(plan, stack=PulumiStack.of("staging"))
     with pytest.raises(EngineError, match="dev"):
         stack.engine.preview(replace(stack.request(), plan=plan))

@@ -1,4 +1,4 @@
-"""A catalog of two small, sound models and two environments, for tests to change."""
+"""A catalog of two small, valid models and two environments, for tests to change."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from framework.catalog import read_catalog
 from framework.core.diagnostics import Diagnostic
-from framework.plan.stack import CheckedCatalog, check_catalog
+from framework.core.stack import Stack
+from framework.files import list_environments
+from framework.plan import LoadedPlan, ModelPlan, PlanStore
+from framework.plan.cache import PlanCache
 
 PROD = "environments/prod/environment.yaml"
 FILES = {
@@ -24,6 +26,9 @@ FILES = {
     PROD: "namespace: ml-prod\n",
 }
 
+# A file that can be neither read nor written: every plan is built from its files.
+NO_CACHE = PlanCache(Path("/dev/null/plans.sqlite"))
+
 
 def write_files(root: Path, changes: Mapping[str, str]) -> Path:
     """Writes FILES with changes; text that begins with "+" is put after what there is."""
@@ -36,13 +41,26 @@ def write_files(root: Path, changes: Mapping[str, str]) -> Path:
     return root
 
 
-def check(root: Path, environment: str = "prod", today: date | None = None) -> CheckedCatalog:
-    """Every check of one environment; what is sound in spite of faults is checked too."""
-    return check_catalog(read_catalog(root, environment), today=today)
+def check(root: Path, environment: str = "prod", today: date | None = None) -> LoadedPlan:
+    """Loads the plan of one environment, with every check that users run."""
+    store = PlanStore(root, today=today, cache=NO_CACHE, processes=1)
+    return store.load_one(Stack.of(environment))
+
+
+def check_all(root: Path, today: date | None = None) -> tuple[Diagnostic, ...]:
+    """Returns every error and warning of all environments."""
+    store = PlanStore(root, today=today, cache=NO_CACHE, processes=1)
+    return store.load([*map(Stack.of, list_environments(root))]).diagnostics
+
+
+def first_model(loaded: LoadedPlan) -> ModelPlan:
+    """Returns the first model of a plan, whatever errors others have."""
+    assert loaded.plan is not None
+    return loaded.plan.models[0]
 
 
 def told(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic]) -> list[tuple[str, str, str]]:
-    """Place, code and model of each fault, sorted."""
+    """Returns position, code and model of each diagnostic, sorted."""
     return sorted(
         (diagnostic.position, diagnostic.code.value, diagnostic.model) for diagnostic in diagnostics
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.plan.checks.amounts import read_amount, render_amount
+from framework.plan.checks.capacity import read_amount
+from framework.plan.checks.facts import render_amount
 from tests.plan.small_catalog import FILES, PROD, check, told, write_files
 
 CANARY = "canary: {candidate: {args: [x]}}\n"
@@ -56,7 +57,7 @@ def test_what_there_is_is_rounded_down() -> None:
 def test_all_models_together_need_no_more_than_there_is(
     tmp_path: Path, capacity: str, says: str
 ) -> None:
-    [diagnostic] = check(write_files(tmp_path, {PROD: f"+capacity: {capacity}\n"})).diagnostics
+    [diagnostic] = check(write_files(tmp_path, {PROD: f"+capacity: {capacity}\n"})).errors
     assert (diagnostic.path, diagnostic.line, diagnostic.code, diagnostic.model) == (
         PROD,
         2,
@@ -68,9 +69,7 @@ def test_all_models_together_need_no_more_than_there_is(
 
 def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -> None:
     more = {f"catalog/m{n}.yaml": FILES["catalog/a.yaml"] + f"replicas: {n}\n" for n in range(1, 5)}
-    [diagnostic] = check(
-        write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})
-    ).diagnostics
+    [diagnostic] = check(write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})).errors
     assert "need 18: a 4, b 4, m4 4, 3 more 6;" in diagnostic.message
 
 
@@ -89,16 +88,16 @@ def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -
 def test_the_peak_of_one_update_fits(tmp_path: Path, more: str, units: int) -> None:
     changes = {"catalog/a.yaml": f"+{more}"}
     root = write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units}}}\n"})
-    assert check(root).diagnostics == ()
+    assert check(root).errors == ()
     write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units - 1}}}\n"})
-    [diagnostic] = check(root).diagnostics
+    [diagnostic] = check(root).errors
     assert (diagnostic.code, diagnostic.model) == ("MC302", "a")
     assert f"needs {units} nvidia.com/gpu, and prod has {units - 1} (" in diagnostic.message
 
 
 def test_a_peak_and_what_there_is_are_told_in_one_unit(tmp_path: Path) -> None:
     root = write_files(tmp_path, {PROD: "+capacity: {cpu: 2400m}\n", "catalog/b.yaml": ""})
-    [diagnostic] = [one for one in check(root).diagnostics if one.code.value == "MC302"]
+    [diagnostic] = [one for one in check(root).errors if one.code.value == "MC302"]
     assert "it needs 2.5 cpu, and prod has 2.4 (" in diagnostic.message
 
 
@@ -123,9 +122,7 @@ def test_what_does_not_fit_without_a_surge_is_told_at_the_largest_request(
     tmp_path: Path, capacity: str, more: str
 ) -> None:
     changes = {"catalog/a.yaml": f"+{more.replace('§', '')}", "catalog/b.yaml": "enabled: false\n"}
-    diagnostics = check(
-        write_files(tmp_path, {**changes, PROD: f"+capacity: {capacity}\n"})
-    ).diagnostics
+    diagnostics = check(write_files(tmp_path, {**changes, PROD: f"+capacity: {capacity}\n"})).errors
     [diagnostic] = [one for one in diagnostics if one.code.value == "MC302"]
     before = (FILES["catalog/a.yaml"] + more).partition("§")[0].split("\n")
     assert diagnostic.position == f"catalog/a.yaml:{len(before)}:{len(before[-1]) + 1}"
@@ -135,5 +132,5 @@ def test_what_does_not_fit_without_a_surge_is_told_at_the_largest_request(
 
 def test_models_with_faults_still_leave_the_sum_of_the_others(tmp_path: Path) -> None:
     changes = {"catalog/b.yaml": "+replica: 2\n", PROD: "+capacity: {pods: 3}\n"}
-    codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).diagnostics)]
+    codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).errors)]
     assert codes == ["MC302", "MC101", "MC403"]

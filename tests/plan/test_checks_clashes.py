@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from framework.catalog import read_catalog
-from framework.plan.checks import check_model, find_environment_clashes, find_shared_diagnostics
-from framework.plan.stack import build_model
-from tests.plan.small_catalog import FILES, PROD, check, told, write_files
+from framework.core.diagnostics import Code, Position
+from framework.plan.checks.facts import Claim, EnvironmentFacts, ModelFacts, check_stack
+from tests.plan.small_catalog import PROD, check, check_all, told, write_files
 from tests.shipped import SHIPPED
 
 DEV = "environments/dev/environment.yaml"
@@ -28,21 +27,22 @@ DEV = "environments/dev/environment.yaml"
 )
 def test_a_route_belongs_to_one_model(tmp_path: Path, first: str, second: str, clash: bool) -> None:
     changes = {"catalog/a.yaml": f"+ingress: {first}\n", "catalog/b.yaml": f"+ingress: {second}\n"}
-    diagnostics = check(write_files(tmp_path, changes)).diagnostics
+    diagnostics = check(write_files(tmp_path, changes)).errors
     assert told(diagnostics) == [("catalog/b.yaml:4:17", "MC402", "b")] * clash
     assert all('model "a" claims' in diagnostic.message for diagnostic in diagnostics)
 
 
-def test_an_object_belongs_to_one_model(tmp_path: Path) -> None:
-    """Names keep models apart today, so that one is made up here."""
-    catalog = read_catalog(write_files(tmp_path, {}), "prod")
-    first, second = catalog.models
-    plan = build_model(first, catalog.environment)
-    facts = [check_model(model, plan, catalog)[1] for model in (first, replace(second, name="b"))]
-    found = find_shared_diagnostics(facts, catalog)
-    message = 'model "a" claims Deployment "a" too (catalog/a.yaml:1:1); rename one of the two'
-    assert message in [diagnostic.message for diagnostic in found]
-    assert {diagnostic.code.value for diagnostic in found} == {"MC401"}
+def test_an_object_belongs_to_one_model() -> None:
+    """Models have names of their own, so no two of them can claim one object in a real catalog."""
+    home = Position("catalog/x.yaml", 1, 1)
+    claim = Claim(Code.NAME_CLASH, ("apps", "Deployment", "ml", "a"), 'Deployment "a"', home)
+    environment = EnvironmentFacts("prod", (), {}, {}, {})
+    models = [ModelFacts(name, claims=(replace(claim),)) for name in ("a", "b")]
+    [error] = check_stack(environment, models, complete=True, today=None).errors
+    assert error.message == (
+        'model "a" claims Deployment "a" too (catalog/x.yaml:1:1); rename one of the two'
+    )
+    assert (error.code, error.model) == (Code.NAME_CLASH, "b")
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,37 @@ def test_an_object_belongs_to_one_model(tmp_path: Path) -> None:
     ],
 )
 def test_a_namespace_belongs_to_one_environment(tmp_path: Path, dev: str, clash: bool) -> None:
-    diagnostics = find_environment_clashes(
-        write_files(tmp_path, {DEV: dev, "catalog/a.yaml": "x: [\n"})
-    )
-    assert told(diagnostics) == [(f"{PROD}:1:12", "MC401", "")] * clash
-    assert all('environment "dev"' in diagnostic.message for diagnostic in diagnostics)
+    root = write_files(tmp_path, {DEV: dev})
+    clashes = [error for error in check_all(root) if error.code is Code.NAME_CLASH]
+    assert told(clashes) == [(f"{PROD}:1:12", "MC401", "")] * clash
+    assert all('environment "dev"' in error.message for error in clashes)
 
 
-def test_the_shipped_environments_are_apart() -> None:
-    assert find_environment_clashes(SHIPPED) == []
-    assert FILES[DEV] != FILES[PROD]
+@pytest.mark.parametrize(
+    ("environments", "errors"),
+    [
+        pytest.param({"dev": "prod"}, {}, id="a chain"),
+        pytest.param(
+            {"dev": "prod", "prod": "dev"}, {"dev": "dev -> prod -> dev", "prod": "prod -> dev"},
+            id="a cycle",
+        ),
+        pytest.param({"dev": "dev"}, {"dev": "dev -> dev"}, id="itself"),
+        pytest.param({"dev": "pord"}, {"dev": 'did you mean "prod"'}, id="unknown"),
+    ],
+)  # fmt: skip
+def test_a_promotion_order_has_an_end(
+    tmp_path: Path, environments: dict[str, str], errors: dict[str, str]
+) -> None:
+    changes = {
+        f"environments/{name}/environment.yaml": f"+promotesTo: {target}\n"
+        for name, target in environments.items()
+    }
+    found = [d for d in check_all(write_files(tmp_path, changes)) if d.code is Code.PROMOTION]
+    assert [d.position for d in found] == [
+        f"environments/{name}/environment.yaml:2:13" for name in errors
+    ]
+    assert all(text in d.message for d, text in zip(found, errors.values(), strict=True))
+
+
+def test_the_shipped_environments_share_no_namespace() -> None:
+    assert check_all(SHIPPED) == ()

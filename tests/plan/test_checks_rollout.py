@@ -53,7 +53,7 @@ def test_what_cannot_work_is_told_where_it_is_said(
     tmp_path: Path, more: str, position: str, code: str, says: str
 ) -> None:
     old = "+cluster: {kubernetesVersion: '1.32'}\n"
-    [diagnostic] = check(write_files(tmp_path, {MODEL: f"+{more}", PROD: old})).diagnostics
+    [diagnostic] = check(write_files(tmp_path, {MODEL: f"+{more}", PROD: old})).errors
     assert told([diagnostic]) == [(f"{MODEL}:{position}", code, "a")]
     assert says in diagnostic.message
 
@@ -73,11 +73,11 @@ def test_what_cannot_work_is_told_where_it_is_said(
     ],
 )
 def test_what_works_has_no_fault(tmp_path: Path, more: str) -> None:
-    assert check(write_files(tmp_path, {MODEL: f"+{more}"})).diagnostics == ()
+    assert check(write_files(tmp_path, {MODEL: f"+{more}"})).errors == ()
 
 
 def test_the_same_fault_of_a_shared_file_is_one_message(tmp_path: Path) -> None:
     bad = FILES[PROD] + "overrides: {rollout: {maxSurge: 0, maxUnavailable: 0}}\n"
-    diagnostics = check(write_files(tmp_path, {PROD: bad})).diagnostics
+    diagnostics = check(write_files(tmp_path, {PROD: bad})).errors
     assert told(diagnostics) == [(f"{PROD}:2:52", "MC301", name) for name in ("a", "b")]
     assert len({diagnostic.message for diagnostic in diagnostics}) == 1

@@ -131,7 +131,7 @@ def _diagnostics(text: str, tmp_path: Path) -> tuple[list[tuple[str, str, Code]]
     before = marked[: marked.index("§")]
     position = f"{A}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
     checked = check(write_files(tmp_path, {PROFILE: SERVER, A: marked.replace("§", "")}))
-    return [(f.position, f.message, f.code) for f in checked.diagnostics if f.path == A], position
+    return [(f.position, f.message, f.code) for f in checked.errors if f.path == A], position
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,7 @@ def test_a_contradiction_is_told_at_the_setting_at_fault(
 def test_each_setting_of_a_contradiction_has_its_layer_named(
     profile: str, own: str, told: str, tmp_path: Path
 ) -> None:
-    [diagnostic] = check(
-        write_files(tmp_path, {PROFILE: SERVER + profile, A: f"+{own}"})
-    ).diagnostics
+    [diagnostic] = check(write_files(tmp_path, {PROFILE: SERVER + profile, A: f"+{own}"})).errors
     assert diagnostic.position.startswith(f"{A}:4:")
     assert diagnostic.message.endswith(told)
 

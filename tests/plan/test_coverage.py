@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from framework.plan import ModelPlan
-from tests.plan.small_catalog import check, write_files
+from tests.plan.small_catalog import check, first_model, write_files
 
 _SIDE = "image: r/side:1"
 _PVC = "volumes: {data: {claim: weights, mountPath: /data%s}}"
@@ -193,9 +193,9 @@ def build_covered(tmp_path: Path, text: str) -> ModelPlan:
     }
     checked = check(write_files(tmp_path, files))
     assert [
-        diagnostic.message for diagnostic in checked.diagnostics if not diagnostic.code.is_warning
+        diagnostic.message for diagnostic in checked.errors if not diagnostic.code.is_warning
     ] == []
-    return checked.models[0]
+    return first_model(checked)
 
 
 # What stands for the long beginning of a path into the Deployment.

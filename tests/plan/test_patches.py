@@ -9,11 +9,10 @@ import pytest
 
 from framework.core.diagnostics import Code, group_diagnostics
 from framework.output.diagnostics import read_lines, render_diagnostics
-from framework.plan import cache
+from framework.plan import LoadedPlan, cache
 from framework.plan.patch import field_types
 from framework.plan.patch.field_checks import find_field_diagnostics
-from framework.plan.stack import CheckedCatalog
-from tests.plan.small_catalog import PROD, check, write_files
+from tests.plan.small_catalog import PROD, check, first_model, write_files
 from tests.plan.test_coverage import FIELDS, build_covered
 
 A = "catalog/a.yaml"
@@ -23,16 +22,16 @@ SPEC = "spec: {template: {spec: %s}}"
 HPA = "autoscaling: {minReplicas: 2, maxReplicas: 5, cpu: 50}\n"
 
 
-def _check(tmp_path: Path, text: str, **more: str) -> CheckedCatalog:
+def _check(tmp_path: Path, text: str, **more: str) -> LoadedPlan:
     return check(write_files(tmp_path, {A: f"+{text}", **more}))
 
 
-def _deployments(checked: CheckedCatalog) -> dict[str, dict[str, Any]]:
-    manifests = checked.models[0].manifests
+def _deployments(checked: LoadedPlan) -> dict[str, dict[str, Any]]:
+    manifests = first_model(checked).manifests
     return {m.name: m.object for m in manifests if m.kind == "Deployment"}
 
 
-def _pods(checked: CheckedCatalog) -> dict[str, dict[str, Any]]:
+def _pods(checked: LoadedPlan) -> dict[str, dict[str, Any]]:
     return {name: d["spec"]["template"]["spec"] for name, d in _deployments(checked).items()}
 
 
@@ -41,14 +40,14 @@ def test_a_patch_merges_named_items_and_null_removes(tmp_path: Path) -> None:
     checked = _check(
         tmp_path, "env: {B: y}\npatch:\n  Deployment: {" + SPEC % f"{{containers: [{container}]}}}}"
     )
-    assert checked.diagnostics == ()
+    assert checked.errors == ()
     (model,) = _pods(checked)["a"]["containers"]
     assert [item["name"] for item in model["env"]] == ["B", "A"]
     assert model["stdin"] is True
     assert "lifecycle" not in model
     at = "spec.template.spec.containers[model]."
     fields = tuple(f"{at}{name}" for name in ("env[A].value", "lifecycle", "stdin"))
-    assert checked.models[0].patched == {"Deployment/a": fields}
+    assert first_model(checked).patched == {"Deployment/a": fields}
 
 
 def test_an_environment_adds_or_removes_a_patch(tmp_path: Path) -> None:
@@ -57,7 +56,7 @@ def test_an_environment_adds_or_removes_a_patch(tmp_path: Path) -> None:
     )
     overlay = "patch: {Service: null, Deployment: {metadata: {annotations: {a: b}}}}\n"
     checked = _check(tmp_path, text, **{OVERLAY: overlay})
-    assert checked.models[0].patched == {
+    assert first_model(checked).patched == {
         "Deployment/a": ("metadata.annotations.a", "spec.revisionHistoryLimit")
     }
 
@@ -87,7 +86,7 @@ def test_a_patch_applies_to_both_tracks_or_to_the_canary(
 
 def test_a_canary_patch_without_a_candidate_is_not_applied(tmp_path: Path) -> None:
     checked = _check(tmp_path, "patch: {Deployment/canary: {spec: {revisionHistoryLimit: 3}}}")
-    assert (checked.diagnostics, checked.models[0].patched) == ((), {})
+    assert (checked.errors, first_model(checked).patched) == ((), {})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def test_a_canary_patch_without_a_candidate_is_not_applied(tmp_path: Path) -> No
 def test_a_protected_field_is_reported_at_its_line(patch: str, words: str, tmp_path: Path) -> None:
     text = f"patch: {{{patch}}}\n"
     checked = _check(tmp_path, text.replace("§", ""))
-    (diagnostic,) = checked.diagnostics
+    (diagnostic,) = checked.errors
     position = f"{A}:4:{text.index('§') + 1}"
     assert (diagnostic.position, diagnostic.code, diagnostic.model) == (
         position,
@@ -137,12 +136,12 @@ def test_a_protected_field_is_reported_at_its_line(patch: str, words: str, tmp_p
         "a",
     )
     assert words in diagnostic.message
-    assert checked.models[0].patched == {}
+    assert first_model(checked).patched == {}
 
 
 def test_replicas_under_an_autoscaler_cannot_be_patched(tmp_path: Path) -> None:
     checked = _check(tmp_path, HPA + "patch: {Deployment: {spec: {replicas: 3}}}\n")
-    assert [diagnostic.message for diagnostic in checked.diagnostics] == [
+    assert [diagnostic.message for diagnostic in checked.errors] == [
         "patch.Deployment.spec.replicas cannot be patched: the autoscaler sets it; set "
         "autoscaling.minReplicas"
     ]
@@ -151,14 +150,14 @@ def test_replicas_under_an_autoscaler_cannot_be_patched(tmp_path: Path) -> None:
 def test_a_candidate_cannot_patch_a_shared_object(tmp_path: Path) -> None:
     text = CANARY % ", patch: {Service: {spec: {clusterIP: x}}}"
     checked = _check(tmp_path, text[1:])
-    assert [(f.position, f.code) for f in checked.diagnostics] == [(f"{A}:4:48", Code.BAD_PATCH)]
-    assert "both tracks share one Service" in checked.diagnostics[0].message
+    assert [(f.position, f.code) for f in checked.errors] == [(f"{A}:4:48", Code.BAD_PATCH)]
+    assert "both tracks share one Service" in checked.errors[0].message
 
 
 def test_a_bad_patch_in_an_environment_is_reported_there(tmp_path: Path) -> None:
     shared = "namespace: n\noverrides: {patch: {Deployment: {kind: X}}}\n"
     checked = check(write_files(tmp_path, {PROD: shared}))
-    assert {diagnostic.position for diagnostic in checked.diagnostics} == {f"{PROD}:2:40"}
+    assert {diagnostic.position for diagnostic in checked.errors} == {f"{PROD}:2:40"}
 
 
 POD = "Deployment: {spec: {template: {spec: {%s}}}}"
@@ -248,13 +247,13 @@ def test_a_patch_that_the_api_would_refuse_is_reported(
 ) -> None:
     text = f"patch: {{{patch}}}\n"
     checked = _check(tmp_path, text.replace("§", ""))
-    (diagnostic,) = checked.diagnostics
+    (diagnostic,) = checked.errors
     assert (diagnostic.position, diagnostic.code) == (
         f"{A}:4:{text.index('§') + 1}",
         Code.BAD_PATCH,
     )
     assert words in diagnostic.message
-    assert checked.models[0].patched == {}
+    assert first_model(checked).patched == {}
 
 
 @pytest.mark.parametrize(
@@ -279,8 +278,8 @@ def test_a_patch_that_the_api_would_refuse_is_reported(
 )
 def test_a_patch_that_the_api_accepts_is_applied(patch: str, tmp_path: Path) -> None:
     checked = _check(tmp_path, f"patch: {{{patch}}}\n")
-    assert checked.diagnostics == ()
-    assert checked.models[0].patched
+    assert checked.errors == ()
+    assert first_model(checked).patched
 
 
 def test_all_errors_of_a_patch_are_reported_in_one_run(tmp_path: Path) -> None:
@@ -291,7 +290,7 @@ def test_all_errors_of_a_patch_are_reported_in_one_run(tmp_path: Path) -> None:
         "  Service:", "    spec: {zork: 1}",
     )  # fmt: skip
     checked = _check(tmp_path, "\n".join(lines))
-    positions = [(diagnostic.line - 3, diagnostic.column) for diagnostic in checked.diagnostics]
+    positions = [(diagnostic.line - 3, diagnostic.column) for diagnostic in checked.errors]
     assert positions == [(3, 11), (5, 7), (6, 17), (9, 20), (11, 22), (12, 15), (14, 12)]
 
 
@@ -299,7 +298,7 @@ def test_an_unknown_field_is_reported_in_each_layer_that_has_it(tmp_path: Path) 
     shared = "namespace: n\noverrides: {patch: {Deployment: {spec: {pausd: true}}}}\n"
     text = "patch: {Deployment: {spec: {pausd: false}}}\n"
     checked = _check(tmp_path, text, **{PROD: shared})
-    assert {diagnostic.position for diagnostic in checked.diagnostics} == {
+    assert {diagnostic.position for diagnostic in checked.errors} == {
         f"{A}:4:29",
         f"{PROD}:2:41",
     }
@@ -307,7 +306,7 @@ def test_an_unknown_field_is_reported_in_each_layer_that_has_it(tmp_path: Path) 
 
 def test_an_unknown_field_of_a_candidate_is_reported_at_its_key(tmp_path: Path) -> None:
     text = (CANARY % ", patch: {Deployment: {spec: {§pausd: true}}}")[1:]
-    (diagnostic,) = _check(tmp_path, text.replace("§", "")).diagnostics
+    (diagnostic,) = _check(tmp_path, text.replace("§", "")).errors
     assert diagnostic.position == f"{A}:4:{text.index('§') + 1}"
 
 
@@ -322,7 +321,7 @@ def test_an_unknown_field_of_a_candidate_is_reported_at_its_key(tmp_path: Path) 
     ],
 )
 def test_a_value_that_may_be_secret_is_not_printed(patch: str, tmp_path: Path) -> None:
-    groups = group_diagnostics(_check(tmp_path, f"patch: {{{patch}}}\n").diagnostics)
+    groups = group_diagnostics(_check(tmp_path, f"patch: {{{patch}}}\n").errors)
     assert len(groups) == 1
     assert "12345" not in render_diagnostics(groups, read_lines(tmp_path))
 
@@ -342,9 +341,9 @@ def test_every_setting_renders_known_fields(tmp_path: Path) -> None:
 def test_field_types_are_loaded_only_for_a_patch(tmp_path: Path) -> None:
     field_types._load_additions.cache_clear()
     field_types._load_definition.cache_clear()
-    assert _check(tmp_path, "replicas: 2\n").diagnostics == ()
+    assert _check(tmp_path, "replicas: 2\n").errors == ()
     assert field_types._load_additions.cache_info().currsize == 0
-    assert _check(tmp_path, "patch: {Deployment: {spec: {pausd: true}}}\n").diagnostics
+    assert _check(tmp_path, "patch: {Deployment: {spec: {pausd: true}}}\n").errors
     assert field_types._load_additions.cache_info().currsize == 1
 
 

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from framework.catalog import read_catalog
 from framework.core.diagnostics import group_diagnostics
-from framework.plan.checks import build_usage, find_shared_warnings
-from framework.plan.checks.images import parse_image
-from framework.plan.checks.policy import RULES
+from framework.plan.checks.policy import RULES, parse_image
 from framework.settings.environment import Policy
 from framework.settings.json_schema import build_settings
-from tests.plan.small_catalog import PROD, check, told, write_files
+from tests.plan.small_catalog import PROD, check, check_all, told, write_files
 
 MODEL = "catalog/a.yaml"
 SHA = f"sha256:{'0' * 64}"
@@ -68,7 +65,7 @@ def write(root: Path, policy: str, more: str) -> Path:
 def test_a_broken_rule_is_told_with_its_name_and_where_it_is_set(
     tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
-    diagnostics = check(write(tmp_path, policy, more)).diagnostics
+    diagnostics = check(write(tmp_path, policy, more)).errors
     assert (f"{MODEL}:{position}", "MC404", "a") in told(diagnostics)
     assert {diagnostic.model for diagnostic in diagnostics} == {"a"}
     assert all(f"(rule {rule}, {PROD}:3)" in diagnostic.message for diagnostic in diagnostics)
@@ -81,8 +78,8 @@ def test_a_waiver_holds_up_to_its_last_day(
     # Only the rule that is waived is broken.
     waiver = f"waivers: {{{rule}: {{reason: agreed, until: '2027-01-31'}}}}\n"
     root = write(tmp_path, policy, more + waiver)
-    assert check(root).diagnostics == check(root, today=date(2027, 1, 31)).diagnostics == ()
-    diagnostics = check(root, today=date(2027, 2, 1)).diagnostics
+    assert check(root).errors == check(root, today=date(2027, 1, 31)).errors == ()
+    diagnostics = check(root, today=date(2027, 2, 1)).errors
     assert {diagnostic.code.value for diagnostic in diagnostics} == {"MC404", "MC405"}
     [expired] = [diagnostic for diagnostic in diagnostics if diagnostic.code.value == "MC405"]
     assert f"the waiver of the rule {rule} ended on 2027-01-31" in expired.message
@@ -98,7 +95,7 @@ def test_a_waiver_holds_up_to_its_last_day(
     ids=["near", "none near", "many"],
 )
 def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, says: str) -> None:
-    diagnostics = check(write(tmp_path, f"allowedOwners: [{teams}]", "")).diagnostics
+    diagnostics = check(write(tmp_path, f"allowedOwners: [{teams}]", "")).errors
     assert says in next(diagnostic.message for diagnostic in diagnostics if diagnostic.model == "a")
 
 
@@ -126,7 +123,7 @@ def test_what_a_patch_breaks_is_told_at_its_own_line(
 ) -> None:
     line = f"patch: {{Deployment: {{spec: {{template: {{spec: {{{patch}}}}}}}}}}}\n"
     more = SIDECAR + line.replace("§", "")
-    diagnostics = check(write(tmp_path, policy, more)).diagnostics
+    diagnostics = check(write(tmp_path, policy, more)).errors
     # The Pod's own context is that of each container.
     assert {*told(diagnostics)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}
 
@@ -134,14 +131,14 @@ def test_what_a_patch_breaks_is_told_at_its_own_line(
 def test_what_a_patch_takes_away_is_not_asked_for_again(tmp_path: Path) -> None:
     pod = f"{{{OWN}, readinessProbe: null}}]}}"
     taken = f"patch: {{Deployment: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"
-    [diagnostic] = check(write(tmp_path, "requireProbes: true", taken)).diagnostics
+    [diagnostic] = check(write(tmp_path, "requireProbes: true", taken)).errors
     says = "containers[0].readinessProbe takes probes.readiness away; remove it from the patch"
     assert says in diagnostic.message
 
 
 def test_a_registry_that_many_models_take_from_a_profile_is_told_once(tmp_path: Path) -> None:
     root = write(tmp_path, "allowedRegistries: [r.io]", "")
-    [group] = group_diagnostics(check(root).diagnostics)
+    [group] = group_diagnostics(check(root).errors)
     assert group.diagnostic.position == "catalog/_profiles/server.yaml:1:21"
     assert group.models == ("a", "b")
 
@@ -192,7 +189,7 @@ OVERLAY = "environments/prod/models/a.yaml"
 def test_a_waiver_must_be_for_something(
     tmp_path: Path, changes: dict[str, str], diagnostics: list[tuple[str, str, str]]
 ) -> None:
-    found = check(write_files(tmp_path, changes)).diagnostics
+    found = check(write_files(tmp_path, changes)).errors
     assert [(position, code) for position, code, _ in told(found)] == [
         one[:2] for one in diagnostics
     ]
@@ -206,12 +203,5 @@ def test_a_waiver_of_the_catalog_must_be_for_some_environment(
 ) -> None:
     changes = {"catalog/_defaults.yaml": f"+{WAIVER}", PROD: policy}
     root = write_files(tmp_path, changes)
-    usages = [
-        build_usage(read_catalog(root, name), check(root, name).facts) for name in ("dev", "prod")
-    ]
-    found = [
-        diagnostic
-        for diagnostic in find_shared_warnings(usages)
-        if diagnostic.code.value == "MC405"
-    ]
+    found = [diagnostic for diagnostic in check_all(root) if diagnostic.code.value == "MC405"]
     assert told(found) == [("catalog/_defaults.yaml:5:19", "MC405", "")] * useless

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from framework.catalog import list_environments, list_models
-from framework.plan import ModelPlan, StackPlan, load_plan
+from framework.catalog import list_models
+from framework.core.stack import Stack
+from framework.files import list_environments
+from framework.plan import ModelPlan, PlanStore, StackPlan
 from tests.shipped import SHIPPED
 
-load = cache(load_plan)
+
+@cache
+def load(environment: str) -> StackPlan:
+    return PlanStore(SHIPPED).load_one(Stack.of(environment)).require()
+
+
 GRID = [
     pytest.param(environment, model, id=f"{environment}-{model}")
     for environment in list_environments(SHIPPED)
@@ -20,7 +27,7 @@ GRID = [
 
 
 def find(environment: str, model: str) -> ModelPlan:
-    plan: StackPlan = load(SHIPPED, environment)
+    plan = load(environment)
     if model in plan.disabled:
         pytest.skip(f"{model} does not run in {environment}")
     return next(found for found in plan.models if found.name == model)
@@ -78,5 +85,5 @@ def test_the_tutorials_example_runs_in_dev_with_its_own_budget(environment: str)
 
 
 def test_a_model_is_off_in_one_environment() -> None:
-    assert load(SHIPPED, "dev").disabled == ("llama-chat",)
-    assert load(SHIPPED, "prod").disabled == ()
+    assert load("dev").disabled == ("llama-chat",)
+    assert load("prod").disabled == ()

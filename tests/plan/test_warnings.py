@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from framework.catalog import Catalog, load_catalog, read_catalog
-from framework.core.diagnostics import Diagnostic
-from framework.plan.checks import build_usage, find_shared_warnings, find_warnings
-from tests.plan.small_catalog import FILES, PROD, told, write_files
+from tests.plan.small_catalog import FILES, PROD, check, check_all, told, write_files
 from tests.shipped import SHIPPED
 
 OVERLAY = "environments/prod/models/a.yaml"
-
-
-def _warnings(catalog: Catalog) -> list[Diagnostic]:
-    return find_warnings(catalog, build_usage(catalog, ()))
 
 
 @pytest.mark.parametrize(
@@ -69,17 +62,17 @@ def _warnings(catalog: Catalog) -> list[Diagnostic]:
         ),
     ],
 )  # fmt: skip
-def test_one_environments_own_files(
+def test_a_superfluous_file_or_value_is_a_warning(
     tmp_path: Path, changes: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
-    warnings = _warnings(load_catalog(write_files(tmp_path, changes), "prod"))
+    warnings = check(write_files(tmp_path, changes)).warnings
     assert told(warnings) == [(*one, "") for one in found]
     assert all(diagnostic.code.is_warning for diagnostic in warnings)
 
 
-def test_no_secret_is_shown(tmp_path: Path) -> None:
+def test_a_warning_shows_no_secret(tmp_path: Path) -> None:
     changes = {OVERLAY: "env: {API_TOKEN: x9}\n", "catalog/a.yaml": "+env: {API_TOKEN: x9}\n"}
-    [warning] = _warnings(load_catalog(write_files(tmp_path, changes), "prod"))
+    [warning] = check(write_files(tmp_path, changes)).warnings
     assert "[secret]" in warning.message
     assert "x9" not in warning.message
 
@@ -102,21 +95,20 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_files_of_the_catalog_are_judged_over_all_environments(
+def test_a_value_in_the_catalog_is_superfluous_where_it_is_in_every_environment(
     tmp_path: Path, changes: dict[str, str], found: list[str]
 ) -> None:
     root = write_files(tmp_path, changes)
-    usages = [build_usage(load_catalog(root, name), ()) for name in ("dev", "prod")]
-    assert told(find_shared_warnings(usages)) == [(position, "MC903", "") for position in found]
+    warnings = [d for d in check_all(root) if d.path.startswith("catalog/")]
+    assert told(warnings) == [(position, "MC903", "") for position in found]
 
 
-def test_a_model_that_is_left_out_may_need_what_the_others_do_not(tmp_path: Path) -> None:
+def test_nothing_is_superfluous_while_a_model_has_errors(tmp_path: Path) -> None:
     changes = {"catalog/_profiles/server.yaml": "+replicas: 4\n", "catalog/b.yaml": "+replica: 1\n"}
-    catalog = read_catalog(write_files(tmp_path, changes), "prod")
-    assert find_shared_warnings([build_usage(catalog, ())]) == _warnings(catalog) == []
+    root = write_files(tmp_path, changes)
+    assert check(root).warnings == ()
+    assert [d for d in check_all(root) if d.code.is_warning] == []
 
 
-def test_nothing_of_the_shipped_environments_is_said_in_vain() -> None:
-    catalogs = [load_catalog(SHIPPED, name) for name in ("dev", "staging", "prod")]
-    assert [warning for catalog in catalogs for warning in _warnings(catalog)] == []
-    assert find_shared_warnings([build_usage(catalog, ()) for catalog in catalogs]) == []
+def test_the_shipped_catalog_has_no_warnings() -> None:
+    assert check_all(SHIPPED) == ()

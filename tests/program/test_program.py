@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from framework.plan import load_plan
+from framework.core.stack import Stack
+from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
 # Pulumi's settings live as long as the process, so a program runs in one of its own.
 PROGRAM = """
 import json, sys
 from pathlib import Path
+from framework.core.stack import Stack
 import pulumi
 from pulumi.runtime import mocks, stack, settings
 registered = []
@@ -35,11 +37,11 @@ class Mocks(mocks.Mocks):
         return {}
 given = Mocks()
 mocks.set_mocks(given, "modelcatalog", sys.argv[1], monitor=Recorder(given))
-from framework.plan import load_plan
+from framework.plan import PlanStore
 from framework.program import register_stack
 @pulumi.runtime.test
 def run():
-    register_stack(load_plan(Path.cwd(), sys.argv[1]))
+    register_stack(PlanStore(Path.cwd()).load_one(Stack.of(sys.argv[1])).require())
 run()
 print(json.dumps(registered))
 """
@@ -72,7 +74,7 @@ def registered(environment: str) -> list[dict[str, Any]]:
 def test_every_manifest_is_registered_once(
     environment: str, registered: list[dict[str, Any]]
 ) -> None:
-    plan = load_plan(SHIPPED, environment)
+    plan = PlanStore(SHIPPED).load_one(Stack.of(environment)).require()
     found = [(r["type"], r["name"]) for r in registered if r["type"].startswith("kubernetes:")]
     assert sorted(found) == sorted((m.type_token, m.logical_name) for m in plan.manifests)
 
@@ -108,7 +110,7 @@ def test_an_autoscaled_deployment_leaves_its_replicas(registered: list[dict[str,
 def test_deployments_wait_as_long_as_the_forecast(
     environment: str, registered: list[dict[str, Any]]
 ) -> None:
-    plan = load_plan(SHIPPED, environment)
+    plan = PlanStore(SHIPPED).load_one(Stack.of(environment)).require()
     seconds = {t.deployment: f"{t.seconds}s" for model in plan.models for t in model.tracks}
     found = {
         r["name"]: r["create"] for r in registered if r["type"] == "kubernetes:apps/v1:Deployment"

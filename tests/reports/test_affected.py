@@ -17,7 +17,8 @@ import yaml
 from framework.cli.compare import run_affected
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
-from framework.plan import load_plan
+from framework.core.stack import Stack
+from framework.plan import PlanStore
 from framework.reports.compare import compare_since
 from framework.reports.comparison import CommitComparison
 from framework.reports.sides import find_touched_models
@@ -426,7 +427,7 @@ def _render(root: Path, files: Mapping[str, str]) -> dict[tuple[str, str], str]:
         (root / path).write_text(text)
     found = {}
     for environment in ("dev", "prod"):
-        plan = load_plan(root, environment)
+        plan = PlanStore(root).load_one(Stack.of(environment)).require()
         found[environment, ""] = json.dumps(plan.namespace.object, sort_keys=True)
         for model in plan.models:
             objects = [manifest.object for manifest in model.manifests]

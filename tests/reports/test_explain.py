@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from framework.catalog import list_environments, load_catalog
+from framework.catalog import load_catalog
 from framework.cli.main import build_parser, main
 from framework.cli.read import run_explain
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
+from framework.core.stack import Stack
+from framework.files import list_environments
 from framework.reports.explain import ExplainedSetting, Explainer, list_sources
 from tests.shipped import SHIPPED
 
@@ -52,7 +54,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def _find(root: Path, key: str | None = None) -> dict[str, ExplainedSetting]:
-    catalog = load_catalog(root, "prod", only={"m"})
+    catalog = load_catalog(root, Stack.of("prod"), models={"m"})
     return {one.key: one for one in Explainer(catalog, catalog.models[0]).find(key)}
 
 
@@ -216,7 +218,7 @@ def test_the_screen_has_place_and_history(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("environment", list_environments(SHIPPED))
 def test_what_was_written_is_what_the_merge_recorded(environment: str) -> None:
-    catalog = load_catalog(SHIPPED, environment)
+    catalog = load_catalog(SHIPPED, Stack.of(environment))
     for source in (one for model in catalog.models for one in list_sources(catalog, model)):
         for path, positions in source.merged.origins.items():
             written = [one for one in source.list_written(path) if one.path == path]

@@ -10,7 +10,8 @@ import pytest
 
 from framework.cli.compare import run_affected
 from framework.cli.main import build_parser
-from framework.plan import find_diagnostics
+from framework.core.stack import Stack
+from framework.plan import PlanStore
 from framework.reports.compare import compare_since
 from framework.reports.comparison import CommitComparison
 from tests.reports.repository import FILES, Repository
@@ -147,9 +148,10 @@ def test_an_expired_waiver_is_no_fault_of_a_comparison(repository: Repository) -
         "catalog/alpha.yaml": f"{FILES['catalog/alpha.yaml']}{waiver}",
         "catalog/beta.yaml": f"{_BETA}{waiver}",
     })  # fmt: skip
-    assert any("ended on" in diagnostic.message for diagnostic in find_diagnostics(
-        repository.root, ["prod"], today=date(2026, 1, 1)
-    ))  # fmt: skip
+    store = PlanStore(repository.root, today=date(2026, 1, 1))
+    assert any(
+        "ended on" in diagnostic.message for diagnostic in store.load_one(Stack.of("prod")).errors
+    )
     repository.commit()
     repository.write({"catalog/beta.yaml": f"{_BETA}{waiver}args: [x]\n"})
     since = compare_since(repository.root, "HEAD", None)

@@ -14,8 +14,9 @@ import pytest
 from framework.catalog import Catalog, load_catalog
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError
 from framework.core.field_paths import FieldPath
+from framework.core.stack import Stack
 from framework.files.document import parse_document
-from framework.plan.stack import build_plan
+from framework.plan.build import build_plan
 from framework.reports.effective_settings import list_settings
 from framework.reports.rendered_fields import explain_fields, walk_tracked
 from tests.plan.small_catalog import PROD, write_files
@@ -62,7 +63,7 @@ def _fields(catalog: Catalog) -> Fields:
 
 @cache
 def _base(model: str) -> tuple[Catalog, Fields]:
-    catalog = load_catalog(SHIPPED, "prod", only={model})
+    catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
     return catalog, _fields(catalog)
 
 
@@ -74,7 +75,9 @@ def _with(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
     document, diagnostics = parse_document("--set", json.dumps(nested))
     assert not diagnostics
     try:
-        return _fields(load_catalog(SHIPPED, "prod", only={model}, last=[document]))
+        return _fields(
+            load_catalog(SHIPPED, Stack.of("prod"), models={model}, overrides=[document])
+        )
     except ConfigError:
         return None
 
@@ -98,7 +101,7 @@ def _values(key: str, value: Any) -> list[Any]:
 def _reported(model: str) -> dict[tuple[str, str], set[str]]:
     """For every field the settings reported, by the keys that `--set` takes; for the key of an
     entry, which none of them can rename, the entry."""
-    catalog = load_catalog(SHIPPED, "prod", only={model})
+    catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
     found = {}
     for manifest in build_plan(catalog).models[0].manifests:
         name = f"{manifest.kind}/{manifest.logical_name}"
@@ -137,7 +140,7 @@ def _check(model: str, path: tuple[str, ...], values: list[Any], *, candidate: b
 
 
 def _settings(model: str) -> list[tuple[tuple[str, ...], list[Any]]]:
-    settings = load_catalog(SHIPPED, "prod", only={model}).models[0].settings
+    settings = load_catalog(SHIPPED, Stack.of("prod"), models={model}).models[0].settings
     return [
         (one.path, values)
         for one in list_settings(settings)
@@ -202,7 +205,7 @@ def test_a_candidates_settings_change_its_objects_alone(path: tuple[str, ...], v
     ],
 )  # fmt: skip
 def test_known_fields(model: str, key: str, settings: list[str]) -> None:
-    catalog = load_catalog(SHIPPED, "prod", only={model})
+    catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
     found = explain_fields(catalog, catalog.models[0], key)
     assert sorted({name for field in found.fields for name in field.settings}) == settings
 
@@ -212,7 +215,7 @@ def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
         "catalog/a.yaml": "+ports:\n  grpc: 9000\nenv: {API_TOKEN: {secret: s, key: k}}\n",
         PROD: "+overrides:\n  ports: {grpc: 9001}\n",
     }
-    catalog = load_catalog(write_files(tmp_path, more), "prod", only={"a"})
+    catalog = load_catalog(write_files(tmp_path, more), Stack.of("prod"), models={"a"})
     model = catalog.models[0]
     for key, position in [("grpc", f"{PROD}:3:11"), ("http", "catalog/_defaults.yaml:1:9")]:
         [told] = explain_fields(catalog, model, f"Service.spec.ports[{key}].name").fields
@@ -225,7 +228,7 @@ def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
 
 
 def test_what_an_interpolation_reads_is_explained_too() -> None:
-    catalog = load_catalog(SHIPPED, "prod", only={"llama-chat"})
+    catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"llama-chat"})
     found = explain_fields(catalog, catalog.models[0], "Ingress.spec.rules[0].host")
     assert [one.key for one in found.settings] == [
         "enabled", "environment.name", "ingress", "ingress.host",
@@ -242,7 +245,7 @@ def test_what_an_interpolation_reads_is_explained_too() -> None:
     ],
 )
 def test_an_unknown_field_names_the_nearest(key: str, says: str) -> None:
-    catalog = load_catalog(SHIPPED, "prod", only={"sentiment"})
+    catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"sentiment"})
     with pytest.raises(UnknownNameError, match=says) as caught:
         explain_fields(catalog, catalog.models[0], key)
     assert isinstance(caught.value, FrameworkError)

@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator
 from framework.catalog import load_catalog
 from framework.cli.edit import build_files
 from framework.core.errors import ConfigError
+from framework.core.stack import Stack
 from framework.files import load_document
 from framework.files.document import parse_document
 from framework.settings.json_schema import PARTIAL_MODELS, build_schemas, build_settings
@@ -191,7 +192,7 @@ def test_schema_and_loader_refuse_the_same(tmp_path: Path, path: str, text: str)
     root = write(tmp_path, {path: text})
     assert errors(root, path)
     with pytest.raises(ConfigError):
-        load_catalog(root, "prod")
+        load_catalog(root, Stack.of("prod"))
 
 
 GOOD = {
@@ -226,7 +227,7 @@ def test_schema_and_loader_accept_the_same(tmp_path: Path, text: str) -> None:
     startup = "" if "startupSeconds:" in text else "startupSeconds: 60\n"
     root = write(tmp_path, {MODEL: f"{FILES[MODEL]}{startup}{text}\n"})
     assert errors(root, MODEL) == []
-    assert load_catalog(root, "prod").models[0].name == "m"
+    assert load_catalog(root, Stack.of("prod")).models[0].name == "m"
 
 
 @pytest.mark.parametrize("path", [PROFILE, DEFAULTS, OVERLAY, ENVIRONMENT])

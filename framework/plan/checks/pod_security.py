@@ -1,7 +1,7 @@
-"""The Pod Security Standards `baseline` and `restricted`, held against a rendered Pod.
+"""Checks a rendered Pod against the Pod Security Standards `baseline` and `restricted`.
 
-Kept apart from the other rules because it is not ours: it follows k8s.io/pod-security-admission
-(`policy/check_*.go`), as far as a Pod of ours can say what it forbids.
+Follows k8s.io/pod-security-admission (`policy/check_*.go`), as far as the settings and patches of
+a model can produce what it forbids.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FieldPath, ItemKey
 from framework.plan.checks.tracks import (
-    CheckedTrack,
     PodContainer,
+    RenderedTrack,
     find_patched,
     list_containers,
     mapping_in,
@@ -22,7 +22,8 @@ from framework.plan.checks.tracks import (
 )
 from framework.settings.environment import PodSecurity
 
-Breach = tuple[KeyPath, str]
+# A setting, and a message: what is wrong with it and what is allowed.
+Violation = tuple[KeyPath, str]
 
 _BASELINE_CAPABILITIES = frozenset(
     {
@@ -37,7 +38,7 @@ _RESTRICTED_VOLUMES = frozenset(
         "persistentVolumeClaim", "projected", "secret",
     }
 )  # fmt: skip
-# The fields that settings are rendered to, where they are not called the same.
+# Fields of the security context whose names differ from those of the settings.
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "addCapabilities": ("capabilities", "add"),
     "dropCapabilities": ("capabilities", "drop"),
@@ -46,8 +47,8 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 
-def find_insecure(track: CheckedTrack, standard: PodSecurity) -> Iterator[Breach]:
-    """What the API server would refuse in a Namespace that enforces `standard`."""
+def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Violation]:
+    """Yields what the API server would refuse in a Namespace that enforces `standard`."""
     restricted = standard == "restricted"
     for field in _HOST_FIELDS:
         if track.pod.get(field):
@@ -74,10 +75,12 @@ def find_insecure(track: CheckedTrack, standard: PodSecurity) -> Iterator[Breach
 
 
 def _find_patched_context(
-    track: CheckedTrack, container: PodContainer, setting: str
+    track: RenderedTrack, container: PodContainer, setting: str
 ) -> KeyPath | None:
-    """Where a patch sets a field of the container's security context, or of the Pod's where the
-    container's has none."""
+    """Returns the patch that writes a field of the container's security context.
+
+    A container without the field gets it from the Pod's security context.
+    """
     field = ("securityContext", *_FIELDS.get(setting, (setting,)))
     if patched := find_patched(track, *container.steps, *field):
         return patched
@@ -86,8 +89,8 @@ def _find_patched_context(
 
 
 def _find_volume(
-    track: CheckedTrack, volume: Mapping[str, Any], *, restricted: bool
-) -> Iterator[Breach]:
+    track: RenderedTrack, volume: Mapping[str, Any], *, restricted: bool
+) -> Iterator[Violation]:
     for kind in sorted(volume.keys() - {"name"}):
         if kind == "hostPath" or (restricted and kind not in _RESTRICTED_VOLUMES):
             expected = ", ".join(sorted(_RESTRICTED_VOLUMES)) if restricted else "another kind"
@@ -103,20 +106,20 @@ def _find_in_context(context: Mapping[str, Any], *, restricted: bool) -> Iterato
     if context.get("privileged"):
         yield "privileged", "is true; expected false"
     if beyond := ", ".join(sorted(added - _BASELINE_CAPABILITIES)):
-        yield "addCapabilities", f"adds {beyond}; expected none of it"
+        yield "addCapabilities", f"adds {beyond}; expected none of these"
     if mapping_in(context, "seccompProfile").get("type") == "Unconfined":
         yield "seccomp", "is Unconfined; expected RuntimeDefault"
     if not restricted:
         return
     for setting, safe in (("allowPrivilegeEscalation", False), ("runAsNonRoot", True)):
         if context.get(setting) is not safe:
-            yield setting, f"must be said to be {str(safe).lower()}"
+            yield setting, f"must be set to {str(safe).lower()}"
     if context.get("runAsUser") == 0:
         yield "runAsUser", "is 0, which is root; expected another user"
     if "ALL" not in texts_in(capabilities, "drop"):
-        yield "dropCapabilities", "leaves some; expected [ALL]"
-    # What is beyond the baseline is told above.
+        yield "dropCapabilities", "keeps some; expected [ALL]"
+    # Capabilities beyond the baseline are reported above.
     if beyond := ", ".join(sorted((added & _BASELINE_CAPABILITIES) - _RESTRICTED_CAPABILITIES)):
-        yield "addCapabilities", f"adds {beyond}; expected NET_BIND_SERVICE alone"
+        yield "addCapabilities", f"adds {beyond}; expected only NET_BIND_SERVICE"
     if "seccompProfile" not in context:
         yield "seccomp", "is not set; expected RuntimeDefault"

@@ -1,150 +1,232 @@
-"""The rules of an environment's policy, each by its name, and what in a track breaks it.
+"""The rules of an environment's policy, and the waivers by which a model puts one of them off.
 
-Kept apart from waivers, which decide whether a broken rule is told. Rules read the rendered Pod
-where they can, so that no way of writing a setting, nor a patch, gets round one.
+Rules read the rendered Pod where they can, so that neither another setting nor a patch gets round
+one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 
-from framework.catalog import Catalog
+from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
-from framework.core.field_paths import FieldPath
-from framework.core.suggestions import did_you_mean, list_names
-from framework.plan.checks.images import list_images
+from framework.core.field_paths import FieldPath, ItemKey
+from framework.core.suggestions import did_you_mean, list_names, suggest
+from framework.plan.checks.facts import WaiverFacts
 from framework.plan.checks.pod_security import find_insecure
 from framework.plan.checks.tracks import (
-    CheckedTrack,
     PodContainer,
+    RenderedTrack,
     find_patched,
     list_containers,
     mapping_in,
+    mappings_in,
 )
+from framework.plan.replicas import replica_range
 from framework.settings.environment import Policy
 
-# A setting, and what is wrong with it and what to do.
-Breach = tuple[KeyPath, str]
+# A setting, and a message: what is wrong with it and what to do.
+Violation = tuple[KeyPath, str]
+
+# Where container runtimes look for an image that names no registry.
+_DEFAULT_REGISTRY = "docker.io"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: `setting` is the policy's, `name` what a waiver calls it."""
+    """One rule: `setting` is its key in `policy`, `name` the key of its waivers."""
 
     name: str
     setting: str
-    find: Callable[[CheckedTrack, Policy], Iterable[Breach]]
+    find: Callable[[RenderedTrack, Policy], Iterable[Violation]]
     stable_only: bool = False
 
 
-@dataclass(frozen=True)
-class BrokenRule:
-    """One rule that one model breaks, and every fault that tells it."""
-
-    rule: str
-    diagnostics: tuple[Diagnostic, ...]
-
-
-def find_broken_rules(tracks: Iterable[CheckedTrack], catalog: Catalog) -> list[BrokenRule]:
-    """Every rule of the policy that a model breaks, waived or not."""
-    listed, policy = list(tracks), catalog.environment.policy
-    found = []
+def find_broken_rules(
+    tracks: Iterable[RenderedTrack], catalog: Catalog
+) -> dict[str, tuple[Diagnostic, ...]]:
+    """Returns the errors of each rule that a model breaks, whether it is waived or not."""
+    tracks, policy = list(tracks), catalog.environment.policy
+    broken = {}
     for rule in list_rules(policy):
         position = catalog.environment_position(("policy", rule.setting)).short
-        diagnostics = {
+        errors = {
             track.diagnostic(Code.POLICY, path, f"{message} (rule {rule.name}, {position})")
-            for track in listed
+            for track in tracks
             if track.stable or not rule.stable_only
             for path, message in rule.find(track, policy)
         }
-        if diagnostics:
-            found.append(BrokenRule(rule.name, tuple(sorted(diagnostics))))
-    return found
+        if errors:
+            broken[rule.name] = tuple(sorted(errors))
+    return broken
 
 
 def list_rules(policy: Policy) -> list[Rule]:
-    """The rules that are set."""
+    """Returns the rules that an environment has set."""
     fields = type(policy).model_fields.items()
     values = {field.alias: getattr(policy, name) for name, field in fields}
     return [rule for rule in RULES if values[rule.setting] not in (None, False, ())]
 
 
-def _find_registries(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
+def apply_waivers(
+    model: CatalogModel, broken: Mapping[str, tuple[Diagnostic, ...]]
+) -> tuple[list[Diagnostic], tuple[WaiverFacts, ...]]:
+    """Returns the errors that no waiver silences, with those of the waivers, and the valid waivers.
+
+    Whether a waiver has expired is decided later, so that what is kept of a model does not depend
+    on the day.
+    """
+    errors, waivers = [], []
+    names = [rule.name for rule in RULES]
+    for name, waiver in sorted(model.settings.waivers.items()):
+        position = model.position(("waivers", name))
+        if name not in names:
+            message = f'no rule is called "{name}"{suggest(name, names)}'
+            errors.append(position.diagnostic(Code.WAIVER, message, model.name))
+            continue
+        until_position = model.position(("waivers", name, "until"))
+        until = date.fromisoformat(waiver.until)
+        waivers.append(WaiverFacts(name, until, position, until_position, broken.get(name, ())))
+    waived = {waiver.rule for waiver in waivers}
+    errors += [error for name, found in broken.items() if name not in waived for error in found]
+    return errors, tuple(waivers)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a Pod; `repository` begins with its registry.
+
+    `tag` and `digest` are "" where the reference has none. `setting` decides the version and
+    `repository_setting` the repository; most references are one setting that decides both.
+    """
+
+    setting: KeyPath
+    repository_setting: KeyPath
+    reference: str
+    repository: str
+    tag: str
+    digest: str
+
+    def comes_from(self, source: str) -> bool:
+        """Tells whether the image is in a registry, or in a folder of one."""
+        return self.repository.startswith(source.rstrip("/") + "/")
+
+
+def _list_images(track: RenderedTrack) -> Iterator[Image]:
+    """Yields every image of a track: containers, init containers, sidecars and image volumes."""
+    for setting, steps, fields in list_containers(track):
+        reference = str(fields.get("image", ""))
+        if setting:
+            patched = find_patched(track, *steps, "image")
+            yield parse_image(patched or (*setting, "image"), reference)
+            continue
+        tag = ("image", "tag")
+        version = tag if tag in track.merged.origins else ("image",)
+        image = parse_image(version, reference)
+        yield replace(image, repository_setting=("image", "repository"))
+    for volume in mappings_in(track.pod, "volumes"):
+        if mounted := mapping_in(volume, "image").get("reference"):
+            name = str(volume.get("name"))
+            patched = find_patched(track, "volumes", ItemKey(name), "image", "reference")
+            yield parse_image(patched or ("volumes", name, "image"), str(mounted))
+
+
+def parse_image(setting: KeyPath, reference: str) -> Image:
+    """Parses a reference as container runtimes do: `nginx` is `docker.io/library/nginx`.
+
+    https://github.com/distribution/reference/blob/main/normalize.go
+    """
+    name, _, digest = reference.partition("@")
+    folder, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    repository = f"{folder}{slash}{last}"
+    first = repository.partition("/")[0]
+    if not slash:
+        repository = f"{_DEFAULT_REGISTRY}/library/{repository}"
+    elif not (set(".:") & set(first) or first == "localhost"):
+        # The first part is a registry only where it looks like a host name: `acme/server` is a
+        # repository of the default registry, `acme.io/server` is not.
+        repository = f"{_DEFAULT_REGISTRY}/{repository}"
+    return Image(setting, setting, reference, repository, tag, digest)
+
+
+def _find_registries(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
     allowed = policy.allowed_registries or ()
-    for image in list_images(track):
+    for image in _list_images(track):
         if not any(image.comes_from(registry) for registry in allowed):
             yield (
-                image.named,
+                image.repository_setting,
                 f'the image "{image.repository}" comes from none of the allowed registries: '
                 f"{list_names(allowed)}",
             )
 
 
-def _find_latest(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    for image in list_images(track):
+def _find_latest(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    for image in _list_images(track):
         if image.tag in ("", "latest") and not image.digest:
             message = f'the image "{image.reference}" is whatever was pushed last; give a version'
             yield image.setting, message
 
 
-def _find_digest(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    for image in list_images(track):
+def _find_digest(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    for image in _list_images(track):
         if not image.digest:
             remedy = "append @sha256:..." if image.setting[0] != "image" else "give image.digest"
-            yield image.setting, f'the image "{image.reference}" names no digest; {remedy}'
+            yield image.setting, f'the image "{image.reference}" has no digest; {remedy}'
 
 
-def _find_owner(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
+def _find_owner(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
     owner, allowed = track.settings.owner, sorted(policy.allowed_owners or ())
     if owner not in allowed:
         hint = did_you_mean(owner, allowed)
-        hint += " " if hint else ""
-        message = f'owner "{owner}" is none of the teams that may own a model; {hint}allowed: '
-        yield ("owner",), message + list_names(allowed)
+        message = f'owner "{owner}" is not one of the teams that may own a model; '
+        yield ("owner",), f"{message}{hint}{' ' if hint else ''}allowed: {list_names(allowed)}"
 
 
-def _find_labels(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
+def _find_labels(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
     for label in policy.require_labels:
         if label not in track.settings.labels:
             yield ("labels",), f"{FieldPath(('labels', label))} is missing; give it a value"
 
 
-def _find_requests(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    wanted = policy.require_requests
-    names = ("cpu", "memory") if wanted is True else tuple(wanted or ())
+def _find_requests(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    required = policy.require_requests
+    names = ("cpu", "memory") if required is True else tuple(required or ())
+    # The API server copies a limit to the request where there is none.
     yield from _find_resources(track, names, "requests", ("requests", "limits"))
 
 
-def _find_limits(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    wanted = policy.require_limits
-    names = ("memory",) if wanted is True else tuple(wanted or ())
+def _find_limits(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    required = policy.require_limits
+    names = ("memory",) if required is True else tuple(required or ())
     yield from _find_resources(track, names, "limits", ("limits",))
 
 
 def _find_resources(
-    track: CheckedTrack, names: Iterable[str], kind: str, counted: Iterable[str]
-) -> Iterator[Breach]:
+    track: RenderedTrack, names: Iterable[str], kind: str, sufficient: Iterable[str]
+) -> Iterator[Violation]:
     for container in list_containers(track):
         resources = mapping_in(container.fields, "resources")
         for name in names:
-            if not any(name in mapping_in(resources, one) for one in counted):
+            if not any(name in mapping_in(resources, other) for other in sufficient):
                 path: KeyPath = (*container.setting, "resources", kind, name)
-                yield _tell_missing(track, path, container, ("resources", kind, name))
+                yield _missing(track, path, container, ("resources", kind, name))
 
 
-def _find_probes(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    wanted = policy.require_probes
+def _find_probes(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    required = policy.require_probes
     own = next(container for container in list_containers(track) if not container.setting)
-    for name in ("readiness",) if wanted is True else wanted or ():
+    for name in ("readiness",) if required is True else required or ():
         if f"{name}Probe" not in own.fields:
-            yield _tell_missing(track, ("probes", name), own, (f"{name}Probe",))
+            yield _missing(track, ("probes", name), own, (f"{name}Probe",))
 
 
-def _tell_missing(
-    track: CheckedTrack, path: KeyPath, container: PodContainer, field: Iterable[str]
-) -> Breach:
-    """At the setting; where that is given and a patch takes its field away, at the patch."""
+def _missing(
+    track: RenderedTrack, path: KeyPath, container: PodContainer, field: Iterable[str]
+) -> Violation:
+    """Returns the violation at the setting, or at the patch that removes what the setting gives."""
     patched = find_patched(track, *container.steps, *field)
     if patched and path in track.merged.origins:
         return (
@@ -154,25 +236,21 @@ def _tell_missing(
     return path, f"{FieldPath(path)} is missing; give one"
 
 
-def _find_too_few(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    settings, least = track.settings, policy.min_replicas or 0
-    scaling = settings.autoscaling
-    replicas = scaling.min_replicas if scaling else settings.replicas
-    if replicas < least:
-        path = ("autoscaling", "minReplicas") if scaling else ("replicas",)
-        yield path, f"{FieldPath(path)} is {replicas}; expected {least} or more"
+def _find_too_few(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    replicas, minimum = replica_range(track.settings), policy.min_replicas or 0
+    if replicas.fewest < minimum:
+        path = replicas.fewest_setting
+        yield path, f"{FieldPath(path)} is {replicas.fewest}; expected {minimum} or more"
 
 
-def _find_too_many(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
-    settings, most = track.settings, policy.max_replicas or 0
-    scaling = settings.autoscaling
-    replicas = scaling.max_replicas if scaling else settings.replicas
-    if replicas > most:
-        path = ("autoscaling", "maxReplicas") if scaling else ("replicas",)
-        yield path, f"{FieldPath(path)} is {replicas}; expected {most} or less"
+def _find_too_many(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    replicas, maximum = replica_range(track.settings), policy.max_replicas or 0
+    if replicas.most > maximum:
+        path = replicas.most_setting
+        yield path, f"{FieldPath(path)} is {replicas.most}; expected {maximum} or less"
 
 
-def _find_insecure(track: CheckedTrack, policy: Policy) -> Iterator[Breach]:
+def _find_insecure(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
     if policy.pod_security:
         yield from find_insecure(track, policy.pod_security)
 

@@ -1,7 +1,6 @@
-"""What a track says of its updates that cannot work, on the environment's oldest server.
+"""Checks the rolling update of a track, and the features that its oldest server may lack.
 
-Kept apart from the arithmetic, which knows no settings and no files: this asks it about each track
-and tells the answer at the line of the setting.
+The arithmetic is in core.rolling_update; this finds the setting that each error is about.
 """
 
 from __future__ import annotations
@@ -11,19 +10,20 @@ from collections.abc import Iterator
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
 from framework.kinds.naming import RESERVED_LABELS
-from framework.plan.checks.tracks import CheckedTrack, find_position
+from framework.plan.checks.tracks import RenderedTrack
+from framework.plan.replicas import replica_range
 from framework.settings.environment import Cluster
 
 
-def find_rollout_diagnostics(track: CheckedTrack, cluster: Cluster) -> Iterator[Diagnostic]:
-    """Budget, deadlines, the canary's size, features too new for `cluster`, reserved labels."""
+def find_rollout_diagnostics(track: RenderedTrack, cluster: Cluster) -> Iterator[Diagnostic]:
+    """Yields errors about budget, deadlines, canary size, server version and reserved labels."""
     for setting, message in _find_budget(track):
         yield track.diagnostic(
-            Code.BUDGET, *_at_diagnostic(track, tuple(setting.split(".")), message)
+            Code.BUDGET, *_choose_of_pair(track, tuple(setting.split(".")), message)
         )
     if not track.stable:
         for setting, message in _find_canary(track):
-            position = find_position(track.model, tuple(setting.split(".")))
+            position = track.model.position(tuple(setting.split(".")))
             yield position.diagnostic(Code.CANARY, message, track.model.name)
     for path, message in _find_new_features(track, cluster):
         yield track.diagnostic(Code.SERVER_VERSION, path, message)
@@ -32,12 +32,15 @@ def find_rollout_diagnostics(track: CheckedTrack, cluster: Cluster) -> Iterator[
         yield track.diagnostic(Code.RESERVED_LABEL, ("labels", label), message)
 
 
+# Where these two together are wrong, either of them can be changed.
 _PAIR: tuple[KeyPath, KeyPath] = (("rollout", "maxSurge"), ("rollout", "maxUnavailable"))
 
 
-def _at_diagnostic(track: CheckedTrack, path: KeyPath, message: str) -> tuple[KeyPath, str]:
-    """Of two settings that go wrong together the one that the model's own file says, and where
-    both stand."""
+def _choose_of_pair(track: RenderedTrack, path: KeyPath, message: str) -> tuple[KeyPath, str]:
+    """Moves an error about surge and unavailable to the one that the model's own file sets.
+
+    The message then names the positions of both. Other errors stay where they are.
+    """
     if path not in _PAIR:
         return path, message
     positions = {each: track.merged.origin(each) for each in _PAIR}
@@ -46,41 +49,43 @@ def _at_diagnostic(track: CheckedTrack, path: KeyPath, message: str) -> tuple[Ke
         for each, position in positions.items()
         if position and position.path == track.model.home
     ]
-    said = ", ".join(
-        f"{p[-1]} at {position.short}" for p, position in positions.items() if position
+    written = ", ".join(
+        f"{each[-1]} at {position.short}" for each, position in positions.items() if position
     )
-    return (own[0] if path not in own and own else path), f"{message} ({said})" if said else message
+    chosen = own[0] if path not in own and own else path
+    return chosen, f"{message} ({written})" if written else message
 
 
-def _find_budget(track: CheckedTrack) -> list[tuple[str, str]]:
+def _find_budget(track: RenderedTrack) -> list[tuple[str, str]]:
     if not track.stable:
-        # The stable Pods serve on while the canary's are replaced, and one disruption budget and
-        # one autoscaler serve them both.
-        return find_budget_diagnostics(
-            _build_update(track, track.plan.budget.replicas, alone=False)
-        )
-    scaling = track.settings.autoscaling
-    total = scaling.max_replicas if scaling else track.settings.replicas
-    found = find_budget_diagnostics(_build_update(track, total, alone=True, whole=True))
-    if (own := track.plan.budget.replicas) == total:
-        return found
-    told = {setting for setting, _ in found}
+        # The stable Pods serve while the canary's are replaced, and both tracks share one
+        # disruption budget and one autoscaler.
+        return find_budget_diagnostics(_build_update(track, alone=False))
+    total = replica_range(track.settings).most
+    diagnostics = find_budget_diagnostics(_build_update(track, total, alone=True, whole=True))
+    own = track.plan.budget.replicas
+    if own == total:
+        return diagnostics
+    reported = {setting for setting, _ in diagnostics}
     rest = f"; the canary takes {total - own} of {total} replicas (canary.mode within)"
-    return found + [
+    return diagnostics + [
         (setting, message + rest)
-        for setting, message in find_budget_diagnostics(_build_update(track, own, alone=True))
-        if setting not in told
+        for setting, message in find_budget_diagnostics(_build_update(track, alone=True))
+        if setting not in reported
     ]
 
 
 def _build_update(
-    track: CheckedTrack, replicas: int, *, alone: bool, whole: bool = False
+    track: RenderedTrack, replicas: int | None = None, *, alone: bool, whole: bool = False
 ) -> Update:
-    """`whole`: the model with both its tracks, which disruption budget and autoscaler are about."""
+    """Builds the input of the budget checks; `replicas` are the track's own unless given.
+
+    `whole` stands for both tracks together: disruption budget and autoscaler are about their sum.
+    """
     settings = track.settings
     scaling, budget = settings.autoscaling, settings.disruption_budget
     return Update(
-        replicas=replicas,
+        replicas=track.plan.budget.replicas if replicas is None else replicas,
         max_surge=settings.rollout.max_surge,
         max_unavailable=settings.rollout.max_unavailable,
         startup_seconds=settings.startup_seconds,
@@ -92,7 +97,7 @@ def _build_update(
     )
 
 
-def _find_canary(track: CheckedTrack) -> Iterator[tuple[str, str]]:
+def _find_canary(track: RenderedTrack) -> Iterator[tuple[str, str]]:
     settings = track.model.settings
     if settings.canary.mode == "additional":
         return
@@ -107,8 +112,8 @@ def _find_canary(track: CheckedTrack) -> Iterator[tuple[str, str]]:
         )
 
 
-# What needs a newer server than the oldest that an environment may name.
-def _find_new_features(track: CheckedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
+# Only features that the oldest version an environment may name does not have.
+def _find_new_features(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
     settings = track.settings
     features: list[tuple[KeyPath, int, str]] = []
     if settings.pre_stop_seconds > 0:

@@ -1,7 +1,6 @@
-"""One Deployment of a model as the checks see it: its settings, its Pods, where each value stands.
+"""One Deployment of a model as the checks see it: settings, rendered Pod, position of each value.
 
-Kept apart because the stable track and the canary are held to the same rules: a check is written
-once, for a track.
+A check is written for a track, so that the stable track and the canary meet the same rules.
 """
 
 from __future__ import annotations
@@ -23,8 +22,11 @@ _POD: tuple[Step, ...] = ("spec", "template", "spec")
 
 
 class PodContainer(NamedTuple):
-    """One rendered container: the setting it comes from, () for the model's own, the steps to it
-    below the Pod, and its fields."""
+    """One rendered container.
+
+    `setting` is the one it is made from, () for the model's own container. `steps` lead to it from
+    the Pod's `spec`.
+    """
 
     setting: KeyPath
     steps: tuple[Step, ...]
@@ -32,9 +34,11 @@ class PodContainer(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CheckedTrack:
-    """One track; `pod` is the `spec` of its rendered Pod template, `patched` where `patch` had a
-    hand in it: then anything may stand in it, of any shape."""
+class RenderedTrack:
+    """One track; `pod` is the `spec` of its Pod template.
+
+    Where it is `patched`, the Pod may have any shape: read it with `mapping_in` and the like.
+    """
 
     model: CatalogModel
     settings: Model
@@ -49,36 +53,34 @@ class CheckedTrack:
         return self.plan.track == "stable"
 
     def position(self, path: KeyPath) -> Position:
-        """Where the setting was said last; where it was not, its nearest parent's place."""
-        return find_position(self.model, path, self.merged)
+        """Returns where this track's setting, or else its nearest parent, was last written."""
+        return self.model.position(path, self.merged)
 
     def diagnostic(self, code: Code, path: KeyPath, message: str) -> Diagnostic:
-        """A fault at a setting of this track."""
+        """Returns an error at a setting of this track."""
         return self.position(path).diagnostic(code, message, self.model.name)
 
 
-def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[CheckedTrack, ...]:
-    """The tracks of a model, the stable one first; `plan` is what is built from it."""
+def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ...]:
+    """Returns the tracks of a model, the stable one first; `plan` is what is built from it."""
     deployments = {m.name: m.object for m in plan.manifests if m.kind == "Deployment"}
-    found = []
+    tracks = []
     for track in plan.tracks:
         settings, merged = model.settings, model.merged
         if track.track == "canary" and model.candidate and model.candidate_merged:
             settings, merged = model.candidate, model.candidate_merged
         pod = deployments[track.deployment]["spec"]["template"]["spec"]
         patched = f"Deployment/{track.deployment}" in plan.patched
-        found.append(CheckedTrack(model, settings, merged, track, pod, patched))
-    return tuple(found)
+        tracks.append(RenderedTrack(model, settings, merged, track, pod, patched))
+    return tuple(tracks)
 
 
-def find_position(model: CatalogModel, path: KeyPath, merged: Merged | None = None) -> Position:
-    """Where a setting was said last, or its nearest parent; the model's file where neither was."""
-    return (merged or model.merged).origin(path) or Position(model.home, 1, 1)
+def find_patched(track: RenderedTrack, *steps: Step) -> KeyPath | None:
+    """Returns the setting under `patch` that writes or removes a field of the Pod.
 
-
-def find_patched(track: CheckedTrack, *steps: Step) -> KeyPath | None:
-    """Where `patch` sets a field of the Pod or takes it away, or what it is in; None where no patch
-    does. What is of the canary alone is laid last, and so comes first."""
+    It may be the one of a parent of the field. Returns None where no patch touches the field. The
+    canary's own patch is applied last, so it is looked at first.
+    """
     for key in ("Deployment",) if track.stable else ("Deployment/canary", "Deployment"):
         patch = track.settings.patch.get(key)
         if track.patched and patch:
@@ -88,8 +90,8 @@ def find_patched(track: CheckedTrack, *steps: Step) -> KeyPath | None:
     return None
 
 
-def list_containers(track: CheckedTrack) -> Iterator[PodContainer]:
-    """Every rendered container; one that a patch brought in comes from the patch."""
+def list_containers(track: RenderedTrack) -> Iterator[PodContainer]:
+    """Yields every rendered container; for one that a patch adds, the setting is the patch."""
     settings = track.settings
     for kind in ("containers", "initContainers"):
         for container in mappings_in(track.pod, kind):
@@ -108,18 +110,18 @@ def list_containers(track: CheckedTrack) -> Iterator[PodContainer]:
 
 
 def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The mapping at `key` of what may be patched; an empty one where there is none."""
-    found = data.get(key)
-    return found if isinstance(found, Mapping) else {}
+    """Returns the mapping at `key`; an empty one where a patch left something else there."""
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def mappings_in(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """The mappings of the list at `key` of what may be patched."""
-    found = data.get(key)
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+    """Returns the items of the list at `key` that are mappings."""
+    items = data.get(key)
+    return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
 
 
 def texts_in(data: Mapping[str, Any], key: str) -> list[str]:
-    """The items of the list at `key` of what may be patched, as text."""
-    found = data.get(key)
-    return [str(one) for one in found] if isinstance(found, list) else []
+    """Returns the items of the list at `key` as text."""
+    items = data.get(key)
+    return [str(item) for item in items] if isinstance(items, list) else []

@@ -1,0 +1,341 @@
+"""What is kept of each checked model, and the checks that compare models and environments.
+
+Facts are plain data, built in any process and read back from the cache. This module imports
+neither pydantic nor OmegaConf, so that a cached plan is checked again without loading them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from framework.core.diagnostics import Code, Diagnostic, Position, distinct_diagnostics
+
+_MOST_LISTED = 3
+# Thousandths of a byte in a tenth of a Gi, the smallest amount of memory that messages show.
+_TENTH = 1024**3 * 100
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What only one model may have: an object's name, or a host and path of one entry point.
+
+    Two models clash where they claim the same `key`; `what` names it in messages.
+    """
+
+    code: Code
+    key: tuple[str, ...]
+    what: str
+    position: Position
+
+
+@dataclass(frozen=True)
+class WaiverFacts:
+    """A valid waiver of one model, and the errors that it silences there."""
+
+    rule: str
+    until: date
+    position: Position
+    until_position: Position
+    silenced: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A value that equals the one it overrides: its position and setting, as messages name it."""
+
+    position: Position
+    setting: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the checks over all models need of one model.
+
+    `errors` are about this model alone; `reading_errors` of them stand in its files, before
+    anything was planned. `needs` is what all its Pods at rest request, in thousandths of a unit.
+    `files` are the layers it is merged from. `repeats` maps each value that repeats the one below
+    to the position of that one, and the value as messages may show it.
+    """
+
+    name: str
+    errors: tuple[Diagnostic, ...] = ()
+    reading_errors: bool = False
+    profiles: tuple[str, ...] = ()
+    idle_overlay: str = ""
+    needs: Mapping[str, int] | None = None
+    claims: tuple[Claim, ...] = ()
+    waivers: tuple[WaiverFacts, ...] = ()
+    files: tuple[str, ...] = ()
+    repeats: Mapping[Repeat, tuple[Position, str]] | None = None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an environment has of one resource, in thousandths of a unit, and where it says so."""
+
+    amount: int
+    setting: str
+    position: Position
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """What the checks need of an environment, and the errors in the files that its models share.
+
+    `cluster` is the kubeconfig, the context and the Namespace; None where environment.yaml has
+    errors. `profile_paths` and `profile_errors` have every profile of the catalog.
+    """
+
+    environment: str
+    errors: tuple[Diagnostic, ...]
+    profile_paths: Mapping[str, str]
+    profile_errors: Mapping[str, tuple[Diagnostic, ...]]
+    capacity: Mapping[str, Capacity]
+    cluster: tuple[str, str, str] | None = None
+    namespace_position: Position | None = None
+    promotes_to: str | None = None
+    promotes_to_position: Position | None = None
+
+
+@dataclass(frozen=True)
+class FileUsage:
+    """How the files of the catalog are used, in one environment or in all of them.
+
+    `files` counts the models that each file is a layer of, `repeats` those in which a value repeats
+    the one below. A value is superfluous where the two are equal. `complete` is False where errors
+    left models out: such a model may need what no other does.
+    """
+
+    files: Mapping[str, int]
+    repeats: Mapping[Repeat, int]
+    below: Mapping[Repeat, tuple[Position, str]]
+    waivers: tuple[WaiverFacts, ...]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class StackFindings:
+    """Every error and warning about one stack, sorted, and the usage of files in it."""
+
+    errors: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...]
+    usage: FileUsage
+
+
+def check_stack(
+    environment: EnvironmentFacts,
+    models: Sequence[ModelFacts],
+    *,
+    complete: bool,
+    today: date | None,
+) -> StackFindings:
+    """Runs the checks over all models of a stack, and collects the errors of each.
+
+    `complete` is False where only some models were asked for; then nothing is reported as unused.
+    `today` decides which waivers have expired; None treats all as valid.
+    """
+    errors = [*environment.errors]
+    used = {profile for model in models for profile in model.profiles}
+    for name, diagnostics in environment.profile_errors.items():
+        # A command that is narrowed to some models does not fail because of a profile of others.
+        if complete or name in used:
+            errors += diagnostics
+    all_read = complete and not errors and not any(model.reading_errors for model in models)
+    for model in models:
+        errors += model.errors
+        if today is not None:
+            errors += _find_expired_waivers(model, today)
+    errors += _find_overcommitment(environment, models)
+    errors += _find_clashes(models)
+    folder = f"environments/{environment.environment}/"
+    if all_read:
+        # The rule may be broken in a model that could not be read.
+        errors += _find_useless_waivers(
+            (waiver for model in models for waiver in model.waivers), folder
+        )
+    usage = add_usages([_count_usage(model) for model in models], complete=not errors and complete)
+    warnings = []
+    if complete:
+        warnings += [
+            Position(path, 1, 1).diagnostic(
+                Code.UNUSED_PROFILE, "no model lists this profile; remove it"
+            )
+            for name, path in environment.profile_paths.items()
+            if name not in used
+        ]
+        warnings += [
+            Position(model.idle_overlay, 1, 1).diagnostic(
+                Code.DISABLED_OVERLAY,
+                "changes nothing: the model does not run here (enabled: false); remove it",
+            )
+            for model in models
+            if model.idle_overlay
+        ]
+    if usage.complete:
+        warnings += _find_repeats(usage, folder)
+    return StackFindings(distinct_diagnostics(errors), tuple(sorted(warnings)), usage)
+
+
+def check_all_environments(
+    environments: Sequence[EnvironmentFacts], usages: Sequence[FileUsage]
+) -> list[Diagnostic]:
+    """Runs the checks that compare all environments: one clash of Namespaces, one order of
+    promotion, and nothing in catalog/ that is superfluous in each of them."""
+    found = [*_find_namespace_clashes(environments), *_find_promotion_errors(environments)]
+    if all(usage.complete for usage in usages):
+        total = add_usages(usages, complete=True)
+        found += _find_repeats(total, "catalog/")
+        found += _find_useless_waivers(total.waivers, "catalog/")
+    return sorted(found)
+
+
+def _find_overcommitment(
+    environment: EnvironmentFacts, models: Iterable[ModelFacts]
+) -> Iterator[Diagnostic]:
+    """Yields an error for each resource of which all models at rest need more than there is."""
+    for resource, capacity in sorted(environment.capacity.items()):
+        users = {
+            model.name: model.needs[resource]
+            for model in models
+            if model.needs and resource in model.needs
+        }
+        total = sum(users.values())
+        if total > capacity.amount:
+            message = (
+                f"{capacity.setting} is {render_amount(capacity.amount, resource, down=True)}, "
+                f"and all models at rest need {render_amount(total, resource)}: "
+                f"{_list_users(users, resource)}; "
+                "expected fewer replicas, smaller requests or more capacity"
+            )
+            yield capacity.position.diagnostic(Code.CAPACITY, message)
+
+
+def _list_users(users: Mapping[str, int], resource: str) -> str:
+    largest = sorted(users, key=lambda model: (-users[model], model))
+    shown = [f"{m} {render_amount(users[m], resource)}" for m in largest[:_MOST_LISTED]]
+    rest = largest[_MOST_LISTED:]
+    if rest:
+        amount = render_amount(sum(users[model] for model in rest), resource)
+        shown.append(f"{len(rest)} more {amount}")
+    return ", ".join(shown)
+
+
+def render_amount(thousandths: int, resource: str, *, down: bool = False) -> str:
+    """Returns an amount in the unit that people use: "2.5" cores, "1.5Gi" of memory, "16" GPUs.
+
+    Memory has one decimal. A need is rounded up and, with `down`, a capacity is rounded down, so
+    that what does not fit never looks as if it did.
+    """
+    if not (resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-")):
+        return _render_decimal(*divmod(thousandths, 1000), 3)
+    tenths = thousandths // _TENTH if down else -(-thousandths // _TENTH)
+    return f"{_render_decimal(*divmod(tenths, 10), 1)}Gi"
+
+
+def _render_decimal(whole: int, rest: int, digits: int) -> str:
+    return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".")
+
+
+def _find_clashes(models: Iterable[ModelFacts]) -> Iterator[Diagnostic]:
+    """Yields an error for each claim of a model that an earlier model, by name, has too."""
+    first: dict[tuple[str, ...], tuple[str, Claim]] = {}
+    for model in sorted(models, key=lambda model: model.name):
+        for claim in model.claims:
+            earlier, taken = first.setdefault(claim.key, (model.name, claim))
+            if taken is not claim:
+                remedy = "rename one of the two"
+                if claim.code is Code.ROUTE_CLASH:
+                    remedy = "give one of the two another host or path"
+                message = f'model "{earlier}" claims {claim.what} too ({taken.position}); {remedy}'
+                yield claim.position.diagnostic(claim.code, message, model.name)
+
+
+def _find_expired_waivers(model: ModelFacts, today: date) -> Iterator[Diagnostic]:
+    """Yields each waiver whose last day has passed, and the errors that it silenced until then."""
+    for waiver in model.waivers:
+        if waiver.silenced and waiver.until < today:
+            message = (
+                f"the waiver of the rule {waiver.rule} ended on {waiver.until}; keep the rule, or "
+                "agree on a later day"
+            )
+            yield waiver.until_position.diagnostic(Code.WAIVER, message, model.name)
+            yield from waiver.silenced
+
+
+def _find_useless_waivers(waivers: Iterable[WaiverFacts], folder: str) -> Iterator[Diagnostic]:
+    """Yields each waiver written below `folder` that silences nothing in any model it reaches."""
+    needed: dict[tuple[Position, str], bool] = {}
+    for waiver in waivers:
+        if waiver.position.path.startswith(folder):
+            key = (waiver.position, waiver.rule)
+            needed[key] = needed.get(key, False) or bool(waiver.silenced)
+    for (position, rule), is_needed in needed.items():
+        if not is_needed:
+            message = f"the waiver of the rule {rule} waives nothing: it is not broken; remove it"
+            yield position.diagnostic(Code.WAIVER, message)
+
+
+def _count_usage(model: ModelFacts) -> FileUsage:
+    repeats = model.repeats or {}
+    files = dict.fromkeys(model.files, 1)
+    return FileUsage(files, dict.fromkeys(repeats, 1), repeats, model.waivers, complete=True)
+
+
+def add_usages(usages: Iterable[FileUsage], *, complete: bool) -> FileUsage:
+    """Adds up how several models, or several environments, use the files."""
+    files: Counter[str] = Counter()
+    repeats: Counter[Repeat] = Counter()
+    below: dict[Repeat, tuple[Position, str]] = {}
+    waivers: list[WaiverFacts] = []
+    for usage in usages:
+        files.update(usage.files)
+        repeats.update(usage.repeats)
+        for repeat, overridden in usage.below.items():
+            # A profile's value may repeat a different file in each model: name the first of them,
+            # whatever the order in which the models were planned.
+            below[repeat] = min(below.get(repeat, overridden), overridden)
+        waivers += usage.waivers
+    return FileUsage(files, repeats, below, tuple(waivers), complete)
+
+
+def _find_repeats(usage: FileUsage, folder: str) -> Iterator[Diagnostic]:
+    """Yields a warning for each value below `folder` that repeats the one below it everywhere."""
+    for repeat, count in usage.repeats.items():
+        if repeat.position.path.startswith(folder) and count == usage.files[repeat.position.path]:
+            position, value = usage.below[repeat]
+            message = f"{repeat.setting} is {value} already ({position}); remove it here"
+            yield repeat.position.diagnostic(Code.SAME_VALUE, message)
+
+
+def _find_namespace_clashes(environments: Iterable[EnvironmentFacts]) -> Iterator[Diagnostic]:
+    """Yields an error where two environments share a Namespace, at the `namespace` of the second
+    by name."""
+    first: dict[tuple[str, str, str], tuple[str, Position]] = {}
+    for facts in sorted(environments, key=lambda facts: facts.environment):
+        position = facts.namespace_position
+        if facts.cluster is None or position is None:
+            continue
+        earlier, taken = first.setdefault(facts.cluster, (facts.environment, position))
+        if taken is not position:
+            _, context, namespace = facts.cluster
+            message = (
+                f'environment "{earlier}" has the namespace "{namespace}" of the cluster '
+                f'"{context}" too ({taken}); each stack needs one of its own'
+            )
+            yield position.diagnostic(Code.NAME_CLASH, message)
+
+
+def _find_promotion_errors(environments: Iterable[EnvironmentFacts]) -> Iterator[Diagnostic]:
+    """Yields an error for each `promotesTo` that is part of a cycle."""
+    targets = {facts.environment: facts.promotes_to for facts in environments}
+    for facts in environments:
+        chain = [facts.environment]
+        while (target := targets.get(chain[-1])) and target not in chain:
+            chain.append(target)
+        if target == facts.environment and facts.promotes_to_position:
+            cycle = " -> ".join([*chain, target])
+            message = f"promotesTo leads back to this environment: {cycle}; remove one of them"
+            yield facts.promotes_to_position.diagnostic(Code.PROMOTION, message)

@@ -1,0 +1,187 @@
+"""Checks one model, and collects its facts for the checks over all models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from framework.catalog import Catalog, CatalogLoader, CatalogModel, LoadedModel
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.field_paths import FieldPath
+from framework.kinds.kind import Manifest
+from framework.layers import Layer, Merged
+from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
+from framework.plan.checks.facts import Capacity, Claim, EnvironmentFacts, ModelFacts, Repeat
+from framework.plan.checks.policy import apply_waivers, find_broken_rules
+from framework.plan.checks.rollout import find_rollout_diagnostics
+from framework.plan.checks.tracks import list_tracks, mapping_in, mappings_in
+from framework.plan.manifest import ModelPlan
+from framework.settings.messages import redact_diagnostic, show
+
+_CANDIDATE = ("canary", "candidate")
+
+
+def build_environment_facts(loader: CatalogLoader) -> EnvironmentFacts:
+    """Collects what the checks over all models and environments need of an environment."""
+    settings, merged = loader.settings, loader.merged
+    facts = EnvironmentFacts(
+        environment=loader.stack.environment,
+        errors=tuple(loader.diagnostics),
+        profile_paths=loader.files.profiles,
+        profile_errors={
+            name: loader.find_profile_diagnostics(name) for name in loader.files.profiles
+        },
+        capacity={},
+    )
+    if settings is None:
+        return facts
+    catalog = loader.build_catalog(())
+    capacity = {}
+    for resource, quantity in settings.capacity.items():
+        path = ("capacity", resource)
+        position = catalog.environment_position(path)
+        capacity[resource] = Capacity(read_amount(quantity), str(FieldPath(path)), position)
+    cluster = settings.cluster
+    return replace(
+        facts,
+        capacity=capacity,
+        cluster=(cluster.kubeconfig_path, cluster.context, settings.namespace),
+        namespace_position=merged.origin(("namespace",)),
+        promotes_to=settings.promotes_to,
+        promotes_to_position=merged.origin(("promotesTo",)),
+    )
+
+
+def check_model(
+    loaded: LoadedModel, plan: ModelPlan, patch_errors: Iterable[Diagnostic], catalog: Catalog
+) -> ModelFacts:
+    """Checks a model that runs here, whatever the day: expired waivers are found later.
+
+    `plan` is what was built from its settings, `patch_errors` what building it reported.
+    """
+    model = loaded.model
+    assert model is not None
+    tracks = list_tracks(model, plan)
+    errors, waivers = apply_waivers(model, find_broken_rules(tracks, catalog))
+    for track in tracks:
+        errors += find_rollout_diagnostics(track, catalog.environment.cluster)
+    errors += find_peak_diagnostics(tracks, catalog)
+    for track in tracks:
+        errors = [redact_diagnostic(error, track.merged) for error in errors]
+    return ModelFacts(
+        name=model.name,
+        errors=(*loaded.diagnostics, *patch_errors, *errors),
+        reading_errors=bool(loaded.diagnostics),
+        profiles=loaded.profiles,
+        needs=resolve_needs(tracks, catalog.environment.capacity),
+        claims=_list_claims(model, plan),
+        waivers=waivers,
+        files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),
+        repeats=dict(_list_repeats(model)),
+    )
+
+
+def describe_unplanned(loaded: LoadedModel) -> ModelFacts:
+    """Returns the facts of a model that is disabled, or whose settings are not valid."""
+    return ModelFacts(
+        name=loaded.name,
+        errors=loaded.diagnostics,
+        reading_errors=bool(loaded.diagnostics),
+        profiles=loaded.profiles,
+        idle_overlay=loaded.idle_overlay,
+    )
+
+
+def _list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
+    """Returns what no other model may have: the names of its objects and its routes.
+
+    They are read from the manifests, so that a name that a patch gives is compared too.
+    """
+    home = Position(model.home, 1, 1)
+    claims: dict[tuple[str, ...], Claim] = {}
+    for manifest in plan.manifests:
+        group = str(manifest.object["apiVersion"]).rpartition("/")[0]
+        namespace = str(manifest.object["metadata"].get("namespace", ""))
+        key: tuple[str, ...] = (group, manifest.kind, namespace, manifest.name)
+        claims[key] = Claim(Code.NAME_CLASH, key, f'{manifest.kind} "{manifest.name}"', home)
+        if manifest.kind == "Ingress":
+            position = model.position(("ingress", "host"))
+            for key, host, path in _list_routes(manifest):
+                claims[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", position)
+    return tuple(claims.values())
+
+
+def _list_routes(manifest: Manifest) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yields key, host and path of every route of an Ingress.
+
+    The class is part of the key: each class has its own controller, which may serve the same host.
+    """
+    spec = mapping_in(manifest.object, "spec")
+    ingress_class = str(spec.get("ingressClassName", ""))
+    for rule in mappings_in(spec, "rules"):
+        for route in mappings_in(mapping_in(rule, "http"), "paths"):
+            host, path = str(rule.get("host", "*")), str(route.get("path", "/"))
+            # Controllers compare prefixes element by element, so /a and /a/ are the same route.
+            prefix = path.rstrip("/")
+            key = ("route", ingress_class, host.lower(), str(route.get("pathType")), prefix)
+            yield key, host, path
+
+
+def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Position, str]]]:
+    if model.candidate_merged is None:
+        yield from _find_repeats(model.merged)
+        return
+    # The candidate's layers are also part of the stable settings, as written, with nothing below
+    # them. They are compared in the candidate's own merge, where the stable settings are below.
+    for repeat, below in _find_repeats(model.merged, without=_CANDIDATE):
+        yield repeat, below
+    own = model.candidate_merged.layers[len(model.merged.layers) :]
+    for repeat, below in _find_repeats(model.candidate_merged, only=own, prefix=_CANDIDATE):
+        yield repeat, below
+
+
+def _find_repeats(
+    merged: Merged,
+    *,
+    without: KeyPath = (),
+    only: tuple[Layer, ...] = (),
+    prefix: KeyPath = (),
+) -> Iterator[tuple[Repeat, tuple[Position, str]]]:
+    """Yields the values that equal the one they override, with that one's position and text.
+
+    Leaves out paths that begin with `without`, and where `only` is given all values of other
+    layers. `prefix` is put before the path that messages name.
+    """
+    for path, positions in merged.origins.items():
+        if len(positions) < 2 or (without and path[: len(without)] == without):
+            continue
+        written = _read_written(path, merged.layers)
+        for lower, upper in pairwise(positions):
+            value, is_promise = written.get(upper, (None, True))
+            if is_promise or isinstance(value, dict) or lower not in written:
+                continue
+            if only and not any(layer.value_position(path) == upper for layer in only):
+                continue
+            # Compared as JSON: 1 and true are equal in Python.
+            if json.dumps(value, sort_keys=True) == json.dumps(written[lower][0], sort_keys=True):
+                yield Repeat(upper, str(FieldPath((*prefix, *path)))), (lower, show(path, value))
+
+
+def _read_written(path: KeyPath, layers: Iterable[Layer]) -> dict[Position, tuple[Any, bool]]:
+    """Returns what each layer writes at `path`, by position, and whether that is a promise.
+
+    An environment's `overrides` are a promise: they hold whatever the models will say tomorrow, so
+    they are not superfluous because every model says the same today.
+    """
+    written = {}
+    for layer in layers:
+        full = (*layer.prefix, *path)
+        if position := layer.document.value_positions.get(full):
+            value: Any = layer.document.data
+            for key in full:
+                value = value[key]
+            written[position] = (value, layer.prefix == ("overrides",))
+    return written

@@ -1,0 +1,103 @@
+"""What MODEL= selects: a name, a glob, or label=value. Every verb and report selects with this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from framework.core.errors import UnknownNameError, UsageError
+from framework.files import find_catalog
+from framework.plan.manifest import ModelPlan, StackPlan
+
+
+@dataclass(frozen=True)
+class ModelPattern:
+    """A pattern that selects models; without a text it selects all of them."""
+
+    text: str | None = None
+
+    @property
+    def is_label(self) -> bool:
+        """True for `label=value`, which only the settings of a model can answer."""
+        return self.text is not None and "=" in self.text
+
+    def matches(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Tells whether a model is selected. Its `labels` include `owner`."""
+        if self.text is None:
+            return True
+        if self.is_label:
+            label, _, value = self.text.partition("=")
+            return labels.get(label) == value
+        return fnmatchcase(name, self.text)
+
+    def filter_names(self, names: Iterable[str]) -> frozenset[str]:
+        """Returns the names that a name or a glob selects; none for a label."""
+        return frozenset(name for name in names if not self.is_label and self.matches(name, {}))
+
+
+def match_names(root: Path, pattern: str | None) -> frozenset[str] | None:
+    """Returns the models that a name or a glob selects, so that only their files are read.
+
+    Returns None where all models must be loaded: without a pattern, or for a label.
+    Raises UnknownNameError where the catalog has no such model.
+    """
+    selected = ModelPattern(pattern)
+    if pattern is None or selected.is_label:
+        return None
+    models = find_catalog(root).models
+    if names := selected.filter_names(models):
+        return names
+    raise UnknownNameError("model", pattern, models)
+
+
+def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]:
+    """Returns the models of a plan that a pattern selects. Raises UsageError where it has none."""
+    selected = ModelPattern(pattern)
+    models = tuple(model for model in plan.models if selected.matches(model.name, model.labels))
+    if models or pattern is None:
+        return models
+    if selected.is_label:
+        pairs = {pair for model in plan.models for pair in model.labels.items()}
+        raise unknown_label(pattern, map("=".join, pairs))
+    if selected.filter_names(plan.disabled):
+        raise does_not_run(pattern, plan.stack.environment)
+    raise UnknownNameError("model", pattern, [model.name for model in plan.models])
+
+
+def select_components(
+    plan: StackPlan, pattern: str | None, recorded: Callable[[], Iterable[str]]
+) -> frozenset[str] | None:
+    """Returns the components that an engine is narrowed to; None for the whole stack.
+
+    A model that left the catalog, or no longer runs here, stays recorded until `up` deletes it, so
+    it can be named too. `recorded` is called only where it can matter. Raises UsageError.
+    """
+    if pattern is None:
+        return None
+    planned = {model.name for model in plan.models}
+    selected = ModelPattern(pattern)
+    if (
+        pattern not in planned
+        and not selected.is_label
+        and (names := selected.filter_names({*planned, *recorded()}))
+    ):
+        return names
+    return frozenset(model.name for model in select_models(plan, pattern))
+
+
+def does_not_run(pattern: str, environment: str, position: str = "") -> UsageError:
+    """Returns the error for a model that is disabled in an environment, at `position`."""
+    cause = f"enabled: false, {position}" if position else "enabled: false"
+    return UsageError(
+        f'model "{pattern}" does not run in {environment} ({cause}); '
+        "enable it there, or choose another environment"
+    )
+
+
+def unknown_label(pattern: str, known: Iterable[str]) -> UnknownNameError:
+    """Returns the error for a `label=value` that no model has; `known` are those that some have."""
+    pairs = set(known)
+    same_label = {pair for pair in pairs if pair.startswith(f"{pattern.partition('=')[0]}=")}
+    return UnknownNameError("label", pattern, same_label or pairs)
