@@ -31,8 +31,8 @@ class EngineChoice:
 def choose_engine(name: str, root: Path) -> EngineChoice:
     """Returns the engine for `auto`, `cli` or `embedded`.
 
-    `auto` chooses the CLI only where its kubernetes plugin is installed too. EngineError when `cli`
-    is asked for and not installed.
+    `auto` chooses the CLI only where its kubernetes plugin is installed too. EngineError for `cli`
+    where something is missing.
     """
     if name not in ENGINES:
         raise UnknownNameError("engine", name, ENGINES)
@@ -52,7 +52,7 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
 
 @contextmanager
 def open_engine(choice: EngineChoice, root: Path, *, runs_program: bool) -> Iterator[Engine]:
-    """Yields the chosen engine. `runs_program` tells that a preview or an `up` follows."""
+    """Yields the chosen engine. With `runs_program` a preview or an `up` follows."""
     if choice.name == "cli":
         from framework.engines.cli import AutomationEngine
 

@@ -56,7 +56,7 @@ class RecordedObject:
     """One Kubernetes object as the state records it, with its secrets decrypted.
 
     `id` is `namespace/name`, or `name` without a Namespace. `component` is the name of the nearest
-    component (the model), "" for none. `inputs` are what the program asked for. `outputs` are the
+    component (the model), "" for none. `inputs` are those of the program. `outputs` are the
     live object after the last write, together with the fields of the provider (`__inputs`,
     `__fieldManager`). `secrets` are the texts that must be redacted wherever the object is shown.
     """
@@ -91,7 +91,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class Engine(Protocol):
-    """Brings a stack to what its program says.
+    """Deploys the program of a stack.
 
     Every method may raise EngineError, StateError or ClusterError. A rollout that fails raises
     nothing: it is a Failure of the Result.
@@ -103,7 +103,7 @@ class Engine(Protocol):
         """Returns what `up` would change; writes nothing."""
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Previews, asks `confirm` unless nothing changes, then applies.
+        """Previews, calls `confirm` unless nothing changes, then applies.
 
         Returns None when `confirm` refused."""
 

@@ -206,8 +206,8 @@ class AutomationEngine:
     def _find_targets(self, stack: Any, request: Request) -> dict[str, Any]:
         """Returns the option with the URNs of the components and everything in them.
 
-        A preview of the whole stack finds the URNs. `--target-dependents` is not used: a model
-        that waits for another one in the same lane is not asked for.
+        A preview of the whole stack finds the URNs. `--target-dependents` is not used: it would
+        add models that wait for this one in the same lane.
         """
         if request.components is None:
             return {}
@@ -270,7 +270,7 @@ _OPS = {
     "delete": Op.DELETE,
     "same": Op.SAME,
 }
-# "update failed", the CLI's last message, repeats what its other events have said.
+# "update failed", the last message of the CLI, repeats its other events.
 _FINAL_MESSAGE = re.compile(r"\w+ failed")
 
 
@@ -413,7 +413,9 @@ class EventReader:
     def build_preview(self) -> Preview:
         """Builds the preview. EngineError where a resource failed."""
         if self.failures:
-            failures = "\n".join(f"{each.change.urn}: {each.reason}" for each in self.failures)
+            failures = "\n".join(
+                f"{failure.change.urn}: {failure.reason}" for failure in self.failures
+            )
             raise EngineError(
                 f"{failures}\nNothing was changed; fix it, then run the same command again"
             )

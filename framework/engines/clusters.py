@@ -62,7 +62,7 @@ class ClusterIdentity:
 
 @dataclass(frozen=True)
 class Connection:
-    """A cluster that answers; `uid` is that of its kube-system Namespace, `server` its address."""
+    """An open connection; `uid` is that of the kube-system Namespace, `server` the address."""
 
     provider: KubernetesProvider
     uid: str
@@ -230,8 +230,8 @@ class Clusters:
     def add_recorded(self, urn: str, inputs: Mapping[str, Any]) -> None:
         """Adds a recorded provider, unless the program has registered it before.
 
-        The only recorded provider is reached as the environment says now, because the kubeconfig
-        may have moved since. Of several providers it is unknown which one the environment means.
+        The only recorded provider is reached by the names in environment.yaml, because its
+        kubeconfig may have moved since. Of several providers it is unknown which one is meant.
         """
         is_only = len(self._recorded) == 1
         self.add(urn, {**inputs, **asdict(self._named)} if self._named and is_only else inputs)

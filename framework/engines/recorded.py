@@ -111,6 +111,7 @@ def build_recorded_objects(
         if not components.is_target(resource.urn):
             continue
         outputs = unseal(resource.raw.get("outputs") or {})
+        plain_outputs = reveal(outputs)
         objects.append(
             RecordedObject(
                 urn=resource.urn,
@@ -118,10 +119,10 @@ def build_recorded_objects(
                 id=resource.id,
                 component=components.find_nearest(resource.urn),
                 provider_urn=resource.provider_urn,
-                field_manager=str(reveal(outputs).get(FIELD_MANAGER, "")),
+                field_manager=str(plain_outputs.get(FIELD_MANAGER, "")),
                 ignore_changes=resource.ignore_changes,
                 inputs=reveal(inputs),
-                outputs=reveal(outputs),
+                outputs=plain_outputs,
                 secrets=collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs)),
             )
         )

@@ -1,4 +1,4 @@
-"""What the tests of the engines share: a project on a cluster in memory, or on the run's own."""
+"""Fixtures of the engines: projects on a cluster in memory, and on the real one of the run."""
 
 from __future__ import annotations
 

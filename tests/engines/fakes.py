@@ -206,7 +206,7 @@ def _id(inputs: Mapping[str, Any]) -> str:
 
 
 class Stack:
-    """A project in a folder of its own, an engine for it, and what its runs said."""
+    """A project in a folder of its own, an engine for it, and the progress of its runs."""
 
     def __init__(
         self, root: Path, engine: EmbeddedEngine, cluster: FakeCluster, namespace: str = "ns"
@@ -256,7 +256,7 @@ class Stack:
 
 
 def ops(found: Preview | Result) -> dict[str, str]:
-    """What changes, by `Kind name`."""
+    """Returns the operations that change something, by `Kind name`."""
     return {
         f"{change.kind} {change.name}": change.op.value
         for change in found.changes

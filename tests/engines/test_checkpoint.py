@@ -21,28 +21,28 @@ CHECKPOINTS = sorted(RECORDED.glob("*/checkpoint.json"))
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
-def test_a_checkpoint_of_the_cli_survives_unchanged(path: Path) -> None:
+def test_checkpoint_of_the_cli_is_rendered_unchanged(path: Path) -> None:
     text = path.read_text()
     assert json.loads(render_checkpoint(parse_checkpoint(text, "x"))) == json.loads(text)
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
-def test_ordering_leaves_the_clis_order_alone(path: Path) -> None:
+def test_order_of_the_cli_is_kept(path: Path) -> None:
     resources = parse_checkpoint(path.read_text(), "x").resources
     assert order_resources(resources) == resources
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
-def test_any_order_becomes_one_the_cli_accepts(path: Path) -> None:
+def test_reversed_order_becomes_one_that_the_cli_accepts(path: Path) -> None:
     checkpoint = parse_checkpoint(path.read_text(), "x")
     turned = order_resources(reversed(checkpoint.resources))
     seen: set[str] = set()
-    for entry in turned:
-        assert seen.issuperset(entry.needs)
-        seen.add(entry.urn)
+    for resource in turned:
+        assert seen.issuperset(resource.needs)
+        seen.add(resource.urn)
 
 
-def test_the_stamped_manifest_is_what_the_cli_wrote() -> None:
+def test_stamped_manifest_equals_that_of_the_cli() -> None:
     recorded = parse_checkpoint((RECORDED / "1-created/checkpoint.json").read_text(), "x")
     stamped = stamp_manifest(recorded).manifest
     assert {**stamped, "time": ""} == {**recorded.manifest, "time": ""}
@@ -81,15 +81,15 @@ def _broken(change: str) -> str:
         ("provider", "awskms"),
     ],
 )
-def test_a_broken_checkpoint_is_refused(change: str, message: str) -> None:
+def test_checkpoint_without_integrity_is_refused(change: str, message: str) -> None:
     with pytest.raises(StateError, match=message):
         parse_checkpoint(_broken(change), "x")
 
 
-def test_a_chain_of_thousands_is_ordered() -> None:
+def test_chain_of_thousands_is_ordered() -> None:
     urns = [f"urn:pulumi:dev::p::kubernetes:v1:T::{n}" for n in range(3000)]
     chain = [
         Resource({"urn": urn, "type": "t", "dependencies": urns[n + 1 : n + 2]})
         for n, urn in enumerate(urns)
     ]
-    assert [entry.urn for entry in order_resources(chain)] == urns[::-1]
+    assert [resource.urn for resource in order_resources(chain)] == urns[::-1]

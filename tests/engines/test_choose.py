@@ -1,4 +1,4 @@
-"""Which engine runs, and why."""
+"""The choice of the engine, and its reason."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ def _install(machine: Path, name: str) -> None:
     (machine / "bin" / name).chmod(0o755)
 
 
-def test_without_a_cli_it_is_the_embedded_one(machine: Path) -> None:
+def test_auto_without_a_cli_is_embedded(machine: Path) -> None:
     assert choose_engine("auto", machine) == EngineChoice(
         "embedded", "no pulumi CLI found; state: .state, readable by the CLI"
     )
 
 
-def test_a_cli_without_the_plugin_is_not_enough(machine: Path) -> None:
+def test_auto_without_the_plugin_is_embedded(machine: Path) -> None:
     _install(machine, "pulumi")
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
     assert "no kubernetes plugin" in choice.why
 
 
-def test_the_plugin_may_be_on_the_path(machine: Path) -> None:
+def test_auto_finds_the_plugin_on_the_path(machine: Path) -> None:
     _install(machine, "pulumi")
     _install(machine, "pulumi-resource-kubernetes")
     assert choose_engine("auto", machine).name == "cli"
 
 
-def test_the_plugin_may_be_in_pulumi_home(machine: Path) -> None:
+def test_auto_finds_the_plugin_in_pulumi_home(machine: Path) -> None:
     _install(machine, "pulumi")
     (machine / "home/plugins/resource-kubernetes-v4.34.2").mkdir(parents=True)
     assert choose_engine("auto", machine).name == "cli"
     assert choose_engine("embedded", machine).name == "embedded"
 
 
-def test_asking_for_a_cli_that_is_not_there_says_so(machine: Path) -> None:
+def test_missing_cli_is_refused_when_asked_for(machine: Path) -> None:
     with pytest.raises(EngineError, match="ENGINE=cli: no pulumi CLI found"):
         choose_engine("cli", machine)
 
 
-def test_an_unknown_engine_is_refused(machine: Path) -> None:
+def test_unknown_engine_is_refused(machine: Path) -> None:
     with pytest.raises(UnknownNameError, match="no engine is called"):
         choose_engine("terraform", machine)
 
 
-def test_the_cli_needs_a_passphrase(
+def test_cli_engine_without_a_passphrase_is_refused(
     stack: Stack, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from framework.engines.cli import AutomationEngine

@@ -1,4 +1,4 @@
-"""Deletions that take long: what holds them is told, and an interrupt is not a failure."""
+"""Deletions that take long show what holds them, and an interrupt is not a failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def held(stack: Stack) -> Stack:
 
 
 @pytest.mark.parametrize("verb", ["up", "destroy"])
-def test_interrupted_deletion_is_told_and_is_no_failure(
+def test_interrupted_deletion_shows_its_holders_and_is_not_a_failure(
     held: Stack, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(futures: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The CLI's recorded event logs, told in our words."""
+"""Recorded event logs of the CLI become changes, failures and messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _read(step: str, *, refreshing: bool = False) -> tuple[EventReader, list[Pro
     return reader, progress
 
 
-def test_an_update_names_its_field() -> None:
+def test_update_has_its_field_and_values() -> None:
     reader, progress = _read("2-updated")
     (change,) = [change for change in reader.changes if change.op is not Op.SAME]
     (field,) = change.fields
@@ -34,18 +34,18 @@ def test_an_update_names_its_field() -> None:
     assert [event.state for event in progress] == ["started", "done"]
 
 
-def test_secrets_stay_masked() -> None:
+def test_secret_outputs_are_redacted() -> None:
     reader, _ = _read("3-secret")
     assert reader.outputs == {"deployment_name": "sentiment", "token": "[secret]"}
 
 
-def test_refresh_tells_what_drifted_and_by_whom() -> None:
+def test_refresh_finds_the_field_and_its_manager() -> None:
     reader, _ = _read("4-drift-refresh-preview", refreshing=True)
     (change,) = [change for change in reader.changes if change.op is not Op.SAME]
     assert {(f.path, f.new, f.manager) for f in change.fields} >= {("spec.replicas", 5, "kubectl")}
 
 
-def test_a_failed_rollout_is_a_failure_of_its_deployment() -> None:
+def test_failed_rollout_is_a_failure_of_its_deployment() -> None:
     reader, progress = _read("7-failed-rollout")
     (failure,) = reader.failures
     assert failure.rollout
@@ -54,29 +54,33 @@ def test_a_failed_rollout_is_a_failure_of_its_deployment() -> None:
     assert progress[-1].state == "failed"
 
 
-def test_warnings_are_told_once_and_failures_not_again() -> None:
+def test_messages_have_each_warning_once_and_no_failures() -> None:
     reader, _ = _read("7-failed-rollout")
     (message,) = reader.messages
     assert message.startswith("warning: using pulumi-resource-kubernetes from $PATH")
 
 
 @pytest.mark.parametrize(
-    ("severity", "told"), [("error", ("error: mind this",)), ("info", ())], ids=["error", "info"]
+    ("severity", "messages"),
+    [("error", ("error: mind this",)), ("info", ())],
+    ids=["error", "info"],
 )
-def test_what_the_program_logs_of_a_sound_resource(severity: str, told: tuple[str, ...]) -> None:
+def test_errors_that_the_program_logs_are_messages(
+    severity: str, messages: tuple[str, ...]
+) -> None:
     reader = EventReader()
-    said = {"severity": severity, "message": "mind\nthis", "urn": "urn:pulumi:dev::p::t::n"}
-    reader.read({"diagnosticEvent": said})
-    assert reader.messages == told
+    message = {"severity": severity, "message": "mind\nthis", "urn": "urn:pulumi:dev::p::t::n"}
+    reader.read({"diagnosticEvent": message})
+    assert reader.messages == messages
 
 
-def test_the_change_list_is_in_the_order_of_every_engine() -> None:
+def test_change_list_begins_with_stack_provider_and_namespace() -> None:
     reader, _ = _read("2-updated")
     kinds = [change.kind for change in reader.changes]
     assert kinds[:4] == ["Stack", "kubernetes", "Namespace", "Model"]
 
 
-def test_a_component_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_component_name_may_contain_colons(monkeypatch: pytest.MonkeyPatch) -> None:
     urns = ["pulumi:pulumi:Stack::p-dev", "t:i:Model::a::b"]
     resources = [
         {"urn": f"urn:pulumi:dev::p::{urn}", "type": urn.rpartition("::")[0]} for urn in urns
@@ -89,7 +93,7 @@ def test_a_component_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch
     assert AutomationEngine().recorded(Request(SHIPPED, Stack.of("dev"))).components == {"a::b"}
 
 
-def test_a_component_targets_all_below_it() -> None:
+def test_component_targets_everything_in_it() -> None:
     reader, _ = _read("2-updated")
     names = {urn.split("::")[2] for urn in reader.components.find_within(frozenset({"sentiment"}))}
     assert names == {
@@ -101,7 +105,7 @@ def test_a_component_targets_all_below_it() -> None:
 
 
 @pytest.mark.parametrize("step", ["2-updated", "3-secret", "7-failed-rollout"])
-def test_events_of_the_automation_api_say_the_same(step: str) -> None:
+def test_events_of_the_automation_api_give_the_same_changes(step: str) -> None:
     from pulumi.automation.events import EngineEvent
 
     expected, _ = _read(step)

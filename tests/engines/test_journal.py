@@ -19,7 +19,7 @@ def _entry(urn: str, **more: Any) -> dict[str, Any]:
     return {"urn": urn, "custom": False, "type": urn.split("::")[2], **more}
 
 
-def test_many_threads_lose_no_line(tmp_path: Path) -> None:
+def test_journal_written_by_many_threads_has_every_line(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: journal.append({"drop": str(n)}), range(300)))
@@ -28,7 +28,7 @@ def test_many_threads_lose_no_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 20, 3))
-def test_a_torn_last_line_is_left_out(tmp_path: Path, cut: int) -> None:
+def test_incomplete_last_line_is_left_out(tmp_path: Path, cut: int) -> None:
     journal = Journal(tmp_path / "j")
     journal.append({"set": _entry(STACK)})
     journal.append({"set": _entry(MODEL)})
@@ -39,11 +39,11 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path, cut: int) -> None:
     assert len(lines) == (2 if cut == 1 else 1)
 
 
-def test_no_journal_is_no_line(tmp_path: Path) -> None:
+def test_missing_journal_has_no_lines(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "j") == []
 
 
-def test_folding_orders_ends_and_drops() -> None:
+def test_fold_orders_resources_and_ends_operations() -> None:
     pending = {"resource": _entry(MODEL), "type": "creating"}
     lines = [
         {"begin": pending},
@@ -51,14 +51,14 @@ def test_folding_orders_ends_and_drops() -> None:
         {"set": _entry(STACK)},
     ]
     folded = fold(Checkpoint("s"), lines)
-    assert [entry.urn for entry in folded.resources] == [STACK, MODEL]
+    assert [resource.urn for resource in folded.resources] == [STACK, MODEL]
     assert folded.pending == (pending,)
     ended = fold(folded, [{"end": MODEL}, {"drop": MODEL}])
-    assert [entry.urn for entry in ended.resources] == [STACK]
+    assert [resource.urn for resource in ended.resources] == [STACK]
     assert ended.pending == ()
 
 
-def test_a_rename_reaches_every_reference() -> None:
+def test_fold_renames_every_reference() -> None:
     lines = [
         {"set": _entry(STACK)},
         {"set": _entry(MODEL, parent=STACK)},
@@ -69,7 +69,7 @@ def test_a_rename_reaches_every_reference() -> None:
     assert last.needs == (f"{MODEL}-new",)
 
 
-def test_references_to_what_is_gone_go() -> None:
+def test_fold_drops_references_to_deleted_resources() -> None:
     lines = [
         {"set": _entry(STACK)},
         {"set": _entry(MODEL, dependencies=[STACK, f"{MODEL}-gone"])},

@@ -32,7 +32,7 @@ def _kube(stack: Stack) -> KubeClient:
     return KubeClient.connect(stack.root / "kubeconfig", "local")
 
 
-def test_a_stack_lives_and_dies(live_stack: Stack) -> None:
+def test_stack_is_created_updated_and_destroyed(live_stack: Stack) -> None:
     assert set(ops(live_stack.up()).values()) == {"create"}
     assert live_stack.preview().clean
     live_stack.config(tag="v2")
@@ -44,19 +44,19 @@ def test_a_stack_lives_and_dies(live_stack: Stack) -> None:
         assert kube.get("v1", "Namespace", live_stack.namespace) is None
 
 
-def test_recorded_entries_have_the_shape_of_the_clis(live_stack: Stack) -> None:
+def test_recorded_resources_have_the_fields_of_the_clis(live_stack: Stack) -> None:
     live_stack.config(secret="true", token="t")
     live_stack.up()
     recorded = parse_checkpoint((RECORDED / "8-recovered/checkpoint.json").read_text(), "x")
-    ours = {entry["type"]: entry for entry in live_stack.resources}
-    for entry in recorded.resources:
-        made = ours[entry.type]
-        assert made.keys() == entry.raw.keys()
-        assert made.get("inputs", {}).keys() == entry.raw.get("inputs", {}).keys()
-        assert made["outputs"].keys() >= entry.raw["outputs"].keys() - {"token"}
+    ours = {resource["type"]: resource for resource in live_stack.resources}
+    for resource in recorded.resources:
+        made = ours[resource.type]
+        assert made.keys() == resource.raw.keys()
+        assert made.get("inputs", {}).keys() == resource.raw.get("inputs", {}).keys()
+        assert made["outputs"].keys() >= resource.raw["outputs"].keys() - {"token"}
 
 
-def test_drift_names_the_writer_and_up_puts_it_back(live_stack: Stack) -> None:
+def test_drift_has_the_manager_and_up_reverts_it(live_stack: Stack) -> None:
     live_stack.up()
     scaled = {
         "apiVersion": "apps/v1",
@@ -75,7 +75,7 @@ def test_drift_names_the_writer_and_up_puts_it_back(live_stack: Stack) -> None:
     assert live_stack.engine.drift(live_stack.request()).clean
 
 
-def test_a_rollout_that_fails_and_is_mended(live_stack: Stack) -> None:
+def test_failed_rollout_succeeds_after_a_fix(live_stack: Stack) -> None:
     program = live_stack.root / "__main__.py"
     program.write_text(program.read_text().replace('"20"', '"4"'))
     live_stack.up()
@@ -87,7 +87,7 @@ def test_a_rollout_that_fails_and_is_mended(live_stack: Stack) -> None:
     assert live_stack.preview().clean
 
 
-def test_what_was_deleted_behind_our_back_comes_again(live_stack: Stack) -> None:
+def test_object_deleted_by_others_is_created_again(live_stack: Stack) -> None:
     live_stack.up()
     with _kube(live_stack) as kube:
         kube.delete("v1", "Service", "sentiment", live_stack.namespace, propagation="Background")
@@ -96,7 +96,7 @@ def test_what_was_deleted_behind_our_back_comes_again(live_stack: Stack) -> None
     assert live_stack.preview().clean
 
 
-def test_an_up_that_was_killed_is_taken_up_again(live_stack: Stack) -> None:
+def test_killed_up_is_finished_by_the_next_one(live_stack: Stack) -> None:
     live_stack.config(broken="true")
     command = [sys.executable, "-c", UP, str(live_stack.root)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as up:

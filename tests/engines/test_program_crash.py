@@ -15,12 +15,12 @@ SECRET = "s3cr3t-fixture"
 
 @pytest.fixture
 def crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this user's Tracebacks go."""
+    """The folder of this user's Tracebacks."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/modelcatalog/crashes"
 
 
-def test_a_program_that_crashes_is_one_line_without_its_secrets(
+def test_crashed_program_is_reported_in_one_line_without_secrets(
     stack: Stack, crashes: Path
 ) -> None:
     settings = (RECORDED / "3-secret/Pulumi.dev.yaml").read_text().replace("fixture:", "test:")
@@ -32,15 +32,15 @@ def test_a_program_that_crashes_is_one_line_without_its_secrets(
     """)
     with pytest.raises(EngineError) as error:
         stack.preview()
-    said = str(error.value)
-    assert len(said.splitlines()) == 1
-    assert "SystemError: cannot use [secret]; the Traceback is in" in said
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    assert "SystemError: cannot use [secret]; the Traceback is in" in message
     [file] = crashes.iterdir()
     assert "Traceback (most recent call last)" in file.read_text()
     assert SECRET not in file.read_text()
 
 
-def test_a_process_that_cannot_start_names_the_file(
+def test_process_that_cannot_start_is_reported_in_one_line(
     stack: Stack, crashes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = stack.root / "modules/pulumi"
@@ -51,8 +51,8 @@ def test_a_process_that_cannot_start_names_the_file(
     stack.program("")
     with pytest.raises(EngineError) as error:
         stack.preview()
-    said = str(error.value)
-    assert "Traceback (most" not in said
-    assert "this installation is broken; the Traceback is in" in said
+    message = str(error.value)
+    assert "Traceback (most" not in message
+    assert "this installation is broken; the Traceback is in" in message
     [file] = crashes.iterdir()
     assert "Traceback (most recent call last)" in file.read_text()

@@ -1,4 +1,4 @@
-"""What only the CLI can do is refused by name, all of it, before anything is applied."""
+"""Options that only the CLI supports are refused by name before anything is applied."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.engines.fakes import Stack
     ],
     ids=lambda value: value[:40] if "(" in value else "",
 )
-def test_it_is_named(stack: Stack, body: str, fault: str) -> None:
+def test_option_that_needs_the_cli_is_refused_by_name(stack: Stack, body: str, fault: str) -> None:
     stack.program(f"config_map('fine')\n{body}")
     with pytest.raises(EngineError, match=fault) as error:
         stack.up()
@@ -41,14 +41,14 @@ def test_it_is_named(stack: Stack, body: str, fault: str) -> None:
     assert stack.cluster.log == []
 
 
-def test_all_are_named_in_one_run(stack: Stack) -> None:
+def test_all_refusals_are_reported_in_one_run(stack: Stack) -> None:
     stack.program("config_map('x', import_='x')\nconfig_map('y', deleted_with=provider)")
     with pytest.raises(EngineError) as error:
         stack.preview()
     assert {"import_", "deleted_with"} <= set(str(error.value).replace(":", " ").split())
 
 
-def test_a_wrong_timeout_names_its_resource(stack: Stack) -> None:
+def test_invalid_timeout_is_refused_with_its_resource(stack: Stack) -> None:
     stack.program("config_map('x', custom_timeouts=pulumi.CustomTimeouts(create='soon'))")
     with pytest.raises(EngineError, match=r'ConfigMap "x": option custom_timeouts: "soon"'):
         stack.up()
@@ -59,13 +59,15 @@ def test_a_wrong_timeout_names_its_resource(stack: Stack) -> None:
     [(".cluster/kubeconfig", "make cluster-up"), ("kubeconfig", "set cluster.kubeconfig")],
     ids=["local", "elsewhere"],
 )
-def test_a_missing_kubeconfig_says_what_to_do(tmp_path: Path, kubeconfig: str, advice: str) -> None:
+def test_missing_kubeconfig_is_refused_with_the_next_step(
+    tmp_path: Path, kubeconfig: str, advice: str
+) -> None:
     with pytest.raises(ClusterError, match=f"no such kubeconfig file; .*({advice})"):
         connect_kubernetes({"kubeconfig": kubeconfig, "context": "local"}, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "https://api.pulumi.com", ""])
-def test_another_backend_needs_the_cli(
+def test_backend_without_folders_needs_the_cli(
     stack: Stack, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (stack.root / "Pulumi.yaml").write_text(f"name: t\nruntime: python\nbackend: {{url: '{url}'}}")
@@ -73,7 +75,7 @@ def test_another_backend_needs_the_cli(
         stack.engine.outputs(stack.request())
 
 
-def test_another_runtime_needs_the_cli(stack: Stack) -> None:
+def test_runtime_other_than_python_needs_the_cli(stack: Stack) -> None:
     (stack.root / "Pulumi.yaml").write_text("name: t\nruntime: nodejs\n")
     with pytest.raises(StateError, match="nodejs"):
         stack.engine.outputs(stack.request())

@@ -28,43 +28,43 @@ def cipher() -> PassphraseCipher:
     return PassphraseCipher.open("fixture", CHECKPOINT.salt, "dev.json")
 
 
-def test_the_clis_secret_is_read(cipher: PassphraseCipher) -> None:
+def test_secret_of_the_cli_is_decrypted(cipher: PassphraseCipher) -> None:
     assert reveal(cipher.unseal(OUTPUTS))["token"] == "s3cr3t-fixture"
 
 
-def test_a_sealed_tree_is_read_again(cipher: PassphraseCipher) -> None:
+def test_sealed_tree_is_unsealed_to_the_same_tree(cipher: PassphraseCipher) -> None:
     tree = {"a": [1, Secret({"b": "c"})], "d": None}
     sealed = cipher.seal(tree)
     assert has_sealed(sealed)
     assert cipher.unseal(sealed) == tree
 
 
-def test_another_passphrase_is_refused() -> None:
+def test_wrong_passphrase_is_refused() -> None:
     with pytest.raises(StateError, match=r"^dev\.json: the passphrase does not fit"):
         PassphraseCipher.open("wrong", CHECKPOINT.salt, "dev.json")
 
 
-def test_a_salt_that_is_none_names_its_file() -> None:
+def test_unknown_salt_is_refused_with_its_file() -> None:
     with pytest.raises(StateError, match=r"^x\.yaml: its encryptionsalt .*restore"):
         PassphraseCipher.open("words", "v2:x", "x.yaml")
 
 
-def test_a_new_salt_opens_again() -> None:
+def test_new_salt_opens_with_its_passphrase() -> None:
     made = PassphraseCipher.create("words", "x.yaml")
     assert PassphraseCipher.open("words", made.salt, "x.yaml").decrypt(made.encrypt("x")) == "x"
 
 
-def test_masking_needs_no_passphrase() -> None:
+def test_redaction_needs_no_passphrase() -> None:
     assert redact_sealed(OUTPUTS)["token"] == "[secret]"
 
 
-def test_a_secret_shows_in_no_text() -> None:
+def test_secret_does_not_appear_in_repr() -> None:
     tree = {"data": Secret("hunter22")}
     assert "hunter22" not in repr(tree)
     assert redact_secrets(tree) == {"data": "[secret]"}
 
 
-def test_secrets_of_inputs_mark_the_live_object() -> None:
+def test_live_object_has_the_secrets_of_its_inputs() -> None:
     like = {"spec": {"items": [{"v": Secret("x")}], "plain": 1}}
     live = {"spec": {"items": [{"v": "x", "seen": True}], "plain": 1}, "status": {}}
     marked = mark_secrets(live, like)
@@ -85,5 +85,5 @@ def test_secrets_of_inputs_mark_the_live_object() -> None:
     ],
     ids=["whole", "inside", "base64", "other", "short-whole", "short-inside", "none"],
 )
-def test_a_field_that_holds_a_secret_is_masked(value: object, shown: object) -> None:
+def test_value_that_contains_a_secret_is_redacted(value: object, shown: object) -> None:
     assert redact_value(value, collect_secret_texts(Secret(["hunter22", 7]))) == shown

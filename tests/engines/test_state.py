@@ -33,7 +33,7 @@ WITH_SECRET = f"""
 """
 
 
-def test_a_secret_is_nowhere_in_the_clear(stack: Stack) -> None:
+def test_secret_is_encrypted_in_every_state_file(stack: Stack) -> None:
     stack.program(WITH_SECRET)
     result = stack.up()
     assert stack.cluster.objects["Secret", "ns/hub"]["data"] == {"token": SECRET}
@@ -44,7 +44,7 @@ def test_a_secret_is_nowhere_in_the_clear(stack: Stack) -> None:
     assert "encryptionsalt" in (stack.root / "environments/Pulumi.dev.yaml").read_text()
 
 
-def test_a_changed_secret_is_masked_in_the_change_list(stack: Stack) -> None:
+def test_changed_secret_is_redacted_in_the_change_list(stack: Stack) -> None:
     stack.program(WITH_SECRET)
     stack.up()
     stack.program(WITH_SECRET.replace(SECRET, "an0ther-value"))
@@ -54,7 +54,7 @@ def test_a_changed_secret_is_masked_in_the_change_list(stack: Stack) -> None:
     assert "an0ther-value" not in repr(preview)
 
 
-def test_secrets_without_a_passphrase_say_what_to_do(
+def test_secrets_without_a_passphrase_are_refused(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
@@ -88,7 +88,7 @@ def _lock(stack: Stack, pid: int) -> Path:
 _HOST = socket.gethostname()
 
 
-def test_a_lock_blocks_up_but_not_preview(stack: Stack) -> None:
+def test_lock_of_another_command_stops_up_but_not_preview(stack: Stack) -> None:
     stack.program("config_map('x')")
     folder = _lock(stack, os.getpid())
     with pytest.raises(StateError, match=rf"pid {os.getpid()} on .*wait for it"):
@@ -97,20 +97,20 @@ def test_a_lock_blocks_up_but_not_preview(stack: Stack) -> None:
     assert [path.name for path in folder.iterdir()] == ["x.json"]
 
 
-def test_the_lock_of_a_killed_run_on_this_machine_is_no_lock(stack: Stack) -> None:
+def test_lock_of_a_killed_command_is_removed(stack: Stack) -> None:
     stack.program("config_map('x')")
     folder = _lock(stack, pid=2**22 - 1)
     stack.up()
     assert list(folder.iterdir()) == []
 
 
-def test_the_lock_goes_with_the_command(stack: Stack) -> None:
+def test_lock_is_removed_after_the_command(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     assert list((stack.root / ".state/.pulumi/locks").rglob("*.json")) == []
 
 
-def test_an_interrupted_up_can_be_run_again(stack: Stack) -> None:
+def test_interrupted_up_can_be_run_again(stack: Stack) -> None:
     stack.cluster.gate = threading.Event()
     stack.program("m = Model('m')\nconfig_map('x', parent=m)\ndeployment('d', parent=m)")
 
@@ -128,7 +128,7 @@ def test_an_interrupted_up_can_be_run_again(stack: Stack) -> None:
     assert stack.preview().clean
 
 
-def test_a_journal_left_behind_is_folded(stack: Stack) -> None:
+def test_journal_of_a_killed_command_is_folded(stack: Stack) -> None:
     stack.program("config_map('x')\nconfig_map('y')")
     stack.up()
     gone = next(e for e in stack.resources if e["urn"].endswith("::y"))
@@ -140,7 +140,7 @@ def test_a_journal_left_behind_is_folded(stack: Stack) -> None:
     assert stack.preview().clean
 
 
-def test_a_broken_state_is_not_touched(stack: Stack) -> None:
+def test_damaged_checkpoint_is_not_overwritten(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     stack.state_file.write_text("{")
@@ -149,7 +149,7 @@ def test_a_broken_state_is_not_touched(stack: Stack) -> None:
     assert stack.state_file.read_text() == "{"
 
 
-def test_drift_tells_old_and_new_and_writes_nothing(stack: Stack) -> None:
+def test_drift_shows_old_and_new_and_writes_nothing(stack: Stack) -> None:
     stack.program("config_map('x', {'k': 'v'})\nconfig_map('y')")
     stack.up()
     before = stack.state_file.read_bytes()
@@ -162,14 +162,14 @@ def test_drift_tells_old_and_new_and_writes_nothing(stack: Stack) -> None:
     assert stack.state_file.read_bytes() == before
 
 
-def test_replicas_that_nobody_asked_for_are_no_drift(stack: Stack) -> None:
+def test_replicas_that_the_program_does_not_set_are_not_drift(stack: Stack) -> None:
     stack.program("deployment('d')")
     stack.up()
     stack.cluster.objects["Deployment", "ns/d"]["spec"]["replicas"] = 7
     assert stack.engine.drift(stack.request()).clean
 
 
-def test_refresh_takes_over_what_the_cluster_has(stack: Stack) -> None:
+def test_refresh_records_what_the_cluster_has(stack: Stack) -> None:
     stack.program("config_map('x', {'k': 'v'})\nconfig_map('y')")
     stack.up()
     stack.cluster.objects["ConfigMap", "ns/x"]["data"] = {"k": "w"}
@@ -179,7 +179,7 @@ def test_refresh_takes_over_what_the_cluster_has(stack: Stack) -> None:
     assert ops(stack.preview()) == {"ConfigMap x": "update", "ConfigMap y": "create"}
 
 
-def test_refresh_refused_writes_nothing(stack: Stack) -> None:
+def test_refused_refresh_writes_nothing(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     before = stack.state_file.read_bytes()
@@ -188,7 +188,7 @@ def test_refresh_refused_writes_nothing(stack: Stack) -> None:
     assert stack.state_file.read_bytes() == before
 
 
-def test_a_wiped_cluster_is_recognised_and_refresh_forgets(stack: Stack) -> None:
+def test_recreated_cluster_is_refused_until_a_refresh(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     stack.cluster.uid = "cluster-2"
@@ -210,7 +210,7 @@ def test_destroy_deletes_all_and_keeps_an_empty_state(stack: Stack) -> None:
     assert stack.resources == []
 
 
-def test_destroy_of_something_protected_deletes_nothing(stack: Stack) -> None:
+def test_destroy_with_a_protected_resource_deletes_nothing(stack: Stack) -> None:
     stack.program("config_map('x', protect=True)\nconfig_map('y')")
     stack.up()
     with pytest.raises(EngineError, match=r"protected: .*ConfigMap::x\nNothing was deleted"):
@@ -218,7 +218,7 @@ def test_destroy_of_something_protected_deletes_nothing(stack: Stack) -> None:
     assert stack.cluster.ids() == ["ConfigMap ns/x", "ConfigMap ns/y"]
 
 
-def test_destroy_keeps_what_a_failed_deletion_stands_on(stack: Stack) -> None:
+def test_destroy_keeps_what_a_failed_deletion_needs(stack: Stack) -> None:
     stack.program("x = config_map('x')\nconfig_map('y', depends_on=[x])\nconfig_map('z')")
     stack.up()
     stack.cluster.refused.add("ns/y")
@@ -230,18 +230,18 @@ def test_destroy_keeps_what_a_failed_deletion_stands_on(stack: Stack) -> None:
     assert stack.cluster.ids() == []
 
 
-def test_timeouts_and_the_like_are_recorded_for_destroy(stack: Stack) -> None:
+def test_options_that_destroy_needs_are_recorded(stack: Stack) -> None:
     stack.program("""
         timeouts = pulumi.CustomTimeouts(create="5m", delete="90s")
         config_map("x", custom_timeouts=timeouts, ignore_changes=["data"], retain_on_delete=True)
     """)
     stack.up()
-    entry = stack.resources[-1]
-    assert entry["customTimeouts"] == {"create": 300, "delete": 90}
-    assert (entry["ignoreChanges"], entry["retainOnDelete"]) == (["data"], True)
+    resource = stack.resources[-1]
+    assert resource["customTimeouts"] == {"create": 300, "delete": 90}
+    assert (resource["ignoreChanges"], resource["retainOnDelete"]) == (["data"], True)
 
 
-def test_another_cluster_behind_the_named_context_is_refused(stack: Stack) -> None:
+def test_another_cluster_with_the_same_context_is_refused(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.cluster.server = "https://one"
     stack.up()
@@ -262,7 +262,7 @@ def test_another_cluster_behind_the_named_context_is_refused(stack: Stack) -> No
     assert stack.state_file.read_bytes() == before
 
 
-def test_another_server_behind_an_unchanged_kubeconfig_is_not_made_again(stack: Stack) -> None:
+def test_another_server_address_is_not_a_recreated_cluster(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.cluster.server = "https://one"
     stack.up()
@@ -271,7 +271,7 @@ def test_another_server_behind_an_unchanged_kubeconfig_is_not_made_again(stack: 
         stack.refresh()
 
 
-def test_the_cluster_is_recorded_before_the_first_write(
+def test_cluster_is_recorded_before_the_first_write(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create, records = stack.cluster.create, list[str]()
@@ -289,7 +289,7 @@ def test_the_cluster_is_recorded_before_the_first_write(
     assert '"uid": "cluster-1"' in record
 
 
-def test_a_record_of_an_older_version_is_compared(stack: Stack) -> None:
+def test_record_of_an_older_version_is_compared(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     record = next((stack.root / ".state/.pulumi/clusters").rglob("dev.json"))
@@ -300,7 +300,7 @@ def test_a_record_of_an_older_version_is_compared(stack: Stack) -> None:
     assert stack.preview().clean
 
 
-def test_without_a_record_other_names_are_compared_by_asking_both(stack: Stack) -> None:
+def test_other_names_without_a_record_are_compared_by_connecting_to_both(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     next((stack.root / ".state/.pulumi/clusters").rglob("dev.json")).unlink()

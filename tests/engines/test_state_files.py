@@ -1,4 +1,4 @@
-"""State files that are damaged or cannot be written: one sentence, and never a new stack."""
+"""Damaged or unwritable state files are refused in one sentence, never taken for a new stack."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ def path(stack: Stack, deployed: Stack) -> Path:
 
 
 def refuse(stack: Stack, *verbs: Callable[[], object]) -> str:
-    """What every verb says of the state, which is the same; nothing may change by it."""
+    """Returns the one-line error that every verb raises for the state; nothing may change."""
     before = {path: path.read_bytes() for path in list_files(stack)}
     objects = stack.cluster.ids()
     request, engine = stack.request(), stack.engine
     reading = [partial(verb, request) for verb in (engine.drift, engine.outputs, engine.recorded)]
-    said = []
+    messages = []
     for verb in (*verbs, stack.destroy, stack.refresh, *reading):
         with pytest.raises(StateError) as error:
             verb()
-        said.append(str(error.value))
-    assert len(set(said)) == 1
-    assert len(said[0].splitlines()) == 1
+        messages.append(str(error.value))
+    assert len(set(messages)) == 1
+    assert len(messages[0].splitlines()) == 1
     assert {path: path.read_bytes() for path in list_files(stack)} == before
     assert stack.cluster.ids() == objects
-    return said[0]
+    return messages[0]
 
 
 def list_files(stack: Stack) -> list[Path]:
@@ -112,7 +112,7 @@ CHECKPOINTS = [
     pytest.param(
         edit_latest(lambda latest: latest["resources"].append("x")),
         "latest.resources[4] is text; expected a mapping",
-        id="an entry is text",
+        id="an resource is text",
     ),
     pytest.param(
         edit_latest(lambda latest: latest["resources"][2].pop("urn")),
@@ -158,27 +158,27 @@ CHECKPOINTS = [
 
 
 @pytest.mark.parametrize(("damage", "problem"), CHECKPOINTS)
-def test_a_damaged_checkpoint_names_the_fault_and_the_copy(
+def test_damaged_checkpoint_is_refused_with_the_problem_and_the_copy(
     stack: Stack, path: Path, damage: Callable[[bytes], bytes], problem: str
 ) -> None:
     path.write_bytes(damage(path.read_bytes()))
-    said = refuse(stack)
-    assert said.startswith(f"{path}: ")
-    assert problem in said
-    assert f"`cp {path}.bak {path}`" in said
+    message = refuse(stack)
+    assert message.startswith(f"{path}: ")
+    assert problem in message
+    assert f"`cp {path}.bak {path}`" in message
 
 
-def test_the_named_copy_is_one_that_can_be_used(stack: Stack, path: Path) -> None:
+def test_damaged_copy_is_not_recommended(stack: Stack, path: Path) -> None:
     path.write_bytes(b"")
     path.with_name("dev.json.bak").write_bytes(path.with_name("dev.json.bak").read_bytes()[:-30])
-    said = refuse(stack)
-    assert "cp " not in said
-    assert f"{path}.bak cannot be used" in said
+    message = refuse(stack)
+    assert "cp " not in message
+    assert f"{path}.bak cannot be used" in message
     path.with_name("dev.json.bak").unlink()
     assert "there is no copy" in refuse(stack)
 
 
-def test_the_copy_brings_the_stack_back(stack: Stack, path: Path) -> None:
+def test_copy_restores_the_stack(stack: Stack, path: Path) -> None:
     path.write_bytes(b"")
     path.write_bytes(path.with_name("dev.json.bak").read_bytes())
     stack.up()
@@ -187,19 +187,19 @@ def test_the_copy_brings_the_stack_back(stack: Stack, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev.json", "dev.json.journal"])
-def test_deploying_verbs_refuse_as_the_others_do(stack: Stack, path: Path, name: str) -> None:
+def test_damaged_state_is_refused_by_deploying_verbs(stack: Stack, path: Path, name: str) -> None:
     path.with_name(name).write_text('{"set": 1}\n')
     refuse(stack, stack.up, stack.preview)
 
 
-def test_a_lost_checkpoint_with_a_full_copy_is_no_new_stack(stack: Stack, path: Path) -> None:
+def test_missing_checkpoint_with_a_full_copy_is_refused(stack: Stack, path: Path) -> None:
     path.unlink()
-    said = refuse(stack)
-    assert "there is no such file" in said
-    assert f"`cp {path}.bak {path}`" in said
+    message = refuse(stack)
+    assert "there is no such file" in message
+    assert f"`cp {path}.bak {path}`" in message
 
 
-def test_a_removed_stack_may_be_made_again(stack: Stack, path: Path) -> None:
+def test_removed_stack_can_be_created_again(stack: Stack, path: Path) -> None:
     # `pulumi stack rm` renames the checkpoint of a stack that has no resources left.
     stack.destroy()
     path.rename(path.with_name("dev.json.bak"))
@@ -208,15 +208,15 @@ def test_a_removed_stack_may_be_made_again(stack: Stack, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["dev.json", "dev.json.journal"])
-def test_a_folder_in_place_of_a_file_is_named(stack: Stack, path: Path, name: str) -> None:
+def test_folder_in_place_of_a_state_file_is_refused(stack: Stack, path: Path, name: str) -> None:
     damaged = path.with_name(name)
     damaged.unlink(missing_ok=True)
     damaged.mkdir()
-    said = refuse(stack)
-    assert said.startswith(f"{damaged}: is a folder")
+    message = refuse(stack)
+    assert message.startswith(f"{damaged}: is a folder")
 
 
-def test_a_state_folder_that_is_a_file_is_named(stack: Stack) -> None:
+def test_file_in_place_of_the_state_folder_is_refused(stack: Stack) -> None:
     (stack.root / ".state").write_text("")
     with pytest.raises(StateError, match=r"\.state.*is not a folder"):
         stack.destroy()
@@ -238,7 +238,7 @@ def refuse_reading(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> N
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO], ids=["permission", "disk"])
 @pytest.mark.parametrize("name", ["dev.json", "dev.json.journal"])
-def test_a_file_that_cannot_be_read_is_named(
+def test_unreadable_state_file_is_refused(
     stack: Stack, path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
     damaged = path.with_name(name)
@@ -270,24 +270,24 @@ JOURNALS = [
 
 
 @pytest.mark.parametrize(("text", "problem"), JOURNALS)
-def test_a_damaged_journal_names_the_line(
+def test_damaged_journal_is_refused_with_its_line(
     stack: Stack, path: Path, text: str, problem: str
 ) -> None:
     journal = path.with_name("dev.json.journal")
     journal.write_text(text)
-    said = refuse(stack)
-    assert said.startswith(f"{journal}: {problem}")
-    assert f"`mv {journal} {journal}.damaged`" in said
+    message = refuse(stack)
+    assert message.startswith(f"{journal}: {problem}")
+    assert f"`mv {journal} {journal}.damaged`" in message
 
 
-def test_a_journal_that_is_not_utf8_names_the_way_out(stack: Stack, path: Path) -> None:
+def test_journal_that_is_not_utf8_is_refused(stack: Stack, path: Path) -> None:
     journal = path.with_name("dev.json.journal")
     journal.write_bytes(b'{"drop":"\xff"}\n')
     assert "is not UTF-8" in refuse(stack)
 
 
 @pytest.mark.parametrize("tail", ['{"set": {"to', "\0\0\0\0", '{"dr\xff'], ids=repr)
-def test_a_torn_last_line_is_left_out(tmp_path: Path, tail: str) -> None:
+def test_incomplete_last_line_is_left_out(tmp_path: Path, tail: str) -> None:
     journal = tmp_path / "journal"
     journal.write_bytes(GONE.encode() + tail.encode("latin-1"))
     assert read_journal(journal) == [json.loads(GONE)]
@@ -296,17 +296,17 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path, tail: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "5", "x", '{"uid": 5}', '{"context": "fake"}', "\xff"], ids=repr
 )
-def test_a_damaged_record_of_the_cluster_is_refused(stack: Stack, path: Path, text: str) -> None:
+def test_damaged_record_of_clusters_is_refused(stack: Stack, path: Path, text: str) -> None:
     record = stack.root / ".state/.pulumi/clusters/test/dev.json"
     record.write_bytes(text.encode("latin-1"))
     objects = stack.cluster.ids()
     with pytest.raises(StateError) as error:
         stack.destroy()
-    said = str(error.value)
-    assert said.startswith(f"{record}: ")
-    assert "which cluster" in said
-    assert "remove" in said
-    assert len(said.splitlines()) == 1
+    message = str(error.value)
+    assert message.startswith(f"{record}: ")
+    assert "which cluster" in message
+    assert "remove" in message
+    assert len(message.splitlines()) == 1
     assert stack.cluster.ids() == objects
 
 
@@ -325,7 +325,7 @@ def test_a_damaged_record_of_the_cluster_is_refused(stack: Stack, path: Path, te
     ],
     ids=repr,
 )
-def test_a_damaged_lock_is_a_lock(stack: Stack, path: Path, text: str) -> None:
+def test_damaged_lock_holds_the_stack(stack: Stack, path: Path, text: str) -> None:
     lock = stack.root / ".state/.pulumi/locks/organization/test/dev/x.json"
     lock.write_bytes(text.encode("latin-1"))
     with pytest.raises(StateError) as error:
@@ -359,7 +359,7 @@ def list_temporary(stack: Stack) -> list[Path]:
 @pytest.mark.parametrize(
     "ending", ["/.dev.json.", "/.dev.json.bak.", "/locks/", "dev.json.journal"]
 )
-def test_a_full_disk_names_the_file_and_leaves_nothing(
+def test_full_disk_is_reported_and_loses_nothing(
     stack: Stack, path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     before = path.read_bytes()
@@ -367,21 +367,21 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(
     with monkeypatch.context() as patch:
         assert fail_writing(patch, errno.ENOSPC, ending) == []
         try:
-            said = "\n".join(failure.reason for failure in stack.up().failures)
+            message = "\n".join(failure.reason for failure in stack.up().failures)
         except StateError as error:
-            said = str(error)
-    assert "cannot be written (no space left on device)" in said
-    assert "free" in said
+            message = str(error)
+    assert "cannot be written (no space left on device)" in message
+    assert "free" in message
     assert list_temporary(stack) == []
     assert not list((stack.root / ".state/.pulumi/locks").rglob("*.json"))
     # Nothing is lost: the state is the one before, or what was done is in the journal.
     assert json.loads(before)["checkpoint"]["latest"]["resources"]
     stack.up()
     assert stack.preview().clean
-    assert {entry["urn"].rpartition("::")[2] for entry in stack.resources} >= {"x", "y"}
+    assert {resource["urn"].rpartition("::")[2] for resource in stack.resources} >= {"x", "y"}
 
 
-def test_a_read_only_file_system_is_named(
+def test_read_only_file_system_is_reported(
     stack: Stack, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -394,9 +394,7 @@ def test_a_read_only_file_system_is_named(
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_line_that_could_not_be_written_whole_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_written_line_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal"
     journal = Journal(path)
     journal.append({"drop": "a"})
@@ -411,7 +409,7 @@ def test_a_line_that_could_not_be_written_whole_is_taken_back(
     assert read_journal(path) == [{"drop": "a"}]
 
 
-def test_state_is_for_its_owner_alone(stack: Stack, path: Path) -> None:
+def test_checkpoint_and_copy_are_readable_by_the_owner_only(stack: Stack, path: Path) -> None:
     for file in (path, path.with_name("dev.json.bak")):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     path.chmod(0o644)
@@ -419,7 +417,7 @@ def test_state_is_for_its_owner_alone(stack: Stack, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_journal_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_journal_is_readable_by_the_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text("")
     path.chmod(0o644)
@@ -451,7 +449,7 @@ def test_the_journal_is_for_its_owner_alone(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_project_file_is_named(
+def test_damaged_project_file_is_refused(
     stack: Stack,
     monkeypatch: pytest.MonkeyPatch,
     path: Path,

@@ -17,7 +17,7 @@ TWO_MODELS = """
 """
 
 
-def test_a_new_stack_is_created_and_then_unchanged(stack: Stack) -> None:
+def test_new_stack_is_created_and_then_unchanged(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     assert set(ops(stack.up()).values()) == {"create"}
     before = stack.state_file.read_bytes()
@@ -26,7 +26,7 @@ def test_a_new_stack_is_created_and_then_unchanged(stack: Stack) -> None:
     assert stack.state_file.read_bytes() == before
 
 
-def test_the_change_list_is_in_a_stable_order(stack: Stack) -> None:
+def test_change_list_has_a_stable_order(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     first = stack.preview()
     kinds = [(change.component, change.kind) for change in first.changes]
@@ -59,7 +59,7 @@ def test_only_what_differs_is_updated(stack: Stack) -> None:
     )
 
 
-def test_what_left_the_program_is_deleted_dependents_first(stack: Stack) -> None:
+def test_removed_resources_are_deleted_dependents_first(stack: Stack) -> None:
     stack.program("base = config_map('base')\nconfig_map('top', depends_on=[base])")
     stack.up()
     stack.cluster.log.clear()
@@ -68,7 +68,7 @@ def test_what_left_the_program_is_deleted_dependents_first(stack: Stack) -> None
     assert stack.cluster.log == [("delete", "ConfigMap ns/top"), ("delete", "ConfigMap ns/base")]
 
 
-def test_a_renamed_object_is_replaced_the_new_one_first(stack: Stack) -> None:
+def test_renamed_object_is_created_before_the_old_one_is_deleted(stack: Stack) -> None:
     stack.program("config_map('settings', object_name='settings-1')")
     stack.up()
     stack.cluster.log.clear()
@@ -78,12 +78,12 @@ def test_a_renamed_object_is_replaced_the_new_one_first(stack: Stack) -> None:
         ("create", "ConfigMap ns/settings-2"),
         ("delete", "ConfigMap ns/settings-1"),
     ]
-    assert [entry["id"] for entry in stack.resources if "ConfigMap" in entry["type"]] == [
+    assert [resource["id"] for resource in stack.resources if "ConfigMap" in resource["type"]] == [
         "ns/settings-2"
     ]
 
 
-def test_a_failed_rollout_fails_itself_skips_dependents_and_lets_others_go_on(
+def test_failed_rollout_skips_its_dependents_and_no_others(
     stack: Stack,
 ) -> None:
     stack.cluster.bad.add("ns/a")
@@ -102,7 +102,7 @@ def test_a_failed_rollout_fails_itself_skips_dependents_and_lets_others_go_on(
     assert {("a", "failed"), ("after-a", "skipped"), ("b", "done")} <= states
 
 
-def test_a_failed_rollout_is_waited_for_again(stack: Stack) -> None:
+def test_failed_rollout_is_waited_for_by_the_next_up(stack: Stack) -> None:
     stack.cluster.bad.add("ns/a")
     stack.program("deployment('a')")
     stack.up()
@@ -114,7 +114,7 @@ def test_a_failed_rollout_is_waited_for_again(stack: Stack) -> None:
     assert stack.preview().clean
 
 
-def test_what_a_failed_component_no_longer_has_is_kept(stack: Stack) -> None:
+def test_removed_object_of_a_failed_component_is_kept(stack: Stack) -> None:
     stack.program("m = Model('m')\nconfig_map('old', parent=m)\ndeployment('d', parent=m)")
     stack.up()
     stack.cluster.bad.add("ns/d")
@@ -126,7 +126,7 @@ def test_what_a_failed_component_no_longer_has_is_kept(stack: Stack) -> None:
     assert "ConfigMap ns/old" not in stack.cluster.ids()
 
 
-def test_the_old_object_of_a_failed_replacement_is_kept_until_it_is_not_needed(
+def test_replaced_object_is_kept_while_its_component_fails(
     stack: Stack,
 ) -> None:
     body = """
@@ -146,7 +146,7 @@ def test_the_old_object_of_a_failed_replacement_is_kept_until_it_is_not_needed(
     assert stack.preview().clean
 
 
-def test_going_back_after_a_failed_replacement_keeps_the_old_object(stack: Stack) -> None:
+def test_reverted_replacement_keeps_the_old_object(stack: Stack) -> None:
     body = """
         m = Model('m')
         c = config_map('c', object_name='c-{0}', parent=m)
@@ -164,7 +164,7 @@ def test_going_back_after_a_failed_replacement_keeps_the_old_object(stack: Stack
     assert stack.preview().clean
 
 
-def test_a_refused_write_is_a_failure_that_is_no_rollout(stack: Stack) -> None:
+def test_refused_write_is_not_a_rollout_failure(stack: Stack) -> None:
     stack.cluster.refused.add("ns/x")
     stack.program("config_map('x')\nconfig_map('y')")
     (failure,) = stack.up().failures
@@ -185,7 +185,7 @@ def test_a_refused_write_is_a_failure_that_is_no_rollout(stack: Stack) -> None:
     ],
     ids=["delete", "replace"],
 )
-def test_the_protected_is_refused_before_anything_is_applied(
+def test_change_of_a_protected_resource_is_refused_before_any_write(
     stack: Stack, before: str, after: str, fault: str
 ) -> None:
     stack.program(before)
@@ -197,7 +197,7 @@ def test_the_protected_is_refused_before_anything_is_applied(
     assert stack.cluster.log == []
 
 
-def test_what_is_retained_stays_in_the_cluster(stack: Stack) -> None:
+def test_retained_object_stays_in_the_cluster(stack: Stack) -> None:
     stack.program("config_map('x', retain_on_delete=True)")
     stack.up()
     stack.program("")
@@ -206,7 +206,7 @@ def test_what_is_retained_stays_in_the_cluster(stack: Stack) -> None:
     assert stack.cluster.ids() == ["ConfigMap ns/x"]
 
 
-def test_an_option_alone_is_recorded_without_a_run(stack: Stack) -> None:
+def test_changed_option_is_recorded_although_no_object_changes(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     stack.program("config_map('x', protect=True)")
@@ -215,7 +215,7 @@ def test_an_option_alone_is_recorded_without_a_run(stack: Stack) -> None:
     assert stack.resources[-1]["protect"] is True
 
 
-def test_taking_protect_off_is_told_although_no_object_changes(stack: Stack) -> None:
+def test_removed_protect_is_a_warning_although_no_object_changes(stack: Stack) -> None:
     stack.program("config_map('x', protect=True)")
     stack.up()
     stack.program("config_map('x')")
@@ -226,7 +226,7 @@ def test_taking_protect_off_is_told_although_no_object_changes(stack: Stack) -> 
     assert stack.preview().messages == ()
 
 
-def test_an_alias_renames_without_touching_the_object(stack: Stack) -> None:
+def test_alias_renames_without_a_write(stack: Stack) -> None:
     stack.program("m = Model('old')\nconfig_map('old-settings', object_name='x', parent=m)")
     stack.up()
     stack.cluster.log.clear()
@@ -242,7 +242,7 @@ def test_an_alias_renames_without_touching_the_object(stack: Stack) -> None:
     assert names.isdisjoint({"old", "old-settings"})
 
 
-def test_an_alias_urn_is_followed(stack: Stack) -> None:
+def test_alias_urn_renames_without_a_write(stack: Stack) -> None:
     stack.program("config_map('old', object_name='x')")
     stack.up()
     urn = stack.resources[-1]["urn"]
@@ -250,7 +250,7 @@ def test_an_alias_urn_is_followed(stack: Stack) -> None:
     assert stack.preview().clean
 
 
-def test_values_known_only_after_apply_are_planned_then(stack: Stack) -> None:
+def test_unknown_inputs_are_planned_once_they_are_known(stack: Stack) -> None:
     stack.program("""
         first = config_map("first", {"k": "v"})
         config_map("second", {"seen": first.id})
@@ -261,7 +261,7 @@ def test_values_known_only_after_apply_are_planned_then(stack: Stack) -> None:
     assert stack.cluster.objects["ConfigMap", "ns/second"]["data"] == {"seen": "ns/first"}
 
 
-def test_one_model_is_updated_alone(stack: Stack) -> None:
+def test_up_of_one_component_updates_no_other(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     stack.up()
     stack.cluster.log.clear()
@@ -271,7 +271,7 @@ def test_one_model_is_updated_alone(stack: Stack) -> None:
     assert ops(stack.preview()) == {"Deployment b": "update"}
 
 
-def test_narrowing_deletes_nothing_else(stack: Stack) -> None:
+def test_up_of_one_component_deletes_no_other(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     stack.up()
     stack.program("m = Model('a')\ndeployment('a', parent=m)")
@@ -279,14 +279,14 @@ def test_narrowing_deletes_nothing_else(stack: Stack) -> None:
     assert "Deployment ns/b" in stack.cluster.ids()
 
 
-def test_a_model_that_left_the_program_can_be_named(stack: Stack) -> None:
+def test_removed_component_can_be_deleted_by_name(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     stack.up()
     stack.program("")
     assert set(ops(stack.up("b"))) == {"ConfigMap b-settings", "Deployment b", "Model b"}
 
 
-def test_a_new_model_whose_base_is_missing_says_so(stack: Stack) -> None:
+def test_new_component_whose_dependency_is_left_out_is_refused(stack: Stack) -> None:
     stack.program("base = config_map('base')\nm = Model('a')\n"
                   "config_map('x', parent=m, depends_on=[base])")  # fmt: skip
     with pytest.raises(EngineError, match="once, without MODEL"):
@@ -294,20 +294,20 @@ def test_a_new_model_whose_base_is_missing_says_so(stack: Stack) -> None:
     assert stack.cluster.log == []
 
 
-def test_a_name_that_nothing_has_is_refused(stack: Stack) -> None:
+def test_unknown_component_is_refused(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     with pytest.raises(UnknownNameError, match='no component is called "sentimnt"'):
         stack.preview("sentimnt")
 
 
-def test_refusing_to_confirm_changes_nothing(stack: Stack) -> None:
+def test_unconfirmed_up_changes_nothing(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     assert stack.engine.up(stack.request(), lambda _: False, stack.progress.append) is None
     assert stack.cluster.log == []
     assert not stack.state_file.exists()
 
 
-def test_what_the_program_warns_of_is_told_without_its_secrets(stack: Stack) -> None:
+def test_messages_of_the_program_are_redacted(stack: Stack) -> None:
     stack.program("""
         config_map("x", {"token": pulumi.Output.secret("hunter22")})
         pulumi.log.warn("no GPU nodes")
@@ -315,13 +315,13 @@ def test_what_the_program_warns_of_is_told_without_its_secrets(stack: Stack) -> 
         pulumi.log.error("hunter22 is old")
         pulumi.log.info("for the author")
     """)
-    said = ("error: [secret] is old", "warning: no GPU nodes")
-    assert stack.preview().messages == said
-    assert stack.up().messages == said
-    assert stack.up().messages == said
+    expected = ("error: [secret] is old", "warning: no GPU nodes")
+    assert stack.preview().messages == expected
+    assert stack.up().messages == expected
+    assert stack.up().messages == expected
 
 
-def test_a_fault_of_the_program_names_its_line(stack: Stack) -> None:
+def test_error_of_the_program_has_its_line(stack: Stack) -> None:
     stack.program("config_map('x')\nraise ValueError('no such thing')")
     with pytest.raises(EngineError, match=r"__main__\.py:\d+: ValueError: no such thing"):
         stack.up()

@@ -79,7 +79,7 @@ def test_every_manifest_is_registered_once(
     assert sorted(found) == sorted((m.type_token, m.logical_name) for m in plan.manifests)
 
 
-def test_a_models_objects_are_children_of_its_component(
+def test_objects_of_a_model_are_children_of_its_component(
     registered: list[dict[str, Any]],
 ) -> None:
     for resource in registered:
@@ -88,26 +88,26 @@ def test_a_models_objects_are_children_of_its_component(
             assert resource["parent"].endswith(f"modelcatalog:index:Model::{model}")
 
 
-def test_every_object_names_its_provider_and_version(registered: list[dict[str, Any]]) -> None:
+def test_every_object_has_a_provider_and_a_version(registered: list[dict[str, Any]]) -> None:
     for resource in registered:
         if resource["type"].startswith("kubernetes:"):
             assert "pulumi:providers:kubernetes::cluster::" in resource["provider"]
             assert resource["version"] == "4.34.2"
 
 
-def test_protect_stands_on_provider_and_namespace_alone(
+def test_protect_is_set_on_provider_and_namespace_only(
     environment: str, registered: list[dict[str, Any]]
 ) -> None:
     protected = {r["type"].rpartition(":")[2] for r in registered if r["protect"]}
     assert protected == ({"kubernetes", "Namespace"} if environment == "prod" else set())
 
 
-def test_an_autoscaled_deployment_leaves_its_replicas(registered: list[dict[str, Any]]) -> None:
+def test_autoscaled_deployment_ignores_its_replicas(registered: list[dict[str, Any]]) -> None:
     ignoring = {r["name"] for r in registered if r["ignore"]}
     assert ignoring == {"fraud"}
 
 
-def test_deployments_wait_as_long_as_the_forecast(
+def test_timeouts_of_deployments_equal_the_forecast(
     environment: str, registered: list[dict[str, Any]]
 ) -> None:
     plan = PlanStore(SHIPPED).load_one(Stack.of(environment)).require()

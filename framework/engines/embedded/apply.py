@@ -303,7 +303,7 @@ def _build_key(registration: Registration) -> tuple[str, str, str]:
 
 
 class ObjectWriter:
-    """Writes Kubernetes objects, each on the thread that asks; `stop` ends the waits.
+    """Writes Kubernetes objects, each on the thread of its registration; `stop` ends the waits.
 
     The order of the journal's lines decides what a crash leaves behind. Before the call: the
     operation is pending, so the next command looks for the object. After it: the object as it is,
@@ -363,8 +363,8 @@ class ObjectWriter:
     def _build_pending(self, step: Step, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Returns the resource of a pending operation: its inputs and options, no outputs."""
         id_ = step.old.id if step.old else ""
-        asked = ObjectState(id_, dict(inputs), {})
-        resource = build_object(self._state, step.registration, step.urn, step.old, asked)
+        wanted = ObjectState(id_, dict(inputs), {})
+        resource = build_object(self._state, step.registration, step.urn, step.old, wanted)
         return {key: value for key, value in resource.raw.items() if key not in ("outputs", "id")}
 
     def _wait(

@@ -111,7 +111,7 @@ def find_needed(resources: Iterable[Resource], doomed: Iterable[Resource]) -> di
     """Maps the key of each doomed resource that must stay to a resource that needs it.
 
     A resource needs its parent, its provider and its dependencies. An object also needs its
-    Namespace, whether or not the program says so: with the Namespace, Kubernetes deletes all
+    Namespace, even where it does not depend on it: with the Namespace, Kubernetes deletes all
     objects in it. Of several resources the first one by kind, then by name, is returned.
     """
     resources, doomed = list(resources), list(doomed)

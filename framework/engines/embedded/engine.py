@@ -313,7 +313,8 @@ class Operation:
         if resources := run.find_unrecorded():
             self.state.record(*map(set_line, resources))
             self.state.keep_salt()
-        live_again = [each for each in run.find_leftovers() if run.is_wanted_again(each)]
+        leftovers = run.find_leftovers()
+        live_again = [resource for resource in leftovers if run.is_wanted_again(resource)]
         if live_again:
             self.state.record(*map(drop_line, live_again))
         self._end_pending(run)
@@ -344,7 +345,7 @@ class Operation:
             self.state.keep_salt()
 
     def _end_pending(self, run: PreviewRun) -> None:
-        """Ends the pending operations of resources that are now as the program says."""
+        """Ends the pending operations of resources that are deployed now."""
         urns = [
             operation["resource"]["urn"]
             for operation in self.state.get_current().pending
@@ -367,7 +368,7 @@ class Operation:
         """
         self.clusters.add_all_recorded()
         resources = self.state.get_current().resources
-        for urn in sorted({each.provider_urn for each in resources if each.is_object}):
+        for urn in sorted({r.provider_urn for r in resources if r.is_object}):
             self.clusters.connect(urn)
 
     def delete(self, resources: list[Resource], feed: ProgressFeed) -> None:

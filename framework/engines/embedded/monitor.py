@@ -177,7 +177,7 @@ class _Engine(engine_pb2_grpc.EngineServicer):
         return engine_pb2.SetRootResourceResponse()
 
     def RequirePulumiVersion(self, request: Any, context: Any) -> Any:
-        # The version of the engine is that of the SDK, and pip has checked what the program asks.
+        # The version of the engine is that of the SDK, which pip has installed for the program.
         return engine_pb2.RequirePulumiVersionResponse()
 
 

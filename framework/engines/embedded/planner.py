@@ -38,7 +38,7 @@ UNFINISHED = "its last rollout did not finish"
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to one resource.
+    """The planned change of one resource.
 
     A step that is no `target` is answered from state and changes nothing. `known` is False while
     some input is unknown. `predicted` is the object that the server answered in a dry run.

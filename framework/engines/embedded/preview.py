@@ -59,7 +59,7 @@ class PreviewRun:
     # Called by the program, from many threads
 
     def register(self, registration: Registration) -> Answer:
-        """Plans a registration and answers with what is known; `check` raises what was refused."""
+        """Plans a registration and answers with the known values; `check` raises the refusals."""
         # What needs a refused resource is not planned: it would only add refusals that follow
         # from the first one.
         if not self._failed.isdisjoint(registration.needs):

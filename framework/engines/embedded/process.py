@@ -74,7 +74,7 @@ class ProgramProcess:
         """
         assert self._child.stdin is not None
         # stdin stays open: the program ends itself when it closes. A broken pipe means that the
-        # process has ended, and its output says why.
+        # process has ended; the error is then built from its output.
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.write(json.dumps(order) + "\n")
             self._child.stdin.flush()
@@ -85,8 +85,8 @@ class ProgramProcess:
                 break
         if report.get("code") != 0:
             if "classes" not in report:
-                # The process itself has ended, or the run in it was killed: its output says why,
-                # and all of it is there only after the end.
+                # The process has ended, or the run in it was killed. The reason is in its output,
+                # which is complete only after the end.
                 self.end()
             raise EngineError(self._describe_failure(report))
 

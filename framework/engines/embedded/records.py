@@ -107,7 +107,7 @@ def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[s
 def build_adopted(
     state: StackState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
 ) -> Resource:
-    """Builds an object that an interrupted create made; `pending` is what was asked for."""
+    """Builds an object that an interrupted create made; `pending` is the recorded intent."""
     inputs = state.read_inputs(pending)
     outputs = dict(mark_secrets(live.outputs, inputs)) | {"__inputs": inputs}
     fields = {
@@ -136,7 +136,7 @@ def build_refreshed(state: StackState, resource: Resource, live: ObjectState) ->
     outputs: Any = mark_secrets(live.outputs, recorded)
     if (inputs := recorded.get("__inputs")) is not None:
         outputs = {**outputs, "__inputs": inputs}
-    # Somebody may have added a key to a Secret, and no record says that it is secret.
+    # Somebody may have added a key to a Secret, which is not marked in the record.
     outputs = mark_secret_data(outputs)
     raw = {**resource.raw, "outputs": state.seal(outputs), "modified": format_now()}
     return Resource(raw)

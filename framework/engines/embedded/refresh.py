@@ -122,7 +122,7 @@ def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
 
     A command that is killed between the API server's answer and the journal's next line leaves an
     object that no state records: neither `up` nor `destroy` would ever delete it. The pending
-    operation says what was asked for. An object that we made is recorded, a missing one forgotten.
+    operation has its inputs. An object that we made is recorded, a missing one forgotten.
 
     `clusters` must be connected as the recorded providers say, since those made the objects.
     """

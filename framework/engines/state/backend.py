@@ -66,7 +66,7 @@ class FileBackend:
     # Checkpoint
 
     def read_checkpoint(self) -> str | None:
-        """Returns the text of the checkpoint, None when there is no such file."""
+        """Returns the text of the checkpoint, None when it does not exist."""
         return files.read_text(self.checkpoint_path)
 
     def write_checkpoint(self, text: str) -> None:

@@ -71,7 +71,7 @@ def remove(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str, mode: int = OWNER_ONLY) -> None:
-    """Replaces a file in one step: no reader and no crash ever sees half of it.
+    """Replaces a file in one step: readers and crashes never see half of it.
 
     On StateFileError the file is as it was, and no temporary file is left beside it.
     """

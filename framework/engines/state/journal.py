@@ -130,7 +130,7 @@ def _truncate(fd: int, size: int) -> None:
 
 
 def read_journal(path: Path) -> list[Line]:
-    """Returns the lines of a journal, none where there is no file. Half a last line is left out.
+    """Returns the lines of a journal, [] where it does not exist. Half a last line is left out.
 
     StateFileError, which names the line, for any other line that this engine does not write:
     without it the steps after that line would be lost without notice.

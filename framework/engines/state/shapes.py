@@ -30,7 +30,7 @@ _LISTS_OF_TEXT = ("dependencies", "initErrors", "ignoreChanges", "additionalSecr
 
 
 class ShapeError(ValueError):
-    """JSON does not have the expected shape; the message says where and what is expected."""
+    """JSON does not have the expected shape; the message has the path and the expected type."""
 
 
 def parse_json(text: str) -> Any:

@@ -51,8 +51,8 @@ class StackState:
                 return parse_checkpoint(text, str(path))
         except StateFileError as exc:
             raise StateFileError(path, exc.problem, self._advise_restoring()) from exc
-        # A checkpoint that is gone is a new stack only where no copy knows better. A copy without
-        # resources is left by `pulumi stack rm`, which renames the checkpoint to it.
+        # Without a checkpoint the stack is new, unless the copy beside it has resources. A copy
+        # without resources is left by `pulumi stack rm`, which renames the checkpoint to it.
         copy = self._read_backup()
         if copy is not None and copy.resources:
             raise StateFileError(path, "there is no such file", self._advise_restoring())
@@ -151,7 +151,7 @@ class StackState:
     def unseal(self, tree: Any) -> Any:
         """Returns values from state with secrets decrypted.
 
-        The passphrase is asked for only where there are secrets.
+        The passphrase is needed only where there are secrets.
         """
         return self._open_cipher().unseal(tree) if has_sealed(tree) else tree
 
@@ -160,7 +160,7 @@ class StackState:
         return self._open_cipher().seal(tree) if has_secret(tree) else tree
 
     def require_cipher(self) -> None:
-        """Raises StateError when secrets are to be written and there is no passphrase."""
+        """Raises StateError when there is no passphrase to encrypt secrets with."""
         self._open_cipher()
 
     def _open_cipher(self) -> PassphraseCipher:
