@@ -101,6 +101,12 @@ class Project:
             check=False,
         )
 
+    def succeed(self, *arguments: str, **changed: str) -> str:
+        """Runs a verb as `run`, and fails unless it exits with 0. Returns its output."""
+        run = self.run(*arguments, **changed)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
     def edit(self, path: str, old: str, new: str) -> None:
         """Replaces text in one file; fails where the text does not stand."""
         file = self.root / path
@@ -121,8 +127,11 @@ class Project:
         file.write_text(text)
 
 
+MakeProject = Callable[..., Project]
+
+
 @pytest.fixture
-def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Project]:
+def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> MakeProject:
     """Makes a project of the given models, without a cluster."""
 
     def make(*models: str) -> Project:
@@ -150,8 +159,8 @@ def _keep_models(root: Path, models: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def make_live_project(
-    make_project: Callable[..., Project], local_cluster: LocalCluster
-) -> Iterator[Callable[..., Project]]:
+    make_project: MakeProject, local_cluster: LocalCluster
+) -> Iterator[MakeProject]:
     """Makes a project whose environments run on the run's cluster; destroyed afterwards."""
     made: list[Project] = []
 

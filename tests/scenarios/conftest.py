@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
-from tests.scenarios.recording import Recorder
+from tests.conftest import MakeProject, Project
+from tests.scenarios.recording import Record, Recorder
 
-MakeProject = Callable[..., Project]
+# The deadline must be longer than the start and the soak.
+QUICK = {"startupSeconds": 3, "minReadySeconds": 0, "progressDeadlineSeconds": 6}
 
 
 @pytest.fixture
@@ -23,20 +25,22 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
 
 @pytest.fixture
 def make_quick_project(make_live_project: MakeProject) -> MakeProject:
-    """Makes a live project of some models, in which a rollout fails after a few seconds."""
+    """Makes a live project whose rollouts do not soak, and fail after a few seconds."""
 
     def make(*models: str) -> Project:
         project = make_live_project(*models)
-        defaults = "catalog/_defaults.yaml"
-        project.edit(defaults, "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 8")
-        project.edit(defaults, "minReadySeconds: 5", "minReadySeconds: 0")
-        project.edit("catalog/_profiles/mlserver.yaml", "startupSeconds: 100", "startupSeconds: 5")
+        for folder in ("catalog", "environments"):
+            for file in (project.root / folder).rglob("*.yaml"):
+                text = file.read_text()
+                for name, seconds in QUICK.items():
+                    text = re.sub(rf"{name}: \d+", f"{name}: {seconds}", text)
+                file.write_text(text)
         return project
 
     return make
 
 
 @pytest.fixture
-def record(kubeconfig: Path) -> Callable[[Project], Recorder]:
+def record(kubeconfig: Path) -> Record:
     """Makes a recorder of everything that happens in a project's Namespaces."""
     return lambda project: Recorder(kubeconfig, project.namespace)

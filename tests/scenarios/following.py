@@ -1,4 +1,4 @@
-"""Runs a verb and does something as soon as it says certain words."""
+"""Runs a verb and reacts as soon as it prints certain words."""
 
 from __future__ import annotations
 

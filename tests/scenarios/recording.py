@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from framework.core.rolling_update import resolve_budget
 from framework.kube.client import KubeClient
+from tests.conftest import Project
 
 Object = dict[str, Any]
 KINDS = (
@@ -147,6 +148,9 @@ class Recorder:
                     if fault and (not found or fault not in found[-1]):
                         found.append(f"{namespace}/{name}: {fault}")
         return found
+
+
+Record = Callable[[Project], Recorder]
 
 
 class BudgetCheck:

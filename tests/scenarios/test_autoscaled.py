@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
-from tests.scenarios.recording import Recorder
+from tests.conftest import MakeProject, Project
+from tests.scenarios.recording import Record
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
-Record = Callable[[Project], Recorder]
 AUTOSCALED = "autoscaling: {minReplicas: 6, maxReplicas: 9, cpu: 80}\n"
-
-
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 def rename(project: Project, old: str, new: str) -> None:
@@ -33,19 +24,19 @@ def test_renamed_model_starts_with_the_autoscalers_minimum(
 ) -> None:
     project = make_quick_project("churn")
     project.append("catalog/churn.yaml", AUTOSCALED)
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     rename(project, "churn", "leavers")
     with record(project) as recorder:
         before = len(recorder.events)
-        succeed(project, "up", "dev", "--yes")
+        project.succeed("up", "dev", "--yes")
     both = [
         old + new
         for old, new in zip(recorder.serving("churn"), recorder.serving("leavers"), strict=True)
     ]
     assert min(both[before:]) >= 6
     assert recorder.serving("leavers")[-1] == 6
-    assert "Nothing to do" in succeed(project, "up", "dev")
-    succeed(project, "drift", "dev")
+    assert "Nothing to do" in project.succeed("up", "dev")
+    project.succeed("drift", "dev")
 
 
 @pytest.mark.grid
@@ -54,20 +45,20 @@ def test_autoscaler_keeps_the_number_after_the_first_up(
 ) -> None:
     project = make_quick_project("churn")
     project.append("catalog/churn.yaml", AUTOSCALED)
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     # The autoscaler has no metrics here; a higher minimum makes it scale.
     project.edit("catalog/churn.yaml", "minReplicas: 6", "minReplicas: 8")
     with record(project) as recorder:
         before = len(recorder.events)
-        succeed(project, "up", "dev")
+        project.succeed("up", "dev")
         project.edit("catalog/churn.yaml", '"1.6.1"', '"1.7.0"')
-        succeed(project, "up", "dev")
+        project.succeed("up", "dev")
     assert min(recorder.serving("churn")[before:]) >= 6 - 1
     assert recorder.faults() == []
     deployment = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
     assert deployment is not None
     assert deployment["spec"]["replicas"] in (6, 7, 8)
-    succeed(project, "drift", "dev")
+    project.succeed("drift", "dev")
 
 
 @pytest.mark.grid
@@ -76,15 +67,15 @@ def test_moved_model_starts_with_the_pods_it_had(
 ) -> None:
     project = make_quick_project("churn")
     project.append("catalog/churn.yaml", AUTOSCALED)
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     old, new = f"{project.namespace}-dev", f"{project.namespace}-moved-dev"
     scale = [{"op": "replace", "path": "/spec/replicas", "value": 8}]
     kube.json_patch("apps/v1", "Deployment", "churn", old, operations=scale, manager="autoscaler")
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     project.edit("environments/dev/environment.yaml", old, new)
     with record(project) as recorder:
         before = len(recorder.events)
-        succeed(project, "up", "dev", "--yes")
+        project.succeed("up", "dev", "--yes")
     kube.delete("v1", "Namespace", new)
     assert min(recorder.serving("churn")[before:]) >= 8
 
@@ -95,10 +86,10 @@ def test_deleted_deployment_is_made_again_with_the_minimum(
 ) -> None:
     project = make_quick_project("churn")
     project.append("catalog/churn.yaml", AUTOSCALED)
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     namespace = f"{project.namespace}-dev"
     kube.delete("apps/v1", "Deployment", "churn", namespace)
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     deployment = kube.get("apps/v1", "Deployment", "churn", namespace)
     assert deployment is not None
     assert deployment["spec"]["replicas"] == 6

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
-from tests.scenarios.recording import Recorder
+from tests.conftest import MakeProject, Project
+from tests.scenarios.recording import Record
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
-Record = Callable[[Project], Recorder]
 OVERLAY = "environments/staging/models/churn.yaml"
 STABLE = "replicas: 4\nrollout: {minReadySeconds: 0}\n"
 
 
 def canary(size: str, tag: str = "1.7.0") -> str:
     return f'canary: {{size: {size}, candidate: {{image: {{tag: "{tag}"}}}}}}\n'
-
-
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 @pytest.fixture
@@ -37,7 +27,7 @@ def project(make_quick_project: MakeProject) -> Project:
         "canary: {mode: within}",
     )
     made.write(OVERLAY, STABLE)
-    succeed(made, "up", "staging")
+    made.succeed("up", "staging")
     return made
 
 
@@ -45,7 +35,7 @@ def test_candidate_that_cannot_start_takes_no_capacity(
     project: Project, kube: KubeClient, record: Record
 ) -> None:
     project.write(OVERLAY, STABLE + canary("50%", "missing"))
-    preview = " ".join(succeed(project, "preview", "staging").split())
+    preview = " ".join(project.succeed("preview", "staging").split())
     assert "4 -> 2 once churn-canary is available" in preview
     with record(project) as recorder:
         before = len(recorder.events)
@@ -58,7 +48,7 @@ def test_candidate_that_cannot_start_takes_no_capacity(
         assert project.run("up", "staging").returncode == 3
     assert min(recorder.serving("churn", "stable")[before - 1 :]) == 4
     project.write(OVERLAY, STABLE)
-    succeed(project, "up", "staging", "--yes")
+    project.succeed("up", "staging", "--yes")
     live = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-staging")
     assert live is not None
     assert live["spec"]["replicas"] == 4
@@ -79,11 +69,11 @@ def test_every_event_has_the_models_replicas(
     *earlier, last = steps
     for size in earlier:
         project.write(OVERLAY, STABLE + canary(size))
-        succeed(project, "up", "staging")
+        project.succeed("up", "staging")
     project.write(OVERLAY, STABLE + (canary(last) if last else ""))
     with record(project) as recorder:
         before = len(recorder.events)
-        succeed(project, "up", "staging")
+        project.succeed("up", "staging")
     assert min(recorder.serving("churn")[before - 1 :]) >= 4
     found = recorder.serving("churn", "stable")[-1], recorder.serving("churn", "canary")[-1]
     assert found == sizes
@@ -93,10 +83,10 @@ def test_every_event_has_the_models_replicas(
 @pytest.mark.grid
 def test_promotion_keeps_the_models_replicas(project: Project, record: Record) -> None:
     project.write(OVERLAY, STABLE + canary("50%"))
-    succeed(project, "up", "staging")
+    project.succeed("up", "staging")
     project.write(OVERLAY, STABLE + 'image: {tag: "1.7.0"}\n')
     with record(project) as recorder:
         before = len(recorder.events)
-        succeed(project, "up", "staging")
+        project.succeed("up", "staging")
     assert min(recorder.serving("churn")[before - 1 :]) >= 4
     assert recorder.serving("churn")[-1] == 4

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from framework.cluster.local import LocalCluster
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 from tests.shipped import ROOT
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
 ENVIRONMENT = "environments/dev/environment.yaml"
 
 
@@ -40,9 +39,9 @@ def name_cluster(project: Project, kubeconfig: str, context: str = "shared") -> 
 
 
 def test_another_server_behind_the_same_context_name_is_refused(
-    make_live_project: MakeProject, kubeconfig: Path, other_cluster: LocalCluster
+    make_quick_project: MakeProject, kubeconfig: Path, other_cluster: LocalCluster
 ) -> None:
-    project = make_live_project("churn")
+    project = make_quick_project("churn")
     write_kubeconfig(project, "a.kubeconfig", kubeconfig)
     write_kubeconfig(project, "b.kubeconfig", other_cluster.kubeconfig)
     write_kubeconfig(project, "c.kubeconfig", kubeconfig, "renamed")
@@ -63,12 +62,15 @@ def test_another_server_behind_the_same_context_name_is_refused(
             ("destroy", "--yes"),
         ):
             run = project.run(verb[0], "dev", *verb[1:])
-            said = " ".join(run.stderr.split())
+            message = " ".join(run.stderr.split())
             assert run.returncode == 1, (verb, run.stdout + run.stderr)
-            assert "names another cluster than the one it is deployed on" in said, (verb, said)
-            assert "kubeconfig a.kubeconfig" in said
-            assert "kubeconfig b.kubeconfig" in said
-            assert all(uid in said for uid in uids)
+            assert "names another cluster than the one it is deployed on" in message, (
+                verb,
+                message,
+            )
+            assert "kubeconfig a.kubeconfig" in message
+            assert "kubeconfig b.kubeconfig" in message
+            assert all(uid in message for uid in uids)
             assert kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
         with KubeClient.connect(other_cluster.kubeconfig, "local") as other:
             assert other.cluster_uid() not in uids

@@ -1,56 +1,52 @@
-"""An error in a YAML file keeps nobody from seeing, or deleting, what runs."""
+"""A YAML file with an error keeps nobody from seeing, or deleting, what runs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 
-pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
 ENVIRONMENT = "environments/dev/environment.yaml"
 BROKEN = "owner: [a\n"
 
 
-def deploy(make_live_project: MakeProject, environment: str = "dev") -> Project:
-    project = make_live_project("churn", "fraud")
-    run = project.run("up", environment)
-    assert run.returncode == 0, run.stderr
+@pytest.fixture
+def deployed(make_quick_project: MakeProject) -> Project:
+    """A project whose two models run in dev."""
+    project = make_quick_project("churn", "fraud")
+    project.succeed("up", "dev")
     return project
 
 
-def succeed(project: Project, *arguments: str, says: str, code: int = 0) -> str:
-    """Runs a verb that says in one line on stderr which files it does not use."""
+def warn(project: Project, *arguments: str, path: str, code: int = 0) -> str:
+    """Runs a verb that says in one line on stderr that it does not use the file `path`."""
     run = project.run(*arguments)
     assert run.returncode == code, run.stdout + run.stderr
     [line] = run.stderr.splitlines()
-    assert line.startswith(says), line
+    assert line.startswith(path), line
     assert f"not used; `make validate ENV={arguments[1]}` shows them" in line
     return run.stdout
 
 
-def count_deployments(kubeconfig: Path, project: Project, environment: str = "dev") -> int:
-    with KubeClient.connect(kubeconfig, "local") as kube:
-        space = f"{project.namespace}-{environment}"
-        return len(kube.list_objects("apps/v1", "Deployment", space))
+def count_deployments(kube: KubeClient, project: Project, environment: str = "dev") -> int:
+    namespace = f"{project.namespace}-{environment}"
+    return len(kube.list_objects("apps/v1", "Deployment", namespace))
 
 
-def scale(kubeconfig: Path, project: Project) -> None:
-    with KubeClient.connect(kubeconfig, "local") as kube:
-        live = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
-        assert live is not None
-        live["spec"]["replicas"] = 1
-        live["metadata"].pop("resourceVersion")
-        kube.replace(live, manager="kubectl-edit")
+def scale(kube: KubeClient, project: Project) -> None:
+    live = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
+    assert live is not None
+    live["spec"]["replicas"] = 1
+    live["metadata"].pop("resourceVersion")
+    kube.replace(live, manager="kubectl-edit")
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(
-    ("path", "text", "named"),
+    ("path", "text", "names_cluster"),
     [
         pytest.param("catalog/churn.yaml", BROKEN, True, id="model"),
         pytest.param(ENVIRONMENT, BROKEN, False, id="environment"),
@@ -59,32 +55,71 @@ def scale(kubeconfig: Path, project: Project) -> None:
         ),
     ],
 )
-def test_verbs_of_state_and_cluster_work_with_a_faulty_file(
-    make_live_project: MakeProject, kubeconfig: Path, path: str, text: str, named: bool
+def test_verbs_of_state_and_cluster_work_with_a_broken_file(
+    deployed: Project, kube: KubeClient, path: str, text: str, names_cluster: bool
 ) -> None:
-    project = deploy(make_live_project)
+    project = deployed
     (project.root / path).write_bytes(text.encode("latin-1"))
-    outputs = json.loads(succeed(project, "outputs", "dev", "--json", says=path))
+    outputs = json.loads(warn(project, "outputs", "dev", "--json", path=path))
     assert outputs["images"].keys() == {"churn", "fraud"}
-    status = json.loads(succeed(project, "status", "dev", "--json", says=path))
+    status = json.loads(warn(project, "status", "dev", "--json", path=path))
     tracks = {track["deployment"]: track for track in status["tracks"]}
     assert {name: track["running"] for name, track in tracks.items()} == outputs["images"]
     assert tracks["churn"]["planned"] is None
-    shown = succeed(project, "status", "dev", "--model", "churn", says=path)
+    shown = warn(project, "status", "dev", "--model", "churn", path=path)
     assert "not in the plan" in shown
     assert "fraud" not in shown
-    assert "No differences" in succeed(project, "drift", "dev", says=path)
-    scale(kubeconfig, project)
-    assert "replicas" in succeed(project, "drift", "dev", says=path, code=16)
+    assert "No differences" in warn(project, "drift", "dev", path=path)
+    scale(kube, project)
+    assert "replicas" in warn(project, "drift", "dev", path=path, code=16)
     run = project.run("destroy", "dev")
     assert run.returncode == 1
     assert "YES=1" in run.stderr
-    assert ("not compared with environment.yaml" in run.stderr) is not named
-    succeed(project, "destroy", "dev", "--yes", says=path)
-    assert count_deployments(kubeconfig, project) == 0
+    assert ("not compared with environment.yaml" in run.stderr) is not names_cluster
+    warn(project, "destroy", "dev", "--yes", path=path)
+    assert count_deployments(kube, project) == 0
 
 
-def test_deploying_refuses_a_faulty_file(make_project: MakeProject) -> None:
+@pytest.mark.cluster
+def test_destroy_with_a_broken_environment_obeys_protect_and_the_named_cluster(
+    deployed: Project, kube: KubeClient
+) -> None:
+    text = (deployed.root / ENVIRONMENT).read_text()
+    deployed.append(ENVIRONMENT, "protect: true\nfrob: 1\n")
+    run = deployed.run("destroy", "dev", "--yes")
+    assert run.returncode == 1
+    assert "protect: false" in run.stderr
+
+    deployed.write(ENVIRONMENT, text.replace("context: local ", "context: elsewhere #"))
+    deployed.append(ENVIRONMENT, "frob: 1\n")
+    run = deployed.run("destroy", "dev", "--yes")
+    assert run.returncode == 1
+    # Refused by name, or because there is no such kubeconfig.
+    assert "elsewhere" in run.stderr or "no such kubeconfig file" in run.stderr
+    assert count_deployments(kube, deployed) == 2
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        pytest.param("environments/prod/environment.yaml", BROKEN, id="environment"),
+        pytest.param("catalog/churn.yaml", BROKEN, id="model", marks=pytest.mark.grid),
+    ],
+)
+def test_destroy_with_a_broken_file_refuses_a_stack_that_was_protected(
+    make_quick_project: MakeProject, kube: KubeClient, path: str, text: str
+) -> None:
+    project = make_quick_project("churn")
+    project.succeed("up", "prod")
+    project.write(path, text)
+    run = project.run("destroy", "prod", "--yes")
+    assert run.returncode == 1
+    assert "protected" in run.stderr
+    assert count_deployments(kube, project, "prod") == 1
+
+
+def test_deploying_verbs_refuse_a_broken_file(make_project: MakeProject) -> None:
     project = make_project("churn")
     project.write("catalog/churn.yaml", BROKEN)
     for verb in ("up", "preview"):
@@ -93,47 +128,7 @@ def test_deploying_refuses_a_faulty_file(make_project: MakeProject) -> None:
         assert "catalog/churn.yaml:" in run.stderr
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        pytest.param("environments/prod/environment.yaml", BROKEN, id="unreadable"),
-        pytest.param("catalog/churn.yaml", BROKEN, id="model", marks=pytest.mark.grid),
-    ],
-)
-def test_what_is_protected_stays_protected(
-    make_live_project: MakeProject, kubeconfig: Path, path: str, text: str
-) -> None:
-    project = make_live_project("churn")
-    assert project.run("up", "prod").returncode == 0
-    project.write(path, text)
-    run = project.run("destroy", "prod", "--yes")
-    assert run.returncode == 1
-    assert "protected" in run.stderr
-    assert count_deployments(kubeconfig, project, "prod") == 1
-
-
-def test_a_setting_to_protect_counts_beside_a_fault(make_live_project: MakeProject) -> None:
-    project = deploy(make_live_project)
-    project.append(ENVIRONMENT, "protect: true\nfrob: 1\n")
-    run = project.run("destroy", "dev", "--yes")
-    assert run.returncode == 1
-    assert "protect: false" in run.stderr
-
-
-def test_another_cluster_is_refused_beside_a_fault(
-    make_live_project: MakeProject, kubeconfig: Path
-) -> None:
-    project = deploy(make_live_project)
-    project.edit(ENVIRONMENT, "context: local ", "context: elsewhere #")
-    project.append(ENVIRONMENT, "frob: 1\n")
-    run = project.run("destroy", "dev", "--yes")
-    assert run.returncode == 1
-    # By name, or because the kubeconfig that it names leads nowhere.
-    assert "elsewhere" in run.stderr or "no such kubeconfig file" in run.stderr
-    assert count_deployments(kubeconfig, project) == 2
-
-
-def test_status_without_files_or_state_shows_the_faults(make_project: MakeProject) -> None:
+def test_status_without_usable_files_or_state_shows_the_errors(make_project: MakeProject) -> None:
     project = make_project("churn")
     project.write(ENVIRONMENT, BROKEN)
     run = project.run("status", "dev")

@@ -1,4 +1,4 @@
-"""An `up` that is killed while it creates leaves nothing that no later command knows of."""
+"""An `up` that is killed while it creates leaves no object that later commands miss."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
 KINDS = (("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"))
 MODEL = 'owner: team-growth\nprofiles: [mlserver, s3-artifact, cpu-small]\nimage: {tag: "1.6.1"}\n'
-
-
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 def list_names(kube: KubeClient, namespace: str) -> set[str]:
@@ -58,15 +50,15 @@ def test_unrecorded_object_of_a_removed_model_is_deleted(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
     project = make_quick_project("churn", "fraud")
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     namespace = f"{project.namespace}-dev"
     forget(project, "kubernetes:apps/v1:Deployment", "::churn")
     warning = "Deployment churn was created and not recorded"
-    assert warning in " ".join(succeed(project, "preview", "dev").split())
+    assert warning in " ".join(project.succeed("preview", "dev").split())
     run = project.run("drift", "dev")
     assert warning in " ".join((run.stdout + run.stderr).split())
     (project.root / "catalog/churn.yaml").unlink()
-    succeed(project, "up", "dev", "--yes")
+    project.succeed("up", "dev", "--yes")
     assert "Deployment churn" not in list_names(kube, namespace)
     assert "pending_operations" not in read_state(project)
 
@@ -76,9 +68,9 @@ def test_destroy_deletes_an_unrecorded_object(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
     project = make_quick_project("churn")
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     forget(project, "kubernetes:core/v1:Service", "::churn")
-    succeed(project, "destroy", "dev", "--yes")
+    project.succeed("destroy", "dev", "--yes")
     assert list_names(kube, f"{project.namespace}-dev") == set()
     assert "pending_operations" not in read_state(project)
 
@@ -88,14 +80,14 @@ def test_pending_create_of_an_absent_object_is_forgotten(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
     project = make_quick_project("churn", "fraud")
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     forget(project, "kubernetes:core/v1:Service", "::churn")
     (project.root / "catalog/churn.yaml").unlink()
     # As if the server had never made it.
     kube.delete("v1", "Service", "churn", f"{project.namespace}-dev", propagation="Background")
-    preview = succeed(project, "preview", "dev")
+    preview = project.succeed("preview", "dev")
     assert "interrupted" not in preview
-    succeed(project, "up", "dev", "--yes")
+    project.succeed("up", "dev", "--yes")
     assert "pending_operations" not in read_state(project)
 
 
@@ -104,7 +96,7 @@ def test_models_withdrawn_after_a_kill_leave_nothing(
     make_quick_project: MakeProject, kube: KubeClient, seconds: float
 ) -> None:
     project = make_quick_project("churn")
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     namespace = f"{project.namespace}-dev"
     expected = list_names(kube, namespace)
     for number in range(14):
@@ -120,7 +112,7 @@ def test_models_withdrawn_after_a_kill_leave_nothing(
         up.kill()
     for number in range(14):
         (project.root / f"catalog/new-{number}.yaml").unlink()
-    succeed(project, "up", "dev", "--yes")
+    project.succeed("up", "dev", "--yes")
     assert list_names(kube, namespace) == expected
     assert "pending_operations" not in read_state(project)
-    assert "Nothing to do" in succeed(project, "up", "dev")
+    assert "Nothing to do" in project.succeed("up", "dev")

@@ -1,26 +1,23 @@
-"""What a failed rollout keeps, and what those objects need, stays in the cluster."""
+"""Objects that a failed rollout keeps stay in the cluster with everything they need."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
-from tests.scenarios.recording import Recorder
+from tests.conftest import MakeProject
+from tests.scenarios.recording import Record
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
-Record = Callable[[Project], Recorder]
 
 
 def test_namespace_stays_while_a_kept_pod_serves(
     make_quick_project: MakeProject, kube: KubeClient, record: Record
 ) -> None:
     project = make_quick_project("churn", "fraud")
-    assert project.run("up", "dev").returncode == 0
+    project.succeed("up", "dev")
     old, new = f"{project.namespace}-dev", f"{project.namespace}-moved-dev"
     project.edit("environments/dev/environment.yaml", old, new)
     project.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
@@ -35,8 +32,7 @@ def test_namespace_stays_while_a_kept_pod_serves(
     assert namespace["status"]["phase"] == "Active"
 
     project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
-    run = project.run("up", "dev", "--yes")
-    assert run.returncode == 0, run.stdout + run.stderr
+    project.succeed("up", "dev", "--yes")
     assert kube.get("v1", "Namespace", old) is None
     kube.delete("v1", "Namespace", new)
 
@@ -46,15 +42,14 @@ def test_namespace_moved_back_leaves_no_deletion_pending(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
     project = make_quick_project("churn")
-    assert project.run("up", "dev").returncode == 0
+    project.succeed("up", "dev")
     old, new = f"{project.namespace}-dev", f"{project.namespace}-b-dev"
     project.edit("environments/dev/environment.yaml", old, new)
     project.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
     assert project.run("up", "dev", "--yes").returncode == 3
     project.edit("environments/dev/environment.yaml", new, old)
     project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
-    run = project.run("up", "dev", "--yes")
-    assert run.returncode == 0, run.stdout + run.stderr
+    project.succeed("up", "dev", "--yes")
     # The CLI would carry a pending deletion out by name, and the Namespace is in use again.
     state = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
     resources = json.loads(state.read_text())["checkpoint"]["latest"]["resources"]

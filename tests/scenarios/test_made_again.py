@@ -1,32 +1,17 @@
-"""Objects that somebody made again under a recorded name: taken over, or refused alone."""
+"""Objects that somebody created again under a recorded name are taken over, or refused."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
-
-
-@pytest.fixture
-def kube(kubeconfig: Path) -> Iterator[KubeClient]:
-    with KubeClient.connect(kubeconfig, "local") as client:
-        yield client
-
-
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 def get_deployment(kube: KubeClient, project: Project, name: str) -> dict[str, Any]:
@@ -53,17 +38,17 @@ def get_image(live: dict[str, Any]) -> str:
     return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def test_an_object_made_again_with_our_labels_is_taken_over_after_a_yes(
-    make_live_project: MakeProject, kube: KubeClient
+def test_recreated_object_with_our_labels_is_taken_over_after_consent(
+    make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
-    project = make_live_project("churn", "reranker")
-    succeed(project, "up", "dev")
+    project = make_quick_project("churn", "reranker")
+    project.succeed("up", "dev")
     replace_by_force(kube, get_deployment(kube, project, "churn"))
 
     drift = project.run("drift", "dev")
     assert drift.returncode == 16
     assert "was made again by kubectl-replace" in drift.stdout
-    shown = succeed(project, "preview", "dev")
+    shown = project.succeed("preview", "dev")
     assert "was made again by kubectl-replace: taken over" in shown
     assert "takes over: needs YES=1" in shown
 
@@ -73,29 +58,29 @@ def test_an_object_made_again_with_our_labels_is_taken_over_after_a_yes(
 
     # Other models are not held up by it.
     project.edit("catalog/_profiles/text-embeddings-inference.yaml", "cpu-1.5", "cpu-1.6")
-    succeed(project, "up", "dev", "--model", "reranker")
+    project.succeed("up", "dev", "--model", "reranker")
     assert get_image(get_deployment(kube, project, "reranker")).endswith("cpu-1.6")
 
-    succeed(project, "up", "dev", "--yes")
-    assert "No differences" in succeed(project, "drift", "dev")
+    project.succeed("up", "dev", "--yes")
+    assert "No differences" in project.succeed("drift", "dev")
     managers = {
         entry["manager"]
         for entry in get_deployment(kube, project, "churn")["metadata"]["managedFields"]
     }
     assert "kubectl-replace" not in managers
-    succeed(project, "destroy", "dev", "--yes")
+    project.succeed("destroy", "dev", "--yes")
 
 
 @pytest.mark.grid
-def test_an_object_made_again_without_our_labels_fails_its_model_alone(
-    make_live_project: MakeProject, kube: KubeClient
+def test_recreated_object_without_our_labels_fails_its_model_only(
+    make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
-    project = make_live_project("churn", "reranker")
-    succeed(project, "up", "dev")
+    project = make_quick_project("churn", "reranker")
+    project.succeed("up", "dev")
     replace_by_force(kube, get_deployment(kube, project, "churn"), app="other")
     project.edit("catalog/_profiles/text-embeddings-inference.yaml", "cpu-1.5", "cpu-1.6")
 
-    changes = json.loads(succeed(project, "preview", "dev", "--json"))["changes"]
+    changes = json.loads(project.succeed("preview", "dev", "--json"))["changes"]
     notes = {c["object"].rpartition("/")[2]: c["note"] for c in changes if c["op"] == "update"}
     assert notes.keys() == {"churn", "reranker"}
     assert "refused: " in notes["churn"]

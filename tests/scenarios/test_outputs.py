@@ -1,16 +1,14 @@
-"""The stack's outputs say what runs, not what the files ask for."""
+"""The stack's outputs have the images that run, not those of the files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
 
 
 def images(project: Project) -> dict[str, str]:
@@ -25,10 +23,10 @@ def test_outputs_keep_the_image_of_models_that_were_not_deployed(
     make_quick_project: MakeProject,
 ) -> None:
     project = make_quick_project("churn", "fraud")
-    assert project.run("up", "dev").returncode == 0
+    project.succeed("up", "dev")
     for model in ("churn", "fraud"):
         project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.7.0"')
-    assert project.run("up", "dev", "--model", "fraud").returncode == 0
+    project.succeed("up", "dev", "--model", "fraud")
     assert images(project) == {"churn": "1.6.1", "fraud": "1.7.0"}
 
     project.edit("catalog/churn.yaml", '"1.7.0"', '"missing"')
@@ -41,8 +39,8 @@ def test_outputs_keep_the_image_of_models_that_were_not_deployed(
 def test_outputs_name_no_model_that_was_never_deployed(make_quick_project: MakeProject) -> None:
     project = make_quick_project("churn", "fraud")
     (project.root / "catalog/fraud.yaml").rename(project.root / "fraud.yaml")
-    assert project.run("up", "dev").returncode == 0
+    project.succeed("up", "dev")
     (project.root / "fraud.yaml").rename(project.root / "catalog/fraud.yaml")
     project.edit("catalog/churn.yaml", '"1.6.1"', '"1.7.0"')
-    assert project.run("up", "dev", "--model", "churn").returncode == 0
+    project.succeed("up", "dev", "--model", "churn")
     assert images(project) == {"churn": "1.7.0"}

@@ -1,43 +1,23 @@
-"""What others do to a Deployment or around it: pauses, and causes that are removed by hand."""
+"""Changes by others: a paused Deployment, and a cause of failure removed by hand."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 from tests.scenarios.following import run_and_react
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
 
 
 @pytest.fixture
-def kube(kubeconfig: Path) -> Iterator[KubeClient]:
-    with KubeClient.connect(kubeconfig, "local") as client:
-        yield client
-
-
-@pytest.fixture
-def project(make_live_project: MakeProject) -> Project:
-    """One model with a ConfigMap, in which a rollout fails after a few seconds."""
-    made = make_live_project("intent")
-    defaults = "catalog/_defaults.yaml"
-    made.edit(defaults, "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 8")
-    made.edit(defaults, "minReadySeconds: 5", "minReadySeconds: 0")
-    made.edit("catalog/_profiles/torchserve.yaml", "startupSeconds: 300", "startupSeconds: 5")
-    return made
-
-
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+def project(make_quick_project: MakeProject) -> Project:
+    """A project of one model with a ConfigMap."""
+    return make_quick_project("intent")
 
 
 def live(kube: KubeClient, project: Project) -> dict[str, Any]:
@@ -70,7 +50,7 @@ def used_config_maps(kube: KubeClient, project: Project) -> set[str]:
 
 
 def test_paused_deployment_is_resumed_and_rolls(kube: KubeClient, project: Project) -> None:
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     pause(kube, live(kube, project))
     [found] = [
         change
@@ -80,28 +60,28 @@ def test_paused_deployment_is_resumed_and_rolls(kube: KubeClient, project: Proje
     assert [(field["path"], field["manager"]) for field in found["fields"]] == [
         ("spec.paused", "k9s")
     ]
-    assert "spec.paused" in succeed(project, "preview", "dev")
+    assert "spec.paused" in project.succeed("preview", "dev")
 
     project.edit("catalog/intent.yaml", "level = warn", "level = info")
-    succeed(project, "up", "dev", "--yes")
+    project.succeed("up", "dev", "--yes")
     deployment = live(kube, project)
     assert "paused" not in deployment["spec"]
     assert deployment["status"]["updatedReplicas"] == deployment["spec"]["replicas"]
     assert used_config_maps(kube, project) == config_maps(kube, project)
-    assert json.loads(succeed(project, "drift", "dev", "--json"))["clean"]
+    assert json.loads(project.succeed("drift", "dev", "--json"))["clean"]
 
 
 def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, project: Project) -> None:
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     volumes = "volumes: {weights: {claim: weights, mountPath: /weights}}\n"
     project.append("catalog/intent.yaml", volumes)
     run = project.run("up", "dev")
     assert run.returncode == 3, run.stdout + run.stderr
     assert "weights" in run.stdout
-    said, code = run_and_react(
+    message, code = run_and_react(
         project, "updated", lambda run: create_claim(kube, f"{project.namespace}-dev"), "up", "dev"
     )
-    assert code == 0, said
+    assert code == 0, message
     deployment = live(kube, project)
     assert deployment["status"]["updatedReplicas"] == deployment["spec"]["replicas"]
     kube.delete("v1", "PersistentVolume", f"{project.namespace}-dev", propagation="Background")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 from tests.shipped import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.pulumi_cli]
-MakeProject = Callable[..., Project]
 PASSPHRASE = {"PULUMI_CONFIG_PASSPHRASE": "test"}
 
 
@@ -37,19 +35,13 @@ def pulumi(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments, **PASSPHRASE)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
-
-
-def test_plain_pulumi_sees_no_changes_in_our_stack(project: Project) -> None:
-    succeed(project, "up", "dev", "--engine", "embedded")
+def test_stack_of_the_embedded_engine_is_unchanged_for_pulumi(project: Project) -> None:
+    project.succeed("up", "dev", "--engine", "embedded", **PASSPHRASE)
     preview = pulumi(project.root, "preview", "--expect-no-changes")
     assert preview.returncode == 0, preview.stdout + preview.stderr
 
 
-def test_the_cli_engine_deploys_and_the_embedded_one_takes_over(project: Project) -> None:
-    succeed(project, "up", "dev", "--engine", "cli")
-    preview = succeed(project, "preview", "dev", "--engine", "embedded", "--json")
+def test_stack_of_the_cli_engine_is_unchanged_for_the_embedded_one(project: Project) -> None:
+    project.succeed("up", "dev", "--engine", "cli", **PASSPHRASE)
+    preview = project.succeed("preview", "dev", "--engine", "embedded", "--json", **PASSPHRASE)
     assert json.loads(preview)["clean"]

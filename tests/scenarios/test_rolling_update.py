@@ -1,27 +1,18 @@
-"""The tutorial itself, on the real control plane: v1 to v2 within the environment's budget."""
+"""The tutorial on a real control plane: from v1 to v2 within the environment's budget."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 from tests.scenarios.recording import Recorder
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
-
-
-@pytest.fixture
-def kube(kubeconfig: Path) -> Iterator[KubeClient]:
-    client = KubeClient.connect(kubeconfig, "local")
-    yield client
-    client.close()
 
 
 def live(kube: KubeClient, project: Project, environment: str = "dev") -> dict[str, Any]:
@@ -29,25 +20,19 @@ def live(kube: KubeClient, project: Project, environment: str = "dev") -> dict[s
     return {item["metadata"]["name"]: item for item in found}
 
 
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
-
-
-def test_the_tutorial(make_live_project: MakeProject) -> None:
+def test_tutorial_rolls_out_the_new_image(make_live_project: MakeProject) -> None:
     project = make_live_project("churn")
-    first = succeed(project, "up", "dev")
+    first = project.succeed("up", "dev")
     assert "churn  Deployment" in first
-    assert "Nothing to do" in succeed(project, "up", "dev")
+    assert "Nothing to do" in project.succeed("up", "dev")
     project.edit("catalog/churn.yaml", "1.6.1", "1.7.0")
-    changes = json.loads(succeed(project, "preview", "dev", "--json"))["changes"]
+    changes = json.loads(project.succeed("preview", "dev", "--json"))["changes"]
     moved = [change for change in changes if change["op"] != "same"]
     assert [change["object"] for change in moved] == [f"{project.namespace}-dev/churn"]
     [field] = moved[0]["fields"]
     assert field["path"] == "spec.template.spec.containers[model].image"
-    assert "1.7.0" in succeed(project, "up", "dev")
-    assert json.loads(succeed(project, "drift", "dev", "--json"))["clean"]
+    assert "1.7.0" in project.succeed("up", "dev")
+    assert json.loads(project.succeed("drift", "dev", "--json"))["clean"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +44,7 @@ def test_the_tutorial(make_live_project: MakeProject) -> None:
     ],
 )
 def test_every_watch_event_keeps_the_budget(
-    make_live_project: MakeProject,
+    make_quick_project: MakeProject,
     kubeconfig: Path,
     environment: str,
     model: str,
@@ -67,15 +52,15 @@ def test_every_watch_event_keeps_the_budget(
     surge: int,
     unavailable: int,
 ) -> None:
-    project = make_live_project(model)
-    # Five to fifteen seconds of soak a wave prove nothing more here than one.
+    project = make_quick_project(model)
+    # A short soak, so that the waves follow each other and do not overlap.
     path = f"environments/{environment}/models/{model}.yaml"
     project.append(path, "rollout: {minReadySeconds: 1}\n")
-    succeed(project, "up", environment)
+    project.succeed("up", environment)
     project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.6.2"')
     with Recorder(kubeconfig, f"{project.namespace}-{environment}") as recorder:
         before = len(recorder.events)
-        succeed(project, "up", environment)
+        project.succeed("up", environment)
     serving, wanted = recorder.serving(model, "stable"), recorder.wanted(model, "stable")
     assert len(serving) > before + 2 * replicas
     assert max(wanted) == replicas + surge
@@ -83,15 +68,15 @@ def test_every_watch_event_keeps_the_budget(
     assert recorder.faults() == []
 
 
-def test_narrowing_leaves_the_others_untouched(
-    make_live_project: MakeProject, kube: KubeClient
+def test_up_of_one_model_leaves_the_others_unchanged(
+    make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
-    project = make_live_project("churn", "sentiment")
-    succeed(project, "up", "dev")
+    project = make_quick_project("churn", "sentiment")
+    project.succeed("up", "dev")
     before = live(kube, project)
     for model in ("churn", "sentiment"):
         project.edit(f"catalog/{model}.yaml", '"1.6.1"', '"1.6.2"')
-    succeed(project, "up", "dev", "--model", "churn")
+    project.succeed("up", "dev", "--model", "churn")
     after = live(kube, project)
     assert after["churn"]["metadata"]["generation"] > before["churn"]["metadata"]["generation"]
     for name in ("sentiment", "sentiment-canary"):
@@ -99,15 +84,11 @@ def test_narrowing_leaves_the_others_untouched(
             assert after[name]["metadata"][key] == before[name]["metadata"][key]
 
 
-def test_one_model_that_fails_does_not_stop_the_others(
-    make_live_project: MakeProject, kube: KubeClient
+def test_failed_model_does_not_stop_the_others(
+    make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
-    project = make_live_project("churn", "reranker")
-    project.edit(
-        "catalog/_defaults.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 8"
-    )
-    project.edit("catalog/_profiles/mlserver.yaml", "startupSeconds: 100", "startupSeconds: 5")
-    succeed(project, "up", "dev")
+    project = make_quick_project("churn", "reranker")
+    project.succeed("up", "dev")
     project.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
     project.edit("catalog/_profiles/text-embeddings-inference.yaml", "cpu-1.5", "cpu-1.6")
     run = project.run("up", "dev")
@@ -117,4 +98,4 @@ def test_one_model_that_fails_does_not_stop_the_others(
     reranker = live(kube, project)["reranker"]
     assert reranker["spec"]["template"]["spec"]["containers"][0]["image"].endswith("cpu-1.6")
     project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
-    assert "0 failed" in succeed(project, "up", "dev")
+    assert "0 failed" in project.succeed("up", "dev")

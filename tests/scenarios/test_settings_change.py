@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import MakeProject, Project
 
 pytestmark = pytest.mark.cluster
-MakeProject = Callable[..., Project]
-
-
-def succeed(project: Project, *arguments: str) -> str:
-    run = project.run(*arguments)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 @pytest.fixture
@@ -24,7 +15,7 @@ def project(make_quick_project: MakeProject) -> Project:
     """A model with a settings file, whose next version cannot be pulled."""
     made = make_quick_project("churn")
     made.append("catalog/churn.yaml", 'config: {mountPath: /etc/model, files: {a.json: "1"}}\n')
-    succeed(made, "up", "dev")
+    made.succeed("up", "dev")
     made.edit("catalog/churn.yaml", '"1"}}', '"2"}}')
     made.edit("catalog/churn.yaml", '"1.6.1"', '"missing"')
     assert made.run("up", "dev").returncode == 3
@@ -39,7 +30,7 @@ def project(make_quick_project: MakeProject) -> Project:
         pytest.param("1", id="back"),
     ],
 )
-def test_fix_after_a_failed_rollout_asks_nothing(
+def test_fix_after_a_failed_rollout_needs_no_consent(
     project: Project, kube: KubeClient, content: str
 ) -> None:
     project.edit("catalog/churn.yaml", '"2"}}', f'"{content}"}}}}')
@@ -48,21 +39,21 @@ def test_fix_after_a_failed_rollout_asks_nothing(
     assert "YES=1" not in preview
     if content == "1":
         assert "- churn" not in preview
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     names = [
         item["metadata"]["name"]
         for item in kube.list_objects("v1", "ConfigMap", f"{project.namespace}-dev")
         if item["metadata"]["name"].startswith("churn-config-")
     ]
     assert len(names) == 1
-    assert "Nothing to do" in succeed(project, "up", "dev")
+    assert "Nothing to do" in project.succeed("up", "dev")
 
 
 def test_image_set_by_hand_is_recorded_once_the_file_says_the_same(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
     project = make_quick_project("churn")
-    succeed(project, "up", "dev")
+    project.succeed("up", "dev")
     namespace = f"{project.namespace}-dev"
     live = kube.get("apps/v1", "Deployment", "churn", namespace)
     assert live is not None
@@ -74,6 +65,6 @@ def test_image_set_by_hand_is_recorded_once_the_file_says_the_same(
     )
     project.edit("catalog/churn.yaml", '"1.6.1"', '"1.7.0"')
     assert project.run("drift", "dev").returncode == 16
-    assert "is already as wanted, by kubectl-set" in " ".join(succeed(project, "up", "dev").split())
-    succeed(project, "drift", "dev")
-    assert "Nothing to do" in succeed(project, "up", "dev")
+    assert "is already as wanted, by kubectl-set" in " ".join(project.succeed("up", "dev").split())
+    project.succeed("drift", "dev")
+    assert "Nothing to do" in project.succeed("up", "dev")
