@@ -104,7 +104,7 @@ golden: $(VENV)/ready-dev ## write the golden files again; review them as a diff
 	$(VENV)/bin/python -m tools.write_golden
 
 fields: $(VENV)/ready-dev ## write the fields that a patch may set anew, as a local cluster has them
-	$(VENV)/bin/python -m tests.kube.write_fields
+	$(VENV)/bin/python -m tools.write_fields
 
 lock: $(VENV)/ready-dev ## write the lock files again from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url \

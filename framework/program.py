@@ -89,7 +89,7 @@ class ModelComponent(pulumi.ComponentResource):
                 self.images[manifest.name] = resource.spec.apply(get_model_image)
             # Pods cannot start without these, so what follows waits for them. It does not wait for
             # a Service: that one sends no traffic to Pods that are not ready.
-            if manifest.kind in ("ConfigMap", "ServiceAccount"):
+            if manifest.used_by_pods:
                 depends_on = [*depends_on, resource]
         self.register_outputs({"deployments": self.deployments})
 
@@ -115,6 +115,7 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
                 version=get_version(),
                 custom_timeouts=timeouts,
                 ignore_changes=list(manifest.ignore_changes),
+                retain_on_delete=manifest.retain,
             ),
         ),
     )

@@ -1,18 +1,22 @@
-"""Writes the golden files: the rendered manifests of every shipped environment.
+"""Writes the golden files: the rendered manifests of every shipped environment, and of every kind.
 
 `make golden` runs this. Review the result as a diff.
 """
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from framework.core.stack import Stack
+from framework.kinds import KINDS
+from framework.kinds.kind import Kind
 from framework.output.manifests import render_manifests
 from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests/golden"
+ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 def render_environment(environment: str) -> str:
@@ -21,6 +25,29 @@ def render_environment(environment: str) -> str:
     return render_manifests([manifest.object for manifest in plan.manifests])
 
 
+def kind_file(kind: Kind) -> Path:
+    """Returns the golden file of a kind, which has the name of the kind's module."""
+    return FOLDER / "kinds" / f"{kind.build.__module__.rpartition('.')[2]}.yaml"
+
+
+def render_kinds() -> dict[Path, str]:
+    """Renders the objects of tests/golden/kinds/_model.yaml, by the golden file of their kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "catalog").mkdir()
+        (root / "environments/prod").mkdir(parents=True)
+        model = (FOLDER / "kinds/_model.yaml").read_text()
+        (root / "catalog/golden.yaml").write_text(model)
+        (root / "environments/prod/environment.yaml").write_text("namespace: golden\n")
+        (plan,) = PlanStore(root).load_one(Stack.of("prod")).require().models
+    return {
+        kind_file(kind): render_manifests([m.object for m in plan.manifests if m.kind == kind.name])
+        for kind in KINDS
+    }
+
+
 if __name__ == "__main__":
-    for environment in ("dev", "staging", "prod"):
+    for environment in ENVIRONMENTS:
         (FOLDER / f"{environment}.yaml").write_text(render_environment(environment))
+    for path, text in render_kinds().items():
+        path.write_text(text)

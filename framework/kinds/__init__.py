@@ -17,6 +17,7 @@ from framework.kinds import (
     ingress,
     namespace,
     network_policy,
+    persistent_volume_claim,
     service,
     service_account,
 )
@@ -29,6 +30,7 @@ KINDS: tuple[Kind, ...] = (
     disruption_budget.KIND,
     ingress.KIND,
     network_policy.KIND,
+    persistent_volume_claim.KIND,
     config_map.KIND,
     deployment.KIND,
     autoscaler.KIND,

@@ -7,11 +7,12 @@ from typing import Any
 
 from framework.kinds.containers import build_extra_containers, build_model_container
 from framework.kinds.naming import Track, build_labels, build_selector
+from framework.kinds.persistent_volume_claim import build_claim_spec, claim_name
 from framework.settings.model import Model
 from framework.settings.reserved import CONFIG_VOLUME
 from framework.settings.scheduling import Pod, Scheduling, Spread
 from framework.settings.security import Security
-from framework.settings.volumes import EmptyDir, Ephemeral, Volume
+from framework.settings.volumes import EmptyDir, Volume
 
 
 def build_pod_template(
@@ -35,7 +36,7 @@ def _build_pod_spec(
         "securityContext": _build_security(settings.security),
         "containers": [build_model_container(settings, config_name)],
         "initContainers": build_extra_containers(settings),
-        "volumes": _build_volumes(settings, config_name),
+        "volumes": _build_volumes(model, settings, config_name),
         "imagePullSecrets": [{"name": name} for name in settings.image.pull_secrets],
         **_build_scheduling(model, track, settings.scheduling),
         **_build_pod_options(settings.pod),
@@ -105,14 +106,17 @@ def _build_pod_options(pod: Pod) -> dict[str, Any]:
     }
 
 
-def _build_volumes(settings: Model, config_name: str | None) -> list[dict[str, Any]]:
-    volumes = [{"name": name, **_build_source(volume)} for name, volume in settings.volumes.items()]
+def _build_volumes(model: str, settings: Model, config_name: str | None) -> list[dict[str, Any]]:
+    volumes = [
+        {"name": name, **_build_source(model, name, volume)}
+        for name, volume in settings.volumes.items()
+    ]
     if config_name:
         volumes.append({"name": CONFIG_VOLUME, "configMap": {"name": config_name}})
     return volumes
 
 
-def _build_source(volume: Volume) -> dict[str, Any]:
+def _build_source(model: str, volume_name: str, volume: Volume) -> dict[str, Any]:
     as_written = {"nfs": volume.nfs, "csi": volume.csi, "projected": volume.projected}
     for source, written in as_written.items():
         if written is not None:
@@ -120,9 +124,10 @@ def _build_source(volume: Volume) -> dict[str, Any]:
     if volume.empty_dir is not None:
         return {"emptyDir": _build_empty_dir(volume.empty_dir)}
     if volume.ephemeral is not None:
-        return {"ephemeral": {"volumeClaimTemplate": {"spec": _build_claim(volume.ephemeral)}}}
+        return {"ephemeral": {"volumeClaimTemplate": {"spec": build_claim_spec(volume.ephemeral)}}}
     if volume.claim is not None:
-        return {"persistentVolumeClaim": {"claimName": volume.claim}}
+        name = volume.claim.name or claim_name(model, volume_name)
+        return {"persistentVolumeClaim": {"claimName": name}}
     if volume.host_path is not None:
         kind = {"type": volume.host_path_type} if volume.host_path_type else {}
         return {"hostPath": {"path": volume.host_path, **kind}}
@@ -150,11 +155,3 @@ def _with_mode(source: dict[str, Any], volume: Volume) -> dict[str, Any]:
 def _build_empty_dir(scratch: EmptyDir) -> dict[str, Any]:
     fields = {"medium": scratch.medium, "sizeLimit": scratch.size_limit}
     return {key: value for key, value in fields.items() if value}
-
-
-def _build_claim(claim: Ephemeral) -> dict[str, Any]:
-    spec: dict[str, Any] = {
-        "accessModes": list(claim.access_modes),
-        "resources": {"requests": {"storage": claim.size}},
-    }
-    return {**spec, "storageClassName": claim.storage_class} if claim.storage_class else spec

@@ -69,6 +69,7 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
             settings=settings[track.track],
             replicas=track.budget.replicas,
             timeout_seconds=track.seconds,
+            candidate=model.candidate if track.track == "stable" else None,
         )
         for track in tracks
     ]

@@ -61,6 +61,45 @@ class Ephemeral(Settings):
     """How nodes may mount it."""
 
 
+class Claim(Checked):
+    """A PersistentVolumeClaim: the name of an existing one, or a mapping that creates one."""
+
+    name: ObjectName | None = None
+    """Name of an existing PersistentVolumeClaim. `claim: model-store` is short for it."""
+    size: Quantity | None = None
+    """Storage to request for a new PersistentVolumeClaim, `<model>-<volume>`. It may grow where the
+    StorageClass allows it; Kubernetes refuses to shrink a claim."""
+    storage_class: ObjectName | None = None
+    """StorageClass of the new claim. Default: that of the cluster. It cannot change later; use a
+    new volume name instead."""
+    access_modes: Annotated[tuple[AccessMode, ...], Field(strict=False, min_length=1)] = (
+        "ReadWriteOnce",
+    )
+    """Access modes of the new claim. `ReadWriteOnce` lets only one node mount it, so an update of
+    one replica with a surge waits for ever if the new Pod is scheduled to another node. They cannot
+    change later."""
+    keep: bool = True
+    """Keep the new claim, and the data in it, when the volume or the model is removed. Deleting the
+    Namespace deletes the claim in any case."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Yields a claim with both name and size, or neither, and options of an existing claim."""
+        if (self.name is None) == (self.size is None):
+            has = "neither name nor size" if self.name is None else "both name and size"
+            message = f"has {has}; expected the name of an existing claim, or the size of a new one"
+            others = () if self.name is None else (("name",), ("size",))
+            yield SettingDiagnostic((), message, others=others)
+        elif self.name is not None:
+            for option in ("storage_class", "access_modes", "keep"):
+                if option in self.model_fields_set:
+                    message = "applies only to a claim with a size; remove it"
+                    yield SettingDiagnostic((to_camel(option),), message)
+
+
+def _claim_from_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
 class Volume(Checked):
     """One volume: exactly one source, and where it goes in the model's container."""
 
@@ -73,8 +112,13 @@ class Volume(Checked):
     """Mount this folder of the volume alone."""
     empty_dir: EmptyDir | None = None
     """Scratch space."""
-    claim: ObjectName | None = None
-    """Name of a PersistentVolumeClaim."""
+    claim: (
+        Annotated[
+            Claim, BeforeValidator(_claim_from_name, json_schema_input_type=ObjectName | Claim)
+        ]
+        | None
+    ) = None
+    """Storage that outlives the Pods, such as for model weights."""
     config_map: ObjectName | None = None
     """Name of a ConfigMap."""
     secret: ObjectName | None = None

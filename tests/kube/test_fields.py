@@ -12,7 +12,7 @@ from framework.plan.patch.field_checks import find_field_diagnostics
 from framework.plan.patch.field_types import FILE, FieldType
 from framework.plan.patch.merge import PatchError, apply_patch
 from tests.kube.objects import deployment
-from tests.kube.write_fields import ServerTypes, render_fields
+from tools.write_fields import ServerTypes, render_fields
 
 pytestmark = pytest.mark.cluster
 

@@ -78,6 +78,14 @@ RULES = [
     ("two sources", "volumes: {v: §{claim: c, secret: s, mountPath: /v}}",
      "volumes.v has 2 sources; expected exactly one of emptyDir, claim, configMap, secret, image, "
      "hostPath, nfs, csi, ephemeral, projected; null removes an inherited one"),
+    ("claim by name and size", "volumes: {v: {claim: §{name: c, size: 1Gi}, mountPath: /v}}",
+     "volumes.v.claim has both name and size; expected the name of an existing claim, or the size "
+     "of a new one"),
+    ("claim without size", "volumes: {v: {claim: §{keep: true}, mountPath: /v}}",
+     "volumes.v.claim has neither name nor size; expected the name of an existing claim, or the "
+     "size of a new one"),
+    ("option of an existing claim", "volumes: {v: {claim: {name: c, keep: §false}, mountPath: /v}}",
+     "volumes.v.claim.keep applies only to a claim with a size; remove it"),
     ("option of another source", "volumes: {v: {claim: c, mountPath: /v, items: §{a: b}}}",
      "volumes.v.items goes with configMap or secret alone; remove it"),
     ("probe of an unknown port", "probes: {liveness: {tcpSocket: {port: §grpc}}}",

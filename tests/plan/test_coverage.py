@@ -72,6 +72,8 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     ("emptyDir sizeLimit", "volumes: {shm: {emptyDir: {sizeLimit: 1Gi}, mountPath: /dev/shm}}",
      "p.volumes.0.emptyDir.sizeLimit", "1Gi"),
     ("PVC volume", _PVC % "", "p.volumes.0.persistentVolumeClaim.claimName", "weights"),
+    ("new claim", "volumes: {w: {claim: {size: 9Gi, accessModes: [ReadWriteMany]}, mountPath: /w}}",
+     "p.volumes.0.persistentVolumeClaim.claimName", "a-w"),
     ("read-only mount", _PVC % ", readOnly: true", "m.volumeMounts.0.readOnly", True),
     ("subPath", _PVC % ", subPath: v2", "m.volumeMounts.0.subPath", "v2"),
     ("ConfigMap volume", _CMAP % "", "p.volumes.0.configMap.name", "cfg"),

@@ -11,6 +11,7 @@ from typing import Any
 from framework.catalog import Catalog, CatalogLoader, CatalogModel, LoadedModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
+from framework.kinds import KINDS
 from framework.kinds.kind import Manifest
 from framework.layers import Layer, Merged
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
@@ -69,6 +70,11 @@ def check_model(
     for track in tracks:
         errors += find_rollout_diagnostics(track, catalog.environment.cluster)
     errors += find_peak_diagnostics(tracks, catalog)
+    pods = sum(track.plan.budget.replicas for track in tracks)
+    for track in tracks:
+        for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):
+            message = f"{FieldPath(problem.path)} {problem.message}"
+            errors.append(track.diagnostic(problem.code, problem.path, message))
     for track in tracks:
         errors = [redact_diagnostic(error, track.merged) for error in errors]
     return ModelFacts(

@@ -16,7 +16,7 @@ from framework.kinds import KINDS
 from framework.kube.client import KubeClient
 from framework.plan.patch.field_types import FILE
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _PATHS = (
     "api/v1", "apis/apps/v1", "apis/autoscaling/v2", "apis/networking.k8s.io/v1", "apis/policy/v1",
 )  # fmt: skip
