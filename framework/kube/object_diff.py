@@ -1,22 +1,23 @@
 """Compares two objects field by field, for people to read.
 
-Kept apart from ownership and from the server: pure, so that every shape of difference is a table
-row. What the server keeps for itself is left out before comparing, and a Secret's values are
-masked after, so no caller can forget either.
+Fields that only the server writes are left out before comparing, and the values of a Secret are
+redacted afterwards, so that no caller can forget either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.redaction import REDACTED
-from framework.kube.ownership import is_own, owner_of
+from framework.kube.objects import FIELD_MANAGER, ObjectState, is_going, without_internal
+from framework.kube.ownership import describe_maker, is_own, is_strangers, owner_of
 
-# Written by the API server or by controllers, and never asked for by anyone.
+# Written by the API server or by controllers, and never part of a manifest.
 SERVER_METADATA = frozenset(
     {
         "managedFields",
@@ -35,12 +36,57 @@ NOISE_ANNOTATIONS = frozenset(
         "deployment.kubernetes.io/revision",
     }
 )
-# Collections whose members are what people know: each is told, even where all come or go at once.
+# Where all labels come or go at once, each label is a change, and not the mapping as a whole.
 OPEN_FIELDS = frozenset(
     {"metadata", "annotations", "labels", "data", "binaryData", "stringData", "env"}
 )
 SECRET_PARTS = frozenset({"data", "stringData"})
-ABSENT = None
+
+
+class LiveStatus(Enum):
+    """The state of a live object, compared with the recorded one."""
+
+    SAME = auto()
+    CHANGED = auto()
+    RECREATED = auto()
+    GOING = auto()
+    GONE = auto()
+
+
+@dataclass(frozen=True)
+class LiveComparison:
+    """The difference between a recorded object and the live one; `note` says it in a sentence."""
+
+    status: LiveStatus
+    fields: tuple[FieldChange, ...] = ()
+    note: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """False once the object is gone or is being deleted."""
+        return self.status not in (LiveStatus.GONE, LiveStatus.GOING)
+
+
+def compare_with_live(
+    recorded: ObjectState, live: ObjectState | None, ignore_changes: Collection[str]
+) -> LiveComparison:
+    """Compares a recorded object with the live one, as `ObjectReader.read` returns it.
+
+    Replicas that the inputs do not send, or that are ignored, belong to an autoscaler.
+    """
+    if live is None:
+        return LiveComparison(LiveStatus.GONE, note="is gone from the cluster")
+    if is_going(live.outputs):
+        return LiveComparison(LiveStatus.GOING, note="is being deleted")
+    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
+    before, now = without_internal(recorded.outputs), without_internal(live.outputs)
+    fields = compare_objects(before, now, written=now, manager=manager)
+    is_sent = "replicas" in (recorded.inputs.get("spec") or {})
+    if not is_sent or "spec.replicas" in ignore_changes:
+        fields = tuple(field for field in fields if field.path != "spec.replicas")
+    if is_strangers(live.outputs, recorded, manager):
+        return LiveComparison(LiveStatus.RECREATED, fields, describe_maker(live.outputs))
+    return LiveComparison(LiveStatus.CHANGED if fields else LiveStatus.SAME, fields)
 
 
 @dataclass(frozen=True)
@@ -57,15 +103,15 @@ def compare_objects(
     written: Mapping[str, Any] | None = None,
     manager: str = "",
 ) -> tuple[FieldChange, ...]:
-    """Every field that differs, in the order of the objects' own keys, sorted within mappings.
+    """Returns every field that differs, sorted by key; list items keep their order.
 
-    `written` is the live one of the two: each change then names who wrote the live value, save
-    where that is `manager` itself.
+    `written` is the live one of the two. Each change then names who wrote the live value, except
+    `manager` itself.
     """
     secret = (new.get("kind") or old.get("kind")) == "Secret"
     return tuple(
         _change(difference, secret, written, manager)
-        for difference in _differences(ROOT, _meaning(old), _meaning(new))
+        for difference in _differences(ROOT, _without_noise(old), _without_noise(new))
     )
 
 
@@ -91,22 +137,22 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
     ]
 
 
-def _meaning(obj: Mapping[str, Any]) -> dict[str, Any]:
+def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in obj.items() if key != "status"}
     metadata = obj.get("metadata")
     if not isinstance(metadata, Mapping):
         return kept
-    bare = {k: v for k, v in metadata.items() if k not in SERVER_METADATA}
+    kept_metadata = {k: v for k, v in metadata.items() if k not in SERVER_METADATA}
     annotations = {
         key: value
         for key, value in (metadata.get("annotations") or {}).items()
         if key not in NOISE_ANNOTATIONS
     }
-    bare.pop("annotations", None)
+    kept_metadata.pop("annotations", None)
     if annotations:
-        bare["annotations"] = annotations
+        kept_metadata["annotations"] = annotations
     kept.pop("metadata")
-    return {**kept, "metadata": bare} if bare else kept
+    return {**kept, "metadata": kept_metadata} if kept_metadata else kept
 
 
 def _differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
@@ -124,7 +170,7 @@ def _differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
 
 
 def _opened(value: Any, other: Any) -> Any:
-    return type(other)() if value is ABSENT else value
+    return type(other)() if value is None else value
 
 
 def _list_differences(path: FieldPath, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
@@ -140,7 +186,7 @@ def read_item(path: FieldPath, item: Any) -> Any:
     """Returns a list item as people read it: a plain variable is its value, so that a change
     reads `env[LOG_LEVEL]: info -> debug`. MISSING becomes None."""
     if item is MISSING:
-        return ABSENT
+        return None
     is_variable = len(path.steps) > 1 and path.steps[-2] == "env" and isinstance(item, Mapping)
     return item.get("value", "") if is_variable and item.keys() <= {"name", "value"} else item
 
@@ -150,14 +196,14 @@ def _change(
 ) -> FieldChange:
     path, old, new = difference.path, difference.old, difference.new
     if secret and path.steps[0] in SECRET_PARTS:
-        old, new = _masked(old), _masked(new)
+        old, new = _redacted(old), _redacted(new)
     entry = owner_of(written, path) if written else None
     if entry is None or is_own(entry, manager):
         return FieldChange(str(path), old, new)
     return FieldChange(str(path), old, new, str(entry["manager"]), str(entry.get("time", "")))
 
 
-def _masked(value: Any) -> Any:
+def _redacted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict.fromkeys(value, REDACTED)
-    return ABSENT if value is None else REDACTED
+    return None if value is None else REDACTED

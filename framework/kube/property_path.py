@@ -34,7 +34,7 @@ def parse_path(text: str) -> tuple[Step, ...]:
 
 
 def expand_path(objects: Iterable[Any], steps: tuple[Step, ...]) -> set[tuple[Step, ...]]:
-    """The concrete paths of a pattern in any of these objects; the pattern itself without "*"."""
+    """Returns the paths that a path with "*" matches in these objects; the path itself without."""
     if ANY not in steps:
         return {steps}
     return {path for obj in objects for path in _expand(obj, steps)}
@@ -55,16 +55,10 @@ def _expand(obj: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
             yield from ((key, *path) for path in _expand(child, rest))
 
 
-def _has(obj: Any, step: Any) -> bool:
-    if isinstance(obj, list):
-        return isinstance(step, int) and step < len(obj)
-    return isinstance(obj, Mapping) and step in obj
-
-
 def with_ignored(
     new: Mapping[str, Any], old: Mapping[str, Any], paths: Iterable[str]
 ) -> dict[str, Any]:
-    """The new inputs with the old inputs' value, or absence, at every ignored path."""
+    """Returns the new inputs with the old inputs' value, or absence, at every ignored path."""
     result: dict[str, Any] = deepcopy(dict(new))
     for text in paths:
         for steps in expand_path((old, new), parse_path(text)):
@@ -77,18 +71,19 @@ def with_ignored(
 
 
 def drop_at(obj: dict[str, Any], steps: tuple[Step, ...]) -> None:
-    """Remove what is at a path; nothing happens where there is nothing."""
-    parent = get_at(obj, steps[:-1])
-    if _has(parent, steps[-1]):
-        del parent[steps[-1]]
+    """Removes the value at a path; does nothing where there is none."""
+    if get_at(obj, steps) is not MISSING:
+        del get_at(obj, steps[:-1])[steps[-1]]
 
 
 def _put_at(obj: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
     parent: Any = obj
     for step in steps[:-1]:
         if isinstance(parent, dict) and isinstance(step, str):
+            # The new inputs may have dropped the mapping that the ignored field is in.
             parent = parent.setdefault(step, {})
         else:
             parent = get_at(parent, (step,))
-    if isinstance(parent, dict) or _has(parent, steps[-1]):
+    # A list item that the new inputs dropped stays dropped: it cannot hold an ignored field.
+    if isinstance(parent, dict) or get_at(parent, (steps[-1],)) is not MISSING:
         parent[steps[-1]] = value

@@ -1,4 +1,4 @@
-"""What the tests of `framework/kube` share: a client, and a Namespace of the test's own."""
+"""Fixtures of the tests of `framework/kube`: a client, and a Namespace for each test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
 
 @pytest.fixture
 def namespace(kube: KubeClient, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh Namespace named after the test; asked to go when the test ends, not waited for."""
+    """A new Namespace named after the test. Its deletion is requested and not waited for."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:45].strip("-")
     name = f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
     made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -1,9 +1,11 @@
-"""Small objects for tests to apply, and what others do to them."""
+"""Small objects for tests to apply, changes that others make to them, and a fake client."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from framework.core.errors import ClusterError
+from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 
 Object = dict[str, Any]
@@ -75,7 +77,7 @@ def service(namespace: str, name: str = "sentiment") -> Object:
 
 
 def scale(kube: KubeClient, obj: Object, replicas: int, manager: str) -> None:
-    """As an autoscaler does: through the scale subresource."""
+    """Scales through the scale subresource, as an autoscaler does."""
     metadata = obj["metadata"]
     path = f"/apis/apps/v1/namespaces/{metadata['namespace']}/deployments/{metadata['name']}/scale"
     body = {"spec": {"replicas": replicas}}
@@ -84,10 +86,31 @@ def scale(kube: KubeClient, obj: Object, replicas: int, manager: str) -> None:
 
 
 def live_of(kube: KubeClient, obj: Object) -> Object:
-    """The object as the server has it."""
+    """Returns the object as the server has it."""
     metadata = obj["metadata"]
-    found = kube.get(
-        obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace", "")
-    )
-    assert found is not None
-    return found
+    live = kube.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace", ""))
+    assert live is not None
+    return live
+
+
+class FakeReads:
+    """A client that answers each read with the next of `answers`, the last one again and again.
+
+    Its user may list nothing.
+    """
+
+    closed = False
+
+    def __init__(self, *answers: Object | ClusterError | None) -> None:
+        self._answers = list(answers)
+        self.reads = 0
+
+    def get(self, *path: str) -> Object | None:
+        self.reads += 1
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    def list_objects(self, *scope: str, **selectors: str) -> list[Object]:
+        raise ApiError("list of Pod in n", 403, "Forbidden", "cannot list")

@@ -1,4 +1,4 @@
-"""Streams that break, from a real HTTP server on the loopback interface that cuts them."""
+"""Streams that break: a real HTTP server on the loopback interface closes them."""
 
 from __future__ import annotations
 

@@ -33,39 +33,39 @@ def write_kubeconfig(path: Path, server: str, user: dict[str, Any] | None = None
 # --- connecting
 
 
-def test_no_kubeconfig(tmp_path: Path) -> None:
+def test_missing_kubeconfig_is_reported_with_advice(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="no such kubeconfig file; start it"):
         KubeClient.connect(tmp_path / "kubeconfig", "local", advice="start it")
 
 
 @pytest.mark.parametrize(
-    ("context", "said"),
+    ("context", "message"),
     [
         pytest.param("prod", 'there is no context "prod"; it has: here, torn', id="unknown"),
         pytest.param("torn", "names the cluster or user 'gone'", id="torn"),
         pytest.param("here", r"does not answer .*cluster-info", id="unreachable"),
     ],
 )
-def test_a_context_that_does_not_work(tmp_path: Path, context: str, said: str) -> None:
+def test_unusable_context_is_a_cluster_error(tmp_path: Path, context: str, message: str) -> None:
     path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
-    with pytest.raises(ClusterError, match=said):
+    with pytest.raises(ClusterError, match=message):
         KubeClient.connect(path, context)
 
 
-def test_the_advice_of_the_caller_comes_first(tmp_path: Path) -> None:
+def test_advice_of_the_caller_replaces_the_general_one(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
     with pytest.raises(ClusterError, match=r"does not answer .*; start it"):
         KubeClient.connect(path, "here", advice="start it")
 
 
-def test_a_file_that_is_no_kubeconfig(tmp_path: Path) -> None:
+def test_invalid_kubeconfig_is_a_cluster_error(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("[]")
     with pytest.raises(ClusterError, match="is not a usable kubeconfig"):
         KubeClient.connect(path, "local")
 
 
-def test_a_credential_plugin_that_fails(tmp_path: Path) -> None:
+def test_failing_credential_plugin_is_a_cluster_error(tmp_path: Path) -> None:
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "args": []}
     path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", {"exec": plugin})
     with pytest.raises(ClusterError, match="getting the credentials failed"):
@@ -73,8 +73,8 @@ def test_a_credential_plugin_that_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
-def test_a_credential_plugin_is_asked(tmp_path: Path, kubeconfig: Path) -> None:
-    """With its variable set, it is asked, and its wrong token is refused by name."""
+def test_credential_plugin_runs_with_its_variable(tmp_path: Path, kubeconfig: Path) -> None:
+    """The wrong token of the plugin reaches the server, so the plugin ran."""
     token = '{"status": {"token": "wrong"}}'
     script = f"test -n \"$KUBERNETES_EXEC_INFO\" && echo '{token}'"
     document = yaml.safe_load(kubeconfig.read_text())
@@ -89,7 +89,7 @@ def test_a_credential_plugin_is_asked(tmp_path: Path, kubeconfig: Path) -> None:
 # --- errors
 
 
-def test_a_refused_secret_is_not_quoted() -> None:
+def test_refusal_of_a_secret_does_not_quote_its_values() -> None:
     encoded = base64.b64encode(b"s3cr3t").decode()
     sent = {"kind": "Secret", "data": {"a": encoded}, "stringData": {"b": "pl4in"}}
     message = f"expected string, got {encoded} or s3cr3t or pl4in"
@@ -100,13 +100,13 @@ def test_a_refused_secret_is_not_quoted() -> None:
         assert not any(value in text for value in (encoded, "s3cr3t", "pl4in"))
 
 
-def test_an_answer_that_is_no_status() -> None:
+def test_answer_without_a_status_object_is_quoted() -> None:
     error = build_api_error("Pod x", 502, b"<html>Bad Gateway</html>")
     assert str(error) == "Pod x: <html>Bad Gateway</html> (HTTP 502)"
 
 
 @pytest.mark.cluster
-def test_an_invalid_object_tells_the_field(kube: KubeClient, namespace: str) -> None:
+def test_invalid_object_is_refused_with_its_field(kube: KubeClient, namespace: str) -> None:
     wrong = config_map(namespace)
     wrong["metadata"]["labels"] = {"a": "not a label!"}
     with pytest.raises(ApiError, match=r"metadata\.labels") as caught:
@@ -115,7 +115,9 @@ def test_an_invalid_object_tells_the_field(kube: KubeClient, namespace: str) -> 
 
 
 @pytest.mark.cluster
-def test_a_secret_of_the_wrong_type_is_not_quoted(kube: KubeClient, namespace: str) -> None:
+def test_refusal_of_a_mistyped_secret_does_not_quote_its_values(
+    kube: KubeClient, namespace: str
+) -> None:
     wrong = secret(namespace)
     wrong["data"] = {"token": 123456789}
     with pytest.raises(ApiError) as caught:
@@ -124,14 +126,15 @@ def test_a_secret_of_the_wrong_type_is_not_quoted(kube: KubeClient, namespace: s
 
 
 @pytest.mark.cluster
-def test_a_kind_the_server_does_not_serve(kube: KubeClient) -> None:
+def test_unserved_kind_is_an_error(kube: KubeClient) -> None:
     with pytest.raises(KindNotServedError, match="apps/v1 Deploymint: the server has no such kind"):
         kube.get("apps/v1", "Deploymint", "x", "default")
 
 
 @pytest.mark.cluster
-def test_a_user_who_may_not(kube: KubeClient, kubeconfig: Path, tmp_path: Path) -> None:
-    """The server tells who may not do what."""
+def test_missing_permission_is_an_api_error(
+    kube: KubeClient, kubeconfig: Path, tmp_path: Path
+) -> None:
     made = kube.connection.request(
         "POST",
         "/api/v1/namespaces/default/serviceaccounts/default/token",
@@ -155,14 +158,14 @@ def test_a_user_who_may_not(kube: KubeClient, kubeconfig: Path, tmp_path: Path) 
 
 
 @pytest.mark.cluster
-def test_the_server_tells_what_it_is(kube: KubeClient) -> None:
+def test_server_version_and_cluster_uid(kube: KubeClient) -> None:
     major, minor = kube.server_version()
     assert (major, minor) >= (1, 30)
     assert len(kube.cluster_uid()) == 36
 
 
 @pytest.mark.cluster
-def test_listed_objects_know_their_kind(kube: KubeClient, namespace: str) -> None:
+def test_listed_objects_have_apiversion_and_kind(kube: KubeClient, namespace: str) -> None:
     kube.create(config_map(namespace, "a"), manager="tests")
     items = kube.list_objects("v1", "ConfigMap", namespace, fields="metadata.name=a")
     assert [(i["kind"], i["apiVersion"], i["metadata"]["name"]) for i in items] == [
@@ -171,7 +174,9 @@ def test_listed_objects_know_their_kind(kube: KubeClient, namespace: str) -> Non
 
 
 @pytest.mark.cluster
-def test_what_is_gone_is_none_and_deleted_is_fine(kube: KubeClient, namespace: str) -> None:
+def test_missing_object_reads_as_none_and_deletes_without_error(
+    kube: KubeClient, namespace: str
+) -> None:
     assert kube.get("v1", "ConfigMap", "nothing", namespace) is None
     kube.delete("v1", "ConfigMap", "nothing", namespace)
 

@@ -1,4 +1,4 @@
-"""Create, and the diff of what is not there, as a real API server decides them."""
+"""Create, and the diff of an object that does not exist, on a real API server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.cluster
 URN = urn("sentiment")
 
 
-def test_create_records_what_the_cli_would(provider: KubernetesProvider, namespace: str) -> None:
+def test_create_records_the_state_as_the_cli_does(
+    provider: KubernetesProvider, namespace: str
+) -> None:
     inputs = deployment(namespace)
     state = provider.create(URN, inputs)
     assert state.id == f"{namespace}/sentiment"
@@ -28,20 +30,18 @@ def test_create_records_what_the_cli_would(provider: KubernetesProvider, namespa
     assert state.outputs["spec"]["progressDeadlineSeconds"] == 600
 
 
-def test_what_is_not_ours_is_never_touched(
+def test_object_of_somebody_else_is_never_changed(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
-    theirs = kube.create(config_map(namespace, A="1"), manager="helm")
+    foreign = kube.create(config_map(namespace, A="1"), manager="helm")
     ours = config_map(namespace, A="2")
     for attempt in (lambda: provider.diff(URN, None, ours, ()), lambda: provider.create(URN, ours)):
         with pytest.raises(AlreadyExistsError, match=r"not this stack's \(made by helm\)"):
             attempt()
-    assert live_of(kube, ours) == theirs
+    assert live_of(kube, ours) == foreign
 
 
-def test_a_create_that_was_not_recorded_is_taken_over(
-    provider: KubernetesProvider, namespace: str
-) -> None:
+def test_unrecorded_create_is_taken_over(provider: KubernetesProvider, namespace: str) -> None:
     made = provider.create(URN, config_map(namespace, A="1"))
     again = config_map(namespace, A="2")
     assert "taken over" in provider.diff(URN, None, again, ()).note
@@ -50,18 +50,18 @@ def test_a_create_that_was_not_recorded_is_taken_over(
     assert state.outputs["data"] == {"A": "2"}
 
 
-def test_a_bare_namespace_that_was_not_recorded_is_taken_over(
+def test_unrecorded_create_of_a_namespace_is_taken_over(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
-    bare = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{namespace}-2"}}
-    made = provider.create(URN, bare)
-    again = provider.create(URN, bare)
+    inputs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{namespace}-2"}}
+    made = provider.create(URN, inputs)
+    again = provider.create(URN, inputs)
     assert again.outputs["metadata"]["uid"] == made.outputs["metadata"]["uid"]
-    assert provider.diff(URN, again, bare, ()).op is Op.SAME
+    assert provider.diff(URN, again, inputs, ()).op is Op.SAME
     kube.delete("v1", "Namespace", f"{namespace}-2", propagation="Background")
 
 
-def test_no_namespace_means_default(provider: KubernetesProvider) -> None:
+def test_object_without_a_namespace_is_created_in_default(provider: KubernetesProvider) -> None:
     inputs = config_map("default", "test-no-namespace-means-default")
     del inputs["metadata"]["namespace"]
     state = provider.create(URN, inputs)
@@ -69,19 +69,21 @@ def test_no_namespace_means_default(provider: KubernetesProvider) -> None:
     assert state.id == "default/test-no-namespace-means-default"
 
 
-def test_secret_text_becomes_data(provider: KubernetesProvider, namespace: str) -> None:
+def test_string_data_of_a_secret_is_sent_as_data(
+    provider: KubernetesProvider, namespace: str
+) -> None:
     state = provider.create(URN, secret(namespace, token="s3cr3t"))
     assert state.inputs["data"] == state.outputs["data"] == {"token": "czNjcjN0"}
     assert "stringData" not in state.inputs
     assert provider.diff(URN, state, secret(namespace, token="s3cr3t"), ()).op is Op.SAME
 
 
-def test_a_name_is_needed(provider: KubernetesProvider) -> None:
+def test_create_without_a_name_fails(provider: KubernetesProvider) -> None:
     with pytest.raises(EngineError, match=r"no metadata\.name"):
         provider.create(URN, {"apiVersion": "v1", "kind": "ConfigMap"})
 
 
-def test_a_missing_namespace_is_told(provider: KubernetesProvider) -> None:
+def test_diff_in_a_missing_namespace_is_a_create_with_a_note(provider: KubernetesProvider) -> None:
     diff = provider.diff(URN, None, deployment("not-there"), ())
     assert (diff.op, diff.note) == (
         Op.CREATE,
@@ -89,14 +91,16 @@ def test_a_missing_namespace_is_told(provider: KubernetesProvider) -> None:
     )
 
 
-def test_a_missing_kind_is_told(provider: KubernetesProvider, namespace: str) -> None:
+def test_diff_of_an_unserved_kind_is_a_create_with_a_note(
+    provider: KubernetesProvider, namespace: str
+) -> None:
     route = {**config_map(namespace), "apiVersion": "gateway.networking.k8s.io/v1"}
     diff = provider.diff(URN, None, {**route, "kind": "HTTPRoute"}, ())
     assert diff.op is Op.CREATE
     assert "does not serve gateway.networking.k8s.io/v1 HTTPRoute yet" in diff.note
 
 
-def test_a_deleted_object_is_made_again(
+def test_deleted_object_is_made_again(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)

@@ -1,4 +1,4 @@
-"""What holds a deletion is said while it is waited for, and a stop ends the wait."""
+"""Deletions: reports of what holds them up, stops, and servers that are away."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from framework.core.errors import ClusterError
-from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import WaitStoppedError, wait_gone
-from tests.kube.objects import config_map, deployment, urn
+from tests.kube.objects import FakeReads, config_map, deployment, urn
 
 Object = dict[str, Any]
 URN = urn("sentiment")
@@ -40,7 +39,7 @@ def set_finalizers(kube: KubeClient, obj: Object, finalizers: list[str]) -> None
 
 
 class Releasing:
-    """Keeps what holds a deletion, and lets the held object go once something was said."""
+    """Keeps the messages, and removes the finalizer of the held object at the first one."""
 
     def __init__(self, kube: KubeClient, held: Object) -> None:
         self.messages: list[str] = []
@@ -53,19 +52,19 @@ class Releasing:
 
 
 @pytest.mark.cluster
-def test_finalizer_that_holds_a_deletion_is_said(
+def test_held_deletion_reports_the_finalizer(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)
     inputs["metadata"]["finalizers"] = [HOLD]
     state = provider.create(URN, inputs)
-    told = Releasing(kube, inputs)
-    provider.delete(state, timeout_s=30, on_held=told)
-    assert told.messages == [f"finalizer {HOLD}"]
+    releasing = Releasing(kube, inputs)
+    provider.delete(state, timeout_s=30, on_held=releasing)
+    assert releasing.messages == [f"finalizer {HOLD}"]
 
 
 @pytest.mark.cluster
-def test_pod_that_stays_terminating_is_named(
+def test_held_deletion_reports_the_pod(
     provider: KubernetesProvider,
     kube: KubeClient,
     namespace: str,
@@ -75,15 +74,15 @@ def test_pod_that_stays_terminating_is_named(
     pods = kube.list_objects("v1", "Pod", namespace)
     held = min(pods, key=lambda pod: str(pod["metadata"]["name"]))
     set_finalizers(kube, held, [HOLD])
-    told = Releasing(kube, held)
-    provider.delete(state, timeout_s=30, on_held=told)
+    releasing = Releasing(kube, held)
+    provider.delete(state, timeout_s=30, on_held=releasing)
     name = held["metadata"]["name"]
-    assert told.messages[-1] == f"Pod {name} stays in Terminating (finalizer {HOLD})"
+    assert releasing.messages[-1] == f"Pod {name} stays in Terminating (finalizer {HOLD})"
     assert provider.read(state) is None
 
 
 @pytest.mark.cluster
-def test_condition_of_a_namespace_that_does_not_go_is_said(
+def test_held_deletion_reports_the_conditions_of_a_namespace(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     name = f"{namespace}-held"
@@ -93,9 +92,9 @@ def test_condition_of_a_namespace_that_does_not_go_is_said(
     held = config_map(name)
     held["metadata"]["finalizers"] = [HOLD]
     kube.create(held, manager="tests")
-    told = Releasing(kube, held)
-    provider.delete(made, timeout_s=30, on_held=told)
-    assert any(f"finalizers remaining: {HOLD}" in message for message in told.messages)
+    releasing = Releasing(kube, held)
+    provider.delete(made, timeout_s=30, on_held=releasing)
+    assert any(f"finalizers remaining: {HOLD}" in message for message in releasing.messages)
 
 
 @pytest.mark.cluster
@@ -121,24 +120,6 @@ def test_stop_ends_the_wait_for_a_deletion(
 AWAY = ClusterError("the API server does not answer")
 
 
-class FakeReads:
-    """Answers each read with the next of `answers`, the last one again and again."""
-
-    closed = False
-
-    def __init__(self, *answers: Object | ClusterError | None) -> None:
-        self._answers = list(answers)
-
-    def get(self, *what: str) -> Object | None:
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, ClusterError):
-            raise answer
-        return answer
-
-    def list_objects(self, *what: str, **selectors: str) -> list[Object]:
-        raise ApiError("list of Pod in n", 403, "Forbidden", "cannot list")
-
-
 def going(*finalizers: str, kind: str = "ConfigMap") -> Object:
     found = config_map("n")
     found["metadata"] |= {"uid": "u", "finalizers": list(finalizers)}
@@ -147,19 +128,23 @@ def going(*finalizers: str, kind: str = "ConfigMap") -> Object:
 
 
 def wait(client: FakeReads, *, seconds: float = 5) -> list[str]:
-    told: list[str] = []
-    wait_gone(client, going(), "u", seconds, on_held=told.append)  # type: ignore[arg-type]
-    return told
+    messages: list[str] = []
+    wait_gone(client, going(), "u", seconds, on_held=messages.append)  # type: ignore[arg-type]
+    return messages
 
 
-def test_what_holds_is_said_again_only_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holders_of_a_deletion_are_reported_when_they_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("framework.kube.waiting.HELD_S", 0)
     monkeypatch.setattr("framework.kube.waiting.POLL_FIRST_S", 0.001)
     client = FakeReads(*[going("a")] * 5, *[going("b")] * 5, None)
     assert wait(client) == ["finalizer a", "finalizer b"]
 
 
-def test_what_holds_is_said_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holders_of_a_deletion_are_reported_again_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("framework.kube.waiting.HELD_S", 0)
     monkeypatch.setattr("framework.kube.waiting.HELD_AGAIN_S", 0)
     assert wait(FakeReads(going("a"), going("a"), None)) == ["finalizer a"] * 2
@@ -175,7 +160,7 @@ def test_server_that_stays_away_fails_a_deletion(monkeypatch: pytest.MonkeyPatch
         wait(FakeReads(AWAY))
 
 
-def test_pods_that_may_not_be_listed_leave_the_finalizer() -> None:
+def test_held_deletion_reports_the_finalizer_where_pods_cannot_be_listed() -> None:
     deployment = going("foregroundDeletion", kind="Deployment")
     with pytest.raises(ClusterError, match="held by: finalizer foregroundDeletion"):
         wait(FakeReads(deployment), seconds=0.1)

@@ -67,7 +67,7 @@ def schemas(kube: KubeClient) -> dict[str, Any]:
     return found
 
 
-def test_the_table_is_the_keys_of_the_server(schemas: dict[str, Any]) -> None:
+def test_list_keys_are_those_of_the_server(schemas: dict[str, Any]) -> None:
     keys = {
         QUALIFIED.get((definition, field), field): tuple(node["x-kubernetes-list-map-keys"])
         for definition, field, node in _properties(schemas)
@@ -76,7 +76,7 @@ def test_the_table_is_the_keys_of_the_server(schemas: dict[str, Any]) -> None:
     assert dict(LIST_KEYS) == {name: keys[name] for name in sorted(keys)}
 
 
-def test_the_defaults_of_keys_are_those_of_the_server(schemas: dict[str, Any]) -> None:
+def test_key_defaults_are_those_of_the_server(schemas: dict[str, Any]) -> None:
     for definition in ("core.v1.ContainerPort", "core.v1.ServicePort"):
         fields = schemas[f"io.k8s.api.{definition}"]["properties"]
         defaults = {key: fields[key]["default"] for key in ("protocol",)}

@@ -1,4 +1,4 @@
-"""What people read about a difference."""
+"""Field changes between two objects."""
 
 from __future__ import annotations
 
@@ -112,11 +112,11 @@ def test_compare(old: Any, new: Any, fields: list[tuple[str, Any, Any]]) -> None
 
 
 @pytest.mark.parametrize(("old", "new", "fields"), CASES)
-def test_an_object_equals_itself(old: Any, new: Any, fields: Any) -> None:
+def test_object_compared_with_itself_has_no_changes(old: Any, new: Any, fields: Any) -> None:
     assert compare_objects(old, old) == compare_objects(new, new) == ()
 
 
-def test_a_change_names_who_wrote_the_live_value() -> None:
+def test_change_names_the_manager_of_the_live_value() -> None:
     entry = {
         "manager": "kubectl-edit",
         "operation": "Update",

@@ -20,7 +20,7 @@ URN = urn("sentiment")
 REPLICAS = ("f:spec", "f:replicas")
 
 
-def test_switching_autoscaling_on_and_off_at_six_replicas(
+def test_autoscaling_switched_on_and_off_keeps_six_replicas(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     six = provider.create(URN, deployment(namespace, replicas=6))
@@ -54,7 +54,7 @@ def test_autoscaling_on_keeps_the_replicas_of_a_cli_made_model(
     assert provider.diff(URN, on, scaled, ()).op is Op.SAME
 
 
-def test_an_ignored_field_keeps_its_value(
+def test_ignored_field_keeps_its_live_value(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     ignored = ["spec.replicas"]
@@ -68,7 +68,7 @@ def test_an_ignored_field_keeps_its_value(
     assert provider.update(URN, updated, new, ignored).outputs["spec"]["replicas"] == 7
 
 
-def test_an_ignored_annotation_of_kubectl_stays(
+def test_ignored_annotation_of_kubectl_is_kept(
     provider: KubernetesProvider, kubectl: Any, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)
@@ -82,7 +82,9 @@ def test_an_ignored_annotation_of_kubectl_stays(
     assert updated.outputs["metadata"]["annotations"] == {"a.b/c": "1"}
 
 
-def test_taking_over_outlives_another_write(kube: KubeClient, kubectl: Any, namespace: str) -> None:
+def test_take_over_is_repeated_after_a_conflict(
+    kube: KubeClient, kubectl: Any, namespace: str
+) -> None:
     """Read, then written by another before our patch of managedFields: refused, and repeated."""
     inputs = config_map(namespace)
     kube.apply(inputs, manager="ours", force=False, dry_run=False)

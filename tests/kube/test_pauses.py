@@ -1,4 +1,4 @@
-"""Deployments that somebody pauses: our apply resumes them, and a wait never calls them done."""
+"""Paused Deployments: an apply resumes them, and a wait never takes them for rolled out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_update_resumes_a_paused_deployment(
     assert provider.diff(URN, settled, after, ()).fields == ()
 
 
-def test_pause_of_the_plan_itself_is_kept(
+def test_pause_in_the_inputs_is_kept(
     provider: KubernetesProvider, kube: KubeClient, namespace: str, roll_out: Roll
 ) -> None:
     state = roll_out(provider.create(URN, deployment(namespace)))
@@ -77,7 +77,7 @@ def test_pause_of_the_plan_itself_is_kept(
     assert provider.diff(URN, state, paused, ()).fields == ()
 
 
-def test_pause_that_changes_are_ignored_for_is_kept(
+def test_ignored_pause_is_kept(
     provider: KubernetesProvider, kube: KubeClient, namespace: str, roll_out: Roll
 ) -> None:
     before = deployment(namespace)

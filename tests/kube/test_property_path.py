@@ -1,4 +1,4 @@
-"""Pulumi's property paths, and what ignoring one does to inputs."""
+"""Pulumi's property paths, and inputs with ignored paths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_parse(text: str, steps: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["spec[", "spec[x]", 'a["b'])
-def test_a_wrong_path_says_where(text: str) -> None:
+def test_invalid_path_is_reported_with_its_character(text: str) -> None:
     with pytest.raises(EngineError, match="at character"):
         parse_path(text)
 

@@ -26,7 +26,7 @@ def _refusals(kube: KubeClient, namespace: str, folder: Path, text: str) -> list
 
 
 @pytest.mark.xdist_group("rendered")
-def test_the_server_takes_every_field_that_can_be_said(
+def test_server_accepts_every_field_that_settings_can_set(
     kube: KubeClient, namespace: str, tmp_path: Path
 ) -> None:
     refused = {}

@@ -1,4 +1,4 @@
-"""Replacements, as a real API server decides them."""
+"""Replacements, on a real API server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ URN = urn("sentiment")
         ),
     ],
 )
-def test_a_change_that_replaces(
+def test_change_of_an_immutable_field_replaces_the_object(
     provider: KubernetesProvider, namespace: str, old: Any, new: Any
 ) -> None:
     state = provider.create(URN, old(namespace))
@@ -48,7 +48,7 @@ def test_a_change_that_replaces(
     assert diff.fields
 
 
-def test_a_new_name_replaces_without_a_gap(provider: KubernetesProvider, namespace: str) -> None:
+def test_new_name_replaces_and_creates_first(provider: KubernetesProvider, namespace: str) -> None:
     state = provider.create(URN, config_map(namespace, "settings-1", A="1"))
     diff = provider.diff(URN, state, config_map(namespace, "settings-2", A="2"), ())
     assert (diff.op, diff.delete_first) == (Op.REPLACE, False)

@@ -1,4 +1,4 @@
-"""What the client does when a request does not come through."""
+"""Requests that fail on the way, and which of them are repeated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def apply(client: KubeClient) -> dict[str, Any]:
         pytest.param([BUSY, BUSY, DONE], id="busy-for-a-while"),
     ],
 )
-def test_what_passes_is_tried_again(answers: list[Any]) -> None:
+def test_transient_failure_is_retried(answers: list[Any]) -> None:
     with client_of(*answers) as client:
         assert apply(client) == OBJECT
 
@@ -61,23 +61,23 @@ def test_what_passes_is_tried_again(answers: list[Any]) -> None:
         pytest.param([httpx.ReadTimeout("timed out")], id="timeout"),
     ],
 )
-def test_a_server_that_went_away_is_named(answers: list[Any]) -> None:
+def test_unreachable_server_is_named(answers: list[Any]) -> None:
     with client_of(*answers) as client, pytest.raises(ClusterError, match=r"10\.0\.0\.1:6443"):
         apply(client)
 
 
-def test_a_create_is_not_sent_twice() -> None:
+def test_dropped_create_is_not_repeated() -> None:
     with client_of(DROPPED, DONE) as client, pytest.raises(ClusterError, match="does not answer"):
         client.create(OBJECT, manager="tests")
 
 
-def test_a_server_that_stays_busy_is_told() -> None:
+def test_server_that_stays_busy_is_an_api_error() -> None:
     with client_of(*[BUSY] * 6) as client, pytest.raises(ApiError, match="busy") as caught:
         apply(client)
     assert caught.value.status == 429
 
 
-def test_a_closed_client_says_so() -> None:
+def test_request_of_a_closed_client_fails() -> None:
     client = client_of(DONE)
     client.close()
     with pytest.raises(ClusterError, match="does not answer"):

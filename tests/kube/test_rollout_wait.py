@@ -1,4 +1,4 @@
-"""A rollout wait whose watch fails it: silent, broken, late, or of an object that was replaced."""
+"""Rollout waits with a watch that is silent, broken or late, or of an object that was replaced."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from framework.core.errors import ClusterError, EngineError
 from framework.kube.waiting import RolloutWait, WaitStoppedError
 from framework.kube.watching import Queue
+from tests.kube.objects import FakeReads
 
 Object = dict[str, Any]
 
@@ -41,26 +42,6 @@ class FakeWatch:
     @contextmanager
     def subscribed(self, name: str) -> Iterator[Queue]:
         yield self.queue
-
-
-class FakeReads:
-    """Answers each read with the next of `answers`, the last one again and again."""
-
-    closed = False
-
-    def __init__(self, *answers: Object | ClusterError | None) -> None:
-        self.answers = list(answers)
-        self.reads = 0
-
-    def get(self, *what: str) -> Object | None:
-        self.reads += 1
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, ClusterError):
-            raise answer
-        return answer
-
-    def list_objects(self, *what: str, **selectors: str) -> list[Object]:
-        raise ClusterError("no lists here")
 
 
 @pytest.fixture(autouse=True)
@@ -126,10 +107,16 @@ def test_event_from_before_the_apply_is_ignored() -> None:
 
 def test_event_from_before_the_last_read_is_ignored() -> None:
     client = FakeReads(live(12, 1))
-    seen: list[int] = []
+    available: list[int] = []
     with pytest.raises(EngineError, match="did not roll out"):
-        wait(client, None, live(11, 2), seconds=0.3, on_counts=lambda c: seen.append(c.available))
-    assert set(seen) == {1}
+        wait(
+            client,
+            None,
+            live(11, 2),
+            seconds=0.3,
+            on_counts=lambda counts: available.append(counts.available),
+        )
+    assert set(available) == {1}
 
 
 def test_versions_that_cannot_be_compared_are_read_once_more() -> None:

@@ -1,4 +1,4 @@
-"""The Deployment controller's criteria, and reasons as people read them, without a cluster."""
+"""Criteria of a rollout and reasons of a failed one, without a cluster."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_counts_of_an_older_generation_are_not_updated() -> None:
     assert rollout_counts(deployment(observedGeneration=1)).updated == 0
 
 
-def test_a_verdict_has_its_time() -> None:
+def test_deadline_exceeded_at_returns_the_time_of_the_condition() -> None:
     verdict = {
         "type": "Progressing",
         "status": "False",
@@ -229,11 +229,11 @@ SERVING = "; 4 of 4 old Pods still serve"
         ),
     ],
 )
-def test_find_rollout_reason(sets: list[Any], pods: list[Any], reason: str) -> None:
+def test_rollout_reason(sets: list[Any], pods: list[Any], reason: str) -> None:
     assert find_rollout_reason(FakeLists(sets, pods), deployment()) == reason  # type: ignore[arg-type]
 
 
-def test_a_warning_is_the_reason_where_no_status_tells() -> None:
+def test_warning_event_is_the_reason_where_no_status_has_one() -> None:
     event = {"reason": "FailedMount", "message": "MountVolume.SetUp failed:\n no such ConfigMap"}
     fake = FakeLists([NEW], [pod(**waiting("ContainerCreating"))], event)
     assert find_rollout_reason(fake, deployment()) == (  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Update, drift and taking over, as a real API server decides them."""
+"""Update, drift and taking over, on a real API server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cluster
 URN = urn("sentiment")
 
 
-def test_a_diff_is_what_an_update_does(
+def test_diff_predicts_the_update(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     state = provider.create(URN, deployment(namespace))
@@ -43,7 +43,7 @@ def test_a_diff_is_what_an_update_does(
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
-def test_another_spelling_is_no_change(kube: KubeClient, namespace: str, prefetch: bool) -> None:
+def test_equal_quantities_are_no_change(kube: KubeClient, namespace: str, prefetch: bool) -> None:
     inputs = deployment(namespace)
     inputs["spec"]["template"]["spec"]["containers"][0]["resources"] = {
         "requests": {"cpu": "1000m", "memory": "1024Mi"}
@@ -53,7 +53,7 @@ def test_another_spelling_is_no_change(kube: KubeClient, namespace: str, prefetc
     assert provider.diff(URN, state, inputs, ()).fields == ()
 
 
-def test_drift_by_kubectl_is_seen_and_put_back(
+def test_drift_by_kubectl_is_reverted(
     provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
 ) -> None:
     inputs = deployment(namespace)
@@ -75,7 +75,7 @@ def test_drift_by_kubectl_is_seen_and_put_back(
     assert provider.diff(URN, updated, inputs, ()).op is Op.SAME
 
 
-def test_a_restart_by_kubectl_is_drift(
+def test_restart_by_kubectl_is_a_field_change(
     provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
 ) -> None:
     inputs = deployment(namespace)
@@ -90,7 +90,7 @@ def test_a_restart_by_kubectl_is_drift(
     assert "annotations" not in live_of(kube, inputs)["spec"]["template"]["metadata"]
 
 
-def test_what_an_injector_added_is_left_alone(
+def test_fields_of_an_injector_are_kept(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = deployment(namespace)
@@ -105,7 +105,7 @@ def test_what_an_injector_added_is_left_alone(
     assert provider.update(URN, state, new, ()).outputs["metadata"]["labels"]["mesh"] == "on"
 
 
-def test_a_cli_made_object_is_taken_over(
+def test_object_created_by_the_cli_is_taken_over(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     """The CLI creates by POST as `pulumi-kubernetes` and records another name."""
@@ -125,17 +125,17 @@ def test_a_cli_made_object_is_taken_over(
     assert "pulumi-kubernetes" not in managers
 
 
-def test_a_preview_costs_one_list_a_kind_and_one_dry_run_an_object(
+def test_preview_lists_each_kind_once_and_dry_runs_each_object_once(
     kube: KubeClient, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = [build(namespace, f"m{i}") for i in range(5) for build in (deployment, service)]
     first = KubernetesProvider(kube)
     states = [first.create(URN, obj) for obj in objects]
-    asked: list[str] = []
+    verbs: list[str] = []
     request = kube.connection.request
 
     def counted(verb: str, *rest: Any) -> Any:
-        asked.append(verb)
+        verbs.append(verb)
         return request(verb, *rest)
 
     monkeypatch.setattr(kube.connection, "request", counted)
@@ -144,11 +144,11 @@ def test_a_preview_costs_one_list_a_kind_and_one_dry_run_an_object(
         ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))
     assert set(ops) == {Op.SAME}
     # Deployments, Services, and the Namespaces, which may be going and take the objects with them.
-    assert asked.count("GET") == 3
-    assert asked.count("PATCH") == len(objects)
+    assert verbs.count("GET") == 3
+    assert verbs.count("PATCH") == len(objects)
 
 
-def test_an_object_that_is_being_deleted_is_made_again(
+def test_object_being_deleted_is_made_again(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)
@@ -164,7 +164,7 @@ def test_an_object_that_is_being_deleted_is_made_again(
     assert made.outputs["metadata"]["uid"] != state.outputs["metadata"]["uid"]
 
 
-def test_an_object_of_a_namespace_that_is_being_deleted_is_planned_as_a_create(
+def test_object_in_a_namespace_being_deleted_is_a_create(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)

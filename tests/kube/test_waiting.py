@@ -23,7 +23,9 @@ URN = urn("sentiment")
 Roll = Callable[[ObjectState], ObjectState]
 
 
-def test_a_rollout_is_waited_for_and_counted(provider: KubernetesProvider, namespace: str) -> None:
+def test_wait_reports_counts_until_the_rollout_is_complete(
+    provider: KubernetesProvider, namespace: str
+) -> None:
     counts: list[Any] = []
     state = provider.create(URN, deployment(namespace, replicas=3))
     done = provider.wait(state, timeout_s=30, on_counts=counts.append, stop=threading.Event())
@@ -31,7 +33,7 @@ def test_a_rollout_is_waited_for_and_counted(provider: KubernetesProvider, names
     assert (counts[-1].updated, counts[-1].ready, counts[-1].desired) == (3, 3, 3)
 
 
-def test_pods_that_cannot_be_scheduled_are_named(
+def test_failed_rollout_names_the_unschedulable_pod(
     provider: KubernetesProvider, namespace: str, roll_out: Roll
 ) -> None:
     state = roll_out(provider.create(URN, deployment(namespace)))
@@ -47,7 +49,7 @@ def test_pods_that_cannot_be_scheduled_are_named(
     assert roll_out(mended).outputs["status"]["updatedReplicas"] == 2
 
 
-def test_a_quota_is_the_reason(
+def test_failed_rollout_names_the_exceeded_quota(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     quota = {
@@ -62,7 +64,7 @@ def test_a_quota_is_the_reason(
         provider.wait(state, timeout_s=2, on_counts=lambda c: None, stop=threading.Event())
 
 
-def test_a_wait_can_be_stopped(provider: KubernetesProvider, namespace: str) -> None:
+def test_stop_ends_the_wait_for_a_rollout(provider: KubernetesProvider, namespace: str) -> None:
     stop = threading.Event()
     stop.set()
     state = provider.create(URN, deployment(namespace, pod={"nodeSelector": {"no": "where"}}))
@@ -77,7 +79,7 @@ def test_skip_await_does_not_wait(provider: KubernetesProvider, namespace: str) 
     assert provider.wait(state, timeout_s=1, on_counts=print, stop=threading.Event()) is state
 
 
-def test_a_deployment_is_gone_with_its_pods(
+def test_delete_of_a_deployment_waits_for_its_pods(
     provider: KubernetesProvider, kube: KubeClient, namespace: str, roll_out: Roll
 ) -> None:
     state = roll_out(provider.create(URN, deployment(namespace)))
@@ -87,7 +89,7 @@ def test_a_deployment_is_gone_with_its_pods(
     provider.delete(state, timeout_s=1)
 
 
-def test_one_made_anew_is_not_deleted(
+def test_delete_leaves_another_object_of_the_same_name(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     state = provider.create(URN, service(namespace))
@@ -99,7 +101,7 @@ def test_one_made_anew_is_not_deleted(
     assert kube.get("v1", "Service", "sentiment", namespace) is not None
 
 
-def test_a_finalizer_that_holds_is_named(
+def test_timeout_of_a_deletion_names_the_finalizer(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)
@@ -114,7 +116,7 @@ def test_a_finalizer_that_holds_is_named(
     assert provider.read(state) is None
 
 
-def test_a_going_namespace_takes_nothing(
+def test_create_in_a_namespace_being_deleted_fails(
     provider: KubernetesProvider, namespace: str, kube: KubeClient
 ) -> None:
     held = config_map(namespace)
@@ -129,7 +131,7 @@ def test_a_going_namespace_takes_nothing(
     )
 
 
-def test_a_field_manager_is_the_recorded_then_annotated_then_derived_one() -> None:
+def test_field_manager_is_recorded_else_annotated_else_derived() -> None:
     bare = config_map("n")
     named = config_map("n")
     named["metadata"]["annotations"] = {"pulumi.com/patchFieldManager": "me"}
@@ -139,7 +141,7 @@ def test_a_field_manager_is_the_recorded_then_annotated_then_derived_one() -> No
     assert field_manager(URN, None, bare).startswith("pulumi-kubernetes-")
 
 
-def test_what_holds_a_rollout_up_is_told_while_it_waits(
+def test_wait_reports_the_reason_of_a_stuck_rollout(
     provider: KubernetesProvider, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("framework.kube.waiting.STUCK_S", 0.5)
@@ -156,7 +158,7 @@ def test_what_holds_a_rollout_up_is_told_while_it_waits(
 
 
 @pytest.mark.parametrize("when", ["before", "while"])
-def test_a_deployment_deleted_meanwhile_is_told(
+def test_wait_fails_when_the_deployment_is_deleted(
     provider: KubernetesProvider,
     kube: KubeClient,
     namespace: str,
@@ -176,7 +178,9 @@ def test_a_deployment_deleted_meanwhile_is_told(
     timer.join()
 
 
-def test_a_namespace_is_waited_for(provider: KubernetesProvider, namespace: str) -> None:
+def test_wait_for_a_namespace_ends_when_it_is_active(
+    provider: KubernetesProvider, namespace: str
+) -> None:
     inputs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{namespace}-2"}}
     state = provider.create(URN, inputs)
     done = provider.wait(state, timeout_s=10, on_counts=lambda c: None, stop=threading.Event())
@@ -185,7 +189,7 @@ def test_a_namespace_is_waited_for(provider: KubernetesProvider, namespace: str)
     assert provider.read(done) is None
 
 
-def test_a_namespace_that_is_going_is_told_with_what_to_do() -> None:
+def test_wait_for_a_terminating_namespace_fails_with_advice() -> None:
     class Client:
         def get(self, *what: str) -> dict[str, Any]:
             return {"status": {"phase": "Terminating"}}

@@ -1,4 +1,4 @@
-"""When a wait says done or failed: old verdicts, quotas, missing permissions and old events."""
+"""Rollout waits on a real control plane: old verdicts, quotas, permissions and old events."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def quota(namespace: str, pods: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("change", ["none", "labels"])
-def test_old_verdict_once_its_cause_is_gone(
+def test_old_verdict_is_ignored_once_its_cause_is_gone(
     provider: KubernetesProvider, kube: KubeClient, namespace: str, roll_out: Roll, change: str
 ) -> None:
     inputs = deployment(namespace, pod=VOLUMES, progressDeadlineSeconds=3)
@@ -173,22 +173,22 @@ def restricted(
         pytest.param(("get", "list"), id="watch"),
     ],
 )
-def test_rollout_without_permission_to(
+def test_rollout_without_a_permission_is_read_instead(
     provider: KubernetesProvider,
     namespace: str,
     restricted: Callable[..., KubeClient],
     verbs: tuple[str, ...],
 ) -> None:
     state = provider.create(URN, deployment(namespace))
-    told: list[RolloutCounts] = []
+    counts: list[RolloutCounts] = []
     done = KubernetesProvider(restricted(*verbs)).wait(
-        state, timeout_s=30, on_counts=told.append, stop=threading.Event()
+        state, timeout_s=30, on_counts=counts.append, stop=threading.Event()
     )
     assert done.outputs["status"]["availableReplicas"] == 2
-    assert told[-1].available == 2
+    assert counts[-1].available == 2
 
 
-def test_reason_that_may_not_be_read_does_not_fail_the_rollout(
+def test_rollout_goes_on_without_permission_to_read_the_reason(
     provider: KubernetesProvider,
     namespace: str,
     restricted: Callable[..., KubeClient],
@@ -196,18 +196,18 @@ def test_reason_that_may_not_be_read_does_not_fail_the_rollout(
 ) -> None:
     monkeypatch.setattr("framework.kube.waiting.STUCK_S", 0.5)
     state = provider.create(URN, deployment(namespace, minReadySeconds=3))
-    told: list[str] = []
+    messages: list[str] = []
     done = KubernetesProvider(restricted("get", "list", "watch")).wait(
         state,
         timeout_s=30,
-        on_counts=lambda counts: told.append(counts.message),
+        on_counts=lambda counts: messages.append(counts.message),
         stop=threading.Event(),
     )
     assert done.outputs["status"]["availableReplicas"] == 2
-    assert any('cannot list resource "replicasets"' in message for message in told)
+    assert any('cannot list resource "replicasets"' in message for message in messages)
 
 
-def test_deployment_that_may_not_be_read_names_the_permission(
+def test_wait_without_permission_to_read_names_the_permission(
     provider: KubernetesProvider, namespace: str, restricted: Callable[..., KubeClient]
 ) -> None:
     state = provider.create(URN, deployment(namespace))

@@ -1,4 +1,4 @@
-"""The watch that everyone shares: on a real server, and where a real one rarely goes."""
+"""Shared watches, on a real server and with failures that a real one rarely has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ScriptedClient:
     def __init__(self, lists: list[list[str]], watches: list[Any]) -> None:
         self._lists, self._watches = lists, watches
         self._end = threading.Event()
-        self.asked: list[str] = []
+        self.versions: list[str] = []
 
     @property
     def closed(self) -> bool:
@@ -39,7 +39,7 @@ class ScriptedClient:
         return [item(name, "1") for name in self._lists.pop(0)], "5"
 
     def watch(self, *what: str, resource_version: str, **more: Any) -> Iterator[Any]:
-        self.asked.append(resource_version)
+        self.versions.append(resource_version)
         if not self._watches:
             self._end.wait(10)
             return
@@ -56,14 +56,14 @@ def watch_of(client: ScriptedClient) -> SharedWatch:
     return SharedWatch(client, "v1", "ConfigMap", "ml")  # type: ignore[arg-type]
 
 
-def test_a_watch_goes_on_where_it_ended() -> None:
+def test_watch_continues_at_its_last_version() -> None:
     events = [("ADDED", item("a", "7")), ("BOOKMARK", item("", "9"))]
     client = ScriptedClient([[]], [events, [("DELETED", item("a", "11"))]])
     with watch_of(client).subscribed("a") as queue:
         assert queue.get(timeout=5) == item("a", "7")
         assert queue.get(timeout=5) is None
         client.close()
-    assert client.asked[:2] == ["5", "9"]
+    assert client.versions[:2] == ["5", "9"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_watch_goes_on_where_it_ended() -> None:
         pytest.param([("ADDED", {"metadata": {}})], id="event-without-version"),
     ],
 )
-def test_after_a_failure_what_was_missed_is_told(failure: Exception) -> None:
+def test_missed_events_are_delivered_after_a_failure(failure: Exception) -> None:
     client = ScriptedClient([["a", "b"], ["b"]], [failure])
     with watch_of(client).subscribed("a") as queue:
         assert queue.get(timeout=5) == item("a", "1")
@@ -85,7 +85,7 @@ def test_after_a_failure_what_was_missed_is_told(failure: Exception) -> None:
         client.close()
 
 
-def test_a_server_that_stays_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_that_stays_reaches_the_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("framework.kube.watching.RETRY_S", 0)
     client = ScriptedClient([["a"]], [ClusterError("refused")] * 30)
     with watch_of(client).subscribed("a") as queue:
@@ -124,7 +124,7 @@ def is_error(event: object) -> bool:
 
 
 @pytest.mark.parametrize("status", [403, 405])
-def test_missing_permission_is_told_at_once(status: int) -> None:
+def test_missing_permission_reaches_the_subscriber_at_once(status: int) -> None:
     refusal = ApiError("watch of ConfigMap in ml", status, "Forbidden", 'cannot watch "configmaps"')
     client = ScriptedClient([["a"]], [refusal])
     with watch_of(client).subscribed("a") as queue:
@@ -152,7 +152,7 @@ def test_subscriber_after_a_failure_starts_a_new_watch() -> None:
 
 
 @pytest.mark.cluster
-def test_one_watch_serves_everyone(kube: KubeClient, namespace: str) -> None:
+def test_subscribers_share_one_watch(kube: KubeClient, namespace: str) -> None:
     watches = Watches(kube)
     objects = [config_map(namespace, f"settings-{i}") for i in range(2)]
     kube.create(objects[0], manager="tests")

@@ -70,7 +70,7 @@ element = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
 
 
 @given(st.frozensets(st.lists(element, min_size=1, max_size=4).map(tuple), min_size=1))
-def test_a_tree_holds_exactly_its_paths(paths: frozenset[tuple[str, ...]]) -> None:
+def test_field_tree_holds_exactly_its_paths(paths: frozenset[tuple[str, ...]]) -> None:
     assert field_paths({"fieldsV1": build_fields(paths)}) == paths
 
 
@@ -88,7 +88,7 @@ def test_a_tree_holds_exactly_its_paths(paths: frozenset[tuple[str, ...]]) -> No
         pytest.param("kubectl-set", {"apiVersion": "apps/v1beta1"}, False, id="other-version"),
     ],
 )
-def test_who_is_folded_in(manager: str, more: dict[str, str], folded: bool) -> None:
+def test_merged_entries(manager: str, more: dict[str, str], folded: bool) -> None:
     managed = [entry(OURS, REPLICAS, operation="Apply"), entry(manager, EXTRA, **more)]
     result = merged(managed, OURS, "apps/v1")
     assert (result is not None) is folded
@@ -96,18 +96,18 @@ def test_who_is_folded_in(manager: str, more: dict[str, str], folded: bool) -> N
         assert owned_by(result, OURS) == {REPLICAS, EXTRA}
 
 
-def test_without_an_apply_entry_one_is_made() -> None:
+def test_merge_without_an_apply_entry_makes_one() -> None:
     result = merged([entry("pulumi-kubernetes", REPLICAS)], OURS, "apps/v1")
     assert [(e["manager"], e["operation"]) for e in result or []] == [(OURS, "Apply")]
 
 
-def test_what_is_ignored_stays_with_its_owner() -> None:
+def test_ignored_paths_stay_with_their_owner() -> None:
     result = merged([entry("kubectl-edit", REPLICAS, EXTRA)], OURS, "apps/v1", kept=[REPLICAS])
     assert owned_by(result, "kubectl-edit") == {REPLICAS}
     assert owned_by(result, OURS) == {EXTRA}
 
 
-def test_the_merge_ends_where_the_cli_ended(fixtures: Path) -> None:
+def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
     """Recorded: kubectl set env and scale, then the CLI's `up --refresh` with force."""
     before, after = (
         next(
@@ -146,13 +146,11 @@ def test_the_merge_ends_where_the_cli_ended(fixtures: Path) -> None:
         ),
     ],
 )
-def test_what_goes_though_never_owned(
-    entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]
-) -> None:
+def test_unowned_paths(entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]) -> None:
     assert unowned_paths(live(*entries), OURS, sent, recorded) == gone
 
 
-def test_without_takes_the_whole_list_item() -> None:
+def test_without_removes_the_whole_list_item() -> None:
     paths = [EXTRA, (*EXTRA, "f:name"), (*EXTRA, "f:value")]
     cleaned = without(live(), paths)
     assert find(cleaned, EXTRA) is MISSING
