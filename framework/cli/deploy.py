@@ -13,6 +13,7 @@ from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.errors import ConsentError, ProtectedError, StateError
 from framework.core.exit_codes import ExitCode
+from framework.drift import find_drift
 from framework.kinds.naming import track_name
 from framework.output.changes import (
     is_shown,
@@ -113,23 +114,23 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
     """Compares the cluster with the recorded state; writes nothing."""
     started = time.monotonic()
     with open_session(root, options) as session:
-        drift = session.engine.drift(session.request)
-    if not drift.changes:
-        raise StateError(
-            f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
-            f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
-            "state is"
-        )
-    found = [c for c in drift.changes if is_shown(c) and c.op is not Op.SAME]
+        recorded = session.engine.recorded_objects(session.request)
+        if not recorded.objects:
+            raise StateError(
+                f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
+                f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
+                "state is"
+            )
+        report = find_drift(session.request, recorded)
     if options.json:
         from framework.output.json import build_drift, render_json
 
-        print(render_json(build_drift(drift, session.plan.stack)))
+        print(render_json(build_drift(report)))
     else:
-        print(render_drift(drift, session.plan, time.monotonic() - started))
-        if drift.messages:
-            print(f"\n{render_messages(drift.messages)}")
-    return ExitCode.DIFFERENCES if found else 0
+        print(render_drift(report, time.monotonic() - started))
+        if report.warnings:
+            print(f"\n{render_messages(report.warnings)}")
+    return ExitCode.DONE if report.clean else ExitCode.DIFFERENCES
 
 
 def run_outputs(root: Path, options: argparse.Namespace) -> int:

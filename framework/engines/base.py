@@ -110,11 +110,6 @@ class Engine(Protocol):
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Brings the recorded state to what the cluster has; does not write to the cluster."""
 
-    def drift(self, request: Request) -> Preview:
-        """Compares live objects with the recorded ones: `old` is recorded, `new` is live.
-
-        Writes nothing."""
-
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Deletes everything of the stack in reverse order; refuses while anything is protected."""
 

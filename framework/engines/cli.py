@@ -101,11 +101,6 @@ class AutomationEngine:
         remember_cluster()
         return reader.build_result(self.outputs(request))
 
-    def drift(self, request: Request) -> Preview:
-        """Runs `pulumi refresh --preview-only`: writes nothing."""
-        stack, _ = self._open_checked(request)
-        return self._preview_refresh(stack, self._find_targets(stack, request))
-
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi destroy`, after a preview that is confirmed."""
         stack, _ = self._open_checked(request)

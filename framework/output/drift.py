@@ -1,11 +1,12 @@
-"""The drift report: what differs between the cluster and the recorded state, and who wrote it."""
+"""The drift report as text: what differs between the cluster and the recorded state, and who wrote
+it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from framework.core.changes import Change, FieldChange, Op, Preview
-from framework.output.changes import is_shown
+from framework.core.changes import FieldChange
+from framework.drift import DriftFinding, DriftReport, FindingKind
 from framework.output.text import (
     WIDTH,
     has_text,
@@ -14,48 +15,42 @@ from framework.output.text import (
     render_table,
     render_values,
 )
-from framework.plan import StackPlan
 
 
-def render_drift(drift: Preview, plan: StackPlan, seconds: float) -> str:
-    """The whole report, readable at 03:00."""
-    shown = [change for change in drift.changes if is_shown(change)]
-    found = [change for change in shown if change.op is not Op.SAME]
-    recorded = {change.component for change in shown} - {""}
+def render_drift(report: DriftReport, seconds: float) -> str:
+    """Renders the report; `seconds` is how long the comparison took."""
     clock = datetime.now(UTC).strftime("%H:%M:%S UTC")
-    blocks = [
-        f"{plan.stack}  {render_count(len(recorded), 'model')}, "
-        f"{render_count(len(shown), 'object')}, checked {clock} in {seconds:.1f} s"
-    ]
-    blocks += [_render_object(change) for change in found]
-    if not found:
-        return f"{blocks[0]}\n\nNo differences."
-    count = sum(max(1, len(change.fields)) for change in found)
-    models = sorted({change.component for change in found if change.component})
-    narrowed = f" MODEL={models[0]}" if len(models) == 1 else ""
-    blocks.append(
-        f"{render_count(count, 'difference')}.   "
-        f"put back: make up ENV={plan.stack.environment}{narrowed}"
+    header = (
+        f"{report.stack}  {render_count(report.models, 'model')}, "
+        f"{render_count(report.objects, 'object')}, checked {clock} in {seconds:.1f} s"
     )
-    return "\n\n".join(blocks)
+    if report.clean:
+        return f"{header}\n\nNo differences."
+    models = sorted({finding.model for finding in report.findings if finding.model})
+    narrowed = f" MODEL={models[0]}" if len(models) == 1 else ""
+    next_step = (
+        f"{render_count(report.differences, 'difference')}.   "
+        f"put back: make up ENV={report.stack.environment}{narrowed}"
+    )
+    return "\n\n".join([header, *map(_render_finding, report.findings), next_step])
 
 
-def _render_object(change: Change) -> str:
-    title = f"DRIFT  {change.kind} {change.object}"
-    if change.op is Op.DELETE:
-        return f"{title}\n  {change.note or 'is gone from the cluster'}"
-    if change.note:
-        title = f"{title}\n  {change.note}"
-    rows = [[field.path, render_values(field), _render_writer(field)] for field in change.fields]
+def _render_finding(finding: DriftFinding) -> str:
+    title = f"DRIFT  {finding.object_kind} {finding.object}"
+    if finding.note:
+        title = f"{title}\n  {finding.note}"
+    if finding.kind is FindingKind.MISSING:
+        return title
+    rows = [[field.path, render_values(field), _render_writer(field)] for field in finding.fields]
     lines = render_table(rows, indent="  ").splitlines()
-    if any(len(line) > WIDTH for line in lines) or any(map(has_text, change.fields)):
+    if any(len(line) > WIDTH for line in lines) or any(map(has_text, finding.fields)):
         lines = []
-        for field in change.fields:
+        for field in finding.fields:
             lines.append(render_field(field.path, field, first="  ", then="  "))
             lines.append(f"    {_render_writer(field)}")
     return "\n".join([title, *(line.rstrip() for line in lines if line.strip())])
 
 
 def _render_writer(field: FieldChange) -> str:
-    said = ", ".join(part for part in (field.manager, field.time) if part)
-    return f"by {said}" if said else ""
+    writer = ", ".join(part for part in (field.manager, field.time) if part)
+    return f"by {writer}" if writer else ""

@@ -17,9 +17,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from framework.cluster import ClusterStatus
-from framework.core.changes import Change, Op, Preview
+from framework.core.changes import Op, Preview
 from framework.core.diagnostics import DiagnosticGroup
-from framework.core.stack import Stack
+from framework.drift import DriftFinding, DriftReport, FindingKind
 from framework.edits.bump import ModelBump
 from framework.output.changes import is_shown
 from framework.output.diagnostics import name_layer
@@ -509,28 +509,28 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
     )
 
 
-def build_drift(drift: Preview, stack: Stack) -> Drift:
+def build_drift(report: DriftReport) -> Drift:
     """Returns the objects that differ."""
-    changes = tuple(
-        _build_drifted(change)
-        for change in drift.changes
-        if is_shown(change) and change.op is not Op.SAME
+    return Drift(
+        stack=report.stack.name,
+        clean=report.clean,
+        changes=tuple(map(_build_drifted, report.findings)),
+        messages=report.warnings,
     )
-    return Drift(stack.name, clean=not changes, changes=changes, messages=drift.messages)
 
 
-def _build_drifted(change: Change) -> DriftedObject:
+def _build_drifted(finding: DriftFinding) -> DriftedObject:
     return DriftedObject(
-        op=change.op,
-        urn=change.urn,
-        kind=change.kind,
-        object=change.object,
-        model=change.component or None,
+        op=Op.DELETE if finding.kind is FindingKind.MISSING else Op.UPDATE,
+        urn=finding.urn,
+        kind=finding.object_kind,
+        object=finding.object,
+        model=finding.model or None,
         fields=tuple(
             DriftedField(f.path, f.old, f.new, f.manager or None, f.time or None)
-            for f in change.fields
+            for f in finding.fields
         ),
-        note=change.note,
+        note=finding.note,
     )
 
 

@@ -14,13 +14,19 @@ from framework.cli import deploy
 from framework.cli.session import Session
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.stack import Stack
-from framework.engines.base import Request
+from framework.drift import DriftReport
+from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
 SAID = ("warning: no GPU nodes",)
 CHANGE = Change(
     "urn:x", "kubernetes:core/v1:Service", "churn", Op.UPDATE, "ml-dev/churn", component="churn"
+)
+
+
+RECORDED = RecordedObject(
+    "urn:x", CHANGE.type, CHANGE.object, "churn", "", "", (), inputs={}, outputs={}
 )
 
 
@@ -32,8 +38,8 @@ class TalkingEngine:
     def preview(self, request: Request) -> Preview:
         return Preview((CHANGE,), {}, SAID)
 
-    def drift(self, request: Request) -> Preview:
-        return Preview((CHANGE,), {}, SAID)
+    def recorded_objects(self, request: Request) -> RecordedObjects:
+        return RecordedObjects((RECORDED,), {}, SAID)
 
     def up(self, request: Request, confirm: Any, on_progress: Any) -> Result:
         assert confirm(self.preview(request))
@@ -53,7 +59,11 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
             deploys=True,
         )
 
+    def find_drift(request: Request, recorded: RecordedObjects) -> DriftReport:
+        return DriftReport(request.stack, (), objects=1, models=1, warnings=recorded.messages)
+
     monkeypatch.setattr(deploy, "open_session", open_session)
+    monkeypatch.setattr(deploy, "find_drift", find_drift)
     return argparse.Namespace(verb="up", yes=True, json=False, model=None)
 
 

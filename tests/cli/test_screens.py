@@ -6,6 +6,7 @@ import pytest
 
 from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
 from framework.core.stack import Stack
+from framework.drift import DriftFinding, DriftReport, FindingKind
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
 from framework.output.text import WIDTH
@@ -101,8 +102,9 @@ def test_a_first_rollout_has_no_waves(plan: StackPlan) -> None:
 def test_a_drift_report_stays_within_the_width(plan: StackPlan) -> None:
     path = f"spec.template.spec.containers[model].env[{LONG.upper()}]"
     field = FieldChange(path, None, "x" * 80, manager="kubectl-set", time="2026-11-22 17:40")
-    change = make_change("Deployment", Op.UPDATE, "sentiment", fields=(field,))
-    text = render_drift(Preview((change,)), plan, 1.0)
+    token, name = "kubernetes:apps/v1:Deployment", "ml-staging/sentiment"
+    finding = DriftFinding(FindingKind.CHANGED, "urn:x", token, name, "sentiment", (field,))
+    text = render_drift(DriftReport(plan.stack, (finding,), objects=1, models=1), 1.0)
     assert is_narrow(text)
     assert "by kubectl-set, 2026-11-22 17:40" in text
 

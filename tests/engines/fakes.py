@@ -13,8 +13,9 @@ from typing import Any, cast
 
 from framework.core.changes import Op, Preview, Progress, Result
 from framework.core.stack import Stack as PulumiStack
+from framework.drift import DriftReport, find_drift
 from framework.engines.base import Request
-from framework.engines.clusters import Connection
+from framework.engines.clusters import Connection, connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.process import ProgramProcess
 from framework.kube.api_error import ApiError
@@ -151,7 +152,7 @@ class FakeCluster:
         on_counts(RolloutCounts(1, 1, 1, 1))
         return state
 
-    def read(self, state: ObjectState) -> ObjectState | None:
+    def read(self, state: ObjectState, *, listed: bool = False) -> ObjectState | None:
         live = self.objects.get((state.inputs["kind"], state.id))
         kept = {k: v for k, v in state.outputs.items() if k.startswith("__")}
         return None if live is None else replace(state, outputs={**live, **kept})
@@ -240,6 +241,12 @@ class Stack:
         result = self.engine.refresh(self.request(), lambda _: True, self.progress.append)
         assert result is not None
         return result
+
+    def drift(self, request: Request | None = None) -> DriftReport:
+        request = request or self.request()
+        is_fake = self.namespace == "ns"
+        connect = self.cluster.connect if is_fake else connect_kubernetes
+        return find_drift(request, self.engine.recorded_objects(request), connect)
 
     def config(self, **values: str) -> None:
         lines = "".join(f"  fixture:{key}: '{value}'\n" for key, value in values.items())

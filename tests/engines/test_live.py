@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.changes import Op
+from framework.drift import FindingKind
 from framework.engines.state.checkpoint import parse_checkpoint
 from framework.kube.client import KubeClient
 from tests.engines.fakes import RECORDED, Stack, ops
@@ -38,7 +38,7 @@ def test_stack_is_created_updated_and_destroyed(live_stack: Stack) -> None:
     live_stack.config(tag="v2")
     assert ops(live_stack.up()) == {DEPLOYMENT: "update"}
     assert any(progress.state == "rolling" for progress in live_stack.progress)
-    assert live_stack.engine.drift(live_stack.request()).clean
+    assert live_stack.drift().clean
     live_stack.destroy()
     with _kube(live_stack) as kube:
         assert kube.get("v1", "Namespace", live_stack.namespace) is None
@@ -66,13 +66,13 @@ def test_drift_has_the_manager_and_up_reverts_it(live_stack: Stack) -> None:
     }
     with _kube(live_stack) as kube:
         kube.apply(scaled, manager="kubectl-scale", force=True, dry_run=False)
-    found = live_stack.engine.drift(live_stack.request())
-    (field,) = next(change for change in found.changes if change.op is Op.UPDATE).fields
+    (finding,) = live_stack.drift().findings
+    (field,) = finding.fields
     assert (field.path, field.old, field.new) == ("spec.replicas", 2, 5)
     assert field.manager == "kubectl-scale"
     assert ops(live_stack.up()) == {DEPLOYMENT: "update"}
     assert live_stack.preview().clean
-    assert live_stack.engine.drift(live_stack.request()).clean
+    assert live_stack.drift().clean
 
 
 def test_failed_rollout_succeeds_after_a_fix(live_stack: Stack) -> None:
@@ -91,7 +91,8 @@ def test_object_deleted_by_others_is_created_again(live_stack: Stack) -> None:
     live_stack.up()
     with _kube(live_stack) as kube:
         kube.delete("v1", "Service", "sentiment", live_stack.namespace, propagation="Background")
-    assert ops(live_stack.engine.drift(live_stack.request())) == {"Service sentiment": "delete"}
+    (finding,) = live_stack.drift().findings
+    assert (finding.kind, finding.object_kind) == (FindingKind.MISSING, "Service")
     assert ops(live_stack.up()) == {"Service sentiment": "create"}
     assert live_stack.preview().clean
 

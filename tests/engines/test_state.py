@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from framework.core.changes import Op
 from framework.core.errors import (
     ClusterError,
     ClusterMadeAgainError,
@@ -21,6 +20,7 @@ from framework.core.errors import (
     OtherClusterError,
     StateError,
 )
+from framework.drift import FindingKind
 from framework.engines.base import NamedCluster
 from tests.engines.fakes import RECORDED, Stack, ops
 
@@ -155,9 +155,11 @@ def test_drift_shows_old_and_new_and_writes_nothing(stack: Stack) -> None:
     before = stack.state_file.read_bytes()
     stack.cluster.objects["ConfigMap", "ns/x"]["data"] = {"k": "w"}
     del stack.cluster.objects["ConfigMap", "ns/y"]
-    found = stack.engine.drift(stack.request())
-    assert ops(found) == {"ConfigMap x": "update", "ConfigMap y": "delete"}
-    (field,) = next(c for c in found.changes if c.op is Op.UPDATE).fields
+    report = stack.drift()
+    changed, missing = report.findings
+    assert (changed.kind, changed.object) == (FindingKind.CHANGED, "ns/x")
+    assert (missing.kind, missing.object) == (FindingKind.MISSING, "ns/y")
+    (field,) = changed.fields
     assert (field.path, field.old, field.new) == ("data.k", "v", "w")
     assert stack.state_file.read_bytes() == before
 
@@ -166,7 +168,7 @@ def test_replicas_that_the_program_does_not_set_are_not_drift(stack: Stack) -> N
     stack.program("deployment('d')")
     stack.up()
     stack.cluster.objects["Deployment", "ns/d"]["spec"]["replicas"] = 7
-    assert stack.engine.drift(stack.request()).clean
+    assert stack.drift().clean
 
 
 def test_refresh_records_what_the_cluster_has(stack: Stack) -> None:
@@ -175,7 +177,7 @@ def test_refresh_records_what_the_cluster_has(stack: Stack) -> None:
     stack.cluster.objects["ConfigMap", "ns/x"]["data"] = {"k": "w"}
     del stack.cluster.objects["ConfigMap", "ns/y"]
     assert ops(stack.refresh()) == {"ConfigMap x": "update", "ConfigMap y": "delete"}
-    assert stack.engine.drift(stack.request()).clean
+    assert stack.drift().clean
     assert ops(stack.preview()) == {"ConfigMap x": "update", "ConfigMap y": "create"}
 
 
@@ -251,7 +253,7 @@ def test_another_cluster_with_the_same_context_is_refused(stack: Stack) -> None:
     engine = stack.engine
     for run in (
         lambda: engine.preview(named),
-        lambda: engine.drift(named),
+        lambda: stack.drift(named),
         lambda: engine.up(named, lambda _: True, stack.progress.append),
         lambda: engine.refresh(named, lambda _: True, stack.progress.append),
         lambda: engine.destroy(named, lambda _: True, stack.progress.append),
@@ -305,7 +307,7 @@ def test_other_names_without_a_record_are_compared_by_connecting_to_both(stack: 
     stack.up()
     next((stack.root / ".state/.pulumi/clusters").rglob("dev.json")).unlink()
     named = replace(stack.request(), cluster=NamedCluster("moved.kubeconfig", "fake"))
-    assert stack.engine.drift(named).clean
+    assert stack.drift(named).clean
     stack.cluster.uids["moved.kubeconfig"] = "cluster-2"
     with pytest.raises(OtherClusterError, match=r"UID cluster-1\n.*UID cluster-2"):
-        stack.engine.drift(named)
+        stack.drift(named)

@@ -57,7 +57,10 @@ def refuse(stack: Stack, *verbs: Callable[[], object]) -> str:
     before = {path: path.read_bytes() for path in list_files(stack)}
     objects = stack.cluster.ids()
     request, engine = stack.request(), stack.engine
-    reading = [partial(verb, request) for verb in (engine.drift, engine.outputs, engine.recorded)]
+    reading = [
+        partial(verb, request)
+        for verb in (engine.recorded_objects, engine.outputs, engine.recorded)
+    ]
     messages = []
     for verb in (*verbs, stack.destroy, stack.refresh, *reading):
         with pytest.raises(StateError) as error:

@@ -124,12 +124,6 @@ class EmbeddedEngine:
             operation.clusters.remember()
             return Result(preview.changes, outputs=state.read_stack_outputs())
 
-    def drift(self, request: Request) -> Preview:
-        """Compares live objects with the recorded ones; writes nothing."""
-        with self._open(request, locked=False) as operation:
-            changes = order_changes(comparison.change for comparison in operation.compare())
-            return Preview(changes, operation.state.read_stack_outputs(), operation.messages)
-
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Deletes what is recorded, dependents first; an empty state remains."""
         with self._open(request, locked=True) as operation:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from framework.core.changes import Change, FieldChange, Op
+from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.planner import CALLS_AT_ONCE, UNFINISHED, Planner
@@ -16,9 +16,9 @@ from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import collect_secret_texts, redact_fields, reveal
-from framework.kube.object_diff import compare_objects
-from framework.kube.objects import FIELD_MANAGER, ObjectState, is_going, without_internal
-from framework.kube.ownership import AlreadyExistsError, describe_maker, is_strangers
+from framework.kube.object_diff import LiveStatus, compare_with_live
+from framework.kube.objects import ObjectState
+from framework.kube.ownership import AlreadyExistsError
 
 _BEING_DELETED = "is being deleted"
 
@@ -77,33 +77,13 @@ def _compare(state: StackState, planner: Planner, resource: Resource) -> Compari
         object=resource.id,
         component=planner.components.find_nearest(resource.urn),
     )
-    if live is None:
-        note = "is gone from the cluster"
-        return Comparison(resource, replace(change, op=Op.DELETE, note=note), None)
-    if is_going(live.outputs):
-        return Comparison(resource, replace(change, op=Op.DELETE, note=_BEING_DELETED), None)
-    fields = _compare_fields(state, resource, recorded, live)
-    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
-    if is_strangers(live.outputs, recorded, manager):
-        note = describe_maker(live.outputs)
-        change = replace(change, op=Op.UPDATE, fields=fields, note=note)
-        return Comparison(resource, change, live)
-    op = Op.UPDATE if fields else Op.SAME
-    return Comparison(resource, replace(change, op=op, fields=fields), live)
-
-
-def _compare_fields(
-    state: StackState, resource: Resource, recorded: ObjectState, live: ObjectState
-) -> tuple[FieldChange, ...]:
-    old, new = without_internal(recorded.outputs), without_internal(live.outputs)
-    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
-    fields = compare_objects(old, new, written=new, manager=manager)
-    sends_replicas = "replicas" in (recorded.inputs.get("spec") or {})
-    if not sends_replicas or "spec.replicas" in resource.ignore_changes:
-        # Replicas that the program does not send belong to an autoscaler.
-        fields = tuple(field for field in fields if field.path != "spec.replicas")
+    comparison = compare_with_live(recorded, live, resource.ignore_changes)
+    if not comparison.is_there:
+        return Comparison(resource, replace(change, op=Op.DELETE, note=comparison.note), None)
     secrets = collect_secret_texts(state.read_inputs(resource), state.read_outputs(resource))
-    return redact_fields(fields, secrets)
+    fields = redact_fields(comparison.fields, secrets)
+    op = Op.SAME if comparison.status is LiveStatus.SAME else Op.UPDATE
+    return Comparison(resource, replace(change, op=op, fields=fields, note=comparison.note), live)
 
 
 # Creates that an interrupted command left pending

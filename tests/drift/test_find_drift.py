@@ -1,0 +1,170 @@
+"""Recorded objects compared with live ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from framework.core.changes import FieldChange
+from framework.core.stack import Stack
+from framework.drift import DriftReport, FindingKind, find_drift
+from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.clusters import Connection
+from framework.kube.objects import ObjectState
+from framework.kube.provider import KubernetesProvider
+
+Object = dict[str, Any]
+DELETED = {"deletionTimestamp": "2026-11-22T17:40:00Z"}
+
+
+class FakeCluster:
+    """A cluster with these objects, by kind and id."""
+
+    def __init__(self, objects: Mapping[tuple[str, str], Object]) -> None:
+        self._objects = objects
+
+    def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
+        provider = cast(KubernetesProvider, self)
+        return Connection(provider, "uid", str(inputs["context"]), lambda: None)
+
+    def read(self, state: ObjectState, *, listed: bool) -> ObjectState | None:
+        assert listed, "drift reads in bulk"
+        live = self._objects.get((state.inputs["kind"], state.id))
+        return None if live is None else ObjectState(state.id, state.inputs, live)
+
+
+def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
+    group = {"Deployment": "apps/v1"}.get(kind, "v1")
+    metadata = {"name": name, "uid": f"uid-{name}"} | (
+        {"namespace": namespace} if namespace else {}
+    )
+    managed = [{"manager": "ours", "operation": "Apply", "fieldsV1": {}}]
+    return {
+        "apiVersion": group,
+        "kind": kind,
+        "metadata": {**metadata, "managedFields": managed},
+        **fields,
+    }
+
+
+def record(obj: Object, model: str = "", **more: Any) -> RecordedObject:
+    kind, version, metadata = obj["kind"], obj["apiVersion"], obj["metadata"]
+    group = version if "/" in version else f"core/{version}"
+    namespace = metadata.get("namespace")
+    return RecordedObject(
+        urn=f"urn:{kind}:{metadata['name']}",
+        type=f"kubernetes:{group}:{kind}",
+        id=f"{namespace}/{metadata['name']}" if namespace else metadata["name"],
+        component=model,
+        provider_urn="urn:provider",
+        field_manager="ours",
+        ignore_changes=more.pop("ignore_changes", ()),
+        inputs=more.pop("inputs", obj),
+        outputs={**obj, "__fieldManager": "ours"},
+        **more,
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: test\nruntime: python\nbackend: {url: 'file://./.state'}\n"
+    )
+    return tmp_path
+
+
+def compare(root: Path, recorded: list[RecordedObject], live: list[Object]) -> DriftReport:
+    objects = {}
+    for obj in live:
+        namespace, name = obj["metadata"].get("namespace"), obj["metadata"]["name"]
+        objects[obj["kind"], f"{namespace}/{name}" if namespace else name] = obj
+    providers = {"urn:provider": {"kubeconfig": "kubeconfig", "context": "here"}}
+    return find_drift(
+        Request(root, Stack.of("dev")),
+        RecordedObjects(tuple(recorded), providers),
+        FakeCluster(objects).connect,
+    )
+
+
+def findings(report: DriftReport) -> list[tuple[str, FindingKind, str]]:
+    return [(finding.object, finding.kind, finding.note) for finding in report.findings]
+
+
+def test_unchanged_objects_are_counted_and_not_reported(root: Path) -> None:
+    objects = [build("Service", "a"), build("ConfigMap", "a"), build("Namespace", "ml", "")]
+    recorded = [record(obj, "" if obj["kind"] == "Namespace" else "a") for obj in objects]
+    report = compare(root, recorded, objects)
+    assert report.clean
+    assert (report.objects, report.models, report.differences) == (3, 1, 0)
+
+
+def test_changed_field_has_both_values_and_its_writer(root: Path) -> None:
+    recorded = build("Deployment", "a", spec={"replicas": 2})
+    live = build("Deployment", "a", spec={"replicas": 5})
+    live["metadata"]["managedFields"].append(
+        {
+            "manager": "kubectl",
+            "operation": "Update",
+            "time": "2026-11-22T17:40:00Z",
+            "fieldsV1": {"f:spec": {"f:replicas": {}}},
+        }
+    )
+    (finding,) = compare(root, [record(recorded, "a")], [live]).findings
+    assert finding.kind is FindingKind.CHANGED
+    assert finding.fields == (
+        FieldChange("spec.replicas", 2, 5, "kubectl", "2026-11-22T17:40:00Z"),
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"inputs": {"kind": "Deployment", "spec": {}}}, id="not-sent"),
+        pytest.param({"ignore_changes": ("spec.replicas",)}, id="ignored"),
+    ],
+)
+def test_replicas_of_an_autoscaler_are_no_drift(root: Path, more: dict[str, Any]) -> None:
+    recorded = record(build("Deployment", "a", spec={"replicas": 2}), **more)
+    assert compare(root, [recorded], [build("Deployment", "a", spec={"replicas": 5})]).clean
+
+
+def test_missing_objects_come_last(root: Path) -> None:
+    changed = build("Service", "b", spec={"type": "ClusterIP"})
+    going = build("Service", "c")
+    live = [
+        build("Service", "b", spec={"type": "NodePort"}),
+        {**going, "metadata": going["metadata"] | DELETED},
+    ]
+    recorded = [record(build("Service", "a")), record(changed), record(going)]
+    assert findings(compare(root, recorded, live)) == [
+        ("ml/b", FindingKind.CHANGED, ""),
+        ("ml/a", FindingKind.MISSING, "is gone from the cluster"),
+        ("ml/c", FindingKind.MISSING, "is being deleted"),
+    ]
+
+
+def test_objects_in_a_namespace_being_deleted_are_missing(root: Path) -> None:
+    namespace, service = build("Namespace", "ml", ""), build("Service", "a")
+    live = [{**namespace, "metadata": namespace["metadata"] | DELETED}, service]
+    assert findings(compare(root, [record(service), record(namespace)], live)) == [
+        ("ml", FindingKind.MISSING, "is being deleted"),
+        ("ml/a", FindingKind.MISSING, "its Namespace is being deleted"),
+    ]
+
+
+def test_recreated_object_names_its_maker(root: Path) -> None:
+    live = build("Service", "a")
+    live["metadata"] |= {"uid": "other", "managedFields": [{"manager": "kubectl-replace"}]}
+    assert findings(compare(root, [record(build("Service", "a"))], [live])) == [
+        ("ml/a", FindingKind.RECREATED, "was made again by kubectl-replace")
+    ]
+
+
+def test_secret_values_are_redacted(root: Path) -> None:
+    recorded = record(build("ConfigMap", "a", data={"k": "s3cr3t"}), secrets=frozenset({"s3cr3t"}))
+    (finding,) = compare(root, [recorded], [build("ConfigMap", "a", data={"k": "x"})]).findings
+    assert "s3cr3t" not in repr(finding)
+    assert finding.fields[0].new == "x"
