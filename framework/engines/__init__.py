@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from framework.core.errors import EngineError, UnknownNameError
@@ -63,8 +64,9 @@ def open_engine(choice: EngineChoice, root: Path, *, runs_program: bool) -> Iter
 
         yield EmbeddedEngine()
         return
-    # Started before the engine's own imports: the process loads Pulumi while this one loads gRPC.
+    # Started before the engine's own imports, so that both processes load Pulumi at the same time.
     with ProgramProcess(root) as process:
+        import_module("framework.engines.embedded.monitor")
         from framework.engines.embedded.engine import EmbeddedEngine
 
         yield EmbeddedEngine(start_program=lambda root: nullcontext(process))

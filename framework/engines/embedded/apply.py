@@ -17,7 +17,6 @@ from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
 from framework.engines.embedded.deletion import Deletions, find_needed
-from framework.engines.embedded.monitor import Answer
 from framework.engines.embedded.planner import UNFINISHED, Planner, Step
 from framework.engines.embedded.preview import PreviewRun, answer_step, build_deletion
 from framework.engines.embedded.progress import Messages, ProgressFeed
@@ -31,7 +30,7 @@ from framework.engines.embedded.records import (
     read_object_state,
     with_outputs,
 )
-from framework.engines.embedded.registration import Registration
+from framework.engines.embedded.registration import Answer, Registration
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import begin_line, end_line, set_line
 from framework.engines.state.stack_state import StackState

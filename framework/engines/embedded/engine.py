@@ -31,7 +31,6 @@ from framework.engines.clusters import (
 )
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
-from framework.engines.embedded.monitor import ProgramHandler, run_program
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.preview import PreviewRun, build_deletion
 from framework.engines.embedded.process import ProgramProcess
@@ -42,7 +41,7 @@ from framework.engines.embedded.refresh import (
     compare_with_cluster,
     settle_pending,
 )
-from framework.engines.embedded.registration import Registration
+from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
 from framework.engines.state.backend import open_backend
@@ -282,6 +281,9 @@ class Operation:
         dry_run: bool,
         plan: StackPlan | None = None,
     ) -> None:
+        # Imported here: only commands that run the program need Pulumi and gRPC.
+        from framework.engines.embedded.monitor import run_program
+
         run_program(
             process,
             self._project,

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import base64
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import empty_pb2
@@ -24,15 +23,17 @@ from pulumi.runtime.proto import (
     resource_pb2_grpc,
 )
 
+from framework.core.durations import parse_duration
 from framework.core.errors import EngineError
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.registration import (
+    Alias,
+    Answer,
+    ProgramHandler,
     Registration,
-    build_registration,
-    find_refusals,
 )
 from framework.engines.project import Project, StackConfig
-from framework.engines.urns import build_failed_urn
+from framework.engines.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE, build_failed_urn
 from framework.engines.values import tree_from_json, tree_to_json
 
 if TYPE_CHECKING:
@@ -62,31 +63,58 @@ _FEATURES = tuple(
     )
 )
 
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to a registration; `outputs` may hold secrets; an `id` of "" is unknown."""
-
-    urn: str
-    id: str = ""
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    failed: bool = False
-
-
-class ProgramHandler(Protocol):
-    """Decides about the program's resources. Called from many threads at once."""
-
-    def register(self, registration: Registration) -> Answer:
-        """Handles one resource, while the program waits. A failure is an answer with `failed`."""
-
-    def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
-        """Takes the outputs of a component or the Stack, which come after all its children."""
-
-    def refuse(self, reason: str) -> None:
-        """Notes something that only the CLI supports."""
-
-    def log(self, severity: str, message: str) -> None:
-        """Takes a message; `severity` is debug, info, warning or error."""
+# The fields of a registration. One that is in neither table is refused by name, so that an option
+# of a later SDK is never ignored without notice. These have no effect here: what the SDK
+# understands in a reply, and positions in source files.
+_IGNORED = frozenset(
+    {
+        "acceptSecrets",
+        "acceptResources",
+        "supportsPartialValues",
+        "supportsResultReporting",
+        "aliasSpecs",
+        "sourcePosition",
+        "stackTrace",
+        "parentStackTraceHandle",
+        "hideDiffs",
+        "accepts_byte_string",
+        "snippetId",
+        "pluginChecksums",
+    }
+)
+_SUPPORTED = frozenset(
+    {
+        "type",
+        "name",
+        "parent",
+        "custom",
+        "object",
+        "protect",
+        "dependencies",
+        "propertyDependencies",
+        "provider",
+        "providers",
+        "version",
+        "aliases",
+        "aliasURNs",
+        "ignoreChanges",
+        "customTimeouts",
+        "additionalSecretOutputs",
+        "retainOnDelete",
+        "deleteBeforeReplace",
+        "deleteBeforeReplaceDefined",
+    }
+)
+# The names of options in a program, where they differ from the fields of the request.
+_OPTION_NAMES = {
+    "importId": "import_",
+    "replaceOnChanges": "replace_on_changes",
+    "deletedWith": "deleted_with",
+    "pluginDownloadURL": "plugin_download_url",
+    "envVarMappings": "env_var_mappings",
+    "packageRef": "a parameterised package",
+    "remote": "a remote component",
+}
 
 
 class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
@@ -101,9 +129,9 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in known)
 
     def RegisterResource(self, request: Any, context: Any) -> Any:
-        refusals = list(find_refusals(request))
+        refusals = list(_find_refusals(request))
         try:
-            registration = build_registration(request)
+            registration = _build_registration(request)
         except EngineError as exc:
             refusals.append(f'{request.type} "{request.name}": {exc}')
         for reason in refusals:
@@ -188,6 +216,87 @@ def _build_response(answer: Answer) -> resource_pb2.RegisterResourceResponse:
     return resource_pb2.RegisterResourceResponse(
         urn=answer.urn, id=answer.id, object=outputs, result=result
     )
+
+
+# Requests as plain data
+
+
+def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[str]:
+    """Yields the reasons why the embedded engine cannot serve a registration."""
+    name = f'{request.type} "{request.name}"'
+    is_object = request.type.startswith(OBJECT_PREFIX)
+    if request.custom and not is_object and request.type not in (STACK_TYPE, PROVIDER_TYPE):
+        yield f"{name}: type {request.type} needs the pulumi CLI; supported: kubernetes:*"
+    if request.custom and is_object and not request.provider:
+        yield (
+            f"{name}: has no explicit provider, and the default one needs the pulumi CLI; "
+            "give it a kubernetes Provider with a kubeconfig and a context"
+        )
+    for descriptor, value in request.ListFields():
+        field_name = descriptor.name
+        if field_name in _SUPPORTED or field_name in _IGNORED:
+            continue
+        # The SDK sends an empty message where no hook is given.
+        if field_name == "hooks" and not value.ListFields():
+            continue
+        option = _OPTION_NAMES.get(field_name, field_name)
+        yield f"{name}: option {option} needs the pulumi CLI"
+
+
+def _build_registration(request: resource_pb2.RegisterResourceRequest) -> Registration:
+    """Builds plain data from the request. EngineError for values that only the CLI can serve."""
+    # The SDK sends sets, in an order that differs from run to run: sorted, so that the state does
+    # not change where nothing changes.
+    return Registration(
+        type=request.type,
+        name=request.name,
+        custom=request.custom,
+        parent=request.parent,
+        inputs=tree_from_json(MessageToDict(request.object)),
+        provider=request.provider,
+        dependencies=tuple(sorted(request.dependencies)),
+        property_dependencies={
+            name: tuple(sorted(request.propertyDependencies[name].urns))
+            for name in sorted(request.propertyDependencies)
+        },
+        aliases=tuple(_build_aliases(request)),
+        protect=request.protect,
+        retain_on_delete=request.retainOnDelete,
+        delete_before_replace=request.deleteBeforeReplace,
+        ignore_changes=tuple(request.ignoreChanges),
+        additional_secret_outputs=tuple(request.additionalSecretOutputs),
+        timeouts={
+            name.name: _read_timeout(value) for name, value in request.customTimeouts.ListFields()
+        },
+        version=request.version,
+    )
+
+
+def _read_timeout(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise EngineError(f"option custom_timeouts: {exc}") from exc
+
+
+def _build_aliases(request: resource_pb2.RegisterResourceRequest) -> Iterator[Alias]:
+    yield from (Alias(urn=urn) for urn in request.aliasURNs)
+    for alias in request.aliases:
+        if alias.urn:
+            yield Alias(urn=alias.urn)
+            continue
+        spec = alias.spec
+        yield Alias(
+            name=spec.name,
+            type=spec.type,
+            stack=spec.stack,
+            project=spec.project,
+            parent=spec.parentUrn,
+            no_parent=spec.noParent,
+        )
+
+
+# Running the program
 
 
 def run_program(

@@ -15,7 +15,6 @@ from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.monitor import Answer
 from framework.engines.embedded.planner import Planner, Step, find_capacity_waits
 from framework.engines.embedded.progress import Messages
 from framework.engines.embedded.records import (
@@ -25,7 +24,7 @@ from framework.engines.embedded.records import (
     mark_secret_inputs,
     with_outputs,
 )
-from framework.engines.embedded.registration import Registration
+from framework.engines.embedded.registration import Answer, Registration
 from framework.engines.recorded import Components
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
