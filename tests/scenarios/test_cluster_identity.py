@@ -53,9 +53,7 @@ def test_another_server_behind_the_same_context_name_is_refused(
     with KubeClient.connect(kubeconfig, "local") as kube:
         uids = {kube.cluster_uid()}
         for verb in (
-            ("up", "--yes"),
             ("up", "--yes", "--model", "churn"),
-            ("preview",),
             ("refresh", "--yes"),
             ("drift",),
             ("status",),
@@ -79,7 +77,7 @@ def test_another_server_behind_the_same_context_name_is_refused(
         # Another path and another context name lead to the recorded server: the same cluster.
         (project.root / "a.kubeconfig").unlink()
         name_cluster(project, "c.kubeconfig", "renamed")
-        for verb in (("drift",), ("status",), ("up",), ("destroy", "--yes")):
+        for verb in (("status",), ("up",), ("destroy", "--yes")):
             run = project.run(verb[0], "dev", *verb[1:])
             assert run.returncode == 0, (verb, run.stdout + run.stderr)
         assert kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev") is None
