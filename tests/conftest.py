@@ -1,7 +1,7 @@
-"""What every folder of tests shares: one local cluster a run, and projects to run verbs in.
+"""Fixtures for all tests: one local cluster per test run, and projects to run verbs in.
 
-The cluster belongs to the run, not to the checkout: started under a file lock by the first test
-that needs it, stopped when the run ends, so that no test meets what a user has deployed.
+The cluster is not the one of the checkout, so that no test sees what a user has deployed. The first
+test that needs it starts it, under a file lock; it is stopped when the run ends.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PARTS = ("catalog", "environments", "framework", "tools", "Pulumi.yaml", "__mai
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The run's own process makes the folder; xdist's workers inherit its name."""
+    """Creates the cluster's folder; the workers of xdist inherit its name."""
     if _CLUSTER_VARIABLE not in os.environ:
         os.environ[_CLUSTER_VARIABLE] = tempfile.mkdtemp(prefix="modelcatalog-")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stops the cluster when the run ends, in the process that outlives the workers."""
+    """Stops the cluster in the main process, when all workers have ended."""
     directory = os.environ.get(_CLUSTER_VARIABLE)
     if hasattr(config, "workerinput") or not directory:
         return
@@ -43,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips, for all to see, what needs the real CLI where there is none."""
+    """Skips tests that need the Pulumi CLI if it is not installed; the reason is shown."""
     reason = missing_cli()
     if not reason:
         return
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def local_cluster() -> LocalCluster:
-    """The run's cluster, started; where it cannot be: a failure in CI, else a visible skip."""
+    """The cluster of this test run. If it cannot start, tests fail in CI, and are skipped else."""
     cluster = LocalCluster(ROOT, directory=Path(os.environ[_CLUSTER_VARIABLE]))
     try:
         cluster.up(lambda progress: None)
@@ -67,28 +67,28 @@ def local_cluster() -> LocalCluster:
 
 @pytest.fixture(scope="session")
 def kubeconfig(local_cluster: LocalCluster) -> Path:
-    """The kubeconfig of the run's cluster; its context is `local`."""
+    """The kubeconfig of the cluster of this test run; its context is `local`."""
     return local_cluster.kubeconfig
 
 
 def unique_name(request: pytest.FixtureRequest) -> str:
-    """A Namespace name made from the test's own: a label, at most 63 characters."""
+    """Returns a name for a Namespace, from the name of the test, at most 63 characters long."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
     return f"{name[:50].strip('-')}-{worker}"
 
 
 class Project:
-    """A copy of this project in a folder of its own, with its verbs.
+    """A copy of this project in a temporary folder.
 
-    Each environment's Namespace begins with `namespace`, which carries the test's name.
+    The Namespaces of its environments begin with `namespace`, which contains the test's name.
     """
 
     def __init__(self, root: Path, namespace: str) -> None:
         self.root, self.namespace = root, namespace
 
     def run(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        """`python -m framework ...` in the copy; ended after two minutes."""
+        """Runs `python -m framework ...` in the copy, for at most two minutes."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}
         return subprocess.run(
             [sys.executable, "-m", "framework", *arguments],
@@ -108,20 +108,20 @@ class Project:
         return run.stdout
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Replaces text in one file; fails where the text does not stand."""
+        """Replaces text in a file; fails if the file does not contain it."""
         file = self.root / path
         text = file.read_text()
-        assert old in text, f"{path} does not say {old!r}"
+        assert old in text, f"{path} does not contain {old!r}"
         file.write_text(text.replace(old, new))
 
     def append(self, path: str, text: str) -> None:
-        """Adds text to the end of a file, which need not exist."""
+        """Adds text to the end of a file; creates the file if it does not exist."""
         file = self.root / path
         before = file.read_text() if file.exists() else ""
         self.write(path, before + text)
 
     def write(self, path: str, text: str) -> None:
-        """Writes one file."""
+        """Writes a file and creates its folder."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -132,7 +132,7 @@ MakeProject = Callable[..., Project]
 
 @pytest.fixture
 def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> MakeProject:
-    """Makes a project of the given models, without a cluster."""
+    """Creates projects with the given models (all models by default), without a cluster."""
 
     def make(*models: str) -> Project:
         root = tmp_path / "project"
@@ -161,20 +161,20 @@ def _keep_models(root: Path, models: tuple[str, ...]) -> None:
 def make_live_project(
     make_project: MakeProject, local_cluster: LocalCluster
 ) -> Iterator[MakeProject]:
-    """Makes a project whose environments run on the run's cluster; destroyed afterwards."""
-    made: list[Project] = []
+    """Creates projects on the cluster of this test run; deletes their Namespaces afterwards."""
+    projects: list[Project] = []
 
     def make(*models: str) -> Project:
         project = make_project(*models)
         (project.root / ".cluster").symlink_to(local_cluster.kubeconfig.parent)
-        made.append(project)
+        projects.append(project)
         return project
 
     yield make
     from framework.kube.client import KubeClient
 
     kube = KubeClient.connect(local_cluster.kubeconfig, "local")
-    for project in made:
+    for project in projects:
         for environment in ("dev", "staging", "prod"):
             kube.delete("v1", "Namespace", f"{project.namespace}-{environment}")
     kube.close()
