@@ -18,6 +18,7 @@ from framework.core.errors import LocalClusterError
 
 TERM_SECONDS = 5.0
 _KILL_SECONDS = 5.0
+_EXEC_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 
 
@@ -59,6 +60,12 @@ class Process:
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         pid = _spawn(command, environment, self.log)
+        # Linux continues here a moment before the command line of the new program can be read.
+        # Until then pid() would take the process for another one.
+        deadline = time.monotonic() + _EXEC_SECONDS
+        with suppress(psutil.Error):
+            while not psutil.Process(pid).cmdline() and time.monotonic() < deadline:
+                time.sleep(0.001)
         record = {"pid": pid, "command": list(command), "fingerprint": fingerprint}
         partial = self.pid_file.with_suffix(".partial")
         partial.write_text(json.dumps(record), encoding="utf-8")

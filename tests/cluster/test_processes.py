@@ -112,3 +112,10 @@ def test_log_of_the_previous_run_is_kept(process: Process) -> None:
 def test_error_names_a_binary_that_cannot_be_started(process: Process) -> None:
     with pytest.raises(LocalClusterError, match=r"/no/such: cannot be started \(No such file"):
         process.start(("/no/such",), {}, "")
+
+
+def test_process_is_found_as_soon_as_it_is_started(process: Process) -> None:
+    for _ in range(20):
+        process.start(SLEEP, {}, "")
+        assert process.pid() is not None
+        stop_all([process])
