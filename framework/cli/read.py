@@ -52,7 +52,7 @@ def run_validate(root: Path, options: argparse.Namespace) -> int:
     if options.format == "markdown":
         raise UsageError("validate writes text or github; use FORMAT=github for annotations")
     store = PlanStore(root, today=resolve_today(options.today))
-    groups = group_diagnostics(store.load([*map(Stack.of, environments)]).diagnostics)
+    groups = group_diagnostics(store.check([*map(Stack.of, environments)]))
     warnings = sum(group.diagnostic.code.is_warning for group in groups)
     errors = len(groups) - warnings
     if options.json:

@@ -150,34 +150,50 @@ class PlanStore:
         checks that need all models are left out. `overrides` are merged over every model after all
         other layers. Raises UnknownNameError for an environment.
         """
+        loads = self._load(stacks, models, overrides, with_plans=True)
+        plans = {load.stack: load.build() for load in loads}
+        return LoadedPlans(plans, self._collect(loads, complete=models is None))
+
+    def check(self, stacks: Sequence[Stack]) -> tuple[Diagnostic, ...]:
+        """Returns the diagnostics that `load` returns, without reading cached plans for them."""
+        return self._collect(self._load(stacks, None, (), with_plans=False), complete=True)
+
+    def _load(
+        self,
+        stacks: Sequence[Stack],
+        models: Collection[str] | None,
+        overrides: Sequence[Document],
+        *,
+        with_plans: bool,
+    ) -> list[_StackLoad]:
         digests = {stack: compute_digests(self._root, stack, models) for stack in stacks}
-        loads = {
-            stack: _StackLoad(stack, digests[stack], models is None, self._today)
-            for stack in stacks
-        }
+        loads = [_StackLoad(s, digests[s], models is None, self._today) for s in stacks]
+        # A plan with overrides depends on more than the files, so it is neither read nor kept.
         if not overrides:
-            for load in loads.values():
-                load.read(self._cache)
-        missing = {stack: load.missing for stack, load in loads.items() if load.is_incomplete}
+            for load in loads:
+                load.read(self._cache, with_plans=with_plans)
+        missing = {load.stack: load.missing for load in loads if load.missing is not None}
         if missing:
-            for stack, part in self._plan(missing, overrides):
-                loads[stack].add(part)
-        for load in loads.values():
+            parts = self._plan(missing, overrides)
+            for load in loads:
+                for part in parts.get(load.stack, ()):
+                    load.add(part)
+        for load in loads:
             load.check()
         if not overrides:
             new: dict[str, Any] = {}
-            for stack, load in loads.items():
+            for load in loads:
                 # Not where a file changed while it was read: the digest is that of the old file.
-                if load.new and compute_digests(self._root, stack, models) == digests[stack]:
+                if load.new and compute_digests(self._root, load.stack, models) == load.digests:
                     new |= load.new
             if new:
                 self._cache.keep(new)
-        return self._combine(list(loads.values()), models is None)
+        return loads
 
     def _plan(
         self, missing: Mapping[Stack, Collection[str]], overrides: Sequence[Document]
-    ) -> list[tuple[Stack, Part]]:
-        """Plans models of some stacks, in parts of about the same size."""
+    ) -> dict[Stack, list[Part]]:
+        """Plans models of some stacks, in one part for each process."""
         count = self._processes
         if count is None:
             count = min(_count_cores(), sum(map(len, missing.values())) // _FEWEST_MODELS)
@@ -189,10 +205,12 @@ class PlanStore:
                 for names in others
                 if pool is not None
             ]
-            parts = [*plan_models(self._root, own, overrides).items()]
-            for names, future in zip(others, futures, strict=True):
-                parts += self._wait(future, names, overrides).items()
-        return parts
+            results = [plan_models(self._root, own, overrides)]
+            results += [
+                self._wait(future, names, overrides)
+                for names, future in zip(others, futures, strict=True)
+            ]
+        return {stack: [result[stack] for result in results] for stack in missing}
 
     def _wait(
         self,
@@ -208,15 +226,19 @@ class PlanStore:
             # The kernel may have killed the process for memory: plan its part here.
             return plan_models(self._root, names, overrides)
 
-    def _combine(self, loads: Sequence[_StackLoad], complete: bool) -> LoadedPlans:
-        plans = {load.stack: load.build() for load in loads}
-        diagnostics = [d for plan in plans.values() for d in (*plan.errors, *plan.warnings)]
+    def _collect(self, loads: Sequence[_StackLoad], *, complete: bool) -> tuple[Diagnostic, ...]:
+        """Returns the diagnostics of stacks, with those of all environments where all are here."""
+        diagnostics = [
+            diagnostic
+            for load in loads
+            for diagnostic in (*load.findings.errors, *load.findings.warnings)
+        ]
         environments = sorted({load.stack.environment for load in loads})
         if complete and environments == sorted(environment_names(self._root)):
             diagnostics += check_all_environments(
                 [load.environment.facts for load in loads], [load.findings.usage for load in loads]
             )
-        return LoadedPlans(plans, distinct_diagnostics(diagnostics))
+        return distinct_diagnostics(diagnostics)
 
 
 class _StackLoad:
@@ -226,36 +248,42 @@ class _StackLoad:
     findings: StackFindings
 
     def __init__(self, stack: Stack, digests: Digests, complete: bool, today: date | None) -> None:
-        self.stack, self._digests, self._complete, self._today = stack, digests, complete, today
+        self.stack, self.digests, self._complete, self._today = stack, digests, complete, today
         scope = "whole" if complete else "some"
         self._environment_key = f"environment {digests.shared}"
         self._findings_key = f"findings {scope} {digests.whole} {today}"
         self._models: dict[str, PlannedModel] = {}
         self._facts: dict[str, ModelFacts] = {}
-        self.is_incomplete = True
-        self.missing: Collection[str] = digests.models.keys()
+        # The models to plan; None where even the environment is known.
+        self.missing: Collection[str] | None = digests.models.keys()
         self.new: dict[str, Any] = {}
 
-    def _keys(self, kind: str) -> dict[str, str]:
-        return {name: f"{kind} {digest}" for name, digest in self._digests.models.items()}
+    def read(self, cache: PlanCache, *, with_plans: bool) -> None:
+        """Reads what the cache has, and no more than is needed.
 
-    def read(self, cache: PlanCache) -> None:
-        """Reads what the cache has. Plans and facts are apart: most runs need no facts."""
-        plan_keys = self._keys("plan")
-        entries = cache.find([self._environment_key, self._findings_key, *plan_keys.values()])
+        The plans of a thousand models take longer to read than everything else, and with known
+        findings no facts are needed.
+        """
+        entries = cache.find([self._environment_key, self._findings_key])
         if self._environment_key not in entries:
             return
         self.environment = entries[self._environment_key]
+        known = set(self.digests.models)
         if self._findings_key in entries:
             self.findings = entries[self._findings_key]
         else:
-            fact_keys = self._keys("facts")
-            facts = cache.find(fact_keys.values())
-            self._facts = {name: facts[key] for name, key in fact_keys.items() if key in facts}
-            plan_keys = {name: key for name, key in plan_keys.items() if name in self._facts}
-        self._models = {name: entries[key] for name, key in plan_keys.items() if key in entries}
-        self.missing = self._digests.models.keys() - self._models.keys()
-        self.is_incomplete = bool(self.missing)
+            self._facts = self._find(cache, "facts")
+            known &= self._facts.keys()
+        if with_plans:
+            self._models = self._find(cache, "plan")
+            known &= self._models.keys()
+        missing = self.digests.models.keys() - known
+        self.missing = missing or None
+
+    def _find(self, cache: PlanCache, kind: str) -> dict[str, Any]:
+        keys = {name: f"{kind} {digest}" for name, digest in self.digests.models.items()}
+        entries = cache.find(keys.values())
+        return {name: entries[key] for name, key in keys.items() if key in entries}
 
     def add(self, part: Part) -> None:
         """Adds what a process planned."""
@@ -263,7 +291,7 @@ class _StackLoad:
         self._models |= part.models
         self._facts |= part.facts
         self.new[self._environment_key] = part.environment
-        for name, digest in self._digests.models.items():
+        for name, digest in self.digests.models.items():
             if name in part.models:
                 self.new[f"plan {digest}"] = part.models[name]
                 self.new[f"facts {digest}"] = part.facts[name]
@@ -271,7 +299,7 @@ class _StackLoad:
     def check(self) -> None:
         """Runs the checks over all models, unless their result was cached."""
         if not hasattr(self, "findings"):
-            facts = [self._facts[name] for name in sorted(self._digests.models)]
+            facts = [self._facts[name] for name in sorted(self.digests.models)]
             self.findings = check_stack(
                 self.environment.facts, facts, complete=self._complete, today=self._today
             )

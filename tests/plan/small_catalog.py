@@ -50,7 +50,7 @@ def check(root: Path, environment: str = "prod", today: date | None = None) -> L
 def check_all(root: Path, today: date | None = None) -> tuple[Diagnostic, ...]:
     """Returns every error and warning of all environments."""
     store = PlanStore(root, today=today, cache=NO_CACHE, processes=1)
-    return store.load([*map(Stack.of, list_environments(root))]).diagnostics
+    return store.check([*map(Stack.of, list_environments(root))])
 
 
 def first_model(loaded: LoadedPlan) -> ModelPlan:

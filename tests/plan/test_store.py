@@ -70,6 +70,7 @@ def test_cached_plans_equal_new_ones_after_random_edits(seed: int, tmp_path: Pat
             PlanStore(root, cache=each, processes=1).load(stacks) for each in (cache, NO_CACHE)
         )
         assert cached == new
+        assert PlanStore(root, cache=cache, processes=1).check(stacks) == new.diagnostics
         models = chance.sample("abcde", 2)
         cached, new = (
             PlanStore(root, cache=each, processes=1).load([STACK], models=models)
