@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from framework.settings.container import Container, Port, Resources, Sidecar
-from framework.settings.model import Model
-from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes
-from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
-from framework.settings.security import ContainerSecurity, Security
-from framework.settings.variables import (
+from framework.settings.container import (
     ConfigMapValue,
+    Container,
     EnvSource,
     EnvValue,
     FieldValue,
+    Port,
+    Resources,
     ResourceValue,
     SecretValue,
+    Sidecar,
 )
+from framework.settings.model import Model
+from framework.settings.pod import ContainerSecurity, Security
+from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 
 
 def build_model_container(settings: Model, config_name: str | None) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from framework.kinds.containers import build_extra_containers, build_model_conta
 from framework.kinds.naming import Track, build_labels, build_selector
 from framework.kinds.persistent_volume_claim import build_claim_spec, claim_name
 from framework.settings.model import Model
+from framework.settings.pod import Pod, Scheduling, Security, Spread
 from framework.settings.reserved import CONFIG_VOLUME
-from framework.settings.scheduling import Pod, Scheduling, Spread
-from framework.settings.security import Security
 from framework.settings.volumes import EmptyDir, Volume
 
 

@@ -1,5 +1,5 @@
-"""The settings people write, as frozen pydantic models.
+"""The settings that people may write: frozen pydantic models, their checks and their reference.
 
-Kept apart from merging and from manifests: a setting is declared, documented and checked here once,
-and every later layer reads it by its Python name.
+A setting is declared once, with its type, default and description. The descriptions become
+docs/settings.md and the JSON Schemas for editors (`make schema`).
 """

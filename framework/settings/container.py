@@ -1,6 +1,7 @@
-"""What the model's container, init containers and sidecars share: ports, resources, mounts.
+"""The containers of a Pod: image, environment variables, ports, resources, mounts.
 
-Kept apart from the model's own settings because all containers of a Pod share them.
+The model's own container is described by the keys of the model itself; init containers and sidecars
+are mappings of their own.
 """
 
 from __future__ import annotations
@@ -8,37 +9,165 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, PortName, PortNumber, Quantity, Settings, Texts
-from framework.settings.image import PullPolicy
-from framework.settings.names import AbsolutePath, ImageReference, ResourceName
+from framework.settings.base import Checked, Settings
+from framework.settings.pod import ContainerSecurity
 from framework.settings.probes import HttpGet, Lifecycle, Probes
-from framework.settings.quantities import quantity_value
-from framework.settings.security import ContainerSecurity
-from framework.settings.variables import Env, EnvFrom
+from framework.settings.values import (
+    AbsolutePath,
+    ConfigKey,
+    Digest,
+    EnvName,
+    EnvPrefix,
+    EnvText,
+    ImageReference,
+    ImageTag,
+    ObjectName,
+    PodField,
+    PortName,
+    PortNumber,
+    PullPolicy,
+    Quantity,
+    Repository,
+    ResourceField,
+    ResourceName,
+    ShortName,
+    Texts,
+    quantity_value,
+)
 from framework.settings.volumes import Mounts
 
-# What a node may promise more of than it has; of everything else, limits are requests.
+# Kubernetes accepts a request below the limit for these; devices must have both equal.
 _DIVISIBLE = frozenset({"cpu", "memory", "ephemeral-storage"})
 
 TerminationMessagePolicy = Literal["File", "FallbackToLogsOnError"]
 
 
+class Image(Checked):
+    """The container image."""
+
+    repository: Repository
+    """Registry and repository, without a tag: `docker.io/seldonio/mlserver`."""
+    tag: ImageTag | None = None
+    """Tag. Quote it where YAML would read a number."""
+    digest: Digest | None = None
+    """Digest: `sha256:` and 64 hex digits. It takes precedence over the tag."""
+    pull_policy: PullPolicy = "IfNotPresent"
+    """When the kubelet pulls the image."""
+    pull_secrets: Annotated[tuple[ObjectName, ...], Field(strict=False)] = ()
+    """Names of Secrets of type kubernetes.io/dockerconfigjson."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports an image without tag and digest."""
+        if not self.tag and not self.digest:
+            yield SettingDiagnostic((), "has neither tag nor digest; give one")
+
+    @property
+    def reference(self) -> str:
+        """The image as Kubernetes takes it: `repository:tag` or `repository:tag@digest`."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+class SecretValue(Settings):
+    """An environment variable from a Secret."""
+
+    secret: ObjectName
+    """Name of the Secret."""
+    key: ConfigKey
+    """Key in the Secret."""
+    optional: bool = False
+    """Start the container even if the key does not exist."""
+
+
+class ConfigMapValue(Settings):
+    """An environment variable from a ConfigMap."""
+
+    config_map: ObjectName
+    """Name of the ConfigMap."""
+    key: ConfigKey
+    """Key in the ConfigMap."""
+    optional: bool = False
+    """Start the container even if the key does not exist."""
+
+
+class FieldValue(Settings):
+    """An environment variable from a field of the Pod."""
+
+    field: PodField
+    """Field of the Pod: `status.podIP`, `metadata.labels['x']`."""
+
+
+class ResourceValue(Settings):
+    """An environment variable from the requests or limits of a container."""
+
+    resource: ResourceField
+    """`limits.memory`, `requests.cpu` and so on."""
+    container: ShortName | None = None
+    """Name of another container of the Pod. Default: this container."""
+    divisor: Quantity | None = None
+    """Unit of the value: `1Mi`, `1m`. Default: bytes or whole cores."""
+
+
+def _env_kind(value: Any) -> str:
+    """Returns the tag of the class that a value has the keys of."""
+    if not isinstance(value, dict | Settings):
+        return "text"
+    keys = value if isinstance(value, dict) else type(value).model_fields
+    for key, kind in (("configMap", "configMap"), ("field", "field"), ("resource", "resource")):
+        if key in keys:
+            return kind
+    return "secret"
+
+
+EnvValue = Annotated[
+    Annotated[EnvText, Tag("text")]
+    | Annotated[SecretValue, Tag("secret")]
+    | Annotated[ConfigMapValue, Tag("configMap")]
+    | Annotated[FieldValue, Tag("field")]
+    | Annotated[ResourceValue, Tag("resource")],
+    Discriminator(_env_kind),
+]
+Env = dict[EnvName, EnvValue]
+
+
+class EnvSource(Checked):
+    """A Secret or ConfigMap of which every key becomes an environment variable."""
+
+    secret: ObjectName | None = None
+    """Name of the Secret; exactly one of this and `configMap`."""
+    config_map: ObjectName | None = None
+    """Name of the ConfigMap; exactly one of this and `secret`."""
+    prefix: EnvPrefix = ""
+    """Text before the name of every variable."""
+    optional: bool = False
+    """Start the container even if the Secret or ConfigMap does not exist."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports both sources, or none."""
+        if (self.secret is None) == (self.config_map is None):
+            message = "has both secret and configMap, or neither; give one of them"
+            yield SettingDiagnostic((), message, others=(("secret",), ("configMap",)))
+
+
+EnvFrom = dict[str, EnvSource]
+
+
 class Port(Settings):
-    """A port the container listens on."""
+    """A port that the container listens on."""
 
     container_port: PortNumber
-    """Port number inside the Pod."""
+    """Port number in the Pod."""
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     """Transport protocol."""
     service_port: PortNumber | None = None
-    """The Service's port; the container's own where it is not said."""
+    """Port number of the Service. Default: `containerPort`."""
     app_protocol: str | None = None
-    """What is spoken, for proxies: `kubernetes.io/h2c` for gRPC."""
+    """Application protocol, for proxies: `kubernetes.io/h2c` for gRPC."""
     node_port: PortNumber | None = None
-    """The port on every node, with a Service of type NodePort or LoadBalancer."""
+    """Port number on every node, for a Service of type NodePort or LoadBalancer."""
 
 
 def _port_from_number(value: Any) -> Any:
@@ -52,23 +181,22 @@ Ports = dict[
 
 
 class Resources(Checked):
-    """Requests and limits, by resource name: `cpu`, `memory`, `nvidia.com/gpu`, ..."""
+    """Requests and limits by resource name: `cpu`, `memory`, `nvidia.com/gpu` and so on."""
 
     requests: dict[ResourceName, Quantity] = {}
-    """What the scheduler sets aside."""
+    """Resources that the scheduler reserves on the node."""
     limits: dict[ResourceName, Quantity] = {}
-    """What the container may use at most; GPUs are given here."""
+    """Resources that the container may use at most. GPUs are given here."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Requests above limits, and devices that are shared or split."""
+        """Reports requests above limits, and devices that are shared or split."""
         for name, request in self.requests.items():
             limit = self.limits.get(name)
             if name not in _DIVISIBLE:
                 yield from _find_device_diagnostics(name, request, limit)
             elif limit is not None and quantity_value(request) > quantity_value(limit):
-                yield SettingDiagnostic(
-                    ("requests", name), f"is {request}; expected at most its limit, {limit}"
-                )
+                message = f"is {request}; expected at most its limit, {limit}"
+                yield SettingDiagnostic(("requests", name), message)
         for name, limit in self.limits.items():
             if "/" in name and quantity_value(limit).denominator != 1:
                 yield SettingDiagnostic(("limits", name), f"is {limit}; expected whole devices")
@@ -78,104 +206,105 @@ def _find_device_diagnostics(
     name: str, request: str, limit: str | None
 ) -> Iterator[SettingDiagnostic]:
     if limit is None:
-        yield SettingDiagnostic(
-            ("requests", name), "has no limit; expected the same number in limits"
-        )
+        message = "has no limit; expected the same number in limits"
+        yield SettingDiagnostic(("requests", name), message)
     elif quantity_value(request) != quantity_value(limit):
-        yield SettingDiagnostic(
-            ("requests", name),
-            f"is {request}; expected its limit, {limit}: devices are never shared",
-        )
+        message = f"is {request}; expected its limit, {limit}: devices are never shared"
+        yield SettingDiagnostic(("requests", name), message)
 
 
 class Container(Checked):
-    """An init container beside the model: runs to its end before the model starts."""
+    """An init container. It runs to its end before the model starts."""
 
     image: ImageReference
-    """Image reference with tag or digest."""
+    """Image with tag or digest."""
     pull_policy: PullPolicy | None = None
-    """When the kubelet pulls; `IfNotPresent` for a fixed tag where it is not said."""
+    """When the kubelet pulls the image. Default: `Always` for the tag `latest`, else
+    `IfNotPresent` (Kubernetes)."""
     command: Texts = ()
-    """Replaces the image's entrypoint."""
+    """Replaces the entrypoint of the image."""
     args: Texts = ()
-    """Arguments."""
+    """Arguments of the command."""
     working_dir: AbsolutePath | None = None
-    """Folder it starts in; the image's own where it is not said."""
+    """Working directory. Default: that of the image."""
     env: Env = {}
     """Environment variables by name."""
     env_from: EnvFrom = {}
-    """Whole Secrets or ConfigMaps as environment variables, by a name of your choice."""
+    """Secrets and ConfigMaps of which every key becomes an environment variable, by a name of your
+    choice."""
     ports: Ports = {}
     """Ports by name."""
     resources: Resources = Resources.model_construct()
     """Requests and limits."""
     mounts: Mounts = {}
-    """Path by the name of one of the model's volumes; or a mapping of path, readOnly, subPath."""
+    """Mount path by the name of a volume of the model, or a mapping of path, readOnly, subPath."""
     security: ContainerSecurity = ContainerSecurity.model_construct()
-    """Where its security context differs from the model's."""
+    """Settings in which one container differs from `security` of the model."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Ports and paths used twice."""
-        yield from find_port_diagnostics(self.ports)
-        yield from find_path_diagnostics(
+        """Reports ports and paths that are used twice."""
+        yield from find_duplicate_ports(self.ports)
+        yield from find_duplicate_paths(
             {("mounts", name): mount.path for name, mount in self.mounts.items()}
         )
 
 
 class Sidecar(Container):
-    """A container beside the model, started before it and stopped after it."""
+    """A container beside the model. It starts before the model and stops after it."""
 
     probes: Probes = Probes.model_construct()
-    """Startup, readiness and liveness; the model waits for startup alone."""
+    """Startup, readiness and liveness probes. The model starts once the startup probe succeeds."""
     lifecycle: Lifecycle = Lifecycle.model_construct()
-    """What runs right after its start, and before it is stopped."""
+    """Handlers that run after the container starts and before it stops."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """As of any container, and probes of ports it has not."""
+        """Reports what is wrong with any container, and probes of ports that do not exist."""
         yield from super().find_diagnostics()
-        yield from find_asked_port_diagnostics(self.probes, self.lifecycle, self.ports)
+        yield from find_unknown_ports(self.probes, self.lifecycle, self.ports)
 
 
-def find_port_diagnostics(ports: Mapping[str, Port]) -> Iterator[SettingDiagnostic]:
-    """Two ports of one number and protocol."""
-    seen: dict[tuple[int, str], str] = {}
+def find_duplicate_ports(ports: Mapping[str, Port]) -> Iterator[SettingDiagnostic]:
+    """Yields a diagnostic for each port whose number and protocol another port has already."""
+    names: dict[tuple[int, str], str] = {}
     for name, port in ports.items():
-        first = seen.setdefault((port.container_port, port.protocol), name)
+        first = names.setdefault((port.container_port, port.protocol), name)
         if first != name:
             yield SettingDiagnostic(
                 ("ports", name),
-                f'is {port.protocol} {port.container_port}, as "{first}" is; expected another '
+                f'is {port.protocol} {port.container_port}, like "{first}"; expected another '
                 "number or protocol",
                 others=(("ports", first),),
             )
 
 
-def find_path_diagnostics(paths: Mapping[tuple[str, ...], str]) -> Iterator[SettingDiagnostic]:
-    """Two mounts at one path; `paths` by the setting that says each."""
-    seen: dict[str, tuple[str, ...]] = {}
+def find_duplicate_paths(paths: Mapping[tuple[str, ...], str]) -> Iterator[SettingDiagnostic]:
+    """Yields a diagnostic for each mount path that is used twice; `paths` by setting."""
+    settings: dict[str, tuple[str, ...]] = {}
     for setting, path in paths.items():
-        first = seen.setdefault(path.rstrip("/") or "/", setting)
+        first = settings.setdefault(path.rstrip("/") or "/", setting)
         if first != setting:
             message = f"is {path}, where {'.'.join(first)} is mounted too; expected another path"
             yield SettingDiagnostic(setting, message, others=(first,))
 
 
-def find_asked_port_diagnostics(
+def find_unknown_ports(
     probes: Probes, lifecycle: Lifecycle, ports: Mapping[str, Port]
 ) -> Iterator[SettingDiagnostic]:
-    """Probes and hooks that ask a port by a name that no port has."""
+    """Yields a diagnostic for each probe or handler whose port name does not exist."""
     known = f"expected one of the ports: {', '.join(sorted(ports)) or 'none'}, or a number"
-    for path, asked in _asked(probes, lifecycle):
-        if isinstance(asked, str) and asked not in ports:
-            yield SettingDiagnostic(path, f'is "{asked}"; {known}')
+    for path, port in _named_ports(probes, lifecycle):
+        if isinstance(port, str) and port not in ports:
+            yield SettingDiagnostic(path, f'is "{port}"; {known}')
 
 
-def _asked(probes: Probes, lifecycle: Lifecycle) -> Iterator[tuple[tuple[str, ...], str | int]]:
+def _named_ports(
+    probes: Probes, lifecycle: Lifecycle
+) -> Iterator[tuple[tuple[str, ...], str | int]]:
     for name in ("startup", "readiness", "liveness"):
         if probe := getattr(probes, name):
-            for key, way in (("httpGet", probe.http_get), ("tcpSocket", probe.tcp_socket)):
-                if way is not None:
-                    yield ("probes", name, key, "port"), way.port
+            for key, action in (("httpGet", probe.http_get), ("tcpSocket", probe.tcp_socket)):
+                if action is not None:
+                    yield ("probes", name, key, "port"), action.port
     for name, handler in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
         if handler and isinstance(handler.http_get, HttpGet):
             yield ("lifecycle", name, "httpGet", "port"), handler.http_get.port

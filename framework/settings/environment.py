@@ -1,7 +1,4 @@
-"""What one environment's `environment.yaml` may say.
-
-Kept apart from the model's settings: these describe where a whole catalog runs.
-"""
+"""The settings of one environment: `environment.yaml`."""
 
 from __future__ import annotations
 
@@ -11,15 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Count, DnsLabel, Positive, Quantity, Settings, Texts
-from framework.settings.names import CapacityName, Form
+from framework.settings.base import Checked, Settings
+from framework.settings.values import CapacityName, Count, DnsLabel, Form, Positive, Quantity, Texts
 
 ProbeName = Literal["startup", "readiness", "liveness"]
 PodSecurity = Literal["baseline", "restricted"]
 
-# The oldest server that runs sidecars in their order, and the one the local cluster is built from,
-# whose objects every render is held to. Of a newer server than that nothing is known, nor lost: a
-# version is the oldest that an environment may meet.
+# 1.29 is the oldest server that starts and stops sidecars in order. The newest is the one that the
+# local cluster is built from, against which every manifest is tested. Newer servers work as well:
+# the setting names the oldest server that the environment has.
 OLDEST_MINOR, NEWEST_MINOR = 29, 37
 KubernetesVersion = Annotated[
     str,
@@ -31,14 +28,14 @@ KubernetesVersion = Annotated[
 
 
 class Cluster(Settings):
-    """The cluster an environment runs on."""
+    """The cluster of the environment."""
 
     context: str = Field(default="local", min_length=1)
-    """A kubeconfig context, or `local` for the control plane on this machine."""
+    """Name of a kubeconfig context, or `local` for the control plane on this machine."""
     kubeconfig: str = "~/.kube/config"
-    """The kubeconfig file that has the context; `local` has its own."""
+    """Path of the kubeconfig file with the context. `local` has its own file."""
     kubernetes_version: KubernetesVersion = "1.33"
-    """The oldest server this environment may meet."""
+    """The oldest Kubernetes version of the environment's servers. Newer features are errors."""
 
     @property
     def local(self) -> bool:
@@ -47,49 +44,49 @@ class Cluster(Settings):
 
     @property
     def kubeconfig_path(self) -> str:
-        """The kubeconfig to use; relative paths start at the project's root."""
+        """The path of the kubeconfig to use, relative to the root of the project."""
         return ".cluster/kubeconfig" if self.local else self.kubeconfig
 
     @property
     def minor_version(self) -> int:
-        """33 for "1.33"."""
+        """The minor version: 33 for "1.33"."""
         return int(self.kubernetes_version.partition(".")[2])
 
 
 class Policy(Checked):
-    """What a platform team asks of every model of an environment.
+    """Rules for every model of the environment.
 
-    Each rule has a name, told with every fault, by which a model's `waivers` can put it off.
+    Each rule has an ID, which its errors name; the `waivers` of a model use it.
     """
 
     allowed_registries: Texts | None = None
-    """Rule `registries`: where every image must come from, a registry or a folder of one, such as
-    `ghcr.io/acme`; an image that names no registry comes from `docker.io`."""
+    """Rule `registries`: allowed registries, or folders in them such as `ghcr.io/acme`. An image
+    without a registry comes from `docker.io`."""
     forbid_latest: bool = False
-    """Rule `latest`: no image has the tag `latest`, or neither tag nor digest."""
+    """Rule `latest`: no image may have the tag `latest`, or neither tag nor digest."""
     require_digest: bool = False
-    """Rule `digest`: every image, init containers and sidecars too, is named by its digest."""
+    """Rule `digest`: every image must have a digest, also those of init containers and sidecars."""
     allowed_owners: Texts | None = None
-    """Rule `owners`: the teams that may own a model."""
+    """Rule `owners`: teams that may own a model."""
     require_labels: Texts = ()
-    """Rule `labels`: labels that every model has."""
+    """Rule `labels`: labels that every model must have."""
     require_requests: bool | Texts = False
-    """Rule `requests`: resources that every container requests; true is cpu and memory. A limit
-    counts, for Kubernetes takes it as the request too."""
+    """Rule `requests`: resources that every container must request; true means cpu and memory. A
+    limit is enough, because Kubernetes uses it as the request too."""
     require_limits: bool | Texts = False
-    """Rule `limits`: resources that every container limits; true is memory alone."""
+    """Rule `limits`: resources that every container must limit; true means memory."""
     require_probes: bool | Annotated[tuple[ProbeName, ...], Field(strict=False)] = False
-    """Rule `probes`: probes that every model has; true is readiness."""
+    """Rule `probes`: probes that every model must have; true means readiness."""
     min_replicas: Count | None = None
-    """Rule `minReplicas`: Pods that every model has at least; of an autoscaler, its minimum."""
+    """Rule `minReplicas`: smallest allowed `replicas` or `autoscaling.minReplicas`."""
     max_replicas: Positive | None = None
-    """Rule `maxReplicas`: Pods that every model has at most, beside an additional canary; of an
-    autoscaler, its maximum."""
+    """Rule `maxReplicas`: largest allowed `replicas` or `autoscaling.maxReplicas`. An additional
+    canary does not count."""
     pod_security: PodSecurity | None = None
-    """Rule `podSecurity`: the Pod Security Standard that every Pod keeps."""
+    """Rule `podSecurity`: the Pod Security Standard that every Pod must meet."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Limits that cross."""
+        """Reports a minimum above the maximum."""
         least, most = self.min_replicas, self.max_replicas
         if least is not None and most is not None and least > most:
             message = f"is {least}; expected at most maxReplicas, which is {most}"
@@ -97,25 +94,25 @@ class Policy(Checked):
 
 
 class Environment(Settings):
-    """One environment: where the catalog runs, and what it lays over every model."""
+    """One environment: where the catalog runs, and the settings that it gives to every model."""
 
     description: str = ""
     """One sentence."""
     namespace: DnsLabel
-    """The Namespace; exactly one stack owns it."""
+    """Name of the Namespace. Exactly one stack manages it."""
     promotes_to: DnsLabel | None = None
     """The environment that comes after this one, such as `staging` after dev. Lists and messages
     name the environments in this order."""
     protect: bool = False
-    """Refuse `destroy`."""
+    """Refuse the verb `destroy`."""
     cluster: Cluster = Cluster.model_construct()
-    """Which cluster."""
+    """The cluster."""
     defaults: dict[str, Any] = {}
-    """Weak: a profile or a model may say otherwise."""
+    """Settings of every model that profiles and models override."""
     overrides: dict[str, Any] = {}
-    """Strong: laid over every model."""
+    """Settings of every model that override profiles and models."""
     capacity: dict[CapacityName, Quantity] = {}
-    """What the cluster has for all models together, by resource: `cpu`, `memory`, `nvidia.com/gpu`,
-    and `pods`. Requests count; a model with an autoscaler counts at its largest."""
+    """Resources of the cluster for all models together: `cpu`, `memory`, `nvidia.com/gpu`, `pods`.
+    Compared with the requests; a model with an autoscaler counts with its largest size."""
     policy: Policy = Policy.model_construct()
-    """What every model must keep."""
+    """Rules for every model."""

@@ -1,8 +1,11 @@
 """The JSON Schemas of the four kinds of file, for editors and other tools.
 
-Kept apart from validation, which sees merged settings: an editor sees one layer of them. So in
-these schemas nothing is required that another layer may give, null removes what is inherited, and
-an interpolation may stand for any value.
+An editor sees one layer, not the merged settings. So these schemas require nothing that another
+layer may give, and allow null (it removes an inherited value) and interpolations for any value.
+
+Examples and units come from examples.yaml beside this module. `errorMessage` and
+`patternErrorMessage` are read by VS Code and other editors with its language servers; other tools
+ignore them.
 """
 
 from __future__ import annotations
@@ -12,22 +15,22 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from framework.settings.base import Settings
 from framework.settings.environment import Environment
-from framework.settings.examples import EXAMPLES, PROFILES, UNITS
-from framework.settings.layer_values import join_scalars, open_value, reads_back
 from framework.settings.model import SHARED, Model
 
 Json = dict[str, Any]
 
-# VS Code's YAML extension reads "JSON Schema 7 and below"; it warns of 2020-12.
+# VS Code's YAML extension supports JSON Schema up to draft 7, and warns about newer ones.
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-# What a model must say itself; everything else may come from a profile or a default.
+# The only setting that a model must have in its own file; profiles or defaults may give the rest.
 _OWN = ("owner",)
 # Mappings that hold a partial model.
 PARTIAL_MODELS = {
@@ -36,6 +39,42 @@ PARTIAL_MODELS = {
     ("Environment", "overrides"): "Layer",
 }
 _NOT_IN_CANDIDATES = ("canary", *SHARED)
+_INTERPOLATION = r"\$\{"
+_SCALARS = {"integer", "number", "string", "boolean"}
+_WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+}
+_TEXT_EXPECTED = 'expected text; quote it, as in "1.10" or "true"'
+
+
+Keyed = dict[tuple[str, str], Any]
+
+
+def _load_table(part: str) -> Keyed:
+    text = Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8")
+    return {
+        (name, key): value
+        for name, of_class in yaml.safe_load(text)[part].items()
+        for key, value in of_class.items()
+    }
+
+
+# By settings class and key.
+EXAMPLES: Keyed = _load_table("examples")
+UNITS: Keyed = _load_table("units")
+
+# Not a setting: it is read from the model's own file before layers are merged.
+PROFILES: dict[str, Any] = {
+    "description": "Profiles of the model, later ones override earlier ones. Only in its own file.",
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+    "uniqueItems": True,
+    "examples": [["mlserver", "cpu-small"]],
+}
 
 
 class _Generator(GenerateJsonSchema):
@@ -44,14 +83,14 @@ class _Generator(GenerateJsonSchema):
 
 
 def build_settings(settings_type: type[BaseModel]) -> dict[str, Json]:
-    """Pydantic's schema of each class reached from `settings_type`, by the class's name.
+    """Returns pydantic's schema of each class that `settings_type` refers to, by class name.
 
-    Whole settings, not layers: required keys are `required`. Each property has its `description`
-    and its `examples`, and its `unit` where it has one.
+    They describe merged settings, not layers: `required` has the required keys. Each property has
+    its `description` and `examples`, and `unit` where it has one.
     """
     schema = settings_type.model_json_schema(schema_generator=_Generator)
     classes: dict[str, Json] = {**schema.pop("$defs", {}), settings_type.__name__: schema}
-    described = {name: texts for one in _subclasses(Settings) for name, texts in _describe(one)}
+    described = {key: text for cls in _subclasses(Settings) for key, text in _describe(cls)}
     for name, node in classes.items():
         for key, child in node["properties"].items():
             if text := described.get((name, key)):
@@ -64,39 +103,39 @@ def build_settings(settings_type: type[BaseModel]) -> dict[str, Json]:
 
 
 def _subclasses(settings_type: type[Settings]) -> Iterator[type[Settings]]:
-    for one in settings_type.__subclasses__():
-        yield one
-        yield from _subclasses(one)
+    for subclass in settings_type.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _describe(settings_type: type[Settings]) -> Iterator[tuple[tuple[str, str], str]]:
-    """The docstring below each field of a class, by the class's name and the field's key."""
-    # Pydantic can do this too, but only for every class as it is made: a tenth of a second for
-    # every command, of which this one alone needs it.
-    declaring = [one for one in reversed(settings_type.__mro__) if issubclass(one, Settings)]
-    for tree in (ast.parse(textwrap.dedent(inspect.getsource(one))) for one in declaring):
+    """Yields the docstring below each field of a class, by class name and key."""
+    # pydantic's `use_attribute_docstrings` reads the sources when the classes are created. That
+    # costs every command a tenth of a second, and only `schema` needs the docstrings.
+    classes = [cls for cls in reversed(settings_type.__mro__) if issubclass(cls, Settings)]
+    for tree in (ast.parse(textwrap.dedent(inspect.getsource(cls))) for cls in classes):
         for field, text in pairwise(cast(ast.ClassDef, tree.body[0]).body):
             match field, text:
                 case (
                     ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str() as found)),
+                    ast.Expr(value=ast.Constant(value=str() as docstring)),
                 ):
                     key = str(settings_type.model_fields[name].alias)
-                    yield (settings_type.__name__, key), inspect.cleandoc(found)
+                    yield (settings_type.__name__, key), inspect.cleandoc(docstring)
 
 
 def unit_of(name: str, key: str) -> str:
-    """The unit of a setting: that of UNITS, "seconds" for keys that end so, else ""."""
+    """Returns the unit of a setting: from UNITS, or "seconds" for keys that end in it, else ""."""
     return str(UNITS.get((name, key), "seconds" if key.endswith("Seconds") else ""))
 
 
 def class_of(node: Json) -> str:
-    """The name of the class that a `$ref` leads to."""
+    """Returns the name of the class that a `$ref` refers to."""
     return str(node["$ref"]).rpartition("/")[2]
 
 
 def build_schemas() -> dict[str, Json]:
-    """The four schemas, by file name."""
+    """Returns the four schemas, by file name."""
     schemas = {
         "model": _LayerSchema().build(Model, "A model", "catalog/<model>.yaml", own=True),
         "profile": _LayerSchema().build(
@@ -111,7 +150,7 @@ def build_schemas() -> dict[str, Json]:
             "environments/<environment>/models/<model>.yaml",
         ),
     }
-    # A relative $id names the file and no host.
+    # The $id is relative, so that it names a file and not a host.
     return {
         f"{kind}.schema.json": {"$schema": _DRAFT, "$id": f"{kind}.schema.json", **schema}
         for kind, schema in schemas.items()
@@ -119,7 +158,7 @@ def build_schemas() -> dict[str, Json]:
 
 
 class _LayerSchema:
-    """One file's schema, made from pydantic's; `definitions` grows with every class referred to."""
+    """Builds the schema of one file from the schemas of pydantic; use a new one for each file."""
 
     def __init__(self) -> None:
         self._classes = {**build_settings(Model), **build_settings(Environment)}
@@ -128,7 +167,7 @@ class _LayerSchema:
     def build(
         self, settings_type: type[BaseModel], title: str, path: str, *, own: bool = False
     ) -> Json:
-        """The schema of a file. `own` is the model's own, which names its profiles."""
+        """Returns the schema of a file. `own` is for the model's own file, which lists profiles."""
         required = _OWN if own else ()
         first = {"profiles": PROFILES} if own else {}
         mapping = self._mapping(settings_type.__name__, required, first)
@@ -160,27 +199,27 @@ class _LayerSchema:
     def _property(self, name: str, key: str, node: Json, *, nullable: bool) -> Json:
         partial = PARTIAL_MODELS.get((name, key))
         value = {"$ref": self._refer(partial)} if partial else self._value(node, nullable=nullable)
-        # Draft-07 ignores what stands beside a $ref.
+        # Draft 7 ignores all keys beside a $ref.
         beside: Json = {"allOf": [value]} if "$ref" in value else value
         described = {"description": _description(node), **beside}
         if node.get("default") not in (None, {}, []) and not isinstance(node["default"], dict):
             described["default"] = node["default"]
-        if examples := [one for one in node.get("examples", ()) if reads_back(one)]:
+        if examples := [example for example in node.get("examples", ()) if reads_back(example)]:
             described["examples"] = examples
         return described
 
     def _refer(self, name: str) -> str:
-        """The reference to a class, or to a partial model; defines it where it is not yet."""
+        """Returns a reference to a class or partial model, and adds its definition once."""
         if name not in self._definitions:
             self._definitions[name] = {}
             self._definitions[name] = self._open(name)
         return f"#/definitions/{name}"
 
     def _open(self, name: str) -> Json:
-        # Partial models are layers, which are laid before any interpolation is resolved.
+        # A partial model is merged before interpolations are resolved, so it cannot be one.
         if name in PARTIAL_MODELS.values():
             return {**self._define(name), "type": ["object", "null"]}
-        return open_value(self._define(name), nullable=True)
+        return _open_value(self._define(name), nullable=True)
 
     def _define(self, name: str) -> Json:
         if name == "Candidate":
@@ -190,7 +229,7 @@ class _LayerSchema:
         return {"description": self._classes[name]["description"], **self._mapping(name)}
 
     def _value(self, node: Json, *, nullable: bool = True) -> Json:
-        """What may stand for a value of pydantic's schema `node` in a layer."""
+        """Returns the schema, in a layer, of a value with pydantic's schema `node`."""
         if "$ref" in node:
             return {"$ref": self._refer(class_of(node))}
         if arms := node.get("anyOf") or node.get("oneOf"):
@@ -200,20 +239,20 @@ class _LayerSchema:
             kept["items"] = self._item(node["items"])
         if kept.get("type") == "object":
             kept |= self._entries(node)
-        return open_value(kept, nullable=nullable)
+        return _open_value(kept, nullable=nullable)
 
     def _item(self, node: Json) -> Json:
-        """What may stand in a list; lists are replaced whole, so no other layer completes it."""
+        """Returns the schema of a list item. A list is replaced whole, so each item is complete."""
         value = self._value(node, nullable=False)
         required = self._classes[class_of(node)].get("required") if "$ref" in node else None
         return {"allOf": [value], "required": required} if required else value
 
     def _entries(self, node: Json) -> Json:
-        """The keys and values of a mapping by name."""
+        """Returns the rules for the keys and values of a mapping by name."""
         values = node.get("additionalProperties", True)
         names = {key: rule for key, rule in node.get("propertyNames", {}).items() if key in _KEPT}
         if patterns := node.get("patternProperties"):
-            # Pydantic lets any other key pass.
+            # In pydantic's schema, keys that do not match the pattern are allowed.
             ((names["pattern"], values),) = patterns.items()
         if isinstance(values, dict):
             values = self._value(values)
@@ -223,7 +262,7 @@ class _LayerSchema:
     def _union(self, arms: list[Json], *, nullable: bool) -> Json:
         values = [
             self._value(arm, nullable=nullable)
-            for arm in join_scalars([arm for arm in arms if arm.get("type") != "null"])
+            for arm in _join_scalars([arm for arm in arms if arm.get("type") != "null"])
         ]
         return values[0] if len(values) == 1 else {"anyOf": values}
 
@@ -239,3 +278,73 @@ def _description(node: Json) -> str:
     text = " ".join(node.get("description", "").split())
     unit = node.get("unit", "")
     return text if unit.lower() in text.lower() else f"{text} Unit: {unit}."
+
+
+def _join_scalars(arms: list[Json]) -> list[Json]:
+    """Joins arms that are scalars of different types: editors then show and complete more."""
+    joined: Json = {}
+    rest = []
+    for arm in arms:
+        types = _types(arm)
+        plain = types and _SCALARS.issuperset(types) and not {"enum", "const"} & arm.keys()
+        if plain and not set(types) & set(_types(joined)):
+            joined = {**joined, **arm, "type": [*_types(joined), *types]}
+        else:
+            rest.append(arm)
+    return [joined, *rest] if joined else rest
+
+
+def _open_value(node: Json, *, nullable: bool) -> Json:
+    """Returns a schema that also allows an interpolation, and null where `nullable`."""
+    types = _types(node)
+    null = ["null"] if nullable else []
+    if not types:
+        return node
+    described = {**node, **_messages(node, types)}
+    if {"enum", "const", "maxLength"} & node.keys():
+        return {"anyOf": [described, {"type": ["string", *null], "pattern": _INTERPOLATION}]}
+    opened_types = list(dict.fromkeys([*types, "string", *null]))
+    opened = {**described, "type": opened_types if len(opened_types) > 1 else opened_types[0]}
+    if "string" not in types:
+        opened["pattern"] = _INTERPOLATION
+    elif "pattern" in node:
+        opened["pattern"] = f"{node['pattern']}|{_INTERPOLATION}"
+    return opened
+
+
+def _types(node: Json) -> list[str]:
+    types = node.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _messages(node: Json, types: list[str]) -> Json:
+    """Returns the message for a value of the wrong type or form.
+
+    Without it, editors would show the pattern that allows interpolations. For a mapping or list it
+    is a `patternErrorMessage`, because `errorMessage` would also replace the messages about its
+    keys and items.
+    """
+    form = node.get("patternErrorMessage")
+    if {"enum", "const"} & node.keys():
+        return {}
+    if types == ["string"]:
+        return {"errorMessage": _TEXT_EXPECTED}
+    expected = form or f"expected {' or '.join(_WORDS.get(name, 'text') for name in types)}"
+    scalar = _SCALARS.issuperset(types)
+    return {"errorMessage" if scalar else "patternErrorMessage": expected}
+
+
+def reads_back(example: Any) -> bool:
+    """Returns True where an editor that completes with `example` writes the same value.
+
+    VS Code does not quote texts inside a mapping or list, replaces `${...}` with variables of its
+    own, and cannot write a mapping in a list.
+    """
+    match example:
+        case dict():
+            return all(map(reads_back, example.values()))
+        case list():
+            return all(reads_back(item) and not isinstance(item, dict | list) for item in example)
+        case str():
+            return "${" not in example and bool(yaml.safe_load(example) == example)
+    return True

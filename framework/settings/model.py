@@ -1,7 +1,4 @@
-"""What one model's YAML file may say, once its layers are merged.
-
-Kept apart from the environment's settings: these describe one Deployment and what goes with it.
-"""
+"""The settings of one model, once its layers are merged, and the rules that span them."""
 
 from __future__ import annotations
 
@@ -10,36 +7,43 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Count, IntOrPercent, Positive, Settings, Texts
+from framework.core.diagnostics import Code, SettingDiagnostic
+from framework.settings.base import Checked, Settings
 from framework.settings.container import (
     Container,
+    Env,
+    EnvFrom,
+    Image,
     Ports,
     Resources,
     Sidecar,
     TerminationMessagePolicy,
+    find_duplicate_paths,
+    find_duplicate_ports,
+    find_unknown_ports,
 )
-from framework.settings.image import Image
-from framework.settings.names import (
+from framework.settings.networking import Ingress, NetworkPolicy, Service
+from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
+from framework.settings.probes import Lifecycle, Probes
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
+from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
+from framework.settings.values import (
     AbsolutePath,
     AnnotationKey,
     ConfigKey,
+    Count,
+    IntOrPercent,
     IsoDate,
     LabelKey,
     LabelValue,
     Owner,
+    Positive,
     ShortName,
+    Texts,
 )
-from framework.settings.networking import Ingress, NetworkPolicy, Service
-from framework.settings.probes import Lifecycle, Probes
-from framework.settings.rules import find_model_diagnostics
-from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
-from framework.settings.scheduling import Pod, Scheduling
-from framework.settings.security import Security, ServiceAccount
-from framework.settings.variables import Env, EnvFrom
 from framework.settings.volumes import Volume
 
-# What both tracks share, or the environment decides: a candidate would say it in vain.
+# Settings that both tracks share, or that the environment decides: a candidate cannot set them.
 SHARED = (
     "replicas",
     "enabled",
@@ -53,123 +57,277 @@ SHARED = (
 
 
 class ConfigFiles(Settings):
-    """Files given to the model through a ConfigMap of content-hashed name."""
+    """Files mounted from a ConfigMap. A hash of their content is part of its name, so that a change
+    starts a rolling update."""
 
     mount_path: AbsolutePath
-    """Absolute folder in the container."""
+    """Absolute path of the folder in the container."""
     files: dict[ConfigKey, str] = Field(min_length=1)
-    """Text by file name."""
+    """Content of each file, by file name."""
 
 
 class Canary(Settings):
-    """A candidate version beside the stable one."""
+    """A candidate version that runs beside the stable one."""
 
     size: IntOrPercent = 1
-    """Pods of the candidate: a count, or a percentage of `replicas` rounded up; at least one."""
+    """Pods of the candidate: a number, or a percentage of `replicas`, rounded up; at least one."""
     mode: Literal["additional", "within"] = "additional"
-    """`additional` to the stable Pods, or `within` their number."""
+    """`additional`: beside the stable Pods. `within`: the stable track shrinks by as many Pods."""
     candidate: dict[str, Any] | None = None
-    """A partial model laid over the stable one; a canary runs while this is set."""
+    """Settings that override those of the stable track. A canary runs while this is set."""
 
 
 class Waiver(Settings):
-    """Leave to break one rule of the environment's policy for a while."""
+    """Permission to break one rule of the environment's policy until a date."""
 
     reason: str = Field(min_length=1)
-    """Why, for those who read it later."""
+    """Reason for the waiver."""
     until: IsoDate
-    """The last day it holds: `"2026-12-31"`, quoted."""
+    """Last day of the waiver: `"2026-12-31"`, quoted."""
 
 
 class Model(Checked):
-    """One model of the catalog, merged for one environment."""
+    """One model of the catalog in one environment."""
 
     owner: Owner
-    """The team that answers for it; letters, digits, '-', '_' and '.', for it becomes a label."""
+    """Team that is responsible for the model. A label value: letters, digits, '-', '_', '.'."""
     description: str = ""
     """One sentence."""
     links: dict[str, str] = {}
-    """Dashboards, runbooks, model cards, by name."""
+    """Links to dashboards, runbooks, model cards, by name."""
     enabled: bool = True
-    """False where the model does not run."""
+    """false where the model does not run."""
     image: Image
-    """The serving image."""
+    """The container image."""
     replicas: Count = 1
-    """Pods of the stable track; the autoscaler's business where there is one."""
+    """Number of Pods of the stable track. Ignored while `autoscaling` is set."""
     command: Texts = ()
-    """Replaces the image's entrypoint."""
+    """Replaces the entrypoint of the image."""
     args: Texts = ()
-    """Arguments."""
+    """Arguments of the command."""
     working_dir: AbsolutePath | None = None
-    """Folder the server starts in; the image's own where it is not said."""
+    """Working directory. Default: that of the image."""
     env: Env = {}
-    """Environment variables by name: text, or from a Secret, ConfigMap or field."""
+    """Environment variables by name: text, or from a Secret, ConfigMap, Pod field or resource."""
     env_from: EnvFrom = {}
-    """Whole Secrets or ConfigMaps as environment variables, by a name of your choice."""
+    """Secrets and ConfigMaps of which every key becomes an environment variable, by a name of your
+    choice."""
     config: ConfigFiles | None = None
-    """Files mounted from a ConfigMap; a change of one rolls the Pods."""
+    """Files mounted from a ConfigMap."""
     ports: Ports = {}
-    """Ports by name; a number is enough."""
+    """Ports by name: a mapping, or the number alone."""
     resources: Resources = Resources.model_construct()
     """Requests and limits."""
     startup_seconds: Positive = 60
-    """Seconds a Pod may take until it is ready; the startup probe's budget."""
+    """Seconds that a Pod may take to start, which the startup probe allows."""
     probes: Probes = Probes.model_construct()
-    """Startup, readiness and liveness."""
+    """Startup, readiness and liveness probes."""
     lifecycle: Lifecycle = Lifecycle.model_construct()
-    """What runs after the server's start and before its stop; `preStopSeconds` is enough for
-    most."""
+    """Handlers that run after a container starts and before it stops."""
     volumes: dict[ShortName, Volume] = {}
-    """Volumes by name."""
+    """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
-    """Run one after the other before the model, in order of name."""
+    """Init containers by name. They run one after the other, sorted by name, to their ends,
+    before the model starts."""
     sidecars: dict[ShortName, Sidecar] = {}
-    """Run beside the model, started before it."""
+    """Sidecars by name. They run beside the model, start before it and stop after it."""
     pre_stop_seconds: Count = 5
-    """Seconds a Pod goes on serving after it left the Service."""
+    """Seconds that a Pod keeps serving after it was removed from the Service."""
     termination_grace_period_seconds: Positive = 30
-    """Seconds from the end of service to the kill; more than `preStopSeconds`."""
+    """Seconds that a Pod has to stop before it is killed; more than `preStopSeconds`."""
     termination_message_path: AbsolutePath | None = None
-    """File whose end is kept as the reason of a crash; Kubernetes' own where it is not said."""
+    """Path of the termination message file. Default: `/dev/termination-log` (Kubernetes)."""
     termination_message_policy: TerminationMessagePolicy | None = None
-    """`FallbackToLogsOnError` keeps the end of the log where that file is empty."""
+    """`FallbackToLogsOnError` uses the end of the log where that file is empty. Default: `File`
+    (Kubernetes)."""
     security: Security = Security.model_construct()
-    """Security contexts."""
+    """Security contexts of the Pod and its containers."""
     scheduling: Scheduling = Scheduling.model_construct()
-    """Where the Pods may run."""
+    """The nodes that the Pods may run on."""
     pod: Pod = Pod.model_construct()
-    """What else can be said of the Pods as a whole."""
+    """Further settings of the Pods as a whole."""
     service_account: ServiceAccount = ServiceAccount.model_construct()
-    """The Pods' identity."""
+    """The ServiceAccount of the Pods."""
     service: Service = Service.model_construct()
-    """The Service."""
+    """The Service of the model."""
     ingress: Ingress | None = None
-    """The Ingress, where one is asked for."""
+    """An Ingress that sends requests to the Service."""
     network_policy: NetworkPolicy | None = None
-    """Who may connect to the Pods and what they may connect to, where that is limited."""
+    """A NetworkPolicy for the Pods of both tracks."""
     autoscaling: Autoscaling | None = None
-    """The autoscaler, where one is asked for."""
+    """A HorizontalPodAutoscaler."""
     disruption_budget: DisruptionBudget | None = None
-    """The disruption budget, where it makes sense."""
+    """A PodDisruptionBudget for the Pods of both tracks."""
     rollout: Rollout = Rollout.model_construct()
     """The rolling-update budget."""
     canary: Canary = Canary.model_construct()
-    """The candidate and its size."""
+    """A candidate version that runs beside the stable one."""
     labels: dict[LabelKey, LabelValue] = {}
-    """Labels of every object of the model."""
+    """Labels of all objects of the model."""
     annotations: dict[AnnotationKey, str] = {}
     """Annotations of the Deployment."""
     pod_annotations: dict[AnnotationKey, str] = {}
     """Annotations of the Pods."""
     waivers: dict[str, Waiver] = {}
-    """Rules of the environment's policy that this model may break, by the rule's id."""
+    """Rules of the environment's policy that the model may break, by the ID of the rule."""
     patch: dict[str, dict[str, Any]] = {}
-    """What no setting says: partial manifests by kind (`Deployment`, `Service`, ...), laid over
-    the rendered ones as a strategic merge patch. `Deployment` is of both tracks,
-    `Deployment/canary` of the candidate's alone. null takes a field away; a kind set to null takes
-    an inherited patch away. A field that Kubernetes has not, or a value of another type than it
-    takes, is a fault."""
+    """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
+    on), for fields that no setting covers. `Deployment` applies to both tracks,
+    `Deployment/canary` to the canary track. null removes a field; a kind that is null removes an
+    inherited patch. Fields that do not exist in Kubernetes, and values of the wrong type, are
+    errors."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """What contradicts across settings."""
-        yield from find_model_diagnostics(self)
+        """Reports settings that contradict each other, or that Kubernetes would refuse."""
+        yield from _find_stop_diagnostics(self)
+        yield from find_duplicate_ports(self.ports)
+        yield from find_unknown_ports(self.probes, self.lifecycle, self.ports)
+        yield from _find_shared_ports(self)
+        yield from _find_service_diagnostics(self)
+        yield from _find_policy_diagnostics(self)
+        yield from _find_reserved_names(self)
+        yield from _find_mount_diagnostics(self)
+        yield from _find_security_diagnostics(self)
+        yield from _find_scaling_diagnostics(self)
+
+
+def _find_stop_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    hook, grace = model.lifecycle.pre_stop, model.termination_grace_period_seconds
+    if hook is None:
+        name, wait = "preStopSeconds", model.pre_stop_seconds
+    else:
+        name, wait = "lifecycle.preStop.sleepSeconds", hook.sleep_seconds or 0
+    if wait >= grace:
+        yield SettingDiagnostic(
+            ("terminationGracePeriodSeconds",),
+            f"is {grace}; expected more than {name}, which is {wait}",
+            others=(tuple(name.split(".")),),
+        )
+
+
+def _find_shared_ports(model: Model) -> Iterator[SettingDiagnostic]:
+    """Reports ports of sidecars that another container listens on: a Pod has one network."""
+    taken: dict[tuple[int, str], tuple[str, tuple[str, ...]]] = {
+        (port.container_port, port.protocol): ("the model", ("ports", name))
+        for name, port in model.ports.items()
+    }
+    for name, sidecar in sorted(model.sidecars.items()):
+        for port_name, port in sidecar.ports.items():
+            path = ("sidecars", name, "ports", port_name)
+            key = (port.container_port, port.protocol)
+            owner, other = taken.setdefault(key, (name, path))
+            if owner != name:
+                message = f"is {port.protocol} {port.container_port}, which {owner} listens on; "
+                yield SettingDiagnostic(path, f"{message}expected another number", others=(other,))
+
+
+def _find_service_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    if model.service.enabled and not model.ports:
+        yield SettingDiagnostic(
+            (), "has a Service but no ports; give a port, or set service.enabled: false"
+        )
+    if model.ingress and model.ingress.port not in model.ports:
+        yield SettingDiagnostic(
+            ("ingress", "port"),
+            f'is "{model.ingress.port}"; expected one of the ports: '
+            f"{', '.join(sorted(model.ports)) or 'none'}",
+        )
+    if model.ingress and not model.service.enabled:
+        yield SettingDiagnostic(("ingress",), "needs the Service, but service.enabled is false")
+    seen: dict[tuple[int, str], str] = {}
+    for name, port in model.ports.items():
+        number = port.service_port or port.container_port
+        first = seen.setdefault((number, port.protocol), name)
+        same = port.container_port == model.ports[first].container_port
+        if first != name and not same:
+            yield SettingDiagnostic(
+                ("ports", name, "servicePort"),
+                f'is {number}, like that of "{first}"; expected another number',
+                others=(("ports", first),),
+            )
+        if port.node_port and model.service.type == "ClusterIP":
+            yield SettingDiagnostic(
+                ("ports", name, "nodePort"), "is allowed with NodePort and LoadBalancer only"
+            )
+
+
+def _find_policy_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    peers = (model.network_policy.allow_from or {}) if model.network_policy else {}
+    for name, peer in peers.items():
+        for index, port in enumerate(peer.ports):
+            if isinstance(port, str) and port not in model.ports:
+                yield SettingDiagnostic(
+                    ("networkPolicy", "allowFrom", name, "ports", index),
+                    f'is "{port}"; expected one of the ports: '
+                    f"{', '.join(sorted(model.ports)) or 'none'}",
+                )
+
+
+def _find_reserved_names(model: Model) -> Iterator[SettingDiagnostic]:
+    for kind, containers in (
+        ("initContainers", model.init_containers),
+        ("sidecars", model.sidecars),
+    ):
+        if MODEL_CONTAINER in containers:
+            yield SettingDiagnostic(
+                (kind, MODEL_CONTAINER), "has the name of the model's own container"
+            )
+    for name in sorted(model.init_containers.keys() & model.sidecars.keys()):
+        yield SettingDiagnostic(
+            ("sidecars", name), "has the name of an init container; expected another name"
+        )
+    if CONFIG_VOLUME in model.volumes:
+        yield SettingDiagnostic(
+            ("volumes", CONFIG_VOLUME), "has the name of the volume of config.files"
+        )
+
+
+def _find_mount_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    paths: dict[tuple[str, ...], str] = {
+        ("volumes", name, "mountPath"): volume.mount_path
+        for name, volume in model.volumes.items()
+        if volume.mount_path
+    }
+    if model.config:
+        paths["config", "mountPath"] = model.config.mount_path
+    yield from find_duplicate_paths(paths)
+    containers = [
+        ((kind, name), container)
+        for kind, group in (("initContainers", model.init_containers), ("sidecars", model.sidecars))
+        for name, container in group.items()
+    ]
+    known = ", ".join(sorted(model.volumes)) or "none"
+    for setting, container in containers:
+        for volume in container.mounts:
+            if volume not in model.volumes:
+                message = f"is not a volume of the model; expected one of the volumes: {known}"
+                yield SettingDiagnostic((*setting, "mounts", volume), message)
+    mounted = {volume for _, container in containers for volume in container.mounts}
+    for name, volume_settings in model.volumes.items():
+        if volume_settings.mount_path is None and name not in mounted:
+            message = f"is missing; volumes.{name} needs it"
+            yield SettingDiagnostic(("volumes", name, "mountPath"), message, Code.MISSING_KEY)
+
+
+def _find_security_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    """Reports contradictions of a container's `security` with that of the model."""
+    for kind, group in (("initContainers", model.init_containers), ("sidecars", model.sidecars)):
+        for name, container in group.items():
+            for diagnostic in container.security.over(model.security).find_diagnostics():
+                yield SettingDiagnostic(
+                    (kind, name, "security", *diagnostic.path), diagnostic.message
+                )
+
+
+def _find_scaling_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    """Reports an autoscaler that cannot compute its percentage, because there is no request."""
+    if model.autoscaling is None:
+        return
+    resources = model.resources
+    for name in ("cpu", "memory"):
+        target = getattr(model.autoscaling, name)
+        if target and name not in resources.requests and name not in resources.limits:
+            yield SettingDiagnostic(
+                ("autoscaling", name),
+                f"is a percentage of the request; expected resources.requests.{name} with it",
+            )

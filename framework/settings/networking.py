@@ -1,7 +1,4 @@
-"""How a model is reached, and what it may reach: Service, Ingress, network policy.
-
-Kept apart from the Pods, which only have ports.
-"""
+"""The network of a model: Service, Ingress and NetworkPolicy."""
 
 from __future__ import annotations
 
@@ -12,104 +9,105 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, DnsLabel, PortName, PortNumber, Settings
-from framework.settings.names import (
+from framework.settings.base import Checked, Settings
+from framework.settings.values import (
     AnnotationKey,
     Cidr,
+    DnsLabel,
     HostName,
     LabelKey,
     LabelValue,
     ObjectName,
+    PortName,
+    PortNumber,
     ShortName,
     UrlPath,
 )
 
 
 class Service(Checked):
-    """The Service in front of the stable and the canary Pods."""
+    """The Service of the model. It selects the Pods of both tracks."""
 
     enabled: bool = True
-    """Make one."""
+    """Create a Service."""
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """How it is reached."""
+    """Type of the Service."""
     annotations: dict[AnnotationKey, str] = {}
-    """Annotations."""
+    """Annotations of the Service."""
     headless: bool = False
-    """Without an address of its own: its name leads to the Pods themselves."""
+    """Create a headless Service: its DNS name resolves to the Pods."""
     session_affinity: Literal["None", "ClientIP"] | None = None
-    """`ClientIP` sends one client to the same Pod again."""
+    """`ClientIP` sends the requests of one client to the same Pod. Default: `None` (Kubernetes)."""
     external_traffic_policy: Literal["Cluster", "Local"] | None = None
-    """`Local` keeps the client's address; with NodePort and LoadBalancer."""
+    """`Local` preserves the IP address of the client. For NodePort and LoadBalancer."""
     load_balancer_class: LabelKey | None = None
-    """Which load balancer; with LoadBalancer."""
+    """Class of the load balancer. For LoadBalancer."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """What another type takes."""
+        """Reports settings that the type of the Service does not allow."""
         if self.headless and self.type != "ClusterIP":
             yield SettingDiagnostic(
-                ("headless",), f"goes with type ClusterIP alone, not {self.type}"
+                ("headless",), f"is allowed with type ClusterIP only, not {self.type}"
             )
         if self.external_traffic_policy and self.type == "ClusterIP":
             yield SettingDiagnostic(
-                ("externalTrafficPolicy",), "goes with NodePort and LoadBalancer alone"
+                ("externalTrafficPolicy",), "is allowed with NodePort and LoadBalancer only"
             )
         if self.load_balancer_class and self.type != "LoadBalancer":
             yield SettingDiagnostic(
-                ("loadBalancerClass",), f"goes with LoadBalancer alone, not {self.type}"
+                ("loadBalancerClass",), f"is allowed with LoadBalancer only, not {self.type}"
             )
 
 
 class Ingress(Settings):
-    """An Ingress that leads to the Service."""
+    """An Ingress that sends requests to the Service."""
 
     host: HostName
     """Host name."""
     path: UrlPath = "/"
     """Path prefix."""
     path_type: Literal["Prefix", "Exact", "ImplementationSpecific"] = "Prefix"
-    """How `path` is compared."""
+    """How `path` is matched."""
     class_name: ObjectName | None = None
-    """IngressClass; the cluster's default where it is not said."""
+    """Name of an IngressClass. Default: that of the cluster."""
     port: PortName = "http"
-    """The model's port it leads to."""
+    """Name of the port of the model."""
     tls_secret: ObjectName | None = None
-    """Secret with the certificate."""
+    """Name of the Secret with the certificate."""
     annotations: dict[AnnotationKey, str] = {}
-    """Annotations."""
+    """Annotations of the Ingress."""
 
 
 class Peer(Checked):
-    """Who may connect, or be connected to: Pods by their labels, or addresses."""
+    """Allowed peers of the Pods: other Pods by their labels, or a range of IP addresses."""
 
     namespace: DnsLabel | None = None
-    """A Namespace by name; the model's own where neither this nor `namespaceLabels` is said."""
+    """Name of the Namespace. Default: that of the model, unless `namespaceLabels` is set."""
     namespace_labels: dict[LabelKey, LabelValue] = {}
-    """Every Namespace with these labels."""
+    """Labels of the Namespaces."""
     pods: dict[LabelKey, LabelValue] = {}
-    """Labels of the Pods; every Pod where none are said."""
+    """Labels of the Pods. Default: all Pods."""
     cidr: Cidr | None = None
-    """A range of addresses instead."""
+    """Range of IP addresses, instead of Pods."""
     excluded: Annotated[tuple[Cidr, ...], Field(alias="except", strict=False)] = ()
-    """Parts of `cidr` left out."""
+    """Ranges inside `cidr` that are not allowed."""
     ports: Annotated[tuple[PortNumber | PortName, ...], Field(strict=False)] = ()
-    """Port names or numbers, over TCP unless the model's port of that name says otherwise; every
-    port where none are said."""
+    """Names or numbers of ports. A number means TCP; a name means the port of the model and its
+    protocol. Default: all ports."""
 
     @property
     def selects_pods(self) -> bool:
-        """True where Pods are told by labels."""
+        """True where the peers are Pods."""
         return bool(self.namespace or self.namespace_labels or self.pods)
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Pods and addresses at once, or neither; exceptions that are none."""
+        """Reports Pods with addresses, neither of them, and exceptions outside the range."""
         if self.selects_pods and self.cidr:
             yield SettingDiagnostic(
-                ("cidr",), "cannot stand beside namespace or pods; make it a peer of its own"
+                ("cidr",), "cannot be combined with namespace or pods; make it a peer of its own"
             )
         if not self.selects_pods and not self.cidr and not self.ports:
-            yield SettingDiagnostic(
-                (), "allows nothing in particular; give namespace, pods, cidr or ports"
-            )
+            yield SettingDiagnostic((), "names no peers; give namespace, pods, cidr or ports")
         for index, part in enumerate(self.excluded):
             if self.cidr is None or not _is_within(part, self.cidr):
                 yield SettingDiagnostic(
@@ -128,17 +126,18 @@ def _is_within(part: str, whole: str) -> bool:
 
 
 class NetworkPolicy(Checked):
-    """A NetworkPolicy of both tracks' Pods; what it does not name is refused."""
+    """A NetworkPolicy for the Pods of both tracks. It allows only the connections that it names."""
 
     allow_from: dict[ShortName, Peer] | None = None
-    """Who may connect, each by a name of your choice: `{}` is nobody; anybody may where it is not
-    said."""
+    """Peers that may connect to the Pods, each by a name of your choice; `{}` allows none.
+    Default: all."""
     allow_to: dict[ShortName, Peer] | None = None
-    """What the Pods may connect to: `{}` is nothing; anything where it is not said."""
+    """Peers that the Pods may connect to, each by a name of your choice; `{}` allows none.
+    Default: all."""
     dns: bool = True
-    """Let the Pods look names up where `allowTo` is said."""
+    """Allow DNS requests where `allowTo` is set."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Nothing said."""
+        """Reports a policy without rules."""
         if self.allow_from is None and self.allow_to is None:
-            yield SettingDiagnostic((), "limits nothing; give allowFrom or allowTo")
+            yield SettingDiagnostic((), "has no rules; give allowFrom or allowTo")

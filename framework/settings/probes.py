@@ -1,7 +1,4 @@
-"""How a container is asked whether it is well, and what runs when it starts and stops.
-
-Kept apart because probes and lifecycle hooks ask in the same ways, of the same ports.
-"""
+"""Probes and lifecycle handlers: both make HTTP requests or run commands in a container."""
 
 from __future__ import annotations
 
@@ -12,131 +9,132 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Count, PortName, PortNumber, Positive, Settings
-from framework.settings.names import HeaderName
+from framework.settings.base import Checked, Settings
+from framework.settings.values import Count, HeaderName, PortName, PortNumber, Positive
 
 
 class HttpGet(Settings):
-    """An HTTP probe; 200 to 399 is healthy."""
+    """An HTTP GET request. A status from 200 to 399 is a success."""
 
     path: str = "/"
-    """The path asked for."""
+    """Path of the request."""
     port: PortNumber | PortName = "http"
-    """Port, by name or number."""
+    """Name or number of the port."""
     scheme: Literal["HTTP", "HTTPS"] = "HTTP"
     """HTTP or HTTPS."""
     http_headers: dict[HeaderName, str] = {}
     """Request headers."""
     host: str | None = None
-    """Host to connect to; the Pod itself where it is not said."""
+    """Host to connect to. Default: the Pod's IP address."""
 
 
 class TcpSocket(Settings):
-    """A TCP probe; a connection is healthy."""
+    """A TCP connection. It is a success if it opens."""
 
     port: PortNumber | PortName
-    """Port, by name or number."""
+    """Name or number of the port."""
 
 
 class Grpc(Settings):
-    """A gRPC probe, by the gRPC health protocol."""
+    """A request of the gRPC health protocol."""
 
     port: PortNumber
-    """Port number; Kubernetes takes no name here."""
+    """Port number. Kubernetes accepts no port name here."""
     service: str = ""
-    """The service asked about."""
+    """Name of the service in the request."""
 
 
 class Exec(Settings):
-    """A command; exit code 0 is healthy."""
+    """A command in the container. Exit code 0 is a success."""
 
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    """The command and its arguments; no shell."""
+    """The command and its arguments; it does not run in a shell."""
 
 
 class Probe(Checked):
-    """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often."""
+    """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often it runs."""
 
     http_get: HttpGet | None = None
-    """Ask over HTTP."""
+    """An HTTP GET request."""
     tcp_socket: TcpSocket | None = None
-    """Open a TCP connection."""
+    """A TCP connection."""
     grpc: Grpc | None = None
-    """Ask over gRPC."""
+    """A request of the gRPC health protocol."""
     exec: Exec | None = None
-    """Run a command in the container."""
+    """A command in the container."""
     initial_delay_seconds: Count = 0
     """Seconds before the first try."""
     period_seconds: Positive = 10
     """Seconds between tries."""
     timeout_seconds: Positive = 2
-    """Seconds until a try has failed."""
+    """Seconds after which a try has failed."""
     failure_threshold: Positive = 3
-    """Failures in a row until the probe has failed. The model's startup probe's follows from
-    `startupSeconds` instead."""
+    """Failed tries in a row after which the probe has failed. The startup probe of the model
+    computes it from `startupSeconds` instead."""
     success_threshold: Positive = 1
-    """Successes in a row until the probe succeeds again; only readiness takes more than 1."""
+    """Successful tries in a row after which the probe succeeds again. More than 1 is allowed for
+    readiness only."""
     termination_grace_period_seconds: Positive | None = None
-    """Seconds to the kill once it has failed, instead of the Pod's; not for readiness."""
+    """Seconds between a failed probe and the kill. Default: that of the Pod. Not for readiness."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Not exactly one way of asking."""
-        yield from _find_way_diagnostics(self, ("http_get", "tcp_socket", "grpc", "exec"))
+        """Reports several actions, or none."""
+        yield from _expect_one_of(self, ("http_get", "tcp_socket", "grpc", "exec"))
 
 
 class Probes(Checked):
-    """When a container has started, takes traffic, and is alive."""
+    """Startup, readiness and liveness probes."""
 
     startup: Probe | None = None
-    """Until it succeeds the other two wait; `startupSeconds` is its budget."""
+    """Until it succeeds, the other two do not run. It may take `startupSeconds`."""
     readiness: Probe | None = None
-    """While it fails the Service sends nothing."""
+    """While it fails, the Service sends no requests to the Pod."""
     liveness: Probe | None = None
-    """When it fails the container is started again."""
+    """When it fails, the container is restarted."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """What only some of the three take."""
+        """Reports settings that Kubernetes allows for some of the three only."""
         for name, probe in (("startup", self.startup), ("liveness", self.liveness)):
             if probe and probe.success_threshold != 1:
                 yield SettingDiagnostic(
                     (name, "successThreshold"),
-                    f"is {probe.success_threshold}; expected 1: only readiness takes more",
+                    f"is {probe.success_threshold}; expected 1: more is allowed for readiness only",
                 )
         if self.readiness and self.readiness.termination_grace_period_seconds:
             yield SettingDiagnostic(
                 ("readiness", "terminationGracePeriodSeconds"),
-                "has no meaning: a failed readiness probe ends nothing; remove it",
+                "has no effect: a failed readiness probe stops no container; remove it",
             )
 
 
 class Handler(Checked):
-    """What runs at one end of a container's life: exactly one of exec, httpGet, sleepSeconds."""
+    """A lifecycle handler: exactly one of exec, httpGet and sleepSeconds."""
 
     exec: Exec | None = None
-    """Run a command in the container."""
+    """A command in the container."""
     http_get: HttpGet | None = None
-    """Ask over HTTP."""
+    """An HTTP GET request."""
     sleep_seconds: Positive | None = None
-    """Wait so many seconds, without any program in the image (Kubernetes 1.30 or newer)."""
+    """Seconds to wait. Needs no program in the image (Kubernetes 1.30 or newer)."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Not exactly one thing to do."""
-        yield from _find_way_diagnostics(self, ("exec", "http_get", "sleep_seconds"))
+        """Reports several actions, or none."""
+        yield from _expect_one_of(self, ("exec", "http_get", "sleep_seconds"))
 
 
-def _find_way_diagnostics(settings: Settings, ways: tuple[str, ...]) -> Iterator[SettingDiagnostic]:
-    """Not exactly one of these."""
-    given = [(to_camel(way),) for way in ways if getattr(settings, way) is not None]
+def _expect_one_of(settings: Settings, names: tuple[str, ...]) -> Iterator[SettingDiagnostic]:
+    given = [(to_camel(name),) for name in names if getattr(settings, name) is not None]
     if len(given) != 1:
-        *first, last = map(to_camel, ways)
+        *first, last = map(to_camel, names)
         message = f"has {len(given)} of {', '.join(first)} and {last}; expected exactly one"
         yield SettingDiagnostic((), message, others=tuple(given))
 
 
 class Lifecycle(Settings):
-    """What runs right after a container started, and before it is stopped."""
+    """Handlers that run after a container starts and before it stops."""
 
     post_start: Handler | None = None
-    """Runs beside the container's own process; the container is killed where it fails."""
+    """Runs beside the container's process. If it fails, the container is killed."""
     pre_stop: Handler | None = None
-    """Runs before the container is told to stop; of the model, instead of `preStopSeconds`."""
+    """Runs before the container receives the stop signal. For the model, it replaces
+    `preStopSeconds`."""

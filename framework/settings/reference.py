@@ -1,8 +1,4 @@
-"""The reference of every setting, as Markdown, from the same classes as the JSON Schemas.
-
-Kept apart from the JSON Schemas, which describe layers: this describes whole settings, one row
-each, under the key that people write.
-"""
+"""The reference page of all settings, docs/settings.md: one row for each key that people write."""
 
 from __future__ import annotations
 
@@ -13,8 +9,7 @@ from typing import Any
 import yaml
 
 from framework.settings.environment import Environment
-from framework.settings.examples import PROFILES
-from framework.settings.json_schema import PARTIAL_MODELS, Json, build_settings, class_of
+from framework.settings.json_schema import PARTIAL_MODELS, PROFILES, Json, build_settings, class_of
 from framework.settings.model import Model
 
 _INTRODUCTION = """\
@@ -22,7 +17,7 @@ _INTRODUCTION = """\
 
 Written by `make schema` from `framework/settings/`; edit the classes there, not this page.
 
-What wins, the later the stronger:
+A later file overrides an earlier one:
 
 1. `catalog/_defaults.yaml`
 2. `defaults` of `environments/<environment>/environment.yaml`
@@ -30,12 +25,12 @@ What wins, the later the stronger:
 4. the model itself, `catalog/<model>.yaml`
 5. `overrides` of the environment, then `environments/<environment>/models/<model>.yaml`
 
-Mappings merge deeply, lists are replaced whole, `null` removes an inherited key. `${key}` may stand
-for any value: the model's own keys, `${name}`, `${environment.*}`, `${stack.name}`; `\\${` is a
-literal `${`. Required is what a model or an environment must have once its layers are merged.
+Mappings are merged deeply, lists are replaced whole, and `null` removes an inherited key. Any value
+may be an interpolation: `${key}` of the model, `${name}`, `${environment.*}`, `${stack.name}`.
+Write `\\${` for a literal `${`. A required setting must be given by one of the files.
 """
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
-# Longer cells stick out, so that one of them does not widen a whole table.
+# A longer cell is not aligned, so that it does not make the whole column wide.
 _WIDEST = (34, 18, 10, 14, 24, 0)
 _WORDS = ("required", "none", "as below")
 _KINDS = {
@@ -50,7 +45,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One setting; every field is plain text. `of` is its class and its key there."""
+    """One setting, as plain text. `of` is the name of its class and its key in it."""
 
     key: str
     type: str
@@ -62,7 +57,7 @@ class Row:
 
 
 def render_reference() -> str:
-    """The page: general settings, then a section for each group, then the environment file."""
+    """Returns the page: settings, then each group, then the environment file."""
     general, groups = [_PROFILES_ROW], []
     for rows in build_rows(Model):
         if len(rows) == 1:
@@ -79,9 +74,9 @@ def render_reference() -> str:
 
 
 def build_rows(settings_type: type[Model] | type[Environment]) -> list[list[Row]]:
-    """For each key of `settings_type` its row and those below it, in order of declaration.
+    """Returns, for each key of `settings_type`, its row and the rows of the settings below it.
 
-    A class met again is not repeated: the row that leads to it names the place where it stands.
+    The keys of a class are listed once: later rows refer to the first place.
     """
     walk = _Walk(build_settings(settings_type))
     name = settings_type.__name__
@@ -89,14 +84,14 @@ def build_rows(settings_type: type[Model] | type[Environment]) -> list[list[Row]
 
 
 class _Walk:
-    """Rows of the settings below a key; remembers where each class was met first."""
+    """Builds the rows of all settings; remembers where the keys of each class are listed."""
 
     def __init__(self, classes: dict[str, Json]) -> None:
         self.classes = classes
         self._met: dict[str, str] = {}
 
     def rows(self, owner: str, key: str, path: str) -> Iterator[Row]:
-        """The row of one setting, then those below it."""
+        """Yields the row of one setting, then the rows of the settings below it."""
         node = self.classes[owner]["properties"][key]
         below = list(_classes_below(node, path))
         fresh = [(name, prefix) for name, prefix in below if name not in self._met]
@@ -113,7 +108,7 @@ class _Walk:
         shown: set[str] = set()
         for name, prefix in fresh:
             for child in self.classes[name]["properties"]:
-                # Arms of a union share keys, such as the `key` of a Secret and of a ConfigMap.
+                # Arms of a union may share keys, such as `key` of a Secret and of a ConfigMap.
                 for row in self.rows(name, child, f"{prefix}.{child}"):
                     if row.key not in shown:
                         yield row
@@ -123,7 +118,7 @@ class _Walk:
         meaning = " ".join(node["description"].split())
         if known := [self._met[name] for name in below if name in self._met]:
             return f"{meaning} Keys: as under `{known[0]}`."
-        if len(below) != 1:
+        if len(below) != 1 or "$ref" not in node:
             return meaning
         of_class = " ".join(self.classes[below[0]]["description"].split())
         return of_class if of_class.startswith(meaning[:-1]) else f"{meaning} {of_class}"
@@ -138,7 +133,7 @@ class _Walk:
 
 
 def _classes_below(node: Json, path: str) -> Iterator[tuple[str, str]]:
-    """The classes a value of `node` may be or hold, each with the path its keys stand under."""
+    """Yields the classes that a value may have or contain, with the path of their keys."""
     if "$ref" in node:
         yield class_of(node), path
     for arm in [*node.get("anyOf", ()), *node.get("oneOf", ())]:
@@ -150,13 +145,13 @@ def _classes_below(node: Json, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(node: Json) -> list[Json]:
-    """The schemas of a mapping's values."""
-    found = [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]
-    return [values for values in found if isinstance(values, dict)]
+    """Returns the schemas of the values of a mapping by name."""
+    schemas = [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]
+    return [schema for schema in schemas if isinstance(schema, dict)]
 
 
 def _kind(node: Json) -> str:
-    """The type in words."""
+    """Returns the type in words."""
     if kind := _KINDS.get(node.get("format", "")):
         return kind
     if "$ref" in node:
@@ -186,7 +181,7 @@ def _range(node: Json) -> str:
 
 
 def render_yaml(value: Any) -> str:
-    """A value as YAML on one line."""
+    """Returns a value as YAML on one line."""
     if value == "":
         return '""'
     text: str = yaml.safe_dump(
@@ -226,7 +221,7 @@ def _padded(column: tuple[str, ...], widest: int) -> list[str]:
 def _cells(row: Row) -> tuple[str, ...]:
     default = row.default if row.default in _WORDS else _code(row.default)
     cells = (_code(row.key), row.type, default, row.unit, _code(row.example), row.meaning)
-    # GitHub ends a cell at every "|", in code too.
+    # GitHub ends a cell at every "|", even inside backticks.
     return tuple(cell.replace("|", "\\|") for cell in cells)
 
 

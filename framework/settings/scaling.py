@@ -1,7 +1,4 @@
-"""How many Pods there are, and how many an update or a drain may take: rollout, autoscaler, budget.
-
-Kept apart because these bound each other, and none of them says what a Pod is.
-"""
+"""Numbers of Pods: rolling-update budget, autoscaler and disruption budget."""
 
 from __future__ import annotations
 
@@ -11,74 +8,74 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Count, IntOrPercent, Positive, Settings
-from framework.settings.names import ShortName
+from framework.settings.base import Checked, Settings
+from framework.settings.values import Count, IntOrPercent, Positive, ShortName
 
 
 class Rollout(Settings):
-    """The rolling-update budget, in the Deployment controller's own terms."""
+    """The rolling-update budget of the Deployment."""
 
     max_surge: IntOrPercent = "25%"
-    """Pods above `replicas` during an update; a percentage rounds up."""
+    """Pods that an update may add to `replicas`. A percentage is rounded up."""
     max_unavailable: IntOrPercent = 0
-    """Pods below `replicas` during an update; a percentage rounds down."""
+    """Pods of `replicas` that may be unavailable during an update. A percentage is rounded down."""
     min_ready_seconds: Count = 0
-    """Seconds a Pod must stay ready before it counts as available."""
+    """Seconds that a Pod must be ready before it counts as available."""
     progress_deadline_seconds: Positive = 600
-    """Seconds without progress until the rollout has failed."""
+    """Seconds without progress after which the rollout has failed."""
     revision_history_limit: Count = 5
-    """Old ReplicaSets kept."""
+    """Number of old ReplicaSets to keep."""
 
 
 class ScalingPolicy(Settings):
-    """How far the autoscaler may go within one period."""
+    """The number of Pods that the autoscaler may add or remove within a period."""
 
     type: Literal["Pods", "Percent"]
-    """Whether `value` counts Pods, or percent of those there are."""
+    """`value` is a number of Pods, or a percentage of the current ones."""
     value: Positive
-    """So many at most."""
+    """Largest change within the period."""
     period_seconds: Annotated[int, Field(ge=1, le=1800)]
-    """Seconds within which it counts."""
+    """Length of the period."""
 
 
 class ScalingRules(Settings):
-    """How fast the autoscaler goes in one direction."""
+    """How fast the autoscaler scales in one direction."""
 
     stabilization_window_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
-    """Seconds of past recommendations the most careful of which is taken."""
+    """Seconds for which recommendations are kept; the one that changes least is used."""
     select_policy: Literal["Max", "Min", "Disabled"] | None = None
-    """Which of several policies counts; `Disabled` never scales in this direction."""
+    """The policy to use where there are several. `Disabled` never scales in this direction."""
     policies: Annotated[tuple[ScalingPolicy, ...], Field(strict=False)] = ()
-    """How far at once."""
+    """Limits of a change."""
 
 
 class ScalingBehavior(Settings):
-    """How fast the autoscaler goes; Kubernetes' own pace where it is not said."""
+    """How fast the autoscaler scales. The defaults are those of Kubernetes."""
 
     scale_up: ScalingRules | None = None
-    """To more Pods."""
+    """Rules for adding Pods."""
     scale_down: ScalingRules | None = None
-    """To fewer Pods."""
+    """Rules for removing Pods."""
 
 
 class Autoscaling(Checked):
-    """A HorizontalPodAutoscaler; it owns `replicas` then."""
+    """A HorizontalPodAutoscaler. It sets the number of Pods instead of `replicas`."""
 
     min_replicas: Positive
-    """Never fewer Pods."""
+    """Smallest number of Pods."""
     max_replicas: Positive
-    """Never more Pods."""
+    """Largest number of Pods."""
     cpu: Positive | None = None
-    """Target use of the requested CPU, in percent."""
+    """Target CPU usage, as a percentage of the request."""
     memory: Positive | None = None
-    """Target use of the requested memory, in percent."""
+    """Target memory usage, as a percentage of the request."""
     metrics: dict[ShortName, dict[str, Any]] = {}
-    """Further metrics as Kubernetes takes them, each by a name of your choice."""
+    """Further metrics in the form of Kubernetes, each by a name of your choice."""
     behavior: ScalingBehavior = ScalingBehavior.model_construct()
-    """Scaling behaviour."""
+    """How fast the autoscaler scales."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Limits that cross, and nothing to go by."""
+        """Reports a minimum above the maximum, and an autoscaler without a target."""
         if self.min_replicas > self.max_replicas:
             yield SettingDiagnostic(
                 ("minReplicas",),
@@ -93,15 +90,15 @@ class Autoscaling(Checked):
 
 
 class DisruptionBudget(Checked):
-    """A PodDisruptionBudget over both tracks; exactly one of the two."""
+    """A PodDisruptionBudget for the Pods of both tracks: exactly one of the two settings."""
 
     max_unavailable: IntOrPercent | None = None
-    """Pods that node drains may take away at once."""
+    """Pods that may be unavailable while nodes are drained."""
     min_available: IntOrPercent | None = None
-    """Pods that node drains must leave."""
+    """Pods that must stay available while nodes are drained."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Not exactly one of the two."""
+        """Reports both settings, or none."""
         if (self.max_unavailable is None) == (self.min_available is None):
             yield SettingDiagnostic(
                 (),

@@ -1,7 +1,4 @@
-"""Volumes of a Pod, and where containers mount them.
-
-Kept apart from containers: a volume belongs to the Pod, and several containers may mount it.
-"""
+"""Volumes of a Pod, and the paths at which containers mount them."""
 
 from __future__ import annotations
 
@@ -12,14 +9,15 @@ from pydantic import BeforeValidator, Field
 from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Quantity, Settings
-from framework.settings.image import PullPolicy
-from framework.settings.names import (
+from framework.settings.base import Checked, Settings
+from framework.settings.values import (
     AbsolutePath,
     ConfigKey,
     FileMode,
     ImageReference,
     ObjectName,
+    PullPolicy,
+    Quantity,
     RelativePath,
     ShortName,
 )
@@ -29,7 +27,7 @@ _SOURCES = (
     "empty_dir", "claim", "config_map", "secret", "image", "host_path", "nfs", "csi", "ephemeral",
     "projected",
 )  # fmt: skip
-# Which settings go with which sources.
+# The sources that each of these settings is allowed with.
 _OPTIONS = {
     "items": ("config_map", "secret"),
     "optional": ("config_map", "secret"),
@@ -40,25 +38,25 @@ _OPTIONS = {
 
 
 class EmptyDir(Settings):
-    """Scratch space that goes with the Pod."""
+    """An empty directory, deleted with the Pod."""
 
     medium: Literal["", "Memory"] = ""
-    """`Memory` for shared memory (tmpfs; counts as the container's memory)."""
+    """`Memory` for a tmpfs. Its content counts as memory of the container."""
     size_limit: Quantity | None = None
-    """At most this much."""
+    """Largest size."""
 
 
 class Ephemeral(Settings):
-    """A PersistentVolumeClaim made for each Pod, which goes with it."""
+    """A PersistentVolumeClaim for each Pod, deleted with the Pod."""
 
     size: Quantity
-    """Bytes asked for."""
+    """Requested size."""
     storage_class: ObjectName | None = None
-    """StorageClass; the cluster's default where it is not said."""
+    """Name of a StorageClass. Default: that of the cluster."""
     access_modes: Annotated[tuple[AccessMode, ...], Field(strict=False, min_length=1)] = (
         "ReadWriteOnce",
     )
-    """How nodes may mount it."""
+    """How nodes may mount the volume."""
 
 
 class Claim(Checked):
@@ -101,17 +99,17 @@ def _claim_from_name(value: Any) -> Any:
 
 
 class Volume(Checked):
-    """One volume: exactly one source, and where it goes in the model's container."""
+    """A volume: exactly one source, and its path in the model's container."""
 
     mount_path: AbsolutePath | None = None
-    """Absolute path in the model's container. Needed, save for what only an init container or a
-    sidecar mounts."""
+    """Absolute path in the model's container. Required, unless only init containers or sidecars
+    mount the volume."""
     read_only: bool = False
     """Mount without write access."""
     sub_path: RelativePath = ""
-    """Mount this folder of the volume alone."""
+    """Mount only this folder of the volume."""
     empty_dir: EmptyDir | None = None
-    """Scratch space."""
+    """An empty directory."""
     claim: (
         Annotated[
             Claim, BeforeValidator(_claim_from_name, json_schema_input_type=ObjectName | Claim)
@@ -124,23 +122,23 @@ class Volume(Checked):
     secret: ObjectName | None = None
     """Name of a Secret."""
     image: ImageReference | None = None
-    """Image reference whose files are mounted read-only (Kubernetes 1.33 or newer)."""
+    """Image whose files are mounted read-only (Kubernetes 1.33 or newer)."""
     host_path: AbsolutePath | None = None
     """Path on the node."""
     nfs: dict[str, Any] | None = None
-    """An NFS export as Kubernetes takes it: server, path."""
+    """NFS export, in the form of Kubernetes: server, path."""
     csi: dict[str, Any] | None = None
-    """An inline CSI volume as Kubernetes takes it."""
+    """Inline CSI volume, in the form of Kubernetes."""
     ephemeral: Ephemeral | None = None
-    """A claim of each Pod's own."""
+    """A PersistentVolumeClaim for each Pod."""
     projected: dict[str, Any] | None = None
-    """Several sources in one volume, as Kubernetes takes them: sources."""
+    """Several sources in one volume, in the form of Kubernetes: sources."""
     items: dict[ConfigKey, RelativePath] = {}
-    """Of a ConfigMap or Secret only these keys, each at this path; all of them where none is."""
+    """Keys of the ConfigMap or Secret, each with its path in the volume. Default: all keys."""
     default_mode: FileMode | None = None
-    """File mode of a ConfigMap's, Secret's or projected files, in octal digits: `"0440"`."""
+    """Mode of the files of a ConfigMap, Secret or projected volume, in octal digits: `"0440"`."""
     optional: bool = False
-    """Start without the ConfigMap or Secret where it does not exist."""
+    """Start the Pod even if the ConfigMap or Secret does not exist."""
     host_path_type: (
         Literal[
             "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice",
@@ -148,12 +146,12 @@ class Volume(Checked):
         ]
         | None
     ) = None  # fmt: skip
-    """What must be, or is made, at `hostPath`."""
+    """What must exist, or is created, at `hostPath`."""
     pull_policy: PullPolicy | None = None
-    """When the kubelet pulls `image`."""
+    """When the kubelet pulls the image."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Not exactly one source, and settings that another source takes."""
+        """Reports several sources or none, and settings that belong to another source."""
         sources = [source for source in _SOURCES if getattr(self, source) is not None]
         if len(sources) != 1:
             names = ", ".join(to_camel(source) for source in _SOURCES)
@@ -166,18 +164,20 @@ class Volume(Checked):
         for option, takers in _OPTIONS.items():
             if getattr(self, option) and sources[0] not in takers:
                 named = " or ".join(to_camel(taker) for taker in takers)
-                yield SettingDiagnostic((to_camel(option),), f"goes with {named} alone; remove it")
+                yield SettingDiagnostic(
+                    (to_camel(option),), f"is allowed with {named} only; remove it"
+                )
 
 
 class Mount(Settings):
-    """One volume in an init container or a sidecar."""
+    """The mount of a volume in an init container or a sidecar."""
 
     path: AbsolutePath
     """Absolute path in the container."""
     read_only: bool = False
     """Mount without write access."""
     sub_path: RelativePath = ""
-    """Mount this folder of the volume alone."""
+    """Mount only this folder of the volume."""
 
 
 def _mount_from_path(value: Any) -> Any:

@@ -39,7 +39,7 @@ FORMS = [
     ("capital repository", "image: {repository: §'docker.io/Foo'}", "expected a repository"),
     ("resource", "resources: {limits: {§gpu: 1}}", "a device such as nvidia.com/gpu"),
     ("mount path", "volumes: {v: {claim: c, mountPath: §v}}", "expected an absolute path"),
-    ("sub path", "volumes: {v: {claim: c, mountPath: /v, subPath: §../x}}", "no '/' first"),
+    ("sub path", "volumes: {v: {claim: c, mountPath: /v, subPath: §../x}}", "without '/' at"),
     ("file mode", "volumes: {v: {secret: c, mountPath: /v, defaultMode: §'9'}}", "octal digits"),
     ("host", "ingress: {host: §'http://x'}", "expected a DNS name"),
     ("address", "pod: {hostAliases: {§1.2.3: [a]}}", "expected an IP address"),
@@ -60,10 +60,10 @@ RULES = [
     ("split device", "resources: {limits: {x.y/z: §500m}}",
      'resources.limits["x.y/z"] is 500m; expected whole devices'),
     ("port number twice", "ports: {b: §8080}",
-     'ports.b is TCP 8080, as "http" is; expected another number or protocol '
+     'ports.b is TCP 8080, like "http"; expected another number or protocol '
      f"(ports.http at {DEFAULTS}:1)"),
     ("Service port twice", "ports: {b: {containerPort: 1, servicePort: §8080}}",
-     'ports.b.servicePort is 8080, as that of "http" is; expected another number '
+     'ports.b.servicePort is 8080, like that of "http"; expected another number '
      f"(ports.http at {DEFAULTS}:1)"),
     ("port of a sidecar", f"sidecars: {{x: {{{_SIDE}, ports: {{p: §8080}}}}}}",
      "sidecars.x.ports.p is TCP 8080, which the model listens on; expected another number "
@@ -72,7 +72,7 @@ RULES = [
      "volumes.b.mountPath is /v/, where volumes.a.mountPath is mounted too; expected another "
      "path"),
     ("unknown volume", f"{_VOLUME}\ninitContainers: {{i: {{{_SIDE}, mounts: {{w: §/w}}}}}}",
-     "initContainers.i.mounts.w names no volume of the model; expected one of the volumes: v"),
+     "initContainers.i.mounts.w is not a volume of the model; expected one of the volumes: v"),
     ("volume nobody mounts", "volumes: {v: §{claim: c}}",
      "volumes.v.mountPath is missing; volumes.v needs it"),
     ("two sources", "volumes: {v: §{claim: c, secret: s, mountPath: /v}}",
@@ -87,17 +87,17 @@ RULES = [
     ("option of an existing claim", "volumes: {v: {claim: {name: c, keep: §false}, mountPath: /v}}",
      "volumes.v.claim.keep applies only to a claim with a size; remove it"),
     ("option of another source", "volumes: {v: {claim: c, mountPath: /v, items: §{a: b}}}",
-     "volumes.v.items goes with configMap or secret alone; remove it"),
+     "volumes.v.items is allowed with configMap or secret only; remove it"),
     ("probe of an unknown port", "probes: {liveness: {tcpSocket: {port: §grpc}}}",
      'probes.liveness.tcpSocket.port is "grpc"; expected one of the ports: http, or a number'),
     ("probe in two ways", "probes: {liveness: §{grpc: {port: 1}, exec: {command: [a]}}}",
      "probes.liveness has 2 of httpGet, tcpSocket, grpc and exec; expected exactly one"),
     ("liveness succeeds once", "probes: {liveness: {grpc: {port: 1}, successThreshold: §2}}",
-     "probes.liveness.successThreshold is 2; expected 1: only readiness takes more"),
+     "probes.liveness.successThreshold is 2; expected 1: more is allowed for readiness only"),
     ("port of the ingress", "ingress: {host: a.b, port: §web}",
      'ingress.port is "web"; expected one of the ports: http'),
     ("ingress to no Service", "service: {enabled: false}\ningress: §{host: a.b}",
-     "ingress leads to the Service, and service.enabled is false"),
+     "ingress needs the Service, but service.enabled is false"),
     ("port of a policy", "networkPolicy: {allowFrom: {x: {pods: {a: b}, ports: [§grpc]}}}",
      'networkPolicy.allowFrom.x.ports[0] is "grpc"; expected one of the ports: http'),
     ("exception outside",
@@ -128,7 +128,7 @@ RULES = [
     ("no hook", "lifecycle: {postStart: §{}}",
      "lifecycle.postStart has 0 of exec, httpGet and sleepSeconds; expected exactly one"),
     ("headless", "service: {headless: §true, type: NodePort}",
-     "service.headless goes with type ClusterIP alone, not NodePort"),
+     "service.headless is allowed with type ClusterIP only, not NodePort"),
 ]  # fmt: skip
 
 

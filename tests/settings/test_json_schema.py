@@ -16,8 +16,7 @@ from framework.core.errors import ConfigError
 from framework.core.stack import Stack
 from framework.files import load_document
 from framework.files.document import parse_document
-from framework.settings.json_schema import PARTIAL_MODELS, build_schemas, build_settings
-from framework.settings.layer_values import reads_back
+from framework.settings.json_schema import PARTIAL_MODELS, build_schemas, build_settings, reads_back
 from framework.settings.model import SHARED, Model
 from tests.shipped import SHIPPED, list_shipped
 

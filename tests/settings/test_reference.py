@@ -12,8 +12,7 @@ from jsonschema import Draft7Validator
 
 from framework.cli.edit import build_files, render_generated, run_schema
 from framework.settings.environment import Environment
-from framework.settings.examples import EXAMPLES, PROFILES, UNITS
-from framework.settings.json_schema import build_schemas, build_settings
+from framework.settings.json_schema import EXAMPLES, PROFILES, UNITS, build_schemas, build_settings
 from framework.settings.model import Model
 from framework.settings.reference import build_rows, render_reference, render_yaml
 

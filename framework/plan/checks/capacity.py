@@ -22,7 +22,7 @@ from framework.plan.checks.tracks import (
     mappings_in,
 )
 from framework.plan.replicas import replica_range
-from framework.settings.quantities import quantity_value
+from framework.settings.values import quantity_value
 
 _PODS = "pods"
 

@@ -16,7 +16,7 @@ from framework.core.redaction import REDACTED
 from framework.core.suggestions import MOST_LISTED, did_you_mean, near_misses, suggest
 from framework.plan.patch.field_types import FieldType, kubernetes_version
 from framework.plan.patch.merge import DIRECTIVE, find_item, get_key, merge_key, suggest_item
-from framework.settings.names import (
+from framework.settings.values import (
     AnnotationKey,
     EnvName,
     Form,

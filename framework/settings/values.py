@@ -1,7 +1,7 @@
-"""Texts of a given form: names, keys and paths that the API server, or a registry, would refuse.
+"""The types of single values: names, paths, quantities and other texts of a certain form.
 
-Kept apart from the scalars of base.py because every one is a pattern, a length and a sentence; one
-class turns them into a validator and into JSON Schema.
+Each type has a validator, and a JSON Schema that says the same to editors as far as a pattern can;
+a test compares the two. The rules are those of the Kubernetes API server, and of image registries.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
@@ -35,7 +37,7 @@ _DIGEST = "sha256:[0-9a-f]{64}"
 
 @dataclass(frozen=True)
 class Form:
-    """Makes a text setting one of this form; `expected` ends the fault's sentence."""
+    """Restricts text to a pattern; `expected` completes the message "expected ..."."""
 
     pattern: str
     expected: str
@@ -57,16 +59,57 @@ class Form:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         longest = {"maxLength": self.longest} if self.longest else {}
-        told = {"patternErrorMessage": f"expected {self.expected}"}
-        return {**handler(schema), "pattern": f"^({self.pattern})$", **told, **longest}
+        message = {"patternErrorMessage": f"expected {self.expected}"}
+        return {**handler(schema), "pattern": f"^({self.pattern})$", **message, **longest}
 
 
-# Said by validators, and by editors of what a pattern refuses.
+# Both validators and editors show these texts.
+_NO_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
+_NO_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
+_NO_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
+_NO_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
+_NO_PORT_NAME = "expected a port name: lower-case letters, digits, '-', at most 15 characters"
 _NO_CIDR = 'expected a range of addresses such as "10.0.0.0/8"'
 _NO_ADDRESS = 'expected an IP address such as "10.0.0.7"'
 _NO_DATE = 'expected a date such as "2026-12-31", quoted'
 _NO_FILE_MODE = 'expected a file mode in octal digits such as "0440", quoted'
 _ADDRESS = "[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*"
+_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_PERCENTAGE = re.compile(r"\d{1,3}%")
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
+
+
+def _check_quantity(value: Any) -> Any:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
+        raise ValueError(_NO_QUANTITY)
+    return text
+
+
+def _check_int_or_percent(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not whole and not (isinstance(value, str) and _PERCENTAGE.fullmatch(value)):
+        raise ValueError(_NO_INT_OR_PERCENT)
+    return value
+
+
+def _check_env_text(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        raise ValueError(_NO_ENV_TEXT)
+    return str(value) if isinstance(value, int) else value
+
+
+def _check_dns_label(value: str) -> str:
+    if not _DNS_LABEL.fullmatch(value):
+        raise ValueError(_NO_DNS_LABEL)
+    return value
+
+
+def _check_port_name(value: str) -> str:
+    if not _PORT_NAME.fullmatch(value):
+        raise ValueError(_NO_PORT_NAME)
+    return value
 
 
 def _text_of(pattern: str, message: str) -> dict[str, Any]:
@@ -105,12 +148,81 @@ def _read_file_mode(value: Any) -> Any:
     raise ValueError(_NO_FILE_MODE)
 
 
+# pydantic cannot derive a JSON Schema from a validator in Python, so each of these types has both.
+# `format` names the type in the schemas and in the reference.
+Quantity = Annotated[
+    str,
+    BeforeValidator(_check_quantity),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": f"^{_QUANTITY.pattern}$",
+            "patternErrorMessage": _NO_QUANTITY,
+            "format": "quantity",
+        }
+    ),
+]
+IntOrPercent = Annotated[
+    int | str,
+    BeforeValidator(_check_int_or_percent),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": f"^{_PERCENTAGE.pattern}$",
+            "patternErrorMessage": _NO_INT_OR_PERCENT,
+            "format": "int-or-percent",
+        }
+    ),
+]
+EnvText = Annotated[
+    str,
+    BeforeValidator(_check_env_text),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "patternErrorMessage": _NO_ENV_TEXT,
+            "format": "env-text",
+        }
+    ),
+]
+DnsLabel = Annotated[
+    str,
+    AfterValidator(_check_dns_label),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{_DNS_LABEL.pattern}$",
+            "patternErrorMessage": _NO_DNS_LABEL,
+        }
+    ),
+]
+PortName = Annotated[
+    str,
+    AfterValidator(_check_port_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{_PORT_NAME.pattern}$",
+            "patternErrorMessage": _NO_PORT_NAME,
+            "format": "port-name",
+        }
+    ),
+]
+PortNumber = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "port-number"})]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+# Strict mode refuses a list for a tuple; the items stay strict.
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Mappings = Annotated[tuple[dict[str, Any], ...], Field(strict=False)]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 LabelKey = Annotated[
     str,
     Form(
         _PREFIXED,
         "a label's key: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both "
-        "ends, and before it perhaps a DNS name and '/'",
+        "ends, optionally after a DNS name and '/'",
         317,
     ),
 ]
@@ -126,7 +238,7 @@ AnnotationKey = Annotated[
     Form(
         _PREFIXED,
         "an annotation's key: at most 63 letters, digits, '-', '_' and '.', a letter or digit at "
-        "both ends, and before it perhaps a DNS name and '/'",
+        "both ends, optionally after a DNS name and '/'",
         317,
     ),
 ]
@@ -134,26 +246,29 @@ Owner = Annotated[
     str,
     Form(
         _QUALIFIED,
-        "a team: at most 63 letters, digits, '-', '_' and '.', for it becomes a label",
+        "a team: at most 63 letters, digits, '-', '_' and '.', because it becomes a label",
     ),
 ]
 EnvName = Annotated[
     str,
     Form(
         "[-._A-Za-z][-._A-Za-z0-9]*",
-        "a variable's name: letters, digits, '_', '-' and '.', no digit first",
+        "a variable's name: letters, digits, '_', '-' and '.', not starting with a digit",
     ),
 ]
 EnvPrefix = Annotated[
     str,
-    Form("([-._A-Za-z][-._A-Za-z0-9]*)?", "letters, digits, '_', '-' and '.', no digit first"),
+    Form(
+        "([-._A-Za-z][-._A-Za-z0-9]*)?",
+        "letters, digits, '_', '-' and '.', not starting with a digit",
+    ),
 ]
-# Of containers and volumes; unlike a Service's, these may begin with a digit.
+# For containers and volumes; unlike the name of a Service, these may begin with a digit.
 ShortName = Annotated[
     str,
     Form(
         _LABEL,
-        "lower-case letters, digits and '-', none of it at an end, at most 63 characters",
+        "lower-case letters, digits and '-', not starting or ending with '-', at most 63",
         63,
     ),
 ]
@@ -184,8 +299,11 @@ Repository = Annotated[
         255,
     ),
 ]
-Tag = Annotated[
-    str, Form(_TAG, "a tag: letters, digits, '_', '-' and '.', at most 128, '-' and '.' not first")
+ImageTag = Annotated[
+    str,
+    Form(
+        _TAG, "a tag: letters, digits, '_', '-' and '.', at most 128, not starting with '-' or '.'"
+    ),
 ]
 Digest = Annotated[str, Form(_DIGEST, '"sha256:" and 64 hex digits in lower case')]
 ImageReference = Annotated[
@@ -201,7 +319,10 @@ AbsolutePath = Annotated[
 UrlPath = Annotated[str, Form("/.*", "a path that begins with '/'")]
 RelativePath = Annotated[
     str,
-    Form(r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$)).*", "a path below the volume: no '/' first and no '..'"),
+    Form(
+        r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$)).*",
+        "a path below the volume, without '/' at the start and without '..'",
+    ),
 ]
 _RESOURCE = f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|{_SUBDOMAIN}/{_QUALIFIED}"
 CapacityName = Annotated[
@@ -215,7 +336,7 @@ ResourceName = Annotated[
         "cpu, memory, ephemeral-storage, hugepages-<size>, or a device such as nvidia.com/gpu",
     ),
 ]
-FieldPath = Annotated[
+PodField = Annotated[
     str,
     Form(
         r"metadata\.(name|namespace|uid|(labels|annotations)\['[^']+'\])"
@@ -259,3 +380,25 @@ FileMode = Annotated[
         }
     ),
 ]
+
+# "m" is a thousandth; "Ki" is 1024, "k" is 1000.
+_SPLIT = re.compile(r"(\d+(?:\.\d+)?)(\D*)")
+_DECIMAL = {"m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+
+
+def quantity_value(text: str) -> Fraction:
+    """Returns the cores, bytes or devices of a Kubernetes quantity: 1/2 for "500m".
+
+    Fractions, because floats would add 0.1 CPU ten times to less than 1. Returns 0 for a text that
+    is not a quantity.
+    """
+    match = _SPLIT.fullmatch(text)
+    if match is None:
+        return Fraction(0)
+    number, suffix = match.groups()
+    if suffix in _BINARY:
+        return Fraction(number) * Fraction(1024) ** _BINARY[suffix]
+    return (
+        Fraction(number) * Fraction(1000) ** _DECIMAL[suffix] if suffix in _DECIMAL else Fraction(0)
+    )
