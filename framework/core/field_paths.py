@@ -50,6 +50,8 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 _NEEDS_QUOTES = re.compile(r'[.\[\]"/\s]|^$')
+# Brackets delimit an item's key already. Only what would end them needs quotes, and digits, which
+# would read as an index.
 _ITEM_NEEDS_QUOTES = re.compile(r'[\[\]"]|^\d*$')
 
 
@@ -147,7 +149,7 @@ def list_keys(path: FieldPath) -> tuple[str, ...]:
     return LIST_KEYS.get(".".join(names[-2:])) or LIST_KEYS.get(names[-1], ())
 
 
-def identify_items(path: FieldPath, *lists: Sequence[Any]) -> tuple[list[Step], ...] | None:
+def identify_items(path: FieldPath, *versions: Sequence[Any]) -> tuple[list[Step], ...] | None:
     """Names the items of one list, or of several versions of it, that stand at `path`.
 
     Items of the same name in two versions are the same item. Returns None where the items go by
@@ -157,18 +159,22 @@ def identify_items(path: FieldPath, *lists: Sequence[Any]) -> tuple[list[Step], 
     Only where one version has it twice are the other keys added: `ports[53/TCP]`, `ports[53/UDP]`.
     """
     keys = list_keys(path)
-    if not keys or not all(isinstance(i, Mapping) and keys[0] in i for each in lists for i in each):
+    items = [item for version in versions for item in version]
+    if not keys or not all(isinstance(item, Mapping) and keys[0] in item for item in items):
         return None
-    counts = [Counter(_first_key(item, keys) for item in items) for items in lists]
+    counts = [Counter(_first_key(item, keys) for item in version) for version in versions]
+    # Counted in each version alone: an item that stands once in both is one item and not two.
     shared = {name for count in counts for name, times in count.items() if times > 1}
     names = tuple(
         [
             _all_keys(item, keys) if (name := _first_key(item, keys)) in shared else name
-            for item in items
+            for item in version
         ]
-        for items in lists
+        for version in versions
     )
-    return names if all(len(set(each)) == len(each) for each in names) else None
+    # A manifest may have the same key twice by mistake. The server refuses it, and until then the
+    # index is the only name that is unique.
+    return names if all(len(set(steps)) == len(steps) for steps in names) else None
 
 
 def _first_key(item: Mapping[str, Any], keys: Sequence[str]) -> Step:
@@ -211,6 +217,7 @@ def find_item(path: FieldPath, items: Sequence[Any], step: Step) -> int | None:
         for index, (name, item) in enumerate(zip(names[0], items, strict=True)):
             if str(step) in (str(name), str(_all_keys(item, keys))):
                 return index
+    # Numbers that are no item's key are indexes. A list has fewer items than the smallest port.
     return step if isinstance(step, int) and step < len(items) else None
 
 
@@ -258,7 +265,7 @@ def name_path(concrete: Sequence[str | int], *objects: Any) -> FieldPath:
         step: Step = key
         lists = [value for value in values if isinstance(value, list)]
         if isinstance(key, int) and (names := identify_items(path, *lists) if lists else None):
-            step = next((each[key] for each in reversed(names) if key < len(each)), key)
+            step = next((steps[key] for steps in reversed(names) if key < len(steps)), key)
         path = path.child(step)
         values = [get_at(value, (key,)) for value in values]
     return path

@@ -1,1 +1,1 @@
-"""Talks to one Kubernetes API server; knows nothing of state files, YAML of models, or Pulumi."""
+"""Reads, writes and awaits the objects of one Kubernetes cluster; knows no models."""

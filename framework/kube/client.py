@@ -37,7 +37,7 @@ class KindNotServedError(ClusterError):
 
 @dataclass(frozen=True)
 class ServedKind:
-    """How the server serves a kind: `prefix` is `/apis/apps/v1`, `plural` is `deployments`."""
+    """The path of a kind on the server: `prefix` `/apis/apps/v1`, `plural` `deployments`."""
 
     prefix: str
     plural: str
@@ -54,7 +54,7 @@ class KubeClient:
 
     @classmethod
     def connect(cls, kubeconfig: Path, context: str, *, advice: str = "") -> Self:
-        """Opens the context's server and makes sure that it answers.
+        """Connects to the context's server and checks that it answers.
 
         `advice` is the next step where the file is missing or the server does not answer; "" gives
         general advice. Raises ClusterError.
@@ -100,9 +100,9 @@ class KubeClient:
         return str(namespace["metadata"]["uid"])
 
     def served_kind(self, api_version: str, kind: str) -> ServedKind:
-        """Returns how the server serves a kind. Raises KindNotServedError.
+        """Returns the path of a kind on the server. Raises KindNotServedError.
 
-        Each group version is asked for once, and again only where the kind is missing from it: its
+        Each group version is read once, and again only where the kind is missing from it: its
         CustomResourceDefinition may have been installed since.
         """
         served = self._served.get(api_version, {}).get(kind)

@@ -1,4 +1,4 @@
-"""HTTP to one API server: opened as a kubeconfig context says, sent again where that is safe.
+"""HTTP requests to the API server of a kubeconfig context.
 
 lightkube reads the kubeconfig and makes TLS and authentication. Added here: errors that name the
 next step, no proxy for a server on this machine, requests that are repeated, and streams that
@@ -33,7 +33,7 @@ POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepaliv
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ATTEMPTS = 6
-# The server asks to be called again later: flow control, or a leader election.
+# The server is overloaded or elects a leader, and wants the same request again later.
 BUSY = frozenset({429, 503})
 # What a credential plugin raises; it runs with the first request.
 CREDENTIAL_ERRORS = (ConfigError, OSError, ValueError, KeyError)
@@ -199,8 +199,8 @@ def _complete_plugin(plugin: UserExec) -> None:
     # lightkube accepts only v1beta1 of the credential plugin API. v1 differs from it in nothing
     # that lightkube reads. It does not set KUBERNETES_EXEC_INFO either, which some plugins require.
     info = {"apiVersion": plugin.apiVersion, "kind": "ExecCredential"}
-    asked = json.dumps({**info, "spec": {"interactive": False}})
-    plugin.env = [*(plugin.env or ()), NameValue("KUBERNETES_EXEC_INFO", asked)]
+    exec_info = json.dumps({**info, "spec": {"interactive": False}})
+    plugin.env = [*(plugin.env or ()), NameValue("KUBERNETES_EXEC_INFO", exec_info)]
     if plugin.apiVersion == "client.authentication.k8s.io/v1":
         plugin.apiVersion = "client.authentication.k8s.io/v1beta1"
 

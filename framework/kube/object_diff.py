@@ -55,7 +55,7 @@ class LiveStatus(Enum):
 
 @dataclass(frozen=True)
 class LiveComparison:
-    """The difference between a recorded object and the live one; `note` says it in a sentence."""
+    """The difference between a recorded object and the live one; `note` is one sentence."""
 
     status: LiveStatus
     fields: tuple[FieldChange, ...] = ()
@@ -177,9 +177,11 @@ def _list_differences(path: FieldPath, old: list[Any], new: list[Any]) -> Iterat
     for step, before, after in match_items(path, old, new):
         below = path.child(step)
         yield from _differences(below, read_item(below, before), read_item(below, after))
+    # Order is a difference even where the items are the same: a variable may refer to those before
+    # it, as in $(HOST):$(PORT).
     names = identify_items(path, old, new)
     if names and names[0] != names[1] and set(names[0]) == set(names[1]):
-        yield _Difference(path, *([str(name) for name in each] for each in names))
+        yield _Difference(path, [str(n) for n in names[0]], [str(n) for n in names[1]])
 
 
 def read_item(path: FieldPath, item: Any) -> Any:

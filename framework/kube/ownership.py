@@ -118,7 +118,7 @@ def build_fields(paths: Iterable[OwnedPath]) -> dict[str, Any]:
         node = root
         for element in path:
             node = node.setdefault(element, {})
-    # A path with others below it is a node and not a leaf: only the mark says that it is owned.
+    # A path with others below it is a node and not a leaf, so it is owned only with the mark.
     for path in members:
         node = root
         for element in path:
@@ -170,7 +170,7 @@ def covers(paths: frozenset[OwnedPath], path: OwnedPath) -> bool:
 
     Whoever owns an atomic field owns all of it, and the paths end there: `spec.selector` of a
     Deployment covers `spec.selector.matchLabels`. A path above with others below it is not atomic:
-    owning `containers[model]` and its image says nothing about its env.
+    the owner of `containers[model]` and its image need not own its env.
     """
     if path in paths:
         return True
@@ -346,8 +346,8 @@ def find_path(paths: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
         if not candidates:
             return best
         exact = next((p for p in candidates if len(p) == depth + 1), None)
-        # The entry of a container itself tells who added the container, not who wrote its image;
-        # so it counts only where nothing below it is owned, which makes it atomic.
+        # Whoever owns the path of a container itself added the container, and need not have written
+        # its image. So it counts only where nothing below it is owned, which makes it atomic.
         if depth + 1 == len(path.steps) or (exact and len(candidates) == 1):
             best = exact or min(candidates)
     return best

@@ -76,7 +76,7 @@ def _foreign_paths(live: Object, manager: str, path: FieldPath) -> Iterable[Owne
 def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Object:
     """Returns what is sent, with `paused: false` where somebody else paused the Deployment.
 
-    A field that is not sent stays as its owner wants it, and a paused Deployment never rolls out.
+    A field that is not sent keeps its value, and a paused Deployment never rolls out.
     """
     paused = live["kind"] == "Deployment" and live["spec"].get("paused")
     if not paused or "paused" in sent.get("spec", {}) or PAUSED in kept:

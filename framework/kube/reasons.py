@@ -56,8 +56,8 @@ def _serving(replica_sets: list[Object], newest: Object, deployment: Mapping[str
     """Returns how many Pods serve: the old ones while a rollout still has some, else all."""
     desired = int(deployment["spec"].get("replicas", 1))
     old = [replica_set for replica_set in replica_sets if replica_set is not newest]
-    if any(_count(each, "replicas") or _count(each, "readyReplicas") for each in old):
-        serving = sum(_count(each, "readyReplicas") for each in old)
+    if any(_count(item, "replicas") or _count(item, "readyReplicas") for item in old):
+        serving = sum(_count(item, "readyReplicas") for item in old)
         return f"; {serving} of {desired} old Pods still serve"
     serving = _count(newest, "readyReplicas")
     # A first rollout without a single ready Pod interrupts nobody.
@@ -183,7 +183,7 @@ def _find_terminating(client: KubeClient, obj: Mapping[str, Any]) -> str:
 
 def _describe_terminating(pod: Object) -> str:
     if not pod["metadata"].get("deletionTimestamp"):
-        return f"Pod {_name(pod)} is not asked to end yet"
+        return f"Pod {_name(pod)} is not being deleted yet"
     finalizers = ", ".join(pod["metadata"].get("finalizers") or ())
     cause = f" (finalizer {finalizers})" if finalizers else ""
     return f"Pod {_name(pod)} stays in Terminating{cause}"

@@ -63,7 +63,7 @@ class WaitStoppedError(EngineError):
 
 @dataclass(frozen=True)
 class RolloutCounts:
-    """The progress of a rollout in Pods; `message` says what holds it up, once something does."""
+    """The progress of a rollout in Pods; `message` is the reason where it is stuck."""
 
     updated: int = 0
     ready: int = 0
@@ -213,8 +213,8 @@ class RolloutWait:
             self._first_pause_s = self._pause_s = READ_S
             return None
         if event is None or event["metadata"]["uid"] != self._applied["metadata"]["uid"]:
-            # It was deleted, or the event is of an object that this one replaced: only a read
-            # tells which.
+            # It was deleted, or the event is of an object that this one replaced. A read settles
+            # which.
             return self._read()
         return event
 

@@ -81,7 +81,7 @@ class SharedWatch:
                     self._follow()
                     self._failures = 0
                 except Exception as exc:
-                    # Nobody sees what a thread raises, so every error is retried or passed on.
+                    # An exception that ends a thread goes unnoticed: retry each, or pass it on.
                     self._version = ""
                     if not self._should_retry(exc):
                         error = self._describe(exc)

@@ -94,23 +94,23 @@ def live_of(kube: KubeClient, obj: Object) -> Object:
 
 
 class FakeReads:
-    """A client that answers each read with the next of `answers`, the last one again and again.
+    """A client whose reads return the given results in turn, the last one again and again.
 
     Its user may list nothing.
     """
 
     closed = False
 
-    def __init__(self, *answers: Object | ClusterError | None) -> None:
-        self._answers = list(answers)
+    def __init__(self, *results: Object | ClusterError | None) -> None:
+        self._results = list(results)
         self.reads = 0
 
     def get(self, *path: str) -> Object | None:
         self.reads += 1
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, ClusterError):
-            raise answer
-        return answer
+        result = self._results.pop(0) if len(self._results) > 1 else self._results[0]
+        if isinstance(result, ClusterError):
+            raise result
+        return result
 
     def list_objects(self, *scope: str, **selectors: str) -> list[Object]:
         raise ApiError("list of Pod in n", 403, "Forbidden", "cannot list")

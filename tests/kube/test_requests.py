@@ -20,20 +20,20 @@ BUSY = httpx.Response(429, headers={"Retry-After": "0.01"}, json={"message": "bu
 DONE = httpx.Response(200, json=OBJECT)
 
 
-def client_of(*answers: Any) -> KubeClient:
-    """A client whose server serves ConfigMaps, and answers each request with the next of these."""
-    left: Iterator[Any] = iter(answers)
+def client_of(*responses: Any) -> KubeClient:
+    """Returns a client of a server that serves ConfigMaps and sends these responses in turn."""
+    remaining: Iterator[Any] = iter(responses)
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/v1":
             return httpx.Response(200, json=KINDS)
-        given = next(left)
-        if isinstance(given, Exception):
-            raise given
-        assert isinstance(given, httpx.Response)
-        return given
+        response = next(remaining)
+        if isinstance(response, Exception):
+            raise response
+        assert isinstance(response, httpx.Response)
+        return response
 
-    http = httpx.Client(transport=httpx.MockTransport(answer), base_url="https://10.0.0.1:6443")
+    http = httpx.Client(transport=httpx.MockTransport(respond), base_url="https://10.0.0.1:6443")
     return KubeClient(ApiConnection(http, "check the address"))
 
 
@@ -42,27 +42,27 @@ def apply(client: KubeClient) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "answers",
+    "responses",
     [
         pytest.param([DROPPED, DONE], id="dropped-once"),
         pytest.param([BUSY, BUSY, DONE], id="busy-for-a-while"),
     ],
 )
-def test_transient_failure_is_retried(answers: list[Any]) -> None:
-    with client_of(*answers) as client:
+def test_transient_failure_is_retried(responses: list[Any]) -> None:
+    with client_of(*responses) as client:
         assert apply(client) == OBJECT
 
 
 @pytest.mark.parametrize(
-    "answers",
+    "responses",
     [
         pytest.param([httpx.ConnectError("Connection refused")], id="refused"),
         pytest.param([DROPPED, DROPPED, DROPPED], id="dropped-for-good"),
         pytest.param([httpx.ReadTimeout("timed out")], id="timeout"),
     ],
 )
-def test_unreachable_server_is_named(answers: list[Any]) -> None:
-    with client_of(*answers) as client, pytest.raises(ClusterError, match=r"10\.0\.0\.1:6443"):
+def test_unreachable_server_is_named(responses: list[Any]) -> None:
+    with client_of(*responses) as client, pytest.raises(ClusterError, match=r"10\.0\.0\.1:6443"):
         apply(client)
 
 

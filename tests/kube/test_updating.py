@@ -125,27 +125,50 @@ def test_object_created_by_the_cli_is_taken_over(
     assert "pulumi-kubernetes" not in managers
 
 
+@pytest.fixture
+def verbs(kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The HTTP verb of every request from now on."""
+    sent: list[str] = []
+    request = kube.connection.request
+
+    def count(verb: str, *rest: Any) -> Any:
+        sent.append(verb)
+        return request(verb, *rest)
+
+    monkeypatch.setattr(kube.connection, "request", count)
+    return sent
+
+
 def test_preview_lists_each_kind_once_and_dry_runs_each_object_once(
-    kube: KubeClient, namespace: str, monkeypatch: pytest.MonkeyPatch
+    kube: KubeClient, namespace: str, verbs: list[str]
 ) -> None:
     objects = [build(namespace, f"m{i}") for i in range(5) for build in (deployment, service)]
     first = KubernetesProvider(kube)
     states = [first.create(URN, obj) for obj in objects]
-    verbs: list[str] = []
-    request = kube.connection.request
-
-    def counted(verb: str, *rest: Any) -> Any:
-        verbs.append(verb)
-        return request(verb, *rest)
-
-    monkeypatch.setattr(kube.connection, "request", counted)
+    verbs.clear()
     preview = KubernetesProvider(kube)
     with ThreadPoolExecutor(10) as pool:
         ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))
     assert set(ops) == {Op.SAME}
-    # Deployments, Services, and the Namespaces, which may be going and take the objects with them.
+    # Deployments, Services, and the Namespaces: one that is being deleted takes its objects along.
     assert verbs.count("GET") == 3
     assert verbs.count("PATCH") == len(objects)
+
+
+def test_listed_reads_list_each_kind_once(
+    kube: KubeClient, namespace: str, verbs: list[str]
+) -> None:
+    objects = [build(namespace, f"m{i}") for i in range(5) for build in (config_map, service)]
+    first = KubernetesProvider(kube)
+    states = [first.create(URN, obj) for obj in objects]
+    verbs.clear()
+    reader = KubernetesProvider(kube)
+    with ThreadPoolExecutor(10) as pool:
+        live = list(pool.map(lambda state: reader.read(state, listed=True), states))
+    assert [state and state.outputs["metadata"]["uid"] for state in live] == [
+        state.outputs["metadata"]["uid"] for state in states
+    ]
+    assert verbs == ["GET", "GET"]
 
 
 def test_object_being_deleted_is_made_again(
