@@ -103,7 +103,7 @@ bench: $(VENV)/ready-dev ## measure the speed on generated catalogs
 golden: $(VENV)/ready-dev ## write the golden files again; review them as a diff
 	$(VENV)/bin/python -m tools.write_golden
 
-fields: $(VENV)/ready-dev ## write the fields that a patch may set anew, as a local cluster has them
+fields: $(VENV)/ready-dev ## write the field types that lightkube-models lacks, from a local cluster
 	$(VENV)/bin/python -m tools.write_fields
 
 lock: $(VENV)/ready-dev ## write the lock files again from pyproject.toml
