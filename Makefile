@@ -49,13 +49,13 @@ destroy: $(VENV)/ready ## delete everything that an environment has deployed
 ##@ Catalog
 .PHONY: validate list explain diff affected render new bump schema
 validate: $(VENV)/ready ## show every error in every file, with file:line:column
-list: $(VENV)/ready ## list the models: owner, profiles, image, replicas in each environment [PROFILE=y]
-explain: $(VENV)/ready ## show where a value comes from: MODEL=x ENV=prod [KEY=rollout.maxSurge]
-diff: $(VENV)/ready ## compare two environments, or an environment with a commit
-affected: $(VENV)/ready ## list the models and environments that a change since a commit touches
+list: $(VENV)/ready ## list the models: owner, profiles, image, replicas in each environment [PROFILE=x]
+explain: $(VENV)/ready ## show where a value comes from [KEY=rollout.maxSurge]
+diff: $(VENV)/ready ## compare two environments, or an environment with a commit: TO=prod or SINCE=main
+affected: $(VENV)/ready ## list the models and environments that a change touches: SINCE=main [WHY=1]
 render: $(VENV)/ready ## print the manifests of an environment, ready for kubectl [OUT=folder]
 new: $(VENV)/ready ## add a model: a valid, commented file: MODEL=x PROFILE=y
-bump: $(VENV)/ready ## set the image tag of a model, in the catalog or in one environment
+bump: $(VENV)/ready ## set the image tag of a model, in its own file or in an environment: MODEL=x TAG=v2
 schema: $(VENV)/ready ## write the JSON Schemas and the reference of every setting
 
 ##@ Local cluster
