@@ -26,7 +26,7 @@ from framework.edits.new import (
 )
 from framework.files import list_environments
 from framework.output.edits import render_bumps, render_new
-from framework.output.text import WIDTH, render_table, render_wrapped
+from framework.output.text import render_table, render_wrapped, screen_width
 from framework.plan.selection import ModelPattern, unknown_label
 
 # A list in indented JSON that contains neither lists nor mappings.
@@ -165,7 +165,7 @@ def _complete_draft(root: Path, options: argparse.Namespace) -> Draft:
 
 def _ask_profiles(root: Path) -> tuple[str, ...]:
     known = list_profiles(root)
-    room = WIDTH - 8 - max(map(len, known), default=0)
+    room = screen_width() - 8 - max(map(len, known), default=0)
     print(
         render_table(
             [

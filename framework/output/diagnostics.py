@@ -8,7 +8,7 @@ from pathlib import Path
 
 from framework.core.diagnostics import Code, DiagnosticGroup
 from framework.core.redaction import is_secret_key
-from framework.output.text import WIDTH, render_count, render_wrapped
+from framework.output.text import render_count, render_wrapped, screen_width
 
 # Returns the lines of a file below the root; () if it cannot be read.
 ReadLines = Callable[[str], Sequence[str]]
@@ -72,7 +72,7 @@ def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
     token = _TOKEN.match(line, diagnostic.column - 1)
     width = max(1, len(token.group().rstrip()) if token else 1)
     number = f"{diagnostic.line:>5} | "
-    room = WIDTH - len(number)
+    room = screen_width() - len(number)
     # Cuts a long line so that the column is in the middle of what is shown.
     start = max(0, min(diagnostic.column - 1 - room // 2, len(line) - room))
     offset = diagnostic.column - 1 - start

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from framework.core.changes import FieldChange
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.output.text import (
-    WIDTH,
     render_count,
     render_field,
     render_value,
     render_wrapped,
+    screen_width,
     shorten_path,
 )
 from framework.reports.comparison import (
@@ -365,7 +365,7 @@ def _render_rendered_fields(fields: Sequence[Difference], names: tuple[str, str]
         line = _render_row(field, path_width, old_width, names)
         settings = list(dict.fromkeys(cause.setting for cause in field.causes))
         wide = f"{line}  ({', '.join(settings)})" if settings else line
-        if "\n" not in line and len(wide) <= WIDTH:
+        if "\n" not in line and len(wide) <= screen_width():
             lines.append(wide)
             continue
         lines.append(line)
@@ -385,7 +385,7 @@ def _render_row(
     path = shorten_path(difference.path)
     old, new = _render_side(difference.old), _render_side(difference.new)
     line = f"    {path:<{path_width}}  {old:<{old_width}}  {new}"
-    if len(path) > path_width or len(old) > old_width or len(line) > WIDTH:
+    if len(path) > path_width or len(old) > old_width or len(line) > screen_width():
         return f"    {path}\n        {names[0]}: {old}\n        {names[1]}: {new}"
     return line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from framework.output.text import WIDTH, render_count, render_value, render_wrapped
+from framework.output.text import render_count, render_value, render_wrapped, screen_width
 from framework.reports.explain import ExplainedSetting
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ def _render_setting(setting: ExplainedSetting, key_width: int, value_width: int)
         origin = "" if text.key == setting.key else f" ({text.key}, {text.position})"
         below.append(f"through {render_value(text.text)}{origin}")
     line = f"{setting.key:<{key_width}}  {value:<{value_width}}  {position}"
-    if len(line) > WIDTH:
+    if len(line) > screen_width():
         line = f"{setting.key}  {value}  {position}"
-    if len(line) > WIDTH:
+    if len(line) > screen_width():
         line = f"{setting.key}  {value}"
         below.insert(0, position)
     short = f"{line}   over {', '.join(overridden)}"
-    if overridden and not setting.interpolations and len(short) <= WIDTH:
+    if overridden and not setting.interpolations and len(short) <= screen_width():
         return short
     # Below the position, or further left if the widest line would not fit there.
     widest = max(map(len, below), default=0)
-    margin = " " * max(4, min(key_width + 2 + value_width + 2, WIDTH - widest))
+    margin = " " * max(4, min(key_width + 2 + value_width + 2, screen_width() - widest))
     return "\n".join([line, *(render_wrapped(text, first=margin, then=margin) for text in below)])
 
 
@@ -87,10 +87,10 @@ def render_fields(explained: ExplainedFields) -> str:
 def _render_field(field: ExplainedField, path_width: int, value_width: int) -> str:
     settings = ", ".join(field.settings) or _CONSTANT
     line = f"  {field.field:<{path_width}}  {render_value(field.value):<{value_width}}"
-    if len(line) + 2 + len(settings) <= WIDTH:
+    if len(line) + 2 + len(settings) <= screen_width():
         return f"{line}  {settings}"
     margin = " " * 6
     lines = [line.rstrip()]
-    if len(lines[0]) > WIDTH:
+    if len(lines[0]) > screen_width():
         lines = [f"  {field.field}", margin + render_value(field.value)]
     return "\n".join([*lines, render_wrapped(f"from {settings}", first=margin, then=margin)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.output.text import WIDTH, render_image, render_table, render_wrapped
+from framework.output.text import render_image, render_table, render_wrapped, screen_width
 from framework.plan import StackPlan
 from framework.reports.listing import ListedModel, ListedTracks
 
@@ -32,7 +32,7 @@ def render_listing(models: Sequence[ListedModel]) -> str:
             *([*row, *detail] for row, detail in zip(rows, details, strict=True)),
         ]
     )
-    if max(map(len, wide.splitlines())) <= WIDTH:
+    if max(map(len, wide.splitlines())) <= screen_width():
         return wide
     head, *lines = render_table([heads, *rows]).splitlines()
     margin = " " * (2 + max(len(model.name) for model in models))

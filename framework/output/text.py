@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
@@ -12,12 +14,21 @@ from typing import Any
 from framework.core.changes import FieldChange
 
 WIDTH = 100
+"""The width of text in a pipe, where the output must not depend on the machine."""
+_NARROWEST, _WIDEST = 60, 200
 _MOST_CHARACTERS = 60
 _MOST_DIFF_LINES = 12
 _COMMAND = re.compile(r"`[^`]*`")
 # Replaces the spaces of a command while text is wrapped, so that a command stays on one line and
 # can be copied.
 _HELD_SPACE = "\N{NO-BREAK SPACE}"
+
+
+def screen_width() -> int:
+    """Returns the width to wrap at: the terminal's between 60 and 200 columns, 100 in a pipe."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 def render_count(count: int, noun: str) -> str:
@@ -38,14 +49,14 @@ def render_image(reference: str) -> str:
 
 
 def render_wrapped(text: str, *, first: str = "", then: str = "") -> str:
-    """Wraps text to 100 characters; `first` starts the first line, `then` every other line.
+    """Wraps text to the screen; `first` starts the first line, `then` every other line.
 
     A longer word and a command in backticks stay whole, so that both can be copied.
     """
     held = _COMMAND.sub(lambda match: match.group().replace(" ", _HELD_SPACE), text)
     lines = textwrap.wrap(
         held,
-        WIDTH,
+        screen_width(),
         initial_indent=first,
         subsequent_indent=then,
         break_long_words=False,
@@ -61,7 +72,9 @@ def render_paragraphs(text: str) -> str:
         indent = line[: len(line) - len(line.lstrip())]
         return render_wrapped(line.strip(), first=indent, then=f"{indent}    ")
 
-    return "\n".join(line if len(line) <= WIDTH else wrap(line) for line in text.splitlines())
+    return "\n".join(
+        line if len(line) <= screen_width() else wrap(line) for line in text.splitlines()
+    )
 
 
 def render_table(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
@@ -92,9 +105,9 @@ def render_field(path: str, field: FieldChange, *, first: str = "", then: str = 
     lines = [f"{path}  {values}"]
     if has_text(field):
         lines = [path, *_diff_lines(field.old, field.new)]
-    elif len(first + lines[0]) > WIDTH:
+    elif len(first + lines[0]) > screen_width():
         old, arrow, new = values.partition(" -> ")
-        fits = len(then + values) <= WIDTH - 2 or not arrow
+        fits = len(then + values) <= screen_width() - 2 or not arrow
         lines = [path, values] if fits else [path, old, f"-> {new}"]
     return "\n".join([first + lines[0], *(f"{then}  {line}" for line in lines[1:])])
 

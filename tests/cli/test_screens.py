@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
@@ -9,7 +11,7 @@ from framework.core.stack import Stack
 from framework.drift import DriftFinding, DriftReport, FindingKind
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
-from framework.output.text import WIDTH
+from framework.output.text import WIDTH, render_wrapped, screen_width
 from framework.plan import PlanStore, StackPlan
 from tests.shipped import SHIPPED
 
@@ -119,3 +121,22 @@ def test_a_failed_rollout_names_its_deployment_once_and_where_the_image_is_set(
     assert is_narrow(text)
     assert text.count("Deployment sentiment") == 1
     assert "catalog/sentiment.yaml:" in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_terminal", "width"),
+    [
+        pytest.param("80", True, 80, id="terminal"),
+        pytest.param("20", True, 60, id="narrow"),
+        pytest.param("999", True, 200, id="wide"),
+        pytest.param("80", False, WIDTH, id="pipe"),
+    ],
+)
+def test_text_is_wrapped_to_the_terminal(
+    columns: str, is_terminal: bool, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal, raising=False)
+    assert screen_width() == width
+    longest = max(map(len, render_wrapped("word " * 100).splitlines()))
+    assert width - 5 < longest <= width
