@@ -29,7 +29,7 @@ _AS_PLANNED = "the cluster is as planned"
 
 
 def run_up(root: Path, options: argparse.Namespace) -> int:
-    """Previews, asks for confirmation, rolls out and watches."""
+    """Previews, waits for confirmation, rolls out and watches."""
     with open_session(root, options, deploys=True, to=sys.stdout) as session:
         print(session.render_header(), flush=True)
         return _apply(session, options, session.engine.up, _AS_PLANNED)
@@ -71,7 +71,7 @@ def _apply(
     new_messages = [text for text in result.messages if text not in confirmation.messages]
     if new_messages:
         print(f"\n{render_messages(new_messages)}")
-    if not confirmation.asked:
+    if not confirmation.was_called:
         print(f"\n{session.render_nothing_to_do(when_same)}")
     else:
         print(f"\n{render_result(result, session.plan, seconds, progress.counts)}")
@@ -97,7 +97,7 @@ def run_preview(root: Path, options: argparse.Namespace) -> int:
         preview,
         session.plan,
         components=session.request.components,
-        asks=partial(needs_consent, models=models),
+        needs_consent=partial(needs_consent, models=models),
     )
     print(f"{session.render_header()}\n\n{changes}")
     if preview.messages:
@@ -170,21 +170,21 @@ def needs_consent(change: Change, models: Collection[str]) -> bool:
 
 
 class Confirmation:
-    """Prints the change list, and asks for a yes if a terminal is there to answer.
+    """Prints the change list and, in a terminal, waits for a yes.
 
-    An engine calls it with its preview, unless nothing changes. `asked` tells whether it was
-    called, `messages` are those that were printed with the change list.
+    An engine calls it with its preview, unless nothing changes. `was_called` is True afterwards;
+    `messages` are those that were printed with the change list.
     """
 
     def __init__(self, session: Session, options: argparse.Namespace) -> None:
         self._session, self._yes, self._verb = session, options.yes, options.verb
         self._model = getattr(options, "model", None) or ""
         self._models = frozenset(model.name for model in session.plan.models)
-        self.asked = False
+        self.was_called = False
         self.messages: tuple[str, ...] = ()
 
     def __call__(self, preview: Preview) -> bool:
-        self.asked, self.messages = True, preview.messages
+        self.was_called, self.messages = True, preview.messages
         print(f"\n{self._render(preview)}\n", flush=True)
         if self._yes:
             return True
@@ -205,7 +205,7 @@ class Confirmation:
             # The plan adds the forecast of each rollout, which only `up` has.
             self._session.plan if rolls_out else None,
             components=self._session.request.components,
-            asks=self._needs_consent if rolls_out and not self._yes else None,
+            needs_consent=self._needs_consent if rolls_out and not self._yes else None,
         )
         return "\n".join(part for part in (changes, render_messages(preview.messages)) if part)
 

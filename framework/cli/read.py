@@ -291,7 +291,7 @@ def run_status(root: Path, options: argparse.Namespace) -> int:
 
 
 def _load_usable(root: Path, environment: str) -> UsablePlan:
-    """Loads the files that have no errors, and says on stderr which are not used."""
+    """Loads the files that have no errors, and names on stderr those that are not used."""
     from framework.engines import choose_engine, open_engine
     from framework.engines.base import Request
 

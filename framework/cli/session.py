@@ -104,7 +104,7 @@ def open_session(
 def _load_without_diagnostics(
     root: Path, environment: str, engine: Engine
 ) -> tuple[StackPlan, bool]:
-    """Loads the files that have no errors, and says on stderr which are not used."""
+    """Loads the files that have no errors, and names on stderr those that are not used."""
     request = Request(root, Stack.of(environment))
     usable = load_usable_plan(
         root,

@@ -40,17 +40,17 @@ def render_changes(
     plan: StackPlan | None,
     *,
     components: Collection[str] | None = None,
-    asks: Callable[[Change], bool] | None = None,
+    needs_consent: Callable[[Change], bool] | None = None,
 ) -> str:
     """Renders the change list, grouped by model; a plan adds the forecast of each rollout.
 
-    `components` are the models that the command was narrowed to. `asks` returns True for a change
-    that needs consent; None marks no change.
+    `components` are the models that the command was narrowed to. `needs_consent`
+    marks the changes that need a yes; None marks no change.
     """
     shown = [change for change in preview.changes if is_shown(change)]
     changed = [change for change in shown if change.op is not Op.SAME]
     changed.sort(key=lambda change: (change.component != "", change.component))
-    writer = _ChangeWriter(changed, plan, asks or (lambda change: False))
+    writer = _ChangeWriter(changed, plan, needs_consent or (lambda change: False))
     lines: list[str] = []
     for _, group in groupby(changed, key=lambda change: change.component):
         lines += writer.render_component(list(group))
@@ -72,11 +72,11 @@ class _ChangeWriter:
     """Writes the lines of each component; its columns fit all of `changed`."""
 
     def __init__(
-        self, changed: list[Change], plan: StackPlan | None, asks: Callable[[Change], bool]
+        self, changed: list[Change], plan: StackPlan | None, needs_consent: Callable[[Change], bool]
     ) -> None:
         models = plan.models if plan else ()
         self._tracks = {track.deployment: track for model in models for track in model.tracks}
-        self._asks = asks
+        self._needs_consent = needs_consent
         self._changed = changed
         names = [min(len(_title(change)), _WIDEST_NAME) for change in changed]
         self._width = 6 + max([_NAME_WIDTH, *names])
@@ -88,7 +88,7 @@ class _ChangeWriter:
         for op in (Op.CREATE, Op.DELETE):
             if group := [change for change in changes if change.op is op]:
                 kinds = ", ".join(sorted(map(_render_kind, group)))
-                consent = _render_consent(f"{op}s", any(map(self._asks, group)))
+                consent = _render_consent(f"{op}s", any(map(self._needs_consent, group)))
                 first = self._start(op, _title(group[0]))
                 lines.append(render_wrapped(kinds + consent, first=first, then=self._margin))
                 lines += self._render_forecasts(group) if op is Op.CREATE else []
@@ -107,7 +107,7 @@ class _ChangeWriter:
     def _render_change(self, change: Change) -> list[str]:
         fields, margin = change.fields, self._margin
         verb = "takes over" if change.takes_over else f"{change.op}s"
-        head = _render_kind(change) + _render_consent(verb, self._asks(change))
+        head = _render_kind(change) + _render_consent(verb, self._needs_consent(change))
         first = self._start(change.op, _title(change))
         if len(fields) == 1:
             path = f"{head}  {shorten_path(fields[0].path)}"
@@ -155,8 +155,8 @@ def _title(change: Change) -> str:
     return change.component or change.name
 
 
-def _render_consent(verb: str, asks: bool) -> str:
-    return f"   {verb}: needs YES=1 or your yes" if asks else ""
+def _render_consent(verb: str, needed: bool) -> str:
+    return f"   {verb}: needs YES=1 or your yes" if needed else ""
 
 
 def _render_kind(change: Change) -> str:

@@ -1,5 +1,4 @@
-"""The drift report as text: what differs between the cluster and the recorded state, and who wrote
-it."""
+"""Renders the drift report: what differs between cluster and recorded state, and who wrote it."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ from datetime import UTC, datetime
 from framework.core.changes import FieldChange
 from framework.drift import DriftFinding, DriftReport, FindingKind
 from framework.output.text import (
-    WIDTH,
     has_text,
     render_count,
     render_field,
     render_table,
     render_values,
+    screen_width,
 )
 
 
@@ -43,7 +42,7 @@ def _render_finding(finding: DriftFinding) -> str:
         return title
     rows = [[field.path, render_values(field), _render_writer(field)] for field in finding.fields]
     lines = render_table(rows, indent="  ").splitlines()
-    if any(len(line) > WIDTH for line in lines) or any(map(has_text, finding.fields)):
+    if any(len(line) > screen_width() for line in lines) or any(map(has_text, finding.fields)):
         lines = []
         for field in finding.fields:
             lines.append(render_field(field.path, field, first="  ", then="  "))

@@ -1,4 +1,4 @@
-"""Bad input: where, what is allowed, what next, every fault in one run; nothing is applied."""
+"""Bad input: messages give the position, what is allowed and the next step; nothing is applied."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ CHURN = "owner: team-growth\nprofiles: [mlserver, cpu-small]\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "says"),
+    ("text", "position", "message"),
     [
         pytest.param("owner: a\n  b: c\n", "2:", "", id="does not parse"),
         pytest.param(CHURN + "owner: b\n", "3:1", "owner", id="duplicate key"),
         pytest.param(CHURN + "image: {tag: a}\nreplica: 2\n", "4:1", "replicas", id="unknown key"),
-        pytest.param(
-            CHURN + "image: {tag: 1.10}\n", "3:14", "1.10", id="a number where text is wanted"
-        ),
+        pytest.param(CHURN + "image: {tag: 1.10}\n", "3:14", "1.10", id="a number instead of text"),
         pytest.param(
             CHURN + "image: {tag: a}\nrollout: {maxSurge: 2O%}\n", "4:21", "25%", id="2O%"
         ),
@@ -47,33 +45,33 @@ CHURN = "owner: team-growth\nprofiles: [mlserver, cpu-small]\n"
             CHURN + "image: {tag: a}\nlabels: {app.kubernetes.io/name: x}\n",
             "4:",
             "set by the framework",
-            id="a label that selectors stand on",
+            id="a label of the selectors",
         ),
         pytest.param(
             "owner: a\nprofiles: [mlservr]\nimage: {tag: a}\n", "2:12", "mlserver", id="profile"
         ),
     ],
 )
-def test_a_fault_has_its_place_and_a_remedy(
-    make_project: MakeProject, text: str, position: str, says: str
+def test_error_has_its_position_and_a_remedy(
+    make_project: MakeProject, text: str, position: str, message: str
 ) -> None:
     project = make_project("churn")
-    # prod lays nothing over surge and replicas of its own here.
+    # Without the overrides of prod, surge and replicas are those of the model.
     project.write("environments/prod/environment.yaml", "namespace: x\n")
     project.write("catalog/churn.yaml", text)
     run = project.run("validate", "prod")
     assert run.returncode == 1, run.stderr
     assert f"catalog/churn.yaml:{position}" in run.stdout
-    assert says in " ".join(run.stdout.split())
+    assert message in " ".join(run.stdout.split())
 
 
-def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
+def test_all_errors_are_shown_in_one_run(make_project: MakeProject) -> None:
     project = make_project("churn", "fraud", "ranker")
     project.write("catalog/churn.yaml", "owner: [a\n")
     project.edit("catalog/fraud.yaml", "maxReplicas: 12", "maxReplicas: twelve")
     project.write("environments/prod/models/rankr.yaml", "replicas: 2\n")
-    found = json.loads(project.run("validate", "--json").stdout)["faults"]
-    assert {diagnostic["path"] for diagnostic in found if diagnostic["severity"] == "error"} == {
+    faults = json.loads(project.run("validate", "--json").stdout)["faults"]
+    assert {diagnostic["path"] for diagnostic in faults if diagnostic["severity"] == "error"} == {
         "catalog/churn.yaml",
         "catalog/fraud.yaml",
         "environments/prod/models/rankr.yaml",
@@ -81,7 +79,7 @@ def test_all_faults_come_in_one_run(make_project: MakeProject) -> None:
 
 
 def use_context(project: Project, context: str) -> None:
-    """Points dev at `context` of a kubeconfig whose one context, somewhere, leads nowhere."""
+    """Sets the context of dev, in a kubeconfig whose only context `somewhere` does not answer."""
     project.edit(
         "environments/dev/environment.yaml",
         "context: local ",
@@ -96,7 +94,7 @@ def use_context(project: Project, context: str) -> None:
     )
 
 
-def test_a_context_that_is_not_there_lists_those_that_are(make_project: MakeProject) -> None:
+def test_unknown_context_lists_the_known_ones(make_project: MakeProject) -> None:
     project = make_project("churn")
     use_context(project, "nowhere")
     run = project.run("preview", "dev")
@@ -105,7 +103,7 @@ def test_a_context_that_is_not_there_lists_those_that_are(make_project: MakeProj
     assert "somewhere" in run.stderr
 
 
-def test_an_unreachable_cluster_is_said_to_be_so(make_project: MakeProject) -> None:
+def test_unreachable_cluster_is_named_with_its_address(make_project: MakeProject) -> None:
     project = make_project("churn")
     use_context(project, "somewhere")
     for verb in ("preview", "status"):
@@ -114,13 +112,13 @@ def test_an_unreachable_cluster_is_said_to_be_so(make_project: MakeProject) -> N
         assert "https://127.0.0.1:1" in run.stderr
 
 
-def test_drift_without_a_state_is_not_clean(make_project: MakeProject) -> None:
+def test_drift_without_recorded_state_fails(make_project: MakeProject) -> None:
     run = make_project("churn").run("drift", "dev")
     assert run.returncode == 1
     assert "make up ENV=dev" in run.stderr
 
 
-def test_a_protected_environment_is_not_destroyed(make_project: MakeProject) -> None:
+def test_protected_environment_is_not_destroyed(make_project: MakeProject) -> None:
     run = make_project("churn").run("destroy", "prod", "--yes")
     assert run.returncode == 1
     assert "protect: false" in run.stderr

@@ -1,4 +1,4 @@
-"""A reader that leaves before the end, as `| head` does, hides no outcome."""
+"""A reader that closes the pipe early, as `| head` does, does not hide a failure."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from tests.shipped import SHIPPED
         pytest.param(["up", "dev"], 1, id="half-done"),
         pytest.param(["refresh", "dev"], 1, id="half-written"),
         pytest.param(["drift", "dev"], 1, id="differences-unknown"),
-        pytest.param(["diff", "dev", "--exit-code"], 1, id="asked-for-a-code"),
-        pytest.param(["diff", "dev"], 0, id="read-enough"),
+        pytest.param(["diff", "dev", "--exit-code"], 1, id="exit-code-is-the-result"),
+        pytest.param(["diff", "dev"], 0, id="only-reads"),
         pytest.param(["preview", "dev"], 0, id="changes-nothing"),
     ],
 )
-def test_the_exit_code(arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave(root: Path, options: object) -> int:
+def test_exit_code_fails_unless_the_verb_only_reads(
+    arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close_pipe(root: Path, options: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr("framework.cli.session.leave", leave, raising=False)
-    verbs = [dataclasses.replace(verb, run="session:leave") for verb in VERBS]
+    monkeypatch.setattr("framework.cli.session.close_pipe", close_pipe, raising=False)
+    verbs = [dataclasses.replace(verb, run="session:close_pipe") for verb in VERBS]
     monkeypatch.setattr(front, "VERBS", verbs)
     assert front.main(arguments) == code
 
 
-def test_a_real_pipe_that_closes_says_nothing() -> None:
+def test_closed_pipe_prints_no_error() -> None:
     command = [sys.executable, "-m", "framework", "render", "dev"]
     with subprocess.Popen(
         command, cwd=SHIPPED, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -135,7 +135,7 @@ def test_help_imports_no_large_library() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         pytest.param(["destroy", "dev", "--model", "churn"], "takes no MODEL", id="destroy MODEL"),
         pytest.param(["drift", "dev", "--model", "churn"], "takes no MODEL", id="drift MODEL"),
@@ -166,17 +166,17 @@ def test_help_imports_no_large_library() -> None:
 )
 def test_wrong_usage_is_exit_2(
     arguments: list[str],
-    says: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(front, "ROOT", SHIPPED)
     assert main(arguments) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
         pytest.param("model=x", "takes no model=; did you mean MODEL=?", id="lower case"),
         pytest.param("MODLE=x", "takes no MODLE=; did you mean MODEL=?", id="misspelt"),
@@ -186,12 +186,12 @@ def test_wrong_usage_is_exit_2(
         pytest.param("JSON=yes", "expected 1 or 0", id="switch"),
     ],
 )
-def test_make_passes_on_unknown_variables_to_be_refused(given: str, says: str) -> None:
+def test_make_passes_on_unknown_variables_to_be_refused(given: str, message: str) -> None:
     # `-o` keeps make from rebuilding .venv while other tests use it.
     command = ["make", "-C", str(ROOT), "-o", ".venv/ready", "render", "ENV=dev", given]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert says in " ".join(run.stderr.split())
+    assert message in " ".join(run.stderr.split())
     assert "apiVersion" not in run.stdout
 
 

@@ -1,4 +1,4 @@
-"""Which changes wait for a yes: what takes something away that nobody decided on."""
+"""Consent is needed for deletions, replacements and take-overs that no edit of a file decided."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_change(kind: str, name: str, op: Op, model: str = "churn") -> Change:
 
 
 @pytest.mark.parametrize(
-    ("change", "asks"),
+    ("change", "expected"),
     [
         pytest.param(make_change("Service", "churn", Op.UPDATE), False, id="update"),
         pytest.param(make_change("Service", "churn", Op.DELETE), True, id="deleted-object"),
@@ -53,29 +53,29 @@ def make_change(kind: str, name: str, op: Op, model: str = "churn") -> Change:
         ),
     ],
 )
-def test_what_is_asked_about(change: Change, asks: bool) -> None:
-    assert needs_consent(change, MODELS) is asks
+def test_change_needs_consent(change: Change, expected: bool) -> None:
+    assert needs_consent(change, MODELS) is expected
 
 
 @pytest.mark.parametrize(
-    ("verb", "op", "says"),
+    ("verb", "op", "message"),
     [
         pytest.param("up", Op.DELETE, "1 of these changes delete or replace", id="up"),
         pytest.param("refresh", Op.UPDATE, "1 of these changes rewrite the recorded", id="refresh"),
     ],
 )
-def test_without_a_terminal_it_is_refused(verb: str, op: Op, says: str) -> None:
+def test_consent_is_refused_without_a_terminal(verb: str, op: Op, message: str) -> None:
     options = argparse.Namespace(yes=False, verb=verb)
     session = SimpleNamespace(
         plan=PlanStore(SHIPPED).load_one(Stack.of("staging")).require(),
         request=SimpleNamespace(components=None),
     )
     preview = Preview((make_change("Service", "old", op, "old"),), messages=("warning: mind",))
-    asked = Confirmation(session, options)  # type: ignore[arg-type]
-    with pytest.raises(ConsentError, match=f"{says}.*make {verb} ENV=staging YES=1"):
-        asked(preview)
-    assert asked.messages == ("warning: mind",)
+    confirmation = Confirmation(session, options)  # type: ignore[arg-type]
+    with pytest.raises(ConsentError, match=f"{message}.*make {verb} ENV=staging YES=1"):
+        confirmation(preview)
+    assert confirmation.messages == ("warning: mind",)
 
 
-def test_what_is_protected_says_how_to_go_on() -> None:
+def test_protected_environment_names_the_next_step() -> None:
     assert "set protect: false there, run `make up ENV=prod`" in str(ProtectedError("prod"))

@@ -1,4 +1,4 @@
-"""An exception that reaches the top: one line, a file with its Traceback, exit 1."""
+"""An unexpected exception prints one line, writes a file with its traceback, and exits with 1."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LINE = re.compile(r"^(\S+:\d+): unexpected (.+); the Traceback is in (\S+\.txt);
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This user's cache, empty."""
+    """An empty cache of the user."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/modelcatalog/crashes"
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Makes every verb fail with this error."""
+    """Replaces every verb by one that raises this error."""
 
     def crash(root: Path, options: object) -> int:
         raise error
@@ -50,7 +50,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     ],
 )
 @pytest.mark.parametrize("verb", ["up", "render"])
-def test_a_crash_is_one_line_and_a_file(
+def test_crash_prints_one_line_and_writes_a_file(
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -60,20 +60,20 @@ def test_a_crash_is_one_line_and_a_file(
 ) -> None:
     fail_with(monkeypatch, error)
     assert front.main([verb, "dev"]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    [line] = said.err.splitlines()
-    found = LINE.match(line)
-    assert found, line
-    assert kind in found[2]
+    output = capsys.readouterr()
+    assert output.out == ""
+    [line] = output.err.splitlines()
+    match = LINE.match(line)
+    assert match, line
+    assert kind in match[2]
     assert SECRET not in line
-    file = Path(found[3])
+    file = Path(match[3])
     assert file.parent == cache
     assert "Traceback (most recent call last)" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_file_holds_no_passphrase(
+def test_crash_file_contains_no_passphrase(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", SECRET)
@@ -84,7 +84,7 @@ def test_the_file_holds_no_passphrase(
     assert "ValueError" in file.read_text()
 
 
-def test_a_cache_that_cannot_be_written_is_no_second_crash(
+def test_unwritable_cache_does_not_crash_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -95,7 +95,7 @@ def test_a_cache_that_cannot_be_written_is_no_second_crash(
     assert "its Traceback could not be written anywhere" in capsys.readouterr().err
 
 
-def test_old_files_are_removed(
+def test_old_crash_files_are_removed(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache.mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_old_files_are_removed(
 def run_python(
     cache: Path, code: str, arguments: str = "['framework', 'list']"
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m framework list` after `code`, which may break it."""
+    """Runs `python -m framework list` after `code`, which breaks it."""
     command = f"import sys\nsys.argv = {arguments}\n{code}\nimport runpy\n"
     command += "runpy.run_module('framework', run_name='__main__', alter_sys=False)"
     return subprocess.run(
@@ -159,7 +159,7 @@ BREAKS = [
 
 
 @pytest.mark.parametrize("code", BREAKS)
-def test_no_crash_is_a_bare_traceback_or_a_success(cache: Path, code: str) -> None:
+def test_crash_outside_of_a_verb_is_reported_too(cache: Path, code: str) -> None:
     run = run_python(cache, code)
     assert run.returncode == 1
     assert "Traceback (most" not in run.stderr + run.stdout
@@ -169,7 +169,7 @@ def test_no_crash_is_a_bare_traceback_or_a_success(cache: Path, code: str) -> No
     assert "Traceback (most recent call last)" in file.read_text()
 
 
-def test_a_full_disk_under_the_output_is_said_to_be_so(cache: Path) -> None:
+def test_output_to_a_full_disk_names_the_reason(cache: Path) -> None:
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(
             [sys.executable, "-m", "framework", "list"],

@@ -1,4 +1,4 @@
-"""What the program warns of reaches whoever runs a verb: once, and in JSON too."""
+"""Warnings of the Pulumi program are printed once, and are in the JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.plan import PlanStore
 from tests.shipped import SHIPPED
 
-SAID = ("warning: no GPU nodes",)
+WARNINGS = ("warning: no GPU nodes",)
 CHANGE = Change(
     "urn:x", "kubernetes:core/v1:Service", "churn", Op.UPDATE, "ml-dev/churn", component="churn"
 )
@@ -30,27 +30,27 @@ RECORDED = RecordedObject(
 )
 
 
-class TalkingEngine:
-    """Changes one object, and warns in its preview and once more while it applies."""
+class WarningEngine:
+    """Changes one object; warns in its preview, and again with one more warning in its result."""
 
     name = "embedded"
 
     def preview(self, request: Request) -> Preview:
-        return Preview((CHANGE,), {}, SAID)
+        return Preview((CHANGE,), {}, WARNINGS)
 
     def recorded_objects(self, request: Request) -> RecordedObjects:
-        return RecordedObjects((RECORDED,), {}, SAID)
+        return RecordedObjects((RECORDED,), {}, WARNINGS)
 
     def up(self, request: Request, confirm: Any, on_progress: Any) -> Result:
         assert confirm(self.preview(request))
-        return Result((CHANGE,), messages=(*SAID, "warning: slow disk"))
+        return Result((CHANGE,), messages=(*WARNINGS, "warning: slow disk"))
 
 
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     @contextmanager
     def open_session(*arguments: object, **options: object) -> Iterator[Session]:
-        engine: Any = TalkingEngine()
+        engine: Any = WarningEngine()
         yield Session(
             PlanStore(SHIPPED).load_one(Stack.of("dev")).require(),
             engine,
@@ -68,19 +68,19 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
 
 
 @pytest.mark.parametrize("verb", ["run_preview", "run_drift"])
-def test_reading_verbs_tell(
+def test_preview_and_drift_print_warnings_once(
     verb: str, options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     getattr(deploy, verb)(SHIPPED, options)
-    assert capsys.readouterr().out.count(SAID[0]) == 1
+    assert capsys.readouterr().out.count(WARNINGS[0]) == 1
     options.json = True
     getattr(deploy, verb)(SHIPPED, options)
-    assert json.loads(capsys.readouterr().out)["messages"] == list(SAID)
+    assert json.loads(capsys.readouterr().out)["messages"] == list(WARNINGS)
 
 
-def test_up_tells_each_once(
+def test_up_prints_each_warning_once(
     options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy.run_up(SHIPPED, options) == 0
-    said = capsys.readouterr().out
-    assert [said.count(text) for text in (SAID[0], "warning: slow disk")] == [1, 1]
+    output = capsys.readouterr().out
+    assert [output.count(text) for text in (WARNINGS[0], "warning: slow disk")] == [1, 1]

@@ -1,4 +1,4 @@
-"""The lines of a run as it goes on, in a pipe and in a terminal."""
+"""Progress of a deployment, in a pipe and in a terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from framework.output.progress import RolloutProgress
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Clock:
-    """Seconds that the test sets."""
+    """A clock that the test sets, in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Deployment"])
-def test_pipe_says_what_holds_a_deletion(kind: str, clock: Clock) -> None:
+def test_pipe_repeats_what_holds_a_deletion(kind: str, clock: Clock) -> None:
     stream = io.StringIO()
     with RolloutProgress(stream, clock=clock) as progress:
         progress.show(Progress(change(kind), "started"))
@@ -59,7 +59,7 @@ def test_pipe_says_what_holds_a_deletion(kind: str, clock: Clock) -> None:
     ]
 
 
-def test_pipe_says_nothing_of_a_deletion_that_is_quick() -> None:
+def test_pipe_does_not_show_a_quick_deletion() -> None:
     stream = io.StringIO()
     with RolloutProgress(stream) as progress:
         progress.show(Progress(change("ConfigMap"), "started"))
@@ -80,7 +80,7 @@ def test_terminal_shows_what_holds_a_deletion_until_it_is_done() -> None:
     assert "deleted" in stream.getvalue()
 
 
-def test_deletion_that_a_replacement_waits_for_is_shown() -> None:
+def test_deletion_of_a_replacement_is_shown() -> None:
     stream = io.StringIO()
     with RolloutProgress(stream) as progress:
         progress.show(Progress(change("ConfigMap", Op.REPLACE), "waiting", message="finalizer x"))
@@ -88,12 +88,12 @@ def test_deletion_that_a_replacement_waits_for_is_shown() -> None:
     assert "deleting" in stream.getvalue()
 
 
-def test_interrupt_names_what_the_cluster_goes_on_with() -> None:
+def test_interrupt_names_what_the_cluster_continues() -> None:
     stream = io.StringIO()
     progress = RolloutProgress(stream)
     progress.show(Progress(change("Deployment", Op.UPDATE), "rolling", desired=2))
     progress.show(Progress(change("ConfigMap"), "waiting", message="finalizer x"))
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    said = " ".join(stream.getvalue().split())
-    assert "the cluster continues rolling out: ml/m" in said
-    assert "the cluster continues deleting: ConfigMap ml/m" in said
+    text = " ".join(stream.getvalue().split())
+    assert "the cluster continues rolling out: ml/m" in text
+    assert "the cluster continues deleting: ConfigMap ml/m" in text

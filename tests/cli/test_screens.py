@@ -1,4 +1,4 @@
-"""What people see: every line within the width, and each thing said once."""
+"""Screens: every line fits the width, and nothing is repeated."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ KINDS = ("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Ingress", "PodDi
 
 
 @pytest.mark.parametrize("op", [Op.CREATE, Op.DELETE])
-def test_a_long_list_of_kinds_is_wrapped(plan: StackPlan, op: Op) -> None:
+def test_long_list_of_kinds_is_wrapped(plan: StackPlan, op: Op) -> None:
     changes = [make_change(kind, op, LONG, name=f"{LONG}-canary") for kind in KINDS]
     text = render_changes(Preview(tuple(changes)), plan)
     assert is_narrow(text)
     assert all(kind in text for kind in KINDS)
 
 
-def test_a_changed_file_shows_its_differing_lines_only(plan: StackPlan) -> None:
+def test_changed_file_shows_only_the_lines_that_differ(plan: StackPlan) -> None:
     old = "".join(f"line {number}\n" for number in range(50))
     field = FieldChange("data[model.yaml]", old, old.replace("line 30\n", "line thirty\n"))
     change = make_change("ConfigMap", Op.REPLACE, "sentiment", fields=(field,))
@@ -61,7 +61,7 @@ def test_a_changed_file_shows_its_differing_lines_only(plan: StackPlan) -> None:
     assert "line 29" not in text
 
 
-def test_long_values_stand_below_their_path(plan: StackPlan) -> None:
+def test_long_values_are_below_their_path(plan: StackPlan) -> None:
     field = FieldChange(f"spec.template.spec.containers[{LONG}].command", "a" * 70, "b" * 70)
     change = make_change("Deployment", Op.UPDATE, LONG, fields=(field, field))
     text = render_changes(Preview((change,)), plan)
@@ -69,9 +69,9 @@ def test_long_values_stand_below_their_path(plan: StackPlan) -> None:
     assert " -> bbb" in text
 
 
-def test_consent_is_named_only_where_it_is_needed(plan: StackPlan) -> None:
+def test_consent_is_shown_only_if_needed(plan: StackPlan) -> None:
     preview = Preview((make_change("Service", Op.DELETE, "old-ranker"),))
-    assert "needs YES=1" in render_changes(preview, plan, asks=lambda change: True)
+    assert "needs YES=1" in render_changes(preview, plan, needs_consent=lambda change: True)
     assert "needs YES=1" not in render_changes(preview, plan)
 
 
@@ -81,27 +81,27 @@ def test_messages_are_wrapped_line_by_line() -> None:
     assert text.splitlines()[-1] == "  and more"
 
 
-def test_a_note_names_the_objects_it_is_about(plan: StackPlan) -> None:
+def test_note_names_its_objects(plan: StackPlan) -> None:
     gone = make_change("Service", Op.DELETE, "sentiment", note="is gone from the cluster")
     other = make_change("Ingress", Op.DELETE, "sentiment")
     text = render_changes(Preview((gone, other)), plan)
     assert "Service ml-staging/sentiment: is gone from the cluster" in text
 
 
-def test_a_narrowed_list_counts_what_it_did_not_look_at(plan: StackPlan) -> None:
+def test_narrowed_list_counts_what_it_did_not_look_at(plan: StackPlan) -> None:
     changes = [make_change("Service", Op.SAME, name) for name in ("sentiment", "fraud", "whisper")]
     text = render_changes(Preview(tuple(changes)), plan, components={"fraud"})
     assert text == "  1 unchanged, 2 not looked at"
 
 
-def test_a_first_rollout_has_no_waves(plan: StackPlan) -> None:
+def test_first_rollout_has_no_waves(plan: StackPlan) -> None:
     change = make_change("Deployment", Op.CREATE, "sentiment")
     text = render_changes(Preview((change,)), plan)
     assert "at most" in text
     assert "wave" not in text
 
 
-def test_a_drift_report_stays_within_the_width(plan: StackPlan) -> None:
+def test_drift_report_fits_the_width(plan: StackPlan) -> None:
     path = f"spec.template.spec.containers[model].env[{LONG.upper()}]"
     field = FieldChange(path, None, "x" * 80, manager="kubectl-set", time="2026-11-22 17:40")
     token, name = "kubernetes:apps/v1:Deployment", "ml-staging/sentiment"
@@ -111,7 +111,7 @@ def test_a_drift_report_stays_within_the_width(plan: StackPlan) -> None:
     assert "by kubectl-set, 2026-11-22 17:40" in text
 
 
-def test_a_failed_rollout_names_its_deployment_once_and_where_the_image_is_set(
+def test_failed_rollout_names_its_deployment_once_and_the_image_position(
     plan: StackPlan,
 ) -> None:
     change = make_change("Deployment", Op.UPDATE, "sentiment")

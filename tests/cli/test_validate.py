@@ -1,4 +1,4 @@
-"""What `validate` says: every fault in one run, with its line, for people and for machines."""
+"""`validate`: every error of all files in one run, as text, JSON and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MakeProject = Callable[..., Project]
 
 @pytest.fixture
 def project(make_project: MakeProject) -> Project:
-    """The shipped catalog with a fault in a model, and one in a layer that all of them share."""
+    """The shipped catalog with an error in a model, and one in a layer that all models share."""
     made = make_project()
     made.append("catalog/fraud.yaml", "replica: 3\n")
     made.edit("environments/prod/environment.yaml", "maxUnavailable: 0", "maxUnavailable: 2O%")
     return made
 
 
-def test_a_fault_shows_its_line_and_a_caret_below_it(project: Project) -> None:
+def test_error_shows_its_line_and_a_caret(project: Project) -> None:
     run = project.run("validate", "dev")
     assert run.returncode == 1
     head, line, caret, *_ = run.stdout.splitlines()
@@ -31,13 +31,13 @@ def test_a_fault_shows_its_line_and_a_caret_below_it(project: Project) -> None:
     assert caret.strip() == "| ^^^^^^^"
 
 
-def test_a_fault_of_a_shared_layer_is_told_once_with_its_layer(project: Project) -> None:
+def test_error_of_a_shared_layer_is_shown_once(project: Project) -> None:
     run = project.run("validate")
     assert run.stdout.count("2O%") == 2
     assert "environments/prod/environment.yaml:" in run.stdout
 
 
-def test_json_has_every_fault_with_its_code(project: Project) -> None:
+def test_json_has_every_error_with_its_code(project: Project) -> None:
     run = project.run("validate", "--json")
     diagnostics = json.loads(run.stdout)["faults"]
     assert {diagnostic["code"] for diagnostic in diagnostics} == {"MC101", "MC104"}
@@ -54,7 +54,7 @@ def test_github_annotates_the_lines(project: Project) -> None:
     assert "title=MC101" in line
 
 
-def test_a_line_that_may_hold_a_secret_is_not_shown(make_project: MakeProject) -> None:
+def test_line_that_may_contain_a_secret_is_not_shown(make_project: MakeProject) -> None:
     project = make_project()
     project.append("catalog/fraud.yaml", "password: hunter2\n")
     run = project.run("validate", "dev")
@@ -62,7 +62,7 @@ def test_a_line_that_may_hold_a_secret_is_not_shown(make_project: MakeProject) -
     assert "hunter2" not in run.stdout
 
 
-def test_a_sound_catalog_says_what_was_looked_at(make_project: MakeProject) -> None:
+def test_valid_catalog_shows_what_was_checked(make_project: MakeProject) -> None:
     run = make_project().run("validate", "prod")
     assert run.returncode == 0
     assert run.stdout.startswith("No errors in ")
