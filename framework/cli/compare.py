@@ -26,8 +26,6 @@ def run_diff(root: Path, options: argparse.Namespace) -> int:
             "diff compares with another environment or with a commit: give exactly one of TO=prod "
             "and SINCE=main"
         )
-    if options.format == "github":
-        raise UsageError("diff has no annotations; use FORMAT=text or FORMAT=markdown")
     return _run_across(root, options) if options.since is None else _run_since(root, options)
 
 

@@ -22,7 +22,8 @@ from framework.core.errors import FrameworkError, UsageError
 from framework.core.project_root import find_project_root
 from framework.core.suggestions import near_misses
 
-_PROGRAM = "python -m framework"
+# As it was called: the console script `modelcatalog`, or the module.
+_PROGRAM = "modelcatalog" if Path(sys.argv[0]).name == "modelcatalog" else "python -m framework"
 ROOT = find_project_root()
 _PRINTING = tuple(Path(__file__).resolve().parents[1] / name for name in ("cli", "output"))
 _EPILOG = (
@@ -43,7 +44,16 @@ class _Parser(argparse.ArgumentParser):
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
         if match := re.match("argument VERB: invalid choice: '(.*?)' ", message):
             raise _unknown_verb(match[1])
+        if match := re.match(r"argument --([a-z-]+): invalid choice: '(.*?)' \(choose", message):
+            # make's spelling: most people run the verbs by make.
+            variable = _spell(match[1], dashed=False)
+            verb = self.prog.rpartition(" ")[2]
+            choices = " or ".join(f"{variable}{choice}" for choice in self._choices(match[1]))
+            raise UsageError(f"{verb} takes no {variable}{match[2]}; use {choices}")
         raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
+
+    def _choices(self, name: str) -> list[str]:
+        return next(list(a.choices or ()) for a in self._actions if f"--{name}" in a.option_strings)
 
 
 class _MainParser(_Parser):
@@ -54,7 +64,8 @@ class _MainParser(_Parser):
         lines = [f"usage: {self.prog} VERB [ENV] [options]", "", str(self.description)]
         for group, verbs in GROUPS.items():
             lines += ["", group, *(f"  {verb.name:<{width}}  {verb.help}" for verb in verbs)]
-        return "\n".join([*lines, "", str(self.epilog)]) + "\n"
+        completion = 'shell completion: eval "$(modelcatalog --completion bash)", or zsh'
+        return "\n".join([*lines, "", str(self.epilog), "", completion]) + "\n"
 
 
 def build_parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
@@ -65,7 +76,12 @@ def build_parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("--completion", choices=("bash", "zsh"), action=_PrintCompletion)
+    parser.add_argument(
+        "--completion",
+        choices=("bash", "zsh"),
+        action=_PrintCompletion,
+        help="print the completion script of a shell",
+    )
     commands = parser.add_subparsers(
         dest="verb", metavar="VERB", required=True, parser_class=_Parser
     )
@@ -109,7 +125,7 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
             f"--{name}",
             # argparse shows the choices themselves where there is no metavar.
             metavar=None if option.choices else option.metavar,
-            choices=option.choices or None,
+            choices=(verb.formats if name == "format" and verb.formats else option.choices) or None,
             default=option.default,
             help=f"{option.help}{default}",
         )

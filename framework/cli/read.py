@@ -49,8 +49,6 @@ _SET = "--set"
 def run_validate(root: Path, options: argparse.Namespace) -> int:
     """Shows every error and warning of the files of one environment, or of all."""
     environments = [options.environment] if options.environment else list_environments(root)
-    if options.format == "markdown":
-        raise UsageError("validate writes text or github; use FORMAT=github for annotations")
     store = PlanStore(root, today=resolve_today(options.today))
     groups = group_diagnostics(store.check([*map(Stack.of, environments)]))
     warnings = sum(group.diagnostic.code.is_warning for group in groups)

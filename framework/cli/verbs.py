@@ -35,7 +35,7 @@ _OPTIONS = (
     Option("to", "ENV", "compare with this environment"),
     Option("since", "REF", "compare with this Git commit, branch or tag"),
     Option("why", "", "also show the files and lines that cause each change"),
-    Option("format", "FORMAT", "how to write the report", ("text", "markdown", "github"), "text"),
+    Option("format", "FORMAT", "how to write the report", ("text", "github", "markdown"), "text"),
     Option("exit-code", "", "exit with 16 if there are differences"),
     Option("out", "FOLDER", "write one file per object into this folder"),
     Option("profile", "PROFILE", "a profile of catalog/_profiles/, such as cpu-small"),
@@ -52,7 +52,8 @@ class Verb:
     """One verb.
 
     `run` is `module:function` in `framework.cli`. `environment` is "required", "optional" or
-    "none". `options` are names of OPTIONS. `example` is a make command that shows them in use.
+    "none". `options` are names of OPTIONS; `formats` are the choices of FORMAT, if not all of them.
+    `example` is a make command that shows the options in use.
     `read_only` verbs change nothing, and 0 is their only code for success, so a reader that closes
     the pipe early (`| head`) misses no outcome.
     """
@@ -62,6 +63,7 @@ class Verb:
     run: str
     environment: str = "required"
     options: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
     example: str = ""
     read_only: bool = False
 
@@ -88,7 +90,7 @@ GROUPS = {
     "Catalog": (
         Verb("validate", "show every error in every file, with file:line:column",
              "read:run_validate", environment="optional", options=("format", "today", "json"),
-             example="make validate ENV=prod"),
+             formats=("text", "github"), example="make validate ENV=prod"),
         Verb("list", "list the models: owner, profiles, image, replicas in each environment",
              "read:run_list", environment="optional", options=("model", "profile", "json"),
              example="make list PROFILE=gpu-l4", read_only=True),
@@ -97,7 +99,7 @@ GROUPS = {
              example="make explain ENV=prod MODEL=sentiment KEY=rollout.maxSurge", read_only=True),
         Verb("diff", "compare two environments, or an environment with a commit",
              "compare:run_diff", options=("model", "to", "since", "format", "exit-code", "json"),
-             example="make diff ENV=staging TO=prod", read_only=True),
+             formats=("text", "markdown"), example="make diff ENV=staging TO=prod", read_only=True),
         Verb("affected", "list the models and environments that a change touches",
              "compare:run_affected", environment="optional",
              options=("since", "why", "exit-code", "json"), example="make affected SINCE=main",
