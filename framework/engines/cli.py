@@ -91,7 +91,9 @@ class AutomationEngine:
         """Runs `pulumi refresh`, after a preview that is confirmed."""
         stack, remember_cluster = self._open_checked(request, accepts_made_again=True)
         targets = self._find_targets(stack, request)
-        preview = self._preview_refresh(stack, targets)
+        reader = EventReader(refreshing=True)
+        _call(stack.preview_refresh, reader, parallel=_PARALLEL, **targets)
+        preview = reader.build_preview()
         if preview.clean:
             return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):
@@ -191,11 +193,6 @@ class AutomationEngine:
     def _preview(self, stack: Any, targets: Mapping[str, Any]) -> Preview:
         reader = EventReader()
         _call(stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
-        return reader.build_preview()
-
-    def _preview_refresh(self, stack: Any, targets: Mapping[str, Any]) -> Preview:
-        reader = EventReader(refreshing=True)
-        _call(stack.preview_refresh, reader, parallel=_PARALLEL, **targets)
         return reader.build_preview()
 
     def _find_targets(self, stack: Any, request: Request) -> dict[str, Any]:

@@ -36,11 +36,7 @@ from framework.engines.embedded.preview import PreviewRun, build_deletion
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
-from framework.engines.embedded.refresh import (
-    Comparison,
-    compare_with_cluster,
-    settle_pending,
-)
+from framework.engines.embedded.refresh import compare_with_cluster, settle_pending
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
@@ -108,7 +104,9 @@ class EmbeddedEngine:
         """Brings the recorded state to the cluster. Accepts a cluster that was made again."""
         with self._open(request, locked=True, accepts_made_again=True) as operation:
             state = operation.state
-            comparisons = operation.compare()
+            operation.components.check_targets()
+            operation.clusters.add_all_recorded()
+            comparisons = compare_with_cluster(state, operation.planner)
             changes = order_changes(comparison.change for comparison in comparisons)
             preview = Preview(changes, state.read_stack_outputs())
             if not preview.clean:
@@ -227,7 +225,7 @@ class Operation:
         self._warnings = self._settle_pending(recorded_clusters, locked=locked)
         self.components = Components(request.components)
         self.components.add_recorded(state.get_current().resources)
-        self._planner = Planner(state, self.clusters, self.components)
+        self.planner = Planner(state, self.clusters, self.components)
         self._config = load_config(project, request.stack.name)
 
     def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
@@ -255,7 +253,7 @@ class Operation:
 
     def preview(self, process: ProgramProcess) -> PreviewRun:
         """Runs the program in preview. EngineError, ClusterError."""
-        run = PreviewRun(self.state, self._planner, self.clusters)
+        run = PreviewRun(self.state, self.planner, self.clusters)
         try:
             self._run(process, run, dry_run=True, plan=self._request.plan)
         except EngineError:
@@ -304,8 +302,8 @@ class Operation:
 
     def record_unchanged(self, run: PreviewRun) -> None:
         """Records new options, outputs and names of resources whose objects do not change."""
-        if self._planner.renames:
-            self.state.record({"rename": dict(self._planner.renames)})
+        if self.planner.renames:
+            self.state.record({"rename": dict(self.planner.renames)})
         if resources := run.find_unrecorded():
             self.state.record(*map(set_line, resources))
             self.state.keep_salt()
@@ -322,9 +320,9 @@ class Operation:
         feed = ProgressFeed(on_progress)
         # Before the first write: a run that is killed leaves objects on this cluster.
         self.clusters.remember()
-        if self._planner.renames:
-            self.state.record({"rename": dict(self._planner.renames)})
-        apply = ApplyRun(self.state, self._planner, run, feed)
+        if self.planner.renames:
+            self.state.record({"rename": dict(self.planner.renames)})
+        apply = ApplyRun(self.state, self.planner, run, feed)
         try:
             self._run(process, apply, dry_run=False)
             result = apply.finish(preview)
@@ -350,12 +348,6 @@ class Operation:
         if urns:
             self.state.record(*map(end_line, urns))
 
-    def compare(self) -> list[Comparison]:
-        """Compares the recorded objects with the cluster."""
-        self.components.check_targets()
-        self.clusters.add_all_recorded()
-        return compare_with_cluster(self.state, self._planner)
-
     def check_clusters(self) -> None:
         """Connects to every recorded cluster that has objects. ClusterError, EngineError.
 
@@ -375,7 +367,7 @@ class Operation:
             return build_deletion(resource, self.components)
 
         try:
-            Deletions(self.state, self._planner, feed, stop).run(resources, describe)
+            Deletions(self.state, self.planner, feed, stop).run(resources, describe)
         except BaseException:
             stop.set()
             raise
