@@ -12,7 +12,7 @@ from tests.engines.fakes import Stack
 
 
 @pytest.mark.parametrize(
-    ("body", "fault"),
+    ("body", "reason"),
     [
         ("config_map('x', import_='ns/x')", "option import_"),
         ("config_map('x', replace_on_changes=['data'])", "option replace_on_changes"),
@@ -33,9 +33,9 @@ from tests.engines.fakes import Stack
     ],
     ids=lambda value: value[:40] if "(" in value else "",
 )
-def test_option_that_needs_the_cli_is_refused_by_name(stack: Stack, body: str, fault: str) -> None:
+def test_option_that_needs_the_cli_is_refused_by_name(stack: Stack, body: str, reason: str) -> None:
     stack.program(f"config_map('fine')\n{body}")
-    with pytest.raises(EngineError, match=fault) as error:
+    with pytest.raises(EngineError, match=reason) as error:
         stack.up()
     assert "pulumi CLI" in str(error.value) or "explicit provider" in str(error.value)
     assert stack.cluster.log == []

@@ -174,7 +174,7 @@ def test_refused_write_is_not_a_rollout_failure(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "fault"),
+    ("before", "after", "reason"),
     [
         ("config_map('x', protect=True)", "", "would be deleted"),
         (
@@ -186,13 +186,13 @@ def test_refused_write_is_not_a_rollout_failure(stack: Stack) -> None:
     ids=["delete", "replace"],
 )
 def test_change_of_a_protected_resource_is_refused_before_any_write(
-    stack: Stack, before: str, after: str, fault: str
+    stack: Stack, before: str, after: str, reason: str
 ) -> None:
     stack.program(before)
     stack.up()
     stack.cluster.log.clear()
     stack.program(f"{after}\nconfig_map('other')")
-    with pytest.raises(EngineError, match=fault):
+    with pytest.raises(EngineError, match=reason):
         stack.up()
     assert stack.cluster.log == []
 

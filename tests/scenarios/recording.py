@@ -136,17 +136,17 @@ class Recorder:
             for objects in self.states()
         ]
 
-    def faults(self) -> list[str]:
-        """Returns every breach of a Deployment's own budget, as its spec was at that event."""
+    def find_violations(self) -> list[str]:
+        """Returns every violation of a Deployment's own budget, as its spec was at that event."""
         found: list[str] = []
         budgets: dict[str, BudgetCheck] = {}
         for objects in self.states():
             for (kind, namespace, name), deployment in objects.items():
                 if kind == "Deployment" and not deployment["metadata"].get("deletionTimestamp"):
                     check = budgets.setdefault(deployment["metadata"]["uid"], BudgetCheck())
-                    fault = check.find_fault(deployment, objects)
-                    if fault and (not found or fault not in found[-1]):
-                        found.append(f"{namespace}/{name}: {fault}")
+                    violation = check.find_violation(deployment, objects)
+                    if violation and (not found or violation not in found[-1]):
+                        found.append(f"{namespace}/{name}: {violation}")
         return found
 
 
@@ -156,15 +156,17 @@ Record = Callable[[Project], Recorder]
 class BudgetCheck:
     """Holds one Deployment to its budget, event by event.
 
-    Once so many Pods serve, no fewer than that, less `maxUnavailable`, may serve until the
-    Deployment itself asks for fewer; and the ReplicaSets never grow beyond replicas plus surge.
+    Once N Pods serve, at least N less `maxUnavailable` must serve until the Deployment's own
+    replicas are reduced. The ReplicaSets never grow beyond replicas plus surge.
     """
 
     def __init__(self) -> None:
         self._settled = 0
         self._wanted = 0
 
-    def find_fault(self, deployment: Object, objects: Mapping[tuple[str, str, str], Object]) -> str:
+    def find_violation(
+        self, deployment: Object, objects: Mapping[tuple[str, str, str], Object]
+    ) -> str:
         """Returns what is wrong after one event, "" for nothing."""
         spec, namespace = deployment["spec"], deployment["metadata"]["namespace"]
         rolling = spec["strategy"]["rollingUpdate"]
@@ -184,7 +186,7 @@ class BudgetCheck:
             return f"{serving} Pods serve; {self._settled} did, and {budget.unavailable} may go"
         self._settled = max(self._settled, min(serving, budget.replicas))
         if grew and wanted > budget.peak:
-            return f"{wanted} Pods are asked for; at most {budget.peak} are allowed"
+            return f"{wanted} Pods are wanted; at most {budget.peak} are allowed"
         return ""
 
 

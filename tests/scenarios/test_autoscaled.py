@@ -54,7 +54,7 @@ def test_autoscaler_keeps_the_number_after_the_first_up(
         project.edit("catalog/churn.yaml", '"1.6.1"', '"1.7.0"')
         project.succeed("up", "dev")
     assert min(recorder.serving("churn")[before:]) >= 6 - 1
-    assert recorder.faults() == []
+    assert recorder.find_violations() == []
     deployment = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
     assert deployment is not None
     assert deployment["spec"]["replicas"] in (6, 7, 8)

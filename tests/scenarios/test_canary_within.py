@@ -77,7 +77,7 @@ def test_every_event_has_the_models_replicas(
     assert min(recorder.serving("churn")[before - 1 :]) >= 4
     found = recorder.serving("churn", "stable")[-1], recorder.serving("churn", "canary")[-1]
     assert found == sizes
-    assert recorder.faults() == []
+    assert recorder.find_violations() == []
 
 
 @pytest.mark.grid

@@ -41,8 +41,8 @@ def forget(project: Project, type_: str, name: str) -> None:
     latest = document["checkpoint"]["latest"]
     (entry,) = [e for e in latest["resources"] if e["type"] == type_ and e["urn"].endswith(name)]
     latest["resources"].remove(entry)
-    asked = {key: value for key, value in entry.items() if key not in ("id", "outputs")}
-    latest["pending_operations"] = [{"resource": asked, "type": "creating"}]
+    intent = {key: value for key, value in entry.items() if key not in ("id", "outputs")}
+    latest["pending_operations"] = [{"resource": intent, "type": "creating"}]
     path.write_text(json.dumps(document))
 
 

@@ -65,7 +65,7 @@ def test_every_watch_event_keeps_the_budget(
     assert len(serving) > before + 2 * replicas
     assert max(wanted) == replicas + surge
     assert min(serving[before:]) >= replicas - unavailable
-    assert recorder.faults() == []
+    assert recorder.find_violations() == []
 
 
 def test_up_of_one_model_leaves_the_others_unchanged(
