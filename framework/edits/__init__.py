@@ -1,4 +1,1 @@
-"""Changes to the catalog's own YAML files, made in place: comments and order stay.
-
-Kept apart from reading: nothing else writes a file that people wrote.
-"""
+"""Edits of the catalog's YAML files in place, which keep comments and the order of keys."""

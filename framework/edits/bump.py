@@ -1,7 +1,7 @@
-"""Sets the image tag of models where it counts: in their own files, or in one environment's.
+"""Sets the image tag of models, in their own files or for one environment.
 
-Kept apart from editing text: this knows which layer a tag belongs to, what a digest makes of it,
-and which environments an edit reaches.
+A model's tag may come from a profile, a digest may override it, and an overlay may override it in
+one environment. So the report says for each environment what the edit changes there.
 """
 
 from __future__ import annotations
@@ -15,46 +15,49 @@ from typing import Any
 from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import Position
 from framework.core.errors import EditError, UsageError
-from framework.edits.documents import Change, Edit, build_change
-from framework.edits.outcome import load_everywhere, written_soundly
+from framework.edits.transaction import apply_valid_changes, load_catalogs
+from framework.edits.yaml_edit import Change, Edit, build_change
 from framework.files import list_environments
 
 _TAG = ("image", "tag")
 _DIGEST = ("image", "digest")
+# The grammar of tags in the OCI distribution specification.
 _TAG_SYNTAX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
 class EnvironmentTag:
-    """The tag of one model in one environment. `place` is what sets `after`; None is no value."""
+    """The tag of a model in one environment, before and after. `set_at` is what sets it now."""
 
     environment: str
     before: str | None
     after: str | None
-    position: Position | None
+    changed: bool
+    set_at: str | None
 
 
 @dataclass(frozen=True)
 class ModelBump:
-    """One model: the file that says the tag, and where it came from if that file had none.
+    """What `bump` did to one model.
 
-    `changed` is False where the tag was there already. `environments` are those that the edit could
+    `file` contains the tag now; `inherited_from` is where it came from if the file had none before.
+    If `changed` is False, the model had the tag already. `environments` are those that the edit can
     reach and where the model runs.
     """
 
     model: str
     file: str
     changed: bool
-    inherited: Position | None
+    inherited_from: str | None
     environments: tuple[EnvironmentTag, ...]
 
 
 def check_tag(tag: str) -> str:
-    """The tag, where a registry takes it. Errors: UsageError."""
+    """Returns the tag if a registry accepts it. Errors: UsageError."""
     if not _TAG_SYNTAX.fullmatch(tag):
         raise UsageError(
-            f'"{tag}" is no image tag; expected letters, digits, "_", "." and "-", at most 128 '
-            'characters, not beginning with "." or "-"'
+            f'"{tag}" is not a valid image tag; expected letters, digits, "_", "." and "-", at '
+            'most 128 characters, not beginning with "." or "-"'
         )
     return tag
 
@@ -62,100 +65,97 @@ def check_tag(tag: str) -> str:
 def bump_tag(
     root: Path, names: Collection[str], tag: str, environment: str | None = None
 ) -> tuple[ModelBump, ...]:
-    """Set `tag` for every model of `names`, or for none; a model that has it already is no fault.
+    """Sets `tag` for all models in `names`, or for none. Models that have it are left as they are.
 
-    Errors: UsageError for a tag or a model that cannot be; EditError where a digest, an
-    interpolation or an anchor stands in the way; ConfigError where the catalog has faults before,
-    UnsoundEditError where it would have them afterwards.
+    Errors: UsageError for a tag that is not valid, or if no model runs in the environment;
+    EditError if a digest, an interpolation or an anchor is in the way; ConfigError if the catalog
+    has errors; InvalidEditError if it would have errors afterwards.
     """
     check_tag(tag)
     environments = (environment,) if environment else list_environments(root)
-    before = load_everywhere(root, names, environments)
-    running = _running(before)
+    before = _group_by_model(load_catalogs(root, names, environments))
     if environment:
-        names = _enabled(names, running, environment)
-    refusals = [
-        refusal for name in sorted(names) for refusal in _refuse(running.get(name, {}), environment)
-    ]
-    if refusals:
-        raise EditError(*dict.fromkeys(refusals))
+        running = [name for name in names if name in before]
+        if not running:
+            raise UsageError(
+                f'model "{min(names)}" does not run in {environment} (enabled: false); enable it '
+                "there, or choose another environment"
+            )
+        names = running
+    names = sorted(names)
+    obstacles = [o for name in names for o in _find_obstacles(before.get(name, {}), environment)]
+    if obstacles:
+        raise EditError(*dict.fromkeys(obstacles))
     changes = {
-        name: _prepare(root, name, tag, environment)
-        for name in sorted(names)
-        if not _is_settled(running.get(name, {}), tag, environment)
+        name: _build_change(root, name, tag, environment)
+        for name in names
+        if not _has_tag(before.get(name, {}), tag, environment)
     }
-    with written_soundly(root, list(changes.values()), names, environments) as after:
-        now = _running(after)
+    with apply_valid_changes(root, list(changes.values()), names, environments) as catalogs:
+        after = _group_by_model(catalogs)
     return tuple(
-        _describe(name, changes.get(name), running.get(name, {}), now.get(name, {}), environment)
-        for name in sorted(names)
+        _describe(name, changes.get(name), before.get(name, {}), after.get(name, {}), environment)
+        for name in names
     )
 
 
-def _running(catalogs: Mapping[str, Catalog]) -> dict[str, dict[str, CatalogModel]]:
-    """The models by name, then by environment; those that do not run are left out."""
-    found: dict[str, dict[str, CatalogModel]] = {}
+def _group_by_model(catalogs: Mapping[str, Catalog]) -> dict[str, dict[str, CatalogModel]]:
+    """Returns the models that run, by name, then by environment."""
+    models: dict[str, dict[str, CatalogModel]] = {}
     for environment, catalog in catalogs.items():
         for model in catalog.models:
-            found.setdefault(model.name, {})[environment] = model
-    return found
+            models.setdefault(model.name, {})[environment] = model
+    return models
 
 
-def _enabled(names: Collection[str], running: Collection[str], environment: str) -> list[str]:
-    enabled = [name for name in names if name in running]
-    if enabled:
-        return enabled
-    raise UsageError(
-        f'model "{min(names)}" does not run in {environment} (enabled: false); enable it there, '
-        "or choose another environment"
-    )
-
-
-def _refuse(models: Mapping[str, CatalogModel], environment: str | None) -> Iterator[Any]:
+def _find_obstacles(
+    models: Mapping[str, CatalogModel], environment: str | None
+) -> Iterator[tuple[Position | None, str]]:
+    """Yields the reasons why setting the tag would not change what runs."""
     for where, model in models.items():
         if model.settings.image.digest:
-            position = model.merged.origin(_DIGEST)
             yield (
-                position,
-                (
-                    f"{model.name} runs this image.digest in {where}, whatever its tag says; "
-                    "change or remove the digest first"
-                ),
+                model.merged.origin(_DIGEST),
+                f"{model.name} runs this image.digest in {where}, whatever its tag is; change or "
+                "remove the digest first",
             )
-        written = _written(model, environment)
+        written = _find_written_tag(model, environment)
         if written and isinstance(written[0], str) and "${" in written[0]:
             yield (
                 written[1],
-                (
-                    f"the tag of {model.name} is the interpolation {written[0]}; change what it "
-                    "refers to, or write the tag out here first"
-                ),
+                f"the tag of {model.name} is the interpolation {written[0]}; change what it "
+                "refers to, or write the tag out here first",
             )
 
 
-def _written(model: CatalogModel, environment: str | None) -> tuple[Any, Position] | None:
-    """The tag as a file says it: the last one, and without ENV the last up to the model's own."""
-    found: tuple[Any, Position] | None = None
+def _find_written_tag(model: CatalogModel, environment: str | None) -> tuple[Any, Position] | None:
+    """Returns the tag as the last layer has it, with its position.
+
+    Without an environment only the layers up to the model's own file count: `bump` edits that file,
+    and an overlay above it may override the tag.
+    """
+    written: tuple[Any, Position] | None = None
     for layer in model.merged.layers:
         image = layer.data.get("image")
         if isinstance(image, str):
-            found = image, layer.value_position(("image",))
+            # `image: ${environment.image}` brings the tag as well.
+            written = image, layer.value_position(("image",))
         elif isinstance(image, dict) and "tag" in image:
-            found = image["tag"], layer.value_position(_TAG)
+            written = image["tag"], layer.value_position(_TAG)
         if environment is None and layer.document.path == model.home:
             break
-    return found
+    return written
 
 
-def _is_settled(models: Mapping[str, CatalogModel], tag: str, environment: str | None) -> bool:
-    said = [_written(model, environment) for model in models.values()]
-    return bool(said) and all(one is not None and one[0] == tag for one in said)
+def _has_tag(models: Mapping[str, CatalogModel], tag: str, environment: str | None) -> bool:
+    written = [_find_written_tag(model, environment) for model in models.values()]
+    return bool(written) and all(found is not None and found[0] == tag for found in written)
 
 
-def _prepare(root: Path, name: str, tag: str, environment: str | None) -> Change:
+def _build_change(root: Path, name: str, tag: str, environment: str | None) -> Change:
     path, opening = f"catalog/{name}.yaml", ""
     if environment:
-        opening = f"# What {name} has of its own in {environment}, laid over {path}.\n"
+        opening = f"# Settings of {name} in {environment} only, laid over {path}.\n"
         path = f"environments/{environment}/models/{name}.yaml"
     return build_change(root, path, [Edit(_TAG, tag, after="profiles")], opening=opening)
 
@@ -167,17 +167,20 @@ def _describe(
     after: Mapping[str, CatalogModel],
     environment: str | None,
 ) -> ModelBump:
-    tags = [
-        EnvironmentTag(
-            where,
-            before[where].settings.image.tag if where in before else None,
-            model.settings.image.tag,
-            model.merged.origin(_TAG),
-        )
-        for where, model in after.items()
-    ]
-    said = [one for model in before.values() if (one := _written(model, environment))]
-    last = min((position for _, position in said), default=Position(f"catalog/{name}.yaml", 1, 1))
-    file = change.path if change else last.path
-    inherited = last if last.path != file else None
-    return ModelBump(name, file, bool(change and change.is_needed), inherited, tuple(tags))
+    tags = []
+    for where, model in after.items():
+        old = before[where].settings.image.tag if where in before else None
+        new, origin = model.settings.image.tag, model.merged.origin(_TAG)
+        set_at = str(origin) if origin else None
+        tags.append(EnvironmentTag(where, old, new, old != new, set_at))
+    written = [_find_written_tag(model, environment) for model in before.values()]
+    first = min((found[1] for found in written if found), default=None)
+    source = first or Position(f"catalog/{name}.yaml", 1, 1)
+    file = change.path if change else source.path
+    return ModelBump(
+        name,
+        file,
+        changed=bool(change and change.is_needed),
+        inherited_from=str(source) if source.path != file else None,
+        environments=tuple(tags),
+    )

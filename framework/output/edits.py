@@ -17,7 +17,7 @@ def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str) -> str:
             environment.environment
             for bump in bumps
             for environment in bump.environments
-            if environment.after != environment.before
+            if environment.changed
         }
     )
     if not any(bump.changed for bump in bumps):
@@ -36,18 +36,18 @@ def _render_bump(bump: ModelBump, tag: str) -> list[str]:
     lines = [f"{bump.file}  image.tag is {tag}"]
     if not bump.changed:
         lines = [f"{bump.file}  the tag of {bump.model} is {tag} already"]
-    elif bump.inherited:
-        text = f"added here; until now it came from {bump.inherited}"
+    elif bump.inherited_from:
+        text = f"added here; until now it came from {bump.inherited_from}"
         lines.append(render_wrapped(text, first="  ", then="  "))
     if not bump.environments:
         lines.append("  does not run in any environment (enabled: false)")
     rows = []
     for environment in bump.environments:
-        if environment.after != environment.before:
+        if environment.changed:
             change = f"{environment.before} -> {environment.after}"
             rows.append([environment.environment, change, ""])
         elif environment.after != tag:
-            reason = f"set at {environment.position}"
+            reason = f"set at {environment.set_at}"
             rows.append([environment.environment, f"stays {environment.after}", reason])
     return [*lines, render_table(rows, indent="  ")] if rows else lines
 

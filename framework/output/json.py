@@ -286,35 +286,13 @@ class ClusterStatusDocument(ClusterStatus):
     """The local cluster: its processes and nodes."""
 
 
-@dataclass(frozen=True)
-class BumpedEnvironment:
-    """The tag that an environment runs. `setAt` is the position that set it afterwards."""
-
-    environment: str
-    before: str | None
-    after: str | None
-    changed: bool
-    set_at: str | None
-
-
-@dataclass(frozen=True)
-class BumpedModel:
-    """A model whose tag was set in `file`; `inheritedFrom` is where it came from before."""
-
-    model: str
-    file: str
-    changed: bool
-    inherited_from: str | None
-    environments: tuple[BumpedEnvironment, ...]
-
-
 @with_config(_CONFIG)
 @dataclass(frozen=True)
 class Bump:
     """The models whose image tag was set."""
 
     tag: str
-    models: tuple[BumpedModel, ...]
+    models: tuple[ModelBump, ...]
 
 
 # The type of each verb's JSON. `render` prints manifests, `outputs` what the program exports.
@@ -541,23 +519,4 @@ def build_cluster_status(status: ClusterStatus) -> ClusterStatusDocument:
 
 def build_bump(bumps: Sequence[ModelBump], tag: str) -> Bump:
     """Returns the models whose image tag was set."""
-    models = tuple(
-        BumpedModel(
-            model=bump.model,
-            file=bump.file,
-            changed=bump.changed,
-            inherited_from=str(bump.inherited) if bump.inherited else None,
-            environments=tuple(
-                BumpedEnvironment(
-                    environment=environment.environment,
-                    before=environment.before,
-                    after=environment.after,
-                    changed=environment.before != environment.after,
-                    set_at=str(environment.position) if environment.position else None,
-                )
-                for environment in bump.environments
-            ),
-        )
-        for bump in bumps
-    )
-    return Bump(tag, models)
+    return Bump(tag, tuple(bumps))

@@ -1,38 +1,38 @@
-"""The project as one Git commit has it: what differs from the working tree, and a copy of it.
+"""Reads the project at a Git commit: what differs from the working tree, and a copy of its files.
 
-Kept apart because it alone runs git: reports compare two folders and know nothing of commits. No
-branch, index or working tree of the user's is touched.
+The copy is made with a temporary index instead of `git worktree add`: that command fails if `.git`
+is read-only, as in some CI runners, runs the post-checkout hook, checks out the whole repository,
+and leaves an entry in `.git/worktrees` if it is killed. Here nothing in `.git` is written.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from framework.core.errors import FrameworkError, UsageError
 
-# All that manifests are made from.
-CATALOG_PARTS = ("catalog", "environments")
-CODE_PARTS = ("framework", "requirements.lock")
-# A hook's own repository and index must not stand in for the project's.
+# Everything that manifests are made from.
+_CATALOG_PARTS = ("catalog", "environments")
+_CODE_PARTS = ("framework", "requirements.lock")
+# Git sets these when it runs a hook. They would replace the project's own repository and index.
 _NOT_INHERITED = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 
 
 class GitError(FrameworkError):
-    """Git cannot answer; `words` are its own."""
+    """A git command failed; `message` is git's own."""
 
-    def __init__(self, root: Path, words: str, next_step: str) -> None:
-        self.root, self.words = root, words
-        super().__init__(f"{root}: git says: {words}; {next_step}")
+    def __init__(self, root: Path, message: str, next_step: str) -> None:
+        self.root, self.message = root, message
+        super().__init__(f"{root}: git says: {message}; {next_step}")
 
 
 class UnknownRefError(UsageError):
-    """No commit has this name here; tells a shallow clone, which may only lack it."""
+    """No commit has this name. A shallow clone may only lack it."""
 
-    def __init__(self, ref: str, words: str, *, shallow: bool) -> None:
+    def __init__(self, ref: str, message: str, *, shallow: bool) -> None:
         self.ref, self.shallow = ref, shallow
         if shallow:
             why = "this clone is shallow and lacks it"
@@ -40,13 +40,16 @@ class UnknownRefError(UsageError):
         else:
             why = "expected a commit, branch or tag"
             next_step = "`git branch --all` and `git tag` list them, `git fetch` brings new ones"
-        super().__init__(f"SINCE={ref}: git says: {words}; {why}; {next_step}")
+        super().__init__(f"SINCE={ref}: git says: {message}; {why}; {next_step}")
 
 
 @dataclass(frozen=True)
 class Revision:
-    """The commit of the repository that holds `root` at which the branch left what the user named
-    `ref`, whose own commit is `tip`; that one itself where the two are not `related`."""
+    """The commit at which the branch left `ref`, in the repository that holds `root`.
+
+    `tip` is the commit of `ref` itself. If HEAD and `ref` have no commit in common, `related` is
+    False and `commit` is the tip.
+    """
 
     root: Path
     ref: str
@@ -56,84 +59,90 @@ class Revision:
 
     @property
     def name(self) -> str:
-        """What git knows the commit by: the ref where that is it, else its short hash."""
+        """Returns a name that git understands: the ref, or the short hash if they differ."""
         return self.ref if self.commit == self.tip else self.commit[:7]
 
     def load_changes(self) -> frozenset[str]:
-        """The files of the project that differ from the working tree, relative to its root.
+        """Returns the paths that may differ from the working tree, relative to `root`.
 
-        Uncommitted and untracked ones count, and ignored ones where the catalog reads them. A file
-        listed here may still mean the same; one that is not listed is the same.
+        They include uncommitted and untracked files, and ignored ones that the catalog would read.
+        A path that is not in the result has the same content on both sides.
         """
-        listed = ("--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z")
-        parts = (*CATALOG_PARTS, *CODE_PARTS)
-        found = run_git(self.root, "diff", *listed, self.commit, "--", *parts)
+        names = ("--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z")
+        parts = (*_CATALOG_PARTS, *_CODE_PARTS)
+        paths = _run_git(self.root, "diff", *names, self.commit, "--", *parts)
         others = ("ls-files", "--others", "-z")
-        found += run_git(self.root, *others, "--", *CATALOG_PARTS)
-        found += run_git(self.root, *others, "--exclude-standard", "--", *CODE_PARTS)
-        return frozenset(filter(None, found.split("\0")))
+        paths += _run_git(self.root, *others, "--", *_CATALOG_PARTS)
+        paths += _run_git(self.root, *others, "--exclude-standard", "--", *_CODE_PARTS)
+        return frozenset(filter(None, paths.split("\0")))
 
     def export(self, folder: Path) -> Path:
-        """Write the commit's catalog, environments and framework under `folder`; their root.
+        """Writes the commit's catalog, environments and framework under `folder`.
 
-        The files are what a checkout would write: line endings and filters apply.
+        Returns the project's root in it. The files are the same as after a checkout: line endings
+        are converted and filters such as Git LFS are applied. `git archive` would leave out files
+        with the attribute export-ignore.
         """
         index = {"GIT_INDEX_FILE": str(folder / ".index")}
-        run_git(self.root, "read-tree", self.commit, **index)
-        parts = (*CATALOG_PARTS, *CODE_PARTS)
-        names = run_git(self.root, "ls-files", "-z", "--", *parts, **index)
+        _run_git(self.root, "read-tree", self.commit, **index)
+        parts = (*_CATALOG_PARTS, *_CODE_PARTS)
+        names = _run_git(self.root, "ls-files", "-z", "--", *parts, **index)
         prefix = f"--prefix={folder}{os.sep}"
-        run_git(self.root, "checkout-index", "-z", "--stdin", prefix, feed=names, **index)
-        root = folder / run_git(self.root, "rev-parse", "--show-prefix").strip()
+        _run_git(self.root, "checkout-index", "-z", "--stdin", prefix, stdin=names, **index)
+        # The project may be in a folder of its repository.
+        root = folder / _run_git(self.root, "rev-parse", "--show-prefix").strip()
         root.mkdir(parents=True, exist_ok=True)
         return root
 
 
 def resolve_revision(root: Path, ref: str) -> Revision:
-    """Where the branch left `ref`: the best commit that HEAD and it have in common, so that what
-    others did to it since is no difference. Errors: UnknownRefError, GitError outside a repository.
+    """Returns the best common commit of HEAD and `ref`.
+
+    Changes that others made to `ref` since the branch left it are then no differences.
+    Errors: UnknownRefError; GitError outside a repository.
     """
-    run_git(root, "rev-parse", "--is-inside-work-tree")
-    asked = f"{ref}^{{commit}}"
-    found = None
-    # Git would take a leading dash for an option of its own.
+    _run_git(root, "rev-parse", "--is-inside-work-tree")
+    message = f"Not a valid object name {ref}"
+    # Git would read a leading dash as an option.
     if ref and not ref.startswith("-"):
-        found = _start(root, ("rev-parse", "--verify", asked), {}, "")
-        if found.returncode == 0:
-            tip = found.stdout.strip()
-            # Fails where the two have none, as of a shallow clone or before the first commit.
-            base = _start(root, ("merge-base", "HEAD", tip), {}, "").stdout.strip()
+        commit = f"{ref}^{{commit}}"
+        verified = _start_git(root, "rev-parse", "--verify", commit)
+        if verified.returncode == 0:
+            tip = verified.stdout.strip()
+            # Fails if there is no common commit, as in a shallow clone or before the first commit.
+            base = _start_git(root, "merge-base", "HEAD", tip).stdout.strip()
             return Revision(root, ref, base or tip, tip, related=bool(base))
-        found = _start(root, ("cat-file", "-e", asked), {}, "")
-    words = _words(found.stderr) if found else f"Not a valid object name {ref}"
-    shallow = run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
-    raise UnknownRefError(ref, words, shallow=shallow)
+        # Its message names the ref, that of rev-parse does not.
+        message = _first_line(_start_git(root, "cat-file", "-e", commit).stderr)
+    shallow = _run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
+    raise UnknownRefError(ref, message, shallow=shallow)
 
 
-def run_git(root: Path, *arguments: str, feed: str = "", **changed: str) -> str:
-    """What one git command prints; `changed` are environment variables. Errors: GitError."""
-    done = _start(root, arguments, changed, feed)
+def _run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
+    """Returns the output of a git command. Errors: GitError."""
+    done = _start_git(root, *arguments, stdin=stdin, **environment)
     if done.returncode:
-        words = _words(done.stderr)
+        message = _first_line(done.stderr)
         next_step = "SINCE needs a working git clone of the project"
-        if "not a git repository" in words:
+        if "not a git repository" in message:
             next_step = "SINCE compares with a commit: clone the project, or `git init` and commit"
         elif "safe.directory" in done.stderr:
             next_step = f"trust it with `git config --global --add safe.directory {root}`"
-        raise GitError(root, words, next_step)
+        raise GitError(root, message, next_step)
     return done.stdout
 
 
-def _start(
-    root: Path, arguments: Sequence[str], changed: dict[str, str], feed: str
+def _start_git(
+    root: Path, *arguments: str, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    # `git diff` would refresh the user's index. The messages are matched above in English.
+    fixed = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         return subprocess.run(
             ["git", "-C", str(root), *arguments],
-            # Looking must not write the user's index; messages are matched above in English.
-            env={**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **changed},
-            input=feed,
+            env={**inherited, **fixed, **environment},
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
@@ -143,6 +152,6 @@ def _start(
         raise GitError(root, "no such program", "install git, which SINCE needs") from exc
 
 
-def _words(stderr: str) -> str:
+def _first_line(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return lines[0].removeprefix("fatal: ").rstrip(".") if lines else "nothing"

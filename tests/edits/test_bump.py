@@ -20,7 +20,7 @@ from framework.core.errors import (
 )
 from framework.core.stack import Stack
 from framework.edits.bump import bump_tag
-from framework.edits.outcome import UnsoundEditError
+from framework.edits.transaction import InvalidEditError
 
 Write = Callable[..., Path]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -46,8 +46,8 @@ def test_the_models_own_tag_is_set_in_place(write: Write) -> None:
     assert [(e.environment, e.before, e.after) for e in bump.environments] == [
         ("prod", "1.8", "1.8")
     ]
-    assert str(bump.environments[0].position) == "environments/prod/models/b.yaml:1:14"
-    assert bump.inherited is None
+    assert bump.environments[0].set_at == "environments/prod/models/b.yaml:1:14"
+    assert bump.inherited_from is None
 
 
 def test_a_tag_that_a_profile_gave_is_added_below_the_profiles(write: Write) -> None:
@@ -56,7 +56,7 @@ def test_a_tag_that_a_profile_gave_is_added_below_the_profiles(write: Write) -> 
     assert (root / bump.file).read_text() == (
         'owner: team-a\nprofiles: [server]\nimage:\n  tag: "012"\nlabels: {tier: one}  # c\n'
     )
-    assert str(bump.inherited) == "catalog/_profiles/server.yaml:2:36"
+    assert bump.inherited_from == "catalog/_profiles/server.yaml:2:36"
     assert [(e.environment, e.before, e.after) for e in bump.environments] == [
         ("dev", "v1", "012"), ("prod", "v1", "012"),
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def test_with_env_one_environment_changes(write: Write) -> None:
     (bump,) = bump_tag(root, ["a"], "v2", "prod")
     assert bump.file == "environments/prod/models/a.yaml"
     assert (root / bump.file).read_text() == (
-        "# What a has of its own in prod, laid over catalog/a.yaml.\nimage:\n  tag: v2\n"
+        "# Settings of a in prod only, laid over catalog/a.yaml.\nimage:\n  tag: v2\n"
     )
     assert (tags(root, "prod")["a"], tags(root, "dev")["a"]) == ("v2", "v1")
 
@@ -145,7 +145,7 @@ def test_an_edit_that_would_leave_faults_is_undone(write: Write, snapshot: Snaps
     overrides = "namespace: n\noverrides: {owner: '${image.tag}'}\n"
     root = write({"environments/prod/environment.yaml": overrides})
     before = snapshot(root)
-    with pytest.raises(UnsoundEditError, match=r"Nothing was changed(.|\n)*owner is"):
+    with pytest.raises(InvalidEditError, match=r"Nothing was changed(.|\n)*owner is"):
         bump_tag(root, ["a"], "_x_")
     assert snapshot(root) == before
 
@@ -178,11 +178,11 @@ def test_a_pattern_edits_every_model_it_means(model: str, changed: list[str], wr
         pytest.param("x=y", "v2", None, UnknownNameError, "no label", id="label"),
         pytest.param("a", "v2", "prd", UnknownNameError, "did you mean prod", id="environment"),
         pytest.param("b", "v2", "dev", UsageError, '"b" does not run in dev', id="disabled"),
-        pytest.param("a", "v 2", None, UsageError, "no image tag", id="space"),
-        pytest.param("a", ".v2", None, UsageError, "no image tag", id="dot"),
-        pytest.param("a", "v2\n", None, UsageError, "no image tag", id="line break"),
-        pytest.param("a", "${name}", None, UsageError, "no image tag", id="interpolation"),
-        pytest.param("a", "x" * 129, None, UsageError, "no image tag", id="too long"),
+        pytest.param("a", "v 2", None, UsageError, "not a valid image tag", id="space"),
+        pytest.param("a", ".v2", None, UsageError, "not a valid image tag", id="dot"),
+        pytest.param("a", "v2\n", None, UsageError, "not a valid image tag", id="line break"),
+        pytest.param("a", "${name}", None, UsageError, "not a valid image tag", id="interpolation"),
+        pytest.param("a", "x" * 129, None, UsageError, "not a valid image tag", id="too long"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_read(

@@ -14,7 +14,7 @@ from framework.cli.edit import run_new
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.stack import Stack
 from framework.edits.new import Draft, render_entry
-from framework.edits.outcome import UnsoundEditError
+from framework.edits.transaction import InvalidEditError
 
 Write = Callable[..., Path]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -59,7 +59,7 @@ def test_the_entry_says_what_it_was_told_and_shows_what_it_inherits(
         'image: {tag: "1.10"}                    '
         "# of r/server, from catalog/_profiles/server.yaml\n"
         "\n"
-        '# Inherited; take a "# " away and change the value where it does not fit.\n'
+        '# Inherited. To change a value, remove the "# " before it.\n'
         "# replicas: 2                           # from catalog/_defaults.yaml; 3 in prod\n"
         "# resources:\n"
         '#   requests: {cpu: "1"}                # from catalog/_profiles/small.yaml\n'
@@ -93,13 +93,13 @@ def test_a_tag_that_the_profile_gives_is_left_to_it(write: Write) -> None:
         pytest.param({"model": "x-canary", "profile": "server", "owner": "o"}, UsageError,
                      "canary track", id="canary"),
         pytest.param({"model": "a", "profile": "server", "owner": "o"}, UsageError,
-                     "catalog/a.yaml is there already", id="there already"),
+                     "catalog/a.yaml exists already", id="there already"),
         pytest.param({"model": "x", "profile": "server", "owner": "o", "tag": "a b"}, UsageError,
-                     "no image tag", id="bad tag"),
-        pytest.param({"model": "x", "profile": "server", "owner": "a b"}, UnsoundEditError,
+                     "not a valid image tag", id="bad tag"),
+        pytest.param({"model": "x", "profile": "server", "owner": "a b"}, InvalidEditError,
                      r"catalog/x.yaml:1:8(.|\n)*owner", id="bad owner"),
         pytest.param({"model": "x", "profile": "small", "owner": "o", "tag": "v1"},
-                     UnsoundEditError, r"image.repository is missing(.|\n)*server", id="no server"),
+                     InvalidEditError, r"image.repository is missing(.|\n)*server", id="no server"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_model_leaves_nothing(

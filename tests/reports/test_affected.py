@@ -219,7 +219,7 @@ def test_the_screen_json_and_exit_code_agree(
     found = json.loads(capsys.readouterr().out)["environments"]
     assert found == [
         {"environment": "prod", "change": "changed", "namespace": False,
-         "models": [{"name": "beta", "change": "changed"}]}
+         "models": [{"name": "beta", "change": "changed", "reason": None, "causes": None}]}
     ]  # fmt: skip
     repository.commit()
     assert _run(repository.root, "--since", "HEAD", "--exit-code") == 0

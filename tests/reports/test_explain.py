@@ -181,7 +181,7 @@ def test_what_set_understands(
         ("replicas", UsageError, "KEY=VALUE"),
         (".x=1", UsageError, "KEY=VALUE"),
         ("profiles=[a]", UsageError, '"profiles" is not a setting'),
-        ("replica=1", ConfigError, r'^--set  \w+  "replica" is no setting.*"replicas"'),
+        ("replica=1", ConfigError, r'^--set  \w+  "replica" is not a setting.*"replicas"'),
         ("replicas=x", ConfigError, r'^--set  \w+  replicas is "x"; expected a whole number'),
         ("args=[", ConfigError, "^--set  .*not valid YAML"),
     ],

@@ -1,7 +1,7 @@
-"""Where every key, value and comment of one YAML text begins and ends, by character.
+"""Finds where every key, value and comment of a YAML text begins and ends, by character.
 
-Kept apart from `framework.files`, which says what a file means and where that begins: an edit
-needs ends as well, and must tell an alias from the value it stands for.
+`framework.files` reads what a file means, and where each value begins. An edit also needs the ends,
+and must tell an alias from the value that it stands for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from yaml import events
 
-# The loader of framework.files: another one might see other ends.
+# The same loader as in framework.files: the two loaders of PyYAML disagree on some positions.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _COLON = re.compile(r"\s*:")
 _COMMENT = re.compile(r"#[^\r\n]*")
@@ -23,10 +23,10 @@ _NULLS = ("", "~", "null", "Null", "NULL")
 
 @dataclass(eq=False)
 class Node:
-    """One value from `start` up to `end`; a block's end is that of its last value.
+    """One value, from `start` up to `end`. A block ends where its last value does.
 
-    `kind` is "mapping", "list", "scalar" or "alias"; an alias has its `target`. `uses` are the
-    starts of the aliases that stand for this node.
+    `kind` is "mapping", "list", "scalar" or "alias". `flow` is True for `{}` and `[]`. An alias has
+    a `target`; `uses` are the starts of the aliases of this node.
     """
 
     kind: str
@@ -41,52 +41,53 @@ class Node:
 
     @property
     def is_null(self) -> bool:
-        """True where nothing, or null, is written."""
+        """Returns True if the value is null or missing."""
         return self.kind == "scalar" and not self.style and self.text in _NULLS
 
-    def inside(self) -> Iterator[Node]:
-        """The node and every one below it."""
+    def walk(self) -> Iterator[Node]:
+        """Yields the node and every node below it."""
         yield self
         for entry in self.entries:
-            yield from entry.value.inside()
+            yield from entry.value.walk()
 
 
 @dataclass(eq=False)
 class Entry:
-    """One key and its value, or one item of a list."""
+    """A key and its value, or an item of a list, which has no key."""
 
     key: Node | None
     value: Node
 
     @property
     def start(self) -> int:
-        """Where the key begins; the value where there is no key."""
+        """Returns the start of the key, or of the item."""
         return self.key.start if self.key else self.value.start
 
     @property
     def is_merge(self) -> bool:
-        """True for `<<`."""
+        """Returns True for the key `<<`."""
         return self.key is not None and self.key.text == "<<" and not self.key.style
 
 
 def read_layout(text: str) -> Node | None:
-    """The root of a text that `framework.files` reads without a fault; None where it is empty."""
+    """Returns the root of a valid text, None if it is empty."""
     root = _Reader(text).read()
     return None if root is None or root.is_null else root
 
 
 def find_comments(text: str) -> list[str]:
-    """Every comment, in order."""
-    found: list[str] = []
+    """Returns every comment, in order."""
+    comments: list[str] = []
     end = 0
+    # A comment is in a gap between two tokens. A `#` inside a token belongs to a value.
     for token in yaml.scan(text, Loader=_LOADER):
-        found += _COMMENT.findall(text[end : token.start_mark.index])
+        comments += _COMMENT.findall(text[end : token.start_mark.index])
         end = max(end, token.end_mark.index)
-    return found + _COMMENT.findall(text[end:])
+    return comments + _COMMENT.findall(text[end:])
 
 
 def find_line(text: str, index: int) -> tuple[int, int]:
-    """Where the line around `index` begins, and where it ends, its line break left out."""
+    """Returns the start and end of the line around `index`, without its line break."""
     end = text.find("\n", index)
     end = len(text) if end < 0 else end
     if end > index and text[end - 1] == "\r":
@@ -95,7 +96,7 @@ def find_line(text: str, index: int) -> tuple[int, int]:
 
 
 class _Reader:
-    """One pass over the parser's events."""
+    """Builds the nodes in one pass over the parser's events."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -128,7 +129,8 @@ class _Reader:
         return node
 
     def _block_scalar_end(self, node: Node) -> int:
-        """The mark stands behind the blank lines that follow; only `+` makes them content."""
+        # The parser's end mark is after the blank lines that follow. With `|+` they are part of
+        # the text, otherwise they separate it from the next key and stay where they are.
         written = self._text[node.start : node.end]
         header = written.split("\n", 1)[0].split("#")[0]
         if "+" not in header:
@@ -145,14 +147,11 @@ class _Reader:
                 continue
             value = self._node(next(self._events))
             if value.start == value.end:
-                self._put_behind_colon(first, value)
+                # The loaders disagree on the position of a missing value: put it after the colon.
+                colon = _COLON.match(self._text, first.end)
+                value.start = value.end = colon.end() if colon else first.end
             node.entries.append(Entry(first, value))
         if node.flow:
             node.end = event.end_mark.index
         elif node.entries:
             node.end = node.entries[-1].value.end
-
-    def _put_behind_colon(self, key: Node, value: Node) -> None:
-        # Loaders disagree on where a value stands that is not written.
-        colon = _COLON.match(self._text, key.end)
-        value.start = value.end = colon.end() if colon else key.end

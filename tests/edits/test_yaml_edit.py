@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import ConfigError, EditError
-from framework.edits.documents import REMOVED, Edit, build_change
-from framework.edits.writing import written
+from framework.edits.transaction import apply_changes
+from framework.edits.yaml_edit import REMOVED, Edit, build_change
 from framework.files import load_document
 
 TAG = ("image", "tag")
@@ -163,7 +163,7 @@ def test_a_file_that_is_not_utf8_is_not_edited(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_made_with_its_folders_and_an_opening(tmp_path: Path) -> None:
     change = build_change(tmp_path, "a/b/f.yaml", [Edit(TAG, "v2")], opening="# why\n")
-    with written(tmp_path, [change]):
+    with apply_changes(tmp_path, [change]):
         assert (tmp_path / "a/b/f.yaml").read_text() == "# why\nimage:\n  tag: v2\n"
 
 
@@ -175,7 +175,7 @@ def test_files_are_written_together_and_undone_together(tmp_path: Path) -> None:
     seen: set[str] = set()
 
     def fail_afterwards() -> None:
-        with written(tmp_path, changes):
+        with apply_changes(tmp_path, changes):
             seen.update(load_document(tmp_path, one)[0].data["image"]["tag"] for one in paths)
             raise RuntimeError
 
@@ -193,7 +193,7 @@ def test_a_file_touched_by_another_hand_is_left_alone(exists: bool, tmp_path: Pa
         (tmp_path / "g.yaml").write_text("image: {tag: v1}\n")
     changes = [build_change(tmp_path, path, [Edit(TAG, "v2")]) for path in ("f.yaml", "g.yaml")]
     (tmp_path / "g.yaml").write_text("image: {tag: v3}\n")
-    with pytest.raises(EditError, match=r"g\.yaml: "), written(tmp_path, changes):
+    with pytest.raises(EditError, match=r"g\.yaml: "), apply_changes(tmp_path, changes):
         pass
     assert (tmp_path / "g.yaml").read_text() == "image: {tag: v3}\n"
     assert not (tmp_path / "f.yaml").exists()
@@ -215,7 +215,10 @@ def test_what_cannot_be_written_undoes_the_rest(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fill_the_disk)
-    with pytest.raises(EditError, match=r"g\.yaml: cannot be written"), written(tmp_path, changes):
+    with (
+        pytest.raises(EditError, match=r"g\.yaml: cannot be written"),
+        apply_changes(tmp_path, changes),
+    ):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -223,7 +226,7 @@ def test_what_cannot_be_written_undoes_the_rest(
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.yaml").write_text("image: {tag: v1}\n")
     (tmp_path / "f.yaml").symlink_to("real.yaml")
-    with written(tmp_path, [build_change(tmp_path, "f.yaml", [Edit(TAG, "v2")])]):
+    with apply_changes(tmp_path, [build_change(tmp_path, "f.yaml", [Edit(TAG, "v2")])]):
         pass
     assert (tmp_path / "f.yaml").is_symlink()
     assert (tmp_path / "real.yaml").read_text() == "image: {tag: v2}\n"

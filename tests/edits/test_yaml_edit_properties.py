@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framework.core.diagnostics import KeyPath
-from framework.edits.documents import REMOVED, Edit, build_change
-from framework.edits.layout import find_comments
+from framework.edits.yaml_edit import REMOVED, Edit, build_change
+from framework.edits.yaml_layout import find_comments
 from framework.files import Document
 from framework.files.document import parse_document
 

@@ -1,0 +1,309 @@
+"""Prepares edits of one YAML file, and proves each by reading its result back.
+
+Nothing is written here: transaction puts the prepared changes in place.
+
+    change = build_change(root, "catalog/x.yaml", [Edit(("image", "tag"), "v2")])
+    with apply_changes(root, [change]):
+        ...   # an exception here restores every file
+
+An edit may not change what other places share through an anchor, an alias or a merge key: it
+refuses, and names the place to write the value out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from framework.core.diagnostics import KeyPath, Position
+from framework.core.errors import ConfigError, EditError
+from framework.core.field_paths import FieldPath
+from framework.edits.yaml_layout import Entry, Node, find_comments, find_line, read_layout
+from framework.edits.yaml_text import (
+    Target,
+    UnknownLayoutError,
+    append_value,
+    remove_entry,
+    rewrite_remove,
+    rewrite_set,
+    set_value,
+)
+from framework.files import Document, load_document
+from framework.files.document import parse_document
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class Removed(Enum):
+    """The type of REMOVED. A None would be a null to write."""
+
+    REMOVED = "removed"
+
+
+REMOVED: Final = Removed.REMOVED
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Sets `value` at `path`, or removes the entry there (REMOVED). Missing mappings are made.
+
+    A new key goes below its sibling `after`; without such a sibling it becomes the last key.
+    """
+
+    path: KeyPath
+    value: Any = REMOVED
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file before and after; `old` is None for a new file. `data` is the new content as data."""
+
+    path: str
+    old: bytes | None
+    new: bytes
+    data: dict[str, Any]
+
+    @property
+    def is_needed(self) -> bool:
+        """Returns False if the file has this content already."""
+        return self.old != self.new
+
+
+def build_change(root: Path, path: str, edits: Iterable[Edit], *, opening: str = "") -> Change:
+    """Prepares edits of one file. A missing file is made, with `opening` as its first lines.
+
+    Errors: ConfigError if the file has errors, EditError if an edit would change a shared value or
+    if no mapping leads to its path.
+    """
+    old = _read(root, path)
+    try:
+        text = opening if old is None else old.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(load_document(root, path)[1]) from None
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    text = text.removeprefix(_BYTE_ORDER_MARK)
+    document, diagnostics = parse_document(path, text)
+    if diagnostics:
+        raise ConfigError(diagnostics)
+    for edit in edits:
+        text, document = _apply(path, text, document, edit)
+    return Change(path, old, (mark + text).encode(), document.data)
+
+
+def _read(root: Path, path: str) -> bytes | None:
+    try:
+        return (root / path).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise EditError((path, f"cannot be read: {exc.strerror or exc}")) from exc
+
+
+def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, Document]:
+    """Applies one edit: the first way whose result reads back as expected wins."""
+    removes = edit.value is REMOVED
+    expected = _expect_removed(document, edit.path) if removes else _expect_set(document, edit)
+    if is_same(expected, document.data):
+        return text, document
+    root = read_layout(text)
+    target = _TargetFinder(path, text, edit.path).find(root, removes=removes) if root else None
+    edited = ""
+    if target and target.entry:
+        edited = text[target.entry.start : find_line(text, target.entry.value.end)[1]]
+    for attempt in (_replace_characters, _rewrite):
+        try:
+            new = attempt(text, target, edit)
+        except UnknownLayoutError:
+            continue
+        after, diagnostics = parse_document(path, new)
+        meant = not diagnostics and _reads_as_expected(document, after, expected, edit.path)
+        if meant and _keeps_comments(text, new, edited):
+            return new, after
+    position = document.value_positions.get(edit.path) or document.value_positions[()]
+    message = f"{_show(edit.path)} cannot be edited here without changing more; edit it by hand"
+    raise EditError((position, message))
+
+
+def _replace_characters(text: str, target: Target | None, edit: Edit) -> str:
+    if target is None:
+        return append_value(text, edit.path, edit.value)
+    if edit.value is REMOVED:
+        return remove_entry(text, target)
+    return set_value(text, target, edit.value, edit.after)
+
+
+def _rewrite(text: str, target: Target | None, edit: Edit) -> str:
+    if edit.value is REMOVED:
+        return rewrite_remove(text, edit.path)
+    return rewrite_set(text, edit.path, edit.value)
+
+
+def _expect_set(document: Document, edit: Edit) -> dict[str, Any] | None:
+    """Returns the data with the value set; None if no mapping or item leads there."""
+    expected = deepcopy(document.data)
+    parent: Any = expected
+    try:
+        for key in edit.path[:-1]:
+            if isinstance(parent, dict) and parent.get(str(key)) is None:
+                parent[str(key)] = {}
+            parent = parent[key]
+        # Assigning to a list index that does not exist, or into a text, raises.
+        parent[edit.path[-1]] = json.loads(json.dumps(edit.value))
+    except (LookupError, TypeError):
+        return None
+    return expected
+
+
+def _expect_removed(document: Document, path: KeyPath) -> dict[str, Any]:
+    """Returns the data without the entry at `path`; unchanged if there is none."""
+    expected = deepcopy(document.data)
+    parent: Any = expected
+    try:
+        for key in path[:-1]:
+            parent = parent[key]
+        del parent[path[-1]]
+    except (LookupError, TypeError):
+        return document.data
+    return expected
+
+
+def is_same(value: Any, other: Any) -> bool:
+    """Returns True if two values are equal and of the same types. In Python, 1 == 1.0 == True."""
+    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _reads_as_expected(before: Document, after: Document, expected: Any, path: KeyPath) -> bool:
+    """Returns True for the expected data, with all other keys in the same order and spelling."""
+    # The items behind a removed list item move up, so the whole list is left to `expected`.
+    edited = path[:-1] if isinstance(path[-1], int) else path
+    return is_same(after.data, expected) and _list_others(before, edited) == _list_others(
+        after, edited
+    )
+
+
+def _list_others(document: Document, edited: KeyPath) -> list[tuple[KeyPath, str | None]]:
+    """Returns every path outside the edited one, with the spelling of its number."""
+    return [
+        (path, document.spellings.get(path))
+        for path in _walk(document.data, ())
+        if path[: len(edited)] != edited and path != edited[: len(path)]
+    ]
+
+
+def _walk(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    items: Any = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list):
+        items = enumerate(value)
+    for key, child in items:
+        yield (*path, key)
+        yield from _walk(child, (*path, key))
+
+
+def _keeps_comments(before: str, after: str, edited: str) -> bool:
+    """Returns True if no comment is lost except those of the `edited` lines."""
+    lost = Counter(find_comments(before)) - Counter(find_comments(after))
+    return all(comment in edited for comment in lost)
+
+
+def _show(path: KeyPath) -> str:
+    return str(FieldPath(path)) or "the file"
+
+
+class _TargetFinder:
+    """Finds the place of an edit in one text. Refuses places that share their value."""
+
+    def __init__(self, file: str, text: str, path: KeyPath) -> None:
+        self._file, self._text, self._path = file, text, path
+
+    def find(self, root: Node, *, removes: bool) -> Target:
+        """Returns the target. Errors: EditError if it is shared, or if no mapping leads there."""
+        path = self._path
+        parent, above = root, None
+        for depth in range(len(path)):
+            self._refuse_shared(parent, path[:depth])
+            entry = self._find_entry(parent, path[: depth + 1])
+            is_last = depth == len(path) - 1
+            if entry is None:
+                # A key may be added beside `<<`, which overrides what the merge brings. A part of
+                # what it brings cannot be changed or removed in this place.
+                if removes or not is_last:
+                    self._refuse_merged(parent, path[: depth + 1])
+                return Target(parent, above, None, path[depth:])
+            if is_last or (entry.value.is_null and isinstance(path[depth + 1], str)):
+                self._refuse_shared(entry.value, path[: depth + 1])
+                self._refuse_anchors_inside(entry)
+                return Target(parent, above, entry, path[depth + 1 :])
+            parent, above = entry.value, entry
+        raise ValueError("an edit needs a path")
+
+    def _find_entry(self, parent: Node, path: KeyPath) -> Entry | None:
+        key, shown = path[-1], _show(path[:-1])
+        if isinstance(key, int):
+            if parent.kind != "list" or not 0 <= key < len(parent.entries):
+                raise self._error(parent.start, f"{shown} has no item {key}")
+            return parent.entries[key]
+        if parent.kind != "mapping":
+            what = "a list" if parent.kind == "list" else "a single value"
+            raise self._error(parent.start, f'{shown} is {what}; "{key}" needs a mapping there')
+        return next((e for e in parent.entries if _has_key(e, key)), None)
+
+    def _refuse_shared(self, node: Node, path: KeyPath) -> None:
+        if node.target is not None:
+            message = (
+                f"{_show(path)} is an alias of the value at {self._position(node.target.start)}; "
+                "write the value out here"
+            )
+        elif node.uses:
+            aliases = ", ".join(str(self._position(use)) for use in node.uses)
+            message = (
+                f"{_show(path)} is shared by the alias at {aliases}; write the value out there"
+            )
+        else:
+            return
+        raise self._error(node.start, f"{message}, then edit again")
+
+    def _refuse_anchors_inside(self, entry: Entry) -> None:
+        """Refuses to replace a value that contains the anchor of an alias elsewhere."""
+        start, end = entry.value.start, entry.value.end
+        for node in entry.value.walk():
+            outside = [use for use in node.uses if not start <= use < end]
+            if outside:
+                alias = self._position(outside[0])
+                message = f"an alias at {alias} needs this value; write it out there"
+                raise self._error(node.start, f"{message}, then edit again")
+
+    def _refuse_merged(self, parent: Node, path: KeyPath) -> None:
+        for entry in parent.entries:
+            if entry.is_merge and _merges_key(entry.value, str(path[-1])):
+                message = f"{_show(path)} comes from this merge key; write it out here"
+                raise self._error(entry.start, f"{message}, then edit again")
+
+    def _position(self, index: int) -> Position:
+        text = self._text
+        line = text.count("\n", 0, index) + 1
+        return Position(self._file, line, index - text.rfind("\n", 0, index))
+
+    def _error(self, index: int, message: str) -> EditError:
+        return EditError((self._position(index), message))
+
+
+def _has_key(entry: Entry, key: str) -> bool:
+    return entry.key is not None and entry.key.text == key and not entry.is_merge
+
+
+def _merges_key(source: Node, key: str) -> bool:
+    """Returns True if a merge key's value, a mapping or a list of mappings, contains a key."""
+    node = source.target or source
+    if node.kind == "list":
+        return any(_merges_key(entry.value, key) for entry in node.entries)
+    return any(
+        _merges_key(entry.value, key) if entry.is_merge else _has_key(entry, key)
+        for entry in node.entries
+    )
