@@ -16,6 +16,7 @@ from framework.cli.usable_plan import load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
+from framework.kinds import RULES
 from framework.output.cluster import ClusterScreen
 from framework.output.text import render_count, render_wrapped
 from framework.plan import PlanStore, StackPlan
@@ -78,7 +79,7 @@ def open_session(
     stream that shows the start.
     """
     choice = choose_engine(options.engine, root)
-    with open_engine(choice, root, runs_program=deploys) as engine:
+    with open_engine(choice, root, runs_program=deploys, rules=RULES) as engine:
         names_cluster = True
         if deploys:
             # An expired waiver stops a deployment, but not a look at what is deployed.

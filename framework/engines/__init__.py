@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from framework.core.errors import EngineError, UnknownNameError
+from framework.core.kind_rules import KindRules
 from framework.engines.base import Engine
 from framework.engines.embedded.process import ProgramProcess
 
@@ -52,24 +55,33 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
 
 
 @contextmanager
-def open_engine(choice: EngineChoice, root: Path, *, runs_program: bool) -> Iterator[Engine]:
-    """Yields the chosen engine. With `runs_program` a preview or an `up` follows."""
+def open_engine(
+    choice: EngineChoice, root: Path, *, runs_program: bool, rules: Iterable[KindRules] = ()
+) -> Iterator[Engine]:
+    """Yields the chosen engine. With `runs_program` a preview or an `up` follows.
+
+    `rules` tell the embedded engine how to replace, await and delete the kinds that the program
+    registers. The CLI has such rules of its own.
+    """
     if choice.name == "cli":
         from framework.engines.cli import AutomationEngine
 
         yield AutomationEngine()
         return
     if not runs_program:
-        from framework.engines.embedded.engine import EmbeddedEngine
-
-        yield EmbeddedEngine()
+        yield _build_embedded(rules)
         return
     # Started before the engine's own imports, so that both processes load Pulumi at the same time.
     with ProgramProcess(root) as process:
         import_module("framework.engines.embedded.monitor")
-        from framework.engines.embedded.engine import EmbeddedEngine
+        yield _build_embedded(rules, start_program=lambda root: nullcontext(process))
 
-        yield EmbeddedEngine(start_program=lambda root: nullcontext(process))
+
+def _build_embedded(rules: Iterable[KindRules], **options: Any) -> Engine:
+    from framework.engines.clusters import connect_kubernetes
+    from framework.engines.embedded.engine import EmbeddedEngine
+
+    return EmbeddedEngine(partial(connect_kubernetes, rules=tuple(rules)), **options)
 
 
 def missing_cli() -> str:

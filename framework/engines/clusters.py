@@ -8,7 +8,7 @@ Both engines and `status` check in this way before they read anything from a clu
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from framework.core.errors import (
     RecordedClusterUnreachableError,
     StateError,
 )
+from framework.core.kind_rules import KindRules
 from framework.core.stack import Stack
 from framework.engines.base import NamedCluster, RecordedObjects, Request
 from framework.engines.project import load_project
@@ -79,8 +80,12 @@ class Connection:
 Connect = Callable[[Mapping[str, Any], Path], Connection]
 
 
-def connect_kubernetes(inputs: Mapping[str, Any], root: Path) -> Connection:
+def connect_kubernetes(
+    inputs: Mapping[str, Any], root: Path, rules: Iterable[KindRules] = ()
+) -> Connection:
     """Connects with a provider's inputs; a relative kubeconfig is relative to `root`.
+
+    `rules` are those of the kinds that the program registers.
 
     ClusterError for a cluster that does not answer, EngineError for inputs that need the CLI.
     """
@@ -98,7 +103,7 @@ def connect_kubernetes(inputs: Mapping[str, Any], root: Path) -> Connection:
     path = root / Path(kubeconfig).expanduser()
     advice = START_ADVICE if path.parent == root / FOLDER else ""
     client = KubeClient.connect(path, context, advice=advice)
-    provider, uid = KubernetesProvider(client), client.cluster_uid()
+    provider, uid = KubernetesProvider(client, rules=rules), client.cluster_uid()
     return Connection(provider, uid, context, client.close, client.server)
 
 

@@ -7,9 +7,10 @@ files and other objects belong to the engines.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from framework.core.errors import ClusterError
+from framework.core.kind_rules import KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.objects import (
@@ -30,21 +31,6 @@ from framework.kube.watching import Watches
 SKIP_AWAIT = "pulumi.com/skipAwait"
 # A Namespace is gone once the grace periods of its Pods are over.
 GOING_WAIT_S = 600
-# What owns nothing is gone at once in the background; the rest stays until its Pods are gone.
-BACKGROUND_DELETED = frozenset(
-    {
-        "ConfigMap",
-        "Secret",
-        "Service",
-        "ServiceAccount",
-        "HorizontalPodAutoscaler",
-        "PodDisruptionBudget",
-        "Ingress",
-        "NetworkPolicy",
-        "Namespace",
-        "PersistentVolumeClaim",
-    }
-)
 
 
 class ReplacedError(ClusterError):
@@ -61,8 +47,11 @@ class ReplacedError(ClusterError):
 class KubernetesProvider(ObjectReader):
     """Reads and writes objects of one cluster. Thread-safe; made for one operation."""
 
-    def __init__(self, client: KubeClient, *, prefetch: bool = True) -> None:
-        super().__init__(client, prefetch=prefetch)
+    def __init__(
+        self, client: KubeClient, *, prefetch: bool = True, rules: Iterable[KindRules] = ()
+    ) -> None:
+        """`rules` are those of the kinds that the caller's programs register."""
+        super().__init__(client, prefetch=prefetch, rules=rules)
         self._watches = Watches(client)
 
     def create(self, urn: str, inputs: Object) -> ObjectState:
@@ -134,7 +123,6 @@ class KubernetesProvider(ObjectReader):
         obj = self._build_sent(state.inputs, state.id)
         metadata = obj["metadata"]
         uid = state.outputs.get("metadata", {}).get("uid", "")
-        propagation = "Background" if obj["kind"] in BACKGROUND_DELETED else "Foreground"
         self.forget(obj)
         try:
             self._client.delete(
@@ -143,7 +131,7 @@ class KubernetesProvider(ObjectReader):
                 metadata["name"],
                 metadata.get("namespace", ""),
                 uid=uid,
-                propagation=propagation,
+                propagation=self._rules.find(obj).propagation,
             )
         except KindNotServedError:
             return
@@ -163,19 +151,17 @@ class KubernetesProvider(ObjectReader):
     ) -> ObjectState:
         """Returns the state once the object is ready. Raises RolloutError, WaitStoppedError.
 
-        Deployments are waited for, unless annotated `pulumi.com/skipAwait`, and Namespaces until
-        they accept objects. Nothing else is: a claim may wait for its first consumer, a Service for
-        its Pods, and the Deployment behind either reports what is wrong. `on_counts` is called from
-        this thread.
+        The rules of the kind say what is waited for; nothing is for an object annotated
+        `pulumi.com/skipAwait`. `on_counts` is called from this thread.
         """
-        kind = state.outputs["kind"]
+        wait_for = self._rules.find(state.outputs).wait_for
         annotations = state.outputs["metadata"].get("annotations") or {}
         if str(annotations.get(SKIP_AWAIT)).lower() == "true":
             return state
-        if kind == "Namespace":
+        if wait_for == "active":
             wait_namespace_active(self._client, state.outputs["metadata"]["name"], timeout_s)
             return self.read(state) or state
-        if kind != "Deployment":
+        if wait_for != "rollout":
             return state
         waiting = RolloutWait(
             self._client,

@@ -11,6 +11,7 @@ from typing import Any
 
 from framework.core.changes import FieldChange, Op
 from framework.core.errors import EngineError
+from framework.core.kind_rules import KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.object_diff import compare_objects, pruned
@@ -33,7 +34,7 @@ from framework.kube.ownership import (
 )
 from framework.kube.patching import Patch, build_patch, predict
 from framework.kube.property_path import drop_at, expand_path, parse_path, with_ignored
-from framework.kube.replacement import is_other_object, named_changes, replaces
+from framework.kube.replacement import KindRulesTable, is_other_object, named_changes
 
 DEFAULT_NAMESPACE = "default"
 # A listed object is used for this long.
@@ -78,8 +79,11 @@ class ObjectReader:
     the list for ten seconds. Before a write `ask` reads the one object as it is now.
     """
 
-    def __init__(self, client: KubeClient, *, prefetch: bool = True) -> None:
+    def __init__(
+        self, client: KubeClient, *, prefetch: bool = True, rules: Iterable[KindRules] = ()
+    ) -> None:
         self._client, self._prefetch = client, prefetch
+        self._rules = KindRulesTable(rules)
         self._lock = threading.Lock()
         self._listings: dict[Scope, _Listing] = {}
 
@@ -300,7 +304,7 @@ class ObjectReader:
         if not fields:
             return ObjectDiff(Op.SAME, (), False, "", predicted)
         asked = named_changes(fields, live, before, wanted)
-        if replaces(wanted, asked):
+        if self._rules.replaces(wanted, asked):
             return ObjectDiff(Op.REPLACE, fields, True, "", predicted)
         return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
 

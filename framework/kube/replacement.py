@@ -1,8 +1,7 @@
-"""Which changes of an object mean a new object.
+"""Rules of replacement: which changes of an object mean a new object.
 
-Kept apart as one table, because it decides what is deleted: the rules are those of the Pulumi
-kubernetes provider 4.34, so that both engines announce the same replacements. A PodDisruptionBudget
-of policy/v1 is not among them: it changes in place.
+The rules are those of the Pulumi kubernetes provider 4.34, so that both engines announce the same
+replacements. A PodDisruptionBudget of policy/v1 is not among them: it changes in place.
 """
 
 from __future__ import annotations
@@ -11,43 +10,65 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from framework.core.changes import FieldChange
+from framework.core.kind_rules import KindRules
 from framework.kube.object_diff import compare_objects, pruned
 
-# (API group, kind) -> paths whose change replaces the object, deleting the old one first.
-REPLACING: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("", "ConfigMap"): ("data", "binaryData"),
-    ("", "Secret"): ("type", "data", "stringData"),
-    ("", "Service"): ("spec.clusterIP",),
-    ("", "PersistentVolumeClaim"): (
-        "spec.accessModes",
-        "spec.selector",
-        "spec.storageClassName",
-        "spec.volumeName",
+# Rules of kinds that no model has, but that a program may register. The rules of the kinds of a
+# model are handed over by the command line, which takes them from `framework.kinds`.
+KUBERNETES_RULES = (
+    KindRules("", "Secret", replaced_by=("type", "data", "stringData"), propagation="Background"),
+    KindRules("", "ResourceQuota", replaced_by=("spec.scopes",)),
+    KindRules("apps", "DaemonSet", replaced_by=("spec.selector",)),
+    KindRules(
+        "apps",
+        "StatefulSet",
+        replaced_by=(
+            "spec.podManagementPolicy",
+            "spec.revisionHistoryLimit",
+            "spec.selector",
+            "spec.serviceName",
+            "spec.volumeClaimTemplates",
+        ),
     ),
-    ("", "ResourceQuota"): ("spec.scopes",),
-    ("apps", "Deployment"): ("spec.selector",),
-    ("apps", "DaemonSet"): ("spec.selector",),
-    ("apps", "StatefulSet"): (
-        "spec.podManagementPolicy",
-        "spec.revisionHistoryLimit",
-        "spec.selector",
-        "spec.serviceName",
-        "spec.volumeClaimTemplates",
+    KindRules(
+        "batch",
+        "Job",
+        replaced_by=("spec.completions", "spec.parallelism", "spec.selector", "spec.template"),
     ),
-    ("batch", "Job"): ("spec.completions", "spec.parallelism", "spec.selector", "spec.template"),
-    ("rbac.authorization.k8s.io", "RoleBinding"): ("roleRef",),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): ("roleRef",),
-    ("storage.k8s.io", "StorageClass"): ("parameters", "provisioner"),
-}
+    KindRules("rbac.authorization.k8s.io", "RoleBinding", replaced_by=("roleRef",)),
+    KindRules("rbac.authorization.k8s.io", "ClusterRoleBinding", replaced_by=("roleRef",)),
+    KindRules("storage.k8s.io", "StorageClass", replaced_by=("parameters", "provisioner")),
+)
+
+
+class KindRulesTable:
+    """The rules of all kinds. A kind without rules changes in place and is not waited for."""
+
+    def __init__(self, rules: Iterable[KindRules] = ()) -> None:
+        """`rules` are those of the kinds that the caller registers."""
+        self._rules = {(rule.group, rule.kind): rule for rule in (*KUBERNETES_RULES, *rules)}
+
+    def find(self, obj: Mapping[str, Any]) -> KindRules:
+        """Returns the rules of an object's kind, whatever the version of its API group."""
+        key = (group_of(obj["apiVersion"]), obj["kind"])
+        return self._rules.get(key) or KindRules(*key)
+
+    def replaces(self, obj: Mapping[str, Any], fields: Iterable[FieldChange]) -> bool:
+        """Returns True where one of the changed fields cannot change in place."""
+        roots = self.find(obj).replaced_by
+        return any(_is_within(field.path, root) for field in fields for root in roots)
 
 
 def group_of(api_version: str) -> str:
-    """The API group of an apiVersion: `apps` of `apps/v1`, "" of `v1`."""
+    """Returns the API group of an apiVersion: `apps` for `apps/v1`, "" for `v1`."""
     return api_version.rpartition("/")[0]
 
 
 def is_other_object(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """True when the two name different objects: made first, the old one deleted later."""
+    """Returns True where the two are different objects: of another kind, Namespace or name.
+
+    The new object is then created first, and the old one deleted later.
+    """
     return _identity(old) != _identity(new)
 
 
@@ -61,28 +82,25 @@ def _identity(obj: Mapping[str, Any]) -> tuple[str, str, str, str]:
     )
 
 
-def replaces(obj: Mapping[str, Any], fields: Iterable[FieldChange]) -> bool:
-    """True when one of the changed fields cannot change in place."""
-    roots = REPLACING.get((group_of(obj["apiVersion"]), obj["kind"]), ())
-    return any(_is_at(field.path, root) for field in fields for root in roots)
-
-
 def named_changes(
     fields: Iterable[FieldChange],
     live: Mapping[str, Any],
     before: Mapping[str, Any],
     wanted: Mapping[str, Any],
 ) -> tuple[FieldChange, ...]:
-    """The changes of fields the inputs name, now or before: only those can ask for a replacement;
-    what a person added beside them goes in place."""
-    named = compare_objects(pruned(live, wanted), wanted), compare_objects(before, wanted)
-    paths = [change.path for part in named for change in part]
+    """Returns the changes of fields that the inputs set, now or before.
+
+    Only these can cause a replacement. A field that somebody else added, and that `up` removes,
+    changes in place.
+    """
+    drifted, edited = compare_objects(pruned(live, wanted), wanted), compare_objects(before, wanted)
+    paths = [change.path for change in (*drifted, *edited)]
     return tuple(
         field
         for field in fields
-        if any(_is_at(field.path, path) or _is_at(path, field.path) for path in paths)
+        if any(_is_within(field.path, path) or _is_within(path, field.path) for path in paths)
     )
 
 
-def _is_at(path: str, root: str) -> bool:
+def _is_within(path: str, root: str) -> bool:
     return path == root or path.startswith((f"{root}.", f"{root}["))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from framework.kinds import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
@@ -39,7 +40,7 @@ def namespace(kube: KubeClient, request: pytest.FixtureRequest) -> Iterator[str]
 @pytest.fixture
 def provider(kube: KubeClient) -> KubernetesProvider:
     """A provider as one operation makes it."""
-    return KubernetesProvider(kube)
+    return KubernetesProvider(kube, rules=RULES)
 
 
 @pytest.fixture

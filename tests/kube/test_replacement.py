@@ -1,4 +1,4 @@
-"""Which changes mean a new object."""
+"""Which changes of an object replace it, and which names mean another object."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from framework.core.changes import FieldChange
-from framework.kube.replacement import is_other_object, replaces
+from framework.kinds import RULES
+from framework.kube.replacement import KindRulesTable, is_other_object
 
 
 def obj(api_version: str, kind: str, name: str = "x", namespace: str = "n") -> dict[str, Any]:
@@ -41,8 +42,11 @@ def obj(api_version: str, kind: str, name: str = "x", namespace: str = "n") -> d
         ("example.com/v1", "ConfigMap", "data.x", False),
     ],
 )
-def test_replaces(api_version: str, kind: str, path: str, replaced: bool) -> None:
-    assert replaces(obj(api_version, kind), [FieldChange(path, 1, 2)]) is replaced
+def test_a_change_replaces_the_object_or_not(
+    api_version: str, kind: str, path: str, replaced: bool
+) -> None:
+    change = FieldChange(path, 1, 2)
+    assert KindRulesTable(RULES).replaces(obj(api_version, kind), [change]) is replaced
 
 
 @pytest.mark.parametrize(
@@ -56,5 +60,5 @@ def test_replaces(api_version: str, kind: str, path: str, replaced: bool) -> Non
         pytest.param(obj("extensions/v1", "Deployment"), True, id="group"),
     ],
 )
-def test_is_other_object(new: dict[str, Any], other: bool) -> None:
+def test_another_identity_is_another_object(new: dict[str, Any], other: bool) -> None:
     assert is_other_object(obj("apps/v1", "Deployment"), new) is other

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from framework.core.changes import FieldChange, Op
+from framework.kinds import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState
 from framework.kube.ownership import has_manager
@@ -48,7 +49,7 @@ def test_equal_quantities_are_no_change(kube: KubeClient, namespace: str, prefet
     inputs["spec"]["template"]["spec"]["containers"][0]["resources"] = {
         "requests": {"cpu": "1000m", "memory": "1024Mi"}
     }
-    provider = KubernetesProvider(kube, prefetch=prefetch)
+    provider = KubernetesProvider(kube, prefetch=prefetch, rules=RULES)
     state = provider.create(URN, inputs)
     assert provider.diff(URN, state, inputs, ()).fields == ()
 
@@ -143,10 +144,10 @@ def test_preview_lists_each_kind_once_and_dry_runs_each_object_once(
     kube: KubeClient, namespace: str, verbs: list[str]
 ) -> None:
     objects = [build(namespace, f"m{i}") for i in range(5) for build in (deployment, service)]
-    first = KubernetesProvider(kube)
+    first = KubernetesProvider(kube, rules=RULES)
     states = [first.create(URN, obj) for obj in objects]
     verbs.clear()
-    preview = KubernetesProvider(kube)
+    preview = KubernetesProvider(kube, rules=RULES)
     with ThreadPoolExecutor(10) as pool:
         ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))
     assert set(ops) == {Op.SAME}
@@ -159,10 +160,10 @@ def test_listed_reads_list_each_kind_once(
     kube: KubeClient, namespace: str, verbs: list[str]
 ) -> None:
     objects = [build(namespace, f"m{i}") for i in range(5) for build in (config_map, service)]
-    first = KubernetesProvider(kube)
+    first = KubernetesProvider(kube, rules=RULES)
     states = [first.create(URN, obj) for obj in objects]
     verbs.clear()
-    reader = KubernetesProvider(kube)
+    reader = KubernetesProvider(kube, rules=RULES)
     with ThreadPoolExecutor(10) as pool:
         live = list(pool.map(lambda state: reader.read(state, listed=True), states))
     assert [state and state.outputs["metadata"]["uid"] for state in live] == [

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from framework.core.errors import ClusterError, EngineError
+from framework.kinds import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState, field_manager
 from framework.kube.provider import KubernetesProvider, ReplacedError
@@ -199,7 +200,7 @@ def test_wait_for_a_terminating_namespace_fails_with_advice() -> None:
 
 
 def test_many_waits_share_one_watch(kube: KubeClient, namespace: str) -> None:
-    provider = KubernetesProvider(kube)
+    provider = KubernetesProvider(kube, rules=RULES)
     names = [f"m{i}" for i in range(12)]
     with ThreadPoolExecutor(len(names)) as pool:
         made = pool.map(lambda n: provider.create(urn(n), deployment(namespace, n)), names)

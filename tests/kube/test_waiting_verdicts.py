@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from framework.core.errors import EngineError
+from framework.kinds import RULES
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState
@@ -181,7 +182,7 @@ def test_rollout_without_a_permission_is_read_instead(
 ) -> None:
     state = provider.create(URN, deployment(namespace))
     counts: list[RolloutCounts] = []
-    done = KubernetesProvider(restricted(*verbs)).wait(
+    done = KubernetesProvider(restricted(*verbs), rules=RULES).wait(
         state, timeout_s=30, on_counts=counts.append, stop=threading.Event()
     )
     assert done.outputs["status"]["availableReplicas"] == 2
@@ -197,7 +198,7 @@ def test_rollout_goes_on_without_permission_to_read_the_reason(
     monkeypatch.setattr("framework.kube.waiting.STUCK_S", 0.5)
     state = provider.create(URN, deployment(namespace, minReadySeconds=3))
     messages: list[str] = []
-    done = KubernetesProvider(restricted("get", "list", "watch")).wait(
+    done = KubernetesProvider(restricted("get", "list", "watch"), rules=RULES).wait(
         state,
         timeout_s=30,
         on_counts=lambda counts: messages.append(counts.message),
@@ -213,7 +214,7 @@ def test_wait_without_permission_to_read_names_the_permission(
     state = provider.create(URN, deployment(namespace))
     began = time.monotonic()
     with pytest.raises(ApiError, match=f'cannot get resource "deployments".*"{namespace}"'):
-        wait_s(KubernetesProvider(restricted("patch")), state, 30)
+        wait_s(KubernetesProvider(restricted("patch"), rules=RULES), state, 30)
     assert time.monotonic() - began < 5
 
 
