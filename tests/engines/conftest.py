@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from framework.engines.clusters import connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
+from framework.kinds import RULES
 from framework.kube.client import KubeClient
 from tests.conftest import unique_name
 from tests.engines.fakes import RECORDED, FakeCluster, SharedProgram, Stack
@@ -50,7 +53,8 @@ def live_stack(
         "name: fixture\nruntime: python\nbackend: {url: 'file://./.state'}\n"
     )
     shutil.copy(kubeconfig, tmp_path / "kubeconfig")
-    yield Stack(tmp_path, EmbeddedEngine(), FakeCluster(), namespace)
+    engine = EmbeddedEngine(partial(connect_kubernetes, rules=RULES))
+    yield Stack(tmp_path, engine, FakeCluster(), namespace)
     with KubeClient.connect(kubeconfig, "local") as kube:
         kube.delete("v1", "Namespace", namespace)
 

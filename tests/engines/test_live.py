@@ -18,10 +18,13 @@ ROOT = Path(__file__).parents[2]
 UP = """
 import sys
 from pathlib import Path
+from functools import partial
 from framework.core.stack import Stack
 from framework.engines.base import Request
+from framework.engines.clusters import connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
-engine = EmbeddedEngine()
+from framework.kinds import RULES
+engine = EmbeddedEngine(partial(connect_kubernetes, rules=RULES))
 request = Request(Path(sys.argv[1]), Stack.of("dev"))
 engine.up(request, lambda _: True, lambda event: print(event.state, event.change.kind, flush=True))
 """
