@@ -1,7 +1,6 @@
-"""The words every layer uses for what happens to a stack: operations, changes, progress, results.
+"""What happens to the resources of a stack: operations, changes, progress and results.
 
-Kept apart, and free of any import of ours, so that the cluster side, the engines and the screens
-read one change list whichever engine ran.
+Both engines report in these types, so that output is the same whichever engine ran.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 SHOWN_SEVERITIES = frozenset({"warning", "error"})
-"""Which messages of a program people are told; the others are for its author."""
+"""The severities of a program's messages that are printed; others are for its author."""
 
 
 class Op(StrEnum):
-    """What happens to one resource; the words are Pulumi's."""
+    """The operation on one resource, in the words of Pulumi."""
 
     CREATE = "create"
     UPDATE = "update"

@@ -1,7 +1,7 @@
-"""Writes a Traceback to a file of the user's cache, and says in one line where it is.
+"""Writes the traceback of a crash to a file in the user's cache, and prints one line about it.
 
-Kept apart from the command line, because a crash may come before it is loaded, in a thread, or from
-the program's own process. Imports nothing but the standard library and small modules of core.
+A crash may happen before the command line is loaded, in a thread, or in the process of the Pulumi
+program. So this module imports only the standard library and small modules of core.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _MOST_FILES = 20
 
 
 def describe_crash(error: BaseException) -> str:
-    """Writes the error's Traceback to a file. Returns one line: where, what kind, which file.
+    """Writes the traceback to a file. Returns one line: the position, the type, the file.
 
-    The error's own message is in the file alone, since it may quote a secret.
+    The message of the error is only in the file, because it may quote a secret.
     """
     text = "".join(traceback.format_exception(error))
     kind = type(error).__name__
@@ -38,13 +38,16 @@ def describe_crash(error: BaseException) -> str:
 
 
 def describe_file(text: str) -> str:
-    """Writes a Traceback to a file. Returns where it is, in words."""
+    """Writes a traceback to a file. Returns where the file is, as part of a sentence."""
     path = write_traceback(text)
     return f"the Traceback is in {path}" if path else "its Traceback could not be written anywhere"
 
 
 def write_traceback(text: str) -> Path | None:
-    """Writes a Traceback to a new file for this user alone; None where no folder takes it."""
+    """Writes a traceback to a new file that only this user can read.
+
+    Returns None where no folder is writable.
+    """
     passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{stamp}-{os.getpid()}-{uuid.uuid4().hex[:6]}.txt"
@@ -68,7 +71,7 @@ def write_traceback(text: str) -> Path | None:
 
 
 def _command() -> str:
-    # The values of options are left out: `--set` may give a secret.
+    # The values of options are left out, because `--set` may contain a secret.
     return " ".join(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv[:3]))
 
 
@@ -79,7 +82,7 @@ def _remove_oldest(folder: Path) -> None:
 
 
 def _find_position(error: BaseException) -> str:
-    """Returns file and line of the innermost frame of this package, else of the innermost one."""
+    """Returns file and line of the innermost frame in this package, else of the innermost frame."""
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
@@ -94,9 +97,9 @@ def _find_position(error: BaseException) -> str:
 
 
 class CrashReports:
-    """Reports what Python and its libraries would print as a bare Traceback, one line each.
+    """Reports crashes that Python would print as tracebacks, with one line each.
 
-    `count` is how many crashes there were: what happens in a thread must not end as a success.
+    `count` is the number of crashes: a command must not succeed if one of its threads crashed.
     """
 
     def __init__(self) -> None:
@@ -104,11 +107,12 @@ class CrashReports:
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        """Takes over from Python's own reports, for the rest of this process."""
+        """Replaces Python's own reports for the rest of this process."""
         sys.excepthook = lambda kind, error, trace: self.report(error)
         threading.excepthook = self._report_thread
         sys.unraisablehook = lambda args: self.report(args.exc_value)
-        # What a library logs without anyone having set up logging, such as gRPC's handlers.
+        # Libraries such as gRPC log the exceptions of their callbacks. Python prints those through
+        # this handler where a program has not set up logging.
         logging.lastResort = _OneLine(self)
 
     def report(self, error: BaseException | None) -> None:
@@ -138,7 +142,7 @@ class _OneLine(logging.Handler):
 
 
 def _print(line: str) -> None:
-    # A terminal that is gone must not hide the outcome.
+    # If the terminal is gone, the exit code still tells the outcome.
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -1,8 +1,7 @@
-"""The arithmetic of rolling updates, as the Deployment controller does it; integers only.
+"""The arithmetic of rolling updates, with the same rounding as the Deployment controller.
 
-Kept apart, and pure, so that a plan can promise what the controller will do and a property test can
-hold it to that. Rules: `pkg/controller/deployment/util/deployment_util.go` of Kubernetes
-(`ResolveFenceposts`), and DESIGN section 5.
+The rules are those of `ResolveFenceposts` in `pkg/controller/deployment/util/deployment_util.go` of
+Kubernetes. All numbers are integers: as a float, 7 % of 100 is 7.000000000000001, rounded up 8.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from dataclasses import dataclass
 
 IntOrPercent = int | str
 
-# Added to every forecast: the API server, the scheduler and the watch need time too.
+# Time for the API server, the scheduler and the watch.
 SLACK_SECONDS = 60
 
 
 def resolve_amount(value: IntOrPercent, replicas: int, *, round_up: bool) -> int:
-    """`value` of `replicas` Pods: 7 % of 100 is 7, 25 % of 3 is 1 rounded up and 0 rounded down."""
+    """Returns `value` of `replicas` Pods: 25 % of 3 is 1 rounded up, and 0 rounded down."""
     if isinstance(value, int):
         return value
     parts = int(value.removesuffix("%")) * replicas
@@ -25,7 +24,7 @@ def resolve_amount(value: IntOrPercent, replicas: int, *, round_up: bool) -> int
 
 @dataclass(frozen=True)
 class Budget:
-    """The Pods a rolling update may add and take away, resolved for one number of replicas."""
+    """The Pods that a rolling update may add and remove, for one number of replicas."""
 
     replicas: int
     surge: int
@@ -33,23 +32,26 @@ class Budget:
 
     @property
     def waves(self) -> int:
-        """How many batches the update takes: ceil(replicas / (surge + unavailable))."""
+        """Number of batches of the update: ceil(replicas / (surge + unavailable))."""
         return -(-self.replicas // (self.surge + self.unavailable)) if self.replicas else 0
 
     @property
     def peak(self) -> int:
-        """The most Pods at once."""
+        """Largest number of Pods at once."""
         return self.replicas + self.surge
 
     @property
     def minimum_available(self) -> int:
-        """Never fewer available Pods."""
+        """Smallest number of available Pods."""
         return max(0, self.replicas - self.unavailable)
 
 
 def resolve_budget(replicas: int, max_surge: IntOrPercent, max_unavailable: IntOrPercent) -> Budget:
-    """The controller's own resolution: surge rounds up, unavailable rounds down, zero and zero
-    becomes one unavailable, and no more can be unavailable than there are."""
+    """Resolves a budget as the Deployment controller does.
+
+    Surge rounds up and unavailable rounds down. Zero and zero becomes one unavailable, because no
+    Pod could be replaced otherwise: with 3 replicas, 0 and 25 % resolve to 0 and 0, so to 0 and 1.
+    """
     surge = resolve_amount(max_surge, replicas, round_up=True)
     unavailable = resolve_amount(max_unavailable, replicas, round_up=False)
     if surge == 0 and unavailable == 0:
@@ -58,23 +60,23 @@ def resolve_budget(replicas: int, max_surge: IntOrPercent, max_unavailable: IntO
 
 
 def resolve_canary_size(size: IntOrPercent, replicas: int) -> int:
-    """Pods of the canary track: rounded up, at least one."""
+    """Returns the number of Pods of the canary track: rounded up, at least one."""
     return max(1, resolve_amount(size, replicas, round_up=True))
 
 
 def worst_case_seconds(
     budget: Budget, *, startup_seconds: int, min_ready_seconds: int, progress_deadline_seconds: int
 ) -> int:
-    """Seconds after which a rollout has failed for certain; the wait's timeout."""
-    a_wave = startup_seconds + min_ready_seconds
-    return budget.waves * a_wave + progress_deadline_seconds + SLACK_SECONDS
+    """Returns the seconds after which a rollout has certainly failed: the timeout of the wait."""
+    seconds_per_wave = startup_seconds + min_ready_seconds
+    return budget.waves * seconds_per_wave + progress_deadline_seconds + SLACK_SECONDS
 
 
 @dataclass(frozen=True)
 class Update:
-    """What the checks of a budget need to know of one Deployment; Pods and seconds.
+    """The settings of one Deployment that the checks of its budget need, in Pods and seconds.
 
-    `serves_alone` is False where another track serves on while this one is replaced.
+    `serves_alone` is False where another track keeps serving while this one is updated.
     """
 
     replicas: int
@@ -89,27 +91,24 @@ class Update:
 
 
 def find_budget_diagnostics(update: Update) -> list[tuple[str, str]]:
-    """What cannot work about a budget, as (setting, message) pairs; empty when it can."""
-    found = []
+    """Returns what cannot work about a budget, as (setting, message) pairs."""
     if update.max_surge in (0, "0%") and update.max_unavailable in (0, "0%"):
-        found.append(
-            (
-                "rollout.maxUnavailable",
-                f"rollout.maxSurge is {update.max_surge} and rollout.maxUnavailable is "
-                f"{update.max_unavailable}, so no Pod could ever be replaced; "
-                "expected at least one of them above zero",
-            )
+        message = (
+            f"rollout.maxSurge is {update.max_surge} and rollout.maxUnavailable is "
+            f"{update.max_unavailable}, so no Pod could ever be replaced; "
+            "expected at least one of them above zero"
         )
-        return found
+        return [("rollout.maxUnavailable", message)]
+    return [
+        *_find_dark_replica(update),
+        *_find_short_deadline(update),
+        *_find_autoscaler_conflict(update),
+        *_find_disruption_conflict(update),
+    ]
+
+
+def _find_dark_replica(update: Update) -> list[tuple[str, str]]:
     budget = resolve_budget(update.replicas, update.max_surge, update.max_unavailable)
-    found += _find_dark_replica(update, budget)
-    found += _find_short_deadline(update)
-    found += _find_autoscaler_conflict(update)
-    found += _find_disruption_conflict(update)
-    return found
-
-
-def _find_dark_replica(update: Update, budget: Budget) -> list[tuple[str, str]]:
     if update.replicas == 0 or budget.minimum_available > 0 or not update.serves_alone:
         return []
     return [
@@ -158,7 +157,7 @@ def _find_disruption_conflict(update: Update) -> list[tuple[str, str]]:
     if update.disruption_min_available is None:
         return []
     smallest = update.autoscaler_min_replicas or update.replicas
-    # A PodDisruptionBudget rounds up, unlike maxUnavailable of a Deployment.
+    # A PodDisruptionBudget rounds percentages up, unlike maxUnavailable of a Deployment.
     wanted = resolve_amount(update.disruption_min_available, smallest, round_up=True)
     if wanted < smallest or smallest == 0:
         return []

@@ -1,4 +1,4 @@
-"""Where this user's own cache is, shared by every checkout; all of it is safe to delete."""
+"""The cache of this user, shared by all checkouts. All of it can be deleted at any time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_directory() -> Path:
-    """The folder; it need not exist."""
+    """Returns the folder of the cache, which may not exist yet."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification says to ignore a relative path.
+    # The XDG Base Directory specification: a relative path must be ignored.
     return (base if base.is_absolute() else Path.home() / ".cache") / "modelcatalog"

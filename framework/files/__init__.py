@@ -1,12 +1,12 @@
-"""The YAML files: which there are, what they say, and where each key and value stands.
+"""Finds and reads the YAML files of the catalog, with the position of every key and value.
 
-Kept apart from merging so that a syntax fault, a trap of YAML's and a misnamed file are all found
-without knowing what a setting means. Nothing else reads the catalog's files.
+Errors in the syntax, ambiguous values and misnamed files are found here, without knowing what a
+setting means.
 """
 
 from framework.files.document import Document, load_document
 from framework.files.environments import list_environments
-from framework.files.files import (
+from framework.files.layout import (
     CatalogFiles,
     EnvironmentFiles,
     count_files,

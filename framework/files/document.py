@@ -1,8 +1,8 @@
-"""One YAML file as plain data, with file:line:column of every key and value.
+"""Reads one YAML file as plain data, with the position of every key and value.
 
-Kept apart from finding files: this reads text and knows nothing of the catalog's layout. One
-loader (PyYAML's resolver, our own construction from its nodes) serves every file, because loaders
-disagree.
+PyYAML parses the text into nodes, and the values are built from the nodes here. YAML 1.1 (PyYAML,
+kubectl), YAML 1.2 and OmegaConf's own loader read some texts differently: `on` is true or text,
+`010` is 8 or 10. Such a text is an error that says how to write what was meant.
 """
 
 from __future__ import annotations
@@ -18,24 +18,30 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.redaction import is_secret_key
-from framework.files.scalars import ScalarError, read_scalar
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OPENS = re.compile("flow|quoted")
 _MAX_DEPTH = 60
-# Aliases can expand a short file into billions of values.
+# A few lines of nested aliases can expand into billions of values.
 _MAX_VALUES = 20_000
+
+_TAG = "tag:yaml.org,2002:"
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FRACTION = re.compile(r"[-+]?([0-9]{1,17}\.[0-9]{0,17}|\.[0-9]{1,17})")
+_NUMBER_TO_SOME = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|0o[0-7]+")
+# OmegaConf reads `???` as a missing value, and `\???` as the text `???`.
+_MISSING = re.compile(r"\\*\?\?\?")
 
 
 @dataclass(frozen=True, eq=False)
 class Document:
     """One file. `path` is relative to the root, with forward slashes.
 
-    Places are keyed by path of str (mapping keys) and int (list indexes); () is the whole document.
-    What an anchor or merge key brings stands where the anchor does. `spellings` has numbers whose
-    text differs from Python's, such as 1.10. `broken` has the paths left out of `data` because of
-    a fault; () where nothing could be read.
+    The position of () is that of the first key, without a line for an empty file. Values from an
+    alias or a merge key have the position of the anchor. `spellings` has the numbers that Python
+    writes differently, such as 1.10. `broken` has the paths that are left out of `data` because of
+    an error; () where nothing could be read.
     """
 
     path: str
@@ -47,7 +53,7 @@ class Document:
 
 
 def load_document(root: Path, path: str) -> tuple[Document, list[Diagnostic]]:
-    """Read and parse `root/path`; every fault of the file in one run. Never raises for content."""
+    """Reads `root/path`; returns the document and all errors. Never raises for the content."""
     try:
         text = (root / path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -62,7 +68,7 @@ def load_document(root: Path, path: str) -> tuple[Document, list[Diagnostic]]:
 
 
 def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
-    """Parse `text` as the file `path`; an empty file is an empty mapping."""
+    """Parses `text` as the file `path`; an empty file is an empty mapping."""
     if bad := _UNPRINTABLE.search(text):
         position = _position_of(path, text[: bad.start()])
         return _unreadable(
@@ -108,20 +114,85 @@ def _syntax_diagnostic(
     problem = exc.problem or "cannot be parsed"
     opening = exc.context_mark
     if opening and opening.line < position.line - 1 and _OPENS.search(exc.context or ""):
-        message = f"what opens here is not closed; line {position.line} is still inside it"
+        message = f"this quote or bracket is not closed; line {position.line} is still inside it"
         return _unreadable(_mark_position(path, opening), message)
     if "\t" in line[: max(position.column, len(line) - len(line.lstrip()))]:
         position = Position(path, position.line, line.index("\t") + 1)
-        return _unreadable(position, "a tab stands where YAML wants spaces; indent with spaces")
+        return _unreadable(position, "a tab is used for indentation; YAML allows only spaces")
     if "another document" in problem:
-        return _unreadable(position, "a second document begins here; one file holds one document")
+        return _unreadable(position, "a second document begins here; a file has one document")
     if problem.startswith("mapping values are not allowed"):
-        problem = 'no "key: value" may begin here; quote a text with ": ", or mend the indentation'
+        problem = 'no "key: value" may begin here; quote text with ": ", or fix the indentation'
     return _unreadable(position, f"not valid YAML: {problem}")
 
 
+class _ScalarError(ValueError):
+    """A scalar that parsers read differently; `str()` says what to write instead."""
+
+
+def _read_scalar(node: ScalarNode) -> Any:
+    """Returns text, a bool, an int, a float or None. Raises _ScalarError."""
+    text: str = node.value
+    kind = node.tag.removeprefix(_TAG)
+    if kind in ("str", "value", "merge"):
+        return _read_text(text, plain=not node.style)
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return _read_bool(text)
+    if kind == "int":
+        return _read_int(text)
+    if kind == "float":
+        return _read_float(text)
+    if kind == "timestamp":
+        raise _ScalarError(f'{text} would be read as a date; quote it: "{text}"')
+    raise _ScalarError(f"the tag {node.tag} is not supported; write plain YAML without tags")
+
+
+def _read_text(text: str, *, plain: bool) -> str:
+    if _MISSING.fullmatch(text):
+        raise _ScalarError('"???" is not a value; write the value, or leave the key out')
+    if plain and _NUMBER_TO_SOME.fullmatch(text):
+        raise _ScalarError(
+            f'{text} is a number to some YAML readers and text to others; quote it: "{text}", '
+            "or write the number out"
+        )
+    return text
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        meant = "true" if text.lower() in ("yes", "on", "y") else "false"
+        raise _ScalarError(
+            f'{text} would be read as {meant}; write true or false, or quote "{text}"'
+        )
+    return text.lower() == "true"
+
+
+def _read_int(text: str) -> int:
+    if _DECIMAL.fullmatch(text):
+        return int(text)
+    if ":" in text:
+        raise _ScalarError(f'{text} would be read as a number in base 60; quote it: "{text}"')
+    if re.fullmatch(r"[-+]?0[0-7_]+", text):
+        number = int(text.replace("_", ""), 8)
+        raise _ScalarError(
+            f'{text} would be read as the octal number {number}; quote it: "{text}", '
+            f"or write {number}"
+        )
+    raise _ScalarError(f'{text} is not a plain decimal number; quote it: "{text}", or write it out')
+
+
+def _read_float(text: str) -> float:
+    if _FRACTION.fullmatch(text):
+        return float(text)
+    if ":" in text:
+        raise _ScalarError(f'{text} would be read as a number in base 60; quote it: "{text}"')
+    raise _ScalarError(f'{text} is not a plain decimal number; quote it: "{text}", or write it out')
+
+
 class _Builder:
-    """Builds data and places from the nodes of one document, collecting every fault."""
+    """Builds data and positions from the nodes of one document, and collects all errors."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -152,7 +223,7 @@ class _Builder:
         self._broken.add(at)
 
     def _value(self, node: Node, at: KeyPath) -> Any:
-        """The plain value of `node`; None with a fault where it has none."""
+        """Returns the plain value of a node; None, after an error, where it has none."""
         self._values[at] = _mark_position(self._path, node.start_mark)
         self._count += 1
         if isinstance(node, ScalarNode):
@@ -188,10 +259,11 @@ class _Builder:
 
     def _scalar(self, node: ScalarNode, at: KeyPath) -> Any:
         try:
-            value = read_scalar(node)
-        except ScalarError as exc:
-            told = "would not be read as text; quote it" if is_secret_key(at) else str(exc)
-            return self._diagnostic(node, Code.AMBIGUOUS, told, at)
+            value = _read_scalar(node)
+        except _ScalarError as exc:
+            # The message of the exception quotes the value.
+            message = "would not be read as text; quote it" if is_secret_key(at) else str(exc)
+            return self._diagnostic(node, Code.AMBIGUOUS, message, at)
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value
         return value
@@ -199,14 +271,14 @@ class _Builder:
     def _list(self, node: Node, at: KeyPath) -> Any:
         if not isinstance(node, SequenceNode) or not node.tag.endswith(":seq"):
             return self._diagnostic(
-                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not read here; remove it", at
+                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not supported; remove it", at
             )
         return [self._value(item, (*at, index)) for index, item in enumerate(node.value)]
 
     def _mapping(self, node: MappingNode, at: KeyPath) -> Any:
         if not node.tag.endswith(":map"):
             return self._diagnostic(
-                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not read here; remove it", at
+                node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not supported; remove it", at
             )
         data: dict[str, Any] = {}
         for key_node, value_node in self._merged_pairs(node, at):
@@ -219,7 +291,7 @@ class _Builder:
             if (earlier := first.setdefault(key, key_node)) is not key_node:
                 mark = earlier.start_mark
                 message = (
-                    f'"{key}" stands twice; it was first given at line {mark.line + 1}, '
+                    f'"{key}" is given twice; the first is at line {mark.line + 1}, '
                     f"column {mark.column + 1}; keep one"
                 )
                 self._diagnostic(key_node, Code.DUPLICATE_KEY, message, (*at, key))
@@ -239,7 +311,7 @@ class _Builder:
             data[key] = value
 
     def _forget(self, stale: KeyPath) -> None:
-        """Drop what a merge key brought, where the mapping itself says otherwise."""
+        """Drops the positions of a value from a merge key that the mapping itself overrides."""
         for positions in (self._keys, self._values, self._spellings):
             for path in [path for path in positions if path[: len(stale)] == stale]:
                 del positions[path]
@@ -251,8 +323,8 @@ class _Builder:
             )
             return None
         try:
-            value = read_scalar(node)
-        except ScalarError as exc:
+            value = _read_scalar(node)
+        except _ScalarError as exc:
             self._diagnostic(
                 node, Code.KEY_NOT_TEXT, f"a key must be text: {exc}", (*at, node.value)
             )
@@ -264,18 +336,18 @@ class _Builder:
         self._diagnostic(
             node,
             Code.KEY_NOT_TEXT,
-            f"a key must be text, and {shown} is none{quoted}",
+            f"a key must be text, and {shown} is not{quoted}",
             (*at, node.value),
         )
         return None
 
     def _merged_pairs(self, node: MappingNode, at: KeyPath) -> Iterator[tuple[Node, Node]]:
-        """The pairs that `<<` brings in, the strongest first: an earlier mapping wins."""
+        """Yields the pairs of all `<<` keys; of several mappings, the first one wins."""
         for key_node, value_node in node.value:
             if not _is_merge(key_node):
                 continue
-            listed = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
-            for source in listed:
+            is_list = isinstance(value_node, SequenceNode)
+            for source in value_node.value if is_list else [value_node]:
                 if not isinstance(source, MappingNode):
                     self._diagnostic(
                         source,

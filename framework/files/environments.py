@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from framework.files.document import load_document
-from framework.files.files import environment_names
+from framework.files.layout import environment_names
 
 
 def list_environments(root: Path) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def make_update(**changed: object) -> Update:
         pytest.param(0, "25%", "25%", (0, 0), id="nothing to update"),
     ],
 )
-def test_resolves_as_the_controller_does(
+def test_budget_resolves_like_the_deployment_controller(
     replicas: int, surge: int | str, unavailable: int | str, expected: tuple[int, int]
 ) -> None:
     budget = resolve_budget(replicas, surge, unavailable)
@@ -71,7 +71,7 @@ def test_waves_equal_a_simulated_update(
     assert budget.minimum_available + budget.unavailable == replicas
 
 
-def test_worst_case_is_every_wave_plus_deadline_and_slack() -> None:
+def test_worst_case_is_all_waves_plus_deadline_and_slack() -> None:
     seconds = worst_case_seconds(
         resolve_budget(4, 1, 0),
         startup_seconds=100,
@@ -85,7 +85,7 @@ def test_worst_case_is_every_wave_plus_deadline_and_slack() -> None:
     ("size", "replicas", "pods"),
     [("10%", 6, 1), ("25%", 10, 3), (2, 6, 2), ("0%", 6, 1), (0, 6, 1)],
 )
-def test_canary_rounds_up_and_is_at_least_one(size: int | str, replicas: int, pods: int) -> None:
+def test_canary_size_rounds_up_to_at_least_one(size: int | str, replicas: int, pods: int) -> None:
     assert resolve_canary_size(size, replicas) == pods
 
 
@@ -133,7 +133,7 @@ def test_canary_rounds_up_and_is_at_least_one(size: int | str, replicas: int, po
         ),
     ],
 )
-def test_a_budget_that_cannot_work_says_the_numbers(
+def test_budget_that_cannot_work_is_reported_with_its_numbers(
     changed: dict[str, object], setting: str, numbers: str
 ) -> None:
     [(where, message)] = find_budget_diagnostics(make_update(**changed))
@@ -153,5 +153,5 @@ def test_a_budget_that_cannot_work_says_the_numbers(
     ],
     ids=str,
 )
-def test_a_budget_that_works_has_no_fault(changed: dict[str, object]) -> None:
+def test_budget_that_works_has_no_diagnostic(changed: dict[str, object]) -> None:
     assert find_budget_diagnostics(make_update(**changed)) == []

@@ -87,9 +87,9 @@ def test_a_tag_that_the_profile_gives_is_left_to_it(write: Write) -> None:
         pytest.param({"model": "x", "profile": "server,server", "owner": "o"}, UsageError, "twice",
                      id="profile twice"),
         pytest.param({"model": "X", "profile": "server", "owner": "o"}, UsageError,
-                     '"X" cannot name a model', id="capital"),
+                     '"X" is not a valid name for a model', id="capital"),
         pytest.param({"model": "../x", "profile": "server", "owner": "o"}, UsageError,
-                     "cannot name a model", id="another folder"),
+                     "is not a valid name for a model", id="another folder"),
         pytest.param({"model": "x-canary", "profile": "server", "owner": "o"}, UsageError,
                      "canary track", id="canary"),
         pytest.param({"model": "a", "profile": "server", "owner": "o"}, UsageError,
@@ -122,7 +122,7 @@ def test_a_terminal_asks_for_what_is_missing(
     assert text.startswith("owner: team-x\n")
     assert "profiles: [untagged, small]\nimage: {tag: v1} " in text
     said = capsys.readouterr().out
-    assert '"A" cannot name a model' in said
+    assert '"A" is not a valid name for a model' in said
     assert "  1  server    Serves anything.\n  2  small     One core.\n" in said
     assert "owners so far: team-a, team-b\n" in said
     assert asked[4:] == ["owner: ", "image tag: ", "image tag: "]

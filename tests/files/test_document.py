@@ -9,39 +9,39 @@ from framework.files import load_document
 from framework.files.document import parse_document
 
 MALFORMED = [
-    ("duplicate", "a: 1\nb: 2\na: 3\n", 3, 1, '"a" stands twice; it was first given at line 1'),
-    ("nested duplicate", "a:\n  b: 1\n  b: 2\n", 3, 3, '"b" stands twice'),
-    ("tab", "a:\n\tb: 1\n", 2, 1, "a tab stands where YAML wants spaces"),
+    ("duplicate", "a: 1\nb: 2\na: 3\n", 3, 1, '"a" is given twice; the first is at line 1'),
+    ("nested duplicate", "a:\n  b: 1\n  b: 2\n", 3, 3, '"b" is given twice'),
+    ("tab", "a:\n\tb: 1\n", 2, 1, "a tab is used for indentation"),
     ("colon", "a: b: c\n", 1, 5, 'no "key: value" may begin here'),
     ("unclosed list", "a: [1, 2\nb: 3\n", 1, 4, "is not closed"),
     ("unclosed quote", 'a: "x\n', 1, 4, "is not closed"),
     ("undefined alias", "a: *b\n", 1, 4, "undefined alias"),
-    ("two documents", "a: 1\n---\nb: 2\n", 2, 1, "one file holds one document"),
+    ("two documents", "a: 1\n---\nb: 2\n", 2, 1, "a file has one document"),
     ("list at top", "- a\n- b\n", 1, 1, 'expected "key: value" lines at the top level'),
     ("text at top", "hello\n", 1, 1, 'expected "key: value" lines at the top level'),
     ("on", "a: 1\nb: on\n", 2, 4, 'on would be read as true; write true or false, or quote "on"'),
     ("off", "b: off\n", 1, 4, "off would be read as false"),
     ("yes", "b: [yes]\n", 1, 5, "yes would be read as true"),
     ("key on", "on: 1\n", 1, 1, 'a key must be text: on would be read as true'),
-    ("key number", "a:\n  8080: x\n", 2, 3, 'and 8080 is none; quote it: "8080"'),
-    ("key null", "~: x\n", 1, 1, "a key must be text, and ~ is none"),
+    ("key number", "a:\n  8080: x\n", 2, 3, 'and 8080 is not; quote it: "8080"'),
+    ("key null", "~: x\n", 1, 1, "a key must be text, and ~ is not"),
     ("key list", "? [a]\n: x\n", 1, 3, "a key must be text, not a list or a mapping"),
     ("date", "a: 2026-11-23\n", 1, 4, 'would be read as a date; quote it: "2026-11-23"'),
     ("octal", "a: 012\n", 1, 4, "octal number 10"),
     ("mode", "a: 0644\n", 1, 4, "or write 420"),
     ("base 60", "a: 1:30\n", 1, 4, "in base 60; quote it"),
-    ("hexadecimal", "a: 0x1F\n", 1, 4, "no plain decimal number"),
-    ("underscore", "a: 1_000\n", 1, 4, "no plain decimal number"),
+    ("hexadecimal", "a: 0x1F\n", 1, 4, "not a plain decimal number"),
+    ("underscore", "a: 1_000\n", 1, 4, "not a plain decimal number"),
     ("exponent", "a: 1e3\n", 1, 4, "a number to some YAML readers and text to others"),
     ("exponent with dot", "a: 1.5e+3\n", 1, 4, "1.5e+3"),
     ("new octal", "a: 0o17\n", 1, 4, "a number to some YAML readers"),
-    ("infinity", "a: .inf\n", 1, 4, "no plain decimal number"),
-    ("missing", "a: ???\n", 1, 4, '"???" is no value'),
-    ("quoted missing", 'a: ["???"]\n', 1, 5, '"???" is no value'),
-    ("escaped missing", "a: \\???\n", 1, 4, '"???" is no value'),
-    ("own tag", "a: !env HOME\n", 1, 4, "the tag !env is not read here"),
-    ("python tag", "a: !!python/object:os.system {}\n", 1, 4, "is not read here"),
-    ("set", "a: !!set {x}\n", 1, 4, "is not read here"),
+    ("infinity", "a: .inf\n", 1, 4, "not a plain decimal number"),
+    ("missing", "a: ???\n", 1, 4, '"???" is not a value'),
+    ("quoted missing", 'a: ["???"]\n', 1, 5, '"???" is not a value'),
+    ("escaped missing", "a: \\???\n", 1, 4, '"???" is not a value'),
+    ("own tag", "a: !env HOME\n", 1, 4, "the tag !env is not supported"),
+    ("python tag", "a: !!python/object:os.system {}\n", 1, 4, "is not supported"),
+    ("set", "a: !!set {x}\n", 1, 4, "is not supported"),
     ("recursive anchor", "a: &a {b: *a}\n", 1, 4, "an anchor contains itself"),
     ("recursive merge", "a: &a\n  <<: *a\n", 1, 4, "an anchor contains itself"),
     ("merge of text", "a:\n  <<: text\n", 2, 7, '"<<" takes a mapping'),
@@ -54,7 +54,7 @@ MALFORMED = [
     [case[1:] for case in MALFORMED],
     ids=[case[0] for case in MALFORMED],
 )
-def test_a_malformed_file_is_told_at_its_place(
+def test_malformed_file_is_reported_at_its_position(
     text: str, line: int, column: int, message: str
 ) -> None:
     document, diagnostics = parse_document("f.yaml", text)
@@ -63,7 +63,7 @@ def test_a_malformed_file_is_told_at_its_place(
     assert document.broken
 
 
-def test_every_fault_of_a_file_is_told_in_one_run() -> None:
+def test_all_errors_of_a_file_are_reported_at_once() -> None:
     _, diagnostics = parse_document("f.yaml", "a: on\nb: 012\nc: {d: 1, d: 2}\n3: x\n")
     assert [(diagnostic.line, diagnostic.column) for diagnostic in diagnostics] == [
         (1, 4),
@@ -73,7 +73,7 @@ def test_every_fault_of_a_file_is_told_in_one_run() -> None:
     ]
 
 
-def test_places_count_from_one_and_cover_keys_and_values() -> None:
+def test_keys_and_values_have_positions_that_count_from_one() -> None:
     document, diagnostics = parse_document("f.yaml", "a: 1\nb:\n  - x\n  - {c.d/e: ü, f: 1.10}\n")
     assert not diagnostics
     assert document.data == {"a": 1, "b": ["x", {"c.d/e": "ü", "f": 1.1}]}
@@ -85,7 +85,7 @@ def test_places_count_from_one_and_cover_keys_and_values() -> None:
     assert document.spellings == {("b", 1, "f"): "1.10"}
 
 
-def test_anchors_and_merge_keys_are_resolved_and_keep_their_places() -> None:
+def test_values_of_anchors_and_merge_keys_have_the_position_of_the_anchor() -> None:
     text = "base: &b {x: 1, y: 2}\nother: *b\nmerged:\n  <<: *b\n  y: 3\n"
     document, diagnostics = parse_document("f.yaml", text)
     assert not diagnostics
@@ -95,12 +95,12 @@ def test_anchors_and_merge_keys_are_resolved_and_keep_their_places() -> None:
     assert document.value_positions["merged", "y"] == Position("f.yaml", 5, 6)
 
 
-def test_an_earlier_mapping_of_a_merge_list_wins() -> None:
+def test_first_mapping_of_a_merge_list_wins() -> None:
     text = "a: &a {x: 1}\nb: &b {x: 2, y: 3}\nc:\n  <<: [*a, *b]\n"
     assert parse_document("f.yaml", text)[0].data["c"] == {"x": 1, "y": 3}
 
 
-def test_aliases_that_multiply_are_stopped() -> None:
+def test_aliases_that_multiply_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     _, diagnostics = parse_document("f.yaml", "\n".join(lines))
@@ -108,7 +108,7 @@ def test_aliases_that_multiply_are_stopped() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "\ufeff"], ids=repr)
-def test_an_empty_file_is_an_empty_mapping(text: str, tmp_path: Path) -> None:
+def test_empty_file_is_an_empty_mapping(text: str, tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(text, encoding="utf-8")
     document, diagnostics = load_document(tmp_path, "f.yaml")
     assert (document.data, diagnostics) == ({}, [])
@@ -122,14 +122,14 @@ def test_an_empty_file_is_an_empty_mapping(text: str, tmp_path: Path) -> None:
         ("v1e3x", "v1e3x"), ("1.6.1", "1.6.1"), ("$(POD_IP)", "$(POD_IP)"), ("=", "="),
     ],
 )  # fmt: skip
-def test_a_plain_scalar_means_one_thing(text: str, value: object) -> None:
+def test_plain_scalar_has_one_meaning(text: str, value: object) -> None:
     document, diagnostics = parse_document("f.yaml", f"a: {text}\n")
     assert not diagnostics
     assert document.data["a"] == value
     assert type(document.data["a"]) is type(value)
 
 
-def test_a_file_that_is_not_utf8_is_told_at_the_byte(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_is_reported_at_the_byte(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_bytes(b"a: 1\nb: \xff\n")
     _, diagnostics = load_document(tmp_path, "f.yaml")
     assert diagnostics == [
@@ -137,6 +137,6 @@ def test_a_file_that_is_not_utf8_is_told_at_the_byte(tmp_path: Path) -> None:
     ]
 
 
-def test_deep_nesting_is_a_fault_and_no_crash() -> None:
+def test_deep_nesting_is_an_error_and_does_not_crash() -> None:
     _, diagnostics = parse_document("f.yaml", "a: " + "[" * 300 + "]" * 300)
     assert "nested deeper" in diagnostics[0].message

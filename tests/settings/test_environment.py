@@ -13,12 +13,12 @@ from framework.settings.environment import NEWEST_MINOR, OLDEST_MINOR, Cluster, 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
-def test_the_newest_version_known_is_the_one_the_local_cluster_is_built_from() -> None:
+def test_newest_version_is_that_of_the_local_cluster() -> None:
     assert load_pins(TOOLS).kubernetes.startswith(f"v1.{NEWEST_MINOR}.")
 
 
 @pytest.mark.parametrize("minor", [OLDEST_MINOR, 33, NEWEST_MINOR])
-def test_a_known_version_is_taken(minor: int) -> None:
+def test_known_version_is_accepted(minor: int) -> None:
     cluster = Cluster.model_validate({"kubernetesVersion": f"1.{minor}"})
     assert cluster.minor_version == minor
 
@@ -26,12 +26,12 @@ def test_a_known_version_is_taken(minor: int) -> None:
 @pytest.mark.parametrize(
     "version", [f"1.{OLDEST_MINOR - 1}", f"1.{NEWEST_MINOR + 1}", "1.9999", "1.3", "1.33.1", "2.33"]
 )
-def test_an_unknown_version_is_refused_with_those_allowed(version: str) -> None:
+def test_unknown_version_is_refused_with_the_allowed_ones(version: str) -> None:
     with pytest.raises(ValidationError, match=f'from "1.{OLDEST_MINOR}" to "1.{NEWEST_MINOR}"'):
         Cluster.model_validate({"kubernetesVersion": version})
 
 
-def test_limits_of_replicas_may_meet_and_not_cross() -> None:
+def test_min_replicas_may_equal_but_not_exceed_max_replicas() -> None:
     assert Policy.model_validate({"minReplicas": 2, "maxReplicas": 2}).max_replicas == 2
     with pytest.raises(ValidationError, match="is 3; expected at most maxReplicas, which is 2"):
         Policy.model_validate({"minReplicas": 3, "maxReplicas": 2})

@@ -59,30 +59,30 @@ def write(root: Path, changes: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("path", WRITTEN)
-def test_the_repository_has_what_make_schema_writes(path: str) -> None:
+def test_checked_in_schemas_are_current(path: str) -> None:
     current = (ROOT / path).read_text(encoding="utf-8") == WRITTEN[path]
     assert current, f"{path} is not current; run `make schema` and review the diff"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_is_a_schema_and_names_no_host(name: str) -> None:
+def test_schema_is_valid_and_names_no_host(name: str) -> None:
     Draft7Validator.check_schema(SCHEMAS[name])
     assert SCHEMAS[name]["$id"] == name
 
 
 @pytest.mark.parametrize("path", SETTINGS)
-def test_every_shipped_file_has_one_schema_and_is_valid(path: str) -> None:
+def test_shipped_file_is_valid_against_one_schema(path: str) -> None:
     assert len(schemas_of(path)) == 1
     assert errors(SHIPPED, path) == []
 
 
-def test_the_editor_s_schemas_exist() -> None:
+def test_schemas_of_the_editor_settings_exist() -> None:
     settings = json.loads((ROOT / ".vscode/settings.json").read_text())
     assert {PurePath(path).name for path in settings["yaml.schemas"]} == SCHEMAS.keys()
     assert all((ROOT / path).is_file() for path in settings["yaml.schemas"])
 
 
-def test_only_a_model_s_own_file_requires_anything() -> None:
+def test_only_the_schema_of_a_model_has_required_keys() -> None:
     def required(node: Any) -> list[str]:
         if isinstance(node, list):
             return [name for item in node for name in required(item)]
@@ -98,7 +98,7 @@ def test_only_a_model_s_own_file_requires_anything() -> None:
     assert set(map(tuple, found.values())) == {()}
 
 
-def test_partial_models_stand_where_the_classes_have_a_mapping() -> None:
+def test_partial_models_are_mappings_in_the_classes() -> None:
     assert {name for name, _ in PARTIAL_MODELS} == {"Canary", "Environment"}
     candidate = build_settings(Model)["Canary"]["properties"]["candidate"]
     assert {"type": "object", "additionalProperties": True} in candidate["anyOf"]
@@ -187,7 +187,7 @@ BAD_CASES = [
 
 
 @pytest.mark.parametrize(("path", "text"), BAD_CASES)
-def test_schema_and_loader_refuse_the_same(tmp_path: Path, path: str, text: str) -> None:
+def test_schema_and_loader_refuse_the_same_files(tmp_path: Path, path: str, text: str) -> None:
     root = write(tmp_path, {path: text})
     assert errors(root, path)
     with pytest.raises(ConfigError):
@@ -222,7 +222,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in GOOD.items()])
-def test_schema_and_loader_accept_the_same(tmp_path: Path, text: str) -> None:
+def test_schema_and_loader_accept_the_same_files(tmp_path: Path, text: str) -> None:
     startup = "" if "startupSeconds:" in text else "startupSeconds: 60\n"
     root = write(tmp_path, {MODEL: f"{FILES[MODEL]}{startup}{text}\n"})
     assert errors(root, MODEL) == []
@@ -230,7 +230,7 @@ def test_schema_and_loader_accept_the_same(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("path", [PROFILE, DEFAULTS, OVERLAY, ENVIRONMENT])
-def test_a_layer_may_say_part_of_anything(tmp_path: Path, path: str) -> None:
+def test_layer_may_have_a_part_of_any_mapping(tmp_path: Path, path: str) -> None:
     part = "ingress: {host: null}\nvolumes: {c: {readOnly: true}}\nimage: null\n"
     text = f"defaults: {{{part.strip().replace(chr(10), ', ')}}}\n" if path == ENVIRONMENT else part
     root = write(tmp_path, {path: text})
@@ -268,7 +268,7 @@ TOLD = {
 @pytest.mark.parametrize(
     ("text", "told"), [pytest.param(*case, id=name) for name, case in TOLD.items()]
 )
-def test_an_editor_tells_what_is_expected_and_no_pattern(text: str, told: str) -> None:
+def test_editor_message_names_the_expected_value_instead_of_a_pattern(text: str, told: str) -> None:
     document, _ = parse_document(OVERLAY, f"{text}\n")
     (error,) = Draft7Validator(SCHEMAS["overlay.schema.json"]).iter_errors(document.data)
     by_pattern = error.schema.get("patternErrorMessage") if error.validator == "pattern" else None
@@ -276,7 +276,7 @@ def test_an_editor_tells_what_is_expected_and_no_pattern(text: str, told: str) -
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_every_pattern_has_its_words(name: str) -> None:
+def test_every_pattern_has_a_message(name: str) -> None:
     for node in nodes(SCHEMAS[name]):
         # The second of two arms lets interpolations pass; editors tell of the first.
         if isinstance(node.get("pattern"), str) and node["pattern"] != r"\$\{":
@@ -284,7 +284,7 @@ def test_every_pattern_has_its_words(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_an_editor_completes_with_what_reads_back(name: str) -> None:
+def test_completed_examples_read_back(name: str) -> None:
     for node in nodes(SCHEMAS[name]):
         for example in node["examples"] if isinstance(node.get("examples"), list) else ():
             assert reads_back(example), example
@@ -307,5 +307,5 @@ def test_an_editor_completes_with_what_reads_back(name: str) -> None:
         ({"policies": [{"type": "Pods"}]}, False),
     ],
 )
-def test_an_example_reads_back_where_it_needs_no_quotes(example: Any, same: bool) -> None:
+def test_example_reads_back_if_it_needs_no_quotes(example: Any, same: bool) -> None:
     assert reads_back(example) == same

@@ -37,7 +37,7 @@ def holds_number(node: Any) -> bool:
 
 
 @every_setting
-def test_every_setting_has_a_meaning_an_example_and_a_unit(name: str, key: str) -> None:
+def test_setting_has_a_description_an_example_and_a_unit(name: str, key: str) -> None:
     node = CLASSES[name]["properties"][key]
     assert node.get("description"), f"{name}.{key} has no docstring"
     assert node.get("examples"), f"{name}.{key} has no example in framework/settings/examples.yaml"
@@ -46,7 +46,7 @@ def test_every_setting_has_a_meaning_an_example_and_a_unit(name: str, key: str) 
 
 
 @every_setting
-def test_an_example_is_one(name: str, key: str) -> None:
+def test_example_is_valid_for_its_class(name: str, key: str) -> None:
     schema = SCHEMA
     own = schema if name == "Environment" else schema["definitions"].get(name)
     properties = (own or schema["definitions"]["Layer"])["properties"]
@@ -56,11 +56,11 @@ def test_an_example_is_one(name: str, key: str) -> None:
     ] == []
 
 
-def test_no_example_and_no_unit_is_left_over() -> None:
+def test_examples_and_units_belong_to_settings() -> None:
     assert {*EXAMPLES, *UNITS} <= set(KEYS)
 
 
-def test_the_reference_has_every_setting() -> None:
+def test_reference_has_every_setting() -> None:
     rows = [row for of in (Model, Environment) for group in build_rows(of) for row in group]
     # Of the arms of one union, the first stands for the keys they share.
     shared = {("ConfigMapValue", "key"), ("ConfigMapValue", "optional")}
@@ -70,7 +70,7 @@ def test_the_reference_has_every_setting() -> None:
     assert PROFILES["description"] in page
 
 
-def test_the_reference_s_tables_are_tables() -> None:
+def test_tables_of_the_reference_have_equal_columns() -> None:
     sections = render_reference().split("\n## ")[1:]
     for section in sections:
         lines = [line for line in section.splitlines() if line.startswith("|")]
@@ -81,7 +81,7 @@ def test_the_reference_s_tables_are_tables() -> None:
     ("value", "text"),
     [("", '""'), ("25%", "25%"), ("1.33", "'1.33'"), (True, "true"), ({"a": [1]}, "{a: [1]}")],
 )
-def test_values_are_shown_as_yaml(value: Any, text: str) -> None:
+def test_value_is_rendered_as_yaml(value: Any, text: str) -> None:
     assert render_yaml(value) == text
 
 
@@ -91,7 +91,9 @@ def test_json_keeps_short_lists_on_one_line() -> None:
     assert json.loads(text) == {"a": ["x\n", "y"], "b": [{"c": ["[", "z"]}]}
 
 
-def test_make_schema_says_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_schema_prints_what_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def run() -> set[str]:
         assert run_schema(tmp_path, argparse.Namespace()) == 0
         return {line.split()[1] for line in capsys.readouterr().out.splitlines()}

@@ -1,7 +1,6 @@
-"""Which YAML files there are: the catalog's models and profiles, and one environment's overlays.
+"""Finds the YAML files: the models and profiles of the catalog, and the overlays of an environment.
 
-Kept apart from parsing: here only names and folders count, so that listing models or environments
-reads no file.
+Only names and folders count here: no file is read.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LONGEST = {"model": 40, "profile": 63, "environment": 63}
 
 @dataclass(frozen=True)
 class CatalogFiles:
-    """Paths relative to the root, by name, in order of name."""
+    """The files of the catalog: paths relative to the root, by name, sorted."""
 
     defaults: str | None
     profiles: Mapping[str, str]
@@ -31,7 +30,7 @@ class CatalogFiles:
 
 @dataclass(frozen=True)
 class EnvironmentFiles:
-    """One environment's own file, and its overlays by model name."""
+    """The file of one environment, and its overlays by model name, sorted."""
 
     environment: str
     overlays: Mapping[str, str]
@@ -39,7 +38,7 @@ class EnvironmentFiles:
 
 
 def find_catalog(root: Path) -> CatalogFiles:
-    """The files under catalog/; names beginning with `_` are never models."""
+    """Finds the files under catalog/. Names that begin with `_` are never models."""
     diagnostics: list[Diagnostic] = []
     folder = root / "catalog"
     if not folder.is_dir():
@@ -49,7 +48,7 @@ def find_catalog(root: Path) -> CatalogFiles:
                 0,
                 0,
                 Code.UNREADABLE,
-                "no such folder; models stand in catalog/<model>.yaml",
+                "no such folder; models are in catalog/<model>.yaml",
             )
         )
     models = _named(root, folder, "model", diagnostics)
@@ -65,18 +64,18 @@ def find_catalog(root: Path) -> CatalogFiles:
                     0,
                     0,
                     Code.FILE_NAME,
-                    "is a folder; models stand directly in catalog/",
+                    "is a folder; models are directly in catalog/",
                 )
             )
         if path.name == "_defaults.yml":
             diagnostics.append(_wrong_ending(root, path))
     defaults = folder / "_defaults.yaml"
-    found = _relative(root, defaults) if defaults.is_file() else None
-    return CatalogFiles(found, profiles, models, tuple(diagnostics))
+    path_of_defaults = _relative(root, defaults) if defaults.is_file() else None
+    return CatalogFiles(path_of_defaults, profiles, models, tuple(diagnostics))
 
 
 def find_environment(root: Path, name: str) -> EnvironmentFiles:
-    """The files under environments/<name>/."""
+    """Finds the files under environments/<name>/."""
     folder = root / "environments" / name
     own = folder / "environment.yaml"
     diagnostics: list[Diagnostic] = []
@@ -97,11 +96,12 @@ def environment_names(root: Path) -> tuple[str, ...]:
 
 
 def count_files(root: Path, environments: Iterable[str]) -> int:
-    """How many YAML files the catalog has for these environments."""
+    """Returns the number of YAML files for these environments."""
     files = find_catalog(root)
-    own = [find_environment(root, name) for name in environments]
-    shared = len(files.models) + len(files.profiles) + bool(files.defaults)
-    return shared + sum(1 + len(one.overlays) for one in own)
+    count = len(files.models) + len(files.profiles) + bool(files.defaults)
+    for name in environments:
+        count += 1 + len(find_environment(root, name).overlays)
+    return count
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -113,27 +113,28 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a YAML file and no link, told from the folder alone: a look at each of a
-    thousand files takes longer than planning one model."""
+    """Returns True for a YAML file that is not a link."""
+    # Known from the listing of the folder: a stat() of each of a thousand files takes longer than
+    # planning one model.
     return entry.name.endswith(".yaml") and entry.is_file(follow_symlinks=False)
 
 
 def _named(root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     prefix = _relative(root, folder)
     for entry in _entries(folder):
         if entry.name[0] in "._":
             continue
         if _is_plain(entry):
-            where, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
-            wrong = list(name_diagnostics(where, kind, stem))
-            diagnostics += wrong
-            if not wrong:
-                found[stem] = where
+            relative, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
+            invalid = list(name_diagnostics(relative, kind, stem))
+            diagnostics += invalid
+            if not invalid:
+                paths[stem] = relative
             continue
         path = Path(entry.path)
         if path.is_symlink() and not path.exists():
-            message = "is a link that leads nowhere; mend or remove it"
+            message = "is a link to a file that does not exist; fix or remove it"
             diagnostics.append(Diagnostic(_relative(root, path), 0, 0, Code.UNREADABLE, message))
             continue
         if path.suffix == ".yaml" and path.is_dir():
@@ -145,33 +146,33 @@ def _named(root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic]) -
         if path.suffix == ".yml":
             diagnostics.append(_wrong_ending(root, path))
         elif path.suffix == ".yaml":
-            wrong = list(name_diagnostics(_relative(root, path), kind, path.stem))
-            diagnostics += wrong
-            if not wrong:
-                found[path.stem] = _relative(root, path)
-    return found
+            invalid = list(name_diagnostics(_relative(root, path), kind, path.stem))
+            diagnostics += invalid
+            if not invalid:
+                paths[path.stem] = _relative(root, path)
+    return paths
 
 
 def name_diagnostics(path: str, kind: str, name: str) -> Iterator[Diagnostic]:
-    """What is wrong with the name of a "model", a "profile" or an "environment" at `path`."""
+    """Yields what is wrong with a name; `kind` is "model", "profile" or "environment"."""
     longest = _LONGEST[kind]
     if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
         message = (
-            f'"{name}" cannot name a {kind}; expected a letter, then lower-case letters, digits '
-            f"and '-', at most {longest} characters; rename it"
+            f'"{name}" is not a valid name for a {kind}; expected a letter, then '
+            f"lower-case letters, digits and '-', at most {longest} characters; rename it"
         )
         yield Diagnostic(
             path, 1, 1, Code.FILE_NAME, message.replace("a environment", "an environment")
         )
     elif kind == "model" and name.endswith(_CANARY_SUFFIX):
         message = (
-            f'"{name}" cannot name a model; "-canary" is the canary track\'s ending; rename it'
+            f'"{name}" is not a valid name for a model; "-canary" is for canary tracks; rename it'
         )
         yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
 
 
 def _wrong_ending(root: Path, path: Path) -> Diagnostic:
-    message = f"files ending in .yml are not read; rename it to {path.stem}.yaml"
+    message = f"files with the extension .yml are not read; rename it to {path.stem}.yaml"
     return Diagnostic(_relative(root, path), 1, 1, Code.FILE_NAME, message)
 
 

@@ -14,7 +14,7 @@ def _touch(root: Path, *paths: str) -> None:
         (root / path).write_text("")
 
 
-def test_files_are_found_by_name_in_order(tmp_path: Path) -> None:
+def test_files_are_found_sorted_by_name(tmp_path: Path) -> None:
     _touch(tmp_path, "catalog/b.yaml", "catalog/a.yaml", "catalog/_draft.yaml", "catalog/README.md")
     _touch(tmp_path, "catalog/_defaults.yaml", "catalog/_profiles/gpu.yaml")
     found = find_catalog(tmp_path)
@@ -30,16 +30,16 @@ def test_files_are_found_by_name_in_order(tmp_path: Path) -> None:
         ("catalog/a.yml", "rename it to a.yaml"),
         ("catalog/_defaults.yml", "rename it to _defaults.yaml"),
         ("catalog/_profiles/p.yml", "rename it to p.yaml"),
-        ("catalog/Big.yaml", '"Big" cannot name a model'),
+        ("catalog/Big.yaml", '"Big" is not a valid name for a model'),
         ("catalog/a_b.yaml", "lower-case letters, digits and '-'"),
-        ("catalog/a-.yaml", '"a-" cannot name a model'),
-        ("catalog/1a.yaml", '"1a" cannot name a model'),
-        ("catalog/a-canary.yaml", '"-canary" is the canary track\'s ending'),
+        ("catalog/a-.yaml", '"a-" is not a valid name for a model'),
+        ("catalog/1a.yaml", '"1a" is not a valid name for a model'),
+        ("catalog/a-canary.yaml", '"-canary" is for canary tracks'),
         (f"catalog/{'a' * 41}.yaml", "at most 40 characters"),
-        ("catalog/_profiles/P.yaml", '"P" cannot name a profile'),
+        ("catalog/_profiles/P.yaml", '"P" is not a valid name for a profile'),
     ],
 )
-def test_a_wrong_name_is_told_at_the_file(tmp_path: Path, path: str, message: str) -> None:
+def test_invalid_name_is_reported_at_the_file(tmp_path: Path, path: str, message: str) -> None:
     _touch(tmp_path, path)
     diagnostics = find_catalog(tmp_path).diagnostics
     assert [
@@ -48,12 +48,12 @@ def test_a_wrong_name_is_told_at_the_file(tmp_path: Path, path: str, message: st
     assert message in diagnostics[0].message
 
 
-def test_models_in_a_folder_of_the_catalog_are_told(tmp_path: Path) -> None:
+def test_folder_with_models_is_reported(tmp_path: Path) -> None:
     _touch(tmp_path, "catalog/team/a.yaml")
-    assert "models stand directly in catalog/" in find_catalog(tmp_path).diagnostics[0].message
+    assert "models are directly in catalog/" in find_catalog(tmp_path).diagnostics[0].message
 
 
-def test_environments_are_folders(tmp_path: Path) -> None:
+def test_environments_are_the_folders(tmp_path: Path) -> None:
     _touch(tmp_path, "environments/prod/environment.yaml", "environments/prod/models/a.yaml")
     _touch(tmp_path, "environments/Pulumi.dev.yaml", "environments/dev/x")
     assert environment_names(tmp_path) == ("dev", "prod")
@@ -62,7 +62,7 @@ def test_environments_are_folders(tmp_path: Path) -> None:
     assert found.diagnostics == ()
 
 
-def test_an_environment_without_its_file_is_a_fault(tmp_path: Path) -> None:
+def test_environment_without_its_file_is_an_error(tmp_path: Path) -> None:
     _touch(tmp_path, "environments/dev/models/a.yml")
     diagnostics = find_environment(tmp_path, "dev").diagnostics
     assert {diagnostic.path for diagnostic in diagnostics} == {
@@ -71,7 +71,7 @@ def test_an_environment_without_its_file_is_a_fault(tmp_path: Path) -> None:
     }
 
 
-def test_a_link_that_leads_nowhere_and_a_folder_are_told(tmp_path: Path) -> None:
+def test_broken_link_and_folder_are_reported(tmp_path: Path) -> None:
     (tmp_path / "catalog/folder.yaml").mkdir(parents=True)
     (tmp_path / "catalog/link.yaml").symlink_to("nowhere")
     diagnostics = find_catalog(tmp_path).diagnostics
