@@ -1,7 +1,7 @@
-"""The corpus of malformed input: each text with a mark where its fault must be told.
+"""The corpus of malformed input.
 
-Kept apart from the test, so that a new case is one line: the code, and the text with "§" right
-before the character that the fault must point at. A text replaces its file in a sound catalog.
+A case is one line: the expected code, and a text with "§" before the character that the error must
+point at. The text replaces its file in a valid catalog.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROFILE = "catalog/_profiles/small.yaml"
 ENVIRONMENT = "environments/prod/environment.yaml"
 OVERLAY = "environments/prod/models/m.yaml"
 
-SOUND = {
+VALID = {
     DEFAULTS: "ports: {http: 8080}\nreplicas: 2\n",
     PROFILE: "image: {repository: example.com/r, tag: '1'}\n",
     MODEL: "owner: team\nprofiles: [small]\n",
@@ -35,13 +35,13 @@ class Case(NamedTuple):
     @property
     def id(self) -> str:
         """For the list of tests."""
-        body = self.text.removeprefix(SOUND.get(self.path, "")).replace(MARK, "")
+        body = self.text.removeprefix(VALID.get(self.path, "")).replace(MARK, "")
         return f"{self.code}-{self.path.rpartition('/')[2]}-{body[:40]!r}"
 
 
 def _below(path: str, code: Code, *texts: str) -> list[Case]:
     """Cases that add lines to the sound file."""
-    return [Case(path, code, SOUND.get(path, "") + text) for text in texts]
+    return [Case(path, code, VALID.get(path, "") + text) for text in texts]
 
 
 def _whole(path: str, code: Code, *texts: str) -> list[Case]:

@@ -83,14 +83,14 @@ def test_profiles_win_in_listed_order(write: Write) -> None:
     assert _model(write(changes)).settings.replicas == 3
 
 
-def test_context_is_named_and_no_setting(write: Write) -> None:
+def test_interpolations_can_name_the_environment_and_the_stack(write: Write) -> None:
     labels = "labels: {a: '${environment.cluster.context}', b: '${stack.name}', c: '${name}'}\n"
     root = write({"catalog/m.yaml": FILES["catalog/m.yaml"] + labels})
     assert _model(root).settings.labels == {"a": "c-prod", "b": "prod", "c": "m"}
     assert _model(root, "prod-eu").settings.labels["b"] == "prod-eu"
 
 
-def test_a_disabled_model_is_listed_and_may_lack_what_others_need(write: Write) -> None:
+def test_a_disabled_model_may_lack_required_settings(write: Write) -> None:
     root = write({"catalog/n.yaml": "{}", "environments/prod/models/n.yaml": "enabled: false\n"})
     catalog = load_catalog(root, Stack.of("prod"))
     assert ([model.name for model in catalog.models], tuple(catalog.disabled)) == (["m"], ("n",))
@@ -103,7 +103,7 @@ def test_an_unknown_environment_names_the_known_ones(write: Write) -> None:
         load_catalog(write({}), Stack.of("prd"))
 
 
-def test_a_candidate_is_laid_over_the_stable_model(write: Write) -> None:
+def test_a_candidate_is_merged_over_the_stable_model(write: Write) -> None:
     text = (
         "owner: t\nprofiles: [small]\nlabels: {v: '${image.tag}', extra: x}\ncanary:\n"
         "  candidate:\n    image: {tag: '2'}\n    labels: {extra: null, new: '${labels.v}'}\n"
@@ -134,7 +134,7 @@ def test_a_candidate_is_merged_from_every_layer(overlay: str, tag: str, write: W
     assert (model.candidate.image.tag if model.candidate else None) == tag
 
 
-def test_models_do_not_share_values_and_file_order_does_not_matter(write: Write) -> None:
+def test_models_share_no_values_whatever_the_file_order(write: Write) -> None:
     names = [f"m{index}" for index in range(8)]
     text = "owner: {n}\nprofiles: [small]\nlabels: {{l: '${{name}}'}}\nenv: {{A: '${{owner}}'}}\n"
     root = write({f"catalog/{n}.yaml": text.format(n=n) for n in reversed(names)})
@@ -235,13 +235,13 @@ _FAULTS = [
 @pytest.mark.parametrize(
     ("changes", "expected"), [case[1:] for case in _FAULTS], ids=[case[0] for case in _FAULTS]
 )
-def test_a_fault_is_told_once_at_its_place(
+def test_an_error_is_reported_once_at_its_position(
     changes: dict[str, str], expected: list[str], write: Write
 ) -> None:
     assert _diagnostics(write(changes)) == expected
 
 
-def test_every_fault_of_every_file_is_told_in_one_run_and_in_order(write: Write) -> None:
+def test_errors_of_all_files_are_reported_in_order(write: Write) -> None:
     changes = {
         "catalog/Bad.yaml": "",
         "catalog/m.yaml": _M + "replica: on\nreplicas: x\n",
@@ -266,7 +266,7 @@ def test_every_fault_of_every_file_is_told_in_one_run_and_in_order(write: Write)
         "links: {X: {%s: hunter42}}",
     ],
 )
-def test_what_may_be_secret_is_not_quoted(key: str, setting: str, write: Write) -> None:
+def test_a_value_that_may_be_secret_is_not_quoted(key: str, setting: str, write: Write) -> None:
     diagnostics = _diagnostics(write({"catalog/m.yaml": _M + setting % key + "\n"}))
     assert len(diagnostics) == 1
     assert "42" not in diagnostics[0]
@@ -293,15 +293,13 @@ _THROUGH = "env: {HUB_TOKEN: hunter42, WHICH: HUB_TOKEN}\n"
         ),
     ],
 )
-def test_what_an_interpolation_brought_from_a_secret_is_not_quoted(
-    setting: str, write: Write
-) -> None:
+def test_a_value_interpolated_from_a_secret_is_not_quoted(setting: str, write: Write) -> None:
     diagnostics = _diagnostics(write({"catalog/m.yaml": f"{_M}{_THROUGH}{setting}\n"}))
     assert any("[secret]" in diagnostic for diagnostic in diagnostics)
     assert not any("hunter42" in diagnostic for diagnostic in diagnostics)
 
 
-def test_what_an_interpolation_brought_from_elsewhere_is_quoted(write: Write) -> None:
+def test_a_value_interpolated_from_a_plain_setting_is_quoted(write: Write) -> None:
     text = f"{_M}{_THROUGH}replicas: ${{env.WHICH}}\n"
     [diagnostic] = _diagnostics(write({"catalog/m.yaml": text}))
     assert 'replicas is "HUB_TOKEN"; expected a whole number' in diagnostic
@@ -339,7 +337,7 @@ def test_a_shared_override_names_each_model(write: Write) -> None:
         ),
     ],
 )
-def test_a_bad_value_is_told_though_another_layer_hides_it(
+def test_a_bad_value_is_reported_even_if_another_layer_overrides_it(
     path: str, text: str, position: str, write: Write
 ) -> None:
     over = FILES[_ENVIRONMENT] + "overrides: {rollout: {maxUnavailable: 1}}\n"
@@ -347,7 +345,7 @@ def test_a_bad_value_is_told_though_another_layer_hides_it(
     assert [diagnostic.partition(": ")[0] for diagnostic in diagnostics] == [position]
 
 
-def test_what_a_layer_lacks_or_leaves_open_is_no_fault_of_it(write: Write) -> None:
+def test_a_layer_may_be_incomplete(write: Write) -> None:
     text = (
         "ingress: {path: /v1}\nreplicas: '${startupSeconds}'\nargs: ['${name}', b]\n"
         "env: {A: {secret: s}}\nautoscaling: null\nserviceAccount: {name: null}\n"
@@ -360,7 +358,7 @@ def test_what_a_layer_lacks_or_leaves_open_is_no_fault_of_it(write: Write) -> No
     assert load_catalog(root, Stack.of("prod")).models[0].settings.replicas == 3
 
 
-def test_a_fault_in_a_shared_file_names_the_models_it_surfaced_in(write: Write) -> None:
+def test_an_error_in_a_shared_file_names_the_affected_models(write: Write) -> None:
     probe = "probes: {readiness: {httpGet: {path: /, port: grpc}}}\n"
     root = write({"catalog/_profiles/small.yaml": FILES["catalog/_profiles/small.yaml"] + probe})
     with pytest.raises(ConfigError) as caught:

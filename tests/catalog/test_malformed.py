@@ -9,7 +9,7 @@ import pytest
 from framework.core.errors import ConfigError
 from framework.core.stack import Stack
 from framework.plan import PlanStore
-from tests.catalog.malformed import CASES, MARK, SOUND, Case
+from tests.catalog.malformed import CASES, MARK, VALID, Case
 
 Found = tuple[str, str, int, int]
 
@@ -37,17 +37,17 @@ def _find(root: Path) -> list[Found]:
     return []
 
 
-def test_the_catalog_below_the_corpus_is_sound(tmp_path: Path) -> None:
-    _write(tmp_path, SOUND)
+def test_the_catalog_without_malformed_input_has_no_errors(tmp_path: Path) -> None:
+    _write(tmp_path, VALID)
     assert _find(tmp_path) == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_malformed_input_is_told_at_its_place(case: Case, tmp_path: Path) -> None:
-    _write(tmp_path, {**SOUND, case.path: case.text.replace(MARK, "")})
+def test_a_malformed_input_is_reported_at_its_position(case: Case, tmp_path: Path) -> None:
+    _write(tmp_path, {**VALID, case.path: case.text.replace(MARK, "")})
     assert _find(tmp_path) == _expected(case)
 
 
-def test_the_corpus_is_large_and_has_no_case_twice() -> None:
+def test_the_corpus_is_large_and_has_no_duplicates() -> None:
     assert len(CASES) >= 150
     assert len({(case.path, case.text) for case in CASES}) == len(CASES)

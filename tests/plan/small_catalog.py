@@ -59,7 +59,9 @@ def first_model(loaded: LoadedPlan) -> ModelPlan:
     return loaded.plan.models[0]
 
 
-def told(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic]) -> list[tuple[str, str, str]]:
+def list_diagnostics(
+    diagnostics: tuple[Diagnostic, ...] | list[Diagnostic],
+) -> list[tuple[str, str, str]]:
     """Returns position, code and model of each diagnostic, sorted."""
     return sorted(
         (diagnostic.position, diagnostic.code.value, diagnostic.model) for diagnostic in diagnostics

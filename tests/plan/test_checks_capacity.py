@@ -1,4 +1,4 @@
-"""What the environment has: one update at its peak, and all models at rest."""
+"""Capacity: the peak of one update, and the needs of all models at rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from framework.plan.checks.capacity import read_amount
 from framework.plan.checks.facts import render_amount
-from tests.plan.small_catalog import FILES, PROD, check, told, write_files
+from tests.plan.small_catalog import FILES, PROD, check, list_diagnostics, write_files
 
 CANARY = "canary: {candidate: {args: [x]}}\n"
 SCALED = "autoscaling: {minReplicas: 2, maxReplicas: 5, cpu: 50}\n"
@@ -19,7 +19,7 @@ GPU = "resources: {limits: {nvidia.com/gpu: 1}}\n"
     ("quantity", "thousandths"),
     [("500m", 500), ("2", 2000), ("1Ki", 1024000), ("0.5Gi", 512 * 1024**2 * 1000), ("1k", 10**6)],
 )
-def test_quantities_are_whole_thousandths(quantity: str, thousandths: int) -> None:
+def test_a_quantity_is_read_as_whole_thousandths(quantity: str, thousandths: int) -> None:
     assert read_amount(quantity) == thousandths
 
 
@@ -37,16 +37,16 @@ def test_quantities_are_whole_thousandths(quantity: str, thousandths: int) -> No
         ("16", "nvidia.com/gpu", "16"),
     ],
 )
-def test_amounts_read_as_people_write_them(quantity: str, resource: str, shown: str) -> None:
+def test_an_amount_is_rendered_in_the_usual_unit(quantity: str, resource: str, shown: str) -> None:
     assert render_amount(read_amount(quantity), resource) == shown
 
 
-def test_what_there_is_is_rounded_down() -> None:
+def test_a_capacity_is_rounded_down() -> None:
     assert render_amount(read_amount("4G"), "memory", down=True) == "3.7Gi"
 
 
 @pytest.mark.parametrize(
-    ("capacity", "says"),
+    ("capacity", "words"),
     [
         pytest.param("{cpu: 3900m}", "cpu is 3.9, and all models at rest need 4", id="cpu"),
         pytest.param("{memory: 8191Mi}", "is 7.9Gi, and all models at rest need 8Gi", id="Mi"),
@@ -54,8 +54,8 @@ def test_what_there_is_is_rounded_down() -> None:
         pytest.param("{pods: 7}", "need 8: a 4, b 4", id="pods"),
     ],
 )  # fmt: skip
-def test_all_models_together_need_no_more_than_there_is(
-    tmp_path: Path, capacity: str, says: str
+def test_models_that_need_more_than_the_capacity_are_an_error(
+    tmp_path: Path, capacity: str, words: str
 ) -> None:
     [diagnostic] = check(write_files(tmp_path, {PROD: f"+capacity: {capacity}\n"})).errors
     assert (diagnostic.path, diagnostic.line, diagnostic.code, diagnostic.model) == (
@@ -64,10 +64,10 @@ def test_all_models_together_need_no_more_than_there_is(
         "MC403",
         "",
     )
-    assert says in diagnostic.message
+    assert words in diagnostic.message
 
 
-def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -> None:
+def test_a_capacity_error_lists_the_largest_users_and_sums_the_rest(tmp_path: Path) -> None:
     more = {f"catalog/m{n}.yaml": FILES["catalog/a.yaml"] + f"replicas: {n}\n" for n in range(1, 5)}
     [diagnostic] = check(write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})).errors
     assert "need 18: a 4, b 4, m4 4, 3 more 6;" in diagnostic.message
@@ -85,7 +85,9 @@ def test_the_largest_users_are_listed_and_the_rest_is_added_up(tmp_path: Path) -
         ),
     ],
 )  # fmt: skip
-def test_the_peak_of_one_update_fits(tmp_path: Path, more: str, units: int) -> None:
+def test_an_update_that_exceeds_the_capacity_is_an_error(
+    tmp_path: Path, more: str, units: int
+) -> None:
     changes = {"catalog/a.yaml": f"+{more}"}
     root = write_files(tmp_path, {**changes, PROD: f"+capacity: {{nvidia.com/gpu: {units}}}\n"})
     assert check(root).errors == ()
@@ -95,9 +97,11 @@ def test_the_peak_of_one_update_fits(tmp_path: Path, more: str, units: int) -> N
     assert f"needs {units} nvidia.com/gpu, and prod has {units - 1} (" in diagnostic.message
 
 
-def test_a_peak_and_what_there_is_are_told_in_one_unit(tmp_path: Path) -> None:
+def test_a_peak_and_the_capacity_have_the_same_unit(tmp_path: Path) -> None:
     root = write_files(tmp_path, {PROD: "+capacity: {cpu: 2400m}\n", "catalog/b.yaml": ""})
-    [diagnostic] = [one for one in check(root).errors if one.code.value == "MC302"]
+    [diagnostic] = [
+        diagnostic for diagnostic in check(root).errors if diagnostic.code.value == "MC302"
+    ]
     assert "it needs 2.5 cpu, and prod has 2.4 (" in diagnostic.message
 
 
@@ -118,19 +122,19 @@ PATCHED = (
         pytest.param("{pods: 8}", "replicas: §9\n", id="Pods"),
     ],
 )
-def test_what_does_not_fit_without_a_surge_is_told_at_the_largest_request(
+def test_a_model_that_never_fits_is_reported_at_its_largest_request(
     tmp_path: Path, capacity: str, more: str
 ) -> None:
     changes = {"catalog/a.yaml": f"+{more.replace('§', '')}", "catalog/b.yaml": "enabled: false\n"}
     diagnostics = check(write_files(tmp_path, {**changes, PROD: f"+capacity: {capacity}\n"})).errors
-    [diagnostic] = [one for one in diagnostics if one.code.value == "MC302"]
+    [diagnostic] = [diagnostic for diagnostic in diagnostics if diagnostic.code.value == "MC302"]
     before = (FILES["catalog/a.yaml"] + more).partition("§")[0].split("\n")
     assert diagnostic.position == f"catalog/a.yaml:{len(before)}:{len(before[-1]) + 1}"
     assert diagnostic.message.startswith("even without a surge it needs ")
     assert "maxSurge" not in diagnostic.message
 
 
-def test_models_with_faults_still_leave_the_sum_of_the_others(tmp_path: Path) -> None:
+def test_a_model_with_errors_does_not_hide_a_lack_of_capacity(tmp_path: Path) -> None:
     changes = {"catalog/b.yaml": "+replica: 2\n", PROD: "+capacity: {pods: 3}\n"}
-    codes = [code for _, code, _ in told(check(write_files(tmp_path, changes)).errors)]
+    codes = [code for _, code, _ in list_diagnostics(check(write_files(tmp_path, changes)).errors)]
     assert codes == ["MC302", "MC101", "MC403"]

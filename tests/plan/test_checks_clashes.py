@@ -9,7 +9,7 @@ import pytest
 
 from framework.core.diagnostics import Code, Position
 from framework.plan.checks.facts import Claim, EnvironmentFacts, ModelFacts, check_stack
-from tests.plan.small_catalog import PROD, check, check_all, told, write_files
+from tests.plan.small_catalog import PROD, check, check_all, list_diagnostics, write_files
 from tests.shipped import SHIPPED
 
 DEV = "environments/dev/environment.yaml"
@@ -28,7 +28,7 @@ DEV = "environments/dev/environment.yaml"
 def test_a_route_belongs_to_one_model(tmp_path: Path, first: str, second: str, clash: bool) -> None:
     changes = {"catalog/a.yaml": f"+ingress: {first}\n", "catalog/b.yaml": f"+ingress: {second}\n"}
     diagnostics = check(write_files(tmp_path, changes)).errors
-    assert told(diagnostics) == [("catalog/b.yaml:4:17", "MC402", "b")] * clash
+    assert list_diagnostics(diagnostics) == [("catalog/b.yaml:4:17", "MC402", "b")] * clash
     assert all('model "a" claims' in diagnostic.message for diagnostic in diagnostics)
 
 
@@ -59,7 +59,7 @@ def test_an_object_belongs_to_one_model() -> None:
 def test_a_namespace_belongs_to_one_environment(tmp_path: Path, dev: str, clash: bool) -> None:
     root = write_files(tmp_path, {DEV: dev})
     clashes = [error for error in check_all(root) if error.code is Code.NAME_CLASH]
-    assert told(clashes) == [(f"{PROD}:1:12", "MC401", "")] * clash
+    assert list_diagnostics(clashes) == [(f"{PROD}:1:12", "MC401", "")] * clash
     assert all('environment "dev"' in error.message for error in clashes)
 
 

@@ -1,4 +1,4 @@
-"""Updates that cannot work: the stable track and the candidate are held to the same rules."""
+"""Rollouts that cannot work, of the stable track and of the candidate."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.plan.small_catalog import FILES, PROD, check, told, write_files
+from tests.plan.small_catalog import FILES, PROD, check, list_diagnostics, write_files
 
 MODEL = "catalog/a.yaml"
 
 
 @pytest.mark.parametrize(
-    ("more", "position", "code", "says"),
+    ("more", "position", "code", "words"),
     [
         pytest.param(
             "rollout: {maxSurge: 0, maxUnavailable: 0}\n", "4:40", "MC301", "no Pod", id="zero/zero"
@@ -49,13 +49,13 @@ MODEL = "catalog/a.yaml"
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told_where_it_is_said(
-    tmp_path: Path, more: str, position: str, code: str, says: str
+def test_a_rollout_that_cannot_work_is_reported_at_its_setting(
+    tmp_path: Path, more: str, position: str, code: str, words: str
 ) -> None:
     old = "+cluster: {kubernetesVersion: '1.32'}\n"
     [diagnostic] = check(write_files(tmp_path, {MODEL: f"+{more}", PROD: old})).errors
-    assert told([diagnostic]) == [(f"{MODEL}:{position}", code, "a")]
-    assert says in diagnostic.message
+    assert list_diagnostics([diagnostic]) == [(f"{MODEL}:{position}", code, "a")]
+    assert words in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_what_cannot_work_is_told_where_it_is_said(
         ),
     ],
 )
-def test_what_works_has_no_fault(tmp_path: Path, more: str) -> None:
+def test_a_rollout_that_works_has_no_errors(tmp_path: Path, more: str) -> None:
     assert check(write_files(tmp_path, {MODEL: f"+{more}"})).errors == ()
 
 
-def test_the_same_fault_of_a_shared_file_is_one_message(tmp_path: Path) -> None:
+def test_an_error_in_a_shared_file_is_reported_for_each_model(tmp_path: Path) -> None:
     bad = FILES[PROD] + "overrides: {rollout: {maxSurge: 0, maxUnavailable: 0}}\n"
     diagnostics = check(write_files(tmp_path, {PROD: bad})).errors
-    assert told(diagnostics) == [(f"{PROD}:2:52", "MC301", name) for name in ("a", "b")]
+    assert list_diagnostics(diagnostics) == [(f"{PROD}:2:52", "MC301", name) for name in ("a", "b")]
     assert len({diagnostic.message for diagnostic in diagnostics}) == 1

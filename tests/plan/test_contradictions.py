@@ -1,4 +1,4 @@
-"""What only the API server would refuse is a fault at the setting that says it; § marks it."""
+"""Settings that the API server would refuse are errors at their position, which § marks."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _diagnostics(text: str, tmp_path: Path) -> tuple[list[tuple[str, str, Code]]
 @pytest.mark.parametrize(
     ("text", "words"), [case[1:] for case in FORMS], ids=[case[0] for case in FORMS]
 )
-def test_a_text_of_the_wrong_form_is_refused(text: str, words: str, tmp_path: Path) -> None:
+def test_a_text_of_the_wrong_form_is_an_error(text: str, words: str, tmp_path: Path) -> None:
     ((position, message, code),), expected = _diagnostics(text, tmp_path)
     assert (position, words in message) == (expected, True), message
     assert code in (Code.BAD_NAME, Code.BAD_VALUE)
@@ -154,7 +154,7 @@ def test_a_text_of_the_wrong_form_is_refused(text: str, words: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "message"), [case[1:] for case in RULES], ids=[case[0] for case in RULES]
 )
-def test_a_contradiction_is_told_at_the_setting_at_fault(
+def test_a_contradiction_is_reported_at_the_wrong_setting(
     text: str, message: str, tmp_path: Path
 ) -> None:
     diagnostics, position = _diagnostics(text, tmp_path)
@@ -163,7 +163,7 @@ def test_a_contradiction_is_told_at_the_setting_at_fault(
 
 
 @pytest.mark.parametrize(
-    ("profile", "own", "told"),
+    ("profile", "own", "ending"),
     [
         pytest.param(
             "volumes: {w: {emptyDir: {}, mountPath: /w}}\n", "volumes: {w: {claim: c}}\n",
@@ -184,22 +184,24 @@ def test_a_contradiction_is_told_at_the_setting_at_fault(
         ),
     ],
 )  # fmt: skip
-def test_each_setting_of_a_contradiction_has_its_layer_named(
-    profile: str, own: str, told: str, tmp_path: Path
+def test_a_contradiction_names_the_layer_of_each_setting(
+    profile: str, own: str, ending: str, tmp_path: Path
 ) -> None:
     [diagnostic] = check(write_files(tmp_path, {PROFILE: SERVER + profile, A: f"+{own}"})).errors
     assert diagnostic.position.startswith(f"{A}:4:")
-    assert diagnostic.message.endswith(told)
+    assert diagnostic.message.endswith(ending)
 
 
-def test_every_contradiction_is_told_in_one_run(tmp_path: Path) -> None:
+def test_every_contradiction_is_reported_in_one_run(tmp_path: Path) -> None:
     text = "preStopSeconds: §40\nports: {b: 8080}\nprobes: {liveness: {tcpSocket: {port: x}}}"
     diagnostics, _ = _diagnostics(text, tmp_path)
     assert len(diagnostics) == 3
 
 
 @pytest.mark.parametrize("amounts", [("1000m", "1"), ("1Gi", "1024Mi"), ("'0.5'", "500m")])
-def test_equal_amounts_in_other_words_are_equal(amounts: tuple[str, str], tmp_path: Path) -> None:
+def test_equal_quantities_in_different_units_do_not_contradict(
+    amounts: tuple[str, str], tmp_path: Path
+) -> None:
     request, limit = amounts
     text = (
         f"labels: {{§a: b}}\nresources: {{requests: {{cpu: {request}}}, limits: {{cpu: {limit}}}}}"

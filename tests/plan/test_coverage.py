@@ -1,6 +1,6 @@
-"""Every field that real manifests of model servers use can be said, and is rendered as meant.
+"""Every field that real manifests of model servers use has a setting that renders it.
 
-The fields are those counted in 27 public manifests, and what DESIGN asks for besides.
+The fields were counted in 27 public manifests; DESIGN.md asks for some more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PVC = "volumes: {data: {claim: weights, mountPath: /data%s}}"
 _SECRETS = "volumes: {keys: {secret: tls, mountPath: /keys%s}}"
 _CMAP = "volumes: {files: {configMap: cfg, mountPath: /cfg%s}}"
 
-# (the field as manifests have it, the setting that says it, where it is rendered, the value there;
+# (the field as manifests write it, its setting, the path where it is rendered, the value there;
 # m is the model's container, p the Pod's spec, t the Pod template, d the Deployment's spec)
 FIELDS: list[tuple[str, str, str, Any]] = [
     ("volumeMounts", _PVC % "", "m.volumeMounts.0", {"name": "data", "mountPath": "/data"}),
@@ -200,7 +200,7 @@ def build_covered(tmp_path: Path, text: str) -> ModelPlan:
     return first_model(checked)
 
 
-# What stands for the long beginning of a path into the Deployment.
+# Abbreviations for the beginning of a path into the Deployment.
 _BEGINNINGS = {
     "m": "spec.template.spec.containers.0",
     "p": "spec.template.spec",
@@ -226,13 +226,13 @@ def _at(plan: ModelPlan, where: str) -> Any:
 @pytest.mark.parametrize(
     ("text", "where", "expected"), [case[1:] for case in FIELDS], ids=[case[0] for case in FIELDS]
 )
-def test_a_field_of_real_manifests_can_be_said(
+def test_a_field_of_real_manifests_has_a_setting(
     text: str, where: str, expected: Any, tmp_path: Path
 ) -> None:
     assert _at(build_covered(tmp_path, text), where) == expected
 
 
-def test_what_no_setting_says_a_patch_does(tmp_path: Path) -> None:
+def test_a_field_without_a_setting_can_be_patched(tmp_path: Path) -> None:
     text = "patch: {Deployment: {spec: {template: {spec: {setHostnameAsFQDN: true}}}}}"
     plan = build_covered(tmp_path, text)
     assert _at(plan, "p.setHostnameAsFQDN") is True

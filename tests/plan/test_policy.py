@@ -11,7 +11,7 @@ from framework.core.diagnostics import group_diagnostics
 from framework.plan.checks.policy import RULES, parse_image
 from framework.settings.environment import Policy
 from framework.settings.json_schema import build_settings
-from tests.plan.small_catalog import PROD, check, check_all, told, write_files
+from tests.plan.small_catalog import PROD, check, check_all, list_diagnostics, write_files
 
 MODEL = "catalog/a.yaml"
 SHA = f"sha256:{'0' * 64}"
@@ -20,7 +20,7 @@ INIT = "initContainers: {i: {image: 'docker.io/x/y:1'}}\n"
 SIDECAR = "sidecars: {s: {image: 'ghcr.io/x/y:1', resources: {limits: {memory: 1Gi}}}}\n"
 OWN = "containers: [{name: model"
 SCALED = "autoscaling: {minReplicas: 1, maxReplicas: 9, cpu: 50}\n"
-# What a model says against a rule, and where the fault stands.
+# A setting that breaks a rule, and the position of the error.
 CASES = (
     ("registry", REGISTRY, INIT, "4:29"),
     ("folder", "allowedRegistries: [ghcr.io/acme]", INIT, "4:29"),
@@ -62,17 +62,17 @@ def write(root: Path, policy: str, more: str) -> Path:
 
 
 @pytest.mark.parametrize(("policy", "more", "position", "rule"), BREACHES)
-def test_a_broken_rule_is_told_with_its_name_and_where_it_is_set(
+def test_a_broken_rule_is_reported_with_its_name_and_position(
     tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
     diagnostics = check(write(tmp_path, policy, more)).errors
-    assert (f"{MODEL}:{position}", "MC404", "a") in told(diagnostics)
+    assert (f"{MODEL}:{position}", "MC404", "a") in list_diagnostics(diagnostics)
     assert {diagnostic.model for diagnostic in diagnostics} == {"a"}
     assert all(f"(rule {rule}, {PROD}:3)" in diagnostic.message for diagnostic in diagnostics)
 
 
 @pytest.mark.parametrize(("policy", "more", "position", "rule"), BREACHES)
-def test_a_waiver_holds_up_to_its_last_day(
+def test_a_waiver_is_valid_until_its_last_day(
     tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
     # Only the rule that is waived is broken.
@@ -86,7 +86,7 @@ def test_a_waiver_holds_up_to_its_last_day(
 
 
 @pytest.mark.parametrize(
-    ("teams", "says"),
+    ("teams", "words"),
     [
         ("team-b", 'did you mean "team-b"? allowed: team-b (rule'),
         ("zebra, bears", "own a model; allowed: bears, zebra (rule"),
@@ -94,9 +94,11 @@ def test_a_waiver_holds_up_to_its_last_day(
     ],
     ids=["near", "none near", "many"],
 )
-def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, says: str) -> None:
+def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, words: str) -> None:
     diagnostics = check(write(tmp_path, f"allowedOwners: [{teams}]", "")).errors
-    assert says in next(diagnostic.message for diagnostic in diagnostics if diagnostic.model == "a")
+    assert words in next(
+        diagnostic.message for diagnostic in diagnostics if diagnostic.model == "a"
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,25 +120,25 @@ def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, s
         "image volume", "probe taken away", "limit taken away", "container without a limit",
     ],
 )  # fmt: skip
-def test_what_a_patch_breaks_is_told_at_its_own_line(
+def test_a_rule_broken_by_a_patch_is_reported_at_the_patch(
     tmp_path: Path, policy: str, patch: str
 ) -> None:
     line = f"patch: {{Deployment: {{spec: {{template: {{spec: {{{patch}}}}}}}}}}}\n"
     more = SIDECAR + line.replace("§", "")
     diagnostics = check(write(tmp_path, policy, more)).errors
     # The Pod's own context is that of each container.
-    assert {*told(diagnostics)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}
+    assert {*list_diagnostics(diagnostics)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}
 
 
-def test_what_a_patch_takes_away_is_not_asked_for_again(tmp_path: Path) -> None:
+def test_a_probe_removed_by_a_patch_is_reported_at_the_patch(tmp_path: Path) -> None:
     pod = f"{{{OWN}, readinessProbe: null}}]}}"
     taken = f"patch: {{Deployment: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"
     [diagnostic] = check(write(tmp_path, "requireProbes: true", taken)).errors
-    says = "containers[0].readinessProbe takes probes.readiness away; remove it from the patch"
-    assert says in diagnostic.message
+    words = "containers[0].readinessProbe takes probes.readiness away; remove it from the patch"
+    assert words in diagnostic.message
 
 
-def test_a_registry_that_many_models_take_from_a_profile_is_told_once(tmp_path: Path) -> None:
+def test_a_registry_in_a_profile_is_reported_once_for_all_models(tmp_path: Path) -> None:
     root = write(tmp_path, "allowedRegistries: [r.io]", "")
     [group] = group_diagnostics(check(root).errors)
     assert group.diagnostic.position == "catalog/_profiles/server.yaml:1:21"
@@ -160,7 +162,7 @@ def test_every_rule_is_tested_and_documented_by_its_name() -> None:
         ("nvcr.io/nvidia/x:25@sha256:ab", "nvcr.io/nvidia/x", "25", "sha256:ab"),
     ],
 )
-def test_images_are_read_as_a_container_runtime_does(
+def test_an_image_is_parsed_as_container_runtimes_do(
     reference: str, repository: str, tag: str, digest: str
 ) -> None:
     image = parse_image((), reference)
@@ -186,22 +188,22 @@ OVERLAY = "environments/prod/models/a.yaml"
         ),
     ],
 )  # fmt: skip
-def test_a_waiver_must_be_for_something(
+def test_a_waiver_that_silences_nothing_is_an_error(
     tmp_path: Path, changes: dict[str, str], diagnostics: list[tuple[str, str, str]]
 ) -> None:
     found = check(write_files(tmp_path, changes)).errors
-    assert [(position, code) for position, code, _ in told(found)] == [
-        one[:2] for one in diagnostics
+    assert [(position, code) for position, code, _ in list_diagnostics(found)] == [
+        expected[:2] for expected in diagnostics
     ]
 
 
 @pytest.mark.parametrize(
     ("policy", "useless"), [("+policy: {requireDigest: true}\n", 0), ("+protect: true\n", 1)]
 )
-def test_a_waiver_of_the_catalog_must_be_for_some_environment(
+def test_a_waiver_in_the_catalog_must_be_needed_in_one_environment(
     tmp_path: Path, policy: str, useless: int
 ) -> None:
     changes = {"catalog/_defaults.yaml": f"+{WAIVER}", PROD: policy}
     root = write_files(tmp_path, changes)
     found = [diagnostic for diagnostic in check_all(root) if diagnostic.code.value == "MC405"]
-    assert told(found) == [("catalog/_defaults.yaml:5:19", "MC405", "")] * useless
+    assert list_diagnostics(found) == [("catalog/_defaults.yaml:5:19", "MC405", "")] * useless

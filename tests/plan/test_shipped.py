@@ -58,7 +58,7 @@ def test_tracks_are_disjoint_and_the_service_selects_both(environment: str, mode
 
 
 @pytest.mark.parametrize(("environment", "model"), GRID)
-def test_pods_start_honestly_and_stop_gently(environment: str, model: str) -> None:
+def test_pods_have_probes_and_a_graceful_stop(environment: str, model: str) -> None:
     for deployment in deployments(find(environment, model)):
         spec = deployment["spec"]["template"]["spec"]
         container = spec["containers"][0]
@@ -71,7 +71,7 @@ def test_pods_start_honestly_and_stop_gently(environment: str, model: str) -> No
 
 
 @pytest.mark.parametrize(("environment", "model"), GRID)
-def test_only_an_autoscaler_leaves_replicas_out(environment: str, model: str) -> None:
+def test_replicas_are_omitted_only_under_an_autoscaler(environment: str, model: str) -> None:
     plan = find(environment, model)
     stable = deployments(plan)[0]
     assert ("replicas" in stable["spec"]) == (plan.find("HorizontalPodAutoscaler") is None)
@@ -84,6 +84,6 @@ def test_the_tutorials_example_runs_in_dev_with_its_own_budget(environment: str)
     assert (strategy == tutorial) == (environment == "dev")
 
 
-def test_a_model_is_off_in_one_environment() -> None:
+def test_a_model_can_be_disabled_in_one_environment() -> None:
     assert load("dev").disabled == ("llama-chat",)
     assert load("prod").disabled == ()

@@ -1,4 +1,4 @@
-"""What is said in vain, in one environment and over all of them."""
+"""Warnings about files and values that change nothing, in one environment and in all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plan.small_catalog import FILES, PROD, check, check_all, told, write_files
+from tests.plan.small_catalog import FILES, PROD, check, check_all, list_diagnostics, write_files
 from tests.shipped import SHIPPED
 
 OVERLAY = "environments/prod/models/a.yaml"
@@ -66,7 +66,7 @@ def test_a_superfluous_file_or_value_is_a_warning(
     tmp_path: Path, changes: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
     warnings = check(write_files(tmp_path, changes)).warnings
-    assert told(warnings) == [(*one, "") for one in found]
+    assert list_diagnostics(warnings) == [(position, code, "") for position, code in found]
     assert all(diagnostic.code.is_warning for diagnostic in warnings)
 
 
@@ -95,12 +95,12 @@ def test_a_warning_shows_no_secret(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_value_in_the_catalog_is_superfluous_where_it_is_in_every_environment(
+def test_a_catalog_value_superfluous_in_every_environment_is_a_warning(
     tmp_path: Path, changes: dict[str, str], found: list[str]
 ) -> None:
     root = write_files(tmp_path, changes)
     warnings = [d for d in check_all(root) if d.path.startswith("catalog/")]
-    assert told(warnings) == [(position, "MC903", "") for position in found]
+    assert list_diagnostics(warnings) == [(position, "MC903", "") for position in found]
 
 
 def test_nothing_is_superfluous_while_a_model_has_errors(tmp_path: Path) -> None:
