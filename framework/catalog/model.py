@@ -49,7 +49,7 @@ class CatalogModel:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """What loading the files of one model gave.
+    """One model after its files were loaded, whether it runs here or not.
 
     `model` is None where the model is disabled or its settings are not valid. `diagnostics` are
     those of its own files and of its merged settings, not those of the files it shares with other

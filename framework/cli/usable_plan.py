@@ -1,7 +1,6 @@
-"""Loads what the verbs that need only state and cluster take from the YAML files, faults or not.
+"""Loads the plan for verbs that deploy nothing, such as drift and destroy, despite errors in files.
 
-Kept apart from the plan, which is whole or none: these verbs deploy nothing, and an error in one
-file must not keep anyone from looking at, or deleting, what runs.
+An error in one file must not keep anyone from looking at, or deleting, what runs.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from framework.plan import ClusterTarget, Manifest, PlanStore, StackPlan
 
 
 class RecordedFacts(Protocol):
-    """What state says of a stack."""
+    """The part of a stack's recorded state that names its cluster."""
 
     @property
     def providers(self) -> Mapping[str, Mapping[str, Any]]:
-        """The inputs of its providers by URN."""
+        """The inputs of the recorded providers, by URN."""
 
 
 @dataclass(frozen=True)
 class UsablePlan:
-    """The plan of the models without faults; with `faults` it deploys nothing.
+    """The plan of the models without errors; `diagnostics` are the errors of the others.
 
-    `names_cluster` is False where environment.yaml cannot say which cluster it is; the plan's is
-    then the recorded one, and its context is "" where nothing is recorded.
+    `names_cluster` is False where environment.yaml has an error in its cluster. The plan then has
+    the recorded cluster, and the context "" where nothing is recorded.
     """
 
     plan: StackPlan
@@ -42,7 +41,7 @@ class UsablePlan:
         if not self.diagnostics:
             return ""
         files = sorted({diagnostic.path for diagnostic in self.diagnostics})
-        verb = "has faults and is" if len(files) == 1 else "have faults and are"
+        verb = "has errors and is" if len(files) == 1 else "have errors and are"
         line = (
             f"{list_names(files)} {verb} not used; "
             f"`make validate ENV={self.plan.stack.environment}` shows them"
@@ -58,15 +57,16 @@ def load_usable_plan(
     recorded: Callable[[], RecordedFacts],
     outputs: Callable[[], Mapping[str, Any]],
 ) -> UsablePlan:
-    """Loads the plan of an environment, without what has faults. Errors: UnknownNameError.
+    """Loads the plan of an environment without the models that have errors.
 
-    `recorded` and `outputs` are asked only where environment.yaml cannot be used.
+    `recorded` and `outputs` are called only where environment.yaml has errors. Raises
+    UnknownNameError.
     """
     stack = Stack.of(environment)
     loaded = PlanStore(root).load_one(stack)
     if loaded.plan is not None:
         return UsablePlan(loaded.plan, loaded.errors)
-    # Only here: an environment without faults is read back without pydantic.
+    # Imported here: an environment without errors is read from the cache without pydantic.
     from framework.catalog import read_environment
     from framework.plan.build import build_stack
 
@@ -80,7 +80,7 @@ def load_usable_plan(
     plan = StackPlan(
         stack=stack,
         cluster=cluster or _recorded_cluster(recorded()),
-        # A setting that is there and not false: with faults elsewhere it still means to protect.
+        # Anything but false protects: `protect: ture` was meant to.
         protect=merged.data.get("protect") not in (None, False),
         namespace=Manifest(namespace, {"kind": "Namespace", "metadata": {"name": namespace}}),
         models=(),
@@ -89,7 +89,7 @@ def load_usable_plan(
 
 
 def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
-    """Returns the cluster of an environment with faults; None where that is among them."""
+    """Returns the cluster of an environment with errors; None where the cluster has one."""
     named = data.get("cluster", {})
     if not data or not isinstance(named, Mapping):
         return None

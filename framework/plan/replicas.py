@@ -1,4 +1,4 @@
-"""How many replicas a model has: the one place that knows what an autoscaler changes about it."""
+"""Resolves the replicas of a model, with and without an autoscaler. Nothing else does."""
 
 from __future__ import annotations
 

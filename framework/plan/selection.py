@@ -1,4 +1,4 @@
-"""What MODEL= selects: a name, a glob, or label=value. Every verb and report selects with this."""
+"""Selects models as MODEL= does: by name, glob, or label=value. Every verb and report uses this."""
 
 from __future__ import annotations
 

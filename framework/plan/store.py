@@ -1,7 +1,7 @@
-"""The plan store: the one way to get the plans of stacks, with everything that the checks report.
+"""The plan store: the one way to get the plans of stacks, with the diagnostics of the checks.
 
-Plans and facts of models are read from the cache where their files have not changed. The others are
-planned in as many processes as are worth starting. A caller cannot tell the difference.
+A model whose files have not changed is read from the cache. The others are planned, in several
+processes where there are many. The result is the same either way.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PlannedModel:
 
 @dataclass(frozen=True)
 class PlannedEnvironment:
-    """What all models of a stack share: the plan without models, and the facts.
+    """The part of a plan that all models share: the plan without models, and the facts.
 
     `plan` is None where `_defaults` or environment.yaml has errors.
     """
@@ -65,7 +65,7 @@ class PlannedEnvironment:
 
 @dataclass
 class Part:
-    """What one process planned for one stack."""
+    """The models of one stack that one process planned."""
 
     environment: PlannedEnvironment
     models: dict[str, PlannedModel] = field(default_factory=dict)

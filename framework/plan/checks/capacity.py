@@ -1,4 +1,4 @@
-"""What the Pods of a model request, at rest and at the peak of an update.
+"""Checks that the Pods of a model fit, at rest and at the peak of an update.
 
 Requests are read from the rendered Pods, so that sidecars, init containers and patches count too.
 Amounts are whole thousandths of a unit, as in Kubernetes: sums have no rounding errors.

@@ -1,4 +1,4 @@
-"""What is kept of each checked model, and the checks that compare models and environments.
+"""The facts that are kept of each checked model, and the checks that compare these facts.
 
 Facts are plain data, built in any process and read back from the cache. This module imports
 neither pydantic nor OmegaConf, so that a cached plan is checked again without loading them.
@@ -20,7 +20,7 @@ _TENTH = 1024**3 * 100
 
 @dataclass(frozen=True)
 class Claim:
-    """What only one model may have: an object's name, or a host and path of one entry point.
+    """A thing that only one model may have: an object's name, or a host and path of an Ingress.
 
     Two models clash where they claim the same `key`; `what` names it in messages.
     """
@@ -52,7 +52,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the checks over all models need of one model.
+    """The facts that the checks over all models need of one model.
 
     `errors` are about this model alone; `reading_errors` of them stand in its files, before
     anything was planned. `needs` is what all its Pods at rest request, in thousandths of a unit.
@@ -74,7 +74,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What an environment has of one resource, in thousandths of a unit, and where it says so."""
+    """The capacity of an environment for one resource, in thousandths of a unit."""
 
     amount: int
     setting: str
@@ -83,7 +83,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class EnvironmentFacts:
-    """What the checks need of an environment, and the errors in the files that its models share.
+    """The facts that the checks need of an environment, and the errors in its shared files.
 
     `cluster` is the kubeconfig, the context and the Namespace; None where environment.yaml has
     errors. `profile_paths` and `profile_errors` have every profile of the catalog.
@@ -102,7 +102,7 @@ class EnvironmentFacts:
 
 @dataclass(frozen=True)
 class FileUsage:
-    """How the files of the catalog are used, in one environment or in all of them.
+    """The use of the catalog's files, in one environment or in all of them.
 
     `files` counts the models that each file is a layer of, `repeats` those in which a value repeats
     the one below. A value is superfluous where the two are equal. `complete` is False where errors
