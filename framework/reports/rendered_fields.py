@@ -88,10 +88,10 @@ def explain_fields(catalog: Catalog, model: CatalogModel, key: str) -> Explained
 
     Errors: UnknownNameError, UsageError where the key is not a path.
     """
-    return _Experiments(catalog, model).explain(key)
+    return FieldExplainer(catalog, model).explain(key)
 
 
-class _Experiments:
+class FieldExplainer:
     """Plans one model as it is, and once for every way to change one setting."""
 
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
@@ -109,7 +109,8 @@ class _Experiments:
         return (*build_model(model, environment).manifests, namespace)
 
     def explain(self, key: str) -> ExplainedFields:
-        index, path = self._find_field(key)
+        """Explains the fields at or below `Kind.path`."""
+        index, path = self.find_field(key)
         manifest = self._manifests[index]
         # The fields by their tracked path, and the path that is printed for each.
         fields, printed, below = {}, {}, path
@@ -155,8 +156,11 @@ class _Experiments:
             settings=tuple(settings),
         )
 
-    def _find_field(self, key: str) -> tuple[int, FieldPath]:
-        """Returns the index of the manifest that a key begins with, and the path in it."""
+    def find_field(self, key: str) -> tuple[int, FieldPath]:
+        """Returns the index of the manifest that a key begins with, and the path in it.
+
+        Errors: UnknownNameError, UsageError.
+        """
         head, _, text = key.partition(".")
         kind, _, name = head.partition("/")
         try:
