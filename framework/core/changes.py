@@ -28,8 +28,8 @@ class Op(StrEnum):
 class FieldChange:
     """One field that changes: dotted path, list items by key (`containers[model].image`).
 
-    `old` is None where the field is added, `new` is None where it goes. A secret's value is
-    always REDACTED. `manager` and `time` (drift only) tell who wrote the live value.
+    `old` is None where the field is added, `new` is None where it is removed. The value of a secret
+    is always REDACTED. `manager` and `time` (drift only) name the writer of the live value.
     """
 
     path: str
@@ -41,7 +41,7 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one resource.
+    """The change of one resource.
 
     `object` is `namespace/name` or `name` as the cluster has it, "" for components and providers.
     `component` is the logical name of the nearest parent component (the model), "" for none.
@@ -95,7 +95,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """What an `up`, `refresh` or `destroy` did. `seconds` maps a component to its wall time;
+    """The result of `up`, `refresh` or `destroy`. `seconds` maps a component to its wall time;
     `messages` are as those of a Preview."""
 
     changes: tuple[Change, ...]

@@ -2,7 +2,7 @@
 
 PyYAML parses the text into nodes, and the values are built from the nodes here. YAML 1.1 (PyYAML,
 kubectl), YAML 1.2 and OmegaConf's own loader read some texts differently: `on` is true or text,
-`010` is 8 or 10. Such a text is an error that says how to write what was meant.
+`010` is 8 or 10. Such a text is an error, with a hint how to write it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _syntax_diagnostic(
 
 
 class _ScalarError(ValueError):
-    """A scalar that parsers read differently; `str()` says what to write instead."""
+    """A scalar that parsers read differently; `str()` is the message, with the correct spelling."""
 
 
 def _read_scalar(node: ScalarNode) -> Any:

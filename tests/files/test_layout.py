@@ -1,4 +1,4 @@
-"""Which files are models, profiles and overlays, and which names are refused."""
+"""Files that are models, profiles and overlays, and names that are refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an environment's own file may say: the versions of Kubernetes, and limits that cross."""
+"""Settings of an environment: Kubernetes versions, and a minimum above the maximum."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ FILES = {
 
 
 def schemas_of(path: str) -> list[str]:
-    """What the editor checks a file with: the schemas whose patterns it matches."""
+    """Returns the schemas that an editor uses for a file: those whose patterns it matches."""
     settings = json.loads((ROOT / ".vscode/settings.json").read_text())
     return [
         PurePath(schema).name
@@ -112,7 +112,7 @@ BAD = [
     ("number below its range", "replicas: -1"),
     ("truth for a number", "replicas: true"),
     ("fraction for a number", "replicas: 1.5"),
-    ("percentage that is none", "rollout: {maxSurge: 2O%}"),
+    ("percentage with a letter", "rollout: {maxSurge: 2O%}"),
     ("negative surge", "rollout: {maxSurge: -1}"),
     ("unit of no quantity", "resources: {limits: {memory: 1GB}}"),
     ("fraction for a quantity", "resources: {limits: {cpu: 0.5}}"),
@@ -161,7 +161,7 @@ BAD = [
 BAD_FILES = [
     ("owner left out", MODEL, "profiles: [small]"),
     ("owner null", MODEL, "owner: null\nprofiles: [small]"),
-    ("owner that is no label", MODEL, "owner: team nlp\nprofiles: [small]"),
+    ("owner that is not a label", MODEL, "owner: team nlp\nprofiles: [small]"),
     ("profiles as text", MODEL, "owner: t\nprofiles: small"),
     ("profiles null", MODEL, "owner: t\nprofiles: null"),
     ("profile twice", MODEL, "owner: t\nprofiles: [small, small]"),
@@ -266,13 +266,15 @@ TOLD = {
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [pytest.param(*case, id=name) for name, case in TOLD.items()]
+    ("text", "message"), [pytest.param(*case, id=name) for name, case in TOLD.items()]
 )
-def test_editor_message_names_the_expected_value_instead_of_a_pattern(text: str, told: str) -> None:
+def test_editor_message_names_the_expected_value_instead_of_a_pattern(
+    text: str, message: str
+) -> None:
     document, _ = parse_document(OVERLAY, f"{text}\n")
     (error,) = Draft7Validator(SCHEMAS["overlay.schema.json"]).iter_errors(document.data)
     by_pattern = error.schema.get("patternErrorMessage") if error.validator == "pattern" else None
-    assert (by_pattern or error.schema["errorMessage"]) == told
+    assert (by_pattern or error.schema["errorMessage"]) == message
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
