@@ -44,9 +44,9 @@ def run_bump(root: Path, options: argparse.Namespace) -> int:
     names = _select_names(root, options.model, (environment,) if environment else known)
     bumps = bump_tag(root, names, tag, environment)
     if options.json:
-        from framework.output.json import build_bump, render_json
+        from framework.output.json import Bump, render_json
 
-        print(render_json(build_bump(bumps, tag)))
+        print(render_json(Bump(tag, tuple(bumps))))
     else:
         print(render_bumps(bumps, tag, options.model))
     return 0

@@ -8,7 +8,7 @@ stays once it is released, and `schemas/output/` shows every change of them in a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -515,8 +515,3 @@ def _build_drifted(finding: DriftFinding) -> DriftedObject:
 def build_cluster_status(status: ClusterStatus) -> ClusterStatusDocument:
     """Returns the status of the local cluster."""
     return ClusterStatusDocument(**vars(status))
-
-
-def build_bump(bumps: Sequence[ModelBump], tag: str) -> Bump:
-    """Returns the models whose image tag was set."""
-    return Bump(tag, tuple(bumps))

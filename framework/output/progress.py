@@ -101,8 +101,8 @@ class RolloutProgress:
         from rich.text import Text
 
         if self._live is None:
-            # Started with the first event, and not before: until then the engine asks for
-            # confirmation, and a live table would write over the question.
+            # Started with the first event, and not before: until then `up` waits for confirmation,
+            # and a live table would write over the question.
             self._live = Live(console=Console(file=self._stream), transient=True)
             self._live.__enter__()
         urn = progress.change.urn
