@@ -176,7 +176,7 @@ class Explainer:
         except FieldPathError as error:
             raise UsageError(f"KEY={key}: {error}") from error
         if path[:2] == ("canary", "candidate") and (key not in self.settings):
-            # What the canary runs, beside what the candidate's own layer says of it.
+            # Prefer the candidate's own layer. Other settings of the canary are under `candidate`.
             found = self._find_leaves(path) or self._find_leaves((CANDIDATE, *path[2:]))
         else:
             found = self._find_leaves(path)

@@ -122,7 +122,7 @@ _REFUSED = [
 @pytest.mark.parametrize(
     ("changes", "environment", "says"), [c[1:] for c in _REFUSED], ids=[c[0] for c in _REFUSED]
 )
-def test_what_would_not_change_what_runs_is_refused_for_all(
+def test_bump_that_cannot_change_what_runs_is_refused_for_all_models(
     changes: dict[str, str], environment: str | None, says: str, write: Write, snapshot: Snapshot
 ) -> None:
     root = write(changes)
@@ -185,7 +185,7 @@ def test_a_pattern_edits_every_model_it_means(model: str, changed: list[str], wr
         pytest.param("a", "x" * 129, None, UsageError, "not a valid image tag", id="too long"),
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_read(
+def test_wrong_usage_is_refused_before_anything_is_read(
     model: str | None, tag: str | None, environment: str | None, error: type[FrameworkError],
     says: str, write: Write,
 ) -> None:  # fmt: skip
@@ -210,7 +210,7 @@ def test_the_screen_names_what_changes_what_stays_and_what_is_next(
     )
 
 
-def test_json_says_the_same(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_same_content(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     run(write(), "b", "v2", json=True)
     assert json.loads(capsys.readouterr().out) == {
         "tag": "v2",

@@ -199,7 +199,7 @@ def test_a_file_touched_by_another_hand_is_left_alone(exists: bool, tmp_path: Pa
     assert not (tmp_path / "f.yaml").exists()
 
 
-def test_what_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "g.yaml").mkdir()
     with pytest.raises(EditError, match=r"g\.yaml: cannot be read"):
         build_change(tmp_path, "g.yaml", [Edit(TAG, "v2")])

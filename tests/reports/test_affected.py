@@ -85,7 +85,7 @@ _CHANGES: list[tuple[str, dict[str, str | None], set[tuple[str, str]]]] = [
 @pytest.mark.parametrize(
     ("changes", "expected"), [case[1:] for case in _CHANGES], ids=[case[0] for case in _CHANGES]
 )
-def test_exactly_what_renders_differently_is_affected(
+def test_affected_lists_exactly_the_models_that_render_differently(
     changes: dict[str, str | None], expected: set[tuple[str, str]], repository: Repository
 ) -> None:
     repository.write(changes)
@@ -125,14 +125,14 @@ _WHY: list[tuple[str, dict[str, str | None], list[str]]] = [
 @pytest.mark.parametrize(
     ("changes", "expected"), [case[1:] for case in _WHY], ids=[case[0] for case in _WHY]
 )
-def test_why_names_the_line_whose_change_made_it(
+def test_why_names_the_line_that_changed(
     changes: dict[str, str | None], expected: list[str], repository: Repository
 ) -> None:
     repository.write(changes)
     assert _causes(compare_since(repository.root, "main", "prod"))["prod", "alpha"] == expected
 
 
-def test_the_line_an_interpolation_reads_is_the_cause_and_not_the_interpolation(
+def test_interpolation_has_the_line_that_it_reads_as_cause(
     repository: Repository,
 ) -> None:
     repository.write({"catalog/beta.yaml": _BETA.replace("'1'", "'2'")})
@@ -153,11 +153,11 @@ def test_the_line_an_interpolation_reads_is_the_cause_and_not_the_interpolation(
         ("framework/plan/pods.py", None),
     ],
 )
-def test_no_more_is_read_than_can_differ(path: str, only: set[str] | None) -> None:
+def test_only_models_that_can_differ_are_loaded(path: str, only: set[str] | None) -> None:
     assert find_touched_models({path}, "dev") == only
 
 
-def test_what_others_did_since_the_branch_left_is_no_difference(
+def test_changes_of_others_since_the_merge_base_are_not_differences(
     repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = repository.git("rev-parse", "HEAD").strip()
@@ -179,7 +179,7 @@ def test_what_others_did_since_the_branch_left_is_no_difference(
     assert json.loads(capsys.readouterr().out)["mergeBase"] is None
 
 
-def test_where_nothing_is_in_common_that_is_noted(repository: Repository) -> None:
+def test_unrelated_histories_are_noted(repository: Repository) -> None:
     repository.git("checkout", "--quiet", "--orphan", "other")
     repository.write({"README.md": "begun anew\n"})
     repository.commit()
@@ -196,7 +196,7 @@ def test_an_unknown_environment_names_those_of_either_tree(repository: Repositor
         compare_since(repository.root, "main", "staging")
 
 
-def test_a_ref_called_like_an_environment_is_still_told_apart(repository: Repository) -> None:
+def test_ref_with_the_name_of_an_environment_is_a_ref(repository: Repository) -> None:
     repository.git("branch", "prod")
     repository.write({"environments/prod/models/alpha.yaml": None})
     found = _causes(compare_since(repository.root, "prod", "prod"))
@@ -277,7 +277,7 @@ def test_old_trees_are_rendered_by_their_own_code(coded: Repository) -> None:
     assert _pairs(compare_since(coded.root, "main", "dev")) == set()
 
 
-def test_code_and_settings_are_told_apart(coded: Repository) -> None:
+def test_causes_distinguish_code_from_settings(coded: Repository) -> None:
     _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
     coded.commit()
     _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
@@ -294,13 +294,13 @@ def test_code_that_changes_no_manifest_affects_nothing(coded: Repository) -> Non
     assert _pairs(compare_since(coded.root, "main", "dev")) == set()
 
 
-def test_a_commit_without_a_framework_is_said_to_be_one(coded: Repository) -> None:
+def test_commit_without_framework_is_not_compared(coded: Repository) -> None:
     coded.git("rm", "-r", "--quiet", "--cached", "framework")
     coded.git("commit", "--quiet", "--message", "without")
     _check_failure(coded, r"HEAD: there is no framework/ to render it with")
 
 
-def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) -> None:
+def test_commit_whose_code_cannot_render_is_not_compared(coded: Repository) -> None:
     file = coded.root / "framework/kinds/deployment.py"
     text = file.read_text()
     file.write_text("raise RuntimeError('half done')\n")
@@ -310,7 +310,7 @@ def test_a_commit_whose_code_cannot_render_is_said_to_be_one(coded: Repository) 
     _check_failure(coded, rf"HEAD: its own `render dev --json` failed:\n{crash}")
 
 
-def test_other_code_renders_a_faulty_environment_not_at_all_and_others(coded: Repository) -> None:
+def test_other_code_fails_only_for_the_environment_with_errors(coded: Repository) -> None:
     overlay = coded.root / "environments/dev/models/fraud.yaml"
     overlay.write_text("replica: 1\n")
     _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')

@@ -82,16 +82,14 @@ def test_an_interpolation_of_the_environments_name_is_its_own_cause(
     assert _setting(model, "labels.e") == ("in-dev", "in-prod", [(position, position)])
 
 
-def test_what_all_models_share_is_told_once(run: Run) -> None:
+def test_differences_of_all_models_are_shown_once(run: Run) -> None:
     text = run("dev", "--to", "prod")
     assert text.count("spec.minReadySeconds") == 1
     assert "all 2 models that run in both" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_a_model_of_one_environment_alone_is_said_to_be_one(
-    run: Run, repository: Repository
-) -> None:
+def test_model_of_one_environment_names_the_reason(run: Run, repository: Repository) -> None:
     repository.write({"environments/prod/models/beta.yaml": "enabled: false\n"})
     text = run("dev", "--to", "prod", "--model", "beta")
     position = "environments/prod/models/beta.yaml:1:10"
@@ -132,7 +130,7 @@ def test_markdown_is_not_broken_by_what_the_catalog_says(run: Run, repository: R
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_models_that_change_alike_are_told_together(
+def test_models_with_the_same_change_are_grouped(
     form: str, run: Run, repository: Repository
 ) -> None:
     files = {f"catalog/m{n}.yaml": _ALPHA for n in range(30)}
@@ -154,12 +152,14 @@ def test_causes_come_by_file_and_then_by_line_as_a_number() -> None:
     assert [cause.position for cause in model.causes] == positions
 
 
-def test_nothing_to_tell_ends_clean(run: Run) -> None:
+def test_no_difference_exits_with_0(run: Run) -> None:
     text = run("prod", "--since", "main", "--exit-code")
     assert "no manifest of 2 models changes" in text
 
 
-def test_settings_without_a_manifest_are_told_apart(run: Run, repository: Repository) -> None:
+def test_settings_that_change_no_manifest_are_listed_apart(
+    run: Run, repository: Repository
+) -> None:
     repository.write({"catalog/alpha.yaml": _ALPHA + "links: {doc: x}\n"})
     text = run("prod", "--since", "main", "--exit-code", code=16)
     assert "no manifest of 2 models changes" in text
@@ -179,7 +179,9 @@ _PLACE = "catalog/beta.yaml:5:1"
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_faults_are_told_beside_what_is_sound(form: str, run: Run, repository: Repository) -> None:
+def test_errors_are_shown_beside_the_valid_models(
+    form: str, run: Run, repository: Repository
+) -> None:
     repository.write({"catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
     repository.write({"catalog/beta.yaml": _FAULTY})
     text = run("prod", "--since", "main", "--format", form, "--exit-code", code=1)
@@ -218,7 +220,7 @@ def test_a_fault_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: 
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_what_breaks_a_policy_is_compared_all_the_same(
+def test_models_that_violate_a_policy_are_compared(
     form: str, run: Run, repository: Repository
 ) -> None:
     policy = f"{FILES[_PROD]}policy: {{requireDigest: true}}\n"
@@ -255,9 +257,7 @@ def test_two_environments_are_compared_only_without_faults(
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_it_is_said_that_the_branch_left_the_ref_before(
-    form: str, run: Run, repository: Repository
-) -> None:
+def test_merge_base_is_named(form: str, run: Run, repository: Repository) -> None:
     base = repository.git("rev-parse", "--short=7", "HEAD").strip()
     repository.git("checkout", "--quiet", "main")
     repository.write({"catalog/beta.yaml": _BETA + "args: [x]\n"})

@@ -85,7 +85,7 @@ _FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
     [case[1:] for case in _FAULTY],
     ids=[case[0] for case in _FAULTY],
 )
-def test_what_has_faults_is_not_compared_and_the_rest_is(
+def test_models_with_errors_are_not_compared_and_the_others_are(
     at: str,
     faulty: dict[str, str | None],
     expected: set[tuple[str, str]],
@@ -108,7 +108,7 @@ def test_what_has_faults_is_not_compared_and_the_rest_is(
         assert (f"HEAD:{position}" if at == "before" else position) in _diagnostics(since)
 
 
-def test_a_faulty_model_is_none_that_stays_the_same(repository: Repository) -> None:
+def test_model_with_errors_does_not_count_as_unchanged(repository: Repository) -> None:
     repository.write({"catalog/beta.yaml": _BROKEN, **_TOUCHED})
     dev, prod = compare_since(repository.root, "main", None).environments
     assert (dev.unaffected, dev.not_compared, prod.unaffected, prod.not_compared) == (
@@ -116,7 +116,7 @@ def test_a_faulty_model_is_none_that_stays_the_same(repository: Repository) -> N
     )  # fmt: skip
 
 
-def test_a_faulty_model_that_goes_is_not_told_as_known(repository: Repository) -> None:
+def test_removed_model_with_errors_is_not_compared(repository: Repository) -> None:
     repository.write({"catalog/beta.yaml": _BROKEN})
     repository.commit()
     repository.write({"catalog/beta.yaml": None})
@@ -124,7 +124,7 @@ def test_a_faulty_model_that_goes_is_not_told_as_known(repository: Repository) -
     assert (_pairs(since), _uncompared(since)) == (set(), _BETA_BOTH)
 
 
-def test_a_fault_of_both_trees_is_told_once(repository: Repository) -> None:
+def test_error_in_both_trees_is_reported_once(repository: Repository) -> None:
     repository.write({"catalog/beta.yaml": _BETA + "replica: 1\n"})
     repository.commit()
     repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"})
@@ -133,7 +133,7 @@ def test_a_fault_of_both_trees_is_told_once(repository: Repository) -> None:
     assert _diagnostics(since) == ["catalog/beta.yaml:5:1"]
 
 
-def test_the_same_is_found_where_sound_models_are_known(repository: Repository) -> None:
+def test_cached_plans_give_the_same_comparison(repository: Repository) -> None:
     repository.write({"catalog/beta.yaml": _BETA + "replica: 1\n"})
     repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"})
     first, again = (compare_since(repository.root, "main", None) for _ in range(2))

@@ -136,7 +136,7 @@ def test_where_nothing_is_in_common_the_ref_itself_is_compared(
     assert revision.load_changes() == {"catalog/ours.yaml", "catalog/theirs.yaml"}
 
 
-def test_a_shallow_clone_is_told_to_fetch(repository: Repository, tmp_path: Path) -> None:
+def test_shallow_clone_suggests_a_fetch(repository: Repository, tmp_path: Path) -> None:
     repository.commit()
     url = repository.root.as_uri()
     repository.git("clone", "--quiet", "--depth", "1", url, str(tmp_path / "shallow"))
@@ -150,6 +150,6 @@ def test_outside_a_repository_the_next_step_is_named(tmp_path: Path) -> None:
         resolve_revision(tmp_path, "main")
 
 
-def test_without_git_that_is_said(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_git_is_reported(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert "install git" in _says(repository.root, "main")
