@@ -75,7 +75,7 @@ cluster-up cluster-down cluster-status:
 test: $(VENV)/ready-dev ## run the tests, with a sample of the large grids
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
 
-test-full: $(VENV)/ready-dev ## run all tests, the large grids whole; prints the slowest
+test-full: $(VENV)/ready-dev ## run all tests, with the whole of the large grids; show the slowest tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -rs --durations 10
 
 check: check-format check-types check-imports check-locks ## run the four checks below

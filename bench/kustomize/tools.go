@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools names the rival that `make bench` builds and measures beside this project.
+// Package tools pins kustomize, which `make bench` builds and measures for comparison.
 package tools
 
 import _ "sigs.k8s.io/kustomize/kustomize/v5"

@@ -10,8 +10,9 @@ class Stack:
     """One Pulumi stack of an environment.
 
     `environment` is the folder under environments/ that it deploys, which users give as ENV.
-    `name` is what Pulumi calls the stack; `str()` returns it. Code that needs one of the two must
-    not use the other: an environment may have several stacks, such as `prod-eu` and `prod-us`.
+    `name` is what Pulumi calls the stack; `str()` returns it. Today both are equal. Code that needs
+    one of the two must not use the other, so that an environment can have several stacks later,
+    such as `prod-eu` and `prod-us`.
     """
 
     environment: str

@@ -1,4 +1,4 @@
-"""The documents name files that exist."""
+"""Checks that the files that the documents name exist."""
 
 from __future__ import annotations
 
