@@ -54,7 +54,9 @@ def render_fields(kube: KubeClient) -> str:
     server = ServerTypes(kube)
     enumerations, int64, quantity_maps = {}, [], []
     for field, type_ in server.fields():
-        inner = type_["list"] if isinstance(type_, dict) and "list" in type_ else type_
+        inner = type_
+        if isinstance(type_, dict) and type_ != {"map": "Quantity"}:
+            inner = type_.get("list") or type_.get("map") or type_
         if isinstance(inner, dict) and "enum" in inner:
             enumerations[field] = inner["enum"]
         elif inner == "int64":

@@ -102,8 +102,8 @@ def _parse_annotation(annotation: str, field: str) -> FieldType:
     if text.startswith("List["):
         return FieldType("list", _parse_annotation(text[5:-1], field))
     if text == "dict":
-        quantities = field in additions["quantityMaps"]
-        return FieldType("map", FieldType("Quantity" if quantities else "string"))
+        value = "resource.Quantity" if field in additions["quantityMaps"] else "str"
+        return FieldType("map", _parse_annotation(value, field))
     if field in additions["enumerations"]:
         return FieldType("string", allowed=tuple(additions["enumerations"][field]))
     if text == "int" and field in additions["int64"]:
