@@ -1,6 +1,7 @@
 """The Pulumi program: registers one provider, one Namespace and one component per model.
 
-`__main__.py` is two lines around it: it loads the plan of the selected stack and registers it.
+`__main__.py` only calls two functions of this module: it loads the plan of the selected stack and
+registers it.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ _given_plans: dict[Path, StackPlan] = {}
 
 
 def give_plan(root: Path, plan: StackPlan) -> None:
-    """Gives the program of a project a plan that is already loaded.
+    """Keeps a plan that is already loaded, for `load_stack_plan`.
 
-    The embedded engine calls this in the program's process, so that `up` loads the plan once and
-    not again for its preview and for its apply. Plain `pulumi up` gives none.
+    The embedded engine calls this in the program's process. So `up` loads the plan once, and not a
+    second and a third time for its preview and its apply. Plain `pulumi up` does not call it.
     """
     _given_plans[root.resolve()] = plan
 
 
 def load_stack_plan(root: Path, stack: str) -> StackPlan:
-    """Returns the plan that was given for the stack; loads it where none was.
+    """Returns the plan that `give_plan` kept for the stack, or loads it.
 
     `stack` is Pulumi's name of the stack. Errors: UnknownNameError, ConfigError.
     """
     plan = _given_plans.get(root.resolve())
     if plan is not None and plan.stack.name == stack:
         return plan
-    # One process: those that Python starts would run the program again.
+    # In this process alone: worker processes would import `__main__`, which runs the program again.
     return PlanStore(root, processes=1).load_one(Stack.of(stack)).require()
 
 
@@ -87,8 +88,8 @@ class ModelComponent(pulumi.ComponentResource):
             if manifest.kind == "Deployment":
                 self.deployments[manifest.name] = resource.metadata["name"]
                 self.images[manifest.name] = resource.spec.apply(get_model_image)
-            # Pods cannot start without these, so what follows waits for them. It does not wait for
-            # a Service: that one sends no traffic to Pods that are not ready.
+            # Pods cannot start without these objects, so later objects wait for them. No object
+            # waits for a Service, because it sends no traffic to Pods that are not ready.
             if manifest.used_by_pods:
                 depends_on = [*depends_on, resource]
         self.register_outputs({"deployments": self.deployments})
@@ -100,8 +101,8 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
     timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None
     inputs = manifest.object
     if manifest.initial_replicas is not None:
-        # Counts when the Deployment is created. Later `ignore_changes` ignores it, and the
-        # autoscaler decides.
+        # Used when the Deployment is created. Later updates skip it (`ignore_changes`), because
+        # the autoscaler sets the replicas.
         inputs = {**inputs, "spec": {**inputs["spec"], "replicas": manifest.initial_replicas}}
     # The generic class, with the type token and the version of the typed one: the state is the
     # same, and a registration takes a third of the time (6 ms instead of 18, 200 Deployments).

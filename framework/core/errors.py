@@ -8,7 +8,7 @@
     ├── ClusterError          a cluster cannot be reached, or is not the expected one
     │   ├── LocalClusterError               the local control plane cannot be built or started
     │   ├── OtherClusterError               the environment names another cluster than its stack
-    │   ├── ClusterMadeAgainError           the cluster was recreated since the last deployment
+    │   ├── ClusterRecreatedError           the cluster was recreated since the last deployment
     │   └── RecordedClusterUnreachableError the recorded cluster cannot be compared
     ├── StateError            the recorded state of a stack cannot be used
     │   └── StateFileError    one of its files is damaged, or cannot be read or written
@@ -140,7 +140,7 @@ class OtherClusterError(ClusterError):
         )
 
 
-class ClusterMadeAgainError(ClusterError):
+class ClusterRecreatedError(ClusterError):
     """The cluster was recreated: it has the same address, but another kube-system UID."""
 
     def __init__(self, stack: Stack, recorded: str, named: str) -> None:

@@ -45,7 +45,7 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
         return EngineChoice("embedded", why)
     missing = missing_cli()
     if not missing:
-        why = "as asked for" if name == "cli" else "pulumi and its kubernetes plugin are here"
+        why = "as asked for" if name == "cli" else "pulumi and its kubernetes plugin are installed"
         return EngineChoice("cli", why)
     if name == "cli":
         raise EngineError(f"ENGINE=cli: {missing}; install it, or use ENGINE=embedded")
@@ -58,7 +58,7 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
 def open_engine(
     choice: EngineChoice, root: Path, *, runs_program: bool, rules: Iterable[KindRules] = ()
 ) -> Iterator[Engine]:
-    """Yields the chosen engine. With `runs_program` a preview or an `up` follows.
+    """Yields the chosen engine. `runs_program`: the caller is going to call `preview` or `up`.
 
     `rules` tell the embedded engine how to replace, await and delete the kinds that the program
     registers. The CLI has such rules of its own.
@@ -85,7 +85,7 @@ def _build_embedded(rules: Iterable[KindRules], **options: Any) -> Engine:
 
 
 def missing_cli() -> str:
-    """Returns what the CLI engine lacks on this machine, "" for nothing."""
+    """Describes the part of the CLI engine that is not installed; "" when nothing is missing."""
     if shutil.which("pulumi") is None:
         return "no pulumi CLI found"
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")

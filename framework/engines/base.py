@@ -28,10 +28,10 @@ class Request:
     """The stack that an engine is to work on.
 
     `root` is the folder of Pulumi.yaml. `components` limits the operation to the components with
-    these logical names and their children; None means the whole stack. `cluster` is what the
-    stack's environment names now; None takes the cluster from the program and the state alone.
-    `plan` is the stack's plan where it is loaded already: the embedded engine gives it to the
-    program. Without it the program loads its plan.
+    these logical names and their children; None means the whole stack. `cluster` is the cluster
+    that environment.yaml names now; with None, the program and the state alone name the cluster.
+    `plan` is the stack's plan, if the caller has loaded it: the embedded engine passes it to the
+    program. With None, the program loads the plan itself.
     """
 
     root: Path
@@ -56,9 +56,10 @@ class RecordedObject:
     """One Kubernetes object as the state records it, with its secrets decrypted.
 
     `id` is `namespace/name`, or `name` without a Namespace. `component` is the name of the nearest
-    component (the model), "" for none. `inputs` are those of the program. `outputs` are the
-    live object after the last write, together with the fields of the provider (`__inputs`,
-    `__fieldManager`). `secrets` are the texts that must be redacted wherever the object is shown.
+    component (the model), "" for none. `inputs` are those that the program registered. `outputs`
+    are the object as the server returned it after the last write, and the fields that the provider
+    adds (`__inputs`, `__fieldManager`). `secrets` are the texts that must be redacted wherever the
+    object is shown.
     """
 
     urn: str
@@ -76,9 +77,9 @@ class RecordedObject:
 @dataclass(frozen=True)
 class RecordedObjects:
     """The Kubernetes objects of a stack in the order of its state, and the inputs of its providers
-    by URN, both decrypted. What a replacement left to be deleted is not among the objects.
+    by URN, both decrypted. An old object that a replacement has still to delete is not included.
 
-    `messages` are warnings about commands that were interrupted, as those of a Preview.
+    `messages` are warnings about interrupted commands, in the form of `Preview.messages`.
     """
 
     objects: tuple[RecordedObject, ...]
@@ -108,10 +109,10 @@ class Engine(Protocol):
         Returns None when `confirm` refused."""
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Brings the recorded state to what the cluster has; does not write to the cluster."""
+        """Updates the recorded state from the live objects; does not write to the cluster."""
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Deletes everything of the stack in reverse order; refuses while anything is protected."""
+        """Deletes the stack's resources, dependents first; refuses if any of them is protected."""
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted. Needs no program and no cluster."""
@@ -120,18 +121,18 @@ class Engine(Protocol):
         """Returns a summary of the recorded state. Needs no program, cluster or passphrase."""
 
     def recorded_objects(self, request: Request) -> RecordedObjects:
-        """Returns the recorded Kubernetes objects that the request is about. Writes nothing.
+        """Returns the recorded Kubernetes objects of the request's components. Writes nothing.
 
         Needs no program. UnknownNameError for a component that the stack does not have."""
 
 
-# What everything else needs comes first.
+# Resources that all others need come first.
 _RANKS = {STACK_TYPE: 0, PROVIDER_TYPE: 1, "kubernetes:core/v1:Namespace": 2}
 _OUTSIDE_COMPONENTS, _IN_COMPONENT = 3, 4
 
 
 def order_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Returns the changes in the order of every change list, whichever engine and threads ran.
+    """Returns the changes in one order, which does not depend on the engine and its threads.
 
     The Stack, providers and Namespaces come first, then each component; deletions come last.
     """

@@ -1,8 +1,8 @@
 """The pulumi CLI as an engine: runs it through the Automation API and reads its events.
 
-The CLI decides everything; here its events become the change list and the progress of every
-engine. The Automation API's methods for stack settings look in the project's root and ignore
-`stackConfigDir`, so none of them is used.
+The CLI decides what changes. This module translates its events into the change list and the
+progress that both engines report. The Automation API's methods for stack settings look in the
+project's root and ignore `stackConfigDir`, so none of them is used.
 """
 
 from __future__ import annotations
@@ -83,13 +83,13 @@ class AutomationEngine:
             continue_on_error=True,
             **targets,
         )
-        # And again: before the first deployment no provider is recorded.
+        # Once more, because before the first deployment no provider was recorded.
         remember_cluster()
         return reader.build_result(self.outputs(request))
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi refresh`, after a preview that is confirmed."""
-        stack, remember_cluster = self._open_checked(request, accepts_made_again=True)
+        stack, remember_cluster = self._open_checked(request, accepts_recreated=True)
         targets = self._find_targets(stack, request)
         reader = EventReader(refreshing=True)
         _call(stack.preview_refresh, reader, parallel=_PARALLEL, **targets)
@@ -141,9 +141,9 @@ class AutomationEngine:
         )
 
     def _open_checked(
-        self, request: Request, *, accepts_made_again: bool = False
+        self, request: Request, *, accepts_recreated: bool = False
     ) -> tuple[Any, Callable[[], None]]:
-        """Returns the stack, and a function that records the cluster the environment names.
+        """Returns the stack, and a function that records the cluster that the environment names.
 
         ClusterError when that cluster is not the recorded one.
         """
@@ -157,7 +157,7 @@ class AutomationEngine:
             open_cluster_record(request.root, request.stack),
             partial(identify_cluster, root=request.root),
             has_objects=recorded.objects > 0,
-            accepts_made_again=accepts_made_again,
+            accepts_recreated=accepts_recreated,
         )
         reached = identify_cluster(asdict(request.cluster), request.root)
         # Of several providers it is unknown which one the environment means.
@@ -196,7 +196,7 @@ class AutomationEngine:
         return reader.build_preview()
 
     def _find_targets(self, stack: Any, request: Request) -> dict[str, Any]:
-        """Returns the option with the URNs of the components and everything in them.
+        """Returns the `target` option: the URNs of the components and of everything in them.
 
         A preview of the whole stack finds the URNs. `--target-dependents` is not used: it would
         add models that wait for this one in the same lane.
@@ -222,7 +222,11 @@ def _export_resources(stack: Any) -> list[Mapping[str, Any]]:
 
 
 def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) -> None:
-    """Runs an operation. EngineError, unless the reader has seen which resources failed."""
+    """Runs an operation and passes its events to the reader.
+
+    The CLI also fails when a resource failed. The reader then has the failures, and no error is
+    raised. EngineError for any other failure.
+    """
     try:
         _translate_errors(
             lambda: operation(on_event=lambda event: reader.read(event_to_json(event)), **options)
@@ -269,7 +273,8 @@ _FINAL_MESSAGE = re.compile(r"\w+ failed")
 class EventReader:
     """Collects the events of one operation, given as the JSON of an event log.
 
-    `refreshing` compares recorded and live objects, instead of taking the steps that will be done.
+    The changes are the steps of the operation. With `refreshing` they are the differences between
+    recorded and live objects.
     """
 
     def __init__(self, on_progress: OnProgress | None = None, *, refreshing: bool = False) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from framework.cluster import FOLDER, START_ADVICE
 from framework.core.errors import (
     ClusterError,
-    ClusterMadeAgainError,
+    ClusterRecreatedError,
     EngineError,
     OtherClusterError,
     RecordedClusterUnreachableError,
@@ -121,8 +121,8 @@ class IdentityCheck:
 
     `providers` are the inputs of the recorded providers by URN. `record` is None for a backend that
     keeps no record of clusters. Without `has_objects` there is nothing to protect, and any cluster
-    is accepted. `accepts_made_again` accepts another UID at the recorded place, for a refresh.
-    `identify` connects with a provider's inputs.
+    is accepted. With `accepts_recreated`, as in a refresh, a cluster with another UID is accepted
+    if it has the recorded names and address. `identify` connects with a provider's inputs.
     """
 
     def __init__(
@@ -133,12 +133,12 @@ class IdentityCheck:
         identify: Callable[[Mapping[str, Any]], ClusterIdentity],
         *,
         has_objects: bool,
-        accepts_made_again: bool = False,
+        accepts_recreated: bool = False,
     ) -> None:
         self._stack, self._record, self._identify = stack, record, identify
         self._providers = providers if has_objects else {}
         self._known = _parse_record(record.read_cluster()) if record else {}
-        self._accepts_made_again = accepts_made_again
+        self._accepts_recreated = accepts_recreated
 
     def check(self, urn: str, reached: ClusterIdentity) -> None:
         """Raises ClusterError when `reached` is not the cluster recorded for this provider."""
@@ -148,8 +148,8 @@ class IdentityCheck:
         if not known.is_at_same_place(reached):
             path = str(self._record.cluster_path) if self._record else ""
             raise OtherClusterError(self._stack, str(known), str(reached), path)
-        if not self._accepts_made_again:
-            raise ClusterMadeAgainError(self._stack, str(known), str(reached))
+        if not self._accepts_recreated:
+            raise ClusterRecreatedError(self._stack, str(known), str(reached))
 
     def _find_known(self, urn: str, reached: ClusterIdentity) -> ClusterIdentity | None:
         """Returns the recorded cluster of a provider, None where any cluster is accepted."""
@@ -166,7 +166,7 @@ class IdentityCheck:
             return replace(unnamed, kubeconfig=kubeconfig)
         if (kubeconfig, context) == (reached.kubeconfig, reached.context):
             return None
-        if self._accepts_made_again:
+        if self._accepts_recreated:
             # OtherClusterError advises to remove the record and refresh, so a refresh without a
             # record accepts the cluster.
             return None
@@ -190,7 +190,10 @@ class IdentityCheck:
 
 
 def _parse_record(record: Mapping[str, Any]) -> dict[str, ClusterIdentity]:
-    """Returns identities by the URN of their provider; "" for the one of an old record."""
+    """Returns identities by the URN of their provider.
+
+    A record of an earlier version has one identity and no URN; its key is "".
+    """
     if "clusters" not in record:
         uid, context = record.get("uid"), record.get("context", "")
         return {"": ClusterIdentity(str(uid), str(context))} if uid else {}
@@ -294,7 +297,7 @@ class Clusters:
             return next(iter(self._failed.values()), None)
 
     def close(self) -> None:
-        """Closes every connection; whatever still waits for a cluster then ends."""
+        """Closes every connection, which also ends the calls that still wait for a cluster."""
         with self._lock:
             for connection in self._open.values():
                 connection.close()
@@ -322,7 +325,7 @@ def open_clusters(
 
 
 def open_cluster_record(root: Path, stack: Stack) -> FileBackend | None:
-    """Returns where the clusters of a stack are recorded, None for a backend without folders."""
+    """Returns the backend that records the clusters of a stack; None unless it is `file://`."""
     project = load_project(root)
     is_folder = project.backend_url.startswith("file://")
     return open_backend(project, stack.name) if is_folder else None

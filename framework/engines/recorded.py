@@ -29,7 +29,7 @@ class Components:
         self._names: dict[str, str] = {}
 
     def add(self, urn: str, parent: str, *, is_component: bool) -> None:
-        """Adds a resource; its last parent counts."""
+        """Adds a resource. A second call for the same URN replaces its parent."""
         with self._lock:
             self._parents[urn] = parent
             parts = parse_urn(urn)
@@ -48,9 +48,9 @@ class Components:
             return frozenset(self._names.values())
 
     def find_containing(self, urn: str) -> tuple[str, ...]:
-        """Returns the names of the components that a resource is in, the nearest one first.
+        """Returns the names of the components that contain a resource, the nearest one first.
 
-        A component is in itself."""
+        A component contains itself."""
         names = []
         with self._lock:
             while urn:
@@ -97,9 +97,9 @@ def build_recorded_objects(
     unseal: Callable[[Any], Any],
     messages: tuple[str, ...] = (),
 ) -> RecordedObjects:
-    """Builds the recorded objects that are targets, and every provider.
+    """Builds the recorded objects that are targets, and the inputs of every provider.
 
-    `unseal` returns a tree from state with every encrypted value as a `Secret`.
+    `unseal` takes values from state, and returns them with each encrypted one as a `Secret`.
     """
     objects, providers = [], {}
     for resource in resources:

@@ -47,7 +47,7 @@ def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> s
 
 
 def build_failed_urn(type_: str, name: str) -> str:
-    """Builds the URN that answers a failed registration. It is the URN of no resource."""
+    """Builds a placeholder for the answer to a failed registration; no resource has this URN."""
     return f"urn:pulumi:failed::failed::{type_}::{name}"
 
 

@@ -2,7 +2,8 @@
 
 A secret travels as a mapping with a signature: `{"4dabf...": "1b476...", "value": ...}` between
 program and engine, with `ciphertext` or `plaintext` instead of `value` in state. An output that is
-not known yet travels as a fixed UUID. Here secrets become `Secret`, whose value never shows.
+not known yet travels as a fixed UUID. This module turns secrets into `Secret`, whose `repr` does
+not show the value. A tree is a value with everything in it: mappings, lists and leaves.
 The constants are those of `sdk/python/lib/pulumi/runtime/rpc.py`.
 """
 
@@ -75,14 +76,14 @@ def has_sealed(tree: Any) -> bool:
 
 
 def reveal(tree: Any) -> Any:
-    """Returns the tree with every secret's value, for the API server only."""
+    """Returns the tree with each `Secret` replaced by its value. Never show the result."""
     if not has_secret(tree):
         return tree
     return map_tree(tree, lambda leaf: reveal(leaf.value) if isinstance(leaf, Secret) else leaf)
 
 
 def mark_secrets(tree: Any, like: Any) -> Any:
-    """Returns `tree` with those values as secrets that are secret in `like`.
+    """Returns `tree` with each value marked as secret that is secret at the same path of `like`.
 
     A list that has a secret anywhere becomes secret as a whole, as in the kubernetes provider: the
     server may return its items in another order.
@@ -106,12 +107,14 @@ def mark_secret_data(tree: Any) -> Any:
 
 
 def redact_secrets(tree: Any) -> Any:
-    """Returns the tree with REDACTED for every `Secret`."""
+    """Returns the tree with each `Secret` replaced by REDACTED."""
     return map_tree(tree, lambda leaf: REDACTED if isinstance(leaf, Secret) else leaf)
 
 
 def redact_sealed(tree: Any) -> Any:
-    """Returns a tree from state with REDACTED for every encrypted value; needs no passphrase."""
+    """Returns a tree from state with each encrypted value replaced by REDACTED.
+
+    Needs no passphrase."""
     if isinstance(tree, Mapping):
         if tree.get(SIGNATURE) == SECRET:
             return REDACTED
@@ -193,7 +196,7 @@ def tree_from_json(tree: Any) -> Any:
 
 
 def tree_to_json(tree: Any) -> Any:
-    """Returns the opposite of `tree_from_json`: secrets as signatures that the SDK understands."""
+    """Returns the values for the SDK: the inverse of `tree_from_json`."""
     return map_tree(
         tree,
         lambda leaf: (

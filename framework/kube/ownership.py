@@ -71,7 +71,7 @@ def carries_labels(live: Object, state: ObjectState) -> bool:
     return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
 
 
-def is_made_again(live: Object, state: ObjectState, manager: str) -> bool:
+def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
     """Returns True where somebody made the object again, as `kubectl replace --force` does.
 
     Raises RecordedNameTakenError where the new object does not have the recorded labels.
@@ -84,8 +84,8 @@ def is_made_again(live: Object, state: ObjectState, manager: str) -> bool:
 
 
 def describe_maker(live: Mapping[str, Any]) -> str:
-    """Returns a sentence that the object was made again, and by whom."""
-    return f"was made again by {', '.join(writers(live)) or 'an unknown manager'}"
+    """Returns a sentence that the object was recreated, and by whom."""
+    return f"was recreated by {', '.join(writers(live)) or 'an unknown manager'}"
 
 
 def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from framework.kube.objects import (
     object_name,
     with_live,
 )
-from framework.kube.ownership import is_made_again, require_own
+from framework.kube.ownership import is_recreated, require_own
 from framework.kube.patching import build_patch, hand_over_replicas, resumed, take_over
 from framework.kube.reading import ObjectReader
 from framework.kube.waiting import RolloutCounts, RolloutWait, wait_gone, wait_namespace_active
@@ -98,7 +98,7 @@ class KubernetesProvider(ObjectReader):
             return self._create(self._build_sent(inputs, urn), manager)
         # Another object with our labels is taken over: the preview showed it. This raises for one
         # without them.
-        is_made_again(live, old, manager)
+        is_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes)
         live = hand_over_replicas(self._client, live, patch)

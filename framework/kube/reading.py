@@ -28,7 +28,7 @@ from framework.kube.objects import (
 from framework.kube.ownership import (
     carries_labels,
     describe_maker,
-    is_made_again,
+    is_recreated,
     is_strangers,
     require_own,
 )
@@ -238,9 +238,9 @@ class ObjectReader:
             return self._dry_create(wanted, manager, "was deleted from the cluster")
         if self.is_going_with_namespace(live):
             return self._create_again(wanted)
-        made_again = is_made_again(live, old, manager)
+        recreated = is_recreated(live, old, manager)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
-        if made_again:
+        if recreated:
             # A change even where every field is the same: up records the new object as its own.
             op = Op.UPDATE if diff.op is Op.SAME else diff.op
             note = f"{describe_maker(live)}: taken over"
@@ -268,7 +268,7 @@ class ObjectReader:
         gone, it would update the old one."""
         namespace = self.going_namespace(wanted)
         going = f"Namespace {namespace} is being deleted" if namespace else "is being deleted"
-        return ObjectDiff(Op.CREATE, (), False, f"{going}: made again once it is gone", wanted)
+        return ObjectDiff(Op.CREATE, (), False, f"{going}: recreated once it is gone", wanted)
 
     def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:
         try:

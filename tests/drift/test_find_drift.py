@@ -159,7 +159,7 @@ def test_recreated_object_names_its_maker(root: Path) -> None:
     live = build("Service", "a")
     live["metadata"] |= {"uid": "other", "managedFields": [{"manager": "kubectl-replace"}]}
     assert findings(compare(root, [record(build("Service", "a"))], [live])) == [
-        ("ml/a", FindingKind.RECREATED, "was made again by kubectl-replace")
+        ("ml/a", FindingKind.RECREATED, "was recreated by kubectl-replace")
     ]
 
 

@@ -66,10 +66,11 @@ def register(group, kind, name, object_name, body, parent, options):
 
 
 class FakeCluster:
-    """Objects by kind and id.
+    """A cluster in memory, with the methods of a provider; `objects` are by kind and id.
 
-    `bad` are ids whose rollout fails, `refused` whose write does, `held` whose deletion never ends;
-    `uids` are those of the clusters behind other kubeconfigs.
+    Rollouts of the ids in `bad` fail, writes of those in `refused` fail, and deletions of those in
+    `held` never end. `uids` maps other kubeconfigs to the UIDs of their clusters. While `gate` is
+    set and not open, rollouts wait for it.
     """
 
     def __init__(self) -> None:
@@ -181,7 +182,7 @@ class FakeCluster:
 
 
 class SharedProgram:
-    """One program's process for many operations: loading Pulumi takes most of the time of a run."""
+    """Shares one program's process among the tests, because loading Pulumi takes long."""
 
     def __init__(self) -> None:
         self._process: ProgramProcess | None = None

@@ -73,10 +73,10 @@ def _broken(change: str) -> str:
     ("change", "message"),
     [
         ("magic", "manifest.magic does not fit"),
-        ("order", "missing or stands after it"),
-        ("parent", "missing or stands after it"),
+        ("order", "missing or comes after it"),
+        ("parent", "missing or comes after it"),
         ("id", "has no id"),
-        ("twice", "is there twice"),
+        ("twice", "is recorded twice"),
         ("version", "no version-3 checkpoint"),
         ("provider", "awskms"),
     ],

@@ -1,4 +1,4 @@
-"""Deletions that take long show what holds them, and an interrupt is not a failure."""
+"""A slow deletion shows what it waits for, and an interrupted one is not a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: what is on disk after a crash is what happened."""
+"""The journal keeps every finished step across a crash, and is folded into the checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program, or its process, that crashes: one line, and a file with the Traceback."""
+"""A crash of the program or its process is reported in one line, with a file for the Traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET = "s3cr3t-fixture"
 
 @pytest.fixture
 def crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of this user's Tracebacks."""
+    """The folder of the user's crash reports."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/modelcatalog/crashes"
 

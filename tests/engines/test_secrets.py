@@ -1,4 +1,4 @@
-"""Secrets in state: the CLI's own format, both ways."""
+"""Secrets in state are encrypted and decrypted in the CLI's format, and redacted where shown."""
 
 from __future__ import annotations
 

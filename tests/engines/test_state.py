@@ -15,7 +15,7 @@ import pytest
 
 from framework.core.errors import (
     ClusterError,
-    ClusterMadeAgainError,
+    ClusterRecreatedError,
     EngineError,
     OtherClusterError,
     StateError,
@@ -296,7 +296,7 @@ def test_record_of_an_older_version_is_compared(stack: Stack) -> None:
     stack.up()
     record = next((stack.root / ".state/.pulumi/clusters").rglob("dev.json"))
     record.write_text('{"uid": "cluster-0", "context": "fake"}')
-    with pytest.raises(ClusterMadeAgainError, match="cluster-0"):
+    with pytest.raises(ClusterRecreatedError, match="cluster-0"):
         stack.preview()
     record.write_text('{"uid": "cluster-1", "context": "fake"}')
     assert stack.preview().clean

@@ -46,7 +46,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, shared_program: SharedPro
 
 @pytest.fixture
 def path(stack: Stack, deployed: Stack) -> Path:
-    """The checkpoint of `stack`, which is as `deployed` is."""
+    """Copies `deployed` into `stack`; returns the path of its checkpoint."""
     shutil.copytree(deployed.root, stack.root, dirs_exist_ok=True)
     stack.cluster.objects.update(deployed.cluster.objects)
     return stack.state_file
@@ -115,14 +115,14 @@ CHECKPOINTS = [
     pytest.param(
         edit_latest(lambda latest: latest["resources"].append("x")),
         "latest.resources[4] is text; expected a mapping",
-        id="an resource is text",
+        id="a resource is text",
     ),
     pytest.param(
         edit_latest(lambda latest: latest["resources"][2].pop("urn")),
         "latest.resources[2].urn is missing",
         id="no urn",
     ),
-    pytest.param(set_field(2, "urn", "x"), "latest.resources[2].urn", id="a urn that is none"),
+    pytest.param(set_field(2, "urn", "x"), "latest.resources[2].urn", id="an invalid urn"),
     pytest.param(set_field(2, "type", 5), "[2].type is a number", id="type is a number"),
     pytest.param(
         edit_latest(lambda latest: latest["resources"][2].pop("provider")),
@@ -135,7 +135,9 @@ CHECKPOINTS = [
         set_field(2, "dependencies", "x"), "[2].dependencies is text", id="dependencies is text"
     ),
     pytest.param(
-        set_field(2, "dependencies", [1]), "[2].dependencies[0] is a number", id="a number in it"
+        set_field(2, "dependencies", [1]),
+        "[2].dependencies[0] is a number",
+        id="dependencies of numbers",
     ),
     pytest.param(
         set_field(2, "propertyDependencies", {"a": "x"}),
@@ -145,7 +147,7 @@ CHECKPOINTS = [
     pytest.param(
         edit_latest(lambda latest: latest.update(pending_operations=[{"type": "creating"}])),
         "latest.pending_operations[0].resource is missing",
-        id="a pending operation of nothing",
+        id="a pending operation without a resource",
     ),
     pytest.param(
         edit_latest(lambda latest: latest.update(secrets_providers="passphrase")),
@@ -228,7 +230,7 @@ def test_file_in_place_of_the_state_folder_is_refused(stack: Stack) -> None:
 
 
 def refuse_reading(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
-    """Makes files of this name unreadable, which for root no mode does."""
+    """Makes files of this name unreadable. A file mode would not stop root from reading them."""
     read = Path.read_bytes
 
     def fail(path: Path) -> bytes:
@@ -405,7 +407,7 @@ def test_half_written_line_is_removed(tmp_path: Path, monkeypatch: pytest.Monkey
         fail_writing(patch, errno.ENOSPC, "journal")
         with pytest.raises(StateError):
             journal.append({"drop": "b"})
-    # What was reported as lost must not come back behind a gap.
+    # Lines after a lost one must not be written: they would describe a state that never existed.
     with pytest.raises(StateError):
         journal.append({"drop": "c"})
     journal.close()

@@ -1,4 +1,4 @@
-"""`up` on a cluster in memory: what is made, changed, replaced, deleted, and what is refused."""
+"""Tests `up` on a cluster in memory: creates, updates, replacements, deletions and refusals."""
 
 from __future__ import annotations
 

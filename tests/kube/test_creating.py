@@ -100,7 +100,7 @@ def test_diff_of_an_unserved_kind_is_a_create_with_a_note(
     assert "does not serve gateway.networking.k8s.io/v1 HTTPRoute yet" in diff.note
 
 
-def test_deleted_object_is_made_again(
+def test_deleted_object_is_recreated(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)

@@ -172,7 +172,7 @@ def test_listed_reads_list_each_kind_once(
     assert verbs == ["GET", "GET"]
 
 
-def test_object_being_deleted_is_made_again(
+def test_object_being_deleted_is_recreated(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = config_map(namespace)
@@ -181,7 +181,7 @@ def test_object_being_deleted_is_made_again(
     kube.delete("v1", "ConfigMap", "settings", namespace)
     diff = provider.diff(URN, state, inputs, ())
     assert diff.op is Op.CREATE
-    assert diff.note == "is being deleted: made again once it is gone"
+    assert diff.note == "is being deleted: recreated once it is gone"
     hold = [{"op": "remove", "path": "/metadata/finalizers"}]
     kube.json_patch("v1", "ConfigMap", "settings", namespace, operations=hold, manager="tests")
     made = provider.update(URN, state, inputs, ())

@@ -81,7 +81,7 @@ def test_moved_model_starts_with_the_pods_it_had(
 
 
 @pytest.mark.grid
-def test_deleted_deployment_is_made_again_with_the_minimum(
+def test_deleted_deployment_is_recreated_with_the_minimum(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:
     project = make_quick_project("churn")

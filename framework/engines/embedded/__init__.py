@@ -1,5 +1,5 @@
 """The embedded engine: Pulumi's resource monitor and its scheduling in this process.
 
-Without imports on purpose: the program's process imports this package on its way to `host`, and
-every import here would delay each preview.
+This module imports nothing: the program's process imports it before `host`, and every import here
+would delay each preview.
 """

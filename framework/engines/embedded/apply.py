@@ -1,6 +1,7 @@
-"""The apply: runs the program again, and answers every registration once its step is done.
+"""Applies the steps of a preview, while the program runs a second time.
 
-It carries out the steps of the preview: what was confirmed is what happens, or the resource fails.
+Each registration is answered when its step is done. A resource that would now be replaced, and was
+not in the preview, fails: the user has not confirmed it.
 """
 
 from __future__ import annotations
@@ -41,16 +42,17 @@ from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
-# A Deployment that is waited for never comes if nothing else has been under way for this long.
+# A wait for another Deployment fails after this many seconds in which nothing else was in progress.
 _IDLE_LIMIT_S = 10.0
 _WAIT_S = 600.0
 _TIMEOUT_ANNOTATION = "pulumi.com/timeoutSeconds"
 
 
 class ApplyRun:
-    """Handles a run of the program that applies. `finish` deletes leftovers and returns the result.
+    """Handles the program's registrations in an apply; then `finish` returns the result.
 
-    Every finished step is on disk before the program is answered.
+    Every finished step is on disk before the program is answered. Leftovers are the recorded
+    resources that the program no longer has; `finish` deletes them.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class ApplyRun:
             self._state.record(set_line(changed))
 
     def refuse(self, reason: str) -> None:
-        """Reports a failure: the preview refuses before anything is applied, and saw none."""
+        """Reports a failure. Refusals of the preview stop `up` before this run, so it is new."""
         change = Change("", "", "program", Op.SAME)
         self._feed.report_failure(Failure(change, f"not in the preview: {reason}"))
 
@@ -149,7 +151,7 @@ class ApplyRun:
     def _wait_for_capacity(self, step: Step) -> str:
         """Waits for the Deployments that must be available before this one shrinks.
 
-        Returns the URN of one that failed, "" once all are available. WaitStoppedError on `stop`.
+        Returns the URN of one that failed; "" when all are available. WaitStoppedError on `stop`.
         """
         before = self._previewed.waits.get(step.urn, ())
         idle_since = None
@@ -159,8 +161,8 @@ class ApplyRun:
                 while missing := [urn for urn in before if urn not in self._ended]:
                     if self.stop.is_set():
                         raise WaitStoppedError(step.registration.name)
-                    # The program does not register what comes after its own error. When only
-                    # waits like this one are under way, nothing is left to wait for.
+                    # A program that has failed does not register its remaining resources. If only
+                    # waits like this one are in progress, the Deployment will never come.
                     idle = self._running == self._waiting
                     idle_since = (idle_since or time.monotonic()) if idle else None
                     if idle_since and time.monotonic() - idle_since > _IDLE_LIMIT_S:
@@ -236,14 +238,14 @@ class ApplyRun:
     # Called by the engine
 
     def wait_idle(self, seconds: float) -> None:
-        """Waits for steps that are under way, once `stop` is set."""
+        """Waits for the steps in progress. Call it after `stop` is set."""
         end = time.monotonic() + seconds
         with self._changed:
             while self._running and time.monotonic() < end:
                 self._changed.wait(0.1)
 
     def finish(self, preview: Preview) -> Result:
-        """Deletes what the program no longer has, except for components that failed."""
+        """Deletes the leftovers, except those of components that failed. Returns the result."""
         components = self._planner.components
         leftovers = self._find_leftovers()
         kept = self._find_kept(leftovers)
@@ -251,9 +253,9 @@ class ApplyRun:
             if resource.key in kept:
                 deletion = build_deletion(resource, components)
                 self._feed.report(deletion, "skipped", kept[resource.key])
-        doomed = [resource for resource in leftovers if resource.key not in kept]
+        to_delete = [resource for resource in leftovers if resource.key not in kept]
         Deletions(self._state, self._planner, self._feed, self.stop).run(
-            doomed, lambda resource: build_deletion(resource, components)
+            to_delete, lambda resource: build_deletion(resource, components)
         )
         changes = {change.urn: change for change in preview.changes if change.op is not Op.DELETE}
         changes.update(self._changes)
@@ -261,7 +263,7 @@ class ApplyRun:
         replaced = {change.urn for change in changes.values() if change.op is Op.REPLACE}
         deletions = [
             build_deletion(resource, components)
-            for resource in doomed
+            for resource in to_delete
             if not (resource.pending_delete and resource.urn in replaced)
             and not self._previewed.is_wanted_again(resource)
         ]
@@ -281,7 +283,7 @@ class ApplyRun:
         ]
 
     def _find_kept(self, leftovers: Sequence[Resource]) -> dict[str, str]:
-        """Maps the keys of leftovers that must not be deleted to the reason."""
+        """Maps the key of each leftover that must not be deleted to the reason."""
         components = self._planner.components
         failed = {components.find_nearest(urn) for urn in self._failed} - {""}
         # The old Pods of a failed component may still be the ones that serve, and they need the
@@ -291,8 +293,8 @@ class ApplyRun:
             for resource in leftovers
             if components.find_nearest(resource.urn) in failed
         }
-        doomed = [resource for resource in leftovers if resource.key not in kept]
-        for key, user in find_needed(self._state.get_current().resources, doomed).items():
+        to_delete = [resource for resource in leftovers if resource.key not in kept]
+        for key, user in find_needed(self._state.get_current().resources, to_delete).items():
             kept[key] = f"kept: {user.kind} {user.name} still needs it"
         return kept
 
@@ -304,10 +306,10 @@ def _build_key(registration: Registration) -> tuple[str, str, str]:
 class ObjectWriter:
     """Writes Kubernetes objects, each on the thread of its registration; `stop` ends the waits.
 
-    The order of the journal's lines decides what a crash leaves behind. Before the call: the
-    operation is pending, so the next command looks for the object. After it: the object as it is,
-    with an init error while a rollout is under way, so the next command waits for it again. At the
-    end: the object without errors.
+    The order of the journal's lines decides what a crash leaves behind. Before the call, a line
+    makes the operation pending, so the next command looks for the object. After the call, a line
+    records the object, with an init error while a rollout is in progress, so the next command waits
+    for the rollout. At the end, a line records the object without errors.
     """
 
     def __init__(
@@ -397,9 +399,9 @@ class ObjectWriter:
 
 
 def _keep_replicas(inputs: dict[str, Any], live: ObjectState | None) -> dict[str, Any]:
-    """Returns the inputs with the replicas of the object they replace, where those are more.
+    """Returns the inputs with the replicas of the object that they replace, if those are more.
 
-    An autoscaler may have made 8 Pods where a new object would start with 2, and all 8 serve.
+    An autoscaler may have scaled to 8 Pods, all of them serving, while the inputs have 2.
     """
     replicas = int(((live.outputs if live else {}).get("spec") or {}).get("replicas") or 0)
     if replicas <= int(inputs["spec"].get("replicas") or 0):
@@ -408,7 +410,7 @@ def _keep_replicas(inputs: dict[str, Any], live: ObjectState | None) -> dict[str
 
 
 def _find_timeout(step: Step) -> float:
-    """Returns the seconds to wait: from customTimeouts, the provider's annotation, the default."""
+    """Returns the seconds to wait: customTimeouts, else the provider's annotation, else _WAIT_S."""
     timeouts = step.registration.timeouts
     name = "create" if step.old is None else "update"
     annotations = (reveal(step.registration.inputs).get("metadata") or {}).get("annotations") or {}

@@ -31,7 +31,7 @@ class Deletions:
         self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
 
     def run(self, resources: Iterable[Resource], describe: Callable[[Resource], Change]) -> None:
-        """Deletes all resources, except for those that one which could not be deleted needs."""
+        """Deletes resources. If one cannot be deleted, the resources that it needs stay too."""
         waiting = {resource.key: resource for resource in resources}
         running: dict[Future[bool], Resource] = {}
         blocked: set[str] = set()
@@ -43,7 +43,9 @@ class Deletions:
                     change = describe(resource)
                     if resource.urn in blocked:
                         blocked.update(resource.needs)
-                        self._feed.report(change, "skipped", "something that needs it stays")
+                        self._feed.report(
+                            change, "skipped", "a resource that needs it was not deleted"
+                        )
                         continue
                     running[pool.submit(self._delete, resource, change)] = resource
                 ended, _ = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
@@ -53,8 +55,8 @@ class Deletions:
                         blocked.update(resource.needs)
         except BaseException:
             self._stop.set()
-            # A short wait for calls under way. An object that takes longer to go is still recorded,
-            # and the next command waits for its end.
+            # A short wait for calls in progress. An object that takes longer to disappear is still
+            # recorded, and the next command waits for that.
             pool.shutdown(wait=False, cancel_futures=True)
             wait(running, timeout=_STOP_S)
             raise
@@ -89,7 +91,10 @@ class Deletions:
         return True
 
     def _is_live_again(self, resource: Resource) -> bool:
-        """Returns whether a live resource has the object that a replacement left behind."""
+        """Returns whether this is the old record of a replaced object that another resource has.
+
+        Then only the record is removed: the object is in use again.
+        """
         return resource.pending_delete and any(
             other.object_key == resource.object_key
             for other in self._state.get_current().resources
@@ -98,7 +103,7 @@ class Deletions:
 
 
 def _find_ready(waiting: Iterable[Resource], running: Collection[Resource]) -> list[Resource]:
-    """Returns the resources that no other one which is to be deleted needs."""
+    """Returns the waiting resources that no other waiting or running one needs."""
     resources = list(waiting)
     needed = {urn for resource in (*resources, *running) for urn in resource.needs}
     ready = [resource for resource in resources if resource.urn not in needed]
@@ -107,20 +112,24 @@ def _find_ready(waiting: Iterable[Resource], running: Collection[Resource]) -> l
     return ready if ready or running else resources
 
 
-def find_needed(resources: Iterable[Resource], doomed: Iterable[Resource]) -> dict[str, Resource]:
-    """Maps the key of each doomed resource that must stay to a resource that needs it.
+def find_needed(
+    resources: Iterable[Resource], to_delete: Iterable[Resource]
+) -> dict[str, Resource]:
+    """Maps the key of each resource that cannot be deleted to a resource that stays and needs it.
+
+    `to_delete` are the resources that a command wants to delete.
 
     A resource needs its parent, its provider and its dependencies. An object also needs its
     Namespace, even where it does not depend on it: with the Namespace, Kubernetes deletes all
     objects in it. Of several resources the first one by kind, then by name, is returned.
     """
-    resources, doomed = list(resources), list(doomed)
+    resources, to_delete = list(resources), list(to_delete)
     live = {resource.object_key for resource in resources if not resource.pending_delete}
     # A resource that a replacement left behind and whose object is live again loses only its
     # record, and nothing needs that.
     candidates = [
         resource
-        for resource in doomed
+        for resource in to_delete
         if not resource.pending_delete or resource.object_key not in live
     ]
     by_urn: dict[str, list[Resource]] = {}
@@ -129,8 +138,8 @@ def find_needed(resources: Iterable[Resource], doomed: Iterable[Resource]) -> di
         by_urn.setdefault(resource.urn, []).append(resource)
         if resource.kind == "Namespace":
             namespaces.setdefault((resource.provider_urn, resource.id), []).append(resource)
-    doomed_keys = {resource.key for resource in doomed}
-    staying = [resource for resource in resources if resource.key not in doomed_keys]
+    deleted_keys = {resource.key for resource in to_delete}
+    staying = [resource for resource in resources if resource.key not in deleted_keys]
     staying.sort(key=lambda resource: (resource.kind, resource.name))
     needed: dict[str, Resource] = {}
     # The list grows: what must stay needs others in turn.
@@ -140,7 +149,7 @@ def find_needed(resources: Iterable[Resource], doomed: Iterable[Resource]) -> di
             resource
             for urn in user.needs
             for resource in by_urn.get(urn, ())
-            # What a replacement left behind is needed only by what it left behind as well.
+            # The old record of a replacement is needed only by other old records.
             if user.pending_delete or not resource.pending_delete
         ]
         for resource in [*needs, *namespaces.get((user.provider_urn, namespace), ())]:

@@ -62,8 +62,8 @@ class EmbeddedEngine:
         connect: Connect = connect_kubernetes,
         start_program: Callable[[Path], AbstractContextManager[ProgramProcess]] = ProgramProcess,
     ) -> None:
-        """`start_program` starts the program's process in a project's folder, or returns one that
-        runs already; what ends it is the returned context."""
+        """`start_program` returns a context that yields the program's process for a project's
+        folder. The context decides whether the process ends with it."""
         self._connect, self._start_program = connect, start_program
 
     def preview(self, request: Request) -> Preview:
@@ -101,8 +101,8 @@ class EmbeddedEngine:
             return operation.apply(process, run, preview, on_progress)
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Brings the recorded state to the cluster. Accepts a cluster that was made again."""
-        with self._open(request, locked=True, accepts_made_again=True) as operation:
+        """Updates the recorded state from the live objects. Accepts a recreated cluster."""
+        with self._open(request, locked=True, accepts_recreated=True) as operation:
             state = operation.state
             operation.components.check_targets()
             operation.clusters.add_all_recorded()
@@ -122,7 +122,7 @@ class EmbeddedEngine:
             return Result(preview.changes, outputs=state.read_stack_outputs())
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Deletes what is recorded, dependents first; an empty state remains."""
+        """Deletes the recorded resources, dependents first; an empty state remains."""
         with self._open(request, locked=True) as operation:
             operation.components.check_targets()
             resources = [
@@ -169,7 +169,7 @@ class EmbeddedEngine:
 
     @contextmanager
     def _open(
-        self, request: Request, *, locked: bool, accepts_made_again: bool = False
+        self, request: Request, *, locked: bool, accepts_recreated: bool = False
     ) -> Iterator[Operation]:
         project = load_project(request.root.resolve())
         backend = open_backend(project, request.stack.name)
@@ -182,14 +182,15 @@ class EmbeddedEngine:
                 state.recover()
                 stack.callback(state.close)
             operation = Operation(
-                request, project, state, self._connect, accepts_made_again, locked=locked
+                request, project, state, self._connect, accepts_recreated, locked=locked
             )
             stack.callback(operation.clusters.close)
             yield operation
 
 
 class Operation:
-    """One operation on one stack: its parts, and the steps that the engine's sequences share."""
+    """One operation on one stack: its state and connections, and steps that several methods of the
+    engine share."""
 
     def __init__(
         self,
@@ -197,7 +198,7 @@ class Operation:
         project: Project,
         state: StackState,
         connect: Connect,
-        accepts_made_again: bool,
+        accepts_recreated: bool,
         *,
         locked: bool,
     ) -> None:
@@ -216,7 +217,7 @@ class Operation:
             # What an interrupted command was about to create may exist, too.
             has_objects=any(resource.is_object for resource in resources)
             or bool(state.get_current().pending),
-            accepts_made_again=accepts_made_again,
+            accepts_recreated=accepts_recreated,
         )
         self.clusters = Clusters(project.root, connect, providers, request.cluster, identity)
         # Pending creates are looked up with connections of their own: the program may name
@@ -229,7 +230,10 @@ class Operation:
         self._config = load_config(project, request.stack.name)
 
     def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
-        """Settles what an interrupted command left pending. Without the lock writes nothing."""
+        """Settles the operations that an interrupted command left pending, and returns warnings.
+
+        Without the lock nothing is written, and the settled state is used in memory only.
+        """
         if not self.state.get_current().pending:
             return ()
         if not locked and self.state.backend.find_holders():
@@ -360,7 +364,7 @@ class Operation:
             self.clusters.connect(urn)
 
     def delete(self, resources: list[Resource], feed: ProgressFeed) -> None:
-        """Deletes resources; an interrupt ends the waits."""
+        """Deletes resources. Any exception, also KeyboardInterrupt, ends the waits."""
         stop = threading.Event()
 
         def describe(resource: Resource) -> Change:

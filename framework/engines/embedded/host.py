@@ -1,8 +1,8 @@
-"""The process of the program: what Pulumi's language host for Python does, and no more.
+"""Runs the program in a process of its own, as Pulumi's language host for Python does.
 
-Runs as `python -m framework.engines.embedded.host FD` in the project's folder. Reads a line of
-JSON from stdin for each run of the program, and writes lines of JSON to the file descriptor FD:
-an error where the program failed, then its exit code.
+Started as `python -m framework.engines.embedded.host FD` in the project's folder. Each line of
+stdin is an order to run the program once, as JSON. The answers are lines of JSON on the file
+descriptor FD: an error if the program failed, then its exit code.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from pulumi.runtime.stack import run_in_stack
 
 from framework.core.redaction import redact_text
 
-# These imports take most of the start. By name, because a type checker that follows
-# pulumi_kubernetes reads a million lines.
+# These imports take most of the time of the start. They are imported by name, because a type
+# checker that follows pulumi_kubernetes reads a million lines.
 _PRELOADED = ("pulumi_kubernetes", "framework.program")
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     with os.fdopen(int(sys.argv[1]), "w") as reports:
         for line in sys.stdin:
             order = json.loads(line)
-            # Before the fork: the run of the apply then has the plan as well.
+            # Before the fork, so that the later run of the apply has the plan as well.
             _keep_plan(order)
             # A fork for each run: the SDK keeps its settings in context variables that one run
             # would leave to the next, and a second start would take a second.
@@ -108,8 +108,8 @@ def _run(order: dict[str, Any]) -> None:
 
 def _exit_with_engine() -> None:
     """Exits when stdin closes: then the engine has ended, for whatever reason."""
-    # Registered for no event, so that poll reports a hang-up alone: an order that arrives
-    # meanwhile is for the next run.
+    # Registered for no event, so that poll reports only that stdin is closed. An order that
+    # arrives during this run stays in stdin for the next one.
     closing = select.poll()
     closing.register(sys.stdin, 0)
     closing.poll()

@@ -1,7 +1,8 @@
 """Serves Pulumi's resource monitor and engine services to the program, over loopback gRPC.
 
-Requests become plain data for a `ProgramHandler`, which decides. What the embedded engine does not
-support is refused by name. The protocol is `proto/pulumi/resource.proto` and `engine.proto`.
+It translates requests to plain data and passes them to a `ProgramHandler`, which decides. It
+refuses by name whatever the embedded engine does not support. The protocol is
+`proto/pulumi/resource.proto` and `engine.proto`.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 _PARALLEL = 256
 _SERVER_THREADS = _PARALLEL + 16
 _MESSAGE_BYTES = 400 * 1024 * 1024
-# Claimed although most are refused: the SDK then sends the option, and the refusal can name it. For
-# a feature that is not claimed the SDK raises an error of its own.
+# We claim all of these features and refuse most of them later: the SDK then sends the option, and
+# our refusal can name it. For a feature that is not claimed the SDK raises an error of its own.
 _FEATURES = tuple(
     resource_pb2.ResourceMonitorFeature.Value(f"RESOURCE_MONITOR_FEATURE_{name}")
     for name in (
@@ -63,9 +64,9 @@ _FEATURES = tuple(
     )
 )
 
-# The fields of a registration. One that is in neither table is refused by name, so that an option
-# of a later SDK is never ignored without notice. These have no effect here: what the SDK
-# understands in a reply, and positions in source files.
+# The fields of a registration that have no effect here: features of replies that the SDK
+# understands, and positions in source files. A field that is neither here nor in _SUPPORTED is
+# refused by name, so that an option of a later SDK is never ignored without notice.
 _IGNORED = frozenset(
     {
         "acceptSecrets",
@@ -137,7 +138,8 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         for reason in refusals:
             self._handler.refuse(reason)
         if refusals:
-            # Not an error of the call, which would end the program: one run names everything.
+            # An error of the call would end the program. This answer lets it go on, so that one
+            # run reports all refusals.
             urn = build_failed_urn(request.type, request.name)
             return _build_response(Answer(urn, failed=True))
         return _build_response(self._handler.register(registration))
@@ -245,8 +247,8 @@ def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[st
 
 def _build_registration(request: resource_pb2.RegisterResourceRequest) -> Registration:
     """Builds plain data from the request. EngineError for values that only the CLI can serve."""
-    # The SDK sends sets, in an order that differs from run to run: sorted, so that the state does
-    # not change where nothing changes.
+    # The SDK sends sets, in an order that differs from run to run. They are sorted, so that the
+    # state of an unchanged resource is the same after each run.
     return Registration(
         type=request.type,
         name=request.name,
@@ -309,7 +311,7 @@ def run_program(
     dry_run: bool,
     plan: StackPlan | None = None,
 ) -> None:
-    """Runs the program to its end against a handler. EngineError, in its own words, if it fails.
+    """Runs the program to its end with a handler. EngineError with the program's own message.
 
     `plan` is given to this run and all later ones of the process.
     """

@@ -40,9 +40,9 @@ UNFINISHED = "its last rollout did not finish"
 class Step:
     """The planned change of one resource.
 
-    A step that is no `target` is answered from state and changes nothing. `known` is False while
-    some input is unknown. `predicted` is the object that the server answered in a dry run.
-    `refusal` is the reason why this step alone cannot be done; "" where it can.
+    If `target` is False, the program is answered from the state and nothing changes. `known` is
+    False while some input is unknown. `predicted` is the object that the server returned in a dry
+    run. `refusal` is the reason why this step cannot be done, while others can; "" for none.
     """
 
     urn: str
@@ -72,7 +72,7 @@ class Planner:
         self._lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
         self.renames: dict[str, str] = {}
-        # URNs that the program has registered, now or under a former name.
+        # URNs that the program has registered, and the former URNs of those that were renamed.
         self._taken: set[str] = set()
         # URNs that are not recorded and that the command does not create.
         self._absent: set[str] = set()
@@ -93,7 +93,8 @@ class Planner:
             self._taken.add(urn)
             old = self._find_old(urn, registration)
         self.components.add(urn, registration.parent, is_component=not registration.custom)
-        # With MODEL, the provider and the Namespace belong to no target, and models need them.
+        # With MODEL, the provider and the Namespace are not targets, but the models need them: so
+        # the recorded provider is added, and what is not recorded is noted as absent.
         target = registration.is_stack or self.components.is_target(urn)
         if not target and old is None:
             self._absent.add(urn)
@@ -110,13 +111,13 @@ class Planner:
         return self._decide(Step(urn, registration, old, change, target))
 
     def plan_again(self, step: Step, registration: Registration) -> Step:
-        """Plans a step whose inputs are known by now. EngineError, ClusterError."""
+        """Plans a step again, now that its inputs are known. EngineError, ClusterError."""
         name = _find_object_name(registration, step.old)
         change = replace(step.change, object=name, note="")
         return self._decide(replace(step, registration=registration, change=change, known=True))
 
     def connect(self, reference: str) -> KubernetesProvider:
-        """Returns the cluster behind a provider reference."""
+        """Returns the provider, connected to its cluster, of a provider reference."""
         return self._clusters.connect(split_provider_reference(reference)[0]).provider
 
     def _decide(self, step: Step) -> Step:
@@ -201,8 +202,8 @@ class Planner:
             with self.slots:
                 diff = provider.diff(step.urn, old, inputs, registration.ignore_changes)
         except RecordedNameTakenError as exc:
-            # A failure of this resource and of those that need it, not of the whole preview: the
-            # other models are deployed.
+            # Only this resource and those that need it fail, not the whole preview: the other
+            # models are deployed.
             change = replace(step.change, op=Op.UPDATE, note=f"refused: {exc}")
             return replace(step, change=change, inputs=inputs, refusal=str(exc))
         return self._add_diff(step, inputs, diff)
@@ -252,7 +253,7 @@ def _find_object_name(registration: Registration, old: Resource | None) -> str:
 
 
 def find_capacity_waits(steps: Iterable[Step]) -> dict[str, tuple[str, ...]]:
-    """Maps each Deployment that shrinks to the Deployments that must be available before, by URN.
+    """Maps each Deployment that shrinks to the Deployments that must be available first, by URN.
 
     A canary may take its Pods from the stable track: it grows while the stable track shrinks. If
     both were applied at once, Pods would be removed before others serve. So a Deployment that

@@ -1,6 +1,7 @@
-"""The preview: runs the program and plans every registration, without applying anything.
+"""Plans every registration of a run of the program, without applying anything.
 
-Everything that can be refused is refused here, all of it in one run, before the first write.
+The preview collects everything that must be refused, and reports it at once, before the first
+write.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ from framework.engines.values import (
     redact_secrets,
 )
 
-# More refusals than these have mostly the same cause.
+# Further refusals mostly have the same cause, so they are only counted.
 _MOST_REFUSALS = 50
 
 
 class PreviewRun:
-    """Handles a run of the program in preview. `finish` returns the change list."""
+    """Handles the program's registrations in a preview; then `finish` returns the change list."""
 
     def __init__(self, state: StackState, planner: Planner, clusters: Clusters) -> None:
         self._state, self._planner, self._clusters = state, planner, clusters
@@ -59,8 +60,8 @@ class PreviewRun:
 
     def register(self, registration: Registration) -> Answer:
         """Plans a registration and answers with the known values; `check` raises the refusals."""
-        # What needs a refused resource is not planned: it would only add refusals that follow
-        # from the first one.
+        # A resource that needs a refused one is not planned: it would only add a refusal that
+        # follows from the first one.
         if not self._failed.isdisjoint(registration.needs):
             return self._answer_failed(registration)
         try:
@@ -78,7 +79,7 @@ class PreviewRun:
             self.outputs[urn] = outputs
 
     def refuse(self, reason: str) -> None:
-        """Keeps what only the CLI supports for `check`, which raises all of it."""
+        """Keeps a reason for `check`, which raises all of them together."""
         with self._lock:
             self._refusals.add(reason)
 
@@ -102,8 +103,8 @@ class PreviewRun:
     # Called by the engine, once the program has ended
 
     def check(self) -> None:
-        """Raises what was refused, or why a cluster cannot be used. EngineError, ClusterError."""
-        # First the cluster: without it every object was refused, for this one reason.
+        """Raises EngineError with all refusals, or ClusterError if a cluster cannot be used."""
+        # First the cluster: without it every object was refused for this one reason.
         if self._clusters.failure is not None:
             raise self._clusters.failure
         if self._refusals:
@@ -113,7 +114,8 @@ class PreviewRun:
             raise EngineError("\n".join([*refusals[:_MOST_REFUSALS], *more]))
 
     def finish(self) -> Preview:
-        """Returns the change list. EngineError for what was refused or is protected."""
+        """Returns the change list. EngineError for refusals, and for changes of protected
+        resources."""
         self.check()
         self._planner.components.check_targets()
         leftovers = self.find_leftovers()
@@ -138,7 +140,7 @@ class PreviewRun:
             self.steps[urn] = replace(step, change=replace(step.change, note=note))
 
     def find_leftovers(self) -> list[Resource]:
-        """Returns recorded resources that the program does not have, if they are targets."""
+        """Returns the recorded resources that are targets and that the program no longer has."""
         accounted = self.steps.keys() | self._planner.renames.keys()
         return [
             resource
@@ -149,10 +151,10 @@ class PreviewRun:
         ]
 
     def is_wanted_again(self, resource: Resource) -> bool:
-        """Returns whether the program declares a replaced object again.
+        """Returns whether the program again has the old object of a replacement.
 
-        Then only the old record is dropped, and the object stays. This happens when a change is
-        reverted after the `up` that made it failed.
+        Then only the old record is dropped, and the object stays. This happens when `up` fails
+        after it created the new object, and the user then reverts the change.
         """
         return resource.pending_delete and any(
             (step.registration.type, step.change.object, step.provider_urn) == resource.object_key
@@ -202,7 +204,7 @@ class PreviewRun:
         return {}
 
     def has_secrets(self) -> bool:
-        """Returns whether something that is to be recorded must be encrypted."""
+        """Returns whether the state will have values that must be encrypted."""
         inputs = [step.registration.inputs for step in self.steps.values() if step.target]
         kinds = {tree.get("kind") for tree in inputs}
         return "Secret" in kinds or any(map(has_secret, [*inputs, *self.outputs.values()]))
@@ -221,7 +223,7 @@ class PreviewRun:
 
 
 def answer_step(state: StackState, step: Step) -> Answer:
-    """Returns the answer to a registration that changes nothing now."""
+    """Returns the answer to a registration, from the state and the plan, without applying it."""
     registration, old = step.registration, step.old
     if registration.is_object and old is None and not step.target:
         # Not recorded, and a command with MODEL does not create it: nothing of it is known.
@@ -237,7 +239,7 @@ def answer_step(state: StackState, step: Step) -> Answer:
         predicted = {key: value for key, value in step.predicted.items() if key != "status"}
         outputs = build_program_outputs(mark_secrets(predicted, registration.inputs))
         return Answer(step.urn, old.id, outputs)
-    # A new object: its id, and what the server adds, are known after the apply.
+    # A new object: its id and the fields that the server adds are known only after the apply.
     return Answer(step.urn, "", mark_secret_inputs(registration, registration.inputs))
 
 

@@ -1,4 +1,4 @@
-"""Starts the program's process, orders it to run the program, and ends it.
+"""Starts the program's process (`host`), sends it orders to run the program, and ends it.
 
 Imports neither Pulumi nor anything heavy: the process is started before the engine's own imports,
 so that both load at the same time.

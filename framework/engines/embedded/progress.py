@@ -40,7 +40,7 @@ class ProgressFeed:
         )
 
     def report_holders(self, change: Change) -> Callable[[str], None]:
-        """Returns a function that reports what holds a deletion up."""
+        """Returns a function that reports what a deletion waits for, such as a finalizer."""
         return lambda holders: self.report(change, "waiting", holders)
 
     def report_failure(self, failure: Failure) -> None:

@@ -1,7 +1,7 @@
-"""Builds recorded resources from what the program registers and what the cluster has.
+"""Builds recorded resources from the program's registrations and the live objects.
 
-The CLI must accept each one as if it had written it: which fields, in which form, and which of
-them encrypted.
+The CLI must accept each one as if it had written it: the same fields, in the same form, with the
+same ones encrypted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALWAYS_WRITTEN = frozenset({"urn", "custom", "type"})
 
 
 def build_component(registration: Registration, urn: str) -> Resource:
-    """Builds a new component or Stack; its outputs come later."""
+    """Builds the record of a new component or Stack; its outputs are added later."""
     raw = {
         "urn": urn,
         "custom": False,
@@ -41,7 +41,7 @@ def build_component(registration: Registration, urn: str) -> Resource:
 def build_provider(
     state: StackState, registration: Registration, urn: str, old: Resource | None, id_: str
 ) -> Resource:
-    """Builds a kubernetes Provider."""
+    """Builds the record of a kubernetes Provider."""
     inputs = build_provider_inputs(registration)
     outputs = {key: value for key, value in inputs.items() if key != "__internal"}
     raw = {
@@ -74,7 +74,7 @@ def build_object(
     made: ObjectState,
     init_errors: Sequence[str] = (),
 ) -> Resource:
-    """Builds a Kubernetes object as the cluster has it now."""
+    """Builds the record of a Kubernetes object; `made` is the object as it is in the cluster."""
     raw = {
         "urn": urn,
         "custom": True,
@@ -89,12 +89,12 @@ def build_object(
 
 
 def mark_secret_inputs(registration: Registration, inputs: Mapping[str, Any]) -> Any:
-    """Returns the inputs with the program's secrets, and a Secret's data, as secrets."""
+    """Returns the inputs with the program's secrets, and the data of a Secret, marked secret."""
     return mark_secret_data(mark_secrets(inputs, registration.inputs))
 
 
 def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[str, Any]:
-    """Returns the live object with those values as secrets that are secret in the inputs."""
+    """Returns the live object with each value marked as secret that is secret in the inputs."""
     outputs = dict(mark_secrets(made.outputs, registration.inputs))
     if "__inputs" in outputs:
         outputs["__inputs"] = mark_secret_inputs(registration, made.inputs)
@@ -107,7 +107,10 @@ def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[s
 def build_adopted(
     state: StackState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
 ) -> Resource:
-    """Builds an object that an interrupted create made; `pending` is the recorded intent."""
+    """Builds the record of an object that an interrupted command created.
+
+    `pending` is the resource of its pending operation.
+    """
     inputs = state.read_inputs(pending)
     outputs = dict(mark_secrets(live.outputs, inputs)) | {"__inputs": inputs}
     fields = {
@@ -119,9 +122,12 @@ def build_adopted(
 
 
 def build_unchanged(registration: Registration, urn: str, old: Resource) -> Resource:
-    """Builds an unchanged resource with the program's current options; `old` if those are equal."""
+    """Returns the record of an unchanged object, with the program's current options.
+
+    Returns `old` itself if the options are equal.
+    """
     options = _build_options(registration)
-    # The CLI writes dependencies in an order of its own; the same ones are no change.
+    # The CLI writes dependencies in an order of its own. Another order is not a change.
     if set(options["dependencies"]) == set(old.raw.get("dependencies", ())):
         options["dependencies"] = old.raw.get("dependencies", [])
     unchanged = old.with_fields(**{**options, "urn": urn, "type": registration.type})
@@ -131,7 +137,7 @@ def build_unchanged(registration: Registration, urn: str, old: Resource) -> Reso
 
 
 def build_refreshed(state: StackState, resource: Resource, live: ObjectState) -> Resource:
-    """Builds a recorded object with the live object as its outputs."""
+    """Builds the record of an object with the live object as its outputs."""
     recorded = state.read_outputs(resource)
     outputs: Any = mark_secrets(live.outputs, recorded)
     if (inputs := recorded.get("__inputs")) is not None:
@@ -145,7 +151,7 @@ def build_refreshed(state: StackState, resource: Resource, live: ObjectState) ->
 def with_outputs(
     state: StackState, resource: Resource, outputs: Mapping[str, Any] | None
 ) -> Resource:
-    """Returns a component or the Stack with these outputs; the same one where nothing changes."""
+    """Returns a component or the Stack with these outputs; `resource` itself if they are equal."""
     if outputs is None or state.read_outputs(resource) == outputs:
         return resource
     recorded = resource.raw.get("outputs") or {}
@@ -154,9 +160,9 @@ def with_outputs(
 
 
 def _seal_known(state: StackState, value: Any, recorded: Any) -> Any:
-    """Returns an output as state keeps it.
+    """Returns an output in the form of the state.
 
-    An unknown value stays as it was recorded, and is left out where nothing was: a model that
+    An unknown value stays as it was recorded, or is left out if nothing was recorded: a model that
     failed keeps its output, and a new one has none yet.
     """
     if not has_unknown(value):
@@ -190,7 +196,10 @@ def _build_options(registration: Registration) -> dict[str, Any]:
 
 
 def _stamp(raw: dict[str, Any], old: Resource | None) -> Resource:
-    """Returns the resource with its times and without empty fields, which the CLI omits."""
+    """Builds a resource with the fields `created` and `modified`, and without empty fields.
+
+    The CLI omits empty fields as well.
+    """
     now = format_now()
     created = (old.raw.get("created") if old else None) or now
     stamped = {**raw, "created": created, "modified": now}
@@ -203,14 +212,14 @@ def _stamp(raw: dict[str, Any], old: Resource | None) -> Resource:
 
 
 def read_object_state(state: StackState, resource: Resource) -> ObjectState:
-    """Returns a recorded object as the provider needs it, with its secrets' values."""
+    """Returns a recorded object in the form of `KubernetesProvider`, with its secrets decrypted."""
     return ObjectState(
         resource.id, reveal(state.read_inputs(resource)), reveal(state.read_outputs(resource))
     )
 
 
 def build_program_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a program may read of an object.
+    """Returns the outputs of an object that the program receives.
 
     `managedFields` are left out: they are half of an object, and programs do not use them.
     """

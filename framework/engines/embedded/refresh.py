@@ -25,7 +25,7 @@ _BEING_DELETED = "is being deleted"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A recorded object and the live one, None when it is gone or is being deleted."""
+    """A recorded object and its change. `live` is None if it is missing or being deleted."""
 
     resource: Resource
     change: Change
@@ -33,7 +33,7 @@ class Comparison:
 
 
 def compare_with_cluster(state: StackState, planner: Planner) -> list[Comparison]:
-    """Compares every object that is a target with the cluster; in the order of the state."""
+    """Compares every recorded object that is a target with the live one, in the state's order."""
     resources = [
         resource
         for resource in state.get_current().resources
@@ -43,19 +43,21 @@ def compare_with_cluster(state: StackState, planner: Planner) -> list[Comparison
     ]
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="refresh") as pool:
         comparisons = list(pool.map(lambda resource: _compare(state, planner, resource), resources))
-    namespaces_going = {
+    deleted_namespaces = {
         (comparison.resource.provider_urn, comparison.resource.id)
         for comparison in comparisons
         if comparison.change.note == _BEING_DELETED and comparison.change.kind == "Namespace"
     }
-    return [_add_namespace(comparison, namespaces_going) for comparison in comparisons]
+    return [_treat_as_deleted(comparison, deleted_namespaces) for comparison in comparisons]
 
 
-def _add_namespace(comparison: Comparison, going: set[tuple[str, str]]) -> Comparison:
-    """Returns an object whose Namespace is being deleted as one that is gone."""
+def _treat_as_deleted(
+    comparison: Comparison, deleted_namespaces: set[tuple[str, str]]
+) -> Comparison:
+    """Returns the comparison, as that of a deleted object if its Namespace is being deleted."""
     resource = comparison.resource
     namespace = resource.id.rpartition("/")[0]
-    if comparison.live is None or (resource.provider_urn, namespace) not in going:
+    if comparison.live is None or (resource.provider_urn, namespace) not in deleted_namespaces:
         return comparison
     note = "its Namespace is being deleted"
     return Comparison(resource, replace(comparison.change, op=Op.DELETE, note=note), None)
@@ -91,7 +93,7 @@ def _compare(state: StackState, planner: Planner, resource: Resource) -> Compari
 
 @dataclass(frozen=True)
 class Settlement:
-    """The lines that settle pending operations, and a warning for each that users should know."""
+    """The journal lines that settle pending operations, and the warnings about them."""
 
     lines: tuple[Line, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -101,10 +103,11 @@ def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
     """Looks up every pending create in the cluster; writes nothing. ClusterError, EngineError.
 
     A command that is killed between the API server's answer and the journal's next line leaves an
-    object that no state records: neither `up` nor `destroy` would ever delete it. The pending
-    operation has its inputs. An object that we made is recorded, a missing one forgotten.
+    object that is not in the state: neither `up` nor `destroy` would ever delete it. The pending
+    operation has its inputs, so the object can be looked up. If this engine created it, it is
+    recorded. If it is missing, the pending operation is removed.
 
-    `clusters` must be connected as the recorded providers say, since those made the objects.
+    `clusters` must connect with the inputs of the recorded providers, which created the objects.
     """
     recorded = state.get_current()
     lines: list[Line] = []
@@ -112,8 +115,8 @@ def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
     for operation in recorded.pending:
         pending = Resource(operation["resource"])
         if operation["type"] != "creating" or not pending.is_object:
-            # An update or deletion is of a recorded resource: the next run repeats it. If the
-            # resource is not recorded any more, there is nothing to repeat.
+            # The next run repeats the update or deletion of a recorded resource. If the resource
+            # is no longer recorded, there is nothing to repeat.
             if pending.urn not in recorded.live:
                 lines.append(end_line(pending.urn))
             continue
@@ -141,7 +144,7 @@ def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
 def _adopt(
     state: StackState, recorded: Checkpoint, pending: Resource, clusters: Clusters
 ) -> Iterator[Line]:
-    """Yields the lines that record the object of a pending create; none where it is missing."""
+    """Yields the lines that record the object of a pending create; none if it is missing."""
     provider = clusters.connect(pending.provider_urn).provider
     live = provider.find_own(pending.urn, reveal(state.read_inputs(pending)))
     if live is None:

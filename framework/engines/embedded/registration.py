@@ -1,4 +1,4 @@
-"""Plain data between the program and the runs: what it registers, and how it is answered.
+"""The data types between the program and the engine: registrations and their answers.
 
 Imports no Pulumi: commands that run no program start half a second sooner without it.
 """
@@ -63,7 +63,7 @@ class Registration:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The URNs of what this resource needs, besides its provider."""
+        """The URNs of the resources that this one needs, without its provider."""
         urns = [self.parent, *self.dependencies]
         for dependencies in self.property_dependencies.values():
             urns.extend(dependencies)
@@ -72,7 +72,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a registration; `outputs` may hold secrets; an `id` of "" is unknown."""
+    """The answer to a registration. `outputs` may hold secrets. `id` is "" while it is unknown."""
 
     urn: str
     id: str = ""
@@ -84,13 +84,13 @@ class ProgramHandler(Protocol):
     """Decides about the program's resources. Called from many threads at once."""
 
     def register(self, registration: Registration) -> Answer:
-        """Handles one resource, while the program waits. A failure is an answer with `failed`."""
+        """Handles one resource while the program waits. Answers with `failed` if it failed."""
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
-        """Takes the outputs of a component or the Stack, which come after all its children."""
+        """Takes the outputs of a component or the Stack, after all its children."""
 
     def refuse(self, reason: str) -> None:
-        """Notes something that only the CLI supports."""
+        """Takes the reason why a part of the program needs the CLI."""
 
     def log(self, severity: str, message: str) -> None:
         """Takes a message; `severity` is debug, info, warning or error."""

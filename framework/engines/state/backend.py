@@ -45,7 +45,8 @@ class FileBackend:
 
     @property
     def journal_path(self) -> Path:
-        """The path of the steps since the checkpoint, of a running or interrupted command."""
+        """The path of the journal: the steps of a running or interrupted command since the
+        checkpoint."""
         return self.checkpoint_path.with_name(f"{self.stack}.json.journal")
 
     @property
@@ -111,7 +112,7 @@ class FileBackend:
     def lock(self) -> Iterator[None]:
         """Holds the stack's lock. StateError when another command holds it."""
         # The CLI's own protocol: look for locks, write one, look again. Of two commands that start
-        # at the same time at least one sees the other's lock and gives way; both may do so.
+        # at the same time at least one sees the other's lock and stops; both may stop.
         self._refuse_others("")
         own = self.lock_folder / f"{uuid.uuid4()}.json"
         holder = {
@@ -125,12 +126,13 @@ class FileBackend:
             self._refuse_others(own.name)
             yield
         finally:
-            # A lock that cannot be removed is recognised later: its process has ended.
+            # A lock that cannot be removed does no harm: a later command sees that its process has
+            # ended, and removes it.
             with suppress(OSError):
                 own.unlink(missing_ok=True)
 
     def find_holders(self) -> list[str]:
-        """Returns who works on the stack now, in words."""
+        """Describes each command that works on the stack now: its user, process, host and time."""
         return [lock.describe() for lock in self._read_locks() if not lock.has_ended()]
 
     def _read_locks(self) -> list[Lock]:
@@ -205,7 +207,7 @@ class Lock:
     holder: Mapping[str, Any]
 
     def describe(self) -> str:
-        """Returns who holds the lock, in words."""
+        """Describes the command that holds the lock."""
         holder = self.holder
         return (
             f"{holder.get('username', 'an unknown user')} (pid {holder.get('pid', 0)} on "
@@ -214,7 +216,7 @@ class Lock:
         )
 
     def has_ended(self) -> bool:
-        """Returns whether its process has certainly ended; a damaged lock never has."""
+        """Returns whether its process has certainly ended; False for a damaged lock."""
         pid = self.holder.get("pid")
         if not isinstance(pid, int) or pid <= 0:
             return False
@@ -222,7 +224,7 @@ class Lock:
 
 
 def _read_lock(path: Path) -> Lock | None:
-    """Returns the lock, None where its file is gone meanwhile."""
+    """Returns the lock, None if its file was removed in the meantime."""
     try:
         text = files.read_text(path)
         holder = None if text is None else parse_json(text)

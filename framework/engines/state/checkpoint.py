@@ -104,7 +104,7 @@ class Resource:
 
     @property
     def init_errors(self) -> tuple[str, ...]:
-        """The reasons why the object exists and is not ready; empty for one that is."""
+        """The reasons why the object is not ready although it exists; empty if it is ready."""
         return tuple(self.raw.get("initErrors") or ())
 
     @property
@@ -134,7 +134,7 @@ class Resource:
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """URNs that must exist before this resource: parent, provider, dependencies."""
+        """The URNs of the resources that this one needs: parent, provider, dependencies."""
         urns = [self.parent, self.provider_urn, *(self.raw.get("dependencies") or ())]
         for dependencies in (self.raw.get("propertyDependencies") or {}).values():
             urns.extend(dependencies or ())
@@ -167,7 +167,7 @@ class Resource:
 class Checkpoint:
     """A whole stack. `stack` is `organization/<project>/<stack>`.
 
-    `pending` are operations that were begun and of which no end is recorded.
+    `pending` are the operations that were started and whose end is not recorded.
     """
 
     stack: str
@@ -273,19 +273,21 @@ def check_integrity(checkpoint: Checkpoint, path: str) -> None:
 
 def _find_problems(checkpoint: Checkpoint) -> Iterator[str]:
     manifest = checkpoint.manifest
-    if manifest.get("magic") and manifest["magic"] != _hash(str(manifest.get("version", ""))):
+    if manifest.get("magic") and manifest["magic"] != _build_magic(
+        str(manifest.get("version", ""))
+    ):
         yield "manifest.magic does not fit manifest.version"
     seen: set[str] = set()
     for resource in checkpoint.resources:
         yield from (
-            f"{resource.urn} needs {urn}, which is missing or stands after it"
+            f"{resource.urn} needs {urn}, which is missing or comes after it"
             for urn in resource.needs
             if urn not in seen
         )
         if resource.custom and not resource.id:
             yield f"{resource.urn} has no id"
         if not resource.pending_delete and resource.urn in seen:
-            yield f"{resource.urn} is there twice"
+            yield f"{resource.urn} is recorded twice"
         seen.add(resource.urn)
 
 
@@ -308,7 +310,7 @@ def render_checkpoint(checkpoint: Checkpoint) -> str:
 def stamp_manifest(checkpoint: Checkpoint) -> Checkpoint:
     """Returns the checkpoint with a manifest of the current time and the SDK's version."""
     engine = f"v{version('pulumi')}"
-    manifest = {"time": format_now(), "magic": _hash(engine), "version": engine}
+    manifest = {"time": format_now(), "magic": _build_magic(engine), "version": engine}
     return replace(checkpoint, manifest=manifest)
 
 
@@ -346,6 +348,6 @@ def format_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _hash(engine: str) -> str:
-    # `magic` of a manifest: the CLI computes it from the version in the same way.
+def _build_magic(engine: str) -> str:
+    # The CLI computes `magic` of a manifest from the version in the same way.
     return hashlib.sha256(engine.encode()).hexdigest()

@@ -79,8 +79,9 @@ class Journal:
         with self._queue_lock:
             self._queue.append(text)
         with self._disk_lock:
-            # The first thread here writes what all others have queued meanwhile; they find the
-            # queue empty. So a hundred steps that end at once need one or two fsyncs, not 100.
+            # The first thread that comes here also writes the lines that the others have queued;
+            # they then find the queue empty. So 100 steps that end together need one or two
+            # fsyncs, not 100.
             with self._queue_lock:
                 batch, self._queue = self._queue, []
             if batch and self._error is None:
@@ -112,7 +113,7 @@ class Journal:
 def _open_to_append(path: Path) -> int:
     flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
     fd = os.open(path, flags, files.OWNER_ONLY)
-    # The mode of `open` counts for a new file only, and an older version wrote others.
+    # `open` sets the mode of a new file only, and an earlier version used another mode.
     os.fchmod(fd, files.OWNER_ONLY)
     return fd
 
@@ -130,10 +131,10 @@ def _truncate(fd: int, size: int) -> None:
 
 
 def read_journal(path: Path) -> list[Line]:
-    """Returns the lines of a journal, [] where it does not exist. Half a last line is left out.
+    """Returns the lines of a journal, [] if it does not exist. An incomplete last line is left out.
 
-    StateFileError, which names the line, for any other line that this engine does not write:
-    without it the steps after that line would be lost without notice.
+    StateFileError, which names the line, for any other line that this engine cannot have written:
+    if it were skipped, a step would be lost without notice.
     """
     content = files.read_bytes(path)
     return [] if content is None else list(_parse_lines(content, path))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class PassphraseCipher:
         return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(encrypted).decode()}"
 
     def decrypt(self, sealed: str) -> str:
-        """Returns the text that `encrypt` was given. StateError for another passphrase's."""
+        """Returns the text that was encrypted. StateError if it has another passphrase."""
         try:
             _, nonce, encrypted = sealed.split(":", 2)
             plain = self._aead.decrypt(base64.b64decode(nonce), base64.b64decode(encrypted), None)
@@ -86,7 +86,7 @@ class PassphraseCipher:
         return StateError(f"{self._path}: an encrypted value is damaged; {_RESTORE}")
 
     def seal(self, tree: Any) -> Any:
-        """Returns a tree as state keeps it, with every secret encrypted."""
+        """Returns a tree in the form of the state, with each `Secret` encrypted."""
         if isinstance(tree, Secret):
             text = json.dumps(reveal(tree.value), separators=(",", ":"), sort_keys=True)
             return {SIGNATURE: SECRET, "ciphertext": self.encrypt(text)}
@@ -97,7 +97,7 @@ class PassphraseCipher:
         return tree
 
     def unseal(self, tree: Any) -> Any:
-        """Returns a tree from state with every secret decrypted into a `Secret`."""
+        """Returns a tree from state with each encrypted value decrypted into a `Secret`."""
         return unseal(tree, self._open_value)
 
     def _open_value(self, sealed: Mapping[str, Any]) -> Any:
@@ -109,8 +109,8 @@ class PassphraseCipher:
             raise self._damaged() from exc
 
 
-def unseal(tree: Any, open_value: Any) -> Any:
-    """Returns a tree from state with `open_value(sealed)` as a `Secret` for every sealed value."""
+def unseal(tree: Any, open_value: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """Returns a tree from state with each sealed value as a `Secret` of `open_value(sealed)`."""
     if isinstance(tree, Mapping):
         if tree.get(SIGNATURE) == SECRET:
             return Secret(open_value(tree))
@@ -130,9 +130,9 @@ def _derive_key(passphrase: str, salt: bytes) -> bytes:
 
 
 def read_passphrase(root: Path) -> str:
-    """Returns the passphrase from where the CLI takes it. StateError when there is none.
+    """Returns the passphrase of the CLI's environment variables. StateError when none is set.
 
-    As in the CLI, a passphrase that is set and empty counts.
+    As in the CLI, an empty PULUMI_CONFIG_PASSPHRASE is a passphrase.
     """
     if (value := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
         return value

@@ -76,7 +76,7 @@ class StackState:
             )
         lacks = f"{backup} cannot be used" if backup.exists() else "there is no copy beside it"
         return (
-            f"{lacks}; restore it from a backup of yours, or, if nothing of this stack is "
+            f"{lacks}; restore it from your own backup, or, if nothing of this stack is "
             "deployed, remove it and run again"
         )
 
@@ -106,12 +106,12 @@ class StackState:
     # Recording
 
     def recover(self) -> None:
-        """Folds what an interrupted command left in the journal. The lock must be held."""
+        """Folds the journal of an interrupted command into the checkpoint. Needs the lock."""
         if self.backend.journal_path.exists():
             self.save(self.checkpoint)
 
     def record(self, *lines: Line) -> None:
-        """Makes steps durable; they are on disk when this returns."""
+        """Appends steps to the journal; they are on disk when this returns."""
         with self._lock:
             self._lines.extend(lines)
             if self._journal is None:
@@ -122,12 +122,12 @@ class StackState:
         journal.append(*lines)
 
     def assume(self, *lines: Line) -> None:
-        """Takes steps into account without recording them, for commands that write nothing."""
+        """Adds steps to the state in memory alone, for commands that write nothing."""
         with self._lock:
             self._lines.extend(lines)
 
     def close(self) -> None:
-        """Folds the journal into the checkpoint; writes nothing when nothing was recorded."""
+        """Folds the journal into the checkpoint. Writes nothing if nothing was recorded."""
         if self._journal is None:
             return
         self._journal.close()
@@ -156,7 +156,7 @@ class StackState:
         return self._open_cipher().unseal(tree) if has_sealed(tree) else tree
 
     def seal(self, tree: Any) -> Any:
-        """Returns values as state keeps them, with secrets encrypted."""
+        """Returns values in the form of the state, with secrets encrypted."""
         return self._open_cipher().seal(tree) if has_secret(tree) else tree
 
     def require_cipher(self) -> None:
@@ -180,7 +180,7 @@ class StackState:
         return PassphraseCipher.create(passphrase, path)
 
     def keep_salt(self) -> None:
-        """Records the salt of the cipher in use, in state and in the stack's settings."""
+        """Records the salt of the current cipher, in the state and in the stack's settings."""
         with self._lock:
             if self._cipher is None:
                 return

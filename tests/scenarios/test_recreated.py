@@ -47,9 +47,9 @@ def test_recreated_object_with_our_labels_is_taken_over_after_consent(
 
     drift = project.run("drift", "dev")
     assert drift.returncode == 16
-    assert "was made again by kubectl-replace" in drift.stdout
+    assert "was recreated by kubectl-replace" in drift.stdout
     shown = project.succeed("preview", "dev")
-    assert "was made again by kubectl-replace: taken over" in shown
+    assert "was recreated by kubectl-replace: taken over" in shown
     assert "takes over: needs YES=1" in shown
 
     unattended = project.run("up", "dev")
