@@ -117,16 +117,15 @@ def find_needed(
 ) -> dict[str, Resource]:
     """Maps the key of each resource that cannot be deleted to a resource that stays and needs it.
 
-    `to_delete` are the resources that a command wants to delete.
-
-    A resource needs its parent, its provider and its dependencies. An object also needs its
-    Namespace, even where it does not depend on it: with the Namespace, Kubernetes deletes all
-    objects in it. Of several resources the first one by kind, then by name, is returned.
+    `to_delete` are the resources that a command wants to delete. A resource needs its parent, its
+    provider and its dependencies. An object also needs its Namespace, even where it does not depend
+    on it: with the Namespace, Kubernetes deletes all objects in it. If several resources need one,
+    the first by kind, then by name, is returned.
     """
     resources, to_delete = list(resources), list(to_delete)
     live = {resource.object_key for resource in resources if not resource.pending_delete}
-    # A resource that a replacement left behind and whose object is live again loses only its
-    # record, and nothing needs that.
+    # An old record of a replacement whose object is in use again is only removed from the state,
+    # and no resource needs the record.
     candidates = [
         resource
         for resource in to_delete
