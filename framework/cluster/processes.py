@@ -146,6 +146,9 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) ->
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        # A component must not hold what this process inherited, such as the job server's pipe of
+        # make or a lock of the shell: whoever waits for the end of it would wait for the cluster.
+        *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_descriptors()),
     ]
     try:
         return os.posix_spawn(
@@ -156,6 +159,18 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) ->
             f"{command[0]}: cannot be started ({exc.strerror}); delete that file to have it built "
             "again, and run `make cluster-up`"
         ) from exc
+
+
+def _inheritable_descriptors() -> list[int]:
+    """Returns the open file descriptors above stderr that a child process would inherit."""
+    inheritable = []
+    for path in Path("/dev/fd").iterdir():
+        # The descriptor that read the directory is closed by now.
+        with suppress(OSError):
+            descriptor = int(path.name)
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                inheritable.append(descriptor)
+    return inheritable
 
 
 def _stop(process: Process, pid: int, term_seconds: float) -> None:

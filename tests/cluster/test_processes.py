@@ -40,6 +40,17 @@ def test_process_runs_in_its_own_session(process: Process) -> None:
     assert os.getsid(pid) == pid
 
 
+def test_process_does_not_hold_an_inherited_pipe_open(process: Process) -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    process.start(SLEEP, {}, "")
+    os.close(writer)
+    os.set_blocking(reader, False)
+    # End of file: nobody has the other end any more. An open one raises BlockingIOError.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
 def test_killed_process_is_not_running(process: Process) -> None:
     process.start(SLEEP, {}, "")
     pid = process.pid()
