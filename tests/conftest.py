@@ -6,6 +6,7 @@ test that needs it starts it, under a file lock; it is stopped when the run ends
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -71,11 +72,16 @@ def kubeconfig(local_cluster: LocalCluster) -> Path:
     return local_cluster.kubeconfig
 
 
+@pytest.fixture
 def unique_name(request: pytest.FixtureRequest) -> str:
-    """Returns a name for a Namespace, from the name of the test, at most 63 characters long."""
+    """A name for Namespaces, from the name of the test, at most 55 characters long.
+
+    The digest keeps long names of parametrised tests apart, which differ only at their end.
+    """
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
-    return f"{name[:50].strip('-')}-{worker}"
+    return f"{name[:40].strip('-')}-{digest}-{worker}"
 
 
 class Project:
@@ -131,7 +137,7 @@ MakeProject = Callable[..., Project]
 
 
 @pytest.fixture
-def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> MakeProject:
+def make_project(tmp_path: Path, unique_name: str) -> MakeProject:
     """Creates projects with the given models (all models by default), without a cluster."""
 
     def make(*models: str) -> Project:
@@ -139,13 +145,12 @@ def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> MakeProject:
         copy_shipped(root, *_PARTS)
         (root / ".state").mkdir()
         _keep_models(root, models)
-        namespace = unique_name(request)
         for environment in (root / "environments").glob("*/environment.yaml"):
             text = re.sub(
-                r"(?m)^namespace: ml-", f"namespace: {namespace}-", environment.read_text()
+                r"(?m)^namespace: ml-", f"namespace: {unique_name}-", environment.read_text()
             )
             environment.write_text(text)
-        return Project(root, namespace)
+        return Project(root, unique_name)
 
     return make
 

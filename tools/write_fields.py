@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.cluster.local import LocalCluster
-from framework.kinds import KINDS
+from framework.kinds.registry import KINDS
 from framework.kube.client import KubeClient
 from framework.plan.patch.field_types import FILE
 

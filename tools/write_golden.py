@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from framework.core.stack import Stack
-from framework.kinds import KINDS
 from framework.kinds.kind import Kind
+from framework.kinds.registry import KINDS
 from framework.output.manifests import render_manifests
 from framework.plan import PlanStore
 from tests.shipped import SHIPPED

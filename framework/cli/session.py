@@ -16,7 +16,7 @@ from framework.cli.usable_plan import load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.output.cluster import ClusterScreen
 from framework.output.text import render_count, render_wrapped
 from framework.plan import PlanStore, StackPlan

@@ -11,10 +11,10 @@ from framework.catalog import Catalog, CatalogModel
 from framework.core.errors import FrameworkError
 from framework.core.rolling_update import resolve_budget, worst_case_seconds
 from framework.core.stack import Stack
-from framework.kinds import build_manifests
 from framework.kinds.kind import TrackInput
 from framework.kinds.namespace import build_namespace
 from framework.kinds.naming import Track, track_name
+from framework.kinds.registry import build_manifests
 from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
 from framework.plan.patch import patch_plan
 from framework.plan.replicas import replica_range, resolve_replicas

@@ -11,9 +11,8 @@ import pytest
 
 from framework.engines.clusters import connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
-from tests.conftest import unique_name
 from tests.engines.fakes import RECORDED, FakeCluster, SharedProgram, Stack
 
 
@@ -41,22 +40,21 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_program: Share
 def live_stack(
     tmp_path: Path,
     kubeconfig: Path,
-    request: pytest.FixtureRequest,
+    unique_name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """The recorded fixtures' own program on the run's cluster, in a Namespace of its own."""
     _set_environment(monkeypatch)
-    namespace = unique_name(request)
-    program = (RECORDED / "program.py.txt").read_text().replace("ml-fixture", namespace)
+    program = (RECORDED / "program.py.txt").read_text().replace("ml-fixture", unique_name)
     (tmp_path / "__main__.py").write_text(program)
     (tmp_path / "Pulumi.yaml").write_text(
         "name: fixture\nruntime: python\nbackend: {url: 'file://./.state'}\n"
     )
     shutil.copy(kubeconfig, tmp_path / "kubeconfig")
     engine = EmbeddedEngine(partial(connect_kubernetes, rules=RULES))
-    yield Stack(tmp_path, engine, FakeCluster(), namespace)
+    yield Stack(tmp_path, engine, FakeCluster(), unique_name)
     with KubeClient.connect(kubeconfig, "local") as kube:
-        kube.delete("v1", "Namespace", namespace)
+        kube.delete("v1", "Namespace", unique_name)
 
 
 def _set_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
@@ -27,14 +25,12 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
 
 
 @pytest.fixture
-def namespace(kube: KubeClient, request: pytest.FixtureRequest) -> Iterator[str]:
+def namespace(kube: KubeClient, unique_name: str) -> Iterator[str]:
     """A new Namespace named after the test. Its deletion is requested and not waited for."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:45].strip("-")
-    name = f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": unique_name}}
     kube.create(made, manager="tests")
-    yield name
-    kube.delete("v1", "Namespace", name, propagation="Background")
+    yield unique_name
+    kube.delete("v1", "Namespace", unique_name, propagation="Background")
 
 
 @pytest.fixture

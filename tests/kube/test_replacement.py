@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framework.core.changes import FieldChange
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.kube.replacement import KindRulesTable, is_other_object
 
 

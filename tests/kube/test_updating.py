@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from framework.core.changes import FieldChange, Op
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState
 from framework.kube.ownership import has_manager

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from framework.core.errors import ClusterError, EngineError
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState, field_manager
 from framework.kube.provider import KubernetesProvider, ReplacedError

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from framework.core.errors import EngineError
-from framework.kinds import RULES
+from framework.kinds.registry import RULES
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState

@@ -11,8 +11,8 @@ from typing import Any
 from framework.catalog import Catalog, CatalogLoader, CatalogModel, LoadedModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
-from framework.kinds import KINDS
 from framework.kinds.kind import Manifest
+from framework.kinds.registry import KINDS
 from framework.layers import Layer, Merged
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
 from framework.plan.checks.facts import Capacity, Claim, EnvironmentFacts, ModelFacts, Repeat

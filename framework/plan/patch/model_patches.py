@@ -16,9 +16,9 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, Sett
 from framework.core.field_paths import FieldPath, ItemKey
 from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import did_you_mean
-from framework.kinds import KINDS, find_kind
 from framework.kinds.kind import PROTECTED_EVERYWHERE, Manifest
 from framework.kinds.naming import Track, track_name
+from framework.kinds.registry import KINDS, find_kind
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_field_diagnostics
