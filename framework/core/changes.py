@@ -26,10 +26,11 @@ class Op(StrEnum):
 
 @dataclass(frozen=True)
 class FieldChange:
-    """One field that changes: dotted path, list items by key (`containers[model].image`).
+    """The change of one field.
 
-    `old` is None where the field is added, `new` is None where it is removed. The value of a secret
-    is always REDACTED. `manager` and `time` (drift only) name the writer of the live value.
+    `path` is the text of a FieldPath, such as `containers[model].image`. `old` is None if the field
+    is added, `new` is None if it is removed. The value of a secret is always REDACTED. In drift
+    reports, `manager` is the field manager that wrote the live value, and `time` is when.
     """
 
     path: str
@@ -43,11 +44,11 @@ class FieldChange:
 class Change:
     """The change of one resource.
 
-    `object` is `namespace/name` or `name` as the cluster has it, "" for components and providers.
-    `component` is the logical name of the nearest parent component (the model), "" for none.
-    `note` is one sentence for the reader, such as "not validated by the server: its Namespace does
-    not exist yet". `takes_over`: somebody made the object again since it was recorded, and the
-    change makes it this stack's.
+    `object` is the object's `namespace/name`, or its `name` if it has no namespace; "" for
+    components and providers. `component` is the logical name of the nearest parent component, which
+    is the model; "" if there is none. `note` is one sentence for the reader, such as "not validated
+    by the server: its Namespace does not exist yet". `takes_over` is True if someone else created
+    the object again after it was recorded, and the change adds it to this stack.
     """
 
     urn: str
@@ -68,10 +69,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Preview:
-    """The change list of a stack in registration order, deletions last, and the outputs to come.
+    """The changes that `up` would make, in registration order with deletions last.
 
-    `messages` are the warnings and errors the program or its engine logged, each once, such as
-    "warning: no GPU nodes"; sorted, secrets masked.
+    `outputs` are the stack outputs after them. `messages` are the warnings and errors that the
+    program or the engine has logged, such as "warning: no GPU nodes": sorted, without duplicates,
+    with secrets redacted.
     """
 
     changes: tuple[Change, ...]
@@ -80,13 +82,17 @@ class Preview:
 
     @property
     def clean(self) -> bool:
-        """True when nothing changes."""
+        """True if nothing changes."""
         return all(change.op is Op.SAME for change in self.changes)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One resource that failed: the reason names the Pod where there is one."""
+    """One resource that failed.
+
+    `reason` names the Pod if a Pod is the cause. `rollout` is True if the object was applied and
+    its rollout failed.
+    """
 
     change: Change
     reason: str
@@ -95,8 +101,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of `up`, `refresh` or `destroy`. `seconds` maps a component to its wall time;
-    `messages` are as those of a Preview."""
+    """The result of `up`, `refresh` or `destroy`.
+
+    `seconds` maps each component to its duration. `messages` are as in Preview.
+    """
 
     changes: tuple[Change, ...]
     failures: tuple[Failure, ...] = ()
@@ -107,11 +115,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a running operation, as it happens.
+    """One progress event of a running operation.
 
-    `state` is one of `started`, `rolling` (a Deployment's counts changed), `waiting` (a deletion
-    takes long; `message` says what holds it), `done`, `failed`, `skipped`. The counts are of Pods;
-    `desired` is 0 for what is no Deployment.
+    `state` is one of `started`, `rolling` (the counts of a Deployment have changed), `waiting` (a
+    deletion takes long; `message` is the reason), `done`, `failed`, `skipped`. `updated`, `ready`,
+    `available` and `desired` count Pods; `desired` is 0 for objects other than Deployments.
     """
 
     change: Change

@@ -26,7 +26,7 @@ _MOST_FILES = 20
 
 
 def describe_crash(error: BaseException) -> str:
-    """Writes the traceback to a file. Returns one line: the position, the type, the file.
+    """Writes the traceback to a file. Returns one line with the position, the type and the file.
 
     The message of the error is only in the file, because it may quote a secret.
     """
@@ -34,11 +34,11 @@ def describe_crash(error: BaseException) -> str:
     kind = type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         kind = f"{kind} ({error.strerror.lower()})"
-    return f"{_find_position(error)}: unexpected {kind}; {describe_file(text)}; {_NEXT_STEP}"
+    return f"{_find_position(error)}: unexpected {kind}; {describe_traceback(text)}; {_NEXT_STEP}"
 
 
-def describe_file(text: str) -> str:
-    """Writes a traceback to a file. Returns where the file is, as part of a sentence."""
+def describe_traceback(text: str) -> str:
+    """Writes a traceback to a file. Returns the part of a sentence that names the file."""
     path = write_traceback(text)
     return f"the Traceback is in {path}" if path else "its Traceback could not be written anywhere"
 
@@ -46,7 +46,8 @@ def describe_file(text: str) -> str:
 def write_traceback(text: str) -> Path | None:
     """Writes a traceback to a new file that only this user can read.
 
-    Returns None where no folder is writable.
+    The folder is `crashes` in the cache, or the one for temporary files. Returns None if neither is
+    writable.
     """
     passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -71,7 +72,7 @@ def write_traceback(text: str) -> Path | None:
 
 
 def _command() -> str:
-    # The values of options are left out, because `--set` may contain a secret.
+    # Only the verb and its first argument, because the value of `--set` may be a secret.
     return " ".join(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv[:3]))
 
 
@@ -111,8 +112,8 @@ class CrashReports:
         sys.excepthook = lambda kind, error, trace: self.report(error)
         threading.excepthook = self._report_thread
         sys.unraisablehook = lambda args: self.report(args.exc_value)
-        # Libraries such as gRPC log the exceptions of their callbacks. Python prints those through
-        # this handler where a program has not set up logging.
+        # Libraries such as gRPC log the exceptions of their callbacks. If a program has not set up
+        # logging, Python prints them with this handler.
         logging.lastResort = _OneLine(self)
 
     def report(self, error: BaseException | None) -> None:

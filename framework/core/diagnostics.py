@@ -66,7 +66,7 @@ class Code(StrEnum):
     CAPACITY = "MC403", "all models together need more than the environment has"
     POLICY = "MC404", "a rule of the environment's policy is broken"
     WAIVER = "MC405", "a waiver that is wrong, has expired or waives nothing"
-    PROMOTION = "MC406", "promotesTo names no environment, or leads back to where it started"
+    PROMOTION = "MC406", "promotesTo names an unknown environment, or leads back to its start"
 
     UNUSED_PROFILE = "MC901", "a profile that no model lists"
     DISABLED_OVERLAY = "MC902", "an overlay for a model that does not run there"
@@ -81,7 +81,7 @@ class Code(StrEnum):
 class Position(NamedTuple):
     """The position of a key or value in a file.
 
-    `line` and `column` count from 1, and are 0 where the whole file is meant.
+    `line` and `column` count from 1. Both are 0 if the position is the whole file.
     """
 
     path: str
@@ -105,9 +105,9 @@ class Position(NamedTuple):
 class Diagnostic:
     """One error or warning about one file.
 
-    `line` and `column` count from 1, and are 0 where the whole file is meant. `model` is the model
-    in which the diagnostic was found, "" where it is about the file itself. The lines of a
-    `redacted` diagnostic may hold a secret: they are not printed.
+    `line` and `column` count from 1. Both are 0 if the diagnostic is about the whole file. `model`
+    is the model in which it was found, "" if it does not depend on a model. If `redacted` is True,
+    the lines of the file may contain a secret and are not printed.
     """
 
     path: str
@@ -127,9 +127,9 @@ class Diagnostic:
 class SettingDiagnostic(NamedTuple):
     """A diagnostic about one setting, before its position in a file is known.
 
-    `path` is the setting, below the mapping that was checked. `message` follows its name: "is 5;
-    expected at most 3". `others` are the settings that it contradicts: the final message gives the
-    position of each. `at_key`: the key is wrong, not its value.
+    `path` is the setting, relative to the mapping that was checked. `message` is printed after its
+    name: "is 5; expected at most 3". `others` are the settings that it contradicts; the final
+    message contains their positions. `at_key` is True if the key is wrong, not its value.
     """
 
     path: KeyPath
@@ -141,14 +141,14 @@ class SettingDiagnostic(NamedTuple):
 
 @dataclass(frozen=True, order=True)
 class DiagnosticGroup:
-    """One diagnostic and all models in which it was found; no models where it is the file's own."""
+    """One diagnostic and all models in which it was found, none if it depends on no model."""
 
     diagnostic: Diagnostic
     models: tuple[str, ...]
 
     @property
     def other_models(self) -> tuple[str, ...]:
-        """The models whose own file this is not: `catalog/churn.yaml` already names churn."""
+        """The models without the one that the path names already: `catalog/churn.yaml`."""
         folder, _, file = self.diagnostic.path.rpartition("/")
         if folder != "catalog" and not folder.endswith("/models"):
             return self.models
@@ -172,8 +172,10 @@ def group_diagnostics(diagnostics: Iterable[Diagnostic]) -> list[DiagnosticGroup
 
 
 def distinct_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Sorts diagnostics and drops duplicates: a diagnostic of a model also replaces the same one
-    without a model."""
+    """Returns the diagnostics sorted, without duplicates.
+
+    If the same diagnostic was found with and without a model, only the one with the model is kept.
+    """
     distinct = set(diagnostics)
     with_model = {replace(diagnostic, model="") for diagnostic in distinct if diagnostic.model}
     return tuple(sorted(d for d in distinct if d.model or d not in with_model))

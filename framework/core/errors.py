@@ -1,4 +1,4 @@
-"""The errors that a user can meet. Only the command line catches them.
+"""The errors that users see. Only the command line turns them into messages and exit codes.
 
     FrameworkError            anything the user can fix; exit code 1
     ├── UsageError            the command line is wrong; exit code 2
@@ -9,8 +9,8 @@
     │   ├── LocalClusterError               the local control plane cannot be built or started
     │   ├── OtherClusterError               the environment names another cluster than its stack
     │   ├── ClusterRecreatedError           the cluster was recreated since the last deployment
-    │   └── RecordedClusterUnreachableError the recorded cluster cannot be compared
-    ├── StateError            the recorded state of a stack cannot be used
+    │   └── RecordedClusterUnreachableError the recorded cluster does not answer
+    ├── StateError            the recorded state of a stack cannot be used, or is locked
     │   └── StateFileError    one of its files is damaged, or cannot be read or written
     ├── EngineError           an engine does not support what the program asks for
     ├── ConsentError          changes need a confirmation, and there is no terminal to ask on
@@ -46,7 +46,7 @@ class UnknownNameError(UsageError):
     """A name on the command line that does not exist; the message suggests the nearest names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        # A list is in an order that means something, as environments are in that of promotion.
+        # The order of a list has a meaning: environments are in the order of promotion.
         in_order = list(known) if isinstance(known, list | tuple) else sorted(known)
         self.kind, self.name, self.known = kind, name, in_order
         hint = " or ".join(near_misses(name, self.known, most=3))
@@ -65,9 +65,9 @@ class ConfigError(FrameworkError):
 
 
 class EditError(FrameworkError):
-    """Values that cannot be changed in the YAML files; nothing was written.
+    """Values that cannot be changed in the YAML files. Nothing was written.
 
-    Each refusal is a position (anything whose `str()` names it) and a message.
+    Each refusal is a position, or anything whose `str()` is one, and a message.
     """
 
     def __init__(self, *refusals: tuple[object, str]) -> None:
@@ -76,7 +76,7 @@ class EditError(FrameworkError):
 
 
 class ClusterError(FrameworkError):
-    """A cluster cannot be reached, is not the expected one, or holds objects of others."""
+    """A cluster cannot be reached, is not the expected one, or has objects of other owners."""
 
 
 class LocalClusterError(ClusterError):
@@ -107,12 +107,12 @@ class ConsentError(FrameworkError):
 
     def __init__(self, verb: str, environment: str, count: int, model: str = "") -> None:
         self.verb, self.environment, self.count, self.model = verb, environment, count, model
-        does = "delete or replace objects, or take them over"
-        does = "rewrite the recorded state" if verb == "refresh" else does
+        effect = "delete or replace objects, or take them over"
+        effect = "rewrite the recorded state" if verb == "refresh" else effect
         narrowed = f" MODEL={model}" if model else ""
         super().__init__(
-            f"{environment}: {count} of these changes {does}; without a terminal that needs YES=1. "
-            f"Nothing was changed; next: `make {verb} ENV={environment}{narrowed} YES=1`"
+            f"{environment}: {count} of these changes {effect}; without a terminal that needs "
+            f"YES=1. Nothing was changed; next: `make {verb} ENV={environment}{narrowed} YES=1`"
         )
 
 

@@ -1,9 +1,10 @@
 """Fields of Kubernetes objects by path: `spec.template.spec.containers[model].image`.
 
-One notation for every output and every input. A key of a mapping follows a dot, or stands in
-brackets and quotes where it has dots or slashes: `metadata.annotations["example.com/owner"]`. An
-item of a list stands in brackets: by the keys that the API server itself goes by where it merges
-the list, else by index.
+All output and all input uses this one notation. A key of a mapping follows a dot. A key with dots
+or slashes is written in brackets and quotes: `metadata.annotations["example.com/owner"]`. An item
+of a list is written in brackets. If the API server identifies the items of the list by keys when
+it merges the list, the values of these keys name the item (`containers[model]`); otherwise its
+index does (`args[1]`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What the API server calls x-kubernetes-list-map-keys, by the list's field name, after the name of
-# the mapping it is in where two lists share one. tests/kube/test_list_keys.py compares this table
-# with the OpenAPI documents of a real server.
+# From the field name of a list to its `x-kubernetes-list-map-keys` in the OpenAPI documents of the
+# API server. Where two lists have the same field name, one entry also has the name of the parent:
+# `spec.ports` is the list of a Service, `ports` that of a container. tests/kube/test_list_keys.py
+# compares this table with the documents of a real server.
 LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "claims": ("name",),
     "containers": ("name",),
@@ -37,7 +39,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
-# The server fills these in, so an item that leaves one out is the same item.
+# The server sets these defaults, so an item without the key equals an item with the default.
 KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
 
 _STEP = re.compile(
@@ -50,8 +52,8 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 _NEEDS_QUOTES = re.compile(r'[.\[\]"/\s]|^$')
-# Brackets delimit an item's key already. Only what would end them needs quotes, and digits, which
-# would read as an index.
+# The key of an item is in brackets already. It needs quotes only if it contains brackets or quotes,
+# or if it consists of digits, which would be read as an index.
 _ITEM_NEEDS_QUOTES = re.compile(r'[\[\]"]|^\d*$')
 
 
@@ -61,7 +63,7 @@ class _Missing:
 
 
 MISSING = _Missing()
-"""Stands where an object has no value; None may be a value."""
+"""Returned where an object has no value. Not None, which can be a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class ItemKey:
         return self.text
 
 
-# A key of a mapping, the key of a list item, or a number: an index, or a key that is a number,
-# such as a port's.
+# A str is a key of a mapping. An int is the index of a list item, or its key if that is a number,
+# as in `ports[8000]`.
 Step = str | int | ItemKey
 
 
@@ -98,7 +100,10 @@ class FieldPath:
 
     @classmethod
     def parse(cls, text: str) -> FieldPath:
-        """Reads what `str` writes, and Pulumi's property paths. Raises FieldPathError."""
+        """Parses the text that `str()` returns, or a property path of Pulumi.
+
+        Raises FieldPathError.
+        """
         steps: list[Step] = []
         position = 0
         while position < len(text):
@@ -134,7 +139,7 @@ class FieldPath:
         return FieldPath((*self.steps, step))
 
     def is_within(self, other: FieldPath) -> bool:
-        """Returns True where this path is `other` or lies below it; everything lies below ""."""
+        """Returns True if this path is `other` or below it. Every path is below the empty path."""
         return self.steps[: len(other.steps)] == other.steps
 
 
@@ -142,7 +147,7 @@ ROOT = FieldPath()
 
 
 def list_keys(path: FieldPath) -> tuple[str, ...]:
-    """Returns the fields that identify an item of the list at `path`; () for a list by index."""
+    """Returns the keys of the items of the list at `path`; () if its items go by index."""
     names = [step for step in path.steps if isinstance(step, str)]
     if not names or not isinstance(path.steps[-1], str):
         return ()
@@ -150,20 +155,22 @@ def list_keys(path: FieldPath) -> tuple[str, ...]:
 
 
 def identify_items(path: FieldPath, *versions: Sequence[Any]) -> tuple[list[Step], ...] | None:
-    """Names the items of one list, or of several versions of it, that stand at `path`.
+    """Returns a name for each item of the list at `path`, for each of its versions.
 
-    Items of the same name in two versions are the same item. Returns None where the items go by
-    index: the list has no keys, or they do not tell its items apart.
+    Items with the same name in two versions are the same item. Returns None if the items go by
+    index, because the list has no keys, or because two of its items have the same keys.
 
-    The first key alone is the name, so a port that changes from TCP to UDP is still `ports[8000]`.
-    Only where one version has it twice are the other keys added: `ports[53/TCP]`, `ports[53/UDP]`.
+    The name is the first key alone, so a port that changes from TCP to UDP is still `ports[8000]`.
+    The other keys are added only if one version has two items with the same first key:
+    `ports[53/TCP]` and `ports[53/UDP]`.
     """
     keys = list_keys(path)
     items = [item for version in versions for item in version]
     if not keys or not all(isinstance(item, Mapping) and keys[0] in item for item in items):
         return None
     counts = [Counter(_first_key(item, keys) for item in version) for version in versions]
-    # Counted in each version alone: an item that stands once in both is one item and not two.
+    # Counted in each version separately: an item that is once in the old version and once in the
+    # new one is the same item, not two.
     shared = {name for count in counts for name, times in count.items() if times > 1}
     names = tuple(
         [
@@ -172,8 +179,8 @@ def identify_items(path: FieldPath, *versions: Sequence[Any]) -> tuple[list[Step
         ]
         for version in versions
     )
-    # A manifest may have the same key twice by mistake. The server refuses it, and until then the
-    # index is the only name that is unique.
+    # A manifest may have two items with the same keys by mistake. The server rejects it; but a
+    # preview shows it before that, and only the index tells the two items apart.
     return names if all(len(set(steps)) == len(steps) for steps in names) else None
 
 
@@ -196,8 +203,11 @@ def name_items(path: FieldPath, items: Sequence[Any]) -> Sequence[Step]:
 def match_items(
     path: FieldPath, old: Sequence[Any], new: Sequence[Any]
 ) -> Iterator[tuple[Step, Any, Any]]:
-    """Pairs the items of two versions of a list: (step, old item, new item), MISSING where a
-    version does not have the item. The old version's order comes first, then what is new."""
+    """Yields (step, old item, new item) for each item of two versions of the list at `path`.
+
+    An item that a version does not have is MISSING there. The items of the old version come first,
+    in its order, then the new ones.
+    """
     names = identify_items(path, old, new) or (range(len(old)), range(len(new)))
     before, after = (
         dict(zip(steps, items, strict=True)) for steps, items in zip(names, (old, new), strict=True)
@@ -207,9 +217,9 @@ def match_items(
 
 
 def find_item(path: FieldPath, items: Sequence[Any], step: Step) -> int | None:
-    """Returns the index of the item that `step` names in the list at `path`; None for no item.
+    """Returns the index of the item that `step` names in the list at `path`, or None.
 
-    A key is understood in full even where its first part is enough: `8000` and `8000/TCP`.
+    Accepts all keys of an item even if the first one is enough: `8000/TCP` for `8000`.
     """
     keys = list_keys(path)
     names = identify_items(path, items)
@@ -217,12 +227,17 @@ def find_item(path: FieldPath, items: Sequence[Any], step: Step) -> int | None:
         for index, (name, item) in enumerate(zip(names[0], items, strict=True)):
             if str(step) in (str(name), str(_all_keys(item, keys))):
                 return index
-    # Numbers that are no item's key are indexes. A list has fewer items than the smallest port.
+    # A number that is not the key of an item is an index. The two are rarely confused: keys that
+    # are numbers are ports, and a list has fewer items than the smallest port.
     return step if isinstance(step, int) and step < len(items) else None
 
 
 def resolve(obj: Any, path: FieldPath) -> tuple[str | int, ...] | None:
-    """Returns the keys and indexes that lead to a path in this object; None where it has none."""
+    """Returns the keys and indexes of a path in this object; None if the object has no such path.
+
+    `containers[model].image` is ("containers", 0, "image") in an object whose first container is
+    `model`.
+    """
     concrete: list[str | int] = []
     for depth, step in enumerate(path.steps):
         key: str | int | None = None
@@ -238,7 +253,7 @@ def resolve(obj: Any, path: FieldPath) -> tuple[str | int, ...] | None:
 
 
 def get_at(obj: Any, concrete: Sequence[str | int]) -> Any:
-    """Returns the value that keys and indexes lead to, MISSING where the object has none."""
+    """Returns the value at these keys and indexes, or MISSING."""
     for key in concrete:
         if isinstance(obj, list) and isinstance(key, int):
             obj = obj[key] if key < len(obj) else MISSING
@@ -247,17 +262,11 @@ def get_at(obj: Any, concrete: Sequence[str | int]) -> Any:
     return obj
 
 
-def find_value(obj: Any, path: FieldPath) -> Any:
-    """Returns the value at a path, MISSING where the object has none."""
-    concrete = resolve(obj, path)
-    return MISSING if concrete is None else get_at(obj, concrete)
-
-
 def name_path(concrete: Sequence[str | int], *objects: Any) -> FieldPath:
-    """Builds the path of keys and indexes, list items by their keys where they have any.
+    """Returns the path of these keys and indexes: the inverse of `resolve`.
 
-    `objects` are versions of one object, such as the old and the new; of an item that differs
-    between them the last version names it that has one at this index.
+    `objects` are versions of one object, such as the old and the new one. If they have different
+    items at an index, the name is that of the last version that has an item there.
     """
     path = ROOT
     values = list(objects)
@@ -272,8 +281,10 @@ def name_path(concrete: Sequence[str | int], *objects: Any) -> FieldPath:
 
 
 def walk(value: Any, path: FieldPath = ROOT) -> Iterator[tuple[FieldPath, Any]]:
-    """Yields every path below `path` with its value, parents before children, in the object's
-    order. `path` is where `value` stands in its object."""
+    """Yields every path below `path` with its value, parents before children, otherwise in order.
+
+    `path` is the path of `value` in its object.
+    """
     if isinstance(value, Mapping):
         for key, child in value.items():
             below = path.child(key)
@@ -287,7 +298,7 @@ def walk(value: Any, path: FieldPath = ROOT) -> Iterator[tuple[FieldPath, Any]]:
 
 
 def flatten(value: Any, path: FieldPath = ROOT) -> Iterator[tuple[FieldPath, Any]]:
-    """Yields what `walk` yields, without the mappings and lists that hold something."""
+    """Yields the same as `walk`, without mappings and lists that are not empty."""
     for below, child in walk(value, path):
         if not isinstance(child, Mapping | list) or not child:
             yield below, child

@@ -1,7 +1,7 @@
-"""How the engines and the API client treat objects of one kind.
+"""The rules by which the engines and the API client treat objects of one kind.
 
-They know no models: the rules of the kinds that a model can have come from `framework.kinds`, the
-rules of other kinds from `framework.kube`.
+The rules are data, so that the engines and the API client need not know the kinds of a model. Those
+rules come from `framework.kinds`, the rules of other kinds from `framework.kube`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ class KindRules:
     """API group: `apps`, or "" for the core group."""
     kind: str
     replaced_by: tuple[str, ...] = ()
-    """Field paths that cannot change in place: a change there or below replaces the object. The old
-    object is deleted first. These are the rules of the Pulumi kubernetes provider, so that both
-    engines announce the same replacements."""
+    """Field paths that cannot change in place. A change of such a field, or below it, replaces the
+    object: the old object is deleted first. The Pulumi Kubernetes provider has the same rules, so
+    that both engines preview the same replacements."""
     wait_for: Literal["", "rollout", "active"] = ""
-    """Condition an operation waits for after it wrote the object: the rollout of a Deployment, or
-    the phase Active of a Namespace. Nothing for other kinds: a claim may wait for its first Pod and
-    a Service for its endpoints, and the Deployment behind either one reports what is wrong."""
+    """The condition that an operation waits for after it has applied the object: the rollout of a
+    Deployment, or the phase Active of a Namespace. There is no wait for other kinds: a claim may
+    need its first Pod and a Service its endpoints, so the wait for the Deployment covers them."""
     propagation: Literal["Background", "Foreground"] = "Foreground"
-    """Deletion propagation. An object that owns no others is gone at once in the background; in the
-    foreground the API server keeps the object until everything it owns is gone."""
+    """Deletion propagation. With `Foreground`, the API server keeps the object until all objects
+    that it owns are deleted. `Background` is for objects that own no others: they are deleted at
+    once."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def find_project_root() -> Path:
-    """Returns the nearest folder, from the current one upwards, that is a project.
+    """Returns the project that contains the current folder.
 
-    A project has a Pulumi.yaml and a folder `catalog`. Elsewhere it is the checkout that this
-    package belongs to, so that an editable install (`pip install -e .`) works from any folder.
-    The current folder comes first: where two checkouts exist, the installed command must not
-    deploy the catalog of the other one.
+    A project is a folder with a Pulumi.yaml and a folder `catalog`. If there is none, returns the
+    checkout of this package, so that an editable install (`pip install -e .`) works in any folder.
+    The current folder has precedence: with two checkouts, a command that is installed from one must
+    not deploy the catalog of that one when it runs in the other.
     """
     checkout = Path(__file__).resolve().parents[2]
     try:

@@ -41,17 +41,17 @@ _FREE_KEYS = frozenset(
 
 
 def is_secret_key(path: Iterable[str | int]) -> bool:
-    """Returns True where a key on `path` names a secret: `env.API_TOKEN`, `auth.user`."""
+    """Returns True if a key on `path` suggests a secret: `env.API_TOKEN`, `auth.user`."""
     return any(isinstance(part, str) and _SECRET_KEY.search(part) for part in path)
 
 
 def can_be_secret(value: Any) -> bool:
-    """Returns False for booleans and empty values, which give nothing away."""
+    """Returns False for booleans and empty values, which reveal nothing."""
     return not isinstance(value, bool) and bool(value)
 
 
 def is_secret(path: Iterable[str | int], value: Any) -> bool:
-    """Returns True where `value` may be secret, by its keys or because it looks like a token."""
+    """Returns True if `value` may be secret, by a key on `path` or because it looks like one."""
     if not can_be_secret(value):
         return False
     looks_secret = isinstance(value, str) and (_TOKEN.match(value) or _URL_PASSWORD.search(value))
@@ -59,9 +59,9 @@ def is_secret(path: Iterable[str | int], value: Any) -> bool:
 
 
 def redact(path: Iterable[str | int], value: Any) -> Any:
-    """Returns the value, or the tree of values, at `path` with every secret replaced.
+    """Returns the value at `path`, which may be a mapping or a list, with every secret replaced.
 
-    Of a URL with a password, only the password is replaced.
+    In a URL with a password, only the password is replaced.
     """
     path = tuple(path)
     if isinstance(value, dict):
@@ -76,10 +76,10 @@ def redact(path: Iterable[str | int], value: Any) -> Any:
 
 
 def redact_field(path: FieldPath, value: Any) -> Any:
-    """Returns the value, or the tree of values, at a field of a manifest with secrets replaced.
+    """Returns the value at a field of a manifest, as `redact` does for a setting.
 
-    The key of a list item counts as well: `env[API_TOKEN].value` is a secret. A name is not, as it
-    is either the item's key or the name of the Secret that a field refers to.
+    The key of a list item counts as well: `env[API_TOKEN].value` is a secret. A field `name` is not
+    a secret, because it is the key of an item, or the name of the Secret that a field refers to.
     """
     if isinstance(value, dict):
         return {key: redact_field(path.child(key), child) for key, child in value.items()}
@@ -92,7 +92,7 @@ def redact_field(path: FieldPath, value: Any) -> Any:
 
 
 def redact_value(value: Any, secrets: Iterable[str]) -> Any:
-    """Returns REDACTED where `value` is one of the secrets or contains one, else `value`."""
+    """Returns REDACTED if `value` is one of the secrets or contains one, else `value`."""
     if value is None:
         return value
     text = str(value)
@@ -103,7 +103,7 @@ def redact_value(value: Any, secrets: Iterable[str]) -> Any:
 def redact_text(text: str, secrets: Iterable[str]) -> str:
     """Returns a message or report, text or JSON, with every secret replaced.
 
-    A secret of less than four characters is replaced only where it stands in quotes.
+    A secret of fewer than four characters is replaced only inside quotes.
     """
     # The longest first: a secret may be part of another one.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
@@ -119,8 +119,8 @@ def redact_text(text: str, secrets: Iterable[str]) -> str:
 def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Returns the texts in manifests or settings that may be secret.
 
-    These are the values of environment variables, annotations and options whose name tells it, and
-    the passwords in URLs.
+    These are the values of environment variables, annotations and options whose names suggest a
+    secret, and the passwords in URLs.
     """
     texts = {text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST}
     return frozenset(text for text in texts if not _COMMON.fullmatch(text))
@@ -146,7 +146,7 @@ def _find(tree: Any) -> Iterator[str]:
 
 def _find_by_key(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
-        # A mapping refers to a Secret by name, and the name gives nothing away.
+        # A mapping refers to a Secret by its name, which is not secret itself.
         if is_secret_key((key,)) and not isinstance(value, Mapping | list):
             yield str(value)
 

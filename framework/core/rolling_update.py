@@ -76,7 +76,7 @@ def worst_case_seconds(
 class Update:
     """The settings of one Deployment that the checks of its budget need, in Pods and seconds.
 
-    `serves_alone` is False where another track keeps serving while this one is updated.
+    `serves_alone` is False if another track keeps serving while this one is updated.
     """
 
     replicas: int
@@ -91,7 +91,7 @@ class Update:
 
 
 def find_budget_diagnostics(update: Update) -> list[tuple[str, str]]:
-    """Returns what cannot work about a budget, as (setting, message) pairs."""
+    """Returns the errors of a budget that cannot work, as (setting, message) pairs."""
     if update.max_surge in (0, "0%") and update.max_unavailable in (0, "0%"):
         message = (
             f"rollout.maxSurge is {update.max_surge} and rollout.maxUnavailable is "
@@ -100,14 +100,14 @@ def find_budget_diagnostics(update: Update) -> list[tuple[str, str]]:
         )
         return [("rollout.maxUnavailable", message)]
     return [
-        *_find_dark_replica(update),
+        *_find_outage(update),
         *_find_short_deadline(update),
         *_find_autoscaler_conflict(update),
         *_find_disruption_conflict(update),
     ]
 
 
-def _find_dark_replica(update: Update) -> list[tuple[str, str]]:
+def _find_outage(update: Update) -> list[tuple[str, str]]:
     budget = resolve_budget(update.replicas, update.max_surge, update.max_unavailable)
     if update.replicas == 0 or budget.minimum_available > 0 or not update.serves_alone:
         return []

@@ -20,7 +20,7 @@ class Stack:
 
     @classmethod
     def of(cls, environment: str) -> Stack:
-        """Returns the only stack of an environment, which is called like it."""
+        """Returns the only stack of an environment, which has the name of the environment."""
         return cls(environment, environment)
 
     def __str__(self) -> str:

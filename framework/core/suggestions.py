@@ -30,7 +30,7 @@ def near_misses(
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns `did you mean "replicas"?`, or "" where no known name is near."""
+    """Returns `did you mean "replicas"?`, or "" if no known name is similar."""
     near = near_misses(name, known)
     return f'did you mean "{near[0]}"?' if near else ""
 
@@ -39,7 +39,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Returns the end of a message about an unknown name: the nearest known name, else the list.
 
     It begins with a semicolon: `; did you mean "replicas"?`, `; known: a, b and 5 more`.
-    It is "" where no names are known.
+    Returns "" if no names are known.
     """
     names = sorted(known)
     if hint := did_you_mean(name, names):

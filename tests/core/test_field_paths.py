@@ -1,4 +1,4 @@
-"""Field paths: their text, and the items of lists they lead to."""
+"""Field paths: their text, the names of list items, and the values at a path."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from framework.core.field_paths import (
     FieldPath,
     FieldPathError,
     ItemKey,
-    find_value,
     flatten,
+    get_at,
     match_items,
     name_path,
     resolve,
@@ -66,24 +66,30 @@ items = st.from_regex(r"[a-z/.]+", fullmatch=True).map(ItemKey)
 
 
 @given(st.lists(keys | items | st.integers(min_value=0)).map(tuple))
-def test_every_path_reads_back_from_its_text(steps: tuple[Any, ...]) -> None:
+def test_parsing_the_text_of_a_path_returns_the_path(steps: tuple[Any, ...]) -> None:
     assert FieldPath.parse(str(FieldPath(steps))).steps == steps
 
 
 @pytest.mark.parametrize(
     ("text", "character"), [("spec[", 5), ("spec..a", 5), ('a["b', 2), ("a[]", 2)]
 )
-def test_parse_reports_the_character_it_does_not_understand(text: str, character: int) -> None:
+def test_error_names_the_first_character_that_cannot_be_parsed(text: str, character: int) -> None:
     with pytest.raises(FieldPathError) as error:
         FieldPath.parse(text)
     assert error.value.character == character
+
+
+def find_value(text: str) -> Any:
+    """Returns the value of DEPLOYMENT at a path, or MISSING."""
+    concrete = resolve(DEPLOYMENT, FieldPath.parse(text))
+    return MISSING if concrete is None else get_at(DEPLOYMENT, concrete)
 
 
 @pytest.mark.parametrize(
     ("path", "parent", "within"),
     [("a.b", "", True), ("a.b", "a", True), ("a[b]", "a", True), ("ab", "a", False)],
 )
-def test_is_within(path: str, parent: str, within: bool) -> None:
+def test_path_is_within_its_parents(path: str, parent: str, within: bool) -> None:
     assert FieldPath.parse(path).is_within(FieldPath.parse(parent)) is within
 
 
@@ -98,7 +104,9 @@ def test_is_within(path: str, parent: str, within: bool) -> None:
         pytest.param([{"name": "x"}], [], ["0"], id="without-its-key-by-index"),
     ],
 )
-def test_match_items(old: list[Any], new: list[Any], steps: list[str]) -> None:
+def test_items_of_two_versions_are_matched_by_key(
+    old: list[Any], new: list[Any], steps: list[str]
+) -> None:
     assert [str(step) for step, _, _ in match_items(PORTS, old, new)] == steps
 
 
@@ -119,7 +127,7 @@ def test_items_are_named_by_the_keys_of_their_list(path: str, items: Any, text: 
 
 def test_every_path_of_a_walk_leads_to_its_value() -> None:
     for path, value in walk(DEPLOYMENT):
-        assert find_value(DEPLOYMENT, FieldPath.parse(str(path))) == value, path
+        assert find_value(str(path)) == value, path
 
 
 def test_flatten_yields_single_values_and_empty_collections() -> None:
@@ -141,8 +149,8 @@ def test_flatten_yields_single_values_and_empty_collections() -> None:
         ("spec.containers[model].args[2]", MISSING),
     ],
 )
-def test_find_value(text: str, value: Any) -> None:
-    assert find_value(DEPLOYMENT, FieldPath.parse(text)) == value
+def test_path_leads_to_its_value_or_to_none(text: str, value: Any) -> None:
+    assert find_value(text) == value
 
 
 def test_resolve_and_name_path_are_inverse() -> None:

@@ -105,7 +105,7 @@ def test_canary_size_rounds_up_to_at_least_one(size: int | str, replicas: int, p
             {"replicas": 1, "max_unavailable": 1},
             "rollout.maxUnavailable",
             "1 unavailable",
-            id="a single replica goes dark",
+            id="the only replica would be unavailable",
         ),
         pytest.param(
             {"replicas": 1, "max_surge": "0%", "max_unavailable": "25%"},
@@ -123,7 +123,7 @@ def test_canary_size_rounds_up_to_at_least_one(size: int | str, replicas: int, p
             {"replicas": 8, "max_unavailable": 1, "autoscaler_min_replicas": 1},
             "autoscaling.minReplicas",
             "autoscaling.minReplicas is 1",
-            id="autoscaler goes dark at its minimum",
+            id="no Pod would be available at the autoscaler minimum",
         ),
         pytest.param(
             {"disruption_min_available": "70%"},

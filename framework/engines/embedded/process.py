@@ -17,7 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
-from framework.core.crash_report import describe_file
+from framework.core.crash_report import describe_traceback
 from framework.core.errors import EngineError
 from framework.core.subprocesses import package_environment
 
@@ -95,13 +95,13 @@ class ProgramProcess:
             code = report.get("code", self._child.returncode)
             output = "\n".join(self._output) or "it printed nothing"
             if _TRACEBACK in output:
-                output = f"{self._output[-1]}; {describe_file(output)}"
+                output = f"{self._output[-1]}; {describe_traceback(output)}"
             return f"the program's process ended with exit code {code}:\n{output}"
         # Errors of ours, and those that a program raises for its user, are complete messages.
         if "FrameworkError" in report["classes"] or "RunError" in report["classes"]:
             return str(report["message"])
         position = f"{report['position']}: " if report["position"] else ""
-        file = describe_file(report["traceback"])
+        file = describe_traceback(report["traceback"])
         return f"{position}{report['classes'][0]}: {report['message']}; {file}"
 
     def end(self) -> None:
