@@ -38,7 +38,7 @@ def load_catalog(
     models: Collection[str] | None = None,
     overrides: Sequence[Document] = (),
 ) -> Catalog:
-    """Reads a catalog as `read_catalog` does; raises ConfigError where it has any error."""
+    """Reads a catalog as `read_catalog` does; raises ConfigError if its files have errors."""
     catalog = read_catalog(root, stack, models=models, overrides=overrides)
     if catalog.diagnostics:
         raise ConfigError(catalog.diagnostics)
@@ -56,7 +56,7 @@ def read_catalog(
 
     `models` names the ones to load, None all; the files of others are not read. `overrides` are
     merged over every model after all other layers. Raises UnknownNameError for the environment,
-    and ConfigError with every error that was found where environment.yaml cannot be used.
+    and ConfigError with every error in the files where environment.yaml has one.
     """
     if stack.environment not in environment_names(root):
         raise UnknownNameError("environment", stack.environment, list_environments(root))

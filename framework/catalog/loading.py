@@ -1,7 +1,8 @@
 """Loads the models of one stack: the files that each is merged from, their order, their errors.
 
-Later layers win: `_defaults`, the environment's `defaults`, the profiles in listed order, the
-model, the environment's `overrides`, the environment's file for the model, `--set`.
+The layers in merge order, later ones override earlier ones: `_defaults`, the environment's
+`defaults`, the profiles in listed order, the model, the environment's `overrides`, the
+environment's file for the model, `--set`.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ class CatalogReader:
     ) -> tuple[Layer, list[Diagnostic]]:
         """Returns the layer that a document has under `prefix`, and the errors in it.
 
-        `is_model` tells a model's own file, the only one that may list profiles. Its values are
-        validated after the merge, and by `validate_alone` where another layer overrides them.
+        `is_model` is True for a model's own file, the only one that may list profiles. Its values
+        are not validated here but after the merge, or by `validate_alone` if another layer
+        overrides them.
         """
         key = (document.path, prefix)
         if key not in self._layers:
@@ -76,7 +78,7 @@ class CatalogReader:
         return self._layers[key]
 
     def validate_alone(self, layer: Layer) -> list[Diagnostic]:
-        """Returns the errors of a model's own file, whatever other layers set over it."""
+        """Returns the errors in a model's own file, also in values that other layers override."""
         path = layer.document.path
         if path not in self._own_layers:
             self._own_layers[path] = validate_layer(Model, layer, "a model")
@@ -103,7 +105,7 @@ class CatalogLoader:
     """Loads the environment of one stack, then its models one at a time.
 
     `overrides` are merged over every model after all other layers. `settings` is None where
-    environment.yaml has errors; `diagnostics` are those of the files that all models share.
+    environment.yaml has errors. `diagnostics` has the errors in the files that all models share.
     """
 
     def __init__(
@@ -180,27 +182,27 @@ class CatalogLoader:
 
     def find_profile_diagnostics(self, name: str) -> tuple[Diagnostic, ...]:
         """Returns the errors in the file of a profile."""
-        document, syntax = self._reader.read(self.files.profiles[name])
-        return (*syntax, *self._reader.build_layer(document)[1])
+        document, syntax_errors = self._reader.read(self.files.profiles[name])
+        return (*syntax_errors, *self._reader.build_layer(document)[1])
 
     def load_model(self, name: str) -> LoadedModel:
         """Merges and validates one model."""
         home, overlay_path = self.files.models[name], self._own.overlays.get(name)
-        document, syntax = self._reader.read(home)
-        diagnostics = [*syntax]
+        document, syntax_errors = self._reader.read(home)
+        diagnostics = [*syntax_errors]
         profiles, all_exist = self._resolve_profiles(document, diagnostics)
-        own, of_layer = self._reader.build_layer(document, is_model=True)
-        diagnostics += of_layer
+        own, layer_errors = self._reader.build_layer(document, is_model=True)
+        diagnostics += layer_errors
         stack = self._merge_below(profiles).add(own, self._environment_overrides)
         overlay = None
         if overlay_path is not None:
-            overlay, syntax = self._reader.read(overlay_path)
-            layer, of_layer = self._reader.build_layer(overlay)
-            diagnostics += [*syntax, *of_layer]
+            overlay, syntax_errors = self._reader.read(overlay_path)
+            layer, layer_errors = self._reader.build_layer(overlay)
+            diagnostics += [*syntax_errors, *layer_errors]
             stack = stack.add(layer)
         stack = stack.add(*self._overrides) if self._overrides else stack
         if not all_exist:
-            # What is missing may be in the profile whose name is misspelt: report that alone.
+            # A missing setting may be in the profile whose name is misspelt: report only the name.
             stack = stack.with_broken(())
         merged = stack.resolve(
             {**self._context, "name": name}, verbatim=(_CANDIDATE,), keep_nulls=_KEEP_NULLS
@@ -209,7 +211,7 @@ class CatalogLoader:
         if disabled or _is_overridden(merged, own):
             diagnostics += self._reader.validate_alone(own)
         if disabled:
-            # Merged settings are not validated: they may lack what only other environments give.
+            # Merged settings are not validated: other environments may give what is missing here.
             diagnostics += stack.diagnostics
             idle = overlay is not None and overlay.data.get("enabled") is not False
             return LoadedModel(
@@ -242,9 +244,9 @@ class CatalogLoader:
     def _resolve_profiles(
         self, document: Document, diagnostics: list[Diagnostic]
     ) -> tuple[tuple[str, ...], bool]:
-        """Returns the profiles that a model lists and that exist, and whether that is all."""
+        """Returns the listed profiles that exist, and True where the list has no errors."""
         listed = document.data.get("profiles", [])
-        if listed is None or not isinstance(listed, list):
+        if not isinstance(listed, list):
             position = document.value_positions[("profiles",)]
             message = "profiles must be a list of names, such as [cpu-small]"
             diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
@@ -296,7 +298,7 @@ class CatalogLoader:
     def load(self, models: Collection[str] | None = None) -> Catalog:
         """Loads the environment and these models; all models for None.
 
-        Raises ConfigError with every error that was found where environment.yaml has errors.
+        Raises ConfigError with every error in the files where environment.yaml has one.
         """
         names = [name for name in self.files.models if models is None or name in models]
         loaded = tuple(map(self.load_model, names))
@@ -308,9 +310,9 @@ class CatalogLoader:
             if models is None or name in used
         }
         if self.settings is None:
-            found = [d for diagnostics in profile_diagnostics.values() for d in diagnostics]
-            found += [d for model in loaded for d in model.diagnostics]
-            raise ConfigError([*self.diagnostics, *found])
+            errors = [d for diagnostics in profile_diagnostics.values() for d in diagnostics]
+            errors += [d for model in loaded for d in model.diagnostics]
+            raise ConfigError([*self.diagnostics, *errors])
         return self.build_catalog(loaded, profile_diagnostics, complete=models is None)
 
     def build_catalog(
@@ -334,9 +336,9 @@ class CatalogLoader:
 
 
 def _candidate_layers(stack: LayerStack) -> tuple[Layer, ...]:
-    """Returns the part that each layer has of `canary.candidate`, in merge order.
+    """Returns the parts of `canary.candidate` that the layers have, in merge order.
 
-    Any layer may write a part of the candidate. A null at `canary` or `canary.candidate` removes
+    Any layer may have a part of the candidate. A null at `canary` or `canary.candidate` removes
     the parts of all layers below it.
     """
     parts: list[Layer] = []
@@ -356,7 +358,7 @@ def _candidate_layers(stack: LayerStack) -> tuple[Layer, ...]:
 
 
 def _is_overridden(merged: Merged, layer: Layer) -> bool:
-    """Tells whether another layer overrides a value of this one."""
+    """Returns True where another layer overrides a value of this one."""
     return any(
         merged.origins.get(entry.path, (None,))[-1] != entry.position
         for entry in layer.entries
@@ -365,7 +367,7 @@ def _is_overridden(merged: Merged, layer: Layer) -> bool:
 
 
 def _name_model(diagnostics: Iterable[Diagnostic], model: str, home: str) -> list[Diagnostic]:
-    """Adds the model's name to the diagnostics that stand in another file than its own."""
+    """Adds the model's name to the diagnostics in other files than its own."""
     return [
         diagnostic if diagnostic.path == home else replace(diagnostic, model=model)
         for diagnostic in diagnostics

@@ -16,8 +16,9 @@ from framework.settings.model import Model
 class CatalogModel:
     """One model in one environment. `home` is the path of its own file, which lists its `profiles`.
 
-    `settings.canary.candidate` is as written. `candidate` is what the canary runs: the stable
-    settings with the candidate merged over them, without `canary`. It is None without a canary.
+    `settings.canary.candidate` is as written in the files. `candidate` has the settings that the
+    canary runs with: the stable settings with the candidate merged over them, without `canary`. It
+    is None without a canary.
     """
 
     name: str
@@ -35,14 +36,14 @@ class CatalogModel:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels that MODEL=label=value selects by: the model's own, and `owner`."""
+        """The labels by which `MODEL=label=value` selects: the model's own, and `owner`."""
         return {"owner": self.settings.owner, **self.settings.labels}
 
     def position(self, path: KeyPath, merged: Merged | None = None) -> Position:
         """Returns where a setting, or else its nearest parent, was last written.
 
-        `merged` is the candidate's where the setting is one of the canary. A model that writes
-        neither the setting nor a parent gets the start of its own file.
+        `merged` is `candidate_merged` for a setting of the canary. If no file has the setting or a
+        parent, this is the start of the model's own file.
         """
         return (merged or self.merged).origin(path) or Position(self.home, 1, 1)
 
@@ -69,10 +70,10 @@ class LoadedModel:
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """The settings of one environment, and the models that were asked for, in order of name.
+    """The settings of one environment, and the requested models, sorted by name.
 
     `shared_diagnostics` are about files that every model is merged from, `profile_diagnostics`
-    about each profile. `complete` is False where only some models were asked for.
+    about each profile. `complete` is False where only some models were requested.
     """
 
     stack: Stack
@@ -87,8 +88,8 @@ class Catalog:
     def models(self) -> tuple[CatalogModel, ...]:
         """The models that run here and whose settings are valid.
 
-        A model with diagnostics may be among them, so that the checks that compare models report
-        in the same run what they find.
+        A model with diagnostics may be among them, so that the same run also reports what the
+        checks that compare models find.
         """
         return tuple(loaded.model for loaded in self.loaded if loaded.model)
 

@@ -21,7 +21,8 @@ from framework.core.redaction import is_secret_key
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_OPENS = re.compile("flow|quoted")
+# What PyYAML calls an open bracket or quote: "while parsing a flow mapping", "... quoted scalar".
+_OPENING_CONTEXT = re.compile("flow|quoted")
 _MAX_DEPTH = 60
 # A few lines of nested aliases can expand into billions of values.
 _MAX_VALUES = 20_000
@@ -29,19 +30,20 @@ _MAX_VALUES = 20_000
 _TAG = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FRACTION = re.compile(r"[-+]?([0-9]{1,17}\.[0-9]{0,17}|\.[0-9]{1,17})")
-_NUMBER_TO_SOME = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|0o[0-7]+")
+_AMBIGUOUS_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|0o[0-7]+")
 # OmegaConf reads `???` as a missing value, and `\???` as the text `???`.
 _MISSING = re.compile(r"\\*\?\?\?")
 
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """One file. `path` is relative to the root, with forward slashes.
+    """The content of one file. `path` is relative to the root, with forward slashes.
 
-    The position of () is that of the first key, without a line for an empty file. Values from an
-    alias or a merge key have the position of the anchor. `spellings` has the numbers that Python
-    writes differently, such as 1.10. `broken` has the paths that are left out of `data` because of
-    an error; () where nothing could be read.
+    The key path () is the file as a whole: its position is that of the first key, and has no line
+    where the file is empty. Values from an alias or a merge key have the position of the anchor.
+    `spellings` has the original text of numbers that Python writes differently, such as 1.10.
+    `broken` has the key paths that are left out of `data` because of an error, or () where nothing
+    could be read.
     """
 
     path: str
@@ -113,7 +115,7 @@ def _syntax_diagnostic(
     line = lines[position.line - 1] if position.line <= len(lines) else ""
     problem = exc.problem or "cannot be parsed"
     opening = exc.context_mark
-    if opening and opening.line < position.line - 1 and _OPENS.search(exc.context or ""):
+    if opening and opening.line < position.line - 1 and _OPENING_CONTEXT.search(exc.context or ""):
         message = f"this quote or bracket is not closed; line {position.line} is still inside it"
         return _unreadable(_mark_position(path, opening), message)
     if "\t" in line[: max(position.column, len(line) - len(line.lstrip()))]:
@@ -152,7 +154,7 @@ def _read_scalar(node: ScalarNode) -> Any:
 def _read_text(text: str, *, plain: bool) -> str:
     if _MISSING.fullmatch(text):
         raise _ScalarError('"???" is not a value; write the value, or leave the key out')
-    if plain and _NUMBER_TO_SOME.fullmatch(text):
+    if plain and _AMBIGUOUS_NUMBER.fullmatch(text):
         raise _ScalarError(
             f'{text} is a number to some YAML readers and text to others; quote it: "{text}", '
             "or write the number out"
@@ -201,6 +203,7 @@ class _Builder:
         self._values: dict[KeyPath, Position] = {}
         self._spellings: dict[KeyPath, str] = {}
         self._broken: set[KeyPath] = set()
+        # The nodes around the current one, to find anchors that contain themselves.
         self._open: list[Node] = []
         self._count = 0
 
@@ -216,24 +219,24 @@ class _Builder:
         )
         return document, self._diagnostics
 
-    def _diagnostic(self, node: Node, code: Code, message: str, at: KeyPath) -> None:
+    def _report(self, node: Node, code: Code, message: str, at: KeyPath) -> None:
         self._diagnostics.append(
             _mark_position(self._path, node.start_mark).diagnostic(code, message)
         )
         self._broken.add(at)
 
     def _value(self, node: Node, at: KeyPath) -> Any:
-        """Returns the plain value of a node; None, after an error, where it has none."""
+        """Returns the plain value of a node; None after an error, and for null."""
         self._values[at] = _mark_position(self._path, node.start_mark)
         self._count += 1
         if isinstance(node, ScalarNode):
             return self._scalar(node, at)
         if any(node is outer for outer in self._open):
-            return self._diagnostic(
+            return self._report(
                 node, Code.UNSUPPORTED_YAML, "an anchor contains itself; write the value out", at
             )
         if len(self._open) > _MAX_DEPTH:
-            return self._diagnostic(
+            return self._report(
                 node,
                 Code.UNSUPPORTED_YAML,
                 f"nested deeper than {_MAX_DEPTH} levels; flatten it",
@@ -241,12 +244,13 @@ class _Builder:
             )
         if self._count > _MAX_VALUES:
             if self._count < _MAX_VALUES * 2:
-                self._diagnostic(
+                self._report(
                     node,
                     Code.UNSUPPORTED_YAML,
                     f"more than {_MAX_VALUES} values; do anchors multiply?",
                     at,
                 )
+                # Reported once, not for each of the values that follow.
                 self._count = _MAX_VALUES * 2
             return None
         self._open.append(node)
@@ -263,21 +267,21 @@ class _Builder:
         except _ScalarError as exc:
             # The message of the exception quotes the value.
             message = "would not be read as text; quote it" if is_secret_key(at) else str(exc)
-            return self._diagnostic(node, Code.AMBIGUOUS, message, at)
+            return self._report(node, Code.AMBIGUOUS, message, at)
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value
         return value
 
     def _list(self, node: Node, at: KeyPath) -> Any:
         if not isinstance(node, SequenceNode) or not node.tag.endswith(":seq"):
-            return self._diagnostic(
+            return self._report(
                 node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not supported; remove it", at
             )
         return [self._value(item, (*at, index)) for index, item in enumerate(node.value)]
 
     def _mapping(self, node: MappingNode, at: KeyPath) -> Any:
         if not node.tag.endswith(":map"):
-            return self._diagnostic(
+            return self._report(
                 node, Code.UNSUPPORTED_YAML, f"the tag {node.tag} is not supported; remove it", at
             )
         data: dict[str, Any] = {}
@@ -294,7 +298,7 @@ class _Builder:
                     f'"{key}" is given twice; the first is at line {mark.line + 1}, '
                     f"column {mark.column + 1}; keep one"
                 )
-                self._diagnostic(key_node, Code.DUPLICATE_KEY, message, (*at, key))
+                self._report(key_node, Code.DUPLICATE_KEY, message, (*at, key))
                 continue
             self._enter(data, key, key_node, value_node, at)
         return data
@@ -302,6 +306,7 @@ class _Builder:
     def _enter(
         self, data: dict[str, Any], key: str, key_node: Node, value_node: Node, at: KeyPath
     ) -> None:
+        """Adds one key and its value to `data`; replaces a value that came from a merge key."""
         here = (*at, key)
         if key in data:
             self._forget(here)
@@ -318,22 +323,18 @@ class _Builder:
 
     def _key(self, node: Node, at: KeyPath) -> str | None:
         if not isinstance(node, ScalarNode):
-            self._diagnostic(
-                node, Code.KEY_NOT_TEXT, "a key must be text, not a list or a mapping", at
-            )
+            self._report(node, Code.KEY_NOT_TEXT, "a key must be text, not a list or a mapping", at)
             return None
         try:
             value = _read_scalar(node)
         except _ScalarError as exc:
-            self._diagnostic(
-                node, Code.KEY_NOT_TEXT, f"a key must be text: {exc}", (*at, node.value)
-            )
+            self._report(node, Code.KEY_NOT_TEXT, f"a key must be text: {exc}", (*at, node.value))
             return None
         if isinstance(value, str):
             return value
         shown = node.value or "an empty key"
         quoted = f'; quote it: "{node.value}"' if node.value else ""
-        self._diagnostic(
+        self._report(
             node,
             Code.KEY_NOT_TEXT,
             f"a key must be text, and {shown} is not{quoted}",
@@ -349,14 +350,14 @@ class _Builder:
             is_list = isinstance(value_node, SequenceNode)
             for source in value_node.value if is_list else [value_node]:
                 if not isinstance(source, MappingNode):
-                    self._diagnostic(
+                    self._report(
                         source,
                         Code.UNSUPPORTED_YAML,
                         '"<<" takes a mapping, or a list of mappings',
                         at,
                     )
                 elif any(source is outer for outer in self._open):
-                    self._diagnostic(
+                    self._report(
                         source,
                         Code.UNSUPPORTED_YAML,
                         "an anchor contains itself; write the value out",

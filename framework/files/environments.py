@@ -10,7 +10,7 @@ from framework.files.layout import environment_names
 
 
 def list_environments(root: Path) -> tuple[str, ...]:
-    """Returns the names of the environments in promotion order: dev, staging, prod.
+    """Returns the names of the environments in promotion order, such as dev, staging, prod.
 
     Environments that neither promote to another nor are promoted to follow, by name. The order is
     for people to read, so a file with errors does not stop it; `validate` reports them.

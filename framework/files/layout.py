@@ -1,6 +1,6 @@
 """Finds the YAML files: the models and profiles of the catalog, and the overlays of an environment.
 
-Only names and folders count here: no file is read.
+It looks at names and folders only, and reads no file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _LONGEST = {"model": 40, "profile": 63, "environment": 63}
 
 @dataclass(frozen=True)
 class CatalogFiles:
-    """The files of the catalog: paths relative to the root, by name, sorted."""
+    """The files of the catalog. `profiles` and `models` map names, sorted, to paths.
+
+    Paths are relative to the root.
+    """
 
     defaults: str | None
     profiles: Mapping[str, str]
@@ -30,7 +33,7 @@ class CatalogFiles:
 
 @dataclass(frozen=True)
 class EnvironmentFiles:
-    """The file of one environment, and its overlays by model name, sorted."""
+    """The files of one environment. `overlays` maps model names, sorted, to paths."""
 
     environment: str
     overlays: Mapping[str, str]
@@ -51,10 +54,10 @@ def find_catalog(root: Path) -> CatalogFiles:
                 "no such folder; models are in catalog/<model>.yaml",
             )
         )
-    models = _named(root, folder, "model", diagnostics)
-    profiles = _named(root, folder / "_profiles", "profile", diagnostics)
+    models = _find_named_files(root, folder, "model", diagnostics)
+    profiles = _find_named_files(root, folder / "_profiles", "profile", diagnostics)
     for entry in _entries(folder):
-        if _is_plain(entry):
+        if _is_regular_yaml(entry):
             continue
         path = Path(entry.path)
         if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
@@ -85,18 +88,18 @@ def find_environment(root: Path, name: str) -> EnvironmentFiles:
     elif not own.is_file():
         message = "no such file; an environment needs one, with at least `namespace: ...`"
         diagnostics.append(Diagnostic(_relative(root, own), 0, 0, Code.UNREADABLE, message))
-    overlays = _named(root, folder / "models", "model", diagnostics)
+    overlays = _find_named_files(root, folder / "models", "model", diagnostics)
     return EnvironmentFiles(_relative(root, own), overlays, tuple(diagnostics))
 
 
 def environment_names(root: Path) -> tuple[str, ...]:
-    """The folders under environments/, in order of name."""
+    """Returns the names of the folders under environments/, sorted."""
     entries = _entries(root / "environments")
     return tuple(entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
 
 
 def count_files(root: Path, environments: Iterable[str]) -> int:
-    """Returns the number of YAML files for these environments."""
+    """Returns the number of YAML files in the catalog and in these environments."""
     files = find_catalog(root)
     count = len(files.models) + len(files.profiles) + bool(files.defaults)
     for name in environments:
@@ -112,44 +115,37 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Returns True for a YAML file that is not a link."""
-    # Known from the listing of the folder: a stat() of each of a thousand files takes longer than
-    # planning one model.
+def _is_regular_yaml(entry: os.DirEntry[str]) -> bool:
+    """Returns True for a YAML file that is not a symbolic link."""
+    # The listing of the folder already has the type of each entry: calling stat() for each of a
+    # thousand files takes longer than planning one model.
     return entry.name.endswith(".yaml") and entry.is_file(follow_symlinks=False)
 
 
-def _named(root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic]) -> dict[str, str]:
+def _find_named_files(
+    root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic]
+) -> dict[str, str]:
+    """Returns the YAML files of a folder by name, and adds what is wrong to `diagnostics`."""
     paths: dict[str, str] = {}
     prefix = _relative(root, folder)
     for entry in _entries(folder):
         if entry.name[0] in "._":
             continue
-        if _is_plain(entry):
-            relative, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
+        path, relative = Path(entry.path), f"{prefix}/{entry.name}"
+        if _is_regular_yaml(entry) or (path.suffix == ".yaml" and path.is_file()):
+            stem = entry.name.removesuffix(".yaml")
             invalid = list(name_diagnostics(relative, kind, stem))
             diagnostics += invalid
             if not invalid:
                 paths[stem] = relative
-            continue
-        path = Path(entry.path)
-        if path.is_symlink() and not path.exists():
+        elif path.is_symlink() and not path.exists():
             message = "is a link to a file that does not exist; fix or remove it"
-            diagnostics.append(Diagnostic(_relative(root, path), 0, 0, Code.UNREADABLE, message))
-            continue
-        if path.suffix == ".yaml" and path.is_dir():
+            diagnostics.append(Diagnostic(relative, 0, 0, Code.UNREADABLE, message))
+        elif path.suffix == ".yaml" and path.is_dir():
             message = f"is a folder; a {kind} is one file"
-            diagnostics.append(Diagnostic(_relative(root, path), 0, 0, Code.FILE_NAME, message))
-            continue
-        if not path.is_file():
-            continue
-        if path.suffix == ".yml":
+            diagnostics.append(Diagnostic(relative, 0, 0, Code.FILE_NAME, message))
+        elif path.suffix == ".yml" and path.is_file():
             diagnostics.append(_wrong_ending(root, path))
-        elif path.suffix == ".yaml":
-            invalid = list(name_diagnostics(_relative(root, path), kind, path.stem))
-            diagnostics += invalid
-            if not invalid:
-                paths[path.stem] = _relative(root, path)
     return paths
 
 
@@ -157,13 +153,12 @@ def name_diagnostics(path: str, kind: str, name: str) -> Iterator[Diagnostic]:
     """Yields what is wrong with a name; `kind` is "model", "profile" or "environment"."""
     longest = _LONGEST[kind]
     if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
+        article = "an" if kind == "environment" else "a"
         message = (
-            f'"{name}" is not a valid name for a {kind}; expected a letter, then '
+            f'"{name}" is not a valid name for {article} {kind}; expected a letter, then '
             f"lower-case letters, digits and '-', at most {longest} characters; rename it"
         )
-        yield Diagnostic(
-            path, 1, 1, Code.FILE_NAME, message.replace("a environment", "an environment")
-        )
+        yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
     elif kind == "model" and name.endswith(_CANARY_SUFFIX):
         message = (
             f'"{name}" is not a valid name for a model; "-canary" is for canary tracks; rename it'

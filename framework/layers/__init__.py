@@ -1,7 +1,7 @@
 """Merges layers of settings with OmegaConf, and keeps the origin of every value.
 
-This package is the only importer of omegaconf. A layer is one YAML file or a part of one; a layer
-stack is all layers of a model in merge order, later layers override earlier ones.
+This package is the only importer of omegaconf. A layer is one YAML file or a part of one. A layer
+stack has all layers of a model in merge order: later layers override earlier ones.
 
 Text that begins with `${` but is not a reference, as in the arguments of a container, is written
 with a backslash: `\\${HOME}` reaches the container as `${HOME}`.

@@ -1,7 +1,7 @@
 """Interpolations such as `${image.tag}`: what they may contain, and how they are resolved.
 
-The first half has the rules about one text, whatever layer it is in. `Resolution` resolves all
-interpolations of a merged configuration and reports the ones that fail, each with its position.
+The functions at the top check and parse a single text. `Resolution` resolves all interpolations of
+a merged configuration and reports the ones that fail, each with its position.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _ESCAPE = r"write \${ for a literal ${"
 
 
 def find_misuse(text: str) -> str:
-    """Returns what is wrong with the interpolations in `text` by themselves; "" for nothing."""
-    # The grammar is slow, and most texts have plain references only.
+    """Returns what is wrong with the interpolations of one text; "" if they are well-formed."""
+    # Parsing is slow, and most texts have only plain references, which are always valid.
     rest = _PLAIN.sub("", text)
     if "${" not in rest and "\\" not in rest:
         return ""
@@ -87,7 +87,7 @@ def escape(value: Any) -> Any:
     if isinstance(value, list):
         return [escape(child) for child in value]
     if isinstance(value, str) and "${" in value:
-        # OmegaConf reads `\\${` as a backslash and a reference: so existing ones are doubled.
+        # OmegaConf reads `\\${` as a backslash and a reference: existing backslashes are doubled.
         return _OPENING.sub(lambda match: match[1] * 2 + r"\${", value)
     return value
 
@@ -96,8 +96,13 @@ class Resolution:
     """Resolves the interpolations of a merged configuration, and collects every error.
 
     `data` and `origins` are the plain merged result and are updated in place. `texts` has the
-    interpolations by path. `broken` are paths that are missing because of errors already reported:
-    an interpolation that refers to one fails silently.
+    interpolations by path. `broken` has the paths that are missing because of errors that are
+    reported already: an interpolation that refers to one fails without a diagnostic of its own.
+    `context` is data outside the configuration that interpolations can refer to, and `self_name`
+    a name under which they can refer to the configuration itself.
+
+    After `run`, `failed` has the interpolations that could not be resolved, by path, and
+    `missing_references` the keys that do not exist, by the diagnostic about them.
     """
 
     def __init__(

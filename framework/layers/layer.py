@@ -38,8 +38,8 @@ class Entry(NamedTuple):
 class Layer:
     """The mapping under `prefix` of `document`, without the top-level keys in `omit`.
 
-    Many models share the layers of defaults, profiles and the environment. So everything computed
-    here is cached, and computed once for all of them.
+    Many models share the layers of defaults, profiles and the environment. So the properties are
+    cached: they are computed once for all models.
     """
 
     document: Document
@@ -48,7 +48,7 @@ class Layer:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The layer as the file has it; {} where there is no mapping at the prefix."""
+        """The settings of the layer as they are in the file; {} if the prefix has no mapping."""
         data: Any = self.document.data
         for key in self.prefix:
             data = data.get(key) if isinstance(data, dict) else None
@@ -58,6 +58,7 @@ class Layer:
 
     @cached_property
     def _checked(self) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...], frozenset[KeyPath]]:
+        """The usable values, the errors, and the paths of the values with errors."""
         entries, diagnostics, refused = [], [], set()
         for path, value in _walk(self.data, ()):
             position = self.value_position(path)
@@ -80,7 +81,7 @@ class Layer:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The errors of this layer alone."""
+        """The errors that do not depend on other layers."""
         return self._checked[1]
 
     @cached_property
@@ -96,7 +97,7 @@ class Layer:
 
     @cached_property
     def config(self) -> DictConfig:
-        """The layer as OmegaConf nodes. A merge copies them; they must not be changed."""
+        """The layer as OmegaConf nodes. Do not change them: all merges copy from the same nodes."""
         return self.config_without(frozenset())
 
     def config_without(self, dropped: frozenset[KeyPath]) -> DictConfig:

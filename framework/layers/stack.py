@@ -1,7 +1,7 @@
 """The layer stack of a model: merges its layers, resolves interpolations, keeps every origin.
 
-OmegaConf merges the values. It forgets where they came from, and lets a list replace a mapping
-without a word; so shapes and positions are tracked beside it, in `_Node`s by path.
+OmegaConf merges the values. It does not keep where they came from, and lets a list replace a
+mapping without an error. So shapes and positions are tracked here, in one `_Node` for each path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from framework.layers.layer import Entry, Layer, Shape
 
 
 class _Node(NamedTuple):
-    """The shape of the value at a path, and every position that gave it one, oldest first."""
+    """The shape of the value at a path, and each position that sets it, in merge order."""
 
     shape: Shape
     positions: tuple[Position, ...]
@@ -31,10 +31,11 @@ class _Node(NamedTuple):
 class Merged:
     """The plain merged and resolved data, and the origin of each value.
 
-    `origins` has every leaf, list and mapping: the positions that gave it a value, oldest first;
-    the last one won. `broken` are paths left out because of an error that is in `diagnostics`.
-    `secret_paths` received a value from a secret key through an interpolation.
-    `missing_references` has the keys that interpolations refer to in vain, by their diagnostic.
+    `origins` has an entry for each leaf, list and mapping: the positions that set it, in merge
+    order, so that the last one is the origin of the value. `broken` has the paths that are left out
+    because of an error in `diagnostics`. `secret_paths` has the paths whose value comes from a
+    secret key through an interpolation. `missing_references` has, for each diagnostic about an
+    interpolation, the keys that it refers to and that do not exist.
     """
 
     data: dict[str, Any]
@@ -46,14 +47,14 @@ class Merged:
     missing_references: Mapping[Diagnostic, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
     def origin(self, path: KeyPath) -> Position | None:
-        """Returns the position that won at `path`, or at its nearest parent that has one."""
+        """Returns the position that sets the value at `path`, or else at its nearest parent."""
         for end in range(len(path), 0, -1):
             if positions := self.origins.get(path[:end]):
                 return positions[-1]
         return None
 
     def key_positions(self, path: KeyPath) -> tuple[Position, ...]:
-        """Returns the position of the key at `path` in each layer that has it, oldest first."""
+        """Returns the position of the key at `path` in each layer that has it, in merge order."""
         positions = (layer.key_position(path) for layer in self.layers)
         return tuple(position for position in positions if position)
 
@@ -63,7 +64,7 @@ class Merged:
 
     @cached_property
     def secret_texts(self) -> tuple[str, ...]:
-        """The single values at the secret paths as text, the longest first."""
+        """Every single value at or below a secret path as text, the longest first."""
         paths = self.secret_paths - self.broken
         texts = {text for path in paths for text in _find_texts(_value_at(self.data, path))}
         return tuple(sorted(texts, key=lambda text: (-len(text), text)))
@@ -82,7 +83,8 @@ class LayerStack:
     """Layers in merge order. `LayerStack()` is empty.
 
     A stack is never changed: `add` returns a new one. So models share the merge of the layers that
-    they have in common.
+    they have in common: `_below` is the stack without the layers that `add` put on it, `_added` are
+    these layers.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -146,8 +148,9 @@ class LayerStack:
         """Removes the keys that are null, and resolves every interpolation once.
 
         `context` is data that interpolations can refer to; it is not part of the result. Values
-        under a `verbatim` path stay as written. In the entries of a `keep_nulls` mapping, null is a
-        value and stays. `self_name` is a prefix under which the result can refer to itself.
+        under a `verbatim` path stay as written. Inside the entries of a mapping in `keep_nulls`,
+        null is a value and stays. `self_name` is a name under which interpolations can refer to the
+        result itself.
         """
         config = self._merge()
         nodes = {}
@@ -169,7 +172,7 @@ class LayerStack:
         if not texts:
             return Merged(data, origins, self.layers, self.diagnostics, self.broken)
         for path in verbatim:
-            # Nothing can refer to a value that is not resolved.
+            # Other interpolations cannot refer to a value that is not resolved itself.
             _remove(config, path)
         _add_context(config, context, self_name, list(texts.values()))
         resolution = Resolution(config, data, origins, texts, self.broken, context, self_name)
@@ -188,7 +191,7 @@ class LayerStack:
 def _add_nodes(
     nodes: dict[KeyPath, _Node], layer: Layer
 ) -> tuple[list[Diagnostic], frozenset[KeyPath]]:
-    """Updates `nodes` with a layer; returns the conflicts and the layer's paths that have one."""
+    """Updates `nodes` with a layer; returns the conflicts, and the paths that have one."""
     diagnostics: list[Diagnostic] = []
     refused: set[KeyPath] = set()
     for entry in layer.entries:
@@ -265,7 +268,7 @@ def _add_context(
     config: DictConfig, context: Mapping[str, Any], self_name: str, texts: list[str]
 ) -> None:
     """Adds the parts of the context that the texts may refer to; adding all of it is slow."""
-    # An interpolation inside another one computes a name, which may be any.
+    # An interpolation inside another one computes the name of a key, which may be any key.
     computed = any(text.count("${") > 1 for text in texts)
     own = OmegaConf.to_container(config) if self_name else None
     for key, value in context.items():
