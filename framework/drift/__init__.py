@@ -1,6 +1,7 @@
-"""Drift: what differs between the recorded objects of a stack and the live ones.
+"""Drift: the differences between the recorded objects of a stack and the live ones.
 
-`find_drift` reads and compares, for both engines, and returns a `DriftReport`. Nothing is written.
+`find_drift` reads the live objects, compares them, and returns a `DriftReport`. It works with both
+engines and writes nothing.
 """
 
 from framework.drift.finding import find_drift

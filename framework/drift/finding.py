@@ -13,12 +13,12 @@ from framework.engines.values import redact_fields
 from framework.kube.object_diff import LiveComparison, LiveStatus, compare_with_live
 from framework.kube.objects import ObjectState
 
-# Most of the threads wait for a list that another one has requested.
+# Most of these threads only wait for a list that another one has requested.
 _THREADS = 16
 _KINDS: Mapping[LiveStatus, FindingKind] = {
     LiveStatus.CHANGED: FindingKind.CHANGED,
     LiveStatus.RECREATED: FindingKind.RECREATED,
-    LiveStatus.GOING: FindingKind.MISSING,
+    LiveStatus.TERMINATING: FindingKind.MISSING,
     LiveStatus.GONE: FindingKind.MISSING,
 }
 
@@ -28,8 +28,8 @@ def find_drift(
 ) -> DriftReport:
     """Compares recorded objects with the live ones; writes nothing.
 
-    `recorded` are the objects of the request, from either engine. Raises ClusterError for a cluster
-    that does not answer, or is another one than the recorded.
+    `recorded` are the recorded objects of the request, from either engine. Raises ClusterError for
+    a cluster that does not answer, or that is not the recorded one.
     """
     with (
         open_clusters(request, recorded, connect) as clusters,
@@ -37,18 +37,21 @@ def find_drift(
     ):
         comparisons = list(pool.map(lambda obj: _compare(clusters, obj), recorded.objects))
     pairs = list(zip(recorded.objects, comparisons, strict=True))
-    # An object cannot be put back into a Namespace that is being deleted, so it counts as gone.
-    # Which Namespaces are being deleted is known only once all objects were read.
-    going = {
+    # An object in a Namespace that is being deleted counts as gone, because nothing can be created
+    # there. Which Namespaces those are is known only when all objects have been read.
+    terminating_namespaces = {
         (obj.provider_urn, obj.id)
         for obj, comparison in pairs
-        if obj.type == "kubernetes:core/v1:Namespace" and comparison.status is LiveStatus.GOING
+        if obj.type == "kubernetes:core/v1:Namespace"
+        and comparison.status is LiveStatus.TERMINATING
     }
     findings = []
     for obj, comparison in pairs:
         namespace = obj.id.rpartition("/")[0]
-        if comparison.is_there and (obj.provider_urn, namespace) in going:
-            comparison = LiveComparison(LiveStatus.GOING, note="its Namespace is being deleted")
+        if comparison.exists and (obj.provider_urn, namespace) in terminating_namespaces:
+            comparison = LiveComparison(
+                LiveStatus.TERMINATING, note="its Namespace is being deleted"
+            )
         if comparison.status is not LiveStatus.SAME:
             findings.append(_build_finding(obj, comparison))
     return DriftReport(

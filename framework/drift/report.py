@@ -17,7 +17,7 @@ class FindingKind(StrEnum):
     MISSING = "missing"
     """The object is gone, or is being deleted, alone or with its Namespace."""
     RECREATED = "recreated"
-    """Somebody deleted the object and made it again; fields may differ as well."""
+    """Somebody deleted the object and created it again; fields may differ as well."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class DriftFinding:
 class DriftReport:
     """The drift of one stack, Namespaces first and missing objects last.
 
-    `objects` and `models` count what was compared, findings or not. `warnings` are about commands
-    that were interrupted.
+    `objects` and `models` count everything that was compared, with or without findings. `warnings`
+    are about interrupted commands.
     """
 
     stack: Stack

@@ -1,1 +1,1 @@
-"""Reads, writes and awaits the objects of one Kubernetes cluster; knows no models."""
+"""Reads and writes the objects of one Kubernetes cluster, and waits for them; knows no models."""

@@ -1,6 +1,6 @@
-"""A request that the API server refused, as an exception made from the server's Status object.
+"""The exception for a request that the API server refused, built from the server's Status object.
 
-The server quotes what it refuses, so the values of a refused Secret are redacted here.
+The server's message quotes values of the refused object, so those of a Secret are redacted here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Cause:
 
 
 class ApiError(ClusterError):
-    """The server refused a request. `message` is the server's, and names the fields."""
+    """The server refused a request. `message` is the server's own, which names the fields."""
 
     def __init__(
         self,
@@ -83,8 +83,10 @@ class ApiError(ClusterError):
 def build_api_error(
     where: str, status: int, body: bytes, sent: Mapping[str, Any] | None = None
 ) -> ApiError:
-    """Builds the exception of a refused request. `sent` is the object whose values are redacted
-    where it is a Secret."""
+    """Builds the exception for a refused request.
+
+    `sent` is the object in the request. If it is a Secret, its values are redacted in the messages.
+    """
     try:
         answer = json.loads(body)
     except ValueError:

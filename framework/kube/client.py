@@ -45,7 +45,7 @@ class ServedKind:
 
 
 class KubeClient:
-    """Calls of one API server. Thread-safe; close it, or use it in a `with`."""
+    """A client of one API server. Thread-safe; close it, or use it in a `with` statement."""
 
     def __init__(self, connection: ApiConnection) -> None:
         self.connection = connection
@@ -102,8 +102,8 @@ class KubeClient:
     def served_kind(self, api_version: str, kind: str) -> ServedKind:
         """Returns the path of a kind on the server. Raises KindNotServedError.
 
-        Each group version is read once, and again only where the kind is missing from it: its
-        CustomResourceDefinition may have been installed since.
+        Each group version is read once. It is read again only when a kind is missing from it,
+        because its CustomResourceDefinition may have been installed since.
         """
         served = self._served.get(api_version, {}).get(kind)
         if served is not None:
@@ -184,8 +184,8 @@ class KubeClient:
     ) -> Iterator[tuple[str, Object]]:
         """Yields (ADDED | MODIFIED | DELETED | BOOKMARK, object) until `timeout_s` or `close`.
 
-        Without `resource_version` the existing objects come first, as ADDED. Raises ApiError 410
-        where that version is too old, ClusterError where the stream breaks: list again.
+        Without `resource_version` the existing objects come first, as ADDED. Raises ApiError 410 if
+        that version is too old, ClusterError if the stream breaks. The caller then lists again.
         """
         query = _query(
             labelSelector=labels,
@@ -269,10 +269,11 @@ class KubeClient:
         uid: str = "",
         propagation: str = "Foreground",
     ) -> None:
-        """Requests the deletion of an object and returns before it is gone; gone already is fine.
+        """Requests the deletion of an object, and returns before it is gone.
 
-        With `uid`, another object of the same name is left alone (ApiError 409). Foreground: the
-        object stays until everything it owns, its Pods included, is gone.
+        A missing object is not an error. With `uid`, another object of the same name is not deleted
+        (ApiError 409). With Foreground, the object stays until everything that it owns is gone, its
+        Pods included.
         """
         path = self._path(api_version, kind, namespace, name)
         body: Object = {

@@ -1,9 +1,9 @@
 """HTTP requests to the API server of a kubeconfig context.
 
-lightkube reads the kubeconfig and makes TLS and authentication. Added here: errors that name the
-next step, no proxy for a server on this machine, requests that are repeated, and streams that
-another thread can end. Which errors the HTTP library and credential plugins raise is known only
-here.
+lightkube reads the kubeconfig and does TLS and authentication. This module adds errors that name
+the next step, direct connections (no proxy) to a server on this machine, repeated requests, and
+streams that another thread can end. Only this module handles the errors of the HTTP library and of
+credential plugins.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepaliv
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ATTEMPTS = 6
-# The server is overloaded or elects a leader, and wants the same request again later.
+# The server is overloaded or elects a leader. The same request is sent again later.
 BUSY = frozenset({429, 503})
-# What a credential plugin raises; it runs with the first request.
+# The errors of a credential plugin, which runs with the first request.
 CREDENTIAL_ERRORS = (ConfigError, OSError, ValueError, KeyError)
 _ADVICE = "set cluster.kubeconfig in the environment's environment.yaml to the file to use"
 
@@ -119,7 +119,7 @@ class ApiConnection:
             return json.loads(response.content)
         except ValueError as exc:
             raise ClusterError(
-                f"{where}: {self.server} answers with something other than JSON; check that the "
+                f"{where}: {self.server} sent an answer that is not JSON; check that the "
                 "kubeconfig names an API server, and not a proxy's login page"
             ) from exc
 
@@ -166,9 +166,9 @@ class ApiConnection:
                     verb, path, params=query, content=content, headers=headers
                 )
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as exc:
-                # The server closed an idle connection at the moment it was used again. Whether the
-                # request arrived is unknown: a second POST would conflict with its own first try,
-                # so only the idempotent verbs are repeated.
+                # The server closed an idle connection at the moment when it was used again. Whether
+                # the request arrived is unknown. A second POST would conflict with its own first
+                # try, so only the idempotent verbs are repeated.
                 if attempt > 2 or verb == "POST" or self.closed:
                     raise self._unreachable(exc) from exc
                 continue

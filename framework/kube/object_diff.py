@@ -14,8 +14,8 @@ from typing import Any
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.redaction import REDACTED
-from framework.kube.objects import FIELD_MANAGER, ObjectState, is_going, without_internal
-from framework.kube.ownership import describe_maker, is_own, is_strangers, owner_of
+from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
+from framework.kube.ownership import describe_recreation, is_foreign, is_own, owner_of
 
 # Written by the API server or by controllers, and never part of a manifest.
 SERVER_METADATA = frozenset(
@@ -36,7 +36,8 @@ NOISE_ANNOTATIONS = frozenset(
         "deployment.kubernetes.io/revision",
     }
 )
-# Where all labels come or go at once, each label is a change, and not the mapping as a whole.
+# If one of these appears or disappears as a whole, each entry in it is a change of its own. For
+# example, the first two labels of an object are two changes, `labels.a` and `labels.b`.
 OPEN_FIELDS = frozenset(
     {"metadata", "annotations", "labels", "data", "binaryData", "stringData", "env"}
 )
@@ -49,7 +50,7 @@ class LiveStatus(Enum):
     SAME = auto()
     CHANGED = auto()
     RECREATED = auto()
-    GOING = auto()
+    TERMINATING = auto()
     GONE = auto()
 
 
@@ -62,9 +63,9 @@ class LiveComparison:
     note: str = ""
 
     @property
-    def is_there(self) -> bool:
-        """False once the object is gone or is being deleted."""
-        return self.status not in (LiveStatus.GONE, LiveStatus.GOING)
+    def exists(self) -> bool:
+        """False if the object is gone or is being deleted."""
+        return self.status not in (LiveStatus.GONE, LiveStatus.TERMINATING)
 
 
 def compare_with_live(
@@ -76,16 +77,16 @@ def compare_with_live(
     """
     if live is None:
         return LiveComparison(LiveStatus.GONE, note="is gone from the cluster")
-    if is_going(live.outputs):
-        return LiveComparison(LiveStatus.GOING, note="is being deleted")
+    if is_terminating(live.outputs):
+        return LiveComparison(LiveStatus.TERMINATING, note="is being deleted")
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
     before, now = without_internal(recorded.outputs), without_internal(live.outputs)
     fields = compare_objects(before, now, written=now, manager=manager)
     is_sent = "replicas" in (recorded.inputs.get("spec") or {})
     if not is_sent or "spec.replicas" in ignore_changes:
         fields = tuple(field for field in fields if field.path != "spec.replicas")
-    if is_strangers(live.outputs, recorded, manager):
-        return LiveComparison(LiveStatus.RECREATED, fields, describe_maker(live.outputs))
+    if is_foreign(live.outputs, recorded, manager):
+        return LiveComparison(LiveStatus.RECREATED, fields, describe_recreation(live.outputs))
     return LiveComparison(LiveStatus.CHANGED if fields else LiveStatus.SAME, fields)
 
 
@@ -105,21 +106,22 @@ def compare_objects(
 ) -> tuple[FieldChange, ...]:
     """Returns every field that differs, sorted by key; list items keep their order.
 
-    `written` is the live one of the two. Each change then names who wrote the live value, except
-    `manager` itself.
+    `written` is the one of the two that is the live object. With it, each change names the manager
+    that wrote the live value, unless that is `manager` itself.
     """
     secret = (new.get("kind") or old.get("kind")) == "Secret"
     return tuple(
-        _change(difference, secret, written, manager)
-        for difference in _differences(ROOT, _without_noise(old), _without_noise(new))
+        _build_change(difference, secret, written, manager)
+        for difference in _find_differences(ROOT, _without_noise(old), _without_noise(new))
     )
 
 
 def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
-    """Returns what `obj` has at the fields that `shape` has.
+    """Returns a copy of `obj` with only the fields that `shape` has as well.
 
-    List items are matched as when comparing. An item that the shape does not have stays, and so
-    does a list by index whose length differs. `path` is where both stand in their objects.
+    List items are matched as in `compare_objects`. An item that is not in the shape stays, and so
+    does a list of another length whose items have no names. `path` is the path of both in their
+    objects.
     """
     if isinstance(obj, Mapping) and isinstance(shape, Mapping):
         return {key: pruned(obj[key], shape[key], path.child(key)) for key in shape if key in obj}
@@ -155,28 +157,31 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "metadata": kept_metadata} if kept_metadata else kept
 
 
-def _differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
+def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
     if old == new:
         return
     if path.steps and path.steps[-1] in OPEN_FIELDS:
-        old, new = _opened(old, new), _opened(new, old)
+        old, new = _open_missing(old, new), _open_missing(new, old)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
-            yield from _differences(path.child(key), old.get(key), new.get(key))
+            yield from _find_differences(path.child(key), old.get(key), new.get(key))
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _list_differences(path, old, new)
+        yield from _find_list_differences(path, old, new)
     else:
         yield _Difference(path, old, new)
 
 
-def _opened(value: Any, other: Any) -> Any:
+def _open_missing(value: Any, other: Any) -> Any:
+    """Returns an empty mapping or list in place of None, of the type of `other`."""
     return type(other)() if value is None else value
 
 
-def _list_differences(path: FieldPath, old: list[Any], new: list[Any]) -> Iterator[_Difference]:
+def _find_list_differences(
+    path: FieldPath, old: list[Any], new: list[Any]
+) -> Iterator[_Difference]:
     for step, before, after in match_items(path, old, new):
         below = path.child(step)
-        yield from _differences(below, read_item(below, before), read_item(below, after))
+        yield from _find_differences(below, read_item(below, before), read_item(below, after))
     # Order is a difference even where the items are the same: a variable may refer to those before
     # it, as in $(HOST):$(PORT).
     names = identify_items(path, old, new)
@@ -185,27 +190,30 @@ def _list_differences(path: FieldPath, old: list[Any], new: list[Any]) -> Iterat
 
 
 def read_item(path: FieldPath, item: Any) -> Any:
-    """Returns a list item as people read it: a plain variable is its value, so that a change
-    reads `env[LOG_LEVEL]: info -> debug`. MISSING becomes None."""
+    """Returns a list item in the form that people read; MISSING becomes None.
+
+    An environment variable with a plain value becomes the value, so that a change reads
+    `env[LOG_LEVEL]: info -> debug`.
+    """
     if item is MISSING:
         return None
     is_variable = len(path.steps) > 1 and path.steps[-2] == "env" and isinstance(item, Mapping)
     return item.get("value", "") if is_variable and item.keys() <= {"name", "value"} else item
 
 
-def _change(
+def _build_change(
     difference: _Difference, secret: bool, written: Mapping[str, Any] | None, manager: str
 ) -> FieldChange:
     path, old, new = difference.path, difference.old, difference.new
     if secret and path.steps[0] in SECRET_PARTS:
-        old, new = _redacted(old), _redacted(new)
+        old, new = _redact(old), _redact(new)
     entry = owner_of(written, path) if written else None
     if entry is None or is_own(entry, manager):
         return FieldChange(str(path), old, new)
     return FieldChange(str(path), old, new, str(entry["manager"]), str(entry.get("time", "")))
 
 
-def _redacted(value: Any) -> Any:
+def _redact(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict.fromkeys(value, REDACTED)
     return None if value is None else REDACTED

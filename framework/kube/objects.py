@@ -1,7 +1,7 @@
-"""Objects as plain dictionaries: their names, the inputs they are made of, and the recorded state.
+"""Objects as plain dictionaries: their names, and the form in which the state records them.
 
-The state is the Pulumi kubernetes provider's own, down to the keys that begin with `__`, so that
-the pulumi CLI reads what the embedded engine recorded.
+The form is that of the Pulumi kubernetes provider, with its keys that begin with `__`, so that the
+pulumi CLI can read what the embedded engine recorded.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ def object_name(metadata: Mapping[str, Any]) -> str:
     return f"{namespace}/{name}" if namespace else str(name)
 
 
-def is_going(live: Mapping[str, Any]) -> bool:
+def is_terminating(live: Mapping[str, Any]) -> bool:
     """Returns True for an object that still exists although its deletion was requested."""
     return bool(live["metadata"].get("deletionTimestamp"))
 
 
 def has_fields(obj: Mapping[str, Any]) -> bool:
-    """Returns True where an object sets any field besides its name, as a Namespace may not."""
+    """Returns True if an object sets any field besides its name. A Namespace may set none."""
     return bool(obj.keys() - {"apiVersion", "kind", "metadata"}) or bool(
         obj["metadata"].keys() - {"name", "namespace"}
     )
 
 
 def without_internal(tree: Mapping[str, Any]) -> Object:
-    """Returns inputs or outputs without the provider's own keys, which are not in the object."""
+    """Returns inputs or outputs without the provider's own keys, which begin with `__`."""
     return {key: value for key, value in tree.items() if not key.startswith(INTERNAL)}
 
 
@@ -71,10 +71,10 @@ class ObjectState:
 
 
 def field_manager(urn: str, old: ObjectState | None, inputs: Mapping[str, Any]) -> str:
-    """Returns the field manager to apply an object as.
+    """Returns the name of the field manager for server-side apply of an object.
 
-    The recorded one, else the annotated one, else one derived from the URN: a run that was
-    interrupted before it could record anything finds its own objects again by it.
+    It is the recorded one, else the annotated one, else one derived from the URN. By the derived
+    name a command finds the objects of an earlier run that was interrupted before it recorded them.
     """
     recorded = old.outputs.get(FIELD_MANAGER) if old else None
     annotations = inputs["metadata"].get("annotations") or {}

@@ -24,7 +24,7 @@ OWN_PREFIX = "pulumi-kubernetes"
 # The Pulumi provider creates objects under these names. Its first update moves the ownership to a
 # field manager of the resource's own.
 CLI_MANAGERS = frozenset({"pulumi-kubernetes", "pulumi-resource-kubernetes"})
-# Marks a field that an entry owns together with some of what is below it.
+# Marks a field that an entry owns by itself, while it also owns fields below it.
 SELF = "."
 
 
@@ -34,19 +34,19 @@ class AlreadyExistsError(ClusterError):
     def __init__(self, live: Mapping[str, Any]) -> None:
         self.kind, self.name = live["kind"], object_name(live["metadata"])
         self.managers = writers(live)
-        made_by = ", ".join(self.managers) or "an unknown manager"
+        managers = ", ".join(self.managers) or "unknown"
         advice = "delete it if nobody needs it, or give the one here another name"
         self.pulumi = any(name.startswith(OWN_PREFIX) for name in self.managers)
         if self.pulumi:
             advice = "another Pulumi stack owns it: use another namespace, or another name here"
         super().__init__(
-            f"{self.kind} {self.name}: is already there and not this stack's (made by {made_by}); "
-            f"{advice}"
+            f"{self.kind} {self.name}: already exists and is not managed by this stack (its "
+            f"managers: {managers}); {advice}"
         )
 
 
 class RecordedNameTakenError(AlreadyExistsError):
-    """Another object has a recorded name, and does not have the recorded labels."""
+    """Somebody else's object has the name of a recorded one, but not its labels."""
 
 
 def require_own(live: Object, manager: str) -> None:
@@ -55,13 +55,16 @@ def require_own(live: Object, manager: str) -> None:
         raise AlreadyExistsError(live)
 
 
-def is_strangers(live: Object, state: ObjectState, manager: str) -> bool:
-    """Returns True for another object under the recorded name that `manager` did not write."""
+def is_foreign(live: Object, state: ObjectState, manager: str) -> bool:
+    """Returns True for another object with the name of the recorded one, not written by `manager`.
+
+    Another object has another UID.
+    """
     uid = state.outputs.get("metadata", {}).get("uid", "")
     return bool(uid) and live["metadata"]["uid"] != uid and not has_manager(live, manager)
 
 
-def carries_labels(live: Object, state: ObjectState) -> bool:
+def has_recorded_labels(live: Object, state: ObjectState) -> bool:
     """Returns True for an object that has all labels of the recorded inputs.
 
     The labels say which model an object belongs to, so one without them is somebody else's.
@@ -72,19 +75,19 @@ def carries_labels(live: Object, state: ObjectState) -> bool:
 
 
 def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
-    """Returns True where somebody made the object again, as `kubectl replace --force` does.
+    """Returns True if somebody else recreated the object, as `kubectl replace --force` does.
 
-    Raises RecordedNameTakenError where the new object does not have the recorded labels.
+    Raises RecordedNameTakenError if the new object does not have the recorded labels.
     """
-    if not is_strangers(live, state, manager):
+    if not is_foreign(live, state, manager):
         return False
-    if not carries_labels(live, state):
+    if not has_recorded_labels(live, state):
         raise RecordedNameTakenError(live)
     return True
 
 
-def describe_maker(live: Mapping[str, Any]) -> str:
-    """Returns a sentence that the object was recreated, and by whom."""
+def describe_recreation(live: Mapping[str, Any]) -> str:
+    """Returns the note that an object was recreated, with the managers that wrote it."""
     return f"was recreated by {', '.join(writers(live)) or 'an unknown manager'}"
 
 
@@ -129,15 +132,17 @@ def build_fields(paths: Iterable[OwnedPath]) -> dict[str, Any]:
 
 
 def is_kubectl(entry: Entry) -> bool:
-    """Returns True for any verb of kubectl, that is for a person, except through a subresource."""
+    """Returns True if a person wrote the entry with any kubectl verb, but not through a
+    subresource."""
     return entry["manager"].startswith("kubectl") and not entry.get("subresource")
 
 
 def is_mergeable(entry: Entry, manager: str) -> bool:
-    """Returns True where an update by `manager` takes over everything that this entry owns.
+    """Returns True if an update by `manager` takes over everything that this entry owns.
 
-    Entries of a subresource are not: `scale` is how autoscalers write replicas. Those of other
-    controllers are not either, and neither are our own as Apply, which need no taking over.
+    Those are the entries of kubectl and of the CLI's create. Entries of a subresource are not taken
+    over, since autoscalers write replicas through `scale`. Neither are those of other controllers,
+    nor the Apply entry of `manager`, which is its own already.
     """
     if entry.get("subresource"):
         return False
@@ -156,21 +161,22 @@ def is_own(entry: Entry, manager: str) -> bool:
 
 
 def has_manager(obj: Mapping[str, Any], manager: str) -> bool:
-    """Returns True where `manager` wrote the object and still owns something of it."""
+    """Returns True if `manager` wrote the object and still owns a field of it."""
     return any(entry["manager"] == manager for entry in entries(obj))
 
 
 def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns who wrote the object, sorted, without those of subresources (status, scale)."""
+    """Returns the managers that wrote the object, sorted, without those that wrote only its
+    subresources (status, scale)."""
     return tuple(sorted({e["manager"] for e in entries(obj) if not e.get("subresource")}))
 
 
 def covers(paths: frozenset[OwnedPath], path: OwnedPath) -> bool:
-    """Returns True where `paths` hold the path, something below it, or an atomic field above it.
+    """Returns True if `paths` have the path, a path below it, or an atomic field above it.
 
-    Whoever owns an atomic field owns all of it, and the paths end there: `spec.selector` of a
-    Deployment covers `spec.selector.matchLabels`. A path above with others below it is not atomic:
-    the owner of `containers[model]` and its image need not own its env.
+    The owner of an atomic field owns all of it, and no path goes further: `spec.selector` of a
+    Deployment covers `spec.selector.matchLabels`. A field with owned paths below it is not atomic:
+    the owner of `containers[model]` and of its image may not own its env.
     """
     if path in paths:
         return True
@@ -192,16 +198,16 @@ def merged(
 ) -> list[dict[str, Any]] | None:
     """Returns managedFields with every mergeable entry folded into the Apply entry of `manager`.
 
-    Server-side apply removes a field that an applier stops sending only where nobody else owns it.
-    A variable added with `kubectl set env` would stay for ever; once its ownership is ours, the
-    next apply does not send it, and it goes. For example, of
+    When an applier stops sending a field, server-side apply removes the field only if nobody else
+    owns it. So a variable that was added with `kubectl set env` would stay for ever. Once it is
+    owned by `manager`, the next apply does not send it, and the server removes it. For example, of
 
         kubectl-set (Update): containers[model].env[EXTRA]    ours (Apply): spec.replicas
 
     only the entry `ours (Apply): spec.replicas, containers[model].env[EXTRA]` is left.
 
-    Paths at or below `kept` stay with their owners. So does an entry of another apiVersion, whose
-    paths may not exist in this one. Returns None when there is nothing to fold.
+    Paths at or below `kept` stay with their owners. So do entries of another apiVersion, since
+    their paths may not exist in this one. Returns None if there is nothing to fold.
     """
     left, taken = [], set[OwnedPath]()
     kept = tuple(kept)
@@ -244,22 +250,25 @@ def unowned_paths(
 ) -> frozenset[OwnedPath]:
     """Returns the paths that an update by `manager` removes although it does not own them yet.
 
-    They are what `merged` folds in and `sent` does not have. Of what kubectl wrote that is all. Of
-    what the CLI's create wrote it is only what the `recorded` inputs named: a create owns the
-    server's defaults as well, and those must stay. Nothing goes that somebody else owns too.
+    They are the paths that `merged` folds in and that are not in `sent`. All paths of kubectl are
+    removed. Of the CLI's create, only those that are in the `recorded` inputs are removed: a create
+    also owns the server's defaults, and those must stay. A path that another manager owns as well
+    is not removed.
     """
     kept = tuple(kept)
-    going, staying = set[OwnedPath](), set[OwnedPath]()
+    removed, foreign = set[OwnedPath](), set[OwnedPath]()
     for entry in entries(obj):
         paths = field_paths(entry)
         if not is_mergeable(entry, manager) and not is_own(entry, manager):
-            staying |= paths
+            foreign |= paths
         elif is_kubectl(entry):
-            going |= {p for p in paths if not _is_within(p, kept)}
+            removed |= {path for path in paths if not _is_within(path, kept)}
         elif not is_own(entry, manager):
-            going |= {p for p in paths if find(recorded, p) is not MISSING}
+            removed |= {path for path in paths if find(recorded, path) is not MISSING}
     return frozenset(
-        p for p in going if find(sent, p) is MISSING and not any(s[: len(p)] == p for s in staying)
+        path
+        for path in removed
+        if find(sent, path) is MISSING and not any(_is_within(other, (path,)) for other in foreign)
     )
 
 
@@ -309,16 +318,16 @@ def _has_keys(item: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
 def without(obj: Mapping[str, Any], paths: Iterable[OwnedPath]) -> dict[str, Any]:
     """Returns a copy of the object without these paths.
 
-    A list item goes as a whole. A mapping or list goes only where nothing is left in it.
+    A list item is removed as a whole, a mapping or a list only if it is empty by then.
     """
     result: dict[str, Any] = deepcopy(dict(obj))
-    going = frozenset(paths)
-    items = {path for path in going if not path[-1].startswith("f:")}
+    removed = frozenset(paths)
+    items = {path for path in removed if not path[-1].startswith("f:")}
     # Items first: an item that has lost its key fields can no longer be found. Then the deepest
     # fields first, so that a mapping is empty by the time it is looked at.
-    for path in sorted(items) + sorted(going - items, key=len, reverse=True):
+    for path in sorted(items) + sorted(removed - items, key=len, reverse=True):
         value = find(result, path)
-        is_leaf = not any(p != path and p[: len(path)] == path for p in going)
+        is_leaf = not any(other != path and _is_within(other, (path,)) for other in removed)
         if value is not MISSING and (path in items or is_leaf or not value):
             _drop(find(result, path[:-1]), path[-1])
     return result
@@ -335,9 +344,9 @@ def _drop(parent: Any, element: str) -> None:
 
 
 def find_path(paths: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
-    """Returns the owned path that reaches furthest along a field's path; None where there is none.
+    """Returns the owned path that fits a field's path best; None if there is none.
 
-    It may be above the field (an atomic field) or, for a mapping, below it.
+    It may end above the field (an atomic field) or, if the field is a mapping, below it.
     """
     candidates = paths
     best: OwnedPath | None = None
@@ -346,8 +355,8 @@ def find_path(paths: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
         if not candidates:
             return best
         exact = next((p for p in candidates if len(p) == depth + 1), None)
-        # Whoever owns the path of a container itself added the container, and need not have written
-        # its image. So it counts only where nothing below it is owned, which makes it atomic.
+        # The owner of a container's own path added the container, and may not have written its
+        # image. So that path counts only if nothing below it is owned, which makes it atomic.
         if depth + 1 == len(path.steps) or (exact and len(candidates) == 1):
             best = exact or min(candidates)
     return best

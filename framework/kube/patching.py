@@ -1,11 +1,12 @@
-"""Sends an update, and settles the ownership of fields before it.
+"""Builds the patch of an update, and changes the owners of fields before it is applied.
 
-Each step here is for one property of server-side apply:
-- A field goes when its last owner stops sending it, and only then. What kubectl wrote would stay,
-  so `take_over` makes it ours first.
-- An applier that alone owns `replicas` and stops sending it resets it to 1. So before an autoscaler
-  takes over, `hand_over_replicas` gives the field a second owner.
-- A forced apply takes fields from their owners. Fields under ignoreChanges are therefore not sent.
+Each step answers one property of server-side apply:
+- The server removes a field only when its last owner stops sending it. A field that kubectl added
+  would stay, so `take_over` first makes our field manager its owner.
+- If the only owner of `replicas` stops sending it, the server resets it to 1. So before an
+  autoscaler takes over, `hand_over_replicas` gives the field a second owner.
+- A forced apply takes fields from their owners. So ignored fields (ignoreChanges) that another
+  manager owns are not sent.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ TRIES = 5
 class Patch:
     """An update of one object as `manager`.
 
-    `unowned` are the live fields that it removes although `manager` does not own them yet. `kept`
-    are the ignored fields, which stay with their owners.
+    `sent` is the object to apply. `unowned` are the live fields that the update removes although
+    `manager` does not own them yet. `kept` are the ignored fields, which stay with their owners.
     """
 
     manager: str
@@ -47,13 +48,13 @@ def build_patch(
 ) -> Patch:
     """Builds the patch that brings `live` to `wanted`.
 
-    `before` are the inputs as last sent. `wanted` has their values at the ignored paths. An ignored
-    field that another manager owns is not sent, or the forced apply would take it away from there.
+    `before` are the inputs as last sent; at the ignored paths `wanted` has the values of `before`.
+    An ignored field of another manager is not sent: the forced apply would take it from its owner.
     """
     sent = deepcopy(wanted) if ignore_changes else wanted
     kept = set[OwnedPath]()
     for text in ignore_changes:
-        # Higher indexes first, since dropping an item moves those behind it.
+        # Higher indexes first, because the items after a dropped one move to lower indexes.
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
             path = name_path(steps, wanted)
             kept |= set(_foreign_paths(live, manager, path))
@@ -74,7 +75,7 @@ def _foreign_paths(live: Object, manager: str, path: FieldPath) -> Iterable[Owne
 
 
 def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Object:
-    """Returns what is sent, with `paused: false` where somebody else paused the Deployment.
+    """Returns the object to send, with `paused: false` if somebody else paused the Deployment.
 
     A field that is not sent keeps its value, and a paused Deployment never rolls out.
     """
@@ -85,10 +86,10 @@ def resumed(live: Object, sent: Object, kept: Iterable[OwnedPath] = ()) -> Objec
 
 
 def _resets_replicas(live: Object, patch: Patch) -> bool:
-    """Returns True where applying the patch would reset `replicas` to 1.
+    """Returns True if applying the patch would reset `replicas` to 1.
 
-    That is where the patch no longer sends the field and its owners are all ours: the manager
-    itself, or entries that `take_over` folds into it.
+    This happens if the patch no longer sends the field and nobody else owns it: every owner is the
+    manager itself, or an entry that `take_over` folds into it.
     """
     if live["kind"] not in SCALED or ownership.find(patch.sent, REPLICAS) is not MISSING:
         return False
@@ -101,11 +102,12 @@ def _resets_replicas(live: Object, patch: Patch) -> bool:
 
 
 def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object:
-    """Gives `replicas` a second owner where applying the patch would reset it.
+    """Gives `replicas` a second owner if applying the patch would reset it.
 
     https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
-    The second owner keeps the present value until the autoscaler's first change, or our next
-    forced apply that sends the field, takes it over. Returns the object afterwards.
+    The second owner keeps the present value until somebody takes the field over: the autoscaler
+    with its first change, or our next forced apply that sends the field. Returns the object
+    afterwards.
     """
     if not _resets_replicas(live, patch):
         return live
@@ -120,11 +122,11 @@ def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object
 
 
 def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
-    """Makes what kubectl and the CLI's create own ours, so that the apply after it may remove it.
+    """Makes `patch.manager` the owner of the fields that kubectl and the CLI's create own.
 
-    The resourceVersion guards the write: the entries are computed from one version of the object,
-    and would undo what a controller has changed in them since. After a conflict the object is read
-    again. One that is gone by then needs nothing.
+    Only then can the next apply remove them. The resourceVersion guards the write: managedFields is
+    computed from one version of the object, and must not undo a later change of a controller. After
+    a conflict the object is read again. Nothing is done if it no longer exists.
     """
     metadata = live["metadata"]
     name, namespace = metadata["name"], metadata.get("namespace", "")
@@ -159,12 +161,12 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
 
 
 def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
-    """Returns the object as the patch would make it; writes nothing.
+    """Returns the object as it would be after the patch; writes nothing.
 
-    A dry run of the apply shows all but two effects. `take_over` and `hand_over_replicas` have not
-    happened, so fields that they let go are still there, and replicas would be reset. The replicas
-    are sent here, and the fields are taken out in a second dry run: in place of a field that went,
-    the server may fill in a default.
+    A dry run of the apply is wrong in two points, because `take_over` and `hand_over_replicas` have
+    not run: it keeps the fields that the patch removes (`unowned`), and it may reset replicas. So
+    the present replicas are sent, and the fields are removed in a second dry run, in which the
+    server may fill in defaults for them.
     """
     sent, unowned = patch.sent, patch.unowned
     if _resets_replicas(live, patch):
@@ -174,7 +176,7 @@ def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
     if not unowned:
         return predicted
     cleaned = ownership.without(predicted, unowned)
-    # Controllers update the status all the time. Nothing is written, so no version is guarded.
+    # Controllers change the object all the time. This is a dry run, so any version will do.
     cleaned["metadata"].pop("resourceVersion", None)
     try:
         return client.replace(cleaned, manager=patch.manager, dry_run=True)

@@ -34,7 +34,7 @@ def parse_path(text: str) -> tuple[Step, ...]:
 
 
 def expand_path(objects: Iterable[Any], steps: tuple[Step, ...]) -> set[tuple[Step, ...]]:
-    """Returns the paths that a path with "*" matches in these objects; the path itself without."""
+    """Returns the paths that a path with "*" matches in these objects; without "*", the path."""
     if ANY not in steps:
         return {steps}
     return {path for obj in objects for path in _expand(obj, steps)}
@@ -58,7 +58,10 @@ def _expand(obj: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
 def with_ignored(
     new: Mapping[str, Any], old: Mapping[str, Any], paths: Iterable[str]
 ) -> dict[str, Any]:
-    """Returns the new inputs with the old inputs' value, or absence, at every ignored path."""
+    """Returns the new inputs with the value of the old inputs at every ignored path.
+
+    If the old inputs have no value there, the new ones have none either.
+    """
     result: dict[str, Any] = deepcopy(dict(new))
     for text in paths:
         for steps in expand_path((old, new), parse_path(text)):

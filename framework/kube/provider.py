@@ -30,7 +30,7 @@ from framework.kube.watching import Watches
 
 SKIP_AWAIT = "pulumi.com/skipAwait"
 # A Namespace is gone once the grace periods of its Pods are over.
-GOING_WAIT_S = 600
+TERMINATING_WAIT_S = 600
 
 
 class ReplacedError(ClusterError):
@@ -39,8 +39,9 @@ class ReplacedError(ClusterError):
     def __init__(self, obj: Object) -> None:
         super().__init__(
             f"{obj['kind']} {object_name(obj['metadata'])}: is another object than the one "
-            "recorded: somebody made it again under that name, so it was not deleted; delete it by "
-            "hand if it should go, then forget the recorded one with `make refresh ENV=... YES=1`"
+            "recorded: somebody recreated it under that name, so it was not deleted; delete it by "
+            "hand if nobody needs it, then forget the recorded one with "
+            "`make refresh ENV=... YES=1`"
         )
 
 
@@ -55,28 +56,29 @@ class KubernetesProvider(ObjectReader):
         self._watches = Watches(client)
 
     def create(self, urn: str, inputs: Object) -> ObjectState:
-        """Makes the object; returns before it is ready.
+        """Creates the object; returns before it is ready.
 
-        One that carries our field manager is taken over: a run ended before recording it. Raises
-        AlreadyExistsError for somebody else's object of this name.
+        An existing object with our field manager is taken over: an earlier run was interrupted
+        before it recorded the object. Raises AlreadyExistsError for any other object of this name.
         """
         wanted = self._build_sent(inputs, urn)
         return self._create(wanted, field_manager(urn, None, wanted))
 
     def _create(self, wanted: Object, manager: str) -> ObjectState:
-        live = self.ask(wanted)
-        if live is not None and self.is_going_with_namespace(live):
-            wait_gone(self._client, live, live["metadata"]["uid"], GOING_WAIT_S)
+        live = self.get_live(wanted)
+        if live is not None and self.is_terminating_with_namespace(live):
+            wait_gone(self._client, live, live["metadata"]["uid"], TERMINATING_WAIT_S)
             live = None
         if live is not None:
             require_own(live, manager)
         if live is None and not has_fields(wanted):
-            # An apply that sets no field leaves no trace of its manager, while a POST does. Without
-            # it an interrupted run could not tell its own Namespace from somebody else's.
+            # An apply that sets no field does not appear in managedFields, while a POST does.
+            # Without that entry, the command after an interrupted run could not tell whether the
+            # Namespace is its own.
             made = self._client.create(wanted, manager=manager)
         else:
-            # Without force where the object is new: if somebody made it meanwhile, the conflict
-            # is reported instead of taking over what was never looked at.
+            # Without force for a new object: if somebody else has created it in the meantime, the
+            # server reports a conflict, instead of this run taking over an object never checked.
             sent = wanted if live is None else resumed(live, wanted)
             made = self._client.apply(sent, manager=manager, force=live is not None, dry_run=False)
         self.forget(wanted)
@@ -85,19 +87,19 @@ class KubernetesProvider(ObjectReader):
     def update(
         self, urn: str, old: ObjectState, inputs: Object, ignore_changes: Sequence[str]
     ) -> ObjectState:
-        """Brings the object to its inputs, drift included; makes it again if it is gone.
+        """Brings the object to its inputs, which also reverts drift; recreates it if it is gone.
 
-        Returns before the object is ready. Raises RecordedNameTakenError where somebody else's
-        object has the name.
+        Returns before the object is ready. Raises RecordedNameTakenError if somebody else's object
+        has the name.
         """
         wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         manager = field_manager(urn, old, wanted)
-        live = self.ask(wanted)
-        if live is None or self.is_going_with_namespace(live):
-            # ignoreChanges is about updates; a new object needs all of its inputs.
+        live = self.get_live(wanted)
+        if live is None or self.is_terminating_with_namespace(live):
+            # ignoreChanges concerns updates only. A new object needs all of its inputs.
             return self._create(self._build_sent(inputs, urn), manager)
-        # Another object with our labels is taken over: the preview showed it. This raises for one
-        # without them.
+        # A recreated object that has the recorded labels is taken over, as the preview showed.
+        # For one without these labels this call raises RecordedNameTakenError.
         is_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes)
@@ -115,10 +117,10 @@ class KubernetesProvider(ObjectReader):
         on_held: Callable[[str], None] = lambda holders: None,
         stop: threading.Event | None = None,
     ) -> None:
-        """Deletes the object of the recorded UID and waits until it is gone; gone already is fine.
+        """Deletes the object of the recorded UID and waits until it is gone.
 
-        `on_held` is called with what holds the deletion up once it takes long. Raises
-        WaitStoppedError on `stop`, ReplacedError where another object has the name.
+        A missing object is not an error. If the deletion takes long, `on_held` is called with what
+        delays it. Raises WaitStoppedError on `stop`, ReplacedError if another object has the name.
         """
         obj = self._build_sent(state.inputs, state.id)
         metadata = obj["metadata"]

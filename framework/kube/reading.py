@@ -21,15 +21,15 @@ from framework.kube.objects import (
     build_state,
     encode_string_data,
     field_manager,
-    is_going,
+    is_terminating,
     with_live,
     without_internal,
 )
 from framework.kube.ownership import (
-    carries_labels,
-    describe_maker,
+    describe_recreation,
+    has_recorded_labels,
+    is_foreign,
     is_recreated,
-    is_strangers,
     require_own,
 )
 from framework.kube.patching import Patch, build_patch, predict
@@ -50,9 +50,9 @@ Scope = tuple[str, str, str]
 class ObjectDiff:
     """The effect of bringing one object to its inputs.
 
-    `predicted` is the object as the server would make it, or the inputs where the server could not
-    be asked. `delete_first`: a replacement that cannot exist beside the old object. `takes_over`:
-    somebody made the object again since it was recorded.
+    `predicted` is the object of the server's dry run, or the inputs if no dry run was possible. With
+    `delete_first` a replacement deletes the old object before it creates the new one. `takes_over`
+    is True if somebody else recreated the object since it was recorded.
     """
 
     op: Op
@@ -75,8 +75,9 @@ class _Listing:
 class ObjectReader:
     """Reads and compares the objects of one cluster. Thread-safe; made for one operation.
 
-    A preview looks at hundreds of objects, so `find` lists a kind of a Namespace at once and uses
-    the list for ten seconds. Before a write `ask` reads the one object as it is now.
+    A preview looks at hundreds of objects, so `find_listed` lists all objects of a kind and
+    Namespace in one call, and uses the list for ten seconds. Before a write, `get_live` reads the
+    one object as it is now.
     """
 
     def __init__(
@@ -87,13 +88,13 @@ class ObjectReader:
         self._lock = threading.Lock()
         self._listings: dict[Scope, _Listing] = {}
 
-    def find(self, wanted: Mapping[str, Any]) -> Object | None:
+    def find_listed(self, wanted: Mapping[str, Any]) -> Object | None:
         """Returns the live object of this name, at most ten seconds old; None when there is none.
 
         An object that is being deleted is returned as well.
         """
         if not self._prefetch or wanted["kind"] in NEVER_LISTED:
-            return self.ask(wanted)
+            return self.get_live(wanted)
         scope = _scope(wanted)
         with self._lock:
             listing = self._listings.setdefault(scope, _Listing())
@@ -102,7 +103,7 @@ class ObjectReader:
                 listing.objects = self._list(scope)
                 listing.taken = time.monotonic()
         if listing.objects is None:
-            return self.ask(wanted)
+            return self.get_live(wanted)
         return listing.objects.get(wanted["metadata"]["name"])
 
     def _list(self, scope: Scope) -> dict[str, Object] | None:
@@ -117,7 +118,7 @@ class ObjectReader:
             raise
         return {item["metadata"]["name"]: item for item in items}
 
-    def ask(self, wanted: Mapping[str, Any]) -> Object | None:
+    def get_live(self, wanted: Mapping[str, Any]) -> Object | None:
         """Returns the live object of this name as it is now; None when there is none."""
         metadata = wanted["metadata"]
         namespace = metadata.get("namespace", "")
@@ -129,63 +130,64 @@ class ObjectReader:
             return None
 
     def forget(self, written: Mapping[str, Any]) -> None:
-        """Drops the list of an object's scope, which is outdated once the object was written."""
+        """Drops the list that an object is in. Call it when the object was written."""
         with self._lock:
             self._listings.pop(_scope(written), None)
 
-    def going_namespace(self, wanted: Mapping[str, Any]) -> str:
-        """Returns the name of the object's Namespace where that is being deleted, else ""."""
+    def find_terminating_namespace(self, wanted: Mapping[str, Any]) -> str:
+        """Returns the name of the object's Namespace if that is being deleted, else ""."""
         name = wanted["metadata"].get("namespace", "")
         if not name:
             return ""
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         try:
-            live = self.find(namespace)
+            live = self.find_listed(namespace)
         except ApiError as exc:
             # A user who may not read Namespaces gets the server's own refusal of the write.
             if exc.status == 403:
                 return ""
             raise
-        return name if live and is_going(live) else ""
+        return name if live and is_terminating(live) else ""
 
-    def is_going_with_namespace(self, live: Object) -> bool:
+    def is_terminating_with_namespace(self, live: Object) -> bool:
         """Returns True for an object that is being deleted, by itself or with its Namespace."""
-        return is_going(live) or bool(self.going_namespace(live))
+        return is_terminating(live) or bool(self.find_terminating_namespace(live))
 
     def read(self, state: ObjectState, *, listed: bool = False) -> ObjectState | None:
         """Returns the state with the object as it is now; None when it is gone.
 
-        With `listed` the object may be ten seconds old and costs no call of its own. Another object
-        of that name, made by somebody else, counts as ours where it carries the recorded labels.
+        With `listed` the object may be ten seconds old, and it needs no call of its own. An object
+        that somebody else recreated counts as ours if it has the recorded labels, else as gone.
         """
         wanted = self._build_sent(state.inputs, state.id)
-        live = self.find(wanted) if listed else self.ask(wanted)
+        live = self.find_listed(wanted) if listed else self.get_live(wanted)
         if live is None:
             return None
         manager = field_manager("", state, wanted)
-        if is_strangers(live, state, manager) and not carries_labels(live, state):
+        if is_foreign(live, state, manager) and not has_recorded_labels(live, state):
             return None
         return with_live(state, live)
 
     def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
-        """Returns the object that an interrupted `create` made; None when there is none.
+        """Returns the object that an interrupted `create` has created; None if there is none.
 
-        Raises AlreadyExistsError for somebody else's. One that is being deleted counts as gone.
+        An object that is being deleted counts as gone. Raises AlreadyExistsError for an object that
+        this stack does not manage.
         """
         wanted = self._build_sent(inputs, urn)
         manager = field_manager(urn, None, wanted)
-        live = self.ask(wanted)
-        if live is None or is_going(live):
+        live = self.get_live(wanted)
+        if live is None or is_terminating(live):
             return None
         require_own(live, manager)
         return build_state(live, wanted, manager)
 
     def _build_sent(self, inputs: Mapping[str, Any], where: str) -> Object:
-        """Builds the object to send from a resource's inputs, which stay as they are.
+        """Builds the object that create, update and diff send, from a resource's inputs.
 
-        Create, update and diff all send it, and it is recorded as the CLI would record it. `where`
-        names the resource in errors. Raises EngineError for inputs without apiVersion, kind or
-        name.
+        The inputs are not changed. The state records this object, in the same form as the CLI.
+        `where` names the resource in errors. Raises EngineError for inputs without apiVersion, kind
+        or name.
         """
         obj: Object = without_internal(inputs)
         for key in ("apiVersion", "kind"):
@@ -220,9 +222,9 @@ class ObjectReader:
     def diff(
         self, urn: str, old: ObjectState | None, inputs: Object, ignore_changes: Sequence[str]
     ) -> ObjectDiff:
-        """Returns what create or update would do.
+        """Returns the effect that `create` or `update` would have.
 
-        Raises AlreadyExistsError for an object that is not this stack's.
+        Raises AlreadyExistsError for an object that this stack does not manage.
         """
         if old is None:
             wanted = self._build_sent(inputs, urn)
@@ -233,17 +235,17 @@ class ObjectReader:
             created = self._diff_new(wanted, field_manager(urn, None, wanted))
             return replace(created, op=Op.REPLACE, fields=compare_objects(before, wanted))
         manager = field_manager(urn, old, wanted)
-        live = self.find(wanted)
+        live = self.find_listed(wanted)
         if live is None:
             return self._dry_create(wanted, manager, "was deleted from the cluster")
-        if self.is_going_with_namespace(live):
+        if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
         recreated = is_recreated(live, old, manager)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
         if recreated:
-            # A change even where every field is the same: up records the new object as its own.
+            # An update even if every field is the same: `up` records the new object.
             op = Op.UPDATE if diff.op is Op.SAME else diff.op
-            note = f"{describe_maker(live)}: taken over"
+            note = f"{describe_recreation(live)}: taken over"
             note = f"{note}; {diff.note}" if diff.note else note
             return replace(diff, op=op, note=note, takes_over=True)
         if diff.op is Op.SAME:
@@ -252,10 +254,10 @@ class ObjectReader:
         return diff
 
     def _diff_new(self, wanted: Object, manager: str) -> ObjectDiff:
-        live = self.find(wanted)
+        live = self.find_listed(wanted)
         if live is None:
             return self._dry_create(wanted, manager, "")
-        if self.is_going_with_namespace(live):
+        if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
         require_own(live, manager)
         predicted = self._client.apply(wanted, manager=manager, force=True, dry_run=True)
@@ -264,9 +266,11 @@ class ObjectReader:
         return ObjectDiff(Op.CREATE, (), False, note, predicted)
 
     def _create_again(self, wanted: Object) -> ObjectDiff:
-        """Returns the diff of an object that is being deleted. No dry run: until the object is
-        gone, it would update the old one."""
-        namespace = self.going_namespace(wanted)
+        """Returns the diff of an object that is being deleted, and then created again.
+
+        Without a dry run: while the old object exists, an apply would update it.
+        """
+        namespace = self.find_terminating_namespace(wanted)
         going = f"Namespace {namespace} is being deleted" if namespace else "is being deleted"
         return ObjectDiff(Op.CREATE, (), False, f"{going}: recreated once it is gone", wanted)
 
@@ -303,8 +307,8 @@ class ObjectReader:
         fields = compare_objects(live, predicted, written=live, manager=manager)
         if not fields:
             return ObjectDiff(Op.SAME, (), False, "", predicted)
-        asked = named_changes(fields, live, before, wanted)
-        if self._rules.replaces(wanted, asked):
+        named = named_changes(fields, live, before, wanted)
+        if self._rules.replaces(wanted, named):
             return ObjectDiff(Op.REPLACE, fields, True, "", predicted)
         return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
 
@@ -322,8 +326,8 @@ def _find_unrecorded(
 ) -> tuple[FieldChange, ...]:
     """Finds changes since the object was recorded, in fields that the inputs set, now or before.
 
-    For example, somebody ran `kubectl set image` with the image that the inputs have by now. `up`
-    has nothing to change there, yet drift would report the field until it is recorded.
+    For example, somebody ran `kubectl set image` with the image that is in the inputs now. `up` has
+    nothing to change in the cluster, but `drift` would report the field until it is recorded.
     """
     recorded = without_internal(old.outputs)
     for shape in shapes:
@@ -340,17 +344,18 @@ def _find_unrecorded(
 
 
 def _record(diff: ObjectDiff, fields: Iterable[FieldChange]) -> ObjectDiff:
-    """Returns the diff of an object that somebody else brought to its inputs: it is recorded."""
+    """Returns the diff that only records an object, since somebody else made the change already."""
     managers = sorted({field.manager for field in fields if field.manager})
     by = f", by {', '.join(managers)}" if managers else ""
     return replace(diff, op=Op.UPDATE, note=f"is already as wanted{by}: recorded")
 
 
 def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:
-    """Returns the diff where the server refuses the patch in a dry run.
+    """Returns the diff when the server refuses the patch in a dry run.
 
-    An immutable field means a replacement. Where fields go that are not owned yet, the refusal may
-    come from those alone, and `update` takes them over first. Any other refusal is raised again.
+    An immutable field means a replacement. If the patch removes fields that are not owned yet, the
+    refusal may come from these fields alone; `update` takes them over first, so it is not an error
+    here. Any other refusal is raised again.
     """
     immutable = refusal.immutable_fields
     if not immutable and not patch.unowned:

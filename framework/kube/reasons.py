@@ -49,11 +49,15 @@ def find_rollout_reason(client: KubeClient, deployment: Mapping[str, Any]) -> st
         *_replica_set_failures(newest),
     )
     reason = failures[0] if failures else _last_warning(client, namespace, pods)
-    return (reason or _counted(deployment, pods)) + _serving(replica_sets, newest, deployment)
+    return (reason or _describe_progress(deployment, pods)) + _describe_serving(
+        replica_sets, newest, deployment
+    )
 
 
-def _serving(replica_sets: list[Object], newest: Object, deployment: Mapping[str, Any]) -> str:
-    """Returns how many Pods serve: the old ones while a rollout still has some, else all."""
+def _describe_serving(
+    replica_sets: list[Object], newest: Object, deployment: Mapping[str, Any]
+) -> str:
+    """Describes how many Pods serve: the old ones while a rollout still has some, else all."""
     desired = int(deployment["spec"].get("replicas", 1))
     old = [replica_set for replica_set in replica_sets if replica_set is not newest]
     if any(_count(item, "replicas") or _count(item, "readyReplicas") for item in old):
@@ -64,7 +68,7 @@ def _serving(replica_sets: list[Object], newest: Object, deployment: Mapping[str
     return f"; {serving} of {desired} Pods serve" if old or serving else ""
 
 
-def _counted(deployment: Mapping[str, Any], pods: list[Object]) -> str:
+def _describe_progress(deployment: Mapping[str, Any], pods: list[Object]) -> str:
     """Describes a rollout for which nothing reports a failure."""
     if pods:
         more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
@@ -147,10 +151,10 @@ def _last_warning(client: KubeClient, namespace: str, pods: list[Object]) -> str
 
 
 def find_holders(client: KubeClient, obj: Mapping[str, Any]) -> str:
-    """Returns what holds up the deletion of an object; "" where nothing shows.
+    """Describes what delays the deletion of an object; "" if nothing is known.
 
-    A foreground deletion is held up by Pods, any deletion by finalizers, and that of a Namespace
-    by what its conditions say.
+    A foreground deletion waits for Pods, any deletion for finalizers, and that of a Namespace for
+    what its conditions say.
     """
     pods = _find_terminating(client, obj)
     holders = [pods] if pods else []

@@ -1,7 +1,7 @@
-"""Rules of replacement: which changes of an object mean a new object.
+"""The rules of all kinds, and which changes of an object replace it by a new one.
 
-The rules are those of the Pulumi kubernetes provider 4.34, so that both engines announce the same
-replacements. A PodDisruptionBudget of policy/v1 is not among them: it changes in place.
+The changes are those of the Pulumi kubernetes provider 4.34, so that both engines announce the same
+replacements. A PodDisruptionBudget of policy/v1 has no such rule: it changes in place.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from framework.core.changes import FieldChange
 from framework.core.kind_rules import KindRules
 from framework.kube.object_diff import compare_objects, pruned
 
-# Rules of kinds that no model has, but that a program may register. The rules of the kinds of a
-# model are handed over by the command line, which takes them from `framework.kinds`.
+# The rules of kinds that no model has, but that a program may register. The command line passes
+# the rules of a model's kinds, which are in `framework.kinds`.
 KUBERNETES_RULES = (
     KindRules("", "Secret", replaced_by=("type", "data", "stringData"), propagation="Background"),
     KindRules("", "ResourceQuota", replaced_by=("spec.scopes",)),

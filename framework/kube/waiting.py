@@ -26,28 +26,29 @@ from framework.kube.watching import Queue, SharedWatch, WatchEvent
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 # The API server's default of progressDeadlineSeconds.
 DEFAULT_DEADLINE_S = 600
-# The controller's own verdict takes precedence, and comes up to a second late.
+# The controller reports an exceeded deadline up to a second late. Its report takes precedence over
+# the time measured here, so wait for it this much longer.
 CONTROLLER_LAG_S = 2.0
 
-# How soon a stop is noticed. An event ends the wait for the next one at once.
+# The longest wait for one event, after which `stop` is checked.
 TICK_S = 0.25
-# Without progress for this long, the reason is looked up, and again after the same time.
+# The reason is looked up after this long without progress, and again after the same time.
 STUCK_S = 5.0
-# Without an event for this long, the object is read: an open watch may still be silent.
+# The object is read after this long without an event: a watch may be open and deliver nothing.
 SILENT_S = 3.0
-# The same where the object cannot be watched, or the server is away.
+# The same if the object cannot be watched, or the server does not answer.
 READ_S = 1.0
 # Each read that finds nothing new doubles the time to the next one, up to this.
 MOST_SILENT_S = 15.0
-# The wait fails once the server could not be reached for this long.
+# The wait fails when the server has not answered for this long.
 AWAY_S = 20.0
-# What holds a deletion up is reported after this long, and repeated after a minute.
+# What delays a deletion is reported after this long, and repeated after a minute.
 HELD_S, HELD_AGAIN_S = 5.0, 60.0
 POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
 
 
 class RolloutError(EngineError):
-    """A Deployment did not roll out. `why` is the symptom, `reason` names the Pod and its cause."""
+    """A Deployment did not roll out. `why` is the symptom, `reason` the cause, with its Pod."""
 
     def __init__(self, name: str, why: str, reason: str) -> None:
         self.name, self.why, self.reason = name, why, reason
@@ -58,12 +59,14 @@ class WaitStoppedError(EngineError):
     """The wait was stopped; the rollout or deletion itself goes on."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name}: no longer waited for; run the same command again to wait on")
+        super().__init__(
+            f"{name}: no longer waited for; run the same command again to continue to wait"
+        )
 
 
 @dataclass(frozen=True)
 class RolloutCounts:
-    """The progress of a rollout in Pods; `message` is the reason where it is stuck."""
+    """The progress of a rollout in Pods; `message` is the reason if it is stuck."""
 
     updated: int = 0
     ready: int = 0
@@ -73,7 +76,7 @@ class RolloutCounts:
 
 
 def rollout_counts(deployment: Mapping[str, Any]) -> RolloutCounts:
-    """Returns the counts of a Deployment. None are updated while its status is outdated."""
+    """Returns the counts of a Deployment. `updated` is 0 while its status is outdated."""
     status = deployment.get("status") or {}
     return RolloutCounts(
         updated=status.get("updatedReplicas", 0) if is_observed(deployment) else 0,
@@ -90,7 +93,7 @@ def is_observed(deployment: Mapping[str, Any]) -> bool:
 
 
 def is_complete(deployment: Mapping[str, Any]) -> bool:
-    """Returns True where every Pod has the newest template and is available, and no old one is
+    """Returns True if all Pods have the newest template and are available, and no old one is
     left."""
     status = deployment.get("status") or {}
     names = ("updatedReplicas", "replicas", "availableReplicas")
@@ -99,10 +102,10 @@ def is_complete(deployment: Mapping[str, Any]) -> bool:
 
 
 def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
-    """Returns when the controller reported that the deadline was exceeded; "" if it has not.
+    """Returns the time at which the controller reported an exceeded deadline; "" if it has not.
 
-    The condition stays until there is progress again, through later templates too. So one that was
-    there before an update says nothing about the update: compare the times.
+    The condition stays until there is progress again, even if the template changes. So a condition
+    from before an update says nothing about the update: compare the times.
     """
     for condition in _conditions(deployment):
         if condition["type"] == "Progressing" and condition.get("reason") == DEADLINE_EXCEEDED:
@@ -113,18 +116,19 @@ def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
 class ProgressDeadline:
     """Decides when a Deployment has made no progress for its progressDeadlineSeconds.
 
-    The Deployment controller decides for a rollout. It gives no verdict on a scale-up, because
-    syncRolloutStatus leaves a completed rollout out; so the time is measured here as well.
+    For a rollout the Deployment controller decides, and reports its verdict as a condition. For a
+    scale-up it reports nothing, because its syncRolloutStatus skips a completed rollout. So the
+    time is measured here as well.
     """
 
     def __init__(self, applied: Mapping[str, Any]) -> None:
-        """`applied` is the Deployment as written; a verdict that it carries is an old one."""
+        """`applied` is the Deployment as written. A verdict in its status is an old one."""
         self._old_verdict = deadline_exceeded_at(applied)
         self._progress: tuple[object, ...] = ()
         self._progress_at = time.monotonic()
 
     def is_exceeded(self, live: Mapping[str, Any]) -> bool:
-        """Returns True once there was no progress in time. Call it every few seconds."""
+        """Returns True when the deadline has passed without progress. Call it every few seconds."""
         progress = _progress(live)
         if progress != self._progress:
             self._progress, self._progress_at = progress, time.monotonic()
@@ -165,8 +169,8 @@ class RolloutWait:
         *,
         may_pause: bool = False,
     ) -> None:
-        """`applied` is the Deployment as our apply returned it. With `may_pause` a paused
-        Deployment is as wanted, and not waited for."""
+        """`applied` is the Deployment as our apply returned it. With `may_pause` the program wants
+        the Deployment to be paused, so the wait ends when it is."""
         self._client, self._applied, self._stop = client, applied, stop
         self._name = object_name(applied["metadata"])
         self._timeout_s, self._on_counts, self._may_pause = timeout_s, on_counts, may_pause
@@ -182,13 +186,13 @@ class RolloutWait:
         Raises RolloutError, WaitStoppedError, and ClusterError when it cannot be read.
         """
         with watch.subscribed(self._applied["metadata"]["name"]) as queue:
-            for live in self._versions(queue):
+            for live in self._follow_versions(queue):
                 if self._is_done(live):
-                    return self._newest(live)
-        raise self._failure(f"did not roll out within {render_duration(self._timeout_s)}")
+                    return self._read_newest(live)
+        raise self._build_error(f"did not roll out within {render_duration(self._timeout_s)}")
 
-    def _versions(self, queue: Queue) -> Iterator[Object]:
-        """Yields each newer version of the Deployment, watched or read, until the timeout."""
+    def _follow_versions(self, queue: Queue) -> Iterator[Object]:
+        """Yields each newer version of the Deployment until the timeout, from events or reads."""
         end = time.monotonic() + self._timeout_s
         while (left := end - time.monotonic()) > 0:
             if self._stop.is_set() or self._client.closed:
@@ -198,7 +202,7 @@ class RolloutWait:
             except Empty:
                 live = self._read() if self._is_silent() else None
             else:
-                live = self._take(event)
+                live = self._handle_event(event)
             if live is not None and self._is_newer(live):
                 self._heard_at = time.monotonic()
                 self._pause_s = self._first_pause_s
@@ -206,15 +210,15 @@ class RolloutWait:
                 yield live
             self._check_progress()
 
-    def _take(self, event: WatchEvent) -> Object | None:
-        """Returns the object to look at after an event of the watch; None when there is none."""
+    def _handle_event(self, event: WatchEvent) -> Object | None:
+        """Returns the object after an event of the watch; None if there is nothing new to check."""
         if isinstance(event, ClusterError):
             # The user may not watch, or the watch broke for good. Reading may still work.
             self._first_pause_s = self._pause_s = READ_S
             return None
         if event is None or event["metadata"]["uid"] != self._applied["metadata"]["uid"]:
-            # It was deleted, or the event is of an object that this one replaced. A read settles
-            # which.
+            # The Deployment was deleted, or the event is about an older object that it replaced. A
+            # read shows which of the two.
             return self._read()
         return event
 
@@ -223,7 +227,7 @@ class RolloutWait:
         return time.monotonic() - last > self._pause_s
 
     def _read(self) -> Object | None:
-        """Returns the object as the server has it; None while the server is away."""
+        """Returns the object as the server has it; None while the server does not answer."""
         metadata = self._applied["metadata"]
         self._read_at = time.monotonic()
         self._pause_s = min(2 * self._pause_s, MOST_SILENT_S)
@@ -240,7 +244,7 @@ class RolloutWait:
             return None
         self._heard_at = time.monotonic()
         if live is None or live["metadata"]["uid"] != metadata["uid"]:
-            raise RolloutError(self._name, "did not roll out", "it was deleted meanwhile")
+            raise RolloutError(self._name, "did not roll out", "it was deleted in the meantime")
         return live
 
     def _is_newer(self, live: Object) -> bool:
@@ -261,18 +265,18 @@ class RolloutWait:
         if live["spec"].get("paused") and is_observed(live):
             if self._may_pause:
                 return True
-            raise self._paused(live)
+            raise self._build_paused_error(live)
         return False
 
     def _check_progress(self) -> None:
         if self._live is None:
             return
         if self._deadline.is_exceeded(self._live):
-            raise self._failure("made no progress within progressDeadlineSeconds")
+            raise self._build_error("made no progress within progressDeadlineSeconds")
         if time.monotonic() - self._reported_at > STUCK_S:
-            self._report(replace(rollout_counts(self._live), message=self._reason(self._live)))
+            self._report(replace(rollout_counts(self._live), message=self._find_reason(self._live)))
 
-    def _newest(self, live: Object) -> Object:
+    def _read_newest(self, live: Object) -> Object:
         # Without comparable versions `live` may be older than what was applied, so read it.
         versions = (
             self._applied["metadata"]["resourceVersion"],
@@ -284,7 +288,7 @@ class RolloutWait:
         self._counts, self._reported_at = counts, time.monotonic()
         self._on_counts(counts)
 
-    def _paused(self, live: Object) -> RolloutError:
+    def _build_paused_error(self, live: Object) -> RolloutError:
         owner = owner_of(live, FieldPath(("spec", "paused")))
         name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
         return RolloutError(
@@ -294,10 +298,10 @@ class RolloutWait:
             f"`kubectl rollout resume deployment/{name} --namespace {namespace}`",
         )
 
-    def _failure(self, why: str) -> RolloutError:
-        return RolloutError(self._name, why, self._reason(self._live or self._applied))
+    def _build_error(self, why: str) -> RolloutError:
+        return RolloutError(self._name, why, self._find_reason(self._live or self._applied))
 
-    def _reason(self, live: Object) -> str:
+    def _find_reason(self, live: Object) -> str:
         try:
             return find_rollout_reason(self._client, live)
         except ClusterError as exc:
@@ -335,9 +339,9 @@ def wait_gone(
     on_held: Callable[[str], None] = lambda holders: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Returns when the object of this UID no longer exists.
+    """Waits until the object of this UID no longer exists.
 
-    `on_held` is called with what holds the deletion up once it takes long, again when that changes
+    If the deletion takes long, `on_held` is called with what delays it, again when that changes,
     and once a minute. Raises WaitStoppedError on `stop`, ClusterError after `timeout_s`.
     """
     metadata = obj["metadata"]
@@ -365,7 +369,7 @@ def wait_gone(
         if now - started >= timeout_s:
             holders = find_holders(client, live or obj)
             raise ClusterError(
-                f"{name}: still there {render_duration(timeout_s)} after its deletion was "
+                f"{name}: still exists {render_duration(timeout_s)} after its deletion was "
                 f"requested{f'; held by: {holders}' if holders else ''}; see what holds it, then "
                 "run the same command again"
             )
@@ -381,7 +385,7 @@ def wait_gone(
 
 
 def wait_namespace_active(client: KubeClient, name: str, timeout_s: float) -> None:
-    """Returns when the Namespace accepts objects. Raises ClusterError after `timeout_s`."""
+    """Waits until the Namespace accepts objects. Raises ClusterError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         namespace = client.get("v1", "Namespace", name) or {}

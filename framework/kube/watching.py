@@ -1,4 +1,4 @@
-"""One watch shared by everyone who waits for objects of the same kind and Namespace.
+"""One watch shared by all threads that wait for objects of the same kind and Namespace.
 
 A hundred threads that wait for a hundred Deployments cost one connection, and an event wakes only
 the thread whose object changed.
@@ -21,9 +21,9 @@ from framework.kube.objects import Object
 # The server ends a watch after this; the next one continues where it ended.
 WATCH_S = 120
 GONE = 410
-# Trying again does not help: the user may not list or watch, or nobody may.
+# A retry does not help: this user, or every user, is not allowed to list or watch.
 REFUSED = frozenset({403, 405})
-# Pause after an error: long enough not to spin, short enough to go unnoticed.
+# The pause after an error: long enough to spare the server, short enough to go unnoticed.
 RETRY_S = 0.5
 MOST_FAILURES = 20
 
@@ -33,11 +33,12 @@ Queue = SimpleQueue[WatchEvent]
 
 
 class SharedWatch:
-    """The live objects of one kind in one Namespace, passed to those who subscribe to a name.
+    """Follows the live objects of one kind in one Namespace, and passes each to its subscribers.
 
-    A thread lists the objects and then watches them, for as long as there are subscribers. Where
-    the watch breaks, whatever the error is, the objects are listed again: the list has what was
-    missed meanwhile. An error that does not go away is passed to every subscriber.
+    A subscriber waits for the object of one name. A thread lists the objects and then watches them,
+    as long as there are subscribers. If the watch breaks, whatever the error is, the objects are
+    listed again, which delivers the missed events. An error that does not go away is passed to
+    every subscriber.
     """
 
     def __init__(self, client: KubeClient, api_version: str, kind: str, namespace: str) -> None:
@@ -81,7 +82,8 @@ class SharedWatch:
                     self._follow()
                     self._failures = 0
                 except Exception as exc:
-                    # An exception that ends a thread goes unnoticed: retry each, or pass it on.
+                    # An exception that ends a thread goes unnoticed. So each one is retried, or
+                    # passed to the subscribers.
                     self._version = ""
                     if not self._should_retry(exc):
                         error = self._describe(exc)
@@ -120,7 +122,8 @@ class SharedWatch:
     def _end(self, error: ClusterError) -> None:
         """Passes the error to all subscribers, unless they already belong to another thread."""
         with self._lock:
-            # `_is_wanted` gave the watch up, and a new subscriber has started a thread since.
+            # `_is_wanted` may have ended this watch, and a new subscriber has started another
+            # thread since then.
             if self._thread is not threading.current_thread():
                 return
             for queues in self._queues.values():
@@ -149,8 +152,8 @@ class SharedWatch:
         ):
             self._version = str(item["metadata"]["resourceVersion"])
             self._failures = 0
-            # A bookmark carries nothing but a newer version. Without bookmarks the version of a
-            # quiet kind would age until the server answers 410.
+            # A bookmark has nothing but a newer version. Without bookmarks the version of a kind
+            # with few changes would become so old that the server answers 410.
             if event != "BOOKMARK":
                 self._publish(item["metadata"]["name"], None if event == "DELETED" else item)
 
@@ -165,7 +168,7 @@ class SharedWatch:
 
 
 class Watches:
-    """The shared watches of one client, each made when first asked for."""
+    """The shared watches of one client. Each is created when it is first needed."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
@@ -173,7 +176,7 @@ class Watches:
         self._open: dict[tuple[str, str, str], SharedWatch] = {}
 
     def for_object(self, obj: dict[str, Any]) -> SharedWatch:
-        """Returns the watch that sees this object."""
+        """Returns the watch for the kind and Namespace of this object."""
         key = (obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""))
         with self._lock:
             return self._open.setdefault(key, SharedWatch(self._client, *key))

@@ -151,5 +151,5 @@ def test_answer_that_is_not_json_names_the_kubeconfig(
 ) -> None:
     client.served_kind("v1", "ConfigMap")
     server.answer = b"<html>Sign in</html>"
-    with pytest.raises(ClusterError, match=r"ConfigMap ml/a: .* other than JSON; check that the"):
+    with pytest.raises(ClusterError, match=r"ConfigMap ml/a: .* that is not JSON; check that the"):
         client.get("v1", "ConfigMap", "a", "ml")

@@ -36,7 +36,9 @@ def test_object_of_somebody_else_is_never_changed(
     foreign = kube.create(config_map(namespace, A="1"), manager="helm")
     ours = config_map(namespace, A="2")
     for attempt in (lambda: provider.diff(URN, None, ours, ()), lambda: provider.create(URN, ours)):
-        with pytest.raises(AlreadyExistsError, match=r"not this stack's \(made by helm\)"):
+        with pytest.raises(
+            AlreadyExistsError, match=r"not managed by this stack \(its managers: helm\)"
+        ):
             attempt()
     assert live_of(kube, ours) == foreign
 

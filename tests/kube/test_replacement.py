@@ -42,7 +42,7 @@ def obj(api_version: str, kind: str, name: str = "x", namespace: str = "n") -> d
         ("example.com/v1", "ConfigMap", "data.x", False),
     ],
 )
-def test_a_change_replaces_the_object_or_not(
+def test_only_a_change_that_the_rules_name_replaces_the_object(
     api_version: str, kind: str, path: str, replaced: bool
 ) -> None:
     change = FieldChange(path, 1, 2)

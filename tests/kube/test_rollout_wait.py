@@ -91,7 +91,7 @@ def test_server_that_stays_away_fails_the_wait(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("found", [None, live(12, uid="other")], ids=["gone", "replaced"])
 def test_deployment_that_was_deleted_fails_the_wait(found: Object | None) -> None:
-    with pytest.raises(EngineError, match="it was deleted meanwhile"):
+    with pytest.raises(EngineError, match="it was deleted in the meantime"):
         wait(FakeReads(found), live(11, 1), None)
 
 

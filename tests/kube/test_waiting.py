@@ -46,8 +46,8 @@ def test_failed_rollout_names_the_unschedulable_pod(
     assert "made no progress within progressDeadlineSeconds: sentiment-" in words
     assert "cannot be scheduled" in words
     assert "of 2 old Pods still serve" in words
-    mended = provider.update(URN, state, deployment(namespace), ())
-    assert roll_out(mended).outputs["status"]["updatedReplicas"] == 2
+    fixed = provider.update(URN, state, deployment(namespace), ())
+    assert roll_out(fixed).outputs["status"]["updatedReplicas"] == 2
 
 
 def test_failed_rollout_names_the_exceeded_quota(
@@ -133,7 +133,7 @@ def test_create_in_a_namespace_being_deleted_fails(
 
 
 def test_field_manager_is_recorded_else_annotated_else_derived() -> None:
-    bare = config_map("n")
+    inputs = config_map("n")
     named = config_map("n")
     named["metadata"]["annotations"] = {"pulumi.com/patchFieldManager": "me"}
     recorded = ObjectState("n/x", bare, {"__fieldManager": "it"})
@@ -174,7 +174,7 @@ def test_wait_fails_when_the_deployment_is_deleted(
     timer.start()
     if when == "before":
         timer.join()
-    with pytest.raises(EngineError, match="it was deleted meanwhile"):
+    with pytest.raises(EngineError, match="it was deleted in the meantime"):
         provider.wait(state, timeout_s=20, on_counts=lambda c: None, stop=threading.Event())
     timer.join()
 

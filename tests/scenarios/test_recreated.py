@@ -84,10 +84,10 @@ def test_recreated_object_without_our_labels_fails_its_model_only(
     notes = {c["object"].rpartition("/")[2]: c["note"] for c in changes if c["op"] == "update"}
     assert notes.keys() == {"churn", "reranker"}
     assert "refused: " in notes["churn"]
-    assert "not this stack's (made by kubectl-replace)" in notes["churn"]
+    assert "not managed by this stack (its managers: kubectl-replace)" in notes["churn"]
 
     run = project.run("up", "dev", "--yes")
     assert run.returncode == 1, run.stdout + run.stderr
-    assert "not this stack's (made by kubectl-replace)" in run.stdout
+    assert "not managed by this stack (its managers: kubectl-replace)" in run.stdout
     assert get_image(get_deployment(kube, project, "reranker")).endswith("cpu-1.6")
     assert get_deployment(kube, project, "churn")["metadata"]["labels"] == {"app": "other"}

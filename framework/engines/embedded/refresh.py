@@ -80,7 +80,7 @@ def _compare(state: StackState, planner: Planner, resource: Resource) -> Compari
         component=planner.components.find_nearest(resource.urn),
     )
     comparison = compare_with_live(recorded, live, resource.ignore_changes)
-    if not comparison.is_there:
+    if not comparison.exists:
         return Comparison(resource, replace(change, op=Op.DELETE, note=comparison.note), None)
     secrets = collect_secret_texts(state.read_inputs(resource), state.read_outputs(resource))
     fields = redact_fields(comparison.fields, secrets)
