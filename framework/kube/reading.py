@@ -50,9 +50,9 @@ Scope = tuple[str, str, str]
 class ObjectDiff:
     """The effect of bringing one object to its inputs.
 
-    `predicted` is the object of the server's dry run, or the inputs if no dry run was possible. With
-    `delete_first` a replacement deletes the old object before it creates the new one. `takes_over`
-    is True if somebody else recreated the object since it was recorded.
+    `predicted` is the object of the server's dry run, or the inputs if no dry run was possible.
+    With `delete_first` a replacement deletes the old object before it creates the new one.
+    `takes_over` is True if somebody else recreated the object since it was recorded.
     """
 
     op: Op

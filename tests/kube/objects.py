@@ -12,12 +12,15 @@ Object = dict[str, Any]
 
 
 def urn(name: str, kind: str = "Deployment") -> str:
-    """A resource's URN; unique by name and kind."""
+    """Returns the URN of a resource; unique by name and kind."""
     return f"urn:pulumi:dev::tests::kubernetes:apps/v1:{kind}::{name}"
 
 
 def deployment(namespace: str, name: str = "sentiment", **changed: Any) -> Object:
-    """Two Pods of one container, `model`; `image`, `env` and spec fields by keyword."""
+    """Builds a Deployment of two Pods with one container, `model`.
+
+    Keywords change the image, `env`, fields of the Pod (`pod`) and fields of `spec`; None removes.
+    """
     labels = {"app.kubernetes.io/name": name}
     image = changed.pop("image", "registry.example.com/ml/sentiment:v1")
     env = changed.pop("env", {"LOG_LEVEL": "info"})
@@ -44,7 +47,7 @@ def deployment(namespace: str, name: str = "sentiment", **changed: Any) -> Objec
 
 
 def config_map(namespace: str, name: str = "settings", **data: str) -> Object:
-    """A ConfigMap with this data."""
+    """Builds a ConfigMap with this data."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -54,7 +57,7 @@ def config_map(namespace: str, name: str = "settings", **data: str) -> Object:
 
 
 def secret(namespace: str, **text: str) -> Object:
-    """A Secret with this stringData."""
+    """Builds a Secret with this stringData."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -64,7 +67,7 @@ def secret(namespace: str, **text: str) -> Object:
 
 
 def service(namespace: str, name: str = "sentiment") -> Object:
-    """A Service of one port."""
+    """Builds a Service of one port."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -94,9 +97,9 @@ def live_of(kube: KubeClient, obj: Object) -> Object:
 
 
 class FakeReads:
-    """A client whose reads return the given results in turn, the last one again and again.
+    """A client whose reads return the given results in turn, and then the last one again and again.
 
-    Its user may list nothing.
+    Its user is not allowed to list objects.
     """
 
     closed = False

@@ -1,4 +1,4 @@
-"""Deletions: reports of what holds them up, stops, and servers that are away."""
+"""Deletions report what delays them, can be stopped, and tolerate a server that does not answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ownership arithmetic, some of it on what the real CLI and kubectl left behind."""
+"""Ownership of fields, partly with managedFields that the real CLI and kubectl have written."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def test_field_tree_holds_exactly_its_paths(paths: frozenset[tuple[str, ...]]) -
         pytest.param("kubectl-set", {"apiVersion": "apps/v1beta1"}, False, id="other-version"),
     ],
 )
-def test_merged_entries(manager: str, more: dict[str, str], folded: bool) -> None:
+def test_merge_folds_only_the_entries_of_kubectl_the_cli_and_our_manager(
+    manager: str, more: dict[str, str], folded: bool
+) -> None:
     managed = [entry(OURS, REPLICAS, operation="Apply"), entry(manager, EXTRA, **more)]
     result = merged(managed, OURS, "apps/v1")
     assert (result is not None) is folded
@@ -108,7 +110,7 @@ def test_ignored_paths_stay_with_their_owner() -> None:
 
 
 def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
-    """Recorded: kubectl set env and scale, then the CLI's `up --refresh` with force."""
+    """The recorded steps are: kubectl set env and scale, then the CLI's `up --refresh` by force."""
     before, after = (
         next(
             o
@@ -121,7 +123,7 @@ def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
     result = merged(managed, OURS, "apps/v1")
     assert EXTRA in owned_by(result, OURS)
     expected = owned_by(after["metadata"]["managedFields"], OURS)
-    # The apply then drops what is not sent and forces what kubectl's scale owns.
+    # The apply after it removes the fields that are not sent, and takes those of kubectl's scale.
     assert {p for p in owned_by(result, OURS) if p[: len(EXTRA)] != EXTRA} | {REPLICAS} == expected
 
 
@@ -146,7 +148,9 @@ def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
         ),
     ],
 )
-def test_unowned_paths(entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]) -> None:
+def test_unowned_paths_are_those_that_nobody_else_needs(
+    entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]
+) -> None:
     assert unowned_paths(live(*entries), OURS, sent, recorded) == gone
 
 
@@ -168,7 +172,9 @@ def test_without_removes_the_whole_list_item() -> None:
         pytest.param({MODEL, (*MODEL, "f:image")}, EXTRA, False, id="beside"),
     ],
 )
-def test_covers(paths: set[tuple[str, ...]], path: tuple[str, ...], covered: bool) -> None:
+def test_paths_cover_themselves_what_is_above_and_what_an_atomic_field_has(
+    paths: set[tuple[str, ...]], path: tuple[str, ...], covered: bool
+) -> None:
     assert covers(frozenset(paths), path) is covered
 
 
@@ -182,7 +188,7 @@ def test_covers(paths: set[tuple[str, ...]], path: tuple[str, ...], covered: boo
         pytest.param("metadata.labels", None, id="nobody"),
     ],
 )
-def test_owner_of(path: str, manager: str | None) -> None:
+def test_owner_of_a_field_is_the_manager_that_wrote_it(path: str, manager: str | None) -> None:
     obj = live(
         entry("kubectl", REPLICAS, subresource="scale"),
         entry("kubectl-set", EXTRA, (*EXTRA, "f:value")),

@@ -1,4 +1,4 @@
-"""Field changes between two objects."""
+"""The field changes between two objects: their paths, values and managers."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ CASES = [
         {"kind": "Secret", "data": {"token": "b2xk"}},
         {"kind": "Secret", "data": {"token": "bmV3", "more": "eA=="}},
         [("data.more", None, "[secret]"), ("data.token", "[secret]", "[secret]")],
-        id="secret-masked",
+        id="secret-redacted",
     ),
     pytest.param(
         {"kind": "Secret"},
         {"kind": "Secret", "data": {"token": "bmV3"}},
         [("data.token", None, "[secret]")],
-        id="secret-map-masked",
+        id="whole-secret-data-redacted",
     ),
     pytest.param({"spec": {"a": 1}}, {"spec": {"a": 1.0}}, [], id="equal-numbers"),
     pytest.param({"spec": {"a": None}}, {"spec": {}}, [], id="null-is-absent"),
@@ -107,7 +107,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("old", "new", "fields"), CASES)
-def test_compare(old: Any, new: Any, fields: list[tuple[str, Any, Any]]) -> None:
+def test_each_difference_is_one_field_change(
+    old: Any, new: Any, fields: list[tuple[str, Any, Any]]
+) -> None:
     assert compare_objects(old, new) == tuple(FieldChange(*field) for field in fields)
 
 

@@ -1,4 +1,4 @@
-"""Fields that others own: autoscalers', and those of ignoreChanges."""
+"""Updates keep the fields that others own: replicas of autoscalers, and ignored fields."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_ignored_annotation_of_kubectl_is_kept(
 def test_take_over_is_repeated_after_a_conflict(
     kube: KubeClient, kubectl: Any, namespace: str
 ) -> None:
-    """Read, then written by another before our patch of managedFields: refused, and repeated."""
+    """Another manager writes between our read and our patch of managedFields."""
     inputs = config_map(namespace)
     kube.apply(inputs, manager="ours", force=False, dry_run=False)
     kubectl("edit", inputs, {"data": {**inputs["data"], "EXTRA": "1"}})

@@ -1,4 +1,4 @@
-"""Paused Deployments: an apply resumes them, and a wait never takes them for rolled out."""
+"""A paused Deployment is resumed by an apply, and never counts as rolled out in a wait."""
 
 from __future__ import annotations
 

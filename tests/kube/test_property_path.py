@@ -21,7 +21,7 @@ from framework.kube.property_path import parse_path, with_ignored
         ("data.*", ("data", "*")),
     ],
 )
-def test_parse(text: str, steps: tuple[Any, ...]) -> None:
+def test_valid_path_is_parsed_into_its_steps(text: str, steps: tuple[Any, ...]) -> None:
     assert parse_path(text) == steps
 
 
@@ -53,5 +53,7 @@ def test_invalid_path_is_reported_with_its_character(text: str) -> None:
         ),
     ],
 )
-def test_with_ignored(old: Any, new: Any, path: str, kept: Any) -> None:
+def test_ignored_path_keeps_the_value_of_the_old_inputs(
+    old: Any, new: Any, path: str, kept: Any
+) -> None:
     assert with_ignored(new, old, [path]) == kept

@@ -1,5 +1,4 @@
-"""What the plan renders for every setting is what the API server takes, as `kubectl apply
---dry-run=server` would ask it."""
+"""The API server accepts the manifests that the plan renders for every setting, in a dry run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rollout waits with a watch that is silent, broken or late, or of an object that was replaced."""
+"""Waits for a rollout with a watch that is silent, broken or late, or whose object was replaced."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_deployment_that_was_deleted_fails_the_wait(found: Object | None) -> Non
         wait(FakeReads(found), live(11, 1), None)
 
 
-def test_deletion_of_a_replaced_object_is_an_old_event() -> None:
+def test_deletion_of_the_object_before_a_replacement_is_ignored() -> None:
     assert wait(FakeReads(live(12)), live(5, uid="old"), None) == live(12)
 
 

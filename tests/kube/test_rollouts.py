@@ -34,7 +34,9 @@ def deployment(**status: Any) -> dict[str, Any]:
         pytest.param({"availableReplicas": 3}, False, id="not-available"),
     ],
 )
-def test_is_complete(status: dict[str, Any], complete: bool) -> None:
+def test_rollout_is_complete_when_every_count_is_reached(
+    status: dict[str, Any], complete: bool
+) -> None:
     assert is_complete(deployment(**status)) is complete
 
 
@@ -77,8 +79,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.mark.parametrize(
     ("verdict", "exceeded"),
     [
-        pytest.param(give_up("t1"), False, id="the one from before the apply"),
-        pytest.param(give_up("t2"), True, id="a new one"),
+        pytest.param(give_up("t1"), False, id="verdict from before the apply"),
+        pytest.param(give_up("t2"), True, id="new verdict"),
     ],
 )
 def test_only_a_new_verdict_counts(verdict: dict[str, Any], exceeded: bool) -> None:
@@ -128,7 +130,7 @@ def waiting(reason: str, **more: Any) -> dict[str, Any]:
 
 
 class FakeLists:
-    """Answers `list` from two given lists."""
+    """Answers `list_objects` from the given lists."""
 
     def __init__(self, replica_sets: list[Any], pods: list[Any], *events: Any) -> None:
         self._lists = {"ReplicaSet": replica_sets, "Pod": pods, "Event": list(events)}
@@ -229,7 +231,9 @@ SERVING = "; 4 of 4 old Pods still serve"
         ),
     ],
 )
-def test_rollout_reason(sets: list[Any], pods: list[Any], reason: str) -> None:
+def test_reason_names_the_failure_and_the_pods_that_serve(
+    sets: list[Any], pods: list[Any], reason: str
+) -> None:
     assert find_rollout_reason(FakeLists(sets, pods), deployment()) == reason  # type: ignore[arg-type]
 
 
@@ -241,7 +245,7 @@ def test_warning_event_is_the_reason_where_no_status_has_one() -> None:
     )
 
 
-def test_render_selector() -> None:
+def test_selector_is_rendered_as_a_query() -> None:
     terms = [
         {"key": "track", "operator": "In", "values": ["stable", "canary"]},
         {"key": "old", "operator": "DoesNotExist"},

@@ -134,12 +134,12 @@ def test_create_in_a_namespace_being_deleted_fails(
 
 def test_field_manager_is_recorded_else_annotated_else_derived() -> None:
     inputs = config_map("n")
-    named = config_map("n")
-    named["metadata"]["annotations"] = {"pulumi.com/patchFieldManager": "me"}
-    recorded = ObjectState("n/x", bare, {"__fieldManager": "it"})
-    assert field_manager(URN, recorded, named) == "it"
-    assert field_manager(URN, dataclasses.replace(recorded, outputs={}), named) == "me"
-    assert field_manager(URN, None, bare).startswith("pulumi-kubernetes-")
+    annotated = config_map("n")
+    annotated["metadata"]["annotations"] = {"pulumi.com/patchFieldManager": "me"}
+    recorded = ObjectState("n/x", inputs, {"__fieldManager": "it"})
+    assert field_manager(URN, recorded, annotated) == "it"
+    assert field_manager(URN, dataclasses.replace(recorded, outputs={}), annotated) == "me"
+    assert field_manager(URN, None, inputs).startswith("pulumi-kubernetes-")
 
 
 def test_wait_reports_the_reason_of_a_stuck_rollout(

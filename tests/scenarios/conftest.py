@@ -1,4 +1,4 @@
-"""Projects on the run's cluster whose rollouts are quick to succeed and quick to fail."""
+"""Fixtures of the scenarios: projects with quick rollouts, a client, and a recorder of events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework.kube.client import KubeClient
 from tests.conftest import MakeProject, Project
 from tests.scenarios.recording import Record, Recorder
 
-# The deadline must be longer than the start and the soak.
+# The deadline must be longer than startupSeconds plus minReadySeconds.
 QUICK = {"startupSeconds": 3, "minReadySeconds": 0, "progressDeadlineSeconds": 6}
 
 
@@ -25,7 +25,7 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
 
 @pytest.fixture
 def make_quick_project(make_live_project: MakeProject) -> MakeProject:
-    """Makes a live project whose rollouts do not soak, and fail after a few seconds."""
+    """Makes a live project without minReadySeconds, whose rollouts fail after a few seconds."""
 
     def make(*models: str) -> Project:
         project = make_live_project(*models)

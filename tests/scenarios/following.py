@@ -14,7 +14,10 @@ React = Callable[["subprocess.Popen[str]"], object]
 
 
 def run_and_react(project: Project, words: str, react: React, *arguments: str) -> tuple[str, int]:
-    """Returns the output and the exit code; calls `react` once, and kills a run after a minute."""
+    """Runs a verb and calls `react` once, when `words` are printed. Kills a run after a minute.
+
+    Returns the output and the exit code.
+    """
     with subprocess.Popen(
         [sys.executable, "-m", "framework", *arguments],
         cwd=project.root,

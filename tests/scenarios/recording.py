@@ -1,4 +1,4 @@
-"""Records every event of a Namespace's workloads and holds each one to the rollout budget.
+"""Records every event of a Namespace's workloads, and checks each one against the rollout budget.
 
 Events are put into the order of their resourceVersion, which counts every write of one etcd, so
 that events of different kinds can be compared. Counts come from ReplicaSets and Pods, because the
@@ -27,7 +27,7 @@ KINDS = (
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
 )
 NAME_LABEL = "app.kubernetes.io/name"
-# Two minutes bound a forgotten recorder.
+# A recorder that is never stopped ends after two minutes.
 _LIMIT_S = 120
 
 
@@ -42,10 +42,10 @@ class Event:
 
 
 class Recorder:
-    """Records the Namespaces whose name begins with `prefix`, in a `with` around what happens.
+    """Records the Namespaces whose name begins with `prefix`, inside a `with` statement.
 
-    Each kind is listed once and watched from there without a gap. What was listed comes first, as
-    ADDED. `events` is complete after the `with`.
+    Each kind is listed once and watched from there without a gap. The listed objects come first, as
+    ADDED. `events` is complete after the `with` statement.
     """
 
     def __init__(self, kubeconfig: Path, prefix: str) -> None:
@@ -75,8 +75,8 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # One last write of every kind would be needed to know that nothing is on its way; a short
-        # wait without an event does as well.
+        # Only a last write of every kind would prove that no more events are on their way. A short
+        # time without an event is good enough.
         with self._caught_up:
             while self._seen != len(self._events):
                 self._seen = len(self._events)
@@ -106,7 +106,10 @@ class Recorder:
             return sorted(self._events, key=lambda event: event.version)
 
     def states(self) -> Iterator[Mapping[tuple[str, str, str], Object]]:
-        """Yields after each event every object by kind, Namespace and name. Not a copy."""
+        """Yields all objects after each event, by kind, Namespace and name.
+
+        Each time it is the same mapping, changed by the event.
+        """
         objects: dict[tuple[str, str, str], Object] = {}
         for event in self.events:
             metadata = event.object["metadata"]
@@ -118,14 +121,14 @@ class Recorder:
             yield objects
 
     def serving(self, model: str, track: str = "") -> list[int]:
-        """Returns after each event how many Pods serve of a model, or of one of its tracks."""
+        """Returns the number of a model's or a track's Pods that serve, after each event."""
         return [
             _count(objects, "Pod", _has_labels(model, track), lambda pod: int(serves(pod)))
             for objects in self.states()
         ]
 
     def wanted(self, model: str, track: str = "") -> list[int]:
-        """Returns after each event how many Pods the ReplicaSets ask for."""
+        """Returns the number of Pods that the ReplicaSets ask for, after each event."""
         return [
             _count(
                 objects,
@@ -137,7 +140,8 @@ class Recorder:
         ]
 
     def find_violations(self) -> list[str]:
-        """Returns every violation of a Deployment's own budget, as its spec was at that event."""
+        """Returns every violation of a Deployment's budget. The budget is that of its spec at the
+        time of the event."""
         found: list[str] = []
         budgets: dict[str, BudgetCheck] = {}
         for objects in self.states():
@@ -154,10 +158,10 @@ Record = Callable[[Project], Recorder]
 
 
 class BudgetCheck:
-    """Holds one Deployment to its budget, event by event.
+    """Checks one Deployment against its budget, event by event.
 
-    Once N Pods serve, at least N less `maxUnavailable` must serve until the Deployment's own
-    replicas are reduced. The ReplicaSets never grow beyond replicas plus surge.
+    After N Pods have served, at least N - `maxUnavailable` must serve, until the Deployment's own
+    replicas are reduced. The ReplicaSets must not grow beyond replicas + `maxSurge`.
     """
 
     def __init__(self) -> None:
@@ -167,7 +171,7 @@ class BudgetCheck:
     def find_violation(
         self, deployment: Object, objects: Mapping[tuple[str, str, str], Object]
     ) -> str:
-        """Returns what is wrong after one event, "" for nothing."""
+        """Describes the violation after one event; "" if there is none."""
         spec, namespace = deployment["spec"], deployment["metadata"]["namespace"]
         rolling = spec["strategy"]["rollingUpdate"]
         budget = resolve_budget(spec["replicas"], rolling["maxSurge"], rolling["maxUnavailable"])
@@ -183,7 +187,8 @@ class BudgetCheck:
         self._settled = min(self._settled, budget.replicas)
         grew, self._wanted = wanted > self._wanted, wanted
         if serving < self._settled - budget.unavailable:
-            return f"{serving} Pods serve; {self._settled} did, and {budget.unavailable} may go"
+            allowed = self._settled - budget.unavailable
+            return f"{serving} Pods serve after {self._settled}; at least {allowed} must serve"
         self._settled = max(self._settled, min(serving, budget.replicas))
         if grew and wanted > budget.peak:
             return f"{wanted} Pods are wanted; at most {budget.peak} are allowed"
@@ -191,7 +196,7 @@ class BudgetCheck:
 
 
 def serves(pod: Object) -> bool:
-    """True for a Pod that is ready and not terminating."""
+    """Returns True for a Pod that is ready and not terminating."""
     conditions: list[Object] = pod.get("status", {}).get("conditions", [])
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
     return ready and not pod["metadata"].get("deletionTimestamp")

@@ -16,7 +16,7 @@ def test_objects_of_a_namespace_being_deleted_are_created_again(
     project = make_quick_project("churn")
     namespace = f"{project.namespace}-dev"
     project.succeed("up", "dev")
-    # Holds the Namespace long enough for the commands to meet it while it is going.
+    # The finalizer keeps the Namespace in Terminating while the commands below run.
     held = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -34,7 +34,7 @@ def test_objects_of_a_namespace_being_deleted_are_created_again(
 
     narrowed = project.run("up", "dev", "--model", "churn")
     assert narrowed.returncode == 1, narrowed.stdout + narrowed.stderr
-    # The API server itself refuses new objects once the old ones are gone.
+    # When the old objects are gone, the refusal is that of the API server itself.
     message = narrowed.stdout + narrowed.stderr
     assert "is being deleted" in message or "is being terminated" in message
 

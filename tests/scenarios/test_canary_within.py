@@ -1,4 +1,4 @@
-"""A canary within the replicas: the track that grows is available before the other shrinks."""
+"""With a canary within the replicas, one track shrinks only when the other is available."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_candidate_that_cannot_start_takes_no_capacity(
         run = project.run("up", "staging")
     assert run.returncode == 3, run.stdout + run.stderr
     assert min(recorder.serving("churn", "stable")[before - 1 :]) == 4
-    # The next run meets the canary as recorded, and still not available.
+    # In the next run the canary is recorded, and still not available.
     with record(project) as recorder:
         before = len(recorder.events)
         assert project.run("up", "staging").returncode == 3
@@ -63,7 +63,7 @@ def test_candidate_that_cannot_start_takes_no_capacity(
         pytest.param(["50%", "25%"], (3, 1), id="shrink"),
     ],
 )
-def test_every_event_has_the_models_replicas(
+def test_model_serves_with_all_replicas_at_every_event(
     project: Project, record: Record, steps: list[str], sizes: tuple[int, int]
 ) -> None:
     *earlier, last = steps

@@ -1,4 +1,4 @@
-"""Claims that a model creates, on a real API server: created, grown, kept, taken back, deleted."""
+"""A claim that a model creates can grow, is kept by default, and is deleted with `keep: false`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A YAML file with an error keeps nobody from seeing, or deleting, what runs."""
+"""A YAML file with an error does not prevent users from seeing or deleting what runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def deployed(make_quick_project: MakeProject) -> Project:
 
 
 def warn(project: Project, *arguments: str, path: str, code: int = 0) -> str:
-    """Runs a verb that says in one line on stderr that it does not use the file `path`."""
+    """Runs a verb that warns in one line on stderr that it does not use the file `path`."""
     run = project.run(*arguments)
     assert run.returncode == code, run.stdout + run.stderr
     [line] = run.stderr.splitlines()
@@ -81,7 +81,7 @@ def test_verbs_of_state_and_cluster_work_with_a_broken_file(
 
 
 @pytest.mark.cluster
-def test_destroy_with_a_broken_environment_obeys_protect_and_the_named_cluster(
+def test_destroy_with_a_broken_environment_uses_its_protect_and_its_cluster(
     deployed: Project, kube: KubeClient
 ) -> None:
     text = (deployed.root / ENVIRONMENT).read_text()
@@ -94,7 +94,7 @@ def test_destroy_with_a_broken_environment_obeys_protect_and_the_named_cluster(
     deployed.append(ENVIRONMENT, "frob: 1\n")
     run = deployed.run("destroy", "dev", "--yes")
     assert run.returncode == 1
-    # Refused by name, or because there is no such kubeconfig.
+    # The refusal names the context, or the missing kubeconfig file.
     assert "elsewhere" in run.stderr or "no such kubeconfig file" in run.stderr
     assert count_deployments(kube, deployed) == 2
 

@@ -1,4 +1,4 @@
-"""A deletion that a finalizer holds shows the Pod, and Ctrl-C is not a failure."""
+"""A deletion that waits for a finalizer shows the Pod, and Ctrl-C is not a failure."""
 
 from __future__ import annotations
 

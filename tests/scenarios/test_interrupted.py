@@ -1,4 +1,4 @@
-"""An `up` that is killed while it creates leaves no object that later commands miss."""
+"""Later commands find every object that a killed `up` created and did not record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODEL = 'owner: team-growth\nprofiles: [mlserver, s3-artifact, cpu-small]\nimage
 
 
 def list_names(kube: KubeClient, namespace: str) -> set[str]:
-    """Returns `Kind name` of what a stack may have made in the Namespace."""
+    """Returns `Kind name` of each object that a stack may have created in the Namespace."""
     return {
         f"{kind} {item['metadata']['name']}"
         for api_version, kind in KINDS
@@ -35,7 +35,7 @@ def read_state(project: Project) -> dict[str, Any]:
 
 
 def forget(project: Project, type_: str, name: str) -> None:
-    """Makes the state as a kill between the server's answer and the journal's line leaves it."""
+    """Edits the state as if `up` was killed after it created the object, before it recorded it."""
     path = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
     document = json.loads(path.read_text())
     latest = document["checkpoint"]["latest"]
@@ -83,7 +83,7 @@ def test_pending_create_of_an_absent_object_is_forgotten(
     project.succeed("up", "dev")
     forget(project, "kubernetes:core/v1:Service", "::churn")
     (project.root / "catalog/churn.yaml").unlink()
-    # As if the server had never made it.
+    # As if the server had never created it.
     kube.delete("v1", "Service", "churn", f"{project.namespace}-dev", propagation="Background")
     preview = project.succeed("preview", "dev")
     assert "interrupted" not in preview

@@ -50,7 +50,8 @@ def test_namespace_moved_back_leaves_no_deletion_pending(
     project.edit("environments/dev/environment.yaml", new, old)
     project.edit("catalog/churn.yaml", '"missing"', '"1.6.1"')
     project.succeed("up", "dev", "--yes")
-    # The CLI would carry a pending deletion out by name, and the Namespace is in use again.
+    # With a pending deletion in the state, the CLI would delete the Namespace of this name, which
+    # is in use again.
     state = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
     resources = json.loads(state.read_text())["checkpoint"]["latest"]["resources"]
     assert [entry["urn"] for entry in resources if entry.get("delete")] == []

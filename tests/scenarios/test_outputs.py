@@ -1,4 +1,4 @@
-"""The stack's outputs have the images that run, not those of the files."""
+"""The stack's outputs have the images that run, not those in the YAML files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes by others: a paused Deployment, and a cause of failure removed by hand."""
+"""Changes by other people: a paused Deployment, and a failure whose cause they removed."""
 
 from __future__ import annotations
 

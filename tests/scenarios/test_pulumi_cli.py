@@ -1,4 +1,4 @@
-"""The real CLI on the same project: plain `pulumi`, ENGINE=cli, and stacks taken over both ways."""
+"""Each engine takes over a stack of the other one, and sees no changes."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_recreated_object_with_our_labels_is_taken_over_after_consent(
     assert unattended.returncode == 1
     assert "needs YES=1" in " ".join(unattended.stderr.split())
 
-    # Other models are not held up by it.
+    # Other models can be deployed without consent.
     project.edit("catalog/_profiles/text-embeddings-inference.yaml", "cpu-1.5", "cpu-1.6")
     project.succeed("up", "dev", "--model", "reranker")
     assert get_image(get_deployment(kube, project, "reranker")).endswith("cpu-1.6")

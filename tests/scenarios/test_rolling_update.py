@@ -53,7 +53,7 @@ def test_every_watch_event_keeps_the_budget(
     unavailable: int,
 ) -> None:
     project = make_quick_project(model)
-    # A short soak, so that the waves follow each other and do not overlap.
+    # With minReadySeconds, the waves of Pods follow each other and do not overlap.
     path = f"environments/{environment}/models/{model}.yaml"
     project.append(path, "rollout: {minReadySeconds: 1}\n")
     project.succeed("up", environment)

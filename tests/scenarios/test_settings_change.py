@@ -1,4 +1,4 @@
-"""A change of a model's settings files, with rollouts that fail on the way."""
+"""Fixes after a failed rollout, and changes made by hand, need no consent and leave no drift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def project(make_quick_project: MakeProject) -> Project:
-    """A model with a settings file, whose next version cannot be pulled."""
+    """A model with a config file, after an `up` that failed: the image of its tag cannot be
+    pulled."""
     made = make_quick_project("churn")
     made.append("catalog/churn.yaml", 'config: {mountPath: /etc/model, files: {a.json: "1"}}\n')
     made.succeed("up", "dev")
