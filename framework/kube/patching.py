@@ -1,6 +1,6 @@
 """Builds the patch of an update, and changes the owners of fields before it is applied.
 
-Each step answers one property of server-side apply:
+Each step is needed because of one property of server-side apply:
 - The server removes a field only when its last owner stops sending it. A field that kubectl added
   would stay, so `take_over` first makes our field manager its owner.
 - If the only owner of `replicas` stops sending it, the server resets it to 1. So before an

@@ -77,7 +77,8 @@ def test_held_deletion_reports_the_pod(
     releasing = Releasing(kube, held)
     provider.delete(state, timeout_s=30, on_held=releasing)
     name = held["metadata"]["name"]
-    assert releasing.messages[-1] == f"Pod {name} stays in Terminating (finalizer {HOLD})"
+    # On a slow machine the deletion takes long even after that, and is reported once more.
+    assert f"Pod {name} stays in Terminating (finalizer {HOLD})" in releasing.messages
     assert provider.read(state) is None
 
 

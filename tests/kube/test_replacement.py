@@ -1,4 +1,4 @@
-"""Which changes of an object replace it, and which names mean another object."""
+"""Changes that replace an object by the rules of its kind, and names that mean another object."""
 
 from __future__ import annotations
 
