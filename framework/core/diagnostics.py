@@ -65,7 +65,7 @@ class Code(StrEnum):
     ROUTE_CLASH = "MC402", "two models use one host and path"
     CAPACITY = "MC403", "all models together need more than the environment has"
     POLICY = "MC404", "a rule of the environment's policy is broken"
-    WAIVER = "MC405", "a waiver that is wrong, has expired or waives nothing"
+    WAIVER = "MC405", "a waiver that is wrong, has expired or has no effect"
     PROMOTION = "MC406", "promotesTo names an unknown environment, or leads back to its start"
 
     UNUSED_PROFILE = "MC901", "a profile that no model lists"

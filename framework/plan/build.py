@@ -1,6 +1,6 @@
 """Builds the plan of a stack from its catalog. Pure: the same catalog gives the same plan.
 
-Nothing is checked here. Plans for users come from `PlanStore`, which runs the checks as well.
+This module checks nothing. Plans for users come from `PlanStore`, which also runs the checks.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from framework.plan.replicas import replica_range, resolve_replicas
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
-# What `build_model` may raise for settings that were never validated as a whole; pydantic's own
-# error is a ValueError.
+# The errors that `build_model` may raise for settings that were not validated together; pydantic's
+# own error is a ValueError.
 UNPLANNABLE = (FrameworkError, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
 

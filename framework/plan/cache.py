@@ -1,7 +1,7 @@
 """A cache of planned models, keyed by a digest of everything that they were planned from.
 
-An entry is found only where the same bytes of the user's files, of this package and of its
-libraries gave it. So the cache may be deleted at any time, and is never asked whether it is stale.
+The digest covers the user's files, this package and its libraries: a change in any of them gives
+another key. So an entry is never out of date, and the cache may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # The .json files are tables of Kubernetes fields that patches are checked with.
 _CODE = (".py", ".json")
 _LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "PyYAML")
-# A thousand models in three environments, thirty times over.
+# Thirty versions of a thousand models in three environments.
 _MOST_ENTRIES = 100_000
-_BUSY_S = 5.0
-_BATCH = 500
+_LOCK_TIMEOUT_S = 5.0
+_KEYS_PER_QUERY = 500
 # What unpickling may raise where the file was damaged, or an entry has a class that was removed.
 _UNREADABLE = (
     pickle.UnpicklingError,
@@ -47,13 +47,13 @@ _UNREADABLE = (
 class Digests:
     """Digests of the files of one stack.
 
-    `shared` covers what all its models are planned from, `models` that and each model's own files,
-    `whole` all of them together.
+    `shared` covers the files that all models are planned from. `models` has one digest for each
+    model, of the shared files and its own. `combined` covers all of these files.
     """
 
     shared: str
     models: Mapping[str, str]
-    whole: str
+    combined: str
 
 
 def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = None) -> Digests:
@@ -67,8 +67,8 @@ def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = N
         raise UnknownNameError("environment", stack.environment, list_environments(root))
     files, own = find_catalog(root), find_environment(root, stack.environment)
     shared = hashlib.sha256()
-    # Names and errors in names count too: they decide what files there are, and `promotesTo` may
-    # name any environment.
+    # Besides the content of files, a plan depends on names: errors in the names of files are
+    # diagnostics, and `promotesTo` may name any environment.
     names = (stack.environment, stack.name, files.diagnostics, own.diagnostics, environments)
     strays = sorted(own.overlays.keys() - files.models.keys())
     for text in (_code_digest(), repr(names), repr(strays)):
@@ -84,8 +84,8 @@ def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = N
             _feed(digest, _read(root, path))
             _feed(digest, _read(root, own.overlays.get(name)))
             digests[name] = digest.hexdigest()
-    whole = hashlib.sha256("".join([shared.hexdigest(), *digests.values()]).encode())
-    return Digests(shared.hexdigest(), digests, whole.hexdigest())
+    combined = hashlib.sha256("".join([shared.hexdigest(), *digests.values()]).encode())
+    return Digests(shared.hexdigest(), digests, combined.hexdigest())
 
 
 def _feed(digest: hashlib._Hash, content: bytes) -> None:
@@ -95,7 +95,7 @@ def _feed(digest: hashlib._Hash, content: bytes) -> None:
 
 
 def _read(root: Path, path: str | None) -> bytes:
-    # The first byte tells an empty file from a missing and from an unreadable one.
+    # The first byte distinguishes an empty file, a missing one and one that cannot be read.
     if path is None:
         return b"-"
     try:
@@ -121,7 +121,8 @@ def _code_digest() -> str:
 class PlanCache:
     """Python objects by key, in an SQLite file of the user's cache folder.
 
-    A file that cannot be read or written costs time and is no failure: nothing is found in it.
+    A cache file that cannot be read or written is not an error: `find` returns nothing and `keep`
+    stores nothing, so everything is planned again.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -135,13 +136,13 @@ class PlanCache:
                 return {}
             with self._connect() as connection:
                 for key, checksum, blob in _select(connection, list(keys)):
-                    # Checked first: unpickling damaged bytes could do anything.
+                    # Checked before unpickling, because damaged bytes could run any code.
                     if _checksum(blob) == checksum:
                         entries[key] = pickle.loads(blob)
         return entries
 
     def keep(self, entries: Mapping[str, Any]) -> None:
-        """Stores entries; removes the oldest ones where there are too many."""
+        """Stores entries, and removes the oldest ones if there are too many."""
         blobs = {key: pickle.dumps(entry, -1) for key, entry in entries.items()}
         rows = [(key, _checksum(blob), blob) for key, blob in blobs.items()]
         try:
@@ -171,7 +172,7 @@ class PlanCache:
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S)
+        connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)
         try:
             with connection:
                 yield connection
@@ -185,8 +186,8 @@ def _checksum(blob: bytes) -> str:
 
 def _select(connection: sqlite3.Connection, keys: list[str]) -> Iterable[tuple[str, str, bytes]]:
     # SQLite limits the number of placeholders in one statement.
-    for start in range(0, len(keys), _BATCH):
-        batch = keys[start : start + _BATCH]
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        batch = keys[start : start + _KEYS_PER_QUERY]
         marks = ",".join("?" * len(batch))
         yield from connection.execute(
             f"SELECT key, checksum, entry FROM entries WHERE key IN ({marks})", batch

@@ -1,4 +1,4 @@
-"""Resolves the replicas of a model, with and without an autoscaler. Nothing else does."""
+"""Resolves the replicas of a model, with and without an autoscaler: the only place that does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework.settings.model import Model
 
 
 class ReplicaRange(NamedTuple):
-    """The fewest and the most replicas, and the settings that say so."""
+    """The fewest and the most replicas, and the settings that decide them."""
 
     fewest: int
     most: int
@@ -33,11 +33,11 @@ def replica_range(settings: Model) -> ReplicaRange:
 
 
 def resolve_replicas(model: CatalogModel, track: Track) -> int:
-    """Returns the replicas of one track, under an autoscaler the most it may create.
+    """Returns the replicas of one track; with an autoscaler, the most that it may create.
 
-    A canary that is a percentage is sized by the fewest replicas, which are certain to run: 10% of
-    a model that an autoscaler keeps between 20 and 50 replicas is 2. With `mode: within` the stable
-    track has as many fewer.
+    A canary size in percent is a percentage of the fewest replicas, which are certain to run: 10%
+    of a model that an autoscaler keeps between 20 and 50 replicas is 2. With `mode: within`, these
+    Pods are taken from the stable track.
     """
     settings = model.settings
     replicas = replica_range(settings)

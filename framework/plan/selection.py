@@ -1,4 +1,4 @@
-"""Selects models as MODEL= does: by name, glob, or label=value. Every verb and report uses this."""
+"""Selects models for `MODEL=` and every other place that takes a name, a glob or label=value."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from framework.plan.manifest import ModelPlan, StackPlan
 
 @dataclass(frozen=True)
 class ModelPattern:
-    """A pattern that selects models; without a text it selects all of them."""
+    """A pattern that selects models; without `text`, it selects all of them."""
 
     text: str | None = None
 
     @property
     def is_label(self) -> bool:
-        """True for `label=value`, which only the settings of a model can answer."""
+        """True for `label=value`, which needs the settings of models and not only their names."""
         return self.text is not None and "=" in self.text
 
     def matches(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Tells whether a model is selected. Its `labels` include `owner`."""
+        """Returns True where the model is selected. Its `labels` include `owner`."""
         if self.text is None:
             return True
         if self.is_label:
@@ -53,7 +53,7 @@ def match_names(root: Path, pattern: str | None) -> frozenset[str] | None:
 
 
 def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]:
-    """Returns the models of a plan that a pattern selects. Raises UsageError where it has none."""
+    """Returns the models of a plan that a pattern selects; raises UsageError for none."""
     selected = ModelPattern(pattern)
     models = tuple(model for model in plan.models if selected.matches(model.name, model.labels))
     if models or pattern is None:
@@ -69,10 +69,11 @@ def select_models(plan: StackPlan, pattern: str | None) -> tuple[ModelPlan, ...]
 def select_components(
     plan: StackPlan, pattern: str | None, recorded: Callable[[], Iterable[str]]
 ) -> frozenset[str] | None:
-    """Returns the components that an engine is narrowed to; None for the whole stack.
+    """Returns the components that a command is narrowed to; None for the whole stack.
 
-    A model that left the catalog, or no longer runs here, stays recorded until `up` deletes it, so
-    it can be named too. `recorded` is called only where it can matter. Raises UsageError.
+    The resources of a model that left the catalog, or no longer runs here, stay recorded until `up`
+    deletes them, so such a model can be named too. `recorded` returns the recorded components; it
+    is called only where the result may depend on them. Raises UsageError where nothing matches.
     """
     if pattern is None:
         return None

@@ -28,8 +28,8 @@ from framework.plan.checks.facts import (
 )
 from framework.plan.manifest import ModelPlan, StackPlan
 
-# Neither OmegaConf nor pydantic may be imported here: a plan that is read from the cache is there
-# in half the time that these two take to load. `plan_models` imports them when it has to plan.
+# Neither OmegaConf nor pydantic may be imported here: reading a plan from the cache takes half as
+# long as importing these two. `plan_models` imports them if there is something to plan.
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
@@ -42,10 +42,10 @@ _FEWEST_MODELS = 150
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """The plan of one model; None where it is `disabled`, or has errors that spoil its manifests.
+    """The plan of one model; None where it is `disabled`, or its files have errors.
 
-    A model that breaks a rule of the policy or its budget has a plan: its manifests are what the
-    files say.
+    A model that breaks a rule of the policy, or whose update cannot work, has a plan: its manifests
+    can be built.
     """
 
     plan: ModelPlan | None
@@ -54,7 +54,7 @@ class PlannedModel:
 
 @dataclass(frozen=True)
 class PlannedEnvironment:
-    """The part of a plan that all models share: the plan without models, and the facts.
+    """The part of a plan that all models share: a plan without models, and the facts.
 
     `plan` is None where `_defaults` or environment.yaml has errors.
     """
@@ -77,8 +77,8 @@ class LoadedPlan:
     """The plan of one stack with everything that is wrong in its files.
 
     `plan` has the models whose manifests can be built. It is None where files that all models share
-    have errors. `unplanned` names the models that it lacks because of errors. `warnings` stop
-    nothing.
+    have errors. `unplanned` names the models that it lacks because of errors. Only `errors` keep a
+    plan from being used, not `warnings`.
     """
 
     stack: Stack
@@ -96,10 +96,10 @@ class LoadedPlan:
 
 @dataclass(frozen=True)
 class LoadedPlans:
-    """The plans of several stacks, in the order in which they were asked for.
+    """The plans of several stacks, in the order of the request.
 
-    `diagnostics` has every error and warning of all of them, each once. Where they are all stacks
-    of the catalog, it also has what only a comparison of all environments shows.
+    `diagnostics` has every error and warning of all of them, each once. If the request covers all
+    environments, it also has the results of the checks that compare environments.
     """
 
     plans: Mapping[Stack, LoadedPlan]
@@ -113,7 +113,7 @@ class PlanStore:
     """Loads the plans of a catalog's stacks.
 
     `today` decides which waivers have expired; None treats all as valid. `processes` limits the
-    number of processes, this one included; None starts as many as are worth it.
+    number of processes, this one included; None starts as many as save time.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class PlanStore:
         return LoadedPlans(plans, self._collect(loads, complete=models is None))
 
     def check(self, stacks: Sequence[Stack]) -> tuple[Diagnostic, ...]:
-        """Returns the diagnostics that `load` returns, without reading cached plans for them."""
+        """Returns the diagnostics that `load` returns; faster, because it reads no cached plans."""
         return self._collect(self._load(stacks, None, (), with_plans=False), complete=True)
 
     def _load(
@@ -199,7 +199,8 @@ class PlanStore:
             count = min(_count_cores(), sum(map(len, missing.values())) // _FEWEST_MODELS)
         own, *others = _divide(missing, max(1, count))
         with _open_pool(len(others)) as pool:
-            # Submitted first: the processes load their modules while this one loads its own.
+            # Submitted before this process plans its own part, so that all import their modules at
+            # the same time.
             futures = [
                 pool.submit(plan_models, self._root, names, tuple(overrides))
                 for names in others
@@ -223,11 +224,11 @@ class PlanStore:
         try:
             return future.result()
         except BrokenExecutor:
-            # The kernel may have killed the process for memory: plan its part here.
+            # The kernel may have killed the process for lack of memory: plan its part here.
             return plan_models(self._root, names, overrides)
 
     def _collect(self, loads: Sequence[_StackLoad], *, complete: bool) -> tuple[Diagnostic, ...]:
-        """Returns the diagnostics of stacks, with those of all environments where all are here."""
+        """Returns the diagnostics of stacks; for all environments, also those of comparing them."""
         diagnostics = [
             diagnostic
             for load in loads
@@ -242,27 +243,30 @@ class PlanStore:
 
 
 class _StackLoad:
-    """The load of one stack: what was cached, what had to be planned, and what the checks found."""
+    """The load of one stack: `read` the cache, `add` what was planned, `check`, then `build`.
+
+    `environment` and `findings` are not set until they are read or computed.
+    """
 
     environment: PlannedEnvironment
     findings: StackFindings
 
     def __init__(self, stack: Stack, digests: Digests, complete: bool, today: date | None) -> None:
         self.stack, self.digests, self._complete, self._today = stack, digests, complete, today
-        scope = "whole" if complete else "some"
+        scope = "all" if complete else "some"
         self._environment_key = f"environment {digests.shared}"
-        self._findings_key = f"findings {scope} {digests.whole} {today}"
+        self._findings_key = f"findings {scope} {digests.combined} {today}"
         self._models: dict[str, PlannedModel] = {}
         self._facts: dict[str, ModelFacts] = {}
-        # The models to plan; None where even the environment is known.
+        # The models to plan. None where nothing is left to plan; empty where the shared part is.
         self.missing: Collection[str] | None = digests.models.keys()
         self.new: dict[str, Any] = {}
 
     def read(self, cache: PlanCache, *, with_plans: bool) -> None:
-        """Reads what the cache has, and no more than is needed.
+        """Reads the entries that are needed, as far as the cache has them.
 
-        The plans of a thousand models take longer to read than everything else, and with known
-        findings no facts are needed.
+        Plans are read only `with_plans`, because those of a thousand models take longer to read
+        than everything else. Facts are read only where the result of the checks is not cached.
         """
         entries = cache.find([self._environment_key, self._findings_key])
         if self._environment_key not in entries:
@@ -306,7 +310,7 @@ class _StackLoad:
             self.new[self._findings_key] = self.findings
 
     def build(self) -> LoadedPlan:
-        """Puts the plan of the stack together."""
+        """Builds the plan of the stack from the plans of its models."""
         plan = self.environment.plan
         disabled = [name for name, planned in self._models.items() if planned.disabled]
         plans = [planned.plan for planned in self._models.values() if planned.plan]
@@ -350,19 +354,19 @@ def _plan_part(
     part = Part(PlannedEnvironment(build_stack(stack, settings) if settings else None, facts))
     for name in sorted(names):
         loaded = loader.load_model(name)
-        spoilt = bool(loaded.diagnostics) or any(
+        has_errors = bool(loaded.diagnostics) or any(
             facts.profile_errors[profile] for profile in loaded.profiles
         )
         if loaded.model is None or loader.settings is None:
             part.facts[name] = describe_unplanned(loaded)
-            part.models[name] = PlannedModel(None, loaded.disabled and not spoilt)
+            part.models[name] = PlannedModel(None, loaded.disabled and not has_errors)
             continue
         catalog = loader.build_catalog((loaded,))
         unpatched = build_unpatched_model(loaded.model, catalog.environment)
         plan, patch_errors = patch_plan(unpatched, loaded.model)
         part.facts[name] = check_model(loaded, plan, patch_errors, catalog)
-        spoilt = spoilt or bool(patch_errors) or settings is None
-        part.models[name] = PlannedModel(None if spoilt else plan)
+        has_errors = has_errors or bool(patch_errors) or settings is None
+        part.models[name] = PlannedModel(None if has_errors else plan)
     return part
 
 
@@ -391,7 +395,7 @@ def _open_pool(count: int) -> Iterator[ProcessPoolExecutor | None]:
     if count == 0:
         yield None
         return
-    # Only here: these modules take longer to load than a cached plan.
+    # Imported only here: these modules take longer to load than a cached plan.
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -408,7 +412,7 @@ def _prepare_worker() -> None:
     import gc
     import signal
 
-    # Everything that is made for a plan is kept to the end, so a collection finds nothing.
+    # All objects of a plan are needed until the end, so garbage collection would find nothing.
     gc.disable()
     # On Ctrl-C the terminal signals every process: this one ends without printing a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

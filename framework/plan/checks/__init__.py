@@ -1,4 +1,4 @@
-"""Checks of merged models: what cannot work, breaks a rule of the policy, or is superfluous.
+"""Checks models for settings that cannot work, break a rule of the policy, or have no effect.
 
-`model` checks one model and collects its facts; `facts` compares the facts of all models.
+The module `model` checks one model and collects its facts; `facts` compares those of all models.
 """

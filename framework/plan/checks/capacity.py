@@ -52,7 +52,11 @@ def resolve_needs(tracks: Iterable[RenderedTrack], resources: Iterable[str]) -> 
 def find_peak_diagnostics(
     tracks: Iterable[RenderedTrack], catalog: Catalog
 ) -> Iterator[Diagnostic]:
-    """Yields an error where an update of one track, the other at rest, needs more than there is."""
+    """Yields an error where a model needs more than the capacity, also while it is updated.
+
+    The peak is the surge of one track beside all Pods of the model: it is assumed that only
+    one track is updated at a time.
+    """
     tracks, capacity = list(tracks), catalog.environment.capacity
     at_rest = resolve_needs(tracks, capacity)
     for resource, quantity in sorted(capacity.items()):
@@ -97,7 +101,7 @@ def _find_largest(tracks: Iterable[RenderedTrack], resource: str) -> tuple[Rende
 
 
 def _choose_setting(track: RenderedTrack, resource: str) -> KeyPath:
-    """Returns a setting of the model's own file that decides the need, else the surge."""
+    """Returns a setting in the model's own file that decides the need, or else the surge."""
     paths: tuple[KeyPath, ...] = (
         ("rollout", "maxSurge"),
         ("replicas",),

@@ -1,7 +1,7 @@
-"""The facts that are kept of each checked model, and the checks that compare these facts.
+"""The facts about each checked model, and the checks that compare the facts of all models.
 
-Facts are plain data, built in any process and read back from the cache. This module imports
-neither pydantic nor OmegaConf, so that a cached plan is checked again without loading them.
+Facts are plain data: they can be collected in any process and are kept in the cache. This module
+imports neither pydantic nor OmegaConf, so that cached facts are compared without loading them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TENTH = 1024**3 * 100
 
 @dataclass(frozen=True)
 class Claim:
-    """A thing that only one model may have: an object's name, or a host and path of an Ingress.
+    """A name that only one model may have: that of an object, or a host and path of an Ingress.
 
     Two models clash where they claim the same `key`; `what` names it in messages.
     """
@@ -33,7 +33,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class WaiverFacts:
-    """A valid waiver of one model, and the errors that it silences there."""
+    """A valid waiver of one model, and the errors that it silences there.
+
+    `until` is its last day, `until_position` the position of that setting.
+    """
 
     rule: str
     until: date
@@ -44,7 +47,7 @@ class WaiverFacts:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A value that equals the one it overrides: its position and setting, as messages name it."""
+    """A value that equals the one it overrides; `setting` is its path as messages name it."""
 
     position: Position
     setting: str
@@ -54,10 +57,10 @@ class Repeat:
 class ModelFacts:
     """The facts that the checks over all models need of one model.
 
-    `errors` are about this model alone; `reading_errors` of them stand in its files, before
-    anything was planned. `needs` is what all its Pods at rest request, in thousandths of a unit.
-    `files` are the layers it is merged from. `repeats` maps each value that repeats the one below
-    to the position of that one, and the value as messages may show it.
+    `errors` are about this model alone; `reading_errors` is True where some of them were found
+    while its files were loaded. `needs` is what all its Pods at rest request, in thousandths of a
+    unit. `files` are those that it is merged from. `repeats` has each value that equals the value
+    of a lower layer, with the position of the lower one and the value as messages may show it.
     """
 
     name: str
@@ -102,11 +105,12 @@ class EnvironmentFacts:
 
 @dataclass(frozen=True)
 class FileUsage:
-    """The use of the catalog's files, in one environment or in all of them.
+    """Counts of the models that use each file and value, in one environment or in all of them.
 
-    `files` counts the models that each file is a layer of, `repeats` those in which a value repeats
-    the one below. A value is superfluous where the two are equal. `complete` is False where errors
-    left models out: such a model may need what no other does.
+    `files` counts the models that each file is a layer of. `repeats` counts the models in which a
+    value equals the value of a lower layer, and `below` has the position and text of the lower
+    value. If both counts are equal, the value changes nothing in any model and is superfluous.
+    `complete` is False where models with errors were left out: they may need such a value.
     """
 
     files: Mapping[str, int]
@@ -134,7 +138,7 @@ def check_stack(
 ) -> StackFindings:
     """Runs the checks over all models of a stack, and collects the errors of each.
 
-    `complete` is False where only some models were asked for; then nothing is reported as unused.
+    `complete` is False where only some models were requested; then nothing is reported as unused.
     `today` decides which waivers have expired; None treats all as valid.
     """
     errors = [*environment.errors]
@@ -152,7 +156,7 @@ def check_stack(
     errors += _find_clashes(models)
     folder = f"environments/{environment.environment}/"
     if all_read:
-        # The rule may be broken in a model that could not be read.
+        # Only if all files could be read: a model with errors may be the one that needs the waiver.
         errors += _find_useless_waivers(
             (waiver for model in models for waiver in model.waivers), folder
         )
@@ -182,20 +186,23 @@ def check_stack(
 def check_all_environments(
     environments: Sequence[EnvironmentFacts], usages: Sequence[FileUsage]
 ) -> list[Diagnostic]:
-    """Runs the checks that compare all environments: one clash of Namespaces, one order of
-    promotion, and nothing in catalog/ that is superfluous in each of them."""
-    found = [*_find_namespace_clashes(environments), *_find_promotion_errors(environments)]
+    """Runs the checks that compare all environments.
+
+    They find environments that share a Namespace, a `promotesTo` that leads back to its own
+    environment, and values and waivers in catalog/ that no environment needs.
+    """
+    diagnostics = [*_find_namespace_clashes(environments), *_find_promotion_errors(environments)]
     if all(usage.complete for usage in usages):
         total = add_usages(usages, complete=True)
-        found += _find_repeats(total, "catalog/")
-        found += _find_useless_waivers(total.waivers, "catalog/")
-    return sorted(found)
+        diagnostics += _find_repeats(total, "catalog/")
+        diagnostics += _find_useless_waivers(total.waivers, "catalog/")
+    return sorted(diagnostics)
 
 
 def _find_overcommitment(
     environment: EnvironmentFacts, models: Iterable[ModelFacts]
 ) -> Iterator[Diagnostic]:
-    """Yields an error for each resource of which all models at rest need more than there is."""
+    """Yields an error for each resource of which all models at rest need more than the capacity."""
     for resource, capacity in sorted(environment.capacity.items()):
         users = {
             model.name: model.needs[resource]
@@ -226,8 +233,8 @@ def _list_users(users: Mapping[str, int], resource: str) -> str:
 def render_amount(thousandths: int, resource: str, *, down: bool = False) -> str:
     """Returns an amount in the unit that people use: "2.5" cores, "1.5Gi" of memory, "16" GPUs.
 
-    Memory has one decimal. A need is rounded up and, with `down`, a capacity is rounded down, so
-    that what does not fit never looks as if it did.
+    Memory has one decimal. A need is rounded up, and a capacity down (`down`), so that a message
+    never shows the same number for a capacity and a need that exceeds it.
     """
     if not (resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-")):
         return _render_decimal(*divmod(thousandths, 1000), 3)
@@ -254,19 +261,19 @@ def _find_clashes(models: Iterable[ModelFacts]) -> Iterator[Diagnostic]:
 
 
 def _find_expired_waivers(model: ModelFacts, today: date) -> Iterator[Diagnostic]:
-    """Yields each waiver whose last day has passed, and the errors that it silenced until then."""
+    """Yields an error for each waiver whose last day has passed, and the errors it silenced."""
     for waiver in model.waivers:
         if waiver.silenced and waiver.until < today:
             message = (
-                f"the waiver of the rule {waiver.rule} ended on {waiver.until}; keep the rule, or "
-                "agree on a later day"
+                f"the waiver of the rule {waiver.rule} ended on {waiver.until}; follow the rule, "
+                "or agree on a later date"
             )
             yield waiver.until_position.diagnostic(Code.WAIVER, message, model.name)
             yield from waiver.silenced
 
 
 def _find_useless_waivers(waivers: Iterable[WaiverFacts], folder: str) -> Iterator[Diagnostic]:
-    """Yields each waiver written below `folder` that silences nothing in any model it reaches."""
+    """Yields an error for each waiver in `folder` that silences no error in any model."""
     needed: dict[tuple[Position, str], bool] = {}
     for waiver in waivers:
         if waiver.position.path.startswith(folder):
@@ -274,7 +281,7 @@ def _find_useless_waivers(waivers: Iterable[WaiverFacts], folder: str) -> Iterat
             needed[key] = needed.get(key, False) or bool(waiver.silenced)
     for (position, rule), is_needed in needed.items():
         if not is_needed:
-            message = f"the waiver of the rule {rule} waives nothing: it is not broken; remove it"
+            message = f"the waiver of the rule {rule} has no effect: nothing breaks it; remove it"
             yield position.diagnostic(Code.WAIVER, message)
 
 
@@ -294,15 +301,15 @@ def add_usages(usages: Iterable[FileUsage], *, complete: bool) -> FileUsage:
         files.update(usage.files)
         repeats.update(usage.repeats)
         for repeat, overridden in usage.below.items():
-            # A profile's value may repeat a different file in each model: name the first of them,
-            # whatever the order in which the models were planned.
+            # A profile's value may repeat another file in each model. The first by position is
+            # named, so that the message does not depend on the order of planning.
             below[repeat] = min(below.get(repeat, overridden), overridden)
         waivers += usage.waivers
     return FileUsage(files, repeats, below, tuple(waivers), complete)
 
 
 def _find_repeats(usage: FileUsage, folder: str) -> Iterator[Diagnostic]:
-    """Yields a warning for each value below `folder` that repeats the one below it everywhere."""
+    """Yields a warning for each value in `folder` that repeats a lower layer in every model."""
     for repeat, count in usage.repeats.items():
         if repeat.position.path.startswith(folder) and count == usage.files[repeat.position.path]:
             position, value = usage.below[repeat]

@@ -59,9 +59,9 @@ def build_environment_facts(loader: CatalogLoader) -> EnvironmentFacts:
 def check_model(
     loaded: LoadedModel, plan: ModelPlan, patch_errors: Iterable[Diagnostic], catalog: Catalog
 ) -> ModelFacts:
-    """Checks a model that runs here, whatever the day: expired waivers are found later.
+    """Checks a model that runs here. Expired waivers are found later: the result has no date.
 
-    `plan` is what was built from its settings, `patch_errors` what building it reported.
+    `plan` is the plan of the model, `patch_errors` are the errors in its patches.
     """
     model = loaded.model
     assert model is not None
@@ -102,9 +102,9 @@ def describe_unplanned(loaded: LoadedModel) -> ModelFacts:
 
 
 def _list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
-    """Returns what no other model may have: the names of its objects and its routes.
+    """Returns the names and routes of a model, which no other model may have.
 
-    They are read from the manifests, so that a name that a patch gives is compared too.
+    They are read from the manifests, so that names from patches are compared too.
     """
     home = Position(model.home, 1, 1)
     claims: dict[tuple[str, ...], Claim] = {}
@@ -121,7 +121,7 @@ def _list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
 
 
 def _list_routes(manifest: Manifest) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yields key, host and path of every route of an Ingress.
+    """Yields the key, host and path of every route of an Ingress.
 
     The class is part of the key: each class has its own controller, which may serve the same host.
     """
@@ -142,11 +142,9 @@ def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Position,
         return
     # The candidate's layers are also part of the stable settings, as written, with nothing below
     # them. They are compared in the candidate's own merge, where the stable settings are below.
-    for repeat, below in _find_repeats(model.merged, without=_CANDIDATE):
-        yield repeat, below
+    yield from _find_repeats(model.merged, without=_CANDIDATE)
     own = model.candidate_merged.layers[len(model.merged.layers) :]
-    for repeat, below in _find_repeats(model.candidate_merged, only=own, prefix=_CANDIDATE):
-        yield repeat, below
+    yield from _find_repeats(model.candidate_merged, only=own, prefix=_CANDIDATE)
 
 
 def _find_repeats(
@@ -156,9 +154,9 @@ def _find_repeats(
     only: tuple[Layer, ...] = (),
     prefix: KeyPath = (),
 ) -> Iterator[tuple[Repeat, tuple[Position, str]]]:
-    """Yields the values that equal the one they override, with that one's position and text.
+    """Yields each value that equals the one it overrides, with the position and text of the latter.
 
-    Leaves out paths that begin with `without`, and where `only` is given all values of other
+    Leaves out paths that begin with `without`. `only`, if given, limits it to values of these
     layers. `prefix` is put before the path that messages name.
     """
     for path, positions in merged.origins.items():
@@ -166,8 +164,8 @@ def _find_repeats(
             continue
         written = _read_written(path, merged.layers)
         for lower, upper in pairwise(positions):
-            value, is_promise = written.get(upper, (None, True))
-            if is_promise or isinstance(value, dict) or lower not in written:
+            value, is_enforced = written.get(upper, (None, True))
+            if is_enforced or isinstance(value, dict) or lower not in written:
                 continue
             if only and not any(layer.value_position(path) == upper for layer in only):
                 continue
@@ -177,10 +175,10 @@ def _find_repeats(
 
 
 def _read_written(path: KeyPath, layers: Iterable[Layer]) -> dict[Position, tuple[Any, bool]]:
-    """Returns what each layer writes at `path`, by position, and whether that is a promise.
+    """Returns the value that each layer has at `path`, by position; True with it for `overrides`.
 
-    An environment's `overrides` are a promise: they hold whatever the models will say tomorrow, so
-    they are not superfluous because every model says the same today.
+    The `overrides` of an environment are never superfluous: they also apply to what models will
+    set in the future, so they may equal what every model sets today.
     """
     written = {}
     for layer in layers:

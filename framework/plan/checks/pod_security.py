@@ -1,7 +1,7 @@
 """Checks a rendered Pod against the Pod Security Standards `baseline` and `restricted`.
 
-Follows k8s.io/pod-security-admission (`policy/check_*.go`), as far as the settings and patches of
-a model can produce what it forbids.
+The checks are those of k8s.io/pod-security-admission (`policy/check_*.go`), as far as the settings
+and patches of a model can produce what they forbid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from framework.plan.checks.tracks import (
 )
 from framework.settings.environment import PodSecurity
 
-# A setting, and a message: what is wrong with it and what is allowed.
+# A setting, and a message: what is wrong with it, and what is allowed or what to do.
 Violation = tuple[KeyPath, str]
 
 _BASELINE_CAPABILITIES = frozenset(

@@ -1,7 +1,6 @@
-"""The rules of an environment's policy, and the waivers by which a model puts one of them off.
+"""The rules of an environment's policy, and the waivers with which a model may break one of them.
 
-Rules read the rendered Pod where they can, so that neither another setting nor a patch gets round
-one of them.
+Rules read the rendered Pod where they can, so that no other setting and no patch can bypass them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath, ItemKey
 from framework.core.suggestions import did_you_mean, list_names, suggest
 from framework.plan.checks.facts import WaiverFacts
-from framework.plan.checks.pod_security import find_insecure
+from framework.plan.checks.pod_security import Violation, find_insecure
 from framework.plan.checks.tracks import (
     PodContainer,
     RenderedTrack,
@@ -26,9 +25,6 @@ from framework.plan.checks.tracks import (
 )
 from framework.plan.replicas import replica_range
 from framework.settings.environment import Policy
-
-# A setting, and a message: what is wrong with it and what to do.
-Violation = tuple[KeyPath, str]
 
 # Where container runtimes look for an image that names no registry.
 _DEFAULT_REGISTRY = "docker.io"
@@ -75,8 +71,7 @@ def apply_waivers(
 ) -> tuple[list[Diagnostic], tuple[WaiverFacts, ...]]:
     """Returns the errors that no waiver silences, with those of the waivers, and the valid waivers.
 
-    Whether a waiver has expired is decided later, so that what is kept of a model does not depend
-    on the day.
+    Expired waivers are found later, so that the cached facts of a model do not depend on the date.
     """
     errors, waivers = [], []
     names = [rule.name for rule in RULES]
@@ -110,7 +105,7 @@ class Image:
     digest: str
 
     def comes_from(self, source: str) -> bool:
-        """Tells whether the image is in a registry, or in a folder of one."""
+        """Returns True where `source`, a registry or a folder in one, has the image."""
         return self.repository.startswith(source.rstrip("/") + "/")
 
 
@@ -226,7 +221,7 @@ def _find_probes(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
 def _missing(
     track: RenderedTrack, path: KeyPath, container: PodContainer, field: Iterable[str]
 ) -> Violation:
-    """Returns the violation at the setting, or at the patch that removes what the setting gives."""
+    """Returns the violation at the setting, or at the patch that removes its effect."""
     patched = find_patched(track, *container.steps, *field)
     if patched and path in track.merged.origins:
         return (

@@ -1,6 +1,6 @@
-"""Checks the rolling update of a track, and the features that its oldest server may lack.
+"""Checks the rolling update of a track, and features that the oldest server does not have.
 
-The arithmetic is in core.rolling_update; this finds the setting that each error is about.
+The arithmetic is in core.rolling_update. This module finds the setting that each error is about.
 """
 
 from __future__ import annotations
@@ -32,25 +32,26 @@ def find_rollout_diagnostics(track: RenderedTrack, cluster: Cluster) -> Iterator
         yield track.diagnostic(Code.RESERVED_LABEL, ("labels", label), message)
 
 
-# Where these two together are wrong, either of them can be changed.
+# An error about these two can be fixed at either of them.
 _PAIR: tuple[KeyPath, KeyPath] = (("rollout", "maxSurge"), ("rollout", "maxUnavailable"))
 
 
 def _choose_of_pair(track: RenderedTrack, path: KeyPath, message: str) -> tuple[KeyPath, str]:
-    """Moves an error about surge and unavailable to the one that the model's own file sets.
+    """Returns the path and the message of an error; both change only for settings in _PAIR.
 
-    The message then names the positions of both. Other errors stay where they are.
+    The path is then the setting that the model's own file has, and the message also names the
+    positions of both settings.
     """
     if path not in _PAIR:
         return path, message
-    positions = {each: track.merged.origin(each) for each in _PAIR}
+    positions = {setting: track.merged.origin(setting) for setting in _PAIR}
     own = [
-        each
-        for each, position in positions.items()
+        setting
+        for setting, position in positions.items()
         if position and position.path == track.model.home
     ]
     written = ", ".join(
-        f"{each[-1]} at {position.short}" for each, position in positions.items() if position
+        f"{setting[-1]} at {position.short}" for setting, position in positions.items() if position
     )
     chosen = own[0] if path not in own and own else path
     return chosen, f"{message} ({written})" if written else message
@@ -80,7 +81,8 @@ def _build_update(
 ) -> Update:
     """Builds the input of the budget checks; `replicas` are the track's own unless given.
 
-    `whole` stands for both tracks together: disruption budget and autoscaler are about their sum.
+    `alone` is False where the Pods of another track serve during the update. `whole` is True for
+    both tracks together, whose sum the disruption budget and the autoscaler are about.
     """
     settings = track.settings
     scaling, budget = settings.autoscaling, settings.disruption_budget
@@ -102,7 +104,7 @@ def _find_canary(track: RenderedTrack) -> Iterator[tuple[str, str]]:
     if settings.canary.mode == "additional":
         return
     if settings.autoscaling:
-        message = "canary.mode is within, but an autoscaler owns replicas; expected additional"
+        message = "canary.mode is within, but the autoscaler sets replicas; expected additional"
         yield "canary.mode", message
     elif resolve_canary_size(settings.canary.size, settings.replicas) >= settings.replicas:
         yield (
@@ -112,8 +114,8 @@ def _find_canary(track: RenderedTrack) -> Iterator[tuple[str, str]]:
         )
 
 
-# Only features that the oldest version an environment may name does not have.
 def _find_new_features(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
+    """Yields the settings that need a newer server than the oldest one of the environment."""
     settings = track.settings
     features: list[tuple[KeyPath, int, str]] = []
     if settings.pre_stop_seconds > 0:
@@ -125,6 +127,6 @@ def _find_new_features(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple
         if cluster.minor_version < minor:
             yield (
                 path,
-                f"{feature} needs Kubernetes 1.{minor}; the environment says it may meet "
+                f"{feature} needs Kubernetes 1.{minor}; the oldest server of the environment has "
                 f"{cluster.kubernetes_version} (cluster.kubernetesVersion)",
             )

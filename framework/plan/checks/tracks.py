@@ -1,6 +1,6 @@
-"""One Deployment of a model as the checks see it: settings, rendered Pod, position of each value.
+"""One track of a model as the checks read it: its settings, its rendered Pod, and positions.
 
-A check is written for a track, so that the stable track and the canary meet the same rules.
+Checks take one track, so that the same rules apply to the stable track and to the canary.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _POD: tuple[Step, ...] = ("spec", "template", "spec")
 class PodContainer(NamedTuple):
     """One rendered container.
 
-    `setting` is the one it is made from, () for the model's own container. `steps` lead to it from
-    the Pod's `spec`.
+    `setting` is the path of the setting that it is built from, () for the model's own container.
+    `steps` is the path to it in the Pod's `spec`.
     """
 
     setting: KeyPath
@@ -37,7 +37,8 @@ class PodContainer(NamedTuple):
 class RenderedTrack:
     """One track; `pod` is the `spec` of its Pod template.
 
-    Where it is `patched`, the Pod may have any shape: read it with `mapping_in` and the like.
+    If `patched`, the Pod may have values of any shape: `mapping_in`, `mappings_in` and `texts_in`
+    read them.
     """
 
     model: CatalogModel
@@ -62,7 +63,7 @@ class RenderedTrack:
 
 
 def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ...]:
-    """Returns the tracks of a model, the stable one first; `plan` is what is built from it."""
+    """Returns the tracks of a model, the stable one first; `plan` is the plan of this model."""
     deployments = {m.name: m.object for m in plan.manifests if m.kind == "Deployment"}
     tracks = []
     for track in plan.tracks:
@@ -78,8 +79,8 @@ def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ..
 def find_patched(track: RenderedTrack, *steps: Step) -> KeyPath | None:
     """Returns the setting under `patch` that writes or removes a field of the Pod.
 
-    It may be the one of a parent of the field. Returns None where no patch touches the field. The
-    canary's own patch is applied last, so it is looked at first.
+    The patch may also set or remove a parent of the field. Returns None if no patch touches it. For
+    a canary, its own patch is applied last and so decides: it is searched first.
     """
     for key in ("Deployment",) if track.stable else ("Deployment/canary", "Deployment"):
         patch = track.settings.patch.get(key)

@@ -1,7 +1,6 @@
-"""Checks what a patch sets against the API: unknown fields, wrong types and forms, missing fields.
+"""Finds fields of a patch that the API server would refuse: unknown, missing, or invalid ones.
 
-Merging alone would accept any field. The API server would refuse these patches as well, but only
-during `up`, and without the file and line.
+Without these checks, such a patch would fail only during `up`, and without the file and line.
 """
 
 from __future__ import annotations
@@ -67,14 +66,14 @@ _MAPPINGS = {
     "nodeSelector": _LABELS,
     "annotations": (get_args(AnnotationKey)[1], None),
 }
-# Fields that exclude each other, after a word for what they are.
+# Fields of which only one may be set, after the word that messages use for them.
 _ONE_OF = {
     "Probe": ("handler", ("exec", "grpc", "httpGet", "tcpSocket")),
     "LifecycleHandler": ("handler", ("exec", "httpGet", "sleep", "tcpSocket")),
     "EnvVar": ("value", ("value", "valueFrom")),
 }
 _STARTS_WITH_VOWEL = re.compile(r"[AEIOaeio]|FC|HPA|HTTP|NFS|RBD")
-# How many definitions below are searched for a field that is in the wrong place.
+# The number of levels below that are searched for a field that is in the wrong place.
 _DEEPEST = 3
 
 
@@ -83,8 +82,8 @@ def find_field_diagnostics(
 ) -> Iterator[SettingDiagnostic]:
     """Yields everything in a patch that the API server would refuse.
 
-    Without a `manifest`, fields that a new item lacks are not reported: which items are new is not
-    known then.
+    `manifest` is the object to patch. Without it, missing fields are not reported: they are
+    required only in items that the manifest does not have.
     """
     checks = _Checks(show, find_missing=manifest is not None)
     yield from checks.find(patch, FieldType(kind), manifest, ())
@@ -134,7 +133,7 @@ class _Checks:
     def _find_second(
         self, value: Mapping[str, Any], type_: FieldType, old: Any, at: KeyPath
     ) -> Iterator[SettingDiagnostic]:
-        """Yields the second of two fields that exclude each other, as two handlers of a probe."""
+        """Yields the second of two fields that exclude each other: two handlers of a probe."""
         noun, choices = _ONE_OF.get(type_.name, ("", ()))
         if type_.name == "Volume":
             noun, choices = "source", tuple(name for name in type_.fields if name != "name")
@@ -196,7 +195,7 @@ class _Checks:
         if type_.name == "Volume" and len(item) == 1:
             lacking = ["a source such as emptyDir"]
         if lacking and self._find_missing:
-            # Most often the name is misspelt, and the item was meant to exist.
+            # Usually the name of an existing item is misspelt, so similar names are suggested.
             hint = suggest_item(old, list_key, name)
             yield _diagnostic((*at, list_key), _describe_new(type_, name, lacking, hint))
 

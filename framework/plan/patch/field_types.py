@@ -1,12 +1,12 @@
 """The fields of Kubernetes objects and their types.
 
 Fields, types and required fields come from lightkube-models, the classes generated from the
-OpenAPI document of the API server. What these classes leave out stands in field_types.json, written
+OpenAPI document of the API server. What these classes leave out is in field_types.json, written
 by `make fields` from a real server's document: the values of enumerations, which integers have 64
 bits, and which mappings hold quantities.
 
-Everything is read at the first patch: importing lightkube takes a quarter of a second, and most
-catalogs have no patch.
+Nothing is loaded before the first patch is checked: importing lightkube takes a quarter of a
+second, and most catalogs have no patch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Strategic merge: applies a partial manifest to a complete one, without knowing any model.
+"""Strategic merge: applies a partial manifest to a complete one.
 
 Mappings merge deeply and null removes a key. Items of a list merge by the key that identifies them
 (`core.field_paths.LIST_KEYS`); a list without such a key is replaced. The directives are
@@ -46,7 +46,7 @@ def list_fields(kind: str, patch: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def find_touched(patch: Any, path: FieldPath) -> KeyPath | None:
-    """Returns the place in a patch that sets `path`, or that replaces or removes a parent of it.
+    """Returns the path in a patch of the value that sets `path`, or replaces or removes a parent.
 
     Returns None where the patch does neither, or has a value there that cannot be applied.
     """
@@ -73,9 +73,9 @@ def find_touched(patch: Any, path: FieldPath) -> KeyPath | None:
 def merge_key(path: FieldPath, type_: FieldType | None) -> str:
     """Returns the key that identifies the items of the list at `path`, "" where it has none.
 
-    The table of list keys goes by the name of a list, and several lists are called `ports`: so the
-    definition of the items must have the key as well. A NetworkPolicy's ports have no
-    containerPort, so they are replaced as a whole.
+    `LIST_KEYS` finds a list by its name, but several lists are called `ports`. So the definition of
+    the items must have the key as well: the ports of a NetworkPolicy have no containerPort, and are
+    replaced as a whole.
     """
     items = type_.items if type_ and type_.name == "list" else None
     keys = list_keys(path)
@@ -100,7 +100,7 @@ def suggest_item(items: Any, key: str, name: Any) -> str:
 
 
 class _Merge:
-    """One merge. It goes on after an error, so that all errors are reported at once."""
+    """One merge. It continues after an error, so that all errors are reported in one run."""
 
     def __init__(self) -> None:
         self.diagnostics: list[SettingDiagnostic] = []

@@ -1,8 +1,7 @@
 """Applies the `patch` of a model to its manifests, and refuses what a patch must not change.
 
-A patch sets fields that no setting covers. Fields that the framework computes with, such as
-`spec.replicas`, stay reserved for settings: a patch of them would make the checks of the
-rolling-update budget wrong.
+A patch sets fields that no setting covers. It must not change fields that the checks compute with,
+such as `spec.replicas`: then the checks of the rolling-update budget would be wrong.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class _Patch:
         return kind is not None and kind.per_track
 
     def diagnostics(self, problem: SettingDiagnostic) -> Iterator[Diagnostic]:
-        """Yields a diagnostic at the patched value; one at the key in each layer, for `at_key`."""
+        """Yields a diagnostic at the patched value; for `at_key`, one at the key in each layer."""
         path: KeyPath = ("patch", self.key, *problem.path)
         separator = "" if problem.message.startswith(":") else " "
         message = f"{FieldPath(path)}{separator}{problem.message}"
@@ -67,10 +66,10 @@ class _Patch:
         return show(path, value, self.merged.spelling(("patch", self.key, *at)))
 
     def _secret_path(self, at: KeyPath) -> tuple[KeyPath, Any]:
-        """Returns the value at a path, and the path with all names that tell whether it is secret.
+        """Returns the path with every name that may show that the value is secret, and the value.
 
-        These are also the `name` of a list item and the argument before an argument: the path of
-        the value of `{name: HUB_TOKEN, value: x}` is `(..., "env", 0, "HUB_TOKEN", "value")`.
+        Besides the keys, these are the `name` of a list item and the argument before an argument:
+        for `{name: HUB_TOKEN, value: x}` it is `(..., "env", 0, "HUB_TOKEN", "value")`.
         """
         names: list[str | int] = []
         value: Any = self.content
@@ -82,7 +81,7 @@ class _Patch:
         return tuple(names), value
 
     def key_diagnostic(self, message: str) -> Diagnostic:
-        """Returns a diagnostic at the name of the entry."""
+        """Returns a diagnostic at the key of the entry, such as `Deployment`."""
         path: KeyPath = ("patch", self.key)
         positions = (*self.merged.key_positions(path), Position(self.model.home, 1, 1))
         return positions[0].diagnostic(Code.BAD_PATCH, message, self.model.name)
@@ -92,7 +91,7 @@ def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Di
     """Returns the plan with all valid patches applied, and the diagnostics of the others."""
     if not model.settings.patch and not (model.candidate and model.candidate.patch):
         return plan, []
-    diagnostics = [*_find_key_diagnostics(plan, model), *_check_unused(plan, model)]
+    diagnostics = [*_find_key_diagnostics(plan, model), *_find_unused_diagnostics(plan, model)]
     manifests, patched_fields = [], {}
     for manifest in plan.manifests:
         fields: set[str] = set()
@@ -127,8 +126,10 @@ def _apply(
 def _find_problems(
     patch: _Patch, manifest: Mapping[str, Any] | None, plan: ModelPlan
 ) -> list[SettingDiagnostic]:
-    """Returns the protected fields that a patch sets and what the API would refuse elsewhere, at
-    most one diagnostic for each place."""
+    """Returns the errors of a patch, at most one for each path.
+
+    These are the protected fields that it sets, and, outside of these, what the API would refuse.
+    """
     protected = [
         *_find_protected(patch, autoscaled=plan.find("HorizontalPodAutoscaler") is not None)
     ]
@@ -184,7 +185,7 @@ def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
 
 
 def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
-    """Yields diagnostics of entries that no object of the model matches."""
+    """Yields a diagnostic for each entry of `patch` that matches no object of the model."""
     kinds = {manifest.kind for manifest in plan.manifests}
     for patch in _track_patches(model, "stable"):
         if message := _refuse_key(patch, kinds):
@@ -219,8 +220,8 @@ def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
     return ""
 
 
-def _check_unused(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
-    """Checks the patches of a canary in a model that has no candidate now."""
+def _find_unused_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
+    """Yields the errors of canary patches in a model that has no candidate at the moment."""
     for patch in _track_patches(model, "stable") if model.candidate is None else ():
         if patch.key != patch.kind and patch.per_track:
             for problem in _find_problems(patch, None, plan):
@@ -241,8 +242,11 @@ _HOOKS = (
 
 
 class _DanglingReference(NamedTuple):
-    """A name that refers to nothing. `fields` are the kinds and paths of which a patch may have
-    caused it, the most likely one first."""
+    """A name that refers to nothing.
+
+    A patch of one of the `fields`, each a kind and a path, has caused it. The most likely one is
+    the first.
+    """
 
     message: str
     fields: tuple[tuple[str, FieldPath], ...]
