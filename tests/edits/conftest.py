@@ -1,4 +1,4 @@
-"""A small catalog of three environments, for the verbs that edit one."""
+"""A small catalog of two environments, for the tests of `new`, `bump` and YAML edits."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ FILES = {
 }
 
 Write = Callable[..., Path]
+Snapshot = Callable[[Path], dict[str, bytes]]
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes FILES with changes, and returns the root."""
+    """Returns a function that writes FILES with changes and returns the root."""
 
     def _write(changes: dict[str, str] | None = None) -> Path:
         for path, text in {**FILES, **(changes or {})}.items():
@@ -39,8 +40,8 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def snapshot() -> Callable[[Path], dict[str, bytes]]:
-    """Reads every file below a root."""
+def snapshot() -> Snapshot:
+    """Returns a function that reads every file below a root."""
 
     def _snapshot(root: Path) -> dict[str, bytes]:
         files = (path for path in root.rglob("*") if path.is_file())

@@ -1,10 +1,9 @@
-"""bump: which file gets the tag, which environments it reaches, and when nothing is written."""
+"""`bump`: the file that gets the tag, the environments that change, and the edits it refuses."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,15 @@ from framework.core.errors import (
 from framework.core.stack import Stack
 from framework.edits.bump import bump_tag
 from framework.edits.transaction import InvalidEditError
+from tests.edits.conftest import Snapshot, Write
 
-Write = Callable[..., Path]
-Snapshot = Callable[[Path], dict[str, bytes]]
 _B = "owner: team-b\nprofiles: [server]\n"
 
 
 def run(
-    root: Path, model: str | None, tag: str | None, env: str | None = None, **more: bool
+    root: Path, model: str | None, tag: str | None, environment: str | None = None, **more: bool
 ) -> int:
-    options = argparse.Namespace(model=model, tag=tag, environment=env, json=False)
+    options = argparse.Namespace(model=model, tag=tag, environment=environment, json=False)
     vars(options).update(more)
     return run_bump(root, options)
 
@@ -39,7 +37,7 @@ def tags(root: Path, environment: str) -> dict[str, str | None]:
     return {m.name: m.settings.image.tag for m in load_catalog(root, Stack.of(environment)).models}
 
 
-def test_the_models_own_tag_is_set_in_place(write: Write) -> None:
+def test_tag_of_the_model_is_replaced_in_its_file(write: Write) -> None:
     root = write()
     (bump,) = bump_tag(root, ["b"], "1.10")
     assert (root / bump.file).read_text() == _B + "image:\n  tag: '1.10'   # c\n"
@@ -50,7 +48,7 @@ def test_the_models_own_tag_is_set_in_place(write: Write) -> None:
     assert bump.inherited_from is None
 
 
-def test_a_tag_that_a_profile_gave_is_added_below_the_profiles(write: Write) -> None:
+def test_tag_inherited_from_a_profile_is_added_below_the_profiles(write: Write) -> None:
     root = write()
     (bump,) = bump_tag(root, ["a"], "012")
     assert (root / bump.file).read_text() == (
@@ -62,7 +60,7 @@ def test_a_tag_that_a_profile_gave_is_added_below_the_profiles(write: Write) -> 
     ]  # fmt: skip
 
 
-def test_with_env_one_environment_changes(write: Write) -> None:
+def test_bump_of_one_environment_creates_an_overlay(write: Write) -> None:
     root = write()
     (bump,) = bump_tag(root, ["a"], "v2", "prod")
     assert bump.file == "environments/prod/models/a.yaml"
@@ -72,7 +70,7 @@ def test_with_env_one_environment_changes(write: Write) -> None:
     assert (tags(root, "prod")["a"], tags(root, "dev")["a"]) == ("v2", "v1")
 
 
-def test_with_env_an_overlay_that_is_there_is_edited(write: Write) -> None:
+def test_bump_of_one_environment_edits_an_existing_overlay(write: Write) -> None:
     root = write()
     bump_tag(root, ["b"], "v2", "prod")
     assert (root / "environments/prod/models/b.yaml").read_text() == "image: {tag: 'v2'}\n"
@@ -87,15 +85,15 @@ def test_with_env_an_overlay_that_is_there_is_edited(write: Write) -> None:
         pytest.param("b", "1.8", "prod", "environments/prod/models/b.yaml", id="of an overlay"),
     ],
 )
-def test_a_tag_that_is_there_already_writes_nothing(
+def test_bump_to_the_current_tag_writes_nothing(
     name: str, tag: str, environment: str | None, position: str, write: Write, snapshot: Snapshot,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     root = write()
     before = snapshot(root)
     assert run(root, name, tag, environment) == 0
-    assert f"{position}  the tag of {name} is {tag} already" in (said := capsys.readouterr().out)
-    assert "Nothing to change." in said
+    assert f"{position}  the tag of {name} is {tag} already" in (output := capsys.readouterr().out)
+    assert "Nothing to change." in output
     assert snapshot(root) == before
 
 
@@ -112,7 +110,7 @@ _REFUSED = [
     ("interpolation of a profile", {"catalog/_profiles/server.yaml":
      "image: {repository: r, tag: '${owner}'}\n", "catalog/b.yaml": _B}, None,
      "catalog/_profiles/server.yaml:1:29: the tag of "),
-    ("interpolation above", {"environments/prod/models/b.yaml": "image: {tag: '${name}'}\n"},
+    ("interpolation in overlay", {"environments/prod/models/b.yaml": "image: {tag: '${name}'}\n"},
      "prod", "environments/prod/models/b.yaml:1:14: the tag of b is"),
     ("alias", {"catalog/b.yaml": _B + "image: {tag: &t x}\nlabels: {t: *t}\n"}, None,
      "catalog/b.yaml:3:14: image.tag is shared by the alias at catalog/b.yaml:4:13"),
@@ -120,27 +118,29 @@ _REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("changes", "environment", "says"), [c[1:] for c in _REFUSED], ids=[c[0] for c in _REFUSED]
+    ("changes", "environment", "message"), [c[1:] for c in _REFUSED], ids=[c[0] for c in _REFUSED]
 )
 def test_bump_that_cannot_change_what_runs_is_refused_for_all_models(
-    changes: dict[str, str], environment: str | None, says: str, write: Write, snapshot: Snapshot
+    changes: dict[str, str], environment: str | None, message: str, write: Write, snapshot: Snapshot
 ) -> None:
     root = write(changes)
     before = snapshot(root)
     with pytest.raises(EditError) as caught:
         run(root, "*", "v2", environment)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert snapshot(root) == before
 
 
-def test_a_digest_elsewhere_does_not_keep_one_environment_from_it(write: Write) -> None:
+def test_digest_in_one_environment_does_not_block_a_bump_of_another(write: Write) -> None:
     digest = f"enabled: true\nimage: {{digest: '{_DIGEST}'}}\n"
     root = write({"environments/prod/models/a.yaml": digest})
     bump_tag(root, ["a"], "v2", "dev")
     assert tags(root, "dev")["a"] == "v2"
 
 
-def test_an_edit_that_would_leave_faults_is_undone(write: Write, snapshot: Snapshot) -> None:
+def test_edit_that_would_make_the_catalog_invalid_is_undone(
+    write: Write, snapshot: Snapshot
+) -> None:
     # A tag may begin with "_", an owner may not.
     overrides = "namespace: n\noverrides: {owner: '${image.tag}'}\n"
     root = write({"environments/prod/environment.yaml": overrides})
@@ -150,7 +150,7 @@ def test_an_edit_that_would_leave_faults_is_undone(write: Write, snapshot: Snaps
     assert snapshot(root) == before
 
 
-def test_a_catalog_with_faults_is_not_edited(write: Write, snapshot: Snapshot) -> None:
+def test_catalog_with_errors_is_not_edited(write: Write, snapshot: Snapshot) -> None:
     root = write({"environments/prod/models/a.yaml": "replicas: two\n"})
     before = snapshot(root)
     with pytest.raises(ConfigError, match="replicas"):
@@ -162,7 +162,7 @@ def test_a_catalog_with_faults_is_not_edited(write: Write, snapshot: Snapshot) -
     ("model", "changed"),
     [("*", ["a", "b"]), ("[a]", ["a"]), ("tier=one", ["a"]), ("owner=team-b", ["b"])],
 )
-def test_a_pattern_edits_every_model_it_means(model: str, changed: list[str], write: Write) -> None:
+def test_pattern_edits_every_matching_model(model: str, changed: list[str], write: Write) -> None:
     root = write()
     assert run(root, model, "v7") == 0
     files = {name: (root / f"catalog/{name}.yaml").read_text() for name in "ab"}
@@ -170,9 +170,9 @@ def test_a_pattern_edits_every_model_it_means(model: str, changed: list[str], wr
 
 
 @pytest.mark.parametrize(
-    ("model", "tag", "environment", "error", "says"),
+    ("model", "tag", "environment", "error", "message"),
     [
-        pytest.param(None, None, None, UsageError, "needs MODEL, TAG", id="nothing told"),
+        pytest.param(None, None, None, UsageError, "needs MODEL, TAG", id="no argument"),
         pytest.param("a", None, None, UsageError, "make bump MODEL=a TAG=tag", id="no tag"),
         pytest.param("aa", "v2", None, UnknownNameError, 'no model is called "aa"', id="model"),
         pytest.param("x=y", "v2", None, UnknownNameError, "no label", id="label"),
@@ -185,15 +185,15 @@ def test_a_pattern_edits_every_model_it_means(model: str, changed: list[str], wr
         pytest.param("a", "x" * 129, None, UsageError, "not a valid image tag", id="too long"),
     ],
 )
-def test_wrong_usage_is_refused_before_anything_is_read(
+def test_wrong_usage_is_refused(
     model: str | None, tag: str | None, environment: str | None, error: type[FrameworkError],
-    says: str, write: Write,
+    message: str, write: Write,
 ) -> None:  # fmt: skip
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         run(write(), model, tag, environment)
 
 
-def test_the_screen_names_what_changes_what_stays_and_what_is_next(
+def test_text_names_changed_and_unchanged_environments_and_the_next_step(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(write(), "*", "v2")

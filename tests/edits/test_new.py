@@ -1,4 +1,4 @@
-"""new: an entry that is valid everywhere or not there at all; questions in a terminal only."""
+"""`new` writes an entry that is valid in every environment, or nothing; in a terminal it asks."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.stack import Stack
 from framework.edits.new import Draft, render_entry
 from framework.edits.transaction import InvalidEditError
-
-Write = Callable[..., Path]
-Snapshot = Callable[[Path], dict[str, bytes]]
+from tests.edits.conftest import Snapshot, Write
 
 
-def run(root: Path, model: str | None = None, **told: str) -> int:
+def run(root: Path, model: str | None = None, **arguments: str) -> int:
     options = argparse.Namespace(model=model, profile=None, owner=None, tag=None)
-    vars(options).update(told)
+    vars(options).update(arguments)
     return run_new(root, options)
 
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """A terminal that gives these answers; returns the questions it was asked."""
+    """Returns a function that simulates a user who types `answers` in a terminal.
 
-    def _answer(*answers: str) -> list[str]:
-        asked: list[str] = []
-        given: Iterator[str] = iter(answers)
+    The function returns a list, to which each question that `new` asks is added.
+    """
+
+    def _simulate(*answers: str) -> list[str]:
+        questions: list[str] = []
+        remaining: Iterator[str] = iter(answers)
 
         def ask(question: str) -> str:
-            asked.append(question)
-            return next(given)
+            questions.append(question)
+            return next(remaining)
 
         monkeypatch.delenv("CI", raising=False)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         monkeypatch.setattr("sys.stdout.isatty", lambda: True)
         monkeypatch.setattr("builtins.input", ask)
-        return asked
+        return questions
 
-    return _answer
+    return _simulate
 
 
-def test_the_entry_says_what_it_was_told_and_shows_what_it_inherits(
+def test_entry_has_the_given_settings_and_the_inherited_ones_as_comments(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write()
@@ -65,18 +66,18 @@ def test_the_entry_says_what_it_was_told_and_shows_what_it_inherits(
         '#   requests: {cpu: "1"}                # from catalog/_profiles/small.yaml\n'
         "# env: {A: b}                           # from catalog/_profiles/server.yaml\n"
     )
-    assert "valid in dev, prod" in (said := capsys.readouterr().out)
-    assert "make preview ENV=dev MODEL=x" in said
+    assert "valid in dev, prod" in (output := capsys.readouterr().out)
+    assert "make preview ENV=dev MODEL=x" in output
 
 
-def test_a_tag_that_the_profile_gives_is_left_to_it(write: Write) -> None:
+def test_entry_has_no_tag_if_the_profile_sets_one(write: Write) -> None:
     root = write()
     run(root, "x", profile="server", owner="team-x")
     assert "tag" not in (root / "catalog/x.yaml").read_text()
 
 
 @pytest.mark.parametrize(
-    ("told", "error", "says"),
+    ("arguments", "error", "message"),
     [
         pytest.param({}, UsageError, "new needs MODEL, PROFILE, OWNER, TAG: `make", id="all"),
         pytest.param({"model": "x", "profile": "untagged", "owner": "o"}, UsageError,
@@ -93,51 +94,55 @@ def test_a_tag_that_the_profile_gives_is_left_to_it(write: Write) -> None:
         pytest.param({"model": "x-canary", "profile": "server", "owner": "o"}, UsageError,
                      "canary track", id="canary"),
         pytest.param({"model": "a", "profile": "server", "owner": "o"}, UsageError,
-                     "catalog/a.yaml exists already", id="there already"),
+                     "catalog/a.yaml exists already", id="existing model"),
         pytest.param({"model": "x", "profile": "server", "owner": "o", "tag": "a b"}, UsageError,
                      "not a valid image tag", id="bad tag"),
         pytest.param({"model": "x", "profile": "server", "owner": "a b"}, InvalidEditError,
                      r"catalog/x.yaml:1:8(.|\n)*owner", id="bad owner"),
         pytest.param({"model": "x", "profile": "small", "owner": "o", "tag": "v1"},
-                     InvalidEditError, r"image.repository is missing(.|\n)*server", id="no server"),
+                     InvalidEditError, r"image.repository is missing(.|\n)*server", id="no image"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_a_model_leaves_nothing(
-    told: dict[str, str], error: type[FrameworkError], says: str, write: Write, snapshot: Snapshot
+def test_invalid_entry_is_not_written(
+    arguments: dict[str, str],
+    error: type[FrameworkError],
+    message: str,
+    write: Write,
+    snapshot: Snapshot,
 ) -> None:
     root = write()
     before = snapshot(root)
-    with pytest.raises(error, match=says):
-        run(root, **told)
+    with pytest.raises(error, match=message):
+        run(root, **arguments)
     assert snapshot(root) == before
 
 
-def test_a_terminal_asks_for_what_is_missing(
+def test_new_asks_for_missing_arguments_in_a_terminal(
     write: Write, answer: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write()
-    asked = answer("A", "x", "9", "3 2", "team-x", "v 1", "v1")
+    questions = answer("A", "x", "9", "3 2", "team-x", "v 1", "v1")
     assert run(root) == 0
     text = (root / "catalog/x.yaml").read_text()
     assert text.startswith("owner: team-x\n")
     assert "profiles: [untagged, small]\nimage: {tag: v1} " in text
-    said = capsys.readouterr().out
-    assert '"A" is not a valid name for a model' in said
-    assert "  1  server    Serves anything.\n  2  small     One core.\n" in said
-    assert "owners so far: team-a, team-b\n" in said
-    assert asked[4:] == ["owner: ", "image tag: ", "image tag: "]
+    output = capsys.readouterr().out
+    assert '"A" is not a valid name for a model' in output
+    assert "  1  server    Serves anything.\n  2  small     One core.\n" in output
+    assert "owners so far: team-a, team-b\n" in output
+    assert questions[4:] == ["owner: ", "image tag: ", "image tag: "]
 
 
-def test_a_terminal_asks_for_nothing_it_was_told(
+def test_new_does_not_ask_for_given_arguments(
     write: Write, answer: Callable[..., list[str]]
 ) -> None:
-    asked = answer()
+    questions = answer()
     assert run(write(), "x", profile="server", owner="team-x") == 0
-    assert asked == []
+    assert questions == []
 
 
 @pytest.mark.parametrize("stop", [EOFError, KeyboardInterrupt])
-def test_a_question_left_unanswered_writes_nothing(
+def test_unanswered_question_writes_nothing(
     stop: type[BaseException], write: Write, snapshot: Snapshot,
     answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -154,20 +159,20 @@ def test_a_question_left_unanswered_writes_nothing(
     assert snapshot(root) == before
 
 
-def test_ci_is_never_asked(
+def test_new_does_not_ask_in_ci(
     write: Write, answer: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = answer("x")
+    questions = answer("x")
     monkeypatch.setenv("CI", "true")
     with pytest.raises(UsageError, match="needs MODEL"):
         run(write())
-    assert asked == []
+    assert questions == []
 
 
 @pytest.mark.parametrize(
     "profiles", ["mlserver,cpu-small", "triton,s3-artifact,gpu-l4", "vllm,gpu-l4"]
 )
-def test_with_every_comment_taken_away_the_entry_is_still_valid(
+def test_entry_with_every_setting_uncommented_means_the_same(
     profiles: str, make_project: Callable[..., object], tmp_path: Path
 ) -> None:
     make_project("churn")

@@ -1,4 +1,4 @@
-"""One edit changes one value: everything else of the file stays byte for byte."""
+"""An edit of a YAML file changes one value and leaves every other byte as it was."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _SET = [
     ("new in block", "image:\n    x: 1 # c\n\n# d\ny: 1\n",
      "image:\n    x: 1 # c\n    tag: v2\n\n# d\ny: 1\n"),
     ("new at top", "a:\n    b: 1\n", "a:\n    b: 1\nimage:\n    tag: v2\n"),
-    ("nothing there", "image:   # c\nx: 1\n", "image: {tag: v2}  # c\nx: 1\n"),
-    ("null there", "image: null\n", "image: {tag: v2}\n"),
+    ("empty value", "image:   # c\nx: 1\n", "image: {tag: v2}  # c\nx: 1\n"),
+    ("null value", "image: null\n", "image: {tag: v2}\n"),
     ("double quotes stay", 'image: {tag: "v1"}\n', 'image: {tag: "v2"}\n'),
     ("single quotes stay", "image: {tag: 'v1'}\n", "image: {tag: 'v2'}\n"),
     ("block scalar", "image:\n  tag: |  # c\n    v1\n\nx: 1\n", "image:\n  tag: v2  # c\n\nx: 1\n"),
     ("below a block scalar", "image:\n  a: |+\n    x\n\ny: 1\n",
      "image:\n  a: |+\n    x\n\n  tag: v2\ny: 1\n"),
     ("text over two lines", "image:\n  tag: v1\n    more\n", "image:\n  tag: v2\n"),
-    ("a mapping gives way", "image:\n  tag: # c\n    a: 1\nx: 1\n",
+    ("a mapping is replaced", "image:\n  tag: # c\n    a: 1\nx: 1\n",
      "image:\n  tag: v2 # c\nx: 1\n"),
-    ("anchor nobody uses", "image: &i\n  tag: v1\n", "image: &i\n  tag: v2\n"),
+    ("anchor without an alias", "image: &i\n  tag: v1\n", "image: &i\n  tag: v2\n"),
     ("beside a merge key", "b: &b {tag: v1}\nimage:\n  <<: *b\n",
      "b: &b {tag: v1}\nimage:\n  <<: *b\n  tag: v2\n"),
     ("CRLF", "a: 1\r\nimage:\r\n  x: 1\r\n", "a: 1\r\nimage:\r\n  x: 1\r\n  tag: v2\r\n"),
@@ -51,7 +51,7 @@ _SET = [
     ("not ASCII", "é: ü # 漢🙂\nimage: {ß: '🙂', tag: v1} # ä\n",
      "é: ü # 漢🙂\nimage: {ß: '🙂', tag: v2} # ä\n"),
     ("document marks", "--- # c\nimage: {tag: v1}\n...\n", "--- # c\nimage: {tag: v2}\n...\n"),
-    ("spellings of others", "a: 1.10\nimage: {tag: v1}\n", "a: 1.10\nimage: {tag: v2}\n"),
+    ("spelling of other values", "a: 1.10\nimage: {tag: v1}\n", "a: 1.10\nimage: {tag: v2}\n"),
     ("explicit keys, by ruamel", "? image\n: {tag: v1}\n", "? image\n: {tag: v2}\n"),
 ]  # fmt: skip
 
@@ -79,7 +79,7 @@ _VALUES = [
 
 
 @pytest.mark.parametrize(("value", "shown"), _VALUES, ids=[repr(value) for value, _ in _VALUES])
-def test_a_value_is_quoted_where_plain_would_mean_another(
+def test_value_that_would_be_read_as_another_type_is_quoted(
     value: object, shown: str, tmp_path: Path
 ) -> None:
     assert edit(tmp_path, "k: old # c\n", Edit(("k",), value)) == f"k: {shown} # c\n"
@@ -107,7 +107,7 @@ _REMOVED = [
 @pytest.mark.parametrize(
     ("before", "path", "after"), [c[1:] for c in _REMOVED], ids=[c[0] for c in _REMOVED]
 )
-def test_removing_takes_the_entry_and_its_own_comment(
+def test_removal_takes_the_entry_and_its_own_comment(
     before: str, path: tuple[str | int, ...], after: str, tmp_path: Path
 ) -> None:
     assert edit(tmp_path, before, Edit(path)) == after
@@ -123,35 +123,35 @@ _REFUSED = [
     ("through a merge key", "b: &b {image: {tag: v1}}\n<<: *b\n", TAG, "v2", "f.yaml:2:1: image"),
     ("removes what is merged", "b: &b {x: 1}\na: {<<: *b}\n", ("a", "x"),
      REMOVED, "f.yaml:2:5: a.x"),
-    ("below a text", "image: v1\n", TAG, "v2", "f.yaml:1:8: image is a single value"),
+    ("below a scalar", "image: v1\n", TAG, "v2", "f.yaml:1:8: image is a single value"),
     ("below a list", "image: [v1]\n", TAG, "v2", "f.yaml:1:8: image is a list"),
     ("no such item", "image: [v1]\n", ("image", 1), "v2", "f.yaml:1:8: image has no item 1"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "value", "says"), [c[1:] for c in _REFUSED], ids=[c[0] for c in _REFUSED]
+    ("text", "path", "value", "message"), [c[1:] for c in _REFUSED], ids=[c[0] for c in _REFUSED]
 )
-def test_what_is_shared_or_not_there_is_refused(
-    text: str, path: tuple[str | int, ...], value: object, says: str, tmp_path: Path
+def test_edit_of_a_shared_or_missing_value_is_refused(
+    text: str, path: tuple[str | int, ...], value: object, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(EditError) as caught:
         edit(tmp_path, text, Edit(path, value))
-    assert str(caught.value).startswith(says)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         pytest.param("image:\n\ttag: v1\n", "f.yaml:2:1", id="tab"),
         pytest.param("a: 1\na: 2\n", "f.yaml:2:1", id="duplicate"),
         pytest.param("a: [\n", "f.yaml:2:1", id="syntax"),
-        pytest.param("- a\n", "f.yaml:1:1", id="no mapping"),
+        pytest.param("- a\n", "f.yaml:1:1", id="not a mapping"),
         pytest.param("a: 1\n---\nb: 1\n", "f.yaml:2:1", id="two documents"),
     ],
 )
-def test_a_file_with_faults_is_not_edited(text: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_file_with_errors_is_not_edited(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
         edit(tmp_path, text, Edit(TAG, "v2"))
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_utf8_is_not_edited(tmp_path: Path) -> None:
         build_change(tmp_path, "f.yaml", [Edit(TAG, "v2")])
 
 
-def test_a_missing_file_is_made_with_its_folders_and_an_opening(tmp_path: Path) -> None:
+def test_missing_file_is_created_with_its_folders_and_an_opening_comment(tmp_path: Path) -> None:
     change = build_change(tmp_path, "a/b/f.yaml", [Edit(TAG, "v2")], opening="# why\n")
     with apply_changes(tmp_path, [change]):
         assert (tmp_path / "a/b/f.yaml").read_text() == "# why\nimage:\n  tag: v2\n"
@@ -176,7 +176,7 @@ def test_files_are_written_together_and_undone_together(tmp_path: Path) -> None:
 
     def fail_afterwards() -> None:
         with apply_changes(tmp_path, changes):
-            seen.update(load_document(tmp_path, one)[0].data["image"]["tag"] for one in paths)
+            seen.update(load_document(tmp_path, path)[0].data["image"]["tag"] for path in paths)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -187,8 +187,8 @@ def test_files_are_written_together_and_undone_together(tmp_path: Path) -> None:
     assert (tmp_path / "f.yaml").stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.parametrize("exists", [True, False], ids=["changed", "made"])
-def test_a_file_touched_by_another_hand_is_left_alone(exists: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exists", [True, False], ids=["changed", "created"])
+def test_file_changed_by_someone_else_is_not_overwritten(exists: bool, tmp_path: Path) -> None:
     if exists:
         (tmp_path / "g.yaml").write_text("image: {tag: v1}\n")
     changes = [build_change(tmp_path, path, [Edit(TAG, "v2")]) for path in ("f.yaml", "g.yaml")]
@@ -205,7 +205,7 @@ def test_unreadable_file_is_reported(tmp_path: Path) -> None:
         build_change(tmp_path, "g.yaml", [Edit(TAG, "v2")])
 
 
-def test_what_cannot_be_written_undoes_the_rest(
+def test_failed_write_undoes_the_other_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = [build_change(tmp_path, path, [Edit(TAG, "v2")]) for path in ("f.yaml", "g.yaml")]
@@ -223,7 +223,7 @@ def test_what_cannot_be_written_undoes_the_rest(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_symbolic_link_is_kept(tmp_path: Path) -> None:
     (tmp_path / "real.yaml").write_text("image: {tag: v1}\n")
     (tmp_path / "f.yaml").symlink_to("real.yaml")
     with apply_changes(tmp_path, [build_change(tmp_path, "f.yaml", [Edit(TAG, "v2")])]):

@@ -1,4 +1,4 @@
-"""Random documents: an edit changes the lines of its own entry, and no other byte."""
+"""Random YAML documents: an edit changes the lines of its own entry and no other byte."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _parent(data: Any, path: KeyPath) -> Any:
 
 
 def _outside(text: str, document: Document, path: KeyPath) -> tuple[list[str], list[str]]:
-    """The lines above the entry at `path`, and those from the next key or comment on."""
+    """Returns the lines above the entry at `path`, and those from the next key on."""
     lines = text.splitlines(keepends=True)
     first = document.key_positions[path].line - 1
     later = [
@@ -111,7 +111,7 @@ _SETTINGS = settings(
 @pytest.mark.parametrize("kind", ["set", "add", "remove"])
 @_SETTINGS
 @given(text=_files(), data=st.data())
-def test_an_edit_changes_its_own_entry_alone(
+def test_edit_changes_only_its_own_entry(
     kind: str, text: str, data: st.DataObject, tmp_path: Path
 ) -> None:
     document, diagnostics = parse_document("f.yaml", text.removeprefix("\ufeff"))
@@ -136,39 +136,38 @@ def test_an_edit_changes_its_own_entry_alone(
     assert new.startswith("\ufeff") == text.startswith("\ufeff")
     assert ("\r\n" in new) == ("\r\n" in text) or "\n" not in new
     if kind == "remove" and "|+" in text:
-        # Below a block that keeps its blank lines only ruamel knows how to remove, and it lays out
-        # other lines its own way.
+        # An entry after a `|+` block is removed by ruamel, which also reformats other lines.
         return
     _check_lines(text, new, document, path)
 
 
 def _check_lines(text: str, new: str, document: Document, path: KeyPath) -> None:
-    bare, plain = new.removeprefix("\ufeff"), text.removeprefix("\ufeff")
+    after, before = new.removeprefix("\ufeff"), text.removeprefix("\ufeff")
     if path in document.key_positions:
-        while len(path) > 1 and _is_emptied(document, path, plain, bare):
+        while len(path) > 1 and _is_emptied(document, path, before, after):
             path = path[:-1]
-        above, below = _outside(plain, document, path)
-        lines = bare.splitlines(keepends=True)
+        above, below = _outside(before, document, path)
+        lines = after.splitlines(keepends=True)
         assert lines[: len(above)] == above
         tail = "".join(below).rstrip("\r\n")
-        assert bare.rstrip("\r\n").endswith(tail)
+        assert after.rstrip("\r\n").endswith(tail)
     else:
-        # What is new is one piece; without it the text is as it was.
-        start = next((i for i, (a, b) in enumerate(zip(plain, bare, strict=False)) if a != b),
-                     min(len(plain), len(bare)))  # fmt: skip
-        rest = plain[start:]
-        assert bare.endswith((rest, rest.lstrip(" ")))
-        assert len(find_comments(bare)) >= len(find_comments(plain))
+        # The new lines are one piece: without them the text is the old text.
+        start = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
+                     min(len(before), len(after)))  # fmt: skip
+        rest = before[start:]
+        assert after.endswith((rest, rest.lstrip(" ")))
+        assert len(find_comments(after)) >= len(find_comments(before))
 
 
 def _is_emptied(document: Document, path: KeyPath, before: str, after: str) -> bool:
-    """A mapping whose last key went is written `{}` behind its own key."""
+    """Returns whether the edit removed the last key of a mapping, which is then written `{}`."""
     return len(_parent(document.data, path)) == 1 and before != after
 
 
 @given(value=_VALUES)
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_value_reads_back_and_can_be_undone(value: Any, tmp_path: Path) -> None:
+def test_any_value_is_read_back_and_can_be_undone(value: Any, tmp_path: Path) -> None:
     text = "x: {k: old, l: 1}   # c\nblock:\n  k: old  # d\n"
     for path in (("x", "k"), ("block", "k")):
         (tmp_path / "f.yaml").write_text(text)

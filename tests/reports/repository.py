@@ -1,4 +1,4 @@
-"""A small catalog in a Git repository of its own, to compare with itself."""
+"""A small catalog in a Git repository of its own, for tests that compare its commits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.com")
 
 
 class Repository:
-    """A project's files under Git; `main` names the first commit."""
+    """A project in a Git repository: branch `work`, and `main` at the first commit."""
 
     def __init__(self, root: Path, files: Mapping[str, str | None] = FILES) -> None:
         self.root = root
@@ -36,17 +36,17 @@ class Repository:
         self.git("branch", "main")
 
     def git(self, *arguments: str) -> str:
-        """What one git command prints; fails where it does."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        """Runs a git command and returns its output; raises if the command fails."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
         command = ["git", "-C", str(self.root), *_IDENTITY, *arguments]
-        nowhere = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        done = subprocess.run(
-            command, env=kept | nowhere, capture_output=True, text=True, check=True
+        no_user_config = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        completed = subprocess.run(
+            command, env=inherited | no_user_config, capture_output=True, text=True, check=True
         )
-        return done.stdout
+        return completed.stdout
 
     def commit(self) -> None:
-        """Everything there is, as one commit."""
+        """Commits all files, even when none has changed."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", "change")
 

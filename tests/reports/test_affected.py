@@ -1,4 +1,4 @@
-"""`affected` names exactly what renders differently, and the line or the code that makes it so."""
+"""`affected` lists exactly the models whose manifests change, with the line that is the cause."""
 
 from __future__ import annotations
 
@@ -26,17 +26,14 @@ from tests.conftest import Project
 from tests.reports.repository import FILES, Repository
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "project")
-
-
 def _pairs(since: CommitComparison) -> set[tuple[str, str]]:
+    """Returns the affected (environment, model); the model is "" for the Namespace."""
     pairs = {(e.environment, model.name) for e in since.affected for model in e.affected}
     return pairs | {(e.environment, "") for e in since.affected if e.objects}
 
 
 def _causes(since: CommitComparison) -> dict[tuple[str, str], list[str]]:
+    """Returns the causes of each affected (environment, model) as "position setting"."""
     return {
         (e.environment, model.name): [
             f"{cause.position or '-'} {cause.setting}" for cause in model.causes
@@ -53,22 +50,22 @@ _PROD = "environments/prod/environment.yaml"
 _CHANGES: list[tuple[str, dict[str, str | None], set[tuple[str, str]]]] = [
     ("nothing", {}, set()),
     ("a comment", {"catalog/beta.yaml": "# hello\n" + _BETA}, set()),
-    ("a setting no manifest has", {"catalog/beta.yaml": _BETA + "links: {doc: x}\n"}, set()),
+    ("a setting that is in no manifest", {"catalog/beta.yaml": _BETA + "links: {doc: x}\n"}, set()),
     ("a default", {"catalog/_defaults.yaml": "replicas: 2\nports: {http: 8081}\n"},
      _ALPHA_ONLY | _BETA_ONLY),
     ("a default that prod overrides",
      {"catalog/_defaults.yaml": "replicas: 5\nports: {http: 8080}\npreStopSeconds: 5\n"},
      {("dev", "alpha"), ("dev", "beta")}),
     ("a profile", {"catalog/_profiles/small.yaml": "image: {repository: r/tiny}\n"}, _ALPHA_ONLY),
-    ("a profile nobody lists", {"catalog/_profiles/new.yaml": "replicas: 9\n"}, set()),
+    ("a profile that no model lists", {"catalog/_profiles/new.yaml": "replicas: 9\n"}, set()),
     ("a model", {"catalog/beta.yaml": _BETA.replace("'1'", "'2'")}, _BETA_ONLY),
-    ("a model written anew with the same meaning",
+    ("a model rewritten with the same meaning",
      {"catalog/beta.yaml": yaml.safe_dump(yaml.safe_load(_BETA))}, set()),
     ("a new model", {"catalog/new.yaml": "owner: t\nprofiles: [small]\nimage: {tag: x}\n"},
      {("dev", "new"), ("prod", "new")}),
-    ("a model gone", {"catalog/beta.yaml": None}, _BETA_ONLY),
-    ("an overlay gone", {"environments/prod/models/alpha.yaml": None}, {("prod", "alpha")}),
-    ("switched off", {"environments/prod/models/beta.yaml": "enabled: false\n"},
+    ("a removed model", {"catalog/beta.yaml": None}, _BETA_ONLY),
+    ("a removed overlay", {"environments/prod/models/alpha.yaml": None}, {("prod", "alpha")}),
+    ("a disabled model", {"environments/prod/models/beta.yaml": "enabled: false\n"},
      {("prod", "beta")}),
     ("an environment's override",
      {_PROD: "namespace: ml-prod\ndefaults: {replicas: 3}\noverrides: {replicas: 4}\n"},
@@ -98,11 +95,11 @@ _WHY: list[tuple[str, dict[str, str | None], list[str]]] = [
                               "image: {tag: '1'}\n"}, ["catalog/alpha.yaml:3:8 args"]),
     ("a default", {"catalog/_defaults.yaml": "ports: {http: 8081}\nreplicas: 2\n"
                    "preStopSeconds: 5\n"}, ["catalog/_defaults.yaml:1:15 ports.http"]),
-    ("what an interpolation reads", {"catalog/alpha.yaml":
+    ("a setting that an interpolation reads", {"catalog/alpha.yaml":
      "owner: red\nprofiles: [small]\nimage: {tag: '1'}\nlabels: {v: '${description}'}\n"
      "description: x\n"},
      ["catalog/alpha.yaml:4:13 labels.v", "catalog/alpha.yaml:5:14 description"]),
-    ("an overlay gone", {"environments/prod/models/alpha.yaml": None},
+    ("a removed overlay", {"environments/prod/models/alpha.yaml": None},
      ["main:environments/prod/models/alpha.yaml:1:11 replicas"]),
     ("another profile", {"catalog/alpha.yaml": "owner: red\nprofiles: [large]\n"
                          "image: {tag: '1'}\n"},
@@ -157,7 +154,7 @@ def test_only_models_that_can_differ_are_loaded(path: str, only: set[str] | None
     assert find_touched_models({path}, "dev") == only
 
 
-def test_changes_of_others_since_the_merge_base_are_not_differences(
+def test_commits_on_the_other_branch_since_the_merge_base_are_ignored(
     repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = repository.git("rev-parse", "HEAD").strip()
@@ -168,10 +165,10 @@ def test_changes_of_others_since_the_merge_base_are_not_differences(
     repository.write({"environments/prod/models/alpha.yaml": None})
     assert _run(repository.root, "--since", "main", "--why") == 0
     head = f"since main, where this branch left it ({base[:7]}): 1 of 4 models in dev, prod change"
-    told = capsys.readouterr().out
-    assert told.startswith(f"{head}\n")
+    output = capsys.readouterr().out
+    assert output.startswith(f"{head}\n")
     removed = "environments/prod/models/alpha.yaml:1:11 (replicas, removed)"
-    assert f"~ alpha  {base[:7]}:{removed}" in told
+    assert f"~ alpha  {base[:7]}:{removed}" in output
     assert _run(repository.root, "--since", "main", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["commit"], found["mergeBase"]) == (base, base)
@@ -181,7 +178,7 @@ def test_changes_of_others_since_the_merge_base_are_not_differences(
 
 def test_unrelated_histories_are_noted(repository: Repository) -> None:
     repository.git("checkout", "--quiet", "--orphan", "other")
-    repository.write({"README.md": "begun anew\n"})
+    repository.write({"README.md": "a new history\n"})
     repository.commit()
     repository.write({"catalog/beta.yaml": _BETA + "args: [x]\n"})
     since = compare_since(repository.root, "main", None)
@@ -207,7 +204,7 @@ def _run(root: Path, *arguments: str) -> int:
     return run_affected(root, build_parser().parse_args(["affected", *arguments]))
 
 
-def test_the_screen_json_and_exit_code_agree(
+def test_text_json_and_exit_code_agree(
     repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repository.write({"catalog/beta.yaml": _BETA.replace("'1'", "'2'")})
@@ -230,32 +227,32 @@ _NEW = {"environments/test/environment.yaml": "namespace: n\n"}
 
 
 @pytest.mark.parametrize(
-    ("come", "says"), [(True, "+ new environment"), (False, "- environment removed")]
+    ("added", "message"), [(True, "+ new environment"), (False, "- environment removed")]
 )
-def test_an_environment_that_comes_or_goes_has_no_namespace_that_changes(
-    come: bool, says: str, repository: Repository, capsys: pytest.CaptureFixture[str]
+def test_new_or_removed_environment_is_named_without_its_namespace(
+    added: bool, message: str, repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repository.write(_NEW)
-    if not come:
+    if not added:
         repository.commit()
         shutil.rmtree(repository.root / "environments/test")
     assert _run(repository.root, "--since", "HEAD", "--why") == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert _run(repository.root, "--since", "HEAD") == 0
-    assert f"    {says}\n" in told
-    assert "Namespace" not in told + capsys.readouterr().out
+    assert f"    {message}\n" in output
+    assert "Namespace" not in output + capsys.readouterr().out
 
 
-def test_a_commit_must_be_given(repository: Repository) -> None:
+def test_affected_without_a_commit_is_refused(repository: Repository) -> None:
     with pytest.raises(UsageError, match="give SINCE=main"):
         _run(repository.root)
 
 
-# The rest is about framework code, so these repositories hold a copy of it.
+# The next tests change framework code, so their repositories hold a copy of the package.
 
 
 @pytest.fixture
-def coded(make_project: Any) -> Repository:
+def repository_with_code(make_project: Any) -> Repository:
     project: Project = make_project("sentiment", "fraud")
     (project.root / ".gitignore").write_text(".state/\n__pycache__/\n")
     return Repository(project.root, {})
@@ -268,65 +265,69 @@ def _edit_code(root: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-def test_old_trees_are_rendered_by_their_own_code(coded: Repository) -> None:
-    _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
-    coded.commit()
-    _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
-    found = _causes(compare_since(coded.root, "HEAD", "dev"))
+def test_old_trees_are_rendered_by_their_own_code(repository_with_code: Repository) -> None:
+    _edit_code(repository_with_code.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    repository_with_code.commit()
+    _edit_code(repository_with_code.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    found = _causes(compare_since(repository_with_code.root, "HEAD", "dev"))
     assert found == {("dev", name): ["- framework code"] for name in ("fraud", "sentiment")}
-    assert _pairs(compare_since(coded.root, "main", "dev")) == set()
+    assert _pairs(compare_since(repository_with_code.root, "main", "dev")) == set()
 
 
-def test_causes_distinguish_code_from_settings(coded: Repository) -> None:
-    _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
-    coded.commit()
-    _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+def test_causes_distinguish_code_from_settings(repository_with_code: Repository) -> None:
+    _edit_code(repository_with_code.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    repository_with_code.commit()
+    _edit_code(repository_with_code.root, '"type": "Recreate"', '"type": "RollingUpdate"')
     overlay = "environments/dev/models/fraud.yaml"
-    coded.write({overlay: "env: {ADDED: x}\n"})
-    found = _causes(compare_since(coded.root, "HEAD", "dev"))
+    repository_with_code.write({overlay: "env: {ADDED: x}\n"})
+    found = _causes(compare_since(repository_with_code.root, "HEAD", "dev"))
     assert found["dev", "sentiment"] == ["- framework code"]
     assert found["dev", "fraud"] == ["- framework code", f"{overlay}:1:14 env.ADDED"]
 
 
-def test_code_that_changes_no_manifest_affects_nothing(coded: Repository) -> None:
-    file = coded.root / "framework/kinds/deployment.py"
-    file.write_text(file.read_text() + "\n# said otherwise\n")
-    assert _pairs(compare_since(coded.root, "main", "dev")) == set()
+def test_code_that_changes_no_manifest_affects_nothing(repository_with_code: Repository) -> None:
+    file = repository_with_code.root / "framework/kinds/deployment.py"
+    file.write_text(file.read_text() + "\n# a comment\n")
+    assert _pairs(compare_since(repository_with_code.root, "main", "dev")) == set()
 
 
-def test_commit_without_framework_is_not_compared(coded: Repository) -> None:
-    coded.git("rm", "-r", "--quiet", "--cached", "framework")
-    coded.git("commit", "--quiet", "--message", "without")
-    _check_failure(coded, r"HEAD: there is no framework/ to render it with")
+def test_commit_without_framework_is_not_compared(repository_with_code: Repository) -> None:
+    repository_with_code.git("rm", "-r", "--quiet", "--cached", "framework")
+    repository_with_code.git("commit", "--quiet", "--message", "without")
+    _check_failure(repository_with_code, r"HEAD: there is no framework/ to render it with")
 
 
-def test_commit_whose_code_cannot_render_is_not_compared(coded: Repository) -> None:
-    file = coded.root / "framework/kinds/deployment.py"
+def test_commit_whose_code_cannot_render_is_not_compared(repository_with_code: Repository) -> None:
+    file = repository_with_code.root / "framework/kinds/deployment.py"
     text = file.read_text()
     file.write_text("raise RuntimeError('half done')\n")
-    coded.commit()
+    repository_with_code.commit()
     file.write_text(text)
     crash = r"framework/kinds/deployment\.py:1: unexpected RuntimeError; the Traceback is in "
-    _check_failure(coded, rf"HEAD: its own `render dev --json` failed:\n{crash}")
+    _check_failure(repository_with_code, rf"HEAD: its own `render dev --json` failed:\n{crash}")
 
 
-def test_other_code_fails_only_for_the_environment_with_errors(coded: Repository) -> None:
-    overlay = coded.root / "environments/dev/models/fraud.yaml"
+def test_other_code_fails_only_for_the_environment_with_errors(
+    repository_with_code: Repository,
+) -> None:
+    overlay = repository_with_code.root / "environments/dev/models/fraud.yaml"
     overlay.write_text("replica: 1\n")
-    _edit_code(coded.root, '"type": "RollingUpdate"', '"type": "Recreate"')
-    coded.commit()
-    _edit_code(coded.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    _edit_code(repository_with_code.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    repository_with_code.commit()
+    _edit_code(repository_with_code.root, '"type": "Recreate"', '"type": "RollingUpdate"')
     overlay.unlink()
-    _check_failure(coded, r"HEAD: its own `render dev --json` failed:\n.*replica")
-    found = _causes(compare_since(coded.root, "HEAD", "prod"))
+    _check_failure(repository_with_code, r"HEAD: its own `render dev --json` failed:\n.*replica")
+    found = _causes(compare_since(repository_with_code.root, "HEAD", "prod"))
     assert found == {("prod", name): ["- framework code"] for name in ("fraud", "sentiment")}
 
 
-def _check_failure(repository: Repository, says: str) -> None:
+def _check_failure(repository: Repository, message: str) -> None:
     since = compare_since(repository.root, "HEAD", "dev")
-    (found,) = since.environments
-    assert re.match(says, found.failure or "")
-    assert (found.compared, since.incomplete, since.has_errors) == (False, (found,), True)
+    (environment,) = since.environments
+    assert re.match(message, environment.failure or "")
+    assert not environment.compared
+    assert since.incomplete == (environment,)
+    assert since.has_errors
 
 
 def test_other_packages_are_noted(repository: Repository) -> None:
@@ -335,7 +336,7 @@ def test_other_packages_are_noted(repository: Repository) -> None:
     assert (_pairs(since), len(since.notes)) == (set(), 1)
 
 
-# Random edits against a full render of both trees.
+# Random edits: `affected` must agree with a full render of both trees.
 
 _VALUES: dict[tuple[str, ...], list[Any]] = {
     ("replicas",): [2, 3, 4],
@@ -353,7 +354,7 @@ _VALUES: dict[tuple[str, ...], list[Any]] = {
     ("description",): ["one", "two"],
     ("links", "doc"): ["one", "two"],
 }
-_PLACES = [
+_SECTIONS = [
     ("catalog/_defaults.yaml",),
     ("catalog/_profiles/small.yaml",),
     ("catalog/_profiles/large.yaml",),
@@ -375,53 +376,51 @@ def _documents() -> _Documents:
     return found
 
 
-def _edit(documents: _Documents, chance: random.Random) -> None:
-    """One edit of one file: a setting set or taken out, keys in another order, other profiles."""
-    kind = chance.choices(
+def _edit(documents: _Documents, rng: random.Random) -> None:
+    """Makes one random edit: sets or removes a setting, reorders keys, or changes the profiles."""
+    kind = rng.choices(
         ["set", "drop", "order", "profiles", "namespace", "file"], [9, 3, 2, 1, 1, 1]
     )
-    path, *below = chance.choice(_PLACES)
-    whole = documents.setdefault(path, {})
-    part = whole.setdefault(below[0], {}) if below else whole
-    key = chance.choice(list(_VALUES))
+    path, *below = rng.choice(_SECTIONS)
+    document = documents.setdefault(path, {})
+    section = document.setdefault(below[0], {}) if below else document
+    key = rng.choice(list(_VALUES))
     match kind[0]:
         case "set":
             for name in key[:-1]:
-                part = part.setdefault(name, {})
-            part[key[-1]] = deepcopy(chance.choice(_VALUES[key]))
+                section = section.setdefault(name, {})
+            section[key[-1]] = deepcopy(rng.choice(_VALUES[key]))
         case "drop" if key[0] != "image" and len(key) == 1:
-            part.pop(key[0], None)
+            section.pop(key[0], None)
         case "order":
-            items = list(whole.items())
-            chance.shuffle(items)
+            items = list(document.items())
+            rng.shuffle(items)
             documents[path] = dict(items)
-            for child in (one for one in documents[path].values() if isinstance(one, dict)):
+            for child in (value for value in documents[path].values() if isinstance(value, dict)):
                 inner = list(child.items())
-                chance.shuffle(inner)
+                rng.shuffle(inner)
                 child.clear()
                 child.update(inner)
         case "profiles":
-            chosen = chance.choice([["small"], ["large"], ["small", "large"], ["large", "small"]])
-            documents[chance.choice(["catalog/alpha.yaml", "catalog/beta.yaml"])]["profiles"] = (
-                chosen
-            )
+            chosen = rng.choice([["small"], ["large"], ["small", "large"], ["large", "small"]])
+            documents[rng.choice(["catalog/alpha.yaml", "catalog/beta.yaml"])]["profiles"] = chosen
         case "namespace":
-            documents["environments/dev/environment.yaml"]["namespace"] = chance.choice(["a", "b"])
+            documents["environments/dev/environment.yaml"]["namespace"] = rng.choice(["a", "b"])
         case "file":
             documents.pop(
-                chance.choice([one for one in documents if "/models/" in one] or [""]), None
+                rng.choice([path for path in documents if "/models/" in path] or [""]), None
             )
 
 
-def _texts(documents: _Documents, chance: random.Random) -> dict[str, str]:
+def _texts(documents: _Documents, rng: random.Random) -> dict[str, str]:
     return {
-        path: f"# {chance.randrange(9)}\n" + yaml.safe_dump(data, sort_keys=False)
+        path: f"# {rng.randrange(9)}\n" + yaml.safe_dump(data, sort_keys=False)
         for path, data in documents.items()
     }
 
 
 def _render(root: Path, files: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """Every model of every environment, from files of their own, as text."""
+    """Writes `files` and renders every model of every environment, without comparing."""
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
@@ -436,15 +435,18 @@ def _render(root: Path, files: Mapping[str, str]) -> dict[tuple[str, str], str]:
 
 
 def _check(seed: int, folder: Path) -> int:
-    """Compares one run of random edits with rendering both trees whole; how many are affected."""
-    chance = random.Random(seed)
+    """Checks `affected` after random edits against a full render of both trees.
+
+    Returns the number of affected models and namespaces, or -1 if a tree has errors.
+    """
+    rng = random.Random(seed)
     documents = _documents()
-    for _ in range(chance.randrange(4)):
-        _edit(documents, chance)
-    old = _texts(documents, chance)
-    for _ in range(chance.randrange(1, 4)):
-        _edit(documents, chance)
-    new = _texts(documents, chance)
+    for _ in range(rng.randrange(4)):
+        _edit(documents, rng)
+    old = _texts(documents, rng)
+    for _ in range(rng.randrange(1, 4)):
+        _edit(documents, rng)
+    new = _texts(documents, rng)
     try:
         before, after = _render(folder / "old", old), _render(folder / "new", new)
     except ConfigError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,13 +24,8 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "project")
-
-
-@pytest.fixture
 def run(repository: Repository, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs diff there; the exit code is the one that is expected."""
+    """Runs `diff` in the repository, checks its exit code and returns its output."""
 
     def _run(*arguments: str, code: int = 0) -> str:
         options = build_parser().parse_args(["diff", *arguments])
@@ -47,16 +41,16 @@ def _model(run: Run, name: str, *arguments: str) -> dict[str, Any]:
 
 
 def _setting(model: dict[str, Any], path: str) -> tuple[Any, ...]:
-    found = next(one for one in model["settings"] if one["path"] == path)
-    positions = [(cause["oldPosition"], cause["newPosition"]) for cause in found["causes"]]
-    return found["old"], found["new"], positions
+    setting = next(setting for setting in model["settings"] if setting["path"] == path)
+    positions = [(cause["oldPosition"], cause["newPosition"]) for cause in setting["causes"]]
+    return setting["old"], setting["new"], positions
 
 
 def _fields(model: dict[str, Any], kind: str) -> dict[str, tuple[Any, Any, list[str]]]:
-    found = next(one for one in model["objects"] if one["kind"] == kind)
+    changed = next(obj for obj in model["objects"] if obj["kind"] == kind)
     return {
         field["path"]: (field["old"], field["new"], [cause["setting"] for cause in field["causes"]])
-        for field in found["fields"]
+        for field in changed["fields"]
     }
 
 
@@ -118,7 +112,7 @@ def test_markdown_has_a_table_and_folds_each_model(run: Run, repository: Reposit
     assert text.count("<details>") == text.count("</details>") == 1
 
 
-def test_markdown_is_not_broken_by_what_the_catalog_says(run: Run, repository: Repository) -> None:
+def test_markdown_escapes_values_of_the_catalog(run: Run, repository: Repository) -> None:
     evil = "```\n</details><script>| @everyone `x` [a](b)"
     text = json.dumps({"TEXT": evil})
     repository.write({"catalog/alpha.yaml": f"{_ALPHA}env: {text}\n"})
@@ -143,7 +137,7 @@ def test_models_with_the_same_change_are_grouped(
     assert more in text
 
 
-def test_causes_come_by_file_and_then_by_line_as_a_number() -> None:
+def test_causes_are_sorted_by_file_and_then_by_line_number() -> None:
     positions = [None, "catalog/a.yaml:18:3", "catalog/a.yaml:18:12", "catalog/a.yaml:119:3"]
     positions += ["catalog/b.yaml:2:1", "main:catalog/a.yaml:7:1"]
     causes = tuple(Cause("replicas", position) for position in sorted(positions, key=str))
@@ -157,7 +151,7 @@ def test_no_difference_exits_with_0(run: Run) -> None:
     assert "no manifest of 2 models changes" in text
 
 
-def test_settings_that_change_no_manifest_are_listed_apart(
+def test_settings_that_change_no_manifest_are_listed_separately(
     run: Run, repository: Repository
 ) -> None:
     repository.write({"catalog/alpha.yaml": _ALPHA + "links: {doc: x}\n"})
@@ -174,8 +168,8 @@ def test_the_environments_own_settings_are_shown(run: Run, repository: Repositor
     assert f"{_PROD}:6:10 (environment.protect)" in shown
 
 
-_FAULTY = f"{_BETA}replica: 1\n"
-_PLACE = "catalog/beta.yaml:5:1"
+_BETA_WITH_ERROR = f"{_BETA}replica: 1\n"
+_POSITION = "catalog/beta.yaml:5:1"
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
@@ -183,19 +177,19 @@ def test_errors_are_shown_beside_the_valid_models(
     form: str, run: Run, repository: Repository
 ) -> None:
     repository.write({"catalog/alpha.yaml": _ALPHA.replace("'1'", "'2'")})
-    repository.write({"catalog/beta.yaml": _FAULTY})
+    repository.write({"catalog/beta.yaml": _BETA_WITH_ERROR})
     text = run("prod", "--since", "main", "--format", form, "--exit-code", code=1)
     assert "1 of 1 model changes, 1 not compared\n" in text
     assert "small:1 " in text
     assert "not compared: beta" in text
-    assert f'{_PLACE}  MC101  "replica" is not a setting of a model' in text
+    assert f'{_POSITION}  MC101  "replica" is not a setting of a model' in text
     alone = run("prod", "--since", "main", "--format", form, "--model", "alpha")
     assert "small:1 " in alone
     assert "beta" not in alone
 
 
-def test_json_has_the_differences_and_the_faults(run: Run, repository: Repository) -> None:
-    repository.write({"catalog/beta.yaml": _FAULTY})
+def test_json_has_the_differences_and_the_errors(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _BETA_WITH_ERROR})
     repository.commit()
     repository.write({"catalog/beta.yaml": _BETA, "catalog/alpha.yaml": _ALPHA + "args: [x]\n"})
     found = json.loads(run("prod", "--since", "HEAD", "--json", code=1))
@@ -210,7 +204,7 @@ def test_json_has_the_differences_and_the_faults(run: Run, repository: Repositor
     )
 
 
-def test_a_fault_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: Repository) -> None:
+def test_error_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: Repository) -> None:
     profile = "catalog/_profiles/large.yaml"
     repository.write({profile: f"{FILES[profile]}replica: 1\n"})
     repository.commit()
@@ -242,17 +236,17 @@ def test_an_environment_that_cannot_be_read_is_not_compared(
     assert "1 of 2 models changes\n" in run("dev", "--since", "main", "--format", form)
 
 
-def test_a_label_may_be_that_of_a_faulty_model(run: Run, repository: Repository) -> None:
-    repository.write({"catalog/beta.yaml": _FAULTY})
+def test_label_pattern_reports_models_with_errors_whose_labels_are_unknown(
+    run: Run, repository: Repository
+) -> None:
+    repository.write({"catalog/beta.yaml": _BETA_WITH_ERROR})
     found = json.loads(run("prod", "--since", "main", "--model", "owner=red", "--json", code=1))
     assert (found["models"], found["notCompared"]) == ([], ["beta"])
 
 
-def test_two_environments_are_compared_only_without_faults(
-    run: Run, repository: Repository
-) -> None:
-    repository.write({"catalog/beta.yaml": _FAULTY})
-    with pytest.raises(ConfigError, match=f"^{_PLACE}"):
+def test_two_environments_with_errors_are_not_compared(run: Run, repository: Repository) -> None:
+    repository.write({"catalog/beta.yaml": _BETA_WITH_ERROR})
+    with pytest.raises(ConfigError, match=f"^{_POSITION}"):
         run("dev", "--to", "prod")
 
 
@@ -272,9 +266,9 @@ def test_merge_base_is_named(form: str, run: Run, repository: Repository) -> Non
 
 _SECRET = "hunter42"
 _SECRETS = [
-    ("a variable", f"env: {{API_TOKEN: {_SECRET}}}\n", "env: {API_TOKEN: hunter42-new}\n"),
-    ("one that comes", "", f"env: {{DB_PASSWORD: {_SECRET}}}\n"),
-    ("one that goes", f"env: {{DB_PASSWORD: {_SECRET}}}\n", ""),
+    ("a changed variable", f"env: {{API_TOKEN: {_SECRET}}}\n", "env: {API_TOKEN: hunter42-new}\n"),
+    ("an added variable", "", f"env: {{DB_PASSWORD: {_SECRET}}}\n"),
+    ("a removed variable", f"env: {{DB_PASSWORD: {_SECRET}}}\n", ""),
     ("a sidecar's", "", f"sidecars: {{s: {{image: i:1, env: {{API_TOKEN: {_SECRET}}}}}}}\n"),
     ("an annotation", "", f"annotations: {{x.io/api-key: {_SECRET}}}\n"),
     ("a link", "", f"links: {{token: {_SECRET}}}\n"),
@@ -305,7 +299,7 @@ def test_references_to_secrets_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "exactly one of TO=prod and SINCE=main"),
         (["--to", "dev", "--since", "main"], "exactly one of"),
@@ -318,12 +312,12 @@ def test_references_to_secrets_are_shown() -> None:
         (["--since", "nope"], "SINCE=nope: git says"),
     ],
 )
-def test_wrong_usage_says_what_is_right(arguments: list[str], says: str, run: Run) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_wrong_usage_names_what_is_valid(arguments: list[str], message: str, run: Run) -> None:
+    with pytest.raises(UsageError, match=message):
         run("prod", *arguments)
 
 
-def test_an_unknown_environment_is_named(run: Run) -> None:
+def test_unknown_environment_lists_the_known_ones(run: Run) -> None:
     with pytest.raises(UnknownNameError, match="known: dev, prod"):
         run("staging", "--to", "prod")
 
@@ -333,7 +327,7 @@ def test_an_unknown_environment_is_named(run: Run) -> None:
     [("alpha", ["alpha"]), ("*a", ["alpha", "beta"]), ("owner=blue", ["beta"])],
 )
 @pytest.mark.parametrize("against", [["--to", "dev"], ["--since", "main"]], ids=["to", "since"])
-def test_model_narrows(
+def test_model_pattern_limits_what_is_compared(
     pattern: str, names: list[str], against: list[str], run: Run, repository: Repository
 ) -> None:
     repository.write({"catalog/_defaults.yaml": "replicas: 2\nports: {http: 99}\n"})

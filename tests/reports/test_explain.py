@@ -1,4 +1,4 @@
-"""Where a setting comes from: places, what was overridden, interpolations, defaults, secrets."""
+"""`explain` shows where a setting comes from: position, overridden values, interpolations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes FILES with changes, and returns the root."""
+    """Returns a function that writes FILES with changes and returns the root."""
 
     def _write(**changes: str) -> Path:
         for path, text in {**FILES, **changes}.items():
@@ -55,7 +55,7 @@ def write(tmp_path: Path) -> Write:
 
 def _find(root: Path, key: str | None = None) -> dict[str, ExplainedSetting]:
     catalog = load_catalog(root, Stack.of("prod"), models={"m"})
-    return {one.key: one for one in Explainer(catalog, catalog.models[0]).find(key)}
+    return {setting.key: setting for setting in Explainer(catalog, catalog.models[0]).find(key)}
 
 
 def _run(root: Path, *arguments: str) -> int:
@@ -67,7 +67,7 @@ def _json(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> An
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_value_has_its_place_and_all_it_overrode_latest_first(write: Write) -> None:
+def test_value_has_its_position_and_the_values_it_overrode_latest_first(write: Write) -> None:
     replicas = _find(write())["replicas"]
     assert (replicas.value, replicas.position) == (5, f"{_OVERLAY}:1:11")
     assert [(old.value, old.position) for old in replicas.overrode] == [
@@ -99,7 +99,7 @@ def test_a_value_has_its_place_and_all_it_overrode_latest_first(write: Write) ->
         pytest.param("name", "m", "catalog/m.yaml", [], id="name"),
     ],
 )  # fmt: skip
-def test_every_kind_of_origin(
+def test_value_has_the_position_of_its_origin(
     key: str, value: Any, position: str, overrode: list[Any], write: Write
 ) -> None:
     found = _find(write(), key)[key]
@@ -123,11 +123,11 @@ def test_interpolations_are_followed(
     key: str, texts: list[str], reads: list[str], write: Write
 ) -> None:
     found = _find(write(), key)[key]
-    assert [one.text for one in found.interpolations] == texts
+    assert [interpolation.text for interpolation in found.interpolations] == texts
     assert list(found.reads) == reads
 
 
-def test_a_key_is_a_leaf_a_section_or_nothing(write: Write) -> None:
+def test_key_selects_a_setting_or_a_section_and_unknown_keys_are_refused(write: Write) -> None:
     root = write()
     assert _find(root, "rollout").keys() == {
         "rollout.maxSurge", "rollout.maxUnavailable", "rollout.minReadySeconds",
@@ -149,10 +149,10 @@ def test_a_secret_is_never_shown(write: Write, capsys: pytest.CaptureFixture[str
             assert "[secret]" in printed
 
 
-def test_set_lies_over_all_other_layers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
-    said = _json(write(), capsys, "--key", "replicas", "--set", "replicas=9")
-    assert said["settings"][0]["position"] == "--set"
-    assert said["settings"][0]["overrode"][0] == {"value": 5, "position": f"{_OVERLAY}:1:11"}
+def test_set_overrides_all_other_layers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    explained = _json(write(), capsys, "--key", "replicas", "--set", "replicas=9")
+    assert explained["settings"][0]["position"] == "--set"
+    assert explained["settings"][0]["overrode"][0] == {"value": 5, "position": f"{_OVERLAY}:1:11"}
 
 
 @pytest.mark.parametrize(
@@ -165,18 +165,18 @@ def test_set_lies_over_all_other_layers(write: Write, capsys: pytest.CaptureFixt
         ("labels.v=null", "labels", None),
     ],
 )
-def test_what_set_understands(
+def test_set_accepts_nested_keys_and_yaml_values(
     assignment: str, key: str, value: Any, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = {"catalog/m.yaml": "owner: team\nprofiles: [small]\nlabels: {v: x}\n"
                "canary: {candidate: {}}\n"}  # fmt: skip
-    said = _json(write(**changed), capsys, "--key", key, "--set", assignment)
-    found = {one["key"]: one["value"] for one in said["settings"]}
+    explained = _json(write(**changed), capsys, "--key", key, "--set", assignment)
+    found = {setting["key"]: setting["value"] for setting in explained["settings"]}
     assert found[key] == (value if value is not None else {})
 
 
 @pytest.mark.parametrize(
-    ("assignment", "error", "says"),
+    ("assignment", "error", "message"),
     [
         ("replicas", UsageError, "KEY=VALUE"),
         (".x=1", UsageError, "KEY=VALUE"),
@@ -186,15 +186,15 @@ def test_what_set_understands(
         ("args=[", ConfigError, "^--set  .*not valid YAML"),
     ],
 )
-def test_what_set_refuses(
-    assignment: str, error: type[FrameworkError], says: str, write: Write
+def test_set_refuses_unknown_settings_and_invalid_values(
+    assignment: str, error: type[FrameworkError], message: str, write: Write
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         _run(write(), "prod", "--model", "m", "--set", assignment)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["prod"], "explain needs one model"),
         (["prod", "--model", "mm"], 'no model is called "mm".*did you mean m'),
@@ -203,12 +203,14 @@ def test_what_set_refuses(
         (["prd", "--model", "m"], "did you mean prod"),
     ],
 )
-def test_wrong_usage(arguments: list[str], says: str, write: Write) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_wrong_usage_names_what_is_valid(arguments: list[str], message: str, write: Write) -> None:
+    with pytest.raises(UsageError, match=message):
         _run(write(), *arguments)
 
 
-def test_the_screen_has_place_and_history(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_has_the_position_and_the_overridden_values(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["explain", "prod", "--model", "sentiment", "--key", "rollout.minReady"]) == 2
     assert main(["explain", "prod", "--model", "sentiment", "--key", "rollout"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -217,21 +219,21 @@ def test_the_screen_has_place_and_history(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("environment", list_environments(SHIPPED))
-def test_what_was_written_is_what_the_merge_recorded(environment: str) -> None:
+def test_written_positions_match_the_origins_that_the_merge_recorded(environment: str) -> None:
     catalog = load_catalog(SHIPPED, Stack.of(environment))
-    for source in (one for model in catalog.models for one in list_sources(catalog, model)):
+    for source in (source for model in catalog.models for source in list_sources(catalog, model)):
         for path, positions in source.merged.origins.items():
-            written = [one for one in source.list_written(path) if one.path == path]
+            written = [value for value in source.list_written(path) if value.path == path]
             if written:
-                assert tuple(one.position for one in written)[-len(positions) :] == positions
+                assert tuple(value.position for value in written)[-len(positions) :] == positions
 
 
 @pytest.mark.parametrize("key", [[], ["--key", "Deployment"], ["--key", "Service"]])
 @pytest.mark.parametrize("model", ["sentiment", "ranker", "llama-chat"])
-def test_screens_are_within_a_hundred_columns(
+def test_text_fits_a_hundred_columns(
     model: str, key: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explain", "prod", "--model", model, *key]) == 0
     printed = capsys.readouterr().out.splitlines()
-    # A path or a place stays whole, to be copied, on a line of its own.
+    # A path or a position is never broken, so that it can be copied; it has a line of its own.
     assert not [line for line in printed if len(line) > 100 and len(line.split()) > 1]

@@ -1,4 +1,4 @@
-"""Rendered fields: the settings reported are those that change them, proved by changing each."""
+"""The settings that `explain` names for a rendered field are those that change it when changed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.plan.small_catalog import PROD, write_files
 from tests.shipped import SHIPPED
 
 Fields = dict[tuple[str, str], Any]
-# With a canary, an autoscaler, a ConfigMap, an Ingress.
+# Together they have a canary, an autoscaler, a ConfigMap and an Ingress.
 _MODELS = ["sentiment", "fraud", "intent", "llama-chat"]
 
 _KEY = re.compile("the key (.+) of (.+)")
 
-# What is not set has no value to vary: some that are valid in every shipped model.
+# Values for settings that are not set and so have none to vary; valid in every shipped model.
 _UNSET: dict[str, list[Any]] = {
     "image.digest": [f"sha256:{'0' * 64}"],
     "image.pullSecrets": [["pull"]],
@@ -67,8 +67,8 @@ def _base(model: str) -> tuple[Catalog, Fields]:
     return catalog, _fields(catalog)
 
 
-def _with(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
-    """The fields of a model in prod with one setting laid over all; None where it is refused."""
+def _override(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
+    """Returns the fields of a model in prod with one setting overridden; None if it is invalid."""
     nested = value
     for part in reversed(path):
         nested = {part: nested}
@@ -82,7 +82,7 @@ def _with(model: str, path: tuple[str, ...], value: Any) -> Fields | None:
         return None
 
 
-def _values(key: str, value: Any) -> list[Any]:
+def _list_other_values(key: str, value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
@@ -98,18 +98,20 @@ def _values(key: str, value: Any) -> list[Any]:
 
 
 @cache
-def _reported(model: str) -> dict[tuple[str, str], set[str]]:
-    """For every field the settings reported, by the keys that `--set` takes; for the key of an
-    entry, which none of them can rename, the entry."""
+def _load_named_settings(model: str) -> dict[tuple[str, str], set[str]]:
+    """Returns the settings that `explain` names for each (object, field), as keys of `--set`.
+
+    "the key http of ports" becomes "ports.http": no setting can rename an entry, only replace it.
+    """
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
     found = {}
     for manifest in build_plan(catalog).models[0].manifests:
         name = f"{manifest.kind}/{manifest.logical_name}"
         tracked = {str(path): str(tracked) for tracked, path, _ in walk_tracked(manifest.object)}
-        told = explain_fields(catalog, catalog.models[0], name)
-        reads = {one.key: one.reads for one in told.settings}
-        for field in told.fields:
-            keys = {*field.settings, *told.needs}
+        explained = explain_fields(catalog, catalog.models[0], name)
+        reads = {setting.key: setting.reads for setting in explained.settings}
+        for field in explained.fields:
+            keys = {*field.settings, *explained.needs}
             keys |= {read for key in keys for read in reads[key]}
             keys |= {f"{key[2]}.{key[1]}" for key in map(_KEY.fullmatch, keys) if key}
             found[name, tracked[field.field]] = keys
@@ -117,51 +119,56 @@ def _reported(model: str) -> dict[tuple[str, str], set[str]]:
 
 
 def _check(model: str, path: tuple[str, ...], values: list[Any], *, candidate: bool) -> bool:
-    """Hold what one setting changes against what was reported; False where no value is taken."""
+    """Checks that changing a setting changes exactly the fields for which `explain` names it.
+
+    Returns False if none of the values is valid.
+    """
     key = str(FieldPath(path))
     catalog, before = _base(model)
     prefix = ("canary", "candidate") if candidate else ()
-    taken = [after for value in values if (after := _with(model, (*prefix, *path), value))]
-    # null leaves the schema's default, which may be the value that was there.
-    removed = _with(model, (*prefix, *path), None) or before
+    accepted = [after for value in values if (after := _override(model, (*prefix, *path), value))]
+    # null restores the default of the schema, which may be the value that was set.
+    removed = _override(model, (*prefix, *path), None) or before
     changed = {
         field
-        for after in (*taken, removed)
+        for after in (*accepted, removed)
         for field in before
         if after.get(field) != before[field]
     }
     own = ("canary", "candidate", *path) in catalog.models[0].merged.origins
     names = {f"candidate.{key}"} if candidate else {key, *([] if own else [f"candidate.{key}"])}
-    reported = {field for field, keys in _reported(model).items() if keys & names}
+    reported = {field for field, keys in _load_named_settings(model).items() if keys & names}
     assert changed <= reported, key
-    if taken:
+    if accepted:
         assert changed == reported, key
-    return bool(taken)
+    return bool(accepted)
 
 
 def _settings(model: str) -> list[tuple[tuple[str, ...], list[Any]]]:
     settings = load_catalog(SHIPPED, Stack.of("prod"), models={model}).models[0].settings
     return [
-        (one.path, values)
-        for one in list_settings(settings)
+        (setting.path, values)
+        for setting in list_settings(settings)
         # Removing the model, or the candidate, changes everything.
-        if one.path[0] != "enabled" and one.path[:2] != ("canary", "candidate")
-        and (values := _values(".".join(one.path), one.value))
+        if setting.path[0] != "enabled" and setting.path[:2] != ("canary", "candidate")
+        and (values := _list_other_values(".".join(setting.path), setting.value))
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("model", _MODELS)
-def test_the_settings_reported_are_those_that_change_the_field(model: str) -> None:
+def test_explain_names_exactly_the_settings_that_change_a_field(model: str) -> None:
     sample = random.Random(model).sample(_settings(model), 16)
-    assert sum(_check(model, *one, candidate=False) for one in sample) > 10
+    assert sum(_check(model, path, values, candidate=False) for path, values in sample) > 10
 
 
 @pytest.mark.grid
 @pytest.mark.parametrize("model", [*_MODELS, "product-tagger", "text-embeddings"])
-def test_every_setting_reported_changes_the_field(model: str) -> None:
+def test_explain_names_exactly_the_settings_that_change_a_field_for_every_setting(
+    model: str,
+) -> None:
     settings = _settings(model)
-    taken = [_check(model, *one, candidate=False) for one in settings]
-    assert sum(taken) > len(settings) * 3 // 4
+    checked = [_check(model, path, values, candidate=False) for path, values in settings]
+    assert sum(checked) > len(settings) * 3 // 4
 
 
 @pytest.mark.parametrize(
@@ -173,7 +180,9 @@ def test_every_setting_reported_changes_the_field(model: str) -> None:
         (("resources", "limits", "memory"), "9Gi"),
     ],
 )
-def test_a_candidates_settings_change_its_objects_alone(path: tuple[str, ...], value: Any) -> None:
+def test_setting_of_a_candidate_changes_only_the_objects_of_the_canary(
+    path: tuple[str, ...], value: Any
+) -> None:
     assert _check("sentiment", path, [value], candidate=True)
 
 
@@ -204,13 +213,13 @@ def test_a_candidates_settings_change_its_objects_alone(path: tuple[str, ...], v
          "[artifact].name", ["the key artifact of initContainers.fetch.mounts"]),
     ],
 )  # fmt: skip
-def test_known_fields(model: str, key: str, settings: list[str]) -> None:
+def test_field_names_the_settings_that_change_it(model: str, key: str, settings: list[str]) -> None:
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
     found = explain_fields(catalog, catalog.models[0], key)
     assert sorted({name for field in found.fields for name in field.settings}) == settings
 
 
-def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
+def test_key_of_an_entry_has_its_position_in_the_last_layer(tmp_path: Path) -> None:
     more = {
         "catalog/a.yaml": "+ports:\n  grpc: 9000\nenv: {API_TOKEN: {secret: s, key: k}}\n",
         PROD: "+overrides:\n  ports: {grpc: 9001}\n",
@@ -218,25 +227,25 @@ def test_a_key_stands_where_the_last_layer_has_it(tmp_path: Path) -> None:
     catalog = load_catalog(write_files(tmp_path, more), Stack.of("prod"), models={"a"})
     model = catalog.models[0]
     for key, position in [("grpc", f"{PROD}:3:11"), ("http", "catalog/_defaults.yaml:1:9")]:
-        [told] = explain_fields(catalog, model, f"Service.spec.ports[{key}].name").fields
-        assert told.settings == (f"the key {key} of ports",)
+        [field] = explain_fields(catalog, model, f"Service.spec.ports[{key}].name").fields
+        assert field.settings == (f"the key {key} of ports",)
         found = explain_fields(catalog, model, "Service").settings
-        named = next(one for one in found if one.key == told.settings[0])
+        named = next(setting for setting in found if setting.key == field.settings[0])
         assert (named.value, named.position) == (key, position)
     path = "Deployment.spec.template.spec.containers[model].env[API_TOKEN].name"
     assert explain_fields(catalog, model, path).fields[0].value == "API_TOKEN"
 
 
-def test_what_an_interpolation_reads_is_explained_too() -> None:
+def test_setting_that_an_interpolation_reads_is_explained_too() -> None:
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"llama-chat"})
     found = explain_fields(catalog, catalog.models[0], "Ingress.spec.rules[0].host")
-    assert [one.key for one in found.settings] == [
+    assert [setting.key for setting in found.settings] == [
         "enabled", "environment.name", "ingress", "ingress.host",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("key", "says"),
+    ("key", "message"),
     [
         ("Deploymnt.spec", "no object is called.*did you mean Deployment"),
         ("Deployment/x.spec", "no object is called"),
@@ -244,8 +253,8 @@ def test_what_an_interpolation_reads_is_explained_too() -> None:
         ("ConfigMap", "no object is called"),
     ],
 )
-def test_an_unknown_field_names_the_nearest(key: str, says: str) -> None:
+def test_unknown_field_suggests_the_nearest(key: str, message: str) -> None:
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"sentiment"})
-    with pytest.raises(UnknownNameError, match=says) as caught:
+    with pytest.raises(UnknownNameError, match=message) as caught:
         explain_fields(catalog, catalog.models[0], key)
     assert isinstance(caught.value, FrameworkError)

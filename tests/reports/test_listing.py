@@ -1,4 +1,4 @@
-"""One line a model: owner, profiles, image, replicas in each environment."""
+"""`list` prints one line per model: owner, profiles, image and replicas in each environment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def _cells(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     return [line.split("  ") for line in capsys.readouterr().out.splitlines()]
 
 
-def test_every_environment_has_its_replicas(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_the_replicas_of_each_environment(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _list(root)
     rows = [" ".join(filter(None, cells)).split() for cells in _cells(capsys)]
     assert rows == [
@@ -79,7 +81,7 @@ def test_every_environment_has_its_replicas(root: Path, capsys: pytest.CaptureFi
         ("prod", "owner=a", "many", []),
     ],
 )
-def test_it_is_narrowed(
+def test_list_shows_only_the_selected_models(
     environment: str | None,
     pattern: str | None,
     profile: str | None,
@@ -91,39 +93,41 @@ def test_it_is_narrowed(
     assert [cells[0] for cells in _cells(capsys)][1:] == models
 
 
-def test_only_the_models_asked_for_are_read(root: Path) -> None:
+def test_list_reads_only_the_selected_models(root: Path) -> None:
     (root / "catalog/broken.yaml").write_text("owner: [\n")
     _list(root, "prod", "plain")
 
 
-def test_a_fault_costs_no_more_than_its_models(
+def test_model_with_errors_is_left_out_and_reported(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "catalog/plain.yaml").write_text("owner: [\n")
     _list(root, "prod", code=1)
-    told = capsys.readouterr()
-    assert [line.split()[0] for line in told.out.splitlines()] == ["model", "scaled", "tried"]
-    assert "catalog/plain.yaml:2:1  MC002" in told.err
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["model", "scaled", "tried"]
+    assert "catalog/plain.yaml:2:1  MC002" in printed.err
 
 
 @pytest.mark.parametrize(
-    ("pattern", "says"), [("plan", "did you mean plain"), ("owner=z", "did you mean owner=b")]
+    ("pattern", "message"), [("plan", "did you mean plain"), ("owner=z", "did you mean owner=b")]
 )
-def test_an_unknown_model_or_label_names_the_known(pattern: str, says: str, root: Path) -> None:
-    with pytest.raises(UnknownNameError, match=says):
+def test_unknown_model_or_label_suggests_the_nearest(
+    pattern: str, message: str, root: Path
+) -> None:
+    with pytest.raises(UnknownNameError, match=message):
         _list(root, None, pattern)
 
 
-def test_an_unknown_profile_names_the_known(root: Path) -> None:
+def test_unknown_profile_suggests_the_nearest(root: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean small"):
         _list(root, None, None, "smal")
 
 
 def test_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_list(root, argparse.Namespace(environment=None, model="scaled", profile=None, json=True))
-    listed: Any = json.loads(capsys.readouterr().out)
+    report: Any = json.loads(capsys.readouterr().out)
     running = {"owner": "b", "image": "r/small:1", "replicas": 2, "maxReplicas": 12, "canary": 0}
-    assert listed == {
+    assert report == {
         "models": [
             {
                 "name": "scaled",

@@ -1,4 +1,4 @@
-"""One notation: a path that any verb prints is the same everywhere, and accepted by `explain`."""
+"""Every command prints the path of a field in the same notation, and `explain` accepts it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _manifests(model: str) -> tuple[Manifest, ...]:
     return build_plan(_catalog(model)).models[0].manifests
 
 
-def _other(value: Any) -> Any:
+def _change_value(value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     return value + 1 if isinstance(value, int) else f"{value}-changed"
@@ -41,7 +41,7 @@ def _other(value: Any) -> Any:
 def _changes(obj: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields Pulumi's path of each single value, and the object with another value there.
 
-    Names of items are left out: another name is another item.
+    Leaves out the names of list items: an item with another name is a different item.
     """
     for path, value in walk(obj):
         keys = list_keys(FieldPath(path.steps[:-2])) if len(path.steps) > 1 else ()
@@ -50,12 +50,12 @@ def _changes(obj: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         concrete = resolve(obj, path)
         assert concrete is not None
         changed = deepcopy(obj)
-        get_at(changed, concrete[:-1])[concrete[-1]] = _other(value)
+        get_at(changed, concrete[:-1])[concrete[-1]] = _change_value(value)
         yield str(FieldPath(concrete)), changed
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_both_engines_name_a_change_alike_and_explain_finds_it(model: str) -> None:
+def test_both_engines_name_a_change_by_the_same_path_and_explain_finds_it(model: str) -> None:
     for manifest in _manifests(model):
         for pulumi_path, changed in _changes(manifest.object):
             # Previews of the embedded engine, drift, diff and affected.

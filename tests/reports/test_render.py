@@ -1,4 +1,4 @@
-"""Render to a folder, with one more layer, and without reading more than is asked for."""
+"""`render` writes to a folder, applies `--set`, reads only the selected models, and quotes text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_one_file_an_object_holds_what_the_screen_shows(
+def test_folder_has_one_file_per_object_with_the_printed_manifests(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _render(root) == 0
@@ -60,7 +60,7 @@ def test_one_file_an_object_holds_what_the_screen_shows(
     assert files.keys() >= {"namespace-ml-dev.yaml", "b/deployment-b.yaml", "b/service-b.yaml"}
 
 
-def test_again_gives_the_same_bytes_and_removes_only_what_it_wrote(root: Path) -> None:
+def test_second_render_writes_the_same_bytes_and_removes_only_its_own_files(root: Path) -> None:
     out = root / "out"
     _render(root, out=str(out))
     before = _files(out)
@@ -90,7 +90,7 @@ def test_one_model_leaves_the_files_of_others(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "says"),
+    ("prepare", "message"),
     [
         pytest.param("file", "is a file", id="a file"),
         pytest.param("others", "is not empty and holds no earlier render", id="others' files"),
@@ -98,7 +98,7 @@ def test_one_model_leaves_the_files_of_others(root: Path) -> None:
         pytest.param("outside", "names ../../x.yaml, which no render writes", id="outside"),
     ],
 )
-def test_a_folder_that_is_not_ours_is_refused(prepare: str, says: str, root: Path) -> None:
+def test_folder_with_other_content_is_refused(prepare: str, message: str, root: Path) -> None:
     out = root / "out"
     if prepare == "file":
         out.write_text("")
@@ -111,33 +111,33 @@ def test_a_folder_that_is_not_ours_is_refused(prepare: str, says: str, root: Pat
     if prepare == "outside":
         (out / ".modelcatalog-render").write_text("prod\n../../x.yaml\n")
     before = _files(out)
-    with pytest.raises(UsageError, match=says.replace(".", r"\.")):
+    with pytest.raises(UsageError, match=message.replace(".", r"\.")):
         _render(root, "prod", out=str(out))
     assert _files(out) == before
 
 
-def test_the_files_are_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_render_prints_the_written_files(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _render(root, out=str(root / "out"), model="b")
     assert "of 1 model written to" in capsys.readouterr().out
     _render(root, out=str(root / "out"), model="b", json=True)
     assert "b/deployment-b.yaml" in json.loads(capsys.readouterr().out)["files"]
 
 
-def test_set_changes_what_is_rendered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_set_changes_the_rendered_manifest(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _render(root, model="b", set="replicas=7", json=True)
-    objects = {one["kind"]: one for one in json.loads(capsys.readouterr().out)}
+    objects = {obj["kind"]: obj for obj in json.loads(capsys.readouterr().out)}
     assert objects["Deployment"]["spec"]["replicas"] == 7
     with pytest.raises(ConfigError, match="--set"):
         _render(root, set="replicas=x")
 
 
 @pytest.mark.parametrize("pattern", ["b", "[ab]"])
-def test_only_the_models_asked_for_are_read(pattern: str, root: Path) -> None:
+def test_render_reads_only_the_selected_models(pattern: str, root: Path) -> None:
     (root / "catalog/broken.yaml").write_text("owner: [\n")
     assert _render(root, model=pattern) == 0
 
 
-def test_names_that_mean_nothing(root: Path) -> None:
+def test_unknown_or_disabled_model_is_refused(root: Path) -> None:
     with pytest.raises(UnknownNameError, match="known: a, b"):
         _render(root, model="x*")
     (root / "environments/dev/models").mkdir()
@@ -146,16 +146,16 @@ def test_names_that_mean_nothing(root: Path) -> None:
         _render(root, model="b")
 
 
-def test_one_shipped_model_is_as_in_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_model_renders_the_same_alone_and_among_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "prod", "--model", "sentiment"]) == 0
-    one = capsys.readouterr().out
+    alone = capsys.readouterr().out
     assert main(["render", "prod"]) == 0
-    assert one in capsys.readouterr().out
+    assert alone in capsys.readouterr().out
 
 
-# What kubectl's reader, or one of YAML 1.1 or 1.2, takes for no text where it stands plain: seen
-# with sigs.k8s.io/yaml, ruamel.yaml and the yaml package of npm.
-NO_TEXT_TO_SOME = [
+# Texts that some parser reads as another type unless they are quoted. Tried with kubectl's parser
+# (sigs.k8s.io/yaml), ruamel.yaml (YAML 1.1 and 1.2) and the yaml package of npm.
+AMBIGUOUS_TEXTS = [
     "y", "n", "Y", "N", "on", "Off", "yes", "NO", "true", "~", "null", "Null", "=", "<<", "1e3",
     "1E3", "-1e3", "1.e5", ".5e3", "12e03", "0e0", "e9", "09", "007", "0o17", "0O17", "0x10",
     "0X1F", "0b11", "0B1", "1_000", "+.5", "-.5", ".", "._", "-_", "12:30:45", "07:30",
@@ -163,8 +163,8 @@ NO_TEXT_TO_SOME = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", NO_TEXT_TO_SOME)
-def test_text_that_some_reader_takes_for_another_value_is_quoted(text: str) -> None:
+@pytest.mark.parametrize("text", AMBIGUOUS_TEXTS)
+def test_text_that_some_parser_reads_as_another_type_is_quoted(text: str) -> None:
     manifest = {"value": text, text: "key", "list": [text]}
     rendered = render_manifests([manifest])
     assert rendered == f"---\nvalue: '{text}'\n'{text}': key\nlist:\n- '{text}'\n"
@@ -172,16 +172,16 @@ def test_text_that_some_reader_takes_for_another_value_is_quoted(text: str) -> N
 
 
 @pytest.mark.parametrize("text", ["25%", "1.6.1", "1Gi", "v1", "10.0.0.0/8", "yo", "a:1", "-x"])
-def test_text_that_every_reader_takes_for_text_stays_plain(text: str) -> None:
+def test_text_that_every_parser_reads_as_text_stays_plain(text: str) -> None:
     assert render_manifests([{"value": text}]) == f"---\nvalue: {text}\n"
 
 
 @pytest.mark.parametrize(
     "text", ["a\u2028b", "a\x85b", "---\na\n---\n", "\ta \n", "\ufeffa", "a\rb"]
 )
-def test_text_of_many_lines_is_read_back_by_every_reader(text: str) -> None:
+def test_text_with_line_breaks_is_read_back_by_every_parser(text: str) -> None:
     rendered = render_manifests([{"value": text}])
     assert YAML(typ="safe", pure=True).load(rendered) == yaml.safe_load(rendered) == {"value": text}
-    # What separates documents to kubectl, and ends a line to YAML 1.1 alone.
+    # kubectl splits documents at "\n---"; only YAML 1.1 ends a line at U+2028 and U+0085.
     assert rendered.count("\n---") == 0
     assert not {"\u2028", "\x85"} & set(rendered)

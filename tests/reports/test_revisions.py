@@ -1,4 +1,4 @@
-"""The tree of a commit: what differs, an exact copy, and what is said where there is none."""
+"""Commits: the files that differ from one, a copy of its tree, and errors for unknown refs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import pytest
 from framework.core.errors import FrameworkError, UsageError
 from framework.reports.revisions import GitError, UnknownRefError, resolve_revision
 from tests.reports.repository import FILES, Repository
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "project")
 
 
 def _changes(repository: Repository, ref: str = "main") -> frozenset[str]:
@@ -33,9 +28,9 @@ def test_committed_staged_unstaged_untracked_and_ignored_files_all_count(
     repository.write({"environments/dev/environment.yaml": "namespace: x\n"})
     repository.git("add", "environments/dev")
     repository.write({"environments/local/environment.yaml": "namespace: y\n"})
-    repository.write({"catalog/a new one.yaml": "", "catalog/ü.yaml": ""})
+    repository.write({"catalog/a new model.yaml": "", "catalog/ü.yaml": ""})
     assert _changes(repository) == {
-        "catalog/alpha.yaml", "catalog/beta.yaml", "catalog/a new one.yaml", "catalog/ü.yaml",
+        "catalog/alpha.yaml", "catalog/beta.yaml", "catalog/a new model.yaml", "catalog/ü.yaml",
         "environments/dev/environment.yaml", "environments/local/environment.yaml",
     }  # fmt: skip
 
@@ -54,7 +49,7 @@ def test_a_copy_has_the_commits_files_and_the_repository_stays(
     assert repository.git("worktree", "list").count("\n") == 1
 
 
-def test_a_project_in_a_folder_of_its_repository_is_copied_from_there(tmp_path: Path) -> None:
+def test_project_below_the_root_of_its_repository_is_copied(tmp_path: Path) -> None:
     outer = Repository(tmp_path / "outer", {f"ml/{path}": text for path, text in FILES.items()})
     outer.write({"ml/catalog/alpha.yaml": "a: 1\n", "catalog/other.yaml": ""})
     revision = resolve_revision(outer.root / "ml", "main")
@@ -64,7 +59,7 @@ def test_a_project_in_a_folder_of_its_repository_is_copied_from_there(tmp_path: 
     assert (root / "catalog/alpha.yaml").read_text() == FILES["catalog/alpha.yaml"]
 
 
-def test_a_hooks_environment_does_not_lead_to_another_repository(
+def test_git_variables_of_a_hook_are_ignored(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
@@ -72,27 +67,23 @@ def test_a_hooks_environment_does_not_lead_to_another_repository(
     assert _changes(repository) == frozenset()
 
 
-def _says(root: Path, ref: str) -> str:
-    with pytest.raises(FrameworkError) as caught:
-        resolve_revision(root, ref)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("ref", ["nope", "", "--all", "main:catalog", "HEAD~9", "two words"])
-def test_an_unknown_ref_is_a_usage_error_in_gits_words(repository: Repository, ref: str) -> None:
+def test_unknown_ref_is_a_usage_error_with_the_message_of_git(
+    repository: Repository, ref: str
+) -> None:
     with pytest.raises(UsageError, match=f"SINCE={ref}: git says: .*git branch --all"):
         resolve_revision(repository.root, ref)
 
 
 @pytest.mark.parametrize("ref", ["main", "HEAD", "v1", "refs/heads/main", "@{0}"])
-def test_a_commit_can_be_named_in_gits_ways(repository: Repository, ref: str) -> None:
+def test_commit_can_be_named_by_any_git_revision(repository: Repository, ref: str) -> None:
     repository.git("tag", "-a", "v1", "-m", "first")
     head = repository.git("rev-parse", "HEAD").strip()
     assert resolve_revision(repository.root, ref).commit == head
 
 
-def _leave_main(repository: Repository) -> str:
-    """Both branches go on; the commit that they have in common."""
+def _diverge(repository: Repository) -> str:
+    """Adds a commit to `main` and one to `work`; returns their common ancestor."""
     base = repository.git("rev-parse", "HEAD").strip()
     repository.git("checkout", "--quiet", "main")
     repository.write({"catalog/theirs.yaml": "a: 1\n"})
@@ -103,8 +94,8 @@ def _leave_main(repository: Repository) -> str:
     return base
 
 
-def test_a_branch_is_compared_with_where_it_left(repository: Repository) -> None:
-    base = _leave_main(repository)
+def test_branch_is_compared_with_its_merge_base(repository: Repository) -> None:
+    base = _diverge(repository)
     revision = resolve_revision(repository.root, "main")
     assert (revision.commit, revision.name, revision.related) == (base, base[:7], True)
     assert revision.load_changes() == {"catalog/ours.yaml"}
@@ -114,7 +105,7 @@ def test_a_branch_is_compared_with_where_it_left(repository: Repository) -> None
     assert revision.load_changes() == {"catalog/ours.yaml"}
 
 
-def test_a_ref_ahead_of_the_branch_leaves_what_is_not_committed(repository: Repository) -> None:
+def test_ref_ahead_of_the_branch_shows_only_uncommitted_changes(repository: Repository) -> None:
     repository.git("checkout", "--quiet", "main")
     repository.write({"catalog/theirs.yaml": "a: 1\n"})
     repository.commit()
@@ -123,10 +114,10 @@ def test_a_ref_ahead_of_the_branch_leaves_what_is_not_committed(repository: Repo
     assert _changes(repository) == {"catalog/ours.yaml"}
 
 
-def test_where_nothing_is_in_common_the_ref_itself_is_compared(
+def test_without_a_common_commit_the_ref_itself_is_compared(
     repository: Repository, tmp_path: Path
 ) -> None:
-    _leave_main(repository)
+    _diverge(repository)
     url, clone = repository.root.as_uri(), tmp_path / "shallow"
     repository.git("clone", "--quiet", "--depth", "1", "--no-single-branch", url, str(clone))
     revision = resolve_revision(clone, "origin/main")
@@ -145,11 +136,12 @@ def test_shallow_clone_suggests_a_fetch(repository: Repository, tmp_path: Path) 
     assert caught.value.shallow
 
 
-def test_outside_a_repository_the_next_step_is_named(tmp_path: Path) -> None:
+def test_folder_outside_a_repository_is_refused_with_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(GitError, match=r"not a git repository.*git init"):
         resolve_revision(tmp_path, "main")
 
 
 def test_missing_git_is_reported(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert "install git" in _says(repository.root, "main")
+    with pytest.raises(FrameworkError, match="install git"):
+        resolve_revision(repository.root, "main")

@@ -1,4 +1,4 @@
-"""What has faults in either tree is named as not compared, and what is sound is compared."""
+"""`affected` names models with errors in either tree as not compared, and compares the others."""
 
 from __future__ import annotations
 
@@ -27,11 +27,6 @@ _TOUCHED: dict[str, str | None] = {
 }
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "project")
-
-
 def _run(root: Path, *arguments: str) -> int:
     return run_affected(root, build_parser().parse_args(["affected", *arguments]))
 
@@ -42,17 +37,21 @@ def _pairs(since: CommitComparison) -> set[tuple[str, str]]:
 
 def _diagnostics(since: CommitComparison) -> list[str]:
     return sorted(
-        {diagnostic.position for one in since.environments for diagnostic in one.diagnostics}
+        {
+            diagnostic.position
+            for environment in since.environments
+            for diagnostic in environment.diagnostics
+        }
     )
 
 
 def _uncompared(since: CommitComparison) -> set[tuple[str, str]]:
-    """What could not be compared; "" for the whole of an environment."""
+    """Returns the (environment, model) not compared; the model is "" for a whole environment."""
     found = {(e.environment, name) for e in since.environments for name in e.not_compared}
     return found | {(e.environment, "") for e in since.environments if not e.compared}
 
 
-_FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
+_ERRORS: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
     ("a model", {"catalog/beta.yaml": _BROKEN}, _BETA_BOTH, "catalog/beta.yaml:2:1"),
     ("its overlay", {"environments/prod/models/beta.yaml": "replica: 1\n"}, {("prod", "beta")},
      "environments/prod/models/beta.yaml:1:1"),
@@ -60,16 +59,16 @@ _FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
      "catalog/_profiles/large.yaml:3:1"),
     ("its patch", {"catalog/beta.yaml": _BETA + "patch: {Deployment: {kind: X}}\n"}, _BETA_BOTH,
      "catalog/beta.yaml:5:28"),
-    ("what an interpolation reads", {"catalog/beta.yaml": _BETA + "description: '${nope}'\n"},
+    ("an unknown interpolation", {"catalog/beta.yaml": _BETA + "description: '${nope}'\n"},
      _BETA_BOTH, "catalog/beta.yaml:5:14"),
     ("an environment", {_PROD: "namespace: [\n"}, {("prod", "")}, f"{_PROD}:2:1"),
     ("its overrides", {_PROD: "namespace: ml-prod\noverrides: {replica: 1}\n"}, {("prod", "")},
      f"{_PROD}:2:13"),
     ("the defaults", {"catalog/_defaults.yaml": "replica: 2\n"}, {("dev", ""), ("prod", "")},
      "catalog/_defaults.yaml:1:1"),
-    ("no model's overlay", {"environments/prod/models/wisper.yaml": "replicas: 1\n"}, set(),
+    ("an overlay of no model", {"environments/prod/models/wisper.yaml": "replicas: 1\n"}, set(),
      "environments/prod/models/wisper.yaml:1:1"),
-    ("a profile nobody lists", {"catalog/_profiles/new.yaml": "replica: 9\n"}, set(),
+    ("a profile that no model lists", {"catalog/_profiles/new.yaml": "replica: 9\n"}, set(),
      "catalog/_profiles/new.yaml:1:1"),
     ("a policy", {_PROD: f"{FILES[_PROD]}policy: {{requireDigest: true}}\n"}, set(),
      "catalog/beta.yaml:3:14"),
@@ -81,29 +80,29 @@ _FAULTY: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
 
 @pytest.mark.parametrize("at", ["now", "before"])
 @pytest.mark.parametrize(
-    ("faulty", "expected", "position"),
-    [case[1:] for case in _FAULTY],
-    ids=[case[0] for case in _FAULTY],
+    ("files", "expected", "position"),
+    [case[1:] for case in _ERRORS],
+    ids=[case[0] for case in _ERRORS],
 )
 def test_models_with_errors_are_not_compared_and_the_others_are(
     at: str,
-    faulty: dict[str, str | None],
+    files: dict[str, str | None],
     expected: set[tuple[str, str]],
     position: str,
     repository: Repository,
 ) -> None:
-    mended = {path: FILES.get(path) for path in faulty}
+    fixed = {path: FILES.get(path) for path in files}
     if at == "before":
-        repository.write(faulty)
+        repository.write(files)
         repository.commit()
-        repository.write({**mended, **_TOUCHED})
+        repository.write({**fixed, **_TOUCHED})
     else:
-        repository.write({**faulty, **_TOUCHED})
+        repository.write({**files, **_TOUCHED})
     for why in (False, True):
         since = compare_since(repository.root, "HEAD", None, why=why)
         assert _uncompared(since) == expected
-        whole = {environment for environment, name in expected if not name}
-        assert _pairs(since) >= {pair for pair in _ALPHA if pair[0] not in whole}
+        not_loaded = {environment for environment, name in expected if not name}
+        assert _pairs(since) >= {pair for pair in _ALPHA if pair[0] not in not_loaded}
         assert not _pairs(since) & expected
         assert (f"HEAD:{position}" if at == "before" else position) in _diagnostics(since)
 
@@ -141,7 +140,7 @@ def test_cached_plans_give_the_same_comparison(repository: Repository) -> None:
     assert (_pairs(again), _uncompared(again)) == (_ALPHA, _BETA_BOTH)
 
 
-def test_an_expired_waiver_is_no_fault_of_a_comparison(repository: Repository) -> None:
+def test_expired_waiver_is_not_an_error_of_a_comparison(repository: Repository) -> None:
     waiver = "waivers: {digest: {reason: agreed, until: '2001-01-31'}}\n"
     repository.write({
         _PROD: f"{FILES[_PROD]}policy: {{requireDigest: true}}\n",
@@ -158,17 +157,17 @@ def test_an_expired_waiver_is_no_fault_of_a_comparison(repository: Repository) -
     assert (_pairs(since), since.has_errors) == (_BETA_BOTH, False)
 
 
-def test_the_screen_and_json_name_what_has_faults(
+def test_text_and_json_name_the_models_with_errors(
     repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repository.write({"catalog/beta.yaml": _BROKEN, **_TOUCHED})
     assert _run(repository.root, "--since", "main", "--exit-code") == 1
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "2 of 2 models in dev, prod change; not all could be compared\n  dev      alpha\n" in told
+        "2 of 2 models in dev, prod change; not all could be compared\n  dev      alpha\n" in output
     )
-    assert told.count("           not compared: beta\n") == 2
-    assert told.count("catalog/beta.yaml:2:1  MC002  ") == 1
+    assert output.count("           not compared: beta\n") == 2
+    assert output.count("catalog/beta.yaml:2:1  MC002  ") == 1
     assert _run(repository.root, "--since", "main", "--why") == 1
     assert "1 of 1 model changes, 1 not compared\n    ~ alpha" in capsys.readouterr().out
     assert _run(repository.root, "prod", "--since", "main", "--json") == 1
@@ -177,6 +176,6 @@ def test_the_screen_and_json_name_what_has_faults(
     assert found["incomplete"] == [
         {"environment": "prod", "compared": True, "notCompared": ["beta"], "failure": None}
     ]
-    assert [(one["path"], one["code"]) for one in found["faults"]] == [
+    assert [(error["path"], error["code"]) for error in found["faults"]] == [
         ("catalog/beta.yaml", "MC002")
     ]
