@@ -1,1 +1,1 @@
-"""`make bench`: measures the figures of the README in one run."""
+"""Measures the figures of the README in one run. `make bench` runs it."""

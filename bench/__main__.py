@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.alternatives import build_kustomize, naive_command, write_kustomize_tree
 from bench.generate import write_catalog
-from bench.rivals import build_kustomize, naive_command, write_kustomize_tree
 from framework.cluster.local import LocalCluster
 from framework.core.user_cache import cache_directory
 from framework.engines import choose_engine
@@ -29,12 +29,12 @@ _LIMIT_SECONDS = 900
 
 
 class Bench:
-    """One run, with its folder and its cluster; prints the figures."""
+    """One run of the measurements, with its folder and its cluster."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.cluster = LocalCluster(ROOT, directory=folder / "cluster")
-        # Users run with compiled modules, even if this process was told not to write any.
+        # As users do, run with compiled modules, even if Python was told not to write them here.
         kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self._environment = {**kept, "PULUMI_CONFIG_PASSPHRASE": "bench"}
         self.engines = ["embedded"]

@@ -45,17 +45,18 @@ def write_catalog(
     """Writes a project with `models` models and these environments to `root`."""
     copy_shipped(root, "framework", "tools", "Pulumi.yaml", "__main__.py")
     (root / ".state").mkdir(exist_ok=True)
-    _write(root / "catalog/_defaults.yaml", _DEFAULTS)
-    _write(root / "catalog/_profiles/server.yaml", _PROFILE)
+    write_file(root / "catalog/_defaults.yaml", _DEFAULTS)
+    write_file(root / "catalog/_profiles/server.yaml", _PROFILE)
     for environment in environments:
-        own = namespace if len(environments) == 1 else f"{namespace}-{environment}"
+        suffix = "" if len(environments) == 1 else f"-{environment}"
         path = root / "environments" / environment / "environment.yaml"
-        _write(path, _ENVIRONMENT.format(namespace=own))
+        write_file(path, _ENVIRONMENT.format(namespace=f"{namespace}{suffix}"))
     for number in range(models):
         name = f"model-{number:04d}"
-        _write(root / f"catalog/{name}.yaml", _MODEL.format(name=name, tag=tag))
+        write_file(root / f"catalog/{name}.yaml", _MODEL.format(name=name, tag=tag))
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
+    """Writes a file, and creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def local_cluster() -> LocalCluster:
-    """The cluster of this test run. If it cannot start, tests fail in CI, and are skipped else."""
+    """The cluster of this test run. If it cannot start, tests fail in CI, elsewhere they skip."""
     cluster = LocalCluster(ROOT, directory=Path(os.environ[_CLUSTER_VARIABLE]))
     try:
         cluster.up(lambda progress: None)

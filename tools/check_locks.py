@@ -33,7 +33,7 @@ def parse_lock(text: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def find_diagnostics(
+def find_unmet_requirements(
     roots: Iterable[Requirement],
     locked: Iterable[Requirement],
     environment: Mapping[str, str],
@@ -104,20 +104,20 @@ def main() -> int:
     project = tomllib.loads((root / "pyproject.toml").read_text())
     runtime = [Requirement(text) for text in project["project"]["dependencies"]]
     dev = [Requirement(text) for text in project["dependency-groups"]["dev"]]
-    diagnostics: dict[str, list[str]] = {}
+    unmet: dict[str, list[str]] = {}
     for file, roots in (
         ("requirements.lock", runtime),
         ("requirements-dev.lock", [*runtime, *dev]),
     ):
         locked = parse_lock((root / file).read_text())
         for name, environment in list_environments():
-            for diagnostic in find_diagnostics(roots, locked, environment, read_requires):
-                diagnostics.setdefault(f"{file}: {diagnostic}", []).append(name)
-    for diagnostic, names in sorted(diagnostics.items()):
-        print(f"{diagnostic}  ({'; '.join(names)})", file=sys.stderr)
-    if diagnostics:
+            for line in find_unmet_requirements(roots, locked, environment, read_requires):
+                unmet.setdefault(f"{file}: {line}", []).append(name)
+    for line, names in sorted(unmet.items()):
+        print(f"{line}  ({'; '.join(names)})", file=sys.stderr)
+    if unmet:
         print("next: make lock", file=sys.stderr)
-    return 1 if diagnostics else 0
+    return 1 if unmet else 0
 
 
 if __name__ == "__main__":

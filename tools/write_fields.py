@@ -100,16 +100,16 @@ def _find_reachable(schemas: Mapping[str, Node]) -> dict[str, Node]:
     """Returns the definitions that the kinds consist of, by the last part of their names."""
     kinds = {kind.name for kind in KINDS}
     waiting = [name for name in schemas if name.startswith("io.k8s.api.") and _short(name) in kinds]
-    found: dict[str, str] = {}
+    full_names: dict[str, str] = {}
     while waiting:
         full = waiting.pop()
         short = _short(full)
-        if short in _VALUES or found.get(short) == full:
+        if short in _VALUES or full_names.get(short) == full:
             continue
-        assert short not in found, f"{full} and {found[short]} have the same short name"
-        found[short] = full
+        assert short not in full_names, f"{full} and {full_names[short]} have the same short name"
+        full_names[short] = full
         waiting += [reference.rpartition("/")[2] for reference in _references(schemas[full])]
-    return {short: schemas[found[short]] for short in sorted(found)}
+    return {short: schemas[full_names[short]] for short in sorted(full_names)}
 
 
 def _short(name: str) -> str:

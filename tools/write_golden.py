@@ -31,7 +31,7 @@ def kind_file(kind: Kind) -> Path:
 
 
 def render_kinds() -> dict[Path, str]:
-    """Renders the objects of tests/golden/kinds/_model.yaml, by the golden file of their kind."""
+    """Returns the text of each kind's golden file, rendered from tests/golden/kinds/_model.yaml."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "catalog").mkdir()

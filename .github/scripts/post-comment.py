@@ -1,9 +1,9 @@
 """Posts a Markdown report as a comment on a pull request, or updates the comment of an earlier run.
 
 If it cannot comment, as in a pull request from a fork, it writes the report to the summary of the
-run; the run does not fail. Uses the standard library only, as the step runs without .venv. Reads
-GITHUB_API_URL, GITHUB_EVENT_PATH, GITHUB_REPOSITORY, GITHUB_STEP_SUMMARY, GITHUB_TOKEN and, for a
-link, GITHUB_SERVER_URL and GITHUB_RUN_ID.
+run, and the run does not fail. It uses only the standard library, because its step runs outside of
+.venv. It reads the variables GITHUB_API_URL, GITHUB_EVENT_PATH, GITHUB_REPOSITORY,
+GITHUB_STEP_SUMMARY, GITHUB_TOKEN and, for a link, GITHUB_SERVER_URL and GITHUB_RUN_ID.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 MARKER = "<!-- modelcatalog: what this pull request changes -->"
-# Limits of GitHub: characters of a comment, bytes of a summary.
-MOST_OF_COMMENT = 65_536
-MOST_OF_SUMMARY = 1_000_000
+# Limits of GitHub.
+MAX_COMMENT_CHARACTERS = 65_536
+MAX_SUMMARY_BYTES = 1_000_000
 _PAGE = 100
 _SECONDS = 20
 
@@ -38,8 +38,8 @@ def request(method: str, path: str, body: dict[str, str] | None = None) -> Any:
             "X-GitHub-Api-Version": "2022-11-28",
         },
     )
-    with urllib.request.urlopen(call, timeout=_SECONDS) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(call, timeout=_SECONDS) as response:
+        return json.load(response)
 
 
 def find_comment(issue: str) -> int | None:
@@ -62,28 +62,28 @@ def post(text: str) -> None:
     repository = f"/repos/{os.environ['GITHUB_REPOSITORY']}"
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     issue = f"{repository}/issues/{event['pull_request']['number']}"
-    known = find_comment(issue)
-    if known is None:
+    comment_id = find_comment(issue)
+    if comment_id is None:
         request("POST", f"{issue}/comments", {"body": text})
     else:
-        request("PATCH", f"{repository}/issues/comments/{known}", {"body": text})
+        request("PATCH", f"{repository}/issues/comments/{comment_id}", {"body": text})
 
 
-def shorten(text: str, most: int) -> str:
-    """Cuts the text to `most` characters, after a whole section, and links to the full report."""
-    if len(text) <= most:
+def shorten(text: str, limit: int) -> str:
+    """Cuts the text to `limit` characters, after a whole section, and links to the full report."""
+    if len(text) <= limit:
         return text
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
     run = f"{server}/{os.environ['GITHUB_REPOSITORY']}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
     note = f"\n\n*The report is too long for a comment. See [the summary of the run]({run}).*\n"
-    kept = text[: most - len(note)]
-    end = kept.rfind("\n</details>")
-    return (kept[: end + len("\n</details>")] if end > 0 else kept) + note
+    shortened = text[: limit - len(note)]
+    end = shortened.rfind("\n</details>")
+    return (shortened[: end + len("\n</details>")] if end > 0 else shortened) + note
 
 
 def write_summary(report: str) -> None:
     """Adds the report to the summary page of the run."""
-    fitting = report.encode()[:MOST_OF_SUMMARY].decode(errors="ignore")
+    fitting = report.encode()[:MAX_SUMMARY_BYTES].decode(errors="ignore")
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
         summary.write(fitting)
 
@@ -92,7 +92,7 @@ def main(path: str) -> int:
     """Posts the report at `path`. Returns 0, also if it could not comment."""
     report = Path(path).read_text(encoding="utf-8")
     full = f"{MARKER}\n{report}"
-    text = shorten(full, MOST_OF_COMMENT)
+    text = shorten(full, MAX_COMMENT_CHARACTERS)
     try:
         post(text)
     except Exception as error:

@@ -24,7 +24,7 @@ class Option:
 
 _OPTIONS = (
     Option("model", "MODEL",
-           "only these models: a name, a glob (sent*) or a label (owner=team-nlp)"),
+           "the model or models: a name, a glob (sent*) or a label (owner=team-nlp)"),
     Option("engine", "ENGINE",
            "what deploys: the Pulumi CLI, the embedded engine, or the CLI where it is found (auto)",
            ("auto", "cli", "embedded"), "auto"),

@@ -17,8 +17,10 @@ from typing import Any, Self
 from framework.cluster.layout import LOOPBACK, Layout
 from framework.core.errors import LocalClusterError
 
+# The label of the nodes that this module creates.
 SIMULATED = "modelcatalog/simulated"
-# A digest of the manifest. A node with another digest was created by another version of this file.
+# The annotation with a digest of the manifest. If the digest of a node differs, another version of
+# this file has created it.
 TEMPLATE = "modelcatalog/template"
 _APPLY = "fieldManager=modelcatalog-cluster&force=true"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -78,14 +80,14 @@ class LoopbackClient:
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, HTTPException):
-            # After half an exchange the connection cannot be used again. http.client reconnects
-            # at the next request.
+            # The connection cannot be used again, because the request or its response is not
+            # complete. After close(), http.client reconnects at the next request.
             self._connection.close()
             raise
 
 
 class ApiServer(LoopbackClient):
-    """The requests that bring the simulated nodes up."""
+    """The requests to the API server that create and inspect the simulated nodes."""
 
     def list_nodes(self) -> list[dict[str, Any]]:
         """Returns every node, also those that the user has added."""
@@ -103,11 +105,11 @@ class ApiServer(LoopbackClient):
 
     def apply_node(self, node: Mapping[str, Any]) -> None:
         """Creates or updates a node."""
-        # `status` is accepted when the node is created. Later it can only be changed through the
-        # subresource.
+        # The API server accepts `status` when the node is created. Later it can only be changed
+        # through the subresource.
         path = f"/api/v1/nodes/{node['metadata']['name']}"
-        for address in (path, f"{path}/status"):
-            self.request("PATCH", f"{address}?{_APPLY}", node)
+        for resource in (path, f"{path}/status"):
+            self.request("PATCH", f"{resource}?{_APPLY}", node)
 
     def has_leases(self, nodes: Iterable[Mapping[str, Any]]) -> bool:
         """Returns True if kwok holds the lease of each of these nodes."""

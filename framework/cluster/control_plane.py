@@ -30,7 +30,7 @@ _CONCURRENT_SYNCS = {
     "resource-quota": 10,
 }
 
-
+# The flags of a component, and its configuration files by path.
 _Flags = tuple[dict[str, object], dict[Path, str]]
 
 
@@ -61,7 +61,7 @@ class Launch:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the command line and the files; a component with another one is restarted."""
+        """A digest of the command line and the files. If it changes, the component is restarted."""
         parts = (*self.command, *self.files.values())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -80,7 +80,7 @@ class ControlPlane:
         return f"https://{LOOPBACK}:{self.ports['apiserver']}"
 
     def launch(self, name: str) -> Launch:
-        """Returns the launch of a component, whose certificates must exist to be embedded."""
+        """Returns the launch of a component. Its certificates must exist: it may embed them."""
         flags, files = {
             "etcd": self._etcd,
             "kube-apiserver": self._apiserver,
@@ -122,8 +122,9 @@ class ControlPlane:
             # The default is the address of an outward interface, and the API server does not
             # start on a machine that has none.
             "advertise-address": LOOPBACK,
-            # The API rejects loopback addresses in Endpoints, and there is no container that
-            # would use the Service `kubernetes`.
+            # The API server would publish its address in the Endpoints of the Service
+            # `kubernetes`, but loopback addresses are not allowed there. No container runs that
+            # would use this Service.
             "endpoint-reconciler-type": "none",
             "etcd-servers": f"https://{LOOPBACK}:{self.ports['etcd']}",
             "etcd-cafile": self.layout.certificate("etcd-ca"),

@@ -46,6 +46,7 @@ _LOCK_SECONDS = 300.0
 _READY_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 _TICK_SECONDS = 1.0
+# etcd and the API server start first, because the others are clients of the API server.
 _FIRST, _REST = COMPONENTS[:2], COMPONENTS[2:]
 _DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
@@ -238,9 +239,10 @@ class _Startup:
 def _is_up(plane: ControlPlane) -> bool:
     """Returns True if every component runs with current settings and the nodes accept Pods.
 
-    Quick, so that every `up` can ask.
+    It is fast, because every `up` calls it.
     """
-    # Before _find_missing, which reads the certificates: they exist if anything was ever started.
+    # This check comes first, because _find_missing reads the certificates. If processes run, the
+    # certificates exist.
     if not all(plane.layout.process(component.name).pid() for component in COMPONENTS):
         return False
     if _find_missing(plane):
@@ -259,7 +261,7 @@ def _find_missing(plane: ControlPlane) -> list[Component]:
 
 
 def _stop(layout: Layout, components: Sequence[Component]) -> bool:
-    # In reverse order, so that no component sees the server that it depends on disappear.
+    # In reverse order, so that each component stops before the server that it depends on.
     return stop_all(layout.process(component.name) for component in reversed(components))
 
 

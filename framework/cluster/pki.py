@@ -27,8 +27,8 @@ _SERVICE_ACCOUNT = "service-account"
 class Identity:
     """The subject of one certificate.
 
-    The API server takes `name` as the user and `group` as the Kubernetes group of the client.
-    `hosts` are the addresses that a server answers to, besides 127.0.0.1.
+    For the API server, `name` is the user name of a client, and `group` its Kubernetes group.
+    `hosts` are the addresses of a server besides 127.0.0.1.
     """
 
     file: str

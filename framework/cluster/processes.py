@@ -24,9 +24,10 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Process:
-    """One component: its pid file and its log. Keep both in sibling folders of one cluster.
+    """The process of one component, with its pid file and its log.
 
-    The pid file records the pid, the command line and a fingerprint of the configuration.
+    The pid file records the pid, the command line and a fingerprint of the configuration. It is in
+    a folder of the cluster's directory.
     """
 
     name: str
@@ -60,8 +61,8 @@ class Process:
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         pid = _spawn(command, environment, self.log)
-        # Linux continues here a moment before the command line of the new program can be read.
-        # Until then pid() would take the process for another one.
+        # On Linux, posix_spawn() returns a moment before the command line of the new process can
+        # be read. Until then, pid() would take it for an unrelated process.
         deadline = time.monotonic() + _EXEC_SECONDS
         with suppress(psutil.Error):
             while not psutil.Process(pid).cmdline() and time.monotonic() < deadline:
@@ -81,12 +82,13 @@ class Process:
         return "\n".join(f"  {line[:400]}" for line in last) or "  (the log is empty)"
 
     def _is_own(self, command: list[str], record: Mapping[str, object]) -> bool:
-        # After a crash or a reboot, the recorded pid may belong to an unrelated process. The
-        # command line tells them apart: ours contains paths and ports of this cluster only. The
-        # start time would not do: on Linux it is computed from the wall clock, and moves with it.
+        # After a crash or a reboot, the recorded pid may belong to an unrelated process. Its
+        # command line differs: that of a component contains paths and ports of this cluster. The
+        # start time cannot be compared: on Linux it is computed from the wall clock, and changes
+        # with it.
         if "command" in record:
             return command == record["command"]
-        # Earlier versions did not record the command. Recognise the program and its paths.
+        # Earlier versions did not record the command. Compare the program and the folder instead.
         folder = str(self.pid_file.parent.parent)
         is_program = bool(command) and Path(command[0]).name == self.name
         return is_program and any(folder in argument for argument in command[1:])

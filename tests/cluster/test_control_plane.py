@@ -102,7 +102,9 @@ def test_node_of_another_template_is_outdated() -> None:
         ("Unknown", None, False),
     ],
 )
-def test_node_is_schedulable(status: str, taint: str | None, expected: bool) -> None:
+def test_node_is_schedulable_if_ready_and_without_not_ready_taint(
+    status: str, taint: str | None, expected: bool
+) -> None:
     conditions = [{"type": "Ready", "status": status}]
     spec = {"taints": [{"key": taint}]} if taint else {}
     assert is_schedulable({"status": {"conditions": conditions}, "spec": spec}) is expected

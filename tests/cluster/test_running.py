@@ -115,7 +115,7 @@ def test_keys_logs_and_data_are_private(layout: Layout) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
-def test_status_of_the_running_cluster(local_cluster: LocalCluster) -> None:
+def test_status_describes_the_running_cluster(local_cluster: LocalCluster) -> None:
     found = local_cluster.status()
     assert found.running
     assert found.built

@@ -40,7 +40,7 @@ def test_current_folder_chooses_the_project(monkeypatch: pytest.MonkeyPatch) -> 
     assert find_project_root() == SHIPPED.resolve()
 
 
-def test_project_outside_of_any_is_the_checkout(
+def test_checkout_is_the_project_outside_of_any_project(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

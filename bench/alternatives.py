@@ -1,4 +1,4 @@
-"""The same catalog without this project: with a short OmegaConf script, and with kustomize."""
+"""Alternatives to this project that `make bench` measures: an OmegaConf script, and kustomize."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.generate import write_file
 from framework.cluster.binaries import find_go, load_pins
 from framework.core.user_cache import cache_directory
 
@@ -90,18 +91,13 @@ def build_kustomize() -> Path:
 
 def write_kustomize_tree(root: Path, models: int) -> Path:
     """Writes an equivalent tree, one Deployment and Service per model; returns the overlay."""
-    _write(root / "base/deployment.yaml", _DEPLOYMENT)
-    _write(root / "base/service.yaml", _SERVICE)
-    _write(root / "base/kustomization.yaml", _BASE)
+    write_file(root / "base/deployment.yaml", _DEPLOYMENT)
+    write_file(root / "base/service.yaml", _SERVICE)
+    write_file(root / "base/kustomization.yaml", _BASE)
     names = [f"model-{number:04d}" for number in range(models)]
     for name in names:
-        _write(root / f"models/{name}/kustomization.yaml", _MODEL.format(name=name))
+        write_file(root / f"models/{name}/kustomization.yaml", _MODEL.format(name=name))
     resources = "".join(f"  - ../../models/{name}\n" for name in names)
     overlay = f"namespace: ml-dev\nresources:\n{resources}"
-    _write(root / "environments/dev/kustomization.yaml", overlay)
+    write_file(root / "environments/dev/kustomization.yaml", overlay)
     return root / "environments/dev"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
