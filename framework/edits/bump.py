@@ -1,7 +1,7 @@
 """Sets the image tag of models, in their own files or for one environment.
 
 A model's tag may come from a profile, a digest may override it, and an overlay may override it in
-one environment. So the report says for each environment what the edit changes there.
+one environment. So the result lists the tag before and after the edit for each environment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TAG_SYNTAX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 @dataclass(frozen=True)
 class EnvironmentTag:
-    """The tag of a model in one environment, before and after. `set_at` is what sets it now."""
+    """A model's tag in one environment, before and after; `set_at` is the position of `after`."""
 
     environment: str
     before: str | None
@@ -38,9 +38,10 @@ class EnvironmentTag:
 
 @dataclass(frozen=True)
 class ModelBump:
-    """What `bump` did to one model.
+    """The result of `bump` for one model.
 
-    `file` contains the tag now; `inherited_from` is where it came from if the file had none before.
+    `file` contains the tag now; `inherited_from` is the position that it came from if the file had
+    none before.
     If `changed` is False, the model had the tag already. `environments` are those that the edit can
     reach and where the model runs.
     """
@@ -65,10 +66,10 @@ def check_tag(tag: str) -> str:
 def bump_tag(
     root: Path, names: Collection[str], tag: str, environment: str | None = None
 ) -> tuple[ModelBump, ...]:
-    """Sets `tag` for all models in `names`, or for none. Models that have it are left as they are.
+    """Sets `tag` for all models in `names`, or for none. Models that have it already are skipped.
 
     Errors: UsageError for a tag that is not valid, or if no model runs in the environment;
-    EditError if a digest, an interpolation or an anchor is in the way; ConfigError if the catalog
+    EditError if a digest, an interpolation or an anchor prevents it; ConfigError if the catalog
     has errors; InvalidEditError if it would have errors afterwards.
     """
     check_tag(tag)

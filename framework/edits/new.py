@@ -35,7 +35,7 @@ _SHOWN: tuple[KeyPath, ...] = (
     ("rollout", "maxSurge"),
     ("rollout", "minReadySeconds"),
 )
-# Settings that a model needs and that profiles usually provide, with a name for the user.
+# Settings that a model needs and that profiles usually set, with the words for them in messages.
 _NEEDED: tuple[tuple[str, KeyPath], ...] = (
     ("a server", ("image", "repository")),
     ("resources", ("resources", "requests")),
@@ -46,7 +46,7 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Draft:
-    """A model to be added. `owner` and `tag` are None if the user gave none; a profile may."""
+    """A model to be added. `owner` and `tag` are None if not given; a profile may set them."""
 
     root: Path
     name: str
@@ -128,7 +128,7 @@ def list_owners(root: Path) -> tuple[str, ...]:
 
 
 def add_model(draft: Draft) -> tuple[str, ...]:
-    """Writes the entry. Returns the environments that it is valid in, which are all.
+    """Writes the entry. Returns the names of all environments; it is valid in each of them.
 
     Errors: UsageError for a name or a profile that is not valid; InvalidEditError if a required
     setting is neither inherited nor given. Nothing is written then.
@@ -225,7 +225,7 @@ def _get(data: Any, path: KeyPath) -> Any:
 
 
 def _suggest_profiles(draft: Draft) -> str:
-    """Returns the profiles that set what the chosen ones do not, a line for each need."""
+    """Returns one line for each needed setting that is missing, with profiles that set it."""
     names = find_catalog(draft.root).profiles
     data = {name: Draft(draft.root, draft.name, (name,)).inherited.data for name in names}
     lines = []

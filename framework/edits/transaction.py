@@ -1,4 +1,4 @@
-"""Puts prepared changes in place: all files or none, and only if the catalog stays valid."""
+"""Writes prepared changes: all files or none, and only if the catalog stays valid."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def apply_changes(root: Path, changes: Sequence[Change]) -> Iterator[None]:
             _check_written(root, change)
         yield
     except BaseException:
-        # Ctrl-C as well must not leave half of the files changed.
+        # BaseException, because Ctrl-C must not leave half of the files changed either.
         for change in reversed(written):
             _restore(root, change)
         for folder in reversed(new_folders):
@@ -107,7 +107,7 @@ def _make_folders(file: Path) -> list[Path]:
 def _write(root: Path, path: str, content: bytes) -> None:
     # Replace the target of a symbolic link, not the link itself.
     file = (root / path).resolve()
-    # The name begins with a dot, so that a search for models at the same time ignores the file.
+    # The name begins with a dot, so that a command that lists models meanwhile ignores it.
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as stream:

@@ -1,13 +1,13 @@
-"""Prepares edits of one YAML file, and proves each by reading its result back.
+"""Prepares edits of one YAML file, and checks each by reading its result back.
 
-Nothing is written here: transaction puts the prepared changes in place.
+Nothing is written here: the module transaction writes the prepared changes.
 
     change = build_change(root, "catalog/x.yaml", [Edit(("image", "tag"), "v2")])
     with apply_changes(root, [change]):
         ...   # an exception here restores every file
 
-An edit may not change what other places share through an anchor, an alias or a merge key: it
-refuses, and names the place to write the value out.
+An edit of a value that other places share through an anchor, an alias or a merge key is refused.
+The error names the place where the value must be written out first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class Removed(Enum):
-    """The type of REMOVED. A None would be a null to write."""
+    """The type of REMOVED. None is not used for it, because None writes a null."""
 
     REMOVED = "removed"
 
@@ -51,7 +51,7 @@ REMOVED: Final = Removed.REMOVED
 
 @dataclass(frozen=True)
 class Edit:
-    """Sets `value` at `path`, or removes the entry there (REMOVED). Missing mappings are made.
+    """Sets `value` at `path`, or removes the entry there (REMOVED). Missing mappings are added.
 
     A new key goes below its sibling `after`; without such a sibling it becomes the last key.
     """
@@ -77,7 +77,7 @@ class Change:
 
 
 def build_change(root: Path, path: str, edits: Iterable[Edit], *, opening: str = "") -> Change:
-    """Prepares edits of one file. A missing file is made, with `opening` as its first lines.
+    """Prepares edits of one file. A missing file is created, with `opening` as its first lines.
 
     Errors: ConfigError if the file has errors, EditError if an edit would change a shared value or
     if no mapping leads to its path.
@@ -107,7 +107,10 @@ def _read(root: Path, path: str) -> bytes | None:
 
 
 def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, Document]:
-    """Applies one edit: the first way whose result reads back as expected wins."""
+    """Applies one edit by replacing characters, or with ruamel.yaml if that does not work.
+
+    A result is accepted only if it reads back as expected and keeps the comments.
+    """
     removes = edit.value is REMOVED
     expected = _expect_removed(document, edit.path) if removes else _expect_set(document, edit)
     if is_same(expected, document.data):
@@ -123,11 +126,13 @@ def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, D
         except UnknownLayoutError:
             continue
         after, diagnostics = parse_document(path, new)
-        meant = not diagnostics and _reads_as_expected(document, after, expected, edit.path)
-        if meant and _keeps_comments(text, new, edited):
+        is_expected = not diagnostics and _reads_as_expected(document, after, expected, edit.path)
+        if is_expected and _keeps_comments(text, new, edited):
             return new, after
     position = document.value_positions.get(edit.path) or document.value_positions[()]
-    message = f"{_show(edit.path)} cannot be edited here without changing more; edit it by hand"
+    message = (
+        f"{_format_path(edit.path)} cannot be edited here without changing more; edit it by hand"
+    )
     raise EditError((position, message))
 
 
@@ -212,12 +217,12 @@ def _keeps_comments(before: str, after: str, edited: str) -> bool:
     return all(comment in edited for comment in lost)
 
 
-def _show(path: KeyPath) -> str:
+def _format_path(path: KeyPath) -> str:
     return str(FieldPath(path)) or "the file"
 
 
 class _TargetFinder:
-    """Finds the place of an edit in one text. Refuses places that share their value."""
+    """Finds the place of an edit in a YAML text. Raises EditError for a value that is shared."""
 
     def __init__(self, file: str, text: str, path: KeyPath) -> None:
         self._file, self._text, self._path = file, text, path
@@ -231,8 +236,8 @@ class _TargetFinder:
             entry = self._find_entry(parent, path[: depth + 1])
             is_last = depth == len(path) - 1
             if entry is None:
-                # A key may be added beside `<<`, which overrides what the merge brings. A part of
-                # what it brings cannot be changed or removed in this place.
+                # A key may be added beside `<<`, and overrides the merged key. Part of a merged
+                # value cannot be changed or removed here.
                 if removes or not is_last:
                     self._refuse_merged(parent, path[: depth + 1])
                 return Target(parent, above, None, path[depth:])
@@ -244,7 +249,7 @@ class _TargetFinder:
         raise ValueError("an edit needs a path")
 
     def _find_entry(self, parent: Node, path: KeyPath) -> Entry | None:
-        key, shown = path[-1], _show(path[:-1])
+        key, shown = path[-1], _format_path(path[:-1])
         if isinstance(key, int):
             if parent.kind != "list" or not 0 <= key < len(parent.entries):
                 raise self._error(parent.start, f"{shown} has no item {key}")
@@ -255,16 +260,15 @@ class _TargetFinder:
         return next((e for e in parent.entries if _has_key(e, key)), None)
 
     def _refuse_shared(self, node: Node, path: KeyPath) -> None:
+        shown = _format_path(path)
         if node.target is not None:
             message = (
-                f"{_show(path)} is an alias of the value at {self._position(node.target.start)}; "
+                f"{shown} is an alias of the value at {self._position(node.target.start)}; "
                 "write the value out here"
             )
         elif node.uses:
             aliases = ", ".join(str(self._position(use)) for use in node.uses)
-            message = (
-                f"{_show(path)} is shared by the alias at {aliases}; write the value out there"
-            )
+            message = f"{shown} is shared by the alias at {aliases}; write the value out there"
         else:
             return
         raise self._error(node.start, f"{message}, then edit again")
@@ -282,7 +286,7 @@ class _TargetFinder:
     def _refuse_merged(self, parent: Node, path: KeyPath) -> None:
         for entry in parent.entries:
             if entry.is_merge and _merges_key(entry.value, str(path[-1])):
-                message = f"{_show(path)} comes from this merge key; write it out here"
+                message = f"{_format_path(path)} comes from this merge key; write it out here"
                 raise self._error(entry.start, f"{message}, then edit again")
 
     def _position(self, index: int) -> Position:

@@ -1,10 +1,10 @@
 """Changes the text of a YAML file: sets or removes one value, and leaves all other text as it is.
 
-A change replaces as few characters as possible. It may be wrong for a layout that nobody thought
-of; yaml_edit reads the result back before it accepts it. For layouts that are not understood here,
-ruamel.yaml rewrites the text. It comes last because it reformats: of the 31 shipped files, loading
-and writing alone changes 3 (indented lists, `null`, spaces in brackets), and it always loses CRLF,
-a byte order mark, aligned values, `{ a: 1 }`, comments in brackets, and `---`.
+A change replaces as few characters as possible. It may be wrong for an unusual layout, so yaml_edit
+reads the result back before it accepts it. For layouts that are not understood here, ruamel.yaml
+rewrites the text. It is the last choice because it reformats: of the 31 shipped files, loading and
+writing alone changes 3 (indented lists, `null`, spaces in brackets), and it always loses CRLF, a
+byte order mark, aligned values, `{ a: 1 }`, comments in brackets, and `---`.
 """
 
 from __future__ import annotations

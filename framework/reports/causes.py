@@ -1,8 +1,8 @@
-"""Finds the cause of a difference: first the settings that make it, then the line that changed.
+"""Finds the causes of a difference: first the settings that lead to it, then the changed lines.
 
 The settings are found by experiment: the model is planned again with one setting of the other
-version at a time. A table of which setting makes which field would have to follow every change of
-the plan; an experiment follows it by itself.
+version at a time. A table from settings to fields would have to be updated with every change of the
+plan; an experiment needs no update.
 """
 
 from __future__ import annotations
@@ -109,12 +109,12 @@ def overlaps(target: Target, other: Target) -> bool:
 def find_causes(
     old: Version, new: Version, changes: Iterable[SettingChange], targets: Iterable[Target]
 ) -> dict[Target, tuple[SettingChange, ...]]:
-    """Returns, for each target, the changes that make it, in the order given.
+    """Returns, for each target, the setting changes that lead to it, in the order of `changes`.
 
-    Each change is first made to the old version alone. A target that no single change makes needs
-    several at once: `canary.mode: within` lowers the stable replicas only if there is a candidate.
-    For such a target each change is undone in the new version instead. If undoing has no effect
-    either, the target is attributed to the changes that could not be made alone.
+    Each change is first applied alone to the old version. A target that no single change produces
+    needs several at once: `canary.mode: within` lowers the stable replicas only if there is a
+    candidate. For such a target each change is undone in the new version instead. If undoing has no
+    effect either, the target is attributed to the changes that could not be planned alone.
     """
     ordered = tuple(changes)
     wanted = frozenset(targets)
@@ -234,20 +234,27 @@ def find_changed_line(
     The line that holds the new value need not be the line that changed:
     - If the model lists other profiles now, the value comes from a profile that nobody edited. The
       changed line is the list of profiles.
-    - If an overlay is removed, the value below it wins again. The changed line is the removed one.
+    - If an overlay is removed, the value of an earlier layer applies again. The changed line is the
+      removed one.
     """
-    was, becomes = change.old_position, change.new_position
-    if was != becomes and any(p and p.path.startswith(_PROFILES) for p in (was, becomes)):
+    old_position, new_position = change.old_position, change.new_position
+    positions = (old_position, new_position)
+    if old_position != new_position and any(
+        position and position.path.startswith(_PROFILES) for position in positions
+    ):
         (old_list, old_line), (new_list, new_line) = (_find_profiles(m) for m in (old, new))
         if old_list != new_list:
             return (new_line, False) if new_line else (old_line, True)
-    if becomes is None:
-        return was, was is not None
+    if new_position is None:
+        return old_position, old_position is not None
     old_paths, new_paths = (_paths_of_origins(model, change) for model in (old, new))
-    was_overridden = was and was.path != becomes.path and becomes.path in old_paths
-    if was and was_overridden and was.path not in new_paths:
-        return was, True
-    return becomes, False
+    if (
+        old_position
+        and old_position.path not in {new_position.path, *new_paths}
+        and new_position.path in old_paths
+    ):
+        return old_position, True
+    return new_position, False
 
 
 def _find_profiles(model: CatalogModel) -> tuple[Any, Position | None]:

@@ -1,7 +1,7 @@
 """Compares two environments, or the working tree with a commit.
 
 The manifests of each model are compared field by field. Each difference names its causes: the
-settings that made it, at the lines that changed, or the framework's code.
+settings that led to it, with the lines that changed, or the framework's code.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from framework.reports.setting_changes import (
 )
 from framework.reports.sides import NO_MODEL, Side, Trees, find_owner, open_trees
 
-# Chooses the models to compare, from the trees and the sides; () where no file differs.
+# Chooses the names of the models to compare. The sides are () if no file differs.
 ChooseModels = Callable[[Trees, tuple[Side, ...]], Collection[str]]
 
 
@@ -60,10 +60,12 @@ def compare_since(
     choose: ChooseModels | None = None,
     why: bool = True,
 ) -> CommitComparison:
-    """Compares the working tree with the commit where it left `ref`, in one environment or all.
+    """Compares the working tree with the commit where the branch left `ref`.
 
-    `why` also finds the causes. Models that have errors in either tree are named and not compared.
-    Errors: UnknownRefError, GitError, UnknownNameError.
+    `environment` limits the comparison to one environment; None compares all.
+
+    If `why` is set, the causes of each difference are found as well. Models that have errors in
+    either tree are named and not compared. Errors: UnknownRefError, GitError, UnknownNameError.
     """
     with open_trees(root, ref) as trees:
         comparisons = tuple(
@@ -95,9 +97,9 @@ def compare_environments(
 ) -> Comparison:
     """Compares two environments of the working tree; `names` limits the models.
 
-    The result for each model is cached by the digest of its files on both sides and of the code:
-    nearly every model differs between two environments, and finding the causes takes longer than
-    reading them back.
+    The result for each model is cached by the digest of its files on both sides and of the code.
+    Nearly every model differs between two environments, and finding the causes takes longer than
+    reading the cache.
     """
     cache, sides = cache or PlanCache(), (old, new)
     digests = [compute_digests(side.root, Stack.of(side.environment)) for side in sides]
@@ -149,7 +151,7 @@ def _compare_sides(
         change,
         settings=comparer.describe_environment(),
         # Two environments have different Namespaces by design.
-        objects=() if comparer.across else comparer.compare_namespace(),
+        objects=() if comparer.between_environments else comparer.compare_namespace(),
         models=tuple(model for model in models if model),
         unchanged=models.count(None),
         not_compared=tuple(name for name in chosen if name in not_planned),
@@ -185,16 +187,17 @@ class _Comparer:
 
     def __init__(self, old: Side, new: Side, why: bool, names: Collection[str]) -> None:
         self._old, self._new = self._sides = (old, new)
-        self.across = old.environment != new.environment
+        self.between_environments = old.environment != new.environment
         self._environment = compare_environment_settings(old, new)
         both = frozenset(names) & old.models & new.models
         wanted: frozenset[str] = frozenset()
         if why:
             # Settings that no manifest shows, such as `links`, are compared for the models that
             # were loaded one by one. Loading all models only for these would take too long.
-            wanted = both if self.across else both & (new.only or frozenset())
+            wanted = both if self.between_environments else both & (new.only or frozenset())
             wanted |= {name for name in both if self._has_differences(name)}
-        # The settings of a model that runs on one side only say where the other side disables it.
+        # For a model that runs on one side only, the catalog of the other side has the position of
+        # `enabled: false`.
         one_sided = (old.models ^ new.models) & frozenset(names)
         self._catalogs = [
             side.read_catalog(wanted | (one_sided - side.models)) for side in self._sides
@@ -243,7 +246,9 @@ class _Comparer:
 
     def _index(self, manifests: Mapping[str, Iterable[dict[str, Any]]], name: str) -> Objects:
         objects = manifests.get(name, ())
-        return index_objects(map(_without_namespace, objects) if self.across else objects)
+        return index_objects(
+            map(_without_namespace, objects) if self.between_environments else objects
+        )
 
     def _find_causes(
         self, name: str, old: Objects, new: Objects, changes: tuple[SettingChange, ...]
@@ -262,13 +267,13 @@ class _Comparer:
         if self._old.rebuilt is not None:
             rebuilt = self._index(self._old.rebuilt, name)
         by_code, by_setting = find_targets(old, rebuilt), find_targets(rebuilt, new)
-        candidates = changes
-        if by_setting and not self.across:
-            candidates = self._namespace_changes() + changes
+        possible = changes
+        if by_setting and not self.between_environments:
+            possible = self._namespace_changes() + changes
         found = find_causes(
             self._version(self._old, before),
             self._version(self._new, after),
-            candidates,
+            possible,
             by_setting,
         )
         causes: dict[Target, tuple[Cause, ...]] = {}
@@ -344,8 +349,8 @@ class _Comparer:
             return f"catalog/{name}.yaml is {event}"
         position = catalog.disabled.get(name) if catalog else None
         where = f" at {side.prefix}{position}" if position else ""
-        if side is self._old and not self.across:
-            return f"enabled; it was not{where}"
+        if side is self._old and not self.between_environments:
+            return f"enabled; was disabled{where}"
         return f"enabled: false{where}"
 
 

@@ -1,10 +1,8 @@
-"""The result of a comparison as plain data.
-
-Compared are two environments, or the working tree and a commit.
+"""The result of comparing two environments, or the working tree with a commit, as plain data.
 
 The field names are also the keys of the JSON output, in camelCase. Other programs read that output,
-so renaming a field breaks them. A value that one side lacks is None. No value is a secret: secrets
-are redacted when a comparison is built.
+so renaming a field breaks them. A value that one side does not have is None. Secrets are redacted
+when a comparison is built.
 """
 
 from __future__ import annotations
@@ -23,8 +21,8 @@ FRAMEWORK_CODE = "framework code"
 class Cause:
     """A setting that differs, with its line on each side (`file:line:column`).
 
-    `position` is the line whose change caused the difference. Where that line is `gone`, it is a
-    line of the old side.
+    `position` is the line whose change caused the difference. If `gone`, that line was removed, and
+    `position` is in the old side.
     """
 
     setting: str
@@ -77,10 +75,10 @@ class ModelDifference:
         """Returns the causes of all its objects' differences, sorted by file, line and column."""
         found = [cause for obj in self.objects for cause in obj.causes]
         found += [cause for obj in self.objects for f in obj.fields for cause in f.causes]
-        return tuple(sorted(set(found), key=_reading_order))
+        return tuple(sorted(set(found), key=_sort_key))
 
 
-def _reading_order(cause: Cause) -> tuple[str, int, int, str]:
+def _sort_key(cause: Cause) -> tuple[str, int, int, str]:
     # Line 18 comes before line 119, so lines and columns are compared as numbers.
     file, line, column = cause.position.rsplit(":", 2) if cause.position else ("", "0", "0")
     return file, int(line), int(column), cause.setting
@@ -93,7 +91,7 @@ class Comparison:
     `settings` and `objects` are those of the environment itself (its Namespace). `unchanged` counts
     the models whose settings and manifests are the same. `not_compared` names the models that have
     errors on either side. If nothing could be compared, `compared` is False, `change` is None, and
-    `failure` says why unless `diagnostics` do. `secrets` are values of both sides that must be
+    `failure` or `diagnostics` have the reason. `secrets` are values of both sides that must be
     redacted from every report.
     """
 
@@ -151,17 +149,15 @@ class CommitComparison:
 
     @property
     def affected(self) -> tuple[Comparison, ...]:
-        """Returns the environments that have a manifest that differs."""
-        return tuple(found for found in self.environments if found.affected or found.objects)
+        """Returns the environments in which a manifest differs."""
+        return tuple(env for env in self.environments if env.affected or env.objects)
 
     @property
     def incomplete(self) -> tuple[Comparison, ...]:
         """Returns the environments that could not be compared, or not completely."""
-        return tuple(
-            found for found in self.environments if found.not_compared or not found.compared
-        )
+        return tuple(env for env in self.environments if env.not_compared or not env.compared)
 
     @property
     def has_errors(self) -> bool:
         """Returns True if either tree has an error."""
-        return any(found.has_errors for found in self.environments)
+        return any(env.has_errors for env in self.environments)

@@ -1,6 +1,6 @@
 """Lists the effective settings of a model, and makes copies with one setting changed.
 
-The copies are for experiments: rendered_fields plans them to see which fields a setting makes. So
+The copies are for experiments: rendered_fields plans them to see which fields a setting changes. So
 the values only need the right type. They are chosen from the type hints of the settings classes,
 which works for a new setting without further code.
 """
@@ -35,6 +35,8 @@ class Setting:
 
     A section is a mapping with settings in it that can be removed as a whole, such as
     `autoscaling`. `value` is plain data. If `default`, no file sets it.
+
+    `_attributes` is the path in Python names, and `_held` the value as the settings object has it.
     """
 
     path: tuple[str, ...]
@@ -47,7 +49,7 @@ class Setting:
     _removable: bool
 
     def alternatives(self, settings: Root) -> Iterator[Root]:
-        """Yields copies of `settings` with this one changed, removed, or set where it is not.
+        """Yields copies of `settings` with this setting changed, removed, or set if it was not.
 
         The copies obey the validators of the class that holds the setting, because a plan of two
         exclusive values would mislead. Patterns, ranges and references need not hold: a plan is
@@ -56,9 +58,9 @@ class Setting:
         values: list[Any] = [] if self.section else [*_other_values(self._annotation, self._held)]
         for value in [*values, _REMOVED] if self._removable else values:
             changed = _with_value(settings, self._attributes, value)
-            appears_or_goes = value is _REMOVED or self._held is None
+            is_added_or_removed = value is _REMOVED or self._held is None
             if _breaks_a_rule(_get(changed, self._attributes[:-1])) or (
-                appears_or_goes and _breaks_a_rule(changed)
+                is_added_or_removed and _breaks_a_rule(changed)
             ):
                 continue
             yield changed

@@ -31,7 +31,7 @@ _ESCAPED = re.compile(r"\\\$\{")
 
 @dataclass(frozen=True)
 class OverriddenValue:
-    """A value as a layer wrote it, which a later layer overrode."""
+    """A value in a layer that a later layer overrode, as it is written there."""
 
     value: Any
     position: str
@@ -50,9 +50,9 @@ class Interpolation:
 class ExplainedSetting:
     """An effective setting and its origin.
 
-    `position` is `file:line:column`; the schema's default has none. `overrode` starts with the
-    latest. `reads` are the settings that its interpolations name, and those that these read in
-    turn. If `secret`, the value is redacted.
+    `position` is `file:line:column`, or None for a default of the schema. `overrode` has the latest
+    value first. `reads` are the settings that its interpolations read, directly or through other
+    settings. If `secret`, the value is redacted.
     """
 
     key: str
@@ -161,9 +161,9 @@ class Explainer:
     def find(self, key: str | None) -> tuple[ExplainedSetting, ...]:
         """Explains the settings at or below a key, or all of the model's own for None.
 
-        A key below a list, or below a mapping that is not set, explains the list or the mapping: so
-        every path that `diff` and `affected` print is accepted, also that of a removed item.
-        Errors: UnknownNameError, UsageError where the key is not a path.
+        A key below a list, or below a mapping that is not set, explains the list or the mapping. So
+        every path that `diff` and `affected` print is accepted, including that of a removed item.
+        Errors: UnknownNameError; UsageError if the key is not a valid path.
         """
         leaves = [name for name, (_, setting) in self.settings.items() if not setting.section]
         if key is None:
@@ -176,7 +176,8 @@ class Explainer:
         except FieldPathError as error:
             raise UsageError(f"KEY={key}: {error}") from error
         if path[:2] == ("canary", "candidate") and (key not in self.settings):
-            # Prefer the candidate's own layer. Other settings of the canary are under `candidate`.
+            # Prefer the value that is written below `canary.candidate`. The settings that the
+            # candidate inherits are listed only below `candidate`.
             found = self._find_leaves(path) or self._find_leaves((CANDIDATE, *path[2:]))
         else:
             found = self._find_leaves(path)
@@ -200,9 +201,10 @@ class Explainer:
         ]
 
     def _find_missing_entry(self, path: tuple[str, ...]) -> str | None:
-        """Returns the key of the entry that a mapping lacks: `env.DEBUG` where it is not set.
+        """Returns the key of the mapping entry that is not set: `env.DEBUG`.
 
-        People choose the keys of such a mapping, so this one is not misspelt, it is only not here.
+        People choose the keys of such a mapping, so a key that is not set is not a spelling
+        mistake.
         """
         for source in self._sources:
             rest = path[1:] if source.prefix else path
@@ -244,10 +246,11 @@ class Explainer:
             # `ports: {http: 8080}` sets the container port. The protocol keeps its default.
             written = ()
         if setting.section:
-            # Mappings merge. The last layer to write one adds to it and overrides no other.
+            # Mappings merge: the last layer that has one adds to it and does not override the
+            # others.
             written = written[-1:]
-        # A null removes what earlier layers set, which leaves the default. The default may be null
-        # itself; then the null is what set it.
+        # A null removes what earlier layers set, so the default applies. If the default is null as
+        # well, the value comes from the null that is written.
         is_default = not written or (setting.default and setting.value is not None)
         interpolations, reads = self._trace(source, setting)
         reads_secret = can_be_secret(setting.value) and any(map(self._is_secret_key, reads))

@@ -1,6 +1,6 @@
 """Lists the models of the catalog with owner, profiles, image, and replicas in each environment.
 
-The list is read from plans. A catalog that was planned before is listed without its settings.
+The list is built from plans. So models with cached plans are listed without loading their settings.
 """
 
 from __future__ import annotations

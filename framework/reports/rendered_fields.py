@@ -1,13 +1,14 @@
-"""Explains which settings make a field of a manifest.
+"""Explains which settings the fields of a manifest come from.
 
 The settings are found by experiment. The model is planned again for every setting, with that one
 setting changed or removed; the fields that differ come from it. So derived values, rounding and
-conditions count exactly as in the plan. Recording which settings the plan reads would not tell the
-fields of an object apart. A plan takes about 0.1 ms, so all experiments together take less time
-than reading the files.
+conditions count exactly as in the plan. Recording which settings the plan reads would give the
+settings of an object, not of each field. A plan takes about 0.1 ms, so all experiments together
+take less time than reading the files.
 
-The name of an entry of a mapping, such as `http` in `ports`, is not a setting. For the fields that
-repeat it the key is renamed, and they name "the key http of ports".
+The key of an entry of a mapping, such as `http` in `ports`, is not a setting, but some fields
+repeat it. Another experiment renames the key, and the fields that then differ come from "the key
+http of ports".
 
 A path may also name a field that is not rendered, as in a drift report or after a removal. It is
 accepted if Kubernetes has such a field, and explained as set by nothing.
@@ -42,7 +43,7 @@ from framework.settings.base import Settings
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
-# Outputs leave this out of a path, so `Deployment.containers[model].image` is understood as well.
+# Printed paths leave out this prefix, so `Deployment.containers[model].image` is accepted as well.
 _POD_SPEC = FieldPath.parse("spec.template.spec")
 
 
@@ -70,10 +71,11 @@ class ExplainedField:
 
 @dataclass(frozen=True)
 class ExplainedFields:
-    """The fields at or below a path of one object; none if nothing there is rendered.
+    """The fields at or below a path of one object, empty if nothing there is rendered.
 
     `needs` are the keys that decide whether the object exists at all. `adds` are keys that are not
-    set, and would add fields here. `settings` explains every key named, and those that they read.
+    set and that would add fields here. `settings` explains every key named, and those that they
+    read.
     """
 
     object: ObjectName
@@ -86,7 +88,7 @@ class ExplainedFields:
 def explain_fields(catalog: Catalog, model: CatalogModel, key: str) -> ExplainedFields:
     """Explains the fields at or below `Kind.path` or `Kind/name.path`.
 
-    Errors: UnknownNameError, UsageError where the key is not a path.
+    Errors: UnknownNameError; UsageError if the key is not a valid path.
     """
     return FieldExplainer(catalog, model).explain(key)
 
@@ -103,7 +105,8 @@ class FieldExplainer:
 
     def _build(self, model: CatalogModel, environment: Environment) -> tuple[Manifest, ...]:
         """Plans the model's objects and the Namespace that they are in."""
-        # Its logical name is the Namespace's own name; kept the same, so that it is found again.
+        # The logical name of a Namespace is its name. It stays the same when an experiment changes
+        # the name, so that both versions are known to be the same object.
         namespace = build_namespace(environment.namespace, self._environment_name)
         namespace = replace(namespace, logical_name=self._namespace.logical_name)
         return (*build_model(model, environment).manifests, namespace)
@@ -193,7 +196,7 @@ class FieldExplainer:
         base = self._manifests[index]
         renamed = replace(self._model, name=f"{self._model.name}x")
         after = self._build(renamed, self._environment)[index]
-        yield "name", _differing(before, _flatten(after.object, below))
+        yield "name", _find_differing_paths(before, _flatten(after.object, below))
         for key, (source, setting) in self._explainer.settings.items():
             differing: set[str] = set()
             for manifests in self._list_plans(source, setting):
@@ -202,7 +205,7 @@ class FieldExplainer:
                     yield key, None
                     break
                 if same.object != base.object:
-                    differing |= _differing(before, _flatten(same.object, below))
+                    differing |= _find_differing_paths(before, _flatten(same.object, below))
             else:
                 yield key, differing
 
@@ -329,7 +332,7 @@ def _find_same_object(manifests: tuple[Manifest, ...], base: Manifest) -> Manife
     return next((m for m in manifests if (m.kind, m.logical_name) == identity), None)
 
 
-def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+def _find_differing_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     missing = object()
     return {
         path
@@ -339,7 +342,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 
 
 def _without_parents(keys: set[str] | list[str]) -> tuple[str, ...]:
-    """Returns the keys, sorted, without the mappings that hold another one of them."""
+    """Returns the keys, sorted, without those of mappings that contain another of the keys."""
     return tuple(k for k in sorted(keys) if not any(other.startswith(f"{k}.") for other in keys))
 
 

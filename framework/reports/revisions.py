@@ -22,7 +22,7 @@ _NOT_INHERITED = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_P
 
 
 class GitError(FrameworkError):
-    """A git command failed; `message` is git's own."""
+    """A git command failed. `message` is the first line that git printed."""
 
     def __init__(self, root: Path, message: str, next_step: str) -> None:
         self.root, self.message = root, message
@@ -98,7 +98,7 @@ class Revision:
 def resolve_revision(root: Path, ref: str) -> Revision:
     """Returns the best common commit of HEAD and `ref`.
 
-    Changes that others made to `ref` since the branch left it are then no differences.
+    So changes that others made to `ref` since the branch left it are not reported.
     Errors: UnknownRefError; GitError outside a repository.
     """
     _run_git(root, "rev-parse", "--is-inside-work-tree")
@@ -112,7 +112,7 @@ def resolve_revision(root: Path, ref: str) -> Revision:
             # Fails if there is no common commit, as in a shallow clone or before the first commit.
             base = _start_git(root, "merge-base", "HEAD", tip).stdout.strip()
             return Revision(root, ref, base or tip, tip, related=bool(base))
-        # Its message names the ref, that of rev-parse does not.
+        # The message of cat-file names the ref; the message of rev-parse does not.
         message = _first_line(_start_git(root, "cat-file", "-e", commit).stderr)
     shallow = _run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
     raise UnknownRefError(ref, message, shallow=shallow)
@@ -120,16 +120,16 @@ def resolve_revision(root: Path, ref: str) -> Revision:
 
 def _run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
     """Returns the output of a git command. Errors: GitError."""
-    done = _start_git(root, *arguments, stdin=stdin, **environment)
-    if done.returncode:
-        message = _first_line(done.stderr)
+    completed = _start_git(root, *arguments, stdin=stdin, **environment)
+    if completed.returncode:
+        message = _first_line(completed.stderr)
         next_step = "SINCE needs a working git clone of the project"
         if "not a git repository" in message:
             next_step = "SINCE compares with a commit: clone the project, or `git init` and commit"
-        elif "safe.directory" in done.stderr:
+        elif "safe.directory" in completed.stderr:
             next_step = f"trust it with `git config --global --add safe.directory {root}`"
         raise GitError(root, message, next_step)
-    return done.stdout
+    return completed.stdout
 
 
 def _start_git(
@@ -154,4 +154,4 @@ def _start_git(
 
 def _first_line(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[0].removeprefix("fatal: ").rstrip(".") if lines else "nothing"
+    return lines[0].removeprefix("fatal: ").rstrip(".") if lines else "no message"

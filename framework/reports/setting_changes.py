@@ -1,6 +1,6 @@
 """Compares the settings of two versions of a model or an environment, with the lines that set them.
 
-Only what people wrote is compared here, whatever manifests it leads to.
+Only settings are compared here, not the manifests that they lead to.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _NOT_COMPARED = {"defaults", "overrides", "description"}
 
 @dataclass(frozen=True, eq=False)
 class SettingChange:
-    """One setting that differs, for the `tracks` named. A side that does not set it has None.
+    """One setting that differs, in `tracks`. Its value is None on a side that does not set it.
 
-    A mapping that only one side has is one setting.
+    A mapping that only one side has counts as one setting.
     """
 
     path: KeyPath
@@ -53,7 +53,7 @@ class SettingChange:
 
 
 def compare_model_settings(old: CatalogModel, new: CatalogModel) -> tuple[SettingChange, ...]:
-    """Returns every setting that differs, sorted by path; those of the canary alone come last."""
+    """Returns every setting that differs, sorted by path; those of only the canary come last."""
     changes = [
         _change(path, before, after, old.merged, new.merged)
         for path, before, after in _walk_differences(
@@ -126,7 +126,7 @@ def _walk_differences(path: KeyPath, old: Any, new: Any) -> Iterator[tuple[KeyPa
         for index, pair in enumerate(zip(old, new, strict=True)):
             yield from _walk_differences((*path, index), *pair)
     elif type(old) is not type(new) or old != new or isinstance(old, dict):
-        # A mapping arrives here only if it is reordered; Python takes both orders for equal.
+        # A mapping gets here only if it is reordered, which `==` ignores.
         yield path, old, new
 
 
@@ -152,7 +152,7 @@ def _change(
 def _find_position(merged: Merged, path: KeyPath, value: Any, other: Any) -> Position | None:
     """Returns the position of a value.
 
-    For a list it is the first item that the other side lacks, for a removed key its null.
+    For a list it is the first item that differs; for a key removed with null, the null.
     """
     if value is None and path not in merged.origins:
         return _find_null(merged, path)
@@ -175,8 +175,8 @@ def _find_null(merged: Merged, path: KeyPath) -> Position | None:
 def get_written(data: Any, path: KeyPath) -> Any:
     """Returns the value that a layer has at a path, as written; None if it has none.
 
-    An interpolation at a parent, as in `resources: ${environment.resources}`, brings everything
-    below it, and is returned itself.
+    An interpolation at a parent, as in `resources: ${environment.resources}`, sets everything
+    below it, and is returned for each path below it.
     """
     for key in path:
         if isinstance(data, dict):

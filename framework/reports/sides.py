@@ -1,8 +1,8 @@
 """Loads the two sides of a comparison: an environment in the working tree and in a commit.
 
-As little as possible is read. Only models whose own files changed are loaded, unless a file that
-all models share changed too. If `framework/` differs, the commit's own code renders its tree,
-because today's code may render the same files differently.
+Only models whose own files changed are loaded, unless a file that all models share changed too. If
+`framework/` differs, the commit's own code renders its tree, because today's code may render the
+same files differently.
 """
 
 from __future__ import annotations
@@ -55,13 +55,14 @@ class OldCatalogError(FrameworkError):
 class Side:
     """One environment in one tree.
 
-    `manifests` maps each model that runs to its manifests, and NO_MODEL to the Namespace.
-    `rebuilt` is None, or where other code rendered the manifests: the manifests that today's code
-    builds from the same files, {} where it cannot read them. `prefix` is written before the tree's
-    paths: `main:`. `only` names the models that were loaded, None means all. `not_planned` names
-    the models left out because of `diagnostics`. If `present` is False, the tree has no such
-    environment. If `usable` is False, nothing can be compared; `failure` says why unless the
-    diagnostics do.
+    - `manifests` maps each model that runs to its manifests, and NO_MODEL to the Namespace.
+    - `rebuilt` is None if today's code rendered `manifests`. If the commit's own code did, it holds
+      what today's code builds from the same files, or {} if today's code cannot read them.
+    - `prefix` is written before the paths of a commit's tree: `main:`.
+    - `only` names the models that were loaded; None means all.
+    - `not_planned` names the models left out because of `diagnostics`.
+    - `present` is False if the tree does not have the environment.
+    - `usable` is False if nothing can be compared; `failure` or `diagnostics` have the reason.
     """
 
     root: Path
@@ -94,7 +95,7 @@ class Side:
 
     @cached_property
     def settings(self) -> tuple[Environment | None, Merged]:
-        """Returns the environment's own settings, None where they cannot be read."""
+        """Returns the environment's own settings; None if they cannot be read."""
         if not self.is_readable:
             return None, Merged({}, {})
         return read_environment(self.root, self.environment)
@@ -139,7 +140,7 @@ class Trees:
 
     @cached_property
     def old_root(self) -> Path:
-        """Returns the root of the commit's tree, which is written to a folder at the first call."""
+        """Returns the root of the commit's tree, which is exported to a folder on first use."""
         return self.revision.export(self._folder) if self.changes else self.root
 
     @property
@@ -240,7 +241,7 @@ def render_with_own_code(root: Path, environment: str, name: str) -> dict[str, M
     if not (root / "framework" / "__main__.py").is_file():
         raise OldCatalogError(name, environment, "there is no framework/ to render it with")
     inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONSAFEPATH", "PYTHONHOME")}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "framework", "render", environment, "--json"],
         cwd=root,
         env={**inherited, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -250,14 +251,18 @@ def render_with_own_code(root: Path, environment: str, name: str) -> dict[str, M
         check=False,
     )
     command = f"its own `render {environment} --json`"
-    if done.returncode:
-        output = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+    if completed.returncode:
+        output = (
+            completed.stderr.strip()
+            or completed.stdout.strip()
+            or f"exit code {completed.returncode}"
+        )
         if output.startswith("Traceback"):
-            # The stack frames of the commit's code help nobody; the last line is the exception.
+            # Users cannot act on stack frames of the commit's code. The last line is the exception.
             output = output.splitlines()[-1]
         raise OldCatalogError(name, environment, f"{command} failed:\n{output}")
     try:
-        return _group_by_model(json.loads(done.stdout))
+        return _group_by_model(json.loads(completed.stdout))
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         why = f"{command} did not print a list of manifests"
         raise OldCatalogError(name, environment, why) from exc
