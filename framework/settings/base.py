@@ -17,7 +17,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        # Not strict, pydantic would read the text "2" as a number and 1 as true.
+        # Without this, pydantic would read the text "2" as a number and 1 as true.
         strict=True,
         alias_generator=to_camel,
         # The validator of a class is built at its first use, and that takes longer than loading
@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
 
 class SettingDiagnosticsError(ValueError):
-    """All diagnostics of one mapping; a ValueError, because pydantic passes on no other error."""
+    """All diagnostics of one mapping. pydantic collects ValueErrors only, so it must be one."""
 
     def __init__(self, diagnostics: tuple[SettingDiagnostic, ...]) -> None:
         self.diagnostics = diagnostics

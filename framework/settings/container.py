@@ -112,7 +112,7 @@ class ResourceValue(Settings):
 
 
 def _env_kind(value: Any) -> str:
-    """Returns the tag of the class that a value has the keys of."""
+    """Returns the tag of the arm of EnvValue that a value belongs to, by its keys."""
     if not isinstance(value, dict | Settings):
         return "text"
     keys = value if isinstance(value, dict) else type(value).model_fields
@@ -146,7 +146,7 @@ class EnvSource(Checked):
     """Start the container even if the Secret or ConfigMap does not exist."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports both sources, or none."""
+        """Reports a source that names both a Secret and a ConfigMap, or neither."""
         if (self.secret is None) == (self.config_map is None):
             message = "has both secret and configMap, or neither; give one of them"
             yield SettingDiagnostic((), message, others=(("secret",), ("configMap",)))
@@ -214,7 +214,7 @@ def _find_device_diagnostics(
 
 
 class Container(Checked):
-    """An init container. It runs to its end before the model starts."""
+    """An init container. It runs to completion before the model starts."""
 
     image: ImageReference
     """Image with tag or digest."""

@@ -97,7 +97,7 @@ class Environment(Settings):
     """One environment: where the catalog runs, and the settings that it gives to every model."""
 
     description: str = ""
-    """One sentence."""
+    """One sentence about the environment."""
     namespace: DnsLabel
     """Name of the Namespace. Exactly one stack manages it."""
     promotes_to: DnsLabel | None = None

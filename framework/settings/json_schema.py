@@ -50,7 +50,7 @@ _WORDS = {
 }
 _TEXT_EXPECTED = 'expected text; quote it, as in "1.10" or "true"'
 
-
+# Values by the name of a settings class and a key in it.
 Keyed = dict[tuple[str, str], Any]
 
 
@@ -63,11 +63,10 @@ def _load_table(part: str) -> Keyed:
     }
 
 
-# By settings class and key.
 EXAMPLES: Keyed = _load_table("examples")
 UNITS: Keyed = _load_table("units")
 
-# Not a setting: it is read from the model's own file before layers are merged.
+# `profiles` is not a setting: it is read from the model's own file before layers are merged.
 PROFILES: dict[str, Any] = {
     "description": "Profiles of the model, later ones override earlier ones. Only in its own file.",
     "type": "array",
@@ -158,7 +157,7 @@ def build_schemas() -> dict[str, Json]:
 
 
 class _LayerSchema:
-    """Builds the schema of one file from the schemas of pydantic; use a new one for each file."""
+    """Builds the schema of one file from the schemas of pydantic. Each file needs a new object."""
 
     def __init__(self) -> None:
         self._classes = {**build_settings(Model), **build_settings(Environment)}
@@ -216,6 +215,7 @@ class _LayerSchema:
         return f"#/definitions/{name}"
 
     def _open(self, name: str) -> Json:
+        """Returns the schema of a mapping that may also be null or an interpolation."""
         # A partial model is merged before interpolations are resolved, so it cannot be one.
         if name in PARTIAL_MODELS.values():
             return {**self._define(name), "type": ["object", "null"]}
@@ -267,6 +267,7 @@ class _LayerSchema:
         return values[0] if len(values) == 1 else {"anyOf": values}
 
 
+# The keywords of pydantic's schema that also apply to the values of one layer.
 _KEPT = (
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "pattern", "patternErrorMessage", "minLength", "maxLength", "minItems", "maxItems",
@@ -281,7 +282,7 @@ def _description(node: Json) -> str:
 
 
 def _join_scalars(arms: list[Json]) -> list[Json]:
-    """Joins arms that are scalars of different types: editors then show and complete more."""
+    """Joins arms that are scalars of different types, so that editors offer better completion."""
     joined: Json = {}
     rest = []
     for arm in arms:

@@ -92,11 +92,11 @@ class Model(Checked):
     owner: Owner
     """Team that is responsible for the model. A label value: letters, digits, '-', '_', '.'."""
     description: str = ""
-    """One sentence."""
+    """One sentence about the model."""
     links: dict[str, str] = {}
     """Links to dashboards, runbooks, model cards, by name."""
     enabled: bool = True
-    """false where the model does not run."""
+    """Set to false where the model must not run."""
     image: Image
     """The container image."""
     replicas: Count = 1
@@ -127,8 +127,8 @@ class Model(Checked):
     volumes: dict[ShortName, Volume] = {}
     """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
-    """Init containers by name. They run one after the other, sorted by name, to their ends,
-    before the model starts."""
+    """Init containers by name. They run one after the other, sorted by name, each
+    to completion, before the model starts."""
     sidecars: dict[ShortName, Sidecar] = {}
     """Sidecars by name. They run beside the model, start before it and stop after it."""
     pre_stop_seconds: Count = 5

@@ -52,10 +52,10 @@ class Toleration(Checked):
 
 
 class Spread(Settings):
-    """How evenly the Pods are spread over the nodes with different values of one label."""
+    """Spreads the Pods over groups of nodes. Nodes with the same value of one label are a group."""
 
     max_skew: Positive = 1
-    """Number of Pods that one value of the label may have more than another."""
+    """Largest allowed difference between the numbers of Pods in two groups."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
     """What happens to a Pod that cannot be spread evenly."""
 

@@ -32,7 +32,9 @@ Write `\\${` for a literal `${`. A required setting must be given by one of the 
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
 # A longer cell is not aligned, so that it does not make the whole column wide.
 _WIDEST = (34, 18, 10, 14, 24, 0)
+# Defaults that are words, not YAML: they are not put in backticks.
 _WORDS = ("required", "none", "as below")
+# Names of types, by the `format` in the schema.
 _KINDS = {
     "quantity": "quantity",
     "int-or-percent": "integer or percent",
@@ -45,7 +47,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One setting, as plain text. `of` is the name of its class and its key in it."""
+    """One setting, as plain text. `setting` is the name of its class, and its key in the class."""
 
     key: str
     type: str
@@ -53,11 +55,11 @@ class Row:
     unit: str
     example: str
     meaning: str
-    of: tuple[str, str]
+    setting: tuple[str, str]
 
 
 def render_reference() -> str:
-    """Returns the page: settings, then each group, then the environment file."""
+    """Returns the page: settings of a model, each group of settings, the environment file."""
     general, groups = [_PROFILES_ROW], []
     for rows in build_rows(Model):
         if len(rows) == 1:

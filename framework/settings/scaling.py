@@ -42,7 +42,8 @@ class ScalingRules(Settings):
     """How fast the autoscaler scales in one direction."""
 
     stabilization_window_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
-    """Seconds for which recommendations are kept; the one that changes least is used."""
+    """Seconds for which earlier recommendations are kept. The one that changes the number of Pods
+    least is used."""
     select_policy: Literal["Max", "Min", "Disabled"] | None = None
     """The policy to use where there are several. `Disabled` never scales in this direction."""
     policies: Annotated[tuple[ScalingPolicy, ...], Field(strict=False)] = ()
@@ -98,7 +99,7 @@ class DisruptionBudget(Checked):
     """Pods that must stay available while nodes are drained."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports both settings, or none."""
+        """Reports a budget with both settings, or neither."""
         if (self.max_unavailable is None) == (self.min_available is None):
             yield SettingDiagnostic(
                 (),

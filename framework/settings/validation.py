@@ -1,9 +1,8 @@
 """Validates merged settings with pydantic, and reports every error at its position in a file.
 
-pydantic reports errors by a location in its own schema, all arms of a union included, and knows
-neither files nor layers. So each location is translated into the path of a setting, errors that
-only follow from another error are dropped, and the path leads to the position in the layer that
-gave the value.
+pydantic reports an error at a location in its own schema, reports all arms of a union, and knows
+neither files nor layers. So this module translates each location into the path of a setting, drops
+errors that only follow from another error, and finds the position of the value in its layer.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from framework.settings.messages import (
     redact_diagnostic,
 )
 
-Settings = TypeVar("Settings", bound=BaseModel)
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 # Keys that are read before layers are merged. They are not settings, but people misspell them too.
 _READ_BEFORE_MERGING = {"a model": ("profiles",)}
@@ -45,8 +44,8 @@ class _Location:
     """The setting that an error is about; `at_key` where it is about the key itself.
 
     `union` is the path of the outermost union around the setting, and `arm` the label of the arm
-    that reported the error. `owner` is the settings class that declares the last part of `path`,
-    or does not know it.
+    that reported the error. `owner` is the settings class in which the last part of `path` is a
+    key, or an unknown key.
     """
 
     path: KeyPath
@@ -76,12 +75,12 @@ class _Error:
 
 
 def validate_settings(
-    settings_type: type[Settings], merged: Merged, subject: str, home: str
-) -> tuple[Settings | None, list[Diagnostic]]:
-    """Returns the settings, or None where they have errors, and the errors of merged settings.
+    settings_type: type[SettingsT], merged: Merged, subject: str, home: str
+) -> tuple[SettingsT | None, list[Diagnostic]]:
+    """Returns the settings, or None where they are not valid, and the errors.
 
-    These are the errors of `merged` itself and the ones found here, without those that only follow
-    from others; so None without any error is possible, where the layers have errors already.
+    The errors are those of `merged` and those of the validation, without errors that only follow
+    from others. So the list may be empty for None, if the cause is an error in the layers' files.
     `subject` names the kind of file in messages ("a model"). `home` is the file in which a missing
     top-level setting belongs.
     """
@@ -178,10 +177,10 @@ def _locate(settings_type: type[BaseModel], loc: Sequence[str | int]) -> _Locati
 
 def _arms(annotation: Any) -> list[tuple[str, Any]]:
     """Returns the arms of a union by label, without None; for no union, the annotation alone."""
-    bare = _strip_metadata(annotation)
-    if get_origin(bare) not in (Union, types.UnionType):
-        return [("", bare)]
-    arms = [arm for arm in get_args(bare) if arm is not type(None)]
+    type_ = _strip_metadata(annotation)
+    if get_origin(type_) not in (Union, types.UnionType):
+        return [("", type_)]
+    arms = [arm for arm in get_args(type_) if arm is not type(None)]
     if len(arms) == 1:
         return _arms(arms[0])
     return [(_label(arm), _strip_metadata(arm)) for arm in arms]
@@ -220,7 +219,7 @@ def _setting_names(settings_type: type[BaseModel] | None) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in fields)
 
 
-# --- Which errors are causes, and which only follow from them.
+# --- Choosing the errors that are causes, not consequences.
 
 
 def _follows_broken(error: _Error, broken: Collection[KeyPath]) -> bool:
@@ -260,7 +259,7 @@ def _is_below(path: KeyPath, parent: KeyPath) -> bool:
 def _without_open_values(value: Any, path: KeyPath, broken: Collection[KeyPath]) -> Any:
     """Returns data without nulls, interpolations and broken values.
 
-    Of a list with one of these, nothing is left: its length is part of its meaning.
+    A list with one of these is left out as a whole, because its length is part of its meaning.
     """
     if isinstance(value, list):
         return [_without_open_values(item, (*path, i), broken) for i, item in enumerate(value)]
@@ -280,7 +279,7 @@ def _is_open(value: Any) -> bool:
 
 
 def _without_missing(errors: list[_Error]) -> Iterator[_Error]:
-    """Drops errors about missing settings, and unions of which one arm only misses settings.
+    """Drops errors about missing settings, and about unions where one arm has no other errors.
 
     `A: {secret: s}` fits the arm "secret" of the union at `env.A` once another layer gives the key;
     so the errors of its other arms mean nothing.
@@ -301,8 +300,8 @@ def _without_missing(errors: list[_Error]) -> Iterator[_Error]:
 def _is_certain_in_one_layer(error: _Error) -> bool:
     """Returns False where other layers decide whether this is an error.
 
-    They may bring the rest of what a rule about a whole mapping asks for. A wrong shape is reported
-    where it meets the right one, in the merge.
+    They may have what a rule about a whole mapping requires. A value of the wrong shape is reported
+    by the merge, where it conflicts with another layer.
     """
     if error.diagnostic is not None or error.details["type"] in _SHAPE_ERRORS:
         return False
@@ -311,9 +310,9 @@ def _is_certain_in_one_layer(error: _Error) -> bool:
 
 
 def _choose_arms(errors: Iterable[_Error]) -> Iterator[_Error]:
-    """Yields of each union only the errors of the arm that was probably meant.
+    """Yields, for each union, only the errors of the arm that was probably meant.
 
-    That is the arm with the fewest errors among those whose type fits; all arms where none fits.
+    This is the arm with the fewest errors among those whose type fits; all arms where none fits.
     """
     unions: dict[KeyPath, dict[str, list[_Error]]] = {}
     for error in errors:
@@ -383,10 +382,11 @@ class _Reporter:
             yield position.diagnostic(code, message)
 
     def explain_unknown_keys(self, errors: Iterable[_Error]) -> tuple[set[KeyPath], set[KeyPath]]:
-        """Returns the settings that unknown keys were probably meant to be.
+        """Returns the paths of misspelt settings, and the mappings with other unknown keys.
 
-        For an unknown key that resembles no setting, the second set has the path of its mapping. It
-        is the whole model for a misspelt `profiles`, which gives a model most of its settings.
+        The first set has the setting that an unknown key was probably meant to be. For a key that
+        resembles no setting, the second set has the path of its mapping. A misspelt `profiles` is
+        such a key too: any setting of the model may be missing because of it.
         """
         misspelt: set[KeyPath] = set()
         unexplained: set[KeyPath] = set()
@@ -416,8 +416,8 @@ class _Reporter:
         # A list of more names than a settings class usually has does not help.
         hint = suggest(str(key), known) if len(known) <= 12 or near_misses(str(key), known) else ""
         message = f'"{key}" is not a setting of {owner}{hint}'
-        for each in self.merged.key_positions(error.location.path) or (position,):
-            yield each.diagnostic(Code.UNKNOWN_KEY, message)
+        for key_position in self.merged.key_positions(error.location.path) or (position,):
+            yield key_position.diagnostic(Code.UNKNOWN_KEY, message)
 
     def _list_others(self, error: _Error, position: Position) -> str:
         """Returns the positions of the settings that a diagnostic names besides its own."""

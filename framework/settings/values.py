@@ -37,7 +37,10 @@ _DIGEST = "sha256:[0-9a-f]{64}"
 
 @dataclass(frozen=True)
 class Form:
-    """Restricts text to a pattern; `expected` completes the message "expected ..."."""
+    """Restricts text to a pattern; `expected` completes the message "expected ...".
+
+    `longest` is the largest number of characters, 0 for no limit.
+    """
 
     pattern: str
     expected: str
@@ -64,15 +67,15 @@ class Form:
 
 
 # Both validators and editors show these texts.
-_NO_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
-_NO_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
-_NO_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
-_NO_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
-_NO_PORT_NAME = "expected a port name: lower-case letters, digits, '-', at most 15 characters"
-_NO_CIDR = 'expected a range of addresses such as "10.0.0.0/8"'
-_NO_ADDRESS = 'expected an IP address such as "10.0.0.7"'
-_NO_DATE = 'expected a date such as "2026-12-31", quoted'
-_NO_FILE_MODE = 'expected a file mode in octal digits such as "0440", quoted'
+_EXPECTED_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
+_EXPECTED_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
+_EXPECTED_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
+_EXPECTED_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
+_EXPECTED_PORT_NAME = "expected a port name: lower-case letters, digits, '-', at most 15 characters"
+_EXPECTED_CIDR = 'expected a range of addresses such as "10.0.0.0/8"'
+_EXPECTED_ADDRESS = 'expected an IP address such as "10.0.0.7"'
+_EXPECTED_DATE = 'expected a date such as "2026-12-31", quoted'
+_EXPECTED_FILE_MODE = 'expected a file mode in octal digits such as "0440", quoted'
 _ADDRESS = "[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*"
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _PERCENTAGE = re.compile(r"\d{1,3}%")
@@ -83,36 +86,37 @@ _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?"
 def _check_quantity(value: Any) -> Any:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
-        raise ValueError(_NO_QUANTITY)
+        raise ValueError(_EXPECTED_QUANTITY)
     return text
 
 
 def _check_int_or_percent(value: Any) -> Any:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not whole and not (isinstance(value, str) and _PERCENTAGE.fullmatch(value)):
-        raise ValueError(_NO_INT_OR_PERCENT)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_count and not (isinstance(value, str) and _PERCENTAGE.fullmatch(value)):
+        raise ValueError(_EXPECTED_INT_OR_PERCENT)
     return value
 
 
 def _check_env_text(value: Any) -> Any:
     if isinstance(value, bool | float):
-        raise ValueError(_NO_ENV_TEXT)
+        raise ValueError(_EXPECTED_ENV_TEXT)
     return str(value) if isinstance(value, int) else value
 
 
 def _check_dns_label(value: str) -> str:
     if not _DNS_LABEL.fullmatch(value):
-        raise ValueError(_NO_DNS_LABEL)
+        raise ValueError(_EXPECTED_DNS_LABEL)
     return value
 
 
 def _check_port_name(value: str) -> str:
     if not _PORT_NAME.fullmatch(value):
-        raise ValueError(_NO_PORT_NAME)
+        raise ValueError(_EXPECTED_PORT_NAME)
     return value
 
 
 def _text_of(pattern: str, message: str) -> dict[str, Any]:
+    """Returns the JSON Schema of a text with this pattern."""
     return {"type": "string", "pattern": pattern, "patternErrorMessage": message}
 
 
@@ -120,7 +124,7 @@ def _check_cidr(value: str) -> str:
     try:
         ip_network(value, strict=False)
     except ValueError:
-        raise ValueError(_NO_CIDR) from None
+        raise ValueError(_EXPECTED_CIDR) from None
     return value
 
 
@@ -128,7 +132,7 @@ def _check_address(value: str) -> str:
     try:
         ip_address(value)
     except ValueError:
-        raise ValueError(_NO_ADDRESS) from None
+        raise ValueError(_EXPECTED_ADDRESS) from None
     return value
 
 
@@ -136,7 +140,7 @@ def _check_date(value: str) -> str:
     try:
         date.fromisoformat(value)
     except ValueError:
-        raise ValueError(_NO_DATE) from None
+        raise ValueError(_EXPECTED_DATE) from None
     return value
 
 
@@ -145,7 +149,7 @@ def _read_file_mode(value: Any) -> Any:
         return value
     if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
         return int(value, 8)
-    raise ValueError(_NO_FILE_MODE)
+    raise ValueError(_EXPECTED_FILE_MODE)
 
 
 # pydantic cannot derive a JSON Schema from a validator in Python, so each of these types has both.
@@ -158,7 +162,7 @@ Quantity = Annotated[
             "type": ["integer", "string"],
             "minimum": 0,
             "pattern": f"^{_QUANTITY.pattern}$",
-            "patternErrorMessage": _NO_QUANTITY,
+            "patternErrorMessage": _EXPECTED_QUANTITY,
             "format": "quantity",
         }
     ),
@@ -171,7 +175,7 @@ IntOrPercent = Annotated[
             "type": ["integer", "string"],
             "minimum": 0,
             "pattern": f"^{_PERCENTAGE.pattern}$",
-            "patternErrorMessage": _NO_INT_OR_PERCENT,
+            "patternErrorMessage": _EXPECTED_INT_OR_PERCENT,
             "format": "int-or-percent",
         }
     ),
@@ -182,7 +186,7 @@ EnvText = Annotated[
     WithJsonSchema(
         {
             "type": ["string", "integer"],
-            "patternErrorMessage": _NO_ENV_TEXT,
+            "patternErrorMessage": _EXPECTED_ENV_TEXT,
             "format": "env-text",
         }
     ),
@@ -194,7 +198,7 @@ DnsLabel = Annotated[
         {
             "type": "string",
             "pattern": f"^{_DNS_LABEL.pattern}$",
-            "patternErrorMessage": _NO_DNS_LABEL,
+            "patternErrorMessage": _EXPECTED_DNS_LABEL,
         }
     ),
 ]
@@ -205,7 +209,7 @@ PortName = Annotated[
         {
             "type": "string",
             "pattern": f"^{_PORT_NAME.pattern}$",
-            "patternErrorMessage": _NO_PORT_NAME,
+            "patternErrorMessage": _EXPECTED_PORT_NAME,
             "format": "port-name",
         }
     ),
@@ -215,7 +219,6 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 # Strict mode refuses a list for a tuple; the items stay strict.
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
-Mappings = Annotated[tuple[dict[str, Any], ...], Field(strict=False)]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 LabelKey = Annotated[
     str,
@@ -355,24 +358,24 @@ ResourceField = Annotated[
 Cidr = Annotated[
     str,
     AfterValidator(_check_cidr),
-    WithJsonSchema(_text_of(rf"^{_ADDRESS}(/[0-9.]+)?$", _NO_CIDR)),
+    WithJsonSchema(_text_of(rf"^{_ADDRESS}(/[0-9.]+)?$", _EXPECTED_CIDR)),
 ]
 IpAddress = Annotated[
     str,
     AfterValidator(_check_address),
-    WithJsonSchema(_text_of(f"^{_ADDRESS}(%.+)?$", _NO_ADDRESS)),
+    WithJsonSchema(_text_of(f"^{_ADDRESS}(%.+)?$", _EXPECTED_ADDRESS)),
 ]
 IsoDate = Annotated[
     str,
     AfterValidator(_check_date),
-    WithJsonSchema(_text_of(r"^\d{4}-\d{2}-\d{2}$", _NO_DATE)),
+    WithJsonSchema(_text_of(r"^\d{4}-\d{2}-\d{2}$", _EXPECTED_DATE)),
 ]
 FileMode = Annotated[
     int,
     BeforeValidator(_read_file_mode),
     WithJsonSchema(
         {
-            **_text_of("^0?[0-7]{3}$", _NO_FILE_MODE),
+            **_text_of("^0?[0-7]{3}$", _EXPECTED_FILE_MODE),
             "type": ["string", "integer"],
             "minimum": 0,
             "maximum": 0o777,
@@ -390,8 +393,8 @@ _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 def quantity_value(text: str) -> Fraction:
     """Returns the cores, bytes or devices of a Kubernetes quantity: 1/2 for "500m".
 
-    Fractions, because floats would add 0.1 CPU ten times to less than 1. Returns 0 for a text that
-    is not a quantity.
+    These are fractions because the sum of ten floats of 0.1 is less than 1. Returns 0 for a text
+    that is not a quantity.
     """
     match = _SPLIT.fullmatch(text)
     if match is None:

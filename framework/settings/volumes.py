@@ -81,7 +81,7 @@ class Claim(Checked):
     Namespace deletes the claim in any case."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Yields a claim with both name and size, or neither, and options of an existing claim."""
+        """Reports a claim with both name and size, or neither, and options of an existing claim."""
         if (self.name is None) == (self.size is None):
             has = "neither name nor size" if self.name is None else "both name and size"
             message = f"has {has}; expected the name of an existing claim, or the size of a new one"

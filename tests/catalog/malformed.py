@@ -34,22 +34,23 @@ class Case(NamedTuple):
 
     @property
     def id(self) -> str:
-        """For the list of tests."""
+        """The ID of the test."""
         body = self.text.removeprefix(VALID.get(self.path, "")).replace(MARK, "")
         return f"{self.code}-{self.path.rpartition('/')[2]}-{body[:40]!r}"
 
 
-def _below(path: str, code: Code, *texts: str) -> list[Case]:
-    """Cases that add lines to the sound file."""
+def _append(path: str, code: Code, *texts: str) -> list[Case]:
+    """Returns cases that add lines to the valid file."""
     return [Case(path, code, VALID.get(path, "") + text) for text in texts]
 
 
-def _whole(path: str, code: Code, *texts: str) -> list[Case]:
+def _replace(path: str, code: Code, *texts: str) -> list[Case]:
+    """Returns cases that replace the valid file."""
     return [Case(path, code, text) for text in texts]
 
 
 _YAML = [
-    *_below(
+    *_append(
         MODEL,
         Code.SYNTAX,
         "§\treplicas: 3\n",
@@ -71,8 +72,8 @@ _YAML = [
         "description: >9§x\n  a\n",
         "labels:\n  §: b\n",
     ),
-    *_whole(MODEL, Code.SYNTAX, "§- owner\n- team\n", "§just text\n", "§42\n", "§[]\n"),
-    *_below(
+    *_replace(MODEL, Code.SYNTAX, "§- owner\n- team\n", "§just text\n", "§42\n", "§[]\n"),
+    *_append(
         MODEL,
         Code.DUPLICATE_KEY,
         "§owner: again\n",
@@ -82,7 +83,7 @@ _YAML = [
         "labels:\n  a: b\n  §a: c\n",
         "ports:\n  http: 1\n  grpc: 2\n  §http: 3\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.AMBIGUOUS,
         "enabled: §yes\n",
@@ -108,7 +109,7 @@ _YAML = [
         "image: {tag: §12:30}\n",
         "description: §???\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.KEY_NOT_TEXT,
         "labels: {§1: a}\n",
@@ -120,7 +121,7 @@ _YAML = [
         "labels:\n  §[a]: b\n",
         "labels:\n  §{a: b}: c\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.UNSUPPORTED_YAML,
         "labels: {<<: §3}\n",
@@ -130,7 +131,7 @@ _YAML = [
         "labels: §!!set {a}\n",
         "args: §!!omap [a: b]\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.AMBIGUOUS,
         "description: §!secret x\n",
@@ -140,7 +141,7 @@ _YAML = [
 ]
 
 _SETTINGS = [
-    *_below(
+    *_append(
         MODEL,
         Code.UNKNOWN_KEY,
         "§replica: 3\n",
@@ -165,8 +166,8 @@ _SETTINGS = [
         "§metadata: {}\n",
         "§spec: {}\n",
     ),
-    *_whole(MODEL, Code.MISSING_KEY, "§profiles: [small]\n"),
-    *_below(
+    *_replace(MODEL, Code.MISSING_KEY, "§profiles: [small]\n"),
+    *_append(
         MODEL,
         Code.MISSING_KEY,
         "ingress: §{path: /}\n",
@@ -177,7 +178,7 @@ _SETTINGS = [
         "sidecars: {log: §{args: [a]}}\n",
         "env: {A: §{secret: s}}\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.BAD_VALUE,
         "replicas: §two\n",
@@ -238,14 +239,14 @@ _SETTINGS = [
         "security: {runAsUser: §root}\n",
         "preStopSeconds: §-5\n",
     ),
-    *_whole(
+    *_replace(
         MODEL,
         Code.BAD_VALUE,
         "owner: §''\nprofiles: [small]\n",
         "owner: §two words\nprofiles: [small]\n",
         "owner: §7\nprofiles: [small]\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.BAD_NAME,
         "ports: {§HTTP: 1}\n",
@@ -254,7 +255,7 @@ _SETTINGS = [
         "sidecars: {§Log: {image: 'r/x:1'}}\n",
         "initContainers: {§under_score: {image: 'r/x:1'}}\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.INCONSISTENT,
         "autoscaling: {minReplicas: §5, maxReplicas: 2, cpu: 80}\n",
@@ -265,7 +266,7 @@ _SETTINGS = [
 ]
 
 _MERGING = [
-    *_below(
+    *_append(
         MODEL,
         Code.SHAPE_CONFLICT,
         "image: §r:1\n",
@@ -275,8 +276,8 @@ _MERGING = [
         "image: {tag: §{a: b}}\n",
         "replicas: §{a: 1}\n",
     ),
-    *_whole(OVERLAY, Code.SHAPE_CONFLICT, "ports: §[1]\n", "image: §other\n"),
-    *_below(
+    *_replace(OVERLAY, Code.SHAPE_CONFLICT, "ports: §[1]\n", "image: §other\n"),
+    *_append(
         MODEL,
         Code.BAD_INTERPOLATION,
         "description: §'${oc.env:HOME}'\n",
@@ -287,7 +288,7 @@ _MERGING = [
         "description: §'${}'\n",
         "description: §'is ${image}'\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.MISSING_REFERENCE,
         "description: §'${nobody}'\n",
@@ -295,13 +296,13 @@ _MERGING = [
         "description: §'${environment.nothing}'\n",
         "description: §'${stack.nothing}'\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.CIRCULAR_REFERENCE,
         "description: §'${description}'\n",
         "labels: {a: §'${labels.b}', b: §'${labels.a}'}\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.MISPLACED_KEY,
         "§name: m\n",
@@ -310,17 +311,17 @@ _MERGING = [
         "canary: {candidate: {§canary: {size: 2}}}\n",
         "canary: {candidate: {§profiles: [small]}}\n",
     ),
-    *_below(
+    *_append(
         MODEL,
         Code.MISPLACED_KEY,
         "canary: {candidate: {§replicas: 2}}\n",
         "canary: {candidate: {§enabled: false}}\n",
         "canary: {candidate: {§ingress: {host: a.example.com}}}\n",
     ),
-    *_whole(OVERLAY, Code.MISPLACED_KEY, "§profiles: [small]\n", "§name: m\n"),
-    *_below(DEFAULTS, Code.MISPLACED_KEY, "§profiles: [small]\n"),
-    *_below(PROFILE, Code.MISPLACED_KEY, "§profiles: [small]\n"),
-    *_below(
+    *_replace(OVERLAY, Code.MISPLACED_KEY, "§profiles: [small]\n", "§name: m\n"),
+    *_append(DEFAULTS, Code.MISPLACED_KEY, "§profiles: [small]\n"),
+    *_append(PROFILE, Code.MISPLACED_KEY, "§profiles: [small]\n"),
+    *_append(
         ENVIRONMENT,
         Code.MISPLACED_KEY,
         "defaults: {§profiles: [small]}\n",
@@ -331,7 +332,7 @@ _MERGING = [
 _POD = "patch: {Deployment: {spec: {template: {spec: {%s}}}}}\n"
 _CONTAINER = _POD % "containers: [{name: model, %s}]"
 _PATCHES = [
-    *_below(
+    *_append(
         MODEL,
         Code.BAD_PATCH,
         _POD % "§hostNetwrok: true",
@@ -368,19 +369,19 @@ _PATCHES = [
         "patch: {§Servce: {}}\n",
         "patch:\n  Deployment:\n    spec:\n      §pausd: true\n      revisionHistoryLimit: §ten\n",
     ),
-    *_whole(OVERLAY, Code.BAD_PATCH, "patch: {ServiceAccount: {§secret: []}}\n"),
-    *_below(ENVIRONMENT, Code.BAD_PATCH, "defaults: {patch: {Deployment: {spec: {§x: 1}}}}\n"),
+    *_replace(OVERLAY, Code.BAD_PATCH, "patch: {ServiceAccount: {§secret: []}}\n"),
+    *_append(ENVIRONMENT, Code.BAD_PATCH, "defaults: {patch: {Deployment: {spec: {§x: 1}}}}\n"),
 ]
 
 _FILES = [
-    *_whole(
+    *_replace(
         MODEL,
         Code.UNKNOWN_PROFILE,
         "owner: t\nprofiles: [small, §smal]\n",
         "owner: t\nprofiles: [small, §small]\n",
         "owner: t\nprofiles: [small, §7]\n",
     ),
-    *_below(
+    *_append(
         ENVIRONMENT,
         Code.UNKNOWN_KEY,
         "§namespaces: a\n",
@@ -388,9 +389,9 @@ _FILES = [
         "§replicas: 3\n",
         "§override: {}\n",
     ),
-    *_whole(ENVIRONMENT, Code.MISSING_KEY, "§description: no namespace\n"),
-    *_whole(ENVIRONMENT, Code.BAD_VALUE, "namespace: §ML_Prod\n", "namespace: §7\n"),
-    *_below(
+    *_replace(ENVIRONMENT, Code.MISSING_KEY, "§description: no namespace\n"),
+    *_replace(ENVIRONMENT, Code.BAD_VALUE, "namespace: §ML_Prod\n", "namespace: §7\n"),
+    *_append(
         ENVIRONMENT,
         Code.BAD_VALUE,
         "protect: §1\n",
@@ -405,17 +406,17 @@ _FILES = [
         "overrides: {replicas: §many}\n",
         "defaults: {enabled: §1}\n",
     ),
-    *_below(ENVIRONMENT, Code.INCONSISTENT, "policy: {minReplicas: §3, maxReplicas: 2}\n"),
-    *_below(ENVIRONMENT, Code.BAD_NAME, "capacity: {§memry: 20Gi}\n", "capacity: {§gpus: 4}\n"),
-    *_below(ENVIRONMENT, Code.BAD_VALUE, "cluster: {context: §''}\n"),
-    *_below(ENVIRONMENT, Code.UNKNOWN_KEY, "overrides: {§replica: 3}\n", "defaults: {§x: 3}\n"),
-    *_whole("environments/prod/models/other.yaml", Code.UNKNOWN_MODEL, "§replicas: 3\n"),
-    *_whole("catalog/Bad_Name.yaml", Code.FILE_NAME, "§owner: t\n"),
-    *_whole("catalog/m-canary.yaml", Code.FILE_NAME, "§owner: t\n"),
-    *_whole("catalog/n.yml", Code.FILE_NAME, "§owner: t\n"),
-    *_whole("catalog/9lives.yaml", Code.FILE_NAME, "§owner: t\n"),
-    *_whole("catalog/_profiles/Small.yaml", Code.FILE_NAME, "§replicas: 2\n"),
-    *_whole("environments/prod/models/n.yml", Code.FILE_NAME, "§replicas: 2\n"),
+    *_append(ENVIRONMENT, Code.INCONSISTENT, "policy: {minReplicas: §3, maxReplicas: 2}\n"),
+    *_append(ENVIRONMENT, Code.BAD_NAME, "capacity: {§memry: 20Gi}\n", "capacity: {§gpus: 4}\n"),
+    *_append(ENVIRONMENT, Code.BAD_VALUE, "cluster: {context: §''}\n"),
+    *_append(ENVIRONMENT, Code.UNKNOWN_KEY, "overrides: {§replica: 3}\n", "defaults: {§x: 3}\n"),
+    *_replace("environments/prod/models/other.yaml", Code.UNKNOWN_MODEL, "§replicas: 3\n"),
+    *_replace("catalog/Bad_Name.yaml", Code.FILE_NAME, "§owner: t\n"),
+    *_replace("catalog/m-canary.yaml", Code.FILE_NAME, "§owner: t\n"),
+    *_replace("catalog/n.yml", Code.FILE_NAME, "§owner: t\n"),
+    *_replace("catalog/9lives.yaml", Code.FILE_NAME, "§owner: t\n"),
+    *_replace("catalog/_profiles/Small.yaml", Code.FILE_NAME, "§replicas: 2\n"),
+    *_replace("environments/prod/models/n.yml", Code.FILE_NAME, "§replicas: 2\n"),
 ]
 
 CASES = [*_YAML, *_SETTINGS, *_MERGING, *_PATCHES, *_FILES]

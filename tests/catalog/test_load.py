@@ -1,4 +1,4 @@
-"""Layer order, profiles, overlays, candidates and contexts of a whole catalog on disk."""
+"""Layer order, profiles, overlays, candidates and contexts of a catalog on disk."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_the_same_files_give_the_same_catalog(write: Write) -> None:
 
 
 _M = FILES["catalog/m.yaml"]
-_FAULTS = [
+_ERRORS = [
     ("unknown key", {"catalog/m.yaml": _M + "replica: 2\n"},
      ['catalog/m.yaml:3:1: "replica" is not a setting of a model; did you mean "replicas"?']),
     ("unused profile", {"catalog/_profiles/new.yaml": "replicas: ${oc.env:N}\n"},
@@ -233,7 +233,7 @@ _FAULTS = [
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"), [case[1:] for case in _FAULTS], ids=[case[0] for case in _FAULTS]
+    ("changes", "expected"), [case[1:] for case in _ERRORS], ids=[case[0] for case in _ERRORS]
 )
 def test_an_error_is_reported_once_at_its_position(
     changes: dict[str, str], expected: list[str], write: Write

@@ -1,4 +1,4 @@
-"""Places of every key and value, and faults of a single file."""
+"""Positions of every key and value, and the errors of a single file."""
 
 from pathlib import Path
 

@@ -26,12 +26,12 @@ FILES = {
     PROD: "namespace: ml-prod\n",
 }
 
-# A file that can be neither read nor written: every plan is built from its files.
+# This path can be neither read nor written, so nothing is cached.
 NO_CACHE = PlanCache(Path("/dev/null/plans.sqlite"))
 
 
 def write_files(root: Path, changes: Mapping[str, str]) -> Path:
-    """Writes FILES with changes; text that begins with "+" is put after what there is."""
+    """Writes FILES with changes; text that begins with "+" is appended to the original file."""
     for path in {**FILES, **changes}:
         text = changes.get(path, FILES.get(path, ""))
         if text.startswith("+"):
@@ -54,7 +54,7 @@ def check_all(root: Path, today: date | None = None) -> tuple[Diagnostic, ...]:
 
 
 def first_model(loaded: LoadedPlan) -> ModelPlan:
-    """Returns the first model of a plan, whatever errors others have."""
+    """Returns the first model of a plan, even if the plan has errors."""
     assert loaded.plan is not None
     return loaded.plan.models[0]
 

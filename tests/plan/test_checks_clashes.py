@@ -1,4 +1,4 @@
-"""One name, one route, one Namespace: claimed once."""
+"""Names, routes and Namespaces that two models or environments claim."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def test_an_object_belongs_to_one_model() -> None:
         pytest.param("namespace: ml-prod\n", True, id="one namespace of one cluster"),
         pytest.param("namespace: ml-${stack.name}\n", False, id="interpolated"),
         pytest.param("namespace: ml-prod\ncluster: {context: other}\n", False, id="two clusters"),
-        pytest.param(
-            "namespaces: ml-prod\n", False, id="an environment with faults is passed over"
-        ),
+        pytest.param("namespaces: ml-prod\n", False, id="an environment with errors is ignored"),
     ],
 )
 def test_a_namespace_belongs_to_one_environment(tmp_path: Path, dev: str, clash: bool) -> None:

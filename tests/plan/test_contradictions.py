@@ -133,7 +133,7 @@ RULES = [
 
 
 def _diagnostics(text: str, tmp_path: Path) -> tuple[list[tuple[str, str, Code]], str]:
-    """The faults as place, message and code; and the marked place."""
+    """Returns position, message and code of each error, and the marked position."""
     owner = "" if "owner" in text else "owner: team-a\n"
     marked = f"profiles: [server]\n{owner}{text}\n"
     before = marked[: marked.index("§")]

@@ -1,4 +1,4 @@
-"""The rules of a policy, and waivers: who may break which rule until when."""
+"""The rules of a policy, and the waivers with which a model may break one until a date."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ CASES = (
     ("hostPath", "podSecurity: baseline", "volumes: {v: {hostPath: /x, mountPath: /w}}\n", "4:14"),
 )
 RULE_OF = {rule.setting: rule.name for rule in RULES}
-BREACHES = [
+BROKEN_RULES = [
     pytest.param(policy, more, position, RULE_OF[policy.partition(":")[0]], id=name)
     for name, policy, more, position in CASES
 ]
-SOUND = (
+VALID = (
     f"owner: team-b\nprofiles: [server]\nimage: {{tag: v1, digest: '{SHA}'}}\n"
     "labels: {tier: x}\nprobes: {liveness: {httpGet: {}}}\nresources: {limits: {cpu: 1}}\n"
 )
@@ -58,10 +58,10 @@ SOUND = (
 
 def write(root: Path, policy: str, more: str) -> Path:
     policies = f"+policy:\n  {policy}\n"
-    return write_files(root, {MODEL: f"+{more}", "catalog/b.yaml": SOUND, PROD: policies})
+    return write_files(root, {MODEL: f"+{more}", "catalog/b.yaml": VALID, PROD: policies})
 
 
-@pytest.mark.parametrize(("policy", "more", "position", "rule"), BREACHES)
+@pytest.mark.parametrize(("policy", "more", "position", "rule"), BROKEN_RULES)
 def test_a_broken_rule_is_reported_with_its_name_and_position(
     tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_broken_rule_is_reported_with_its_name_and_position(
     assert all(f"(rule {rule}, {PROD}:3)" in diagnostic.message for diagnostic in diagnostics)
 
 
-@pytest.mark.parametrize(("policy", "more", "position", "rule"), BREACHES)
+@pytest.mark.parametrize(("policy", "more", "position", "rule"), BROKEN_RULES)
 def test_a_waiver_is_valid_until_its_last_day(
     tmp_path: Path, policy: str, more: str, position: str, rule: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_registry_in_a_profile_is_reported_once_for_all_models(tmp_path: Path)
 def test_every_rule_is_tested_and_documented_by_its_name() -> None:
     documented = build_settings(Policy)["Policy"]["properties"]
     assert RULE_OF.keys() == documented.keys()
-    assert {case.values[3] for case in BREACHES} == set(RULE_OF.values())
+    assert {case.values[3] for case in BROKEN_RULES} == set(RULE_OF.values())
     for setting, name in RULE_OF.items():
         assert documented[setting]["description"].startswith(f"Rule `{name}`: ")
 

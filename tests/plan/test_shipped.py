@@ -1,4 +1,4 @@
-"""Every shipped model in every shipped environment: what any plan must keep."""
+"""Properties that the plan of every shipped model has in every shipped environment."""
 
 from __future__ import annotations
 

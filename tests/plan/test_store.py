@@ -67,14 +67,15 @@ def test_cached_plans_equal_new_ones_after_random_edits(seed: int, tmp_path: Pat
         _edit(root, chance)
         stacks = [DEV_STACK, STACK] if turn % 2 else [STACK]
         cached, new = (
-            PlanStore(root, cache=each, processes=1).load(stacks) for each in (cache, NO_CACHE)
+            PlanStore(root, cache=plan_cache, processes=1).load(stacks)
+            for plan_cache in (cache, NO_CACHE)
         )
         assert cached == new
         assert PlanStore(root, cache=cache, processes=1).check(stacks) == new.diagnostics
         models = chance.sample("abcde", 2)
         cached, new = (
-            PlanStore(root, cache=each, processes=1).load([STACK], models=models)
-            for each in (cache, NO_CACHE)
+            PlanStore(root, cache=plan_cache, processes=1).load([STACK], models=models)
+            for plan_cache in (cache, NO_CACHE)
         )
         assert cached == new
 
@@ -112,8 +113,8 @@ def test_a_cached_plan_is_loaded_without_planning(
     first = _load(root, cache)
     monkeypatch.setattr("framework.plan.store.plan_models", None)
     assert _load(root, cache) == first
-    one = PlanStore(root, cache=cache).load_one(STACK, models=["a"])
-    assert [model.name for model in one.require().models] == ["a"]
+    narrowed = PlanStore(root, cache=cache).load_one(STACK, models=["a"])
+    assert [model.name for model in narrowed.require().models] == ["a"]
 
 
 def test_a_cached_plan_is_loaded_without_pydantic_and_omegaconf(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ OVERLAY = "environments/prod/models/a.yaml"
             {PROD: "+defaults: {replicas: 4}\n"}, [(f"{PROD}:2:22", "MC903")], id="for all models"
         ),
         pytest.param(
-            {PROD: "+overrides: {replicas: 4}\n"}, [], id="a promise for all models"
+            {PROD: "+overrides: {replicas: 4}\n"}, [], id="overrides may repeat a value"
         ),
         pytest.param(
             {PROD: "+overrides: {replicas: 4}\n", OVERLAY: "replicas: 4\n"},
@@ -91,7 +91,7 @@ def test_a_warning_shows_no_secret(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"catalog/_profiles/server.yaml": "+replicas: 4\n", OVERLAY: "replicas: 4\n"},
-            ["catalog/_profiles/server.yaml:2:11"], id="an overlay is its environment's matter",
+            ["catalog/_profiles/server.yaml:2:11"], id="profile, without the overlay",
         ),
     ],
 )  # fmt: skip

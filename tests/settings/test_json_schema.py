@@ -1,4 +1,4 @@
-"""The JSON Schemas: current, right about every shipped file, and of one mind with the loader."""
+"""The JSON Schemas are current, accept every shipped file, and agree with the loader."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-TOLD = {
+EDITOR_MESSAGES = {
     "text for a number": ("replicas: two", "expected a whole number"),
     "truth for a number": ("replicas: true", "expected a whole number"),
     "text for a truth": ("enabled: yes please", "expected true or false"),
@@ -266,7 +266,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [pytest.param(*case, id=name) for name, case in TOLD.items()]
+    ("text", "message"), [pytest.param(*case, id=name) for name, case in EDITOR_MESSAGES.items()]
 )
 def test_editor_message_names_the_expected_value_instead_of_a_pattern(
     text: str, message: str
@@ -280,7 +280,7 @@ def test_editor_message_names_the_expected_value_instead_of_a_pattern(
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_pattern_has_a_message(name: str) -> None:
     for node in nodes(SCHEMAS[name]):
-        # The second of two arms lets interpolations pass; editors tell of the first.
+        # The second of two arms allows interpolations; editors show the message of the first.
         if isinstance(node.get("pattern"), str) and node["pattern"] != r"\$\{":
             assert {"patternErrorMessage", "errorMessage"} & node.keys(), node
 

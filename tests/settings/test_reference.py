@@ -1,4 +1,4 @@
-"""Every setting is documented: meaning, unit and example, in the classes' own words."""
+"""Every setting has a meaning, a unit and an example, and is on the reference page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ every_setting = pytest.mark.parametrize(
 
 
 def holds_number(node: Any) -> bool:
-    """True where a value, or one by name or in a list, may be a number with a unit."""
+    """Returns True where a value, or one inside it, may be a number with a unit."""
     if not isinstance(node, dict) or node.get("format") in _WITHOUT_UNIT:
         return False
     below = [*node.get("anyOf", ()), *node.get("oneOf", ()), node.get("items")]
@@ -50,9 +50,9 @@ def test_example_is_valid_for_its_class(name: str, key: str) -> None:
     schema = SCHEMA
     own = schema if name == "Environment" else schema["definitions"].get(name)
     properties = (own or schema["definitions"]["Layer"])["properties"]
-    whole = {**properties[key], "definitions": schema["definitions"]}
+    property_schema = {**properties[key], "definitions": schema["definitions"]}
     assert [
-        error.message for error in Draft7Validator(whole).iter_errors(EXAMPLES[name, key])
+        error.message for error in Draft7Validator(property_schema).iter_errors(EXAMPLES[name, key])
     ] == []
 
 
@@ -61,10 +61,10 @@ def test_examples_and_units_belong_to_settings() -> None:
 
 
 def test_reference_has_every_setting() -> None:
-    rows = [row for of in (Model, Environment) for group in build_rows(of) for row in group]
+    rows = [row for cls in (Model, Environment) for group in build_rows(cls) for row in group]
     # Of the arms of one union, the first stands for the keys they share.
     shared = {("ConfigMapValue", "key"), ("ConfigMapValue", "optional")}
-    assert set(KEYS) - {row.of for row in rows} == shared
+    assert set(KEYS) - {row.setting for row in rows} == shared
     page = render_reference()
     assert all(f"| `{row.key}` " in page for row in rows)
     assert PROFILES["description"] in page
