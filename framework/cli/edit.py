@@ -48,7 +48,7 @@ def run_bump(root: Path, options: argparse.Namespace) -> int:
 
         print(render_json(Bump(tag, tuple(bumps))))
     else:
-        print(render_bumps(bumps, tag, options.model))
+        print(render_bumps(bumps, tag, options.model, known))
     return 0
 
 

@@ -9,17 +9,19 @@ from framework.edits.bump import ModelBump
 from framework.output.text import render_table, render_wrapped
 
 
-def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str) -> str:
-    """Renders what was written per model, and the next commands; `pattern` is MODEL= as given."""
+def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str, order: Sequence[str]) -> str:
+    """Renders what was written for each model, and the next commands.
+
+    `pattern` is MODEL as the user gave it. `order` is that of the environments: their promotion.
+    """
     blocks = ["\n".join(_render_bump(bump, tag)) for bump in bumps]
-    environments = sorted(
-        {
-            environment.environment
-            for bump in bumps
-            for environment in bump.environments
-            if environment.changed
-        }
-    )
+    changed = {
+        environment.environment
+        for bump in bumps
+        for environment in bump.environments
+        if environment.changed
+    }
+    environments = [name for name in order if name in changed]
     if not any(bump.changed for bump in bumps):
         end = "Nothing to change."
     elif not environments:
@@ -28,7 +30,7 @@ def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str) -> str:
         model = shlex.quote(pattern)
         commands = [f"make preview ENV={name} MODEL={model}" for name in environments]
         end = "next: " + "\n      ".join(commands)
-    # One model is set off by blank lines; of several, each takes a line or two.
+    # The report of one model has blank lines around it. With several models, it would be too long.
     return "\n\n".join([*blocks, end]) if len(bumps) == 1 else "\n".join([*blocks, "", end])
 
 
