@@ -36,8 +36,9 @@ from framework.engines.embedded.preview import PreviewRun, build_deletion
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
-from framework.engines.embedded.refresh import compare_with_cluster, settle_pending
+from framework.engines.embedded.refresh import build_refresh_change, settle_pending
 from framework.engines.embedded.registration import ProgramHandler, Registration
+from framework.engines.live_objects import compare_with_cluster
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
 from framework.engines.state.backend import open_backend
@@ -106,18 +107,20 @@ class EmbeddedEngine:
             state = operation.state
             operation.components.check_targets()
             operation.clusters.add_all_recorded()
-            comparisons = compare_with_cluster(state, operation.planner)
-            changes = order_changes(comparison.change for comparison in comparisons)
-            preview = Preview(changes, state.read_stack_outputs())
+            recorded = operation.build_recorded_objects().objects
+            compared = compare_with_cluster(recorded, operation.clusters, listed=False)
+            changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
+            preview = Preview(order_changes(changes.values()), state.read_stack_outputs())
             if not preview.clean:
                 if not confirm(preview):
                     return None
-                for comparison in comparisons:
-                    resource, live = comparison.resource, comparison.live
-                    if live is None:
+                resources = state.get_current().live
+                for item in compared:
+                    resource = resources[item.recorded.urn]
+                    if item.live is None:
                         state.record(drop_line(resource))
-                    elif comparison.change.op is not Op.SAME:
-                        state.record(set_line(build_refreshed(state, resource, live)))
+                    elif changes[resource.urn].op is not Op.SAME:
+                        state.record(set_line(build_refreshed(state, resource, item.live)))
             operation.clusters.remember()
             return Result(preview.changes, outputs=state.read_stack_outputs())
 
@@ -160,12 +163,7 @@ class EmbeddedEngine:
         """
         with self._open(request, locked=False) as operation:
             operation.components.check_targets()
-            return build_recorded_objects(
-                operation.state.get_current().resources,
-                operation.components,
-                operation.state.unseal,
-                operation.messages,
-            )
+            return operation.build_recorded_objects()
 
     @contextmanager
     def _open(
@@ -254,6 +252,12 @@ class Operation:
     def messages(self) -> tuple[str, ...]:
         """The warnings about interrupted commands, for operations that run no program."""
         return tuple(sorted(f"warning: {warning}" for warning in self._warnings))
+
+    def build_recorded_objects(self) -> RecordedObjects:
+        """Builds the recorded objects that the operation works on."""
+        return build_recorded_objects(
+            self.state.get_current().resources, self.components, self.state.unseal, self.messages
+        )
 
     def preview(self, process: ProgramProcess) -> PreviewRun:
         """Runs the program in preview. EngineError, ClusterError."""

@@ -1,91 +1,39 @@
-"""Compares the state with the cluster, without the program: refresh, and interrupted creates."""
+"""Updates the state from the cluster, without the program: refresh, and interrupted creates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from framework.core.changes import Change, Op
-from framework.core.errors import EngineError, FrameworkError
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.planner import CALLS_AT_ONCE, UNFINISHED, Planner
-from framework.engines.embedded.records import build_adopted, read_object_state
+from framework.engines.embedded.planner import UNFINISHED
+from framework.engines.embedded.records import build_adopted
+from framework.engines.live_objects import ComparedObject
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, end_line, set_line
 from framework.engines.state.stack_state import StackState
-from framework.engines.values import collect_secret_texts, redact_fields, reveal
-from framework.kube.object_diff import LiveStatus, compare_with_live
-from framework.kube.objects import ObjectState
+from framework.engines.urns import parse_urn
+from framework.engines.values import redact_fields, reveal
+from framework.kube.object_diff import LiveStatus
 from framework.kube.ownership import AlreadyExistsError
 
-_BEING_DELETED = "is being deleted"
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """A recorded object and its change. `live` is None if it is missing or being deleted."""
-
-    resource: Resource
-    change: Change
-    live: ObjectState | None
-
-
-def compare_with_cluster(state: StackState, planner: Planner) -> list[Comparison]:
-    """Compares every recorded object that is a target with the live one, in the state's order."""
-    resources = [
-        resource
-        for resource in state.get_current().resources
-        if resource.is_object
-        and not resource.pending_delete
-        and planner.components.is_target(resource.urn)
-    ]
-    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="refresh") as pool:
-        comparisons = list(pool.map(lambda resource: _compare(state, planner, resource), resources))
-    deleted_namespaces = {
-        (comparison.resource.provider_urn, comparison.resource.id)
-        for comparison in comparisons
-        if comparison.change.note == _BEING_DELETED and comparison.change.kind == "Namespace"
-    }
-    return [_treat_as_deleted(comparison, deleted_namespaces) for comparison in comparisons]
-
-
-def _treat_as_deleted(
-    comparison: Comparison, deleted_namespaces: set[tuple[str, str]]
-) -> Comparison:
-    """Returns the comparison, as that of a deleted object if its Namespace is being deleted."""
-    resource = comparison.resource
-    namespace = resource.id.rpartition("/")[0]
-    if comparison.live is None or (resource.provider_urn, namespace) not in deleted_namespaces:
-        return comparison
-    note = "its Namespace is being deleted"
-    return Comparison(resource, replace(comparison.change, op=Op.DELETE, note=note), None)
-
-
-def _compare(state: StackState, planner: Planner, resource: Resource) -> Comparison:
-    recorded = read_object_state(state, resource)
-    try:
-        live = planner.connect(resource.provider).read(recorded)
-    except FrameworkError:
-        raise
-    except Exception as exc:
-        raise EngineError(f"{resource.urn}: {type(exc).__name__}: {exc}") from exc
-    change = Change(
-        urn=resource.urn,
-        type=resource.type,
-        name=resource.name,
-        op=Op.SAME,
-        object=resource.id,
-        component=planner.components.find_nearest(resource.urn),
-    )
-    comparison = compare_with_live(recorded, live, resource.ignore_changes)
-    if not comparison.exists:
-        return Comparison(resource, replace(change, op=Op.DELETE, note=comparison.note), None)
-    secrets = collect_secret_texts(state.read_inputs(resource), state.read_outputs(resource))
-    fields = redact_fields(comparison.fields, secrets)
+def build_refresh_change(compared: ComparedObject) -> Change:
+    """Builds the change of the recorded object that a refresh makes."""
+    recorded, comparison = compared.recorded, compared.comparison
     op = Op.SAME if comparison.status is LiveStatus.SAME else Op.UPDATE
-    return Comparison(resource, replace(change, op=op, fields=fields, note=comparison.note), live)
+    return Change(
+        urn=recorded.urn,
+        type=recorded.type,
+        name=parse_urn(recorded.urn).name,
+        op=op if comparison.exists else Op.DELETE,
+        object=recorded.id,
+        component=recorded.component,
+        fields=redact_fields(comparison.fields, recorded.secrets),
+        note=comparison.note,
+    )
 
 
 # Creates that an interrupted command left pending
