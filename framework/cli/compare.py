@@ -142,4 +142,4 @@ def _unknown(pattern: str, *sides: Side) -> UnknownNameError:
     if not ModelPattern(pattern).is_label:
         return UnknownNameError("model", pattern, {name for side in sides for name in side.models})
     labels = [_labels(side, name) for side in sides for name in side.models]
-    return unknown_label(pattern, ["=".join(pair) for each in labels for pair in each.items()])
+    return unknown_label(pattern, ["=".join(pair) for pairs in labels for pair in pairs.items()])

@@ -53,11 +53,11 @@ def run_bump(root: Path, options: argparse.Namespace) -> int:
 
 
 def run_new(root: Path, options: argparse.Namespace) -> int:
-    """Adds a model to the catalog; in a terminal it asks for what the options leave open."""
+    """Adds a model to the catalog; in a terminal it asks for what the options do not give."""
     try:
         draft = _complete_draft(root, options)
     except (KeyboardInterrupt, EOFError):
-        # Ctrl-C at a question: main()'s "what had finished is recorded" would be wrong here.
+        # Ctrl-C or Ctrl-D at a question, so before the file is written, which main() cannot know.
         raise FrameworkError("\nNothing was written.") from None
     environments = add_model(draft)
     print(render_new(draft.path, environments))
@@ -132,7 +132,10 @@ def _require(verb: str, options: Mapping[str, str | None]) -> None:
 
 
 def _complete_draft(root: Path, options: argparse.Namespace) -> Draft:
-    """Checks the options given, then asks for those that are missing; UsageError if it cannot."""
+    """Checks the given options, then asks for the missing ones.
+
+    Errors: UsageError for a wrong option, and for a missing one if there is no terminal.
+    """
     name: str | None = options.model
     if name is not None:
         check_name(root, name)

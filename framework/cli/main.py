@@ -22,7 +22,7 @@ from framework.core.errors import FrameworkError, UsageError
 from framework.core.project_root import find_project_root
 from framework.core.suggestions import near_misses
 
-# As it was called: the console script `modelcatalog`, or the module.
+# The name that the user typed: the console script `modelcatalog`, or the module.
 _PROGRAM = "modelcatalog" if Path(sys.argv[0]).name == "modelcatalog" else "python -m framework"
 ROOT = find_project_root()
 _PRINTING = tuple(Path(__file__).resolve().parents[1] / name for name in ("cli", "output"))
@@ -42,6 +42,8 @@ class _Parser(argparse.ArgumentParser):
             verb = self.prog.rpartition(" ")[2]
             known = ", ".join(list_environments(ROOT)) or "none; see README.md"
             raise UsageError(f"{verb} needs an environment: `make {verb} ENV=...`; known: {known}")
+        if "required: VERB" in message:
+            raise UsageError(f"name a verb; `{self.prog} --help` lists them")
         if match := re.match("argument VERB: invalid choice: '(.*?)' ", message):
             raise _unknown_verb(match[1])
         if match := re.match(r"argument --([a-z-]+): invalid choice: '(.*?)' \(choose", message):
@@ -50,6 +52,10 @@ class _Parser(argparse.ArgumentParser):
             verb = self.prog.rpartition(" ")[2]
             choices = " or ".join(f"{variable}{choice}" for choice in self._choices(match[1]))
             raise UsageError(f"{verb} takes no {variable}{match[2]}; use {choices}")
+        if match := re.match("argument (--[a-z-]+): expected one argument", message):
+            message = f"{match[1]} needs a value"
+        elif match := re.match("argument (--[a-z-]+): ignored explicit argument", message):
+            message = f"{match[1]} takes no value"
         raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
 
     def _choices(self, name: str) -> list[str]:
@@ -100,8 +106,8 @@ def build_parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
-    # ENV and --model are accepted by every verb, and hidden where they have no meaning: `_check`
-    # then explains why, instead of the verb doing more than was asked for.
+    # Every verb accepts ENV and --model. Where they have no meaning, the help does not show them,
+    # and `_check` refuses them with the reason, which argparse does not know.
     environment = command.add_argument(
         "environment",
         metavar="ENV",
@@ -123,7 +129,7 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
         default = f" (default: {option.default})" if option.default else ""
         action = command.add_argument(
             f"--{name}",
-            # argparse shows the choices themselves where there is no metavar.
+            # Without a metavar, argparse shows the choices.
             metavar=None if option.choices else option.metavar,
             choices=(verb.formats if name == "format" and verb.formats else option.choices) or None,
             default=option.default,
@@ -165,13 +171,17 @@ def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None
         raise UsageError(f"{verb.name} takes only one name: remove {' '.join(rest)}; {help_}")
     if options.environment == "":
         raise UsageError(f"ENV is empty; name an environment: `make {verb.name} ENV=dev`")
-    local = verb.name.startswith("cluster-")
+    is_of_cluster = verb.name.startswith("cluster-")
     if verb.environment == "none" and options.environment is not None:
-        why = "one local cluster serves every environment" if local else "it concerns the catalog"
+        why = (
+            "one local cluster serves every environment"
+            if is_of_cluster
+            else "it concerns the catalog"
+        )
         raise UsageError(f"{verb.name} takes no ENV: {why}")
     if options.model is not None and "model" not in verb.options:
         scope = "the whole environment" if verb.environment == "required" else "the whole catalog"
-        scope = "the whole local cluster" if local else scope
+        scope = "the whole local cluster" if is_of_cluster else scope
         raise UsageError(f"{verb.name} takes no MODEL: it always concerns {scope}")
 
 
@@ -217,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, rest, verb)
         if "yes" in verb.options:
-            again = f"`make {verb.name} ENV={options.environment}`"
-            interrupted = f"Interrupted. What had finished is recorded; {again} continues."
+            command = f"`make {verb.name} ENV={options.environment}`"
+            interrupted = f"Interrupted. What had finished is recorded; {command} continues."
         return _run(verb, options)
     except FrameworkError as error:
         from framework.output.text import render_paragraphs
@@ -240,8 +250,8 @@ def _run(verb: Verb, options: argparse.Namespace) -> int:
     run: Callable[[Path, argparse.Namespace], int] = getattr(
         import_module(f"framework.cli.{module}"), function
     )
-    # The code if the reader closes the pipe early, as `| head` does: the outcome of a verb that
-    # changes something, or whose exit code was asked for, is then unknown.
+    # The exit code if the reader closes the pipe early, as `| head` does. It is 1 for a verb that
+    # changes something, and with --exit-code: the reader has not seen how the verb ended.
     code = 0 if verb.read_only and not getattr(options, "exit_code", False) else 1
     try:
         code = run(ROOT, options)

@@ -143,7 +143,7 @@ def run_explain(root: Path, options: argparse.Namespace) -> int:
         else:
             text = render_explained(settings, count_unset=key is None)
     merged = [layers.data for layers in (model.merged, model.candidate_merged) if layers]
-    # Redacts a secret that a second setting repeats, which its key does not tell.
+    # A second setting may repeat a secret under a key that does not look like one of a secret.
     print(redact_text(text, find_secret_texts(merged)))
     return 0
 
@@ -152,6 +152,10 @@ def _load_one_model(root: Path, options: argparse.Namespace) -> Catalog:
     from framework.catalog import list_models, load_catalog
 
     name, environment = options.model, options.environment
+    environments = list_environments(root)
+    # Checked first: `explain churn` names a model where the environment belongs.
+    if environment not in environments:
+        raise UnknownNameError("environment", environment, environments)
     known = list_models(root)
     if name is None:
         raise UsageError(

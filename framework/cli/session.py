@@ -1,4 +1,4 @@
-"""Opens what every verb that an engine carries out needs: plan, engine, local cluster, header."""
+"""Prepares the verbs that an engine carries out: plan, engine, local cluster, header."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def load_usable_plan(
     plan = StackPlan(
         stack=stack,
         cluster=cluster or _recorded_cluster(recorded()),
-        # Anything but false protects: `protect: ture` was meant to.
+        # A misspelt value such as `protect: ture` protects too: a deletion cannot be undone.
         protect=merged.data.get("protect") not in (None, False),
         namespace=Manifest(namespace, {"kind": "Namespace", "metadata": {"name": namespace}}),
         models=(),
@@ -89,7 +89,7 @@ def load_usable_plan(
 
 
 def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
-    """Returns the cluster of an environment with errors; None where the cluster has one."""
+    """Returns the cluster of an environment with errors; None if an error is in the cluster."""
     named = data.get("cluster", {})
     if not data or not isinstance(named, Mapping):
         return None

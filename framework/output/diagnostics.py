@@ -52,7 +52,7 @@ def render_diagnostics(groups: Sequence[DiagnosticGroup], lines: ReadLines) -> s
 def _render_head(group: DiagnosticGroup) -> str:
     severity = "  warning" if group.diagnostic.code.is_warning else ""
     layer = name_layer(group.diagnostic.path)
-    # The layer tells why a diagnostic of one file shows up in other files' models.
+    # The name of the layer explains why one file causes errors in several models.
     shown_layer = f"  [{layer}]" if group.other_models and layer else ""
     return render_wrapped(f"{group}{severity}{shown_layer}", then="    ")
 
@@ -82,7 +82,7 @@ def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
 
 
 def name_layer(path: str) -> str:
-    """Returns which layer a file is: `profile triton`, `environment prod`; "" for a model's own."""
+    """Returns the layer of a file: `profile triton`, `environment prod`; "" for a model's own."""
     match path.removesuffix(".yaml").split("/"):
         case ["catalog", "_defaults"]:
             return "defaults of every model"

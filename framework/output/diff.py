@@ -141,14 +141,14 @@ def render_uncompared(comparison: Comparison) -> str:
 
 
 def list_diagnostics(comparisons: Iterable[Comparison]) -> list[DiagnosticGroup]:
-    """Returns each diagnostic once, in however many environments it was met."""
+    """Returns each diagnostic once, even if several environments have it."""
     return group_diagnostics(
         diagnostic for comparison in comparisons for diagnostic in comparison.diagnostics
     )
 
 
 def render_diagnostics(comparisons: Sequence[Comparison]) -> list[str]:
-    """Returns `2 errors:`, then one line for each, as validate words it; [] if there are none."""
+    """Returns `2 errors:`, then one line for each, as in `validate`; [] if there are none."""
     groups = list_diagnostics(comparisons)
     lines = [str(group) for group in groups[:_MOST_DIAGNOSTICS]]
     if len(groups) > _MOST_DIAGNOSTICS:
@@ -249,7 +249,7 @@ def _render_counts(since: CommitComparison) -> str:
 
 
 def _describe_namespace(comparison: Comparison) -> str:
-    """Returns what to say of a changed Namespace, or of an environment that comes or goes."""
+    """Returns `its Namespace` if that changes, else `new environment` or `environment removed`."""
     if comparison.change == "changed":
         return "its Namespace"
     return "new environment" if comparison.change == "added" else "environment removed"

@@ -148,7 +148,7 @@ class AffectedModel:
 
 @dataclass(frozen=True)
 class AffectedEnvironment:
-    """An environment with manifests that change. `namespace`: its Namespace does too."""
+    """An environment with manifests that change; `namespace` is true if its Namespace changes."""
 
     environment: str
     change: ChangeKind | None
@@ -158,7 +158,7 @@ class AffectedEnvironment:
 
 @dataclass(frozen=True)
 class IncompleteEnvironment:
-    """An environment of which something, or all, could not be compared."""
+    """An environment that could not be compared, or only in part."""
 
     environment: str
     compared: bool

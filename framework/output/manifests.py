@@ -11,7 +11,8 @@ from typing import Any
 from framework.core.errors import UsageError
 from framework.plan import Manifest
 
-# The list of files that a render wrote. Its ending is none that `kubectl apply -R -f FOLDER` reads.
+# The list of files that a render wrote. Without the extension .yaml, `kubectl apply -R -f FOLDER`
+# does not read it.
 _RECORD = ".modelcatalog-render"
 # Text that PyYAML writes without quotes, because PyYAML reads it back as text, but that kubectl's
 # reader (YAML 1.1 in Go) or a YAML 1.2 reader takes for a number, a boolean or a date:

@@ -37,7 +37,9 @@ def render_listing(models: Sequence[ListedModel]) -> str:
     head, *lines = render_table([heads, *rows]).splitlines()
     margin = " " * (2 + max(len(model.name) for model in models))
     for index, detail in enumerate(details):
-        lines[index] += "\n" + render_wrapped(": ".join(detail), first=margin, then=margin)
+        # Only a model that runs has an owner.
+        text = ": ".join(detail) if models[index].owners else "enabled: false"
+        lines[index] += "\n" + render_wrapped(text, first=margin, then=margin)
     return "\n".join([head, *lines])
 
 

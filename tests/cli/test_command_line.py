@@ -139,7 +139,11 @@ def test_help_imports_no_large_library() -> None:
     [
         pytest.param(["destroy", "dev", "--model", "churn"], "takes no MODEL", id="destroy MODEL"),
         pytest.param(["drift", "dev", "--model", "churn"], "takes no MODEL", id="drift MODEL"),
+        pytest.param([], "name a verb; `", id="no verb"),
         pytest.param(["up"], "ENV", id="no environment"),
+        pytest.param(["explain", "churn"], 'environment is called "churn"', id="model for ENV"),
+        pytest.param(["render", "dev", "--set"], "--set needs a value", id="no value"),
+        pytest.param(["up", "dev", "--yes=1"], "--yes takes no value", id="value of a switch"),
         pytest.param(["render", "prd"], "did you mean prod", id="unknown environment"),
         pytest.param(
             ["render", "dev", "--model", "sentimnt"], "did you mean sentiment", id="unknown model"

@@ -57,6 +57,16 @@ def _cells(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     return [line.split("  ") for line in capsys.readouterr().out.splitlines()]
 
 
+def test_model_that_runs_nowhere_is_listed_as_disabled(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("framework.output.models.screen_width", lambda: 40)
+    _list(root, "dev")
+    lines = capsys.readouterr().out.splitlines()
+    index = next(i for i, line in enumerate(lines) if line.startswith("scaled"))
+    assert lines[index + 1].strip() == "enabled: false"
+
+
 def test_list_shows_the_replicas_of_each_environment(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
