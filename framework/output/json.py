@@ -65,16 +65,16 @@ class Validation:
     """The errors and warnings in the files of these environments."""
 
     environments: tuple[str, ...]
-    faults: tuple[DiagnosticItem, ...]
+    diagnostics: tuple[DiagnosticItem, ...]
 
 
 @with_config(_CONFIG)
 @dataclass(frozen=True)
 class Listing:
-    """The models of the catalog. Models with errors are not listed; `faults` has the errors."""
+    """The models of the catalog, without those with errors; `diagnostics` has the errors."""
 
     models: tuple[ListedModel, ...]
-    faults: tuple[DiagnosticItem, ...]
+    diagnostics: tuple[DiagnosticItem, ...]
 
 
 @with_config(_CONFIG)
@@ -133,7 +133,7 @@ class CommitDiff:
     compared: bool
     not_compared: tuple[str, ...]
     failure: str | None
-    faults: tuple[DiagnosticItem, ...]
+    diagnostics: tuple[DiagnosticItem, ...]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Affected:
     environments: tuple[AffectedEnvironment, ...]
     notes: tuple[str, ...]
     incomplete: tuple[IncompleteEnvironment, ...]
-    faults: tuple[DiagnosticItem, ...]
+    diagnostics: tuple[DiagnosticItem, ...]
 
 
 @with_config(_CONFIG)
@@ -405,7 +405,7 @@ def build_commit_diff(comparison: Comparison, since: CommitComparison) -> Commit
         compared=comparison.compared,
         not_compared=comparison.not_compared,
         failure=comparison.failure,
-        faults=build_diagnostics(list_diagnostics([comparison])),
+        diagnostics=build_diagnostics(list_diagnostics([comparison])),
     )
 
 
@@ -444,7 +444,7 @@ def build_affected(since: CommitComparison, *, why: bool) -> Affected:
         environments=environments,
         notes=since.notes,
         incomplete=incomplete,
-        faults=build_diagnostics(list_diagnostics(since.environments)),
+        diagnostics=build_diagnostics(list_diagnostics(since.environments)),
     )
 
 

@@ -147,7 +147,9 @@ class PlanCache:
         rows = [(key, _checksum(blob), blob) for key, blob in blobs.items()]
         try:
             self._store(rows)
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as exc:
+            if exc.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                return  # Another process writes: this run's plans are built again next time.
             # Not a database, or one with another table: begin with an empty one.
             with contextlib.suppress(OSError, sqlite3.Error):
                 self._path.unlink(missing_ok=True)

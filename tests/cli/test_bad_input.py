@@ -70,8 +70,10 @@ def test_all_errors_are_shown_in_one_run(make_project: MakeProject) -> None:
     project.write("catalog/churn.yaml", "owner: [a\n")
     project.edit("catalog/fraud.yaml", "maxReplicas: 12", "maxReplicas: twelve")
     project.write("environments/prod/models/rankr.yaml", "replicas: 2\n")
-    faults = json.loads(project.run("validate", "--json").stdout)["faults"]
-    assert {diagnostic["path"] for diagnostic in faults if diagnostic["severity"] == "error"} == {
+    diagnostics = json.loads(project.run("validate", "--json").stdout)["diagnostics"]
+    assert {
+        diagnostic["path"] for diagnostic in diagnostics if diagnostic["severity"] == "error"
+    } == {
         "catalog/churn.yaml",
         "catalog/fraud.yaml",
         "environments/prod/models/rankr.yaml",

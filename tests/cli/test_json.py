@@ -98,9 +98,9 @@ def test_errors_and_warnings_match_the_schema(
 ) -> None:
     project = make_project("churn", "fraud")
     project.append("catalog/churn.yaml", "replica: 3\n")
-    (diagnostic, *_) = run(project.root, "validate", "dev", code=1)["faults"]
+    (diagnostic, *_) = run(project.root, "validate", "dev", code=1)["diagnostics"]
     assert diagnostic["line"] > 0
-    assert run(project.root, "list", code=1)["faults"][0]["code"] == "MC101"
+    assert run(project.root, "list", code=1)["diagnostics"][0]["code"] == "MC101"
 
 
 def test_comparisons_with_a_commit_match_the_schema(

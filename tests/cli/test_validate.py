@@ -39,7 +39,7 @@ def test_error_of_a_shared_layer_is_shown_once(project: Project) -> None:
 
 def test_json_has_every_error_with_its_code(project: Project) -> None:
     run = project.run("validate", "--json")
-    diagnostics = json.loads(run.stdout)["faults"]
+    diagnostics = json.loads(run.stdout)["diagnostics"]
     assert {diagnostic["code"] for diagnostic in diagnostics} == {"MC101", "MC104"}
     assert {diagnostic["severity"] for diagnostic in diagnostics} == {"error"}
     assert diagnostics == sorted(

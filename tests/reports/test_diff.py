@@ -196,7 +196,7 @@ def test_json_has_the_differences_and_the_errors(run: Run, repository: Repositor
     assert [model["name"] for model in found["models"]] == ["alpha"]
     assert (found["compared"], found["notCompared"], found["failure"]) == (True, ["beta"], None)
     assert (found["unchanged"], found["mergeBase"]) == (0, None)
-    (diagnostic,) = found["faults"]
+    (diagnostic,) = found["diagnostics"]
     assert (diagnostic["path"], diagnostic["line"], diagnostic["code"]) == (
         "HEAD:catalog/beta.yaml",
         5,
@@ -209,7 +209,7 @@ def test_error_in_a_layer_of_the_commit_names_the_layer(run: Run, repository: Re
     repository.write({profile: f"{FILES[profile]}replica: 1\n"})
     repository.commit()
     repository.write({profile: FILES[profile]})
-    (diagnostic,) = json.loads(run("prod", "--since", "HEAD", "--json", code=1))["faults"]
+    (diagnostic,) = json.loads(run("prod", "--since", "HEAD", "--json", code=1))["diagnostics"]
     assert (diagnostic["path"], diagnostic["layer"]) == (f"HEAD:{profile}", "profile large")
 
 

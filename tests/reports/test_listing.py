@@ -146,7 +146,7 @@ def test_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) ->
                 "environments": {"dev": None, "prod": running},
             }
         ],
-        "faults": [],
+        "diagnostics": [],
     }
 
 

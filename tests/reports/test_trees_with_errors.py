@@ -176,6 +176,6 @@ def test_text_and_json_name_the_models_with_errors(
     assert found["incomplete"] == [
         {"environment": "prod", "compared": True, "notCompared": ["beta"], "failure": None}
     ]
-    assert [(error["path"], error["code"]) for error in found["faults"]] == [
+    assert [(error["path"], error["code"]) for error in found["diagnostics"]] == [
         ("catalog/beta.yaml", "MC002")
     ]
