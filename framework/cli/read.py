@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.diagnostics import Position, group_diagnostics
-from framework.core.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
 from framework.files import Document, count_files, find_catalog, list_environments
@@ -48,7 +48,7 @@ _SET = "--set"
 
 def run_validate(root: Path, options: argparse.Namespace) -> int:
     """Shows every error and warning of the files of one environment, or of all."""
-    environments = [options.environment] if options.environment else list_environments(root)
+    environments = _choose_environments(root, options.environment)
     store = PlanStore(root, today=resolve_today(options.today))
     groups = group_diagnostics(store.check([*map(Stack.of, environments)]))
     warnings = sum(group.diagnostic.code.is_warning for group in groups)
@@ -56,7 +56,7 @@ def run_validate(root: Path, options: argparse.Namespace) -> int:
     if options.json:
         from framework.output.json import Validation, build_diagnostics, render_json
 
-        print(render_json(Validation(tuple(environments), build_diagnostics(groups))))
+        print(render_json(Validation(environments, build_diagnostics(groups))))
         return 1 if errors else 0
     if groups and options.format == "github":
         print(render_annotations(groups))
@@ -78,12 +78,23 @@ def resolve_today(text: str | None) -> date:
         raise UsageError(f'TODAY={text} is not a valid date; write it as "2026-11-23"') from exc
 
 
+def _choose_environments(root: Path, environment: str | None) -> tuple[str, ...]:
+    """Returns the environment that was given, or all of them; raises FrameworkError if none exists."""
+    environments = (environment,) if environment else list_environments(root)
+    if not environments:
+        raise FrameworkError(
+            "environments/: there is no environment; create environments/dev/environment.yaml with "
+            "a namespace and a cluster, as docs/settings.md shows"
+        )
+    return environments
+
+
 def run_list(root: Path, options: argparse.Namespace) -> int:
     """Lists the models of one environment, or of all; leaves out only models with errors."""
     from framework.output.models import render_listing
     from framework.reports.listing import build_listing
 
-    environments = [options.environment] if options.environment else list_environments(root)
+    environments = _choose_environments(root, options.environment)
     only, profile = match_names(root, options.model), options.profile
     if profile is not None and profile not in (known := find_catalog(root).profiles):
         raise UnknownNameError("profile", profile, known)

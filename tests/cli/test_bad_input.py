@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -63,6 +64,15 @@ def test_error_has_its_position_and_a_remedy(
     assert run.returncode == 1, run.stderr
     assert f"catalog/churn.yaml:{position}" in run.stdout
     assert message in " ".join(run.stdout.split())
+
+
+@pytest.mark.parametrize("verb", ["validate", "list"])
+def test_catalog_without_environments_is_an_error(make_project: MakeProject, verb: str) -> None:
+    project = make_project("churn")
+    shutil.rmtree(project.root / "environments")
+    run = project.run(verb)
+    assert run.returncode == 1
+    assert run.stderr.startswith("environments/: there is no environment; create ")
 
 
 def test_all_errors_are_shown_in_one_run(make_project: MakeProject) -> None:
