@@ -79,7 +79,7 @@ def resolve_today(text: str | None) -> date:
 
 
 def _choose_environments(root: Path, environment: str | None) -> tuple[str, ...]:
-    """Returns the environment that was given, or all of them; raises FrameworkError if none exists."""
+    """Returns the environment given, or all of them. Raises FrameworkError if there is none."""
     environments = (environment,) if environment else list_environments(root)
     if not environments:
         raise FrameworkError(
