@@ -4,7 +4,7 @@
 engines and writes nothing.
 """
 
-from framework.drift.finding import find_drift
+from framework.drift.compare import find_drift
 from framework.drift.report import DriftFinding, DriftReport, FindingKind
 
 __all__ = ["DriftFinding", "DriftReport", "FindingKind", "find_drift"]
