@@ -295,10 +295,3 @@ def walk(value: Any, path: FieldPath = ROOT) -> Iterator[tuple[FieldPath, Any]]:
             below = path.child(step)
             yield below, item
             yield from walk(item, below)
-
-
-def flatten(value: Any, path: FieldPath = ROOT) -> Iterator[tuple[FieldPath, Any]]:
-    """Yields the same as `walk`, without mappings and lists that are not empty."""
-    for below, child in walk(value, path):
-        if not isinstance(child, Mapping | list) or not child:
-            yield below, child

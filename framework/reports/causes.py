@@ -13,7 +13,7 @@ from typing import Any
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
-from framework.core.field_paths import ROOT, FieldPath
+from framework.core.field_paths import MISSING, ROOT, FieldPath, get_at
 from framework.kube.object_diff import compare_objects
 from framework.layers import find_referenced_keys
 from framework.plan.build import UNPLANNABLE, build_model
@@ -156,14 +156,8 @@ def _find_effect(version: Version, base: Objects) -> frozenset[Target] | None:
 
 
 def _get(data: Any, path: KeyPath) -> Any:
-    for key in path:
-        if isinstance(data, dict):
-            data = data.get(key)
-        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
-            data = data[key]
-        else:
-            return None
-    return data
+    value = get_at(data, path)
+    return None if value is MISSING else value
 
 
 def _with_value(data: Any, path: KeyPath, value: Any) -> Any:

@@ -14,7 +14,6 @@ from framework.core.field_paths import (
     FieldPath,
     FieldPathError,
     ItemKey,
-    flatten,
     get_at,
     match_items,
     name_path,
@@ -128,13 +127,6 @@ def test_items_are_named_by_the_keys_of_their_list(path: str, items: Any, text: 
 def test_every_path_of_a_walk_leads_to_its_value() -> None:
     for path, value in walk(DEPLOYMENT):
         assert find_value(str(path)) == value, path
-
-
-def test_flatten_yields_single_values_and_empty_collections() -> None:
-    found = {str(path): value for path, value in flatten(DEPLOYMENT)}
-    assert found["spec.containers[model].ports[53/UDP].containerPort"] == 53
-    assert found["spec.tolerations"] == []
-    assert "spec.containers[model]" not in found
 
 
 @pytest.mark.parametrize(
