@@ -176,17 +176,32 @@ def _inheritable_descriptors() -> list[int]:
 
 
 def _stop(process: Process, pid: int, term_seconds: float) -> None:
+    try:
+        running = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return
     for number, seconds in ((signal.SIGTERM, term_seconds), (signal.SIGKILL, _KILL_SECONDS)):
         with suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).send_signal(number)
-        # Not psutil's wait(): when the process that started the cluster still runs, the stopped
-        # component stays a zombie of it, and wait() would wait for the zombie to disappear.
+            running.send_signal(number)
         deadline = time.monotonic() + seconds
-        while process.pid() is not None and time.monotonic() < deadline:
+        while not _has_ended(running) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        if process.pid() is None:
+        if _has_ended(running):
             return
     raise LocalClusterError(
         f"local cluster: {process.name} (pid {pid}) does not stop, not even after SIGKILL; "
         f"see what blocks it with `ps -o stat,wchan -p {pid}`, and run `make cluster-down` again"
     )
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Returns True once the process holds no port and no file.
+
+    Process.pid() returns None earlier: Linux frees the command line of an ending process before it
+    closes its files. And psutil's wait() returns later: when the process that started the cluster
+    still runs, the stopped component stays a zombie of it until that one ends.
+    """
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
