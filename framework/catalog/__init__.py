@@ -9,7 +9,8 @@ from framework.catalog.loading import CatalogLoader, CatalogReader
 from framework.catalog.model import Catalog, CatalogModel, LoadedModel
 from framework.core.errors import ConfigError, UnknownNameError
 from framework.core.stack import Stack
-from framework.files import Document, environment_names, find_catalog, list_environments
+from framework.files import environment_names, find_catalog, list_environments
+from framework.files.document import Document
 from framework.layers import Merged
 from framework.settings.environment import Environment
 

@@ -19,13 +19,12 @@ from framework.core.stack import Stack
 from framework.core.suggestions import suggest
 from framework.files import (
     CatalogFiles,
-    Document,
     EnvironmentFiles,
     environment_names,
     find_catalog,
     find_environment,
-    load_document,
 )
+from framework.files.document import Document, load_document
 from framework.layers import Layer, LayerStack, Merged, Shape
 from framework.settings.environment import Environment
 from framework.settings.model import SHARED, Model

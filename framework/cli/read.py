@@ -17,7 +17,8 @@ from framework.core.diagnostics import Position, group_diagnostics
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
-from framework.files import Document, count_files, find_catalog, list_environments
+from framework.files import count_files, find_catalog, list_environments
+from framework.files.document import Document
 from framework.kinds.naming import NAME_LABEL, TRACK_LABEL
 from framework.output.diagnostics import (
     read_lines,

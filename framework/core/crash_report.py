@@ -10,14 +10,10 @@ import contextlib
 import logging
 import os
 import sys
-import tempfile
 import threading
 import traceback
-import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
-from framework.core.redaction import redact_text
 from framework.core.user_cache import cache_directory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
@@ -49,6 +45,13 @@ def write_traceback(text: str) -> Path | None:
     The folder is `crashes` in the cache, or the one for temporary files. Returns None if neither is
     writable.
     """
+    # Imported only here: every command loads this module, and few crash.
+    import tempfile
+    import uuid
+    from datetime import UTC, datetime
+
+    from framework.core.redaction import redact_text
+
     passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{stamp}-{os.getpid()}-{uuid.uuid4().hex[:6]}.txt"

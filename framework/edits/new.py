@@ -15,13 +15,8 @@ from framework.edits.bump import check_tag
 from framework.edits.transaction import apply_valid_changes
 from framework.edits.yaml_edit import Change
 from framework.edits.yaml_text import render_inline
-from framework.files import (
-    find_catalog,
-    find_environment,
-    list_environments,
-    load_document,
-    name_diagnostics,
-)
+from framework.files import find_catalog, find_environment, list_environments, name_diagnostics
+from framework.files.document import load_document
 from framework.layers import Layer, LayerStack, Merged
 
 # The settings that teams change most, in the order they are shown in.

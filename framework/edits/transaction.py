@@ -12,7 +12,7 @@ from framework.core.diagnostics import Diagnostic
 from framework.core.errors import ConfigError, EditError, FrameworkError
 from framework.core.stack import Stack
 from framework.edits.yaml_edit import Change, is_same
-from framework.files import load_document
+from framework.files.document import load_document
 from framework.plan import PlanStore
 
 

@@ -34,8 +34,7 @@ from framework.edits.yaml_text import (
     rewrite_set,
     set_value,
 )
-from framework.files import Document, load_document
-from framework.files.document import parse_document
+from framework.files.document import Document, load_document, parse_document
 
 _BYTE_ORDER_MARK = "\ufeff"
 

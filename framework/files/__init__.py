@@ -1,10 +1,10 @@
 """Finds and reads the YAML files of the catalog, with the position of every key and value.
 
 Errors in the syntax, ambiguous values and misnamed files are found here, without knowing what a
-setting means.
+setting means. `files.document` is imported by its own name, because it loads PyYAML: a command that
+finds its plan in the cache reads no YAML.
 """
 
-from framework.files.document import Document, load_document
 from framework.files.environments import list_environments
 from framework.files.layout import (
     CatalogFiles,
@@ -18,13 +18,11 @@ from framework.files.layout import (
 
 __all__ = [
     "CatalogFiles",
-    "Document",
     "EnvironmentFiles",
     "count_files",
     "environment_names",
     "find_catalog",
     "find_environment",
     "list_environments",
-    "load_document",
     "name_diagnostics",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from framework.files.document import load_document
 from framework.files.layout import environment_names
 
 
@@ -15,6 +14,9 @@ def list_environments(root: Path) -> tuple[str, ...]:
     Environments that neither promote to another nor are promoted to follow, by name. The order is
     for people to read, so a file with errors does not stop it; `validate` reports them.
     """
+    # Imported only here: PyYAML takes longer to load than a plan of the cache.
+    from framework.files.document import load_document
+
     names = environment_names(root)
     targets = {}
     for name in names:

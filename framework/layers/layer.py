@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
-from framework.files import Document
+from framework.files.document import Document
 from framework.layers.interpolation import find_misuse
 
 

@@ -9,9 +9,10 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from framework.core.changes import FieldChange
+if TYPE_CHECKING:
+    from framework.core.changes import FieldChange
 
 WIDTH = 100
 """The width of text in a pipe, where the output must not depend on the machine."""

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from framework.files import environment_names, find_catalog, find_environment, l
 _PACKAGE = Path(__file__).resolve().parents[1]
 # The .json files are tables of Kubernetes fields that patches are checked with.
 _CODE = (".py", ".json")
-_LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "PyYAML")
+_LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "pyyaml")
 # Thirty versions of a thousand models in three environments.
 _MOST_ENTRIES = 100_000
 _LOCK_TIMEOUT_S = 5.0
@@ -110,12 +109,29 @@ def _read(root: Path, path: str | None) -> bytes:
 def _code_digest() -> str:
     """Returns the digest of this package and its libraries, which cannot change while it runs."""
     digest = hashlib.sha256(sys.version.encode())
-    for library in _LIBRARIES:
-        _feed(digest, version(library).encode())
+    for name in _library_versions():
+        _feed(digest, name.encode())
     for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _CODE):
         _feed(digest, path.relative_to(_PACKAGE).as_posix().encode())
         _feed(digest, path.read_bytes())
     return digest.hexdigest()
+
+
+def _library_versions() -> list[str]:
+    """Returns the names and versions of the libraries."""
+    # Each has a folder beside it, such as `omegaconf-2.4.0.dist-info`. Looked up here, because the
+    # import of importlib.metadata takes as long as reading a plan from the cache.
+    folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
+    names = [path.name for folder in folders for path in folder.glob("*.dist-info")]
+    versions = []
+    for library in _LIBRARIES:
+        found = [name for name in names if name.lower().startswith(f"{library}-")]
+        if not found:
+            from importlib.metadata import version
+
+            found = [version(library)]
+        versions += sorted(found)
+    return versions
 
 
 class PlanCache:

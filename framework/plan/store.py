@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
     from framework.catalog import CatalogReader
-    from framework.files import Document
+    from framework.files.document import Document
 
-# Starting a process costs about as much as planning this many models.
-_FEWEST_MODELS = 150
+# A process takes as long to start as to plan about this many models.
+_FEWEST_MODELS = 300
 
 
 @dataclass(frozen=True)

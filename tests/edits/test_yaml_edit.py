@@ -9,7 +9,7 @@ import pytest
 from framework.core.errors import ConfigError, EditError
 from framework.edits.transaction import apply_changes
 from framework.edits.yaml_edit import REMOVED, Edit, build_change
-from framework.files import load_document
+from framework.files.document import load_document
 
 TAG = ("image", "tag")
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from framework.core.diagnostics import KeyPath
 from framework.edits.yaml_edit import REMOVED, Edit, build_change
 from framework.edits.yaml_layout import find_comments
-from framework.files import Document
-from framework.files.document import parse_document
+from framework.files.document import Document, parse_document
 
 _KEYS = ["a", "b-c", "nvidia.com/gpu", '"q: r"', "'on'", "é", "longerKey"]
 _SCALARS = [

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.diagnostics import Code, Diagnostic, Position
-from framework.files import load_document
-from framework.files.document import parse_document
+from framework.files.document import load_document, parse_document
 
 MALFORMED = [
     ("duplicate", "a: 1\nb: 2\na: 3\n", 3, 1, '"a" is given twice; the first is at line 1'),

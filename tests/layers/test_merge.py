@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from framework.core.diagnostics import KeyPath, Position
-from framework.files import Document
+from framework.files.document import Document
 from framework.layers import Layer, LayerStack
 from framework.layers.interpolation import escape
 

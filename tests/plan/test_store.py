@@ -13,7 +13,7 @@ import pytest
 
 from framework.core.errors import ConfigError, UnknownNameError
 from framework.core.stack import Stack
-from framework.files import Document
+from framework.files.document import Document
 from framework.plan import LoadedPlan, PlanStore
 from framework.plan.cache import PlanCache
 from tests.plan.small_catalog import FILES, NO_CACHE, PROD, write_files

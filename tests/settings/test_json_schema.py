@@ -14,8 +14,7 @@ from framework.catalog import load_catalog
 from framework.cli.edit import build_files
 from framework.core.errors import ConfigError
 from framework.core.stack import Stack
-from framework.files import load_document
-from framework.files.document import parse_document
+from framework.files.document import load_document, parse_document
 from framework.settings.json_schema import PARTIAL_MODELS, build_schemas, build_settings, reads_back
 from framework.settings.model import SHARED, Model
 from tests.shipped import SHIPPED, list_shipped
