@@ -14,8 +14,9 @@ from typing import Any
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.redaction import REDACTED
+from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
-from framework.kube.ownership import describe_recreation, is_foreign, is_own, owner_of
+from framework.kube.ownership import describe_recreation, is_foreign
 
 # Written by the API server or by controllers, and never part of a manifest.
 SERVER_METADATA = frozenset(

@@ -16,11 +16,20 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from framework.core.field_paths import MISSING, FieldPath, name_path
-from framework.kube import ownership
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
+from framework.kube.managed_fields import (
+    CLI_MANAGERS,
+    entries,
+    field_paths,
+    is_mergeable,
+    is_own,
+    merge_entries,
+    owner_entries,
+    unowned_paths,
+)
 from framework.kube.objects import Object
-from framework.kube.ownership import OwnedPath
+from framework.kube.owned_paths import OwnedPath, find, find_path, without
 from framework.kube.property_path import drop_at, expand_path, parse_path
 
 REPLICAS: OwnedPath = ("f:spec", "f:replicas")
@@ -58,18 +67,18 @@ def build_patch(
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
             path = name_path(steps, wanted)
             kept |= set(_foreign_paths(live, manager, path))
-            if any(ownership.find_path(frozenset({owned}), path) for owned in kept):
+            if any(find_path(frozenset({owned}), path) for owned in kept):
                 drop_at(sent, steps)
     sent = resumed(live, sent, kept)
-    unowned = ownership.unowned_paths(live, manager, sent, before, kept)
+    unowned = unowned_paths(live, manager, sent, before, kept)
     return Patch(manager, sent, unowned, frozenset(kept))
 
 
 def _foreign_paths(live: Object, manager: str, path: FieldPath) -> Iterable[OwnedPath]:
-    for entry in ownership.entries(live):
-        if entry["manager"] == manager or entry["manager"] in ownership.CLI_MANAGERS:
+    for entry in entries(live):
+        if entry["manager"] == manager or entry["manager"] in CLI_MANAGERS:
             continue
-        owned = ownership.find_path(ownership.field_paths(entry), path)
+        owned = find_path(field_paths(entry), path)
         if owned is not None:
             yield owned
 
@@ -91,12 +100,12 @@ def _resets_replicas(live: Object, patch: Patch) -> bool:
     This happens if the patch no longer sends the field and nobody else owns it: every owner is the
     manager itself, or an entry that `take_over` folds into it.
     """
-    if live["kind"] not in SCALED or ownership.find(patch.sent, REPLICAS) is not MISSING:
+    if live["kind"] not in SCALED or find(patch.sent, REPLICAS) is not MISSING:
         return False
-    owners = ownership.owner_entries(live, REPLICAS)
+    owners = owner_entries(live, REPLICAS)
     return bool(owners) and all(
-        ownership.is_own(entry, patch.manager)
-        or (ownership.is_mergeable(entry, patch.manager) and REPLICAS not in patch.kept)
+        is_own(entry, patch.manager)
+        or (is_mergeable(entry, patch.manager) and REPLICAS not in patch.kept)
         for entry in owners
     )
 
@@ -128,26 +137,24 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
     computed from one version of the object, and must not undo a later change of a controller. After
     a conflict the object is read again. Nothing is done if it no longer exists.
     """
-    metadata = live["metadata"]
+    api_version, kind, metadata = live["apiVersion"], live["kind"], live["metadata"]
     name, namespace = metadata["name"], metadata.get("namespace", "")
     current: Object | None = live
     for attempt in range(1, TRIES + 1):
         if current is None:
             return
-        version = current["metadata"]["resourceVersion"]
-        entries = ownership.merged(
-            ownership.entries(current), patch.manager, live["apiVersion"], patch.kept
-        )
-        if entries is None:
+        managed = merge_entries(entries(current), patch.manager, api_version, patch.kept)
+        if managed is None:
             return
+        version = current["metadata"]["resourceVersion"]
         operations = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+            {"op": "replace", "path": "/metadata/managedFields", "value": managed},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         ]
         try:
             client.json_patch(
-                live["apiVersion"],
-                live["kind"],
+                api_version,
+                kind,
                 name,
                 namespace,
                 operations=operations,
@@ -157,29 +164,37 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
         except ApiError as exc:
             if exc.status != 409 or attempt == TRIES:
                 raise
-        current = client.get(live["apiVersion"], live["kind"], name, namespace)
+        current = client.get(api_version, kind, name, namespace)
 
 
 def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
     """Returns the object as it would be after the patch; writes nothing.
 
-    A dry run of the apply is wrong in two points, because `take_over` and `hand_over_replicas` have
-    not run: it keeps the fields that the patch removes (`unowned`), and it may reset replicas. So
-    the present replicas are sent, and the fields are removed in a second dry run, in which the
-    server may fill in defaults for them.
+    A dry run of the apply alone is wrong in two points, because `hand_over_replicas` and
+    `take_over` have not run before it. For example, the live Deployment has 6 replicas, which ours
+    owns, and a variable EXTRA, which kubectl owns. The patch sends neither. The update would keep
+    the 6 replicas and remove EXTRA; the dry run alone would say 1 replica and keep EXTRA. So
+
+    1. the apply is tried with the present replicas in it, if it would reset them;
+    2. the fields that it could not remove are cut out of its result;
+    3. a second dry run lets the server fill in defaults in their place.
     """
     sent, unowned = patch.sent, patch.unowned
     if _resets_replicas(live, patch):
         sent = {**sent, "spec": {**sent.get("spec", {}), "replicas": live["spec"]["replicas"]}}
         unowned -= {REPLICAS}
-    predicted = client.apply(sent, manager=patch.manager, force=True, dry_run=True)
+    applied = client.apply(sent, manager=patch.manager, force=True, dry_run=True)
     if not unowned:
-        return predicted
-    cleaned = ownership.without(predicted, unowned)
+        return applied
+    return _fill_defaults(client, without(applied, unowned), patch.manager)
+
+
+def _fill_defaults(client: KubeClient, cleaned: Object, manager: str) -> Object:
+    """Returns the object with the server's defaults, from a dry run of replacing it."""
     # Controllers change the object all the time. This is a dry run, so any version will do.
     cleaned["metadata"].pop("resourceVersion", None)
     try:
-        return client.replace(cleaned, manager=patch.manager, dry_run=True)
+        return client.replace(cleaned, manager=manager, dry_run=True)
     except ApiError as exc:
         # A custom resource cannot be replaced without its version. It has few defaults.
         if exc.status not in (409, 422):

@@ -18,8 +18,8 @@ from framework.core.errors import ClusterError, EngineError
 from framework.core.field_paths import FieldPath
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
+from framework.kube.managed_fields import owner_of
 from framework.kube.objects import Object, object_name
-from framework.kube.ownership import owner_of
 from framework.kube.reasons import find_holders, find_rollout_reason
 from framework.kube.watching import Queue, SharedWatch, WatchEvent
 

@@ -160,5 +160,5 @@ def test_name_path_prefers_the_newest_version_that_has_the_item() -> None:
 
 @pytest.mark.parametrize("list_keys", LIST_KEYS.values(), ids=LIST_KEYS)
 def test_keys_are_sorted_as_in_managed_fields(list_keys: tuple[str, ...]) -> None:
-    # kube/ownership.py compares them with `k:{"containerPort":53,"protocol":"UDP"}`.
+    # kube/owned_paths.py compares them with `k:{"containerPort":53,"protocol":"UDP"}`.
     assert list(list_keys) == sorted(list_keys)

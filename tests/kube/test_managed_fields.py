@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.core.field_paths import MISSING, FieldPath
-from framework.kube.ownership import (
-    build_fields,
-    covers,
-    field_paths,
-    find,
-    merged,
-    owner_of,
-    unowned_paths,
-    without,
-)
+from framework.kube.managed_fields import field_paths, merge_entries, owner_of, unowned_paths
+from framework.kube.owned_paths import build_fields, covers, find, without
 
 OURS = "pulumi-kubernetes-58430e23"
 REPLICAS = ("f:spec", "f:replicas")
@@ -45,6 +37,7 @@ def entry(
 
 def live(*entries: dict[str, Any]) -> dict[str, Any]:
     return {
+        "apiVersion": "apps/v1",
         "metadata": {"labels": {"tier": "x"}, "managedFields": list(entries)},
         "spec": {
             "replicas": 5,
@@ -92,19 +85,21 @@ def test_merge_folds_only_the_entries_of_kubectl_the_cli_and_our_manager(
     manager: str, more: dict[str, str], folded: bool
 ) -> None:
     managed = [entry(OURS, REPLICAS, operation="Apply"), entry(manager, EXTRA, **more)]
-    result = merged(managed, OURS, "apps/v1")
+    result = merge_entries(managed, OURS, "apps/v1")
     assert (result is not None) is folded
     if folded:
         assert owned_by(result, OURS) == {REPLICAS, EXTRA}
 
 
 def test_merge_without_an_apply_entry_makes_one() -> None:
-    result = merged([entry("pulumi-kubernetes", REPLICAS)], OURS, "apps/v1")
+    result = merge_entries([entry("pulumi-kubernetes", REPLICAS)], OURS, "apps/v1")
     assert [(e["manager"], e["operation"]) for e in result or []] == [(OURS, "Apply")]
 
 
 def test_ignored_paths_stay_with_their_owner() -> None:
-    result = merged([entry("kubectl-edit", REPLICAS, EXTRA)], OURS, "apps/v1", kept=[REPLICAS])
+    result = merge_entries(
+        [entry("kubectl-edit", REPLICAS, EXTRA)], OURS, "apps/v1", kept=[REPLICAS]
+    )
     assert owned_by(result, "kubectl-edit") == {REPLICAS}
     assert owned_by(result, OURS) == {EXTRA}
 
@@ -120,7 +115,7 @@ def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
         for step in ("5-put-back-refused", "6-put-back-forced")
     )
     managed = before["metadata"]["managedFields"]
-    result = merged(managed, OURS, "apps/v1")
+    result = merge_entries(managed, OURS, "apps/v1")
     assert EXTRA in owned_by(result, OURS)
     expected = owned_by(after["metadata"]["managedFields"], OURS)
     # The apply after it removes the fields that are not sent, and takes those of kubectl's scale.
@@ -152,6 +147,28 @@ def test_unowned_paths_are_those_that_nobody_else_needs(
     entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]
 ) -> None:
     assert unowned_paths(live(*entries), OURS, sent, recorded) == gone
+
+
+@pytest.mark.parametrize(
+    ("entries", "kept"),
+    [
+        pytest.param([entry("kubectl-set", EXTRA)], [EXTRA], id="ignored"),
+        pytest.param(
+            [entry("kubectl-edit", LABEL), entry("pulumi-kubernetes", LABEL)],
+            [LABEL],
+            id="ignored-and-in-the-cli-create",
+        ),
+        pytest.param(
+            [entry("kubectl-set", EXTRA, apiVersion="apps/v1beta1")], [], id="other-version"
+        ),
+    ],
+)
+def test_a_path_that_is_not_taken_over_is_not_predicted_to_be_removed(
+    entries: Any, kept: list[tuple[str, ...]]
+) -> None:
+    recorded = {"metadata": {"labels": {"tier": "x"}}}
+    assert merge_entries(entries, OURS, "apps/v1", kept) is None
+    assert unowned_paths(live(*entries), OURS, {}, recorded, kept) == set()
 
 
 def test_without_removes_the_whole_list_item() -> None:

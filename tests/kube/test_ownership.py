@@ -8,8 +8,8 @@ import pytest
 
 from framework.core.changes import Op
 from framework.kube.client import KubeClient
+from framework.kube.managed_fields import field_paths, is_own, writers
 from framework.kube.objects import ObjectState
-from framework.kube.ownership import field_paths, is_own, writers
 from framework.kube.patching import build_patch, take_over
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, scale, urn

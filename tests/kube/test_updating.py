@@ -10,8 +10,8 @@ import pytest
 from framework.core.changes import FieldChange, Op
 from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
+from framework.kube.managed_fields import has_manager
 from framework.kube.objects import ObjectState
-from framework.kube.ownership import has_manager
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, scale, service, urn
 

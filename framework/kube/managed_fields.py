@@ -1,0 +1,200 @@
+"""The entries of metadata.managedFields: who wrote which fields, and what an update may take over.
+
+Each entry is one manager with one operation (Apply or Update), and owns paths
+(kube/owned_paths.py). Several entries may own the same path. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from framework.core.field_paths import MISSING, FieldPath
+from framework.kube.owned_paths import (
+    OwnedPath,
+    build_fields,
+    covers,
+    find,
+    find_path,
+    is_at_or_below,
+    parse_fields,
+)
+
+Entry = Mapping[str, Any]
+
+# The Pulumi provider creates objects under these names. Its first update moves the ownership to a
+# field manager of the resource's own.
+CLI_MANAGERS = frozenset({"pulumi-kubernetes", "pulumi-resource-kubernetes"})
+
+
+def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the managedFields of an object; [] where there are none."""
+    return list(obj.get("metadata", {}).get("managedFields") or ())
+
+
+def field_paths(entry: Entry) -> frozenset[OwnedPath]:
+    """Returns every path that an entry owns."""
+    return parse_fields(entry.get("fieldsV1") or {})
+
+
+# Managers
+
+
+def is_kubectl(entry: Entry) -> bool:
+    """Returns True if a person wrote the entry with any kubectl verb, but not through a
+    subresource."""
+    return entry["manager"].startswith("kubectl") and not entry.get("subresource")
+
+
+def is_own(entry: Entry, manager: str) -> bool:
+    """Returns True for the server-side apply entry of `manager`."""
+    return (
+        entry["manager"] == manager
+        and entry["operation"] == "Apply"
+        and not entry.get("subresource")
+    )
+
+
+def is_mergeable(entry: Entry, manager: str) -> bool:
+    """Returns True if an update by `manager` takes over everything that this entry owns.
+
+    Those are the entries of kubectl and of the CLI's create. Entries of a subresource are not taken
+    over, since autoscalers write replicas through `scale`. Neither are those of other controllers,
+    nor the Apply entry of `manager`, which is its own already.
+    """
+    if entry.get("subresource"):
+        return False
+    if is_kubectl(entry):
+        return True
+    return entry["operation"] == "Update" and entry["manager"] in CLI_MANAGERS | {manager}
+
+
+def has_manager(obj: Mapping[str, Any], manager: str) -> bool:
+    """Returns True if `manager` wrote the object and still owns a field of it."""
+    return any(entry["manager"] == manager for entry in entries(obj))
+
+
+def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the managers that wrote the object, sorted, without those that wrote only its
+    subresources (status, scale)."""
+    return tuple(sorted({e["manager"] for e in entries(obj) if not e.get("subresource")}))
+
+
+def owner_entries(obj: Mapping[str, Any], path: OwnedPath) -> list[dict[str, Any]]:
+    """Returns the entries that own a path or something below it."""
+    return [entry for entry in entries(obj) if covers(field_paths(entry), path)]
+
+
+def owner_of(obj: Mapping[str, Any], path: FieldPath) -> Entry | None:
+    """Returns the entry that wrote the field last, also through a subresource; None for nobody."""
+    owners = [e for e in entries(obj) if find_path(field_paths(e), path) is not None]
+    return max(owners, key=lambda e: str(e.get("time", "")), default=None)
+
+
+# Taking over
+
+# When an applier stops sending a field, server-side apply removes the field only if nobody else
+# owns it. So a variable that was added with `kubectl set env` would stay for ever. An update
+# therefore makes itself the owner first (`merge_entries`), and the apply after it, which does not
+# send the variable, removes it. A preview writes nothing, so it has to compute what that apply
+# will remove (`unowned_paths`). Both split each entry in the same way, with `_find_taken`.
+
+
+def _find_taken(
+    entry: Entry, manager: str, api_version: str, kept: Sequence[OwnedPath]
+) -> frozenset[OwnedPath]:
+    """Returns the paths of an entry that an update by `manager` takes over.
+
+    Paths at or below `kept` stay with their owners. So do all paths of another apiVersion, since
+    they may not exist in this one.
+    """
+    if not is_mergeable(entry, manager) or entry.get("apiVersion") != api_version:
+        return frozenset()
+    return frozenset(
+        path for path in field_paths(entry) if not any(is_at_or_below(path, k) for k in kept)
+    )
+
+
+def merge_entries(
+    managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[OwnedPath] = ()
+) -> list[dict[str, Any]] | None:
+    """Returns managedFields with every path that can be taken over in the Apply entry of `manager`.
+
+    Returns None if there is nothing to take over. For example, of
+
+        ours         Apply   spec.replicas
+        kubectl-set  Update  containers[model].env[EXTRA]
+        injector     Update  containers[proxy]
+
+    the first two become one, and the third stays as it is:
+
+        ours         Apply   spec.replicas, containers[model].env[EXTRA]
+        injector     Update  containers[proxy]
+    """
+    kept = tuple(kept)
+    taken = set[OwnedPath]()
+    result: list[dict[str, Any]] = []
+    for entry in managed:
+        moves = _find_taken(entry, manager, api_version, kept)
+        taken |= moves
+        stays = field_paths(entry) - moves
+        if not moves:
+            result.append(dict(entry))
+        elif stays:
+            result.append({**entry, "fieldsV1": build_fields(stays)})
+    if not taken:
+        return None
+    own = next((entry for entry in result if is_own(entry, manager)), None)
+    if own is None:
+        own = _build_apply_entry(managed, manager, api_version)
+        result.append(own)
+    own["fieldsV1"] = build_fields(field_paths(own) | taken)
+    return result
+
+
+def _build_apply_entry(managed: Sequence[Entry], manager: str, api_version: str) -> dict[str, Any]:
+    entry = {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": api_version,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {},
+    }
+    times = [other["time"] for other in managed if other.get("time")]
+    return {**entry, "time": max(times)} if times else entry
+
+
+def unowned_paths(
+    obj: Mapping[str, Any],
+    manager: str,
+    sent: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    kept: Iterable[OwnedPath] = (),
+) -> frozenset[OwnedPath]:
+    """Returns the live paths that an update removes although `manager` does not own them yet.
+
+    They are the paths that the update takes over and that `sent` lacks. Of the CLI's create, only
+    those in the `recorded` inputs are removed: a create also owns the server's defaults, and those
+    must stay. A path is not removed while another manager owns it, or something below it. For
+    example, if `sent` has neither variable:
+
+        kubectl-set  Update  env[EXTRA], env[SHARED]
+        injector     Update  env[SHARED]                gives  env[EXTRA]
+    """
+    kept = tuple(kept)
+    candidates, others = set[OwnedPath](), set[OwnedPath]()
+    for entry in entries(obj):
+        if is_own(entry, manager):
+            # The server itself removes these when they are not sent, in a dry run as well.
+            continue
+        taken = _find_taken(entry, manager, obj["apiVersion"], kept)
+        others |= field_paths(entry) - taken
+        if is_kubectl(entry):
+            candidates |= taken
+        else:
+            candidates |= {path for path in taken if find(recorded, path) is not MISSING}
+    return frozenset(
+        path
+        for path in candidates
+        if find(sent, path) is MISSING and not any(is_at_or_below(other, path) for other in others)
+    )
