@@ -152,31 +152,57 @@ class IdentityCheck:
             raise ClusterRecreatedError(self._stack, str(known), str(reached))
 
     def _find_known(self, urn: str, reached: ClusterIdentity) -> ClusterIdentity | None:
-        """Returns the recorded cluster of a provider, None where any cluster is accepted."""
+        """Returns the recorded cluster of a provider, None where any cluster is accepted.
+
+        Looks for the UID in the record first. Without one, the recorded names decide: a stack of
+        the Pulumi CLI has no record of clusters, but its providers have names.
+        """
         inputs = self._providers.get(urn)
         if inputs is None:
             return None
-        if (known := self._known.get(urn)) is not None:
-            return known
-        kubeconfig, context = _read_names(inputs)
-        unnamed = self._known.get("")
-        if unnamed is not None and (
-            len(self._providers) == 1 or unnamed.context == reached.context
-        ):
-            return replace(unnamed, kubeconfig=kubeconfig)
-        if (kubeconfig, context) == (reached.kubeconfig, reached.context):
+        recorded = self._known.get(urn) or self._find_unnamed(inputs, reached)
+        if recorded is not None:
+            return recorded
+        if _read_names(inputs) == (reached.kubeconfig, reached.context):
             return None
         if self._accepts_recreated:
             # OtherClusterError advises to remove the record and refresh, so a refresh without a
             # record accepts the cluster.
             return None
-        # No UID is recorded and the names differ. Only the cluster behind the recorded names can
-        # tell whether both lead to the same one.
+        return self._identify_recorded(inputs, reached)
+
+    def _find_unnamed(
+        self, inputs: Mapping[str, Any], reached: ClusterIdentity
+    ) -> ClusterIdentity | None:
+        """Returns the identity in a record of an earlier version, if it is that of this provider.
+
+        Such a record does not say which provider it belongs to. It is the only one, or the one
+        with the recorded context.
+        """
+        unnamed = self._known.get("")
+        if unnamed is None:
+            return None
+        is_only = len(self._providers) == 1
+        if not is_only and unnamed.context != reached.context:
+            return None
+        kubeconfig, _ = _read_names(inputs)
+        return replace(unnamed, kubeconfig=kubeconfig)
+
+    def _identify_recorded(
+        self, inputs: Mapping[str, Any], reached: ClusterIdentity
+    ) -> ClusterIdentity:
+        """Connects with the recorded names, and returns the identity of that cluster.
+
+        No UID is recorded and the names differ, for example after a context was renamed. Only the
+        cluster behind the recorded names can tell whether both lead to the same one.
+        """
         try:
             return self._identify(inputs)
         except ClusterError as exc:
+            kubeconfig, context = _read_names(inputs)
+            names = f"context {context}, kubeconfig {kubeconfig}"
             raise RecordedClusterUnreachableError(
-                self._stack, f"context {context}, kubeconfig {kubeconfig}", str(reached), str(exc)
+                self._stack, names, str(reached), str(exc)
             ) from exc
 
     def remember(self, urn: str, reached: ClusterIdentity) -> None:
@@ -206,6 +232,7 @@ def _parse_record(record: Mapping[str, Any]) -> dict[str, ClusterIdentity]:
 
 
 def _read_names(inputs: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the kubeconfig and the context that the inputs of a provider name."""
     return str(inputs.get("kubeconfig", "")), str(inputs.get("context", ""))
 
 

@@ -117,42 +117,62 @@ def find_needed(
 ) -> dict[str, Resource]:
     """Maps the key of each resource that cannot be deleted to a resource that stays and needs it.
 
-    `to_delete` are the resources that a command wants to delete. A resource needs its parent, its
-    provider and its dependencies. An object also needs its Namespace, even where it does not depend
-    on it: with the Namespace, Kubernetes deletes all objects in it. If several resources need one,
-    the first by kind, then by name, is returned.
+    `to_delete` are those of the recorded `resources` that a command wants to delete. If several
+    resources need one, the first by kind, then by name, is returned. For example, if a command
+    wants to delete a model's ConfigMap and Namespace, and its Deployment stays, the result is
+
+        ConfigMap  ->  Deployment (depends on it)
+        Namespace  ->  ConfigMap  (is in it, and has to stay)
     """
     resources, to_delete = list(resources), list(to_delete)
-    live = {resource.object_key for resource in resources if not resource.pending_delete}
-    # An old record of a replacement whose object is in use again is only removed from the state,
-    # and no resource needs the record.
-    candidates = [
-        resource
-        for resource in to_delete
-        if not resource.pending_delete or resource.object_key not in live
-    ]
-    by_urn: dict[str, list[Resource]] = {}
-    namespaces: dict[tuple[str, str], list[Resource]] = {}
-    for resource in candidates:
-        by_urn.setdefault(resource.urn, []).append(resource)
-        if resource.kind == "Namespace":
-            namespaces.setdefault((resource.provider_urn, resource.id), []).append(resource)
+    deletions = _PlannedDeletions(resources, to_delete)
     deleted_keys = {resource.key for resource in to_delete}
     staying = [resource for resource in resources if resource.key not in deleted_keys]
     staying.sort(key=lambda resource: (resource.kind, resource.name))
     needed: dict[str, Resource] = {}
-    # The list grows: what must stay needs others in turn.
+    # The list grows while it is read, because a resource that must stay needs others in turn.
     for user in staying:
-        namespace = user.id.partition("/")[0] if user.is_object and "/" in user.id else ""
-        needs = [
-            resource
-            for urn in user.needs
-            for resource in by_urn.get(urn, ())
-            # The old record of a replacement is needed only by other old records.
-            if user.pending_delete or not resource.pending_delete
-        ]
-        for resource in [*needs, *namespaces.get((user.provider_urn, namespace), ())]:
+        for resource in deletions.find_needs(user):
             if resource.key not in needed:
                 needed[resource.key] = user
                 staying.append(resource)
     return needed
+
+
+class _PlannedDeletions:
+    """The resources that a command wants to delete, by what another resource may need them for.
+
+    Without the old records of replaced objects that are in use again. Only the record is removed
+    then, and no resource needs it.
+    """
+
+    def __init__(self, resources: Iterable[Resource], to_delete: Iterable[Resource]) -> None:
+        live = {resource.object_key for resource in resources if not resource.pending_delete}
+        self._by_urn: dict[str, list[Resource]] = {}
+        self._namespaces: dict[tuple[str, str], list[Resource]] = {}
+        for resource in to_delete:
+            if resource.pending_delete and resource.object_key in live:
+                continue
+            self._by_urn.setdefault(resource.urn, []).append(resource)
+            if resource.kind == "Namespace":
+                name = (resource.provider_urn, resource.id)
+                self._namespaces.setdefault(name, []).append(resource)
+
+    def find_needs(self, user: Resource) -> list[Resource]:
+        """Returns those of the resources that `user` needs.
+
+        A resource needs its parent, its provider and its dependencies. An object also needs its
+        Namespace, even where it does not depend on it: Kubernetes deletes a Namespace with all
+        objects in it.
+        """
+        needs = [
+            resource
+            for urn in user.needs
+            for resource in self._by_urn.get(urn, ())
+            # The old record of a replacement is needed only by other old records.
+            if user.pending_delete or not resource.pending_delete
+        ]
+        namespace, slash, _ = user.id.partition("/")
+        if user.is_object and slash:
+            needs += self._namespaces.get((user.provider_urn, namespace), [])
+        return needs
