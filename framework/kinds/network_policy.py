@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from framework.core.kind_rules import KindRules
 from framework.kinds.kind import SELECTOR, Kind, Manifest, TrackInput
 from framework.kinds.naming import NAME_LABEL
+from framework.settings.reserved import NAMESPACE_LABEL
 
 if TYPE_CHECKING:
     from framework.settings.container import Port
     from framework.settings.networking import Peer
 
-# Kubernetes sets this label on every Namespace, so a Namespace can be selected by name.
-_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _DNS_PORTS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 
 
@@ -61,7 +60,7 @@ def _build_rules(
         if peer.cidr:
             excluded = {"except": list(peer.excluded)} if peer.excluded else {}
             rule[direction] = [{"ipBlock": {"cidr": peer.cidr, **excluded}}]
-        elif peer.selects_pods:
+        elif not peer.anyone:
             rule[direction] = [_build_selectors(peer)]
         rules.append(rule)
     return rules
@@ -72,14 +71,23 @@ def _protocol_of(port: int | str, ports: Mapping[str, Port]) -> str:
 
 
 def _build_selectors(peer: Peer) -> dict[str, Any]:
-    named = {_NAMESPACE_LABEL: peer.namespace} if peer.namespace else {}
-    namespaces = {**peer.namespace_labels, **named}
+    """Builds the selectors of a peer; both are combined by "and".
+
+    An empty selector selects everything, and a missing one means the Namespace of the policy or
+    every Pod in it. `podSelector: {}` is written out for that Namespace, because a peer without
+    selectors is not allowed.
+    """
     selectors: dict[str, Any] = {}
-    if namespaces:
-        selectors["namespaceSelector"] = {"matchLabels": namespaces}
-    if peer.pods:
-        selectors["podSelector"] = {"matchLabels": dict(peer.pods)}
+    if peer.namespace is not None or peer.namespace_labels is not None:
+        named = {NAMESPACE_LABEL: peer.namespace} if peer.namespace else {}
+        selectors["namespaceSelector"] = _build_selector({**(peer.namespace_labels or {}), **named})
+    if peer.pods is not None:
+        selectors["podSelector"] = _build_selector(peer.pods)
     return selectors
+
+
+def _build_selector(labels: Mapping[str, str]) -> dict[str, Any]:
+    return {"matchLabels": dict(labels)} if labels else {}
 
 
 KIND = Kind(

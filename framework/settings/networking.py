@@ -10,6 +10,7 @@ from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.settings.base import Checked, Settings
+from framework.settings.reserved import NAMESPACE_LABEL
 from framework.settings.values import (
     AnnotationKey,
     Cidr,
@@ -79,35 +80,58 @@ class Ingress(Settings):
 
 
 class Peer(Checked):
-    """Allowed peers of the Pods: other Pods by their labels, or a range of IP addresses."""
+    """Allowed peers of the Pods: other Pods, a range of IP addresses, or anyone."""
 
+    anyone: bool = False
+    """Everyone, inside and outside the cluster. Nothing else opens a rule for everyone."""
     namespace: DnsLabel | None = None
     """Name of the Namespace. Default: that of the model, unless `namespaceLabels` is set."""
-    namespace_labels: dict[LabelKey, LabelValue] = {}
-    """Labels of the Namespaces."""
-    pods: dict[LabelKey, LabelValue] = {}
-    """Labels of the Pods. Default: all Pods."""
+    namespace_labels: dict[LabelKey, LabelValue] | None = None
+    """Labels of the Namespaces; `{}` means every Namespace."""
+    pods: dict[LabelKey, LabelValue] | None = None
+    """Labels of the Pods; `{}` means every Pod of the Namespace. Default: every Pod."""
     cidr: Cidr | None = None
     """Range of IP addresses, instead of Pods."""
     excluded: Annotated[tuple[Cidr, ...], Field(alias="except", strict=False)] = ()
     """Ranges inside `cidr` that are not allowed."""
-    ports: Annotated[tuple[PortNumber | PortName, ...], Field(strict=False)] = ()
+    ports: Annotated[tuple[PortNumber | PortName, ...], Field(strict=False, min_length=1)] = ()
     """Names or numbers of ports. A number means TCP; a name means the port of the model and its
     protocol. Default: all ports."""
 
     @property
     def selects_pods(self) -> bool:
         """True where the peers are Pods."""
-        return bool(self.namespace or self.namespace_labels or self.pods)
+        return any(part is not None for part in (self.namespace, self.namespace_labels, self.pods))
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports Pods with addresses, neither of them, and exceptions outside the range."""
+        """Reports peers of several kinds or of none, and exceptions outside the range."""
         if self.selects_pods and self.cidr:
             yield SettingDiagnostic(
-                ("cidr",), "cannot be combined with namespace or pods; make it a peer of its own"
+                ("cidr",), "cannot be combined with namespace, namespaceLabels or pods; make it a peer of its own"
             )
-        if not self.selects_pods and not self.cidr and not self.ports:
-            yield SettingDiagnostic((), "names no peers; give namespace, pods, cidr or ports")
+        named = [(key,) for key in ("namespace", "namespaceLabels", "pods", "cidr")]
+        if self.anyone and (self.selects_pods or self.cidr):
+            yield SettingDiagnostic(
+                ("anyone",),
+                "is true, and the peer also names namespace, namespaceLabels, pods or cidr; remove "
+                "one of the two: null removes an inherited one",
+                others=tuple(named),
+            )
+        if not (self.anyone or self.selects_pods or self.cidr):
+            # In Kubernetes a rule without peers is open to everyone. Here that must be written,
+            # since `pods: null` in an overlay would otherwise open the rule without a word.
+            yield SettingDiagnostic(
+                (),
+                "names no peers; give namespace, namespaceLabels, pods or cidr, or anyone: true",
+            )
+        label = (self.namespace_labels or {}).get(NAMESPACE_LABEL)
+        if self.namespace and label not in (None, self.namespace):
+            yield SettingDiagnostic(
+                ("namespace",),
+                f"is {self.namespace}, and the label {NAMESPACE_LABEL} is {label}; expected the "
+                "same name, or one of the two",
+                others=(("namespaceLabels", NAMESPACE_LABEL),),
+            )
         for index, part in enumerate(self.excluded):
             if self.cidr is None or not _is_within(part, self.cidr):
                 yield SettingDiagnostic(

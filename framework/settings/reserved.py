@@ -5,3 +5,6 @@ This module imports nothing, so that the rules of the kinds can be read without 
 
 MODEL_CONTAINER = "model"
 CONFIG_VOLUME = "config-files"
+
+# Kubernetes sets this label on every Namespace, so a Namespace can be selected by name.
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
