@@ -107,7 +107,9 @@ class Peer(Checked):
         """Reports peers of several kinds or of none, and exceptions outside the range."""
         if self.selects_pods and self.cidr:
             yield SettingDiagnostic(
-                ("cidr",), "cannot be combined with namespace, namespaceLabels or pods; make it a peer of its own"
+                ("cidr",),
+                "cannot be combined with namespace, namespaceLabels or pods; make it a peer of its "
+                "own",
             )
         named = [(key,) for key in ("namespace", "namespaceLabels", "pods", "cidr")]
         if self.anyone and (self.selects_pods or self.cidr):
