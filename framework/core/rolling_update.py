@@ -138,7 +138,8 @@ def _find_short_deadline(update: Update) -> list[tuple[str, str]]:
 
 def _find_autoscaler_conflict(update: Update) -> list[tuple[str, str]]:
     smallest = update.autoscaler_min_replicas
-    if smallest is None:
+    # At zero replicas no Pod serves, with or without an update.
+    if not smallest:
         return []
     budget = resolve_budget(smallest, update.max_surge, update.max_unavailable)
     if budget.minimum_available > 0:

@@ -154,9 +154,12 @@ def name_diagnostics(path: str, kind: str, name: str) -> Iterator[Diagnostic]:
     longest = _LONGEST[kind]
     if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
         article = "an" if kind == "environment" else "a"
+        proposed = _propose_name(name)
+        valid = _DNS_LABEL.fullmatch(proposed) and len(proposed) <= longest
         message = (
             f'"{name}" is not a valid name for {article} {kind}; expected a letter, then '
             f"lower-case letters, digits and '-', at most {longest} characters; rename it"
+            f"{f' to {proposed}' if valid else ''}"
         )
         yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
     elif kind == "model" and name.endswith(_CANARY_SUFFIX):
@@ -164,6 +167,15 @@ def name_diagnostics(path: str, kind: str, name: str) -> Iterator[Diagnostic]:
             f'"{name}" is not a valid name for a model; "-canary" is for canary tracks; rename it'
         )
         yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
+
+
+def _propose_name(name: str) -> str:
+    """Returns the nearest valid name: `llama-3-1-8b` for `Llama_3.1-8B`.
+
+    A name is not changed silently, because objects, overlays and Git then have two names for it,
+    and `a.b` and `a-b` would become one.
+    """
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _wrong_ending(root: Path, path: Path) -> Diagnostic:

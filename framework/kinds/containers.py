@@ -31,6 +31,7 @@ def build_model_container(settings: Model, config_name: str | None) -> dict[str,
             "image": settings.image.reference,
             "imagePullPolicy": settings.image.pull_policy,
             **_build_process(settings),
+            "resources": _build_resources(settings.total_resources),
             "volumeMounts": _build_model_mounts(settings, config_name),
             "securityContext": _build_security(settings.security, ContainerSecurity()),
             **_build_probes(settings.probes, settings.startup_seconds),
@@ -239,22 +240,20 @@ def _build_handler(handler: Handler) -> dict[str, Any]:
 
 def _build_security(model: Security, own: ContainerSecurity) -> dict[str, Any]:
     """Builds a container's security context, without what the Pod's own says already."""
-    security = own.over(model)
+    security = own.over(model).resolve()
     capabilities = {
-        "drop": list(security.drop_capabilities),
+        "drop": list(security.drop_capabilities or ()),
         "add": list(security.add_capabilities),
     }
-    return {
-        "allowPrivilegeEscalation": security.allow_privilege_escalation,
-        **({"privileged": True} if security.privileged else {}),
-        "readOnlyRootFilesystem": security.read_only_root_filesystem,
-        "capabilities": _without_empty(capabilities),
-        **_without_empty(
-            {
-                "runAsNonRoot": own.run_as_non_root,
-                "runAsUser": own.run_as_user,
-                "runAsGroup": own.run_as_group,
-                "seccompProfile": {"type": own.seccomp} if own.seccomp else None,
-            }
-        ),
-    }
+    return _without_empty(
+        {
+            "allowPrivilegeEscalation": security.allow_privilege_escalation,
+            "privileged": security.privileged or None,
+            "readOnlyRootFilesystem": security.read_only_root_filesystem,
+            "capabilities": _without_empty(capabilities),
+            "runAsNonRoot": own.run_as_non_root,
+            "runAsUser": own.run_as_user,
+            "runAsGroup": own.run_as_group,
+            "seccompProfile": {"type": own.seccomp} if own.seccomp else None,
+        }
+    )

@@ -43,7 +43,8 @@ def _build_pod_spec(
     return {key: value for key, value in spec.items() if value not in ([], {}, None)}
 
 
-def _build_security(security: Security) -> dict[str, Any]:
+def _build_security(settings: Security) -> dict[str, Any]:
+    security = settings.resolve()
     fields: dict[str, Any] = {
         "runAsNonRoot": security.run_as_non_root,
         "runAsUser": security.run_as_user,
@@ -51,7 +52,7 @@ def _build_security(security: Security) -> dict[str, Any]:
         "fsGroup": security.fs_group,
         "fsGroupChangePolicy": security.fs_group_change_policy,
         "supplementalGroups": list(security.supplemental_groups) or None,
-        "seccompProfile": {"type": security.seccomp},
+        "seccompProfile": {"type": security.seccomp} if security.seccomp else None,
     }
     return {key: value for key, value in fields.items() if value is not None}
 

@@ -35,6 +35,7 @@ from framework.settings.values import (
     ResourceName,
     ShortName,
     Texts,
+    multiply_quantity,
     quantity_value,
 )
 from framework.settings.volumes import Mounts
@@ -200,6 +201,19 @@ class Resources(Checked):
         for name, limit in self.limits.items():
             if "/" in name and quantity_value(limit).denominator != 1:
                 yield SettingDiagnostic(("limits", name), f"is {limit}; expected whole devices")
+
+    def multiplied(self, factor: int) -> Resources:
+        """Returns these resources with every amount multiplied."""
+        return self.model_copy(
+            update={
+                kind: {
+                    name: multiply_quantity(amount, factor)
+                    for name, amount in getattr(self, kind).items()
+                }
+                for kind in ("requests", "limits")
+                if getattr(self, kind)
+            }
+        )
 
 
 def _find_device_diagnostics(

@@ -37,6 +37,10 @@ class Cluster(Settings):
     kubernetes_version: KubernetesVersion = "1.33"
     """The oldest Kubernetes version of the environment's servers. Newer features are errors."""
 
+    feature_gates: dict[str, bool] = {}
+    """Feature gates of the environment's servers that differ from the default of
+    `kubernetesVersion`."""
+
     @property
     def local(self) -> bool:
         """True for the control plane on this machine."""
@@ -51,6 +55,10 @@ class Cluster(Settings):
     def minor_version(self) -> int:
         """The minor version: 33 for "1.33"."""
         return int(self.kubernetes_version.partition(".")[2])
+
+    def has_feature(self, gate: str, default_since: int) -> bool:
+        """Returns True if a feature gate is on; by default it is on from a minor version on."""
+        return self.feature_gates.get(gate, self.minor_version >= default_since)
 
 
 class Policy(Checked):

@@ -40,6 +40,9 @@ from framework.settings.values import (
     Positive,
     ShortName,
     Texts,
+    Variable,
+    VariableName,
+    quantity_value,
 )
 from framework.settings.volumes import Volume
 
@@ -95,6 +98,9 @@ class Model(Checked):
     """One sentence about the model."""
     links: dict[str, str] = {}
     """Links to dashboards, runbooks, model cards, by name."""
+    variables: dict[VariableName, Variable] = {}
+    """Values of your own that other settings refer to, as in `${variables.weights}`. They render
+    nothing by themselves."""
     enabled: bool = True
     """Set to false where the model must not run."""
     image: Image
@@ -117,7 +123,10 @@ class Model(Checked):
     ports: Ports = {}
     """Ports by name: a mapping, or the number alone."""
     resources: Resources = Resources.model_construct()
-    """Requests and limits."""
+    """Requests and limits; those of one GPU where `gpus` is set."""
+    gpus: Positive | None = None
+    """Number of GPUs of a Pod. All `resources` of the model's container, CPU and memory too, are
+    those of one GPU and are multiplied by it. Without it, `resources` are used as they are."""
     startup_seconds: Positive = 60
     """Seconds that a Pod may take to start, which the startup probe allows."""
     probes: Probes = Probes.model_construct()
@@ -177,8 +186,14 @@ class Model(Checked):
     inherited patch. Fields that do not exist in Kubernetes, and values of the wrong type, are
     errors."""
 
+    @property
+    def total_resources(self) -> Resources:
+        """Requests and limits of the model's container, with those of all its GPUs."""
+        return self.resources if self.gpus is None else self.resources.multiplied(self.gpus)
+
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports settings that contradict each other, or that Kubernetes would refuse."""
+        yield from _find_gpu_diagnostics(self)
         yield from _find_stop_diagnostics(self)
         yield from find_duplicate_ports(self.ports)
         yield from find_unknown_ports(self.probes, self.lifecycle, self.ports)
@@ -203,6 +218,28 @@ def _find_stop_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
             f"is {grace}; expected more than {name}, which is {wait}",
             others=(tuple(name.split(".")),),
         )
+
+
+def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    """Reports resources that are not those of one GPU, although `gpus` multiplies them.
+
+    Other devices, such as network cards, may have any number for each GPU: one device with an
+    amount of 1 is enough.
+    """
+    devices = {name: limit for name, limit in model.resources.limits.items() if "/" in name}
+    if model.gpus is None or any(quantity_value(limit) == 1 for limit in devices.values()):
+        return
+    if not devices:
+        message = "has no GPU to multiply; expected it in resources.limits, as nvidia.com/gpu: 1"
+        yield SettingDiagnostic(("gpus",), message, others=(("resources", "limits"),))
+        return
+    name, limit = min(devices.items())
+    yield SettingDiagnostic(
+        ("resources", "limits", name),
+        f"is {limit}, and gpus multiplies it by {model.gpus}; expected 1, because the resources "
+        "are those of one GPU, or no gpus",
+        others=(("gpus",),),
+    )
 
 
 def _find_shared_ports(model: Model) -> Iterator[SettingDiagnostic]:

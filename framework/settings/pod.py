@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -110,11 +110,15 @@ class Pod(Settings):
 
 
 class Security(Checked):
-    """Security contexts of the Pod and its containers. The default is the `restricted` Pod Security
-    Standard."""
+    """Security contexts of the Pod and its containers. `standard` gives the defaults; any other
+    setting overrides it."""
 
-    run_as_non_root: bool = True
-    """Refuse to start as root."""
+    standard: Literal["none", "baseline", "restricted"] = "restricted"
+    """Defaults that meet a Pod Security Standard. `restricted`: runAsNonRoot, no privilege
+    escalation, no capabilities, seccomp RuntimeDefault. `baseline`: only seccomp RuntimeDefault,
+    so that an image may run as root. `none`: no default, only what is set here is rendered."""
+    run_as_non_root: bool | None = None
+    """Refuse to start as root. Default: true with `standard: restricted`."""
     run_as_user: Count | None = None
     """User ID of the processes. Default: that of the image."""
     run_as_group: Count | None = None
@@ -126,29 +130,50 @@ class Security(Checked):
     start faster. Default: `Always` (Kubernetes)."""
     supplemental_groups: Annotated[tuple[Count, ...], Field(strict=False)] = ()
     """Further group IDs of the processes."""
-    read_only_root_filesystem: bool = False
-    """Mount the image read-only."""
-    allow_privilege_escalation: bool = False
-    """Let a process get more privileges than its parent."""
+    read_only_root_filesystem: bool | None = None
+    """Mount the image read-only. Default: false (Kubernetes)."""
+    allow_privilege_escalation: bool | None = None
+    """Let a process get more privileges than its parent. Default: false with
+    `standard: restricted`."""
     privileged: bool = False
     """Run with all privileges of the node. Needs `allowPrivilegeEscalation`."""
-    drop_capabilities: Texts = ("ALL",)
-    """Linux capabilities to drop."""
+    drop_capabilities: Texts | None = None
+    """Linux capabilities to drop. Default: `[ALL]` with `standard: restricted`."""
     add_capabilities: Texts = ()
     """Linux capabilities to add."""
-    seccomp: Seccomp = "RuntimeDefault"
-    """Seccomp profile."""
+    seccomp: Seccomp | None = None
+    """Seccomp profile. Default: `RuntimeDefault`, unless `standard` is none."""
+
+    def resolve(self) -> Security:
+        """Returns these settings with the defaults of `standard` where they say nothing."""
+        defaults = _STANDARDS[self.standard]
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return self.model_copy(update=missing)
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports what the API server or the kubelet would refuse."""
-        if self.run_as_non_root and self.run_as_user == 0:
+        resolved = self.resolve()
+        if resolved.run_as_non_root and self.run_as_user == 0:
             yield SettingDiagnostic(
                 ("runAsUser",), "is 0; expected another user, or runAsNonRoot: false"
             )
-        if self.privileged and not self.allow_privilege_escalation:
+        # The API server refuses an explicit false, and accepts the field's absence.
+        if self.privileged and resolved.allow_privilege_escalation is False:
             yield SettingDiagnostic(
                 ("privileged",), "is true; expected allowPrivilegeEscalation: true with it"
             )
+
+
+_STANDARDS: Mapping[str, Mapping[str, Any]] = {
+    "none": {},
+    "baseline": {"seccomp": "RuntimeDefault"},
+    "restricted": {
+        "run_as_non_root": True,
+        "allow_privilege_escalation": False,
+        "drop_capabilities": ("ALL",),
+        "seccomp": "RuntimeDefault",
+    },
+}
 
 
 class ContainerSecurity(Settings):

@@ -39,6 +39,7 @@ _KINDS = {
     "quantity": "quantity",
     "int-or-percent": "integer or percent",
     "env-text": "text",
+    "variable": "text, integer, true or false",
     "port-number": "port number",
     "port-name": "port name",
     "file-mode": "file mode",

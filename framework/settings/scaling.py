@@ -62,8 +62,9 @@ class ScalingBehavior(Settings):
 class Autoscaling(Checked):
     """A HorizontalPodAutoscaler. It sets the number of Pods instead of `replicas`."""
 
-    min_replicas: Positive
-    """Smallest number of Pods."""
+    min_replicas: Count
+    """Smallest number of Pods. 0 needs a metric of type Object or External, and Kubernetes 1.37 or
+    the feature gate HPAScaleToZero."""
     max_replicas: Positive
     """Largest number of Pods."""
     cpu: Positive | None = None
@@ -87,6 +88,14 @@ class Autoscaling(Checked):
         if self.cpu is None and self.memory is None and not self.metrics:
             yield SettingDiagnostic(
                 (), "has no target; give cpu or memory, in percent of the request"
+            )
+        # Metrics of Pods do not exist while there are no Pods, so the API server refuses this.
+        types = {metric.get("type") for metric in self.metrics.values()}
+        if self.min_replicas == 0 and not types & {"Object", "External"}:
+            yield SettingDiagnostic(
+                ("minReplicas",),
+                "is 0, but cpu, memory and other metrics of Pods do not exist while there are no "
+                "Pods; expected 1 or more, or a metric of type Object or External",
             )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
@@ -70,6 +71,7 @@ class Form:
 _EXPECTED_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
 _EXPECTED_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
 _EXPECTED_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
+_EXPECTED_VARIABLE = 'expected text, a whole number, true or false; quote it, as in "1.10"'
 _EXPECTED_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
 _EXPECTED_PORT_NAME = "expected a port name: lower-case letters, digits, '-', at most 15 characters"
 _EXPECTED_CIDR = 'expected a range of addresses such as "10.0.0.0/8"'
@@ -101,6 +103,12 @@ def _check_env_text(value: Any) -> Any:
     if isinstance(value, bool | float):
         raise ValueError(_EXPECTED_ENV_TEXT)
     return str(value) if isinstance(value, int) else value
+
+
+def _check_variable(value: Any) -> Any:
+    if not isinstance(value, str | int):
+        raise ValueError(_EXPECTED_VARIABLE)
+    return value
 
 
 def _check_dns_label(value: str) -> str:
@@ -190,6 +198,16 @@ EnvText = Annotated[
             "format": "env-text",
         }
     ),
+]
+# Interpolations reach no other names: `${variables.a.b}` would be the key b below a.
+VariableName = Annotated[
+    str, Form("[A-Za-z_][-A-Za-z0-9_]*", "a letter or '_', then letters, digits, '-' and '_'")
+]
+# Not a fraction, because YAML reads the version 1.10 as 1.1.
+Variable = Annotated[
+    str | int | bool,
+    BeforeValidator(_check_variable),
+    WithJsonSchema({"type": ["string", "integer", "boolean"], "format": "variable"}),
 ]
 DnsLabel = Annotated[
     str,
@@ -405,3 +423,14 @@ def quantity_value(text: str) -> Fraction:
     return (
         Fraction(number) * Fraction(1000) ** _DECIMAL[suffix] if suffix in _DECIMAL else Fraction(0)
     )
+
+
+def multiply_quantity(text: str, factor: int) -> str:
+    """Returns a multiple of a quantity in the same unit: "4000m" for "500m" and 8."""
+    match = _SPLIT.fullmatch(text)
+    if match is None:
+        return text
+    number, suffix = match.groups()
+    # Decimal, because 0.1 * 3 is 0.30000000000000004 as a float.
+    product = Decimal(number) * factor
+    return f"{product.normalize() if product % 1 else int(product)}{suffix}"

@@ -232,7 +232,7 @@ _SETTINGS = [
         "canary: {size: §-1}\n",
         "ingress: {host: §''}\n",
         "ingress: {host: a.example.com, path: §v1}\n",
-        "autoscaling: {minReplicas: §0, maxReplicas: 3, cpu: 80}\n",
+        "autoscaling: {minReplicas: §-1, maxReplicas: 3, cpu: 80}\n",
         "autoscaling: {minReplicas: 1, maxReplicas: §many, cpu: 80}\n",
         "autoscaling: {minReplicas: 1, maxReplicas: 3, cpu: §80%}\n",
         "security: {seccomp: §None}\n",

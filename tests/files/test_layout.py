@@ -33,6 +33,8 @@ def test_files_are_found_sorted_by_name(tmp_path: Path) -> None:
         ("catalog/Big.yaml", '"Big" is not a valid name for a model'),
         ("catalog/a_b.yaml", "lower-case letters, digits and '-'"),
         ("catalog/a-.yaml", '"a-" is not a valid name for a model'),
+        ("catalog/llama-3.1-8b.yaml", "at most 40 characters; rename it to llama-3-1-8b"),
+        ("catalog/Qwen_2.yaml", "rename it to qwen-2"),
         ("catalog/1a.yaml", '"1a" is not a valid name for a model'),
         ("catalog/a-canary.yaml", '"-canary" is for canary tracks'),
         (f"catalog/{'a' * 41}.yaml", "at most 40 characters"),

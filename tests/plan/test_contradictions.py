@@ -24,6 +24,9 @@ FORMS = [
     ("Pod annotation key", f"podAnnotations: {{§{LONG}: x}}", "expected an annotation's key"),
     ("node label", "scheduling: {nodeSelector: {§'a b': x}}", "expected a label's key"),
     ("owner", "owner: §'a b'", "expected a team"),
+    ("name of a variable", "variables: {§a.b: x}", "expected a letter or '_', then letters"),
+    ("fraction", "variables: {tag: §1.10}", 'quote it, as in "1.10"'),
+    ("list of variables", "variables: {tags: §[a]}", "expected text, a whole number"),
     ("variable", "env: {§1A: x}", "expected a variable's name"),
     ("Secret", "env: {A: {secret: §Up, key: k}}", "expected an object's name"),
     ("key of a Secret", "env: {A: {secret: s, key: §'a b'}}", "expected a key"),
@@ -57,6 +60,12 @@ RULES = [
      'resources.requests["nvidia.com/gpu"] has no limit; expected the same number in limits'),
     ("shared device", "resources: {requests: {x.y/z: §1}, limits: {x.y/z: 2}}",
      'resources.requests["x.y/z"] is 1; expected its limit, 2: devices are never shared'),
+    ("GPUs of no GPU", "gpus: §8",
+     "gpus has no GPU to multiply; expected it in resources.limits, as nvidia.com/gpu: 1 "
+     f"(resources.limits at {DEFAULTS}:3)"),
+    ("GPUs of several GPUs", "gpus: 8\nresources: {limits: {amd.com/gpu: §8}}",
+     'resources.limits["amd.com/gpu"] is 8, and gpus multiplies it by 8; expected 1, because the '
+     f"resources are those of one GPU, or no gpus (gpus at {A}:3)"),
     ("split device", "resources: {limits: {x.y/z: §500m}}",
      'resources.limits["x.y/z"] is 500m; expected whole devices'),
     ("port number twice", "ports: {b: §8080}",
@@ -119,6 +128,9 @@ RULES = [
      "autoscaling.cpu is a percentage of the request; expected resources.requests.cpu with it"),
     ("crossed", "autoscaling: {minReplicas: §3, maxReplicas: 2, cpu: 50}",
      "autoscaling.minReplicas is 3; expected at most maxReplicas, which is 2"),
+    ("zero by CPU", "autoscaling: {minReplicas: §0, maxReplicas: 2, cpu: 50}",
+     "autoscaling.minReplicas is 0, but cpu, memory and other metrics of Pods do not exist while "
+     "there are no Pods; expected 1 or more, or a metric of type Object or External"),
     ("reserved container", f"sidecars: {{model: §{{{_SIDE}}}}}",
      "sidecars.model has the name of the model's own container"),
     ("one name for two", f"initContainers: {{x: {{{_SIDE}}}}}\nsidecars: {{x: §{{{_SIDE}}}}}",

@@ -19,7 +19,7 @@ from framework.settings.reference import build_rows, render_reference, render_ya
 CLASSES = {**build_settings(Model), **build_settings(Environment)}
 SCHEMA = build_schemas()["environment.schema.json"]
 KEYS = [(name, key) for name, node in CLASSES.items() for key in node["properties"]]
-_WITHOUT_UNIT = {"port-number", "port-name", "env-text"}
+_WITHOUT_UNIT = {"port-number", "port-name", "env-text", "variable"}
 
 every_setting = pytest.mark.parametrize(
     ("name", "key"), [pytest.param(*key, id=".".join(key)) for key in KEYS]

@@ -62,7 +62,7 @@ def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Viola
         where = f'container "{container.fields.get("name")}": ' if container.setting else ""
         for setting, message in _find_in_context(context, restricted=restricted):
             patched = _find_patched_context(track, container, setting)
-            path: KeyPath = patched or container.setting or ("security", setting)
+            path: KeyPath = patched or container.setting or _choose_setting(track, setting)
             yield (
                 path,
                 f"{where}{str(FieldPath(patched)) if patched else f'security.{setting}'} {message}",
@@ -72,6 +72,12 @@ def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Viola
                 message = f"port {port['hostPort']} of the node is taken; expected no hostPort"
                 patched = find_patched(track, *container.steps, "ports")
                 yield patched or (*container.setting, "ports"), where + message
+
+
+def _choose_setting(track: RenderedTrack, setting: str) -> KeyPath:
+    """Returns the setting that decides: the standard, where only its default is rendered."""
+    written = ("security", setting) in track.merged.origins
+    return ("security", setting if written else "standard")
 
 
 def _find_patched_context(

@@ -25,7 +25,10 @@ def find_rollout_diagnostics(track: RenderedTrack, cluster: Cluster) -> Iterator
         for setting, message in _find_canary(track):
             position = track.model.position(tuple(setting.split(".")))
             yield position.diagnostic(Code.CANARY, message, track.model.name)
-    for path, message in _find_new_features(track, cluster):
+    for path, message in (
+        *_find_new_features(track, cluster),
+        *_find_scale_to_zero(track, cluster),
+    ):
         yield track.diagnostic(Code.SERVER_VERSION, path, message)
     for label in sorted(RESERVED_LABELS & track.settings.labels.keys()):
         message = f'label "{label}" is set by the framework; expected another name'
@@ -111,6 +114,21 @@ def _find_canary(track: RenderedTrack) -> Iterator[tuple[str, str]]:
             "canary.size",
             f"canary.size {settings.canary.size} within {settings.replicas} replicas leaves no "
             "stable Pod; expected a smaller size, mode additional, or more replicas",
+        )
+
+
+def _find_scale_to_zero(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
+    """Yields a smallest size of zero where the autoscaler cannot scale to zero.
+
+    The gate is alpha since 1.16, and beta and on since 1.37 (pkg/features/kube_features.go).
+    """
+    scaling = track.settings.autoscaling
+    if scaling and scaling.min_replicas == 0 and not cluster.has_feature("HPAScaleToZero", 37):
+        yield (
+            ("autoscaling", "minReplicas"),
+            "autoscaling.minReplicas 0 needs Kubernetes 1.37; the oldest server of the environment "
+            f"has {cluster.kubernetes_version} (cluster.kubernetesVersion). Expected 1 or more, or "
+            "cluster.featureGates: {HPAScaleToZero: true} where the servers have this feature gate",
         )
 
 
