@@ -27,7 +27,7 @@ from framework.files import (
 from framework.files.document import Document, load_document
 from framework.layers import Layer, LayerStack, Merged, Shape
 from framework.settings.environment import Environment
-from framework.settings.model import SHARED, Model
+from framework.settings.model import SHARED, Model, model_forms
 from framework.settings.validation import validate_layer, validate_settings
 
 # Interpolations can name these beside the model's own keys; no layer may set them.
@@ -69,7 +69,7 @@ class CatalogReader:
         """
         key = (document.path, prefix)
         if key not in self._layers:
-            layer = Layer(document, prefix, _NOT_MERGED)
+            layer = Layer(document, prefix, _NOT_MERGED, model_forms())
             diagnostics = [*layer.diagnostics, *_find_misplaced_keys(layer, is_model=is_model)]
             if not is_model:
                 diagnostics += validate_layer(Model, layer, "a model")
@@ -118,7 +118,7 @@ class CatalogLoader:
         self.files: CatalogFiles = find_catalog(root)
         self._own: EnvironmentFiles = find_environment(root, stack.environment)
         self._reader = reader or CatalogReader(root)
-        self._overrides = [Layer(document, (), _NOT_MERGED) for document in overrides]
+        self._overrides = [Layer(document, (), _NOT_MERGED, model_forms()) for document in overrides]
         self.diagnostics: list[Diagnostic] = [*self.files.diagnostics, *self._own.diagnostics]
         for name in sorted(self._own.overlays.keys() - self.files.models.keys()):
             message = f'no model is called "{name}"{suggest(name, self.files.models)}'
@@ -352,7 +352,8 @@ def _candidate_layers(stack: LayerStack) -> tuple[Layer, ...]:
         else:
             if isinstance(data, dict):
                 prefix = (*layer.prefix, *_CANDIDATE)
-                parts.append(Layer(layer.document, prefix, frozenset({"canary", *_NOT_MERGED})))
+                omitted = frozenset({"canary", *_NOT_MERGED})
+                parts.append(Layer(layer.document, prefix, omitted, layer.forms))
     return tuple(parts)
 
 

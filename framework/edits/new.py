@@ -18,6 +18,7 @@ from framework.edits.yaml_text import render_inline
 from framework.files import find_catalog, find_environment, list_environments, name_diagnostics
 from framework.files.document import load_document
 from framework.layers import Layer, LayerStack, Merged
+from framework.settings.model import model_forms
 
 # The settings that teams change most, in the order they are shown in.
 _SHOWN: tuple[KeyPath, ...] = (
@@ -66,7 +67,7 @@ class Draft:
         documents = [load_document(self.root, path) for path in paths]
         if diagnostics := [diagnostic for _, found in documents for diagnostic in found]:
             raise ConfigError(diagnostics)
-        layers = [Layer(document) for document, _ in documents]
+        layers = [Layer(document, forms=model_forms()) for document, _ in documents]
         return LayerStack().add(*layers).resolve({"name": self.name})
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -13,6 +14,8 @@ from omegaconf import DictConfig
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
 from framework.files.document import Document
+from framework.core.forms import NO_FORMS, Form, FormTree
+from framework.layers.forms import Plain, read_forms
 from framework.layers.interpolation import find_misuse
 
 
@@ -38,17 +41,38 @@ class Entry(NamedTuple):
 class Layer:
     """The mapping under `prefix` of `document`, without the top-level keys in `omit`.
 
-    Many models share the layers of defaults, profiles and the environment. So the properties are
+    `forms` are the forms in which its settings may be written; `data` and all paths are those of
+    plain values, without mapping forms. Many models share the layers of defaults, profiles and the environment. So the properties are
     cached: they are computed once for all models.
     """
 
     document: Document
     prefix: tuple[str, ...] = ()
     omit: frozenset[str] = frozenset()
+    forms: FormTree = NO_FORMS
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The settings of the layer; {} if the prefix has no mapping."""
+        return self._plain.data
+
+    @property
+    def appended(self) -> AbstractSet[KeyPath]:
+        """The paths of the lists whose items are added to those of the layers below."""
+        return self._plain.appended
 
     @cached_property
-    def data(self) -> dict[str, Any]:
-        """The settings of the layer as they are in the file; {} if the prefix has no mapping."""
+    def _plain(self) -> Plain:
+        return read_forms(self._written, self.forms)
+
+    @cached_property
+    def formed(self) -> tuple[tuple[KeyPath, Form, Any], ...]:
+        """Path, form and value of each usable setting that may be written in several forms."""
+        refused = self._checked[2]
+        return tuple(found for found in self.forms.find(self.data) if found[0] not in refused)
+
+    @cached_property
+    def _written(self) -> dict[str, Any]:
         data: Any = self.document.data
         for key in self.prefix:
             data = data.get(key) if isinstance(data, dict) else None
@@ -59,8 +83,12 @@ class Layer:
     @cached_property
     def _checked(self) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...], frozenset[KeyPath]]:
         """The usable values, the errors, and the paths of the values with errors."""
-        entries, diagnostics, refused = [], [], set()
+        entries, diagnostics = [], list(self._describe_problems())
+        refused: set[KeyPath] = set(self._plain.problems)
         for path, value in _walk(self.data, ()):
+            if path in refused or (refused and path[:-1] in refused):
+                refused.add(path)
+                continue
             position = self.value_position(path)
             shape = _shape_of(value)
             misuse = find_misuse(value) if shape is Shape.INTERPOLATION else ""
@@ -73,6 +101,16 @@ class Layer:
             else:
                 entries.append(Entry(path, shape, position))
         return tuple(entries), tuple(diagnostics), frozenset(refused)
+
+    def _describe_problems(self) -> Iterator[Diagnostic]:
+        for path, problems in self._plain.problems.items():
+            for problem in problems:
+                full = (*path, *problem.path)
+                position = self.value_position(full)
+                if problem.at_key:
+                    position = self.key_position(full) or position
+                message = f"{FieldPath((*self.prefix, *full))} {problem.message}"
+                yield position.diagnostic(problem.code, message)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -89,7 +127,7 @@ class Layer:
         """The paths whose value is left out because of an error, in this layer or in its file."""
         depth = len(self.prefix)
         in_file = {
-            path[depth:] if len(path) > depth else ()
+            self._plain.path_in_data(path[depth:]) if len(path) > depth else ()
             for path in self.document.broken
             if path[:depth] == self.prefix[: len(path)]
         }
@@ -107,14 +145,25 @@ class Layer:
     def value_position(self, path: KeyPath) -> Position:
         """Returns the position of the value at `path`, or of its nearest parent in the file."""
         positions = self.document.value_positions
-        full = (*self.prefix, *path)
+        full = (*self.prefix, *self._plain.path_in_file(path))
         while full and full not in positions:
             full = full[:-1]
         return positions.get(full) or Position(self.document.path, 1, 1)
 
     def key_position(self, path: KeyPath) -> Position | None:
         """Returns the position of the key at `path`; None where this layer does not have it."""
-        return self.document.key_positions.get((*self.prefix, *path))
+        # The key of `args: {append: [...]}` is `args`, and the values are at `args.append`.
+        written = path if path in self._plain.moved else self._plain.path_in_file(path)
+        return self.document.key_positions.get((*self.prefix, *written))
+
+    def spelling(self, path: KeyPath) -> str | None:
+        """Returns a number as it was written, where Python would write it differently: `1.10`."""
+        full = (*self.prefix, *self._plain.path_in_file(path))
+        return self.document.spellings.get(full)
+
+    def has(self, path: KeyPath) -> bool:
+        """Returns True where this layer has a value at `path`."""
+        return (*self.prefix, *self._plain.path_in_file(path)) in self.document.value_positions
 
 
 def _shape_of(value: Any) -> Shape:

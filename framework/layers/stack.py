@@ -1,7 +1,7 @@
 """The layer stack of a model: merges its layers, resolves interpolations, keeps every origin.
 
 OmegaConf merges the values. It does not keep where they came from, and lets a list replace a
-mapping without an error. So shapes and positions are tracked here, in one `_Node` for each path.
+mapping without an error. So shapes and positions are tracked in one `Node` for each path.
 """
 
 from __future__ import annotations
@@ -10,21 +10,14 @@ import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
-from framework.core.field_paths import FieldPath
+from framework.core.diagnostics import Diagnostic, KeyPath, Position
+from framework.layers.addition import Addition, Node, add_nodes
 from framework.layers.interpolation import Resolution, escape
-from framework.layers.layer import Entry, Layer, Shape
-
-
-class _Node(NamedTuple):
-    """The shape of the value at a path, and each position that sets it, in merge order."""
-
-    shape: Shape
-    positions: tuple[Position, ...]
+from framework.layers.layer import Layer, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +64,10 @@ class Merged:
 
     def spelling(self, path: KeyPath) -> str | None:
         """Returns a number as it was written, where Python would write it differently: `1.10`."""
+        origin = self.origin(path)
         for layer in reversed(self.layers):
-            full = (*layer.prefix, *path)
-            if full in layer.document.value_positions:
-                return layer.document.spellings.get(full)
+            if layer.has(path) and layer.value_position(path) == origin:
+                return layer.spelling(path)
         return None
 
 
@@ -91,27 +84,27 @@ class LayerStack:
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: frozenset[KeyPath] = frozenset()
     _below: LayerStack | None = None
-    _added: tuple[DictConfig, ...] = ()
-    _nodes: dict[KeyPath, _Node] = field(default_factory=dict)
+    _added: tuple[Addition, ...] = ()
+    _nodes: dict[KeyPath, Node] = field(default_factory=dict)
 
     def add(self, *layers: Layer) -> LayerStack:
         """Returns this stack with `layers` on top.
 
         A value whose shape does not fit is left out and becomes a diagnostic.
         """
-        nodes, diagnostics, configs = dict(self._nodes), list(self.diagnostics), []
-        broken = set(self.broken)
+        nodes, diagnostics = dict(self._nodes), list(self.diagnostics)
+        broken, added = set(self.broken), []
         for layer in layers:
-            conflicts, refused = _add_nodes(nodes, layer)
+            addition, conflicts, refused = add_nodes(nodes, layer)
             diagnostics += [*layer.diagnostics, *conflicts]
             broken |= layer.broken | refused
-            configs.append(layer.config_without(refused) if refused else layer.config)
+            added.append(addition)
         return LayerStack(
             (*self.layers, *layers),
             tuple(diagnostics),
             frozenset(broken),
             self,
-            tuple(configs),
+            tuple(added),
             nodes,
         )
 
@@ -134,7 +127,8 @@ class LayerStack:
         if self._below is None:
             return DictConfig({})
         config = cast(DictConfig, pickle.loads(self._below._pickled))
-        config.merge_with(*self._added)
+        for addition in self._added:
+            addition.merge_into(config)
         return config
 
     def resolve(
@@ -188,48 +182,7 @@ class LayerStack:
         )
 
 
-def _add_nodes(
-    nodes: dict[KeyPath, _Node], layer: Layer
-) -> tuple[list[Diagnostic], frozenset[KeyPath]]:
-    """Updates `nodes` with a layer; returns the conflicts, and the paths that have one."""
-    diagnostics: list[Diagnostic] = []
-    refused: set[KeyPath] = set()
-    for entry in layer.entries:
-        if refused and any(entry.path[:end] in refused for end in range(1, len(entry.path))):
-            continue
-        old = nodes.get(entry.path)
-        if old and (message := _describe_conflict(old, entry)):
-            message = f"{FieldPath(entry.path)} {message}"
-            diagnostics.append(entry.position.diagnostic(Code.SHAPE_CONFLICT, message))
-            refused.add(entry.path)
-            continue
-        if old and old.shape in (Shape.MAPPING, Shape.LIST) and entry.shape is not Shape.MAPPING:
-            # A list, or a null over a mapping, replaces the old value as a whole.
-            depth = len(entry.path)
-            for below in [p for p in nodes if len(p) > depth and p[:depth] == entry.path]:
-                del nodes[below]
-        nodes[entry.path] = _Node(entry.shape, (*(old.positions if old else ()), entry.position))
-    return diagnostics, frozenset(refused)
-
-
-def _describe_conflict(old: _Node, new: Entry) -> str:
-    """Returns why `new` cannot override `old`; "" where it can."""
-    if old.shape is Shape.INTERPOLATION and new.shape in (Shape.MAPPING, Shape.LIST):
-        # OmegaConf would resolve the interpolation now, against the layers below only.
-        return (
-            f"is {new.shape.value}, but overrides an interpolation at {old.positions[-1]}; "
-            f"write out {new.shape.value} there, or another interpolation here"
-        )
-    shapes = {old.shape, new.shape}
-    if Shape.MAPPING in shapes and shapes - {Shape.MAPPING, Shape.NULL}:
-        return (
-            f"is {new.shape.value}, but overrides {old.shape.value} at {old.positions[-1]}; "
-            "give both the same shape"
-        )
-    return ""
-
-
-def _is_removed(path: KeyPath, node: _Node, keep_nulls: Sequence[KeyPath]) -> bool:
+def _is_removed(path: KeyPath, node: Node, keep_nulls: Sequence[KeyPath]) -> bool:
     """Returns True for a key of a mapping that is null; a null item of a list stays."""
     if node.shape is not Shape.NULL or not isinstance(path[-1], str):
         return False

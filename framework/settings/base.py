@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
@@ -12,7 +12,13 @@ from framework.core.diagnostics import SettingDiagnostic
 
 
 class Settings(BaseModel):
-    """A frozen mapping of settings; keys are camelCase in YAML, unknown keys are errors."""
+    """A frozen mapping of settings; keys are camelCase in YAML, unknown keys are errors.
+
+    `replaces` has, for a key, the keys of earlier layers that it makes void when a later layer sets
+    it: `tcpSocket` of a probe replaces an inherited `httpGet`.
+    """
+
+    replaces: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     model_config = ConfigDict(
         frozen=True,
@@ -49,3 +55,9 @@ class Checked(Settings):
         if diagnostics := tuple(self.find_diagnostics()):
             raise SettingDiagnosticsError(diagnostics)
         return self
+
+
+def one_of(*keys: str, options: tuple[str, ...] = ()) -> Mapping[str, frozenset[str]]:
+    """Returns `replaces` for keys that exclude each other; `options` belong to one of them."""
+    every = frozenset((*keys, *options))
+    return {key: every - {key} for key in keys}

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings
+from framework.settings.base import Checked, Settings, one_of
+from framework.settings.forms import Kinds, Shorthand
 from framework.settings.pod import ContainerSecurity
 from framework.settings.probes import HttpGet, Lifecycle, Probes
 from framework.settings.values import (
@@ -130,12 +131,17 @@ EnvValue = Annotated[
     | Annotated[FieldValue, Tag("field")]
     | Annotated[ResourceValue, Tag("resource")],
     Discriminator(_env_kind),
+    Kinds(
+        ("secret", "configMap", "field", "resource"), ("key", "optional", "container", "divisor")
+    ),
 ]
 Env = dict[EnvName, EnvValue]
 
 
 class EnvSource(Checked):
     """A Secret or ConfigMap of which every key becomes an environment variable."""
+
+    replaces = one_of("secret", "configMap")
 
     secret: ObjectName | None = None
     """Name of the Secret; exactly one of this and `configMap`."""
@@ -171,14 +177,7 @@ class Port(Settings):
     """Port number on every node, for a Service of type NodePort or LoadBalancer."""
 
 
-def _port_from_number(value: Any) -> Any:
-    return {"containerPort": value} if isinstance(value, int) else value
-
-
-Ports = dict[
-    PortName,
-    Annotated[Port, BeforeValidator(_port_from_number, json_schema_input_type=PortNumber | Port)],
-]
+Ports = dict[PortName, Annotated[Port, Shorthand("containerPort", PortNumber)]]
 
 
 class Resources(Checked):

@@ -160,7 +160,11 @@ class _LayerSchema:
     """Builds the schema of one file from the schemas of pydantic. Each file needs a new object."""
 
     def __init__(self) -> None:
-        self._classes = {**build_settings(Model), **build_settings(Environment)}
+        of_model = build_settings(Model)
+        self._classes = {**build_settings(Environment), **of_model}
+        # Lists of a model have a mapping form; the environment's own are in one file only.
+        self._formed = of_model.keys()
+        self._in_model = False
         self._definitions: dict[str, Json] = {}
 
     def build(
@@ -185,11 +189,13 @@ class _LayerSchema:
         without: tuple[str, ...] = (),
     ) -> Json:
         node = self._classes[name]
+        outside, self._in_model = self._in_model, name in self._formed
         properties = {
             key: self._property(name, key, child, nullable=key not in required)
             for key, child in node["properties"].items()
             if key not in without
         }
+        self._in_model = outside
         mapping: Json = {"type": "object", "properties": {**(first or {}), **properties}}
         if required:
             mapping["required"] = list(required)
@@ -239,7 +245,16 @@ class _LayerSchema:
             kept["items"] = self._item(node["items"])
         if kept.get("type") == "object":
             kept |= self._entries(node)
-        return _open_value(kept, nullable=nullable)
+        opened = _open_value(kept, nullable=nullable)
+        if "items" in kept and self._in_model:
+            items = {key: value for key, value in kept.items() if key != "minItems"}
+            replaces = {"description": "Replaces the inherited list.", **items}
+            appends = {"description": "Adds to the end of the inherited list.", **items}
+            return _with_mapping_form(opened, {"items": replaces, "append": appends})
+        if node.get("format") == "file-text":
+            text = {"description": "The text of the file.", "type": "string"}
+            return _with_mapping_form(opened, {"text": text})
+        return opened
 
     def _item(self, node: Json) -> Json:
         """Returns the schema of a list item. A list is replaced whole, so each item is complete."""
@@ -265,6 +280,17 @@ class _LayerSchema:
             for arm in _join_scalars([arm for arm in arms if arm.get("type") != "null"])
         ]
         return values[0] if len(values) == 1 else {"anyOf": values}
+
+
+def _with_mapping_form(opened: Json, keys: dict[str, Json]) -> Json:
+    """Returns the schema of a list or text that may also be a mapping with these keys."""
+    interpolate = {
+        "description": "Set to false to keep `${name}` as it is written.",
+        "type": "boolean",
+    }
+    types = [*_types(opened), "object"]
+    properties = {**keys, "interpolate": interpolate}
+    return {**opened, "type": types, "properties": properties, "additionalProperties": False}
 
 
 # The keywords of pydantic's schema that also apply to the values of one layer.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from framework.core.diagnostics import Code, SettingDiagnostic
+from framework.core.forms import FormTree
 from framework.settings.base import Checked, Settings
 from framework.settings.container import (
     Container,
@@ -22,6 +24,7 @@ from framework.settings.container import (
     find_duplicate_ports,
     find_unknown_ports,
 )
+from framework.settings.forms import FileText, build_forms
 from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.probes import Lifecycle, Probes
@@ -65,8 +68,9 @@ class ConfigFiles(Settings):
 
     mount_path: AbsolutePath
     """Absolute path of the folder in the container."""
-    files: dict[ConfigKey, str] = Field(min_length=1)
-    """Content of each file, by file name."""
+    files: dict[ConfigKey, Annotated[str, FileText()]] = Field(min_length=1)
+    """Content of each file, by file name: text, or a mapping of `text` and `interpolate`. With
+    `interpolate: false`, `${name}` in the text stays as written."""
 
 
 class Canary(Settings):
@@ -204,6 +208,15 @@ class Model(Checked):
         yield from _find_mount_diagnostics(self)
         yield from _find_security_diagnostics(self)
         yield from _find_scaling_diagnostics(self)
+
+
+@cache
+def model_forms() -> FormTree:
+    """Returns the forms of the settings of a model, and of its candidate."""
+    tree = build_forms(Model)
+    # Any setting of a model may be set for the candidate.
+    tree.below.setdefault("canary", FormTree()).below["candidate"] = tree
+    return tree
 
 
 def _find_stop_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:

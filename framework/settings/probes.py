@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings
+from framework.settings.base import Checked, Settings, one_of
 from framework.settings.values import Count, HeaderName, PortName, PortNumber, Positive
 
 
@@ -53,6 +53,8 @@ class Exec(Settings):
 
 class Probe(Checked):
     """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often it runs."""
+
+    replaces = one_of("httpGet", "tcpSocket", "grpc", "exec")
 
     http_get: HttpGet | None = None
     """An HTTP GET request."""
@@ -109,6 +111,8 @@ class Probes(Checked):
 
 class Handler(Checked):
     """A lifecycle handler: exactly one of exec, httpGet and sleepSeconds."""
+
+    replaces = one_of("exec", "httpGet", "sleepSeconds")
 
     exec: Exec | None = None
     """A command in the container."""

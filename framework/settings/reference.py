@@ -25,9 +25,18 @@ A later file overrides an earlier one:
 4. the model itself, `catalog/<model>.yaml`
 5. `overrides` of the environment, then `environments/<environment>/models/<model>.yaml`
 
-Mappings are merged deeply, lists are replaced whole, and `null` removes an inherited key. Any value
+Mappings are merged deeply, lists are replaced, and `null` removes an inherited key. Any value
 may be an interpolation: `${key}` of the model, `${name}`, `${environment.*}`, `${stack.name}`.
 Write `\\${` for a literal `${`. A required setting must be given by one of the files.
+
+Any list of a model may also be a mapping: `args: {append: [--verbose]}` adds to the inherited list,
+and `args: {items: [...], interpolate: false}` replaces it and keeps `${name}` as it is written, for
+the text of a shell. A file in `config.files` takes `{text: ..., interpolate: false}` likewise.
+
+Where a setting takes one of several things, a later file that gives another one replaces the
+inherited one: the source of a variable or a volume, the action of a probe, the bound of a
+disruption budget. A setting that may be a single value or a mapping, such as `ports.http`, is
+merged as a mapping.
 """
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
 # A longer cell is not aligned, so that it does not make the whole column wide.
@@ -43,6 +52,7 @@ _KINDS = {
     "port-number": "port number",
     "port-name": "port name",
     "file-mode": "file mode",
+    "file-text": "text or mapping",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings
+from framework.settings.base import Checked, Settings, one_of
 from framework.settings.values import Count, IntOrPercent, Positive, ShortName
 
 
@@ -101,6 +101,8 @@ class Autoscaling(Checked):
 
 class DisruptionBudget(Checked):
     """A PodDisruptionBudget for the Pods of both tracks: exactly one of the two settings."""
+
+    replaces = one_of("maxUnavailable", "minAvailable")
 
     max_unavailable: IntOrPercent | None = None
     """Pods that may be unavailable while nodes are drained."""

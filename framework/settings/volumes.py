@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings
+from framework.settings.base import Checked, Settings, one_of
+from framework.settings.forms import Shorthand
 from framework.settings.values import (
     AbsolutePath,
     ConfigKey,
@@ -62,6 +63,11 @@ class Ephemeral(Settings):
 class Claim(Checked):
     """A PersistentVolumeClaim: the name of an existing one, or a mapping that creates one."""
 
+    replaces = {
+        **one_of("name", "size"),
+        "name": frozenset({"size", "storageClass", "accessModes", "keep"}),
+    }
+
     name: ObjectName | None = None
     """Name of an existing PersistentVolumeClaim. `claim: model-store` is short for it."""
     size: Quantity | None = None
@@ -94,12 +100,10 @@ class Claim(Checked):
                     yield SettingDiagnostic((to_camel(option),), message)
 
 
-def _claim_from_name(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
 class Volume(Checked):
     """A volume: exactly one source, and its path in the model's container."""
+
+    replaces = one_of(*map(to_camel, _SOURCES), options=tuple(map(to_camel, _OPTIONS)))
 
     mount_path: AbsolutePath | None = None
     """Absolute path in the model's container. Required, unless only init containers or sidecars
@@ -110,12 +114,7 @@ class Volume(Checked):
     """Mount only this folder of the volume."""
     empty_dir: EmptyDir | None = None
     """An empty directory."""
-    claim: (
-        Annotated[
-            Claim, BeforeValidator(_claim_from_name, json_schema_input_type=ObjectName | Claim)
-        ]
-        | None
-    ) = None
+    claim: Annotated[Claim, Shorthand("name", ObjectName)] | None = None
     """Storage that outlives the Pods, such as for model weights."""
     config_map: ObjectName | None = None
     """Name of a ConfigMap."""
@@ -180,13 +179,4 @@ class Mount(Settings):
     """Mount only this folder of the volume."""
 
 
-def _mount_from_path(value: Any) -> Any:
-    return {"path": value} if isinstance(value, str) else value
-
-
-Mounts = dict[
-    ShortName,
-    Annotated[
-        Mount, BeforeValidator(_mount_from_path, json_schema_input_type=AbsolutePath | Mount)
-    ],
-]
+Mounts = dict[ShortName, Annotated[Mount, Shorthand("path", AbsolutePath)]]

@@ -155,6 +155,10 @@ BAD = [
     *((f"{key} of a candidate", f"canary: {{candidate: {{{key}: null}}}}") for key in SHARED),
     ("interpolated candidate", "labels: {a: b}\ncanary: {candidate: '${labels}'}"),
     ("file mode", "volumes: {c: {mountPath: /c, configMap: c, defaultMode: 512}}"),
+    ("unknown key of a list", "args: {apend: [a]}"),
+    ("text for a list in a mapping", "args: {append: a}"),
+    ("number in a list in a mapping", "args: {append: [1]}"),
+    ("number for the text of a file", "config: {mountPath: /c, files: {a: {text: 1}}}"),
     ("no address", "networkPolicy: {allowFrom: {all: {cidr: anywhere}}}"),
 ]
 BAD_FILES = [
@@ -212,6 +216,11 @@ GOOD = {
     "interpolated truth": "enabled: ${service.enabled}\nservice: {enabled: true}",
     "interpolated mapping": "labels: {a: b}\nannotations: ${labels}",
     "interpolated list": "command: [a]\nargs: ${command}",
+    "appended list": "args: {append: [a]}",
+    "list without interpolation": "args: {items: ['${x}'], interpolate: false}",
+    "file without interpolation": (
+        "config: {mountPath: /c, files: {a: {text: '${x}', interpolate: false}}}"
+    ),
     "interpolated quantity": "labels: {m: 1Gi}\nresources: {limits: {memory: '${labels.m}'}}",
     "partial candidate": "canary: {candidate: {image: {tag: '2'}, ports: {http: null, b: 81}}}",
     "file mode": "volumes: {c: {mountPath: /c, configMap: c, defaultMode: '0440'}}",
