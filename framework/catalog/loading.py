@@ -118,7 +118,9 @@ class CatalogLoader:
         self.files: CatalogFiles = find_catalog(root)
         self._own: EnvironmentFiles = find_environment(root, stack.environment)
         self._reader = reader or CatalogReader(root)
-        self._overrides = [Layer(document, (), _NOT_MERGED, model_forms()) for document in overrides]
+        self._overrides = [
+            Layer(document, (), _NOT_MERGED, model_forms()) for document in overrides
+        ]
         self.diagnostics: list[Diagnostic] = [*self.files.diagnostics, *self._own.diagnostics]
         for name in sorted(self._own.overlays.keys() - self.files.models.keys()):
             message = f'no model is called "{name}"{suggest(name, self.files.models)}'

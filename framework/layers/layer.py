@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
-from framework.files.document import Document
 from framework.core.forms import NO_FORMS, Form, FormTree
+from framework.files.document import Document
 from framework.layers.forms import Plain, read_forms
 from framework.layers.interpolation import find_misuse
 
@@ -42,7 +42,9 @@ class Layer:
     """The mapping under `prefix` of `document`, without the top-level keys in `omit`.
 
     `forms` are the forms in which its settings may be written; `data` and all paths are those of
-    plain values, without mapping forms. Many models share the layers of defaults, profiles and the environment. So the properties are
+    plain values, without mapping forms.
+
+    Many models share the layers of defaults, profiles and the environment. So the properties are
     cached: they are computed once for all models.
     """
 
