@@ -1,15 +1,15 @@
 """Applies the steps of a preview, while the program runs a second time.
 
 Each registration is answered when its step is done. A resource that would now be replaced, and was
-not in the preview, fails: the user has not confirmed it.
+not in the preview, fails: the user has not confirmed it. A failure stops the resources that need
+the failed one; all others go on.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,35 +17,26 @@ from framework.core.changes import Change, Failure, Op, Preview, Result
 from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
+from framework.engines.embedded.capacity import CapacityWaits
 from framework.engines.embedded.deletion import Deletions, find_needed
-from framework.engines.embedded.planner import UNFINISHED, Planner, Step
+from framework.engines.embedded.object_writer import ObjectWriter
+from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.preview import PreviewRun, answer_step, build_deletion
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import (
     build_component,
-    build_object,
-    build_program_outputs,
     build_provider,
     build_unchanged,
-    mark_secret_outputs,
-    read_object_state,
     with_outputs,
 )
 from framework.engines.embedded.registration import Answer, Registration
 from framework.engines.state.checkpoint import Resource
-from framework.engines.state.journal import begin_line, end_line, set_line
+from framework.engines.state.journal import end_line, set_line
 from framework.engines.state.stack_state import StackState
-from framework.engines.urns import build_failed_urn, parse_urn
-from framework.engines.values import collect_secret_texts, reveal
+from framework.engines.urns import build_failed_urn
+from framework.engines.values import collect_secret_texts
 from framework.kube.api_error import ApiError
-from framework.kube.objects import ObjectState
-from framework.kube.provider import KubernetesProvider
-from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
-
-# A wait for another Deployment fails after this many seconds in which nothing else was in progress.
-_IDLE_LIMIT_S = 10.0
-_WAIT_S = 600.0
-_TIMEOUT_ANNOTATION = "pulumi.com/timeoutSeconds"
+from framework.kube.waiting import RolloutError, WaitStoppedError
 
 
 class ApplyRun:
@@ -63,12 +54,9 @@ class ApplyRun:
         self._by_name = {_build_key(s.registration): s for s in previewed.steps.values()}
         self.stop = threading.Event()
         self._writer = ObjectWriter(state, planner, feed, self.stop)
+        self._capacity = CapacityWaits(previewed.waits, self.stop)
+        # Guards all that follows.
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        # Registrations that are being handled, and those of them that wait for capacity.
-        self._running = 0
-        self._waiting = 0
-        self._ended: set[str] = set()
         self._failed: dict[str, Failure] = {}
         self._changes: dict[str, Change] = {}
         self._recorded: dict[str, Resource] = {}
@@ -79,17 +67,11 @@ class ApplyRun:
 
     def register(self, registration: Registration) -> Answer:
         """Carries out a registration. Answers once it is done, or has `failed`."""
+        previewed = self._by_name.get(_build_key(registration))
         with self._lock:
-            self._running += 1
             self.registered.append(registration)
-        try:
-            return self._register(registration)
-        finally:
-            with self._changed:
-                self._running -= 1
-                if step := self._by_name.get(_build_key(registration)):
-                    self._ended.add(step.urn)
-                self._changed.notify_all()
+        with self._capacity.track(previewed.urn if previewed else ""):
+            return self._register(registration, previewed)
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
         """Records the outputs of a component or the Stack, where they differ."""
@@ -110,21 +92,19 @@ class ApplyRun:
         """Keeps a message of the program for the result."""
         self.messages.add(severity, message)
 
-    def _register(self, registration: Registration) -> Answer:
-        previewed = self._by_name.get(_build_key(registration))
+    def _register(self, registration: Registration, previewed: Step | None) -> Answer:
         step = replace(previewed, registration=registration) if previewed else None
-        with self._lock:
-            failed_need = next((urn for urn in registration.needs if urn in self._failed), None)
-        if step is not None and failed_need is not None:
-            return self._skip(step, failed_need, "needs")
-        if step is not None and not step.target:
-            return answer_step(self._state, step)
+        if step is not None:
+            if cause := self._find_failed(registration.needs):
+                return self._skip(step, cause, "needs")
+            if not step.target:
+                return answer_step(self._state, step)
         try:
             if self.stop.is_set():
                 raise WaitStoppedError(registration.name)
             step = self._plan_known(previewed, registration)
-            if failed_before := self._wait_for_capacity(step):
-                return self._skip(step, failed_before, "keeps its Pods because it waits for")
+            if cause := self._find_failed(self._capacity.wait(step)):
+                return self._skip(step, cause, "keeps its Pods because it waits for")
             with self._lock:
                 self._changes[step.urn] = step.change
             return self._carry_out(step)
@@ -133,12 +113,16 @@ class ApplyRun:
         except Exception as exc:
             return self._fail(step, registration, EngineError(f"{type(exc).__name__}: {exc}"))
 
+    def _find_failed(self, urns: Iterable[str]) -> Failure | None:
+        with self._lock:
+            return next((self._failed[urn] for urn in urns if urn in self._failed), None)
+
     def _plan_known(self, previewed: Step | None, registration: Registration) -> Step:
         """Returns the previewed step; plans it again where its inputs were not known then."""
         if previewed is None:
             step = self._planner.plan(registration)
         elif previewed.known and previewed.registration.inputs == registration.inputs:
-            return replace(previewed, registration=registration)
+            step = replace(previewed, registration=registration)
         else:
             step = self._planner.plan_again(previewed, registration)
         if not step.known:
@@ -148,54 +132,27 @@ class ApplyRun:
             raise EngineError("would be replaced, which the preview could not know; run again")
         return step
 
-    def _wait_for_capacity(self, step: Step) -> str:
-        """Waits for the Deployments that must be available before this one shrinks.
-
-        Returns the URN of one that failed; "" when all are available. WaitStoppedError on `stop`.
-        """
-        before = self._previewed.waits.get(step.urn, ())
-        idle_since = None
-        with self._changed:
-            self._waiting += 1
-            try:
-                while missing := [urn for urn in before if urn not in self._ended]:
-                    if self.stop.is_set():
-                        raise WaitStoppedError(step.registration.name)
-                    # A program that has failed does not register its remaining resources. If only
-                    # waits like this one are in progress, the Deployment will never come.
-                    idle = self._running == self._waiting
-                    idle_since = (idle_since or time.monotonic()) if idle else None
-                    if idle_since and time.monotonic() - idle_since > _IDLE_LIMIT_S:
-                        name = parse_urn(missing[0]).name
-                        raise EngineError(f"keeps its Pods, because {name} was not deployed")
-                    self._changed.wait(0.1)
-            finally:
-                self._waiting -= 1
-            return next((urn for urn in before if urn in self._failed), "")
-
     # Steps
 
     def _carry_out(self, step: Step) -> Answer:
-        registration, old = step.registration, step.old
         if step.refusal:
             raise EngineError(step.refusal)
-        if registration.is_object:
-            if old is None or step.change.op is not Op.SAME:
-                return self._writer.write(step)
-            self._record(step, build_unchanged(registration, step.urn, old))
-            return answer_step(self._state, step)
+        registration, old = step.registration, step.old
+        is_same = old is not None and step.change.op is Op.SAME
+        if registration.is_object and not is_same:
+            return self._writer.write(step)
+        answer = answer_step(self._state, step)
         if registration.is_provider:
-            id_ = old.id if old else str(uuid.uuid4())
-            if old is not None and step.change.op is Op.SAME:
-                self._record(step, build_unchanged(registration, step.urn, old))
-            else:
-                self._record(step, build_provider(self._state, registration, step.urn, old, id_))
-            return replace(answer_step(self._state, step), id=id_)
-        if old is not None:
-            self._record(step, build_unchanged(registration, step.urn, old))
+            answer = replace(answer, id=old.id if old else str(uuid.uuid4()))
+        # A component always has Op.SAME or Op.CREATE: it has no inputs that could change.
+        if old is not None and (is_same or not registration.is_provider):
+            resource = build_unchanged(registration, step.urn, old)
+        elif registration.is_provider:
+            resource = build_provider(self._state, registration, step.urn, old, answer.id)
         else:
-            self._record(step, build_component(registration, step.urn))
-        return Answer(step.urn)
+            resource = build_component(registration, step.urn)
+        self._record(step, resource)
+        return answer
 
     def _record(self, step: Step, resource: Resource) -> None:
         with self._lock:
@@ -221,9 +178,8 @@ class ApplyRun:
             self._feed.report_failure(failure)
         return Answer(urn, failed=True)
 
-    def _skip(self, step: Step, failed_need: str, relation: str) -> Answer:
+    def _skip(self, step: Step, cause: Failure, relation: str) -> Answer:
         with self._lock:
-            cause = self._failed[failed_need]
             self._failed[step.urn] = cause
         if step.change.op is Op.SAME:
             return Answer(step.urn, failed=True)
@@ -239,10 +195,7 @@ class ApplyRun:
 
     def wait_idle(self, seconds: float) -> None:
         """Waits for the steps in progress. Call it after `stop` is set."""
-        end = time.monotonic() + seconds
-        with self._changed:
-            while self._running and time.monotonic() < end:
-                self._changed.wait(0.1)
+        self._capacity.wait_idle(seconds)
 
     def finish(self, preview: Preview) -> Result:
         """Deletes the leftovers, except those of components that failed. Returns the result."""
@@ -301,117 +254,3 @@ class ApplyRun:
 
 def _build_key(registration: Registration) -> tuple[str, str, str]:
     return registration.type, registration.name, registration.parent
-
-
-class ObjectWriter:
-    """Writes Kubernetes objects, each on the thread of its registration; `stop` ends the waits.
-
-    The order of the journal's lines decides what a crash leaves behind. Before the call, a line
-    makes the operation pending, so the next command looks for the object. After the call, a line
-    records the object, with an init error while a rollout is in progress, so the next command waits
-    for the rollout. At the end, a line records the object without errors.
-    """
-
-    def __init__(
-        self, state: StackState, planner: Planner, feed: ProgressFeed, stop: threading.Event
-    ) -> None:
-        self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
-
-    def write(self, step: Step) -> Answer:
-        """Creates, updates or replaces an object, and waits until it is ready."""
-        self._feed.report(step.change, "started")
-        provider = self._planner.connect(step.registration.provider)
-        with self._planner.slots:
-            made = self._write(step, provider)
-        counts: list[RolloutCounts] = []
-        made = self._wait(step, provider, made, counts)
-        self._record(step, made)
-        if counts:
-            self._feed.report_counts(step.change, "done", counts[-1])
-        else:
-            self._feed.report(step.change, "done")
-        outputs = build_program_outputs(mark_secret_outputs(step.registration, made))
-        return Answer(step.urn, made.id, outputs)
-
-    def _write(self, step: Step, provider: KubernetesProvider) -> ObjectState:
-        registration, old = step.registration, step.old
-        inputs = reveal(registration.inputs)
-        before = read_object_state(self._state, old) if old else None
-        replaces = before is not None and step.change.op is Op.REPLACE
-        if before is not None and replaces and "spec.replicas" in registration.ignore_changes:
-            inputs = _keep_replicas(inputs, provider.read(before))
-        operation = "creating" if before is None or replaces else "updating"
-        self._state.record(begin_line(operation, self._build_pending(step, inputs)))
-        if before is not None and replaces and step.delete_first:
-            provider.delete(
-                before,
-                timeout_s=_WAIT_S,
-                on_held=self._feed.report_holders(step.change),
-                stop=self._stop,
-            )
-        if before is None or replaces:
-            made = provider.create(step.urn, inputs)
-        else:
-            made = provider.update(step.urn, before, inputs, registration.ignore_changes)
-        lines = []
-        if old is not None and replaces and not step.delete_first:
-            lines.append(set_line(old.with_fields(delete=True)))
-        is_rolling = made.outputs.get("kind") == "Deployment"
-        resource = self._build(step, made, [UNFINISHED] if is_rolling else [])
-        self._state.record(*lines, set_line(resource), end_line(step.urn))
-        return made
-
-    def _build_pending(self, step: Step, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Returns the resource of a pending operation: its inputs and options, no outputs."""
-        id_ = step.old.id if step.old else ""
-        wanted = ObjectState(id_, dict(inputs), {})
-        resource = build_object(self._state, step.registration, step.urn, step.old, wanted)
-        return {key: value for key, value in resource.raw.items() if key not in ("outputs", "id")}
-
-    def _wait(
-        self,
-        step: Step,
-        provider: KubernetesProvider,
-        made: ObjectState,
-        counts: list[RolloutCounts],
-    ) -> ObjectState:
-        def on_counts(current: RolloutCounts) -> None:
-            counts.append(current)
-            self._feed.report_counts(step.change, "rolling", current)
-
-        try:
-            return provider.wait(
-                made, timeout_s=_find_timeout(step), on_counts=on_counts, stop=self._stop
-            )
-        except WaitStoppedError:
-            raise
-        except EngineError as exc:
-            live = provider.read(made) or made
-            self._record(step, live, [str(exc)])
-            raise
-
-    def _record(self, step: Step, made: ObjectState, errors: Sequence[str] = ()) -> None:
-        self._state.record(set_line(self._build(step, made, errors)))
-
-    def _build(self, step: Step, made: ObjectState, errors: Sequence[str]) -> Resource:
-        old = step.old if step.change.op is not Op.REPLACE else None
-        return build_object(self._state, step.registration, step.urn, old, made, errors)
-
-
-def _keep_replicas(inputs: dict[str, Any], live: ObjectState | None) -> dict[str, Any]:
-    """Returns the inputs with the replicas of the object that they replace, if those are more.
-
-    An autoscaler may have scaled to 8 Pods, all of them serving, while the inputs have 2.
-    """
-    replicas = int(((live.outputs if live else {}).get("spec") or {}).get("replicas") or 0)
-    if replicas <= int(inputs["spec"].get("replicas") or 0):
-        return inputs
-    return {**inputs, "spec": {**inputs["spec"], "replicas": replicas}}
-
-
-def _find_timeout(step: Step) -> float:
-    """Returns the seconds to wait: customTimeouts, else the provider's annotation, else _WAIT_S."""
-    timeouts = step.registration.timeouts
-    name = "create" if step.old is None else "update"
-    annotations = (reveal(step.registration.inputs).get("metadata") or {}).get("annotations") or {}
-    return float(timeouts.get(name) or annotations.get(_TIMEOUT_ANNOTATION) or _WAIT_S)

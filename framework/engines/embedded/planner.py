@@ -1,4 +1,4 @@
-"""Decides what happens to each registered resource, and in which order Deployments change.
+"""Decides what happens to each registered resource: its step.
 
 The preview plans every registration. The apply plans again those whose inputs were not known then.
 """
@@ -6,19 +6,20 @@ The preview plans every registration. The apply plans again those whose inputs w
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.core.changes import Change, FieldChange, Op
 from framework.core.errors import EngineError
 from framework.engines.clusters import Clusters
+from framework.engines.embedded.former_urns import build_former_urns
 from framework.engines.embedded.records import build_provider_inputs, read_object_state
-from framework.engines.embedded.registration import Alias, Registration
+from framework.engines.embedded.registration import Registration
 from framework.engines.recorded import Components
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
-from framework.engines.urns import Urn, build_urn, parse_urn, split_provider_reference
+from framework.engines.urns import build_urn, parse_urn, split_provider_reference
 from framework.engines.values import (
     collect_secret_texts,
     has_unknown,
@@ -134,35 +135,13 @@ class Planner:
         """Returns the recorded resource, by its URN or by a former one, which is then renamed."""
         if urn in self._live:
             return self._live[urn]
-        for former in self._build_former_urns(urn, registration):
+        former_parents = [old for old, new in self.renames.items() if new == registration.parent]
+        for former in build_former_urns(urn, registration, former_parents):
             if former in self._live and former not in self._taken:
                 self.renames[former] = urn
                 self._taken.add(former)
                 return self._live[former].renamed(self.renames)
         return None
-
-    def _build_former_urns(self, urn: str, registration: Registration) -> Iterator[str]:
-        """Yields the URNs that the resource may be recorded under: its aliases, and its own name
-        below former names of its parent, as `pkg/resource/deploy/step_generator.go` does."""
-        here = parse_urn(urn)
-        former_parents = [old for old, new in self.renames.items() if new == registration.parent]
-        for alias in (*registration.aliases, Alias()):
-            if alias.urn:
-                yield alias.urn
-                continue
-            parents = [registration.parent, *former_parents]
-            if alias.no_parent or alias.parent:
-                parents = [alias.parent]
-            for parent in parents:
-                if parent in former_parents and not alias.name:
-                    yield from _inherit_name(here, registration, parent, alias)
-                yield build_urn(
-                    alias.stack or here.stack,
-                    alias.project or here.project,
-                    parent,
-                    alias.type or registration.type,
-                    alias.name or registration.name,
-                )
 
     def _refuse_absent(self, registration: Registration) -> None:
         provider = split_provider_reference(registration.provider)[0]
@@ -225,20 +204,6 @@ class Planner:
         )
 
 
-def _inherit_name(
-    here: Urn, registration: Registration, parent: str, alias: Alias
-) -> Iterator[str]:
-    """Yields the former URN of a child that is named after its parent.
-
-    A parent renamed from `old` to `new` makes `old-settings` the former name of `new-settings`.
-    """
-    new, old = parse_urn(registration.parent).name, parse_urn(parent).name
-    if registration.name.startswith(new):
-        name = old + registration.name.removeprefix(new)
-        type_ = alias.type or registration.type
-        yield build_urn(here.stack, here.project, parent, type_, name)
-
-
 def _find_object_name(registration: Registration, old: Resource | None) -> str:
     """Returns `namespace/name` or `name` of an object in its cluster; "" for other resources."""
     if not registration.is_object:
@@ -247,53 +212,3 @@ def _find_object_name(registration: Registration, old: Resource | None) -> str:
     if not isinstance(metadata.get("name"), str) or has_unknown(metadata):
         return old.id if old else ""
     return object_name(metadata)
-
-
-# The order of Deployments in a component
-
-
-def find_capacity_waits(steps: Iterable[Step]) -> dict[str, tuple[str, ...]]:
-    """Maps each Deployment that shrinks to the Deployments that must be available first, by URN.
-
-    A canary may take its Pods from the stable track: it grows while the stable track shrinks. If
-    both were applied at once, Pods would be removed before others serve. So a Deployment that
-    shrinks waits for every other changed Deployment of its component, and keeps its Pods if one of
-    them fails. Deletions come after all of this. A Deployment that depends on the shrinking one, in
-    any number of steps, is not waited for: each would wait for the other.
-    """
-    by_urn = {step.urn: step for step in steps}
-    by_component: dict[str, list[Step]] = {}
-    for step in by_urn.values():
-        change = step.change
-        if change.kind == "Deployment" and change.component and change.op is not Op.SAME:
-            by_component.setdefault(change.component, []).append(step)
-    waits: dict[str, tuple[str, ...]] = {}
-    for deployments in by_component.values():
-        growing = [step for step in deployments if not _shrinks(step)]
-        for step in deployments:
-            before = sorted(other.urn for other in growing if not _needs(other, step.urn, by_urn))
-            if _shrinks(step) and before:
-                waits[step.urn] = tuple(before)
-    return waits
-
-
-def _shrinks(step: Step) -> bool:
-    return step.change.op is Op.UPDATE and any(
-        change.path == "spec.replicas"
-        and isinstance(change.old, int)
-        and isinstance(change.new, int)
-        and change.new < change.old
-        for change in step.change.fields
-    )
-
-
-def _needs(step: Step, urn: str, steps: Mapping[str, Step]) -> bool:
-    unvisited, seen = list(step.registration.needs), {step.urn}
-    while unvisited:
-        needed = unvisited.pop()
-        if needed == urn:
-            return True
-        if needed not in seen and needed in steps:
-            unvisited.extend(steps[needed].registration.needs)
-        seen.add(needed)
-    return False

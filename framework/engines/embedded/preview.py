@@ -16,7 +16,8 @@ from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.planner import Planner, Step, find_capacity_waits
+from framework.engines.embedded.capacity import find_capacity_waits
+from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.progress import Messages
 from framework.engines.embedded.records import (
     build_program_outputs,
