@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -150,50 +150,66 @@ class PlanStore:
         checks that need all models are left out. `overrides` are merged over every model after all
         other layers. Raises UnknownNameError for an environment.
         """
-        loads = self._load(stacks, models, overrides, with_plans=True)
-        plans = {load.stack: load.build() for load in loads}
-        return LoadedPlans(plans, self._collect(loads, complete=models is None))
+        checked = self._check(stacks, models, overrides, with_plans=True)
+        plans = {stack.stack: stack.build_plan() for stack in checked}
+        return LoadedPlans(plans, self._collect(checked, complete=models is None))
 
     def check(self, stacks: Sequence[Stack]) -> tuple[Diagnostic, ...]:
         """Returns the diagnostics that `load` returns; faster, because it reads no cached plans."""
-        return self._collect(self._load(stacks, None, (), with_plans=False), complete=True)
+        return self._collect(self._check(stacks, None, (), with_plans=False), complete=True)
 
-    def _load(
+    def _check(
         self,
         stacks: Sequence[Stack],
         models: Collection[str] | None,
         overrides: Sequence[Document],
         *,
         with_plans: bool,
-    ) -> list[_StackLoad]:
-        digests = {stack: compute_digests(self._root, stack, models) for stack in stacks}
-        loads = [_StackLoad(s, digests[s], models is None, self._today) for s in stacks]
+    ) -> list[_CheckedStack]:
+        """Reads the cache, plans what it lacks, runs the checks, and stores what is new.
+
+        `with_plans` says whether the plans of the models are needed, or only the findings.
+        """
+        loads = [
+            _StackLoad(
+                stack, compute_digests(self._root, stack, models), models is None, self._today
+            )
+            for stack in stacks
+        ]
         # A plan with overrides depends on more than the files, so it is neither read nor kept.
         if not overrides:
             for load in loads:
                 load.read(self._cache, with_plans=with_plans)
-        missing = {load.stack: load.missing for load in loads if load.missing is not None}
-        if missing:
-            parts = self._plan(missing, overrides)
-            for load in loads:
-                for part in parts.get(load.stack, ()):
-                    load.add(part)
+        missing = {load.stack: load.find_missing(with_plans=with_plans) for load in loads}
+        planned = self._plan(
+            {stack: names for stack, names in missing.items() if names is not None}, overrides
+        )
         for load in loads:
-            load.check()
+            for part in planned.get(load.stack, ()):
+                load.add(part)
+        checked = [load.check() for load in loads]
         if not overrides:
-            new: dict[str, Any] = {}
-            for load in loads:
-                # Not where a file changed while it was read: the digest is that of the old file.
-                if load.new and compute_digests(self._root, load.stack, models) == load.digests:
-                    new |= load.new
-            if new:
-                self._cache.keep(new)
-        return loads
+            self._keep(loads, models)
+        return checked
+
+    def _keep(self, loads: Iterable[_StackLoad], models: Collection[str] | None) -> None:
+        """Stores what was planned and checked.
+
+        Not where a file changed while it was read: the digest is that of the old file.
+        """
+        new: dict[str, Any] = {}
+        for load in loads:
+            if load.new and compute_digests(self._root, load.stack, models) == load.digests:
+                new |= load.new
+        if new:
+            self._cache.keep(new)
 
     def _plan(
         self, missing: Mapping[Stack, Collection[str]], overrides: Sequence[Document]
     ) -> dict[Stack, list[Part]]:
         """Plans models of some stacks, in one part for each process."""
+        if not missing:
+            return {}
         count = self._processes
         if count is None:
             count = min(_count_cores(), sum(map(len, missing.values())) // _FEWEST_MODELS)
@@ -227,39 +243,70 @@ class PlanStore:
             # The kernel may have killed the process for lack of memory: plan its part here.
             return plan_models(self._root, names, overrides)
 
-    def _collect(self, loads: Sequence[_StackLoad], *, complete: bool) -> tuple[Diagnostic, ...]:
+    def _collect(
+        self, stacks: Sequence[_CheckedStack], *, complete: bool
+    ) -> tuple[Diagnostic, ...]:
         """Returns the diagnostics of stacks; for all environments, also those of comparing them."""
         diagnostics = [
             diagnostic
-            for load in loads
-            for diagnostic in (*load.findings.errors, *load.findings.warnings)
+            for stack in stacks
+            for diagnostic in (*stack.findings.errors, *stack.findings.warnings)
         ]
-        environments = sorted({load.stack.environment for load in loads})
+        environments = sorted({stack.stack.environment for stack in stacks})
         if complete and environments == sorted(environment_names(self._root)):
             diagnostics += check_all_environments(
-                [load.environment.facts for load in loads], [load.findings.usage for load in loads]
+                [stack.environment.facts for stack in stacks],
+                [stack.findings.usage for stack in stacks],
             )
         return distinct_diagnostics(diagnostics)
 
 
-class _StackLoad:
-    """The load of one stack: `read` the cache, `add` what was planned, `check`, then `build`.
+@dataclass(frozen=True)
+class _CheckedStack:
+    """One stack after the checks. `models` is empty where only the findings were needed."""
 
-    `environment` and `findings` are not set until they are read or computed.
-    """
-
+    stack: Stack
     environment: PlannedEnvironment
+    models: Mapping[str, PlannedModel]
     findings: StackFindings
+
+    def build_plan(self) -> LoadedPlan:
+        """Builds the plan of the stack from the plans of its models."""
+        plan = self.environment.plan
+        disabled = [name for name, planned in self.models.items() if planned.disabled]
+        plans = [planned.plan for planned in self.models.values() if planned.plan]
+        unplanned = self.models.keys() - {model.name for model in plans} - set(disabled)
+        if plan is not None:
+            models = tuple(sorted(plans, key=lambda model: model.name))
+            plan = replace(plan, models=models, disabled=tuple(sorted(disabled)))
+        return LoadedPlan(
+            self.stack, plan, frozenset(unplanned), self.findings.errors, self.findings.warnings
+        )
+
+
+class _StackLoad:
+    """Collects what is needed of one stack: `read` the cache, `add` what was planned, `check`.
+
+    The cache has four kinds of entries. Each key names the input that the entry depends on, so an
+    entry of a changed file is not found any more:
+
+        environment <digest of the shared files>               PlannedEnvironment
+        plan <digest of a model's files>                       PlannedModel
+        facts <digest of a model's files>                      ModelFacts, what the checks compare
+        findings <all or some> <digest of all files> <date>    StackFindings, their result
+    """
 
     def __init__(self, stack: Stack, digests: Digests, complete: bool, today: date | None) -> None:
         self.stack, self.digests, self._complete, self._today = stack, digests, complete, today
         scope = "all" if complete else "some"
         self._environment_key = f"environment {digests.shared}"
         self._findings_key = f"findings {scope} {digests.combined} {today}"
+        # None until they are read or computed.
+        self._environment: PlannedEnvironment | None = None
+        self._findings: StackFindings | None = None
         self._models: dict[str, PlannedModel] = {}
         self._facts: dict[str, ModelFacts] = {}
-        # The models to plan. None where nothing is left to plan; empty where the shared part is.
-        self.missing: Collection[str] | None = digests.models.keys()
+        # The entries to be stored in the cache.
         self.new: dict[str, Any] = {}
 
     def read(self, cache: PlanCache, *, with_plans: bool) -> None:
@@ -269,29 +316,38 @@ class _StackLoad:
         than everything else. Facts are read only where the result of the checks is not cached.
         """
         entries = cache.find([self._environment_key, self._findings_key])
-        if self._environment_key not in entries:
+        self._environment = entries.get(self._environment_key)
+        if self._environment is None:
             return
-        self.environment = entries[self._environment_key]
-        known = set(self.digests.models)
-        if self._findings_key in entries:
-            self.findings = entries[self._findings_key]
-        else:
-            self._facts = self._find(cache, "facts")
-            known &= self._facts.keys()
+        self._findings = entries.get(self._findings_key)
+        if self._findings is None:
+            self._facts = self._read_models(cache, "facts")
         if with_plans:
-            self._models = self._find(cache, "plan")
-            known &= self._models.keys()
-        missing = self.digests.models.keys() - known
-        self.missing = missing or None
+            self._models = self._read_models(cache, "plan")
 
-    def _find(self, cache: PlanCache, kind: str) -> dict[str, Any]:
+    def _read_models(self, cache: PlanCache, kind: str) -> dict[str, Any]:
         keys = {name: f"{kind} {digest}" for name, digest in self.digests.models.items()}
         entries = cache.find(keys.values())
         return {name: entries[key] for name, key in keys.items() if key in entries}
 
+    def find_missing(self, *, with_plans: bool) -> Collection[str] | None:
+        """Returns the models that must be planned; None if nothing has to be.
+
+        The result is empty if only the part that all models share has to be planned.
+        """
+        names = self.digests.models.keys()
+        if self._environment is None:
+            return names
+        missing: set[str] = set()
+        if self._findings is None:
+            missing |= names - self._facts.keys()
+        if with_plans:
+            missing |= names - self._models.keys()
+        return missing or None
+
     def add(self, part: Part) -> None:
         """Adds what a process planned."""
-        self.environment = part.environment
+        self._environment = part.environment
         self._models |= part.models
         self._facts |= part.facts
         self.new[self._environment_key] = part.environment
@@ -300,27 +356,16 @@ class _StackLoad:
                 self.new[f"plan {digest}"] = part.models[name]
                 self.new[f"facts {digest}"] = part.facts[name]
 
-    def check(self) -> None:
+    def check(self) -> _CheckedStack:
         """Runs the checks over all models, unless their result was cached."""
-        if not hasattr(self, "findings"):
+        assert self._environment is not None, "what `find_missing` returns was not added"
+        if self._findings is None:
             facts = [self._facts[name] for name in sorted(self.digests.models)]
-            self.findings = check_stack(
-                self.environment.facts, facts, complete=self._complete, today=self._today
+            self._findings = check_stack(
+                self._environment.facts, facts, complete=self._complete, today=self._today
             )
-            self.new[self._findings_key] = self.findings
-
-    def build(self) -> LoadedPlan:
-        """Builds the plan of the stack from the plans of its models."""
-        plan = self.environment.plan
-        disabled = [name for name, planned in self._models.items() if planned.disabled]
-        plans = [planned.plan for planned in self._models.values() if planned.plan]
-        unplanned = self._models.keys() - {model.name for model in plans} - set(disabled)
-        if plan is not None:
-            models = tuple(sorted(plans, key=lambda model: model.name))
-            plan = replace(plan, models=models, disabled=tuple(sorted(disabled)))
-        return LoadedPlan(
-            self.stack, plan, frozenset(unplanned), self.findings.errors, self.findings.warnings
-        )
+            self.new[self._findings_key] = self._findings
+        return _CheckedStack(self.stack, self._environment, self._models, self._findings)
 
 
 def plan_models(
