@@ -137,9 +137,9 @@ def run_explain(root: Path, options: argparse.Namespace) -> int:
     catalog = _load_one_model(root, options)
     model, key = catalog.models[0], options.key
     if key is not None and is_field(key):
-        from framework.reports.rendered_fields import explain_fields
+        from framework.reports.rendered_fields import FieldExplainer
 
-        fields = explain_fields(catalog, model, key)
+        fields = FieldExplainer(catalog, model).explain(key)
         if options.json:
             from framework.output.json import build_fields_explanation, render_json
 

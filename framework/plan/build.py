@@ -1,14 +1,11 @@
-"""Builds the plan of a stack from its catalog. Pure: the same catalog gives the same plan.
+"""Builds the plans of models from their settings. Pure: the same settings give the same plan.
 
 This module checks nothing. Plans for users come from `PlanStore`, which also runs the checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from framework.catalog import Catalog, CatalogModel
-from framework.core.errors import FrameworkError
+from framework.catalog import CatalogModel
 from framework.core.rolling_update import resolve_budget, worst_case_seconds
 from framework.core.stack import Stack
 from framework.kinds.kind import TrackInput
@@ -21,32 +18,16 @@ from framework.plan.replicas import replica_range, resolve_replicas
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
-# The errors that `build_model` may raise for settings that were not validated together; pydantic's
-# own error is a ValueError.
-UNPLANNABLE = (FrameworkError, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
-
-def build_plan(catalog: Catalog) -> StackPlan:
-    """Builds the plan of all models of a catalog that are enabled and have valid settings."""
-    models = [build_model(model, catalog.environment) for model in catalog.models]
-    return build_stack(catalog.stack, catalog.environment, models, catalog.disabled)
-
-
-def build_stack(
-    stack: Stack,
-    environment: Environment,
-    models: Iterable[ModelPlan] = (),
-    disabled: Iterable[str] = (),
-) -> StackPlan:
-    """Builds the plan of a stack from the plans of its models."""
+def build_stack(stack: Stack, environment: Environment) -> StackPlan:
+    """Builds the part of a stack's plan that all models share: the plan without models."""
     cluster = environment.cluster
     return StackPlan(
         stack=stack,
         cluster=ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local),
         protect=environment.protect,
         namespace=build_namespace(environment.namespace, stack.environment),
-        models=tuple(sorted(models, key=lambda model: model.name)),
-        disabled=tuple(sorted(disabled)),
+        models=(),
     )
 
 

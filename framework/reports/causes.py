@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
 from framework.core.field_paths import MISSING, ROOT, FieldPath, get_at
 from framework.kube.object_diff import compare_objects
 from framework.layers import find_referenced_keys
-from framework.plan.build import UNPLANNABLE, build_model
+from framework.plan.build import build_model
 from framework.reports.setting_changes import SettingChange, get_written
 from framework.settings.environment import Environment
 from framework.settings.model import Model
@@ -66,10 +68,10 @@ class Version:
         try:
             settings = Model.model_validate(self.stable)
             candidate = None if self.candidate is None else Model.model_validate(self.candidate)
-            model = replace(self.model, settings=settings, candidate=candidate)
-            return index_objects(m.object for m in build_model(model, self.environment).manifests)
-        except UNPLANNABLE:
+        except ValidationError:
             return None
+        model = replace(self.model, settings=settings, candidate=candidate)
+        return index_objects(m.object for m in build_model(model, self.environment).manifests)
 
 
 def index_objects(manifests: Iterable[Mapping[str, Any]]) -> Objects:

@@ -88,6 +88,15 @@ def list_settings(settings: BaseModel, *, sections: bool = False) -> tuple[Setti
     )
 
 
+def is_valid(settings: BaseModel) -> bool:
+    """Returns True if a copy with another value would be accepted as it is in a file."""
+    try:
+        type(settings).model_validate(_to_plain(settings))
+    except ValidationError:
+        return False
+    return True
+
+
 def _breaks_a_rule(held: Any) -> bool:
     """Returns True if values exclude each other, as two sources of one volume do."""
     if not isinstance(held, BaseModel):

@@ -16,13 +16,14 @@ accepted if Kubernetes has such a field, and explained as set by nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import (
+    MISSING,
     ROOT,
     FieldPath,
     FieldPathError,
@@ -35,9 +36,9 @@ from framework.core.field_paths import (
 from framework.core.redaction import REDACTED, can_be_secret, redact_field
 from framework.kinds.namespace import build_namespace
 from framework.plan import Manifest
-from framework.plan.build import UNPLANNABLE, build_model
+from framework.plan.build import build_model
 from framework.plan.patch.field_types import FieldType
-from framework.reports.effective_settings import RENAMED, Setting
+from framework.reports.effective_settings import RENAMED, Setting, is_valid
 from framework.reports.explain import CANDIDATE, ExplainedSetting, Explainer, Source
 from framework.settings.base import Settings
 from framework.settings.environment import Environment
@@ -85,16 +86,21 @@ class ExplainedFields:
     settings: tuple[ExplainedSetting, ...]
 
 
-def explain_fields(catalog: Catalog, model: CatalogModel, key: str) -> ExplainedFields:
-    """Explains the fields at or below `Kind.path` or `Kind/name.path`.
+@dataclass(frozen=True)
+class _Field:
+    """A single value of a manifest, by the path that is printed."""
 
-    Errors: UnknownNameError; UsageError if the key is not a valid path.
-    """
-    return FieldExplainer(catalog, model).explain(key)
+    path: FieldPath
+    value: Any
 
 
 class FieldExplainer:
-    """Plans one model as it is, and once for every way to change one setting."""
+    """Explains fields by experiment: plans a model as it is, and once for every changed setting.
+
+    For example, `replicas: 3` becomes 4. The only field that differs is `spec.replicas` of the
+    Deployment, so that field comes from `replicas`. If the Deployment were gone, it would need the
+    setting; if a field appeared, the setting would add it.
+    """
 
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
         self._model, self._environment = model, catalog.environment
@@ -112,52 +118,50 @@ class FieldExplainer:
         return (*build_model(model, environment).manifests, namespace)
 
     def explain(self, key: str) -> ExplainedFields:
-        """Explains the fields at or below `Kind.path`."""
+        """Explains the fields at or below `Kind.path` or `Kind/name.path`.
+
+        Errors: UnknownNameError; UsageError if the key is not a valid path.
+        """
         index, path = self.find_field(key)
         manifest = self._manifests[index]
-        # The fields by their tracked path, and the path that is printed for each.
-        fields, printed, below = {}, {}, path
-        for tracked, field, value in walk_tracked(manifest.object):
-            if field == path:
-                below = tracked
-            if field.is_within(path) and _is_leaf(value):
-                fields[str(tracked)], printed[str(tracked)] = value, str(field)
-        causes: dict[str, set[str]] = {field: set() for field in fields}
+        below, fields = _select_fields(manifest.object, path)
+        values = {tracked: field.value for tracked, field in fields.items()}
+        causes: dict[str, set[str]] = {tracked: set() for tracked in fields}
         needs, adds = [], []
-        for setting, changed in self._list_effects(index, below, fields):
+        for setting, changed in self._list_effects(index, below, values):
             if changed is None:
                 needs.append(setting)
             elif changed & fields.keys():
-                for field_changed in changed & fields.keys():
-                    causes[field_changed].add(setting)
+                for tracked in changed & fields.keys():
+                    causes[tracked].add(setting)
             elif changed:
                 adds.append(setting)
-        entry_keys = self._attribute_names_to_keys(index, causes, fields)
-        found = {field: _without_parents(keys) for field, keys in causes.items()}
-        explained = dict.fromkeys(
-            key for keys in found.values() for key in keys if key not in entry_keys
-        )
-        settings = [
-            *self._explainer.explain_with_reads([*explained, *needs]),
-            *entry_keys.values(),
-        ]
-        settings.sort(key=lambda setting: setting.key)
+        entry_keys = self._attribute_names_to_keys(index, causes, values)
+        found = {tracked: _without_parents(keys) for tracked, keys in causes.items()}
+        settings = self._explain_settings([*found.values(), needs], entry_keys)
         secrets = {setting.key for setting in settings if setting.secret}
-        namespace = manifest.object["metadata"].get("namespace")
         return ExplainedFields(
-            ObjectName(manifest.kind, namespace, manifest.name),
+            ObjectName(manifest.kind, manifest.object["metadata"].get("namespace"), manifest.name),
             needs=_without_parents(needs),
             fields=tuple(
                 ExplainedField(
-                    printed[field],
-                    _redact(printed[field], value, secrets & {*found[field]}),
-                    found[field],
+                    str(field.path),
+                    _redact(field, secrets & {*found[tracked]}),
+                    found[tracked],
                 )
-                for field, value in fields.items()
+                for tracked, field in fields.items()
             ),
             adds=tuple(sorted(adds)),
-            settings=tuple(settings),
+            settings=settings,
         )
+
+    def _explain_settings(
+        self, keys: Iterable[Iterable[str]], entry_keys: Mapping[str, ExplainedSetting]
+    ) -> tuple[ExplainedSetting, ...]:
+        """Explains settings, those that they read, and the keys of entries; sorted by key."""
+        named = dict.fromkeys(key for group in keys for key in group if key not in entry_keys)
+        settings = [*self._explainer.explain_with_reads(named), *entry_keys.values()]
+        return tuple(sorted(settings, key=lambda setting: setting.key))
 
     def find_field(self, key: str) -> tuple[int, FieldPath]:
         """Returns the index of the manifest that a key begins with, and the path in it.
@@ -253,8 +257,25 @@ class FieldExplainer:
             model = replace(model, settings=changed, candidate=candidate)
         try:
             return self._build(model, environment) if model.settings.enabled else ()
-        except UNPLANNABLE:
+        except Exception:
+            # An experiment may break a pattern or a range, and such settings cannot be planned.
+            # Valid settings always can, so anything else is a bug.
+            if is_valid(changed):
+                raise
             return None
+
+
+def _select_fields(
+    manifest: Mapping[str, Any], path: FieldPath
+) -> tuple[FieldPath, dict[str, _Field]]:
+    """Returns the tracked path of a printed path, and the fields at or below it by tracked path."""
+    below, fields = path, {}
+    for tracked, field, value in walk_tracked(manifest):
+        if field == path:
+            below = tracked
+        if field.is_within(path) and _is_leaf(value):
+            fields[str(tracked)] = _Field(field, value)
+    return below, fields
 
 
 def walk_tracked(
@@ -262,9 +283,13 @@ def walk_tracked(
 ) -> Iterator[tuple[FieldPath, FieldPath, Any]]:
     """Yields the tracked path, the path, and the value of every field below `path`.
 
-    A list item is tracked by its name where the items have one, whatever its key is. The printed
-    path of a port contains its number: an experiment that changes the number would seem to remove
-    every field of `ports[8080]`, while only the number of the tracked port changes.
+    A list item is tracked by its name where the items have one, whatever its key is:
+
+        tracked path                printed path
+        ports[http].protocol        ports[8080].protocol
+
+    The printed path of a port contains its number, so an experiment that changes the number would
+    seem to remove every field of `ports[8080]`. Only the number of the tracked port changes.
     """
     if isinstance(value, Mapping):
         for key, child in value.items():
@@ -333,11 +358,10 @@ def _find_same_object(manifests: tuple[Manifest, ...], base: Manifest) -> Manife
 
 
 def _find_differing_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    missing = object()
     return {
         path
         for path in before.keys() | after.keys()
-        if before.get(path, missing) != after.get(path, missing)
+        if before.get(path, MISSING) != after.get(path, MISSING)
     }
 
 
@@ -346,8 +370,8 @@ def _without_parents(keys: set[str] | list[str]) -> tuple[str, ...]:
     return tuple(k for k in sorted(keys) if not any(other.startswith(f"{k}.") for other in keys))
 
 
-def _redact(path: str, value: Any, secrets: set[str]) -> Any:
+def _redact(field: _Field, secrets: set[str]) -> Any:
     """Redacts a value that comes from a secret setting, or that its own path marks as secret."""
-    if secrets and can_be_secret(value):
+    if secrets and can_be_secret(field.value):
         return REDACTED
-    return redact_field(FieldPath.parse(path), value)
+    return redact_field(field.path, field.value)

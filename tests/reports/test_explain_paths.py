@@ -1,4 +1,4 @@
-"""`explain KEY=` accepts every path that preview (both engines), drift, diff and affected print."""
+"""Every command prints a field's path in one notation, and `explain KEY=` accepts each path."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 
 from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.errors import UnknownNameError
-from framework.core.field_paths import FieldPath
+from framework.core.field_paths import FieldPath, get_at, list_keys, resolve, walk
 from framework.core.stack import Stack
-from framework.engines.cli import _read_fields
+from framework.engines.cli import _build_field, _read_fields
 from framework.kube.object_diff import compare_objects
 from framework.output.text import shorten_path
 from framework.plan import Manifest
-from framework.plan.build import UNPLANNABLE, build_model
+from framework.plan.build import build_model
 from framework.reports.compare import compare_environments
 from framework.reports.comparison import FRAMEWORK_CODE, Difference, ModelDifference
 from framework.reports.effective_settings import list_settings
 from framework.reports.explain import Explainer
-from framework.reports.rendered_fields import FieldExplainer
+from framework.reports.rendered_fields import FieldExplainer, _locate
 from framework.reports.sides import load_side
 from framework.settings.model import Model
 from tests.shipped import SHIPPED
@@ -44,10 +44,7 @@ def _list_versions(model: CatalogModel, catalog: Catalog) -> Iterator[tuple[Mani
             version = copy.copy(model)
             object.__setattr__(version, "settings", changed)
             object.__setattr__(version, "candidate", candidate)
-            try:
-                yield build_model(version, catalog.environment).manifests
-            except UNPLANNABLE:
-                continue
+            yield build_model(version, catalog.environment).manifests
 
 
 def _list_property_paths(value: Any, path: str = "") -> Iterator[str]:
@@ -96,6 +93,42 @@ def test_explain_accepts_every_field_that_a_setting_can_change(model: str) -> No
     for kind, name, path in keys:
         explainer.find_field(f"{kind}/{name}.{path}")
         explainer.find_field(f"{kind}/{name}.{shorten_path(path)}")
+
+
+def _change_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else f"{value}-changed"
+
+
+def _changes(obj: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields Pulumi's path of each single value, and the object with another value there.
+
+    Leaves out the names of list items: an item with another name is a different item.
+    """
+    for path, value in walk(obj):
+        keys = list_keys(FieldPath(path.steps[:-2])) if len(path.steps) > 1 else ()
+        if isinstance(value, dict | list) or value is None or path.steps[-1] in keys:
+            continue
+        concrete = resolve(obj, path)
+        assert concrete is not None
+        changed = copy.deepcopy(obj)
+        get_at(changed, concrete[:-1])[concrete[-1]] = _change_value(value)
+        yield str(FieldPath(concrete)), changed
+
+
+@pytest.mark.parametrize("model", _MODELS)
+def test_both_engines_name_a_change_by_the_same_path_and_explain_finds_it(model: str) -> None:
+    catalog, loaded = _load(model)
+    for manifest in build_model(loaded, catalog.environment).manifests:
+        for pulumi_path, changed in _changes(manifest.object):
+            # Previews of the embedded engine, drift, diff and affected.
+            (field,) = compare_objects(changed, manifest.object)
+            # Previews of the pulumi CLI.
+            assert _build_field(pulumi_path, changed, manifest.object) == field
+            found = _locate(manifest.object, FieldPath.parse(field.path))
+            assert found is not None
+            assert field.path in (str(found), str(found).removesuffix(".value"))
 
 
 def _list_differences(model: ModelDifference) -> Iterator[tuple[str, Difference]]:

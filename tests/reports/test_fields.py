@@ -16,9 +16,9 @@ from framework.core.errors import ConfigError, FrameworkError, UnknownNameError
 from framework.core.field_paths import FieldPath
 from framework.core.stack import Stack
 from framework.files.document import parse_document
-from framework.plan.build import build_plan
+from framework.plan.build import build_model
 from framework.reports.effective_settings import list_settings
-from framework.reports.rendered_fields import explain_fields, walk_tracked
+from framework.reports.rendered_fields import FieldExplainer, walk_tracked
 from tests.plan.small_catalog import PROD, write_files
 from tests.shipped import SHIPPED
 
@@ -52,10 +52,10 @@ _UNSET: dict[str, list[Any]] = {
 
 
 def _fields(catalog: Catalog) -> Fields:
-    plan = build_plan(catalog)
     return {
         (f"{manifest.kind}/{manifest.logical_name}", str(tracked)): value
-        for manifest in (plan.models[0].manifests if plan.models else ())
+        for model in catalog.models
+        for manifest in build_model(model, catalog.environment).manifests
         for tracked, _, value in walk_tracked(manifest.object)
         if not isinstance(value, dict | list) or not value
     }
@@ -105,10 +105,10 @@ def _load_named_settings(model: str) -> dict[tuple[str, str], set[str]]:
     """
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
     found = {}
-    for manifest in build_plan(catalog).models[0].manifests:
+    for manifest in build_model(catalog.models[0], catalog.environment).manifests:
         name = f"{manifest.kind}/{manifest.logical_name}"
         tracked = {str(path): str(tracked) for tracked, path, _ in walk_tracked(manifest.object)}
-        explained = explain_fields(catalog, catalog.models[0], name)
+        explained = FieldExplainer(catalog, catalog.models[0]).explain(name)
         reads = {setting.key: setting.reads for setting in explained.settings}
         for field in explained.fields:
             keys = {*field.settings, *explained.needs}
@@ -215,7 +215,7 @@ def test_setting_of_a_candidate_changes_only_the_objects_of_the_canary(
 )  # fmt: skip
 def test_field_names_the_settings_that_change_it(model: str, key: str, settings: list[str]) -> None:
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={model})
-    found = explain_fields(catalog, catalog.models[0], key)
+    found = FieldExplainer(catalog, catalog.models[0]).explain(key)
     assert sorted({name for field in found.fields for name in field.settings}) == settings
 
 
@@ -227,18 +227,18 @@ def test_key_of_an_entry_has_its_position_in_the_last_layer(tmp_path: Path) -> N
     catalog = load_catalog(write_files(tmp_path, more), Stack.of("prod"), models={"a"})
     model = catalog.models[0]
     for key, position in [("grpc", f"{PROD}:3:11"), ("http", "catalog/_defaults.yaml:1:9")]:
-        [field] = explain_fields(catalog, model, f"Service.spec.ports[{key}].name").fields
+        [field] = FieldExplainer(catalog, model).explain(f"Service.spec.ports[{key}].name").fields
         assert field.settings == (f"the key {key} of ports",)
-        found = explain_fields(catalog, model, "Service").settings
+        found = FieldExplainer(catalog, model).explain("Service").settings
         named = next(setting for setting in found if setting.key == field.settings[0])
         assert (named.value, named.position) == (key, position)
     path = "Deployment.spec.template.spec.containers[model].env[API_TOKEN].name"
-    assert explain_fields(catalog, model, path).fields[0].value == "API_TOKEN"
+    assert FieldExplainer(catalog, model).explain(path).fields[0].value == "API_TOKEN"
 
 
 def test_setting_that_an_interpolation_reads_is_explained_too() -> None:
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"llama-chat"})
-    found = explain_fields(catalog, catalog.models[0], "Ingress.spec.rules[0].host")
+    found = FieldExplainer(catalog, catalog.models[0]).explain("Ingress.spec.rules[0].host")
     assert [setting.key for setting in found.settings] == [
         "enabled", "environment.name", "ingress", "ingress.host",
     ]  # fmt: skip
@@ -256,5 +256,19 @@ def test_setting_that_an_interpolation_reads_is_explained_too() -> None:
 def test_unknown_field_suggests_the_nearest(key: str, message: str) -> None:
     catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"sentiment"})
     with pytest.raises(UnknownNameError, match=message) as caught:
-        explain_fields(catalog, catalog.models[0], key)
+        FieldExplainer(catalog, catalog.models[0]).explain(key)
     assert isinstance(caught.value, FrameworkError)
+
+
+def test_bug_in_the_builder_is_not_taken_for_a_setting_that_cannot_be_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalog = load_catalog(SHIPPED, Stack.of("prod"), models={"sentiment"})
+    explainer = FieldExplainer(catalog, catalog.models[0])
+
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("framework.reports.rendered_fields.build_model", fail)
+    with pytest.raises(KeyError, match="a bug"):
+        explainer.explain("Deployment.spec.replicas")
