@@ -41,6 +41,10 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 # The server sets these defaults, so an item without the key equals an item with the default.
 KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
+# Mappings of texts whose keys people choose, in manifests and in settings.
+FREE_KEYS = frozenset(
+    {"annotations", "podAnnotations", "labels", "data", "stringData", "env", "files"}
+)
 
 _STEP = re.compile(
     r"""

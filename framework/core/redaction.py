@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from framework.core.field_paths import FieldPath, name_items
+from framework.core.field_paths import FREE_KEYS, FieldPath, name_items
 
 REDACTED = "[secret]"
 """The text that replaces a secret wherever people or programs read one."""
@@ -34,10 +34,6 @@ _SHORTEST = 4
 # Values that are frequent in reports although their key names a secret: MAX_TOKENS is "4096".
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 _OPTION = re.compile(r"--?(?P<name>[\w.-]+)(=(?P<value>.+))?", re.DOTALL)
-# Mappings whose keys people choose, in manifests and in settings.
-_FREE_KEYS = frozenset(
-    {"annotations", "podAnnotations", "labels", "data", "stringData", "env", "files"}
-)
 
 
 def is_secret_key(path: Iterable[str | int]) -> bool:
@@ -132,7 +128,7 @@ def _find(tree: Any) -> Iterator[str]:
         if isinstance(name, str) and is_secret_key((name,)) and "value" in tree:
             yield str(tree["value"])
         for key, value in tree.items():
-            if key in _FREE_KEYS and isinstance(value, Mapping):
+            if key in FREE_KEYS and isinstance(value, Mapping):
                 yield from _find_by_key(value)
             yield from _find(value)
     elif isinstance(tree, list):

@@ -13,6 +13,7 @@ from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
+from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
@@ -159,7 +160,7 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
-    if old == new:
+    if old == new or is_same_quantity(path.steps, old, new):
         return
     if path.steps and path.steps[-1] in OPEN_FIELDS:
         old, new = _open_missing(old, new), _open_missing(new, old)

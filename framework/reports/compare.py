@@ -15,6 +15,7 @@ from typing import Any
 from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
 from framework.core.field_paths import ROOT, FieldPath
+from framework.core.quantities import normalize_quantities
 from framework.core.redaction import find_secret_texts, redact, redact_field
 from framework.core.stack import Stack
 from framework.kube.object_diff import compare_objects
@@ -384,6 +385,9 @@ def _compare_manifests(
 
 def _is_same(old: Any, new: Any) -> bool:
     # In Python, True == 1. In JSON, and so in Kubernetes, they differ.
+    if json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True):
+        return True
+    old, new = normalize_quantities(old), normalize_quantities(new)
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
 
 

@@ -12,6 +12,7 @@ from typing import Any, get_origin
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
 from framework.core.field_paths import FieldPath
+from framework.core.quantities import is_same_quantity
 from framework.kinds.naming import Track
 from framework.layers import Merged
 from framework.reports.sides import Side
@@ -125,6 +126,8 @@ def _walk_differences(path: KeyPath, old: Any, new: Any) -> Iterator[tuple[KeyPa
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, pair in enumerate(zip(old, new, strict=True)):
             yield from _walk_differences((*path, index), *pair)
+    elif is_same_quantity(path, old, new):
+        return
     elif type(old) is not type(new) or old != new or isinstance(old, dict):
         # A mapping gets here only if it is reordered, which `==` ignores.
         yield path, old, new

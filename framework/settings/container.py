@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from framework.core.diagnostics import SettingDiagnostic
+from framework.core.quantities import multiply_quantity, quantity_value
 from framework.settings.base import Checked, Settings, one_of
 from framework.settings.forms import Kinds, Shorthand
 from framework.settings.pod import ContainerSecurity
@@ -36,8 +37,6 @@ from framework.settings.values import (
     ResourceName,
     ShortName,
     Texts,
-    multiply_quantity,
-    quantity_value,
 )
 from framework.settings.volumes import Mounts
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from framework.core.diagnostics import Code, SettingDiagnostic
 from framework.core.forms import FormTree
+from framework.core.quantities import quantity_value
 from framework.settings.base import Checked, Settings
 from framework.settings.container import (
     Container,
@@ -45,7 +46,6 @@ from framework.settings.values import (
     Texts,
     Variable,
     VariableName,
-    quantity_value,
 )
 from framework.settings.volumes import Volume
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from fractions import Fraction
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
 
@@ -401,36 +399,3 @@ FileMode = Annotated[
         }
     ),
 ]
-
-# "m" is a thousandth; "Ki" is 1024, "k" is 1000.
-_SPLIT = re.compile(r"(\d+(?:\.\d+)?)(\D*)")
-_DECIMAL = {"m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
-_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-
-
-def quantity_value(text: str) -> Fraction:
-    """Returns the cores, bytes or devices of a Kubernetes quantity: 1/2 for "500m".
-
-    These are fractions because the sum of ten floats of 0.1 is less than 1. Returns 0 for a text
-    that is not a quantity.
-    """
-    match = _SPLIT.fullmatch(text)
-    if match is None:
-        return Fraction(0)
-    number, suffix = match.groups()
-    if suffix in _BINARY:
-        return Fraction(number) * Fraction(1024) ** _BINARY[suffix]
-    return (
-        Fraction(number) * Fraction(1000) ** _DECIMAL[suffix] if suffix in _DECIMAL else Fraction(0)
-    )
-
-
-def multiply_quantity(text: str, factor: int) -> str:
-    """Returns a multiple of a quantity in the same unit: "4000m" for "500m" and 8."""
-    match = _SPLIT.fullmatch(text)
-    if match is None:
-        return text
-    number, suffix = match.groups()
-    # Decimal, because 0.1 * 3 is 0.30000000000000004 as a float.
-    product = Decimal(number) * factor
-    return f"{product.normalize() if product % 1 else int(product)}{suffix}"

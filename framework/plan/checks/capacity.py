@@ -13,6 +13,7 @@ from typing import Any
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
+from framework.core.quantities import quantity_value
 from framework.plan.checks.facts import render_amount
 from framework.plan.checks.tracks import (
     RenderedTrack,
@@ -22,7 +23,6 @@ from framework.plan.checks.tracks import (
     mappings_in,
 )
 from framework.plan.replicas import replica_range
-from framework.settings.values import quantity_value
 
 _PODS = "pods"
 

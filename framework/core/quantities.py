@@ -1,0 +1,94 @@
+"""Kubernetes quantities: what `500m` or `1Gi` is worth, and which fields hold one.
+
+The API server compares quantities by their value, and stores each in one canonical form. So two
+spellings of one value are no change: `500m` and `0.5`, `1Gi` and `1024Mi`, `1000m` and `1`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from framework.core.field_paths import FREE_KEYS
+
+# https://github.com/kubernetes/apimachinery/blob/master/pkg/api/resource/quantity.go, the grammar
+# in the comment of `Quantity`. "m" is a thousandth; "Ki" is 1024, "k" is 1000.
+_QUANTITY = re.compile(
+    r"(?P<number>[-+]?(\d+\.?\d*|\.\d+))((?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[-+]?\d{1,3}))?"
+)
+_DECIMAL = {"n": -3, "u": -2, "m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+
+# The fields of the type Quantity, and the mappings of such values, in the objects of the API and in
+# our settings. tests/core/test_quantities.py compares them with the API's own types.
+_FIELDS = frozenset(
+    {"sizeLimit", "divisor", "averageValue", "tolerance", "quantity", "perContainer", "perPod"}
+)
+_FIELDS_OF = {"target": "value", "current": "value", "claim": "size", "ephemeral": "size"}
+_MAPPINGS = frozenset({"requests", "limits", "overhead", "capacity", "allocatedResources"})
+
+
+def parse_quantity(text: str) -> Fraction | None:
+    """Returns the value of a quantity: 1/2 for "500m"; None for a text that is not one.
+
+    Values are fractions because the sum of ten floats of 0.1 is less than 1.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return None
+    number, suffix = Fraction(match["number"]), match["suffix"] or ""
+    if suffix in _BINARY:
+        return number * Fraction(1024) ** _BINARY[suffix]
+    return number * Fraction(10) ** int(match["exponent"] or 3 * _DECIMAL[suffix])
+
+
+def quantity_value(text: str) -> Fraction:
+    """Returns the cores, bytes or devices of a quantity; 0 for a text that is not one."""
+    return parse_quantity(text) or Fraction(0)
+
+
+def multiply_quantity(text: str, factor: int) -> str:
+    """Returns a multiple of a quantity in the same unit: "4000m" for "500m" and 8."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return text
+    # Decimal, because 0.1 * 3 is 0.30000000000000004 as a float.
+    product = Decimal(match["number"]) * factor
+    return f"{product.normalize() if product % 1 else int(product)}{text[match.end('number') :]}"
+
+
+def is_quantity_path(path: Sequence[object]) -> bool:
+    """Returns True if the field of an object, or the setting, at `path` holds a quantity."""
+    if len(path) < 2:
+        return False
+    parent, name = str(path[-2]), str(path[-1])
+    # `annotations.divisor` is a text that somebody wrote.
+    if parent in FREE_KEYS:
+        return False
+    return name in _FIELDS or _FIELDS_OF.get(parent) == name or parent in _MAPPINGS
+
+
+def is_same_quantity(path: Sequence[object], old: Any, new: Any) -> bool:
+    """Returns True if `path` holds a quantity, and both values are the same one."""
+    if not is_quantity_path(path):
+        return False
+    before, after = (
+        parse_quantity(str(value)) if type(value) in (str, int, float) else None
+        for value in (old, new)
+    )
+    return before is not None and before == after
+
+
+def normalize_quantities(value: Any, path: tuple[object, ...] = ()) -> Any:
+    """Returns an object in which equal quantities are equal texts."""
+    if isinstance(value, dict):
+        return {key: normalize_quantities(child, (*path, key)) for key, child in value.items()}
+    if isinstance(value, list):
+        return [normalize_quantities(child, (*path, index)) for index, child in enumerate(value)]
+    if is_quantity_path(path) and type(value) in (str, int, float):
+        amount = parse_quantity(str(value))
+        return value if amount is None else str(amount)
+    return value
