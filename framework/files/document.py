@@ -31,6 +31,8 @@ _TAG = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FRACTION = re.compile(r"[-+]?([0-9]{1,17}\.[0-9]{0,17}|\.[0-9]{1,17})")
 _AMBIGUOUS_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|0o[0-7]+")
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer"
+_LFS_POINTER = "version https://git-lfs.github.com/"
 # OmegaConf reads `???` as a missing value, and `\???` as the text `???`.
 _MISSING = re.compile(r"\\*\?\?\?")
 
@@ -71,6 +73,9 @@ def load_document(root: Path, path: str) -> tuple[Document, list[Diagnostic]]:
 
 def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
     """Parses `text` as the file `path`; an empty file is an empty mapping."""
+    if text.startswith(_LFS_POINTER):
+        message = "this is a pointer of Git LFS, not the file itself; run `git lfs pull`"
+        return _unreadable(Position(path, 1, 1), message)
     if bad := _UNPRINTABLE.search(text):
         position = _position_of(path, text[: bad.start()])
         return _unreadable(

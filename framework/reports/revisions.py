@@ -1,40 +1,42 @@
-"""Reads the project at a Git commit: what differs from the working tree, and a copy of its files.
+"""Resolves a commit, and finds the files that differ between it and the working tree.
 
-The copy is made with a temporary index instead of `git worktree add`: that command fails if `.git`
-is read-only, as in some CI runners, runs the post-checkout hook, checks out the whole repository,
-and leaves an entry in `.git/worktrees` if it is killed. Here nothing in `.git` is written.
+Files are compared by what the reader reads on both sides, not by what `git diff` lists: that
+trusts the index, which may be told to ignore changes of a file (`git update-index
+--skip-worktree`, `--assume-unchanged`, sparse checkouts), and it does not follow symbolic links.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from framework.core.errors import FrameworkError, UsageError
-
-# Everything that manifests are made from.
-_CATALOG_PARTS = ("catalog", "environments")
-_CODE_PARTS = ("framework", "requirements.lock")
-# Git sets these when it runs a hook. They would replace the project's own repository and index.
-_NOT_INHERITED = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
-
-
-class GitError(FrameworkError):
-    """A git command failed. `message` is the first line that git printed."""
-
-    def __init__(self, root: Path, message: str, next_step: str) -> None:
-        self.root, self.message = root, message
-        super().__init__(f"{root}: git says: {message}; {next_step}")
+from framework.core.errors import UsageError
+from framework.reports.commit_files import (
+    CATALOG_PARTS,
+    CODE,
+    CommitFiles,
+    list_commit_files,
+    list_folder,
+    require_submodules,
+)
+from framework.reports.git import run_git, start_git
 
 
 class UnknownRefError(UsageError):
     """No commit has this name. A shallow clone may only lack it."""
 
-    def __init__(self, ref: str, message: str, *, shallow: bool) -> None:
+    def __init__(
+        self, ref: str, message: str, *, shallow: bool, remote: Sequence[str] = ()
+    ) -> None:
         self.ref, self.shallow = ref, shallow
-        if shallow:
+        if remote:
+            # A CI runner checks out one branch, and has the others as remote-tracking branches.
+            why = "no branch of this name is checked out in this clone"
+            next_step = f"use SINCE={' or SINCE='.join(remote)}"
+        elif shallow:
             why = "this clone is shallow and lacks it"
             next_step = "fetch the history with `git fetch --unshallow` (in CI: fetch-depth: 0)"
         else:
@@ -62,37 +64,72 @@ class Revision:
         """Returns a name that git understands: the ref, or the short hash if they differ."""
         return self.ref if self.commit == self.tip else self.commit[:7]
 
+    @cached_property
+    def files(self) -> CommitFiles:
+        """Returns the files of the commit. Errors: GitError, SubmoduleError."""
+        return list_commit_files(self.root, self.commit)
+
     def load_changes(self) -> frozenset[str]:
-        """Returns the paths that may differ from the working tree, relative to `root`.
+        """Returns the paths whose content differs from the working tree, relative to `root`.
 
-        They include uncommitted and untracked files, and ignored ones that the catalog would read.
-        A path that is not in the result has the same content on both sides.
+        They include uncommitted, untracked and ignored files: the reader reads them as well. A path
+        that is not in the result has the same content on both sides. Errors: GitError,
+        SubmoduleError.
         """
-        names = ("--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z")
-        parts = (*_CATALOG_PARTS, *_CODE_PARTS)
-        paths = _run_git(self.root, "diff", *names, self.commit, "--", *parts)
-        others = ("ls-files", "--others", "-z")
-        paths += _run_git(self.root, *others, "--", *_CATALOG_PARTS)
-        paths += _run_git(self.root, *others, "--exclude-standard", "--", *_CODE_PARTS)
-        return frozenset(filter(None, paths.split("\0")))
+        new = {
+            below: file
+            for part in (*CATALOG_PARTS, CODE, "requirements.lock")
+            for below, file in list_folder(self.root / part, part)
+        }
+        old, outside = self.files.blobs, self.files.outside
+        changes = (old.keys() | outside.keys()) ^ new.keys()
+        if changes - new.keys():
+            require_submodules(self.files)
+        changes |= {
+            path for path in old.keys() & new.keys() if not _has_content(new[path], old[path].id)
+        }
+        changes |= {
+            path for path in outside.keys() & new.keys() if _read(outside[path]) != _read(new[path])
+        }
+        return frozenset(changes)
 
-    def export(self, folder: Path) -> Path:
-        """Writes the commit's catalog, environments and framework under `folder`.
+    def find_unchecked_files(self, paths: frozenset[str]) -> frozenset[str]:
+        """Returns those of `paths` that a sparse checkout leaves out of the working tree."""
+        listing = run_git(self.root, "ls-files", "-t", "-z", "--", *CATALOG_PARTS)
+        skipped = {line[2:] for line in listing.split("\0") if line.startswith("S ")}
+        return frozenset(path for path in paths & skipped if not (self.root / path).exists())
 
-        Returns the project's root in it. The files are the same as after a checkout: line endings
-        are converted and filters such as Git LFS are applied. `git archive` would leave out files
-        with the attribute export-ignore.
-        """
-        index = {"GIT_INDEX_FILE": str(folder / ".index")}
-        _run_git(self.root, "read-tree", self.commit, **index)
-        parts = (*_CATALOG_PARTS, *_CODE_PARTS)
-        names = _run_git(self.root, "ls-files", "-z", "--", *parts, **index)
-        prefix = f"--prefix={folder}{os.sep}"
-        _run_git(self.root, "checkout-index", "-z", "--stdin", prefix, stdin=names, **index)
-        # The project may be in a folder of its repository.
-        root = folder / _run_git(self.root, "rev-parse", "--show-prefix").strip()
-        root.mkdir(parents=True, exist_ok=True)
-        return root
+
+def _has_content(file: Path, id_: str) -> bool:
+    """Returns True if a file has the content whose hash git calls `id_`.
+
+    CRLF equals LF, since YAML and Python read both as one line break: in a clone with
+    `core.autocrlf`, every file would differ from its commit.
+    """
+    content = _read(file)
+    if content is None:
+        return False
+    algorithm = hashlib.sha1 if len(id_) == 40 else hashlib.sha256
+    if _hash_blob(algorithm, content) == id_:
+        return True
+    unix = content.replace(b"\r\n", b"\n")
+    return unix != content and _hash_blob(algorithm, unix) == id_
+
+
+def _hash_blob(algorithm: Callable[..., hashlib._Hash], content: bytes) -> str:
+    # https://git-scm.com/book/en/v2/Git-Internals-Git-Objects, "Object Storage"
+    return algorithm(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _read(file: Path) -> bytes | None:
+    """Returns the content of a file, or the path in a link that leads nowhere.
+
+    None for a file that cannot be read: it differs from every other.
+    """
+    try:
+        return file.read_bytes()
+    except OSError:
+        return bytes(file.readlink()) if file.is_symlink() else None
 
 
 def resolve_revision(root: Path, ref: str) -> Revision:
@@ -101,57 +138,20 @@ def resolve_revision(root: Path, ref: str) -> Revision:
     So changes that others made to `ref` since the branch left it are not reported.
     Errors: UnknownRefError; GitError outside a repository.
     """
-    _run_git(root, "rev-parse", "--is-inside-work-tree")
+    run_git(root, "rev-parse", "--show-toplevel")
     message = f"Not a valid object name {ref}"
     # Git would read a leading dash as an option.
     if ref and not ref.startswith("-"):
         commit = f"{ref}^{{commit}}"
-        verified = _start_git(root, "rev-parse", "--verify", commit)
+        verified = start_git(root, "rev-parse", "--verify", commit)
         if verified.returncode == 0:
             tip = verified.stdout.strip()
             # Fails if there is no common commit, as in a shallow clone or before the first commit.
-            base = _start_git(root, "merge-base", "HEAD", tip).stdout.strip()
+            base = start_git(root, "merge-base", "HEAD", tip).stdout.strip()
             return Revision(root, ref, base or tip, tip, related=bool(base))
         # The message of cat-file names the ref; the message of rev-parse does not.
-        message = _first_line(_start_git(root, "cat-file", "-e", commit).stderr)
-    shallow = _run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
-    raise UnknownRefError(ref, message, shallow=shallow)
-
-
-def _run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
-    """Returns the output of a git command. Errors: GitError."""
-    completed = _start_git(root, *arguments, stdin=stdin, **environment)
-    if completed.returncode:
-        message = _first_line(completed.stderr)
-        next_step = "SINCE needs a working git clone of the project"
-        if "not a git repository" in message:
-            next_step = "SINCE compares with a commit: clone the project, or `git init` and commit"
-        elif "safe.directory" in completed.stderr:
-            next_step = f"trust it with `git config --global --add safe.directory {root}`"
-        raise GitError(root, message, next_step)
-    return completed.stdout
-
-
-def _start_git(
-    root: Path, *arguments: str, stdin: str = "", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
-    # `git diff` would refresh the user's index. The messages are matched above in English.
-    fixed = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            env={**inherited, **fixed, **environment},
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            check=False,
-        )
-    except FileNotFoundError as exc:
-        raise GitError(root, "no such program", "install git, which SINCE needs") from exc
-
-
-def _first_line(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[0].removeprefix("fatal: ").rstrip(".") if lines else "no message"
+        message = start_git(root, "cat-file", "-e", commit).error
+    shallow = run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
+    branches = run_git(root, "for-each-ref", "--format=%(refname:short)", "refs/remotes")
+    remote = [name for name in branches.split() if ref and name.partition("/")[2] == ref]
+    raise UnknownRefError(ref, message, shallow=shallow, remote=remote)

@@ -38,6 +38,7 @@ from framework.settings.environment import Environment
 Manifests = tuple[dict[str, Any], ...]
 # The key of the manifests that belong to the environment and to no model: its Namespace.
 NO_MODEL = ""
+_LOCK = "requirements.lock"
 
 
 class OldCatalogError(FrameworkError):
@@ -140,8 +141,23 @@ class Trees:
 
     @cached_property
     def old_root(self) -> Path:
-        """Returns the root of the commit's tree, which is exported to a folder on first use."""
-        return self.revision.export(self._folder) if self.changes else self.root
+        """Returns the root of the commit's tree, which is exported to a folder on first use.
+
+        Models that are the same on both sides are left out. So are the files of the framework,
+        unless they differ.
+        """
+        if not self.changes:
+            return self.root
+        owners = {find_owner(path) for path in self.changes - {_LOCK}}
+        has_code = any(path.startswith("framework/") for path in self.changes)
+        files = self.revision.files
+        paths = [
+            path
+            for path in (*files.blobs, *files.outside)
+            if (has_code or not path.startswith("framework/"))
+            and (None in owners or (owner := find_owner(path)) is None or owner in owners)
+        ]
+        return files.export(self._folder, frozenset(paths))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -152,7 +168,18 @@ class Trees:
                 f"{self.revision.ref} and HEAD have no commit in common here, as in a shallow "
                 f"clone; changes that others made to {self.revision.ref} appear reversed"
             )
-        if "requirements.lock" in self.changes:
+        for path in self.revision.files.leaving_links:
+            notes.append(
+                f"{path} is a link that leaves the repository, and {self.revision.name} does not "
+                "have what it leads to: both sides read it as it is now"
+            )
+        if unchecked := self.revision.find_unchecked_files(self.changes):
+            notes.append(
+                f"this is a sparse checkout without {len(unchecked)} files of "
+                f"{self.revision.name}, such as {min(unchecked)}; they count as removed, because "
+                "no command here reads them (`git sparse-checkout disable` restores them)"
+            )
+        if _LOCK in self.changes:
             notes.append(
                 "requirements.lock differs: both sides are rendered with the packages installed now"
             )
@@ -212,7 +239,7 @@ def find_touched_models(changes: Collection[str], environment: str) -> frozenset
     models: set[str] = set()
     for path in changes:
         match path.split("/"):
-            case ["requirements.lock"]:
+            case [file] if file == _LOCK:
                 continue
             case ["environments", other, *_] if other != environment:
                 continue

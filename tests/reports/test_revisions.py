@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import FrameworkError, UsageError
-from framework.reports.revisions import GitError, UnknownRefError, resolve_revision
+from framework.reports.git import GitError
+from framework.reports.revisions import UnknownRefError, resolve_revision
 from tests.reports.repository import FILES, Repository
 
 
@@ -42,7 +43,8 @@ def test_a_copy_has_the_commits_files_and_the_repository_stays(
     repository.git("add", "catalog/new.yaml")
     before = repository.git("status", "--porcelain=v2", "--branch")
     (tmp_path / "copy").mkdir()
-    root = resolve_revision(repository.root, "main").export(tmp_path / "copy")
+    files = resolve_revision(repository.root, "main").files
+    root = files.export(tmp_path / "copy", files.blobs.keys())
     copied = {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.yaml")}
     assert copied == FILES
     assert repository.git("status", "--porcelain=v2", "--branch") == before
@@ -55,7 +57,7 @@ def test_project_below_the_root_of_its_repository_is_copied(tmp_path: Path) -> N
     revision = resolve_revision(outer.root / "ml", "main")
     assert revision.load_changes() == {"catalog/alpha.yaml"}
     (tmp_path / "copy").mkdir()
-    root = revision.export(tmp_path / "copy")
+    root = revision.files.export(tmp_path / "copy", revision.files.blobs.keys())
     assert (root / "catalog/alpha.yaml").read_text() == FILES["catalog/alpha.yaml"]
 
 

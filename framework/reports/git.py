@@ -1,0 +1,71 @@
+"""Runs git commands in a repository, without the variables that a hook inherits from git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.core.errors import FrameworkError
+
+# Git sets these when it runs a hook. They would replace the project's own repository and index.
+_NOT_INHERITED = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+
+
+class GitError(FrameworkError):
+    """A git command failed. `message` is the first line that git printed."""
+
+    def __init__(self, root: Path, message: str, next_step: str) -> None:
+        self.root, self.message = root, message
+        super().__init__(f"{root}: git says: {message}; {next_step}")
+
+
+@dataclass(frozen=True)
+class GitOutput:
+    """The output of a git command that ended. `error` is the first line that it complained with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """Returns the first line of stderr, without git's prefix and full stop."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return lines[0].removeprefix("fatal: ").rstrip(".") if lines else "no message"
+
+
+def run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
+    """Returns the output of a git command. Errors: GitError."""
+    completed = start_git(root, *arguments, stdin=stdin, **environment)
+    if completed.returncode:
+        next_step = "SINCE needs a working git clone of the project"
+        if "not a git repository" in completed.error:
+            next_step = "SINCE compares with a commit: clone the project, or `git init` and commit"
+        elif "must be run in a work tree" in completed.error:
+            next_step = "a bare repository has no files to compare: `git worktree add` a folder"
+        elif "safe.directory" in completed.stderr:
+            next_step = f"trust it with `git config --global --add safe.directory {root}`"
+        raise GitError(root, completed.error, next_step)
+    return completed.stdout
+
+
+def start_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> GitOutput:
+    """Runs a git command, which may fail. Errors: GitError if there is no git."""
+    inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    # Git would refresh the user's index. The messages are matched above in English.
+    fixed = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        completed = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            env={**inherited, **fixed, **environment},
+            input=os.fsencode(stdin),
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as exc:
+        raise GitError(root, "no such program", "install git, which SINCE needs") from exc
+    # Decoded here, since text mode would turn "\r\n" into "\n" and so change what a blob holds.
+    output, errors = os.fsdecode(completed.stdout), os.fsdecode(completed.stderr)
+    return GitOutput(completed.returncode, output, errors)
