@@ -12,7 +12,8 @@ from framework.core.exit_codes import ExitCode
 from framework.core.redaction import redact_text
 from framework.files import list_environments
 from framework.kinds.naming import OWNER_LABEL
-from framework.output.diff import render_across, render_affected, render_since
+from framework.output.diff import render_affected, render_since
+from framework.output.diff_environments import render_across
 from framework.output.diff_markdown import render_across_markdown, render_since_markdown
 from framework.plan.selection import ModelPattern, unknown_label
 from framework.reports.compare import compare_environments, compare_since

@@ -1,4 +1,4 @@
-"""Renders comparisons as text: a diff since a commit, two environments side by side, affected.
+"""Renders comparisons with a commit as text: a diff, and the models that are affected.
 
 Models whose objects change alike are shown once as a group, so that a change of a default is not
 repeated for a thousand models.
@@ -7,16 +7,14 @@ repeated for a thousand models.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from framework.core.changes import FieldChange
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.output.text import (
     render_count,
     render_field,
-    render_value,
     render_wrapped,
-    screen_width,
     shorten_path,
 )
 from framework.reports.comparison import (
@@ -29,15 +27,12 @@ from framework.reports.comparison import (
 )
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
-_MODEL = "<model>"
-_NOT_SET = "-"
+MODEL = "<model>"
 _MOST_FIELDS = 12
 _MOST_NAMES = 6
 _MOST_DIAGNOSTICS = 50
 _MOST_UNCOMPARED = 50
 _WIDEST_NAME = 24
-_WIDEST_PATH = 44
-_WIDEST_VALUE = 24
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Group:
         return self._generalize(self.model.reason or "")
 
     def _generalize(self, text: str) -> str:
-        return text.replace(self.model.name, _MODEL) if len(self.names) > 1 else text
+        return text.replace(self.model.name, MODEL) if len(self.names) > 1 else text
 
 
 def group_alike(models: Iterable[ModelDifference]) -> list[Group]:
@@ -73,11 +68,11 @@ def group_alike(models: Iterable[ModelDifference]) -> list[Group]:
     groups: dict[str, list[ModelDifference]] = {}
     for model in models:
         objects = [
-            (o.change, o.kind, o.name.replace(model.name, _MODEL), o.fields, o.causes)
+            (o.change, o.kind, o.name.replace(model.name, MODEL), o.fields, o.causes)
             for o in model.objects
         ]
         # repr, because values may be lists and mappings, which cannot be keys.
-        reason = (model.reason or "").replace(model.name, _MODEL)
+        reason = (model.reason or "").replace(model.name, MODEL)
         key = repr((model.change, reason, objects))
         groups.setdefault(key, []).append(model)
     return [Group(tuple(model.name for model in group), group[0]) for group in groups.values()]
@@ -296,140 +291,3 @@ def _render_causing(comparison: Comparison) -> list[str]:
         text = render_uncompared(comparison)
         lines.append(render_wrapped(text, first="    ", then="      "))
     return lines
-
-
-def render_across(comparison: Comparison, names: tuple[str, str]) -> str:
-    """Renders two environments side by side; what all models have in common comes first, once."""
-    changed = [model for model in comparison.models if model.change == "changed"]
-    total = render_count(len(comparison.models) + comparison.unchanged, "model")
-    verb = "differs" if len(changed) == 1 else "differ"
-    lines = [f"{names[0]} | {names[1]}: {len(changed)} of {total} {verb}"]
-    for model in comparison.models:
-        if model.change != "changed":
-            lines.append(render_wrapped(render_alone(model, names), first="  ", then="      "))
-    if comparison.settings:
-        lines += ["", "environment", *_render_settings(comparison.settings, names)]
-    shared = _find_shared(changed)
-    if shared:
-        title = f"all {len(changed)} models that run in both"
-        lines += ["", title, *_render_model(shared, names)]
-    for model in changed:
-        rest = _without(model, shared) if shared else model
-        if rest.settings or rest.objects:
-            lines += ["", model.name, *_render_model(rest, names)]
-    return "\n".join(lines)
-
-
-def render_alone(model: ModelDifference, names: tuple[str, str]) -> str:
-    """Returns in which of two environments a model runs, and why not in the other."""
-    here, there = names if model.change == "removed" else names[::-1]
-    return f"{model.name} runs only in {here}; in {there} {model.reason}"
-
-
-def _render_model(model: ModelDifference, names: tuple[str, str]) -> list[str]:
-    lines = _render_settings(model.settings, names)
-    for difference in model.objects:
-        title = f"  {difference.kind} {difference.name}"
-        if difference.change == "changed":
-            lines += [title, *_render_rendered_fields(difference.fields, names)]
-            continue
-        here = names[1] if difference.change == "added" else names[0]
-        settings = ", ".join(cause.setting for cause in difference.causes)
-        lines.append(f"{title}: only in {here}" + (f"  ({settings})" if settings else ""))
-    return lines
-
-
-def _render_settings(settings: Sequence[Difference], names: tuple[str, str]) -> list[str]:
-    """Renders settings in columns, with the position of each side below."""
-    if not settings:
-        return []
-    path_width, old_width = _column_widths(settings, names)
-    lines = [f"    {'':<{path_width}}  {names[0]:<{old_width}}  {names[1]}"]
-    for setting in settings:
-        lines.append(_render_row(setting, path_width, old_width, names))
-        for cause in setting.causes:
-            text = cause.setting
-            if cause.old_position or cause.new_position:
-                text = f"{cause.old_position or _NOT_SET} | {cause.new_position or _NOT_SET}"
-            lines.append(render_wrapped(text, first=" " * 8, then=" " * 8))
-    return lines
-
-
-def _render_rendered_fields(fields: Sequence[Difference], names: tuple[str, str]) -> list[str]:
-    """Renders an object's fields in columns, each with the settings that it comes from."""
-    if not fields:
-        return []
-    path_width, old_width = _column_widths(fields, names)
-    lines = []
-    for field in fields:
-        line = _render_row(field, path_width, old_width, names)
-        settings = list(dict.fromkeys(cause.setting for cause in field.causes))
-        wide = f"{line}  ({', '.join(settings)})" if settings else line
-        if "\n" not in line and len(wide) <= screen_width():
-            lines.append(wide)
-            continue
-        lines.append(line)
-        lines += [render_wrapped(text, first=" " * 8, then=" " * 8) for text in settings]
-    return lines
-
-
-def _column_widths(differences: Sequence[Difference], names: tuple[str, str]) -> tuple[int, int]:
-    path = max(len(shorten_path(difference.path)) for difference in differences)
-    old = max(len(names[0]), *(len(_render_side(difference.old)) for difference in differences))
-    return min(_WIDEST_PATH, path), min(_WIDEST_VALUE, old)
-
-
-def _render_row(
-    difference: Difference, path_width: int, old_width: int, names: tuple[str, str]
-) -> str:
-    path = shorten_path(difference.path)
-    old, new = _render_side(difference.old), _render_side(difference.new)
-    line = f"    {path:<{path_width}}  {old:<{old_width}}  {new}"
-    if len(path) > path_width or len(old) > old_width or len(line) > screen_width():
-        return f"    {path}\n        {names[0]}: {old}\n        {names[1]}: {new}"
-    return line
-
-
-def _render_side(value: object) -> str:
-    return _NOT_SET if value is None else render_value(value)
-
-
-def _find_shared(models: Sequence[ModelDifference]) -> ModelDifference | None:
-    """Returns what differs in the same way in every model, as a model of its own."""
-    if len(models) < 2:
-        return None
-    settings = _find_common([model.settings for model in models])
-    objects = []
-    for difference in models[0].objects:
-        key = _object_key(difference, models[0])
-        others = [{_object_key(o, model): o for o in model.objects} for model in models]
-        fields = _find_common([other[key].fields if key in other else () for other in others])
-        if fields:
-            objects.append(replace(difference, name=key[2], fields=fields))
-    if not settings and not objects:
-        return None
-    return ModelDifference("", "changed", settings=settings, objects=tuple(objects))
-
-
-def _object_key(difference: ObjectDifference, model: ModelDifference) -> tuple[str, str, str]:
-    return difference.change, difference.kind, difference.name.replace(model.name, _MODEL)
-
-
-def _find_common(differences: Sequence[Sequence[Difference]]) -> tuple[Difference, ...]:
-    # By repr, because values may be lists and mappings, which sets cannot hold.
-    others = [{repr(difference) for difference in other} for other in differences[1:]]
-    return tuple(d for d in differences[0] if all(repr(d) in other for other in others))
-
-
-def _without(model: ModelDifference, shared: ModelDifference) -> ModelDifference:
-    """Returns the model without what it shares with all others."""
-    common = {repr(setting) for setting in shared.settings}
-    settings = tuple(setting for setting in model.settings if repr(setting) not in common)
-    fields = {("changed", o.kind, o.name): {repr(f) for f in o.fields} for o in shared.objects}
-    objects = []
-    for difference in model.objects:
-        known = fields.get(_object_key(difference, model), set())
-        rest = tuple(field for field in difference.fields if repr(field) not in known)
-        if rest or difference.change != "changed":
-            objects.append(replace(difference, fields=rest))
-    return replace(model, settings=settings, objects=tuple(objects))

@@ -15,7 +15,6 @@ from typing import Any
 from framework.output.diff import (
     Group,
     group_alike,
-    render_alone,
     render_causes,
     render_diagnostics,
     render_kinds,
@@ -24,7 +23,8 @@ from framework.output.diff import (
     render_uncompared,
     split_runs,
 )
-from framework.output.text import render_count, render_image, shorten_path
+from framework.output.diff_environments import render_alone, render_difference_count
+from framework.output.text import render_image, shorten_path
 from framework.reports.comparison import CommitComparison, Comparison, Difference
 
 _MOST_ROWS = 50
@@ -161,10 +161,7 @@ def _escape(text: str) -> str:
 
 def render_across_markdown(comparison: Comparison, names: tuple[str, str]) -> str:
     """Renders two environments side by side: each model's settings, then its manifests' fields."""
-    count = len(comparison.models)
-    total = render_count(count + comparison.unchanged, "model")
-    verb = "differs" if count == 1 else "differ"
-    lines = [f"### {names[0]} and {names[1]}: {count} of {total} {verb}"]
+    lines = [f"### {names[0]} and {names[1]}: {render_difference_count(comparison)}"]
     if comparison.settings:
         lines += ["", "**the environments themselves**"]
         lines += _render_table(comparison.settings, names)

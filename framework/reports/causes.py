@@ -108,36 +108,38 @@ def overlaps(target: Target, other: Target) -> bool:
     return target[1].is_within(other[1]) or other[1].is_within(target[1])
 
 
-def find_causes(
+def find_setting_causes(
     old: Version, new: Version, changes: Iterable[SettingChange], targets: Iterable[Target]
 ) -> dict[Target, tuple[SettingChange, ...]]:
     """Returns, for each target, the setting changes that lead to it, in the order of `changes`.
 
-    Each change is first applied alone to the old version. A target that no single change produces
-    needs several at once: `canary.mode: within` lowers the stable replicas only if there is a
-    candidate. For such a target each change is undone in the new version instead. If undoing has no
-    effect either, the target is attributed to the changes that could not be planned alone.
+    A target is explained by the first of these experiments that produces it:
+
+    1. One change is applied to the old version. `replicas: 3` to `4` produces `spec.replicas`.
+    2. One change is undone in the new version, for a target that needs several changes at once.
+       `canary.mode: within` lowers the stable replicas only if there is a candidate; if both are
+       new, neither alone does, and undoing either raises the replicas again.
+    3. What is left is attributed to the changes that could not be planned alone in 1.
     """
-    ordered = tuple(changes)
-    wanted = frozenset(targets)
+    ordered, wanted = tuple(changes), frozenset(targets)
     if not ordered:
         return {}
     if len(ordered) == 1:
         return dict.fromkeys(wanted, ordered)
-    effects: dict[SettingChange, frozenset[Target]] = {}
-    not_plannable: list[SettingChange] = []
-    for change in ordered:
-        effect = _find_effect(old.with_change(change, new), old.objects)
-        effects[change] = effect or frozenset()
-        if effect is None:
-            not_plannable.append(change)
-    for target in [t for t in wanted if not _is_explained(t, effects)]:
+    applied = {
+        change: _find_effect(old.with_change(change, new), old.objects) for change in ordered
+    }
+    effects = {change: effect or frozenset() for change, effect in applied.items()}
+    if unexplained := [target for target in wanted if not _is_explained(target, effects)]:
         for change in ordered:
             undone = _find_effect(new.with_change(change, old), new.objects) or frozenset()
-            effects[change] |= {other for other in undone if overlaps(other, target)}
-        if not _is_explained(target, effects):
-            for change in not_plannable:
-                effects[change] |= {target}
+            effects[change] |= {
+                other for other in undone if any(overlaps(other, target) for target in unexplained)
+            }
+        left = {target for target in unexplained if not _is_explained(target, effects)}
+        for change, effect in applied.items():
+            if effect is None:
+                effects[change] |= left
     return {
         target: tuple(
             change
@@ -153,6 +155,7 @@ def _is_explained(target: Target, effects: Mapping[SettingChange, frozenset[Targ
 
 
 def _find_effect(version: Version, base: Objects) -> frozenset[Target] | None:
+    """Returns what differs between a version and `base`; None if it cannot be planned."""
     objects = version.plan()
     return None if objects is None else find_targets(base, objects)
 

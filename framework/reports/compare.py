@@ -25,9 +25,9 @@ from framework.reports.causes import (
     Objects,
     Target,
     Version,
-    find_causes,
     find_changed_line,
     find_roots,
+    find_setting_causes,
     find_targets,
     index_objects,
     overlaps,
@@ -257,8 +257,9 @@ class _Comparer:
         """Returns the causes of each difference: settings, or the framework's code.
 
         If other code rendered the old side, `rebuilt` is what today's code builds from the same old
-        files. A difference between `old` and `rebuilt` then comes from the code, and one between
-        `rebuilt` and `new` from the settings. One field can have both.
+        files, and the difference has two parts. One field can be in both.
+
+            old  -- framework code -->  rebuilt  -- settings -->  new
         """
         targets = find_targets(old, new)
         before, after = (models.get(name) for models in self._models)
@@ -271,24 +272,22 @@ class _Comparer:
         possible = changes
         if by_setting and not self.between_environments:
             possible = self._namespace_changes() + changes
-        found = find_causes(
-            self._version(self._old, before),
-            self._version(self._new, after),
-            possible,
-            by_setting,
+        changes_by_target = find_setting_causes(
+            self._version(self._old, before), self._version(self._new, after), possible, by_setting
         )
         causes: dict[Target, tuple[Cause, ...]] = {}
         for target in targets:
-            roots = {
+            # A dict keeps each cause once, in order.
+            found = {
                 cause: None
-                for other, made_by in found.items()
+                for other, changes_of_target in changes_by_target.items()
                 if overlaps(target, other)
-                for change in made_by
+                for change in changes_of_target
                 for cause in self._trace(change, changes, before, after)
             }
             if any(overlaps(target, other) for other in by_code):
-                roots[Cause(FRAMEWORK_CODE)] = None
-            causes[target] = tuple(roots)
+                found[Cause(FRAMEWORK_CODE)] = None
+            causes[target] = tuple(found)
         return causes
 
     def _version(self, side: Side, model: CatalogModel) -> Version:
