@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.core.stack import Stack
+from framework.files import environment_path
 from framework.layers import Merged
 from framework.settings.environment import Environment
 from framework.settings.model import Model
@@ -112,8 +113,8 @@ class Catalog:
 
     def environment_position(self, path: KeyPath) -> Position:
         """Returns where environment.yaml sets `path` or its nearest parent."""
-        own = f"environments/{self.stack.environment}/environment.yaml"
-        return self.environment_merged.origin(path) or Position(own, 1, 1)
+        home = environment_path(self.stack.environment)
+        return self.environment_merged.origin(path) or Position(home, 1, 1)
 
 
 def collect_profile_diagnostics(

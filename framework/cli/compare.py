@@ -20,7 +20,7 @@ from framework.reports.compare import compare_environments, compare_since
 from framework.reports.sides import Side, Trees, load_side
 
 
-def run_diff(root: Path, options: argparse.Namespace) -> int:
+def run_diff(root: Path, options: argparse.Namespace) -> ExitCode:
     """Compares an environment with another one, or with itself at a commit."""
     if (options.to is None) == (options.since is None):
         raise UsageError(
@@ -30,7 +30,7 @@ def run_diff(root: Path, options: argparse.Namespace) -> int:
     return _run_across(root, options) if options.since is None else _run_since(root, options)
 
 
-def _run_across(root: Path, options: argparse.Namespace) -> int:
+def _run_across(root: Path, options: argparse.Namespace) -> ExitCode:
     if options.to == options.environment:
         raise UsageError(f"TO={options.to} is ENV itself; name another environment")
     known = list_environments(root)
@@ -54,7 +54,7 @@ def _run_across(root: Path, options: argparse.Namespace) -> int:
     return _exit_code(options, clean=not comparison.has_differences)
 
 
-def _run_since(root: Path, options: argparse.Namespace) -> int:
+def _run_since(root: Path, options: argparse.Namespace) -> ExitCode:
     def select(trees: Trees, sides: tuple[Side, ...]) -> Collection[str]:
         return _select_since(trees, sides, options.model)
 
@@ -71,10 +71,14 @@ def _run_since(root: Path, options: argparse.Namespace) -> int:
     else:
         report = render_since(comparison, since)
     print(redact_text(report, comparison.secrets))
-    return 1 if comparison.has_errors else _exit_code(options, clean=not comparison.has_differences)
+    return (
+        ExitCode.FAILED
+        if comparison.has_errors
+        else _exit_code(options, clean=not comparison.has_differences)
+    )
 
 
-def run_affected(root: Path, options: argparse.Namespace) -> int:
+def run_affected(root: Path, options: argparse.Namespace) -> ExitCode:
     """Lists the models and environments whose manifests a change since a commit touches."""
     if options.since is None:
         raise UsageError("affected compares with a commit: give SINCE=main, or another commit")
@@ -85,11 +89,11 @@ def run_affected(root: Path, options: argparse.Namespace) -> int:
         print(render_json(build_affected(since, why=options.why)))
     else:
         print(render_affected(since, why=options.why))
-    return 1 if since.has_errors else _exit_code(options, clean=not since.affected)
+    return ExitCode.FAILED if since.has_errors else _exit_code(options, clean=not since.affected)
 
 
-def _exit_code(options: argparse.Namespace, *, clean: bool) -> int:
-    return ExitCode.DIFFERENCES if options.exit_code and not clean else 0
+def _exit_code(options: argparse.Namespace, *, clean: bool) -> ExitCode:
+    return ExitCode.DIFFERENCES if options.exit_code and not clean else ExitCode.DONE
 
 
 def _select_across(root: Path, old: Side, new: Side, pattern: str | None) -> Collection[str] | None:

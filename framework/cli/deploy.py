@@ -28,14 +28,14 @@ from framework.output.progress import RolloutProgress
 _AS_PLANNED = "the cluster is as planned"
 
 
-def run_up(root: Path, options: argparse.Namespace) -> int:
+def run_up(root: Path, options: argparse.Namespace) -> ExitCode:
     """Previews, waits for confirmation, rolls out and watches."""
     with open_session(root, options, deploys=True, to=sys.stdout) as session:
         print(session.render_header(), flush=True)
         return _apply(session, options, session.engine.up, _AS_PLANNED)
 
 
-def run_refresh(root: Path, options: argparse.Namespace) -> int:
+def run_refresh(root: Path, options: argparse.Namespace) -> ExitCode:
     """Updates the recorded state to what the cluster has."""
     with open_session(root, options) as session:
         print(session.render_header(), flush=True)
@@ -43,7 +43,7 @@ def run_refresh(root: Path, options: argparse.Namespace) -> int:
         return _apply(session, options, session.engine.refresh, same)
 
 
-def run_destroy(root: Path, options: argparse.Namespace) -> int:
+def run_destroy(root: Path, options: argparse.Namespace) -> ExitCode:
     """Deletes everything that an environment has deployed."""
     with open_session(root, options) as session:
         if session.plan.protect:
@@ -59,7 +59,7 @@ def _apply(
     options: argparse.Namespace,
     run: Callable[..., Result | None],
     when_same: str,
-) -> int:
+) -> ExitCode:
     started = time.monotonic()
     confirmation = Confirmation(session, options)
     with RolloutProgress(sys.stdout) as progress:
@@ -67,7 +67,7 @@ def _apply(
     seconds = time.monotonic() - started
     if result is None:
         print("Nothing was changed.")
-        return 1
+        return ExitCode.FAILED
     new_messages = [text for text in result.messages if text not in confirmation.messages]
     if new_messages:
         print(f"\n{render_messages(new_messages)}")
@@ -78,12 +78,12 @@ def _apply(
     if options.verb == "up":
         print(f"\n{render_outputs(result.outputs)}")
     if not result.failures:
-        return 0
+        return ExitCode.DONE
     only_rollouts = all(failure.rollout for failure in result.failures)
     return ExitCode.ROLLOUT_FAILED if only_rollouts else ExitCode.FAILED
 
 
-def run_preview(root: Path, options: argparse.Namespace) -> int:
+def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows what `up` would change."""
     with open_session(root, options, deploys=True) as session:
         preview = session.engine.preview(session.request)
@@ -91,7 +91,7 @@ def run_preview(root: Path, options: argparse.Namespace) -> int:
         from framework.output.json import build_preview, render_json
 
         print(render_json(build_preview(preview, session.plan, session.engine.name)))
-        return 0
+        return ExitCode.DONE
     models = frozenset(model.name for model in session.plan.models)
     changes = render_changes(
         preview,
@@ -107,10 +107,10 @@ def run_preview(root: Path, options: argparse.Namespace) -> int:
     else:
         narrowed = f" MODEL={options.model}" if options.model else ""
         print(f"\nnext: make up ENV={session.plan.stack.environment}{narrowed}")
-    return 0
+    return ExitCode.DONE
 
 
-def run_drift(root: Path, options: argparse.Namespace) -> int:
+def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
     """Compares the cluster with the recorded state; writes nothing."""
     started = time.monotonic()
     with open_session(root, options) as session:
@@ -133,7 +133,7 @@ def run_drift(root: Path, options: argparse.Namespace) -> int:
     return ExitCode.DONE if report.clean else ExitCode.DIFFERENCES
 
 
-def run_outputs(root: Path, options: argparse.Namespace) -> int:
+def run_outputs(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows the stack's outputs, as last deployed."""
     with open_session(root, options) as session:
         outputs = session.engine.outputs(session.request)
@@ -145,7 +145,7 @@ def run_outputs(root: Path, options: argparse.Namespace) -> int:
         print(render_outputs(outputs))
     else:
         print(f"Nothing is deployed yet.   next: make up ENV={session.plan.stack.environment}")
-    return 0
+    return ExitCode.DONE
 
 
 def needs_consent(change: Change, models: Collection[str]) -> bool:

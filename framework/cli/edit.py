@@ -14,6 +14,7 @@ from typing import Any
 
 from framework.catalog import list_models, load_catalog
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
+from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.edits.bump import bump_tag, check_tag
 from framework.edits.new import (
@@ -33,7 +34,7 @@ from framework.plan.selection import ModelPattern, unknown_label
 _INNERMOST_LIST = re.compile(r"\[\n[^\[\]{}]*\n *\]")
 
 
-def run_bump(root: Path, options: argparse.Namespace) -> int:
+def run_bump(root: Path, options: argparse.Namespace) -> ExitCode:
     """Sets the image tag of models, in their own files or in those of one environment."""
     _require("bump", {"MODEL": options.model, "TAG": options.tag})
     environment: str | None = options.environment
@@ -49,10 +50,10 @@ def run_bump(root: Path, options: argparse.Namespace) -> int:
         print(render_json(Bump(tag, tuple(bumps))))
     else:
         print(render_bumps(bumps, tag, options.model, known))
-    return 0
+    return ExitCode.DONE
 
 
-def run_new(root: Path, options: argparse.Namespace) -> int:
+def run_new(root: Path, options: argparse.Namespace) -> ExitCode:
     """Adds a model to the catalog; in a terminal it asks for what the options do not give."""
     try:
         draft = _complete_draft(root, options)
@@ -61,10 +62,10 @@ def run_new(root: Path, options: argparse.Namespace) -> int:
         raise FrameworkError("\nNothing was written.") from None
     environments = add_model(draft)
     print(render_new(draft.path, environments))
-    return 0
+    return ExitCode.DONE
 
 
-def run_schema(root: Path, options: argparse.Namespace) -> int:
+def run_schema(root: Path, options: argparse.Namespace) -> ExitCode:
     """Writes every file that is generated from the settings classes, and lists which changed."""
     rows = []
     for path, text in build_files().items():
@@ -75,7 +76,7 @@ def run_schema(root: Path, options: argparse.Namespace) -> int:
             file.write_text(text, encoding="utf-8")
         rows.append((path, "new" if before is None else "same" if before == text else "changed"))
     print(render_table(rows))
-    return 0
+    return ExitCode.DONE
 
 
 def build_files() -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from framework.cli.verbs import GROUPS, OPTIONS, VERBS, Verb
 from framework.core.errors import FrameworkError, UsageError
+from framework.core.exit_codes import ExitCode
 from framework.core.project_root import find_project_root
 from framework.core.suggestions import near_misses
 
@@ -114,7 +115,8 @@ def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
         nargs=None if verb.environment == "required" else "?",
         help={
             "required": "the environment, a folder of environments/",
-            "optional": "the environment, a folder of environments/ (default: all of them)",
+            "optional": "the environment, a folder of environments/ "
+            f"(default: {verb.without_environment})",
             "none": argparse.SUPPRESS,
         }[verb.environment],
     )
@@ -219,7 +221,7 @@ def _spell(name: str, *, dashed: bool) -> str:
     return f"--{name}" if dashed else f"{name.upper().replace('-', '_')}="
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Runs one verb and returns its exit code."""
     interrupted = "Interrupted."
     try:
@@ -237,22 +239,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print(f"\n{interrupted}", file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
     except Exception as error:
         from framework.core.crash_report import describe_crash
 
         print(describe_crash(error), file=sys.stderr)
-        return 1
+        return ExitCode.FAILED
 
 
-def _run(verb: Verb, options: argparse.Namespace) -> int:
+def _run(verb: Verb, options: argparse.Namespace) -> ExitCode:
     module, function = verb.run.split(":")
-    run: Callable[[Path, argparse.Namespace], int] = getattr(
+    run: Callable[[Path, argparse.Namespace], ExitCode] = getattr(
         import_module(f"framework.cli.{module}"), function
     )
     # The exit code if the reader closes the pipe early, as `| head` does. It is 1 for a verb that
     # changes something, and with --exit-code: the reader has not seen how the verb ended.
-    code = 0 if verb.read_only and not getattr(options, "exit_code", False) else 1
+    done_early = verb.read_only and not getattr(options, "exit_code", False)
+    code = ExitCode.DONE if done_early else ExitCode.FAILED
     try:
         code = run(ROOT, options)
         sys.stdout.flush()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.diagnostics import Position, group_diagnostics
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
+from framework.core.exit_codes import ExitCode
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
 from framework.files import count_files, find_catalog, list_environments
@@ -47,7 +48,7 @@ _DOT = re.compile(r"(?<!\\)\.")
 _SET = "--set"
 
 
-def run_validate(root: Path, options: argparse.Namespace) -> int:
+def run_validate(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows every error and warning of the files of one environment, or of all."""
     environments = _choose_environments(root, options.environment)
     store = PlanStore(root, today=resolve_today(options.today))
@@ -58,7 +59,7 @@ def run_validate(root: Path, options: argparse.Namespace) -> int:
         from framework.output.json import Validation, build_diagnostics, render_json
 
         print(render_json(Validation(environments, build_diagnostics(groups))))
-        return 1 if errors else 0
+        return ExitCode.FAILED if errors else ExitCode.DONE
     if groups and options.format == "github":
         print(render_annotations(groups))
     elif groups:
@@ -66,7 +67,7 @@ def run_validate(root: Path, options: argparse.Namespace) -> int:
     models = render_count(len(find_catalog(root).models), "model")
     scope = f"{models}, {', '.join(environments)}"
     print(render_summary(errors, warnings, count_files(root, environments), scope))
-    return 1 if errors else 0
+    return ExitCode.FAILED if errors else ExitCode.DONE
 
 
 def resolve_today(text: str | None) -> date:
@@ -90,7 +91,7 @@ def _choose_environments(root: Path, environment: str | None) -> tuple[str, ...]
     return environments
 
 
-def run_list(root: Path, options: argparse.Namespace) -> int:
+def run_list(root: Path, options: argparse.Namespace) -> ExitCode:
     """Lists the models of one environment, or of all; leaves out only models with errors."""
     from framework.output.models import render_listing
     from framework.reports.listing import build_listing
@@ -118,7 +119,7 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
         from framework.output.json import Listing, build_diagnostics, render_json
 
         print(render_json(Listing(models, build_diagnostics(groups))))
-        return 1 if groups else 0
+        return ExitCode.FAILED if groups else ExitCode.DONE
     if models:
         print(render_listing(models))
     elif not groups:
@@ -126,10 +127,10 @@ def run_list(root: Path, options: argparse.Namespace) -> int:
     if groups:
         text = render_diagnostics(groups, read_lines(root))
         print(f"{text}\n\nModels with errors in their settings are not listed.", file=sys.stderr)
-    return 1 if groups else 0
+    return ExitCode.FAILED if groups else ExitCode.DONE
 
 
-def run_explain(root: Path, options: argparse.Namespace) -> int:
+def run_explain(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows where the settings of one model, or the fields of its objects, come from."""
     from framework.output.explain import render_explained, render_fields
     from framework.reports.explain import Explainer, is_field
@@ -157,7 +158,7 @@ def run_explain(root: Path, options: argparse.Namespace) -> int:
     merged = [layers.data for layers in (model.merged, model.candidate_merged) if layers]
     # A second setting may repeat a secret under a key that does not look like one of a secret.
     print(redact_text(text, find_secret_texts(merged)))
-    return 0
+    return ExitCode.DONE
 
 
 def _load_one_model(root: Path, options: argparse.Namespace) -> Catalog:
@@ -183,7 +184,7 @@ def _load_one_model(root: Path, options: argparse.Namespace) -> Catalog:
     return catalog
 
 
-def run_render(root: Path, options: argparse.Namespace) -> int:
+def run_render(root: Path, options: argparse.Namespace) -> ExitCode:
     """Prints the manifests of an environment, or writes them into a folder."""
     only = match_names(root, options.model)
     overrides = build_overrides(options.set)
@@ -193,7 +194,8 @@ def run_render(root: Path, options: argparse.Namespace) -> int:
     plan = loaded.require()
     models = select_models(plan, options.model)
     if options.out is not None:
-        return _write_folder(Path(options.out), plan, models, options)
+        _write_folder(Path(options.out), plan, models, options)
+        return ExitCode.DONE
     manifests = [manifest.object for model in models for manifest in model.manifests]
     if options.model is None:
         manifests.insert(0, plan.namespace.object)
@@ -205,12 +207,12 @@ def run_render(root: Path, options: argparse.Namespace) -> int:
         from framework.output.manifests import render_manifests
 
         print(render_manifests(manifests), end="")
-    return 0
+    return ExitCode.DONE
 
 
 def _write_folder(
     folder: Path, plan: StackPlan, models: Sequence[ModelPlan], options: argparse.Namespace
-) -> int:
+) -> None:
     from framework.output.manifests import write_folder
 
     def file_name(manifest: Manifest) -> str:
@@ -232,11 +234,10 @@ def _write_folder(
         from framework.output.json import RenderedFolder, render_json
 
         print(render_json(RenderedFolder(str(folder), tuple(sorted(files)), tuple(removed))))
-        return 0
+        return
     outdated = f"; removed {render_count(len(removed), 'outdated file')}" if removed else ""
     counts = f"{render_count(len(files), 'object')} of {render_count(len(models), 'model')}"
     print(f"{plan.stack.environment}  {counts} written to {folder}{outdated}")
-    return 0
 
 
 def build_overrides(assignment: str | None) -> tuple[Document, ...]:
@@ -274,7 +275,7 @@ def build_overrides(assignment: str | None) -> tuple[Document, ...]:
     )
 
 
-def run_status(root: Path, options: argparse.Namespace) -> int:
+def run_status(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows what runs now, read from the cluster and not from the recorded state."""
     from framework.cluster import START_ADVICE
     from framework.engines.base import NamedCluster
@@ -301,7 +302,7 @@ def run_status(root: Path, options: argparse.Namespace) -> int:
         print(render_json(Status(plan.stack.name, tracks)))
     else:
         print(render_status(tracks, plan))
-    return 0
+    return ExitCode.DONE
 
 
 def _load_usable(root: Path, environment: str) -> UsablePlan:

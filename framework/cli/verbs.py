@@ -52,7 +52,8 @@ class Verb:
     """One verb.
 
     `run` is `module:function` in `framework.cli`. `environment` is "required", "optional" or
-    "none". `options` are names of OPTIONS; `formats` are the choices of FORMAT, if not all of them.
+    "none"; `without_environment` says what a command without an optional one concerns. `options`
+    are names of OPTIONS; `formats` are the choices of FORMAT, if not all of them.
     `example` is a make command that shows the options in use.
     `read_only` verbs change nothing, and 0 is their only code for success, so a reader that closes
     the pipe early (`| head`) misses no outcome.
@@ -62,6 +63,7 @@ class Verb:
     help: str
     run: str
     environment: str = "required"
+    without_environment: str = "all of them"
     options: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     example: str = ""
@@ -111,7 +113,9 @@ GROUPS = {
              options=("model", "profile", "owner", "tag"),
              example="make new MODEL=ranker PROFILE=mlserver,cpu-small"),
         Verb("bump", "set the image tag of a model, in its own file or in an environment",
-             "edit:run_bump", environment="optional", options=("model", "tag", "json"),
+             "edit:run_bump", environment="optional",
+             without_environment="the model's own file, for all of them",
+             options=("model", "tag", "json"),
              example="make bump MODEL=sentiment TAG=1.7.0"),
         Verb("schema", "write the JSON Schemas and the reference of every setting",
              "edit:run_schema", environment="none"),

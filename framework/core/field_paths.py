@@ -256,14 +256,14 @@ def resolve(obj: Any, path: FieldPath) -> tuple[str | int, ...] | None:
     return tuple(concrete)
 
 
-def get_at(obj: Any, concrete: Sequence[str | int]) -> Any:
-    """Returns the value at these keys and indexes, or MISSING."""
+def get_at(obj: Any, concrete: Sequence[str | int], default: Any = MISSING) -> Any:
+    """Returns the value at these keys and indexes; `default` if there is none."""
     for key in concrete:
         if isinstance(obj, list) and isinstance(key, int):
             obj = obj[key] if key < len(obj) else MISSING
         else:
             obj = obj.get(key, MISSING) if isinstance(obj, Mapping) else MISSING
-    return obj
+    return default if obj is MISSING else obj
 
 
 def name_path(concrete: Sequence[str | int], *objects: Any) -> FieldPath:

@@ -10,6 +10,7 @@ from typing import Any
 
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
+from framework.core.field_paths import get_at
 from framework.core.redaction import is_secret_key
 from framework.edits.bump import check_tag
 from framework.edits.transaction import apply_valid_changes
@@ -75,9 +76,9 @@ class Draft:
         """Returns which of "owner" and "tag" are neither given nor inherited."""
         data = self.inherited.data
         missing = []
-        if self.owner is None and _get(data, ("owner",)) is None:
+        if self.owner is None and get_at(data, ("owner",), None) is None:
             missing.append("owner")
-        if self.tag is None and _get(data, ("image", "tag")) is None:
+        if self.tag is None and get_at(data, ("image", "tag"), None) is None:
             missing.append("tag")
         return tuple(missing)
 
@@ -151,7 +152,7 @@ def render_entry(draft: Draft) -> str:
     """Renders the text of the file. The settings that it inherits are comments."""
     inherited, lines = draft.inherited.data, []
     for key, value in _build_data(draft).items():
-        comment, repository = "", _get(inherited, ("image", "repository"))
+        comment, repository = "", get_at(inherited, ("image", "repository"), None)
         if key == "description":
             comment = "say in one sentence what it does"
         elif key == "image" and repository:
@@ -196,15 +197,15 @@ def _list_other_defaults(draft: Draft, path: KeyPath) -> str:
     text = ""
     for environment in list_environments(draft.root):
         home = find_environment(draft.root, environment).environment
-        value = _get(load_document(draft.root, home)[0].data, ("defaults", *path))
-        if value not in (None, _get(draft.inherited.data, path)):
+        value = get_at(load_document(draft.root, home)[0].data, ("defaults", *path), None)
+        if value not in (None, get_at(draft.inherited.data, path, None)):
             text += f"; {render_inline(value)} in {environment}"
     return text
 
 
 def _get_shown(data: Any, path: KeyPath) -> Any:
     """Returns the value at `path` without secrets and interpolations; None if nothing is left."""
-    value = _get(data, path)
+    value = get_at(data, path, None)
     if isinstance(value, dict):
         value = {
             key: item
@@ -214,20 +215,14 @@ def _get_shown(data: Any, path: KeyPath) -> Any:
     return None if value in ({}, []) or "${" in str(value) else value
 
 
-def _get(data: Any, path: KeyPath) -> Any:
-    for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
 def _suggest_profiles(draft: Draft) -> str:
     """Returns one line for each needed setting that is missing, with profiles that set it."""
     names = find_catalog(draft.root).profiles
     data = {name: Draft(draft.root, draft.name, (name,)).inherited.data for name in names}
     lines = []
     for need, path in _NEEDED:
-        if _get(draft.inherited.data, path) is None:
-            suitable = [name for name in names if _get(data[name], path) is not None]
+        if get_at(draft.inherited.data, path, None) is None:
+            suitable = [name for name in names if get_at(data[name], path, None) is not None]
             example = ",".join((*draft.profiles, *suitable[:1]))
             lines.append(
                 f"Profiles with {need}: {', '.join(suitable) or 'none'}; as in PROFILE={example}"

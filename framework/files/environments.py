@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from framework.files.layout import environment_names
+from framework.files.layout import environment_names, environment_path
 
 
 def list_environments(root: Path) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def list_environments(root: Path) -> tuple[str, ...]:
     names = environment_names(root)
     targets = {}
     for name in names:
-        path = f"environments/{name}/environment.yaml"
+        path = environment_path(name)
         if (root / path).is_file():
             target = load_document(root, path)[0].data.get("promotesTo")
             if target in names and target != name:

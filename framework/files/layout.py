@@ -77,19 +77,23 @@ def find_catalog(root: Path) -> CatalogFiles:
     return CatalogFiles(path_of_defaults, profiles, models, tuple(diagnostics))
 
 
+def environment_path(name: str) -> str:
+    """Returns the path of the file of an environment, relative to the root."""
+    return f"environments/{name}/environment.yaml"
+
+
 def find_environment(root: Path, name: str) -> EnvironmentFiles:
     """Finds the files under environments/<name>/."""
     folder = root / "environments" / name
-    own = folder / "environment.yaml"
-    diagnostics: list[Diagnostic] = []
-    diagnostics += name_diagnostics(_relative(root, own), "environment", name)
+    own = environment_path(name)
+    diagnostics: list[Diagnostic] = [*name_diagnostics(own, "environment", name)]
     if (folder / "environment.yml").is_file():
         diagnostics.append(_wrong_ending(root, folder / "environment.yml"))
-    elif not own.is_file():
+    elif not (root / own).is_file():
         message = "no such file; an environment needs one, with at least `namespace: ...`"
-        diagnostics.append(Diagnostic(_relative(root, own), 0, 0, Code.UNREADABLE, message))
+        diagnostics.append(Diagnostic(own, 0, 0, Code.UNREADABLE, message))
     overlays = _find_named_files(root, folder / "models", "model", diagnostics)
-    return EnvironmentFiles(_relative(root, own), overlays, tuple(diagnostics))
+    return EnvironmentFiles(own, overlays, tuple(diagnostics))
 
 
 def environment_names(root: Path) -> tuple[str, ...]:

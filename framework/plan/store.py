@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from framework.core.diagnostics import Diagnostic, distinct_diagnostics
 from framework.core.errors import ConfigError
 from framework.core.stack import Stack
-from framework.files import environment_names
+from framework.files import environment_names, environment_path
 from framework.plan.cache import Digests, PlanCache, compute_digests
 from framework.plan.checks.facts import (
     EnvironmentFacts,
@@ -392,7 +392,7 @@ def _plan_part(
 
     loader = CatalogLoader(reader.root, stack, overrides, reader)
     facts = build_environment_facts(loader)
-    shared_files = {"catalog/_defaults.yaml", f"environments/{stack.environment}/environment.yaml"}
+    shared_files = {"catalog/_defaults.yaml", environment_path(stack.environment)}
     settings = loader.settings
     if any(error.path in shared_files for error in loader.diagnostics):
         settings = None

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
-from framework.core.field_paths import MISSING, ROOT, FieldPath, get_at
+from framework.core.field_paths import ROOT, FieldPath, get_at
 from framework.kube.object_diff import compare_objects
 from framework.layers import find_referenced_keys
 from framework.plan.build import build_model
@@ -58,9 +58,11 @@ class Version:
             return replace(self, candidate=other.candidate)
         stable, candidate = self.stable, self.candidate
         if "stable" in change.tracks:
-            stable = _with_value(stable, change.path, _get(other.stable, change.path))
+            stable = _with_value(stable, change.path, get_at(other.stable, change.path, None))
         if "canary" in change.tracks and candidate is not None:
-            candidate = _with_value(candidate, change.path, _get(other.candidate, change.path))
+            candidate = _with_value(
+                candidate, change.path, get_at(other.candidate, change.path, None)
+            )
         return replace(self, stable=stable, candidate=candidate)
 
     def plan(self) -> Objects | None:
@@ -158,11 +160,6 @@ def _find_effect(version: Version, base: Objects) -> frozenset[Target] | None:
     """Returns what differs between a version and `base`; None if it cannot be planned."""
     objects = version.plan()
     return None if objects is None else find_targets(base, objects)
-
-
-def _get(data: Any, path: KeyPath) -> Any:
-    value = get_at(data, path)
-    return None if value is MISSING else value
 
 
 def _with_value(data: Any, path: KeyPath, value: Any) -> Any:

@@ -18,6 +18,7 @@ from framework.core.field_paths import ROOT, FieldPath
 from framework.core.quantities import normalize_quantities
 from framework.core.redaction import find_secret_texts, redact, redact_field
 from framework.core.stack import Stack
+from framework.files import environment_path
 from framework.kube.object_diff import compare_objects
 from framework.plan.cache import PlanCache, compute_digests
 from framework.reports.causes import (
@@ -344,7 +345,7 @@ class _Comparer:
         side, catalog = self._sides[absent], self._catalogs[absent]
         event = "new" if change == "added" else "gone"
         if not side.present:
-            return f"environments/{self._sides[present].environment}/environment.yaml is {event}"
+            return f"{environment_path(self._sides[present].environment)} is {event}"
         if name not in list_models(side.root):
             return f"catalog/{name}.yaml is {event}"
         position = catalog.disabled.get(name) if catalog else None

@@ -17,6 +17,7 @@ from framework.core.diagnostics import KeyPath, Position
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import FieldPath, FieldPathError
 from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
+from framework.files import environment_path
 from framework.layers import Layer, Merged, find_referenced_keys
 from framework.reports.effective_settings import Setting, list_settings
 from framework.settings.base import Settings
@@ -108,7 +109,7 @@ def list_sources(catalog: Catalog, model: CatalogModel) -> tuple[Source, ...]:
     sources = [Source("", model.settings, model.merged)]
     if model.candidate and model.candidate_merged:
         sources.append(Source(CANDIDATE, model.candidate, model.candidate_merged))
-    home = f"environments/{catalog.stack.environment}/environment.yaml"
+    home = environment_path(catalog.stack.environment)
     for layer in model.merged.layers:
         if layer.document.path == home:
             own = Layer(layer.document, (), _NOT_OWN[ENVIRONMENT])

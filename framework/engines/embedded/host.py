@@ -1,7 +1,7 @@
 """Runs the program in a process of its own, as Pulumi's language host for Python does.
 
 Started as `python -m framework.engines.embedded.host FD` in the project's folder. Each line of
-stdin is an order to run the program once, as JSON. The answers are lines of JSON on the file
+stdin is a request to run the program once, as JSON. The answers are lines of JSON on the file
 descriptor FD: an error if the program failed, then its exit code.
 """
 
@@ -37,7 +37,7 @@ _PRELOADED = ("pulumi_kubernetes", "framework.program")
 
 
 def main() -> None:
-    """Runs the program for every order, until the engine closes stdin."""
+    """Runs the program for every request, until the engine closes stdin."""
     for name in _PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -46,33 +46,33 @@ def main() -> None:
     gc.freeze()
     with os.fdopen(int(sys.argv[1]), "w") as reports:
         for line in sys.stdin:
-            order = json.loads(line)
+            request = json.loads(line)
             # Before the fork, so that the later run of the apply has the plan as well.
-            _keep_plan(order)
+            _keep_plan(request)
             # A fork for each run: the SDK keeps its settings in context variables that one run
             # would leave to the next, and a second start would take a second.
             run = os.fork()
             if run == 0:
-                _run_and_exit(order, reports)
+                _run_and_exit(request, reports)
             _, status = os.waitpid(run, 0)
             _report(reports, {"code": os.waitstatus_to_exitcode(status)})
 
 
-def _keep_plan(order: dict[str, Any]) -> None:
-    """Gives the program the plan of an order, where the order has one."""
-    if order["plan"]:
+def _keep_plan(request: dict[str, Any]) -> None:
+    """Gives the program the plan of a request, where the request has one."""
+    if request["plan"]:
         from framework.program import give_plan
 
-        give_plan(Path(order["root"]), pickle.loads(base64.b64decode(order["plan"])))
+        give_plan(Path(request["root"]), pickle.loads(base64.b64decode(request["plan"])))
 
 
-def _run_and_exit(order: dict[str, Any], reports: TextIO) -> NoReturn:
+def _run_and_exit(request: dict[str, Any], reports: TextIO) -> NoReturn:
     threading.Thread(target=_exit_with_engine, daemon=True).start()
     code = 0
     try:
-        _run(order)
+        _run(request)
     except BaseException as exc:
-        _report(reports, _describe_error(order, exc))
+        _report(reports, _describe_error(request, exc))
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
@@ -80,35 +80,35 @@ def _run_and_exit(order: dict[str, Any], reports: TextIO) -> NoReturn:
     os._exit(code)
 
 
-def _run(order: dict[str, Any]) -> None:
+def _run(request: dict[str, Any]) -> None:
     # The SDK logs half a dozen debug messages for each resource, each with a call to the engine.
     pulumi.log.debug = lambda *args, **options: None
-    pulumi.runtime.set_all_config(order["config"], order["secret_keys"])
+    pulumi.runtime.set_all_config(request["config"], request["secret_keys"])
     configure(
         Settings(
-            project=order["project"],
-            stack=order["stack"],
-            monitor=order["address"],
-            engine=order["address"],
-            dry_run=order["dry_run"],
-            parallel=order["parallel"],
+            project=request["project"],
+            stack=request["stack"],
+            monitor=request["address"],
+            engine=request["address"],
+            dry_run=request["dry_run"],
+            parallel=request["parallel"],
             organization="organization",
-            root_directory=order["root"],
+            root_directory=request["root"],
         )
     )
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.set_default_executor(ThreadPoolExecutor(order["parallel"]))
+    loop.set_default_executor(ThreadPoolExecutor(request["parallel"]))
 
     def program() -> None:
-        runpy.run_path(order["program"], run_name="__main__")
+        runpy.run_path(request["program"], run_name="__main__")
 
     loop.run_until_complete(run_in_stack(program))
 
 
 def _exit_with_engine() -> None:
     """Exits when stdin closes: then the engine has ended, for whatever reason."""
-    # Registered for no event, so that poll reports only that stdin is closed. An order that
+    # Registered for no event, so that poll reports only that stdin is closed. A request that
     # arrives during this run stays in stdin for the next one.
     closing = select.poll()
     closing.register(sys.stdin, 0)
@@ -116,12 +116,12 @@ def _exit_with_engine() -> None:
     os._exit(3)
 
 
-def _describe_error(order: dict[str, Any], exc: BaseException) -> dict[str, Any]:
+def _describe_error(request: dict[str, Any], exc: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(exc.__traceback__)
-    root = str(Path(order["root"]).resolve())
+    root = str(Path(request["root"]).resolve())
     own = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
     position = f"{os.path.relpath(own[-1].filename, root)}:{own[-1].lineno}" if own else ""
-    secrets = [order["config"][key] for key in order["secret_keys"]]
+    secrets = [request["config"][key] for key in request["secret_keys"]]
     return {
         "classes": [cls.__name__ for cls in type(exc).__mro__],
         "message": redact_text(str(exc), secrets),

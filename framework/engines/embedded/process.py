@@ -1,4 +1,4 @@
-"""Starts the program's process (`host`), sends it orders to run the program, and ends it.
+"""Starts the program's process (`host`), sends it requests to run the program, and ends it.
 
 Imports neither Pulumi nor anything heavy: the process is started before the engine's own imports,
 so that both load at the same time.
@@ -27,7 +27,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 
 class ProgramProcess:
-    """A process that has loaded the SDK, and runs the program once for every order."""
+    """A process that has loaded the SDK, and runs the program once for every request."""
 
     def __init__(self, root: Path) -> None:
         reports, report_fd = os.pipe()
@@ -67,16 +67,16 @@ class ProgramProcess:
         """True once the process was ended."""
         return self._reports.closed
 
-    def run(self, order: dict[str, Any]) -> None:
+    def run(self, request: dict[str, Any]) -> None:
         """Runs the program to its end. EngineError, with the program's own message, if it fails.
 
-        The fields of `order` are those that `host` reads.
+        The fields of `request` are those that `host` reads.
         """
         assert self._child.stdin is not None
         # stdin stays open: the program ends itself when it closes. A broken pipe means that the
         # process has ended; the error is then built from its output.
         with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps(order) + "\n")
+            self._child.stdin.write(json.dumps(request) + "\n")
             self._child.stdin.flush()
         report: dict[str, Any] = {}
         for line in self._reports:
