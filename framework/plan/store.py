@@ -389,6 +389,7 @@ def _plan_part(
         describe_unplanned,
     )
     from framework.plan.patch import patch_plan
+    from framework.plan.raw_settings import find_raw_diagnostics
 
     loader = CatalogLoader(reader.root, stack, overrides, reader)
     facts = build_environment_facts(loader)
@@ -409,8 +410,9 @@ def _plan_part(
         catalog = loader.build_catalog((loaded,))
         unpatched = build_unpatched_model(loaded.model, catalog.environment)
         plan, patch_errors = patch_plan(unpatched, loaded.model)
-        part.facts[name] = check_model(loaded, plan, patch_errors, catalog)
-        has_errors = has_errors or bool(patch_errors) or settings is None
+        field_errors = [*find_raw_diagnostics(loaded.model), *patch_errors]
+        part.facts[name] = check_model(loaded, plan, field_errors, catalog)
+        has_errors = has_errors or bool(field_errors) or settings is None
         part.models[name] = PlannedModel(None if has_errors else plan)
     return part
 

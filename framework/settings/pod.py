@@ -12,6 +12,7 @@ from framework.settings.base import Checked, Settings
 from framework.settings.values import (
     AnnotationKey,
     Count,
+    Definition,
     DnsLabel,
     HostName,
     IpAddress,
@@ -67,7 +68,7 @@ class Scheduling(Settings):
     """Labels that the node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(strict=False)] = ()
     """Taints that the Pods tolerate."""
-    affinity: dict[str, Any] = {}
+    affinity: Annotated[dict[str, Any], Definition("Affinity")] = {}
     """Affinity, in the form of Kubernetes."""
     spread: bool = True
     """Spread the Pods of each version over zones and nodes where possible."""
@@ -100,7 +101,7 @@ class Pod(Settings):
     """Entries of the hosts file of the Pods: host names by IP address."""
     dns_policy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] | None = None
     """DNS servers that the Pods use. Default: `ClusterFirst` (Kubernetes)."""
-    dns_config: dict[str, Any] = {}
+    dns_config: Annotated[dict[str, Any], Definition("PodDNSConfig")] = {}
     """DNS servers and search domains, in the form of Kubernetes."""
     enable_service_links: bool | None = None
     """Give the containers environment variables for every Service. false makes Pods start faster

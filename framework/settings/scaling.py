@@ -9,7 +9,7 @@ from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.settings.base import Checked, Settings, one_of
-from framework.settings.values import Count, IntOrPercent, Positive, ShortName
+from framework.settings.values import Count, Definition, IntOrPercent, Positive, ShortName
 
 
 class Rollout(Settings):
@@ -71,7 +71,7 @@ class Autoscaling(Checked):
     """Target CPU usage, as a percentage of the request."""
     memory: Positive | None = None
     """Target memory usage, as a percentage of the request."""
-    metrics: dict[ShortName, dict[str, Any]] = {}
+    metrics: dict[ShortName, Annotated[dict[str, Any], Definition("MetricSpec")]] = {}
     """Further metrics in the form of Kubernetes, each by a name of your choice."""
     behavior: ScalingBehavior = ScalingBehavior.model_construct()
     """How fast the autoscaler scales."""

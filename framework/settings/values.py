@@ -65,6 +65,17 @@ class Form:
         return {**handler(schema), "pattern": f"^({self.pattern})$", **message, **longest}
 
 
+@dataclass(frozen=True)
+class Definition:
+    """Marks a mapping that is written as a definition of the Kubernetes API, such as "Affinity".
+
+    pydantic accepts any mapping here. framework.plan.raw_settings checks its fields, which come
+    from lightkube-models: loading these takes longer than reading most catalogs.
+    """
+
+    name: str
+
+
 # Both validators and editors show these texts.
 _EXPECTED_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
 _EXPECTED_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'

@@ -14,6 +14,7 @@ from framework.settings.forms import Shorthand
 from framework.settings.values import (
     AbsolutePath,
     ConfigKey,
+    Definition,
     FileMode,
     ImageReference,
     ObjectName,
@@ -124,13 +125,13 @@ class Volume(Checked):
     """Image whose files are mounted read-only (Kubernetes 1.33 or newer)."""
     host_path: AbsolutePath | None = None
     """Path on the node."""
-    nfs: dict[str, Any] | None = None
+    nfs: Annotated[dict[str, Any], Definition("NFSVolumeSource")] | None = None
     """NFS export, in the form of Kubernetes: server, path."""
-    csi: dict[str, Any] | None = None
+    csi: Annotated[dict[str, Any], Definition("CSIVolumeSource")] | None = None
     """Inline CSI volume, in the form of Kubernetes."""
     ephemeral: Ephemeral | None = None
     """A PersistentVolumeClaim for each Pod."""
-    projected: dict[str, Any] | None = None
+    projected: Annotated[dict[str, Any], Definition("ProjectedVolumeSource")] | None = None
     """Several sources in one volume, in the form of Kubernetes: sources."""
     items: dict[ConfigKey, RelativePath] = {}
     """Keys of the ConfigMap or Secret, each with its path in the volume. Default: all keys."""

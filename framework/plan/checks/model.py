@@ -57,11 +57,12 @@ def build_environment_facts(loader: CatalogLoader) -> EnvironmentFacts:
 
 
 def check_model(
-    loaded: LoadedModel, plan: ModelPlan, patch_errors: Iterable[Diagnostic], catalog: Catalog
+    loaded: LoadedModel, plan: ModelPlan, field_errors: Iterable[Diagnostic], catalog: Catalog
 ) -> ModelFacts:
     """Checks a model that runs here. Expired waivers are found later: the result has no date.
 
-    `plan` is the plan of the model, `patch_errors` are the errors in its patches.
+    `plan` is the plan of the model. `field_errors` are those of its patches, and of settings in the
+    form of Kubernetes.
     """
     model = loaded.model
     assert model is not None
@@ -79,7 +80,7 @@ def check_model(
         errors = [redact_diagnostic(error, track.merged) for error in errors]
     return ModelFacts(
         name=model.name,
-        errors=(*loaded.diagnostics, *patch_errors, *errors),
+        errors=(*loaded.diagnostics, *field_errors, *errors),
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
         needs=resolve_needs(tracks, catalog.environment.capacity),

@@ -1,13 +1,14 @@
-"""Finds fields of a patch that the API server would refuse: unknown, missing, or invalid ones.
+"""Finds fields that the API server would refuse: unknown, missing, or invalid ones.
 
-Without these checks, such a patch would fail only during `up`, and without the file and line.
+Patches are checked, and settings in the form of Kubernetes such as `scheduling.affinity`. Without
+these checks, they would fail only during `up`, and without the file and line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
 from framework.core.field_paths import FieldPath
@@ -15,17 +16,15 @@ from framework.core.redaction import REDACTED
 from framework.core.suggestions import MOST_LISTED, did_you_mean, near_misses, suggest
 from framework.plan.patch.field_types import FieldType, kubernetes_version
 from framework.plan.patch.merge import DIRECTIVE, find_item, get_key, merge_key, suggest_item
-from framework.settings.values import (
-    AnnotationKey,
-    EnvName,
-    Form,
-    LabelKey,
-    LabelValue,
-    ShortName,
+from framework.plan.patch.object_rules import (
+    FIELD_RULES,
+    MAPPING_RULES,
+    MOST_ITEMS,
+    ONE_OF,
+    FieldRule,
+    Show,
+    find_broken_rules,
 )
-
-Show = Callable[[KeyPath, Any], str]
-"""Renders a value of the patch for a message: REDACTED where it may be secret."""
 
 _EXPECTED = {
     "string": "text",
@@ -46,32 +45,6 @@ _UNQUOTED = {
 # Nothing fills it in here, and a Pod cannot start without one.
 _ALSO_REQUIRED = {"Container": ("image",)}
 
-# Rules of the API server that its OpenAPI document does not contain.
-_FORMS = {
-    ("Container", "name"): get_args(ShortName)[1],
-    ("Container", "image"): Form(r"\S+", "an image, without spaces"),
-    ("ContainerPort", "name"): Form(
-        "(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-        "a port name: at most 15 lower-case letters, digits and '-', at least one of them a letter",
-        15,
-    ),
-    ("EnvVar", "name"): get_args(EnvName)[1],
-    ("Volume", "name"): get_args(ShortName)[1],
-}
-_LABELS = (get_args(LabelKey)[1], get_args(LabelValue)[1])
-# Fields that map names to text: the form of the keys, and that of the values.
-_MAPPINGS = {
-    "labels": _LABELS,
-    "matchLabels": _LABELS,
-    "nodeSelector": _LABELS,
-    "annotations": (get_args(AnnotationKey)[1], None),
-}
-# Fields of which only one may be set, after the word that messages use for them.
-_ONE_OF = {
-    "Probe": ("handler", ("exec", "grpc", "httpGet", "tcpSocket")),
-    "LifecycleHandler": ("handler", ("exec", "httpGet", "sleep", "tcpSocket")),
-    "EnvVar": ("value", ("value", "valueFrom")),
-}
 _STARTS_WITH_VOWEL = re.compile(r"[AEIOaeio]|FC|HPA|HTTP|NFS|RBD")
 # The number of levels below that are searched for a field that is in the wrong place.
 _DEEPEST = 3
@@ -89,11 +62,27 @@ def find_field_diagnostics(
     yield from checks.find(patch, FieldType(kind), manifest, ())
 
 
-class _Checks:
-    """The checks of one patch. `old` is the manifest's value in the same place, `at` the path."""
+def find_definition_diagnostics(
+    definition: str, value: Mapping[str, Any], show: Show
+) -> Iterator[SettingDiagnostic]:
+    """Yields everything in a mapping that the API server would refuse as a `definition`.
 
-    def __init__(self, show: Show, *, find_missing: bool) -> None:
-        self._show, self._find_missing = show, find_missing
+    The mapping is complete: it is no patch of an existing one.
+    """
+    checks = _Checks(show, find_missing=True, is_patch=False)
+    problems = [*checks.find(value, FieldType(definition), None, ())]
+    # A rule compares values, so it needs values of the right type.
+    yield from problems or find_broken_rules(value, FieldType(definition), show)
+
+
+class _Checks:
+    """The checks of one patch. `old` is the manifest's value in the same place, `at` the path.
+
+    Where it `is_patch`, items of a list merge into those of the manifest, and null removes.
+    """
+
+    def __init__(self, show: Show, *, find_missing: bool, is_patch: bool = True) -> None:
+        self._show, self._find_missing, self._is_patch = show, find_missing, is_patch
 
     def find(
         self, value: Any, type_: FieldType, old: Any, at: KeyPath
@@ -118,29 +107,41 @@ class _Checks:
         self, value: Mapping[str, Any], type_: FieldType, old: Any, at: KeyPath
     ) -> Iterator[SettingDiagnostic]:
         for key, child in value.items():
-            if key.startswith("$"):
+            if self._is_patch and key.startswith("$"):
                 continue
             here = (*at, key)
             if key not in type_.fields:
-                yield _diagnostic(here, _describe_unknown(key, type_), at_key=True)
+                message = _describe_unknown(key, type_)
+                yield SettingDiagnostic(here, message, Code.UNKNOWN_KEY, at_key=True)
             elif child is not None:
                 yield from self.find(child, type_.fields[key], get_key(old, key), here)
-                form = _FORMS.get((type_.name, key))
-                if form and isinstance(child, str) and not _has_form(child, form):
-                    yield self._form_mismatch(here, child, form)
+                yield from self._find_broken(child, (type_.name, key), here)
         yield from self._find_second(value, type_, old, at)
+
+    def _find_broken(
+        self, value: Any, field: tuple[str, str], at: KeyPath
+    ) -> Iterator[SettingDiagnostic]:
+        """Yields what breaks the rule of a field; in a list, each item that does."""
+        items = {(*at, i): item for i, item in enumerate(value)} if isinstance(value, list) else {}
+        most = MOST_ITEMS.get(field)
+        if most and len(items) > most:
+            yield _diagnostic(at, f"has {len(items)} items; expected at most {most}")
+        if rule := FIELD_RULES.get(field):
+            for here, item in (items or {at: value}).items():
+                if not rule.accepts(item):
+                    yield self._unaccepted(here, item, rule)
 
     def _find_second(
         self, value: Mapping[str, Any], type_: FieldType, old: Any, at: KeyPath
     ) -> Iterator[SettingDiagnostic]:
         """Yields the second of two fields that exclude each other: two handlers of a probe."""
-        noun, choices = _ONE_OF.get(type_.name, ("", ()))
+        noun, choices = ONE_OF.get(type_.name, ("", ()))
         if type_.name == "Volume":
             noun, choices = "source", tuple(name for name in type_.fields if name != "name")
         present = _present(value, old)
         merged = {**present, **value}
         chosen = [name for name in choices if merged.get(name) not in (None, "")]
-        patched = [name for name in chosen if name in value]
+        patched = [name for name in value if name in chosen]
         if patched and len(chosen) > 1:
             second = patched[-1]
             first = next(name for name in chosen if name != second)
@@ -166,7 +167,7 @@ class _Checks:
         if not isinstance(value, list):
             yield self._mismatch(at, value, "a list")
             return
-        list_key = merge_key(FieldPath(at), type_)
+        list_key = merge_key(FieldPath(at), type_) if self._is_patch else ""
         names: list[Any] = []
         for index, item in enumerate(value):
             here = (*at, index)
@@ -200,16 +201,16 @@ class _Checks:
             yield _diagnostic((*at, list_key), _describe_new(type_, name, lacking, hint))
 
     def _find_in_labels(self, value: Mapping[str, Any], at: KeyPath) -> Iterator[SettingDiagnostic]:
-        key_form, value_form = _MAPPINGS.get(str(at[-1]) if at else "", (None, None))
+        key_rule, value_rule = MAPPING_RULES.get(str(at[-1]) if at else "", (None, None))
         for key, child in value.items():
             here = (*at, key)
             if child is None or key.startswith("$"):
                 continue
-            if key_form and not _has_form(key, key_form):
-                message = f"is not a valid key; expected {key_form.expected}"
+            if key_rule and not key_rule.accepts(key):
+                message = f"is not a valid key; expected {key_rule.expected}"
                 yield _diagnostic(here, message, at_key=True)
-            elif value_form and isinstance(child, str) and not _has_form(child, value_form):
-                yield self._form_mismatch(here, child, value_form)
+            elif value_rule and not value_rule.accepts(child):
+                yield self._unaccepted(here, child, value_rule)
 
     def _find_in_scalar(
         self, value: Any, type_: FieldType, at: KeyPath
@@ -220,8 +221,8 @@ class _Checks:
             expected = _list_allowed(value, type_.allowed)
             yield _diagnostic(at, f"is {self._show(at, value)}; expected {expected}")
 
-    def _form_mismatch(self, at: KeyPath, value: str, form: Form) -> SettingDiagnostic:
-        return _diagnostic(at, f"is {self._show(at, value)}; expected {form.expected}")
+    def _unaccepted(self, at: KeyPath, value: Any, rule: FieldRule) -> SettingDiagnostic:
+        return _diagnostic(at, f"is {self._show(at, value)}; expected {rule.expected}")
 
     def _mismatch(self, at: KeyPath, value: Any, expected: str) -> SettingDiagnostic:
         shown = self._show(at, value)
@@ -237,7 +238,7 @@ class _Checks:
 
 
 def _diagnostic(at: KeyPath, message: str, *, at_key: bool = False) -> SettingDiagnostic:
-    return SettingDiagnostic(at, message, Code.BAD_PATCH, at_key=at_key)
+    return SettingDiagnostic(at, message, Code.BAD_VALUE, at_key=at_key)
 
 
 def _present(value: Mapping[str, Any], old: Any) -> Mapping[str, Any]:
@@ -247,11 +248,6 @@ def _present(value: Mapping[str, Any], old: Any) -> Mapping[str, Any]:
 
 def _required(type_: FieldType) -> tuple[str, ...]:
     return (*type_.required, *_ALSO_REQUIRED.get(type_.name, ()))
-
-
-def _has_form(text: str, form: Form) -> bool:
-    matches = re.fullmatch(form.pattern, text) is not None
-    return matches and not 0 < form.longest < len(text)
 
 
 def _fits(value: Any, name: str) -> bool:
