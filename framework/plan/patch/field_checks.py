@@ -12,6 +12,7 @@ from typing import Any
 
 from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
 from framework.core.field_paths import FieldPath
+from framework.core.quantities import parse_quantity
 from framework.core.redaction import REDACTED
 from framework.core.suggestions import MOST_LISTED, did_you_mean, near_misses, suggest
 from framework.plan.patch.field_types import FieldType, kubernetes_version
@@ -34,7 +35,6 @@ _EXPECTED = {
     "Quantity": 'a quantity such as "500m", 2 or "4Gi"',
     "IntOrString": "a whole number or text",
 }
-_QUANTITY = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?\d+)?")
 _BITS = {"int32": 31, "int64": 63, "IntOrString": 31}
 # Quoted text that would be valid without its quotes, by what is expected.
 _UNQUOTED = {
@@ -253,7 +253,7 @@ def _required(type_: FieldType) -> tuple[str, ...]:
 def _fits(value: Any, name: str) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if name == "Quantity":
-        return number or (isinstance(value, str) and bool(_QUANTITY.fullmatch(value)))
+        return number or (isinstance(value, str) and parse_quantity(value) is not None)
     if name in _BITS and number:
         bound = 1 << _BITS[name]
         return isinstance(value, int) and -bound <= value < bound

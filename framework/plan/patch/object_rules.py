@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple, get_args
 
 from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
+from framework.core.quantities import quantity_value
 from framework.plan.patch.field_types import FieldType
 from framework.settings.values import (
     AnnotationKey,
@@ -27,7 +28,6 @@ from framework.settings.values import (
     RelativePath,
     ResourceField,
     ShortName,
-    quantity_value,
 )
 
 Object = Mapping[str, Any]
