@@ -53,6 +53,9 @@ def register_stack(plan: StackPlan) -> None:
         context=plan.cluster.context,
         cluster_identifier=plan.cluster.context,
         enable_patch_force=True,
+        # A ConfigMap of a fixed name (`config.name`) changes in place: replacing it would delete it
+        # first, and Pods that start meanwhile would fail.
+        enable_config_map_mutable=True,
         opts=pulumi.ResourceOptions(protect=plan.protect),
     )
     namespace = register_manifest(

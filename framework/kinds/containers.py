@@ -8,6 +8,7 @@ from typing import Any
 from framework.settings.container import (
     ConfigMapValue,
     Container,
+    ContainerSettings,
     EnvSource,
     EnvValue,
     FieldValue,
@@ -15,114 +16,121 @@ from framework.settings.container import (
     Resources,
     ResourceValue,
     SecretValue,
-    Sidecar,
+    ServingContainer,
 )
 from framework.settings.model import Model
 from framework.settings.pod import ContainerSecurity, Security
 from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes
-from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
+from framework.settings.reserved import MODEL_CONTAINER, config_volume
+from framework.settings.volumes import Mount, Volume
 
 
-def build_model_container(settings: Model, config_name: str | None) -> dict[str, Any]:
-    """Builds the model's own container; `config_name` is the ConfigMap of its files."""
-    return _without_empty(
-        {
-            "name": MODEL_CONTAINER,
-            "image": settings.image.reference,
-            "imagePullPolicy": settings.image.pull_policy,
-            **_build_process(settings),
-            "resources": _build_resources(settings.total_resources),
-            "volumeMounts": _build_model_mounts(settings, config_name),
-            "securityContext": _build_security(settings.security, ContainerSecurity()),
-            **_build_probes(settings.probes, settings.startup_seconds),
-            "lifecycle": _build_lifecycle(settings.lifecycle, settings.pre_stop_seconds),
-            "terminationMessagePath": settings.termination_message_path,
-            "terminationMessagePolicy": settings.termination_message_policy,
-        }
-    )
+def build_containers(settings: Model) -> list[dict[str, Any]]:
+    """Builds `containers`: the model's own first, then those sidecars that are not native."""
+    own = _build_container(MODEL_CONTAINER, settings, settings, settings.pre_stop_seconds)
+    # Kubernetes sends the stop signal to these at the same time as to the model, so they wait as
+    # long as the model does. A proxy in front of it would otherwise refuse the last requests.
+    return [own] + [
+        _build_container(name, sidecar, settings, settings.pre_stop_seconds)
+        for name, sidecar in sorted(settings.sidecars.items())
+        if not sidecar.native
+    ]
 
 
-def build_extra_containers(settings: Model) -> list[dict[str, Any]]:
-    """Builds `initContainers`: sidecars, then init containers, each sorted by name.
+def build_init_containers(settings: Model) -> list[dict[str, Any]]:
+    """Builds `initContainers`: native sidecars, then init containers, each sorted by name.
 
-    A sidecar is an init container that restarts always. Kubernetes starts init containers in list
-    order, so that sidecars which come first already run while the others do their work.
+    A native sidecar is an init container that restarts always. Kubernetes starts init containers in
+    list order, so that sidecars which come first already run while the others do their work.
     """
     sidecars = [
-        {**_build_sidecar(name, sidecar, settings.security), "restartPolicy": "Always"}
+        {**_build_container(name, sidecar, settings, 0), "restartPolicy": "Always"}
         for name, sidecar in sorted(settings.sidecars.items())
+        if sidecar.native
     ]
     return sidecars + [
-        _build_extra_container(name, container, settings.security)
+        _build_container(name, container, settings, 0)
         for name, container in sorted(settings.init_containers.items())
     ]
 
 
-def _build_sidecar(name: str, sidecar: Sidecar, security: Security) -> dict[str, Any]:
-    return _without_empty(
-        {
-            **_build_extra_container(name, sidecar, security),
-            **_build_probes(sidecar.probes, None),
-            "lifecycle": _build_lifecycle(sidecar.lifecycle, 0),
+def _build_container(
+    name: str, settings: ContainerSettings, model: Model, pre_stop_seconds: int
+) -> dict[str, Any]:
+    """Builds one container of a model, from the settings of this container."""
+    fields: dict[str, Any] = {"name": name}
+    own = ContainerSecurity()
+    if isinstance(settings, Model):
+        fields |= {
+            "image": settings.image.reference,
+            "imagePullPolicy": settings.image.pull_policy,
         }
-    )
-
-
-def _build_extra_container(name: str, settings: Container, security: Security) -> dict[str, Any]:
-    return _without_empty(
-        {
-            "name": name,
-            "image": settings.image,
-            "imagePullPolicy": settings.pull_policy,
-            **_build_process(settings),
-            "volumeMounts": _build_extra_mounts(settings),
-            "securityContext": _build_security(security, settings.security),
-        }
-    )
-
-
-def _build_process(settings: Model | Container) -> dict[str, Any]:
-    """Builds the fields that every container has in common."""
-    return {
+    elif isinstance(settings, Container):
+        fields |= {"image": settings.image, "imagePullPolicy": settings.pull_policy}
+        own = settings.security
+    fields |= {
         "command": list(settings.command),
         "args": list(settings.args),
         "workingDir": settings.working_dir,
         "ports": _build_ports(settings.ports),
         "env": _build_env(settings.env),
         "envFrom": _build_env_from(settings.env_from),
-        "resources": _build_resources(settings.resources),
+        "resources": _build_resources(
+            settings.total_resources if isinstance(settings, Model) else settings.resources
+        ),
+        "volumeMounts": _build_mounts(name, settings),
+        "securityContext": _build_security(model.security, own),
     }
+    if isinstance(settings, ServingContainer):
+        startup_seconds = settings.startup_seconds if isinstance(settings, Model) else None
+        fields |= {
+            **_build_probes(settings.probes, startup_seconds),
+            "lifecycle": _build_lifecycle(settings.lifecycle, pre_stop_seconds),
+        }
+    return _without_empty(
+        {
+            **fields,
+            "terminationMessagePath": settings.termination_message_path,
+            "terminationMessagePolicy": settings.termination_message_policy,
+            "stdin": settings.stdin or None,
+            "stdinOnce": settings.stdin_once or None,
+            "tty": settings.tty or None,
+        }
+    )
 
 
 def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value not in ([], {}, None)}
 
 
-def _build_model_mounts(settings: Model, config_name: str | None) -> list[dict[str, Any]]:
-    mounts = [
-        _build_mount(name, volume.mount_path, volume.read_only, volume.sub_path)
-        for name, volume in settings.volumes.items()
-        if volume.mount_path
-    ]
-    if config_name and settings.config:
-        mounts.append(_build_mount(CONFIG_VOLUME, settings.config.mount_path, True, ""))
+def _build_mounts(container: str, settings: ContainerSettings) -> list[dict[str, Any]]:
+    mounts = []
+    if isinstance(settings, Model):
+        mounts += [
+            _build_mount(name, Mount.model_construct(path=path, **_mount_options(volume)))
+            for name, volume in settings.volumes.items()
+            if (path := volume.mount_path)
+        ]
+    mounts += [_build_mount(mount.volume or name, mount) for name, mount in settings.mounts.items()]
+    if settings.config:
+        files = Mount.model_construct(path=settings.config.mount_path, read_only=True)
+        mounts.append(_build_mount(config_volume(container), files))
     return mounts
 
 
-def _build_extra_mounts(settings: Container) -> list[dict[str, Any]]:
-    return [
-        _build_mount(volume, mount.path, mount.read_only, mount.sub_path)
-        for volume, mount in settings.mounts.items()
-    ]
+def _mount_options(volume: Volume) -> dict[str, Any]:
+    return {"read_only": volume.read_only, "sub_path": volume.sub_path}
 
 
-def _build_mount(name: str, path: str, read_only: bool, sub_path: str) -> dict[str, Any]:
-    mount: dict[str, Any] = {"name": name, "mountPath": path}
-    if read_only:
-        mount["readOnly"] = True
-    if sub_path:
-        mount["subPath"] = sub_path
-    return mount
+def _build_mount(volume: str, mount: Mount) -> dict[str, Any]:
+    options = {
+        "readOnly": mount.read_only,
+        "subPath": mount.sub_path,
+        "subPathExpr": mount.sub_path_expr,
+        "mountPropagation": mount.mount_propagation,
+    }
+    present = {key: value for key, value in options.items() if value}
+    return {"name": volume, "mountPath": mount.path, **present}
 
 
 def _build_ports(ports: Mapping[str, Port]) -> list[dict[str, Any]]:
@@ -175,7 +183,13 @@ def _build_env_source(source: EnvSource) -> dict[str, Any]:
 
 
 def _build_resources(resources: Resources) -> dict[str, Any]:
-    return resources.model_dump(exclude_defaults=True)
+    built = resources.model_dump(exclude_defaults=True)
+    if resources.claims:
+        built["claims"] = [
+            {"name": name, **claim.model_dump(exclude_none=True)}
+            for name, claim in resources.claims.items()
+        ]
+    return built
 
 
 def _build_probes(probes: Probes, startup_seconds: int | None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from framework.core.kind_rules import KindRules
-from framework.kinds.config_map import config_map_name
 from framework.kinds.kind import (
     SELECTOR,
     Kind,
@@ -47,9 +46,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
             },
         },
         "selector": {"matchLabels": selector},
-        "template": build_pod_template(
-            track.model, track.track, settings, config_map_name(track.name, settings)
-        ),
+        "template": build_pod_template(track),
     }
     if autoscaling is None:
         spec = {"replicas": track.replicas, **spec}
@@ -60,6 +57,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         ignore_changes=("spec.replicas",) if autoscaling else (),
         # An autoscaler does nothing while a Deployment has zero replicas.
         initial_replicas=max(1, autoscaling.min_replicas) if autoscaling else None,
+        track=track.track,
     )
 
 

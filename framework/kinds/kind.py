@@ -73,6 +73,8 @@ class Manifest:
     """True for an object that Pods refer to, so that it must exist before their Deployment."""
     retain: bool = False
     """True for an object that stays in the cluster when it leaves the plan (`retainOnDelete`)."""
+    track: Track = "stable"
+    """Track of an object of which each track has its own."""
 
     @property
     def kind(self) -> str:

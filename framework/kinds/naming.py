@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     # Cached plans are read without the settings classes, which take a fifth of a second to import.
@@ -52,7 +53,7 @@ def build_selector(model: str, track: Track) -> dict[str, str]:
     return {NAME_LABEL: model, TRACK_LABEL: track}
 
 
-def hashed_name(name: str, data: dict[str, str]) -> str:
-    """Appends eight hex digits of the content's SHA-256 to `name`: new content, new object."""
+def content_hash(data: Mapping[str, Any]) -> str:
+    """Returns eight hex digits of the content's SHA-256."""
     content = json.dumps(data, sort_keys=True, ensure_ascii=False).encode()
-    return f"{name}-{hashlib.sha256(content).hexdigest()[:8]}"
+    return hashlib.sha256(content).hexdigest()[:8]

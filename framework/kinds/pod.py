@@ -5,39 +5,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.kinds.containers import build_extra_containers, build_model_container
+from framework.kinds.config_map import config_map_name, list_configs, rolled_files_hash
+from framework.kinds.containers import build_containers, build_init_containers
+from framework.kinds.kind import TrackInput
 from framework.kinds.naming import Track, build_labels, build_selector
 from framework.kinds.persistent_volume_claim import build_claim_spec, claim_name
-from framework.settings.model import Model
 from framework.settings.pod import Pod, Scheduling, Security, Spread
-from framework.settings.reserved import CONFIG_VOLUME
+from framework.settings.reserved import config_volume
 from framework.settings.volumes import EmptyDir, Volume
 
-
-def build_pod_template(
-    model: str, track: Track, settings: Model, config_name: str | None
-) -> dict[str, Any]:
-    """Builds `spec.template` of a Deployment; `config_name` is the ConfigMap of its files."""
-    labels = {**build_labels(model, settings), **build_selector(model, track)}
-    metadata: dict[str, Any] = {"labels": labels}
-    if settings.pod_annotations:
-        metadata["annotations"] = dict(settings.pod_annotations)
-    return {"metadata": metadata, "spec": _build_pod_spec(model, track, settings, config_name)}
+_CONFIG_ANNOTATION = "modelcatalog/config-hash"
 
 
-def _build_pod_spec(
-    model: str, track: Track, settings: Model, config_name: str | None
-) -> dict[str, Any]:
+def build_pod_template(track: TrackInput) -> dict[str, Any]:
+    """Builds `spec.template` of a Deployment."""
+    settings = track.settings
+    labels = {
+        **build_labels(track.model, settings),
+        **settings.pod_labels,
+        **build_selector(track.model, track.track),
+    }
+    annotations = dict(settings.pod_annotations)
+    if files := rolled_files_hash(track):
+        annotations[_CONFIG_ANNOTATION] = files
+    metadata = {"labels": labels, **({"annotations": annotations} if annotations else {})}
+    return {"metadata": metadata, "spec": _build_pod_spec(track)}
+
+
+def _build_pod_spec(track: TrackInput) -> dict[str, Any]:
+    settings = track.settings
     spec: dict[str, Any] = {
-        "serviceAccountName": settings.service_account.name or model,
+        "serviceAccountName": settings.service_account.name or track.model,
         "automountServiceAccountToken": settings.service_account.automount_token,
         "terminationGracePeriodSeconds": settings.termination_grace_period_seconds,
         "securityContext": _build_security(settings.security),
-        "containers": [build_model_container(settings, config_name)],
-        "initContainers": build_extra_containers(settings),
-        "volumes": _build_volumes(model, settings, config_name),
+        "containers": build_containers(settings),
+        "initContainers": build_init_containers(settings),
+        "volumes": _build_volumes(track),
         "imagePullSecrets": [{"name": name} for name in settings.image.pull_secrets],
-        **_build_scheduling(model, track, settings.scheduling),
+        **_build_scheduling(track.model, track.track, settings.scheduling),
         **_build_pod_options(settings.pod),
     }
     return {key: value for key, value in spec.items() if value not in ([], {}, None)}
@@ -103,17 +109,26 @@ def _build_pod_options(pod: Pod) -> dict[str, Any]:
         "dnsConfig": dict(pod.dns_config),
         "enableServiceLinks": pod.enable_service_links,
         "shareProcessNamespace": pod.share_process_namespace or None,
+        "resourceClaims": [
+            {"name": name, **claim.model_dump(by_alias=True, exclude_none=True)}
+            for name, claim in pod.resource_claims.items()
+        ],
     }
 
 
-def _build_volumes(model: str, settings: Model, config_name: str | None) -> list[dict[str, Any]]:
+def _build_volumes(track: TrackInput) -> list[dict[str, Any]]:
     volumes = [
-        {"name": name, **_build_source(model, name, volume)}
-        for name, volume in settings.volumes.items()
+        {"name": name, **_build_source(track.model, name, volume)}
+        for name, volume in track.settings.volumes.items()
     ]
-    if config_name:
-        volumes.append({"name": CONFIG_VOLUME, "configMap": {"name": config_name}})
-    return volumes
+    configs = [
+        {
+            "name": config_volume(container),
+            "configMap": {"name": config_map_name(track, container, config)},
+        }
+        for container, config in list_configs(track).items()
+    ]
+    return volumes + configs
 
 
 def _build_source(model: str, volume_name: str, volume: Volume) -> dict[str, Any]:

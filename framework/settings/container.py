@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.quantities import multiply_quantity, quantity_value
 from framework.settings.base import Checked, Settings, one_of
-from framework.settings.forms import Kinds, Shorthand
+from framework.settings.forms import FileText, Kinds, Shorthand
 from framework.settings.pod import ContainerSecurity
 from framework.settings.probes import HttpGet, Lifecycle, Probes
 from framework.settings.values import (
@@ -179,6 +179,13 @@ class Port(Settings):
 Ports = dict[PortName, Annotated[Port, Shorthand("containerPort", PortNumber)]]
 
 
+class ClaimedResource(Settings):
+    """The use of one of the Pod's resource claims in a container."""
+
+    request: ShortName | None = None
+    """Name of a request in the claim. Default: all devices of the claim."""
+
+
 class Resources(Checked):
     """Requests and limits by resource name: `cpu`, `memory`, `nvidia.com/gpu` and so on."""
 
@@ -186,6 +193,9 @@ class Resources(Checked):
     """Resources that the scheduler reserves on the node."""
     limits: dict[ResourceName, Quantity] = {}
     """Resources that the container may use at most. GPUs are given here."""
+    claims: dict[ShortName, ClaimedResource] = {}
+    """Devices of dynamic resource allocation, by the name of an entry of `pod.resourceClaims`; `{}`
+    uses all devices of the claim (Kubernetes 1.34 or newer)."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports requests above limits, and devices that are shared or split."""
@@ -225,14 +235,27 @@ def _find_device_diagnostics(
         yield SettingDiagnostic(("requests", name), message)
 
 
-class Container(Checked):
-    """An init container. It runs to completion before the model starts."""
+class ConfigFiles(Settings):
+    """Files mounted from a ConfigMap. A change of a file starts a rolling update, because a hash of
+    the content is part of the ConfigMap's name."""
 
-    image: ImageReference
-    """Image with tag or digest."""
-    pull_policy: PullPolicy | None = None
-    """When the kubelet pulls the image. Default: `Always` for the tag `latest`, else
-    `IfNotPresent` (Kubernetes)."""
+    mount_path: AbsolutePath
+    """Absolute path of the folder in the container."""
+    name: ObjectName | None = None
+    """Fixed name of the ConfigMap, for other objects that refer to it; that of the canary has the
+    suffix `-canary`. Default: `<model>-config-<hash>`."""
+    roll_on_change: bool = True
+    """Start a rolling update when a file changes. With false the ConfigMap has a fixed name and is
+    updated in place; the files of running Pods change about a minute later."""
+    files: dict[ConfigKey, Annotated[str, FileText()]] = Field(min_length=1)
+    """Content of each file, by file name: text, or a mapping of `text` and `interpolate`. With
+    `interpolate: false`, `${name}` in the text stays as written."""
+
+
+class ContainerSettings(Checked):
+    """The settings that all containers of a Pod have in common: the model's own, sidecars and init
+    containers."""
+
     command: Texts = ()
     """Replaces the entrypoint of the image."""
     args: Texts = ()
@@ -240,32 +263,50 @@ class Container(Checked):
     working_dir: AbsolutePath | None = None
     """Working directory. Default: that of the image."""
     env: Env = {}
-    """Environment variables by name."""
+    """Environment variables by name: text, or from a Secret, ConfigMap, Pod field or resource."""
     env_from: EnvFrom = {}
     """Secrets and ConfigMaps of which every key becomes an environment variable, by a name of your
     choice."""
+    config: ConfigFiles | None = None
+    """Files mounted from a ConfigMap."""
     ports: Ports = {}
-    """Ports by name."""
+    """Ports by name: a mapping, or the number alone."""
     resources: Resources = Resources.model_construct()
-    """Requests and limits."""
+    """Requests and limits; of the model, those of one GPU where `gpus` is set."""
     mounts: Mounts = {}
-    """Mount path by the name of a volume of the model, or a mapping of path, readOnly, subPath."""
-    security: ContainerSecurity = ContainerSecurity.model_construct()
-    """Settings in which one container differs from `security` of the model."""
+    """Mount path by the name of a volume, or a mapping of path, readOnly, subPath and so on."""
+    stdin: bool = False
+    """Keep the standard input open."""
+    stdin_once: bool = False
+    """Close the standard input after the first client that attached to it has left."""
+    tty: bool = False
+    """Allocate a terminal. Needs `stdin` for interactive use."""
+    termination_message_path: AbsolutePath | None = None
+    """Path of the termination message file. Default: `/dev/termination-log` (Kubernetes)."""
+    termination_message_policy: TerminationMessagePolicy | None = None
+    """`FallbackToLogsOnError` uses the end of the log where that file is empty. Default: `File`
+    (Kubernetes)."""
+
+    def mount_paths(self) -> dict[tuple[str, ...], str]:
+        """Returns the path of every mount of this container, by its setting."""
+        paths: dict[tuple[str, ...], str] = {
+            ("mounts", name): mount.path for name, mount in self.mounts.items()
+        }
+        return {**paths, ("config", "mountPath"): self.config.mount_path} if self.config else paths
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports ports and paths that are used twice."""
         yield from find_duplicate_ports(self.ports)
-        yield from find_duplicate_paths(
-            {("mounts", name): mount.path for name, mount in self.mounts.items()}
-        )
+        yield from find_duplicate_paths(self.mount_paths())
+        if self.stdin_once and not self.stdin:
+            yield SettingDiagnostic(("stdinOnce",), "has no effect without stdin: true; remove it")
 
 
-class Sidecar(Container):
-    """A container beside the model. It starts before the model and stops after it."""
+class ServingContainer(ContainerSettings):
+    """The settings of a container that runs as long as the Pod: the model's own, and sidecars."""
 
     probes: Probes = Probes.model_construct()
-    """Startup, readiness and liveness probes. The model starts once the startup probe succeeds."""
+    """Startup, readiness and liveness probes."""
     lifecycle: Lifecycle = Lifecycle.model_construct()
     """Handlers that run after the container starts and before it stops."""
 
@@ -273,6 +314,26 @@ class Sidecar(Container):
         """Reports what is wrong with any container, and probes of ports that do not exist."""
         yield from super().find_diagnostics()
         yield from find_unknown_ports(self.probes, self.lifecycle, self.ports)
+
+
+class Container(ContainerSettings):
+    """An init container. It runs to completion before the model starts."""
+
+    image: ImageReference
+    """Image with tag or digest."""
+    pull_policy: PullPolicy | None = None
+    """When the kubelet pulls the image. Default: `Always` for the tag `latest`, else
+    `IfNotPresent` (Kubernetes)."""
+    security: ContainerSecurity = ContainerSecurity.model_construct()
+    """Settings in which one container differs from `security` of the model."""
+
+
+class Sidecar(Container, ServingContainer):
+    """A container beside the model. It starts before the model and stops after it."""
+
+    native: bool = True
+    """Start the container before the model and stop it after the model. With false, it is an
+    ordinary second container: it starts and stops together with the model."""
 
 
 def find_duplicate_ports(ports: Mapping[str, Port]) -> Iterator[SettingDiagnostic]:

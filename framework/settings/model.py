@@ -4,37 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from framework.core.diagnostics import Code, SettingDiagnostic
+from framework.core.diagnostics import SettingDiagnostic
 from framework.core.forms import FormTree
 from framework.core.quantities import quantity_value
-from framework.settings.base import Checked, Settings
-from framework.settings.container import (
-    Container,
-    Env,
-    EnvFrom,
-    Image,
-    Ports,
-    Resources,
-    Sidecar,
-    TerminationMessagePolicy,
-    find_duplicate_paths,
-    find_duplicate_ports,
-    find_unknown_ports,
-)
-from framework.settings.forms import FileText, build_forms
+from framework.settings.base import Settings
+from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
+from framework.settings.forms import build_forms
 from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
-from framework.settings.probes import Lifecycle, Probes
-from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
+from framework.settings.pod_rules import find_pod_diagnostics
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
 from framework.settings.values import (
-    AbsolutePath,
     AnnotationKey,
-    ConfigKey,
     Count,
     IntOrPercent,
     IsoDate,
@@ -43,7 +28,6 @@ from framework.settings.values import (
     Owner,
     Positive,
     ShortName,
-    Texts,
     Variable,
     VariableName,
 )
@@ -60,17 +44,6 @@ SHARED = (
     "service",
     "waivers",
 )
-
-
-class ConfigFiles(Settings):
-    """Files mounted from a ConfigMap. A hash of their content is part of its name, so that a change
-    starts a rolling update."""
-
-    mount_path: AbsolutePath
-    """Absolute path of the folder in the container."""
-    files: dict[ConfigKey, Annotated[str, FileText()]] = Field(min_length=1)
-    """Content of each file, by file name: text, or a mapping of `text` and `interpolate`. With
-    `interpolate: false`, `${name}` in the text stays as written."""
 
 
 class Canary(Settings):
@@ -93,7 +66,7 @@ class Waiver(Settings):
     """Last day of the waiver: `"2026-12-31"`, quoted."""
 
 
-class Model(Checked):
+class Model(ServingContainer):
     """One model of the catalog in one environment."""
 
     owner: Owner
@@ -111,32 +84,11 @@ class Model(Checked):
     """The container image."""
     replicas: Count = 1
     """Number of Pods of the stable track. Ignored while `autoscaling` is set."""
-    command: Texts = ()
-    """Replaces the entrypoint of the image."""
-    args: Texts = ()
-    """Arguments of the command."""
-    working_dir: AbsolutePath | None = None
-    """Working directory. Default: that of the image."""
-    env: Env = {}
-    """Environment variables by name: text, or from a Secret, ConfigMap, Pod field or resource."""
-    env_from: EnvFrom = {}
-    """Secrets and ConfigMaps of which every key becomes an environment variable, by a name of your
-    choice."""
-    config: ConfigFiles | None = None
-    """Files mounted from a ConfigMap."""
-    ports: Ports = {}
-    """Ports by name: a mapping, or the number alone."""
-    resources: Resources = Resources.model_construct()
-    """Requests and limits; those of one GPU where `gpus` is set."""
     gpus: Positive | None = None
     """Number of GPUs of a Pod. All `resources` of the model's container, CPU and memory too, are
     those of one GPU and are multiplied by it. Without it, `resources` are used as they are."""
     startup_seconds: Positive = 60
     """Seconds that a Pod may take to start, which the startup probe allows."""
-    probes: Probes = Probes.model_construct()
-    """Startup, readiness and liveness probes."""
-    lifecycle: Lifecycle = Lifecycle.model_construct()
-    """Handlers that run after a container starts and before it stops."""
     volumes: dict[ShortName, Volume] = {}
     """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
@@ -148,11 +100,6 @@ class Model(Checked):
     """Seconds that a Pod keeps serving after it was removed from the Service."""
     termination_grace_period_seconds: Positive = 30
     """Seconds that a Pod has to stop before it is killed; more than `preStopSeconds`."""
-    termination_message_path: AbsolutePath | None = None
-    """Path of the termination message file. Default: `/dev/termination-log` (Kubernetes)."""
-    termination_message_policy: TerminationMessagePolicy | None = None
-    """`FallbackToLogsOnError` uses the end of the log where that file is empty. Default: `File`
-    (Kubernetes)."""
     security: Security = Security.model_construct()
     """Security contexts of the Pod and its containers."""
     scheduling: Scheduling = Scheduling.model_construct()
@@ -181,6 +128,8 @@ class Model(Checked):
     """Annotations of the Deployment."""
     pod_annotations: dict[AnnotationKey, str] = {}
     """Annotations of the Pods."""
+    pod_labels: dict[LabelKey, LabelValue] = {}
+    """Labels of the Pods alone, beside `labels`."""
     waivers: dict[str, Waiver] = {}
     """Rules of the environment's policy that the model may break, by the ID of the rule."""
     patch: dict[str, dict[str, Any]] = {}
@@ -195,19 +144,22 @@ class Model(Checked):
         """Requests and limits of the model's container, with those of all its GPUs."""
         return self.resources if self.gpus is None else self.resources.multiplied(self.gpus)
 
+    def mount_paths(self) -> dict[tuple[str, ...], str]:
+        """Returns the path of every mount of the model's own container, by its setting."""
+        volumes: dict[tuple[str, ...], str] = {
+            ("volumes", name, "mountPath"): volume.mount_path
+            for name, volume in self.volumes.items()
+            if volume.mount_path
+        }
+        return {**volumes, **super().mount_paths()}
+
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports settings that contradict each other, or that Kubernetes would refuse."""
+        yield from super().find_diagnostics()
         yield from _find_gpu_diagnostics(self)
-        yield from _find_stop_diagnostics(self)
-        yield from find_duplicate_ports(self.ports)
-        yield from find_unknown_ports(self.probes, self.lifecycle, self.ports)
-        yield from _find_shared_ports(self)
+        yield from find_pod_diagnostics(self)
         yield from _find_service_diagnostics(self)
         yield from _find_policy_diagnostics(self)
-        yield from _find_reserved_names(self)
-        yield from _find_mount_diagnostics(self)
-        yield from _find_security_diagnostics(self)
-        yield from _find_scaling_diagnostics(self)
 
 
 @cache
@@ -217,20 +169,6 @@ def model_forms() -> FormTree:
     # Any setting of a model may be set for the candidate.
     tree.below.setdefault("canary", FormTree()).below["candidate"] = tree
     return tree
-
-
-def _find_stop_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    hook, grace = model.lifecycle.pre_stop, model.termination_grace_period_seconds
-    if hook is None:
-        name, wait = "preStopSeconds", model.pre_stop_seconds
-    else:
-        name, wait = "lifecycle.preStop.sleepSeconds", hook.sleep_seconds or 0
-    if wait >= grace:
-        yield SettingDiagnostic(
-            ("terminationGracePeriodSeconds",),
-            f"is {grace}; expected more than {name}, which is {wait}",
-            others=(tuple(name.split(".")),),
-        )
 
 
 def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
@@ -253,22 +191,6 @@ def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
         "are those of one GPU, or no gpus",
         others=(("gpus",),),
     )
-
-
-def _find_shared_ports(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports ports of sidecars that another container listens on: a Pod has one network."""
-    taken: dict[tuple[int, str], tuple[str, tuple[str, ...]]] = {
-        (port.container_port, port.protocol): ("the model", ("ports", name))
-        for name, port in model.ports.items()
-    }
-    for name, sidecar in sorted(model.sidecars.items()):
-        for port_name, port in sidecar.ports.items():
-            path = ("sidecars", name, "ports", port_name)
-            key = (port.container_port, port.protocol)
-            owner, other = taken.setdefault(key, (name, path))
-            if owner != name:
-                message = f"is {port.protocol} {port.container_port}, which {owner} listens on; "
-                yield SettingDiagnostic(path, f"{message}expected another number", others=(other,))
 
 
 def _find_service_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
@@ -311,73 +233,3 @@ def _find_policy_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
                     f'is "{port}"; expected one of the ports: '
                     f"{', '.join(sorted(model.ports)) or 'none'}",
                 )
-
-
-def _find_reserved_names(model: Model) -> Iterator[SettingDiagnostic]:
-    for kind, containers in (
-        ("initContainers", model.init_containers),
-        ("sidecars", model.sidecars),
-    ):
-        if MODEL_CONTAINER in containers:
-            yield SettingDiagnostic(
-                (kind, MODEL_CONTAINER), "has the name of the model's own container"
-            )
-    for name in sorted(model.init_containers.keys() & model.sidecars.keys()):
-        yield SettingDiagnostic(
-            ("sidecars", name), "has the name of an init container; expected another name"
-        )
-    if CONFIG_VOLUME in model.volumes:
-        yield SettingDiagnostic(
-            ("volumes", CONFIG_VOLUME), "has the name of the volume of config.files"
-        )
-
-
-def _find_mount_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    paths: dict[tuple[str, ...], str] = {
-        ("volumes", name, "mountPath"): volume.mount_path
-        for name, volume in model.volumes.items()
-        if volume.mount_path
-    }
-    if model.config:
-        paths["config", "mountPath"] = model.config.mount_path
-    yield from find_duplicate_paths(paths)
-    containers = [
-        ((kind, name), container)
-        for kind, group in (("initContainers", model.init_containers), ("sidecars", model.sidecars))
-        for name, container in group.items()
-    ]
-    known = ", ".join(sorted(model.volumes)) or "none"
-    for setting, container in containers:
-        for volume in container.mounts:
-            if volume not in model.volumes:
-                message = f"is not a volume of the model; expected one of the volumes: {known}"
-                yield SettingDiagnostic((*setting, "mounts", volume), message)
-    mounted = {volume for _, container in containers for volume in container.mounts}
-    for name, volume_settings in model.volumes.items():
-        if volume_settings.mount_path is None and name not in mounted:
-            message = f"is missing; volumes.{name} needs it"
-            yield SettingDiagnostic(("volumes", name, "mountPath"), message, Code.MISSING_KEY)
-
-
-def _find_security_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports contradictions of a container's `security` with that of the model."""
-    for kind, group in (("initContainers", model.init_containers), ("sidecars", model.sidecars)):
-        for name, container in group.items():
-            for diagnostic in container.security.over(model.security).find_diagnostics():
-                yield SettingDiagnostic(
-                    (kind, name, "security", *diagnostic.path), diagnostic.message
-                )
-
-
-def _find_scaling_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports an autoscaler that cannot compute its percentage, because there is no request."""
-    if model.autoscaling is None:
-        return
-    resources = model.resources
-    for name in ("cpu", "memory"):
-        target = getattr(model.autoscaling, name)
-        if target and name not in resources.requests and name not in resources.limits:
-            yield SettingDiagnostic(
-                ("autoscaling", name),
-                f"is a percentage of the request; expected resources.requests.{name} with it",
-            )

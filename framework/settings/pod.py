@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings
+from framework.settings.base import Checked, Settings, one_of
 from framework.settings.values import (
     AnnotationKey,
     Count,
@@ -20,6 +20,7 @@ from framework.settings.values import (
     LabelValue,
     ObjectName,
     Positive,
+    ShortName,
     Texts,
 )
 
@@ -88,6 +89,26 @@ class Scheduling(Settings):
     """Use the process ID namespace of the node."""
 
 
+class ResourceClaim(Checked):
+    """A claim of dynamic resource allocation: exactly one of the two names."""
+
+    replaces = one_of("resourceClaimName", "resourceClaimTemplateName")
+
+    resource_claim_name: ObjectName | None = None
+    """Name of an existing ResourceClaim, which all Pods share."""
+    resource_claim_template_name: ObjectName | None = None
+    """Name of a ResourceClaimTemplate, from which each Pod gets a claim of its own."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports a claim with both names, or neither."""
+        if (self.resource_claim_name is None) == (self.resource_claim_template_name is None):
+            message = (
+                "has both resourceClaimName and resourceClaimTemplateName, or neither; give one"
+            )
+            others = (("resourceClaimName",), ("resourceClaimTemplateName",))
+            yield SettingDiagnostic((), message, others=others)
+
+
 class Pod(Settings):
     """Further settings of the Pods as a whole."""
 
@@ -108,6 +129,9 @@ class Pod(Settings):
     in a Namespace with many Services. Default: true (Kubernetes)."""
     share_process_namespace: bool = False
     """Let the containers of a Pod see each other's processes."""
+    resource_claims: dict[ShortName, ResourceClaim] = {}
+    """Claims of dynamic resource allocation by a name of your choice. Containers use them in
+    `resources.claims` (Kubernetes 1.34 or newer)."""
 
 
 class Security(Checked):

@@ -107,8 +107,11 @@ class Volume(Checked):
     replaces = one_of(*map(to_camel, _SOURCES), options=tuple(map(to_camel, _OPTIONS)))
 
     mount_path: AbsolutePath | None = None
-    """Absolute path in the model's container. Required, unless only init containers or sidecars
-    mount the volume."""
+    """Absolute path in the model's container. Required, unless `mounts` of a container names the
+    volume, or it is `injected`."""
+    injected: bool = False
+    """Allow that no container of the model mounts the volume, because a container that an admission
+    webhook adds to the Pods does."""
     read_only: bool = False
     """Mount without write access."""
     sub_path: RelativePath = ""
@@ -169,15 +172,30 @@ class Volume(Checked):
                 )
 
 
-class Mount(Settings):
-    """The mount of a volume in an init container or a sidecar."""
+class Mount(Checked):
+    """The mount of a volume in a container."""
+
+    replaces = one_of("subPath", "subPathExpr")
 
     path: AbsolutePath
     """Absolute path in the container."""
+    volume: ShortName | None = None
+    """Name of the volume. Default: the key of the mount. It allows several mounts of one volume."""
     read_only: bool = False
     """Mount without write access."""
     sub_path: RelativePath = ""
     """Mount only this folder of the volume."""
+    sub_path_expr: RelativePath = ""
+    """Mount only this folder; `$(NAME)` stands for an environment variable of the container."""
+    mount_propagation: Literal["None", "HostToContainer", "Bidirectional"] | None = None
+    """Whether later mounts on the node appear in the container, and the reverse. Default: `None`
+    (Kubernetes)."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports two folders for one mount."""
+        if self.sub_path and self.sub_path_expr:
+            message = "is a second folder beside subPath; remove one of them"
+            yield SettingDiagnostic(("subPathExpr",), message, others=(("subPath",),))
 
 
 Mounts = dict[ShortName, Annotated[Mount, Shorthand("path", AbsolutePath)]]

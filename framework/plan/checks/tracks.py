@@ -101,7 +101,9 @@ def list_containers(track: RenderedTrack) -> Iterator[PodContainer]:
             setting: KeyPath
             if kind == "containers" and name == MODEL_CONTAINER:
                 setting = ()
-            elif kind == "initContainers" and name in settings.sidecars:
+            elif name in settings.sidecars and settings.sidecars[name].native == (
+                kind == "initContainers"
+            ):
                 setting = ("sidecars", name)
             elif kind == "initContainers" and name in settings.init_containers:
                 setting = ("initContainers", name)

@@ -16,7 +16,7 @@ from framework.core.field_paths import FieldPath, ItemKey
 from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import did_you_mean
 from framework.kinds.kind import PROTECTED_EVERYWHERE, Manifest
-from framework.kinds.naming import Track, track_name
+from framework.kinds.naming import Track
 from framework.kinds.registry import KINDS, find_kind
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
@@ -161,18 +161,10 @@ def _find_protected(patch: _Patch, *, autoscaled: bool) -> Iterator[SettingDiagn
 
 def _list_patches(manifest: Manifest, model: CatalogModel) -> Iterator[_Patch]:
     """Yields the patches of one manifest in the order in which they are applied."""
-    canary = _track_of(manifest, model) == "canary"
+    canary = manifest.track == "canary"
     for patch in _track_patches(model, "canary" if canary else "stable"):
         if patch.key == manifest.kind or (canary and patch.key == f"{manifest.kind}{_CANARY}"):
             yield patch
-
-
-def _track_of(manifest: Manifest, model: CatalogModel) -> Track:
-    # By logical name, which contains no hash: "churn-canary-config" is the canary's ConfigMap.
-    canary = track_name(model.name, "canary")
-    kind = find_kind(manifest.kind)
-    is_canary = manifest.logical_name in (canary, f"{canary}-config")
-    return "canary" if model.candidate and kind and kind.per_track and is_canary else "stable"
 
 
 def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
