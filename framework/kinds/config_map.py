@@ -54,6 +54,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
             },
             used_by_pods=True,
             track=track.track,
+            part=container,
         )
 
 

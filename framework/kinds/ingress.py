@@ -7,6 +7,7 @@ from typing import Any
 
 from framework.core.kind_rules import KindRules
 from framework.kinds.kind import SKIP_AWAIT, Kind, Manifest, TrackInput
+from framework.kinds.service import service_name
 
 
 def build(track: TrackInput) -> Iterator[Manifest]:
@@ -14,7 +15,10 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     ingress = track.settings.ingress
     if ingress is None:
         return
-    backend = {"service": {"name": track.model, "port": {"name": ingress.port}}}
+    settings = track.settings
+    key = ingress.service or ""
+    name = service_name(track.model, key, settings.services[key] if key else settings.service)
+    backend = {"service": {"name": name, "port": {"name": ingress.port}}}
     path = {"path": ingress.path, "pathType": ingress.path_type, "backend": backend}
     spec: dict[str, Any] = {"rules": [{"host": ingress.host, "http": {"paths": [path]}}]}
     if ingress.class_name:

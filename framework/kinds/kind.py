@@ -75,6 +75,9 @@ class Manifest:
     """True for an object that stays in the cluster when it leaves the plan (`retainOnDelete`)."""
     track: Track = "stable"
     """Track of an object of which each track has its own."""
+    part: str = ""
+    """Key of the setting that one of several objects of a kind is built from, such as `public` for
+    `services.public`."""
 
     @property
     def kind(self) -> str:

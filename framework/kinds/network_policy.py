@@ -9,6 +9,7 @@ from framework.core.kind_rules import KindRules
 from framework.kinds.kind import SELECTOR, Kind, Manifest, TrackInput
 from framework.kinds.naming import NAME_LABEL
 from framework.settings.reserved import NAMESPACE_LABEL
+from framework.settings.service_rules import list_container_ports
 
 if TYPE_CHECKING:
     from framework.settings.container import Port
@@ -25,7 +26,8 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     types, rules = [], {}
     if policy.allow_from is not None:
         types.append("Ingress")
-        rules["ingress"] = _build_rules("from", policy.allow_from, track.settings.ports)
+        ports = {path[-1]: port for path, port in list_container_ports(track.settings).items()}
+        rules["ingress"] = _build_rules("from", policy.allow_from, ports)
     if policy.allow_to is not None:
         types.append("Egress")
         lookups = [{"ports": _DNS_PORTS}] if policy.dns else []

@@ -53,6 +53,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
             },
             used_by_pods=True,
             retain=claim.keep,
+            part=volume,
         )
 
 

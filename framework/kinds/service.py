@@ -1,4 +1,4 @@
-"""Service: the stable address of a model's Pods."""
+"""Services: the stable addresses of a model's Pods."""
 
 from __future__ import annotations
 
@@ -7,44 +7,61 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.kind_rules import KindRules
 from framework.kinds.kind import SELECTOR, SKIP_AWAIT, Kind, Manifest, TrackInput
-from framework.kinds.naming import NAME_LABEL
+from framework.kinds.naming import NAME_LABEL, build_selector
+from framework.settings.service_rules import ExposedPort, list_ports, list_services
 
 if TYPE_CHECKING:
-    from framework.settings.container import Port
+    from framework.settings.networking import Service
+
+
+def service_name(model: str, key: str, service: Service) -> str:
+    """Returns the name of a Service; `key` is that in `services`, "" for `service`."""
+    return service.name or (f"{model}-{key}" if key else model)
 
 
 def build(track: TrackInput) -> Iterator[Manifest]:
-    """Builds one Service for both tracks: its selector is the label that they share."""
-    service = track.settings.service
-    if not service.enabled:
-        return
+    """Builds the Services of a model, which both tracks share.
+
+    A Service selects the label that the tracks share, or the labels of one track. Both kinds of
+    selector never change.
+    """
+    for key, service in list_services(track.settings).items():
+        name = service_name(track.model, key, service)
+        metadata = track.build_metadata({**service.annotations, **SKIP_AWAIT}, name)
+        metadata["labels"] = {**service.labels, **metadata["labels"]}
+        yield Manifest(
+            f"{track.model}-{key}" if key else track.model,
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": metadata,
+                "spec": _build_spec(track, key, service),
+            },
+            part=key,
+        )
+
+
+def _build_spec(track: TrackInput, key: str, service: Service) -> dict[str, Any]:
     options = {
         "clusterIP": "None" if service.headless else None,
         "sessionAffinity": service.session_affinity,
         "externalTrafficPolicy": service.external_traffic_policy,
         "loadBalancerClass": service.load_balancer_class,
     }
-    yield Manifest(
-        track.model,
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": track.build_metadata({**service.annotations, **SKIP_AWAIT}),
-            "spec": {
-                "type": service.type,
-                "selector": {NAME_LABEL: track.model},
-                "ports": [_build_port(name, port) for name, port in track.settings.ports.items()],
-                **{key: value for key, value in options.items() if value is not None},
-            },
-        },
-    )
+    shared = {NAME_LABEL: track.model}
+    return {
+        "type": service.type,
+        "selector": build_selector(track.model, service.track) if service.track else shared,
+        "ports": [_build_port(port) for port in list_ports(track.settings, key)],
+        **{key: value for key, value in options.items() if value is not None},
+    }
 
 
-def _build_port(name: str, port: Port) -> dict[str, Any]:
+def _build_port(port: ExposedPort) -> dict[str, Any]:
     built: dict[str, Any] = {
-        "name": name,
-        "port": port.service_port or port.container_port,
-        "targetPort": name,
+        "name": port.name,
+        "port": port.number,
+        "targetPort": port.target,
         "protocol": port.protocol,
     }
     if port.app_protocol:

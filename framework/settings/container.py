@@ -169,7 +169,8 @@ class Port(Settings):
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     """Transport protocol."""
     service_port: PortNumber | None = None
-    """Port number of the Service. Default: `containerPort`."""
+    """Port number of the Service. Default: `containerPort`. The port of a sidecar is in the Service
+    only if this is set, or if `service.ports` lists it."""
     app_protocol: str | None = None
     """Application protocol, for proxies: `kubernetes.io/h2c` for gRPC."""
     node_port: PortNumber | None = None

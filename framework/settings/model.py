@@ -18,6 +18,7 @@ from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
+from framework.settings.service_rules import find_service_diagnostics, list_container_ports
 from framework.settings.values import (
     AnnotationKey,
     Count,
@@ -42,6 +43,7 @@ SHARED = (
     "ingress",
     "networkPolicy",
     "service",
+    "services",
     "waivers",
 )
 
@@ -110,8 +112,11 @@ class Model(ServingContainer):
     """The ServiceAccount of the Pods."""
     service: Service = Service.model_construct()
     """The Service of the model."""
+    services: dict[ShortName, Service] = {}
+    """Further Services of the model, by a name of your choice: a headless one, an external one, or
+    one for each track."""
     ingress: Ingress | None = None
-    """An Ingress that sends requests to the Service."""
+    """An Ingress that sends requests to a Service of the model."""
     network_policy: NetworkPolicy | None = None
     """A NetworkPolicy for the Pods of both tracks."""
     autoscaling: Autoscaling | None = None
@@ -135,9 +140,10 @@ class Model(ServingContainer):
     patch: dict[str, dict[str, Any]] = {}
     """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
     on), for fields that no setting covers. `Deployment` applies to both tracks,
-    `Deployment/canary` to the canary track. null removes a field; a kind that is null removes an
-    inherited patch. Fields that do not exist in Kubernetes, and values of the wrong type, are
-    errors."""
+    `Deployment/canary` to the canary track; `Service` applies to all Services, `Service/<key>` to
+    that of `services.<key>`; `PersistentVolumeClaim/<volume>` applies to one claim. null removes a
+    field; a kind that is null removes an inherited patch. Fields that do not exist in Kubernetes,
+    and values of the wrong type, are errors."""
 
     @property
     def total_resources(self) -> Resources:
@@ -158,7 +164,7 @@ class Model(ServingContainer):
         yield from super().find_diagnostics()
         yield from _find_gpu_diagnostics(self)
         yield from find_pod_diagnostics(self)
-        yield from _find_service_diagnostics(self)
+        yield from find_service_diagnostics(self)
         yield from _find_policy_diagnostics(self)
 
 
@@ -193,43 +199,13 @@ def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
     )
 
 
-def _find_service_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    if model.service.enabled and not model.ports:
-        yield SettingDiagnostic(
-            (), "has a Service but no ports; give a port, or set service.enabled: false"
-        )
-    if model.ingress and model.ingress.port not in model.ports:
-        yield SettingDiagnostic(
-            ("ingress", "port"),
-            f'is "{model.ingress.port}"; expected one of the ports: '
-            f"{', '.join(sorted(model.ports)) or 'none'}",
-        )
-    if model.ingress and not model.service.enabled:
-        yield SettingDiagnostic(("ingress",), "needs the Service, but service.enabled is false")
-    seen: dict[tuple[int, str], str] = {}
-    for name, port in model.ports.items():
-        number = port.service_port or port.container_port
-        first = seen.setdefault((number, port.protocol), name)
-        same = port.container_port == model.ports[first].container_port
-        if first != name and not same:
-            yield SettingDiagnostic(
-                ("ports", name, "servicePort"),
-                f'is {number}, like that of "{first}"; expected another number',
-                others=(("ports", first),),
-            )
-        if port.node_port and model.service.type == "ClusterIP":
-            yield SettingDiagnostic(
-                ("ports", name, "nodePort"), "is allowed with NodePort and LoadBalancer only"
-            )
-
-
 def _find_policy_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
     peers = (model.network_policy.allow_from or {}) if model.network_policy else {}
+    names = {path[-1] for path in list_container_ports(model)}
     for name, peer in peers.items():
         for index, port in enumerate(peer.ports):
-            if isinstance(port, str) and port not in model.ports:
+            if isinstance(port, str) and port not in names:
                 yield SettingDiagnostic(
                     ("networkPolicy", "allowFrom", name, "ports", index),
-                    f'is "{port}"; expected one of the ports: '
-                    f"{', '.join(sorted(model.ports)) or 'none'}",
+                    f'is "{port}"; expected one of the ports: {", ".join(sorted(names)) or "none"}',
                 )

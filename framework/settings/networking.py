@@ -10,6 +10,7 @@ from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.settings.base import Checked, Settings
+from framework.settings.forms import Shorthand
 from framework.settings.reserved import NAMESPACE_LABEL
 from framework.settings.values import (
     AnnotationKey,
@@ -26,11 +27,36 @@ from framework.settings.values import (
 )
 
 
+class ServicePort(Settings):
+    """A port of a Service."""
+
+    port: PortNumber | None = None
+    """Port number of the Service. Default: `servicePort` of the target, or its number."""
+    target_port: PortNumber | PortName | None = None
+    """Name of a port of the model or of a sidecar, or a number. Default: the name of the entry."""
+    protocol: Literal["TCP", "UDP", "SCTP"] | None = None
+    """Transport protocol of a target that is a number. Default: TCP."""
+    app_protocol: str | None = None
+    """Application protocol, for proxies. Default: that of the target."""
+    node_port: PortNumber | None = None
+    """Port number on every node, for a Service of type NodePort or LoadBalancer."""
+
+
 class Service(Checked):
-    """The Service of the model. It selects the Pods of both tracks."""
+    """A Service of the model. It selects the Pods of both tracks."""
 
     enabled: bool = True
-    """Create a Service."""
+    """Create the Service."""
+    name: DnsLabel | None = None
+    """Name of the Service. Default: the name of the model; in `services`, `<model>-<key>`. A change
+    creates the new Service before the old one is deleted."""
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of the Service alone, beside `labels` of the model."""
+    track: Literal["stable", "canary"] | None = None
+    """Select the Pods of one track only. Default: the Pods of both."""
+    ports: dict[ShortName, Annotated[ServicePort, Shorthand("port", PortNumber)]] | None = None
+    """Ports of the Service by name: a mapping, or the number alone. The Service has these ports and
+    no others. Default: the ports of the model, and those of sidecars that set `servicePort`."""
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     """Type of the Service."""
     annotations: dict[AnnotationKey, str] = {}
@@ -71,8 +97,10 @@ class Ingress(Settings):
     """How `path` is matched."""
     class_name: ObjectName | None = None
     """Name of an IngressClass. Default: that of the cluster."""
-    port: PortName = "http"
-    """Name of the port of the model."""
+    port: ShortName = "http"
+    """Name of the port of the Service."""
+    service: ShortName | None = None
+    """Key of an entry of `services`. Default: the Service that `service` describes."""
     tls_secret: ObjectName | None = None
     """Name of the Secret with the certificate."""
     annotations: dict[AnnotationKey, str] = {}

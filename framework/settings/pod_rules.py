@@ -123,10 +123,7 @@ def _find_mount_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
             yield SettingDiagnostic(path, message)
     for name, settings in model.volumes.items():
         if settings.mount_path is None and name not in mounted and not settings.injected:
-            message = (
-                f"is missing; volumes.{name} needs it, or a container that mounts it, or "
-                "injected: true"
-            )
+            message = f"is missing; volumes.{name} needs it, or another mount, or injected: true"
             yield SettingDiagnostic(("volumes", name, "mountPath"), message, Code.MISSING_KEY)
 
 

@@ -177,7 +177,8 @@ _ERRORS = [
     ("missing at top", {"catalog/m.yaml": "profiles: [small]\n"},
      ["catalog/m.yaml:1:1: owner is missing; a model needs it"]),
     ("missing below", {"catalog/m.yaml": _M + "volumes:\n  v: {claim: c}\n"},
-     ["catalog/m.yaml:4:6: volumes.v.mountPath is missing; volumes.v needs it"]),
+     ["catalog/m.yaml:4:6: volumes.v.mountPath is missing; volumes.v needs it, "
+      "or another mount, or injected: true"]),
     ("missing in a tagged union", {"catalog/m.yaml": _M + "env:\n  A: {secret: s}\n"},
      ["catalog/m.yaml:4:6: env.A.key is missing; env.A needs it"]),
     ("unknown in a tagged union", {"catalog/m.yaml": _M + "env:\n  A: {secret: s, kye: k}\n"},

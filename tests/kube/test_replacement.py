@@ -22,10 +22,8 @@ def obj(api_version: str, kind: str, name: str = "x", namespace: str = "n") -> d
 @pytest.mark.parametrize(
     ("api_version", "kind", "path", "replaced"),
     [
-        ("v1", "ConfigMap", "data.LOG_LEVEL", True),
-        ("v1", "ConfigMap", 'data["a.json"]', True),
-        ("v1", "ConfigMap", "binaryData", True),
-        ("v1", "ConfigMap", "metadata.labels.x", False),
+        ("v1", "ConfigMap", "data.LOG_LEVEL", False),
+        ("v1", "ConfigMap", "binaryData", False),
         ("v1", "Secret", "data.token", True),
         ("v1", "Secret", "type", True),
         ("v1", "Service", "spec.clusterIP", True),

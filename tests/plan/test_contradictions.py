@@ -83,7 +83,7 @@ RULES = [
     ("unknown volume", f"{_VOLUME}\ninitContainers: {{i: {{{_SIDE}, mounts: {{w: §/w}}}}}}",
      "initContainers.i.mounts.w is not a volume of the model; expected one of the volumes: v"),
     ("volume nobody mounts", "volumes: {v: §{claim: c}}",
-     "volumes.v.mountPath is missing; volumes.v needs it"),
+     "volumes.v.mountPath is missing; volumes.v needs it, or another mount, or injected: true"),
     ("two sources", "volumes: {v: §{claim: c, secret: s, mountPath: /v}}",
      "volumes.v has 2 sources; expected exactly one of emptyDir, claim, configMap, secret, image, "
      "hostPath, nfs, csi, ephemeral, projected; null removes an inherited one"),
@@ -141,6 +141,78 @@ RULES = [
      "lifecycle.postStart has 0 of exec, httpGet and sleepSeconds; expected exactly one"),
     ("headless", "service: {headless: §true, type: NodePort}",
      "service.headless is allowed with type ClusterIP only, not NodePort"),
+    ("target of a Service", "service: {ports: {web: {targetPort: §rest}}}",
+     'service.ports.web.targetPort is "rest"; expected one of the ports: http, or a number'),
+    ("no target", "services: {x: {ports: {web: §80}}}",
+     "services.x.ports.web names no port of a container; expected one of the ports: http, or a "
+     "number; else set targetPort"),
+    ("two targets",
+     f"sidecars: {{x: {{{_SIDE}, ports: {{http: 81}}}}}}\nservice: {{ports: {{http: §80}}}}",
+     "service.ports.http has two targets, ports.http and sidecars.x.ports.http; rename one of the "
+     f"two (ports.http at {DEFAULTS}:1, sidecars.x.ports.http at {A}:3)"),
+    ("one name in a Service",
+     f"sidecars: {{x: {{{_SIDE}, ports: {{http: §{{containerPort: 81, servicePort: 82}}}}}}}}",
+     "sidecars.x.ports.http has the name of ports.http, and a Service has both; expected another "
+     f"name (ports.http at {DEFAULTS}:1)"),
+    ("one number in a Service",
+     "service: {ports: {http: {}, web: {port: §8080, targetPort: http}}}",
+     'service.ports.web.port is 8080, like that of "http"; expected another number'),
+    ("no ports in a Service", "service: {ports: §{}}",
+     "service.ports is empty; give a port, or remove it"),
+    ("node port of a ClusterIP", "service: {ports: {http: {nodePort: §30080}}}",
+     "service.ports.http.nodePort is allowed with NodePort and LoadBalancer only"),
+    ("protocol of a named port", "service: {ports: {http: {protocol: §UDP}}}",
+     'service.ports.http.protocol is decided by the port "http" of the container; remove it'),
+    ("port in no Service", "ports: {x: {containerPort: 1, servicePort: §2}}\n"
+     "service: {ports: {http: 80}}",
+     "ports.x.servicePort has no effect: no Service lists the port under ports; remove it"),
+    ("protocol of a sidecar's port",
+     f"sidecars: {{x: {{{_SIDE}, ports: {{y: {{containerPort: 1, appProtocol: §http}}}}}}}}",
+     "sidecars.x.ports.y.appProtocol has no effect without servicePort, which puts the port into "
+     "the Service"),
+    ("port of an init container",
+     f"initContainers: {{x: {{{_SIDE}, ports: {{y: {{containerPort: 1, servicePort: §2}}}}}}}}",
+     "initContainers.x.ports.y.servicePort has no effect: an init container ends before the Pod "
+     "serves requests; remove it"),
+    ("Service of the Ingress", "ingress: {host: x.com, service: §pubic}\nservices: {public: {}}",
+     'ingress.service is "pubic"; expected one of services: public'),
+    ("no Service for the Ingress", "service: {enabled: false}\ningress: §{host: x.com}",
+     "ingress needs the Service, but service.enabled is false"),
+    ("two folders", "volumes: {v: {emptyDir: {}}}\n"
+     "mounts: {v: {path: /v, subPath: a, subPathExpr: §b}}",
+     "mounts.v.subPathExpr is a second folder beside subPath; remove one of them"),
+    ("volume of a mount", "mounts: {v: {path: /v, volume: §w}}",
+     'mounts.v.volume is "w", which is not a volume of the model; expected one of the volumes: '
+     "none"),
+    ("one path for two mounts", "volumes: {v: {emptyDir: {}, mountPath: /v}}\n"
+     "mounts: {w: §{path: /v, volume: v}}",
+     "mounts.w is /v, where volumes.v.mountPath is mounted too; expected another path "
+     f"(volumes.v.mountPath at {A}:3)"),
+    ("propagation", "volumes: {v: {emptyDir: {}}}\n"
+     "mounts: {v: {path: /v, mountPropagation: §Bidirectional}}",
+     "mounts.v.mountPropagation is Bidirectional, which needs security.privileged: true"),
+    ("input", "stdinOnce: §true", "stdinOnce has no effect without stdin: true; remove it"),
+    ("resource claim", "resources: {claims: {gpu: §{}}}",
+     "resources.claims.gpu is not in pod.resourceClaims; expected one of: none"),
+    ("two names of a claim", "pod: {resourceClaims: {gpu: §{}}}",
+     "pod.resourceClaims.gpu has both resourceClaimName and resourceClaimTemplateName, or neither; "
+     "give one"),
+    ("hook of a sidecar",
+     f"sidecars: {{x: {{{_SIDE}, lifecycle: {{preStop: {{sleepSeconds: 40}}}}}}}}\n"
+     "terminationGracePeriodSeconds: §30",
+     "terminationGracePeriodSeconds is 30; expected more than "
+     "sidecars.x.lifecycle.preStop.sleepSeconds, which is 40 "
+     f"(sidecars.x.lifecycle.preStop.sleepSeconds at {A}:3)"),
+    ("percent of a sidecar's nothing",
+     f"autoscaling: {{minReplicas: 1, maxReplicas: 2, cpu: §50}}\nsidecars: {{x: {{{_SIDE}}}}}",
+     "autoscaling.cpu is a percentage of the request; expected sidecars.x.resources.requests.cpu "
+     "with it"),
+    ("volume of a sidecar's files", "volumes: {config-files-x: §{emptyDir: {}, mountPath: /v}}\n"
+     f"sidecars: {{x: {{{_SIDE}, config: {{mountPath: /c, files: {{f: x}}}}}}}}",
+     "volumes.config-files-x has the name of the volume of sidecars.x.config.files"),
+    ("long name",
+     f"sidecars: {{{'x' * 51}: {{{_SIDE}, config: §{{mountPath: /c, files: {{f: x}}}}}}}}",
+     f"sidecars.{'x' * 51}.config needs a container with a name of at most 50 characters"),
 ]  # fmt: skip
 
 

@@ -9,16 +9,16 @@ from itertools import pairwise
 from typing import Any
 
 from framework.catalog import Catalog, CatalogLoader, CatalogModel, LoadedModel
-from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
-from framework.kinds.kind import Manifest
 from framework.kinds.registry import KINDS
 from framework.layers import Layer, Merged
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
-from framework.plan.checks.facts import Capacity, Claim, EnvironmentFacts, ModelFacts, Repeat
+from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts, Repeat
+from framework.plan.checks.names import find_name_diagnostics, list_claims
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
 from framework.plan.checks.rollout import find_rollout_diagnostics
-from framework.plan.checks.tracks import list_tracks, mapping_in, mappings_in
+from framework.plan.checks.tracks import list_tracks
 from framework.plan.manifest import ModelPlan
 from framework.settings.messages import redact_diagnostic, show
 
@@ -71,6 +71,7 @@ def check_model(
     for track in tracks:
         errors += find_rollout_diagnostics(track, catalog.environment.cluster)
     errors += find_peak_diagnostics(tracks, catalog)
+    errors += find_name_diagnostics(model, plan)
     pods = sum(track.plan.budget.replicas for track in tracks)
     for track in tracks:
         for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):
@@ -84,7 +85,7 @@ def check_model(
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
         needs=resolve_needs(tracks, catalog.environment.capacity),
-        claims=_list_claims(model, plan),
+        claims=list_claims(model, plan),
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),
         repeats=dict(_list_repeats(model)),
@@ -100,41 +101,6 @@ def describe_unplanned(loaded: LoadedModel) -> ModelFacts:
         profiles=loaded.profiles,
         idle_overlay=loaded.idle_overlay,
     )
-
-
-def _list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
-    """Returns the names and routes of a model, which no other model may have.
-
-    They are read from the manifests, so that names from patches are compared too.
-    """
-    home = Position(model.home, 1, 1)
-    claims: dict[tuple[str, ...], Claim] = {}
-    for manifest in plan.manifests:
-        group = str(manifest.object["apiVersion"]).rpartition("/")[0]
-        namespace = str(manifest.object["metadata"].get("namespace", ""))
-        key: tuple[str, ...] = (group, manifest.kind, namespace, manifest.name)
-        claims[key] = Claim(Code.NAME_CLASH, key, f'{manifest.kind} "{manifest.name}"', home)
-        if manifest.kind == "Ingress":
-            position = model.position(("ingress", "host"))
-            for key, host, path in _list_routes(manifest):
-                claims[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", position)
-    return tuple(claims.values())
-
-
-def _list_routes(manifest: Manifest) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yields the key, host and path of every route of an Ingress.
-
-    The class is part of the key: each class has its own controller, which may serve the same host.
-    """
-    spec = mapping_in(manifest.object, "spec")
-    ingress_class = str(spec.get("ingressClassName", ""))
-    for rule in mappings_in(spec, "rules"):
-        for route in mappings_in(mapping_in(rule, "http"), "paths"):
-            host, path = str(rule.get("host", "*")), str(route.get("path", "/"))
-            # Controllers compare prefixes element by element, so /a and /a/ are the same route.
-            prefix = path.rstrip("/")
-            key = ("route", ingress_class, host.lower(), str(route.get("pathType")), prefix)
-            yield key, host, path
 
 
 def _list_repeats(model: CatalogModel) -> Iterator[tuple[Repeat, tuple[Position, str]]]:

@@ -5,7 +5,7 @@ The arithmetic is in core.rolling_update. This module finds the setting that eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
@@ -13,6 +13,7 @@ from framework.kinds.naming import RESERVED_LABELS
 from framework.plan.checks.tracks import RenderedTrack
 from framework.plan.replicas import replica_range
 from framework.settings.environment import Cluster
+from framework.settings.model import Model
 
 
 def find_rollout_diagnostics(track: RenderedTrack, cluster: Cluster) -> Iterator[Diagnostic]:
@@ -30,9 +31,19 @@ def find_rollout_diagnostics(track: RenderedTrack, cluster: Cluster) -> Iterator
         *_find_scale_to_zero(track, cluster),
     ):
         yield track.diagnostic(Code.SERVER_VERSION, path, message)
-    for label in sorted(RESERVED_LABELS & track.settings.labels.keys()):
-        message = f'label "{label}" is set by the framework; expected another name'
-        yield track.diagnostic(Code.RESERVED_LABEL, ("labels", label), message)
+    for path, labels in _list_labels(track.settings):
+        for label in sorted(RESERVED_LABELS & labels.keys()):
+            message = f'label "{label}" is set by the framework; expected another name'
+            yield track.diagnostic(Code.RESERVED_LABEL, (*path, label), message)
+
+
+def _list_labels(settings: Model) -> Iterator[tuple[KeyPath, Mapping[str, str]]]:
+    """Yields each setting that gives labels to objects."""
+    yield ("labels",), settings.labels
+    yield ("podLabels",), settings.pod_labels
+    yield ("service", "labels"), settings.service.labels
+    for key, service in sorted(settings.services.items()):
+        yield ("services", key, "labels"), service.labels
 
 
 # An error about these two can be fixed at either of them.
@@ -141,6 +152,10 @@ def _find_new_features(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple
     for name, volume in sorted(settings.volumes.items()):
         if volume.image:
             features.append((("volumes", name, "image"), 33, "an image volume"))
+    # Servers from 1.26 on know the field, and drop it without an error until 1.34.
+    for name in sorted(settings.pod.resource_claims):
+        path: KeyPath = ("pod", "resourceClaims", name)
+        features.append((path, 34, "dynamic resource allocation"))
     for path, minor, feature in features:
         if cluster.minor_version < minor:
             yield (

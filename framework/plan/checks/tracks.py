@@ -98,18 +98,18 @@ def list_containers(track: RenderedTrack) -> Iterator[PodContainer]:
         for container in mappings_in(track.pod, kind):
             name = str(container.get("name"))
             steps: tuple[Step, ...] = (kind, ItemKey(name))
-            setting: KeyPath
-            if kind == "containers" and name == MODEL_CONTAINER:
-                setting = ()
-            elif name in settings.sidecars and settings.sidecars[name].native == (
-                kind == "initContainers"
-            ):
-                setting = ("sidecars", name)
-            elif kind == "initContainers" and name in settings.init_containers:
-                setting = ("initContainers", name)
+            if name == MODEL_CONTAINER or name in {**settings.sidecars, **settings.init_containers}:
+                setting = container_setting(settings, name)
             else:
                 setting = find_patched(track, *steps) or ("patch", "Deployment")
             yield PodContainer(setting, steps, container)
+
+
+def container_setting(settings: Model, name: str) -> KeyPath:
+    """Returns the path of the settings of a container that is not added by a patch."""
+    if name == MODEL_CONTAINER:
+        return ()
+    return ("sidecars" if name in settings.sidecars else "initContainers", name)
 
 
 def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

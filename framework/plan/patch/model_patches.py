@@ -29,7 +29,8 @@ _CANARY = "/canary"
 
 @dataclass(frozen=True)
 class _Patch:
-    """One entry of `patch` in the settings of one track: `Deployment`, or `Deployment/canary`."""
+    """One entry of `patch` in the settings of one track: `Deployment`, `Deployment/canary` or
+    `Service/public`."""
 
     key: str
     content: Mapping[str, Any]
@@ -38,7 +39,12 @@ class _Patch:
 
     @property
     def kind(self) -> str:
-        return self.key.removesuffix(_CANARY)
+        return self.key.partition("/")[0]
+
+    @property
+    def part(self) -> str:
+        """The object that the patch is limited to: `public` of `Service/public`, "" for all."""
+        return self.key.partition("/")[2]
 
     @property
     def per_track(self) -> bool:
@@ -161,9 +167,12 @@ def _find_protected(patch: _Patch, *, autoscaled: bool) -> Iterator[SettingDiagn
 
 def _list_patches(manifest: Manifest, model: CatalogModel) -> Iterator[_Patch]:
     """Yields the patches of one manifest in the order in which they are applied."""
-    canary = manifest.track == "canary"
-    for patch in _track_patches(model, "canary" if canary else "stable"):
-        if patch.key == manifest.kind or (canary and patch.key == f"{manifest.kind}{_CANARY}"):
+    kind = find_kind(manifest.kind)
+    part = manifest.part
+    if kind and kind.per_track:
+        part = "canary" if manifest.track == "canary" else ""
+    for patch in _track_patches(model, manifest.track):
+        if patch.kind == manifest.kind and patch.part in ("", part):
             yield patch
 
 
@@ -178,7 +187,9 @@ def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
 
 def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     """Yields a diagnostic for each entry of `patch` that matches no object of the model."""
-    kinds = {manifest.kind for manifest in plan.manifests}
+    kinds: dict[str, set[str]] = {}
+    for manifest in plan.manifests:
+        kinds.setdefault(manifest.kind, set()).add(manifest.part)
     for patch in _track_patches(model, "stable"):
         if message := _refuse_key(patch, kinds):
             yield patch.key_diagnostic(message)
@@ -195,17 +206,24 @@ def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diag
             )
 
 
-def _refuse_key(patch: _Patch, kinds: set[str]) -> str:
-    """Returns why an entry matches no object of the model, "" where it matches one."""
+def _refuse_key(patch: _Patch, kinds: Mapping[str, set[str]]) -> str:
+    """Returns why an entry matches no object of the model, "" where it matches one.
+
+    `kinds` has the parts of the objects of each kind.
+    """
     known = find_kind(patch.kind)
-    if known is None:
+    if known is None or (known.per_track and patch.part not in ("", "canary")):
         names = [kind.name for kind in KINDS]
         for_tracks = [f"{kind.name}{_CANARY}" for kind in KINDS if kind.per_track]
         kind, slash, _ = patch.key.partition("/")
         hint = did_you_mean(patch.key, for_tracks if slash else names) or did_you_mean(kind, names)
         hint = hint or f"expected one of {', '.join(names)}"
         return f'"{patch.key}" is not a kind of object that a model can have; {hint}'
-    if patch.key != patch.kind and not patch.per_track:
+    parts = sorted(kinds.get(patch.kind, {""}) - {""})
+    if patch.part and not patch.per_track and patch.part not in parts:
+        if parts:
+            expected = ", ".join([patch.kind, *(f"{patch.kind}/{part}" for part in parts)])
+            return f'"{patch.key}" is not an object of this model; expected one of {expected}'
         return f'"{patch.key}": both tracks share one {patch.kind}; expected {patch.kind}'
     if patch.kind not in kinds:
         return f'"{patch.key}": this model has no {patch.kind}; {known.enabled_by}'
@@ -249,13 +267,13 @@ def _find_dangling_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator
 
     References that dangle without any patch are not reported here: the settings are checked before.
     """
-    service = plan.find("Service")
+    services = [manifest for manifest in plan.manifests if manifest.kind == "Service"]
     for manifest in plan.manifests:
         if manifest.kind != "Deployment":
             continue
         patches = [*_list_patches(manifest, model)]
-        patches += _list_patches(service, model) if service else ()
-        for reference in _find_dangling(manifest.object, service.object if service else None):
+        patches += [patch for service in services for patch in _list_patches(service, model)]
+        for reference in _find_dangling(manifest.object, [s.object for s in services]):
             causes = (
                 (patch, touched)
                 for kind, path in reference.fields
@@ -268,7 +286,7 @@ def _find_dangling_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator
 
 
 def _find_dangling(
-    deployment: Mapping[str, Any], service: Mapping[str, Any] | None
+    deployment: Mapping[str, Any], services: list[dict[str, Any]]
 ) -> Iterator[_DanglingReference]:
     pod = deployment["spec"]["template"]["spec"]
     volumes = {volume["name"] for volume in pod.get("volumes", ())}
@@ -279,7 +297,7 @@ def _find_dangling(
             path = _POD.child(kind).child(ItemKey(container["name"]))
             yield from _find_dangling_mounts(container, volumes, path)
             yield from _find_dangling_hooks(container, path)
-    if service is not None:
+    for service in services:
         yield from _find_dangling_targets(service, containers)
 
 
