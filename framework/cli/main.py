@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -195,7 +196,15 @@ def _unknown_verb(name: str) -> UsageError:
 
 
 def _unknown_option(verb: Verb, word: str) -> UsageError:
-    """Builds the error for an unknown option: `--modle`, or as make passes it on, `MODLE=`."""
+    """Builds the error for an unknown option: `--modle`, or as make passes it on, `MODLE=`.
+
+    The error answers in the spelling of the word, and suggests one of:
+
+        ENV=dev     ENV=; here it is the name alone
+        MODEL=x     MODEL=; here it is --model
+        --modle     --modle; did you mean --model?
+        --zzz       --zzz; it takes --model, --engine
+    """
     given, dashed = word.partition("=")[0], word.startswith("-")
     name = given.lstrip("-").lower().replace("_", "-")
     known = list(verb.options)
@@ -209,10 +218,10 @@ def _unknown_option(verb: Verb, word: str) -> UsageError:
     else:
         names = ", ".join(_spell(option, dashed=dashed) for option in known)
         hint = f"it takes {names or 'none'};"
-    if not dashed:
-        shown = f"{given}="
-    else:
-        shown = f"{given} ({_spell(name, dashed=False)})" if name in OPTIONS else given
+    shown = given if dashed else f"{given}="
+    if dashed and name in OPTIONS:
+        # An option of other verbs: named as in the Makefile, too.
+        shown += f" ({_spell(name, dashed=False)})"
     help_ = f"`{_PROGRAM} {verb.name} --help` lists its options"
     return UsageError(f"{verb.name} takes no {shown}; {hint} {help_}")
 
@@ -275,13 +284,11 @@ def _failed_on_output(error: OSError) -> bool:
     An OSError of `print` does not name stdout. But it is raised in the frame that prints, and only
     cli, output and rich print; their writes to files fail inside pathlib, or name the file.
     """
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    code = Path(frame.tb_frame.f_code.co_filename) if frame else Path()
-    return not error.filename and (
-        any(code.is_relative_to(folder) for folder in _PRINTING) or "rich" in code.parts
-    )
+    if error.filename or error.__traceback__ is None:
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    module = Path(frame.f_code.co_filename)
+    return any(map(module.is_relative_to, _PRINTING)) or "rich" in module.parts
 
 
 def _discard_output() -> None:

@@ -57,7 +57,12 @@ def load_usable_plan(
     recorded: Callable[[], RecordedFacts],
     outputs: Callable[[], Mapping[str, Any]],
 ) -> UsablePlan:
-    """Loads the plan of an environment without the models that have errors.
+    """Loads as much of the plan of an environment as its files allow.
+
+        errors in              the plan has
+        no file, or models     all other models
+        _defaults.yaml         no models
+        environment.yaml       no models; recorded values in place of those with errors
 
     `recorded` and `outputs` are called only where environment.yaml has errors. Raises
     UnknownNameError.
@@ -74,18 +79,30 @@ def load_usable_plan(
     if settings is not None:
         return UsablePlan(build_stack(stack, settings), loaded.errors)
     cluster = _read_cluster(merged.data)
-    namespace = merged.data.get("namespace")
-    if not isinstance(namespace, str):
-        namespace = str(outputs().get("namespace", ""))
-    plan = StackPlan(
-        stack=stack,
-        cluster=cluster or _recorded_cluster(recorded()),
-        # A misspelt value such as `protect: ture` protects too: a deletion cannot be undone.
-        protect=merged.data.get("protect") not in (None, False),
-        namespace=Manifest(namespace, {"kind": "Namespace", "metadata": {"name": namespace}}),
-        models=(),
+    plan = _build_partial_plan(
+        stack, merged.data, cluster or _recorded_cluster(recorded()), outputs
     )
     return UsablePlan(plan, loaded.errors, names_cluster=cluster is not None)
+
+
+def _build_partial_plan(
+    stack: Stack,
+    data: Mapping[str, Any],
+    cluster: ClusterTarget,
+    outputs: Callable[[], Mapping[str, Any]],
+) -> StackPlan:
+    """Builds a plan without models from the `data` of an environment.yaml with errors."""
+    name = data.get("namespace")
+    if not isinstance(name, str):
+        name = str(outputs().get("namespace", ""))
+    return StackPlan(
+        stack=stack,
+        cluster=cluster,
+        # A misspelt value such as `protect: ture` protects too: a deletion cannot be undone.
+        protect=data.get("protect") not in (None, False),
+        namespace=Manifest(name, {"kind": "Namespace", "metadata": {"name": name}}),
+        models=(),
+    )
 
 
 def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
@@ -103,6 +120,7 @@ def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
 
 
 def _recorded_cluster(recorded: RecordedFacts) -> ClusterTarget:
+    """Returns the cluster of the first recorded provider; one without a name if there is none."""
     for _, inputs in sorted(recorded.providers.items()):
         context, kubeconfig = inputs.get("context"), inputs.get("kubeconfig")
         if isinstance(context, str) and isinstance(kubeconfig, str):

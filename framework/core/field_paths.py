@@ -166,26 +166,31 @@ def identify_items(path: FieldPath, *versions: Sequence[Any]) -> tuple[list[Step
 
     The name is the first key alone, so a port that changes from TCP to UDP is still `ports[8000]`.
     The other keys are added only if one version has two items with the same first key:
-    `ports[53/TCP]` and `ports[53/UDP]`.
+
+        old                  new                  names of the old and of the new items
+        8000/TCP             8000/UDP             [8000]             [8000]
+        53/TCP               53/TCP, 53/UDP       [53/TCP]           [53/TCP], [53/UDP]
     """
     keys = list_keys(path)
     items = [item for version in versions for item in version]
     if not keys or not all(isinstance(item, Mapping) and keys[0] in item for item in items):
         return None
-    counts = [Counter(_first_key(item, keys) for item in version) for version in versions]
-    # Counted in each version separately: an item that is once in the old version and once in the
-    # new one is the same item, not two.
-    shared = {name for count in counts for name, times in count.items() if times > 1}
-    names = tuple(
-        [
-            _all_keys(item, keys) if (name := _first_key(item, keys)) in shared else name
-            for item in version
-        ]
-        for version in versions
-    )
+    ambiguous = {name for version in versions for name in _find_repeated(version, keys)}
+
+    def name_item(item: Mapping[str, Any]) -> Step:
+        name = _first_key(item, keys)
+        return _all_keys(item, keys) if name in ambiguous else name
+
+    names = tuple([name_item(item) for item in version] for version in versions)
     # A manifest may have two items with the same keys by mistake. The server rejects it; but a
     # preview shows it before that, and only the index tells the two items apart.
     return names if all(len(set(steps)) == len(steps) for steps in names) else None
+
+
+def _find_repeated(items: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[Step]:
+    """Yields the first keys that two items of one version have."""
+    counts = Counter(_first_key(item, keys) for item in items)
+    return (name for name, count in counts.items() if count > 1)
 
 
 def _first_key(item: Mapping[str, Any], keys: Sequence[str]) -> Step:

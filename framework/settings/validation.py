@@ -1,18 +1,18 @@
 """Validates merged settings with pydantic, and reports every error at its position in a file.
 
 pydantic reports an error at a location in its own schema, reports all arms of a union, and knows
-neither files nor layers. So this module translates each location into the path of a setting, drops
-errors that only follow from another error, and finds the position of the value in its layer.
+neither files nor layers. So each location is translated into the path of a setting (locations.py).
+This module then drops errors that only follow from another error, and finds the position of the
+value in its layer.
 """
 
 from __future__ import annotations
 
-import types
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
@@ -20,6 +20,7 @@ from framework.core.field_paths import FieldPath
 from framework.core.suggestions import near_misses, suggest
 from framework.layers import Layer, Merged
 from framework.settings.base import SettingDiagnosticsError
+from framework.settings.locations import Location, locate, setting_names
 from framework.settings.messages import (
     describe_mismatch,
     expectation,
@@ -40,22 +41,6 @@ _WHOLE_ERRORS = frozenset({"missing", "value_error", "assertion_error"})
 
 
 @dataclass(frozen=True)
-class _Location:
-    """The setting that an error is about; `at_key` where it is about the key itself.
-
-    `union` is the path of the outermost union around the setting, and `arm` the label of the arm
-    that reported the error. `owner` is the settings class in which the last part of `path` is a
-    key, or an unknown key.
-    """
-
-    path: KeyPath
-    at_key: bool
-    union: KeyPath | None
-    arm: str
-    owner: type[BaseModel] | None
-
-
-@dataclass(frozen=True)
 class _Error:
     """One error of pydantic.
 
@@ -65,7 +50,7 @@ class _Error:
     """
 
     details: ErrorDetails
-    location: _Location
+    location: Location
     mapping: KeyPath
     diagnostic: SettingDiagnostic | None = None
 
@@ -132,12 +117,9 @@ def validate_layer(settings_type: type[BaseModel], layer: Layer, subject: str) -
     return [diagnostic for group in _group(certain) for diagnostic in reporter.describe(group)]
 
 
-# --- From pydantic's location to the path of a setting.
-
-
 def _read_errors(settings_type: type[BaseModel], exc: ValidationError) -> Iterator[_Error]:
     for details in exc.errors(include_url=False):
-        location = _locate(settings_type, details["loc"])
+        location = locate(settings_type, details["loc"])
         cause = details.get("ctx", {}).get("error")
         if not isinstance(cause, SettingDiagnosticsError):
             yield _Error(details, location, location.path)
@@ -145,78 +127,6 @@ def _read_errors(settings_type: type[BaseModel], exc: ValidationError) -> Iterat
         for diagnostic in cause.diagnostics:
             setting = replace(location, path=(*location.path, *diagnostic.path))
             yield _Error(details, setting, location.path, diagnostic)
-
-
-def _locate(settings_type: type[BaseModel], loc: Sequence[str | int]) -> _Location:
-    """Follows pydantic's location from `settings_type`.
-
-    A location is not a path: in a union it has the arm's label, and for an error about the key of
-    a mapping it ends in "[key]". `("env", "A", "secret", "key")` is the setting `env.A.key`, in the
-    arm "secret" of the union at `env.A`.
-    """
-    annotation: Any = settings_type
-    path: KeyPath = ()
-    union, arm, at_key = None, "", False
-    owner: type[BaseModel] | None = None
-    for part in loc:
-        if part == "[key]":
-            at_key = True
-            continue
-        arms = _arms(annotation)
-        if len(arms) > 1:
-            if union is None:
-                union, arm = path, str(part)
-            annotation = next((type_ for label, type_ in arms if label == part), Any)
-            continue
-        annotation = arms[0][1]
-        owner = annotation if _is_settings(annotation) else None
-        path = (*path, part)
-        annotation = _annotation_below(annotation, part)
-    return _Location(path, at_key, union, arm, owner)
-
-
-def _arms(annotation: Any) -> list[tuple[str, Any]]:
-    """Returns the arms of a union by label, without None; for no union, the annotation alone."""
-    type_ = _strip_metadata(annotation)
-    if get_origin(type_) not in (Union, types.UnionType):
-        return [("", type_)]
-    arms = [arm for arm in get_args(type_) if arm is not type(None)]
-    if len(arms) == 1:
-        return _arms(arms[0])
-    return [(_label(arm), _strip_metadata(arm)) for arm in arms]
-
-
-def _strip_metadata(annotation: Any) -> Any:
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return annotation
-
-
-def _label(arm: Any) -> str:
-    metadata = get_args(arm)[1:] if get_origin(arm) is Annotated else ()
-    tags = [item.tag for item in metadata if isinstance(item, Tag)]
-    return tags[0] if tags else getattr(_strip_metadata(arm), "__name__", str(arm))
-
-
-def _is_settings(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _annotation_below(annotation: Any, part: str | int) -> Any:
-    if _is_settings(annotation):
-        for name, field in annotation.model_fields.items():
-            if part in (field.alias, name):
-                return field.annotation
-        return Any
-    arguments = get_args(annotation)
-    if get_origin(annotation) is dict:
-        return arguments[1]
-    return arguments[0] if arguments and isinstance(part, int) else Any
-
-
-def _setting_names(settings_type: type[BaseModel] | None) -> tuple[str, ...]:
-    fields = settings_type.model_fields.items() if settings_type else ()
-    return tuple(field.alias or name for name, field in fields)
 
 
 # --- Choosing the errors that are causes, not consequences.
@@ -395,14 +305,14 @@ class _Reporter:
                 continue
             *parent, key = error.location.path
             near = near_misses(str(key), self._known_names(error))
-            if near and near[0] in _setting_names(error.location.owner):
+            if near and near[0] in setting_names(error.location.owner):
                 misspelt.add((*parent, near[0]))
             else:
                 unexplained.add(tuple(parent))
         return misspelt, unexplained
 
     def _known_names(self, error: _Error) -> tuple[str, ...]:
-        names = _setting_names(error.location.owner)
+        names = setting_names(error.location.owner)
         if error.location.owner is self.settings_type:
             names = (*names, *_READ_BEFORE_MERGING.get(self.subject, ()))
         return names
