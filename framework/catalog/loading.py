@@ -8,7 +8,7 @@ environment's file for the model, `--set`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,20 @@ def _find_misplaced_keys(layer: Layer, *, is_model: bool) -> list[Diagnostic]:
     return diagnostics
 
 
+@dataclass(frozen=True)
+class _ModelFiles:
+    """The layers of one model, with the errors in its own files.
+
+    `own` is the layer of the model's file, `overlay` the environment's file for the model.
+    """
+
+    own: Layer
+    overlay: Document | None
+    profiles: tuple[str, ...]
+    layers: LayerStack
+    diagnostics: tuple[Diagnostic, ...]
+
+
 class CatalogLoader:
     """Loads the environment of one stack, then its models one at a time.
 
@@ -188,51 +202,49 @@ class CatalogLoader:
 
     def load_model(self, name: str) -> LoadedModel:
         """Merges and validates one model."""
-        home, overlay_path = self.files.models[name], self._own.overlays.get(name)
-        document, syntax_errors = self._reader.read(home)
-        diagnostics = [*syntax_errors]
-        profiles, all_exist = self._resolve_profiles(document, diagnostics)
-        own, layer_errors = self._reader.build_layer(document, is_model=True)
-        diagnostics += layer_errors
-        stack = self._merge_below(profiles).add(own, self._environment_overrides)
-        overlay = None
-        if overlay_path is not None:
-            overlay, syntax_errors = self._reader.read(overlay_path)
-            layer, layer_errors = self._reader.build_layer(overlay)
-            diagnostics += [*syntax_errors, *layer_errors]
-            stack = stack.add(layer)
-        stack = stack.add(*self._overrides) if self._overrides else stack
-        if not all_exist:
-            # A missing setting may be in the profile whose name is misspelt: report only the name.
-            stack = stack.with_broken(())
-        merged = stack.resolve(
+        files = self._read_model(name)
+        merged = files.layers.resolve(
             {**self._context, "name": name}, verbatim=(_CANDIDATE,), keep_nulls=_KEEP_NULLS
         )
         disabled = merged.data.get("enabled") is False
-        if disabled or _is_overridden(merged, own):
-            diagnostics += self._reader.validate_alone(own)
+        diagnostics = [*files.diagnostics]
+        if disabled or _is_overridden(merged, files.own):
+            diagnostics += self._reader.validate_alone(files.own)
         if disabled:
-            # Merged settings are not validated: other environments may give what is missing here.
-            diagnostics += stack.diagnostics
-            idle = overlay is not None and overlay.data.get("enabled") is not False
-            return LoadedModel(
-                name,
-                None,
-                tuple(diagnostics),
-                profiles,
-                disabled=True,
-                disabled_at=merged.origin(("enabled",)),
-                idle_overlay=overlay.path if overlay is not None and idle else "",
-            )
+            return _describe_disabled(name, files, merged, diagnostics)
+        home = self.files.models[name]
         settings, invalid = validate_settings(Model, merged, "a model", home)
         diagnostics += _name_model(invalid, name, home)
-        candidate, candidate_merged = self._load_candidate(name, home, stack, merged, diagnostics)
+        candidate, candidate_merged = None, None
+        if _has_candidate(merged):
+            candidate, candidate_merged, invalid = self._load_candidate(name, files.layers)
+            diagnostics += invalid
         model = None
         if settings is not None:
             model = CatalogModel(
-                name, home, settings, merged, candidate, candidate_merged, profiles
+                name, home, settings, merged, candidate, candidate_merged, files.profiles
             )
-        return LoadedModel(name, model, tuple(diagnostics), profiles)
+        return LoadedModel(name, model, tuple(diagnostics), files.profiles)
+
+    def _read_model(self, name: str) -> _ModelFiles:
+        """Reads the files of a model, and puts their layers in merge order."""
+        document, diagnostics = self._reader.read(self.files.models[name])
+        profiles, profile_errors = self._resolve_profiles(document)
+        own, layer_errors = self._reader.build_layer(document, is_model=True)
+        diagnostics = [*diagnostics, *profile_errors, *layer_errors]
+        layers = self._merge_below(profiles).add(own, self._environment_overrides)
+        overlay = None
+        if name in self._own.overlays:
+            overlay, syntax_errors = self._reader.read(self._own.overlays[name])
+            layer, layer_errors = self._reader.build_layer(overlay)
+            diagnostics += [*syntax_errors, *layer_errors]
+            layers = layers.add(layer)
+        if self._overrides:
+            layers = layers.add(*self._overrides)
+        if profile_errors:
+            # A missing setting may be in the profile whose name is misspelt: report only the name.
+            layers = layers.with_broken(())
+        return _ModelFiles(own, overlay, profiles, layers, tuple(diagnostics))
 
     def _merge_below(self, profiles: tuple[str, ...]) -> LayerStack:
         """Returns the layers below a model that lists these profiles."""
@@ -242,17 +254,15 @@ class CatalogLoader:
             self._below[profiles] = self._merge_below(profiles[:-1]).add(layer)
         return self._below[profiles]
 
-    def _resolve_profiles(
-        self, document: Document, diagnostics: list[Diagnostic]
-    ) -> tuple[tuple[str, ...], bool]:
-        """Returns the listed profiles that exist, and True where the list has no errors."""
+    def _resolve_profiles(self, document: Document) -> tuple[tuple[str, ...], list[Diagnostic]]:
+        """Returns the listed profiles that exist, and the errors in the list."""
         listed = document.data.get("profiles", [])
         if not isinstance(listed, list):
             position = document.value_positions[("profiles",)]
             message = "profiles must be a list of names, such as [cpu-small]"
-            diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
-            return (), False
+            return (), [position.diagnostic(Code.UNKNOWN_PROFILE, message)]
         profiles: list[str] = []
+        diagnostics: list[Diagnostic] = []
         for index, name in enumerate(listed):
             if not isinstance(name, str) or name not in self.files.profiles:
                 hint = suggest(str(name), self.files.profiles)
@@ -264,37 +274,30 @@ class CatalogLoader:
                 continue
             position = document.value_positions[("profiles", index)]
             diagnostics.append(position.diagnostic(Code.UNKNOWN_PROFILE, message))
-        return tuple(profiles), len(profiles) == len(listed)
+        return tuple(profiles), diagnostics
 
     def _load_candidate(
-        self,
-        name: str,
-        home: str,
-        stack: LayerStack,
-        stable: Merged,
-        diagnostics: list[Diagnostic],
-    ) -> tuple[Model | None, Merged | None]:
-        """Returns the settings of the canary track; None without a candidate."""
-        canary = stable.data.get("canary")
-        if not isinstance(canary, dict) or not isinstance(canary.get("candidate"), dict):
-            return None, None
-        layers = _candidate_layers(stack)
-        for layer in layers:
-            for key in ("canary", *SHARED, *_NOT_MERGED):
-                if position := layer.key_position((key,)):
-                    message = f'"{key}" cannot be set for a candidate alone'
-                    diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))
-        full = stack.add(*layers).resolve(
+        self, name: str, stable: LayerStack
+    ) -> tuple[Model | None, Merged, list[Diagnostic]]:
+        """Merges and validates the canary track: its layers over those of the stable track."""
+        home, layers = self.files.models[name], _candidate_layers(stable)
+        diagnostics = [
+            position.diagnostic(Code.MISPLACED_KEY, f'"{key}" cannot be set for a candidate alone')
+            for layer in layers
+            for key in ("canary", *SHARED, *_NOT_MERGED)
+            if (position := layer.key_position((key,)))
+        ]
+        full = stable.add(*layers).resolve(
             {**self._context, "name": name}, verbatim=(("canary",),), keep_nulls=_KEEP_NULLS
         )
+        # Without `canary`, so that the candidate is a model without a candidate of its own.
         data = {key: value for key, value in full.data.items() if key != "canary"}
         origins = {
             path: positions for path, positions in full.origins.items() if path[0] != "canary"
         }
         merged = replace(full, data=data, origins=origins)
         settings, invalid = validate_settings(Model, merged, "a model", home)
-        diagnostics += _name_model(invalid, name, home)
-        return settings, merged
+        return settings, merged, [*diagnostics, *_name_model(invalid, name, home)]
 
     def load(self, models: Collection[str] | None = None) -> Catalog:
         """Loads the environment and these models; all models for None.
@@ -334,6 +337,31 @@ class CatalogLoader:
             profile_diagnostics=profile_diagnostics or {},
             complete=complete,
         )
+
+
+def _describe_disabled(
+    name: str, files: _ModelFiles, merged: Merged, diagnostics: Iterable[Diagnostic]
+) -> LoadedModel:
+    """Returns a model that does not run here.
+
+    Its merged settings are not validated: other environments may give what is missing here.
+    """
+    overlay = files.overlay
+    idle = overlay is not None and overlay.data.get("enabled") is not False
+    return LoadedModel(
+        name,
+        None,
+        (*diagnostics, *files.layers.diagnostics),
+        files.profiles,
+        disabled=True,
+        disabled_at=merged.origin(("enabled",)),
+        idle_overlay=overlay.path if overlay is not None and idle else "",
+    )
+
+
+def _has_candidate(merged: Merged) -> bool:
+    canary = merged.data.get("canary")
+    return isinstance(canary, dict) and isinstance(canary.get("candidate"), dict)
 
 
 def _candidate_layers(stack: LayerStack) -> tuple[Layer, ...]:
