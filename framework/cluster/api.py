@@ -11,7 +11,6 @@ import json
 import ssl
 from collections.abc import Iterable, Mapping
 from http.client import HTTPException, HTTPSConnection
-from types import TracebackType
 from typing import Any, Self
 
 from framework.cluster.layout import LOOPBACK, Layout
@@ -46,12 +45,7 @@ class LoopbackClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def is_ok(self, path: str) -> bool:

@@ -126,19 +126,25 @@ def test_removed_object_of_a_failed_component_is_kept(stack: Stack) -> None:
     assert "ConfigMap ns/old" not in stack.cluster.ids()
 
 
-def test_replaced_object_is_kept_while_its_component_fails(
-    stack: Stack,
-) -> None:
-    body = """
-        m = Model('m')
-        c = config_map('c', object_name='c-{0}', parent=m)
-        deployment('d', 'v{0}', parent=m, depends_on=[c])
-    """
-    stack.program(body.format(1))
+# A ConfigMap whose name changes with its content, and a Deployment that needs it.
+_REPLACED = """
+    m = Model('m')
+    c = config_map('c', object_name='c-{0}', parent=m)
+    deployment('d', 'v{0}', parent=m, depends_on=[c])
+"""
+
+
+def _fail_to_replace(stack: Stack) -> None:
+    """Deploys version 1, then version 2, whose Deployment fails."""
+    stack.program(_REPLACED.format(1))
     stack.up()
     stack.cluster.bad.add("ns/d")
-    stack.program(body.format(2))
+    stack.program(_REPLACED.format(2))
     stack.up()
+
+
+def test_replaced_object_is_kept_while_its_component_fails(stack: Stack) -> None:
+    _fail_to_replace(stack)
     assert {"ConfigMap ns/c-1", "ConfigMap ns/c-2"} <= set(stack.cluster.ids())
     stack.cluster.bad.clear()
     stack.up()
@@ -147,18 +153,9 @@ def test_replaced_object_is_kept_while_its_component_fails(
 
 
 def test_reverted_replacement_keeps_the_old_object(stack: Stack) -> None:
-    body = """
-        m = Model('m')
-        c = config_map('c', object_name='c-{0}', parent=m)
-        deployment('d', 'v{0}', parent=m, depends_on=[c])
-    """
-    stack.program(body.format(1))
-    stack.up()
-    stack.cluster.bad.add("ns/d")
-    stack.program(body.format(2))
-    stack.up()
+    _fail_to_replace(stack)
     stack.cluster.bad.clear()
-    stack.program(body.format(1))
+    stack.program(_REPLACED.format(1))
     stack.up()
     assert stack.cluster.ids() == ["ConfigMap ns/c-1", "Deployment ns/d"]
     assert stack.preview().clean
