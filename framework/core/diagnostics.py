@@ -71,6 +71,8 @@ class Code(StrEnum):
     UNUSED_PROFILE = "MC901", "a profile that no model lists"
     DISABLED_OVERLAY = "MC902", "an overlay for a model that does not run there"
     SAME_VALUE = "MC903", "an override that equals what it overrides"
+    SHELL_VARIABLE = "MC904", "an interpolation with the name of a shell variable of the same text"
+    UNKNOWN_VARIABLE = "MC905", "a $(VARIABLE) that the container does not have"
 
     @property
     def is_warning(self) -> bool:

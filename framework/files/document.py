@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Document:
     where the file is empty. Values from an alias or a merge key have the position of the anchor.
     `spellings` has the original text of numbers that Python writes differently, such as 1.10.
     `broken` has the key paths that are left out of `data` because of an error, or () where nothing
-    could be read.
+    could be read. `blocks` has the source of each text of several lines, by its position.
     """
 
     path: str
@@ -54,6 +55,21 @@ class Document:
     value_positions: Mapping[KeyPath, Position] = field(default_factory=dict)
     spellings: Mapping[KeyPath, str] = field(default_factory=dict)
     broken: frozenset[KeyPath] = frozenset()
+    blocks: Mapping[Position, str] = field(default_factory=dict)
+
+    def find_in_block(self, start: Position, part: str) -> Position:
+        """Returns the position of `part` in the text at `start`; `start` where it is one line."""
+        source = self.blocks.get(start, "")
+        for match in re.finditer(re.escape(part), source):
+            # An escaped reference is not the one that is searched for.
+            if source[match.start() - 1 : match.start()] != "\\":
+                before = source[: match.start()]
+                line = before.count("\n")
+                column = match.start() - (before.rfind("\n") + 1) + 1
+                return Position(
+                    start.path, start.line + line, column if line else start.column + column - 1
+                )
+        return start
 
 
 def load_document(root: Path, path: str) -> tuple[Document, list[Diagnostic]]:
@@ -94,7 +110,7 @@ def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
             _mark_position(path, node.start_mark),
             'expected "key: value" lines at the top level, not a list or a single value',
         )
-    return _Builder(path).build(node)
+    return _Builder(path, text).build(node)
 
 
 def _position_of(path: str, before: str) -> Position:
@@ -201,8 +217,9 @@ def _read_float(text: str) -> float:
 class _Builder:
     """Builds data and positions from the nodes of one document, and collects all errors."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, text: str) -> None:
+        self._path, self._text = path, text
+        self._blocks: dict[Position, str] = {}
         self._diagnostics: list[Diagnostic] = []
         self._keys: dict[KeyPath, Position] = {}
         self._values: dict[KeyPath, Position] = {}
@@ -211,6 +228,11 @@ class _Builder:
         # The nodes around the current one, to find anchors that contain themselves.
         self._open: list[Node] = []
         self._count = 0
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        # Not splitlines(): it would count U+2028 as a line break, which editors do not.
+        return self._text.split("\n")
 
     def build(self, node: MappingNode) -> tuple[Document, list[Diagnostic]]:
         data = self._value(node, ())
@@ -221,6 +243,7 @@ class _Builder:
             self._values,
             self._spellings,
             frozenset(self._broken),
+            self._blocks,
         )
         return document, self._diagnostics
 
@@ -273,6 +296,10 @@ class _Builder:
             # The message of the exception quotes the value.
             message = "would not be read as text; quote it" if is_secret_key(at) else str(exc)
             return self._report(node, Code.AMBIGUOUS, message, at)
+        if node.end_mark.line > node.start_mark.line:
+            lines = self._lines[node.start_mark.line : node.end_mark.line + 1]
+            source = "\n".join(lines)[node.start_mark.column :]
+            self._blocks[self._values[at]] = source
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value
         return value

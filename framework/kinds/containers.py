@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from framework.core.env_references import order_variables
 from framework.settings.container import (
     ConfigMapValue,
     Container,
@@ -141,12 +142,16 @@ def _build_ports(ports: Mapping[str, Port]) -> list[dict[str, Any]]:
 
 
 def _build_env(env: Mapping[str, EnvValue]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "value": value}
-        if isinstance(value, str)
-        else {"name": name, "valueFrom": _build_value_source(value)}
-        for name, value in env.items()
-    ]
+    # The order of merged settings is that of their first layer, and says nothing: a profile's
+    # variable may refer to one that the model adds.
+    return order_variables(
+        [
+            {"name": name, "value": value}
+            if isinstance(value, str)
+            else {"name": name, "valueFrom": _build_value_source(value)}
+            for name, value in env.items()
+        ]
+    )
 
 
 def _build_value_source(

@@ -7,17 +7,21 @@ a merged configuration and reports the ones that fail, each with its position.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
-from framework.core.field_paths import FieldPath
+from framework.core.field_paths import FieldPath, get_at
+from framework.core.forms import NO_FORMS, FormTree
 from framework.core.redaction import is_secret_key
 from framework.core.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from framework.layers.layer import Layer
 
 # oc.select computes nothing and is the only way to write a fallback. The others are refused: oc.env
 # reads the machine, and oc.decode, oc.create or a computed resolver name could do so unseen.
@@ -27,6 +31,10 @@ _PLAIN = re.compile(r"\$\{[A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)*\}")
 # An even number of backslashes is a literal backslash before each pair, and escapes nothing.
 _REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\$\{([^${}:]+)\}")
 _WHOLE = re.compile(r"\$\{[^${}]+\}")
+_WHOLE_REFERENCE = re.compile(r"\$\{([^.${}:][^${}:]*)\}")
+# One reference, after the backslashes before it.
+_SINGLE = re.compile(r"(?<!\\)((?:\\\\)*)\$\{([^${}:]+)\}")
+_LONGEST_CHAIN = 100
 _SELECT = re.compile(r"\$\{\s*oc\.select\s*:\s*['\"]?([^,}'\"]+)")
 _INSIDE = re.compile(r"\$\{([^}]*)")
 _WORD = re.compile(r"[\w-]+")
@@ -34,7 +42,14 @@ _OPENING = re.compile(r"(\\*)\$\{")
 _ESCAPE = r"write \${ for a literal ${"
 
 
-def find_misuse(text: str) -> str:
+def describe_escape(forms: FormTree, path: KeyPath) -> str:
+    """Returns how to write `${` literally in the text at a path."""
+    form, outer = forms.at(path), forms.at(path[:-1])
+    has_mapping_form = (form and form.is_text) or (outer and outer.is_list)
+    return f"{_ESCAPE}, or set interpolate: false" if has_mapping_form else _ESCAPE
+
+
+def find_misuse(text: str, escape_advice: str = _ESCAPE) -> str:
     """Returns what is wrong with the interpolations of one text; "" if they are well-formed."""
     # Parsing is slow, and most texts have only plain references, which are always valid.
     rest = _PLAIN.sub("", text)
@@ -43,13 +58,15 @@ def find_misuse(text: str) -> str:
     try:
         tree = parse(text)
     except GrammarParseError:
-        return f"is not a complete interpolation; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
+        return (
+            f"is not a complete interpolation; expected ${{key}} or ${{key.below}}; {escape_advice}"
+        )
     for name in _find_resolvers(tree):
         if name not in _ALLOWED_RESOLVERS:
             allowed = ", ".join(sorted(_ALLOWED_RESOLVERS))
             return (
                 f'calls the resolver "{name}", which is refused: the same files must give the same '
-                f"result on every machine; allowed: {allowed}; {_ESCAPE}"
+                f"result on every machine; allowed: {allowed}; {escape_advice}"
             )
     return ""
 
@@ -99,10 +116,11 @@ class Resolution:
     interpolations by path. `broken` has the paths that are missing because of errors that are
     reported already: an interpolation that refers to one fails without a diagnostic of its own.
     `context` is data outside the configuration that interpolations can refer to, and `self_name`
-    a name under which they can refer to the configuration itself.
+    a name under which they can refer to the configuration itself. `layers` were merged into it.
 
     After `run`, `failed` has the interpolations that could not be resolved, by path, and
-    `missing_references` the keys that do not exist, by the diagnostic about them.
+    `missing_references` the keys that do not exist, by the diagnostic about them. `numbers` has the
+    text of each number, true and false that an interpolation gave, as YAML writes it.
     """
 
     def __init__(
@@ -114,16 +132,22 @@ class Resolution:
         broken: frozenset[KeyPath],
         context: Mapping[str, Any],
         self_name: str,
+        layers: Sequence[Layer],
     ) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.failed: dict[KeyPath, str] = {}
         self.missing_references: dict[Diagnostic, tuple[tuple[str, ...], ...]] = {}
+        self.numbers: dict[KeyPath, str] = {}
+        self._layers = layers
+        self._forms = next((layer.forms for layer in layers if layer.forms.below), NO_FORMS)
         self._config, self._data, self._origins = config, data, origins
         self._texts, self._broken = texts, broken
         self._context, self._self_name = context, self_name
 
     def run(self) -> None:
         """Writes every resolved value into the data; a failed interpolation is removed from it."""
+        self._name_primary_keys()
+        self._spell_out()
         for path, text in self._texts.items():
             try:
                 value = self._resolve(path)
@@ -138,6 +162,66 @@ class Resolution:
             self._explain(path)
         for path in self.failed:
             self._remove(path)
+
+    def _name_primary_keys(self) -> None:
+        """Lets `${ports.http}` mean the number of the port where another layer gave a mapping."""
+        for path, text in self._texts.items():
+            is_setting = _WHOLE.fullmatch(text) and self._primary_key(path)
+
+            def name(match: re.Match[str], is_setting: Any = is_setting) -> str:
+                key = match[2].strip()
+                own = self._own_path(tuple(key.split(".")))
+                primary = self._primary_key(own)
+                value = get_at(self._data, own)
+                # A port that is `${ports.other}` takes all of the other's settings.
+                if is_setting or not (isinstance(value, dict) and primary in value):
+                    return match[0]
+                return f"{match[1]}${{{key}.{primary}}}"
+
+            self._rewrite(path, _SINGLE.sub(name, text))
+
+    def _primary_key(self, path: KeyPath) -> str:
+        form = self._forms.at(path)
+        return form.primary if form else ""
+
+    def _spell_out(self) -> None:
+        """Writes true, false and numbers such as 1.10 into texts as YAML writes them.
+
+        OmegaConf would insert `str(value)`: True and 1.1.
+        """
+        for path in self._texts:
+            text = _parent(self._config, path)._get_node(path[-1])._value()
+            if isinstance(text, str) and not _WHOLE.fullmatch(text):
+                self._rewrite(path, _SINGLE.sub(self._spell_reference, text))
+
+    def _spell_reference(self, match: re.Match[str]) -> str:
+        key = match[2].strip()
+        if match[1] or key.startswith("."):
+            return match[0]
+        try:
+            value = OmegaConf.select(self._config, key)
+        except (OmegaConfBaseException, RecursionError):
+            return match[0]
+        return self._spell(value, key) if isinstance(value, bool | float) else match[0]
+
+    def _spell(self, value: Any, key: str) -> str:
+        """Returns a number or truth as it is written at `key`, through other interpolations."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        own: KeyPath = self._own_path(tuple(key.split(".")))
+        for _ in range(_LONGEST_CHAIN):
+            if not (match := _WHOLE_REFERENCE.fullmatch(self._texts.get(own, ""))):
+                break
+            own = self._own_path(tuple(match[1].strip().split(".")))
+        origin = self._origins.get(own, (None,))[-1]
+        for layer in reversed(self._layers):
+            if layer.has(own) and layer.value_position(own) == origin:
+                return layer.spelling(own) or str(value)
+        return str(value)
+
+    def _rewrite(self, path: KeyPath, text: str) -> None:
+        if text != _parent(self._config, path)._get_node(path[-1])._value():
+            _parent(self._config, path)[path[-1]] = text
 
     def find_secret_paths(self) -> frozenset[KeyPath]:
         """Returns the paths whose value comes from a secret key, directly or through others."""
@@ -165,21 +249,24 @@ class Resolution:
         if not _WHOLE.fullmatch(text):
             for name in _find_references(text):
                 self._check_inside_text(path, name)
+        elif isinstance(value, bool | int | float):
+            match = _WHOLE_REFERENCE.fullmatch(text)
+            self.numbers[path] = self._spell(value, match[1].strip()) if match else str(value)
         _parent(self._data, path)[path[-1]] = value
         for below in _paths_below(value, path):
             self._origins[below] = self._origins[path]
 
     def _check_inside_text(self, path: KeyPath, name: str) -> None:
-        # OmegaConf inserts `str(value)`: True for YAML's true, and {'a': 1} for a mapping.
+        # OmegaConf would insert {'a': 1} for a mapping.
         value = OmegaConf.select(self._config, name)
-        if isinstance(value, bool):
-            shape = "true or false"
-        elif OmegaConf.is_config(value):
-            shape = "a mapping" if OmegaConf.is_dict(value) else "a list"
-        else:
+        if not OmegaConf.is_config(value) or self._has_primary_key(value, name):
             return
-        message = f'refers to "{name}" inside a text, and that is {shape}; quote or write it out'
-        self._report(path, Code.BAD_INTERPOLATION, message)
+        shape = "a mapping" if OmegaConf.is_dict(value) else "a list"
+        message = f'refers to "{name}" inside a text, and that is {shape}; name one value in it'
+        self._report(path, Code.BAD_INTERPOLATION, message, name)
+
+    def _has_primary_key(self, value: Any, name: str) -> bool:
+        return self._primary_key(self._own_path(tuple(name.split(".")))) in value
 
     def _explain(self, path: KeyPath) -> None:
         """Reports a failed interpolation, unless it failed because of another error."""
@@ -187,13 +274,14 @@ class Resolution:
         if self._reaches_itself(path):
             shown = ", ".join(f"${{{name}}}" for name in references) or "it"
             message = f"refers to itself through {shown}; give one of them a value of its own"
-            self._report(path, Code.CIRCULAR_REFERENCE, message)
+            self._report(path, Code.CIRCULAR_REFERENCE, message, *references[:1])
             return
         if any(self._is_already_reported(name) for name in references):
             return
         missing = [name for name in references if self._has_no_value(name)]
+        advice = describe_escape(self._forms, path)
         if not missing:
-            message = f"cannot be resolved; expected ${{key}} or ${{key.below}}; {_ESCAPE}"
+            message = f"cannot be resolved; expected ${{key}} or ${{key.below}}; {advice}"
             self._report(path, Code.BAD_INTERPOLATION, message)
             return
         known = _paths_below({**self._data, **self._context}, ())
@@ -202,7 +290,8 @@ class Resolution:
             path,
             Code.MISSING_REFERENCE,
             f'refers to "{missing[0]}", which has no value here; {hint}{" " if hint else ""}'
-            f"the model's own keys, environment.* and stack.* can be named; {_ESCAPE}",
+            f"the model's own keys, environment.* and stack.* can be named; {advice}",
+            missing[0],
         )
         self.missing_references[diagnostic] = tuple(
             self._own_path(tuple(name.split("."))) for name in missing
@@ -235,8 +324,14 @@ class Resolution:
         except (OmegaConfBaseException, RecursionError):
             return True
 
-    def _report(self, path: KeyPath, code: Code, message: str) -> Diagnostic:
-        diagnostic = self._origins[path][-1].diagnostic(code, f"{FieldPath(path)} {message}")
+    def _report(self, path: KeyPath, code: Code, message: str, name: str = "") -> Diagnostic:
+        """Reports an error about a text, at the line of the text that refers to `name`."""
+        position = self._origins[path][-1]
+        for layer in self._layers if name else ():
+            if layer.document.path == position.path:
+                position = layer.document.find_in_block(position, f"${{{name}}}")
+                break
+        diagnostic = position.diagnostic(code, f"{FieldPath(path)} {message}")
         self.diagnostics.append(diagnostic)
         return diagnostic
 

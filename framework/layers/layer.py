@@ -16,7 +16,7 @@ from framework.core.field_paths import FieldPath
 from framework.core.forms import NO_FORMS, Form, FormTree
 from framework.files.document import Document
 from framework.layers.forms import Plain, read_forms
-from framework.layers.interpolation import find_misuse
+from framework.layers.interpolation import describe_escape, find_misuse
 
 
 class Shape(Enum):
@@ -93,11 +93,17 @@ class Layer:
                 continue
             position = self.value_position(path)
             shape = _shape_of(value)
-            misuse = find_misuse(value) if shape is Shape.INTERPOLATION else ""
+            misuse = ""
+            if shape is Shape.INTERPOLATION:
+                misuse = find_misuse(value, describe_escape(self.forms, path))
             if misuse:
                 # The path within the file, not within the layer: a document that is read as two
                 # layers (overrides of an environment, say) then gives one diagnostic, not two.
                 message = f"{FieldPath((*self.prefix, *path))} {misuse}"
+                wrong = next((line for line in value.splitlines() if find_misuse(line)), "")
+                position = (
+                    self.document.find_in_block(position, wrong.strip()) if wrong else position
+                )
                 diagnostics.append(position.diagnostic(Code.BAD_INTERPOLATION, message))
                 refused.add(path)
             else:
@@ -143,6 +149,13 @@ class Layer:
     def config_without(self, dropped: frozenset[KeyPath]) -> DictConfig:
         """Returns `config` without the `dropped` paths."""
         return DictConfig(_prune(self.data, (), self._checked[2] | dropped))
+
+    def value(self, path: KeyPath) -> Any:
+        """Returns the value at `path` before the merge."""
+        value: Any = self.data
+        for key in path:
+            value = value[key]
+        return value
 
     def value_position(self, path: KeyPath) -> Position:
         """Returns the position of the value at `path`, or of its nearest parent in the file."""

@@ -28,7 +28,8 @@ class Merged:
     order, so that the last one is the origin of the value. `broken` has the paths that are left out
     because of an error in `diagnostics`. `secret_paths` has the paths whose value comes from a
     secret key through an interpolation. `missing_references` has, for each diagnostic about an
-    interpolation, the keys that it refers to and that do not exist.
+    interpolation, the keys that it refers to and that do not exist. `numbers` has the text of each
+    number, true and false that an interpolation gave, as YAML writes it.
     """
 
     data: dict[str, Any]
@@ -38,6 +39,7 @@ class Merged:
     broken: frozenset[KeyPath] = frozenset()
     secret_paths: frozenset[KeyPath] = frozenset()
     missing_references: Mapping[Diagnostic, Sequence[tuple[str, ...]]] = field(default_factory=dict)
+    numbers: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def origin(self, path: KeyPath) -> Position | None:
         """Returns the position that sets the value at `path`, or else at its nearest parent."""
@@ -169,7 +171,9 @@ class LayerStack:
             # Other interpolations cannot refer to a value that is not resolved itself.
             _remove(config, path)
         _add_context(config, context, self_name, list(texts.values()))
-        resolution = Resolution(config, data, origins, texts, self.broken, context, self_name)
+        resolution = Resolution(
+            config, data, origins, texts, self.broken, context, self_name, self.layers
+        )
         resolution.run()
         return Merged(
             data,
@@ -179,6 +183,7 @@ class LayerStack:
             self.broken | set(resolution.failed),
             resolution.find_secret_paths(),
             resolution.missing_references,
+            resolution.numbers,
         )
 
 

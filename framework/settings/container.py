@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from framework.core.diagnostics import SettingDiagnostic
+from framework.core.env_references import find_cycles
 from framework.core.quantities import multiply_quantity, quantity_value
 from framework.settings.base import Checked, Settings, one_of
 from framework.settings.forms import FileText, Kinds, Shorthand
@@ -297,6 +298,7 @@ class ContainerSettings(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports ports and paths that are used twice."""
+        yield from find_variable_cycles(self.env)
         yield from find_duplicate_ports(self.ports)
         yield from find_duplicate_paths(self.mount_paths())
         if self.stdin_once and not self.stdin:
@@ -335,6 +337,15 @@ class Sidecar(Container, ServingContainer):
     native: bool = True
     """Start the container before the model and stop it after the model. With false, it is an
     ordinary second container: it starts and stops together with the model."""
+
+
+def find_variable_cycles(env: Mapping[str, EnvValue]) -> Iterator[SettingDiagnostic]:
+    """Yields a diagnostic for each cycle of variables that refer to each other by `$(NAME)`."""
+    for cycle in find_cycles({k: value for k, value in env.items() if isinstance(value, str)}):
+        shown = " -> ".join((*cycle, cycle[0]))
+        message = f"refers to itself: {shown}; give one of them a value without a reference"
+        others = tuple(("env", name) for name in cycle[1:])
+        yield SettingDiagnostic(("env", cycle[0]), message, others=others)
 
 
 def find_duplicate_ports(ports: Mapping[str, Port]) -> Iterator[SettingDiagnostic]:

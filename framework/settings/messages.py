@@ -17,6 +17,7 @@ from framework.core.field_paths import FieldPath
 from framework.core.redaction import REDACTED, is_secret, redact_text
 from framework.core.suggestions import near_misses
 from framework.layers import Merged
+from framework.settings.values import EXPECTED_ENV_TEXT
 
 # pydantic's error types, and what was expected instead.
 _TYPES = {
@@ -119,6 +120,11 @@ def own_words(error: ErrorDetails) -> str:
 def is_type_mismatch(error: ErrorDetails) -> bool:
     """Returns True where the value has another type than the setting."""
     return error["type"] in _TYPES
+
+
+def is_text_expected(error: ErrorDetails) -> bool:
+    """Returns True where a number, true or false was found and text was expected."""
+    return error["type"] == "string_type" or own_words(error) == EXPECTED_ENV_TEXT
 
 
 def _list_choices(expected: str, value: Any) -> str:

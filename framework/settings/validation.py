@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
-from framework.core.field_paths import FieldPath
+from framework.core.field_paths import FieldPath, get_at
 from framework.core.suggestions import near_misses, suggest
 from framework.layers import Layer, Merged
 from framework.settings.base import SettingDiagnosticsError
@@ -24,6 +24,7 @@ from framework.settings.locations import Location, locate, setting_names
 from framework.settings.messages import (
     describe_mismatch,
     expectation,
+    is_text_expected,
     is_type_mismatch,
     own_words,
     redact_diagnostic,
@@ -73,6 +74,8 @@ def validate_settings(
         return settings_type.model_validate(merged.data), list(merged.diagnostics)
     except ValidationError as exc:
         errors = list(_read_errors(settings_type, exc))
+    if _write_numbers_as_text(merged, errors):
+        return validate_settings(settings_type, merged, subject, home)
     reporter = _Reporter(settings_type, merged, subject, home)
     misspelt, unexplained = reporter.explain_unknown_keys(errors)
     reported = [
@@ -97,6 +100,24 @@ def validate_settings(
         )
     ]
     return None, [*own, *sorted(diagnostics)]
+
+
+def _write_numbers_as_text(merged: Merged, errors: Iterable[_Error]) -> bool:
+    """Replaces numbers from interpolations by their text where a text is wanted.
+
+    `args: ["${ports.http}"]` has nowhere to write quotes around the number. Returns True where a
+    value was replaced.
+    """
+    replaced = False
+    for error in errors:
+        path, wants_text = error.location.path, is_text_expected(error.details)
+        if not wants_text or error.location.at_key or path not in merged.numbers:
+            continue
+        parent: Any = get_at(merged.data, path[:-1])
+        if not isinstance(parent[path[-1]], str):
+            parent[path[-1]] = merged.numbers[path]
+            replaced = True
+    return replaced
 
 
 def validate_layer(settings_type: type[BaseModel], layer: Layer, subject: str) -> list[Diagnostic]:

@@ -79,7 +79,7 @@ class Definition:
 # Both validators and editors show these texts.
 _EXPECTED_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
 _EXPECTED_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
-_EXPECTED_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
+EXPECTED_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
 _EXPECTED_VARIABLE = 'expected text, a whole number, true or false; quote it, as in "1.10"'
 _EXPECTED_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
 _EXPECTED_PORT_NAME = "expected a port name: lower-case letters, digits, '-', at most 15 characters"
@@ -110,7 +110,7 @@ def _check_int_or_percent(value: Any) -> Any:
 
 def _check_env_text(value: Any) -> Any:
     if isinstance(value, bool | float):
-        raise ValueError(_EXPECTED_ENV_TEXT)
+        raise ValueError(EXPECTED_ENV_TEXT)
     return str(value) if isinstance(value, int) else value
 
 
@@ -203,7 +203,7 @@ EnvText = Annotated[
     WithJsonSchema(
         {
             "type": ["string", "integer"],
-            "patternErrorMessage": _EXPECTED_ENV_TEXT,
+            "patternErrorMessage": EXPECTED_ENV_TEXT,
             "format": "env-text",
         }
     ),

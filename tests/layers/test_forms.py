@@ -162,6 +162,15 @@ def test_origins_are_where_the_values_are_written() -> None:
     assert str(merged_port.origin(("ports", "http", "servicePort"))) == "1.yaml:1:29"
 
 
+@pytest.mark.parametrize("upper", ["ports: {http: 81}", "ports: {http: {servicePort: 1}}"])
+def test_reference_to_a_port_is_its_number_in_either_form(upper: str) -> None:
+    lower = "ports: {http: 80}\nargs: ['--port=${ports.http}']\nlinks: {x: '${ports.http}'}"
+    data = merge(lower, upper).data
+    number = 81 if upper.endswith("81}") else 80
+    assert data["args"] == [f"--port={number}"]
+    assert data["links"] == {"x": number}
+
+
 WRONG = {
     "unknown key": ("args: {apend: [a]}", "1.yaml:1:8", Code.UNKNOWN_KEY, "append"),
     "both": ("args: {items: [a], append: [b]}", "1.yaml:1:7", Code.INCONSISTENT, "both"),

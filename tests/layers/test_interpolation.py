@@ -32,6 +32,8 @@ def _merge(*texts: str) -> Merged:
         ("a: ${environment.name}/${stack.name}", "prod/prod-eu"),
         ("b: 3\na: ${b}", 3),
         ("b: 3\na: v${b}", "v3"),
+        ("b: true\nc: ${b}\na: '--x=${c} --y=${d}'\nd: false", "--x=true --y=false"),
+        ("b: 1.10\nc: ${b}\na: v${c}-${b}", "v1.10-1.10"),
         ("b: {c: [1]}\na: ${b}", {"c": [1]}),
         ("b: {c: [1, 2]}\na: ${b.c[1]}", 2),
         ("a: {b: 1, c: '${.b}'}", {"b": 1, "c": 1}),
@@ -87,7 +89,6 @@ def test_origin_of_an_interpolated_mapping_is_the_interpolation() -> None:
         (["a: ${b"], "0.yaml:1:4", "is not a complete interpolation"),
         (["a: ${}"], "0.yaml:1:4", "is not a complete interpolation"),
         (["b: {c: 1}\na: x-${b}"], "0.yaml:2:4", "inside a text, and that is a mapping"),
-        (["b: true\na: x-${b}"], "0.yaml:2:4", "inside a text, and that is true or false"),
         (["a: ${b}\nb: {c: 1}", "a: {c: 2}"], "1.yaml:1:4",
          "a is a mapping, but overrides an interpolation at 0.yaml:1:4"),
         (["a: ${b}\nb: {c: 1}", "a: [2]"], "1.yaml:1:4",
@@ -132,3 +133,18 @@ def test_null_removes_a_key_and_a_later_layer_can_set_it_again() -> None:
         "1.yaml:2:4",
         "2.yaml:1:4",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("a: |\n  first\n  run \\${gone} ${gone}\n", "0.yaml:3:16"),
+        ("a: >-\n  first\n\n  then ${gone}\n", "0.yaml:4:8"),
+        ('a: "first\n  then ${gone}"\n', "0.yaml:2:8"),
+        ("a: |\n  first\n  ${X:-1}\n", "0.yaml:3:3"),
+        ("b:\n- a\n- |\n    x\n    y ${gone}\n", "0.yaml:5:7"),
+    ],
+)
+def test_diagnostic_in_a_block_text_points_at_its_own_line(text: str, position: str) -> None:
+    (diagnostic,) = _merge(text).diagnostics
+    assert diagnostic.position == position

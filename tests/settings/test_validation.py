@@ -6,7 +6,7 @@ import pytest
 
 from framework.files.document import parse_document
 from framework.layers import Layer, LayerStack
-from framework.settings.model import Model
+from framework.settings.model import Model, model_forms
 from framework.settings.validation import validate_settings
 
 _OWN = "catalog/churn.yaml"
@@ -97,3 +97,27 @@ def test_missing_setting_is_reported_at_the_mapping_that_lacks_it(
     own = "owner: t\n" if "tag" in profile else "owner: t\nimage:\n  # note\n  tag: v1\n"
     expected = f"{position}: image.repository is missing"
     assert _diagnostics(own, profile + "ports: {http: 8080}\n") == [expected]
+
+
+TEXTS = {
+    "args: ['${ports.http}']": ("args", 0, "8080"),
+    "command: {items: [a, '${enabled}']}\nenabled: true": ("command", 1, "true"),
+    "env: {A: '${ports.http}'}": ("env", "A", "8080"),
+    "env: {A: '${enabled}'}\nenabled: false": ("env", "A", "false"),
+    "annotations: {a: '${ports.http}'}": ("annotations", "a", "8080"),
+    "labels: {a: '${replicas}'}\nreplicas: 3": ("labels", "a", "3"),
+}
+
+
+@pytest.mark.parametrize("own", TEXTS)
+def test_number_from_an_interpolation_is_text_where_text_is_wanted(own: str) -> None:
+    *path, expected = TEXTS[own]
+    stack = LayerStack()
+    for name, text in (("p.yaml", _PROFILE), (_OWN, f"{_VALID}{own}\n")):
+        stack = stack.add(Layer(parse_document(name, text)[0], forms=model_forms()))
+    settings, diagnostics = validate_settings(Model, stack.resolve({}), "a model", _OWN)
+    assert diagnostics == []
+    assert settings is not None
+    value = getattr(settings, str(path[0]))
+    assert value[path[1]] == expected
+    assert isinstance(value[path[1]], str)

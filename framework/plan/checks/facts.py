@@ -73,6 +73,7 @@ class ModelFacts:
     waivers: tuple[WaiverFacts, ...] = ()
     files: tuple[str, ...] = ()
     repeats: Mapping[Repeat, tuple[Position, str]] | None = None
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def check_stack(
             (waiver for model in models for waiver in model.waivers), folder
         )
     usage = add_usages([_count_usage(model) for model in models], complete=not errors and complete)
-    warnings = []
+    warnings = [warning for model in models for warning in model.warnings]
     if complete:
         warnings += [
             Position(path, 1, 1).diagnostic(

@@ -10,7 +10,7 @@ from typing import Any
 
 from framework.catalog import Catalog, CatalogLoader, CatalogModel, LoadedModel
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
-from framework.core.field_paths import FieldPath
+from framework.core.field_paths import MISSING, FieldPath, get_at
 from framework.kinds.registry import KINDS
 from framework.layers import Layer, Merged
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
@@ -18,6 +18,7 @@ from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts, 
 from framework.plan.checks.names import find_name_diagnostics, list_claims
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
 from framework.plan.checks.rollout import find_rollout_diagnostics
+from framework.plan.checks.texts import find_text_warnings
 from framework.plan.checks.tracks import list_tracks
 from framework.plan.manifest import ModelPlan
 from framework.settings.messages import redact_diagnostic, show
@@ -89,6 +90,7 @@ def check_model(
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),
         repeats=dict(_list_repeats(model)),
+        warnings=find_text_warnings(tracks),
     )
 
 
@@ -149,10 +151,7 @@ def _read_written(path: KeyPath, layers: Iterable[Layer]) -> dict[Position, tupl
     """
     written = {}
     for layer in layers:
-        full = (*layer.prefix, *path)
-        if position := layer.document.value_positions.get(full):
-            value: Any = layer.document.data
-            for key in full:
-                value = value[key]
-            written[position] = (value, layer.prefix == ("overrides",))
+        value = get_at(layer.data, path)
+        if value is not MISSING:
+            written[layer.value_position(path)] = (value, layer.prefix == ("overrides",))
     return written

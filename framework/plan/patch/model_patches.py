@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
-from framework.core.field_paths import FieldPath, ItemKey
+from framework.core.env_references import order_variables
+from framework.core.field_paths import FieldPath, ItemKey, get_at
 from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import did_you_mean
 from framework.kinds.kind import PROTECTED_EVERYWHERE, Manifest
@@ -126,7 +127,21 @@ def _apply(
     except PatchError as error:
         paths = {problem.path for problem in problems}
         return [*problems, *(p for p in error.diagnostics if p.path not in paths)], manifest
-    return problems, replace(manifest, object=patched)
+    return problems, replace(manifest, object=_order_variables(patched))
+
+
+def _order_variables(obj: dict[str, Any]) -> dict[str, Any]:
+    """Returns a Deployment in which no variable stands before one that it refers to.
+
+    A patch adds a variable at the end of the list, where the ones before it cannot use it.
+    """
+    pod = get_at(obj, ("spec", "template", "spec"))
+    for kind in ("containers", "initContainers"):
+        containers = pod.get(kind) if isinstance(pod, dict) else None
+        for container in containers if isinstance(containers, list) else ():
+            if isinstance(container, dict) and isinstance(container.get("env"), list):
+                container["env"] = order_variables(container["env"])
+    return obj
 
 
 def _find_problems(
