@@ -11,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m framework
 
 # The options of the verbs: MODEL=x becomes `--model x`, and EXIT_CODE=1 becomes `--exit-code`.
-VALUES := MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY
+VALUES := MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY FILE BASE
 SWITCHES := YES JSON WHY EXIT_CODE
 OPTIONS = $(call argument,ENV) $(foreach name,$(VALUES),$(call option,$(name))) \
 	$(foreach name,$(SWITCHES),$(call switch,$(name))) $(patsubst %,'%=',$(UNKNOWN))
@@ -47,7 +47,7 @@ refresh: $(VENV)/ready ## update the recorded state to what the cluster has
 destroy: $(VENV)/ready ## delete everything that an environment has deployed
 
 ##@ Catalog
-.PHONY: validate list explain diff affected render new bump schema
+.PHONY: validate list explain diff affected render new bump import schema
 validate: $(VENV)/ready ## show every error in every file, with file:line:column
 list: $(VENV)/ready ## list the models: owner, profiles, image, replicas in each environment [PROFILE=x]
 explain: $(VENV)/ready ## show where a value comes from [KEY=rollout.maxSurge]
@@ -56,6 +56,7 @@ affected: $(VENV)/ready ## list the models and environments that a change touche
 render: $(VENV)/ready ## print the manifests of an environment, ready for kubectl [OUT=folder]
 new: $(VENV)/ready ## add a model: a valid, commented file: MODEL=x PROFILE=y
 bump: $(VENV)/ready ## set the image tag of a model, in its own file or in an environment: MODEL=x TAG=v2
+import: $(VENV)/ready ## turn existing manifests into models, and compare what they render to: FILE=x.yaml
 schema: $(VENV)/ready ## write the JSON Schemas and the reference of every setting
 
 ##@ Local cluster
@@ -65,7 +66,7 @@ cluster-down: $(VENV)/ready ## stop the local cluster; its data stays
 cluster-status: $(VENV)/ready ## show the local cluster: processes, nodes, how to use kubectl
 
 up preview status outputs drift refresh destroy \
-validate list explain diff affected render new bump schema \
+validate list explain diff affected render new bump import schema \
 cluster-up cluster-down cluster-status:
 	@$(RUN) $@ $(OPTIONS)
 

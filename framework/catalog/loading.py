@@ -24,7 +24,7 @@ from framework.files import (
     find_catalog,
     find_environment,
 )
-from framework.files.document import Document, load_document
+from framework.files.document import Document, load_document, parse_document
 from framework.layers import Layer, LayerStack, Merged, Shape
 from framework.settings.environment import Environment
 from framework.settings.model import SHARED, Model, model_forms
@@ -39,11 +39,17 @@ _KEEP_NULLS = (("patch",),)
 
 
 class CatalogReader:
-    """Reads the files of a catalog, each once for all environments that use it."""
+    """Reads the files of a catalog, each once for all environments that use it.
 
-    def __init__(self, root: Path) -> None:
+    `drafts` has the texts of files that are not written yet, by path; they hide those on disk.
+    """
+
+    def __init__(self, root: Path, drafts: Mapping[str, str] | None = None) -> None:
         self.root = root
-        self._documents: dict[str, tuple[Document, list[Diagnostic]]] = {}
+        self.drafts = dict(drafts or {})
+        self._documents: dict[str, tuple[Document, list[Diagnostic]]] = {
+            path: parse_document(path, text) for path, text in self.drafts.items()
+        }
         self._layers: dict[tuple[str, tuple[str, ...]], tuple[Layer, list[Diagnostic]]] = {}
         self._own_layers: dict[str, list[Diagnostic]] = {}
 
@@ -57,6 +63,15 @@ class CatalogReader:
                 # document causes no "is missing" errors for the keys that it would have had.
                 self._documents[path] = Document(path, {}, broken=frozenset({()})), []
         return self._documents[path]
+
+    def add_drafts(self, folder: str, files: Mapping[str, str]) -> dict[str, str]:
+        """Returns the files of a folder by name, together with the drafts in it."""
+        found = dict(files)
+        for path in self.drafts:
+            parent, _, file = path.rpartition("/")
+            if parent == folder and not file.startswith("_"):
+                found[file.removesuffix(".yaml")] = path
+        return dict(sorted(found.items()))
 
     def build_layer(
         self, document: Document, prefix: tuple[str, ...] = (), *, is_model: bool = False
@@ -132,6 +147,8 @@ class CatalogLoader:
         self.files: CatalogFiles = find_catalog(root)
         self._own: EnvironmentFiles = find_environment(root, stack.environment)
         self._reader = reader or CatalogReader(root)
+        if self._reader.drafts:
+            self._add_drafts()
         self._overrides = [
             Layer(document, (), _NOT_MERGED, model_forms()) for document in overrides
         ]
@@ -158,6 +175,21 @@ class CatalogLoader:
         self._below: dict[tuple[str, ...], LayerStack] = {
             (): LayerStack().add(*layers).with_broken(*broken)
         }
+
+    def _add_drafts(self) -> None:
+        add, overlays = self._reader.add_drafts, f"environments/{self.stack.environment}/models"
+        self.files = replace(
+            self.files,
+            models=add("catalog", self.files.models),
+            profiles=add("catalog/_profiles", self.files.profiles),
+        )
+        self._own = replace(self._own, overlays=add(overlays, self._own.overlays))
+
+    def merge_inherited(self, name: str, profiles: tuple[str, ...]) -> Merged:
+        """Merges the layers below a model's own file, for a model that lists these profiles."""
+        return self._merge_below(profiles).resolve(
+            {**self._context, "name": name}, verbatim=(_CANDIDATE,), keep_nulls=_KEEP_NULLS
+        )
 
     def _read_shared(self, path: str) -> Document:
         document, diagnostics = self._reader.read(path)

@@ -110,14 +110,16 @@ def build_parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
 def _add_options(command: argparse.ArgumentParser, verb: Verb) -> None:
     # Every verb accepts ENV and --model. Where they have no meaning, the help does not show them,
     # and `_check` refuses them with the reason, which argparse does not know.
+    takes_files = verb.environment == "files"
     environment = command.add_argument(
         "environment",
-        metavar="ENV",
-        nargs=None if verb.environment == "required" else "?",
+        metavar="FILE|ENV" if takes_files else "ENV",
+        nargs={"required": None, "files": "*"}.get(verb.environment, "?"),
         help={
             "required": "the environment, a folder of environments/",
             "optional": "the environment, a folder of environments/ "
             f"(default: {verb.without_environment})",
+            "files": "files, or environments with their folder of manifests: prod=rendered/prod",
             "none": argparse.SUPPRESS,
         }[verb.environment],
     )
@@ -166,7 +168,8 @@ class _PrintCompletion(argparse.Action):
 
 def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:
     """Raises UsageError for words that the verb does not take; argparse left `rest` over."""
-    for word in (options.environment or "", *rest):
+    words = rest if verb.environment == "files" else (options.environment or "", *rest)
+    for word in words:
         if word.startswith("-") or "=" in word:
             raise _unknown_option(verb, word)
     if rest:

@@ -41,6 +41,8 @@ _OPTIONS = (
     Option("profile", "PROFILE", "a profile of catalog/_profiles/, such as cpu-small"),
     Option("owner", "OWNER", "the team that owns the new model"),
     Option("tag", "TAG", "the image tag"),
+    Option("file", "FILE", "the manifests to import: files or folders, - for standard input"),
+    Option("base", "FOLDER", "the rendered manifests that all environments share"),
     Option("today", "YYYY-MM-DD", "the date that decides whether a waiver has expired"),
     Option("json", "", "print JSON; its schema is in schemas/output/"),
 )  # fmt: skip
@@ -51,9 +53,10 @@ OPTIONS = {option.name: option for option in _OPTIONS}
 class Verb:
     """One verb.
 
-    `run` is `module:function` in `framework.cli`. `environment` is "required", "optional" or
-    "none"; `without_environment` says what a command without an optional one concerns. `options`
-    are names of OPTIONS; `formats` are the choices of FORMAT, if not all of them.
+    `run` is `module:function` in `framework.cli`. `environment` is "required", "optional", "none",
+    or "files" for any number of files and environments; `without_environment` says what a command
+    without an optional one concerns. `options` are names of OPTIONS; `formats` are the choices of
+    FORMAT, if not all of them.
     `example` is a make command that shows the options in use.
     `read_only` verbs change nothing, and 0 is their only code for success, so a reader that closes
     the pipe early (`| head`) misses no outcome.
@@ -117,6 +120,10 @@ GROUPS = {
              without_environment="the model's own file, for all of them",
              options=("model", "tag", "json"),
              example="make bump MODEL=sentiment TAG=1.7.0"),
+        Verb("import", "turn existing manifests into models, and compare what they render to",
+             "importing:run_import", environment="files",
+             options=("file", "base", "model", "profile", "owner", "yes"),
+             example="make import FILE=manifests.yaml PROFILE=vllm OWNER=team-nlp"),
         Verb("schema", "write the JSON Schemas and the reference of every setting",
              "edit:run_schema", environment="none"),
     ),

@@ -1,0 +1,226 @@
+"""Brings manifests into one form, so that two that mean the same are equal.
+
+Drops the fields that have the API server's default, and those that say what is the case without
+them. Writes out what containers inherit from their Pod. Types of fields come from the same table as
+for patches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from framework.plan.patch.field_types import FieldType
+from framework.settings.values import quantity_value
+
+# From the defaulting functions of Kubernetes, pkg/apis/*/v1/defaults.go, by the definition that has
+# the field. `kubectl get -o yaml` prints them, manifests leave them out.
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "DeploymentSpec": {
+        "replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
+        "minReadySeconds": 0, "paused": False,
+    },
+    "DeploymentStrategy": {"type": "RollingUpdate"},
+    "RollingUpdateDeployment": {"maxSurge": "25%", "maxUnavailable": "25%"},
+    "PodSpec": {
+        "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30, "enableServiceLinks": True, "hostNetwork": False,
+        "hostPID": False, "hostIPC": False, "shareProcessNamespace": False,
+        # The admission plugin ServiceAccount fills these in.
+        "serviceAccountName": "default", "automountServiceAccountToken": True,
+    },
+    "PodSecurityContext": {"fsGroupChangePolicy": "Always", "runAsNonRoot": False},
+    "Container": {
+        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+        "stdin": False, "stdinOnce": False, "tty": False,
+    },
+    "ContainerPort": {"protocol": "TCP"},
+    # Without allowPrivilegeEscalation, a process may gain privileges; the others are false.
+    "SecurityContext": {
+        "runAsNonRoot": False, "readOnlyRootFilesystem": False, "privileged": False,
+        "allowPrivilegeEscalation": True, "procMount": "Default",
+    },
+    # Unless the kubelet runs with --seccomp-default.
+    "SeccompProfile": {"type": "Unconfined"},
+    "Probe": {
+        "initialDelaySeconds": 0, "periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1,
+        "failureThreshold": 3,
+    },
+    "HTTPGetAction": {"path": "/", "scheme": "HTTP"},
+    "GRPCAction": {"service": ""},
+    "VolumeMount": {"readOnly": False, "subPath": ""},
+    "EmptyDirVolumeSource": {"medium": ""},
+    "ConfigMapVolumeSource": {"defaultMode": 0o644, "optional": False},
+    "SecretVolumeSource": {"defaultMode": 0o644, "optional": False},
+    "ProjectedVolumeSource": {"defaultMode": 0o644},
+    "DownwardAPIVolumeSource": {"defaultMode": 0o644},
+    "HostPathVolumeSource": {"type": ""},
+    "PersistentVolumeClaimVolumeSource": {"readOnly": False},
+    "NFSVolumeSource": {"readOnly": False},
+    "CSIVolumeSource": {"readOnly": False},
+    "ObjectFieldSelector": {"apiVersion": "v1"},
+    "ResourceFieldSelector": {"divisor": "0"},
+    "SecretKeySelector": {"optional": False},
+    "ConfigMapKeySelector": {"optional": False},
+    "Toleration": {"operator": "Equal", "value": ""},
+    "TopologySpreadConstraint": {"nodeAffinityPolicy": "Honor", "nodeTaintsPolicy": "Ignore"},
+    "ServiceSpec": {
+        "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+        "externalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack",
+        "allocateLoadBalancerNodePorts": True, "publishNotReadyAddresses": False,
+    },
+    "ServicePort": {"protocol": "TCP"},
+    "PersistentVolumeClaimSpec": {"volumeMode": "Filesystem"},
+    "NetworkPolicyPort": {"protocol": "TCP"},
+    "HorizontalPodAutoscalerSpec": {"minReplicas": 1},
+    "ServiceAccount": {"automountServiceAccountToken": True},
+    "ConfigMap": {"immutable": False},
+}  # fmt: skip
+# The server allots them, so that a manifest from a cluster has them.
+_ALLOTTED: Mapping[str, frozenset[str]] = {
+    "ServiceSpec": frozenset({"clusterIPs", "ipFamilies", "healthCheckNodePort"}),
+    "PodSpec": frozenset({"serviceAccount", "nodeName"}),
+    "PersistentVolumeClaimSpec": frozenset({"volumeName"}),
+    "ServiceAccount": frozenset({"secrets"}),
+}
+# An empty mapping has a meaning in these fields: any other empty mapping or list is no value.
+_MEANINGFUL_WHEN_EMPTY = frozenset(
+    {"emptyDir", "podSelector", "namespaceSelector", "ingress", "egress", "from", "to"}
+)
+# What containers inherit from the securityContext of their Pod.
+_INHERITED = (
+    "runAsNonRoot", "runAsUser", "runAsGroup", "seccompProfile", "seLinuxOptions",
+    "appArmorProfile", "windowsOptions",
+)  # fmt: skip
+
+
+def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an equal object without defaults. Objects of unknown kinds stay as they are."""
+    type_ = FieldType(str(obj["kind"]))
+    normal = _normalise(obj, type_) if type_.fields else dict(obj)
+    return {"apiVersion": obj.get("apiVersion"), "kind": obj["kind"], **normal}
+
+
+def _normalise(value: Any, type_: FieldType) -> Any:
+    if type_.name == "list" and type_.items and isinstance(value, list):
+        return [_normalise(item, type_.items) for item in value]
+    if type_.name == "map" or not type_.fields or not isinstance(value, Mapping):
+        return value
+    if fill := _FILLS.get(type_.name):
+        value = fill(value)
+    defaults = _DEFAULTS.get(type_.name, {})
+    allotted = _ALLOTTED.get(type_.name, frozenset())
+    normal = {}
+    for key, child in value.items():
+        if key in allotted:
+            continue
+        child_type = type_.fields.get(key, FieldType("object"))
+        child = _normalise(child, child_type)
+        is_empty = child in ({}, []) and key not in _MEANINGFUL_WHEN_EMPTY
+        if not is_empty and not (key in defaults and is_equal(child, defaults[key], child_type)):
+            normal[key] = child
+    return normal
+
+
+def is_equal(value: Any, other: Any, type_: FieldType) -> bool:
+    """Returns True if two values of one type mean the same: `1Gi` and `1024Mi`, `a` and `[a]`."""
+    if isinstance(value, bool) != isinstance(other, bool):
+        return False
+    if type_.name == "Quantity":
+        if isinstance(value, Mapping) or isinstance(other, Mapping):
+            return bool(value == other)
+        return str(value) == str(other) or quantity_value(str(value)) == quantity_value(str(other))
+    if type_.name == "map" and isinstance(value, Mapping) and isinstance(other, Mapping):
+        items = type_.items or FieldType("object")
+        return value.keys() == other.keys() and all(
+            is_equal(value[key], other[key], items) for key in value
+        )
+    if type_.name == "IntOrString":
+        return str(value) == str(other)
+    return bool(value == other)
+
+
+def canonical_image(reference: str) -> str:
+    """Returns an image with its registry and tag, as a container runtime reads it.
+
+    `nginx` is `docker.io/library/nginx:latest`.
+    """
+    name, at, digest = reference.partition("@")
+    first, slash, _ = name.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost"):
+        name = f"docker.io/{name}" if slash else f"docker.io/library/{name}"
+    if not at and ":" not in name.rpartition("/")[2]:
+        name += ":latest"
+    return f"{name}{at}{digest}"
+
+
+def default_pull_policy(reference: str) -> str:
+    """Returns the policy that the API server fills in for an image."""
+    image = canonical_image(reference)
+    return "Always" if image.endswith(":latest") else "IfNotPresent"
+
+
+def _fill_container(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Writes out the image, and the requests, which are the limits where there are none."""
+    filled = dict(container)
+    image = str(container.get("image", ""))
+    if image:
+        filled["image"] = canonical_image(image)
+        if filled.get("imagePullPolicy") == default_pull_policy(image):
+            del filled["imagePullPolicy"]
+    resources = container.get("resources") or {}
+    if limits := resources.get("limits"):
+        requests = {**limits, **(resources.get("requests") or {})}
+        filled["resources"] = {**resources, "requests": requests}
+    if variables := container.get("env"):
+        # Of two variables with one name, containers see the last.
+        filled["env"] = list({variable.get("name"): variable for variable in variables}.values())
+    return filled
+
+
+def _fill_pod(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Writes the security context that the containers inherit into each of them."""
+    filled = dict(pod)
+    context = pod.get("securityContext") or {}
+    inherited = {key: context[key] for key in _INHERITED if key in context}
+    filled["securityContext"] = {k: v for k, v in context.items() if k not in inherited}
+    for kind in ("containers", "initContainers"):
+        if pod.get(kind):
+            filled[kind] = [
+                {**c, "securityContext": {**inherited, **(c.get("securityContext") or {})}}
+                for c in pod[kind]
+            ]
+    if "priorityClassName" in pod:
+        # The admission plugin Priority computes both from the class.
+        filled.pop("priority", None)
+        filled.pop("preemptionPolicy", None)
+    return filled
+
+
+def _fill_policy(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Splits the rules of a NetworkPolicy, so that each has one peer, and sorts them.
+
+    Rules are alternatives, and so are the peers of a rule: two peers in one rule allow the same as
+    two rules.
+    """
+    filled = dict(spec)
+    for direction, peers in (("ingress", "from"), ("egress", "to")):
+        if direction in spec:
+            rules = [
+                {**rule, peers: [peer]} if peer is not None else rule
+                for rule in spec[direction] or ()
+                for peer in (rule.get(peers) or [None])
+            ]
+            filled[direction] = sorted(rules, key=lambda rule: json.dumps(rule, sort_keys=True))
+    if "policyTypes" in spec:
+        filled["policyTypes"] = sorted(spec["policyTypes"])
+    return filled
+
+
+_FILLS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "Container": _fill_container,
+    "PodSpec": _fill_pod,
+    "NetworkPolicySpec": _fill_policy,
+}

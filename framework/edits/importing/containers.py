@@ -1,0 +1,207 @@
+"""Reads the settings of a container from a manifest: the inverse of framework/kinds/containers.py.
+
+Each function returns settings as they are written in YAML. It says everything that the manifest
+decides, also what Kubernetes decides where the manifest says nothing. A field that is not read here
+is not lost: the proof finds it missing and puts it into `patch`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from framework.edits.importing.api_defaults import canonical_image, default_pull_policy
+
+Settings = dict[str, Any]
+
+# From the security context of a container to `security`, with Kubernetes' own value.
+SECURITY = (
+    ("runAsNonRoot", "runAsNonRoot", False),
+    ("runAsUser", "runAsUser", None),
+    ("runAsGroup", "runAsGroup", None),
+    ("readOnlyRootFilesystem", "readOnlyRootFilesystem", False),
+    ("allowPrivilegeEscalation", "allowPrivilegeEscalation", True),
+    ("privileged", "privileged", False),
+)
+_PROBES = (
+    ("startupProbe", "startup"),
+    ("readinessProbe", "readiness"),
+    ("livenessProbe", "liveness"),
+)
+_PROBE_NUMBERS = (
+    "initialDelaySeconds", "periodSeconds", "failureThreshold", "successThreshold",
+    "terminationGracePeriodSeconds",
+)  # fmt: skip
+# Fields of a container that have the name of their setting.
+_SAME_NAME = ("command", "args", "workingDir", "terminationMessagePath", "terminationMessagePolicy")
+
+
+def read_process(container: Mapping[str, Any]) -> Settings:
+    """Returns the settings that all containers have: command, variables, ports and resources."""
+    settings: Settings = {key: container[key] for key in _SAME_NAME if key in container}
+    settings["env"] = read_env(container.get("env") or ())
+    settings["envFrom"] = read_env_from(container.get("envFrom") or ())
+    settings["ports"] = read_ports(container.get("ports") or ())
+    settings["resources"] = _read_resources(container.get("resources") or {})
+    return settings
+
+
+def _read_resources(resources: Mapping[str, Any]) -> Settings:
+    """Returns requests and limits; a device needs its limit only, the request is always equal."""
+    limits = _read_quantities(resources.get("limits") or {})
+    requests = {
+        name: value
+        for name, value in _read_quantities(resources.get("requests") or {}).items()
+        if "/" not in name or limits.get(name) != value
+    }
+    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def _read_quantities(quantities: Mapping[str, Any]) -> Settings:
+    return {
+        name: int(value) if re.fullmatch(r"\d+", str(value)) and "/" in name else str(value)
+        for name, value in quantities.items()
+    }
+
+
+def read_image(container: Mapping[str, Any]) -> Settings:
+    """Returns `image` of a model, in parts."""
+    name, _, digest = canonical_image(str(container.get("image", ""))).partition("@")
+    repository, colon, tag = name.rpartition(":")
+    if "/" in tag or not colon:
+        repository, tag = name, ""
+    policy = container.get("imagePullPolicy") or default_pull_policy(str(container.get("image")))
+    parts = {"repository": repository, "tag": tag, "digest": digest, "pullPolicy": policy}
+    return {key: value for key, value in parts.items() if value}
+
+
+def read_env(variables: Iterable[Mapping[str, Any]]) -> Settings:
+    """Returns environment variables by name."""
+    return {str(v.get("name")): _read_variable(v) for v in variables}
+
+
+def _read_variable(variable: Mapping[str, Any]) -> Any:
+    source = variable.get("valueFrom") or {}
+    for kind, setting in (("secretKeyRef", "secret"), ("configMapKeyRef", "configMap")):
+        if reference := source.get(kind):
+            value = {setting: reference.get("name"), "key": reference.get("key")}
+            return {**value, "optional": True} if reference.get("optional") else value
+    if field := source.get("fieldRef"):
+        return {"field": field.get("fieldPath")}
+    if resource := source.get("resourceFieldRef"):
+        names = {"resource": "resource", "containerName": "container", "divisor": "divisor"}
+        return {names[key]: value for key, value in resource.items() if key in names}
+    value = variable.get("value", "")
+    # A template that is not quoted gives numbers and booleans, which the API server refuses.
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def read_env_from(sources: Iterable[Mapping[str, Any]]) -> Settings:
+    """Returns `envFrom` by the name of the Secret or ConfigMap."""
+    settings: Settings = {}
+    for source in sources:
+        for kind, setting in (("secretRef", "secret"), ("configMapRef", "configMap")):
+            if reference := source.get(kind):
+                own: Settings = {setting: reference.get("name")}
+                if source.get("prefix"):
+                    own["prefix"] = source["prefix"]
+                if reference.get("optional"):
+                    own["optional"] = True
+                settings[unused_name(str(reference.get("name")).replace(".", "-"), settings)] = own
+    return settings
+
+
+def unused_name(name: str, taken: Iterable[str]) -> str:
+    """Returns `name`, or `name-2` and so on where it is taken."""
+    names = set(taken)
+    number, candidate = 2, name
+    while candidate in names:
+        candidate, number = f"{name}-{number}", number + 1
+    return candidate
+
+
+def read_ports(ports: Iterable[Mapping[str, Any]]) -> Settings:
+    """Returns ports by name; every port has one, `translation` has seen to it."""
+    return {
+        str(port.get("name")): {
+            "containerPort": port.get("containerPort"),
+            **({"protocol": port["protocol"]} if port.get("protocol", "TCP") != "TCP" else {}),
+        }
+        for port in ports
+    }
+
+
+def read_probes(container: Mapping[str, Any]) -> Settings:
+    """Returns the probes of a container."""
+    return {
+        setting: _read_probe(container[field]) if container.get(field) else None
+        for field, setting in _PROBES
+    }
+
+
+def _read_probe(probe: Mapping[str, Any]) -> Settings:
+    settings: Settings = {key: probe[key] for key in _PROBE_NUMBERS if key in probe}
+    # The framework waits two seconds by default, Kubernetes one.
+    settings["timeoutSeconds"] = probe.get("timeoutSeconds", 1)
+    return {**settings, **_read_action(probe)}
+
+
+def _read_action(action: Mapping[str, Any]) -> Settings:
+    settings: Settings = {k: action[k] for k in ("tcpSocket", "grpc", "exec") if action.get(k)}
+    if http := action.get("httpGet"):
+        settings["httpGet"] = {"path": "/", **http}
+        if headers := http.get("httpHeaders"):
+            settings["httpGet"]["httpHeaders"] = {h.get("name"): h.get("value") for h in headers}
+    return settings
+
+
+def read_lifecycle(container: Mapping[str, Any]) -> Settings:
+    """Returns the lifecycle handlers of a container."""
+    settings: Settings = {}
+    for hook, handler in (container.get("lifecycle") or {}).items():
+        if hook in ("postStart", "preStop"):
+            settings[hook] = _read_action(handler)
+            if "sleep" in handler:
+                settings[hook]["sleepSeconds"] = handler["sleep"].get("seconds")
+    return settings
+
+
+def read_security(context: Mapping[str, Any]) -> Settings:
+    """Returns `security` for a context that includes what the Pod hands down."""
+    settings: Settings = {
+        setting: context.get(field, default) for field, setting, default in SECURITY
+    }
+    capabilities = context.get("capabilities") or {}
+    settings["dropCapabilities"] = list(capabilities.get("drop") or ())
+    settings["addCapabilities"] = list(capabilities.get("add") or ())
+    settings["seccomp"] = (context.get("seccompProfile") or {}).get("type", "Unconfined")
+    return settings
+
+
+def read_mounts(container: Mapping[str, Any]) -> list[tuple[str, Settings]]:
+    """Returns the mounts of a container in order, each with the name of its volume."""
+    mounts = []
+    for mount in container.get("volumeMounts") or ():
+        settings = {"path": mount.get("mountPath")}
+        for key in ("readOnly", "subPath"):
+            if mount.get(key):
+                settings[key] = mount[key]
+        mounts.append((str(mount.get("name")), settings))
+    return mounts
+
+
+def read_extra_container(container: Mapping[str, Any], model: Settings) -> Settings:
+    """Returns the settings of a container beside the model; `model` is `security` of the model."""
+    settings = {
+        **read_process(container),
+        "image": canonical_image(str(container.get("image", ""))),
+        "probes": read_probes(container),
+        "lifecycle": read_lifecycle(container),
+        "mounts": dict(read_mounts(container)),
+    }
+    if policy := container.get("imagePullPolicy"):
+        settings["pullPolicy"] = policy
+    security = read_security(container.get("securityContext") or {})
+    settings["security"] = {key: security[key] for key in security if security[key] != model[key]}
+    return settings

@@ -1,0 +1,309 @@
+"""Imports manifests: from files to the entries of models, with a proof for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from framework.core.diagnostics import Diagnostic
+from framework.core.errors import UnknownNameError, UsageError
+from framework.core.redaction import is_secret
+from framework.edits.importing.api_defaults import normalise
+from framework.edits.importing.companions import read_companions
+from framework.edits.importing.containers import Settings
+from framework.edits.importing.entry import build_settings, diff_settings, render_entry
+from framework.edits.importing.manifests import Source
+from framework.edits.importing.pods import read_deployment
+from framework.edits.importing.profiles import (
+    choose_profiles,
+    count_lines,
+    find_shared,
+    name_profile,
+)
+from framework.edits.importing.proof import (
+    Proof,
+    compare,
+    find_patches,
+    load_draft,
+    open_loader,
+    render,
+)
+from framework.edits.importing.translation import Translation, name_config_map, translate
+from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
+from framework.files import find_catalog, name_diagnostics
+from framework.kinds.config_map import config_map_name
+from framework.kinds.naming import RESERVED_LABELS
+from framework.plan import ModelPlan
+from framework.settings.model import Model
+
+_OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
+_LONGEST_NAME = 40
+
+
+@dataclass
+class Imported:
+    """One model that was imported.
+
+    `text` is the content of `path`; where the manifests give no valid model, `errors` has the
+    reasons. `secrets` are the variables with a plain value that looks like a secret. `plan` has the
+    rendered objects, and `refused` the settings that validation refuses, with the reasons.
+    """
+
+    name: str
+    workload: Workload
+    translation: Translation
+    profiles: tuple[str, ...] = ()
+    entry: Settings = field(default_factory=dict)
+    text: str = ""
+    proof: Proof = field(default_factory=Proof)
+    secrets: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    plan: ModelPlan | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+    lines_without_profiles: int = 0
+
+    @property
+    def path(self) -> str:
+        """The file of the model."""
+        return f"catalog/{self.name}.yaml"
+
+    @property
+    def lines(self) -> int:
+        """The number of values that the entry sets."""
+        return count_lines({k: v for k, v in self.entry.items() if k != "profiles"})
+
+
+@dataclass(frozen=True)
+class Import:
+    """The result of reading some manifests.
+
+    `leftovers` are the objects that belong to no model, each with the reason.
+    """
+
+    models: tuple[Imported, ...]
+    leftovers: Mapping[Source, str]
+
+
+def import_manifests(
+    root: Path,
+    sources: Sequence[Source],
+    *,
+    model: str | None = None,
+    profiles: tuple[str, ...] | None = None,
+    owner: str | None = None,
+) -> Import:
+    """Turns manifests into models. Nothing is written.
+
+    `model` names the only Deployment anew, or selects among several by name or glob. `profiles` are
+    used as given; None chooses those that fit best. Errors: UsageError.
+    """
+    grouping = group_manifests(sources)
+    names = _name_models(grouping.workloads, model)
+    imported = [
+        _import_workload(root, workload, name, profiles, owner) for workload, name in names.items()
+    ]
+    return Import(tuple(imported), grouping.leftovers)
+
+
+def _name_models(workloads: Sequence[Workload], pattern: str | None) -> dict[Workload, str]:
+    """Returns the workloads to import, each with the name of its model."""
+    if not workloads:
+        raise UsageError(
+            "these manifests have no Deployment; a model is a Deployment and what belongs to it"
+        )
+    chosen = list(workloads)
+    if pattern is not None:
+        chosen = [workload for workload in workloads if fnmatchcase(workload.name, pattern)]
+        if not chosen and len(workloads) == 1:
+            if problems := list(name_diagnostics(f"catalog/{pattern}.yaml", "model", pattern)):
+                raise UsageError(problems[0].message.replace("; rename it", ""))
+            return {workloads[0]: pattern}
+        if not chosen:
+            raise UnknownNameError("Deployment", pattern, [w.name for w in workloads])
+    names: dict[Workload, str] = {}
+    for workload in chosen:
+        name = _valid_name(workload.name)
+        if name in names.values():
+            other = next(w for w, taken in names.items() if taken == name)
+            raise UsageError(
+                f"{workload.deployment.position}: the Deployment {workload.name} would become the "
+                f"model {name}, like that of {other.deployment.position}; import the two one after "
+                "the other, with MODEL="
+            )
+        names[workload] = name
+    return names
+
+
+def _valid_name(name: str) -> str:
+    """Returns the name of a model for that of a Deployment, which may have dots and be longer."""
+    valid = re.sub("[^a-z0-9-]+", "-", name.lower()).strip("-")[:_LONGEST_NAME].strip("-")
+    valid = valid if valid[:1].isalpha() else f"m-{valid}"[:_LONGEST_NAME]
+    return f"{valid[:34]}-model" if valid.endswith("-canary") else valid
+
+
+def find_owner(workload: Workload) -> str | None:
+    """Returns the team that a label of the manifest names; None without one."""
+    metadata = workload.deployment.object["metadata"]
+    labels = {**pod_labels(workload.deployment), **(metadata.get("labels") or {})}
+    return next((str(labels[key]) for key in _OWNER_LABELS if labels.get(key)), None)
+
+
+def _import_workload(
+    root: Path,
+    workload: Workload,
+    name: str,
+    profiles: tuple[str, ...] | None,
+    owner: str | None,
+) -> Imported:
+    if not workload.pod.get("containers"):
+        error = f"{workload.deployment.position}: the Deployment {workload.name} has no container"
+        return Imported(name, workload, Translation(workload, name), errors=(error,))
+    if nameless := [c for c in workload.pod["containers"] if not c.get("image")]:
+        error = (
+            f"{workload.deployment.position}: the container {nameless[0].get('name')} of "
+            f"{workload.name} has no image; a Kustomize patch is only a part: render it first, "
+            "with kustomize build"
+        )
+        return Imported(name, workload, Translation(workload, name), errors=(error,))
+    translation = translate(workload, name)
+    imported = Imported(name, workload, translation, secrets=_find_secrets(workload))
+    wanted, refused = _read_settings(translation, owner or find_owner(workload) or "")
+    imported.refused = {".".join(map(str, path)): reason for path, reason in refused.items()}
+    if wanted is None:
+        where = workload.deployment.position
+        imported.errors = tuple(
+            f"{where}: {path} {reason}" for path, reason in imported.refused.items()
+        )
+        return imported
+    name_config_map(translation, config_map_name(name, wanted) or "")
+    write_entry(root, imported, wanted, profiles)
+    return imported
+
+
+def _read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[Any, str]]:
+    normal = replace(translation, objects=[_normalise(obj) for obj in translation.objects])
+    settings = read_deployment(normal.deployment)
+    settings["owner"] = owner
+    labels = pod_labels_of(normal)
+    settings["labels"] = {k: v for k, v in labels.items() if k not in RESERVED_LABELS}
+    read_companions(normal, settings)
+    return build_settings(settings)
+
+
+def _normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": {}, "spec": {}, **normalise(obj)}
+
+
+def pod_labels_of(translation: Translation) -> Mapping[str, str]:
+    """Returns the labels of the Pods of a translated workload."""
+    template = translation.deployment["spec"]["template"]
+    labels: Mapping[str, str] = (template.get("metadata") or {}).get("labels") or {}
+    return labels
+
+
+def write_entry(
+    root: Path, imported: Imported, wanted: Model, profiles: tuple[str, ...] | None
+) -> None:
+    """Chooses the profiles, renders the entry and proves it; fills in the rest of `imported`."""
+    name = imported.name
+    loader = open_loader(root, {imported.path: ""})
+
+    def inherit(names: tuple[str, ...]) -> Mapping[str, Any]:
+        return loader.merge_inherited(name, names).data
+
+    def build(names: tuple[str, ...]) -> Settings:
+        entry = diff_settings(wanted, inherit(names))
+        return {k: v for k, v in entry.items() if k not in ("canary", "enabled", "patch")}
+
+    imported.lines_without_profiles = count_lines(build(()))
+    choices = [profiles or ()]
+    if profiles is None:
+        best = choose_profiles(list(find_catalog(root).profiles), inherit, build)
+        # Layers may give one key two shapes, which no entry can override.
+        choices = [best, ()]
+    for names in choices:
+        imported.profiles, imported.errors = names, ()
+        imported.entry = _order({**build(names), "profiles": list(names)})
+        _prove(root, imported)
+        if not imported.errors:
+            return
+
+
+def _order(entry: Settings) -> Settings:
+    """Returns an entry in the order of `new`: owner, description, profiles, image, the rest."""
+    first = [key for key in ("owner", "description", "profiles", "image") if key in entry]
+    if not entry.get("profiles"):
+        entry = {key: value for key, value in entry.items() if key != "profiles"}
+    return {key: entry[key] for key in (*first, *entry) if key in entry}
+
+
+def _prove(root: Path, imported: Imported) -> None:
+    """Renders the entry, adds the patches that it needs, and compares the result."""
+    imported.text = _render_text(imported)
+    loader = open_loader(root, {imported.path: imported.text})
+    environment = loader.settings
+    model, errors = load_draft(loader, imported.name)
+    if errors or model is None or environment is None:
+        imported.errors = tuple(map(_describe, errors))
+        return
+    unpatched = render(model, environment, patched=False)
+    if unpatched is None:
+        imported.errors = ("the settings cannot be rendered; this is a bug of `import`",)
+        return
+    patches, reasons = find_patches(imported.translation, unpatched)
+    plan = unpatched
+    if patches:
+        imported.entry["patch"] = patches
+        imported.text = _render_text(imported)
+        loader = open_loader(root, {imported.path: imported.text})
+        model, errors = load_draft(loader, imported.name)
+        if errors or model is None:
+            imported.errors = tuple(map(_describe, errors))
+            return
+        plan = render(model, environment, patched=True) or unpatched
+    imported.plan = plan
+    imported.proof = compare(imported.translation, plan, unpatched)
+    imported.proof.reasons = reasons
+
+
+def _describe(diagnostic: Diagnostic) -> str:
+    return f"{diagnostic.position}  {diagnostic.code}  {diagnostic.message}"
+
+
+def _render_text(imported: Imported) -> str:
+    workload = imported.workload
+    objects = [workload.deployment, *workload.companions]
+    files = ", ".join(dict.fromkeys(source.position.path for source in objects))
+    names = ", ".join(
+        str(source) for source in objects if source not in imported.translation.unexpressed
+    )
+    comments = {
+        key: "as in the manifest: none" for key, value in imported.entry.items() if value is None
+    }
+    return render_entry(imported.entry, comments, f"Imported from {files}: {names}")
+
+
+def _find_secrets(workload: Workload) -> tuple[str, ...]:
+    """Returns the variables whose plain value looks like a secret, with their container."""
+    pod = workload.pod
+    found = []
+    for container in (*(pod.get("initContainers") or ()), *pod["containers"]):
+        for variable in container.get("env") or ():
+            name, value = str(variable.get("name")), variable.get("value")
+            if value and is_secret((name,), str(value)):
+                found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def propose_profile(root: Path, models: Sequence[Imported]) -> tuple[str, Settings]:
+    """Returns the name and settings of a profile that the models could share; "" without one."""
+    valid = [model for model in models if model.text and not model.errors]
+    same = [model for model in valid if model.profiles == valid[0].profiles] if valid else []
+    shared = find_shared([model.entry for model in same])
+    if not shared:
+        return "", {}
+    return name_profile(shared, list(find_catalog(root).profiles)), shared

@@ -1,0 +1,141 @@
+"""Renders the settings of an imported model and completes them by patches, until they render to
+the manifest, or nothing more can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from framework.catalog import CatalogLoader, CatalogModel, CatalogReader
+from framework.core.diagnostics import Diagnostic
+from framework.core.field_paths import MISSING, FieldPath
+from framework.core.stack import Stack
+from framework.edits.importing.comparison import (
+    Difference,
+    build_patch,
+    count_fields,
+    drop_refused,
+    find_differences,
+    without_generated,
+)
+from framework.edits.importing.translation import Translation
+from framework.plan import ModelPlan
+from framework.plan.build import UNPLANNABLE, build_unpatched_model
+from framework.plan.patch import patch_plan
+from framework.settings.environment import Environment
+
+# An environment that sets nothing: the entry of a model is compared without any environment.
+NO_ENVIRONMENT = "manifests-without-environment"
+
+
+@dataclass
+class Proof:
+    """How the rendered objects of a model compare with its manifests.
+
+    Every field of the manifests is counted once: covered by a setting, by a patch, or by neither
+    (`remaining`). `added` are fields that only the rendered objects have, `objects` the rendered
+    objects that the manifests do not have, `reasons` why a patch could not set a field.
+    """
+
+    by_setting: int = 0
+    by_patch: int = 0
+    remaining: list[Difference] = field(default_factory=list)
+    added: list[Difference] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> int:
+        """The number of fields of the manifests."""
+        return self.by_setting + self.by_patch + self.impossible
+
+    @property
+    def impossible(self) -> int:
+        """The number of fields that neither a setting nor a patch covers."""
+        return sum(difference.size for difference in self.remaining)
+
+
+def open_loader(root: Path, drafts: Mapping[str, str], environment: str = "") -> CatalogLoader:
+    """Returns a loader of the catalog with these drafts, in an environment or without any."""
+    if not environment:
+        environment = NO_ENVIRONMENT
+        home = f"environments/{environment}/environment.yaml"
+        drafts = {**drafts, home: "namespace: default\n"}
+    reader = CatalogReader(root, drafts)
+    return CatalogLoader(root, Stack.of(environment), reader=reader)
+
+
+def load_draft(loader: CatalogLoader, name: str) -> tuple[CatalogModel | None, list[Diagnostic]]:
+    """Loads one model whose file is a draft; returns its errors too."""
+    loaded = loader.load_model(name)
+    return loaded.model, list(loaded.diagnostics)
+
+
+def render(model: CatalogModel, environment: Environment, *, patched: bool) -> ModelPlan | None:
+    """Renders a model; None for settings that cannot be rendered."""
+    try:
+        plan = build_unpatched_model(model, environment)
+        return patch_plan(plan, model)[0] if patched else plan
+    except UNPLANNABLE:
+        return None
+
+
+def find_patches(
+    translation: Translation, plan: ModelPlan
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns the patches by kind from the plan to the manifests, and what they cannot set."""
+    patches: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for wanted in translation.objects:
+        kind, rendered = wanted["kind"], find_rendered(plan, wanted)
+        # A patch applies to all objects of its kind, so it may only be written for a single one.
+        if rendered is None or sum(m.kind == kind for m in plan.manifests) != 1:
+            continue
+        patch = build_patch(without_generated(rendered), without_generated(wanted))
+        refused = drop_refused(kind, patch, rendered)
+        reasons |= {f"{kind}.{path}": reason for path, reason in refused.items()}
+        if patch:
+            patches[kind] = patch
+    return patches, reasons
+
+
+def find_rendered(plan: ModelPlan, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the rendered object that stands for a manifest."""
+    for manifest in plan.manifests:
+        if manifest.kind == wanted["kind"] and manifest.name == wanted["metadata"].get("name"):
+            return manifest.object
+    return None
+
+
+def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> Proof:
+    """Compares the objects of a plan with the manifests, field by field."""
+    proof = Proof()
+    for wanted in translation.objects:
+        normal = without_generated(wanted)
+        count = count_fields(normal)
+        rendered, bare = find_rendered(plan, wanted), find_rendered(unpatched, wanted)
+        if rendered is None or bare is None:
+            whole = Difference(
+                wanted["kind"], FieldPath(), str(wanted["metadata"]["name"]), MISSING
+            )
+            proof.remaining += [whole] * max(count, 1)
+            continue
+        before = _lacking(find_differences(without_generated(bare), normal))
+        after = find_differences(without_generated(rendered), normal)
+        lacking = _lacking(after)
+        open_before, open_after = sum(d.size for d in before), sum(d.size for d in lacking)
+        proof.by_setting += max(0, count - open_before)
+        proof.by_patch += max(0, open_before - open_after)
+        proof.remaining += lacking
+        proof.added += [d for d in after if d.wanted is MISSING]
+    known = {(obj["kind"], obj["metadata"].get("name")) for obj in translation.objects}
+    for manifest in plan.manifests:
+        if (manifest.kind, manifest.name) not in known:
+            proof.objects.append(f"{manifest.kind} {manifest.name}")
+    return proof
+
+
+def _lacking(differences: list[Difference]) -> list[Difference]:
+    return [difference for difference in differences if difference.wanted is not MISSING]

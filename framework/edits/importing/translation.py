@@ -1,0 +1,403 @@
+"""Writes the objects of a workload with the names that the framework gives to them.
+
+The framework names the objects of a model, the model's container and the labels of selectors
+itself. With these names in the manifest too, what still differs afterwards is a real difference.
+Each name that changes is recorded, because something outside of the manifests may refer to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from framework.edits.importing.containers import unused_name
+from framework.edits.importing.manifests import Source
+from framework.edits.importing.workloads import Workload, backend_services
+from framework.kinds.naming import NAME_LABEL, RESERVED_LABELS, build_selector
+from framework.kinds.persistent_volume_claim import claim_name
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
+
+_HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8080, 8888, 30000})
+# The kinds of which a model has at most one object.
+_SINGLE = (
+    "Service", "ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress",
+    "NetworkPolicy",
+)  # fmt: skip
+
+
+@dataclass
+class Translation:
+    """A workload in the framework's names.
+
+    `objects` has the objects that become settings, the Deployment first. `renamed` has one line for
+    each name that changes, `unexpressed` the reason for each object that is left out. `claims` has
+    the volumes whose PersistentVolumeClaim the model creates, and `config` the ConfigMap whose
+    files become `config.files`.
+    """
+
+    workload: Workload
+    model: str
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    renamed: list[str] = field(default_factory=list)
+    unexpressed: dict[Source, str] = field(default_factory=dict)
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    config: dict[str, Any] | None = None
+
+    @property
+    def deployment(self) -> dict[str, Any]:
+        """The Deployment."""
+        return self.objects[0]
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The spec of the Pods."""
+        pod: dict[str, Any] = self.deployment["spec"]["template"]["spec"]
+        return pod
+
+    @property
+    def main(self) -> dict[str, Any]:
+        """The container of the model."""
+        return next(c for c in self.pod["containers"] if c["name"] == MODEL_CONTAINER)
+
+    def find(self, kind: str) -> dict[str, Any] | None:
+        """Returns the object of a kind, None without one."""
+        return next((obj for obj in self.objects if obj["kind"] == kind), None)
+
+    def rename(self, what: str, before: Any, after: Any) -> None:
+        """Records that a name changes."""
+        line = f"{what} {before} -> {after}"
+        if before != after and line not in self.renamed:
+            self.renamed.append(line)
+
+
+def translate(workload: Workload, model: str) -> Translation:
+    """Returns the objects of a workload in the names that they have as the model `model`."""
+    result = Translation(workload, model)
+    _translate_deployment(result)
+    for kind in _SINGLE:
+        _take_single(result, kind)
+    _translate_ports(result)
+    _translate_init_names(result)
+    _take_claims(result)
+    _take_config(result)
+    for source in workload.others:
+        result.unexpressed.setdefault(source, "a model has no setting for this kind")
+    _share_labels(result)
+    return result
+
+
+def _translate_deployment(result: Translation) -> None:
+    deployment = deepcopy(result.workload.deployment.object)
+    result.objects.append(deployment)
+    spec = deployment.setdefault("spec", {})
+    template = spec.setdefault("template", {})
+    pod = template.setdefault("spec", {})
+    containers = pod.setdefault("containers", [])
+    main = _choose_main(result.workload)
+    before = main.get("name", "")
+    for container in containers:
+        if container.get("name") == MODEL_CONTAINER and before != MODEL_CONTAINER:
+            container["name"] = unused_name(MODEL_CONTAINER, (c.get("name") for c in containers))
+            result.rename("container", MODEL_CONTAINER, container["name"])
+    index = result.workload.pod["containers"].index(main)
+    containers[index]["name"] = MODEL_CONTAINER
+    result.rename("container", before, MODEL_CONTAINER)
+    old = (spec.get("selector") or {}).get("matchLabels") or {}
+    selector = build_selector(result.model, "stable")
+    result.rename("selector", _show_labels(old), _show_labels(selector))
+    spec["selector"] = {"matchLabels": selector}
+    _name_object(result, deployment)
+    for constraint in pod.get("topologySpreadConstraints") or ():
+        labels = (constraint.get("labelSelector") or {}).get("matchLabels") or {}
+        if labels.items() <= (template.get("metadata", {}).get("labels") or {}).items():
+            constraint["labelSelector"] = {"matchLabels": selector}
+
+
+def _choose_main(workload: Workload) -> Mapping[str, Any]:
+    """Returns the model's container: the one with a GPU, else the one behind the Service."""
+    containers = workload.pod["containers"]
+    targets = {
+        str(port.get("targetPort", port.get("port")))
+        for service in workload.find_all("Service")
+        for port in service.object["spec"].get("ports") or ()
+    }
+
+    def rank(container: Mapping[str, Any]) -> tuple[bool, ...]:
+        limits = (container.get("resources") or {}).get("limits") or {}
+        ports = container.get("ports") or ()
+        served = {str(p.get("containerPort")) for p in ports} | {str(p.get("name")) for p in ports}
+        return (
+            container.get("name") == MODEL_CONTAINER,
+            any("/" in name for name in limits),
+            bool(served & targets),
+            container.get("name") == workload.name,
+        )
+
+    # max() takes the first of several that are equal.
+    best: Mapping[str, Any] = max(containers, key=rank)
+    return best
+
+
+def _name_object(result: Translation, obj: dict[str, Any], name: str = "") -> None:
+    metadata = obj["metadata"]
+    name = name or result.model
+    result.rename(obj["kind"], metadata.get("name"), name)
+    metadata["name"] = name
+    metadata.pop("namespace", None)
+
+
+def _show_labels(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _take_single(result: Translation, kind: str) -> None:
+    """Translates the companion of a kind; a model has no settings for a second one."""
+    found = result.workload.find_all(kind)
+    # The Service of the same name comes first, then the one that is not headless.
+    found.sort(
+        key=lambda s: (
+            (s.name != result.model, s.object["spec"].get("clusterIP") == "None")
+            if kind == "Service"
+            else (False, False)
+        )
+    )
+    for source in found[1:]:
+        result.unexpressed[source] = f"the model has another {kind} already"
+    if not found:
+        return
+    source = found[0]
+    if kind == "ServiceAccount" and source.name != result.model:
+        # Roles and cloud identities are bound to its name, so the model keeps using this one.
+        result.unexpressed[source] = "the model refers to it by name; it is not created with it"
+        return
+    obj = deepcopy(source.object)
+    if kind == "Ingress" and not _has_own_backends(obj, result):
+        result.unexpressed[source] = "sends requests to other Services as well"
+        return
+    result.objects.append(obj)
+    _name_object(result, obj)
+    selector = {"matchLabels": {NAME_LABEL: result.model}}
+    spec = obj.get("spec", {})
+    if kind == "Service":
+        spec["selector"] = dict(selector["matchLabels"])
+    elif kind == "PodDisruptionBudget":
+        spec["selector"] = selector
+        obj["apiVersion"] = "policy/v1"
+    elif kind == "NetworkPolicy":
+        spec["podSelector"] = selector
+    elif kind == "HorizontalPodAutoscaler":
+        _translate_autoscaler(obj, result)
+    elif kind == "Ingress":
+        for backend in list(_backends(obj)):
+            backend["service"]["name"] = result.model
+
+
+def _has_own_backends(ingress: Mapping[str, Any], result: Translation) -> bool:
+    service = next((s for s in result.workload.find_all("Service")), None)
+    names = {s.name for s in result.workload.find_all("Service") if s not in result.unexpressed}
+    return service is not None and set(backend_services(ingress)) <= names
+
+
+def _backends(ingress: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    spec = ingress.get("spec") or {}
+    if spec.get("defaultBackend", {}).get("service"):
+        yield spec["defaultBackend"]
+    for rule in spec.get("rules") or ():
+        for path in (rule.get("http") or {}).get("paths") or ():
+            if (path.get("backend") or {}).get("service"):
+                yield path["backend"]
+
+
+def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
+    """Writes an autoscaler of an older version as autoscaling/v2 has it."""
+    spec = obj["spec"]
+    obj["apiVersion"] = "autoscaling/v2"
+    if "replicas" in result.deployment["spec"]:
+        result.renamed.append("spec.replicas is left to the autoscaler")
+        del result.deployment["spec"]["replicas"]
+    spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": result.model}
+    cpu = spec.pop("targetCPUUtilizationPercentage", None)
+    if cpu is not None:
+        target = {"type": "Utilization", "averageUtilization": cpu}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+
+def _translate_ports(result: Translation) -> None:
+    """Gives every port of the model a name, and lets probes and the Service use it."""
+    service = result.find("Service")
+    served = (service or {}).get("spec", {}).get("ports") or []
+    ports = result.main.setdefault("ports", [])
+    elsewhere = {
+        str(value)
+        for container in result.pod["containers"] + (result.pod.get("initContainers") or [])
+        if container is not result.main
+        for port in container.get("ports") or ()
+        for value in (port.get("containerPort"), port.get("name"))
+    }
+    for port in served:
+        target = port.get("targetPort", port.get("port"))
+        known = {str(p.get("containerPort")) for p in ports} | {str(p.get("name")) for p in ports}
+        # A container may listen on a port that its manifest does not list.
+        if str(target).isdigit() and str(target) not in known | elsewhere:
+            protocol = {"protocol": port["protocol"]} if "protocol" in port else {}
+            ports.append({"containerPort": int(target), **protocol})
+    for port in ports:
+        if not port.get("name"):
+            port["name"] = _name_port(port, served, ports)
+    names = {port.get("containerPort"): port["name"] for port in ports}
+    for port in served:
+        target = port.get("targetPort", port.get("port"))
+        if str(target).isdigit():
+            target = int(target)
+        port["targetPort"] = names.get(target, target)
+        if not port.get("name"):
+            port["name"] = str(port["targetPort"])
+    for action in _actions(result.main):
+        if str(action.get("port")).isdigit():
+            action["port"] = int(action["port"])
+            action["port"] = names.get(action["port"], action["port"])
+    if not ports:
+        del result.main["ports"]
+    _translate_ingress_ports(result, served)
+
+
+def _name_port(
+    port: Mapping[str, Any], served: Iterable[Mapping[str, Any]], ports: Iterable[Mapping[str, Any]]
+) -> str:
+    number = port.get("containerPort")
+    taken = {str(p["name"]) for p in ports if p.get("name")}
+    wanted = [
+        str(s["name"])
+        for s in served
+        if s.get("name") and str(s.get("targetPort", s.get("port"))) == str(number)
+    ]
+    if number in _HTTP_PORTS or len(list(ports)) == 1:
+        wanted.append("http")
+    return next(
+        (name for name in wanted if name not in taken and len(name) <= 15), f"port-{number}"
+    )
+
+
+def _actions(container: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    hooks = [container.get(f"{name}Probe") for name in ("startup", "readiness", "liveness")]
+    hooks += (container.get("lifecycle") or {}).values()
+    for hook in hooks:
+        for action in ("httpGet", "tcpSocket"):
+            if (hook or {}).get(action):
+                yield hook[action]  # type: ignore[index]
+
+
+def _translate_ingress_ports(result: Translation, served: Iterable[Mapping[str, Any]]) -> None:
+    names = {port.get("port"): port.get("name") for port in served}
+    ingress = result.find("Ingress")
+    for backend in _backends(ingress) if ingress else ():
+        port = backend["service"].get("port") or {}
+        if port.get("number") in names:
+            backend["service"]["port"] = {"name": names[port["number"]]}
+
+
+def _translate_init_names(result: Translation) -> None:
+    """Numbers the init containers if their order is not that of their names.
+
+    The framework runs sidecars first, then init containers sorted by name.
+    """
+    containers = result.pod.get("initContainers") or []
+    steps = [c for c in containers if c.get("restartPolicy") != "Always"]
+    names = [str(c.get("name")) for c in steps]
+    if names != sorted(names):
+        for number, container in enumerate(steps, 1):
+            name = f"step-{number}-{container['name']}"[:63].rstrip("-")
+            result.rename("init container", container["name"], name)
+            container["name"] = name
+
+
+def _take_claims(result: Translation) -> None:
+    """Lets the model create the claims that do not exist yet."""
+    claims = {source.name: source for source in result.workload.find_all("PersistentVolumeClaim")}
+    used: dict[str, list[dict[str, Any]]] = {}
+    for volume in result.pod.get("volumes") or ():
+        if claim := volume.get("persistentVolumeClaim"):
+            used.setdefault(claim.get("claimName"), []).append(volume)
+    for name, source in claims.items():
+        volumes = used.get(name, [])
+        if source.is_live:
+            # A new claim would be empty. The data is in the old one.
+            result.unexpressed[source] = "exists in the cluster; the model refers to it by name"
+        elif len(volumes) != 1:
+            result.unexpressed[source] = "several volumes use it; the model refers to it by name"
+        else:
+            volume = volumes[0]
+            obj = deepcopy(source.object)
+            _name_object(result, obj, claim_name(result.model, volume["name"]))
+            volume["persistentVolumeClaim"]["claimName"] = obj["metadata"]["name"]
+            result.objects.append(obj)
+            result.claims[volume["name"]] = obj["spec"]
+
+
+def _take_config(result: Translation) -> None:
+    """Turns a ConfigMap that only the model mounts, as a whole folder, into `config.files`."""
+    sources = result.workload.find_all("ConfigMap")
+    for source in sources:
+        volume, mount = _find_config_mount(result, source.name)
+        data = source.object.get("data")
+        if result.config is not None or volume is None or mount is None or not data:
+            result.unexpressed[source] = "the model refers to it by name; it is not created with it"
+            continue
+        result.config = {"mountPath": mount["mountPath"], "files": dict(data)}
+        obj = deepcopy(source.object)
+        obj["metadata"].pop("namespace", None)
+        result.objects.append(obj)
+        result.rename("volume", volume["name"], CONFIG_VOLUME)
+        volume["name"] = mount["name"] = CONFIG_VOLUME
+        # A ConfigMap is always mounted read-only, whatever the mount says.
+        mount["readOnly"] = True
+
+
+def name_config_map(result: Translation, name: str) -> None:
+    """Gives the ConfigMap the name that contains the hash of its content."""
+    if result.config is None:
+        return
+    obj = result.find("ConfigMap")
+    assert obj is not None
+    result.rename("ConfigMap", obj["metadata"].get("name"), name)
+    obj["metadata"]["name"] = name
+    for volume in result.pod["volumes"]:
+        if volume["name"] == CONFIG_VOLUME:
+            volume["configMap"]["name"] = name
+
+
+def _find_config_mount(
+    result: Translation, name: str
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    volumes = [
+        volume
+        for volume in result.pod.get("volumes") or ()
+        if (volume.get("configMap") or {}).get("name") == name
+    ]
+    if len(volumes) != 1 or volumes[0]["configMap"].keys() - {"name", "defaultMode"}:
+        return None, None
+    containers = [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
+    mounts = [
+        (container["name"], mount)
+        for container in containers
+        for mount in container.get("volumeMounts") or ()
+        if mount.get("name") == volumes[0]["name"]
+    ]
+    if len(mounts) != 1 or mounts[0][0] != MODEL_CONTAINER or mounts[0][1].get("subPath"):
+        return None, None
+    return volumes[0], mounts[0][1]
+
+
+def _share_labels(result: Translation) -> None:
+    """Drops the labels that the framework writes itself, and records those that change."""
+    for obj in result.objects:
+        template = obj.get("spec", {}).get("template") or {}
+        for metadata in (obj["metadata"], template.get("metadata")):
+            labels = (metadata or {}).get("labels") or {}
+            for key in sorted(RESERVED_LABELS & labels.keys()):
+                del labels[key]
+                line = f"label {key} is the framework's"
+                if line not in result.renamed:
+                    result.renamed.append(line)

@@ -1,0 +1,204 @@
+"""Finds the objects that belong to each Deployment: by selector, by reference, by volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from framework.edits.importing.manifests import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """One Deployment and its objects.
+
+    `companions` become settings of the model. `others` belong to the model too, but its settings
+    have no place for them.
+    """
+
+    deployment: Source
+    companions: tuple[Source, ...] = ()
+    others: tuple[Source, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the Deployment."""
+        return self.deployment.name
+
+    @property
+    def pod(self) -> Mapping[str, Any]:
+        """The spec of the Pods."""
+        return pod_of(self.deployment)
+
+    def find_all(self, kind: str) -> list[Source]:
+        """Returns the companions of a kind."""
+        return [source for source in self.companions if source.kind == kind]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The workloads of some manifests, and the objects that belong to none of them.
+
+    `leftovers` maps each of these objects to the reason why it is not imported.
+    """
+
+    workloads: tuple[Workload, ...]
+    leftovers: Mapping[Source, str] = field(default_factory=dict)
+
+
+def pod_of(deployment: Source) -> Mapping[str, Any]:
+    """Returns the spec of a Deployment's Pods; empty where the manifest has none."""
+    spec: Mapping[str, Any] = _template(deployment).get("spec") or {}
+    return spec
+
+
+def pod_labels(deployment: Source) -> Mapping[str, str]:
+    """Returns the labels of a Deployment's Pods."""
+    labels: Mapping[str, str] = (_template(deployment).get("metadata") or {}).get("labels") or {}
+    return labels
+
+
+def _template(deployment: Source) -> Mapping[str, Any]:
+    template: Mapping[str, Any] = deployment.object.get("spec", {}).get("template") or {}
+    return template
+
+
+def group_manifests(sources: Sequence[Source]) -> Grouping:
+    """Assigns every object to the Deployment that it belongs to."""
+    deployments = [source for source in sources if source.kind == "Deployment"]
+    owners: dict[Source, list[Source]] = {}
+    rest = [source for source in sources if source.kind != "Deployment"]
+    # Ingresses name Services, so the Services are assigned before them.
+    for source in sorted(rest, key=lambda source: source.kind == "Ingress"):
+        owners[source] = [d for d in deployments if _belongs(source, d, owners)]
+    workloads = []
+    leftovers: dict[Source, str] = {}
+    for source, found in owners.items():
+        if reason := _leftover_reason(source, found, deployments):
+            leftovers[source] = reason
+    for deployment in deployments:
+        own = [s for s in rest if s not in leftovers and owners[s] == [deployment]]
+        near = [s for s in leftovers if _is_beside(s, deployment, deployments, leftovers)]
+        workloads.append(Workload(deployment, tuple(own), tuple(near)))
+    assigned = {source for workload in workloads for source in workload.others}
+    return Grouping(
+        tuple(workloads), {s: reason for s, reason in leftovers.items() if s not in assigned}
+    )
+
+
+def _leftover_reason(
+    source: Source, owners: Sequence[Source], deployments: Sequence[Source]
+) -> str:
+    if source.kind == "Secret":
+        return "secrets stay outside the catalog; the model refers to it by name"
+    if source.kind == "Kustomization":
+        return "not an object of a cluster; render it first, with kustomize build"
+    if source.kind not in _RULES:
+        return "a model has no setting for this kind"
+    if not owners:
+        return "no Deployment of these files refers to it, or is selected by it"
+    if len(owners) > 1:
+        names = ", ".join(owner.name for owner in owners)
+        return f"several Deployments use it: {names}"
+    return ""
+
+
+def _is_beside(
+    source: Source,
+    deployment: Source,
+    deployments: Sequence[Source],
+    leftovers: Mapping[Source, str],
+) -> bool:
+    """Returns True for an object of an unknown kind in the only file that has one Deployment."""
+    if source.kind in _RULES or source.kind in ("Secret", "Namespace", "Kustomization"):
+        return False
+    file = source.position.path
+    here = [d for d in deployments if d.position.path == file] or list(deployments)
+    return here == [deployment]
+
+
+def _belongs(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
+    if source.namespace and deployment.namespace and source.namespace != deployment.namespace:
+        return False
+    rule = _RULES.get(source.kind)
+    return rule is not None and rule(source, deployment, owners)
+
+
+def _selects(selector: Any, deployment: Source) -> bool:
+    """Returns True where the labels of the Pods match. An empty selector selects no one's Pods."""
+    wanted = selector if isinstance(selector, Mapping) else {}
+    labels = pod_labels(deployment)
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _match_labels(*path: str) -> Any:
+    def rule(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
+        selector: Any = source.object
+        for key in path:
+            selector = selector.get(key) if isinstance(selector, Mapping) else None
+        return _selects(selector, deployment)
+
+    return rule
+
+
+def _targets(source: Source, deployment: Source, owners: Any) -> bool:
+    target = source.object.get("spec", {}).get("scaleTargetRef") or {}
+    return target.get("kind") == "Deployment" and target.get("name") == deployment.name
+
+
+def _routes(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
+    services = {
+        s.name for s, found in owners.items() if s.kind == "Service" and found == [deployment]
+    }
+    return bool(services & set(backend_services(source.object)))
+
+
+def _mounts(source: Source, deployment: Source, owners: Any) -> bool:
+    return any(
+        (volume.get("persistentVolumeClaim") or {}).get("claimName") == source.name
+        for volume in pod_of(deployment).get("volumes") or ()
+    )
+
+
+def _runs_as(source: Source, deployment: Source, owners: Any) -> bool:
+    return pod_of(deployment).get("serviceAccountName") == source.name
+
+
+def _reads(source: Source, deployment: Source, owners: Any) -> bool:
+    return source.name in set(_config_maps(pod_of(deployment)))
+
+
+_RULES = {
+    "Service": _match_labels("spec", "selector"),
+    "PodDisruptionBudget": _match_labels("spec", "selector", "matchLabels"),
+    "NetworkPolicy": _match_labels("spec", "podSelector", "matchLabels"),
+    "HorizontalPodAutoscaler": _targets,
+    "Ingress": _routes,
+    "PersistentVolumeClaim": _mounts,
+    "ServiceAccount": _runs_as,
+    "ConfigMap": _reads,
+}
+
+
+def backend_services(ingress: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the name of the Service of each backend of an Ingress."""
+    spec = ingress.get("spec") or {}
+    backends = [spec.get("defaultBackend")]
+    for rule in spec.get("rules") or ():
+        backends += [path.get("backend") for path in (rule.get("http") or {}).get("paths") or ()]
+    for backend in backends:
+        if name := ((backend or {}).get("service") or {}).get("name"):
+            yield name
+
+
+def _config_maps(value: Any) -> Iterator[str]:
+    """Yields the name of each ConfigMap that a Pod refers to, in any field."""
+    items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        for key in ("configMap", "configMapRef", "configMapKeyRef"):
+            if isinstance(value.get(key), Mapping) and "name" in value[key]:
+                yield value[key]["name"]
+    for item in items:
+        if isinstance(item, Mapping | list):
+            yield from _config_maps(item)

@@ -1,0 +1,103 @@
+"""Renders what `import` has read from manifests: the entries, the proof, and what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from framework.core.field_paths import MISSING
+from framework.core.redaction import find_secret_texts, redact_text
+from framework.core.suggestions import list_names
+from framework.edits.importing.comparison import Difference
+from framework.edits.importing.importer import Imported
+from framework.edits.importing.manifests import Source
+from framework.output.text import render_count, render_table, render_value, render_wrapped
+
+# The text of a file is shown for so many models; for more, the files are there to be read.
+_MOST_SHOWN = 3
+_MOST_DIFFERENCES = 20
+
+
+def render_import(
+    models: Sequence[Imported],
+    leftovers: Mapping[Source, str],
+    on_server: Mapping[str, tuple[Sequence[Difference], Sequence[str]]],
+) -> str:
+    """Renders the result for all models. `on_server` has the result of the dry runs, by model."""
+    show_text = len(models) <= _MOST_SHOWN
+    blocks = [_render_model(model, on_server.get(model.name), show_text) for model in models]
+    if leftovers:
+        rows = [[str(s), str(s.position), reason] for s, reason in leftovers.items()]
+        blocks.append("not imported\n" + render_table(rows, indent="  "))
+    return "\n\n".join(blocks)
+
+
+def _render_model(
+    model: Imported,
+    on_server: tuple[Sequence[Difference], Sequence[str]] | None,
+    show_text: bool,
+) -> str:
+    proof = model.proof
+    lines = [f"{model.path}  from {model.workload.deployment.position}"]
+    if show_text:
+        secrets = find_secret_texts([model.entry, *model.translation.objects])
+        text = redact_text(model.text, secrets)
+        lines += ["", *(f"    {line}".rstrip() for line in text.splitlines()), ""]
+    if model.profiles:
+        saved = model.lines_without_profiles - model.lines
+        names = ", ".join(model.profiles)
+        lines.append(_row("profiles", f"{names}: {render_count(saved, 'value')} less to write"))
+    covered = f"{proof.by_setting} by settings, {proof.by_patch} by patch"
+    left = f", {proof.impossible} not expressed" if proof.impossible else ""
+    lines.append(_row("fields", f"{proof.fields} of the manifests: {covered}{left}"))
+    if model.translation.renamed:
+        lines.append(_row("renamed", "; ".join(model.translation.renamed)))
+    if proof.objects:
+        lines.append(_row("added", list_names(proof.objects)))
+    lines += _render_differences("differs", proof.remaining, proof.reasons)
+    lines += _render_differences("added", proof.added, {})
+    for source, reason in model.translation.unexpressed.items():
+        lines.append(_row("left out", f"{source} ({source.position}): {reason}"))
+    if model.secrets:
+        names = list_names(model.secrets)
+        lines.append(
+            _row("secrets", f"the value of {names} is in the file; give secret and key instead")
+        )
+    if on_server is not None:
+        differences, refused = on_server
+        result = "no difference" if not differences and not refused else "see below"
+        lines.append(_row("dry run", f"both sides sent to the local cluster: {result}"))
+        lines += [_row("refused", text) for text in refused]
+        lines += _render_differences("differs", differences, {})
+    return "\n".join(lines)
+
+
+def _row(label: str, text: str) -> str:
+    return render_wrapped(text, first=f"  {label:<9}", then=" " * 11)
+
+
+def _render_differences(
+    label: str, differences: Iterable[Difference], reasons: Mapping[str, str]
+) -> list[str]:
+    found = list(differences)
+    lines = []
+    for difference in found[:_MOST_DIFFERENCES]:
+        text = f"{difference.field}: {_show(difference.wanted)} -> {_show(difference.rendered)}"
+        reason = next((r for field, r in reasons.items() if _is_near(field, difference.field)), "")
+        lines.append(_row(label, f"{text}   {reason}".rstrip()))
+    if len(found) > _MOST_DIFFERENCES:
+        lines.append(_row(label, f"... and {len(found) - _MOST_DIFFERENCES} more fields"))
+    return lines
+
+
+def _is_near(field: str, other: str) -> bool:
+    """Returns True where a reason is about this field or a parent of it."""
+    return other == field or other.startswith((f"{field}.", f"{field}["))
+
+
+def _show(value: object) -> str:
+    return "(none)" if value is MISSING else render_value(value)
+
+
+def render_errors(models: Iterable[Imported]) -> str:
+    """Renders why models cannot be imported."""
+    return "\n".join(error for model in models for error in model.errors)
