@@ -23,7 +23,9 @@ def import_one(root: Path, text: str) -> Imported:
 def test_entry_renders_to_the_manifests(write: Write) -> None:
     model = import_one(write(PLAIN), CHAT)
     assert model.errors == ()
-    assert model.proof.remaining == model.proof.added == model.proof.objects == []
+    assert not model.proof.remaining
+    assert not model.proof.added
+    assert not model.proof.objects
     assert model.proof.by_patch == 0
     assert model.proof.by_setting > 40
 
@@ -35,5 +37,9 @@ def test_entry_has_settings_and_no_defaults(write: Write) -> None:
     assert entry["startupSeconds"] == 300
     assert entry["autoscaling"] == {"minReplicas": 2, "maxReplicas": 6, "cpu": 70}
     assert entry["disruptionBudget"] == {"minAvailable": 1}
-    assert entry["rollout"] == {"maxSurge": "25%", "maxUnavailable": "25%", "revisionHistoryLimit": 10}
+    assert entry["rollout"] == {
+        "maxSurge": "25%",
+        "maxUnavailable": "25%",
+        "revisionHistoryLimit": 10,
+    }
     assert "preStopSeconds" not in entry

@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from framework.core.quantities import quantity_value
 from framework.plan.patch.field_types import FieldType
-from framework.settings.values import quantity_value
 
 # From the defaulting functions of Kubernetes, pkg/apis/*/v1/defaults.go, by the definition that has
 # the field. `kubectl get -o yaml` prints them, manifests leave them out.

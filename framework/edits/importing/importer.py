@@ -30,7 +30,6 @@ from framework.edits.importing.proof import (
     find_patches,
     load_draft,
     open_loader,
-    render,
 )
 from framework.edits.importing.translation import Translation, name_config_map, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
@@ -38,6 +37,7 @@ from framework.files import find_catalog, name_diagnostics
 from framework.kinds.config_map import config_map_name
 from framework.kinds.naming import RESERVED_LABELS
 from framework.plan import ModelPlan
+from framework.plan.build import build_model, build_unpatched_model
 from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
@@ -250,10 +250,7 @@ def _prove(root: Path, imported: Imported) -> None:
     if errors or model is None or environment is None:
         imported.errors = tuple(map(_describe, errors))
         return
-    unpatched = render(model, environment, patched=False)
-    if unpatched is None:
-        imported.errors = ("the settings cannot be rendered; this is a bug of `import`",)
-        return
+    unpatched = build_unpatched_model(model, environment)
     patches, reasons = find_patches(imported.translation, unpatched)
     plan = unpatched
     if patches:
@@ -264,7 +261,7 @@ def _prove(root: Path, imported: Imported) -> None:
         if errors or model is None:
             imported.errors = tuple(map(_describe, errors))
             return
-        plan = render(model, environment, patched=True) or unpatched
+        plan = build_model(model, environment)
     imported.plan = plan
     imported.proof = compare(imported.translation, plan, unpatched)
     imported.proof.reasons = reasons

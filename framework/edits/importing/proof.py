@@ -22,9 +22,6 @@ from framework.edits.importing.comparison import (
 )
 from framework.edits.importing.translation import Translation
 from framework.plan import ModelPlan
-from framework.plan.build import UNPLANNABLE, build_unpatched_model
-from framework.plan.patch import patch_plan
-from framework.settings.environment import Environment
 
 # An environment that sets nothing: the entry of a model is compared without any environment.
 NO_ENVIRONMENT = "manifests-without-environment"
@@ -71,15 +68,6 @@ def load_draft(loader: CatalogLoader, name: str) -> tuple[CatalogModel | None, l
     """Loads one model whose file is a draft; returns its errors too."""
     loaded = loader.load_model(name)
     return loaded.model, list(loaded.diagnostics)
-
-
-def render(model: CatalogModel, environment: Environment, *, patched: bool) -> ModelPlan | None:
-    """Renders a model; None for settings that cannot be rendered."""
-    try:
-        plan = build_unpatched_model(model, environment)
-        return patch_plan(plan, model)[0] if patched else plan
-    except UNPLANNABLE:
-        return None
 
 
 def find_patches(
