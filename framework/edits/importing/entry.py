@@ -180,12 +180,23 @@ def render_entry(settings: Mapping[str, Any], comments: Mapping[str, str], openi
 
 def _escape(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _escape(child) for key, child in value.items()}
+        return {
+            key: _escape_files(child) if key == "files" else _escape(child)
+            for key, child in value.items()
+        }
     if isinstance(value, list):
         return [_escape(child) for child in value]
     if isinstance(value, str) and re.fullmatch(r"\\*\?\?\?", value):
         return f"\\{value}"
     return escape(value)
+
+
+def _escape_files(files: Any) -> Any:
+    """Returns the files of `config`: shell text with many `${x}` reads better without escapes."""
+    return {
+        name: {"text": text, "interpolate": False} if "${" in str(text) else text
+        for name, text in files.items()
+    }
 
 
 def _render_block(key: str, value: Any, depth: int) -> list[str]:

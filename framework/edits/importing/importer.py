@@ -31,10 +31,9 @@ from framework.edits.importing.proof import (
     load_draft,
     open_loader,
 )
-from framework.edits.importing.translation import Translation, name_config_map, translate
+from framework.edits.importing.translation import Translation, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
 from framework.files import find_catalog, name_diagnostics
-from framework.kinds.config_map import config_map_name
 from framework.kinds.naming import RESERVED_LABELS
 from framework.plan import ModelPlan
 from framework.plan.build import build_model, build_unpatched_model
@@ -179,7 +178,6 @@ def _import_workload(
             f"{where}: {path} {reason}" for path, reason in imported.refused.items()
         )
         return imported
-    name_config_map(translation, config_map_name(name, wanted) or "")
     write_entry(root, imported, wanted, profiles)
     return imported
 

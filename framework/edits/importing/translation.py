@@ -345,7 +345,14 @@ def _take_config(result: Translation) -> None:
         if result.config is not None or volume is None or mount is None or not data:
             result.unexpressed[source] = "the model refers to it by name; it is not created with it"
             continue
-        result.config = {"mountPath": mount["mountPath"], "files": dict(data)}
+        # Without these two, its name would contain a hash, and a change of a file would replace the
+        # Pods: a manifest does neither.
+        result.config = {
+            "mountPath": mount["mountPath"],
+            "name": source.name,
+            "rollOnChange": False,
+            "files": dict(data),
+        }
         obj = deepcopy(source.object)
         obj["metadata"].pop("namespace", None)
         result.objects.append(obj)
@@ -353,19 +360,6 @@ def _take_config(result: Translation) -> None:
         volume["name"] = mount["name"] = CONFIG_VOLUME
         # A ConfigMap is always mounted read-only, whatever the mount says.
         mount["readOnly"] = True
-
-
-def name_config_map(result: Translation, name: str) -> None:
-    """Gives the ConfigMap the name that contains the hash of its content."""
-    if result.config is None:
-        return
-    obj = result.find("ConfigMap")
-    assert obj is not None
-    result.rename("ConfigMap", obj["metadata"].get("name"), name)
-    obj["metadata"]["name"] = name
-    for volume in result.pod["volumes"]:
-        if volume["name"] == CONFIG_VOLUME:
-            volume["configMap"]["name"] = name
 
 
 def _find_config_mount(
