@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.core.stack import Stack
 from framework.files import environment_path
-from framework.layers import Merged
+from framework.layers import Merged, find_value
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
@@ -39,6 +39,19 @@ class CatalogModel:
     def labels(self) -> Mapping[str, str]:
         """The labels by which `MODEL=label=value` selects: the model's own, and `owner`."""
         return {"owner": self.settings.owner, **self.settings.labels}
+
+    def sets_itself(self, path: KeyPath, merged: Merged | None = None) -> bool:
+        """Returns True where a file of this model alone, or `--set`, gives a setting its value.
+
+        A layer that all models share may give it the same value.
+        """
+        merged = merged or self.merged
+        value = find_value(merged.data, path)
+        own = (self.home, f"/models/{self.name}.yaml", "--set")
+        return any(
+            layer.document.path.endswith(own) and find_value(layer.data, path) == value
+            for layer in merged.layers
+        )
 
     def position(self, path: KeyPath, merged: Merged | None = None) -> Position:
         """Returns where a setting, or else its nearest parent, was last written.

@@ -5,7 +5,7 @@ An error is a diagnostic that stops the command. A warning (MC9) is printed and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -139,6 +139,17 @@ class SettingDiagnostic(NamedTuple):
     code: Code = Code.INCONSISTENT
     others: tuple[KeyPath, ...] = ()
     at_key: bool = False
+
+
+def list_positions(settings: Mapping[str, Position], at: Position) -> str:
+    """Returns the positions of the settings that a message at `at` names: ` (a at file:line)`.
+
+    Returns "" if all are on the line of `at`, which is shown with the message.
+    """
+    others = {name: position.short for name, position in settings.items()}
+    if set(others.values()) <= {at.short}:
+        return ""
+    return f" ({', '.join(f'{name} at {where}' for name, where in others.items())})"
 
 
 @dataclass(frozen=True, order=True)

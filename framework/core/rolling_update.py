@@ -6,7 +6,10 @@ Kubernetes. All numbers are integers: as a float, 7 % of 100 is 7.00000000000000
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
 
 IntOrPercent = int | str
 
@@ -46,12 +49,23 @@ class Budget:
         return max(0, self.replicas - self.unavailable)
 
 
-def resolve_budget(replicas: int, max_surge: IntOrPercent, max_unavailable: IntOrPercent) -> Budget:
+def resolve_budget(
+    replicas: int,
+    max_surge: IntOrPercent,
+    max_unavailable: IntOrPercent,
+    *,
+    recreate: bool = False,
+) -> Budget:
     """Resolves a budget as the Deployment controller does.
+
+    The strategy Recreate (`recreate`) ignores the two amounts: every Pod stops before a new one
+    starts.
 
     Surge rounds up and unavailable rounds down. Zero and zero becomes one unavailable, because no
     Pod could be replaced otherwise: with 3 replicas, 0 and 25 % resolve to 0 and 0, so to 0 and 1.
     """
+    if recreate:
+        return Budget(replicas, 0, replicas)
     surge = resolve_amount(max_surge, replicas, round_up=True)
     unavailable = resolve_amount(max_unavailable, replicas, round_up=False)
     if surge == 0 and unavailable == 0:
@@ -76,7 +90,10 @@ def worst_case_seconds(
 class Update:
     """The settings of one Deployment that the checks of its budget need, in Pods and seconds.
 
-    `serves_alone` is False if another track keeps serving while this one is updated.
+    `startup_seconds` is the longest that a Pod may take to become ready, and `startup_causes` are
+    the settings that decide it, the one with the largest share first. `serves_alone` is False if
+    another track keeps serving while this one is updated, `may_be_down` is True where the model
+    says explicitly that it may be down during an update.
     """
 
     replicas: int
@@ -86,19 +103,49 @@ class Update:
     min_ready_seconds: int
     progress_deadline_seconds: int
     disruption_min_available: IntOrPercent | None = None
+    disruption_max_unavailable: IntOrPercent | None = None
     autoscaler_min_replicas: int | None = None
     serves_alone: bool = True
+    may_be_down: bool = False
+    recreate: bool = False
+    grace_period_seconds: int = 0
+    startup_causes: tuple[KeyPath, ...] = (("startupSeconds",),)
 
-
-def find_budget_diagnostics(update: Update) -> list[tuple[str, str]]:
-    """Returns the errors of a budget that cannot work, as (setting, message) pairs."""
-    if update.max_surge in (0, "0%") and update.max_unavailable in (0, "0%"):
-        message = (
-            f"rollout.maxSurge is {update.max_surge} and rollout.maxUnavailable is "
-            f"{update.max_unavailable}, so no Pod could ever be replaced; "
-            "expected at least one of them above zero"
+    def resolve(self, replicas: int) -> Budget:
+        """Returns the budget of this update at another number of replicas."""
+        return resolve_budget(
+            replicas, self.max_surge, self.max_unavailable, recreate=self.recreate
         )
-        return [("rollout.maxUnavailable", message)]
+
+
+_MAX_UNAVAILABLE: KeyPath = ("rollout", "maxUnavailable")
+_MAX_SURGE: KeyPath = ("rollout", "maxSurge")
+_STRATEGY: KeyPath = ("rollout", "strategy")
+_DEADLINE: KeyPath = ("rollout", "progressDeadlineSeconds")
+_MIN_READY: KeyPath = ("rollout", "minReadySeconds")
+_REPLICAS: KeyPath = ("replicas",)
+_MIN_REPLICAS: KeyPath = ("autoscaling", "minReplicas")
+
+MAY_BE_DOWN = (
+    "where the model may be down during an update, rollout.strategy: Recreate, or maxSurge: 0 with "
+    "maxUnavailable: 1"
+)
+"""The ways to say that an update may take the only Pod of a model away."""
+
+
+def find_budget_diagnostics(update: Update) -> list[SettingDiagnostic]:
+    """Returns the errors of a budget that cannot work, each with all settings that cause it."""
+    if (
+        not update.recreate
+        and update.max_surge in (0, "0%")
+        and update.max_unavailable in (0, "0%")
+    ):
+        message = (
+            f"is {update.max_unavailable} and rollout.maxSurge is {update.max_surge}, so no Pod "
+            "could ever be replaced; expected at least one of them above zero, or "
+            "rollout.strategy: Recreate, which stops every Pod first"
+        )
+        return [SettingDiagnostic(_MAX_UNAVAILABLE, message, Code.BUDGET, (_MAX_SURGE,))]
     return [
         *_find_outage(update),
         *_find_short_deadline(update),
@@ -107,68 +154,95 @@ def find_budget_diagnostics(update: Update) -> list[tuple[str, str]]:
     ]
 
 
-def _find_outage(update: Update) -> list[tuple[str, str]]:
-    budget = resolve_budget(update.replicas, update.max_surge, update.max_unavailable)
-    if update.replicas == 0 or budget.minimum_available > 0 or not update.serves_alone:
-        return []
-    return [
-        (
-            "rollout.maxUnavailable",
-            f"with {_pods(update.replicas)}, rollout.maxUnavailable {update.max_unavailable} and "
-            f"rollout.maxSurge {update.max_surge} come to {budget.unavailable} unavailable: an "
-            "update would leave no Pod serving; expected maxUnavailable 0 with maxSurge 1 or "
-            "more, or more replicas",
-        )
-    ]
+def _find_outage(update: Update) -> Iterator[SettingDiagnostic]:
+    budget = update.resolve(update.replicas)
+    allowed = update.recreate or update.may_be_down or not update.serves_alone
+    if update.replicas == 0 or budget.minimum_available > 0 or allowed:
+        return
+    yield SettingDiagnostic(
+        _MAX_UNAVAILABLE,
+        f"{update.max_unavailable} and rollout.maxSurge {update.max_surge} come to "
+        f"{budget.unavailable} unavailable with {_pods(update.replicas)}: an update would leave "
+        "no Pod serving; expected maxUnavailable 0 with maxSurge 1 or more, or more replicas, or, "
+        f"{MAY_BE_DOWN}, set for this model where its replicas are set",
+        Code.BUDGET,
+        (_MAX_SURGE, _REPLICAS),
+    )
 
 
-def _find_short_deadline(update: Update) -> list[tuple[str, str]]:
+def _find_short_deadline(update: Update) -> Iterator[SettingDiagnostic]:
+    """Yields an error where the deadline passes while a healthy Pod still starts.
+
+    The controller counts a ready Pod as progress, and the Pod must then stay ready for
+    minReadySeconds (`DeploymentProgressing` in deployment_util.go). The sum of the two leaves room
+    for the Pod to be scheduled and for its image to be pulled, which nothing limits.
+    """
+    deadline = update.progress_deadline_seconds
     needed = update.startup_seconds + update.min_ready_seconds
-    if update.progress_deadline_seconds > needed:
-        return []
-    return [
-        (
-            "rollout.progressDeadlineSeconds",
-            f"rollout.progressDeadlineSeconds is {update.progress_deadline_seconds}, but a Pod may "
-            f"take startupSeconds {update.startup_seconds} plus minReadySeconds "
-            f"{update.min_ready_seconds}; expected more than {needed}",
+    if deadline <= needed:
+        yield SettingDiagnostic(
+            _DEADLINE,
+            f"is {deadline}, but a Pod may take {update.startup_seconds} to start, and "
+            f"minReadySeconds is {update.min_ready_seconds}; expected more than {needed}",
+            Code.BUDGET,
+            (*update.startup_causes, _MIN_READY),
         )
-    ]
+    # Recreate starts the new Pods when the old ones are gone: until then there is no progress.
+    elif update.recreate and deadline <= update.grace_period_seconds:
+        yield SettingDiagnostic(
+            _DEADLINE,
+            f"is {deadline}, but with rollout.strategy Recreate the old Pods may take "
+            f"terminationGracePeriodSeconds {update.grace_period_seconds} to stop; expected more",
+            Code.BUDGET,
+            (("terminationGracePeriodSeconds",), _STRATEGY),
+        )
 
 
-def _find_autoscaler_conflict(update: Update) -> list[tuple[str, str]]:
+def _find_autoscaler_conflict(update: Update) -> Iterator[SettingDiagnostic]:
     smallest = update.autoscaler_min_replicas
     # At zero replicas no Pod serves, with or without an update.
-    if not smallest:
-        return []
-    budget = resolve_budget(smallest, update.max_surge, update.max_unavailable)
-    if budget.minimum_available > 0:
-        return []
-    return [
-        (
-            "autoscaling.minReplicas",
-            f"autoscaling.minReplicas is {smallest}; at that size an update would leave no Pod "
-            f"serving, with {budget.unavailable} unavailable; expected more, or "
-            "rollout.maxUnavailable 0",
+    if not smallest or update.recreate:
+        return
+    budget = update.resolve(smallest)
+    if budget.minimum_available <= 0:
+        yield SettingDiagnostic(
+            _MIN_REPLICAS,
+            f"is {smallest}; at that size an update would leave no Pod serving, with "
+            f"{budget.unavailable} unavailable; expected more, or rollout.maxUnavailable 0, or, "
+            "where the model may be down during an update, rollout.strategy: Recreate",
+            Code.BUDGET,
+            (_MAX_UNAVAILABLE, _MAX_SURGE),
         )
-    ]
 
 
-def _find_disruption_conflict(update: Update) -> list[tuple[str, str]]:
-    if update.disruption_min_available is None:
-        return []
+def _find_disruption_conflict(update: Update) -> Iterator[SettingDiagnostic]:
+    """Yields an error where a PodDisruptionBudget refuses every eviction: no node can be drained.
+
+    Percentages of both settings round up (`getExpectedPodCount` in disruption.go), unlike
+    maxUnavailable of a Deployment: 1% of 3 Pods lets one go, and 67% keeps all 3.
+    """
     smallest = update.autoscaler_min_replicas or update.replicas
-    # A PodDisruptionBudget rounds percentages up, unlike maxUnavailable of a Deployment.
-    wanted = resolve_amount(update.disruption_min_available, smallest, round_up=True)
-    if wanted < smallest or smallest == 0:
-        return []
-    return [
-        (
-            "disruptionBudget.minAvailable",
-            f"disruptionBudget.minAvailable {update.disruption_min_available} keeps {wanted} of "
-            f"{_pods(smallest)}, so no node could ever be drained; expected at most {smallest - 1}",
+    if smallest == 0:
+        return
+    if update.disruption_max_unavailable in (0, "0%"):
+        yield SettingDiagnostic(
+            ("disruptionBudget", "maxUnavailable"),
+            f"is {update.disruption_max_unavailable}, so no node could ever be drained; expected 1 "
+            "or more, or disruptionBudget: null for no budget",
+            Code.BUDGET,
         )
-    ]
+    if update.disruption_min_available is None:
+        return
+    wanted = resolve_amount(update.disruption_min_available, smallest, round_up=True)
+    if wanted >= smallest:
+        most = f"at most {smallest - 1}" if smallest > 1 else "maxUnavailable: 1 in its place"
+        yield SettingDiagnostic(
+            ("disruptionBudget", "minAvailable"),
+            f"{update.disruption_min_available} keeps {wanted} of {_pods(smallest)}, so no node "
+            f"could ever be drained; expected {most}, or more replicas",
+            Code.BUDGET,
+            (_MIN_REPLICAS if update.autoscaler_min_replicas else _REPLICAS,),
+        )
 
 
 def _pods(count: int) -> str:

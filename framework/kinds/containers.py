@@ -21,7 +21,7 @@ from framework.settings.container import (
 )
 from framework.settings.model import Model
 from framework.settings.pod import ContainerSecurity, Security
-from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes
+from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes, active
 from framework.settings.reserved import MODEL_CONTAINER, config_volume
 from framework.settings.volumes import Mount, Volume
 
@@ -83,9 +83,10 @@ def _build_container(
         "securityContext": _build_security(model.security, own),
     }
     if isinstance(settings, ServingContainer):
-        startup_seconds = settings.startup_seconds if isinstance(settings, Model) else None
+        own_startup = active(settings.probes.startup)
+        startup = settings.startup_probe if isinstance(settings, Model) else own_startup
         fields |= {
-            **_build_probes(settings.probes, startup_seconds),
+            **_build_probes(settings.probes, startup),
             "lifecycle": _build_lifecycle(settings.lifecycle, pre_stop_seconds),
         }
     return _without_empty(
@@ -197,32 +198,18 @@ def _build_resources(resources: Resources) -> dict[str, Any]:
     return built
 
 
-def _build_probes(probes: Probes, startup_seconds: int | None) -> dict[str, Any]:
-    """Builds the probes of a container.
-
-    With `startup_seconds` there is always a startup probe, by default a copy of the readiness
-    probe, and its failureThreshold allows that many seconds: 90 seconds with a period of 20 are 5
-    failures.
-    """
-    built: dict[str, Any] = {}
-    if startup_seconds is None:
-        if probes.startup:
-            built["startupProbe"] = _build_probe(probes.startup)
-    elif startup := probes.startup or probes.readiness:
-        built["startupProbe"] = {
-            **_build_probe(startup),
-            "failureThreshold": -(-startup_seconds // startup.period_seconds),
-            "successThreshold": 1,
-        }
-    if probes.readiness:
-        built["readinessProbe"] = _build_probe(probes.readiness)
-    if probes.liveness:
-        built["livenessProbe"] = _build_probe(probes.liveness)
-    return built
+def _build_probes(probes: Probes, startup: Probe | None) -> dict[str, Any]:
+    """Builds the probes of a container; `startup` is the one that starts it."""
+    named = {
+        "startupProbe": startup,
+        "readinessProbe": active(probes.readiness),
+        "livenessProbe": active(probes.liveness),
+    }
+    return {name: _build_probe(probe) for name, probe in named.items() if probe}
 
 
 def _build_probe(probe: Probe) -> dict[str, Any]:
-    built = probe.model_dump(by_alias=True, exclude_none=True)
+    built = probe.model_dump(by_alias=True, exclude_none=True, exclude={"enabled"})
     if probe.http_get:
         built["httpGet"] = _build_http_get(probe.http_get)
     if probe.exec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.core.kind_rules import KindRules
 from framework.kinds.kind import (
@@ -17,6 +17,9 @@ from framework.kinds.kind import (
 )
 from framework.kinds.naming import build_selector
 from framework.settings.reserved import MODEL_CONTAINER
+
+if TYPE_CHECKING:
+    from framework.settings.scaling import Rollout
 
 
 def build(track: TrackInput) -> Iterator[Manifest]:
@@ -38,13 +41,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         "revisionHistoryLimit": rollout.revision_history_limit,
         "progressDeadlineSeconds": rollout.progress_deadline_seconds,
         "minReadySeconds": rollout.min_ready_seconds,
-        "strategy": {
-            "type": "RollingUpdate",
-            "rollingUpdate": {
-                "maxSurge": rollout.max_surge,
-                "maxUnavailable": rollout.max_unavailable,
-            },
-        },
+        "strategy": _build_strategy(rollout),
         "selector": {"matchLabels": selector},
         "template": build_pod_template(track),
     }
@@ -53,12 +50,19 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     yield Manifest(
         track.name,
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
-        timeout_seconds=track.timeout_seconds,
         ignore_changes=("spec.replicas",) if autoscaling else (),
         # An autoscaler does nothing while a Deployment has zero replicas.
         initial_replicas=max(1, autoscaling.min_replicas) if autoscaling else None,
         track=track.track,
     )
+
+
+def _build_strategy(rollout: Rollout) -> dict[str, Any]:
+    # The API server refuses `rollingUpdate` beside Recreate.
+    if rollout.strategy == "Recreate":
+        return {"type": "Recreate"}
+    amounts = {"maxSurge": rollout.max_surge, "maxUnavailable": rollout.max_unavailable}
+    return {"type": "RollingUpdate", "rollingUpdate": amounts}
 
 
 _TEMPLATE = "spec.template.metadata"
@@ -79,7 +83,7 @@ KIND = Kind(
         "spec.template.spec.ephemeralContainers": "a Pod template cannot have them",
         "spec.replicas": computed("replicas"),
         "spec.paused": "an update would never end",
-        "spec.strategy": computed("rollout.maxSurge and rollout.maxUnavailable"),
+        "spec.strategy": computed("rollout.maxSurge, rollout.maxUnavailable or rollout.strategy"),
         "spec.minReadySeconds": computed("rollout.minReadySeconds"),
         "spec.progressDeadlineSeconds": computed("rollout.progressDeadlineSeconds"),
         f"{_CONTAINER}.image": computed("image"),

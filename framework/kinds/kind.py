@@ -107,8 +107,6 @@ class TrackInput:
     settings: Model
     replicas: int
     """Replicas of the track. Under an autoscaler: the most it may make."""
-    timeout_seconds: int
-    """Worst case of a rolling update."""
     candidate: Model | None = None
     """Settings of the candidate, only in the input of the stable track."""
 

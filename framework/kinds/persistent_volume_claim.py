@@ -61,20 +61,36 @@ def check(settings: Model, pods: int) -> Iterator[SettingDiagnostic]:
     """Yields new claims that fewer nodes or Pods can mount than the model has Pods.
 
     A claim that is ReadWriteOnce attaches to one node. Pods of one model spread over nodes, so the
-    second Pod waits for its volume until the rollout fails. Existing claims are not checked: their
-    access modes are known to the cluster alone.
+    second Pod waits for its volume until the rollout fails, unless they are bound to one node. The
+    second Pod of an update is checked in plan/checks/rollout.py. Existing claims are not checked:
+    their access modes are known to the cluster alone.
     """
     for name, volume in sorted(settings.volumes.items()):
         claim = volume.claim
         if claim is None or claim.size is None or pods < 2:
             continue
-        if not {"ReadWriteMany", "ReadOnlyMany"} & set(claim.access_modes):
+        if not is_shared(claim, settings):
             yield SettingDiagnostic(
                 ("volumes", name, "claim"),
                 f"is {' and '.join(claim.access_modes)}, which only one node can mount, and the "
                 f"model has {pods} Pods; expected accessModes [ReadWriteMany], or one replica and "
                 "no canary",
+                others=(
+                    ("volumes", name, "claim", "accessModes"),
+                    ("replicas",),
+                    ("autoscaling", "maxReplicas"),
+                ),
             )
+
+
+def is_shared(claim: Claim, settings: Model) -> bool:
+    """Returns True where several Pods of a model can mount a claim at the same time."""
+    modes = set(claim.access_modes)
+    # Pods on one node share a claim that is ReadWriteOnce, but not one that is ReadWriteOncePod.
+    on_one_node = "kubernetes.io/hostname" in settings.scheduling.node_selector
+    return bool(modes & {"ReadWriteMany", "ReadOnlyMany"}) or (
+        on_one_node and "ReadWriteOnce" in modes
+    )
 
 
 KIND = Kind(

@@ -9,6 +9,6 @@ with a backslash: `\\${HOME}` reaches the container as `${HOME}`.
 
 from framework.layers.interpolation import find_referenced_keys
 from framework.layers.layer import Layer, Shape
-from framework.layers.stack import LayerStack, Merged
+from framework.layers.stack import LayerStack, Merged, find_value
 
-__all__ = ["Layer", "LayerStack", "Merged", "Shape", "find_referenced_keys"]
+__all__ = ["Layer", "LayerStack", "Merged", "Shape", "find_referenced_keys", "find_value"]

@@ -7,7 +7,7 @@ mapping without an error. So shapes and positions are tracked in one `Node` for 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -46,6 +46,37 @@ class Merged:
         for end in range(len(path), 0, -1):
             if positions := self.origins.get(path[:end]):
                 return positions[-1]
+        return None
+
+    def find_latest(self, paths: Iterable[KeyPath]) -> KeyPath | None:
+        """Returns the path whose value the latest layer sets; None if no layer sets any of them.
+
+        Of values in one layer, the first of `paths` is returned.
+        """
+        ranks = {path: self._rank(path) for path in paths if path in self.origins}
+        return max(ranks, key=lambda path: ranks[path]) if ranks else None
+
+    def _rank(self, path: KeyPath) -> int:
+        # A file can be two layers, as environment.yaml is, so the position decides.
+        ranks = [
+            i
+            for i, layer in enumerate(self.layers)
+            if layer.value_position(path) == self.origins[path][-1]
+        ]
+        return max(ranks, default=-1)
+
+    def removal(self, path: KeyPath) -> Position | None:
+        """Returns the position of the null that removes the value at `path`, or a parent of it."""
+        for layer in reversed(self.layers):
+            value: Any = layer.data
+            for end, key in enumerate(path, 1):
+                if not isinstance(value, dict) or key not in value:
+                    break
+                value = value[key]
+                if value is None:
+                    return layer.value_position(path[:end])
+            else:
+                return None
         return None
 
     def key_positions(self, path: KeyPath) -> tuple[Position, ...]:
@@ -196,6 +227,15 @@ def _is_removed(path: KeyPath, node: Node, keep_nulls: Sequence[KeyPath]) -> boo
     return not any(
         len(path) > len(mapping) + 1 and path[: len(mapping)] == mapping for mapping in keep_nulls
     )
+
+
+def find_value(data: Any, path: KeyPath) -> Any:
+    """Returns the value at a path of mappings; None where there is none, or it is null."""
+    for key in path:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(key)
+    return data
 
 
 def _value_at(data: Any, path: KeyPath) -> Any:

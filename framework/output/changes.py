@@ -175,12 +175,18 @@ def render_forecast(track: TrackPlan, *, first: bool = False) -> str:
     if track.autoscaled:
         # How many run is not known here; the forecast is for the largest number.
         replicas = f"autoscaled, with all {replicas}"
+    longest = f"at most {render_duration(track.seconds)}"
     if first:
-        return f"{replicas}, at most {render_duration(track.seconds)}"
+        return f"{replicas}, {longest}"
+    serving = f"never below {budget.minimum_available}"
+    if track.down_seconds:
+        serving = f"down for about {render_duration(track.down_seconds)}"
+    if track.recreate:
+        return f"{replicas}, Recreate: {serving}, {longest}"
     return (
         f"{replicas}, surge {budget.surge}, unavailable {budget.unavailable}: "
         f"{render_count(budget.waves, 'wave')}, peak {render_count(budget.peak, 'Pod')}, "
-        f"never below {budget.minimum_available}, at most {render_duration(track.seconds)}"
+        f"{serving}, {longest}"
     )
 
 

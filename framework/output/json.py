@@ -223,7 +223,10 @@ class ChangeItem:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The rolling update of one Deployment, in Pods; the last is in seconds."""
+    """The update of one Deployment, in Pods; the last two are in seconds.
+
+    `down_seconds` is how long no Pod may serve; 0 where some always do.
+    """
 
     replicas: int
     surge: int
@@ -232,6 +235,7 @@ class Forecast:
     peak: int
     minimum_available: int
     worst_case_seconds: int
+    down_seconds: int
 
 
 @with_config(_CONFIG)
@@ -472,6 +476,7 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
             peak=track.budget.peak,
             minimum_available=track.budget.minimum_available,
             worst_case_seconds=track.seconds,
+            down_seconds=track.down_seconds,
         )
         for model in plan.models
         for track in model.tracks

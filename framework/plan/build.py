@@ -5,7 +5,12 @@ This module checks nothing. Plans for users come from `PlanStore`, which also ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from framework.catalog import CatalogModel
+from framework.core.diagnostics import Diagnostic
 from framework.core.rolling_update import resolve_budget, worst_case_seconds
 from framework.core.stack import Stack
 from framework.kinds.kind import TrackInput
@@ -15,6 +20,7 @@ from framework.kinds.registry import build_manifests
 from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
 from framework.plan.patch import patch_plan
 from framework.plan.replicas import replica_range, resolve_replicas
+from framework.plan.startup import count_seconds, list_startup_steps
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
@@ -33,11 +39,18 @@ def build_stack(stack: Stack, environment: Environment) -> StackPlan:
 
 def build_model(model: CatalogModel, environment: Environment) -> ModelPlan:
     """Builds the manifests of one model, and applies those of its patches that have no errors."""
-    return patch_plan(build_unpatched_model(model, environment), model)[0]
+    return build_patched_model(model, environment)[0]
 
 
-def build_unpatched_model(model: CatalogModel, environment: Environment) -> ModelPlan:
-    """Builds the manifests of one model from its settings, without its patches."""
+def build_patched_model(
+    model: CatalogModel, environment: Environment
+) -> tuple[ModelPlan, list[Diagnostic]]:
+    """Builds the plan of one model, and returns the errors in its patches with it."""
+    plan, errors = patch_plan(_build_unpatched_model(model, environment), model)
+    return _add_forecasts(plan, model), errors
+
+
+def _build_unpatched_model(model: CatalogModel, environment: Environment) -> ModelPlan:
     settings: dict[Track, Model] = {"stable": model.settings}
     if model.candidate:
         settings["canary"] = model.candidate
@@ -49,7 +62,6 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
             track=track.track,
             settings=settings[track.track],
             replicas=track.budget.replicas,
-            timeout_seconds=track.seconds,
             candidate=model.candidate if track.track == "stable" else None,
         )
         for track in tracks
@@ -66,22 +78,52 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
 
 def _build_track(track: Track, settings: Model, model: CatalogModel) -> TrackPlan:
     rollout = settings.rollout
-    budget = resolve_budget(
-        resolve_replicas(model, track), rollout.max_surge, rollout.max_unavailable
-    )
-    seconds = worst_case_seconds(
-        budget,
-        startup_seconds=settings.startup_seconds,
-        min_ready_seconds=rollout.min_ready_seconds,
-        progress_deadline_seconds=rollout.progress_deadline_seconds,
-    )
+    recreate = rollout.strategy == "Recreate"
+    replicas = resolve_replicas(model, track)
+    budget = resolve_budget(replicas, rollout.max_surge, rollout.max_unavailable, recreate=recreate)
     autoscaled = track == "stable" and settings.autoscaling is not None
     return TrackPlan(
         track=track,
         deployment=track_name(model.name, track),
         image=settings.image.reference,
         budget=budget,
-        seconds=seconds,
-        fewest_replicas=replica_range(settings).fewest if autoscaled else budget.replicas,
+        fewest_replicas=replica_range(settings).fewest if autoscaled else replicas,
         autoscaled=autoscaled,
+        recreate=recreate,
     )
+
+
+def _add_forecasts(plan: ModelPlan, model: CatalogModel) -> ModelPlan:
+    """Adds the times of each rollout, which depend on the Pods with all their patches."""
+    tracks = []
+    manifests = list(plan.manifests)
+    for track in plan.tracks:
+        settings = model.settings
+        if track.track == "canary" and model.candidate:
+            settings = model.candidate
+        for index, manifest in enumerate(manifests):
+            if (manifest.kind, manifest.name) == ("Deployment", track.deployment):
+                pod = manifest.object["spec"]["template"]["spec"]
+                track = _forecast(track, settings, pod)
+                manifests[index] = replace(manifest, timeout_seconds=track.seconds)
+        tracks.append(track)
+    return replace(plan, tracks=tuple(tracks), manifests=tuple(manifests))
+
+
+def _forecast(track: TrackPlan, settings: Model, pod: Mapping[str, Any]) -> TrackPlan:
+    startup = count_seconds(list_startup_steps(pod, settings.startup_seconds))
+    budget, rollout = track.budget, settings.rollout
+    goes_dark = budget.replicas > 0 and budget.minimum_available == 0
+    # The new Pods of Recreate start when the old ones are gone. So does the new Pod of a budget
+    # that takes all Pods away without a surge, where it needs what they hold, such as a GPU.
+    waits = track.recreate or (goes_dark and budget.surge == 0)
+    stopping = settings.termination_grace_period_seconds if waits else 0
+    seconds = worst_case_seconds(
+        budget,
+        startup_seconds=startup + stopping,
+        min_ready_seconds=rollout.min_ready_seconds,
+        progress_deadline_seconds=rollout.progress_deadline_seconds,
+    )
+    # While a canary's Pods are replaced, those of the stable track serve.
+    down = startup + stopping if goes_dark and track.track == "stable" else 0
+    return replace(track, startup_seconds=startup, seconds=seconds, down_seconds=down)

@@ -14,17 +14,22 @@ from framework.kinds.naming import Track
 class TrackPlan:
     """One Deployment of a model and its rolling update.
 
-    `seconds` is the longest that the update may take. The budget is that of the most replicas:
-    where the track is `autoscaled`, there may be as few as `fewest_replicas`.
+    `startup_seconds` is the longest that one Pod may take to become ready, and `seconds` the
+    longest that the update may take. The budget is that of the most replicas: where the track is
+    `autoscaled`, there may be as few as `fewest_replicas`. `down_seconds` is how long an update may
+    leave no Pod serving, 0 where it never does.
     """
 
     track: Track
     deployment: str
     image: str
     budget: Budget
-    seconds: int
     fewest_replicas: int
     autoscaled: bool = False
+    recreate: bool = False
+    startup_seconds: int = 0
+    seconds: int = 0
+    down_seconds: int = 0
 
 
 @dataclass(frozen=True)

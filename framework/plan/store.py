@@ -382,13 +382,12 @@ def _plan_part(
     reader: CatalogReader, stack: Stack, names: Collection[str], overrides: Sequence[Document]
 ) -> Part:
     from framework.catalog import CatalogLoader
-    from framework.plan.build import build_stack, build_unpatched_model
+    from framework.plan.build import build_patched_model, build_stack
     from framework.plan.checks.model import (
         build_environment_facts,
         check_model,
         describe_unplanned,
     )
-    from framework.plan.patch import patch_plan
     from framework.plan.raw_settings import find_raw_diagnostics
 
     loader = CatalogLoader(reader.root, stack, overrides, reader)
@@ -408,8 +407,7 @@ def _plan_part(
             part.models[name] = PlannedModel(None, loaded.disabled and not has_errors)
             continue
         catalog = loader.build_catalog((loaded,))
-        unpatched = build_unpatched_model(loaded.model, catalog.environment)
-        plan, patch_errors = patch_plan(unpatched, loaded.model)
+        plan, patch_errors = build_patched_model(loaded.model, catalog.environment)
         field_errors = [*find_raw_diagnostics(loaded.model), *patch_errors]
         part.facts[name] = check_model(loaded, plan, field_errors, catalog)
         has_errors = has_errors or bool(field_errors) or settings is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -24,7 +24,8 @@ class Shorthand:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        expected = int if get_origin_type(self.single) is int else str
+        single_type = get_origin_type(self.single)
+        expected = {int: int, Literal[False]: bool}.get(single_type, str)
 
         def expand(value: Any) -> Any:
             return {self.key: value} if isinstance(value, expected) else value

@@ -17,6 +17,7 @@ from framework.settings.forms import build_forms
 from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
+from framework.settings.probes import Probe, active
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
 from framework.settings.service_rules import find_service_diagnostics, list_container_ports
 from framework.settings.values import (
@@ -90,7 +91,9 @@ class Model(ServingContainer):
     """Number of GPUs of a Pod. All `resources` of the model's container, CPU and memory too, are
     those of one GPU and are multiplied by it. Without it, `resources` are used as they are."""
     startup_seconds: Positive = 60
-    """Seconds that a Pod may take to start, which the startup probe allows."""
+    """Seconds that a Pod may take to start, which the startup probe allows: they decide its
+    `failureThreshold`, unless that is set. Where there is no startup probe, the forecast and the
+    check of `progressDeadlineSeconds` still count them."""
     volumes: dict[ShortName, Volume] = {}
     """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
@@ -159,9 +162,26 @@ class Model(ServingContainer):
         }
         return {**volumes, **super().mount_paths()}
 
+    @property
+    def startup_probe(self) -> Probe | None:
+        """The startup probe of the model's container: by default, a copy of its readiness probe.
+
+        `startupSeconds` decides how often it may fail, unless it has a failureThreshold of its own:
+        90 seconds with a period of 20 are 5 failures.
+        """
+        own = self.probes.startup
+        if own and not own.enabled:
+            return None
+        probe = own or active(self.probes.readiness)
+        if probe is None or (own and "failure_threshold" in own.model_fields_set):
+            return probe
+        failures = -(-self.startup_seconds // probe.period_seconds)
+        return probe.model_copy(update={"failure_threshold": failures, "success_threshold": 1})
+
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports settings that contradict each other, or that Kubernetes would refuse."""
         yield from super().find_diagnostics()
+        yield from _find_startup_diagnostics(self)
         yield from _find_gpu_diagnostics(self)
         yield from find_pod_diagnostics(self)
         yield from find_service_diagnostics(self)
@@ -175,6 +195,35 @@ def model_forms() -> FormTree:
     # Any setting of a model may be set for the candidate.
     tree.below.setdefault("canary", FormTree()).below["candidate"] = tree
     return tree
+
+
+def _find_startup_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    """Reports two different limits of one start, and a liveness probe that would end it."""
+    if "startup_seconds" not in model.model_fields_set:
+        return
+    own, seconds = model.probes.startup, model.startup_seconds
+    if own and own.enabled and "failure_threshold" in own.model_fields_set:
+        failures = -(-seconds // own.period_seconds)
+        if own.failure_threshold != failures:
+            yield SettingDiagnostic(
+                ("probes", "startup", "failureThreshold"),
+                f"is {own.failure_threshold}, which allows "
+                f"{own.failure_threshold * own.period_seconds} s, but startupSeconds is {seconds}; "
+                f"expected {failures}, or only one of the two: null removes an inherited one",
+                others=(("startupSeconds",),),
+            )
+    liveness = active(model.probes.liveness)
+    if model.startup_probe is None and liveness:
+        # A startup probe holds the liveness probe back. Without one, nothing does.
+        tries = liveness.period_seconds * liveness.failure_threshold
+        if liveness.initial_delay_seconds + tries < seconds:
+            yield SettingDiagnostic(
+                ("probes", "liveness"),
+                f"restarts the container after {liveness.initial_delay_seconds + tries} s, but "
+                f"startupSeconds is {seconds}, and no startup probe holds it back; expected a "
+                "startup probe, or a larger initialDelaySeconds",
+                others=(("startupSeconds",), ("probes", "startup")),
+            )
 
 
 def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.settings.base import Checked, Settings, one_of
+from framework.settings.forms import Shorthand
 from framework.settings.values import Count, HeaderName, PortName, PortNumber, Positive
 
 
@@ -52,10 +53,13 @@ class Exec(Settings):
 
 
 class Probe(Checked):
-    """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often it runs."""
+    """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often it runs. `false`
+    in its place switches it off."""
 
     replaces = one_of("httpGet", "tcpSocket", "grpc", "exec")
 
+    enabled: bool = True
+    """Set to false for no such probe; `startup: false` is short for it."""
     http_get: HttpGet | None = None
     """An HTTP GET request."""
     tcp_socket: TcpSocket | None = None
@@ -71,8 +75,8 @@ class Probe(Checked):
     timeout_seconds: Positive = 2
     """Seconds after which a try has failed."""
     failure_threshold: Positive = 3
-    """Failed tries in a row after which the probe has failed. The startup probe of the model
-    computes it from `startupSeconds` instead."""
+    """Failed tries in a row after which the probe has failed. For the startup probe of the model it
+    is computed from `startupSeconds`, unless it is set."""
     success_threshold: Positive = 1
     """Successful tries in a row after which the probe succeeds again. More than 1 is allowed for
     readiness only."""
@@ -81,17 +85,28 @@ class Probe(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports several actions, or none."""
-        yield from _expect_one_of(self, ("http_get", "tcp_socket", "grpc", "exec"))
+        if self.enabled:
+            yield from _expect_one_of(self, ("http_get", "tcp_socket", "grpc", "exec"))
+
+
+ProbeOrFalse = Annotated[Probe, Shorthand("enabled", Literal[False])]
+
+
+def active(probe: Probe | None) -> Probe | None:
+    """Returns the probe; None where it is switched off."""
+    return probe if probe and probe.enabled else None
 
 
 class Probes(Checked):
     """Startup, readiness and liveness probes."""
 
-    startup: Probe | None = None
-    """Until it succeeds, the other two do not run. It may take `startupSeconds`."""
-    readiness: Probe | None = None
+    startup: ProbeOrFalse | None = None
+    """Until it succeeds, the other two do not run. It may take `startupSeconds`, or as long as its
+    own `failureThreshold` allows. Default for the model: a copy of its readiness probe; `false`
+    for none."""
+    readiness: ProbeOrFalse | None = None
     """While it fails, the Service sends no requests to the Pod."""
-    liveness: Probe | None = None
+    liveness: ProbeOrFalse | None = None
     """When it fails, the container is restarted."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:

@@ -15,10 +15,16 @@ from framework.settings.values import Count, Definition, IntOrPercent, Positive,
 class Rollout(Settings):
     """The rolling-update budget of the Deployment."""
 
+    strategy: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
+    """`Recreate` stops all Pods before it starts new ones, so that the model is down meanwhile. For
+    a model whose new Pod cannot start beside the old one: no spare GPU, or a volume that only one
+    node can mount. `maxSurge` and `maxUnavailable` have no effect then."""
     max_surge: IntOrPercent = "25%"
     """Pods that an update may add to `replicas`. A percentage is rounded up."""
     max_unavailable: IntOrPercent = 0
-    """Pods of `replicas` that may be unavailable during an update. A percentage is rounded down."""
+    """Pods of `replicas` that may be unavailable during an update. A percentage is rounded down. An
+    update may take all Pods away only if this is set for the model itself, in the file that sets
+    `replicas` or in a later layer: `maxUnavailable: 1` for one replica."""
     min_ready_seconds: Count = 0
     """Seconds that a Pod must be ready before it counts as available."""
     progress_deadline_seconds: Positive = 600

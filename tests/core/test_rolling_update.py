@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.core.field_paths import FieldPath
 from framework.core.rolling_update import (
     Update,
     find_budget_diagnostics,
@@ -136,9 +137,9 @@ def test_canary_size_rounds_up_to_at_least_one(size: int | str, replicas: int, p
 def test_budget_that_cannot_work_is_reported_with_its_numbers(
     changed: dict[str, object], setting: str, numbers: str
 ) -> None:
-    [(where, message)] = find_budget_diagnostics(make_update(**changed))
-    assert where == setting
-    assert numbers in message
+    [found] = find_budget_diagnostics(make_update(**changed))
+    assert str(FieldPath(found.path)) == setting
+    assert numbers in f"{setting} {found.message}"
 
 
 @pytest.mark.parametrize(

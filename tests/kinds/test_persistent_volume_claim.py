@@ -86,12 +86,56 @@ def test_a_read_write_once_claim_of_several_pods_is_refused(
     assert f"has {pods} Pods" in diagnostic.message
 
 
-def test_a_read_write_once_claim_of_one_pod_is_accepted(tmp_path: Path) -> None:
-    assert _check(tmp_path, "replicas: 1\n" + CLAIM % "").errors == ()
+ONE = "replicas: 1\nrollout: {%s}\n"
+RECREATE = ONE % "strategy: Recreate"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(RECREATE + CLAIM % "", id="Recreate"),
+        pytest.param(ONE % "maxSurge: 0, maxUnavailable: 1" + CLAIM % "", id="down by a budget"),
+        pytest.param(ONE % "maxSurge: 1, maxUnavailable: 1" + CLAIM % "", id="freed in time"),
+        pytest.param("replicas: 1\n" + CLAIM % ", accessModes: [ReadOnlyMany]", id="shared"),
+        pytest.param("replicas: 0\n" + CLAIM % "", id="no Pod"),
+        pytest.param(
+            "replicas: 2\nscheduling: {nodeSelector: {kubernetes.io/hostname: n1}}\n" + CLAIM % "",
+            id="one node",
+        ),
+    ],
+)
+def test_a_claim_that_every_pod_can_mount_is_accepted(text: str, tmp_path: Path) -> None:
+    assert _check(tmp_path, text).errors == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        pytest.param(CLAIM % "", "5:43", "is ReadWriteOnce, which one node at a time", id="default"),
+        pytest.param(
+            CLAIM % ", accessModes: [ReadWriteOncePod]", "5:69",
+            "claim.accessModes is ReadWriteOncePod, which one Pod at a time", id="one Pod",
+        ),
+        pytest.param(
+            CLAIM % ", accessModes: [ReadWriteOncePod]"
+            + "scheduling: {nodeSelector: {kubernetes.io/hostname: n1}}\n", "5:69",
+            "which one Pod at a time", id="one Pod on one node",
+        ),
+    ],
+)  # fmt: skip
+def test_a_claim_of_one_node_is_refused_beside_a_surge(
+    text: str, position: str, words: str, tmp_path: Path
+) -> None:
+    (diagnostic,) = _check(tmp_path, "replicas: 1\n" + text).errors
+    assert (diagnostic.code, diagnostic.position) == (Code.BUDGET, f"{A}:{position}")
+    assert words in diagnostic.message
+    assert "expected rollout.strategy: Recreate, or maxSurge: 0 with maxUnavailable: 1" in (
+        diagnostic.message
+    )
 
 
 def test_the_size_of_a_claim_cannot_be_patched(tmp_path: Path) -> None:
     patch = "patch: {PersistentVolumeClaim: {spec: {resources: {requests: {storage: 1Gi}}}}}\n"
-    (diagnostic,) = _check(tmp_path, "replicas: 1\n" + CLAIM % "" + patch).errors
+    (diagnostic,) = _check(tmp_path, RECREATE + CLAIM % "" + patch).errors
     assert diagnostic.code is Code.BAD_PATCH
     assert "claim.size" in diagnostic.message

@@ -23,7 +23,7 @@ MODEL = "catalog/a.yaml"
         ),
         pytest.param(
             "canary: {candidate: {startupSeconds: 900}}\n",
-            "1:1", "MC301", "expected more than 900", id="candidate: deadline",
+            "4:38", "MC301", "expected more than 900", id="candidate: deadline",
         ),
         pytest.param(
             "canary: {candidate: {labels: {modelcatalog/track: x}}}\n",

@@ -20,6 +20,7 @@ INIT = "initContainers: {i: {image: 'docker.io/x/y:1'}}\n"
 SIDECAR = "sidecars: {s: {image: 'ghcr.io/x/y:1', resources: {limits: {memory: 1Gi}}}}\n"
 OWN = "containers: [{name: model"
 SCALED = "autoscaling: {minReplicas: 1, maxReplicas: 9, cpu: 50}\n"
+NO_SURGE = "rollout: {maxSurge: 0, maxUnavailable: 1}\n"
 # A setting that breaks a rule, and the position of the error.
 CASES = (
     ("registry", REGISTRY, INIT, "4:29"),
@@ -34,7 +35,7 @@ CASES = (
     ("requests", "requireRequests: true", INIT, "4:21"),
     ("memory limit", "requireLimits: true", INIT, "4:21"),
     ("cpu limit", "requireLimits: [cpu]", "resources: {limits: {memory: 2Gi}}\n", "4:21"),
-    ("readiness", "requireProbes: true", "probes: {readiness: null}\n", "4:9"),
+    ("readiness", "requireProbes: true", "probes: {readiness: null}\n", "4:21"),
     ("liveness", "requireProbes: [liveness]", "probes: {startup: {httpGet: {}}}\n", "4:9"),
     ("too few", "minReplicas: 2", "replicas: 1\n", "4:11"),
     ("scaled too low", "minReplicas: 2", SCALED, "4:28"),
@@ -42,7 +43,12 @@ CASES = (
     ("scaled too high", "maxReplicas: 8", SCALED, "4:44"),
     ("root", "podSecurity: restricted", "security: {runAsNonRoot: false}\n", "4:26"),
     ("capability", "podSecurity: baseline", "security: {addCapabilities: [BPF]}\n", "4:29"),
-    ("host network", "podSecurity: baseline", "scheduling: {hostNetwork: true}\n", "4:27"),
+    (
+        "host network",
+        "podSecurity: baseline",
+        f"scheduling: {{hostNetwork: true}}\n{NO_SURGE}",
+        "4:27",
+    ),
     ("hostPath", "podSecurity: baseline", "volumes: {v: {hostPath: /x, mountPath: /w}}\n", "4:14"),
 )
 RULE_OF = {rule.setting: rule.name for rule in RULES}
@@ -124,7 +130,7 @@ def test_a_rule_broken_by_a_patch_is_reported_at_the_patch(
     tmp_path: Path, policy: str, patch: str
 ) -> None:
     line = f"patch: {{Deployment: {{spec: {{template: {{spec: {{{patch}}}}}}}}}}}\n"
-    more = SIDECAR + line.replace("§", "")
+    more = SIDECAR + line.replace("§", "") + NO_SURGE
     diagnostics = check(write(tmp_path, policy, more)).errors
     # The Pod's own context is that of each container.
     assert {*list_diagnostics(diagnostics)} == {(f"{MODEL}:5:{line.index('§') + 1}", "MC404", "a")}

@@ -14,14 +14,10 @@ from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
 from framework.core.quantities import quantity_value
+from framework.core.rolling_update import MAY_BE_DOWN
 from framework.plan.checks.facts import render_amount
-from framework.plan.checks.tracks import (
-    RenderedTrack,
-    find_patched,
-    list_containers,
-    mapping_in,
-    mappings_in,
-)
+from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
+from framework.plan.rendered import mapping_in, mappings_in
 from framework.plan.replicas import replica_range
 
 _PODS = "pods"
@@ -68,49 +64,50 @@ def find_peak_diagnostics(
         )
         if rest > available:
             needed = f"even without a surge it needs {render_amount(rest, resource)}"
-            track, path = _find_largest(tracks, resource)
+            track = max(
+                tracks, key=lambda track: resolve_needs([track], [resource]).get(resource, 0)
+            )
+            path, *others = _list_causes(track, resource)
             remedy = "" if resource == _PODS else f"{FieldPath(path)} smaller or "
             message = f"{needed} {limit} {remedy}fewer replicas"
-            yield track.diagnostic(Code.SURGE_CAPACITY, path, message)
+            yield track.diagnostic(Code.SURGE_CAPACITY, path, message, others)
             continue
-        for track in tracks:
-            pod_needs = _needs_of_pod(track.pod, [resource])[resource]
-            peak = rest + pod_needs * track.plan.budget.surge
-            if pod_needs and peak > available:
-                needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
-                message = f"{needed} {limit} a smaller rollout.maxSurge or fewer replicas"
-                path = _choose_setting(track, resource)
-                yield track.diagnostic(Code.SURGE_CAPACITY, path, message)
+        surges = [_need_of_surge(track, resource) for track in tracks]
+        peak = rest + max(surges)
+        if peak > available:
+            track = tracks[surges.index(max(surges))]
+            needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
+            message = f"{needed} {limit} {_advise(track)}"
+            causes = _list_causes(track, resource)
+            yield track.diagnostic(Code.SURGE_CAPACITY, ("rollout", "maxSurge"), message, causes)
 
 
-def _find_largest(tracks: Iterable[RenderedTrack], resource: str) -> tuple[RenderedTrack, KeyPath]:
-    """Returns the track that needs the most at rest, and the setting of its largest request.
+def _need_of_surge(track: RenderedTrack, resource: str) -> int:
+    return _needs_of_pod(track.pod, [resource])[resource] * track.plan.budget.surge
 
-    For Pods, the setting is the one that decides how many there are.
-    """
-    track = max(tracks, key=lambda track: resolve_needs([track], [resource]).get(resource, 0))
+
+def _advise(track: RenderedTrack) -> str:
+    """Returns the ways to need less at the peak; one replica has none without being down."""
+    if track.plan.fewest_replicas > 1 or not track.stable:
+        return "a smaller rollout.maxSurge with maxUnavailable 1 or more, or fewer replicas"
+    return f"more capacity, or, {MAY_BE_DOWN}"
+
+
+def _list_causes(track: RenderedTrack, resource: str) -> list[KeyPath]:
+    """Returns the settings that decide the need: the largest request, and the number of Pods."""
+    if track.stable:
+        number: tuple[KeyPath, ...] = (replica_range(track.settings).most_setting,)
+    else:
+        number = (("canary", "size"),)
     if resource == _PODS:
-        return track, replica_range(track.settings).most_setting
+        return [*number]
     container = max(
         list_containers(track), key=lambda container: _request(container.fields, resource)
     )
     requests = mapping_in(mapping_in(container.fields, "resources"), "requests")
     field = ("resources", "requests" if resource in requests else "limits", resource)
     patched = find_patched(track, *container.steps, *field)
-    return track, patched or (*container.setting, *field)
-
-
-def _choose_setting(track: RenderedTrack, resource: str) -> KeyPath:
-    """Returns a setting in the model's own file that decides the need, or else the surge."""
-    paths: tuple[KeyPath, ...] = (
-        ("rollout", "maxSurge"),
-        ("replicas",),
-        ("resources", "limits", resource),
-    )
-    for path in paths:
-        if path in track.merged.origins and track.position(path).path == track.model.home:
-            return path
-    return paths[0]
+    return [patched or (*container.setting, *field), *number]
 
 
 def _needs_of_pod(pod: Mapping[str, Any], resources: Iterable[str]) -> dict[str, int]:

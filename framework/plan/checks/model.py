@@ -70,14 +70,13 @@ def check_model(
     tracks = list_tracks(model, plan)
     errors, waivers = apply_waivers(model, find_broken_rules(tracks, catalog))
     for track in tracks:
-        errors += find_rollout_diagnostics(track, catalog.environment.cluster)
+        errors += find_rollout_diagnostics(track, catalog)
     errors += find_peak_diagnostics(tracks, catalog)
     errors += find_name_diagnostics(model, plan)
     pods = sum(track.plan.budget.replicas for track in tracks)
     for track in tracks:
         for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):
-            message = f"{FieldPath(problem.path)} {problem.message}"
-            errors.append(track.diagnostic(problem.code, problem.path, message))
+            errors.append(track.report(problem))
     for track in tracks:
         errors = [redact_diagnostic(error, track.merged) for error in errors]
     return ModelFacts(

@@ -12,8 +12,9 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
 from framework.kinds.kind import Manifest
 from framework.plan.checks.facts import Claim
-from framework.plan.checks.tracks import container_setting, mapping_in, mappings_in
+from framework.plan.checks.tracks import container_setting
 from framework.plan.manifest import ModelPlan
+from framework.plan.rendered import mapping_in, mappings_in
 from framework.settings.service_rules import list_ports
 
 # The name of a Service is a DNS label, that of other objects may have 253 characters.

@@ -16,10 +16,8 @@ from framework.plan.checks.tracks import (
     RenderedTrack,
     find_patched,
     list_containers,
-    mapping_in,
-    mappings_in,
-    texts_in,
 )
+from framework.plan.rendered import mapping_in, mappings_in, texts_in
 from framework.settings.environment import PodSecurity
 
 # A setting, and a message: what is wrong with it, and what is allowed or what to do.

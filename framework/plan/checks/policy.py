@@ -20,9 +20,8 @@ from framework.plan.checks.tracks import (
     RenderedTrack,
     find_patched,
     list_containers,
-    mapping_in,
-    mappings_in,
 )
+from framework.plan.rendered import mapping_in, mappings_in
 from framework.plan.replicas import replica_range
 from framework.settings.environment import Policy
 

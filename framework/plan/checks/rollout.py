@@ -7,30 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from framework.core.diagnostics import Code, Diagnostic, KeyPath
+from framework.catalog import Catalog
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, SettingDiagnostic
+from framework.core.field_paths import FieldPath
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
 from framework.kinds.naming import RESERVED_LABELS
-from framework.plan.checks.tracks import RenderedTrack
+from framework.kinds.persistent_volume_claim import is_shared
+from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
+from framework.plan.rendered import mappings_in
 from framework.plan.replicas import replica_range
-from framework.settings.environment import Cluster
+from framework.plan.startup import StartupStep, count_seconds, list_startup_steps
 from framework.settings.model import Model
 
 
-def find_rollout_diagnostics(track: RenderedTrack, cluster: Cluster) -> Iterator[Diagnostic]:
+def find_rollout_diagnostics(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagnostic]:
     """Yields errors about budget, deadlines, canary size, server version and reserved labels."""
-    for setting, message in _find_budget(track):
-        yield track.diagnostic(
-            Code.BUDGET, *_choose_of_pair(track, tuple(setting.split(".")), message)
-        )
+    for found in (*_find_budget(track), *find_exclusive(track)):
+        yield track.report(found)
     if not track.stable:
-        for setting, message in _find_canary(track):
-            position = track.model.position(tuple(setting.split(".")))
-            yield position.diagnostic(Code.CANARY, message, track.model.name)
-    for path, message in (
-        *_find_new_features(track, cluster),
-        *_find_scale_to_zero(track, cluster),
-    ):
-        yield track.diagnostic(Code.SERVER_VERSION, path, message)
+        for found in _find_canary(track):
+            yield track.report_stable(found)
+    yield from _find_new_features(track, catalog)
+    yield from _find_scale_to_zero(track, catalog)
     for path, labels in _list_labels(track.settings):
         for label in sorted(RESERVED_LABELS & labels.keys()):
             message = f'label "{label}" is set by the framework; expected another name'
@@ -46,32 +44,7 @@ def _list_labels(settings: Model) -> Iterator[tuple[KeyPath, Mapping[str, str]]]
         yield ("services", key, "labels"), service.labels
 
 
-# An error about these two can be fixed at either of them.
-_PAIR: tuple[KeyPath, KeyPath] = (("rollout", "maxSurge"), ("rollout", "maxUnavailable"))
-
-
-def _choose_of_pair(track: RenderedTrack, path: KeyPath, message: str) -> tuple[KeyPath, str]:
-    """Returns the path and the message of an error; both change only for settings in _PAIR.
-
-    The path is then the setting that the model's own file has, and the message also names the
-    positions of both settings.
-    """
-    if path not in _PAIR:
-        return path, message
-    positions = {setting: track.merged.origin(setting) for setting in _PAIR}
-    own = [
-        setting
-        for setting, position in positions.items()
-        if position and position.path == track.model.home
-    ]
-    written = ", ".join(
-        f"{setting[-1]} at {position.short}" for setting, position in positions.items() if position
-    )
-    chosen = own[0] if path not in own and own else path
-    return chosen, f"{message} ({written})" if written else message
-
-
-def _find_budget(track: RenderedTrack) -> list[tuple[str, str]]:
+def _find_budget(track: RenderedTrack) -> list[SettingDiagnostic]:
     if not track.stable:
         # The stable Pods serve while the canary's are replaced, and both tracks share one
         # disruption budget and one autoscaler.
@@ -81,12 +54,13 @@ def _find_budget(track: RenderedTrack) -> list[tuple[str, str]]:
     own = track.plan.budget.replicas
     if own == total:
         return diagnostics
-    reported = {setting for setting, _ in diagnostics}
+    reported = {found.path for found in diagnostics}
     rest = f"; the canary takes {total - own} of {total} replicas (canary.mode within)"
+    causes: tuple[KeyPath, ...] = (("canary", "mode"), ("canary", "size"))
     return diagnostics + [
-        (setting, message + rest)
-        for setting, message in find_budget_diagnostics(_build_update(track, alone=True))
-        if setting not in reported
+        found._replace(message=found.message + rest, others=(*found.others, *causes))
+        for found in find_budget_diagnostics(_build_update(track, alone=True))
+        if found.path not in reported
     ]
 
 
@@ -98,54 +72,115 @@ def _build_update(
     `alone` is False where the Pods of another track serve during the update. `whole` is True for
     both tracks together, whose sum the disruption budget and the autoscaler are about.
     """
-    settings = track.settings
-    scaling, budget = settings.autoscaling, settings.disruption_budget
+    settings, rollout = track.settings, track.settings.rollout
+    scaling = settings.autoscaling if whole else None
+    budget = settings.disruption_budget if whole else None
+    steps = list_startup_steps(track.pod, settings.startup_seconds)
     return Update(
         replicas=track.plan.budget.replicas if replicas is None else replicas,
-        max_surge=settings.rollout.max_surge,
-        max_unavailable=settings.rollout.max_unavailable,
-        startup_seconds=settings.startup_seconds,
-        min_ready_seconds=settings.rollout.min_ready_seconds,
-        progress_deadline_seconds=settings.rollout.progress_deadline_seconds,
-        disruption_min_available=budget.min_available if budget and whole else None,
-        autoscaler_min_replicas=scaling.min_replicas if scaling and whole else None,
+        max_surge=rollout.max_surge,
+        max_unavailable=rollout.max_unavailable,
+        startup_seconds=count_seconds(steps),
+        min_ready_seconds=rollout.min_ready_seconds,
+        progress_deadline_seconds=rollout.progress_deadline_seconds,
+        disruption_min_available=budget.min_available if budget else None,
+        disruption_max_unavailable=budget.max_unavailable if budget else None,
+        autoscaler_min_replicas=scaling.min_replicas if scaling else None,
         serves_alone=alone,
+        may_be_down=_may_be_down(track),
+        recreate=track.plan.recreate,
+        grace_period_seconds=settings.termination_grace_period_seconds,
+        startup_causes=_list_startup_causes(track, steps),
     )
 
 
-def _find_canary(track: RenderedTrack) -> Iterator[tuple[str, str]]:
+def _may_be_down(track: RenderedTrack) -> bool:
+    """Returns True where the model itself says that an update may take all its Pods away.
+
+    `maxUnavailable: 1` in a profile or in environment.yaml does not say so: it is meant for models
+    with more replicas. Neither does the model's own, if a later layer sets the replicas: whoever
+    wrote it thought of more Pods. A percentage that rounds to all Pods says nothing either.
+    """
+    unavailable = track.settings.rollout.max_unavailable
+    count = replica_range(track.settings)
+    is_all = unavailable == "100%" or (isinstance(unavailable, int) and unavailable >= count.most)
+    return (
+        is_all
+        and track.model.sets_itself(("rollout", "maxUnavailable"), track.merged)
+        and track.merged.find_latest([("rollout", "maxUnavailable"), count.most_setting])
+        != count.most_setting
+    )
+
+
+def _list_startup_causes(track: RenderedTrack, steps: list[StartupStep]) -> tuple[KeyPath, ...]:
+    """Returns the settings that decide how long a Pod takes to start, the largest share first."""
+    largest_first = sorted(steps, key=lambda step: -step.seconds)
+    return tuple(
+        dict.fromkeys(
+            _find_setting(track, step, field) for step in largest_first for field in step.fields
+        )
+    )
+
+
+def _find_setting(track: RenderedTrack, step: StartupStep, field: str) -> KeyPath:
+    """Returns the setting, or the patch, behind a field of a probe or a postStart hook."""
+    if not step.path:
+        return ("startupSeconds",)
+    if patched := find_patched(track, *step.path, field):
+        return patched
+    setting = next(c.setting for c in list_containers(track) if c.steps == step.path[:2])
+    if step.path[2] == "lifecycle":
+        return (*setting, "lifecycle", "postStart", "sleepSeconds")
+    name = str(step.path[2]).removesuffix("Probe")
+    own = track.settings.probes.startup
+    if name == "startup" and not setting:
+        if field == "failureThreshold" and ("probes", name, field) not in track.merged.origins:
+            return ("startupSeconds",)
+        name = "startup" if own else "readiness"
+    return (*setting, "probes", name, field)
+
+
+def _find_canary(track: RenderedTrack) -> Iterator[SettingDiagnostic]:
     settings = track.model.settings
+    mode: KeyPath = ("canary", "mode")
     if settings.canary.mode == "additional":
         return
     if settings.autoscaling:
-        message = "canary.mode is within, but the autoscaler sets replicas; expected additional"
-        yield "canary.mode", message
+        message = "is within, but the autoscaler sets replicas; expected additional"
+        yield SettingDiagnostic(mode, message, Code.CANARY, (("autoscaling",),))
     elif resolve_canary_size(settings.canary.size, settings.replicas) >= settings.replicas:
-        yield (
-            "canary.size",
-            f"canary.size {settings.canary.size} within {settings.replicas} replicas leaves no "
-            "stable Pod; expected a smaller size, mode additional, or more replicas",
+        yield SettingDiagnostic(
+            ("canary", "size"),
+            f"{settings.canary.size} within {settings.replicas} replicas leaves no stable Pod; "
+            "expected a smaller size, mode additional, or more replicas",
+            Code.CANARY,
+            (mode, ("replicas",)),
         )
 
 
-def _find_scale_to_zero(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
+def _find_scale_to_zero(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagnostic]:
     """Yields a smallest size of zero where the autoscaler cannot scale to zero.
 
     The gate is alpha since 1.16, and beta and on since 1.37 (pkg/features/kube_features.go).
     """
-    scaling = track.settings.autoscaling
+    scaling, cluster = track.settings.autoscaling, catalog.environment.cluster
     if scaling and scaling.min_replicas == 0 and not cluster.has_feature("HPAScaleToZero", 37):
-        yield (
-            ("autoscaling", "minReplicas"),
+        version = catalog.environment_position(("cluster", "kubernetesVersion"))
+        message = (
             "autoscaling.minReplicas 0 needs Kubernetes 1.37; the oldest server of the environment "
-            f"has {cluster.kubernetes_version} (cluster.kubernetesVersion). Expected 1 or more, or "
-            "cluster.featureGates: {HPAScaleToZero: true} where the servers have this feature gate",
+            f"has {cluster.kubernetes_version} (cluster.kubernetesVersion, {version.short}). "
+            "Expected 1 or more, or cluster.featureGates: {HPAScaleToZero: true} where the servers "
+            "have this feature gate"
         )
+        yield track.diagnostic(Code.SERVER_VERSION, ("autoscaling", "minReplicas"), message)
 
 
-def _find_new_features(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple[KeyPath, str]]:
-    """Yields the settings that need a newer server than the oldest one of the environment."""
-    settings = track.settings
+def _find_new_features(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagnostic]:
+    """Yields the settings that need a newer server than the oldest one of the environment.
+
+    A feature that a default asks for is an error at the version.
+    """
+    settings, cluster = track.settings, catalog.environment.cluster
     features: list[tuple[KeyPath, int, str]] = []
     if settings.pre_stop_seconds > 0:
         features.append((("preStopSeconds",), 30, "native preStop sleep"))
@@ -154,12 +189,85 @@ def _find_new_features(track: RenderedTrack, cluster: Cluster) -> Iterator[tuple
             features.append((("volumes", name, "image"), 33, "an image volume"))
     # Servers from 1.26 on know the field, and drop it without an error until 1.34.
     for name in sorted(settings.pod.resource_claims):
-        path: KeyPath = ("pod", "resourceClaims", name)
-        features.append((path, 34, "dynamic resource allocation"))
+        claim: KeyPath = ("pod", "resourceClaims", name)
+        features.append((claim, 34, "dynamic resource allocation"))
+    version = catalog.environment_position(("cluster", "kubernetesVersion"))
     for path, minor, feature in features:
-        if cluster.minor_version < minor:
-            yield (
-                path,
-                f"{feature} needs Kubernetes 1.{minor}; the oldest server of the environment has "
-                f"{cluster.kubernetes_version} (cluster.kubernetesVersion)",
-            )
+        if cluster.minor_version >= minor:
+            continue
+        message = (
+            f"{feature} needs Kubernetes 1.{minor}; the oldest server of the environment has "
+            f"{cluster.kubernetes_version} (cluster.kubernetesVersion, {version.short})"
+        )
+        if path in track.merged.origins:
+            yield track.diagnostic(Code.SERVER_VERSION, path, message)
+        else:
+            message += f"; set {FieldPath(path)} to 0 for older servers"
+            yield version.diagnostic(Code.SERVER_VERSION, message, track.model.name)
+
+
+def find_exclusive(track: RenderedTrack) -> Iterator[SettingDiagnostic]:
+    """Yields what the Pods cannot share, where an update starts the new Pod beside the old one.
+
+    The update waits for the new Pod to become ready before it stops the old one, and the new Pod
+    waits for what the old one holds. If an update may take all Pods away, it frees them in time.
+    """
+    budget = track.plan.budget
+    if budget.surge == 0 or budget.minimum_available == 0:
+        return
+    remedy = (
+        "expected rollout.strategy: Recreate, or maxSurge: 0 with maxUnavailable: 1, which stop "
+        "the old Pod first"
+    )
+    others: tuple[KeyPath, ...] = (("rollout", "maxSurge"), ("rollout", "maxUnavailable"))
+    for path, message in (*_find_one_node_claims(track), *_find_host_ports(track)):
+        message = f"{message}, and an update starts a new Pod beside the old one; {remedy}"
+        yield SettingDiagnostic(path, message, Code.BUDGET, others)
+
+
+def _find_one_node_claims(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
+    """Yields the new claims that the Pod of a surge cannot mount.
+
+    On the node of the old Pod, a new Pod can mount a claim that is ReadWriteOnce. But the
+    scheduler knows nothing of that: it spreads Pods over nodes, and on another node the attachment
+    is refused for as long as the old Pod runs. So it is an error, unless the Pods are bound to one
+    node. Existing claims are not checked: their access modes are known to the cluster alone.
+    """
+    if track.plan.budget.replicas > 1 or track.model.candidate:
+        # Several Pods cannot share such a claim even at rest, which its kind reports.
+        return
+    for name, volume in sorted(track.settings.volumes.items()):
+        claim = volume.claim
+        if claim is None or claim.size is None or is_shared(claim, track.settings):
+            continue
+        modes = set(claim.access_modes)
+        mounted = "Pod" if modes == {"ReadWriteOncePod"} else "node"
+        path: KeyPath = ("volumes", name, "claim")
+        if "access_modes" in claim.model_fields_set:
+            path = (*path, "accessModes")
+        yield (
+            path,
+            f"is {' and '.join(claim.access_modes)}, which one {mounted} at a time can mount",
+        )
+
+
+def _find_host_ports(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
+    """Yields the ports of the node that the Pods take: two Pods on one node cannot have the same.
+
+    With hostNetwork every port of a container is one of the node (`SetDefaults_PodSpec` in
+    pkg/apis/core/v1/defaults.go). Another node may be free, but nothing in the files says so, and
+    with two or more replicas maxSurge 0 keeps the model serving.
+    """
+    host_network = bool(track.pod.get("hostNetwork"))
+    for container in list_containers(track):
+        for port in mappings_in(container.fields, "ports"):
+            number = port.get("containerPort") if host_network else port.get("hostPort")
+            if not number:
+                continue
+            if host_network:
+                path = find_patched(track, "hostNetwork") or ("scheduling", "hostNetwork")
+            else:
+                patched = find_patched(track, *container.steps, "ports")
+                path = patched or (*container.setting, "ports", str(port.get("name")))
+            yield path, f"takes port {number} of the node, which one Pod at a time can have"
+            return

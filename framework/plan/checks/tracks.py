@@ -5,16 +5,24 @@ Checks take one track, so that the same rules apply to the stable track and to t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
-from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
+from framework.core.diagnostics import (
+    Code,
+    Diagnostic,
+    KeyPath,
+    Position,
+    SettingDiagnostic,
+    list_positions,
+)
 from framework.core.field_paths import FieldPath, ItemKey, Step
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
 from framework.plan.patch import find_touched
+from framework.plan.rendered import mappings_in
 from framework.settings.model import Model
 from framework.settings.reserved import MODEL_CONTAINER
 
@@ -54,12 +62,42 @@ class RenderedTrack:
         return self.plan.track == "stable"
 
     def position(self, path: KeyPath) -> Position:
-        """Returns where this track's setting, or else its nearest parent, was last written."""
+        """Returns where this track's setting was last written, or removed.
+
+        If no file has it, this is its nearest parent.
+        """
+        if path not in self.merged.origins and (removal := self.merged.removal(path)):
+            return removal
         return self.model.position(path, self.merged)
 
-    def diagnostic(self, code: Code, path: KeyPath, message: str) -> Diagnostic:
-        """Returns an error at a setting of this track."""
-        return self.position(path).diagnostic(code, message, self.model.name)
+    def diagnostic(
+        self, code: Code, path: KeyPath, message: str, others: Iterable[KeyPath] = ()
+    ) -> Diagnostic:
+        """Returns an error at the setting that causes it.
+
+        If several settings cause it together, the `others` with `path`, it is the one that the
+        latest layer sets: with the layers below it, there was no error. The message then names the
+        positions of the others.
+        """
+        causes = list(dict.fromkeys((path, *others)))
+        latest = self.merged.find_latest(causes) or path
+        position = self.position(latest)
+        named = {
+            str(FieldPath(cause)): self.merged.origins[cause][-1]
+            for cause in causes
+            if cause != latest and cause in self.merged.origins
+        }
+        message += list_positions(named, position)
+        return position.diagnostic(code, message, self.model.name)
+
+    def report_stable(self, found: SettingDiagnostic) -> Diagnostic:
+        """Returns an error in settings that both tracks share, which a candidate cannot set."""
+        return replace(self, merged=self.model.merged).report(found)
+
+    def report(self, found: SettingDiagnostic) -> Diagnostic:
+        """Returns the error that a check has found in the settings of this track."""
+        message = f"{FieldPath(found.path)} {found.message}"
+        return self.diagnostic(found.code, found.path, message, found.others)
 
 
 def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ...]:
@@ -110,21 +148,3 @@ def container_setting(settings: Model, name: str) -> KeyPath:
     if name == MODEL_CONTAINER:
         return ()
     return ("sidecars" if name in settings.sidecars else "initContainers", name)
-
-
-def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Returns the mapping at `key`; an empty one where a patch left something else there."""
-    value = data.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def mappings_in(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """Returns the items of the list at `key` that are mappings."""
-    items = data.get(key)
-    return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
-
-
-def texts_in(data: Mapping[str, Any], key: str) -> list[str]:
-    """Returns the items of the list at `key` as text."""
-    items = data.get(key)
-    return [str(item) for item in items] if isinstance(items, list) else []

@@ -1,0 +1,179 @@
+"""The time that a Pod may take to start: what counts, and a deadline that is shorter than it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.plan.startup import count_seconds, list_startup_steps
+from tests.plan.small_catalog import FILES, check, first_model, write_files
+
+A, OVERLAY = "catalog/a.yaml", "environments/prod/models/a.yaml"
+SIDECAR = "sidecars: {%s: {image: 'r/s:1', probes: {%s}}}\n"
+STARTUP = "startup: {tcpSocket: {port: 1}, periodSeconds: 15, failureThreshold: §60}"
+
+
+def mark(more: str) -> tuple[str, str]:
+    """Returns the text of the model, and the position that § marks in it."""
+    text = FILES[A] + more
+    before = text.partition("§")[0].split("\n")
+    return text.replace("§", ""), f"{A}:{len(before)}:{len(before[-1]) + 1}"
+
+
+@pytest.mark.parametrize(
+    ("more", "seconds"),
+    [
+        pytest.param("startupSeconds: §600\n", 600, id="startupSeconds"),
+        # The startup probe is a copy of the readiness probe, with its delay.
+        pytest.param("probes: {readiness: {initialDelaySeconds: §700}}\n", 760, id="delay"),
+        pytest.param(
+            "probes: {startup: {tcpSocket: {port: 1}}, readiness: {initialDelaySeconds: §700}}\n",
+            700, id="the delay begins with the container",
+        ),
+        pytest.param(
+            "probes: {startup: {tcpSocket: {port: 1}, failureThreshold: §90}}\n", 900,
+            id="failureThreshold",
+        ),
+        pytest.param(
+            "probes: {startup: {tcpSocket: {port: 1}, periodSeconds: §100, failureThreshold: 6}}\n",
+            600, id="period",
+        ),
+        pytest.param(
+            "probes: {readiness: {successThreshold: §60}}\n", 60 + 590, id="successes"
+        ),
+        pytest.param(
+            "probes: {startup: false, readiness: {initialDelaySeconds: §700}}\n", 700,
+            id="no startup probe",
+        ),
+        pytest.param(SIDECAR % ("s", STARTUP), 960, id="sidecar"),
+        pytest.param(
+            SIDECAR % ("s", "readiness: {tcpSocket: {port: 1}, initialDelaySeconds: §800}"), 800,
+            id="a sidecar that is ready late",
+        ),
+        pytest.param(
+            "lifecycle: {postStart: {sleepSeconds: §600}}\n", 660, id="a hook that sleeps"
+        ),
+        pytest.param(
+            "patch: {Deployment: {spec: {template: {spec: {containers: [{name: model, "
+            "startupProbe: {failureThreshold: §61}}]}}}}}\n", 610, id="patch",
+        ),
+    ],
+)  # fmt: skip
+def test_a_start_longer_than_the_deadline_is_reported_at_its_longest_part(
+    tmp_path: Path, more: str, seconds: int
+) -> None:
+    text, position = mark(more)
+    [diagnostic] = check(write_files(tmp_path, {A: text})).errors
+    assert (diagnostic.position, diagnostic.code.value) == (position, "MC301")
+    words = f"is 600, but a Pod may take {seconds} to start, and minReadySeconds is 0"
+    assert words in diagnostic.message
+    assert f"expected more than {seconds}" in diagnostic.message
+
+
+def test_the_later_of_deadline_and_start_is_reported_and_the_other_named(tmp_path: Path) -> None:
+    changes = {A: "+startupSeconds: 300\n", OVERLAY: "rollout: {progressDeadlineSeconds: 200}\n"}
+    [diagnostic] = check(write_files(tmp_path, changes)).errors
+    assert diagnostic.position == f"{OVERLAY}:1:36"
+    assert diagnostic.message.endswith(f"expected more than 300 (startupSeconds at {A}:4)")
+
+
+def test_the_forecast_counts_the_same_start_as_the_check(tmp_path: Path) -> None:
+    text, _ = mark(SIDECAR % ("s", STARTUP) + "rollout: {progressDeadlineSeconds: 961}\n")
+    loaded = check(write_files(tmp_path, {A: text}))
+    assert loaded.errors == ()
+    [track] = first_model(loaded).tracks
+    assert track.startup_seconds == 960
+    # Four waves of one Pod.
+    assert track.seconds == 4 * 960 + 961 + 60
+    [deployment] = [m for m in first_model(loaded).manifests if m.kind == "Deployment"]
+    assert deployment.timeout_seconds == track.seconds
+
+
+PROBE = {"periodSeconds": 10, "failureThreshold": 6}
+SIDE = {"name": "s", "restartPolicy": "Always", "startupProbe": PROBE}
+
+
+@pytest.mark.parametrize(
+    ("pod", "seconds"),
+    [
+        ({"containers": [{"name": "model"}]}, 45),
+        ({"containers": [{"name": "model", "startupProbe": PROBE}]}, 60),
+        ({"containers": [{"name": "model", "startupProbe": {"periodSeconds": 1}}]}, 3),
+        ({"containers": [{"name": "model"}, {"name": "x", "startupProbe": PROBE}]}, 60),
+        ({"containers": [{"name": "model"}], "initContainers": [{"name": "i"}]}, 45),
+        ({"containers": [{"name": "model"}], "initContainers": [SIDE]}, 60 + 45),
+        ({"containers": [{"name": "model"}], "initContainers": [SIDE, {**SIDE, "name": "t"}]}, 165),
+        ({"containers": [{"name": "model", "startupProbe": "no mapping"}]}, 45),
+        ({}, 0),
+    ],
+    ids=[
+        "no probe", "own probe", "defaults of Kubernetes", "a second container", "init container",
+        "sidecar", "sidecars start in turn", "a patch of another shape", "no containers",
+    ],
+)  # fmt: skip
+def test_the_slowest_container_decides_when_a_pod_is_ready(
+    pod: dict[str, Any], seconds: int
+) -> None:
+    assert count_seconds(list_startup_steps(pod, 45)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("more", "threshold"),
+    [
+        ("", 6),
+        ("startupSeconds: 95\n", 10),
+        ("startupSeconds: 95\nprobes: {readiness: {failureThreshold: 7}}\n", 10),
+        ("probes: {startup: {tcpSocket: {port: 1}, failureThreshold: 50}}\n", 50),
+        ("startupSeconds: 95\nprobes: {startup: {httpGet: {}, failureThreshold: 10}}\n", 10),
+        ("startupSeconds: 95\nprobes: {startup: {httpGet: {}, failureThreshold: null}}\n", 10),
+        ("startupSeconds: null\nprobes: {startup: {httpGet: {}, failureThreshold: 7}}\n", 7),
+        ("probes: {startup: false}\n", None),
+        ("probes: {startup: {enabled: false}}\n", None),
+        ("probes: {startup: {enabled: false, httpGet: {}}}\n", None),
+        ("probes: {startup: false}\nstartupSeconds: 300\n", None),
+        ("probes: {startup: null}\n", 6),
+        ("probes: {readiness: null}\n", None),
+    ],
+)
+def test_the_startup_probe_fails_as_often_as_is_written(
+    tmp_path: Path, more: str, threshold: int | None
+) -> None:
+    loaded = check(write_files(tmp_path, {A: f"+{more}"}))
+    assert loaded.errors == ()
+    manifest = first_model(loaded).find("Deployment")
+    assert manifest is not None
+    probe = manifest.object["spec"]["template"]["spec"]["containers"][0].get("startupProbe")
+    assert (probe and probe["failureThreshold"]) == threshold
+    assert probe is None or "enabled" not in probe
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        pytest.param(
+            "startupSeconds: 300\nprobes: {startup: {httpGet: {}, failureThreshold: §600}}\n",
+            "probes.startup.failureThreshold is 600, which allows 6000 s, but startupSeconds is "
+            f"300; expected 30, or only one of the two: null removes an inherited one "
+            f"(startupSeconds at {A}:4)", id="two limits",
+        ),
+        pytest.param(
+            "startupSeconds: 300\nprobes: {startup: false, liveness: §{httpGet: {}}}\n",
+            "probes.liveness restarts the container after 30 s, but startupSeconds is 300, and no "
+            "startup probe holds it back; expected a startup probe, or a larger "
+            f"initialDelaySeconds (startupSeconds at {A}:4, probes.startup at {A}:5)",
+            id="killed while it loads",
+        ),
+        pytest.param(
+            "probes: {startup: §true}\n",
+            "probes.startup is true; expected a mapping", id="true says nothing",
+        ),
+    ],
+)  # fmt: skip
+def test_contradicting_limits_of_a_start_are_errors(
+    tmp_path: Path, more: str, message: str
+) -> None:
+    text, position = mark(more)
+    [diagnostic] = check(write_files(tmp_path, {A: text})).errors
+    assert (diagnostic.position, diagnostic.message) == (position, message)
