@@ -37,7 +37,7 @@ def mark(more: str) -> tuple[str, str]:
             id="failureThreshold",
         ),
         pytest.param(
-            "probes: {startup: {tcpSocket: {port: 1}, periodSeconds: §100, failureThreshold: 6}}\n",
+            "probes: {startup: {tcpSocket: {port: 1}, periodSeconds: 100, failureThreshold: §6}}\n",
             600, id="period",
         ),
         pytest.param(
@@ -167,7 +167,8 @@ def test_the_startup_probe_fails_as_often_as_is_written(
         ),
         pytest.param(
             "probes: {startup: §true}\n",
-            "probes.startup is true; expected a mapping", id="true says nothing",
+            "probes.startup has 0 of httpGet, tcpSocket, grpc and exec; expected exactly one",
+            id="true says nothing",
         ),
     ],
 )  # fmt: skip
