@@ -111,7 +111,7 @@ def test_a_claim_that_every_pod_can_mount_is_accepted(text: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "position", "words"),
     [
-        pytest.param(CLAIM % "", "5:43", "is ReadWriteOnce, which one node at a time", id="default"),
+        pytest.param(CLAIM % "", "5:43", "ReadWriteOnce, which one node at a time", id="default"),
         pytest.param(
             CLAIM % ", accessModes: [ReadWriteOncePod]", "5:69",
             "claim.accessModes is ReadWriteOncePod, which one Pod at a time", id="one Pod",
