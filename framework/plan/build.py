@@ -46,11 +46,12 @@ def build_patched_model(
     model: CatalogModel, environment: Environment
 ) -> tuple[ModelPlan, list[Diagnostic]]:
     """Builds the plan of one model, and returns the errors in its patches with it."""
-    plan, errors = patch_plan(_build_unpatched_model(model, environment), model)
+    plan, errors = patch_plan(build_unpatched_model(model, environment), model)
     return _add_forecasts(plan, model), errors
 
 
-def _build_unpatched_model(model: CatalogModel, environment: Environment) -> ModelPlan:
+def build_unpatched_model(model: CatalogModel, environment: Environment) -> ModelPlan:
+    """Builds the manifests of one model from its settings, without patches and forecasts."""
     settings: dict[Track, Model] = {"stable": model.settings}
     if model.candidate:
         settings["canary"] = model.candidate

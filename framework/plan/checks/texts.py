@@ -13,7 +13,8 @@ from typing import Any
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.env_references import list_references
 from framework.core.field_paths import FieldPath
-from framework.plan.checks.tracks import PodContainer, RenderedTrack, list_containers, mappings_in
+from framework.plan.checks.tracks import PodContainer, RenderedTrack, list_containers
+from framework.plan.rendered import mappings_in
 
 # `for x in`, `x=...`, `read x`: the shell sets x.
 _ASSIGNED = re.compile(
