@@ -1,1 +1,1 @@
-"""The command line: parses arguments, calls one verb, prints, asks, and chooses an exit code."""
+"""The command line: parses arguments, calls one verb, prints the result, sets the exit code."""

@@ -54,7 +54,7 @@ def run_bump(root: Path, options: argparse.Namespace) -> ExitCode:
 
 
 def run_new(root: Path, options: argparse.Namespace) -> ExitCode:
-    """Adds a model to the catalog; in a terminal it asks for what the options do not give."""
+    """Adds a model to the catalog; in a terminal it prompts for options that are missing."""
     try:
         draft = _complete_draft(root, options)
     except (KeyboardInterrupt, EOFError):
@@ -133,7 +133,7 @@ def _require(verb: str, options: Mapping[str, str | None]) -> None:
 
 
 def _complete_draft(root: Path, options: argparse.Namespace) -> Draft:
-    """Checks the given options, then asks for the missing ones.
+    """Checks the given options, then prompts for the missing ones.
 
     Errors: UsageError for a wrong option, and for a missing one if there is no terminal.
     """

@@ -12,7 +12,7 @@
     │   └── RecordedClusterUnreachableError the recorded cluster does not answer
     ├── StateError            the recorded state of a stack cannot be used, or is locked
     │   └── StateFileError    one of its files is damaged, or cannot be read or written
-    ├── EngineError           an engine does not support what the program asks for
+    ├── EngineError           an engine does not support what the program uses
     ├── ConsentError          changes need a confirmation, and there is no terminal to ask on
     └── ProtectedError        `destroy` was called on a protected environment
 
@@ -96,7 +96,7 @@ class StateFileError(StateError):
 
 
 class EngineError(FrameworkError):
-    """An engine does not support what the program asks for."""
+    """An engine does not support what the program uses."""
 
 
 class ConsentError(FrameworkError):

@@ -41,11 +41,11 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
     if name not in ENGINES:
         raise UnknownNameError("engine", name, ENGINES)
     if name == "embedded":
-        why = f"as asked for; state: {_describe_state(root)}, readable by the CLI"
+        why = f"as requested; state: {_describe_state(root)}, readable by the CLI"
         return EngineChoice("embedded", why)
     missing = missing_cli()
     if not missing:
-        why = "as asked for" if name == "cli" else "pulumi and its kubernetes plugin are installed"
+        why = "as requested" if name == "cli" else "pulumi and its kubernetes plugin are installed"
         return EngineChoice("cli", why)
     if name == "cli":
         raise EngineError(f"ENGINE=cli: {missing}; install it, or use ENGINE=embedded")

@@ -136,6 +136,7 @@ class IdentityCheck:
         accepts_recreated: bool = False,
     ) -> None:
         self._stack, self._record, self._identify = stack, record, identify
+        # Without recorded providers every cluster is accepted, see `_find_known`.
         self._providers = providers if has_objects else {}
         self._known = _parse_record(record.read_cluster()) if record else {}
         self._accepts_recreated = accepts_recreated
@@ -282,6 +283,8 @@ class Clusters:
         A cluster that could not be reached is not tried again, so that a thousand objects do not
         wait for a thousand timeouts.
         """
+        # The lock is held while a connection is made, so that hundreds of threads that need the
+        # same cluster make one connection, not one each.
         with self._lock:
             if provider_urn in self._failed:
                 raise self._failed[provider_urn]

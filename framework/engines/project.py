@@ -148,7 +148,7 @@ def _load_yaml(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     if text is None and missing_ok:
         return {}
     if text is None:
-        raise StateFileError(path, "there is no such file", "run in the folder of Pulumi.yaml")
+        raise StateFileError(path, "the file does not exist", "run in the folder of Pulumi.yaml")
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as exc:

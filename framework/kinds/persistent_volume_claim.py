@@ -29,7 +29,7 @@ def build_claim_spec(claim: Claim | Ephemeral) -> dict[str, Any]:
 
 
 def build(track: TrackInput) -> Iterator[Manifest]:
-    """Builds one claim for each volume that asks for a new one; both tracks mount the same claim.
+    """Builds one claim for each volume that needs a new one; both tracks mount the same claim.
 
     The claims of the candidate are built as well. `promote` then leaves its claim, and the data in
     it, as it is: the name contains the model and not the track.

@@ -1,1 +1,1 @@
-"""Reads and writes the objects of one Kubernetes cluster, and waits for them; knows no models."""
+"""Reads and writes the objects of one Kubernetes cluster, and waits for them."""

@@ -30,7 +30,8 @@ class KindNotServedError(ClusterError):
         self.api_version, self.kind, self.served = api_version, kind, served
         kinds = ", ".join(served) or "nothing: the server does not serve it at all"
         super().__init__(
-            f"{api_version} {kind}: the server has no such kind; {api_version} has: {kinds}; "
+            f"{api_version} {kind}: the server does not serve this kind; "
+            f"{api_version} has: {kinds}; "
             "install its CustomResourceDefinition or use another apiVersion"
         )
 

@@ -231,7 +231,7 @@ def _load_kubeconfig(kubeconfig: Path, advice: str) -> KubeConfig:
     if kubeconfig.is_dir():
         raise ClusterError(f"{kubeconfig}: is a folder; {advice}")
     if not kubeconfig.is_file():
-        raise ClusterError(f"{kubeconfig}: there is no such kubeconfig file; {advice}")
+        raise ClusterError(f"{kubeconfig}: this kubeconfig file does not exist; {advice}")
     try:
         return KubeConfig.from_file(kubeconfig)
     except (

@@ -147,6 +147,7 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
         if managed is None:
             return
         version = current["metadata"]["resourceVersion"]
+        # A JSON patch can replace managedFields as a whole; an apply cannot send the field at all.
         operations = [
             {"op": "replace", "path": "/metadata/managedFields", "value": managed},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},

@@ -224,6 +224,18 @@ class ObjectReader:
     ) -> ObjectDiff:
         """Returns the effect that `create` or `update` would have.
 
+        The first line that fits decides:
+
+            nothing is recorded                        create
+            another kind, Namespace or name            replace: create the new one first
+            it is not in the cluster                   create
+            it, or its Namespace, is being deleted     create, once it is gone
+            a field that cannot change in place        replace: delete the old one first
+            a field differs in a dry run               update
+            somebody else recreated it                 update, even if every field is the same
+            it differs from what is recorded           update, which only records it
+            otherwise                                  same
+
         Raises AlreadyExistsError for an object that this stack does not manage.
         """
         if old is None:
@@ -276,8 +288,10 @@ class ObjectReader:
 
     def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:
         try:
+            # Not forced: should somebody create the object in the meantime, nothing is taken over.
             predicted = self._client.apply(wanted, manager=manager, force=False, dry_run=True)
         except KindNotServedError:
+            # The CustomResourceDefinition may be among the objects that `up` creates first.
             kind = f"{wanted['apiVersion']} {wanted['kind']}"
             unasked = f"not validated by the server: it does not serve {kind} yet"
         except ApiError as exc:

@@ -18,7 +18,7 @@ class GitError(FrameworkError):
 
     def __init__(self, root: Path, message: str, next_step: str) -> None:
         self.root, self.message = root, message
-        super().__init__(f"{root}: git says: {message}; {next_step}")
+        super().__init__(f"{root}: git reports: {message}; {next_step}")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def start_git(root: Path, *arguments: str, stdin: str = "", **environment: str) 
             check=False,
         )
     except FileNotFoundError as exc:
-        raise GitError(root, "no such program", "install git, which SINCE needs") from exc
+        raise GitError(
+            root, "the command is not installed", "install git, which SINCE needs"
+        ) from exc
     # Decoded here, since text mode would turn "\r\n" into "\n" and so change what a blob holds.
     output, errors = os.fsdecode(completed.stdout), os.fsdecode(completed.stderr)
     return GitOutput(completed.returncode, output, errors)

@@ -42,7 +42,7 @@ class UnknownRefError(UsageError):
         else:
             why = "expected a commit, branch or tag"
             next_step = "`git branch --all` and `git tag` list them, `git fetch` brings new ones"
-        super().__init__(f"SINCE={ref}: git says: {message}; {why}; {next_step}")
+        super().__init__(f"SINCE={ref}: git reports: {message}; {why}; {next_step}")
 
 
 @dataclass(frozen=True)

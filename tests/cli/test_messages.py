@@ -54,7 +54,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
         yield Session(
             PlanStore(SHIPPED).load_one(Stack.of("dev")).require(),
             engine,
-            "as asked for",
+            "as requested",
             Request(SHIPPED, Stack.of("dev")),
             deploys=True,
         )

@@ -62,7 +62,7 @@ def test_invalid_timeout_is_refused_with_its_resource(stack: Stack) -> None:
 def test_missing_kubeconfig_is_refused_with_the_next_step(
     tmp_path: Path, kubeconfig: str, advice: str
 ) -> None:
-    with pytest.raises(ClusterError, match=f"no such kubeconfig file; .*({advice})"):
+    with pytest.raises(ClusterError, match=f"kubeconfig file does not exist; .*({advice})"):
         connect_kubernetes({"kubeconfig": kubeconfig, "context": "local"}, tmp_path)
 
 

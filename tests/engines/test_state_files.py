@@ -200,7 +200,7 @@ def test_damaged_state_is_refused_by_deploying_verbs(stack: Stack, path: Path, n
 def test_missing_checkpoint_with_a_full_copy_is_refused(stack: Stack, path: Path) -> None:
     path.unlink()
     message = refuse(stack)
-    assert "there is no such file" in message
+    assert "the file does not exist" in message
     assert f"`cp {path}.bak {path}`" in message
 
 

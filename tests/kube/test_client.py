@@ -34,7 +34,7 @@ def write_kubeconfig(path: Path, server: str, user: dict[str, Any] | None = None
 
 
 def test_missing_kubeconfig_is_reported_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="no such kubeconfig file; start it"):
+    with pytest.raises(ClusterError, match="kubeconfig file does not exist; start it"):
         KubeClient.connect(tmp_path / "kubeconfig", "local", advice="start it")
 
 
@@ -127,7 +127,9 @@ def test_refusal_of_a_mistyped_secret_does_not_quote_its_values(
 
 @pytest.mark.cluster
 def test_unserved_kind_is_an_error(kube: KubeClient) -> None:
-    with pytest.raises(KindNotServedError, match="apps/v1 Deploymint: the server has no such kind"):
+    with pytest.raises(
+        KindNotServedError, match="apps/v1 Deploymint: the server does not serve this kind"
+    ):
         kube.get("apps/v1", "Deploymint", "x", "default")
 
 

@@ -309,7 +309,7 @@ def test_references_to_secrets_are_shown() -> None:
         (["--to", "dev", "--model", "alpa"], "did you mean alpha"),
         (["--to", "dev", "--model", "owner=reed"], "did you mean owner=red"),
         (["--since", "main", "--model", "alpa"], "did you mean alpha"),
-        (["--since", "nope"], "SINCE=nope: git says"),
+        (["--since", "nope"], "SINCE=nope: git reports"),
     ],
 )
 def test_wrong_usage_names_what_is_valid(arguments: list[str], message: str, run: Run) -> None:

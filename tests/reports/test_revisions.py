@@ -73,7 +73,7 @@ def test_git_variables_of_a_hook_are_ignored(
 def test_unknown_ref_is_a_usage_error_with_the_message_of_git(
     repository: Repository, ref: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"SINCE={ref}: git says: .*git branch --all"):
+    with pytest.raises(UsageError, match=f"SINCE={ref}: git reports: .*git branch --all"):
         resolve_revision(repository.root, ref)
 
 

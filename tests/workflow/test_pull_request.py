@@ -229,7 +229,7 @@ def test_report_of_a_failed_comparison_is_its_error_message(
     environment = _environment(tmp_path, github) | {"BASE": "origin/gone"}
     assert _run("Compare", repository.root, environment).returncode == 0
     report = (tmp_path / "report.md").read_text()
-    assert report.count("cannot be compared\n\n    SINCE=origin/gone: git says: ") == 3
+    assert report.count("cannot be compared\n\n    SINCE=origin/gone: git reports: ") == 3
 
 
 def _post(report: str, folder: Path, github: GitHub) -> str:

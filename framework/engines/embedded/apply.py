@@ -210,6 +210,8 @@ class ApplyRun:
         Deletions(self._state, self._planner, self._feed, self.stop).run(
             to_delete, lambda resource: build_deletion(resource, components)
         )
+        # Deletions are computed again: a failure may have made some impossible. All other changes
+        # are those of the preview, unless their steps were planned again since.
         changes = {change.urn: change for change in preview.changes if change.op is not Op.DELETE}
         changes.update(self._changes)
         # The deletion of an object that this run replaced is a part of that replacement.
@@ -228,6 +230,7 @@ class ApplyRun:
         )
 
     def _find_leftovers(self) -> list[Resource]:
+        # What the program registers only in this run was a leftover in the preview.
         applied = self._changes.keys() | self._planner.renames.keys()
         return [
             resource

@@ -78,6 +78,8 @@ class ObjectWriter:
             self._begin("updating", step, inputs)
             before = read_object_state(self._state, old)
             made = provider.update(step.urn, before, inputs, registration.ignore_changes)
+        # In this order, since a crash may lose the last of the lines: an operation that stays
+        # pending only makes the next command look for the object once more.
         is_rolling = made.outputs.get("kind") == "Deployment"
         resource = self._build(step, made, [UNFINISHED] if is_rolling else [])
         self._state.record(*left_behind, set_line(resource), end_line(step.urn))
@@ -128,11 +130,14 @@ class ObjectWriter:
         except WaitStoppedError:
             raise
         except EngineError as exc:
+            # Recorded as it is now, with the reason: the next `up` continues this rollout even if
+            # no input has changed.
             live = provider.read(made) or made
             self._state.record(set_line(self._build(step, live, [str(exc)])))
             raise
 
     def _build(self, step: Step, made: ObjectState, errors: Sequence[str] = ()) -> Resource:
+        # The record of a replacement begins anew, with its own time of creation.
         old = step.old if step.change.op is not Op.REPLACE else None
         return build_object(self._state, step.registration, step.urn, old, made, errors)
 

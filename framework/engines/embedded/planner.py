@@ -92,6 +92,7 @@ class Planner:
             if urn in self._taken:
                 raise EngineError(f"{urn} is registered twice; give one a different name")
             self._taken.add(urn)
+            # In the same lock: two resources with one alias must not both inherit the record.
             old = self._find_old(urn, registration)
         self.components.add(urn, registration.parent, is_component=not registration.custom)
         # With MODEL, the provider and the Namespace are not targets, but the models need them: so

@@ -55,7 +55,7 @@ class StackState:
         # without resources is left by `pulumi stack rm`, which renames the checkpoint to it.
         copy = self._read_backup()
         if copy is not None and copy.resources:
-            raise StateFileError(path, "there is no such file", self._advise_restoring())
+            raise StateFileError(path, "the file does not exist", self._advise_restoring())
         return Checkpoint(f"organization/{self.project.name}/{self.backend.stack}")
 
     def _read_backup(self) -> Checkpoint | None:
