@@ -19,6 +19,13 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.redaction import is_secret_key
+from framework.files.characters import (
+    OTHER_LINE_BREAK,
+    find_false_space,
+    find_misleading,
+    name_character,
+    remedy_of_line_break,
+)
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -94,8 +101,14 @@ def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
         return _unreadable(Position(path, 1, 1), message)
     if bad := _UNPRINTABLE.search(text):
         position = _position_of(path, text[: bad.start()])
+        return _unreadable(position, f"{name_character(bad[0])} is not allowed in YAML; remove it")
+    if bad := OTHER_LINE_BREAK.search(text):
+        # What follows looks like the rest of a comment in an editor, and is a line of its own here.
+        position = _position_of(path, text[: bad.start()])
         return _unreadable(
-            position, f"the character U+{ord(bad.group()):04X} is not allowed in YAML; remove it"
+            position,
+            f"{name_character(bad[0])} begins a new line for YAML and not in editors; "
+            f"{remedy_of_line_break(bad[0])}",
         )
     try:
         node = yaml.compose(text, Loader=_LOADER)
@@ -132,13 +145,20 @@ def _syntax_diagnostic(
 ) -> tuple[Document, list[Diagnostic]]:
     mark = exc.problem_mark or exc.context_mark
     position = _mark_position(path, mark) if mark else Position(path, 1, 1)
-    lines = text.splitlines()
+    lines = text.split("\n")
     line = lines[position.line - 1] if position.line <= len(lines) else ""
     problem = exc.problem or "cannot be parsed"
     opening = exc.context_mark
     if opening and opening.line < position.line - 1 and _OPENING_CONTEXT.search(exc.context or ""):
         message = f"this quote or bracket is not closed; line {position.line} is still inside it"
         return _unreadable(_mark_position(path, opening), message)
+    # `a:<no-break space>1` is text that goes on in the next line, where YAML finds the error.
+    for number in (position.line, position.line - 1):
+        index = find_false_space(lines[number - 1]) if 0 < number <= len(lines) else None
+        if index is not None:
+            character = name_character(lines[number - 1][index])
+            message = f"not valid YAML: {character} is no space for YAML; replace it by a space"
+            return _unreadable(Position(path, number, index + 1), message)
     if "\t" in line[: max(position.column, len(line) - len(line.lstrip()))]:
         position = Position(path, position.line, line.index("\t") + 1)
         return _unreadable(position, "a tab is used for indentation; YAML allows only spaces")
@@ -290,6 +310,8 @@ class _Builder:
             self._open.pop()
 
     def _scalar(self, node: ScalarNode, at: KeyPath) -> Any:
+        if misleading := find_misleading(self._source_line(node), is_key=False):
+            return self._report_character(node, Code.AMBIGUOUS, misleading, at)
         try:
             value = _read_scalar(node)
         except _ScalarError as exc:
@@ -303,6 +325,24 @@ class _Builder:
         if not isinstance(value, str) and value is not None and str(value) != node.value:
             self._spellings[at] = node.value
         return value
+
+    def _source_line(self, node: ScalarNode) -> str:
+        """Returns the source of a value on one line; "" for a text of several lines."""
+        start, end = node.start_mark, node.end_mark
+        if start.line != end.line:
+            return ""
+        source = self._lines[start.line][start.column : end.column]
+        return f" {source[1:-1]}" if node.style in ("'", '"') else source
+
+    def _report_character(
+        self, node: Node, code: Code, misleading: tuple[int, str], at: KeyPath
+    ) -> None:
+        """Reports a character at its own column."""
+        index, message = misleading
+        start = _mark_position(self._path, node.start_mark)
+        position = start._replace(column=start.column + index)
+        self._diagnostics.append(position.diagnostic(code, message))
+        self._broken.add(at)
 
     def _list(self, node: Node, at: KeyPath) -> Any:
         if not isinstance(node, SequenceNode) or not node.tag.endswith(":seq"):
@@ -357,6 +397,9 @@ class _Builder:
         if not isinstance(node, ScalarNode):
             self._report(node, Code.KEY_NOT_TEXT, "a key must be text, not a list or a mapping", at)
             return None
+        if misleading := find_misleading(self._source_line(node), is_key=True):
+            self._report_character(node, Code.AMBIGUOUS, misleading, (*at, node.value))
+            return None
         try:
             value = _read_scalar(node)
         except _ScalarError as exc:
@@ -376,6 +419,14 @@ class _Builder:
 
     def _merged_pairs(self, node: MappingNode, at: KeyPath) -> Iterator[tuple[Node, Node]]:
         """Yields the pairs of all `<<` keys; of several mappings, the first one wins."""
+        merge_keys = [key_node for key_node, _ in node.value if _is_merge(key_node)]
+        for key_node in merge_keys[1:]:
+            mark = merge_keys[0].start_mark
+            message = (
+                f'"<<" is given twice, and YAML readers differ in which they take; the first is at '
+                f"line {mark.line + 1}, column {mark.column + 1}; write one: <<: [*first, *second]"
+            )
+            self._report(key_node, Code.DUPLICATE_KEY, message, at)
         for key_node, value_node in node.value:
             if not _is_merge(key_node):
                 continue

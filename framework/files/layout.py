@@ -12,6 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.core.diagnostics import Code, Diagnostic
+from framework.files.unread import (
+    CATALOG,
+    ENVIRONMENT,
+    ENVIRONMENTS,
+    OVERLAYS,
+    PROFILES,
+    PULUMI_SETTINGS,
+    Place,
+    find_unread,
+    list_entries,
+)
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _CANARY_SUFFIX = "-canary"
@@ -41,37 +52,22 @@ class EnvironmentFiles:
 
 
 def find_catalog(root: Path) -> CatalogFiles:
-    """Finds the files under catalog/. Names that begin with `_` are never models."""
+    """Finds the files under catalog/, and those directly in environments/ that are not read.
+
+    Names that begin with `_` are never models.
+    """
     diagnostics: list[Diagnostic] = []
     folder = root / "catalog"
     if not folder.is_dir():
-        diagnostics.append(
-            Diagnostic(
-                "catalog",
-                0,
-                0,
-                Code.UNREADABLE,
-                "no such folder; models are in catalog/<model>.yaml",
-            )
-        )
-    models = _find_named_files(root, folder, "model", diagnostics)
-    profiles = _find_named_files(root, folder / "_profiles", "profile", diagnostics)
-    for entry in _entries(folder):
-        if _is_regular_yaml(entry):
-            continue
-        path = Path(entry.path)
-        if path.is_dir() and path.name[0] not in "._" and any(path.glob("**/*.y*ml")):
-            diagnostics.append(
-                Diagnostic(
-                    _relative(root, path),
-                    0,
-                    0,
-                    Code.FILE_NAME,
-                    "is a folder; models are directly in catalog/",
-                )
-            )
-        if path.name == "_defaults.yml":
-            diagnostics.append(_wrong_ending(root, path))
+        message = "no such folder; models are in catalog/<model>.yaml"
+        diagnostics.append(Diagnostic("catalog", 0, 0, Code.UNREADABLE, message))
+    models = _find_named_files(root, folder, "model", diagnostics, CATALOG)
+    profiles = _find_named_files(root, folder / "_profiles", "profile", diagnostics, PROFILES)
+    environments = root / "environments"
+    for entry in list_entries(root, environments, diagnostics):
+        is_settings = PULUMI_SETTINGS.fullmatch(entry.name) and entry.is_file()
+        if not is_settings and (entry.name[0] == "_" or not entry.is_dir()):
+            diagnostics += find_unread(root, entry, ENVIRONMENTS)
     defaults = folder / "_defaults.yaml"
     path_of_defaults = _relative(root, defaults) if defaults.is_file() else None
     return CatalogFiles(path_of_defaults, profiles, models, tuple(diagnostics))
@@ -87,18 +83,24 @@ def find_environment(root: Path, name: str) -> EnvironmentFiles:
     folder = root / "environments" / name
     own = environment_path(name)
     diagnostics: list[Diagnostic] = [*name_diagnostics(own, "environment", name)]
-    if (folder / "environment.yml").is_file():
-        diagnostics.append(_wrong_ending(root, folder / "environment.yml"))
-    elif not (root / own).is_file():
+    unread: list[Diagnostic] = []
+    for entry in list_entries(root, folder, diagnostics):
+        is_read = (entry.name == "models" and entry.is_dir()) or (
+            entry.name == "environment.yaml" and entry.is_file()
+        )
+        if not is_read:
+            unread += find_unread(root, entry, ENVIRONMENT)
+    # A file that was meant to be environment.yaml says enough.
+    if not (root / own).is_file() and not any("environment.yaml" in d.message for d in unread):
         message = "no such file; an environment needs one, with at least `namespace: ...`"
         diagnostics.append(Diagnostic(own, 0, 0, Code.UNREADABLE, message))
-    overlays = _find_named_files(root, folder / "models", "model", diagnostics)
-    return EnvironmentFiles(own, overlays, tuple(diagnostics))
+    overlays = _find_named_files(root, folder / "models", "model", diagnostics, OVERLAYS)
+    return EnvironmentFiles(own, overlays, (*diagnostics, *unread))
 
 
 def environment_names(root: Path) -> tuple[str, ...]:
     """Returns the names of the folders under environments/, sorted."""
-    entries = _entries(root / "environments")
+    entries = list_entries(root, root / "environments", [])
     return tuple(entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
 
 
@@ -111,14 +113,6 @@ def count_files(root: Path, environments: Iterable[str]) -> int:
     return count
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def _is_regular_yaml(entry: os.DirEntry[str]) -> bool:
     """Returns True for a YAML file that is not a symbolic link."""
     # The listing of the folder already has the type of each entry: calling stat() for each of a
@@ -127,29 +121,23 @@ def _is_regular_yaml(entry: os.DirEntry[str]) -> bool:
 
 
 def _find_named_files(
-    root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic]
+    root: Path, folder: Path, kind: str, diagnostics: list[Diagnostic], place: Place
 ) -> dict[str, str]:
     """Returns the YAML files of a folder by name, and adds what is wrong to `diagnostics`."""
     paths: dict[str, str] = {}
     prefix = _relative(root, folder)
-    for entry in _entries(folder):
-        if entry.name[0] in "._":
+    for entry in list_entries(root, folder, diagnostics):
+        if entry.name in place.known:
             continue
-        path, relative = Path(entry.path), f"{prefix}/{entry.name}"
-        if _is_regular_yaml(entry) or (path.suffix == ".yaml" and path.is_file()):
-            stem = entry.name.removesuffix(".yaml")
-            invalid = list(name_diagnostics(relative, kind, stem))
-            diagnostics += invalid
-            if not invalid:
-                paths[stem] = relative
-        elif path.is_symlink() and not path.exists():
-            message = "is a link to a file that does not exist; fix or remove it"
-            diagnostics.append(Diagnostic(relative, 0, 0, Code.UNREADABLE, message))
-        elif path.suffix == ".yaml" and path.is_dir():
-            message = f"is a folder; a {kind} is one file"
-            diagnostics.append(Diagnostic(relative, 0, 0, Code.FILE_NAME, message))
-        elif path.suffix == ".yml" and path.is_file():
-            diagnostics.append(_wrong_ending(root, path))
+        is_file = _is_regular_yaml(entry) or (entry.name.endswith(".yaml") and entry.is_file())
+        if not is_file or entry.name[0] == "_" or entry.name.lower().startswith("pulumi."):
+            diagnostics += find_unread(root, entry, place)
+            continue
+        relative, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
+        invalid = list(name_diagnostics(relative, kind, stem))
+        diagnostics += invalid
+        if not invalid:
+            paths[stem] = relative
     return paths
 
 
@@ -180,11 +168,6 @@ def _propose_name(name: str) -> str:
     and `a.b` and `a-b` would become one.
     """
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _wrong_ending(root: Path, path: Path) -> Diagnostic:
-    message = f"files with the extension .yml are not read; rename it to {path.stem}.yaml"
-    return Diagnostic(_relative(root, path), 1, 1, Code.FILE_NAME, message)
 
 
 def _relative(root: Path, path: Path) -> str:

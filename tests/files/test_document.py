@@ -45,6 +45,25 @@ MALFORMED = [
     ("recursive merge", "a: &a\n  <<: *a\n", 1, 4, "an anchor contains itself"),
     ("merge of text", "a:\n  <<: text\n", 2, 7, '"<<" takes a mapping'),
     ("control character", "a: 1\nb: x\x07y\n", 2, 5, "U+0007"),
+    ("two merge keys", "a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a\n", 4, 3, "<<: [*first, *second]"),
+    ("line separator", "a: 1 # x\u2028replicas: 19\n", 1, 9, "U+2028 (LINE SEPARATOR) begins"),
+    ("paragraph separator", "a: 1\nb: 'x\u2029y'\n", 2, 6, '"\\u2029"'),
+    ("next line", "a: |\n  x\x85  y\n", 2, 4, "U+0085 (NEXT LINE)"),
+    ("carriage return", "a: 1 # x\rb: 2\n", 1, 9, "Windows line ends"),
+    ("no-break indentation", "a:\n\xa0\xa0b: 1\n", 2, 1, "U+00A0 (NO-BREAK SPACE)"),
+    ("no-break after colon", "a:\xa01\nb: 2\n", 1, 3, "U+00A0 (NO-BREAK SPACE)"),
+    ("no-break after dash", "a:\n- \xa0x\n", 2, 3, "use a space"),
+    ("ideographic indentation", "a:\n\u3000b: 1\n", 2, 1, "U+3000 (IDEOGRAPHIC SPACE)"),
+    ("zero width at the end", "image: v1\u200b\n", 1, 10, "U+200B (ZERO WIDTH SPACE)"),
+    ("zero width in quotes", 'a: "v1\u200b"\n', 1, 7, "cannot be seen here; remove it"),
+    ("zero width within", "a: v\u200b1\n", 1, 5, "U+200B"),
+    ("zero width in a key", "re\u200bplicas: 1\n", 1, 3, "U+200B"),
+    ("zero width in a flow", "a: {b: [x, y\u2060]}\n", 1, 13, "U+2060 (WORD JOINER)"),
+    ("direction mark", "a: x\u202ey\n", 1, 5, "U+202E (RIGHT-TO-LEFT OVERRIDE)"),
+    ("mark in the middle", "a: 1\n\ufeffb: 2\n", 2, 1, "U+FEFF (BYTE ORDER MARK)"),
+    ("Cyrillic key", "r\u0435plicas: 1\n", 1, 2, 'looks like "e"'),
+    ("key of full width", "\uff52eplicas: 1\n", 1, 1, 'looks like "r"'),
+    ("tab before a key", "a: 1\n\tb: 2\n", 2, 1, "a tab"),
 ]  # fmt: skip
 
 
@@ -139,3 +158,22 @@ def test_file_that_is_not_utf8_is_reported_at_the_byte(tmp_path: Path) -> None:
 def test_deep_nesting_is_an_error_and_does_not_crash() -> None:
     _, diagnostics = parse_document("f.yaml", "a: " + "[" * 300 + "]" * 300)
     assert "nested deeper" in diagnostics[0].message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 10\xa0000 Aufrufe\n",
+        'a: "x\\u200b\\u2028"\n',
+        "a: \U0001f469\u200d\U0001f52c ok\n",
+        "ключ: значение\n",
+        "größe: 1\n",
+        "a: 1\r\nb: 2\r\n",
+        "a: |\n  x\xa0\n  \u200fy\n",
+        "# no-break\xa0space and \u200b\na: 1\n",
+        "a: x\ty\nb:\t1\n",
+    ],
+    ids=repr,
+)
+def test_typography_in_a_text_is_no_error(text: str) -> None:
+    assert parse_document("f.yaml", text)[1] == []
