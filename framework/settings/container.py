@@ -11,15 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from framework.core.diagnostics import SettingDiagnostic
+from framework.core.diagnostics import Code, SettingDiagnostic
 from framework.core.env_references import find_cycles
 from framework.core.quantities import multiply_quantity, quantity_value
+from framework.settings.amounts import find_unlikely
 from framework.settings.base import Checked, Settings, one_of
 from framework.settings.forms import FileText, Kinds, Shorthand
 from framework.settings.pod import ContainerSecurity
 from framework.settings.probes import HttpGet, Lifecycle, Probes
 from framework.settings.values import (
     AbsolutePath,
+    AppProtocol,
     ConfigKey,
     Digest,
     EnvName,
@@ -41,6 +43,8 @@ from framework.settings.values import (
 )
 from framework.settings.volumes import Mounts
 
+_CPU_UNITS = ("1", "1m")
+_BYTE_UNITS = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
 # Kubernetes accepts a request below the limit for these; devices must have both equal.
 _DIVISIBLE = frozenset({"cpu", "memory", "ephemeral-storage"})
 
@@ -102,7 +106,7 @@ class FieldValue(Settings):
     """Field of the Pod: `status.podIP`, `metadata.labels['x']`."""
 
 
-class ResourceValue(Settings):
+class ResourceValue(Checked):
     """An environment variable from the requests or limits of a container."""
 
     resource: ResourceField
@@ -111,6 +115,15 @@ class ResourceValue(Settings):
     """Name of another container of the Pod. Default: this container."""
     divisor: Quantity | None = None
     """Unit of the value: `1Mi`, `1m`. Default: bytes or whole cores."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports a unit that the API server does not accept for the resource."""
+        if self.divisor is None or quantity_value(self.divisor) == 0:
+            return
+        units = _CPU_UNITS if self.resource.endswith(".cpu") else _BYTE_UNITS
+        if quantity_value(self.divisor) not in map(quantity_value, units):
+            message = f"is {self.divisor}; expected one of {', '.join(units)}"
+            yield SettingDiagnostic(("divisor",), message, Code.BAD_VALUE)
 
 
 def _env_kind(value: Any) -> str:
@@ -172,7 +185,7 @@ class Port(Settings):
     service_port: PortNumber | None = None
     """Port number of the Service. Default: `containerPort`. The port of a sidecar is in the Service
     only if this is set, or if `service.ports` lists it."""
-    app_protocol: str | None = None
+    app_protocol: AppProtocol | None = None
     """Application protocol, for proxies: `kubernetes.io/h2c` for gRPC."""
     node_port: PortNumber | None = None
     """Port number on every node, for a Service of type NodePort or LoadBalancer."""
@@ -200,7 +213,12 @@ class Resources(Checked):
     uses all devices of the claim (Kubernetes 1.34 or newer)."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports requests above limits, and devices that are shared or split."""
+        """Reports requests above limits, devices that are split, and amounts that are mistakes."""
+        for kind in ("requests", "limits"):
+            for name, amount in getattr(self, kind).items():
+                if message := find_unlikely(name, amount):
+                    yield SettingDiagnostic((kind, name), message, Code.BAD_VALUE)
+        yield from _find_huge_page_diagnostics(self)
         for name, request in self.requests.items():
             limit = self.limits.get(name)
             if name not in _DIVISIBLE:
@@ -224,6 +242,21 @@ class Resources(Checked):
                 if getattr(self, kind)
             }
         )
+
+
+def _find_huge_page_diagnostics(resources: Resources) -> Iterator[SettingDiagnostic]:
+    """Reports amounts that are not whole huge pages, and huge pages without CPU or memory."""
+    amounts = [(kind, *item) for kind in ("requests", "limits")
+               for item in getattr(resources, kind).items()]  # fmt: skip
+    huge = [item for item in amounts if item[1].startswith("hugepages-")]
+    for kind, name, amount in huge:
+        page = quantity_value(name.removeprefix("hugepages-"))
+        if not page or quantity_value(amount) % page:
+            message = f"is {amount}; expected a multiple of the size of a page"
+            yield SettingDiagnostic((kind, name), message, Code.BAD_VALUE)
+    if huge and not {"cpu", "memory"} & {name for _, name, _ in amounts}:
+        message = "is allowed only in a container that requests or limits cpu or memory"
+        yield SettingDiagnostic(huge[0][:2], message)
 
 
 def _find_device_diagnostics(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from framework.core.diagnostics import SettingDiagnostic
+from framework.core.diagnostics import Code, SettingDiagnostic
 from framework.settings.base import Checked, Settings
 from framework.settings.forms import Shorthand
 from framework.settings.reserved import NAMESPACE_LABEL
@@ -86,7 +86,12 @@ class Service(Checked):
             )
 
 
-class Ingress(Settings):
+# What the API server refuses in a path that is compared with that of a request.
+_UNCLEAN = ("//", "/./", "/../", "%2f", "%2F")
+_UNCLEAN_ENDS = ("/.", "/..")
+
+
+class Ingress(Checked):
     """An Ingress that sends requests to the Service."""
 
     host: HostName
@@ -105,6 +110,16 @@ class Ingress(Settings):
     """Name of the Secret with the certificate."""
     annotations: dict[AnnotationKey, str] = {}
     """Annotations of the Ingress."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports a path that no request can have, because clients shorten it."""
+        if self.path_type == "ImplementationSpecific":
+            return
+        parts = [part for part in _UNCLEAN if part in self.path]
+        parts += [end for end in _UNCLEAN_ENDS if self.path.endswith(end)]
+        if parts:
+            message = f'is "{self.path}"; expected a path without "{parts[0]}"'
+            yield SettingDiagnostic(("path",), message, Code.BAD_VALUE)
 
 
 class Peer(Checked):

@@ -14,7 +14,7 @@ from framework.settings.values import (
     Count,
     Definition,
     DnsLabel,
-    HostName,
+    DnsName,
     IpAddress,
     LabelKey,
     LabelValue,
@@ -117,7 +117,7 @@ class Pod(Settings):
     subdomain: DnsLabel | None = None
     """Name of a headless Service, under which the Pods can be found by host name."""
     host_aliases: dict[
-        IpAddress, Annotated[tuple[HostName, ...], Field(strict=False, min_length=1)]
+        IpAddress, Annotated[tuple[DnsName, ...], Field(strict=False, min_length=1)]
     ] = {}
     """Entries of the hosts file of the Pods: host names by IP address."""
     dns_policy: Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] | None = None
@@ -186,6 +186,12 @@ class Security(Checked):
         if self.privileged and resolved.allow_privilege_escalation is False:
             yield SettingDiagnostic(
                 ("privileged",), "is true; expected allowPrivilegeEscalation: true with it"
+            )
+        # The API server compares this spelling alone; Kubernetes leaves out "CAP_".
+        if "CAP_SYS_ADMIN" in self.add_capabilities and not self.allow_privilege_escalation:
+            yield SettingDiagnostic(
+                ("addCapabilities",),
+                "has CAP_SYS_ADMIN; expected allowPrivilegeEscalation: true with it",
             )
 
 

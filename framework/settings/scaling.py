@@ -9,7 +9,14 @@ from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.settings.base import Checked, Settings, one_of
-from framework.settings.values import Count, Definition, IntOrPercent, Positive, ShortName
+from framework.settings.values import (
+    Count,
+    Definition,
+    IntOrPercent,
+    PartOfPods,
+    Positive,
+    ShortName,
+)
 
 
 class Rollout(Settings):
@@ -21,7 +28,7 @@ class Rollout(Settings):
     node can mount. `maxSurge` and `maxUnavailable` have no effect then."""
     max_surge: IntOrPercent = "25%"
     """Pods that an update may add to `replicas`. A percentage is rounded up."""
-    max_unavailable: IntOrPercent = 0
+    max_unavailable: PartOfPods = 0
     """Pods of `replicas` that may be unavailable during an update. A percentage is rounded down. An
     update may take all Pods away only if this is set for the model itself, in the file that sets
     `replicas` or in a later layer: `maxUnavailable: 1` for one replica."""
@@ -110,9 +117,9 @@ class DisruptionBudget(Checked):
 
     replaces = one_of("maxUnavailable", "minAvailable")
 
-    max_unavailable: IntOrPercent | None = None
+    max_unavailable: PartOfPods | None = None
     """Pods that may be unavailable while nodes are drained."""
-    min_available: IntOrPercent | None = None
+    min_available: PartOfPods | None = None
     """Pods that must stay available while nodes are drained."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:

@@ -140,6 +140,9 @@ def validate_layer(settings_type: type[BaseModel], layer: Layer, subject: str) -
 
 def _read_errors(settings_type: type[BaseModel], exc: ValidationError) -> Iterator[_Error]:
     for details in exc.errors(include_url=False):
+        # pydantic counts the valid items: a list with one invalid item is "too short" as well.
+        if details["type"] == "too_short" and details["input"]:
+            continue
         location = locate(settings_type, details["loc"])
         cause = details.get("ctx", {}).get("error")
         if not isinstance(cause, SettingDiagnosticsError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+INT32_MAX = 2**31 - 1
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -79,6 +80,8 @@ class Definition:
 # Both validators and editors show these texts.
 _EXPECTED_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
 _EXPECTED_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
+_EXPECTED_PART = 'expected a whole number or a percentage up to "100%"'
+_EXPECTED_NO_NUL = "expected text without the character NUL, which ends a text for every process"
 EXPECTED_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
 _EXPECTED_VARIABLE = 'expected text, a whole number, true or false; quote it, as in "1.10"'
 _EXPECTED_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
@@ -90,6 +93,7 @@ _EXPECTED_FILE_MODE = 'expected a file mode in octal digits such as "0440", quot
 _ADDRESS = "[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*"
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _PERCENTAGE = re.compile(r"\d{1,3}%")
+_PART = re.compile(r"0*(\d{1,2}|100)%")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 
@@ -102,9 +106,15 @@ def _check_quantity(value: Any) -> Any:
 
 
 def _check_int_or_percent(value: Any) -> Any:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT32_MAX
     if not is_count and not (isinstance(value, str) and _PERCENTAGE.fullmatch(value)):
         raise ValueError(_EXPECTED_INT_OR_PERCENT)
+    return value
+
+
+def _check_part_of_pods(value: Any) -> Any:
+    if isinstance(_check_int_or_percent(value), str) and int(value[:-1]) > 100:
+        raise ValueError(_EXPECTED_PART)
     return value
 
 
@@ -132,6 +142,12 @@ def _check_port_name(value: str) -> str:
     return value
 
 
+def _check_no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError(_EXPECTED_NO_NUL)
+    return value
+
+
 def _text_of(pattern: str, message: str) -> dict[str, Any]:
     """Returns the JSON Schema of a text with this pattern."""
     return {"type": "string", "pattern": pattern, "patternErrorMessage": message}
@@ -146,10 +162,16 @@ def _check_cidr(value: str) -> str:
 
 
 def _check_address(value: str) -> str:
+    """Refuses what no address is, and two forms that Kubernetes does not accept.
+
+    These are addresses with a zone (`fe80::1%eth0`) and IPv4 in IPv6 (`::ffff:10.0.0.7`).
+    """
     try:
-        ip_address(value)
+        address = ip_address(value)
     except ValueError:
         raise ValueError(_EXPECTED_ADDRESS) from None
+    if "%" in value or (isinstance(address, IPv6Address) and address.ipv4_mapped):
+        raise ValueError(_EXPECTED_ADDRESS)
     return value
 
 
@@ -191,8 +213,23 @@ IntOrPercent = Annotated[
         {
             "type": ["integer", "string"],
             "minimum": 0,
+            "maximum": INT32_MAX,
             "pattern": f"^{_PERCENTAGE.pattern}$",
             "patternErrorMessage": _EXPECTED_INT_OR_PERCENT,
+            "format": "int-or-percent",
+        }
+    ),
+]
+PartOfPods = Annotated[
+    int | str,
+    BeforeValidator(_check_part_of_pods),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "maximum": INT32_MAX,
+            "pattern": f"^{_PART.pattern}$",
+            "patternErrorMessage": _EXPECTED_PART,
             "format": "int-or-percent",
         }
     ),
@@ -200,6 +237,7 @@ IntOrPercent = Annotated[
 EnvText = Annotated[
     str,
     BeforeValidator(_check_env_text),
+    AfterValidator(_check_no_nul),
     WithJsonSchema(
         {
             "type": ["string", "integer"],
@@ -242,10 +280,16 @@ PortName = Annotated[
     ),
 ]
 PortNumber = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "port-number"})]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+# Most numbers of the API are 32 bits wide. A larger one is refused, or wraps around in an apply.
+Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
+Positive = Annotated[int, Field(ge=1, le=INT32_MAX)]
 # Strict mode refuses a list for a tuple; the items stay strict.
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
+ProcessText = Annotated[
+    str,
+    AfterValidator(_check_no_nul),
+    WithJsonSchema(_text_of("^[^\0]*$", _EXPECTED_NO_NUL)),
+]
+Texts = Annotated[tuple[ProcessText, ...], Field(strict=False)]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 LabelKey = Annotated[
     str,
@@ -309,7 +353,15 @@ ObjectName = Annotated[
 HostName = Annotated[
     str,
     Form(
-        rf"(\*\.)?{_SUBDOMAIN}",
+        rf"(?!\d+\.\d+\.\d+\.\d+$)(\*\.)?{_SUBDOMAIN}",
+        "a DNS name such as \"chat.example.com\": lower-case letters, digits, '-' and '.'",
+        253,
+    ),
+]
+DnsName = Annotated[
+    str,
+    Form(
+        _SUBDOMAIN,
         "a DNS name such as \"chat.example.com\": lower-case letters, digits, '-' and '.'",
         253,
     ),
@@ -317,7 +369,9 @@ HostName = Annotated[
 ConfigKey = Annotated[
     str,
     Form(
-        r"(?!\.\.?$)[-._a-zA-Z0-9]+", "a key: letters, digits, '-', '_' and '.', at most 253", 253
+        r"(?!\.$|\.\.)[-._a-zA-Z0-9]+",
+        "a key: letters, digits, '-', '_' and '.', at most 253, not starting with '..'",
+        253,
     ),
 ]
 HeaderName = Annotated[str, Form("[-A-Za-z0-9]+", "an HTTP header's name: letters, digits and '-'")]
@@ -344,14 +398,28 @@ ImageReference = Annotated[
     ),
 ]
 AbsolutePath = Annotated[
-    str, Form("/[^:]*", "an absolute path, beginning with '/' and without ':'")
+    str, Form("/[^:\0]*", "an absolute path, beginning with '/' and without ':'")
+]
+NodePath = Annotated[
+    str,
+    Form(
+        r"/(?!(.*/)?\.\.(/|$))[^\0]*",
+        "an absolute path on the node, beginning with '/' and without '..'",
+    ),
 ]
 UrlPath = Annotated[str, Form("/.*", "a path that begins with '/'")]
 RelativePath = Annotated[
     str,
     Form(
-        r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$)).*",
+        r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$))[^\0]*",
         "a path below the volume, without '/' at the start and without '..'",
+    ),
+]
+FilePath = Annotated[
+    str,
+    Form(
+        r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$))(?!\.\.)[^\0]+",
+        "the path of a file below the volume, without '/' or '..' at the start and without '..'",
     ),
 ]
 _RESOURCE = f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|{_SUBDOMAIN}/{_QUALIFIED}"
@@ -390,7 +458,16 @@ Cidr = Annotated[
 IpAddress = Annotated[
     str,
     AfterValidator(_check_address),
-    WithJsonSchema(_text_of(f"^{_ADDRESS}(%.+)?$", _EXPECTED_ADDRESS)),
+    WithJsonSchema(_text_of(f"^{_ADDRESS}$", _EXPECTED_ADDRESS)),
+]
+AppProtocol = Annotated[
+    str,
+    Form(
+        _PREFIXED,
+        "a protocol such as http, or one with a DNS name and '/' before it, such as "
+        "kubernetes.io/h2c",
+        317,
+    ),
 ]
 IsoDate = Annotated[
     str,

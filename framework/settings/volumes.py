@@ -8,15 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings, one_of
+from framework.core.diagnostics import Code, SettingDiagnostic
+from framework.settings.amounts import find_unlikely
+from framework.settings.base import Checked, one_of
 from framework.settings.forms import Shorthand
 from framework.settings.values import (
     AbsolutePath,
     ConfigKey,
     Definition,
     FileMode,
+    FilePath,
     ImageReference,
+    NodePath,
     ObjectName,
     PullPolicy,
     Quantity,
@@ -39,7 +42,7 @@ _OPTIONS = {
 }
 
 
-class EmptyDir(Settings):
+class EmptyDir(Checked):
     """An empty directory, deleted with the Pod."""
 
     medium: Literal["", "Memory"] = ""
@@ -47,8 +50,13 @@ class EmptyDir(Settings):
     size_limit: Quantity | None = None
     """Largest size."""
 
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports a limit of a few bytes, which was meant in another unit."""
+        if self.size_limit != "0":
+            yield from _find_unlikely_size("sizeLimit", self.size_limit)
 
-class Ephemeral(Settings):
+
+class Ephemeral(Checked):
     """A PersistentVolumeClaim for each Pod, deleted with the Pod."""
 
     size: Quantity
@@ -59,6 +67,15 @@ class Ephemeral(Settings):
         "ReadWriteOnce",
     )
     """How nodes may mount the volume."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports a size of nothing, or of a few bytes."""
+        yield from _find_unlikely_size("size", self.size)
+
+
+def _find_unlikely_size(setting: str, size: str | None) -> Iterator[SettingDiagnostic]:
+    if size is not None and (message := find_unlikely("storage", size)):
+        yield SettingDiagnostic((setting,), message, Code.BAD_VALUE)
 
 
 class Claim(Checked):
@@ -89,6 +106,7 @@ class Claim(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a claim with both name and size, or neither, and options of an existing claim."""
+        yield from _find_unlikely_size("size", self.size)
         if (self.name is None) == (self.size is None):
             has = "neither name nor size" if self.name is None else "both name and size"
             message = f"has {has}; expected the name of an existing claim, or the size of a new one"
@@ -126,7 +144,7 @@ class Volume(Checked):
     """Name of a Secret."""
     image: ImageReference | None = None
     """Image whose files are mounted read-only (Kubernetes 1.33 or newer)."""
-    host_path: AbsolutePath | None = None
+    host_path: NodePath | None = None
     """Path on the node."""
     nfs: Annotated[dict[str, Any], Definition("NFSVolumeSource")] | None = None
     """NFS export, in the form of Kubernetes: server, path."""
@@ -136,7 +154,7 @@ class Volume(Checked):
     """A PersistentVolumeClaim for each Pod."""
     projected: Annotated[dict[str, Any], Definition("ProjectedVolumeSource")] | None = None
     """Several sources in one volume, in the form of Kubernetes: sources."""
-    items: dict[ConfigKey, RelativePath] = {}
+    items: dict[ConfigKey, FilePath] = {}
     """Keys of the ConfigMap or Secret, each with its path in the volume. Default: all keys."""
     default_mode: FileMode | None = None
     """Mode of the files of a ConfigMap, Secret or projected volume, in octal digits: `"0440"`."""

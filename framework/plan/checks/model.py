@@ -16,6 +16,7 @@ from framework.layers import Layer, Merged
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts, Repeat
 from framework.plan.checks.names import find_name_diagnostics, list_claims
+from framework.plan.checks.objects import find_object_diagnostics
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
 from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.texts import find_text_warnings
@@ -73,6 +74,7 @@ def check_model(
         errors += find_rollout_diagnostics(track, catalog)
     errors += find_peak_diagnostics(tracks, catalog)
     errors += find_name_diagnostics(model, plan)
+    errors += find_object_diagnostics(tracks, plan)
     pods = sum(track.plan.budget.replicas for track in tracks)
     for track in tracks:
         for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):

@@ -6,7 +6,7 @@ such as `spec.replicas`: then the checks of the rolling-update budget would be w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -283,21 +283,33 @@ def _find_dangling_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator
     References that dangle without any patch are not reported here: the settings are checked before.
     """
     services = [manifest for manifest in plan.manifests if manifest.kind == "Service"]
+    service_patches = [patch for service in services for patch in _list_patches(service, model)]
+    ingress = plan.find("Ingress")
+    if ingress is not None:
+        references = _find_dangling_backends(ingress.object, [s.object for s in services])
+        yield from _blame(references, [*_list_patches(ingress, model), *service_patches])
     for manifest in plan.manifests:
         if manifest.kind != "Deployment":
             continue
         patches = [*_list_patches(manifest, model)]
-        patches += [patch for service in services for patch in _list_patches(service, model)]
-        for reference in _find_dangling(manifest.object, [s.object for s in services]):
-            causes = (
-                (patch, touched)
-                for kind, path in reference.fields
-                for patch in patches
-                if patch.kind == kind and (touched := find_touched(patch.content, path)) is not None
-            )
-            if cause := next(causes, None):
-                patch, touched = cause
-                yield from patch.diagnostics(SettingDiagnostic(touched, f": {reference.message}"))
+        patches += service_patches
+        yield from _blame(_find_dangling(manifest.object, [s.object for s in services]), patches)
+
+
+def _blame(
+    references: Iterable[_DanglingReference], patches: Iterable[_Patch]
+) -> Iterator[Diagnostic]:
+    """Yields a diagnostic for each reference at the first patch that touches one of its fields."""
+    for reference in references:
+        causes = (
+            (patch, touched)
+            for kind, path in reference.fields
+            for patch in patches
+            if patch.kind == kind and (touched := find_touched(patch.content, path)) is not None
+        )
+        if cause := next(causes, None):
+            patch, touched = cause
+            yield from patch.diagnostics(SettingDiagnostic(touched, f": {reference.message}"))
 
 
 def _find_dangling(
@@ -347,6 +359,36 @@ def _find_dangling_hooks(
                         ("Deployment", path.child("ports")),
                     ),
                 )
+
+
+def _find_dangling_backends(
+    ingress: Mapping[str, Any], services: list[Mapping[str, Any]]
+) -> Iterator[_DanglingReference]:
+    """Yields the ports that an Ingress names and the model's Service of that name does not have."""
+    ports_of = {
+        service["metadata"]["name"]: service["spec"].get("ports") or () for service in services
+    }
+    for path, backend in _list_backends(ingress["spec"]):
+        target = get_key(backend, "service")
+        port = get_key(target, "port")
+        wanted = get_key(port, "number") or get_key(port, "name")
+        ports = ports_of.get(get_key(target, "name"))
+        if ports is None or wanted is None:
+            continue
+        if wanted not in {port.get("name") for port in ports} | {port["port"] for port in ports}:
+            names = ", ".join(sorted(str(port.get("name", port["port"])) for port in ports))
+            yield _DanglingReference(
+                f'the Ingress sends requests to port "{wanted}", which the Service does not have; '
+                f"expected one of the ports: {names}",
+                (("Ingress", path), ("Service", FieldPath(("spec", "ports")))),
+            )
+
+
+def _list_backends(spec: Mapping[str, Any]) -> Iterator[tuple[FieldPath, Any]]:
+    yield FieldPath(("spec", "defaultBackend")), spec.get("defaultBackend")
+    for rule in spec.get("rules") or ():
+        for route in get_key(get_key(rule, "http"), "paths") or ():
+            yield FieldPath(("spec", "rules")), get_key(route, "backend")
 
 
 def _find_dangling_targets(

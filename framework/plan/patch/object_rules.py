@@ -20,12 +20,12 @@ from framework.settings.values import (
     AnnotationKey,
     ConfigKey,
     EnvName,
+    FilePath,
     Form,
     LabelKey,
     LabelValue,
     ObjectName,
     PodField,
-    RelativePath,
     ResourceField,
     ShortName,
 )
@@ -84,10 +84,7 @@ def _is_address(value: Any) -> bool:
 _LABEL_KEY, _LABEL_VALUE = _form(LabelKey), _form(LabelValue)
 _OBJECT_NAME, _SHORT_NAME = _form(ObjectName), _form(ShortName)
 _NOT_EMPTY = FieldRule(lambda value: value != "", "text that is not empty")
-_PATH = _form(RelativePath)
-_RELATIVE_PATH = FieldRule(
-    lambda value: value != "" and _PATH.accepts(value), f"{_PATH.expected}; not empty"
-)
+_FILE_PATH = _form(FilePath)
 _PORT = _number(1, 65535)
 _PORT_NAME = re.compile("(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _PORT_OR_NAME = FieldRule(
@@ -139,7 +136,7 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("ContainerResourceMetricSource", "name"): _choice("cpu", "memory", "ephemeral-storage"),
     ("CrossVersionObjectReference", "kind"): _SEGMENT,
     ("CrossVersionObjectReference", "name"): _SEGMENT,
-    ("DownwardAPIVolumeFile", "path"): _RELATIVE_PATH,
+    ("DownwardAPIVolumeFile", "path"): _FILE_PATH,
     ("DownwardAPIVolumeFile", "mode"): _MODE,
     ("EnvVar", "name"): _form(EnvName),
     ("GRPCAction", "port"): _PORT,
@@ -147,7 +144,7 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("HTTPHeader", "name"): _text(Form("[-A-Za-z0-9]+", "an HTTP header's name")),
     ("KeyToPath", "key"): _form(ConfigKey),
     ("KeyToPath", "mode"): _MODE,
-    ("KeyToPath", "path"): _RELATIVE_PATH,
+    ("KeyToPath", "path"): _FILE_PATH,
     ("LabelSelectorRequirement", "key"): _LABEL_KEY,
     ("LabelSelectorRequirement", "operator"): _choice("In", "NotIn", "Exists", "DoesNotExist"),
     ("LabelSelectorRequirement", "values"): _LABEL_VALUE,
@@ -195,7 +192,7 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("SecurityContext", "runAsGroup"): _USER,
     ("SecurityContext", "runAsUser"): _USER,
     ("ServiceAccountTokenProjection", "expirationSeconds"): _number(600, 2**32),
-    ("ServiceAccountTokenProjection", "path"): _RELATIVE_PATH,
+    ("ServiceAccountTokenProjection", "path"): _FILE_PATH,
     ("ServicePort", "nodePort"): _number(0, 65535),
     ("ServicePort", "port"): _PORT,
     ("ServicePort", "targetPort"): _PORT_OR_NAME,

@@ -1,0 +1,38 @@
+"""Amounts that the API server accepts, and that nobody can have meant: `memory: 512m`."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from framework.core.quantities import quantity_value
+
+_BYTES = re.compile("memory|storage|ephemeral-storage")
+# No container starts in less memory (runc itself needs more), and no volume is smaller.
+_FEWEST_BYTES = 1024 * 1024
+# More than the largest machines have.
+_MOST_CORES = 4096
+# The unit that was probably meant: "512m" is 512Mi, 8 is 8Gi.
+_MEANT = {"": "Gi", "m": "Mi", "k": "Mi", "Ki": "Mi"}
+
+
+def find_unlikely(resource: str, amount: str) -> str:
+    """Returns the message for an amount in a unit that was not meant; "" for any other amount.
+
+    512m of memory is half a byte, because "m" is a thousandth; 8 is eight bytes; 4Gi of CPU are
+    four billion cores. No memory at all is a valid amount.
+    """
+    value = quantity_value(amount)
+    number, unit = amount.rstrip("kKMGTPEim"), amount.lstrip("0123456789.")
+    if resource == "storage" and not value:
+        return f"is {amount}; expected more than 0"
+    if _BYTES.fullmatch(resource) and 0 < value < _FEWEST_BYTES:
+        meant = f"{number}{_MEANT.get(unit, 'Gi')}"
+        return f'is {amount}, which is {_count_bytes(value)}; did you mean "{meant}"?'
+    if resource == "cpu" and value > _MOST_CORES:
+        return f'is {amount}, which is {int(value)} cores; did you mean "{number}m"?'
+    return ""
+
+
+def _count_bytes(value: Fraction) -> str:
+    return "less than one byte" if value < 1 else f"{int(value)} bytes"
