@@ -82,7 +82,7 @@ PROJECTED = "volumes: {v: {mountPath: /v, projected: {sources: [%s]}}}"
         (PROJECTED % "§{}", "has no source; expected one of"),
         (PROJECTED % "{secret: {name: a}, §configMap: {name: b}}", "is a second source beside"),
         (PROJECTED % "{secret: §{}}", "has no name; expected one"),
-        (PROJECTED % "{secret: {name: a, items: [{key: k, path: §/x}]}}", "expected the path of a file"),
+        (PROJECTED % "{secret: {name: a, items: [{key: k, path: §/x}]}}", "expected the path"),
         (PROJECTED % "{serviceAccountToken: {path: t, expirationSeconds: §60}}", "from 600 to"),
         (PROJECTED % "{secret: {name: a, items: [{key: k, path: x}]}}, "
          "{configMap: {name: b, items: [{key: k, path: §x}]}}", "which another source has too"),
