@@ -13,14 +13,9 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
 from framework.core.suggestions import suggest
 from framework.kinds.kind import Manifest
-from framework.plan.checks.tracks import (
-    RenderedTrack,
-    find_patched,
-    list_containers,
-    mapping_in,
-    mappings_in,
-)
+from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
 from framework.plan.manifest import ModelPlan
+from framework.plan.rendered import mapping_in, mappings_in
 
 # TotalAnnotationSizeLimitB and MaxSecretSize of Kubernetes, which counts the bytes in UTF-8.
 _MOST_ANNOTATIONS = 256 * 1024
