@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from framework.core.diagnostics import group_diagnostics
-from framework.core.errors import FrameworkError, UsageError
+from framework.core.errors import FrameworkError, UnknownNameError, UsageError
+from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.edits.importing.comparison import Difference
 from framework.edits.importing.dry_run import compare_on_server
-from framework.edits.importing.importer import Imported, find_owner, import_manifests
+from framework.edits.importing.importer import (
+    Imported,
+    find_owner,
+    import_manifests,
+    propose_profile,
+    use_profile,
+)
 from framework.edits.importing.manifests import Source, read_manifests
+from framework.edits.importing.overlays import add_overlays, find_missing
+from framework.edits.importing.profiles import count_lines
 from framework.edits.importing.workloads import group_manifests
 from framework.edits.new import check_profiles
 from framework.edits.transaction import apply_changes
@@ -23,6 +33,7 @@ from framework.files import list_environments
 from framework.files.document import parse_document
 from framework.output.diagnostics import read_lines, render_diagnostics
 from framework.output.importing import render_errors, render_import
+from framework.output.text import render_count
 from framework.plan import PlanStore
 
 OnServer = dict[str, tuple[Sequence[Difference], Sequence[str]]]
@@ -30,7 +41,9 @@ OnServer = dict[str, tuple[Sequence[Difference], Sequence[str]]]
 
 def run_import(root: Path, options: argparse.Namespace) -> int:
     """Reads manifests, shows the entries they become and the proof, and writes them."""
-    files = _split(options.file) + [word for word in options.environment if "=" not in word]
+    environments = _read_environments(root, options.environment)
+    files = [*_split(options.base), *_split(options.file)]
+    files += [w for w in " ".join(options.environment).split() if not _is_environment(root, w)]
     if not files:
         raise UsageError("import needs FILE: `make import FILE=manifests.yaml OWNER=team`")
     sources = read_manifests(files, sys.stdin.read() if "-" in files else "")
@@ -49,12 +62,58 @@ def run_import(root: Path, options: argparse.Namespace) -> int:
             f"Nothing was written.\n{render_errors(failed)}\n"
             "Fix the manifests, or select other Deployments with MODEL=name or MODEL='glob*'."
         )
-    _check_existing(root, result.models, replace=options.yes)
-    print(render_import(result.models, result.leftovers, _dry_run(root, result.models)))
-    if not _is_confirmed(result.models, options):
+    profile = _propose_profile(root, result.models, options)
+    add_overlays(root, result.models, {e: s or sources for e, s in environments.items()}, profile)
+    if errors := [error for m in result.models for o in m.overlays for error in o.errors]:
+        raise FrameworkError("Nothing was written.\n" + "\n".join(errors))
+    files_to_write = _list_files(result.models, profile)
+    _check_existing(root, files_to_write, replace=options.yes)
+    leftovers = {**result.leftovers, **find_missing(result.models, environments)}
+    print(render_import(result.models, leftovers, _dry_run(root, result.models)))
+    if not _is_confirmed(files_to_write, options):
         print("Nothing was written.")
         return 0
-    return _write(root, result.models)
+    return _write(root, files_to_write, {model.name for model in result.models})
+
+
+def _is_environment(root: Path, word: str) -> bool:
+    return "=" in word or word in list_environments(root)
+
+
+def _read_environments(root: Path, words: Sequence[str]) -> dict[str, Sequence[Source]]:
+    """Returns the manifests of each environment: of prod=folder, or none for prod alone."""
+    known = list_environments(root)
+    found: dict[str, Sequence[Source]] = {}
+    for word in filter(partial(_is_environment, root), " ".join(words).split()):
+        name, _, folder = word.partition("=")
+        if name not in known:
+            raise UnknownNameError("environment", name, known)
+        found[name] = read_manifests([folder]) if folder else []
+    return found
+
+
+def _propose_profile(
+    root: Path, models: Sequence[Imported], options: argparse.Namespace
+) -> dict[str, str]:
+    """Returns the file of a profile that the models share, if the user agrees to it."""
+    name, shared = propose_profile(root, models)
+    if not name:
+        return {}
+    path = f"catalog/_profiles/{name}.yaml"
+    values = render_count(count_lines(shared), "value")
+    if not options.yes:
+        if not _is_terminal():
+            print(f"{path} could hold {values} that these models share: YES=1 writes it too\n")
+            return {}
+        if not _ask(f"Write {path} with {values} that these models share? [y/N] "):
+            return {}
+    return {path: use_profile(root, models, name, shared)}
+
+
+def _list_files(models: Sequence[Imported], profile: Mapping[str, str]) -> dict[str, str]:
+    entries = {model.path: model.text for model in models}
+    overlays = {o.path: o.text for model in models for o in model.overlays if o.text}
+    return {**profile, **entries, **overlays}
 
 
 def _split(text: str | None) -> list[str]:
@@ -73,8 +132,8 @@ def _find_owner(owner: str | None, sources: Sequence[Source]) -> str | None:
     return owner
 
 
-def _check_existing(root: Path, models: Sequence[Imported], *, replace: bool) -> None:
-    taken = [model.path for model in models if (root / model.path).exists()]
+def _check_existing(root: Path, files: Mapping[str, str], *, replace: bool) -> None:
+    taken = [path for path in files if (root / path).exists()]
     if taken and not replace:
         raise UsageError(
             f"{', '.join(taken)} exists already; nothing was written. Give the model another name "
@@ -98,40 +157,40 @@ def _dry_run(root: Path, models: Sequence[Imported]) -> OnServer:
         }
 
 
-def _is_confirmed(models: Sequence[Imported], options: argparse.Namespace) -> bool:
-    if options.yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
+def _is_confirmed(files: Mapping[str, str], options: argparse.Namespace) -> bool:
+    return options.yes or not _is_terminal() or _ask(f"\nWrite {', '.join(files)}? [y/N] ")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _ask(question: str) -> bool:
     try:
-        answer = input(f"\nWrite {', '.join(model.path for model in models)}? [y/N] ")
+        return input(question).strip().lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):
         print()
         return False
-    return answer.strip().lower() in ("y", "yes")
 
 
-def _write(root: Path, models: Sequence[Imported]) -> int:
-    """Writes the files. Returns 1 if `validate` finds errors in them afterwards."""
+def _write(root: Path, files: Mapping[str, str], names: Collection[str]) -> int:
+    """Writes the files. Returns 1 if `validate` finds errors in the models afterwards."""
     changes = []
-    for model in models:
-        file = root / model.path
-        old = file.read_bytes() if file.exists() else None
-        data = parse_document(model.path, model.text)[0].data
-        changes.append(Change(model.path, old, model.text.encode(), data))
-        if old is not None:
-            print(f"replaced {model.path}")
+    print()
+    for path, text in files.items():
+        old = (root / path).read_bytes() if (root / path).exists() else None
+        changes.append(Change(path, old, text.encode(), parse_document(path, text)[0].data))
+        print(f"{'wrote' if old is None else 'replaced'} {path}")
     with apply_changes(root, changes):
         pass
-    names = {model.name for model in models}
     environments = list_environments(root)
     plans = PlanStore(root).load([*map(Stack.of, environments)], models=names).plans.values()
     groups = group_diagnostics(error for plan in plans for error in plan.errors)
-    pattern = next(iter(names)) if len(names) == 1 else ""
-    print(f"\nwrote {', '.join(sorted(model.path for model in models))}")
     if groups:
         print(f"\n{render_diagnostics(groups, read_lines(root))}\n")
         print("The files are written; correct these before `make up`.")
-        return 1
-    suffix = f" MODEL={pattern}" if pattern else ""
+        return ExitCode.FAILED
+    suffix = f" MODEL={next(iter(names))}" if len(names) == 1 else ""
     if environments:
         print(f"next: make preview ENV={environments[0]}{suffix}")
-    return 0
+    return ExitCode.DONE

@@ -8,7 +8,7 @@ from framework.core.field_paths import MISSING
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.suggestions import list_names
 from framework.edits.importing.comparison import Difference
-from framework.edits.importing.importer import Imported
+from framework.edits.importing.importer import Imported, Overlay
 from framework.edits.importing.manifests import Source
 from framework.output.text import render_count, render_table, render_value, render_wrapped
 
@@ -45,7 +45,8 @@ def _render_model(
     if model.profiles:
         saved = model.lines_without_profiles - model.lines
         names = ", ".join(model.profiles)
-        lines.append(_row("profiles", f"{names}: {render_count(saved, 'value')} less to write"))
+        effect = f": {render_count(saved, 'value')} less to write" if saved > 0 else ""
+        lines.append(_row("profiles", f"{names}{effect}"))
     covered = f"{proof.by_setting} by settings, {proof.by_patch} by patch"
     left = f", {proof.impossible} not expressed" if proof.impossible else ""
     lines.append(_row("fields", f"{proof.fields} of the manifests: {covered}{left}"))
@@ -62,6 +63,8 @@ def _render_model(
         lines.append(
             _row("secrets", f"the value of {names} is in the file; give secret and key instead")
         )
+    for overlay in model.overlays:
+        lines += _render_overlay(overlay)
     if on_server is not None:
         differences, refused = on_server
         result = "no difference" if not differences and not refused else "see below"
@@ -69,6 +72,15 @@ def _render_model(
         lines += [_row("refused", text) for text in refused]
         lines += _render_differences("differs", differences, {})
     return "\n".join(lines)
+
+
+def _render_overlay(overlay: Overlay) -> list[str]:
+    proof = overlay.proof
+    text = overlay.path if overlay.text else "as in the catalog"
+    covered = f"{proof.by_setting} fields by settings, {proof.by_patch} by patch"
+    lines = [_row(overlay.environment, f"{text}   {covered}")]
+    lines += _render_differences("differs", proof.remaining, proof.reasons)
+    return lines + _render_differences("added", proof.added, {})
 
 
 def _row(label: str, text: str) -> str:

@@ -1,5 +1,11 @@
 """Manifests for the tests of `import`, as teams write them and as a cluster returns them."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
 CHAT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -72,3 +78,70 @@ kind: PodDisruptionBudget
 metadata: {name: chat}
 spec: {minAvailable: 1, selector: {matchLabels: {app: chat}}}
 """
+
+# A proxy beside the model, init containers in an order that is not that of their names, a volume
+# that is mounted twice, and a ConfigMap with a script.
+TWO_CONTAINERS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: ranker}
+spec:
+  selector: {matchLabels: {app: ranker}}
+  template:
+    metadata: {labels: {app: ranker}}
+    spec:
+      initContainers:
+        - {name: prepare, image: "busybox:1.36", command: [sh, -c, "true"]}
+        - name: fetch
+          image: busybox:1.36
+          securityContext: {runAsUser: 0}
+          volumeMounts: [{name: data, mountPath: /data}]
+      containers:
+        - name: proxy
+          image: envoyproxy/envoy:v1.31.0
+          ports: [{name: public, containerPort: 9000}]
+        - name: server
+          image: nvcr.io/nvidia/tritonserver:25.03-py3
+          ports: [{containerPort: 8000}, {name: grpc, containerPort: 8001}]
+          resources: {limits: {nvidia.com/gpu: 1}}
+          volumeMounts:
+            - {name: data, mountPath: /models, subPath: models}
+            - {name: data, mountPath: /cache, subPath: cache}
+            - {name: script, mountPath: /scripts}
+      volumes:
+        - {name: data, emptyDir: {}}
+        - {name: script, configMap: {name: start-script}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ranker-public}
+spec:
+  selector: {app: ranker}
+  ports: [{name: web, port: 80, targetPort: public}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ranker-headless}
+spec:
+  clusterIP: None
+  selector: {app: ranker}
+  ports: [{name: grpc, port: 8001}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: start-script}
+data:
+  start.sh: |
+    for name in a b; do echo ${name}; done
+"""
+
+
+def change(text: str, path: str, value: Any) -> str:
+    """Returns manifests in which a field of the first object has another value."""
+    first, *others = yaml.safe_load_all(text)
+    *parents, last = path.split(".")
+    target = first
+    for key in parents:
+        target = target[int(key)] if key.isdigit() else target.setdefault(key, {})
+    target[int(last) if last.isdigit() else last] = value
+    return str(yaml.safe_dump_all([first, *others], sort_keys=False))

@@ -2,44 +2,230 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import re
 from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
+
+from framework.cli.importing import run_import
+from framework.core.errors import ConfigError, FrameworkError, UsageError
 from framework.edits.importing.importer import Imported, import_manifests
 from framework.edits.importing.manifests import read_manifests
-from tests.edits.conftest import Write
-from tests.edits.manifests import CHAT
+from tests.edits.conftest import Snapshot, Write
+from tests.edits.manifests import CHAT, TWO_CONTAINERS, change
 
-PLAIN = {"catalog/_defaults.yaml": "preStopSeconds: 0\nrollout: {maxSurge: 1}\n"}
+# Defaults of a catalog that some manifests have otherwise.
+PLAIN = {"catalog/_defaults.yaml": "preStopSeconds: 5\nrollout: {maxSurge: 1}\n"}
 
 
 def import_one(root: Path, text: str) -> Imported:
     """Imports the only Deployment of a text, without profiles."""
-    (model,) = import_manifests(
-        root, read_manifests(["-"], text), profiles=(), owner="team-x"
-    ).models
+    sources = read_manifests(["-"], text)
+    (model,) = import_manifests(root, sources, profiles=(), owner="team-x").models
+    assert model.errors == ()
     return model
 
 
-def test_entry_renders_to_the_manifests(write: Write) -> None:
-    model = import_one(write(PLAIN), CHAT)
-    assert model.errors == ()
-    assert not model.proof.remaining
-    assert not model.proof.added
-    assert not model.proof.objects
-    assert model.proof.by_patch == 0
-    assert model.proof.by_setting > 40
+def run(root: Path, *files: Path | str, **options: Any) -> int:
+    defaults: dict[str, Any] = dict.fromkeys(("file", "base", "model", "profile"))
+    arguments = {**defaults, "owner": "team-x", "yes": False, **options}
+    return run_import(root, argparse.Namespace(environment=[*map(str, files)], **arguments))
+
+
+def save(root: Path, text: str, name: str = "manifests/chat.yaml") -> Path:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+    return root / name
+
+
+@pytest.mark.parametrize("text", [CHAT, TWO_CONTAINERS], ids=["chat", "two containers"])
+def test_entry_renders_to_the_manifests_by_settings_alone(write: Write, text: str) -> None:
+    model = import_one(write(PLAIN), text)
+    proof = model.proof
+    assert (proof.remaining, proof.added) == ([], [])
+    assert proof.objects == []
+    assert proof.by_setting > 25
+    assert proof.by_patch == 0
+    assert "patch" not in model.entry
 
 
 def test_entry_has_settings_and_no_defaults(write: Write) -> None:
     entry = import_one(write(PLAIN), CHAT).entry
+    assert list(entry)[:3] == ["owner", "image", "startupSeconds"]
     assert entry["image"] == {"repository": "docker.io/vllm/vllm-openai", "tag": "v0.10.1"}
     assert entry["env"]["POD_IP"] == {"field": "status.podIP"}
     assert entry["startupSeconds"] == 300
     assert entry["autoscaling"] == {"minReplicas": 2, "maxReplicas": 6, "cpu": 70}
     assert entry["disruptionBudget"] == {"minAvailable": 1}
     assert entry["rollout"] == {
-        "maxSurge": "25%",
-        "maxUnavailable": "25%",
-        "revisionHistoryLimit": 10,
-    }
-    assert "preStopSeconds" not in entry
+        "maxSurge": "25%", "maxUnavailable": "25%", "revisionHistoryLimit": 10
+    }  # fmt: skip
+    assert entry["preStopSeconds"] == 0
+    assert entry["labels"] == {"app": "chat"}
+    assert entry["podLabels"] == {"version": "v1"}
+    assert "terminationGracePeriodSeconds" not in entry
+
+
+def test_object_from_a_cluster_gives_the_same_entry(write: Write) -> None:
+    root = write(PLAIN)
+    live = []
+    for obj in yaml.safe_load_all(CHAT):
+        obj["status"] = {"observedGeneration": 4}
+        obj["metadata"] |= {"uid": "1", "resourceVersion": "2", "managedFields": [{"a": 1}]}
+        if obj["kind"] == "Deployment":
+            pod = obj["spec"]["template"]["spec"]
+            pod |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "securityContext": {}}
+            pod["containers"][0] |= {
+                "imagePullPolicy": "IfNotPresent",
+                "terminationMessagePath": "/dev/termination-log",
+            }
+            pod["containers"][0]["readinessProbe"] |= {"timeoutSeconds": 1, "successThreshold": 1}
+        live.append(obj)
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": live})
+    assert import_one(root, text).entry == import_one(root, CHAT).entry
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "setting", "expected"),
+    [
+        ("spec.minReadySeconds", 7, "rollout.minReadySeconds", 7),
+        ("spec.template.spec.hostIPC", True, "scheduling.hostIPC", True),
+        ("spec.template.spec.runtimeClassName", "nvidia", "scheduling.runtimeClass", "nvidia"),
+        ("spec.template.spec.terminationGracePeriodSeconds", 90,
+         "terminationGracePeriodSeconds", 90),
+        ("spec.template.spec.hostAliases", [{"ip": "10.0.0.1", "hostnames": ["a.example"]}],
+         "pod.hostAliases", {"10.0.0.1": ["a.example"]}),
+        ("spec.template.spec.securityContext",
+         {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+         "security", {"standard": "baseline", "runAsNonRoot": True, "runAsUser": 1000}),
+        ("spec.template.spec.containers.0.tty", True, "tty", True),
+        ("spec.template.spec.containers.0.lifecycle",
+         {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+         "lifecycle", {"preStop": {"exec": {"command": ["sleep", "5"]}}}),
+        # No setting has this field, so it becomes a patch.
+        ("spec.template.spec.setHostnameAsFQDN", True,
+         "patch.Deployment.spec.template.spec", {"setHostnameAsFQDN": True}),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." in value else "",
+)  # fmt: skip
+def test_field_becomes_a_setting_or_a_patch(
+    write: Write, path: str, value: Any, setting: str, expected: Any
+) -> None:
+    model = import_one(write(PLAIN), change(CHAT, path, value))
+    found: Any = model.entry
+    for key in setting.split("."):
+        found = found[key]
+    assert found == expected
+    assert (model.proof.remaining, model.proof.added) == ([], [])
+
+
+def test_secret_in_a_plain_value_is_named_and_not_shown(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write(PLAIN)
+    text = re.sub(r"(?m)^ *valueFrom: \{secretKeyRef.*$", "              value: hf_abcdef", CHAT)
+    assert run(root, save(root, text)) == 0
+    output = capsys.readouterr().out
+    assert "hf_abcdef" not in output
+    assert "the value of HUB_TOKEN is in the file" in output
+    assert "hf_abcdef" in (root / "catalog/chat.yaml").read_text()
+
+
+def test_written_entry_is_valid_and_text_with_dollars_reads_back(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write(PLAIN)
+    assert run(root, save(root, CHAT)) == 0
+    assert "make preview ENV=dev MODEL=chat" in capsys.readouterr().out
+    assert r"--path=\\${HOME}" in (root / "catalog/chat.yaml").read_text()
+
+
+def test_existing_file_is_replaced_only_with_yes(write: Write, snapshot: Snapshot) -> None:
+    root = write(PLAIN)
+    file = save(root, CHAT.replace("name: chat\n", "name: a\n", 1))
+    before = snapshot(root)
+    with pytest.raises(UsageError, match=r"catalog/a\.yaml exists already"):
+        run(root, file)
+    assert snapshot(root) == before
+    run(root, file, yes=True)
+    assert "Imported from" in (root / "catalog/a.yaml").read_text()
+
+
+def test_environments_become_overlays_with_the_differences(write: Write) -> None:
+    root = write({**PLAIN, "catalog/_profiles/none.yaml": "# Nothing.\n"})
+    base = save(root, CHAT, "base/chat.yaml").parent
+    prod = CHAT.replace("v0.10.1", "v0.10.2").replace("maxReplicas: 6", "maxReplicas: 12")
+    save(root, prod, "rendered/chat.yaml")
+    assert run(root, f"prod={root / 'rendered'}", base=str(base), profile="none") == 0
+    overlay = yaml.safe_load((root / "environments/prod/models/chat.yaml").read_text())
+    assert overlay == {"image": {"tag": "v0.10.2"}, "autoscaling": {"maxReplicas": 12}}
+    assert not (root / "environments/dev/models/chat.yaml").exists()
+
+
+def test_profile_that_fits_is_chosen_and_shortens_the_entry(write: Write) -> None:
+    profile = (
+        "image: {repository: docker.io/vllm/vllm-openai}\nstartupSeconds: 300\n"
+        "scheduling: {nodeSelector: {gpu: l4}}\n"
+    )
+    root = write({**PLAIN, "catalog/_profiles/vllm.yaml": profile})
+    sources = read_manifests(["-"], CHAT)
+    (model,) = import_manifests(root, sources, owner="team-x").models
+    assert model.profiles == ("vllm",)
+    assert model.entry["image"] == {"tag": "v0.10.1"}
+    assert "startupSeconds" not in model.entry
+    assert model.proof.remaining == []
+
+
+def test_shared_settings_become_a_profile_with_yes(write: Write) -> None:
+    root = write(PLAIN)
+    twin = CHAT.replace("chat", "twin").replace("value: llama", "value: other")
+    run(root, save(root, CHAT + "---" + twin), yes=True)
+    profile = yaml.safe_load((root / "catalog/_profiles/vllm-openai.yaml").read_text())
+    assert profile["image"] == {"repository": "docker.io/vllm/vllm-openai"}
+    entry = yaml.safe_load((root / "catalog/twin.yaml").read_text())
+    assert entry["profiles"][-1] == "vllm-openai"
+    assert entry["env"] == {"MODEL_ID": "other"}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("a: [", ConfigError, "not valid YAML"),
+        ("a: {{ .Values.x }}", ConfigError, "a Helm template; render it first"),
+        ("a: 1", ConfigError, "is not a Kubernetes object"),
+        ("{kind: Job, apiVersion: batch/v1, metadata: {name: a}}", UsageError, "no Deployment"),
+        (change(CHAT, "spec.template.spec.containers.0", {"name": "x"}), FrameworkError,
+         "has no image; a Kustomize patch is only a part"),
+    ],
+    ids=["syntax", "template", "other YAML", "no Deployment", "no image"],
+)  # fmt: skip
+def test_manifests_that_cannot_be_imported_are_explained(
+    write: Write, snapshot: Snapshot, text: str, error: type[Exception], message: str
+) -> None:
+    root = write(PLAIN)
+    file = save(root, text)
+    before = snapshot(root)
+    with pytest.raises(error, match=re.escape(message)):
+        run(root, file)
+    assert snapshot(root) == before
+
+
+def test_objects_without_a_setting_are_listed_with_the_reason(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write(PLAIN)
+    others = """
+---
+{apiVersion: v1, kind: Secret, metadata: {name: hub}, data: {a: YQ==}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: chat-runner}}
+"""
+    run(root, save(root, CHAT + others))
+    output = " ".join(capsys.readouterr().out.split())
+    assert "secrets stay outside the catalog" in output
+    assert "ServiceAccount chat-runner" in output
+    assert "it is not created with it" in output

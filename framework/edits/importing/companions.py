@@ -17,11 +17,11 @@ _SERVICE = ("type", "sessionAffinity", "externalTrafficPolicy", "loadBalancerCla
 
 def read_companions(translation: Translation, settings: Settings) -> None:
     """Adds what the objects beside the Deployment decide to the settings of the model."""
-    settings["service"] = _read_service(translation, settings)
+    _read_services(translation, settings)
     settings["serviceAccount"] |= _read_account(translation)
     settings["autoscaling"] = _read_autoscaler(translation.find("HorizontalPodAutoscaler"))
     settings["disruptionBudget"] = _read_budget(translation.find("PodDisruptionBudget"))
-    settings["ingress"] = _read_ingress(translation.find("Ingress"))
+    settings["ingress"] = _read_ingress(translation)
     settings["networkPolicy"] = _read_policy(translation.find("NetworkPolicy"))
     settings["config"] = translation.config
     for volume, spec in translation.claims.items():
@@ -31,23 +31,58 @@ def read_companions(translation: Translation, settings: Settings) -> None:
         del settings["replicas"]
 
 
-def _read_service(translation: Translation, settings: Settings) -> Settings:
-    service = translation.find("Service")
-    ports = (service or {}).get("spec", {}).get("ports") or []
-    if service is None or not settings["ports"]:
-        return {"enabled": False}
-    for port in ports:
-        own = settings["ports"].get(port.get("targetPort"))
-        if own is None:
+def _read_services(translation: Translation, settings: Settings) -> None:
+    """Adds `service` and `services`; the Service that is not headless comes first."""
+    found = [obj for obj in translation.objects if obj["kind"] == "Service"]
+    found.sort(key=lambda obj: obj["spec"].get("clusterIP") == "None")
+    found.sort(key=lambda obj: obj["metadata"]["name"] != translation.model)
+    settings["services"] = {}
+    settings["service"] = {"enabled": False}
+    for index, obj in enumerate(found):
+        if not obj["spec"].get("ports"):
             continue
-        if port.get("port") != own["containerPort"]:
-            own["servicePort"] = port.get("port")
-        own |= {key: port[key] for key in ("appProtocol", "nodePort") if key in port}
-    spec = service["spec"]
+        service = _read_service(obj, settings, is_first=index == 0)
+        name = str(obj["metadata"]["name"])
+        if index == 0:
+            settings["service"] = service | ({"name": name} if name != translation.model else {})
+            continue
+        key = unused_name(name.removeprefix(f"{translation.model}-")[:40], settings["services"])
+        own = {"name": name} if name != f"{translation.model}-{key}" else {}
+        settings["services"][key] = service | own
+        translation.service_keys[name] = key
+
+
+def _read_service(obj: Mapping[str, Any], settings: Settings, *, is_first: bool) -> Settings:
+    spec = obj["spec"]
     read: Settings = {key: spec[key] for key in _SERVICE if key in spec}
-    read["annotations"] = dict(service["metadata"].get("annotations") or {})
+    read["annotations"] = dict(obj["metadata"].get("annotations") or {})
+    labels = obj["metadata"].get("labels") or {}
+    read["labels"] = {k: v for k, v in labels.items() if settings["labels"].get(k) != v}
     read["headless"] = spec.get("clusterIP") == "None"
+    ports, own = spec["ports"], settings["ports"]
+    targets = [port.get("targetPort") for port in ports]
+    names = [port.get("name") for port in ports]
+    if is_first and names == targets and sorted(map(str, targets)) == sorted(own):
+        for port in ports:
+            target = own[port["name"]]
+            if port.get("port") != target["containerPort"]:
+                target["servicePort"] = port.get("port")
+            target |= {key: port[key] for key in ("appProtocol", "nodePort") if key in port}
+        return read
+    read["ports"] = {str(port.get("name")): _read_service_port(port, own) for port in ports}
     return read
+
+
+def _read_service_port(port: Mapping[str, Any], own: Settings) -> Settings:
+    target = port.get("targetPort")
+    settings: Settings = {key: port[key] for key in ("appProtocol", "nodePort") if key in port}
+    if target != port.get("name"):
+        settings["targetPort"] = target
+    if not isinstance(target, str) and port.get("protocol", "TCP") != "TCP":
+        settings["protocol"] = port["protocol"]
+    if port.get("port") != own.get(str(target), {}).get("containerPort", target):
+        settings["port"] = port.get("port")
+    return settings or {"port": port.get("port")}
 
 
 def _read_account(translation: Translation) -> Settings:
@@ -94,8 +129,9 @@ def _read_budget(budget: Mapping[str, Any] | None) -> Settings | None:
     return found or None
 
 
-def _read_ingress(ingress: Mapping[str, Any] | None) -> Settings | None:
+def _read_ingress(translation: Translation) -> Settings | None:
     """Returns the first host and path; the others are patched."""
+    ingress = translation.find("Ingress")
     if ingress is None:
         return None
     spec = ingress["spec"]
@@ -110,6 +146,7 @@ def _read_ingress(ingress: Mapping[str, Any] | None) -> Settings | None:
         "pathType": path.get("pathType", "Prefix"),
         "className": spec.get("ingressClassName"),
         "port": (service.get("port") or {}).get("name"),
+        "service": translation.service_keys.get(str(service.get("name"))),
         "tlsSecret": next(iter(secrets), None),
         "annotations": dict(ingress["metadata"].get("annotations") or {}),
     }
@@ -147,8 +184,12 @@ def _read_peers(rules: Any, direction: str) -> Settings:
                 settings["namespace"] = namespaces[_NAMESPACE_LABEL]
             elif namespaces:
                 settings["namespaceLabels"] = namespaces
-            if pods := (peer.get("podSelector") or {}).get("matchLabels"):
-                settings["pods"] = pods
+            if "namespaceSelector" in peer and not namespaces:
+                settings["namespaceLabels"] = {}
+            if "podSelector" in peer:
+                settings["pods"] = peer["podSelector"].get("matchLabels") or {}
+        if not rule.get(direction):
+            settings["anyone"] = True
         if ports := [port.get("port") for port in rule.get("ports") or ()]:
             settings["ports"] = ports
         name = str(

@@ -15,15 +15,15 @@ from framework.edits.importing.api_defaults import canonical_image, default_pull
 
 Settings = dict[str, Any]
 
-# From the security context of a container to `security`, with Kubernetes' own value.
-SECURITY = (
-    ("runAsNonRoot", "runAsNonRoot", False),
-    ("runAsUser", "runAsUser", None),
-    ("runAsGroup", "runAsGroup", None),
-    ("readOnlyRootFilesystem", "readOnlyRootFilesystem", False),
-    ("allowPrivilegeEscalation", "allowPrivilegeEscalation", True),
-    ("privileged", "privileged", False),
-)
+# Fields of a security context that have the name of their setting, with Kubernetes' own value.
+SECURITY: Settings = {
+    "runAsNonRoot": False, "runAsUser": None, "runAsGroup": None, "readOnlyRootFilesystem": False,
+    "allowPrivilegeEscalation": True, "privileged": False,
+}  # fmt: skip
+_RESTRICTED: Settings = {
+    "runAsNonRoot": True, "allowPrivilegeEscalation": False, "dropCapabilities": ["ALL"],
+    "seccomp": "RuntimeDefault",
+}  # fmt: skip
 _PROBES = (
     ("startupProbe", "startup"),
     ("readinessProbe", "readiness"),
@@ -34,7 +34,10 @@ _PROBE_NUMBERS = (
     "terminationGracePeriodSeconds",
 )  # fmt: skip
 # Fields of a container that have the name of their setting.
-_SAME_NAME = ("command", "args", "workingDir", "terminationMessagePath", "terminationMessagePolicy")
+_SAME_NAME = (
+    "command", "args", "workingDir", "terminationMessagePath", "terminationMessagePolicy", "stdin",
+    "stdinOnce", "tty",
+)  # fmt: skip
 
 
 def read_process(container: Mapping[str, Any]) -> Settings:
@@ -55,7 +58,12 @@ def _read_resources(resources: Mapping[str, Any]) -> Settings:
         for name, value in _read_quantities(resources.get("requests") or {}).items()
         if "/" not in name or limits.get(name) != value
     }
-    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+    claims = {
+        str(claim.get("name")): {"request": claim["request"]} if claim.get("request") else {}
+        for claim in resources.get("claims") or ()
+    }
+    found = {"requests": requests, "limits": limits, "claims": claims}
+    return {key: value for key, value in found.items() if value}
 
 
 def _read_quantities(quantities: Mapping[str, Any]) -> Settings:
@@ -168,15 +176,39 @@ def read_lifecycle(container: Mapping[str, Any]) -> Settings:
 
 
 def read_security(context: Mapping[str, Any]) -> Settings:
-    """Returns `security` for a context that includes what the Pod hands down."""
-    settings: Settings = {
-        setting: context.get(field, default) for field, setting, default in SECURITY
-    }
+    """Returns `security` for a context that includes what the Pod hands down.
+
+    `standard` is the strictest one that adds nothing to the context.
+    """
+    settings = _read_context(context)
+    if all(settings.get(key) == value for key, value in _RESTRICTED.items()):
+        own = {key: value for key, value in settings.items() if key not in _RESTRICTED}
+        return {"standard": "restricted", **own}
+    if settings.get("seccomp") == "RuntimeDefault":
+        return {"standard": "baseline", **{k: v for k, v in settings.items() if k != "seccomp"}}
+    return {"standard": "none", **settings}
+
+
+def _read_context(context: Mapping[str, Any]) -> Settings:
+    settings: Settings = {key: context[key] for key in SECURITY if key in context}
     capabilities = context.get("capabilities") or {}
-    settings["dropCapabilities"] = list(capabilities.get("drop") or ())
-    settings["addCapabilities"] = list(capabilities.get("add") or ())
-    settings["seccomp"] = (context.get("seccompProfile") or {}).get("type", "Unconfined")
+    for field, setting in (("drop", "dropCapabilities"), ("add", "addCapabilities")):
+        if capabilities.get(field):
+            settings[setting] = list(capabilities[field])
+    if seccomp := context.get("seccompProfile"):
+        settings["seccomp"] = seccomp.get("type")
     return settings
+
+
+def _read_own_security(context: Mapping[str, Any], model: Mapping[str, Any]) -> Settings:
+    """Returns in what the context of another container differs from that of the model's."""
+    own, other = _read_context(context), _read_context(model)
+    unset = {**SECURITY, "dropCapabilities": [], "addCapabilities": [], "seccomp": "Unconfined"}
+    return {
+        key: own.get(key, unset[key])
+        for key in unset
+        if own.get(key) != other.get(key) and own.get(key, unset[key]) is not None
+    }
 
 
 def read_mounts(container: Mapping[str, Any]) -> list[tuple[str, Settings]]:
@@ -184,24 +216,41 @@ def read_mounts(container: Mapping[str, Any]) -> list[tuple[str, Settings]]:
     mounts = []
     for mount in container.get("volumeMounts") or ():
         settings = {"path": mount.get("mountPath")}
-        for key in ("readOnly", "subPath"):
+        for key in ("readOnly", "subPath", "subPathExpr", "mountPropagation"):
             if mount.get(key):
                 settings[key] = mount[key]
         mounts.append((str(mount.get("name")), settings))
     return mounts
 
 
-def read_extra_container(container: Mapping[str, Any], model: Settings) -> Settings:
-    """Returns the settings of a container beside the model; `model` is `security` of the model."""
+def name_mounts(mounts: Iterable[tuple[str, Settings]]) -> Settings:
+    """Returns `mounts`: by volume, or by another name where one volume is mounted several times."""
+    named: Settings = {}
+    for volume, mount in mounts:
+        key = unused_name(volume, named)
+        named[key] = mount if key == volume else {"volume": volume, **mount}
+    return named
+
+
+def read_extra_container(container: Mapping[str, Any], main: Mapping[str, Any]) -> Settings:
+    """Returns the settings of a container beside `main`, which is the model's."""
     settings = {
         **read_process(container),
         "image": canonical_image(str(container.get("image", ""))),
-        "probes": read_probes(container),
-        "lifecycle": read_lifecycle(container),
-        "mounts": dict(read_mounts(container)),
+        "mounts": name_mounts((volume, mount) for volume, mount in read_mounts(container)),
     }
     if policy := container.get("imagePullPolicy"):
         settings["pullPolicy"] = policy
-    security = read_security(container.get("securityContext") or {})
-    settings["security"] = {key: security[key] for key in security if security[key] != model[key]}
+    context, model = container.get("securityContext") or {}, main.get("securityContext") or {}
+    settings["security"] = _read_own_security(context, model)
     return settings
+
+
+def read_sidecar(container: Mapping[str, Any], main: Mapping[str, Any]) -> Settings:
+    """Returns the settings of a container that runs as long as the model's."""
+    return {
+        **read_extra_container(container, main),
+        "native": container.get("restartPolicy") == "Always",
+        "probes": read_probes(container),
+        "lifecycle": read_lifecycle(container),
+    }

@@ -32,7 +32,7 @@ def compare_on_server(
         if rendered is None:
             continue
         try:
-            stored = [_apply(client, obj) for obj in (rendered, wanted)]
+            stored = [_apply(client, obj) for obj in (rendered.object, wanted)]
         except FrameworkError as error:
             refused.append(f"{wanted['kind']}: {error}")
             continue

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from textwrap import wrap
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import KeyPath
+from framework.core.quantities import quantity_value
 from framework.edits.importing.containers import Settings
 from framework.edits.yaml_text import render_inline
 from framework.layers.interpolation import escape
@@ -117,15 +119,17 @@ def _diff_value(key: str, value: Any, inherited: Any, default: Any) -> Any:
             inherited = {_SHORT.get(type(value), ""): inherited}
         return diff_settings(value, inherited) or _NOTHING
     if isinstance(value, dict) and isinstance(inherited, Mapping):
-        return _diff_mapping(value, inherited)
+        return _diff_mapping(key, value, inherited)
     written = _dump(key, value)
     return _NOTHING if _is_same(key, written, inherited) else written
 
 
-def _diff_mapping(value: Mapping[str, Any], inherited: Mapping[str, Any]) -> Any:
+def _diff_mapping(parent: str, value: Mapping[str, Any], inherited: Mapping[str, Any]) -> Any:
     entry: Settings = {key: None for key in inherited if key not in value}
     for key, child in value.items():
         found = inherited.get(key)
+        if parent in _QUANTITIES and quantity_value(str(found)) == quantity_value(str(child)):
+            continue
         change = _diff_value(key, child, _NOTHING if found is None else found, _NOTHING)
         if change is not _NOTHING:
             entry[key] = change
@@ -169,7 +173,7 @@ def render_entry(settings: Mapping[str, Any], comments: Mapping[str, str], openi
 
     Texts with `${` are escaped: nothing in a manifest is an interpolation of the catalog.
     """
-    lines = [f"# {line}" for line in opening.splitlines()]
+    lines = [f"# {line}" for line in wrap(opening, _WIDTH - 2, break_on_hyphens=False)]
     for key, value in settings.items():
         block = _render_block(key, _escape(value), 0)
         if comment := comments.get(key):

@@ -14,7 +14,7 @@ from framework.core.errors import UnknownNameError, UsageError
 from framework.core.redaction import is_secret
 from framework.edits.importing.api_defaults import normalise
 from framework.edits.importing.companions import read_companions
-from framework.edits.importing.containers import Settings
+from framework.edits.importing.containers import SECURITY, Settings
 from framework.edits.importing.entry import build_settings, diff_settings, render_entry
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.pods import read_deployment
@@ -41,6 +41,22 @@ from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
 _LONGEST_NAME = 40
+_FIRST = (
+    "enabled", "owner", "description", "profiles", "image", "replicas", "startupSeconds", "command",
+    "args", "resources", "env",
+)  # fmt: skip
+
+
+@dataclass
+class Overlay:
+    """What one environment has otherwise: `text` is the content of its file for the model, ""
+    where nothing differs. `proof` compares what the model renders to in this environment."""
+
+    environment: str
+    path: str
+    text: str = ""
+    proof: Proof = field(default_factory=Proof)
+    errors: tuple[str, ...] = ()
 
 
 @dataclass
@@ -49,7 +65,8 @@ class Imported:
 
     `text` is the content of `path`; where the manifests give no valid model, `errors` has the
     reasons. `secrets` are the variables with a plain value that looks like a secret. `plan` has the
-    rendered objects, and `refused` the settings that validation refuses, with the reasons.
+    rendered objects, `wanted` all settings of the manifests, and `refused` the settings that
+    validation refuses, with the reasons.
     """
 
     name: str
@@ -62,6 +79,8 @@ class Imported:
     secrets: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     plan: ModelPlan | None = None
+    wanted: Model | None = None
+    overlays: list[Overlay] = field(default_factory=list)
     refused: Mapping[str, str] = field(default_factory=dict)
     lines_without_profiles: int = 0
 
@@ -170,7 +189,7 @@ def _import_workload(
         return Imported(name, workload, Translation(workload, name), errors=(error,))
     translation = translate(workload, name)
     imported = Imported(name, workload, translation, secrets=_find_secrets(workload))
-    wanted, refused = _read_settings(translation, owner or find_owner(workload) or "")
+    wanted, refused = read_settings(translation, owner or find_owner(workload) or "")
     imported.refused = {".".join(map(str, path)): reason for path, reason in refused.items()}
     if wanted is None:
         where = workload.deployment.position
@@ -178,44 +197,53 @@ def _import_workload(
             f"{where}: {path} {reason}" for path, reason in imported.refused.items()
         )
         return imported
-    write_entry(root, imported, wanted, profiles)
+    imported.wanted = wanted
+    write_entry(root, imported, profiles)
     return imported
 
 
-def _read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[Any, str]]:
+def read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[Any, str]]:
     normal = replace(translation, objects=[_normalise(obj) for obj in translation.objects])
     settings = read_deployment(normal.deployment)
     settings["owner"] = owner
-    labels = pod_labels_of(normal)
-    settings["labels"] = {k: v for k, v in labels.items() if k not in RESERVED_LABELS}
+    _read_labels(normal, settings)
     read_companions(normal, settings)
     return build_settings(settings)
+
+
+def _read_labels(translation: Translation, settings: Settings) -> None:
+    """Adds `labels`, which all objects have, and `podLabels`, which only the Pods have."""
+    deployment = translation.deployment
+    shared = deployment["metadata"].get("labels") or {}
+    template = deployment["spec"]["template"].get("metadata") or {}
+    labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in RESERVED_LABELS}
+    settings["labels"] = {k: v for k, v in labels.items() if shared.get(k) == v}
+    settings["podLabels"] = {k: v for k, v in labels.items() if shared.get(k) != v}
 
 
 def _normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {"metadata": {}, "spec": {}, **normalise(obj)}
 
 
-def pod_labels_of(translation: Translation) -> Mapping[str, str]:
-    """Returns the labels of the Pods of a translated workload."""
-    template = translation.deployment["spec"]["template"]
-    labels: Mapping[str, str] = (template.get("metadata") or {}).get("labels") or {}
-    return labels
-
-
 def write_entry(
-    root: Path, imported: Imported, wanted: Model, profiles: tuple[str, ...] | None
+    root: Path,
+    imported: Imported,
+    profiles: tuple[str, ...] | None,
+    drafts: Mapping[str, str] | None = None,
 ) -> None:
-    """Chooses the profiles, renders the entry and proves it; fills in the rest of `imported`."""
-    name = imported.name
-    loader = open_loader(root, {imported.path: ""})
+    """Chooses the profiles, renders the entry and proves it; fills in the rest of `imported`.
+
+    `drafts` has the text of profiles that are not written yet, by path.
+    """
+    name, wanted, drafts = imported.name, imported.wanted, drafts or {}
+    assert wanted is not None
+    loader = open_loader(root, {**drafts, imported.path: ""})
 
     def inherit(names: tuple[str, ...]) -> Mapping[str, Any]:
         return loader.merge_inherited(name, names).data
 
     def build(names: tuple[str, ...]) -> Settings:
-        entry = diff_settings(wanted, inherit(names))
-        return {k: v for k, v in entry.items() if k not in ("canary", "enabled", "patch")}
+        return diff_entry(wanted, inherit(names))
 
     imported.lines_without_profiles = count_lines(build(()))
     choices = [profiles or ()]
@@ -225,24 +253,41 @@ def write_entry(
         choices = [best, ()]
     for names in choices:
         imported.profiles, imported.errors = names, ()
-        imported.entry = _order({**build(names), "profiles": list(names)})
-        _prove(root, imported)
+        imported.entry = order_entry({**build(names), "profiles": list(names)})
+        _prove(root, imported, drafts)
         if not imported.errors:
             return
 
 
-def _order(entry: Settings) -> Settings:
-    """Returns an entry in the order of `new`: owner, description, profiles, image, the rest."""
-    first = [key for key in ("owner", "description", "profiles", "image") if key in entry]
+def diff_entry(wanted: Model, inherited: Mapping[str, Any]) -> Settings:
+    """Returns what an entry must say, given what it inherits."""
+    entry = diff_settings(wanted, inherited)
+    below = inherited.get("security") or {}
+    if security := entry.get("security"):
+        # An inherited value that says what Kubernetes does anyway needs no null.
+        entry["security"] = {
+            key: value
+            for key, value in security.items()
+            if value is not None or below.get(key) != SECURITY.get(key)
+        }
+        if not entry["security"]:
+            del entry["security"]
+    # The autoscaler decides, whatever `replicas` is.
+    ignored = {"canary", "enabled", "patch", *(["replicas"] if wanted.autoscaling else [])}
+    return {key: value for key, value in entry.items() if key not in ignored}
+
+
+def order_entry(entry: Settings) -> Settings:
+    """Returns an entry in the order of `new`, then in that of the settings."""
     if not entry.get("profiles"):
         entry = {key: value for key, value in entry.items() if key != "profiles"}
-    return {key: entry[key] for key in (*first, *entry) if key in entry}
+    return {key: entry[key] for key in dict.fromkeys((*_FIRST, *entry)) if key in entry}
 
 
-def _prove(root: Path, imported: Imported) -> None:
+def _prove(root: Path, imported: Imported, drafts: Mapping[str, str]) -> None:
     """Renders the entry, adds the patches that it needs, and compares the result."""
     imported.text = _render_text(imported)
-    loader = open_loader(root, {imported.path: imported.text})
+    loader = open_loader(root, {**drafts, imported.path: imported.text})
     environment = loader.settings
     model, errors = load_draft(loader, imported.name)
     if errors or model is None or environment is None:
@@ -254,7 +299,7 @@ def _prove(root: Path, imported: Imported) -> None:
     if patches:
         imported.entry["patch"] = patches
         imported.text = _render_text(imported)
-        loader = open_loader(root, {imported.path: imported.text})
+        loader = open_loader(root, {**drafts, imported.path: imported.text})
         model, errors = load_draft(loader, imported.name)
         if errors or model is None:
             imported.errors = tuple(map(_describe, errors))
@@ -296,9 +341,21 @@ def _find_secrets(workload: Workload) -> tuple[str, ...]:
 
 def propose_profile(root: Path, models: Sequence[Imported]) -> tuple[str, Settings]:
     """Returns the name and settings of a profile that the models could share; "" without one."""
-    valid = [model for model in models if model.text and not model.errors]
-    same = [model for model in valid if model.profiles == valid[0].profiles] if valid else []
+    valid = [model for model in models if not model.errors]
+    same = [model for model in valid if model.profiles == valid[0].profiles]
     shared = find_shared([model.entry for model in same])
     if not shared:
         return "", {}
     return name_profile(shared, list(find_catalog(root).profiles)), shared
+
+
+def use_profile(root: Path, models: Sequence[Imported], name: str, shared: Settings) -> str:
+    """Lets the models list a new profile with these settings; returns the text of its file."""
+    names = ", ".join(model.name for model in models)
+    text = render_entry(shared, {}, f"What {names} have in common.")
+    profiles = models[0].profiles
+    for model in models:
+        if not model.errors and model.profiles == profiles:
+            drafts = {f"catalog/_profiles/{name}.yaml": text}
+            write_entry(root, model, (*model.profiles, name), drafts)
+    return text

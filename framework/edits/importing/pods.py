@@ -8,6 +8,7 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.edits.importing.containers import (
     Settings,
+    name_mounts,
     read_extra_container,
     read_image,
     read_lifecycle,
@@ -15,6 +16,7 @@ from framework.edits.importing.containers import (
     read_probes,
     read_process,
     read_security,
+    read_sidecar,
 )
 from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 
@@ -69,19 +71,34 @@ def read_deployment(deployment: Mapping[str, Any]) -> Settings:
         # A rolling update takes a Pod from its Service at once, unless the manifest has a hook.
         "preStopSeconds": 0,
         "security": security,
-        "volumes": _read_volumes(pod, main),
         "sidecars": {},
         "initContainers": {},
+        "pod": {
+            "hostAliases": {
+                alias.get("ip"): alias.get("hostnames") for alias in pod.get("hostAliases") or ()
+            },
+            "resourceClaims": {
+                claim.get("name"): {key: claim[key] for key in claim if key != "name"}
+                for claim in pod.get("resourceClaims") or ()
+            },
+        },
         "scheduling": {"spread": False, "topologySpread": _read_spread(pod)},
         "annotations": dict(deployment["metadata"].get("annotations") or {}),
         "podAnnotations": dict((template.get("metadata") or {}).get("annotations") or {}),
     }
     _read_startup(settings)
+    _read_pre_stop(settings)
     if secrets := pod.get("imagePullSecrets"):
         settings["image"]["pullSecrets"] = [secret.get("name") for secret in secrets]
     for container in pod.get("initContainers") or ():
-        kind = "sidecars" if container.get("restartPolicy") == "Always" else "initContainers"
-        settings[kind][container["name"]] = read_extra_container(container, security)
+        if container.get("restartPolicy") == "Always":
+            settings["sidecars"][container["name"]] = read_sidecar(container, main)
+        else:
+            settings["initContainers"][container["name"]] = read_extra_container(container, main)
+    for container in pod["containers"]:
+        if container is not main:
+            settings["sidecars"][container["name"]] = read_sidecar(container, main)
+    _read_volumes(pod, main, settings)
     _read_table(_DEPLOYMENT, spec, settings)
     _read_table(_POD, pod, settings)
     return settings
@@ -108,6 +125,14 @@ def _read_startup(settings: Settings) -> None:
         settings["startupSeconds"] = tries * startup.get("periodSeconds", 10)
 
 
+def _read_pre_stop(settings: Settings) -> None:
+    """Sets `preStopSeconds`, which stands for a hook that sleeps."""
+    hook = settings["lifecycle"].get("preStop", {})
+    if hook.keys() == {"sleepSeconds"}:
+        settings["preStopSeconds"] = hook["sleepSeconds"]
+        del settings["lifecycle"]["preStop"]
+
+
 def _read_spread(pod: Mapping[str, Any]) -> Settings:
     """Returns the topology spread constraints that have the selector of the model."""
     return {
@@ -118,22 +143,34 @@ def _read_spread(pod: Mapping[str, Any]) -> Settings:
     }
 
 
-def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any]) -> Settings:
+def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Settings) -> None:
+    """Adds `volumes`, each with its first mount, and `mounts` with the others."""
     mounts: dict[str, Settings] = {}
+    others: list[tuple[str, Settings]] = []
     for name, mount in read_mounts(main):
-        mounts.setdefault(name, mount)
-    volumes: Settings = {}
+        if name in mounts or mount.keys() & {"subPathExpr", "mountPropagation"}:
+            others.append((name, mount))
+        elif name != CONFIG_VOLUME:
+            mounts[name] = mount
+    settings["mounts"] = name_mounts(others)
+    mounted = {name for c in _all_containers(pod) for name, _ in read_mounts(c)}
+    settings["volumes"] = volumes = {}
     for volume in pod.get("volumes") or ():
         name = str(volume.get("name"))
-        # `config.files` renders this one.
-        settings = {} if name == CONFIG_VOLUME else _read_source(volume)
-        if settings and name in mounts:
+        # `config.files` renders the volume of the ConfigMap.
+        if name == CONFIG_VOLUME or not (source := _read_source(volume)):
+            continue
+        if name in mounts:
             mount = mounts[name]
-            settings["mountPath"] = mount["path"]
-            settings |= {key: mount[key] for key in ("readOnly", "subPath") if key in mount}
-        if settings:
-            volumes[name] = settings
-    return volumes
+            source["mountPath"] = mount["path"]
+            source |= {key: mount[key] for key in ("readOnly", "subPath") if key in mount}
+        if name not in mounted:
+            source["injected"] = True
+        volumes[name] = source
+
+
+def _all_containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*pod["containers"], *(pod.get("initContainers") or ())]
 
 
 def _read_source(volume: Mapping[str, Any]) -> Settings:

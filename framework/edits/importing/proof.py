@@ -21,7 +21,7 @@ from framework.edits.importing.comparison import (
     without_generated,
 )
 from framework.edits.importing.translation import Translation
-from framework.plan import ModelPlan
+from framework.plan import Manifest, ModelPlan
 
 # An environment that sets nothing: the entry of a model is compared without any environment.
 NO_ENVIRONMENT = "manifests-without-environment"
@@ -77,23 +77,28 @@ def find_patches(
     patches: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for wanted in translation.objects:
-        kind, rendered = wanted["kind"], find_rendered(plan, wanted)
-        # A patch applies to all objects of its kind, so it may only be written for a single one.
-        if rendered is None or sum(m.kind == kind for m in plan.manifests) != 1:
+        kind, manifest = wanted["kind"], find_rendered(plan, wanted)
+        if manifest is None:
             continue
+        rendered, key = manifest.object, kind
+        if sum(m.kind == kind for m in plan.manifests) > 1:
+            # A patch of a kind applies to all objects of this kind.
+            key = f"{kind}/{manifest.part}"
+            if not manifest.part:
+                continue
         patch = build_patch(without_generated(rendered), without_generated(wanted))
         refused = drop_refused(kind, patch, rendered)
         reasons |= {f"{kind}.{path}": reason for path, reason in refused.items()}
         if patch:
-            patches[kind] = patch
+            patches[key] = patch
     return patches, reasons
 
 
-def find_rendered(plan: ModelPlan, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the rendered object that stands for a manifest."""
+def find_rendered(plan: ModelPlan, wanted: Mapping[str, Any]) -> Manifest | None:
+    """Returns the rendered manifest that stands for a manifest."""
     for manifest in plan.manifests:
         if manifest.kind == wanted["kind"] and manifest.name == wanted["metadata"].get("name"):
-            return manifest.object
+            return manifest
     return None
 
 
@@ -110,8 +115,8 @@ def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> 
             )
             proof.remaining += [whole] * max(count, 1)
             continue
-        before = _lacking(find_differences(without_generated(bare), normal))
-        after = find_differences(without_generated(rendered), normal)
+        before = _lacking(find_differences(without_generated(bare.object), normal))
+        after = find_differences(without_generated(rendered.object), normal)
         lacking = _lacking(after)
         open_before, open_after = sum(d.size for d in before), sum(d.size for d in lacking)
         proof.by_setting += max(0, count - open_before)

@@ -22,8 +22,7 @@ from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 _HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8080, 8888, 30000})
 # The kinds of which a model has at most one object.
 _SINGLE = (
-    "Service", "ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress",
-    "NetworkPolicy",
+    "ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress", "NetworkPolicy",
 )  # fmt: skip
 
 
@@ -33,7 +32,8 @@ class Translation:
 
     `objects` has the objects that become settings, the Deployment first. `renamed` has one line for
     each name that changes, `unexpressed` the reason for each object that is left out. `claims` has
-    the volumes whose PersistentVolumeClaim the model creates, and `config` the ConfigMap whose
+    the volumes whose PersistentVolumeClaim the model creates, `service_keys` the key in `services`
+    of each further Service by its name, and `config` the ConfigMap whose
     files become `config.files`.
     """
 
@@ -43,6 +43,7 @@ class Translation:
     renamed: list[str] = field(default_factory=list)
     unexpressed: dict[Source, str] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    service_keys: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] | None = None
 
     @property
@@ -76,6 +77,8 @@ def translate(workload: Workload, model: str) -> Translation:
     """Returns the objects of a workload in the names that they have as the model `model`."""
     result = Translation(workload, model)
     _translate_deployment(result)
+    for service in result.workload.find_all("Service"):
+        _take_service(result, service)
     for kind in _SINGLE:
         _take_single(result, kind)
     _translate_ports(result)
@@ -155,14 +158,6 @@ def _show_labels(labels: Mapping[str, str]) -> str:
 def _take_single(result: Translation, kind: str) -> None:
     """Translates the companion of a kind; a model has no settings for a second one."""
     found = result.workload.find_all(kind)
-    # The Service of the same name comes first, then the one that is not headless.
-    found.sort(
-        key=lambda s: (
-            (s.name != result.model, s.object["spec"].get("clusterIP") == "None")
-            if kind == "Service"
-            else (False, False)
-        )
-    )
     for source in found[1:]:
         result.unexpressed[source] = f"the model has another {kind} already"
     if not found:
@@ -180,24 +175,26 @@ def _take_single(result: Translation, kind: str) -> None:
     _name_object(result, obj)
     selector = {"matchLabels": {NAME_LABEL: result.model}}
     spec = obj.get("spec", {})
-    if kind == "Service":
-        spec["selector"] = dict(selector["matchLabels"])
-    elif kind == "PodDisruptionBudget":
+    if kind == "PodDisruptionBudget":
         spec["selector"] = selector
         obj["apiVersion"] = "policy/v1"
     elif kind == "NetworkPolicy":
         spec["podSelector"] = selector
     elif kind == "HorizontalPodAutoscaler":
         _translate_autoscaler(obj, result)
-    elif kind == "Ingress":
-        for backend in list(_backends(obj)):
-            backend["service"]["name"] = result.model
+
+
+def _take_service(result: Translation, source: Source) -> None:
+    """Translates a Service. Its name stays, because clients use it."""
+    obj = deepcopy(source.object)
+    obj["metadata"].pop("namespace", None)
+    obj["spec"]["selector"] = {NAME_LABEL: result.model}
+    result.objects.append(obj)
 
 
 def _has_own_backends(ingress: Mapping[str, Any], result: Translation) -> bool:
-    service = next((s for s in result.workload.find_all("Service")), None)
-    names = {s.name for s in result.workload.find_all("Service") if s not in result.unexpressed}
-    return service is not None and set(backend_services(ingress)) <= names
+    names = {source.name for source in result.workload.find_all("Service")}
+    return set(backend_services(ingress)) <= names
 
 
 def _backends(ingress: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -226,8 +223,8 @@ def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
 
 def _translate_ports(result: Translation) -> None:
     """Gives every port of the model a name, and lets probes and the Service use it."""
-    service = result.find("Service")
-    served = (service or {}).get("spec", {}).get("ports") or []
+    services = [obj for obj in result.objects if obj["kind"] == "Service"]
+    served = [port for service in services for port in service["spec"].get("ports") or ()]
     ports = result.main.setdefault("ports", [])
     elsewhere = {
         str(value)
@@ -260,7 +257,7 @@ def _translate_ports(result: Translation) -> None:
             action["port"] = names.get(action["port"], action["port"])
     if not ports:
         del result.main["ports"]
-    _translate_ingress_ports(result, served)
+    _translate_ingress_ports(result, services)
 
 
 def _name_port(
@@ -289,13 +286,19 @@ def _actions(container: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 yield hook[action]  # type: ignore[index]
 
 
-def _translate_ingress_ports(result: Translation, served: Iterable[Mapping[str, Any]]) -> None:
-    names = {port.get("port"): port.get("name") for port in served}
+def _translate_ingress_ports(result: Translation, services: Iterable[Mapping[str, Any]]) -> None:
+    """Lets the backends of the Ingress name the port of the Service."""
+    names = {
+        (service["metadata"].get("name"), port.get("port")): port.get("name")
+        for service in services
+        for port in service["spec"].get("ports") or ()
+    }
     ingress = result.find("Ingress")
     for backend in _backends(ingress) if ingress else ():
-        port = backend["service"].get("port") or {}
-        if port.get("number") in names:
-            backend["service"]["port"] = {"name": names[port["number"]]}
+        service = backend["service"]
+        key = service.get("name"), (service.get("port") or {}).get("number")
+        if key in names:
+            service["port"] = {"name": names[key]}
 
 
 def _translate_init_names(result: Translation) -> None:

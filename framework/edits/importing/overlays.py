@@ -1,0 +1,108 @@
+"""Compares the same models in several environments, and writes overlays for what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.edits.importing.containers import Settings
+from framework.edits.importing.entry import render_entry
+from framework.edits.importing.importer import (
+    Imported,
+    Overlay,
+    diff_entry,
+    order_entry,
+    read_settings,
+)
+from framework.edits.importing.manifests import Source
+from framework.edits.importing.proof import compare, find_patches, load_draft, open_loader
+from framework.edits.importing.translation import translate
+from framework.edits.importing.workloads import Workload, group_manifests
+from framework.plan.build import build_model, build_unpatched_model
+
+
+def add_overlays(
+    root: Path,
+    models: Sequence[Imported],
+    environments: Mapping[str, Sequence[Source]],
+    drafts: Mapping[str, str],
+) -> None:
+    """Adds the overlays of the models, from the manifests of each environment.
+
+    Models and manifests belong together by the name of the Deployment. A model that an environment
+    does not have is disabled there. `drafts` has the text of profiles that are not written yet.
+    """
+    for environment, sources in environments.items():
+        workloads = {w.name: w for w in group_manifests(sources).workloads}
+        for model in models:
+            workload = workloads.get(model.workload.name)
+            model.overlays.append(_build_overlay(root, model, environment, workload, drafts))
+
+
+def find_missing(
+    models: Sequence[Imported], environments: Mapping[str, Sequence[Source]]
+) -> dict[Source, str]:
+    """Returns the Deployments of environments that the base does not have, with the reason."""
+    known = {model.workload.name for model in models}
+    return {
+        source: f"the base has no Deployment of this name; import it by itself, then for {name}"
+        for name, sources in environments.items()
+        for source in sources
+        if source.kind == "Deployment" and source.name not in known
+    }
+
+
+def _build_overlay(
+    root: Path,
+    model: Imported,
+    environment: str,
+    workload: Workload | None,
+    drafts: Mapping[str, str],
+) -> Overlay:
+    overlay = Overlay(environment, f"environments/{environment}/models/{model.name}.yaml")
+    if workload is None:
+        overlay.text = _render(overlay, model, {"enabled": False})
+        return overlay
+    translation = translate(workload, model.name)
+    owner = str(model.entry.get("owner") or (model.wanted.owner if model.wanted else ""))
+    wanted, refused = read_settings(translation, owner)
+    if wanted is None:
+        where = workload.deployment.position
+        overlay.errors = tuple(
+            f"{where}: {'.'.join(map(str, path))} {reason}" for path, reason in refused.items()
+        )
+        return overlay
+    files = {**drafts, model.path: model.text}
+    loader = open_loader(root, files, environment)
+    here, errors = load_draft(loader, model.name)
+    if here is None or loader.settings is None:
+        overlay.errors = tuple(f"{d.position}  {d.code}  {d.message}" for d in errors)
+        return overlay
+    entry: Settings = diff_entry(wanted, here.merged.data)
+    # The second round renders the patches that the first one has found.
+    for is_last in (False, True):
+        overlay.text = _render(overlay, model, entry) if entry else ""
+        loader = open_loader(root, {**files, **_draft(overlay)}, environment)
+        here, errors = load_draft(loader, model.name)
+        if here is None or loader.settings is None:
+            overlay.errors = tuple(f"{d.position}  {d.code}  {d.message}" for d in errors)
+            return overlay
+        bare = build_unpatched_model(here, loader.settings)
+        plan = build_model(here, loader.settings)
+        overlay.proof = compare(translation, plan, bare)
+        found, _ = find_patches(translation, bare)
+        inherited = here.merged.data.get("patch") or {}
+        if is_last or found == inherited:
+            break
+        entry["patch"] = {**dict.fromkeys(inherited), **found}
+    return overlay
+
+
+def _draft(overlay: Overlay) -> dict[str, str]:
+    return {overlay.path: overlay.text} if overlay.text else {}
+
+
+def _render(overlay: Overlay, model: Imported, entry: Mapping[str, Any]) -> str:
+    opening = f"Settings of {model.name} in {overlay.environment} only, laid over {model.path}."
+    return render_entry(order_entry(dict(entry)), {}, opening)
