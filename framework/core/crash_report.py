@@ -50,9 +50,13 @@ def write_traceback(text: str) -> Path | None:
     import uuid
     from datetime import UTC, datetime
 
-    from framework.core.redaction import redact_text
+    from framework.core.redaction import redact_text, redact_within
 
     passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
+    # Indented lines are frames of the stack; their code has names such as `token = ...` in it.
+    shown = "\n".join(
+        line if line.startswith("  ") else redact_within(line) for line in text.split("\n")
+    )
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{stamp}-{os.getpid()}-{uuid.uuid4().hex[:6]}.txt"
     for folder in (cache_directory() / "crashes", Path(tempfile.gettempdir())):
@@ -64,7 +68,7 @@ def write_traceback(text: str) -> Path | None:
             continue
         try:
             with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
-                file.write(f"{_command()}\n\n{redact_text(text, [passphrase])}")
+                file.write(f"{_command()}\n\n{redact_text(shown, [passphrase])}")
         except OSError:
             path.unlink(missing_ok=True)
             continue

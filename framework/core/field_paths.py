@@ -43,7 +43,17 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
 KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
 # Mappings of texts whose keys people choose, in manifests and in settings.
 FREE_KEYS = frozenset(
-    {"annotations", "podAnnotations", "labels", "data", "stringData", "env", "files"}
+    {
+        "annotations",
+        "data",
+        "env",
+        "files",
+        "labels",
+        "podAnnotations",
+        "podLabels",
+        "stringData",
+        "variables",
+    }
 )
 
 _STEP = re.compile(

@@ -1,8 +1,8 @@
 """Keeps secrets out of text: decides which values may be secret, and replaces them.
 
-Three questions are answered here: does the path of a setting name a secret (`is_secret_key`), may
-this value be secret (`is_secret`), and which texts must not appear in a report at all
-(`find_secret_texts`, `redact_text`). The last one is needed because a value under a key such as
+Three questions are answered here: does the path of a setting name a secret (`is_secret_key`), which
+parts of a value are secret (`redact`, `is_secret`), and which texts must not appear in a report at
+all (`find_secret_texts`, `redact_text`). The last one is needed because a value under a key such as
 API_TOKEN reaches other places as well, through an interpolation or a patch.
 """
 
@@ -10,39 +10,145 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
+from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FREE_KEYS, FieldPath, name_items
+from framework.core.secret_names import is_secret_name
 
 REDACTED = "[secret]"
 """The text that replaces a secret wherever people or programs read one."""
 
-# "tokenizer" is not a token: TOKENIZERS_PARALLELISM is a common variable of model servers.
-_SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token(?!iz)|credential|api.?key|private.?key|access.?key|auth|dsn",
-    re.IGNORECASE,
+# Settings and Kubernetes fields whose names sound secret, and that refer to a Secret or switch a
+# token on. tests/core/test_redaction.py looks for others.
+_REFERENCES = frozenset(
+    {
+        "automountServiceAccountToken",
+        "automountToken",
+        "forbidPlainSecrets",
+        "gmsaCredentialSpec",
+        "imagePullSecrets",
+        "pullSecrets",
+        "secret",
+        "secrets",
+        "serviceAccountToken",
+        "tlsSecret",
+    }
 )
-# The prefixes that Hugging Face, OpenAI, GitHub, GitLab, Slack and AWS give their tokens; "eyJ" is
-# the Base64 form of `{"`, with which every JSON Web Token begins.
-_TOKEN = re.compile(r"(hf_|sk-|gh[oprsu]_|glpat-|xox[abprs]-|AKIA[0-9A-Z]|eyJ[0-9A-Za-z])")
-_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^/\s]+)@")
+# Mappings and lists of parts of a Pod, each with a name that says nothing about a value: a volume
+# may be called `hub-secret`.
+_PARTS = frozenset(
+    {
+        "claims",
+        "containers",
+        "envFrom",
+        "initContainers",
+        "mounts",
+        "objects",
+        "ports",
+        "resourceClaims",
+        "services",
+        "sidecars",
+        "volumeMounts",
+        "volumes",
+    }
+)
+# An annotation that names a Secret: `nginx.ingress.kubernetes.io/auth-secret`.
+_ANNOTATED = re.compile(r"[\w.-]+\.[\w.-]+/[\w.-]*secrets?")
+# What a variable may have in place of a value: `env.API_TOKEN.secret` is the name of a Secret.
+_SOURCES = frozenset(
+    {"secret", "configMap", "key", "field", "resource", "container", "divisor", "optional"}
+)
 # A secret of one to three characters is part of too many words and numbers to be replaced
 # everywhere: with the secret "1", the text "11 Pods" would become unreadable.
 _SHORTEST = 4
 # Values that are frequent in reports although their key names a secret: MAX_TOKENS is "4096".
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
-_OPTION = re.compile(r"--?(?P<name>[\w.-]+)(=(?P<value>.+))?", re.DOTALL)
+# What a configuration file switches something on or off with: `auth = off`.
+_SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
+# A reference to a variable or a template, and a path below a folder where files are mounted.
+_NOT_SECRET = re.compile(
+    r"\$[({]?[\w.:-]+[)}]?|\{\{.*\}\}|%\(\w+\)s|<[\w .-]+>|\[secret\]"
+    r"|(~|\.{1,2})?/?(etc|run|var|mnt|opt|home|usr|tmp|srv|root|data|models|secrets|certs|app|"
+    r"workspace|vault)(/[\w.@-]+)+/?"
+)
+
+
+class _Patterns(NamedTuple):
+    """Compiled on first use, since a command that prints no value needs none of them."""
+
+    token: re.Pattern[str]
+    url_password: re.Pattern[str]
+    header: re.Pattern[str]
+    assignment: re.Pattern[str]
+    element: re.Pattern[str]
+    option: re.Pattern[str]
+
+
+@cache
+def _patterns() -> _Patterns:
+    return _Patterns(
+        # Prefixes that providers give their tokens, as listed in gitleaks.toml (see secret_names):
+        # Hugging Face, OpenAI and Anthropic, Stripe, GitHub, GitLab, Slack, AWS, Google, NVIDIA,
+        # npm, PyPI, Vault, Groq, SendGrid; JSON Web Tokens ("eyJ" is Base64 for `{"`); PEM keys.
+        token=re.compile(
+            r"(?<![A-Za-z0-9])(?:hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"
+            r"|sk-[A-Za-z0-9_-]*[A-Za-z0-9]{16,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"
+            r"|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+            r"|xox[abeprs]-[\w-]{10,}|xapp-[\w-]{10,}|(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}"
+            r"|AIza[\w-]{30,}|nvapi-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}"
+            r"|hvs\.[\w-]{20,}|gsk_[A-Za-z0-9]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
+            r"|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
+            r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+            re.DOTALL,
+        ),
+        url_password=re.compile(r"://[^/\s:@\"']*:(?P<value>[^/\s\"']+)@"),
+        header=re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w.~+/=-]{8,})"),
+        # `password = x`, `"password": "x"`, `db.password=x`, `?api_key=x`. The value is only looked
+        # at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`.
+        assignment=re.compile(
+            r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=quote)"
+            r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
+            r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]*))"
+        ),
+        element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
+        option=re.compile(
+            r"(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)[ \t]+"
+            r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'-]\S*)"
+        ),
+    )
 
 
 def is_secret_key(path: Iterable[str | int]) -> bool:
-    """Returns True if a key on `path` suggests a secret: `env.API_TOKEN`, `auth.user`."""
-    return any(isinstance(part, str) and _SECRET_KEY.search(part) for part in path)
+    """Returns True if a key on `path` suggests a secret: `env.API_TOKEN`, `auth.user`.
+
+    The path of a reference to a Secret is not secret: `env.API_TOKEN.secret`.
+    """
+    steps = [str(step) for step in path]
+    secret = False
+    for index, step in enumerate(steps):
+        parent = steps[index - 1] if index else ""
+        if parent in _PARTS:
+            continue
+        if step == "valueFrom" or (index > 1 and steps[index - 2] == "env" and step in _SOURCES):
+            secret = False
+        elif parent in FREE_KEYS or step not in _REFERENCES:
+            secret = secret or (is_secret_name(step) and not _ANNOTATED.fullmatch(step))
+    return secret
+
+
+def mentions_secret(words: Iterable[str]) -> bool:
+    """Returns True if one of these words, such as those of a line, names a secret."""
+    return any(map(is_secret_name, words))
 
 
 def can_be_secret(value: Any) -> bool:
-    """Returns False for booleans and empty values, which reveal nothing."""
+    """Returns False for booleans, empty values and references, which reveal nothing."""
+    if isinstance(value, str):
+        return bool(value) and not _NOT_SECRET.fullmatch(value)
     return not isinstance(value, bool) and bool(value)
 
 
@@ -50,25 +156,31 @@ def is_secret(path: Iterable[str | int], value: Any) -> bool:
     """Returns True if `value` may be secret, by a key on `path` or because it looks like one."""
     if not can_be_secret(value):
         return False
-    looks_secret = isinstance(value, str) and (_TOKEN.match(value) or _URL_PASSWORD.search(value))
-    return is_secret_key(path) or bool(looks_secret)
+    return is_secret_key(path) or (isinstance(value, str) and bool(_find_spans(value)))
 
 
 def redact(path: Iterable[str | int], value: Any) -> Any:
     """Returns the value at `path`, which may be a mapping or a list, with every secret replaced.
 
-    In a URL with a password, only the password is replaced.
+    Within a text such as a configuration file or a URL, only the secrets are replaced.
     """
     path = tuple(path)
     if isinstance(value, dict):
-        return {key: redact((*path, key), child) for key, child in value.items()}
+        # `{name: API_TOKEN, value: x}` is an item of a list of variables or headers.
+        name = value.get("name") if "value" in value else None
+        return {
+            key: redact((*path, name, key) if name and key == "value" else (*path, key), child)
+            for key, child in value.items()
+        }
     if isinstance(value, list):
-        return [redact((*path, index), child) for index, child in enumerate(value)]
-    if not is_secret(path, value):
-        return value
-    if is_secret_key(path) or _TOKEN.match(value):
-        return REDACTED
-    return _URL_PASSWORD.sub(rf"\1{REDACTED}@", value)
+        following = find_option_values(value)
+        return [
+            REDACTED if index in following else redact((*path, index), child)
+            for index, child in enumerate(value)
+        ]
+    if isinstance(value, str) and not is_secret_key(path):
+        return redact_within(value)
+    return REDACTED if can_be_secret(value) and is_secret_key(path) else value
 
 
 def redact_field(path: FieldPath, value: Any) -> Any:
@@ -80,11 +192,48 @@ def redact_field(path: FieldPath, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: redact_field(path.child(key), child) for key, child in value.items()}
     if isinstance(value, list):
-        steps = name_items(path, value)
-        return [redact_field(path.child(s), item) for s, item in zip(steps, value, strict=True)]
+        steps, following = name_items(path, value), find_option_values(value)
+        return [
+            REDACTED if index in following else redact_field(path.child(step), item)
+            for index, (step, item) in enumerate(zip(steps, value, strict=True))
+        ]
     if path.steps and path.steps[-1] == "name":
         return value
     return redact([str(step) for step in path.steps], value)
+
+
+def find_secret_paths(tree: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yields the path of each value in settings that `redact` replaces, or a part of it."""
+    if isinstance(tree, dict):
+        name = tree.get("name") if "value" in tree else None
+        for key, child in tree.items():
+            is_value = bool(name) and key == "value" and is_secret((*path, str(name)), child)
+            if is_value and not isinstance(child, dict | list):
+                yield (*path, key)
+            else:
+                yield from find_secret_paths(child, (*path, key))
+    elif isinstance(tree, list):
+        following = find_option_values(tree)
+        for index, child in enumerate(tree):
+            if index in following:
+                yield (*path, index)
+            else:
+                yield from find_secret_paths(child, (*path, index))
+    elif is_secret(path, tree):
+        yield path
+
+
+def redact_within(text: str) -> str:
+    """Returns a text with the secrets in it replaced, such as a configuration file.
+
+    A secret is the value of a name that suggests one (`password = x`), the password in a URL, or a
+    text that has the form of a token.
+    """
+    shown, end = [], 0
+    for start, stop in _find_spans(text):
+        shown += [text[end:start], REDACTED]
+        end = stop
+    return "".join([*shown, text[end:]])
 
 
 def redact_value(value: Any, secrets: Iterable[str]) -> Any:
@@ -116,7 +265,7 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Returns the texts in manifests or settings that may be secret.
 
     These are the values of environment variables, annotations and options whose names suggest a
-    secret, and the passwords in URLs.
+    secret, and the secrets within other texts.
     """
     texts = {text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST}
     return frozenset(text for text in texts if not _COMMON.fullmatch(text))
@@ -124,34 +273,89 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def _find(tree: Any) -> Iterator[str]:
     if isinstance(tree, Mapping):
-        name = tree.get("name")
-        if isinstance(name, str) and is_secret_key((name,)) and "value" in tree:
-            yield str(tree["value"])
+        name, value = tree.get("name"), tree.get("value")
+        if isinstance(name, str) and is_secret_key((name,)) and can_be_secret(value):
+            yield str(value)
         for key, value in tree.items():
             if key in FREE_KEYS and isinstance(value, Mapping):
                 yield from _find_by_key(value)
             yield from _find(value)
     elif isinstance(tree, list):
-        yield from _find_in_arguments(tree)
+        for index in find_option_values(tree):
+            yield str(tree[index])
         for value in tree:
             yield from _find(value)
     elif isinstance(tree, str):
-        for _, password in _URL_PASSWORD.findall(tree):
-            yield password
+        for start, end in _find_spans(tree):
+            yield tree[start:end]
 
 
 def _find_by_key(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         # A mapping refers to a Secret by its name, which is not secret itself.
-        if is_secret_key((key,)) and not isinstance(value, Mapping | list):
+        if not isinstance(value, Mapping | list) and can_be_secret(value) and is_secret_name(key):
             yield str(value)
 
 
-def _find_in_arguments(arguments: list[Any]) -> Iterator[str]:
-    """Yields the values of options such as `--api-key=x`, or `--api-key x` in two arguments."""
-    for argument, following in pairwise([*arguments, None]):
-        option = _OPTION.fullmatch(argument) if isinstance(argument, str) else None
-        if option and is_secret_key((option["name"],)):
-            value = option["value"] or following
-            if isinstance(value, str) and not value.startswith("-"):
-                yield value
+def find_option_values(arguments: Sequence[Any]) -> frozenset[int]:
+    """Returns the indexes of arguments that follow an option for a secret: `--api-key`, `x`."""
+    return frozenset(
+        index + 1
+        for index, (argument, following) in enumerate(pairwise(arguments))
+        if isinstance(argument, str)
+        and argument.startswith("-")
+        and isinstance(following, str)
+        and not following.startswith("-")
+        and can_be_secret(following)
+        and is_secret_name(argument)
+        and "=" not in argument
+    )
+
+
+@lru_cache(maxsize=4096)
+def _find_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Returns the first and last index of each secret within a text, in order."""
+    if len(text) < _SHORTEST:
+        return ()
+    patterns = _patterns()
+    spans = [match.span() for match in patterns.token.finditer(text)]
+    if any(sign in text for sign in ":= <"):
+        spans += [match.span("value") for match in patterns.url_password.finditer(text)]
+        spans += [match.span("value") for match in patterns.header.finditer(text)]
+        spans += _find_assigned(text)
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
+    patterns = _patterns()
+    for pattern in (patterns.assignment, patterns.element, patterns.option):
+        for match in pattern.finditer(text):
+            if not is_secret_name(match["name"]):
+                continue
+            start, end = match.span("value")
+            if match["value"][0] in "\"'":
+                start, end = start + 1, end - 1
+            elif pattern is patterns.assignment:
+                end = _find_end_of_value(text, match)
+            value = text[start:end]
+            is_scheme = value.lower() in ("bearer", "basic")
+            if can_be_secret(value) and not is_scheme and not _SWITCH.fullmatch(value):
+                yield start, end
+
+
+def _find_end_of_value(text: str, match: re.Match[str]) -> int:
+    """Returns the index after an unquoted value.
+
+    A value that has a line of its own goes to the end of it, without a comment: `password = a b`.
+    """
+    before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+    if before.strip() not in ("", "-", "export") or not match["sign"].endswith((" ", "\t")):
+        return match.end("value")
+    line = text[match.start("value") :].partition("\n")[0]
+    return match.start("value") + len(re.split(r"\s+[#;]", line)[0].rstrip(" ,;\r"))

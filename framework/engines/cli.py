@@ -26,7 +26,7 @@ from framework.core.changes import (
 )
 from framework.core.errors import EngineError, StateError, UnknownNameError
 from framework.core.field_paths import FieldPath, get_at, name_path
-from framework.core.redaction import REDACTED
+from framework.core.redaction import REDACTED, redact_field
 from framework.engines.base import (
     Confirm,
     OnProgress,
@@ -446,7 +446,8 @@ def _build_field(property_path: str, old: Any, new: Any) -> FieldChange:
     path, before, after = name_path(steps, old, new), get_at(old, steps), get_at(new, steps)
     if path.steps[-3:-2] == ("env",) and path.steps[-1] == "value":
         path = FieldPath(path.steps[:-1])
-    return FieldChange(str(path), read_item(path, before), read_item(path, after))
+    before, after = (redact_field(path, read_item(path, value)) for value in (before, after))
+    return FieldChange(str(path), before, after)
 
 
 # The Automation API's events as the JSON of an event log

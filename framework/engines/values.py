@@ -16,7 +16,7 @@ from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.errors import EngineError
-from framework.core.redaction import REDACTED, redact_value
+from framework.core.redaction import REDACTED, find_secret_texts, redact_value
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -135,6 +135,15 @@ def collect_secret_texts(*trees: Any) -> frozenset[str]:
         for secret in _find_secrets(tree) if has_secret(tree) else ():
             map_tree(reveal(secret.value), add)
     return frozenset(texts)
+
+
+def collect_message_secrets(*trees: Any) -> frozenset[str]:
+    """Returns the texts that no message may show: those of secrets, and of what may be one.
+
+    A server quotes the values of an object that it refuses.
+    """
+    plain = [reveal(tree) for tree in trees if isinstance(tree, dict)]
+    return collect_secret_texts(*trees) | find_secret_texts(plain)
 
 
 def _find_secrets(tree: Any) -> Iterator[Secret]:

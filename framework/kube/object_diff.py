@@ -1,20 +1,20 @@
 """Compares two objects field by field, for people to read.
 
-Fields that only the server writes are left out before comparing, and the values of a Secret are
-redacted afterwards, so that no caller can forget either.
+Fields that only the server writes are left out before comparing. The values of a Secret, and plain
+values that may be secret, are redacted afterwards. So no caller can forget either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.quantities import is_same_quantity
-from framework.core.redaction import REDACTED
+from framework.core.redaction import REDACTED, find_option_values, redact_field
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
 from framework.kube.ownership import describe_recreation, is_foreign
@@ -97,6 +97,7 @@ class _Difference:
     path: FieldPath
     old: Any
     new: Any
+    secret: bool = False
 
 
 def compare_objects(
@@ -181,9 +182,12 @@ def _open_missing(value: Any, other: Any) -> Any:
 def _find_list_differences(
     path: FieldPath, old: list[Any], new: list[Any]
 ) -> Iterator[_Difference]:
+    follow_option = find_option_values(old) | find_option_values(new)
     for step, before, after in match_items(path, old, new):
         below = path.child(step)
-        yield from _find_differences(below, read_item(below, before), read_item(below, after))
+        for found in _find_differences(below, read_item(below, before), read_item(below, after)):
+            # `--api-key` and its value are two arguments: the path of the second one does not tell.
+            yield replace(found, secret=True) if step in follow_option else found
     # Order is a difference even where the items are the same: a variable may refer to those before
     # it, as in $(HOST):$(PORT).
     names = identify_items(path, old, new)
@@ -209,6 +213,10 @@ def _build_change(
     path, old, new = difference.path, difference.old, difference.new
     if secret and path.steps[0] in SECRET_PARTS:
         old, new = _redact(old), _redact(new)
+    elif difference.secret:
+        old, new = (None if value is None else REDACTED for value in (old, new))
+    else:
+        old, new = redact_field(path, old), redact_field(path, new)
     entry = owner_of(written, path) if written else None
     if entry is None or is_own(entry, manager):
         return FieldChange(str(path), old, new)

@@ -17,7 +17,7 @@ from omegaconf.grammar_parser import parse
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath, get_at
 from framework.core.forms import NO_FORMS, FormTree
-from framework.core.redaction import is_secret_key
+from framework.core.redaction import mentions_secret
 from framework.core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -348,7 +348,7 @@ class Resolution:
 def _reads_secret(text: str) -> bool:
     """Returns True where an interpolation names a secret key, or computes the name it reads."""
     return any(
-        "${" in inside or is_secret_key(_WORD.findall(inside)) for inside in _INSIDE.findall(text)
+        "${" in inside or mentions_secret(_WORD.findall(inside)) for inside in _INSIDE.findall(text)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from framework.core.diagnostics import Code, DiagnosticGroup
-from framework.core.redaction import is_secret_key
+from framework.core.redaction import is_secret, mentions_secret
 from framework.output.text import render_count, render_wrapped, screen_width
 
 # Returns the lines of a file below the root; () if it cannot be read.
@@ -67,7 +67,7 @@ def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
     ):
         return ""
     line = source[diagnostic.line - 1].replace("\t", " ").rstrip("\r")
-    if not line.strip() or is_secret_key(_WORD.findall(line)):
+    if not line.strip() or mentions_secret(_WORD.findall(line)) or is_secret((), line):
         return ""
     token = _TOKEN.match(line, diagnostic.column - 1)
     width = max(1, len(token.group().rstrip()) if token else 1)

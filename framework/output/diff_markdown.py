@@ -24,7 +24,7 @@ from framework.output.diff import (
     split_runs,
 )
 from framework.output.diff_environments import render_alone, render_difference_count
-from framework.output.text import render_image, shorten_path
+from framework.output.text import list_secret_lines, render_image, shorten_path
 from framework.reports.comparison import CommitComparison, Comparison, Difference
 
 _MOST_ROWS = 50
@@ -124,7 +124,7 @@ def _render_field(field: Difference) -> list[str]:
         for value in (field.old, field.new)
     )
     if max(len(old), len(new)) > 1:
-        changed = list(unified_diff(old, new, n=1, lineterm=""))[2:]
+        changed = list(unified_diff(old, new, n=1, lineterm=""))[2:] or list_secret_lines(old)
         return [f"  {field.path}:", *(line for line in changed if not line.startswith("@@"))]
     return [
         f"{mark} {field.path}: {line}" for mark, part in (("-", old), ("+", new)) for line in part

@@ -132,10 +132,20 @@ def has_text(field: FieldChange) -> bool:
 
 
 def _diff_lines(old: Any, new: Any) -> list[str]:
+    before, after = str(old or "").splitlines(), str(new or "").splitlines()
     lines = [
         line.rstrip()
-        for line in unified_diff(str(old or "").splitlines(), str(new or "").splitlines(), n=0)
+        for line in unified_diff(before, after, n=0)
         if not line.startswith(("---", "+++", "@@"))
-    ]
+    ] or list_secret_lines(before)
     more = len(lines) - _MOST_DIFF_LINES
     return lines[:_MOST_DIFF_LINES] + ([f"and {more} more lines (--json)"] if more > 0 else [])
+
+
+def list_secret_lines(lines: Sequence[str]) -> list[str]:
+    """Returns the lines of a diff between two texts that differ only in their secrets."""
+    # Imported only here: most commands print no such text, and this one is slow to load.
+    from framework.core.redaction import REDACTED
+
+    secret = [line for line in lines if REDACTED in line]
+    return [f"{mark}{line}" for mark in "-+" for line in secret]

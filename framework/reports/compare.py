@@ -16,7 +16,7 @@ from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
 from framework.core.field_paths import ROOT, FieldPath
 from framework.core.quantities import normalize_quantities
-from framework.core.redaction import find_secret_texts, redact, redact_field
+from framework.core.redaction import find_secret_texts, redact
 from framework.core.stack import Stack
 from framework.files import environment_path
 from framework.kube.object_diff import compare_objects
@@ -400,7 +400,6 @@ def _compare_fields(
     differences = []
     for field in compare_objects(old, new):
         path = FieldPath.parse(field.path)
-        before, after = (redact_field(path, value) for value in (field.old, field.new))
         field_causes = causes.get((identity, path), ())
-        differences.append(Difference(field.path, before, after, field_causes))
+        differences.append(Difference(field.path, field.old, field.new, field_causes))
     return tuple(differences)

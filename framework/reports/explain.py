@@ -268,7 +268,8 @@ class Explainer:
             ),
             interpolations,
             reads,
-            secret=shown != setting.value,
+            # A text such as a configuration file is secret only in parts.
+            secret=shown != setting.value and (shown == REDACTED or not isinstance(shown, str)),
         )
 
     def _is_secret_key(self, key: str) -> bool:

@@ -90,6 +90,10 @@ class Policy(Checked):
     max_replicas: Positive | None = None
     """Rule `maxReplicas`: largest allowed `replicas` or `autoscaling.maxReplicas`. An additional
     canary does not count."""
+    forbid_plain_secrets: bool = False
+    """Rule `plainSecrets`: no setting may hold a password, a token or a key in plain text. Secrets
+    are found by the names of variables, options and keys, and by their form, also within arguments
+    and configuration files."""
     pod_security: PodSecurity | None = None
     """Rule `podSecurity`: the Pod Security Standard that every Pod must meet."""
 

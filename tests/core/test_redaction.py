@@ -14,11 +14,14 @@ from framework.core.redaction import (
     is_secret,
     redact,
     redact_text,
+    redact_within,
 )
 from tests.conftest import Project
 
 SECRET = "s3cr3t-value"
 LINES = (
+    'config: {mountPath: /etc/app, files: {app.conf: "port = 80\\npassword = config-pw\\n"}}\n'
+    "args: [--api-key, option-pw]\n"
     f"env: {{API_TOKEN: {SECRET}, X: 'Bearer ${{env.API_TOKEN}}'}}\n"
     "annotations: {note: '${env.API_TOKEN}'}\n"
     "podAnnotations: {db: 'postgres://u:hunter22@h/db'}\n"
@@ -41,7 +44,7 @@ def test_report_shows_no_secret(arguments: list[str], make_project: Callable[...
     project.write("environments/prod/models/churn.yaml", "env: {API_TOKEN: other-secret}\n")
     run = project.run(*arguments)
     assert run.returncode == 0, run.stderr
-    for secret in (SECRET, "other-secret", "hunter22"):
+    for secret in (SECRET, "other-secret", "hunter22", "config-pw", "option-pw"):
         assert secret not in run.stdout
     if "--json" in arguments:
         json.loads(run.stdout)
@@ -74,6 +77,34 @@ def test_value_of_a_secret_option_is_found(words: list[str], secrets: set[str]) 
         pytest.param(("env", "API_TOKEN"), True, True, id="boolean"),
         pytest.param(("env", "API_TOKEN"), "", "", id="empty"),
         pytest.param(("env", "X"), "hf_AbCdEf", "[secret]", id="token"),
+        pytest.param(("env", "X"), "hf_transfer", "hf_transfer", id="a package"),
+        pytest.param(("env", "X"), "sk-learn-1.5", "sk-learn-1.5", id="a library"),
+        pytest.param(("env", "TLS_KEY"), "/etc/tls/tls.key", "/etc/tls/tls.key", id="path"),
+        pytest.param(("env", "API_TOKEN"), "$(HUB_TOKEN)", "$(HUB_TOKEN)", id="reference"),
+        pytest.param(
+            ("httpHeaders",),
+            [{"name": "Authorization", "value": "Bearer x"}],
+            [{"name": "Authorization", "value": "[secret]"}],
+            id="header",
+        ),
+        pytest.param(
+            ("args",),
+            ["--api-key", "x", "--port", "80"],
+            ["--api-key", "[secret]", "--port", "80"],
+            id="option",
+        ),
+        pytest.param(
+            ("volumes",),
+            {"hub-secret": {"secret": "hub", "mountPath": "/secrets"}},
+            {"hub-secret": {"secret": "hub", "mountPath": "/secrets"}},
+            id="volume of a Secret",
+        ),
+        pytest.param(
+            ("env",),
+            {"HUB_TOKEN": {"secret": "hub", "key": "token"}},
+            {"HUB_TOKEN": {"secret": "hub", "key": "token"}},
+            id="reference to a Secret",
+        ),
         pytest.param(("env", "X"), "sklearn-1.5", "sklearn-1.5", id="not a token"),
         pytest.param(("env",), {"X": 1, "DSN": "y"}, {"X": 1, "DSN": "[secret]"}, id="tree"),
         pytest.param(("args",), ["a://u:p@ss@h/x"], ["a://u:[secret]@h/x"], id="password in a URL"),
@@ -95,3 +126,46 @@ def test_redact_replaces_what_may_be_secret(path: KeyPath, value: Any, shown: An
 )
 def test_redact_text_replaces_secrets(text: str, shown: str) -> None:
     assert redact_text(text, ["hunter22", "hunter22-x", 'say "hi"', "7", ""]) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password = hunter22", "password = [secret]"),
+        ("password = hunter 22  # mine", "password = [secret]  # mine"),
+        ("db.password=hunter22\nport=80", "db.password=[secret]\nport=80"),
+        ("db:\n  password: hunter22\n  port: 80", "db:\n  password: [secret]\n  port: 80"),
+        ('{"apiKey": "hunter22", "n": 1}', '{"apiKey": "[secret]", "n": 1}'),
+        ("token => 'hunter22';", "token => '[secret]';"),
+        ("<password>hunter22</password>", "<password>[secret]</password>"),
+        ("Server=h;Uid=u;Pwd=hunter22;Port=1", "Server=h;Uid=u;Pwd=[secret];Port=1"),
+        ("https://h/x?api_key=hunter22&n=1", "https://h/x?api_key=[secret]&n=1"),
+        ("postgres://u:hunter22@h/db", "postgres://u:[secret]@h/db"),
+        ("export DB_PASSWORD='hunter 22'", "export DB_PASSWORD='[secret]'"),
+        ("serve --api-key hunter22 --port 80", "serve --api-key [secret] --port 80"),
+        ("curl -H 'Authorization: Bearer abcdefgh'", "curl -H 'Authorization: Bearer [secret]'"),
+        ("use ghp_abcdefghij0123456789 here", "use [secret] here"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nx", "[secret]\nx"),
+    ],
+)
+def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> None:
+    assert redact_within(text) == shown
+    assert is_secret(("config", "files", "app.conf"), text)
+    found = find_secret_texts([{"config": {"files": {"app.conf": text}}}])
+    assert all(secret not in redact_text(text, found) for secret in ("hunter22", "abcdefgh"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password = ${DB_PASSWORD}", "password: {{ password }}", "password = $(DB_PASSWORD)",
+        "password =\nport = 80", "auth = off", "auth: true", "token: <your token>",
+        "max_tokens: 4096", "tokenizer = mistralai/one", "ssl_key = /etc/tls/tls.key",
+        "key = value", "cache_key: model-{name}", "secretName: hub", "image: r/x:sk-1",
+        "--max-num-batched-tokens 8192", "--tokenizer mistralai/one", "passphraseFile: /run/x",
+        "pad_token: eos", "model-repository: s3://bucket/sentiment", "text with: a colon",
+    ],
+)  # fmt: skip
+def test_text_without_a_secret_stays(text: str) -> None:
+    assert redact_within(text) == text
+    assert not is_secret(("config", "files", "app.conf"), text)

@@ -49,6 +49,22 @@ CASES = (
         f"scheduling: {{hostNetwork: true}}\n{NO_SURGE}",
         "4:27",
     ),
+    ("variable", "forbidPlainSecrets: true", "env: {API_TOKEN: abc}\n", "4:18"),
+    ("argument", "forbidPlainSecrets: true", "args: [--api-key, abc]\n", "4:19"),
+    (
+        "config",
+        "forbidPlainSecrets: true",
+        "config: {mountPath: /c, files: {a: 'password = x'}}\n",
+        "4:36",
+    ),
+    ("annotation", "forbidPlainSecrets: true", "annotations: {u: 'x://u:pw@h'}\n", "4:18"),
+    (
+        "patched variable",
+        "forbidPlainSecrets: true",
+        "patch: {Deployment: {spec: {template: {spec: {containers: [{name: model, env: "
+        "[{name: DB_PWD, value: x}]}]}}}}}\n",
+        "4:102",
+    ),
     ("hostPath", "podSecurity: baseline", "volumes: {v: {hostPath: /x, mountPath: /w}}\n", "4:14"),
 )
 RULE_OF = {rule.setting: rule.name for rule in RULES}

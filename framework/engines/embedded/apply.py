@@ -34,7 +34,7 @@ from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import build_failed_urn
-from framework.engines.values import collect_secret_texts
+from framework.engines.values import collect_message_secrets
 from framework.kube.api_error import ApiError
 from framework.kube.waiting import RolloutError, WaitStoppedError
 
@@ -165,7 +165,7 @@ class ApplyRun:
     def _fail(self, step: Step | None, registration: Registration, exc: FrameworkError) -> Answer:
         change = step.change if step else None
         change = change or Change("", registration.type, registration.name, Op.CREATE)
-        reason = redact_text(str(exc), collect_secret_texts(registration.inputs))
+        reason = redact_text(str(exc), collect_message_secrets(registration.inputs))
         failure = Failure(change, reason, rollout=isinstance(exc, RolloutError))
         urn = change.urn or build_failed_urn(registration.type, registration.name)
         with self._lock:

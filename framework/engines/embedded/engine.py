@@ -45,7 +45,7 @@ from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
-from framework.engines.values import Secret, collect_secret_texts, reveal
+from framework.engines.values import Secret, collect_message_secrets, reveal
 
 if TYPE_CHECKING:
     from framework.plan import StackPlan
@@ -306,7 +306,7 @@ class Operation:
             return ()
         config = [Secret(self._config.values[key]) for key in sorted(self._config.secret_keys)]
         inputs = [registration.inputs for registration in registered]
-        return messages.redacted(collect_secret_texts(*config, *inputs))
+        return messages.redacted(collect_message_secrets(*config, *inputs))
 
     def record_unchanged(self, run: PreviewRun) -> None:
         """Records new options, outputs and names of resources whose objects do not change."""

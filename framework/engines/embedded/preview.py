@@ -33,7 +33,7 @@ from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, build_failed_urn, parse_urn
 from framework.engines.values import (
     UNKNOWN,
-    collect_secret_texts,
+    collect_message_secrets,
     has_secret,
     map_tree,
     mark_secrets,
@@ -90,7 +90,7 @@ class PreviewRun:
 
     def _note_refusal(self, registration: Registration, exc: Exception) -> None:
         text = str(exc) if isinstance(exc, FrameworkError) else f"{type(exc).__name__}: {exc}"
-        reason = redact_text(text, collect_secret_texts(registration.inputs))
+        reason = redact_text(text, collect_message_secrets(registration.inputs))
         if registration.name not in reason:
             reason = f'{registration.type} "{registration.name}": {reason}'
         self.refuse(reason)

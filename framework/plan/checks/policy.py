@@ -12,6 +12,7 @@ from datetime import date
 from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath, ItemKey
+from framework.core.redaction import find_secret_paths
 from framework.core.suggestions import did_you_mean, list_names, suggest
 from framework.plan.checks.facts import WaiverFacts
 from framework.plan.checks.pod_security import Violation, find_insecure
@@ -249,6 +250,17 @@ def _find_insecure(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
         yield from find_insecure(track, policy.pod_security)
 
 
+def _find_plain_secrets(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+    for path in find_secret_paths(track.merged.data):
+        # The candidate's settings are checked with its own track.
+        if path[:2] == ("canary", "candidate"):
+            continue
+        remedy = "put it into a Secret"
+        if path[-2:-1] == ("env",):
+            remedy += f" and refer to it: {path[-1]}: {{secret: <name>, key: <key>}}"
+        yield path, f"{FieldPath(path)} holds a secret in plain text; {remedy}"
+
+
 RULES = (
     Rule("registries", "allowedRegistries", _find_registries),
     Rule("latest", "forbidLatest", _find_latest),
@@ -260,5 +272,6 @@ RULES = (
     Rule("probes", "requireProbes", _find_probes),
     Rule("minReplicas", "minReplicas", _find_too_few, stable_only=True),
     Rule("maxReplicas", "maxReplicas", _find_too_many, stable_only=True),
+    Rule("plainSecrets", "forbidPlainSecrets", _find_plain_secrets),
     Rule("podSecurity", "podSecurity", _find_insecure),
 )

@@ -1,0 +1,121 @@
+"""Decides by its name whether a setting, a variable or an option holds a secret.
+
+A name is split into words, at underscores, dashes, dots and capital letters, and each word is
+looked up below. Searching for parts of words instead would take TOKENIZER for a token.
+
+The words come from two maintained secret scanners: the list of the keyword plugin of detect-secrets
+(https://github.com/Yelp/detect-secrets/blob/master/detect_secrets/plugins/keyword.py) and the rule
+generic-api-key of gitleaks (https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml).
+docs/architecture.md says why neither is used as a library. Words that describe a secret without
+being one, such as the length of a password, and the tokens and keys of model servers are ours.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
+
+
+def _read_words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Each of these is a secret, unless a word after it describes the secret: PASSWORD_FILE.
+_SECRETS = _read_words(
+    """
+    password passwords passwd passphrase passcode passkey pwd secret secrets credential
+    credentials creds jwt dsn apikey apikeys accesskey secretkey privatekey token authtoken
+    bearer htpasswd
+    """
+)
+# Secrets only as the last word, because other names begin with them: AUTH_MODE, PASS_THROUGH.
+_LAST_WORDS = _read_words(
+    """
+    auth authorization pass pw pat sas cred
+    """
+)
+# What a word after a secret says about it: the name is then of something else.
+_DESCRIBES = _read_words(
+    """
+    file files filename path paths dir directory folder location mount name names ref refs
+    reference url uri endpoint host port address issuer audience type types kind mode method
+    provider algorithm alg format header prefix suffix length len size min max limit limits
+    count num number ttl expiry expiration expires timeout seconds minutes hours days age
+    interval rotation enabled disabled enable disable required optional policy arn store backend
+    scheme realm schema field column label class module regex pattern rate bucket usage budget
+    window per parallelism workers batch id ids vault version env var namespace manager service
+    server plugin scope scopes claim claims mask metrics latency throughput classification
+    pooling embedding embeddings healing index position positions duration refresh cache
+    strategy hint reset attempts retries mapping map permissions mechanism source volume driver
+    group groups list order selector renewal check checks validation dropout merging pruning
+    streaming generation generator level logprobs logprob probs chunk
+    """
+)
+# Tokens of a text, which a language model reads and writes: EOS_TOKEN, TIME_PER_OUTPUT_TOKEN.
+_TEXT_TOKENS = _read_words(
+    """
+    pad eos bos unk cls sep mask stop start end image audio video vision special next first last
+    prompt output input per each draft blank cost sub word max min num new total extra think
+    tool
+    """
+)
+# A key is a secret, unless it is one of these: CACHE_KEY, PUBLIC_KEY, NUM_KEYS.
+_PLAIN_KEYS = _read_words(
+    """
+    public pub primary foreign partition sort cache routing group topology lookup index object
+    row column map dict config label selector join shard message query num max min hot kv dedup
+    idempotency unique composite natural surrogate feature input output item entity field metric
+    tag image by order default json yaml property setting any each prompt sample data text id
+    model file path document record event state checkpoint artifact dataset split weights
+    adapter lora host known trace span registry attention hash range no n per prefix bucket
+    folder arrow left right up down enter hotkey sharding
+    """
+)
+# Several keys are secrets only if they are of these kinds: API_KEYS, and not FEATURE_KEYS.
+_SECRET_KEYS = _read_words(
+    """
+    api access account admin auth authorized client consumer decryption deploy encryption
+    license master private secret service session signing ssh subscription hmac jwt
+    """
+)
+# The same words without a separator: `apikey`, `PGPASSWORD`, `hftoken`.
+_ENDINGS = (
+    "password", "passwd", "passphrase", "secret", "secrets", "apikey", "apikeys", "secretkey",
+    "accesskey", "privatekey", "encryptionkey", "signingkey", "credentials", "token", "pwd",
+)  # fmt: skip
+# The shell's own variables.
+_FOLDERS = frozenset({"PWD", "OLDPWD"})
+
+
+@lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Returns True if a name says that its value is secret: `API_TOKEN`, `db.password`, `dbPwd`."""
+    if name in _FOLDERS:
+        return False
+    words = [word.lower() for word in _WORD.findall(name)]
+    return any(_is_secret_word(words, index) for index in range(len(words)))
+
+
+def _is_secret_word(words: list[str], index: int) -> bool:
+    word, before, after = words[index], words[:index], words[index + 1 :]
+    if word == "string":
+        return before[-1:] == ["connection"]
+    if word == "key" and before and after[:1] == ["id"]:
+        # The ID of a key is not secret, but an access key's is half of a pair: AWS_ACCESS_KEY_ID.
+        return before[-1] == "access"
+    if any(other in _DESCRIBES for other in after):
+        return False
+    if word == "key":
+        return bool(before) and before[-1] not in _PLAIN_KEYS
+    if word == "keys":
+        return before[-1:] != [] and before[-1] in _SECRET_KEYS
+    if word == "tokens":
+        return before[-1:] != [] and before[-1] in _SECRET_KEYS
+    if word.endswith("token"):
+        is_text = before[-1:] != [] and before[-1] in _TEXT_TOKENS
+        return not is_text and word.removesuffix("token") not in _TEXT_TOKENS
+    if word in _LAST_WORDS:
+        return not after
+    return word in _SECRETS or word.endswith(_ENDINGS)
