@@ -59,9 +59,7 @@ _PARTS = frozenset(
 # An annotation that names a Secret: `nginx.ingress.kubernetes.io/auth-secret`.
 _ANNOTATED = re.compile(r"[\w.-]+\.[\w.-]+/[\w.-]*secrets?")
 # What a variable may have in place of a value: `env.API_TOKEN.secret` is the name of a Secret.
-_SOURCES = frozenset(
-    {"secret", "configMap", "key", "field", "resource", "container", "divisor", "optional"}
-)
+_SOURCES = frozenset({"secret", "configMap", "key", "field", "resource"})
 # A secret of one to three characters is part of too many words and numbers to be replaced
 # everywhere: with the secret "1", the text "11 Pods" would become unreadable.
 _SHORTEST = 4
@@ -133,6 +131,9 @@ def is_secret_key(path: Iterable[str | int]) -> bool:
         parent = steps[index - 1] if index else ""
         if parent in _PARTS:
             continue
+        if parent == "stringData":
+            # Only a Secret has this field.
+            return True
         if step == "valueFrom" or (index > 1 and steps[index - 2] == "env" and step in _SOURCES):
             secret = False
         elif parent in FREE_KEYS or step not in _REFERENCES:
