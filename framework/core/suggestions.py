@@ -20,10 +20,11 @@ def near_misses(
 ) -> list[str]:
     """Returns the known names that `name` may be a misspelling of, the nearest first.
 
-    Upper and lower case count as equal. `cutoff` is difflib's: 1.0 accepts only equal names.
+    `name` itself is never among them, since it was written. Upper and lower case count as equal.
+    `cutoff` is difflib's: 1.0 accepts only equal names.
     """
     folded: dict[str, str] = {}
-    for candidate in sorted(known):
+    for candidate in sorted(set(known) - {name}):
         folded.setdefault(candidate.lower(), candidate)
     matches = get_close_matches(name.lower(), folded, n=most, cutoff=cutoff)
     return [folded[match] for match in matches]

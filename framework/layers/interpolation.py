@@ -284,13 +284,22 @@ class Resolution:
             message = f"cannot be resolved; expected ${{key}} or ${{key.below}}; {advice}"
             self._report(path, Code.BAD_INTERPOLATION, message)
             return
-        known = _paths_below({**self._data, **self._context}, ())
-        hint = did_you_mean(missing[0], (".".join(map(str, key)) for key in known))
+        paths = _paths_below({**self._data, **self._context}, ())
+        known = {".".join(map(str, key)) for key in paths}
+        if missing[0] in known:
+            # A key with a dot in it, such as a label, or a part of `canary.candidate`, which is
+            # resolved for the candidate alone.
+            problem = "which exists, but no interpolation can reach it; write the value out"
+        else:
+            hint = did_you_mean(missing[0], known)
+            problem = (
+                f"which has no value here; {hint}{' ' if hint else ''}"
+                "the model's own keys, environment.* and stack.* can be named"
+            )
         diagnostic = self._report(
             path,
             Code.MISSING_REFERENCE,
-            f'refers to "{missing[0]}", which has no value here; {hint}{" " if hint else ""}'
-            f"the model's own keys, environment.* and stack.* can be named; {advice}",
+            f'refers to "{missing[0]}", {problem}; {advice}',
             missing[0],
         )
         self.missing_references[diagnostic] = tuple(

@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
+from framework.core.diagnostics import (
+    Code,
+    Diagnostic,
+    KeyPath,
+    Position,
+    SettingDiagnostic,
+    list_positions,
+)
 from framework.core.field_paths import FieldPath, get_at
 from framework.core.suggestions import near_misses, suggest
 from framework.layers import Layer, Merged
@@ -294,9 +301,7 @@ class _Reporter:
         path, kind = location.path, error.details["type"]
         position = self.merged.origin(path) or self._home_position()
         if error.diagnostic:
-            message = f"{FieldPath(path)} " if path else f"{self.subject} "
-            message += error.diagnostic.message + self._list_others(error, position)
-            yield position.diagnostic(error.diagnostic.code, message)
+            yield self._describe_contradiction(error, error.diagnostic)
         elif error.is_unknown_key:
             yield from self._describe_unknown_key(error, position)
         elif kind == "missing":
@@ -353,16 +358,25 @@ class _Reporter:
         for key_position in self.merged.key_positions(error.location.path) or (position,):
             yield key_position.diagnostic(Code.UNKNOWN_KEY, message)
 
-    def _list_others(self, error: _Error, position: Position) -> str:
-        """Returns the positions of the settings that a diagnostic names besides its own."""
-        assert error.diagnostic is not None
-        others = {}
-        for other in error.diagnostic.others:
-            if positions := self.merged.origins.get((*error.mapping, *other)):
-                others[str(FieldPath(other))] = positions[-1].short
-        if set(others.values()) <= {position.short}:
-            return ""
-        return f" ({', '.join(f'{name} at {where}' for name, where in others.items())})"
+    def _describe_contradiction(self, error: _Error, found: SettingDiagnostic) -> Diagnostic:
+        """Returns an error about settings that contradict each other.
+
+        Its position is that of the setting which the latest layer sets, as for the checks of plans:
+        with the layers below, there was no error. It names the positions of the others.
+        """
+        path = error.location.path
+        names = {path: FieldPath(found.path)}
+        names |= {(*error.mapping, *other): FieldPath(other) for other in found.others}
+        latest = self.merged.find_latest(names) or path
+        position = self.merged.origin(latest) or self._home_position()
+        others = {
+            str(name): self.merged.origins[cause][-1]
+            for cause, name in names.items()
+            if cause != latest and str(name) and cause in self.merged.origins
+        }
+        subject = FieldPath(path) if path else self.subject
+        message = f"{subject} {found.message}{list_positions(others, position)}"
+        return position.diagnostic(found.code, message)
 
     def _home_position(self) -> Position:
         """Returns the position of the first key of the home file, without a line where it is empty.

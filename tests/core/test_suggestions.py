@@ -30,3 +30,9 @@ def test_near_misses_ignore_upper_and_lower_case() -> None:
 )
 def test_suggest_names_the_nearest_or_all(name: str, known: list[str], end: str) -> None:
     assert suggest(name, known) == end
+
+
+def test_what_was_written_is_never_suggested() -> None:
+    assert near_misses("replicas", ["replicas"]) == []
+    assert near_misses("Replicas", ["replicas"]) == ["replicas"]
+    assert suggest("replicas", ["replicas", "replica"]) == '; did you mean "replica"?'

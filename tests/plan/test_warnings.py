@@ -112,3 +112,54 @@ def test_nothing_is_superfluous_while_a_model_has_errors(tmp_path: Path) -> None
 
 def test_the_shipped_catalog_has_no_warnings() -> None:
     assert check_all(SHIPPED) == ()
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "found"),
+    [
+        pytest.param(
+            "image: {repository: r.io/x, tag: v1}\n", "image: {repository: r.io/y, tag: v1}\n",
+            [], id="a tag of another repository",
+        ),
+        pytest.param(
+            "image: {repository: r.io/x, tag: v1}\n", "image: {repository: r.io/x, tag: v1}\n",
+            ["1:21", "1:34"], id="the whole reference again",
+        ),
+        pytest.param(
+            "env: {A: {secret: s, key: k}}\n", "env: {A: {secret: t, key: k}}\n", [],
+            id="a key of another Secret",
+        ),
+        pytest.param(
+            "ingress: {host: a.b, path: /v1}\n", "ingress: {host: c.d, path: /v1}\n", [],
+            id="a path of another host",
+        ),
+        pytest.param(
+            "networkPolicy: {allowTo: {p: {cidr: 10.0.0.0/8, ports: [80]}}}\n",
+            "networkPolicy: {allowTo: {p: {cidr: 11.0.0.0/8, ports: [80]}}}\n", [],
+            id="a port of other peers",
+        ),
+        pytest.param(
+            "rollout: {maxSurge: 1, minReadySeconds: 5}\n",
+            "rollout: {maxSurge: 2, minReadySeconds: 5}\n", ["1:41"], id="settings of their own",
+        ),
+    ],
+)  # fmt: skip
+def test_a_part_of_another_reference_repeats_nothing(
+    tmp_path: Path, below: str, above: str, found: list[str]
+) -> None:
+    owner = "owner: team-a\nimage: {repository: r.io/x, tag: v1}\n"
+    text = owner if "image" not in below else "owner: team-a\n"
+    root = write_files(tmp_path, {"catalog/a.yaml": text + below, OVERLAY: above})
+    loaded = check(root)
+    assert loaded.errors == ()
+    positions = [w.position for w in loaded.warnings if w.code.value == "MC903"]
+    assert positions == [f"{OVERLAY}:{position}" for position in found]
+
+
+def test_a_tag_of_a_profile_that_another_profile_replaces_is_needed(tmp_path: Path) -> None:
+    changes = {
+        "catalog/_profiles/server.yaml": "image: {repository: r.io/x, tag: v1}\n",
+        "catalog/_profiles/other.yaml": "image: {repository: r.io/y}\n",
+        "catalog/a.yaml": "owner: team-a\nprofiles: [server, other]\nimage: {tag: v1}\n",
+    }
+    assert [w for w in check(write_files(tmp_path, changes)).warnings if w.path != PROD] == []

@@ -12,7 +12,7 @@ from framework.catalog import Catalog, CatalogLoader, CatalogModel, LoadedModel
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.core.field_paths import MISSING, FieldPath, get_at
 from framework.kinds.registry import KINDS
-from framework.layers import Layer, Merged
+from framework.layers import Layer, Merged, Shape, find_value
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts, Repeat
 from framework.plan.checks.names import find_name_diagnostics, list_claims
@@ -140,8 +140,44 @@ def _find_repeats(
             if only and not any(layer.value_position(path) == upper for layer in only):
                 continue
             # Compared as JSON: 1 and true are equal in Python.
-            if json.dumps(value, sort_keys=True) == json.dumps(written[lower][0], sort_keys=True):
+            if json.dumps(value, sort_keys=True) != json.dumps(written[lower][0], sort_keys=True):
+                continue
+            if not _belongs_to_another(path, lower, upper, merged):
                 yield Repeat(upper, str(FieldPath((*prefix, *path)))), (lower, show(path, value))
+
+
+def _belongs_to_another(path: KeyPath, lower: Position, upper: Position, merged: Merged) -> bool:
+    """Returns True where a value is a part of a reference that has changed in between.
+
+    `tag: v1` over `tag: v1` is no repetition if the two belong to different repositories: without
+    the second one, a change of the first would give the other repository a tag it never had.
+    """
+    unit = _reference_around(path)
+    if unit is None:
+        return False
+    positions = [layer.value_position(path) for layer in merged.layers]
+    ranks = [positions.index(position) for position in (lower, upper)]
+    before, after = (_merge_written(unit, merged.layers[: rank + 1]) for rank in ranks)
+    return before != after
+
+
+def _reference_around(path: KeyPath) -> KeyPath | None:
+    """Returns the mapping around a setting whose keys name one thing together, None for others."""
+    if path[0] in ("image", "ingress") and len(path) > 1:
+        return path[:1]
+    for index, key in enumerate(path[:-2]):
+        if key in ("env", "envFrom", "volumes", "allowFrom", "allowTo"):
+            return path[: index + 2]
+    return None
+
+
+def _merge_written(unit: KeyPath, layers: Iterable[Layer]) -> dict[KeyPath, Any]:
+    merged: dict[KeyPath, Any] = {}
+    for layer in layers:
+        for entry in layer.entries:
+            if entry.path[: len(unit)] == unit and entry.shape is not Shape.MAPPING:
+                merged[entry.path] = find_value(layer.data, entry.path)
+    return merged
 
 
 def _read_written(path: KeyPath, layers: Iterable[Layer]) -> dict[Position, tuple[Any, bool]]:
