@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import re
 import sys
@@ -236,6 +237,7 @@ def _spell(name: str, *, dashed: bool) -> str:
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Runs one verb and returns its exit code."""
     interrupted = "Interrupted."
+    _replace_unencodable()
     try:
         options, rest = build_parser().parse_known_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
@@ -257,6 +259,14 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
 
         print(describe_crash(error), file=sys.stderr)
         return ExitCode.FAILED
+
+
+def _replace_unencodable() -> None:
+    """Lets output that the terminal's encoding does not have become `?`, not an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        # Tests put other objects here.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _run(verb: Verb, options: argparse.Namespace) -> ExitCode:

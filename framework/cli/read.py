@@ -16,6 +16,7 @@ from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.diagnostics import Position, group_diagnostics
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
+from framework.core.field_paths import FieldPath, FieldPathError
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
 from framework.files import count_files, find_catalog, list_environments
@@ -206,7 +207,7 @@ def run_render(root: Path, options: argparse.Namespace) -> ExitCode:
     else:
         from framework.output.manifests import render_manifests
 
-        print(render_manifests(manifests), end="")
+        print(render_manifests(manifests, sys.stdout.encoding or "utf-8"), end="")
     return ExitCode.DONE
 
 
@@ -243,16 +244,19 @@ def _write_folder(
 def build_overrides(assignment: str | None) -> tuple[Document, ...]:
     """Builds the layer of `--set KEY=VALUE`, which comes after all others; () for None.
 
-    VALUE is YAML. A dot inside a key is written `\\.`, as in `resources.limits.nvidia\\.com/gpu=1`.
+    VALUE is YAML. A dot inside a key is written `\\.`, as in `resources.limits.nvidia\\.com/gpu=1`,
+    or the key as other verbs print it: `resources.limits["nvidia.com/gpu"]=1`.
     Errors: UsageError if there is no key or no `=`, ConfigError if VALUE is not valid YAML.
     """
     if assignment is None:
         return ()
     from framework.catalog.loading import CONTEXT_KEYS
     from framework.files.document import parse_document
+    from framework.settings.locations import join_dotted_key
+    from framework.settings.model import Model
 
     key, equals, value = assignment.partition("=")
-    parts = [part.replace("\\.", ".") for part in _DOT.split(key)]
+    parts = _split_key(key)
     if not equals or not all(parts):
         raise UsageError(
             f'{_SET} takes KEY=VALUE, such as rollout.maxSurge=1, not "{key}"; write a dot that '
@@ -260,6 +264,12 @@ def build_overrides(assignment: str | None) -> tuple[Document, ...]:
         )
     if parts[0] in ("profiles", *CONTEXT_KEYS):
         raise UsageError(f'{_SET}: "{parts[0]}" is not a setting that a layer can change')
+    if joined := join_dotted_key(Model, parts):
+        escaped = ".".join(part.replace(".", "\\.") for part in joined)
+        raise UsageError(
+            f'{_SET}: "{joined[-1]}" is one key, and a dot that is part of a key is written \\.: '
+            f"SET='{escaped}={value}'"
+        )
     lines = [f"{' ' * depth}{json.dumps(part)}:" for depth, part in enumerate(parts)]
     document, diagnostics = parse_document(_SET, "\n".join(lines) + f" {value}\n")
     if diagnostics:
@@ -273,6 +283,16 @@ def build_overrides(assignment: str | None) -> tuple[Document, ...]:
             value_positions=dict.fromkeys(document.value_positions, position),
         ),
     )
+
+
+def _split_key(key: str) -> list[str]:
+    """Returns the parts of a key with `\\.` for a dot in a part, or in the notation of paths."""
+    if "[" in key:
+        try:
+            return [str(step) for step in FieldPath.parse(key).steps]
+        except FieldPathError as error:
+            raise UsageError(f"{_SET} {key}: {error}") from error
+    return [part.replace("\\.", ".") for part in _DOT.split(key)]
 
 
 def run_status(root: Path, options: argparse.Namespace) -> ExitCode:

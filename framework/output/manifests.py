@@ -25,8 +25,21 @@ _AMBIGUOUS = re.compile(
 _LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
-def render_manifests(manifests: Sequence[Mapping[str, Any]]) -> str:
-    """Returns a multi-document YAML in the given order; the same input gives the same bytes."""
+def render_manifests(manifests: Sequence[Mapping[str, Any]], encoding: str = "utf-8") -> str:
+    """Returns a multi-document YAML in the given order; the same input gives the same bytes.
+
+    Texts that `encoding` does not have are written with escapes, so that a reader gets the same
+    manifests.
+    """
+    text = _dump(manifests, allow_unicode=True)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return _dump(manifests, allow_unicode=False)
+    return text
+
+
+def _dump(manifests: Sequence[Mapping[str, Any]], *, allow_unicode: bool) -> str:
     import yaml
 
     # CSafeDumper writes the same bytes as SafeDumper in a fifth of the time, but exists only where
@@ -41,7 +54,11 @@ def render_manifests(manifests: Sequence[Mapping[str, Any]]) -> str:
 
     PlainDumper.add_representer(str, PlainDumper.represent_text)
     text: str = yaml.dump_all(
-        manifests, Dumper=PlainDumper, sort_keys=False, explicit_start=True, allow_unicode=True
+        manifests,
+        Dumper=PlainDumper,
+        sort_keys=False,
+        explicit_start=True,
+        allow_unicode=allow_unicode,
     )
     return text
 

@@ -109,3 +109,26 @@ def _find_annotation(container: Any, part: str | int) -> Any:
     if get_origin(container) is dict:
         return arguments[1]
     return arguments[0] if arguments and isinstance(part, int) else Any
+
+
+def join_dotted_key(settings_type: type[BaseModel], parts: Sequence[str]) -> list[str] | None:
+    """Returns `parts` with the dots of the last key in it: [..., "nvidia.com/gpu"].
+
+    Returns None where no part can be the piece of a key. The keys of a mapping by name may contain
+    dots, and where its values are single, nothing can be below a key.
+    """
+    annotation: Any = settings_type
+    for index, part in enumerate(parts):
+        arms = [type_ for _, type_ in _list_arms(annotation)]
+        mapping = next((arm for arm in arms if get_origin(arm) is dict), None)
+        if mapping is not None and index < len(parts) - 1:
+            values = [type_ for _, type_ in _list_arms(get_args(mapping)[1])]
+            if not any(value is Any or _has_keys(value) for value in values):
+                return [*parts[:index], ".".join(parts[index:])]
+        of_class = next((arm for arm in arms if _is_settings(arm)), mapping)
+        annotation = _find_annotation(of_class, part) if of_class else Any
+    return None
+
+
+def _has_keys(annotation: Any) -> bool:
+    return _is_settings(annotation) or get_origin(annotation) is dict

@@ -12,7 +12,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from framework.cli.main import main
-from framework.cli.read import run_render
+from framework.cli.read import build_overrides, run_render
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.output.manifests import render_manifests
 
@@ -185,3 +185,34 @@ def test_text_with_line_breaks_is_read_back_by_every_parser(text: str) -> None:
     # kubectl splits documents at "\n---"; only YAML 1.1 ends a line at U+2028 and U+0085.
     assert rendered.count("\n---") == 0
     assert not {"\u2028", "\x85"} & set(rendered)
+
+
+SETS = {
+    r"resources.limits.nvidia\.com/gpu=1": ("resources", "limits", "nvidia.com/gpu"),
+    'resources.limits["nvidia.com/gpu"]=1': ("resources", "limits", "nvidia.com/gpu"),
+    r"config.files.run\.sh=1": ("config", "files", "run.sh"),
+    "env.A.secret=x": ("env", "A", "secret"),
+    "volumes.v.emptyDir.medium=Memory": ("volumes", "v", "emptyDir", "medium"),
+    "canary.candidate.image.tag=v2": ("canary", "candidate", "image", "tag"),
+}
+
+
+@pytest.mark.parametrize("assignment", SETS)
+def test_set_reaches_keys_with_dots(assignment: str) -> None:
+    (document,) = build_overrides(assignment)
+    assert SETS[assignment] in document.value_positions
+
+
+@pytest.mark.parametrize(
+    ("assignment", "shown"),
+    [
+        ("resources.limits.nvidia.com/gpu=1", r"SET='resources.limits.nvidia\.com/gpu=1'"),
+        ("config.files.run.sh=a", r"SET='config.files.run\.sh=a'"),
+        ("labels.app.kubernetes.io/name=a", r"SET='labels.app\.kubernetes\.io/name=a'"),
+        ("sidecars.s.resources.limits.nvidia.com/gpu=1", r"limits.nvidia\.com/gpu=1'"),
+    ],
+)
+def test_set_shows_how_to_write_a_key_with_dots(assignment: str, shown: str) -> None:
+    with pytest.raises(UsageError) as error:
+        build_overrides(assignment)
+    assert shown in str(error.value)
