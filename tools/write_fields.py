@@ -12,27 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from framework.cluster.local import LocalCluster
-from framework.kinds.registry import KINDS
 from framework.kube.client import KubeClient
-from framework.plan.patch.field_types import FILE
+from framework.plan.patch.field_types import FILE, list_api_versions, list_kinds
 
 ROOT = Path(__file__).resolve().parents[1]
-_PATHS = (
-    "api/v1", "apis/apps/v1", "apis/autoscaling/v2", "apis/networking.k8s.io/v1", "apis/policy/v1",
-)  # fmt: skip
 # Definitions that are a single value.
-_SCALARS = {"FieldsV1": "object", "Time": "string"}
+_SCALARS = {"FieldsV1": "object", "MicroTime": "string", "RawExtension": "object", "Time": "string"}
 _VALUES = (*_SCALARS, "IntOrString", "Quantity")
 
 Node = dict[str, Any]
 
 
 class ServerTypes:
-    """The field types of the kinds that a model can have, as the API server describes them."""
+    """The field types of the kinds in `list_kinds`, as the API server describes them."""
 
     def __init__(self, kube: KubeClient) -> None:
         schemas: dict[str, Node] = {}
-        for path in _PATHS:
+        for version in list_api_versions():
+            path = f"apis/{version}" if "/" in version else f"api/{version}"
             document = kube.connection.request("GET", f"/openapi/v3/{path}", path)
             self.version = str(document["info"]["version"])
             schemas.update(document["components"]["schemas"])
@@ -40,8 +37,9 @@ class ServerTypes:
 
     def fields(self) -> Iterator[tuple[str, Any]]:
         """Yields each field, `Container.image`, with its type as `describe` returns it."""
+        # Some definitions have no fields, such as WorkloadPodGroupBasicSchedulingPolicy.
         for name, node in self.definitions.items():
-            for key, field in node["properties"].items():
+            for key, field in node.get("properties", {}).items():
                 yield f"{name}.{key}", describe(field)
 
     def required(self, definition: str) -> list[str]:
@@ -98,7 +96,7 @@ def describe(node: Node) -> Any:
 
 def _find_reachable(schemas: Mapping[str, Node]) -> dict[str, Node]:
     """Returns the definitions that the kinds consist of, by the last part of their names."""
-    kinds = {kind.name for kind in KINDS}
+    kinds = {kind for version in list_api_versions() for kind in list_kinds(version)}
     waiting = [name for name in schemas if name.startswith("io.k8s.api.") and _short(name) in kinds]
     full_names: dict[str, str] = {}
     while waiting:

@@ -49,6 +49,7 @@ class Code(StrEnum):
     BAD_VALUE = "MC104", "a value of the wrong type, form or range"
     INCONSISTENT = "MC105", "settings contradict each other"
     BAD_PATCH = "MC106", "a patch that cannot be applied, or changes what it must not change"
+    BAD_OBJECT = "MC107", "an object that the API server would refuse, or that is not allowed"
 
     SHAPE_CONFLICT = "MC201", "layers give one key different shapes"
     BAD_INTERPOLATION = "MC202", "an interpolation that is incomplete or not allowed"

@@ -78,6 +78,8 @@ class Manifest:
     part: str = ""
     """Key of the setting that one of several objects of a kind is built from, such as `public` for
     `services.public`."""
+    object_key: str = ""
+    """Key of the object in the setting `objects`; "" for an object built from other settings."""
 
     @property
     def kind(self) -> str:
@@ -109,6 +111,8 @@ class TrackInput:
     """Replicas of the track. Under an autoscaler: the most it may make."""
     candidate: Model | None = None
     """Settings of the candidate, only in the input of the stable track."""
+    cluster_scoped_kinds: tuple[str, ...] = ()
+    """Kinds in no Namespace that the environment's policy allows in `objects`."""
 
     @property
     def name(self) -> str:

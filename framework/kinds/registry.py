@@ -22,6 +22,7 @@ from framework.kinds import (
     service_account,
 )
 from framework.kinds.kind import Kind, Manifest, TrackInput
+from framework.kinds.objects import build_objects
 
 # In the order in which the objects of a model are registered and rendered.
 KINDS: tuple[Kind, ...] = (
@@ -49,10 +50,13 @@ def build_manifests(tracks: Sequence[TrackInput]) -> Iterator[Manifest]:
     """Builds all objects of a model; `tracks` begins with the stable one.
 
     Kinds of which each track has its own object are built track by track, so that a canary's
-    ConfigMap and Deployment stand together behind those of the stable track.
+    ConfigMap and Deployment stand together behind those of the stable track. The objects of the
+    setting `objects` come before these, because Pods may refer to them.
     """
     for per_track, kinds in groupby(KINDS, key=lambda kind: kind.per_track):
         group = tuple(kinds)
+        if per_track:
+            yield from build_objects(tracks[0])
         for track in tracks if per_track else tracks[:1]:
             for kind in group:
                 yield from kind.build(track)

@@ -64,6 +64,7 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
             settings=settings[track.track],
             replicas=track.budget.replicas,
             candidate=model.candidate if track.track == "stable" else None,
+            cluster_scoped_kinds=environment.policy.cluster_scoped_kinds,
         )
         for track in tracks
     ]

@@ -49,8 +49,8 @@ class ModelPlan:
     patched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def find(self, kind: str) -> Manifest | None:
-        """Returns the stable track's manifest of a kind; None without one."""
-        return next((m for m in self.manifests if m.kind == kind), None)
+        """Returns the stable track's manifest of a kind, not from `objects`; None without one."""
+        return next((m for m in self.manifests if m.kind == kind and not m.object_key), None)
 
     def find_track(self, name: Track) -> TrackPlan | None:
         """Returns the plan of one track; None for the canary of a model that has none."""

@@ -97,6 +97,10 @@ class Policy(Checked):
     pod_security: PodSecurity | None = None
     """Rule `podSecurity`: the Pod Security Standard that every Pod must meet."""
 
+    cluster_scoped_kinds: Texts = ()
+    """Kinds in no Namespace, such as ClusterRole, that `objects` of a model may have. No rule: it
+    cannot be waived. Custom resources that are in no Namespace must be named here, too."""
+
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a minimum above the maximum."""
         least, most = self.min_replicas, self.max_replicas

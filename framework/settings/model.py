@@ -15,6 +15,7 @@ from framework.settings.base import Settings
 from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
 from framework.settings.forms import build_forms
 from framework.settings.networking import Ingress, NetworkPolicy, Service
+from framework.settings.objects import Objects, find_object_shapes
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
 from framework.settings.probes import Probe, active
@@ -43,6 +44,7 @@ SHARED = (
     "disruptionBudget",
     "ingress",
     "networkPolicy",
+    "objects",
     "service",
     "services",
     "waivers",
@@ -140,6 +142,13 @@ class Model(ServingContainer):
     """Labels of the Pods alone, beside `labels`."""
     waivers: dict[str, Waiver] = {}
     """Rules of the environment's policy that the model may break, by the ID of the rule."""
+    objects: Objects = {}
+    """Further objects of the model in the form of Kubernetes, each by a key of your choice: a
+    ServiceMonitor, an HTTPRoute, a Role. `metadata.name` is by default `<model>-<key>`; namespace
+    and labels are added. They are created before the Deployment and deleted with the model or their
+    key; a PersistentVolumeClaim is kept. Both tracks share them. The fields of Kubernetes' own
+    kinds are checked here, those of custom resources by the server only, which `preview` asks.
+    Secrets are refused, since the files are not encrypted."""
     patch: dict[str, dict[str, Any]] = {}
     """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
     on), for fields that no setting covers. `Deployment` applies to both tracks,
@@ -183,6 +192,7 @@ class Model(ServingContainer):
         yield from super().find_diagnostics()
         yield from _find_startup_diagnostics(self)
         yield from _find_gpu_diagnostics(self)
+        yield from find_object_shapes(self.objects)
         yield from find_pod_diagnostics(self)
         yield from find_service_diagnostics(self)
         yield from _find_policy_diagnostics(self)

@@ -15,6 +15,7 @@ from framework.kinds.registry import KINDS
 from framework.layers import Layer, Merged, Shape, find_value
 from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts, Repeat
+from framework.plan.checks.further_objects import find_further_object_errors
 from framework.plan.checks.names import find_name_diagnostics, list_claims
 from framework.plan.checks.objects import find_object_diagnostics
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
@@ -75,6 +76,7 @@ def check_model(
     errors += find_peak_diagnostics(tracks, catalog)
     errors += find_name_diagnostics(model, plan)
     errors += find_object_diagnostics(tracks, plan)
+    errors += find_further_object_errors(model, plan, catalog.environment)
     pods = sum(track.plan.budget.replicas for track in tracks)
     for track in tracks:
         for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):

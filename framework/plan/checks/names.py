@@ -97,6 +97,8 @@ def _position_of(model: CatalogModel, manifest: Manifest) -> Position:
 
 def _setting_of(model: CatalogModel, manifest: Manifest) -> KeyPath:
     """Returns the setting that an object is built from, () for one that only the model names."""
+    if manifest.object_key:
+        return ("objects", manifest.object_key, "metadata")
     if manifest.kind == "Service":
         return ("services", manifest.part) if manifest.part else ("service",)
     if manifest.kind == "PersistentVolumeClaim":

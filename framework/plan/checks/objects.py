@@ -48,6 +48,10 @@ def find_object_diagnostics(
 def _find_large_parts(track: RenderedTrack, manifest: Manifest) -> Iterator[Diagnostic]:
     metadata = mapping_in(manifest.object, "metadata")
     setting = _ANNOTATIONS.get(manifest.kind, ("patch", manifest.kind, "metadata", "annotations"))
+    data: KeyPath = ("config", "files")
+    if manifest.object_key:
+        setting = ("objects", manifest.object_key, "metadata", "annotations")
+        data = ("objects", manifest.object_key, "data")
     yield from _find_large_annotations(track, setting, mapping_in(metadata, "annotations"))
     if manifest.kind == "Deployment":
         template = mapping_in(mapping_in(manifest.object, "spec"), "template")
@@ -58,11 +62,11 @@ def _find_large_parts(track: RenderedTrack, manifest: Manifest) -> Iterator[Diag
     if sum(sizes.values()) > _MOST_DATA:
         largest = max(sizes, key=lambda name: sizes[name])
         message = (
-            f"config.files has {sum(sizes.values())} bytes, {sizes[largest]} of them in "
+            f"{FieldPath(data)} has {sum(sizes.values())} bytes, {sizes[largest]} of them in "
             f"{largest}; expected at most {_MOST_DATA} (1 MiB), the limit of a ConfigMap: put "
             "large files into the image or a volume"
         )
-        yield track.diagnostic(Code.BAD_VALUE, ("config", "files", largest), message)
+        yield track.diagnostic(Code.BAD_VALUE, (*data, largest), message)
 
 
 def _find_large_annotations(

@@ -21,11 +21,27 @@ from typing import Any
 
 FILE = Path(__file__).with_suffix(".json")
 
-_MODULES = ("core_v1", "apps_v1", "autoscaling_v2", "networking_v1", "policy_v1", "meta_v1")
+# The kinds whose fields are known, by apiVersion. Groups that are not here, such as
+# resource.k8s.io, whose ResourceClaim is another definition than that of a container, are checked
+# by the server only.
+_KIND_MODULES = {
+    "v1": "core_v1",
+    "apps/v1": "apps_v1",
+    "autoscaling/v2": "autoscaling_v2",
+    "batch/v1": "batch_v1",
+    "networking.k8s.io/v1": "networking_v1",
+    "policy/v1": "policy_v1",
+    "rbac.authorization.k8s.io/v1": "rbac_v1",
+    "storage.k8s.io/v1": "storage_v1",
+}
+# A Job refers to definitions of scheduling.k8s.io.
+_MODULES = (*_KIND_MODULES.values(), "meta_v1", "scheduling_v1alpha3")
 _SCALARS = {
     "str": "string",
     "bool": "boolean",
     "int": "int32",
+    "MicroTime": "string",
+    "RawExtension": "object",
     "Time": "string",
     "FieldsV1": "object",
 }
@@ -62,6 +78,28 @@ class FieldType:
         return self.items if self.name == "map" else self.fields.get(key)
 
 
+def list_api_versions() -> tuple[str, ...]:
+    """Returns the apiVersions of which every kind and field is known."""
+    return tuple(_KIND_MODULES)
+
+
+@cache
+def list_kinds(api_version: str) -> tuple[str, ...]:
+    """Returns the kinds of an apiVersion, sorted; empty for one that only the server knows."""
+    name = _KIND_MODULES.get(api_version)
+    if name is None:
+        return ()
+    definitions = vars(import_module(f"lightkube.models.{name}")).items()
+    return tuple(
+        sorted(
+            kind
+            for kind, definition in definitions
+            if {"apiVersion", "kind", "metadata"} <= set(getattr(definition, "__annotations__", ()))
+            and "items" not in definition.__annotations__
+        )
+    )
+
+
 def kubernetes_version() -> str:
     """Returns the Kubernetes version that the fields belong to: "1.37"."""
     return str(_load_additions()["kubernetes"])
@@ -80,7 +118,8 @@ def _load_definition(name: str) -> tuple[Mapping[str, FieldType], tuple[str, ...
         return {}, ()
     modules = (import_module(f"lightkube.models.{module}") for module in _MODULES)
     definition = next((getattr(m, name) for m in modules if hasattr(m, name)), None)
-    if definition is None:
+    # Some names are no classes: Time is text, Quantity is text or a number.
+    if definition is None or not hasattr(definition, "__struct_fields__"):
         return {}, ()
     # A lightkube class is a msgspec.Struct: the encoded names are those of the API ("from", which
     # Python reserves, is `from_` in the class), and fields without a default come first.

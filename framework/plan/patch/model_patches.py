@@ -182,6 +182,8 @@ def _find_protected(patch: _Patch, *, autoscaled: bool) -> Iterator[SettingDiagn
 
 def _list_patches(manifest: Manifest, model: CatalogModel) -> Iterator[_Patch]:
     """Yields the patches of one manifest in the order in which they are applied."""
+    if manifest.object_key:
+        return
     kind = find_kind(manifest.kind)
     part = manifest.part
     if kind and kind.per_track:
