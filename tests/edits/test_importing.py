@@ -106,6 +106,8 @@ def test_object_from_a_cluster_gives_the_same_entry(write: Write) -> None:
         ("spec.template.spec.containers.0.lifecycle",
          {"preStop": {"exec": {"command": ["sleep", "5"]}}},
          "lifecycle", {"preStop": {"exec": {"command": ["sleep", "5"]}}}),
+        ("spec.strategy", {"type": "Recreate"}, "rollout.strategy", "Recreate"),
+        ("spec.template.spec.containers.0.startupProbe", None, "probes.startup", False),
         # No setting has this field, so it becomes a patch.
         ("spec.template.spec.setHostnameAsFQDN", True,
          "patch.Deployment.spec.template.spec", {"setHostnameAsFQDN": True}),

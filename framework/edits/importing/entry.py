@@ -19,11 +19,12 @@ from framework.layers.interpolation import escape
 from framework.settings.base import SettingDiagnosticsError
 from framework.settings.container import Port
 from framework.settings.model import Model
+from framework.settings.probes import Probe
 from framework.settings.volumes import Claim, Mount
 
 _WIDTH = 96
 # The settings that a single value stands for, in place of a mapping.
-_SHORT = {Port: "containerPort", Claim: "name", Mount: "path"}
+_SHORT = {Port: "containerPort", Claim: "name", Mount: "path", Probe: "enabled"}
 _NOTHING: Any = object()
 _QUANTITIES = ("requests", "limits")
 # Literal blocks keep these texts as they are; others need quotes and escapes.

@@ -272,6 +272,9 @@ def diff_entry(wanted: Model, inherited: Mapping[str, Any]) -> Settings:
         }
         if not entry["security"]:
             del entry["security"]
+    if wanted.rollout.strategy == "Recreate":
+        for key in ("maxSurge", "maxUnavailable"):
+            entry.get("rollout", {}).pop(key, None)
     # The autoscaler decides, whatever `replicas` is.
     ignored = {"canary", "enabled", "patch", *(["replicas"] if wanted.autoscaling else [])}
     return {key: value for key, value in entry.items() if key not in ignored}

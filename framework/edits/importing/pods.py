@@ -24,6 +24,7 @@ from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 # another field, add a line.
 _DEPLOYMENT: tuple[tuple[KeyPath, KeyPath, Any], ...] = (
     (("replicas",), ("replicas",), 1),
+    (("strategy", "type"), ("rollout", "strategy"), "RollingUpdate"),
     (("minReadySeconds",), ("rollout", "minReadySeconds"), 0),
     (("progressDeadlineSeconds",), ("rollout", "progressDeadlineSeconds"), 600),
     (("revisionHistoryLimit",), ("rollout", "revisionHistoryLimit"), 10),
@@ -123,6 +124,9 @@ def _read_startup(settings: Settings) -> None:
     if startup is not None:
         tries = startup.pop("failureThreshold", 3)
         settings["startupSeconds"] = tries * startup.get("periodSeconds", 10)
+    elif settings["probes"]["readiness"] is not None:
+        # Without this, the readiness probe would be copied.
+        settings["probes"]["startup"] = False
 
 
 def _read_pre_stop(settings: Settings) -> None:

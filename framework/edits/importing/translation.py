@@ -92,7 +92,8 @@ def translate(workload: Workload, model: str) -> Translation:
 
 
 def _translate_deployment(result: Translation) -> None:
-    deployment = deepcopy(result.workload.deployment.object)
+    # Older versions of the API had the same fields.
+    deployment = {**deepcopy(result.workload.deployment.object), "apiVersion": "apps/v1"}
     result.objects.append(deployment)
     spec = deployment.setdefault("spec", {})
     template = spec.setdefault("template", {})
