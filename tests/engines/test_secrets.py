@@ -10,6 +10,7 @@ from framework.engines.state.checkpoint import parse_checkpoint
 from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.values import (
     Secret,
+    collect_message_secrets,
     collect_secret_texts,
     has_sealed,
     mark_secrets,
@@ -87,3 +88,11 @@ def test_live_object_has_the_secrets_of_its_inputs() -> None:
 )
 def test_value_that_contains_a_secret_is_redacted(value: object, shown: object) -> None:
     assert redact_value(value, collect_secret_texts(Secret(["hunter22", 7]))) == shown
+
+
+def test_message_shows_neither_secrets_nor_plain_values_that_may_be_one() -> None:
+    variables = [{"name": "GH_PAT", "value": "plain-pat"}, {"name": "A", "value": "shown"}]
+    inputs = {"spec": {"env": variables, "sealed": Secret("hunter22")}}
+    texts = collect_message_secrets(inputs)
+    assert {"plain-pat", "hunter22"} <= texts
+    assert "shown" not in texts

@@ -136,3 +136,46 @@ def test_pruned_keeps_the_fields_of_the_shape() -> None:
     assert pruned(live, shape) == {
         "spec": {"containers": [{"name": "b", "x": 1}, {"name": "model", "x": 1}]}
     }
+
+
+_FILE = "port = {}\npassword = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(
+            env(GH_PAT="a"), env(GH_PAT="b"),
+            [("spec.containers[model].env[GH_PAT]", "[secret]", "[secret]")], id="variable",
+        ),
+        pytest.param(
+            env(), env(GH_PAT="b"),
+            [("spec.containers[model].env[GH_PAT]", None, "[secret]")], id="new variable",
+        ),
+        pytest.param(
+            pod(args=["--api-key", "a"]), pod(args=["--api-key", "b"]),
+            [("spec.containers[model].args[1]", "[secret]", "[secret]")], id="option",
+        ),
+        pytest.param(
+            {"kind": "ConfigMap", "data": {"app.conf": _FILE.format(80, "a-pw")}},
+            {"kind": "ConfigMap", "data": {"app.conf": _FILE.format(81, "b-pw")}},
+            [('data["app.conf"]', _FILE.format(80, "[secret]"), _FILE.format(81, "[secret]"))],
+            id="configuration file",
+        ),
+        pytest.param(
+            env(MAX_TOKENS="1"), env(MAX_TOKENS="2"),
+            [("spec.containers[model].env[MAX_TOKENS]", "1", "2")], id="no secret",
+        ),
+        pytest.param(
+            pod(env=[{"name": "T", "valueFrom": {"secretKeyRef": {"name": "a", "key": "token"}}}]),
+            pod(env=[{"name": "T", "valueFrom": {"secretKeyRef": {"name": "a", "key": "other"}}}]),
+            [("spec.containers[model].env[T].valueFrom.secretKeyRef.key", "token", "other")],
+            id="reference to a Secret",
+        ),
+    ],
+)  # fmt: skip
+def test_plain_values_that_may_be_secret_are_redacted(
+    old: dict[str, Any], new: dict[str, Any], expected: list[tuple[str, Any, Any]]
+) -> None:
+    changes = compare_objects(old, new)
+    assert [(change.path, change.old, change.new) for change in changes] == expected
