@@ -67,9 +67,11 @@ _SHORTEST = 4
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 # What a configuration file switches something on or off with: `auth = off`.
 _SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
-# A reference to a variable or a template, and a path below a folder where files are mounted.
+# A reference to a variable, a template or a store of secrets, and a path below a folder where files
+# are mounted.
 _NOT_SECRET = re.compile(
     r"\$[({]?[\w.:-]+[)}]?|\{\{.*\}\}|%\(\w+\)s|<[\w .-]+>|\[secret\]"
+    r"|(vault:|op://|ref\+\w+://|arn:aws:)\S+"
     r"|(~|\.{1,2})?/?(etc|run|var|mnt|opt|home|usr|tmp|srv|root|data|models|secrets|certs|app|"
     r"workspace|vault)(/[\w.@-]+)+/?"
 )
@@ -106,11 +108,12 @@ def _patterns() -> _Patterns:
         url_password=re.compile(r"://[^/\s:@\"']*:(?P<value>[^/\s\"']+)@"),
         header=re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w.~+/=-]{8,})"),
         # `password = x`, `"password": "x"`, `db.password=x`, `?api_key=x`. The value is only looked
-        # at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`.
+        # at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`. Without
+        # limits, one long line of a file would take time that grows with the square of its length.
         assignment=re.compile(
-            r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]*)(?P=quote)"
+            r"(?<![A-Za-z0-9_])(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)"
             r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
-            r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]*))"
+            r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]{0,1000}))"
         ),
         element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
         option=re.compile(
@@ -355,8 +358,10 @@ def _find_end_of_value(text: str, match: re.Match[str]) -> int:
 
     A value that has a line of its own goes to the end of it, without a comment: `password = a b`.
     """
-    before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+    # A value that begins its line has no more than an indentation and `export` before its name.
+    before = text[max(0, match.start() - 100) : match.start()].rpartition("\n")[2]
     if before.strip() not in ("", "-", "export") or not match["sign"].endswith((" ", "\t")):
         return match.end("value")
-    line = text[match.start("value") :].partition("\n")[0]
-    return match.start("value") + len(re.split(r"\s+[#;]", line)[0].rstrip(" ,;\r"))
+    start, end = match.start("value"), text.find("\n", match.start("value"))
+    line = text[start : end if end >= 0 else len(text)]
+    return start + len(re.split(r"\s+[#;]", line)[0].rstrip(" ,;\r"))

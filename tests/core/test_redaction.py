@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
     "text",
     [
         "password = ${DB_PASSWORD}", "password: {{ password }}", "password = $(DB_PASSWORD)",
-        "password =\nport = 80", "auth = off", "auth: true", "token: <your token>",
+        "password =\nport = 80", "auth = off", "auth: true", "token: <your token>", "token: op://vault/item/field",
         "max_tokens: 4096", "tokenizer = mistralai/one", "ssl_key = /etc/tls/tls.key",
         "key = value", "cache_key: model-{name}", "secretName: hub", "image: r/x:sk-1",
         "--max-num-batched-tokens 8192", "--tokenizer mistralai/one", "passphraseFile: /run/x",
@@ -169,3 +170,13 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
 def test_text_without_a_secret_stays(text: str) -> None:
     assert redact_within(text) == text
     assert not is_secret(("config", "files", "app.conf"), text)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a-", "a=", "a.b: ", "eyJ", "://a:", 'a="', "A1+/", "<a>", "--a "]
+)
+def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
+    text = unit * (300_000 // len(unit))
+    started = time.process_time()
+    redact_within(text)
+    assert time.process_time() - started < 5
