@@ -185,7 +185,7 @@ def _find_short_deadline(update: Update) -> Iterator[SettingDiagnostic]:
             f"is {deadline}, but a Pod may take {update.startup_seconds} to start, and "
             f"minReadySeconds is {update.min_ready_seconds}; expected more than {needed}",
             Code.BUDGET,
-            (*update.startup_causes, _MIN_READY),
+            (*update.startup_causes, *([_MIN_READY] if update.min_ready_seconds else [])),
         )
     # Recreate starts the new Pods when the old ones are gone: until then there is no progress.
     elif update.recreate and deadline <= update.grace_period_seconds:

@@ -284,12 +284,15 @@ class Resolution:
             message = f"cannot be resolved; expected ${{key}} or ${{key.below}}; {advice}"
             self._report(path, Code.BAD_INTERPOLATION, message)
             return
-        paths = _paths_below({**self._data, **self._context}, ())
+        paths = [*_paths_below({**self._data, **self._context}, ())]
         known = {".".join(map(str, key)) for key in paths}
         if missing[0] in known:
-            # A key with a dot in it, such as a label, or a part of `canary.candidate`, which is
-            # resolved for the candidate alone.
-            problem = "which exists, but no interpolation can reach it; write the value out"
+            # A part of `canary.candidate` is resolved for the candidate alone.
+            problem = "which exists, but has no value here; write the value out"
+            path_there = next(p for p in paths if ".".join(map(str, p)) == missing[0])
+            if any("." in str(key) for key in path_there):
+                named = _with_brackets(path_there)
+                problem = f"whose key contains a dot; did you mean ${{{named}}}?"
         else:
             hint = did_you_mean(missing[0], known)
             problem = (
@@ -370,6 +373,13 @@ def _parent(container: Any, path: KeyPath) -> Any:
 def _overlap(key: tuple[str, ...], path: KeyPath) -> bool:
     """Returns True where the two are equal, or one is a parent of the other."""
     return all(name == str(part) for name, part in zip(key, path, strict=False))
+
+
+def _with_brackets(path: KeyPath) -> str:
+    """Returns a path as interpolations name it: `labels[a\\.b/c]`."""
+    first, *rest = map(str, path)
+    escaped = (key.replace(".", r"\.") for key in rest)
+    return first + "".join(f"[{key}]" if "." in key else f".{key}" for key in escaped)
 
 
 def _paths_below(value: Any, path: KeyPath) -> Iterator[KeyPath]:

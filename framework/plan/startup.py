@@ -37,7 +37,8 @@ class StartupStep(NamedTuple):
 def list_startup_steps(pod: Mapping[str, Any], startup_seconds: int) -> list[StartupStep]:
     """Returns the steps that make the slowest start of a Pod; their seconds add up to it.
 
-    `startup_seconds` is what the model's container may take where it has no startup probe.
+    `startup_seconds` is what the model's container may take where its startup probe is computed
+    from it, or where it has none.
     Sidecars start one after the other: each waits for the startup probe of the one before. Then
     the containers start at the same time, and the Pod is ready once the slowest of them is.
     https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers
@@ -49,14 +50,15 @@ def list_startup_steps(pod: Mapping[str, Any], startup_seconds: int) -> list[Sta
     for container in mappings_in(pod, "initContainers"):
         if container.get("restartPolicy") == "Always":
             path = ("initContainers", ItemKey(str(container.get("name"))))
-            started = [*_list_until_started(container, path)]
+            started = [*_list_until_started(container, path, None)]
             starts.append([*before, *started, *_list_until_ready(container, path, started)])
             before += started
     for container in mappings_in(pod, "containers"):
         name = str(container.get("name"))
         path = ("containers", ItemKey(name))
-        started = [*_list_until_started(container, path)]
-        if name == MODEL_CONTAINER and not _is_probed(container, "startupProbe"):
+        own_seconds = startup_seconds if name == MODEL_CONTAINER else None
+        started = [*_list_until_started(container, path, own_seconds)]
+        if own_seconds and not _is_probed(container, "startupProbe"):
             started.append(StartupStep((), ("startupSeconds",), startup_seconds))
         starts.append([*before, *started, *_list_until_ready(container, path, started)])
     return max(starts, key=count_seconds, default=[])
@@ -68,11 +70,12 @@ def count_seconds(steps: list[StartupStep]) -> int:
 
 
 def _list_until_started(
-    container: Mapping[str, Any], path: tuple[Step, ...]
+    container: Mapping[str, Any], path: tuple[Step, ...], startup_seconds: int | None
 ) -> Iterator[StartupStep]:
     """Yields what a container does until it is started: a sleeping postStart hook, then the probe.
 
-    The kubelet probes no container before its postStart hook has ended.
+    The kubelet probes no container before its postStart hook has ended. A probe that is computed
+    from `startup_seconds` counts as these: with a period of 10, it lets 15 seconds be 2 tries.
     """
     hook = mapping_in(mapping_in(container, "lifecycle"), "postStart")
     if slept := _number(mapping_in(hook, "sleep"), "seconds", 0):
@@ -80,9 +83,13 @@ def _list_until_started(
     if _is_probed(container, "startupProbe"):
         probe = mapping_in(container, "startupProbe")
         delay, period = _number(probe, "initialDelaySeconds"), _number(probe, "periodSeconds")
-        tries = period * _number(probe, "failureThreshold")
+        failures = _number(probe, "failureThreshold")
+        tries = period * failures
         fields = ["failureThreshold", "periodSeconds"]
-        fields.insert(0 if delay > tries else 2, "initialDelaySeconds")
+        if startup_seconds and failures == -(-startup_seconds // period):
+            tries, fields = startup_seconds, ["failureThreshold"]
+        if delay:
+            fields.insert(0 if delay > tries else 2, "initialDelaySeconds")
         yield StartupStep((*path, "startupProbe"), tuple(fields), delay + tries)
 
 

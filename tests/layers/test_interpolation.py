@@ -77,6 +77,8 @@ def test_origin_of_an_interpolated_mapping_is_the_interpolation() -> None:
     [
         (["x: 1\na: ${imgae.tag}", "image: {tag: v}"], "0.yaml:2:4",
          'a refers to "imgae.tag", which has no value here; did you mean "image.tag"?'),
+        (["resources: {nvidia.com/gpu: 1}\na: ${resources.nvidia.com/gpu}"], "0.yaml:2:4",
+         r"whose key contains a dot; did you mean ${resources[nvidia\.com/gpu]}?"),
         (["a: ${enviroment.name}"], "0.yaml:1:4", 'did you mean "environment.name"?'),
         (["a: ${HOME}"], "0.yaml:1:4", r"write \${ for a literal ${"),
         (["a: {b: 1}", "a: {b: null}\nc: r:${a.b}"], "1.yaml:2:4", '"a.b", which has no value'),

@@ -72,6 +72,17 @@ def test_a_start_longer_than_the_deadline_is_reported_at_its_longest_part(
     assert f"expected more than {seconds}" in diagnostic.message
 
 
+def test_what_adds_nothing_to_a_start_is_not_its_cause(tmp_path: Path) -> None:
+    quick = "startupSeconds: 3\nrollout: {progressDeadlineSeconds: %d}\n"
+    zero = "rollout: {minReadySeconds: 0}\nprobes: {readiness: {initialDelaySeconds: 0}}\n"
+    # The startup probe fails after one try, which takes 10 seconds; the start still counts as 3.
+    root = write_files(tmp_path, {A: f"+{quick % 6}", OVERLAY: zero})
+    assert check(root).errors == ()
+    [diagnostic] = check(write_files(tmp_path, {A: f"+{quick % 3}", OVERLAY: zero})).errors
+    assert diagnostic.path == A
+    assert "a Pod may take 3 to start" in diagnostic.message
+
+
 def test_the_later_of_deadline_and_start_is_reported_and_the_other_named(tmp_path: Path) -> None:
     changes = {A: "+startupSeconds: 300\n", OVERLAY: "rollout: {progressDeadlineSeconds: 200}\n"}
     [diagnostic] = check(write_files(tmp_path, changes)).errors
