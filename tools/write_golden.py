@@ -38,7 +38,8 @@ def render_kinds() -> dict[Path, str]:
         (root / "environments/prod").mkdir(parents=True)
         model = (FOLDER / "kinds/_model.yaml").read_text()
         (root / "catalog/golden.yaml").write_text(model)
-        (root / "environments/prod/environment.yaml").write_text("namespace: golden\n")
+        environment = 'namespace: golden\ncluster: {kubernetesVersion: "1.34"}\n'
+        (root / "environments/prod/environment.yaml").write_text(environment)
         (plan,) = PlanStore(root).load_one(Stack.of("prod")).require().models
     return {
         kind_file(kind): render_manifests([m.object for m in plan.manifests if m.kind == kind.name])
