@@ -114,7 +114,7 @@ def _build_mounts(container: str, settings: ContainerSettings) -> list[dict[str,
             if (path := volume.mount_path)
         ]
     mounts += [_build_mount(mount.volume or name, mount) for name, mount in settings.mounts.items()]
-    if settings.config:
+    if settings.config and settings.config.mount_path:
         files = Mount.model_construct(path=settings.config.mount_path, read_only=True)
         mounts.append(_build_mount(config_volume(container), files))
     return mounts

@@ -26,7 +26,9 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     types, rules = [], {}
     if policy.allow_from is not None:
         types.append("Ingress")
-        ports = {path[-1]: port for path, port in list_container_ports(track.settings).items()}
+        # A port of the model comes before one of the same name of a sidecar.
+        named = reversed(list_container_ports(track.settings).items())
+        ports = {path[-1]: port for path, port in named}
         rules["ingress"] = _build_rules("from", policy.allow_from, ports)
     if policy.allow_to is not None:
         types.append("Egress")

@@ -10,6 +10,7 @@ from framework.kinds.containers import build_containers, build_init_containers
 from framework.kinds.kind import TrackInput
 from framework.kinds.naming import Track, build_labels, build_selector
 from framework.kinds.persistent_volume_claim import build_claim_spec, claim_name
+from framework.settings.container import ConfigFiles
 from framework.settings.pod import Pod, Scheduling, Security, Spread
 from framework.settings.reserved import config_volume
 from framework.settings.volumes import EmptyDir, Volume
@@ -124,7 +125,7 @@ def _build_volumes(track: TrackInput) -> list[dict[str, Any]]:
     configs = [
         {
             "name": config_volume(container),
-            "configMap": {"name": config_map_name(track, container, config)},
+            "configMap": _with_mode({"name": config_map_name(track, container, config)}, config),
         }
         for container, config in list_configs(track).items()
     ]
@@ -162,7 +163,7 @@ def _build_files(volume: Volume) -> dict[str, Any]:
     return {"secret" if volume.secret else "configMap": files}
 
 
-def _with_mode(source: dict[str, Any], volume: Volume) -> dict[str, Any]:
+def _with_mode(source: dict[str, Any], volume: Volume | ConfigFiles) -> dict[str, Any]:
     mode = {} if volume.default_mode is None else {"defaultMode": volume.default_mode}
     return {**source, **mode}
 

@@ -27,6 +27,7 @@ from framework.settings.values import (
     EnvName,
     EnvPrefix,
     EnvText,
+    FileMode,
     ImageReference,
     ImageTag,
     ObjectName,
@@ -274,8 +275,13 @@ class ConfigFiles(Settings):
     """Files mounted from a ConfigMap. A change of a file starts a rolling update, because a hash of
     the content is part of the ConfigMap's name."""
 
-    mount_path: AbsolutePath
-    """Absolute path of the folder in the container."""
+    mount_path: AbsolutePath | None = None
+    """Absolute path of the folder in the container. Required, unless `mounts` of a container names
+    the volume: `config-files`, or `config-files-<container>`. With `subPath` a mount shows one file
+    in a folder of the image."""
+    default_mode: FileMode | None = None
+    """Mode of the files in octal digits, such as `"0755"` for scripts. Default: `"0644"`
+    (Kubernetes)."""
     name: ObjectName | None = None
     """Fixed name of the ConfigMap, for other objects that refer to it; that of the canary has the
     suffix `-canary`. Default: `<model>-config-<hash>`."""
@@ -327,7 +333,9 @@ class ContainerSettings(Checked):
         paths: dict[tuple[str, ...], str] = {
             ("mounts", name): mount.path for name, mount in self.mounts.items()
         }
-        return {**paths, ("config", "mountPath"): self.config.mount_path} if self.config else paths
+        if self.config and self.config.mount_path:
+            paths["config", "mountPath"] = self.config.mount_path
+        return paths
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports ports and paths that are used twice."""

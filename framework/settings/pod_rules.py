@@ -106,13 +106,20 @@ def _find_shared_ports(model: Model) -> Iterator[SettingDiagnostic]:
 
 def _find_mount_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
     """Reports mounts of volumes that do not exist, and volumes that nothing mounts."""
-    known = ", ".join(sorted(model.volumes)) or "none"
+    # The path of each config, by the name of its volume.
+    configs: dict[str, _Path] = {
+        config_volume(setting[-1] if setting else MODEL_CONTAINER): (*setting, "config")
+        for setting, container in _all_containers(model)
+        if container.config
+    }
+    volumes = {*model.volumes, *configs}
+    known = ", ".join(sorted(volumes)) or "none"
     mounted = set()
     for setting, container in _all_containers(model):
         for name, mount in container.mounts.items():
             volume = mount.volume or name
             mounted.add(volume)
-            if volume in model.volumes:
+            if volume in volumes:
                 continue
             path: _Path = (*setting, "mounts", name)
             if mount.volume:
@@ -125,6 +132,14 @@ def _find_mount_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
         if settings.mount_path is None and name not in mounted and not settings.injected:
             message = f"is missing; volumes.{name} needs it, or another mount, or injected: true"
             yield SettingDiagnostic(("volumes", name, "mountPath"), message, Code.MISSING_KEY)
+
+    for setting, container in _all_containers(model):
+        config = container.config
+        volume = config_volume(setting[-1] if setting else MODEL_CONTAINER)
+        if config and config.mount_path is None and volume not in mounted:
+            path = (*setting, "config")
+            message = f"is missing; {'.'.join(path)} needs it, or a mount of {volume}"
+            yield SettingDiagnostic((*path, "mountPath"), message, Code.MISSING_KEY)
 
 
 def _find_claim_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:

@@ -126,6 +126,18 @@ def test_config_files_are_mounted_from_a_config_map_of_the_container(
     assert mounts == [{"name": volume["name"], "mountPath": "/c", "readOnly": True}]
 
 
+def test_one_file_is_mounted_with_a_mode_into_a_folder_of_several_images(tmp_path: Path) -> None:
+    mounts = {"config-files": {"path": "/app/run.sh", "subPath": "run.sh"}}
+    config = {"files": {"run.sh": "exec true"}, "defaultMode": "0755"}
+    side = _place("plain sidecar", {"mounts": mounts})
+    pod = _pod(tmp_path, {"config": config, "mounts": mounts, **side})["spec"]
+    for container in pod["containers"]:
+        assert container["volumeMounts"] == [
+            {"name": "config-files", "mountPath": "/app/run.sh", "subPath": "run.sh"}
+        ]
+    assert pod["volumes"][0]["configMap"]["defaultMode"] == 0o755
+
+
 def test_plain_sidecar_starts_with_the_model_and_waits_before_it_stops(tmp_path: Path) -> None:
     pod = _pod(tmp_path, _place("plain sidecar", {}))["spec"]
     assert [c["name"] for c in pod["containers"]] == ["model", "x"]

@@ -184,6 +184,8 @@ RULES = [
     ("volume of a mount", "mounts: {v: {path: /v, volume: §w}}",
      'mounts.v.volume is "w", which is not a volume of the model; expected one of the volumes: '
      "none"),
+    ("files that nobody mounts", "config: §{files: {f: x}}",
+     "config.mountPath is missing; config needs it, or a mount of config-files"),
     ("one path for two mounts", "volumes: {v: {emptyDir: {}, mountPath: /v}}\n"
      "mounts: {w: §{path: /v, volume: v}}",
      "mounts.w is /v, where volumes.v.mountPath is mounted too; expected another path "
