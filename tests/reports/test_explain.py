@@ -131,7 +131,7 @@ def test_key_selects_a_setting_or_a_section_and_unknown_keys_are_refused(write: 
     root = write()
     assert _find(root, "rollout").keys() == {
         "rollout.maxSurge", "rollout.maxUnavailable", "rollout.minReadySeconds",
-        "rollout.progressDeadlineSeconds", "rollout.revisionHistoryLimit",
+        "rollout.progressDeadlineSeconds", "rollout.revisionHistoryLimit", "rollout.strategy",
     }  # fmt: skip
     assert _find(root, "autoscaling.minReplicas").keys() == {"autoscaling"}
     assert _find(root).keys() >= {"replicas", "labels.v", "autoscaling"}
