@@ -108,7 +108,6 @@ class Update:
     serves_alone: bool = True
     may_be_down: bool = False
     recreate: bool = False
-    grace_period_seconds: int = 0
     startup_causes: tuple[KeyPath, ...] = (("startupSeconds",),)
 
     def resolve(self, replicas: int) -> Budget:
@@ -120,7 +119,6 @@ class Update:
 
 _MAX_UNAVAILABLE: KeyPath = ("rollout", "maxUnavailable")
 _MAX_SURGE: KeyPath = ("rollout", "maxSurge")
-_STRATEGY: KeyPath = ("rollout", "strategy")
 _DEADLINE: KeyPath = ("rollout", "progressDeadlineSeconds")
 _MIN_READY: KeyPath = ("rollout", "minReadySeconds")
 _REPLICAS: KeyPath = ("replicas",)
@@ -186,15 +184,6 @@ def _find_short_deadline(update: Update) -> Iterator[SettingDiagnostic]:
             f"minReadySeconds is {update.min_ready_seconds}; expected more than {needed}",
             Code.BUDGET,
             (*update.startup_causes, *([_MIN_READY] if update.min_ready_seconds else [])),
-        )
-    # Recreate starts the new Pods when the old ones are gone: until then there is no progress.
-    elif update.recreate and deadline <= update.grace_period_seconds:
-        yield SettingDiagnostic(
-            _DEADLINE,
-            f"is {deadline}, but with rollout.strategy Recreate the old Pods may take "
-            f"terminationGracePeriodSeconds {update.grace_period_seconds} to stop; expected more",
-            Code.BUDGET,
-            (("terminationGracePeriodSeconds",), _STRATEGY),
         )
 
 

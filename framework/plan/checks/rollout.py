@@ -89,7 +89,6 @@ def _build_update(
         serves_alone=alone,
         may_be_down=_may_be_down(track),
         recreate=track.plan.recreate,
-        grace_period_seconds=settings.termination_grace_period_seconds,
         startup_causes=_list_startup_causes(track, steps),
     )
 
