@@ -229,3 +229,24 @@ def test_a_waiver_in_the_catalog_must_be_needed_in_one_environment(
     root = write_files(tmp_path, changes)
     found = [diagnostic for diagnostic in check_all(root) if diagnostic.code.value == "MC405"]
     assert list_diagnostics(found) == [("catalog/_defaults.yaml:5:19", "MC405", "")] * useless
+
+
+@pytest.mark.parametrize(
+    ("more", "position"),
+    [
+        pytest.param(
+            "sidecars: {s: {image: 'ghcr.io/x/y:1', security: {addCapabilities: [BPF]}}}\n",
+            f"{MODEL}:4:69", id="its own",
+        ),
+        pytest.param(
+            "sidecars: {s: {image: 'ghcr.io/x/y:1'}}\nsecurity: {addCapabilities: [BPF]}\n",
+            f"{MODEL}:5:29", id="the model's",
+        ),
+    ],
+)  # fmt: skip
+def test_an_insecure_sidecar_is_reported_at_the_setting_that_decides(
+    tmp_path: Path, more: str, position: str
+) -> None:
+    diagnostics = check(write(tmp_path, "podSecurity: baseline", more)).errors
+    assert {diagnostic.position for diagnostic in diagnostics} == {position}
+    assert any('container "s"' in diagnostic.message for diagnostic in diagnostics)

@@ -28,10 +28,15 @@ def list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
         for claim in _list_names(model, manifest):
             claims.setdefault(claim.key, claim)
         if manifest.kind == "Ingress":
-            position = model.position(("ingress", "host"))
+            position = model.position(_latest_of_route(model))
             for key, host, path in _list_routes(manifest):
                 claims[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", position)
     return tuple(claims.values())
+
+
+def _latest_of_route(model: CatalogModel) -> KeyPath:
+    host: KeyPath = ("ingress", "host")
+    return model.merged.find_latest([host, ("ingress", "path")]) or host
 
 
 def find_name_diagnostics(model: CatalogModel, plan: ModelPlan) -> Iterator[Diagnostic]:

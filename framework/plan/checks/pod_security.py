@@ -60,7 +60,7 @@ def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Viola
         where = f'container "{container.fields.get("name")}": ' if container.setting else ""
         for setting, message in _find_in_context(context, restricted=restricted):
             patched = _find_patched_context(track, container, setting)
-            path: KeyPath = patched or container.setting or _choose_setting(track, setting)
+            path: KeyPath = patched or _choose_setting(track, container, setting)
             yield (
                 path,
                 f"{where}{str(FieldPath(patched)) if patched else f'security.{setting}'} {message}",
@@ -72,10 +72,15 @@ def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Viola
                 yield patched or (*container.setting, "ports"), where + message
 
 
-def _choose_setting(track: RenderedTrack, setting: str) -> KeyPath:
-    """Returns the setting that decides: the standard, where only its default is rendered."""
-    written = ("security", setting) in track.merged.origins
-    return ("security", setting if written else "standard")
+def _choose_setting(track: RenderedTrack, container: PodContainer, setting: str) -> KeyPath:
+    """Returns the setting that decides: the container's own, the model's, or the default.
+
+    The default comes from `security.standard`; for another container, it is reported there.
+    """
+    for path in ((*container.setting, "security", setting), ("security", setting)):
+        if path in track.merged.origins:
+            return path
+    return container.setting or ("security", "standard")
 
 
 def _find_patched_context(
