@@ -51,6 +51,26 @@ def test_variable_of_a_patch_comes_before_its_user(tmp_path: Path) -> None:
     assert [i["name"] for i in containers(tmp_path, text)["model"]["env"]] == ["HOST", "URL"]
 
 
+def test_number_in_a_patch_is_text_where_the_field_takes_text(tmp_path: Path) -> None:
+    env = "[{name: PORT, value: '${ports.http}'}]"
+    ports = "[{name: http, containerPort: '${ports.http}', protocol: TCP}]"
+    text = (
+        "patch: {Deployment: {metadata: {annotations: {a: '${ports.http}', b: '${enabled}'}}, spec:"
+        f" {{template: {{spec: {{containers: [{{name: model, env: {env}, ports: {ports}}}]}}}}}}}}"
+        "}"
+        "\nenabled: true\n"
+    )
+    loaded = check(write_files(tmp_path, {MODEL: f"+{text}"}))
+    assert loaded.errors == ()
+    deployment = first_model(loaded).find("Deployment")
+    assert deployment is not None
+    annotations = deployment.object["metadata"]["annotations"]
+    assert (annotations["a"], annotations["b"]) == ("8080", "true")
+    container = deployment.object["spec"]["template"]["spec"]["containers"][0]
+    assert container["env"] == [{"name": "PORT", "value": "8080"}]
+    assert container["ports"][0]["containerPort"] == 8080
+
+
 @pytest.mark.parametrize(
     ("text", "position", "shown"),
     [

@@ -237,3 +237,19 @@ def test_text_fits_a_hundred_columns(
     printed = capsys.readouterr().out.splitlines()
     # A path or a position is never broken, so that it can be copied; it has a line of its own.
     assert not [line for line in printed if len(line) > 100 and len(line.split()) > 1]
+
+
+def test_port_in_another_form_keeps_the_origin_of_each_key(write: Write) -> None:
+    root = write(**{_OVERLAY: "ports: {http: {servicePort: 80}}\n"})
+    found = _find(root, "ports.http")
+    number, of_service = found["ports.http.containerPort"], found["ports.http.servicePort"]
+    assert (number.value, number.position) == (8080, "catalog/_defaults.yaml:2:15")
+    assert (of_service.value, of_service.position) == (80, f"{_OVERLAY}:1:29")
+    assert of_service.overrode == ()
+
+
+def test_appended_list_is_explained_at_what_was_added(write: Write) -> None:
+    root = write(**{_OVERLAY: "args: {append: [--verbose]}\n"})
+    args = _find(root, "args")["args"]
+    assert args.value[-1] == "--verbose"
+    assert args.position == f"{_OVERLAY}:1:16"

@@ -22,6 +22,7 @@ from framework.kinds.registry import KINDS, find_kind
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_field_diagnostics
+from framework.plan.patch.interpolated import write_numbers_as_text
 from framework.plan.patch.merge import PatchError, apply_patch, find_touched, get_key, list_fields
 from framework.settings.messages import show
 
@@ -199,7 +200,16 @@ def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
     settings, merged = model.settings, model.merged
     if track == "canary" and model.candidate and model.candidate_merged:
         settings, merged = model.candidate, model.candidate_merged
-    return [_Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())]
+    patches = [
+        _Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())
+    ]
+    return [
+        replace(
+            patch,
+            content=write_numbers_as_text(patch.content, patch.kind, ("patch", patch.key), merged),
+        )
+        for patch in patches
+    ]
 
 
 def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:

@@ -1,0 +1,43 @@
+"""Writes numbers from interpolations as text into the fields of a patch that take text.
+
+An annotation that is `"${ports.http}"` has nowhere to write quotes around the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from framework.core.diagnostics import KeyPath
+from framework.layers import Merged
+from framework.plan.patch.field_types import FieldType
+
+
+def write_numbers_as_text(
+    content: Mapping[str, Any], kind: str, at: KeyPath, merged: Merged
+) -> Mapping[str, Any]:
+    """Returns the patch of a `kind` that is at the path `at` of the settings, with such texts."""
+    for path, text in merged.numbers.items():
+        below = path[len(at) :]
+        if path[: len(at)] == at and below and _takes_text(FieldType(kind), below):
+            content = _replace(content, below, text)
+    return content
+
+
+def _takes_text(field_type: FieldType | None, path: KeyPath) -> bool:
+    for key in path:
+        if field_type is None:
+            return False
+        field_type = field_type.items if isinstance(key, int) else field_type.child(key)
+    return field_type is not None and field_type.name == "string"
+
+
+def _replace(value: Any, path: KeyPath, text: str) -> Any:
+    """Returns a copy of nested mappings and lists with another value at `path`."""
+    if not path:
+        return text
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    replaced = {
+        key: _replace(child, path[1:], text) if key == path[0] else child for key, child in items
+    }
+    return replaced if isinstance(value, Mapping) else list(replaced.values())
