@@ -217,6 +217,9 @@ def _unknown_option(verb: Verb, word: str) -> UsageError:
     if given.isupper() and name in known:
         # `python -m framework up ENV=dev`: make's spelling of what this command takes otherwise.
         hint = "here it is the name alone" if name == "env" else f"here it is --{name}"
+    elif name in known:
+        # `make up env=dev`: make passes the variable on, which differs in its case alone.
+        hint = f"did you mean {_spell(name, dashed=dashed)}?"
     elif near := near_misses(name, known):
         hint = f"did you mean {_spell(near[0], dashed=dashed)}?"
     else:
@@ -242,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
         options, rest = build_parser().parse_known_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, rest, verb)
-        if "yes" in verb.options:
+        if "yes" in verb.options and verb.environment == "required":
             command = f"`make {verb.name} ENV={options.environment}`"
             interrupted = f"Interrupted. What had finished is recorded; {command} continues."
         return _run(verb, options)

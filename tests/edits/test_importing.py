@@ -12,9 +12,12 @@ import pytest
 import yaml
 
 from framework.cli.importing import run_import
+from framework.cluster.local import LocalCluster
 from framework.core.errors import ConfigError, FrameworkError, UsageError
+from framework.edits.importing.dry_run import compare_on_server
 from framework.edits.importing.importer import Imported, import_manifests
 from framework.edits.importing.manifests import read_manifests
+from framework.kube.client import KubeClient
 from tests.edits.conftest import Snapshot, Write
 from tests.edits.manifests import CHAT, TWO_CONTAINERS, change
 
@@ -196,6 +199,8 @@ def test_shared_settings_become_a_profile_with_yes(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
+        (change(CHAT, "spec.template.spec.containers.0.ports", 8000), FrameworkError,
+         "spec.template.spec.containers[0].ports has the wrong type; expected a list"),
         ("a: [", ConfigError, "not valid YAML"),
         ("a: {{ .Values.x }}", ConfigError, "a Helm template; render it first"),
         ("a: 1", ConfigError, "is not a Kubernetes object"),
@@ -203,7 +208,7 @@ def test_shared_settings_become_a_profile_with_yes(write: Write) -> None:
         (change(CHAT, "spec.template.spec.containers.0", {"name": "x"}), FrameworkError,
          "has no image; a Kustomize patch is only a part"),
     ],
-    ids=["syntax", "template", "other YAML", "no Deployment", "no image"],
+    ids=["shape", "syntax", "template", "other YAML", "no Deployment", "no image"],
 )  # fmt: skip
 def test_manifests_that_cannot_be_imported_are_explained(
     write: Write, snapshot: Snapshot, text: str, error: type[Exception], message: str
@@ -216,7 +221,7 @@ def test_manifests_that_cannot_be_imported_are_explained(
     assert snapshot(root) == before
 
 
-def test_objects_without_a_setting_are_listed_with_the_reason(
+def test_objects_without_a_setting_are_kept_as_they_are_and_secrets_are_listed(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write(PLAIN)
@@ -225,9 +230,28 @@ def test_objects_without_a_setting_are_listed_with_the_reason(
 {apiVersion: v1, kind: Secret, metadata: {name: hub}, data: {a: YQ==}}
 ---
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: chat-runner}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: chat}
+spec: {defaultBackend: {service: {name: chat, port: {number: 80}}}}
 """
+    model = import_one(root, CHAT + others)
+    assert {(o["kind"], o["metadata"]["name"]) for o in model.entry["objects"].values()} == {
+        ("ServiceAccount", "chat-runner"), ("Ingress", "chat")
+    }  # fmt: skip
+    assert (model.proof.remaining, model.proof.added) == ([], [])
     run(root, save(root, CHAT + others))
     output = " ".join(capsys.readouterr().out.split())
     assert "secrets stay outside the catalog" in output
-    assert "ServiceAccount chat-runner" in output
-    assert "it is not created with it" in output
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("text", [CHAT, TWO_CONTAINERS], ids=["chat", "two containers"])
+def test_server_stores_the_same_for_both_sides(
+    write: Write, local_cluster: LocalCluster, text: str
+) -> None:
+    model = import_one(write(PLAIN), text)
+    assert model.plan is not None
+    with KubeClient.connect(local_cluster.kubeconfig, "local") as client:
+        assert compare_on_server(client, model.translation, model.plan) == ([], [])

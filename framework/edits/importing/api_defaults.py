@@ -8,9 +8,10 @@ for patches.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from framework.core.field_paths import ROOT, FieldPath
 from framework.core.quantities import quantity_value
 from framework.plan.patch.field_types import FieldType
 
@@ -122,6 +123,35 @@ def _normalise(value: Any, type_: FieldType) -> Any:
         if not is_empty and not (key in defaults and is_equal(child, defaults[key], child_type)):
             normal[key] = child
     return normal
+
+
+def find_shape_errors(obj: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the fields of an object that have another shape than the API gives them.
+
+    Everything else here relies on the shapes. Wrong single values are found as settings.
+    """
+    for path, expected in _find_misshapen(obj, FieldType(str(obj["kind"])), ROOT):
+        yield f"{path} has the wrong type; expected {expected}"
+
+
+def _find_misshapen(
+    value: Any, type_: FieldType, path: FieldPath
+) -> Iterator[tuple[FieldPath, str]]:
+    if type_.name == "list":
+        if not isinstance(value, list):
+            yield path, "a list"
+        elif type_.items:
+            for index, item in enumerate(value):
+                yield from _find_misshapen(item, type_.items, path.child(index))
+    elif type_.fields or type_.name in ("map", "object"):
+        if not isinstance(value, Mapping):
+            yield path, "a mapping"
+            return
+        for key, child in value.items():
+            if child_type := type_.child(key):
+                yield from _find_misshapen(child, child_type, path.child(key))
+    elif isinstance(value, Mapping | list) and type_.name in ("string", "boolean", "int32"):
+        yield path, "a single value"
 
 
 def is_equal(value: Any, other: Any, type_: FieldType) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.redaction import is_secret
-from framework.edits.importing.api_defaults import normalise
+from framework.edits.importing.api_defaults import find_shape_errors, normalise
 from framework.edits.importing.companions import read_companions
 from framework.edits.importing.containers import SECURITY, Settings
 from framework.edits.importing.entry import build_settings, diff_settings, render_entry
@@ -31,7 +32,7 @@ from framework.edits.importing.proof import (
     load_draft,
     open_loader,
 )
-from framework.edits.importing.translation import Translation, translate
+from framework.edits.importing.translation import Translation, drop_extra, move_to_extra, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
 from framework.files import find_catalog, name_diagnostics
 from framework.kinds.naming import RESERVED_LABELS
@@ -41,6 +42,8 @@ from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
 _LONGEST_NAME = 40
+# Settings that describe one object each. Where they cannot, `objects` has it as it is.
+_KIND_OF = {"ingress": "Ingress"}
 _FIRST = (
     "enabled", "owner", "description", "profiles", "image", "replicas", "startupSeconds", "command",
     "args", "resources", "env",
@@ -177,6 +180,9 @@ def _import_workload(
     profiles: tuple[str, ...] | None,
     owner: str | None,
 ) -> Imported:
+    objects = (workload.deployment, *workload.companions)
+    if errors := [f"{s.position}: {s}: {e}" for s in objects for e in find_shape_errors(s.object)]:
+        return Imported(name, workload, Translation(workload, name), errors=tuple(errors))
     if not workload.pod.get("containers"):
         error = f"{workload.deployment.position}: the Deployment {workload.name} has no container"
         return Imported(name, workload, Translation(workload, name), errors=(error,))
@@ -190,6 +196,9 @@ def _import_workload(
     translation = translate(workload, name)
     imported = Imported(name, workload, translation, secrets=_find_secrets(workload))
     wanted, refused = read_settings(translation, owner or find_owner(workload) or "")
+    for path, reason in refused.items():
+        if path[0] == "objects" and len(path) > 1:
+            drop_extra(translation, str(path[1]), reason)
     imported.refused = {".".join(map(str, path)): reason for path, reason in refused.items()}
     if wanted is None:
         where = workload.deployment.position
@@ -208,7 +217,19 @@ def read_settings(translation: Translation, owner: str) -> tuple[Model | None, d
     settings["owner"] = owner
     _read_labels(normal, settings)
     read_companions(normal, settings)
+    settings["objects"] = deepcopy(translation.extra)
+    wanted, refused = build_settings(settings)
+    lost = [kind for name, kind in _KIND_OF.items() if settings.get(name) and _lacks(wanted, name)]
+    if not lost:
+        return wanted, refused
+    for kind in lost:
+        move_to_extra(translation, kind)
+    settings["objects"] = deepcopy(translation.extra)
     return build_settings(settings)
+
+
+def _lacks(wanted: Model | None, name: str) -> bool:
+    return wanted is not None and getattr(wanted, name) is None
 
 
 def _read_labels(translation: Translation, settings: Settings) -> None:

@@ -7,6 +7,7 @@ Each name that changes is recorded, because something outside of the manifests m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -33,8 +34,8 @@ class Translation:
     `objects` has the objects that become settings, the Deployment first. `renamed` has one line for
     each name that changes, `unexpressed` the reason for each object that is left out. `claims` has
     the volumes whose PersistentVolumeClaim the model creates, `service_keys` the key in `services`
-    of each further Service by its name, and `config` the ConfigMap whose
-    files become `config.files`.
+    of each further Service by its name, `extra` the manifests for the setting `objects`, and
+    `config` the ConfigMap whose files become `config.files`.
     """
 
     workload: Workload
@@ -43,6 +44,7 @@ class Translation:
     renamed: list[str] = field(default_factory=list)
     unexpressed: dict[Source, str] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     service_keys: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] | None = None
 
@@ -85,8 +87,7 @@ def translate(workload: Workload, model: str) -> Translation:
     _translate_init_names(result)
     _take_claims(result)
     _take_config(result)
-    for source in workload.others:
-        result.unexpressed.setdefault(source, "a model has no setting for this kind")
+    _take_extra(result)
     _share_labels(result)
     return result
 
@@ -388,8 +389,42 @@ def _find_config_mount(
     return volumes[0], mounts[0][1]
 
 
+def _take_extra(result: Translation) -> None:
+    """Takes the objects that no setting describes as they are, under the setting `objects`."""
+    sources = [*result.workload.others, *result.unexpressed]
+    for source in dict.fromkeys(sources):
+        if source.kind == "PersistentVolumeClaim" and source.is_live:
+            continue
+        result.unexpressed.pop(source, None)
+        obj = deepcopy(source.object)
+        obj["metadata"].pop("namespace", None)
+        words = f"{source.name.removeprefix(f'{result.model}-')}-{source.kind.lower()}"
+        key = re.sub("[^a-z0-9-]+", "-", words.lower()).strip("-")[-63:].strip("-")
+        key = unused_name(key, result.extra)
+        result.extra[key] = obj
+        result.objects.append(obj)
+
+
+def move_to_extra(result: Translation, kind: str) -> None:
+    """Keeps an object as it is, because the settings for its kind cannot describe it."""
+    for obj in [obj for obj in result.objects if obj["kind"] == kind]:
+        if not any(obj is other for other in result.extra.values()):
+            result.extra[unused_name(kind.lower(), result.extra)] = obj
+
+
+def drop_extra(result: Translation, key: str, reason: str) -> None:
+    """Leaves an object out that `objects` cannot have."""
+    obj = result.extra.pop(key, None)
+    if obj is None:
+        return
+    result.objects = [other for other in result.objects if other is not obj]
+    for source in (*result.workload.others, *result.workload.companions):
+        if (source.kind, source.name) == (obj["kind"], obj["metadata"].get("name")):
+            result.unexpressed[source] = reason
+
+
 def _share_labels(result: Translation) -> None:
-    """Drops the labels that the framework writes itself, and records those that change."""
+    """Replaces the labels that the framework writes itself, and records those that change."""
     for obj in result.objects:
         template = obj.get("spec", {}).get("template") or {}
         for metadata in (obj["metadata"], template.get("metadata")):
@@ -399,3 +434,8 @@ def _share_labels(result: Translation) -> None:
                 line = f"label {key} is the framework's"
                 if line not in result.renamed:
                     result.renamed.append(line)
+    template = result.deployment["spec"]["template"].setdefault("metadata", {})
+    template["labels"] = {
+        **(template.get("labels") or {}),
+        **result.deployment["spec"]["selector"]["matchLabels"],
+    }

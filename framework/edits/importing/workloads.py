@@ -49,19 +49,23 @@ class Grouping:
 
 def pod_of(deployment: Source) -> Mapping[str, Any]:
     """Returns the spec of a Deployment's Pods; empty where the manifest has none."""
-    spec: Mapping[str, Any] = _template(deployment).get("spec") or {}
-    return spec
+    return get_mapping(_template(deployment), "spec")
 
 
 def pod_labels(deployment: Source) -> Mapping[str, str]:
     """Returns the labels of a Deployment's Pods."""
-    labels: Mapping[str, str] = (_template(deployment).get("metadata") or {}).get("labels") or {}
-    return labels
+    return get_mapping(_template(deployment), "metadata", "labels")
 
 
 def _template(deployment: Source) -> Mapping[str, Any]:
-    template: Mapping[str, Any] = deployment.object.get("spec", {}).get("template") or {}
-    return template
+    return get_mapping(deployment.object, "spec", "template")
+
+
+def get_mapping(value: Any, *path: str) -> Mapping[str, Any]:
+    """Returns the mapping at a path; {} where there is none, or another shape by mistake."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def group_manifests(sources: Sequence[Source]) -> Grouping:
@@ -143,7 +147,7 @@ def _match_labels(*path: str) -> Any:
 
 
 def _targets(source: Source, deployment: Source, owners: Any) -> bool:
-    target = source.object.get("spec", {}).get("scaleTargetRef") or {}
+    target = get_mapping(source.object, "spec", "scaleTargetRef")
     return target.get("kind") == "Deployment" and target.get("name") == deployment.name
 
 
@@ -156,8 +160,8 @@ def _routes(source: Source, deployment: Source, owners: Mapping[Source, list[Sou
 
 def _mounts(source: Source, deployment: Source, owners: Any) -> bool:
     return any(
-        (volume.get("persistentVolumeClaim") or {}).get("claimName") == source.name
-        for volume in pod_of(deployment).get("volumes") or ()
+        get_mapping(volume, "persistentVolumeClaim").get("claimName") == source.name
+        for volume in _items(pod_of(deployment).get("volumes"))
     )
 
 
@@ -183,13 +187,18 @@ _RULES = {
 
 def backend_services(ingress: Mapping[str, Any]) -> Iterator[str]:
     """Yields the name of the Service of each backend of an Ingress."""
-    spec = ingress.get("spec") or {}
+    spec = get_mapping(ingress, "spec")
     backends = [spec.get("defaultBackend")]
-    for rule in spec.get("rules") or ():
-        backends += [path.get("backend") for path in (rule.get("http") or {}).get("paths") or ()]
+    for rule in _items(spec.get("rules")):
+        paths = _items(get_mapping(rule, "http").get("paths"))
+        backends += [get_mapping(path, "backend") for path in paths]
     for backend in backends:
-        if name := ((backend or {}).get("service") or {}).get("name"):
-            yield name
+        if name := get_mapping(backend, "service").get("name"):
+            yield str(name)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _config_maps(value: Any) -> Iterator[str]:
