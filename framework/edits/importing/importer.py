@@ -238,8 +238,14 @@ def _read_labels(translation: Translation, settings: Settings) -> None:
     shared = deployment["metadata"].get("labels") or {}
     template = deployment["spec"]["template"].get("metadata") or {}
     labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in RESERVED_LABELS}
-    settings["labels"] = {k: v for k, v in labels.items() if shared.get(k) == v}
-    settings["podLabels"] = {k: v for k, v in labels.items() if shared.get(k) != v}
+    # `labels` would replace a label that another object has with another value.
+    objects = [obj["metadata"].get("labels") or {} for obj in translation.objects]
+    settings["labels"] = {
+        key: value
+        for key, value in labels.items()
+        if shared.get(key) == value and all(own.get(key, value) == value for own in objects)
+    }
+    settings["podLabels"] = {k: v for k, v in labels.items() if k not in settings["labels"]}
 
 
 def _normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
