@@ -358,6 +358,8 @@ def _take_config(result: Translation) -> None:
             "rollOnChange": False,
             "files": dict(data),
         }
+        if (mode := volume["configMap"].get("defaultMode")) is not None:
+            result.config["defaultMode"] = mode
         obj = deepcopy(source.object)
         obj["metadata"].pop("namespace", None)
         result.objects.append(obj)
