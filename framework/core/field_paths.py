@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,11 +251,15 @@ def find_item(path: FieldPath, items: Sequence[Any], step: Step) -> int | None:
     return step if isinstance(step, int) and step < len(items) else None
 
 
-def resolve(obj: Any, path: FieldPath) -> tuple[str | int, ...] | None:
-    """Returns the keys and indexes of a path in this object; None if the object has no such path.
+def resolve(
+    obj: Any,
+    path: FieldPath,
+    find: Callable[[FieldPath, Sequence[Any], Step], int | None] = find_item,
+) -> tuple[str | int, ...] | None:
+    """Returns the keys and indexes of a path in this object; None if it has no field there.
 
     `containers[model].image` is ("containers", 0, "image") in an object whose first container is
-    `model`.
+    `model`. `find` returns the index of a list item.
     """
     concrete: list[str | int] = []
     for depth, step in enumerate(path.steps):
@@ -263,7 +267,7 @@ def resolve(obj: Any, path: FieldPath) -> tuple[str | int, ...] | None:
         if isinstance(obj, Mapping):
             key = str(step) if str(step) in obj else None
         elif isinstance(obj, list):
-            key = find_item(FieldPath(path.steps[:depth]), obj, step)
+            key = find(FieldPath(path.steps[:depth]), obj, step)
         if key is None:
             return None
         obj = obj[key]
@@ -279,6 +283,14 @@ def get_at(obj: Any, concrete: Sequence[str | int], default: Any = MISSING) -> A
         else:
             obj = obj.get(key, MISSING) if isinstance(obj, Mapping) else MISSING
     return default if obj is MISSING else obj
+
+
+def paths_overlap(path: Sequence[str | int], other: Sequence[str | int]) -> bool:
+    """Returns True if one path is the other, or a parent of it.
+
+    A step of an interpolation is always text, so `0` and `"0"` are the same step.
+    """
+    return all(str(step) == str(other_step) for step, other_step in zip(path, other, strict=False))
 
 
 def name_path(concrete: Sequence[str | int], *objects: Any) -> FieldPath:

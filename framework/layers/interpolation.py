@@ -15,7 +15,7 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
-from framework.core.field_paths import FieldPath, get_at
+from framework.core.field_paths import FieldPath, get_at, paths_overlap
 from framework.core.forms import NO_FORMS, FormTree
 from framework.core.redaction import mentions_secret
 from framework.core.suggestions import did_you_mean
@@ -235,7 +235,7 @@ class Resolution:
 
     def _refers_to_any(self, path: KeyPath, targets: Collection[KeyPath]) -> bool:
         keys = find_referenced_keys(self._texts[path], path)
-        return any(_overlap(self._own_path(key), target) for key in keys for target in targets)
+        return any(paths_overlap(self._own_path(key), target) for key in keys for target in targets)
 
     def _resolve(self, path: KeyPath) -> Any:
         value = _parent(self._config, path)[path[-1]]
@@ -320,7 +320,7 @@ class Resolution:
             references = _find_references(self.failed[waiting.pop()])
             keys = [self._own_path(tuple(name.split("."))) for name in references]
             for path in self.failed:
-                if path not in reached and any(_overlap(key, path) for key in keys):
+                if path not in reached and any(paths_overlap(key, path) for key in keys):
                     reached.add(path)
                     waiting.append(path)
         return start in reached
@@ -328,7 +328,7 @@ class Resolution:
     def _is_already_reported(self, name: str) -> bool:
         """Returns True where `name` has no value because of another error."""
         key = self._own_path(tuple(name.split(".")))
-        return any(_overlap(key, path) for path in (*self._broken, *self.failed))
+        return any(paths_overlap(key, path) for path in (*self._broken, *self.failed))
 
     def _has_no_value(self, name: str) -> bool:
         try:
@@ -368,11 +368,6 @@ def _parent(container: Any, path: KeyPath) -> Any:
     for key in path[:-1]:
         container = container[key]
     return container
-
-
-def _overlap(key: tuple[str, ...], path: KeyPath) -> bool:
-    """Returns True where the two are equal, or one is a parent of the other."""
-    return all(name == str(part) for name, part in zip(key, path, strict=False))
 
 
 def _with_brackets(path: KeyPath) -> str:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
-from framework.core.field_paths import ROOT, FieldPath, get_at
+from framework.core.field_paths import ROOT, FieldPath, get_at, paths_overlap
 from framework.kube.object_diff import compare_objects
 from framework.layers import find_referenced_keys
 from framework.plan.build import build_model
@@ -202,7 +202,7 @@ def _walk_roots(
         other
         for other in changes
         if other.path not in seen | {change.path}
-        and any(_shares_path(n, other.path) for n in names)
+        and any(paths_overlap(n, other.path) for n in names)
     ]
     if text != _get_written_text(old, change) or not read:
         yield change
@@ -216,10 +216,6 @@ def _get_written_text(model: CatalogModel, change: SettingChange) -> Any:
         if (value := get_written(layer.data, change.path)) is not None:
             return value
     return None
-
-
-def _shares_path(name: tuple[str, ...], path: KeyPath) -> bool:
-    return all(part == str(key) for part, key in zip(name, path, strict=False))
 
 
 def find_changed_line(

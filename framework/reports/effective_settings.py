@@ -30,23 +30,64 @@ _REMOVED = _Removed()
 
 
 @dataclass(frozen=True, eq=False)
+class _Node:
+    """One value in a settings object, with its place and its type.
+
+    `path` is its place in YAML, `attributes` in Python. `default` is True if no file sets it, and
+    `removable` if the settings are complete without it. For example, the limit of the CPU:
+
+        path        ("resources", "limits", "cpu")      a key of the schema has its alias here
+        attributes  ("resources", "limits", "cpu")      and its Python name here
+        annotation  Quantity
+    """
+
+    value: Any
+    annotation: Any
+    path: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    default: bool = False
+    removable: bool = False
+
+    @property
+    def has_children(self) -> bool:
+        return isinstance(self.value, BaseModel) or (
+            isinstance(self.value, dict) and bool(self.value)
+        )
+
+    def list_children(self) -> Iterator[_Node]:
+        """Yields the settings of a settings class, or the entries of a mapping."""
+        if isinstance(self.value, BaseModel):
+            for name, field in type(self.value).model_fields.items():
+                child = getattr(self.value, name)
+                yield _Node(
+                    child,
+                    field.annotation,
+                    (*self.path, field.alias or name),
+                    (*self.attributes, name),
+                    default=self.default or name not in self.value.model_fields_set,
+                    # None stands for a setting that is not set, so it can be removed again.
+                    removable=child is not None and type(None) in _union_members(field.annotation),
+                )
+        elif self.has_children:
+            item_type = _item_type(self.annotation)
+            for key, child in self.value.items():
+                path, attributes = (*self.path, key), (*self.attributes, key)
+                yield _Node(child, item_type, path, attributes, self.default, removable=True)
+
+
+@dataclass(frozen=True, eq=False)
 class Setting:
     """One setting: a single value, a list, an empty mapping, or a `section`.
 
     A section is a mapping with settings in it that can be removed as a whole, such as
     `autoscaling`. `value` is plain data. If `default`, no file sets it.
-
-    `_attributes` is the path in Python names, and `_held` the value as the settings object has it.
     """
 
     path: tuple[str, ...]
     value: Any
     default: bool
     section: bool
-    _attributes: tuple[str, ...]
-    _held: Any
-    _annotation: Any
-    _removable: bool
+    _node: _Node
 
     def alternatives(self, settings: Root) -> Iterator[Root]:
         """Yields copies of `settings` with this setting changed, removed, or set if it was not.
@@ -55,11 +96,13 @@ class Setting:
         exclusive values would mislead. Patterns, ranges and references need not hold: a plan is
         built without them.
         """
-        values: list[Any] = [] if self.section else [*_other_values(self._annotation, self._held)]
-        for value in [*values, _REMOVED] if self._removable else values:
-            changed = _with_value(settings, self._attributes, value)
-            is_added_or_removed = value is _REMOVED or self._held is None
-            if _breaks_a_rule(_get(changed, self._attributes[:-1])) or (
+        values: list[Any] = (
+            [] if self.section else [*_other_values(self._node.annotation, self._node.value)]
+        )
+        for value in [*values, _REMOVED] if self._node.removable else values:
+            changed = _with_value(settings, self._node.attributes, value)
+            is_added_or_removed = value is _REMOVED or self._node.value is None
+            if _breaks_a_rule(_get(changed, self._node.attributes[:-1])) or (
                 is_added_or_removed and _breaks_a_rule(changed)
             ):
                 continue
@@ -71,7 +114,7 @@ class Setting:
         The key keeps its place among the others. Returns None for a key of the schema, which
         people cannot choose.
         """
-        *parents, last = self._attributes
+        *parents, last = self._node.attributes
         mapping = _get(settings, tuple(parents))
         if not isinstance(mapping, dict):
             return None
@@ -82,7 +125,7 @@ class Setting:
 
 def list_settings(settings: BaseModel, *, sections: bool = False) -> tuple[Setting, ...]:
     """Returns every effective setting, sorted by path; `sections` adds the removable mappings."""
-    found = _walk(settings, type(settings), (), (), default=False, removable=False)
+    found = _walk(_Node(settings, type(settings)))
     return tuple(
         sorted((s for s in found if sections or not s.section), key=lambda setting: setting.path)
     )
@@ -109,41 +152,12 @@ def _breaks_a_rule(held: Any) -> bool:
     return False
 
 
-def _walk(
-    held: Any,
-    annotation: Any,
-    path: tuple[str, ...],
-    attributes: tuple[str, ...],
-    *,
-    default: bool,
-    removable: bool,
-) -> Iterator[Setting]:
-    has_children = isinstance(held, BaseModel) or (isinstance(held, dict) and bool(held))
-    if not has_children or removable:
-        plain = _to_plain(held)
-        yield Setting(path, plain, default, has_children, attributes, held, annotation, removable)
-    if isinstance(held, BaseModel):
-        for name, field in type(held).model_fields.items():
-            child = getattr(held, name)
-            yield from _walk(
-                child,
-                field.annotation,
-                (*path, field.alias or name),
-                (*attributes, name),
-                default=default or name not in held.model_fields_set,
-                removable=child is not None and type(None) in _union_members(field.annotation),
-            )
-    elif has_children:
-        item_type = _item_type(annotation)
-        for key, child in held.items():
-            yield from _walk(
-                child,
-                item_type,
-                (*path, key),
-                (*attributes, key),
-                default=default,
-                removable=True,
-            )
+def _walk(node: _Node) -> Iterator[Setting]:
+    """Yields the settings at and below a node: the leaves, and what can be removed as a whole."""
+    if not node.has_children or node.removable:
+        yield Setting(node.path, _to_plain(node.value), node.default, node.has_children, node)
+    for child in node.list_children():
+        yield from _walk(child)
 
 
 def _to_plain(held: Any) -> Any:

@@ -16,7 +16,7 @@ accepted if Kubernetes has such a field, and explained as set by nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,9 +28,11 @@ from framework.core.field_paths import (
     FieldPath,
     FieldPathError,
     ItemKey,
+    Step,
     find_item,
     name_items,
     name_path,
+    resolve,
     walk,
 )
 from framework.core.redaction import REDACTED, can_be_secret, redact_field
@@ -319,26 +321,18 @@ def _flatten(manifest: Mapping[str, Any], below: FieldPath) -> dict[str, Any]:
 
 
 def _locate(manifest: Mapping[str, Any], path: FieldPath) -> FieldPath | None:
-    """Returns the path as it is printed; None if the manifest has no such field.
+    """Returns the path as it is printed; None if the manifest does not have the field."""
+    keys = resolve(manifest, path, _find_named_item)
+    return None if keys is None else name_path(keys, manifest)
 
-    A list item is also found by its `name`: `ports[http]` is `ports[80]`.
-    """
-    keys: list[str | int] = []
-    held: Any = manifest
-    for depth, step in enumerate(path.steps):
-        key: str | int | None = None
-        if isinstance(held, Mapping):
-            key = str(step) if str(step) in held else None
-        elif isinstance(held, list):
-            key = find_item(FieldPath(path.steps[:depth]), held, step)
-            if key is None:
-                names = [item.get("name") if isinstance(item, Mapping) else None for item in held]
-                key = names.index(str(step)) if str(step) in names else None
-        if key is None:
-            return None
-        held = held[key]
-        keys.append(key)
-    return name_path(keys, manifest)
+
+def _find_named_item(path: FieldPath, items: Sequence[Any], step: Step) -> int | None:
+    """Returns the index of a list item, also by its `name`: `ports[http]` is `ports[80]`."""
+    index = find_item(path, items, step)
+    if index is None:
+        names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
+        index = names.index(str(step)) if str(step) in names else None
+    return index
 
 
 def _is_kubernetes_field(kind: str, path: FieldPath) -> bool:

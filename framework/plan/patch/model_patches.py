@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
 from framework.core.env_references import order_variables
-from framework.core.field_paths import FieldPath, ItemKey, get_at
+from framework.core.field_paths import FieldPath, ItemKey, get_at, paths_overlap
 from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import did_you_mean
 from framework.kinds.kind import PROTECTED_EVERYWHERE, Manifest
@@ -157,14 +157,9 @@ def _find_problems(
     ]
     problems = {problem.path: problem for problem in protected}
     for problem in find_field_diagnostics(patch.kind, patch.content, manifest, patch.show):
-        if not any(_overlap(problem.path, other.path) for other in protected):
+        if not any(paths_overlap(problem.path, other.path) for other in protected):
             problems.setdefault(problem.path, problem)
     return [*problems.values()]
-
-
-def _overlap(path: KeyPath, other: KeyPath) -> bool:
-    """Returns True where one path is the other, or a parent of it."""
-    return all(step == other_step for step, other_step in zip(path, other, strict=False))
 
 
 def _find_protected(patch: _Patch, *, autoscaled: bool) -> Iterator[SettingDiagnostic]:
