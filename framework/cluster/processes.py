@@ -20,6 +20,7 @@ TERM_SECONDS = 5.0
 _KILL_SECONDS = 5.0
 _EXEC_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+_TAIL_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ class Process:
         partial.write_text(json.dumps(record), encoding="utf-8")
         partial.replace(self.pid_file)
 
-    def tail(self, lines: int = 15) -> str:
+    def tail(self) -> str:
         """Returns the end of the log, indented for an error message."""
         try:
             with self.log.open(encoding="utf-8", errors="replace") as file:
-                last = deque((line.rstrip() for line in file), maxlen=lines)
+                last = deque((line.rstrip() for line in file), maxlen=_TAIL_LINES)
         except OSError:
             return "  (no log)"
         return "\n".join(f"  {line[:400]}" for line in last) or "  (the log is empty)"

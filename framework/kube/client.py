@@ -179,7 +179,6 @@ class KubeClient:
         kind: str,
         namespace: str = "",
         *,
-        labels: str = "",
         timeout_s: float = 60,
         resource_version: str = "",
     ) -> Iterator[tuple[str, Object]]:
@@ -189,7 +188,6 @@ class KubeClient:
         that version is too old, ClusterError if the stream breaks. The caller then lists again.
         """
         query = _query(
-            labelSelector=labels,
             watch="true",
             allowWatchBookmarks="true",
             timeoutSeconds=str(max(1, round(timeout_s))),
@@ -249,11 +247,10 @@ class KubeClient:
         *,
         operations: Sequence[Mapping[str, Any]],
         manager: str,
-        dry_run: bool = False,
     ) -> Object:
         """Applies RFC 6902 operations, all or none; returns the object afterwards."""
         path = self._path(api_version, kind, namespace, name)
-        query = _query(fieldManager=manager, dryRun="All" if dry_run else "")
+        query = _query(fieldManager=manager)
         where = _where(kind, namespace, name)
         patched: Object = self.connection.request(
             "PATCH", path, where, query, operations, JSON_PATCH

@@ -95,7 +95,7 @@ def _compare_environment_since(
 
 
 def compare_environments(
-    old: Side, new: Side, *, names: Collection[str] | None = None, cache: PlanCache | None = None
+    old: Side, new: Side, *, names: Collection[str] | None = None
 ) -> Comparison:
     """Compares two environments of the working tree; `names` limits the models.
 
@@ -103,7 +103,7 @@ def compare_environments(
     Nearly every model differs between two environments, and finding the causes takes longer than
     reading the cache.
     """
-    cache, sides = cache or PlanCache(), (old, new)
+    cache, sides = PlanCache(), (old, new)
     digests = [compute_digests(side.root, Stack.of(side.environment)) for side in sides]
     keys = {
         name: f"diff {digests[0].models[name]} {digests[1].models[name]}"
