@@ -21,6 +21,8 @@ def resolve_amount(value: IntOrPercent, replicas: int, *, round_up: bool) -> int
     """Returns `value` of `replicas` Pods: 25 % of 3 is 1 rounded up, and 0 rounded down."""
     if isinstance(value, int):
         return value
+    # Integers only: as a float, 7 % of 100 is 7.000000000000001, which rounds up to 8. Floor
+    # division of the negative rounds up: -(-75 // 100) is 1.
     parts = int(value.removesuffix("%")) * replicas
     return -(-parts // 100) if round_up else parts // 100
 
@@ -82,6 +84,8 @@ def worst_case_seconds(
     budget: Budget, *, startup_seconds: int, min_ready_seconds: int, progress_deadline_seconds: int
 ) -> int:
     """Returns the seconds after which a rollout has certainly failed: the timeout of the wait."""
+    # Each wave may take its full time before the last one makes no more progress. The controller
+    # reports that after the deadline, which begins anew with every Pod that becomes ready.
     seconds_per_wave = startup_seconds + min_ready_seconds
     return budget.waves * seconds_per_wave + progress_deadline_seconds + SLACK_SECONDS
 

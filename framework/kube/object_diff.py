@@ -143,6 +143,7 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
 
 
 def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
+    # Controllers write the status all the time, and no input sets it.
     kept = {key: value for key, value in obj.items() if key != "status"}
     metadata = obj.get("metadata")
     if not isinstance(metadata, Mapping):
