@@ -11,6 +11,7 @@ from framework.catalog import Catalog, CatalogModel, list_models, load_catalog
 from framework.core.errors import ConfigError, UnknownNameError
 from framework.core.stack import Stack
 from framework.files import list_environments
+from tests.trees import write_tree
 
 FILES = {
     "catalog/_defaults.yaml": "ports: {http: 8080}\nreplicas: 1\nstartupSeconds: 31\n",
@@ -30,10 +31,7 @@ def write(tmp_path: Path) -> Write:
     """Writes FILES with changes, and returns the root."""
 
     def _write(changes: dict[str, str]) -> Path:
-        for path, text in {**FILES, **changes}.items():
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_text(text)
-        return tmp_path
+        return write_tree(tmp_path, {**FILES, **changes})
 
     return _write
 

@@ -10,14 +10,13 @@ from framework.core.errors import ConfigError
 from framework.core.stack import Stack
 from framework.plan import PlanStore
 from tests.catalog.malformed import CASES, MARK, VALID, Case
+from tests.trees import write_tree
 
 Found = tuple[str, str, int, int]
 
 
 def _write(root: Path, files: dict[str, str]) -> None:
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
+    write_tree(root, files)
 
 
 def _expected(case: Case) -> list[Found]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.trees import write_tree
+
 FILES = {
     "catalog/_defaults.yaml": "ports: {http: 8080}\nreplicas: 2   # two\n",
     "catalog/_profiles/server.yaml": (
@@ -31,10 +33,7 @@ def write(tmp_path: Path) -> Write:
     """Returns a function that writes FILES with changes and returns the root."""
 
     def _write(changes: dict[str, str] | None = None) -> Path:
-        for path, text in {**FILES, **(changes or {})}.items():
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_text(text)
-        return tmp_path
+        return write_tree(tmp_path, {**FILES, **(changes or {})})
 
     return _write
 

@@ -24,6 +24,7 @@ from framework.reports.comparison import CommitComparison
 from framework.reports.sides import find_touched_models
 from tests.conftest import Project
 from tests.reports.repository import FILES, Repository
+from tests.trees import write_tree
 
 
 def _pairs(since: CommitComparison) -> set[tuple[str, str]]:
@@ -421,9 +422,7 @@ def _texts(documents: _Documents, rng: random.Random) -> dict[str, str]:
 
 def _render(root: Path, files: Mapping[str, str]) -> dict[tuple[str, str], str]:
     """Writes `files` and renders every model of every environment, without comparing."""
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+    write_tree(root, files)
     found = {}
     for environment in ("dev", "prod"):
         plan = PlanStore(root).load_one(Stack.of(environment)).require()

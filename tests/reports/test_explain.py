@@ -17,6 +17,7 @@ from framework.core.stack import Stack
 from framework.files import list_environments
 from framework.reports.explain import ExplainedSetting, Explainer, list_sources
 from tests.shipped import SHIPPED
+from tests.trees import write_tree
 
 _ENVIRONMENT = "environments/prod/environment.yaml"
 _OVERLAY = "environments/prod/models/m.yaml"
@@ -45,10 +46,7 @@ def write(tmp_path: Path) -> Write:
     """Returns a function that writes FILES with changes and returns the root."""
 
     def _write(**changes: str) -> Path:
-        for path, text in {**FILES, **changes}.items():
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_text(text)
-        return tmp_path
+        return write_tree(tmp_path, {**FILES, **changes})
 
     return _write
 

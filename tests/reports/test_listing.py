@@ -12,6 +12,7 @@ import pytest
 from framework.cli.main import main
 from framework.cli.read import run_list
 from framework.core.errors import UnknownNameError
+from tests.trees import write_tree
 
 _SCALED = (
     "autoscaling: {minReplicas: 2, maxReplicas: 12, cpu: 70}\nresources: {requests: {cpu: 1}}\n"
@@ -36,10 +37,7 @@ FILES = {
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A catalog of three models and two environments."""
-    for path, text in FILES.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    return tmp_path
+    return write_tree(tmp_path, FILES)
 
 
 def _list(

@@ -15,6 +15,7 @@ from framework.cli.main import main
 from framework.cli.read import build_overrides, run_render
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.output.manifests import render_manifests
+from tests.trees import write_tree
 
 FILES = {
     "catalog/_defaults.yaml": "image: {repository: r, tag: '1'}\nports: {http: 80}\nreplicas: 2\n",
@@ -28,10 +29,7 @@ FILES = {
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A catalog of two models and two environments."""
-    for path, text in FILES.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    return tmp_path
+    return write_tree(tmp_path, FILES)
 
 
 def _render(root: Path, environment: str = "dev", **options: Any) -> int:

@@ -18,6 +18,7 @@ from framework.files.document import load_document, parse_document
 from framework.settings.json_schema import PARTIAL_MODELS, build_schemas, build_settings, reads_back
 from framework.settings.model import SHARED, Model
 from tests.shipped import SHIPPED, list_shipped
+from tests.trees import write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS, WRITTEN = build_schemas(), build_files()
@@ -51,10 +52,7 @@ def errors(root: Path, path: str) -> list[str]:
 
 
 def write(root: Path, changes: dict[str, str]) -> Path:
-    for path, text in {**FILES, **changes}.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    return root
+    return write_tree(root, {**FILES, **changes})
 
 
 @pytest.mark.parametrize("path", WRITTEN)
