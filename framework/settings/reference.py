@@ -11,6 +11,7 @@ import yaml
 from framework.settings.environment import Environment
 from framework.settings.json_schema import PARTIAL_MODELS, PROFILES, Json, build_settings, class_of
 from framework.settings.model import Model
+from framework.settings.topics import COMMON, TOPICS
 
 _INTRODUCTION = """\
 # Settings
@@ -38,6 +39,8 @@ inherited one: the source of a variable or a volume, the action of a probe, the 
 disruption budget. A setting that may be a single value or a mapping, such as `ports.http`, is
 merged as a mapping.
 """
+_COMMON = "What most models need; every setting is below, by what people do."
+_ENVIRONMENT = "`environments/<environment>/environment.yaml`."
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
 # A longer cell is not aligned, so that it does not make the whole column wide.
 _WIDEST = (34, 18, 10, 14, 24, 0)
@@ -70,19 +73,16 @@ class Row:
 
 
 def render_reference() -> str:
-    """Returns the page: settings of a model, each group of settings, the environment file."""
-    general, groups = [_PROFILES_ROW], []
-    for rows in build_rows(Model):
-        if len(rows) == 1:
-            general += rows
-        else:
-            groups.append(_render_section(rows[0].key, rows))
-    own = [row for rows in build_rows(Environment) for row in rows]
-    sections = [
-        _render_section("The model", general),
-        *groups,
-        _render_section("The environment file", own),
-    ]
+    """Returns the page: the common settings, all settings by topic, the environment file."""
+    rows = {group[0].key: group for group in build_rows(Model)}
+    rows["profiles"] = [_PROFILES_ROW]
+    by_key = {row.key: row for group in rows.values() for row in group}
+    sections = [_render_section("The common twenty", _COMMON, [by_key[key] for key in COMMON])]
+    for topic in TOPICS:
+        own = [row for key in topic.settings for row in rows[key]]
+        sections.append(_render_section(topic.title, topic.introduction, own))
+    environment = [row for group in build_rows(Environment) for row in group]
+    sections.append(_render_section("The environment file", _ENVIRONMENT, environment))
     return "\n".join([_INTRODUCTION, *sections])
 
 
@@ -93,7 +93,13 @@ def build_rows(settings_type: type[Model] | type[Environment]) -> list[list[Row]
     """
     walk = _Walk(build_settings(settings_type))
     name = settings_type.__name__
-    return [list(walk.rows(name, key, key)) for key in walk.classes[name]["properties"]]
+    keys = list(walk.classes[name]["properties"])
+    if settings_type is Model:
+        # In the order of the page, so that "as under" refers to what stands above. A setting
+        # without a topic comes last, where a test finds it.
+        order = [key for topic in TOPICS for key in topic.settings]
+        keys.sort(key=lambda key: order.index(key) if key in order else len(order))
+    return [list(walk.rows(name, key, key)) for key in keys]
 
 
 class _Walk:
@@ -186,6 +192,8 @@ def _kind(node: Json) -> str:
 
 def _range(node: Json) -> str:
     low, high = node.get("minimum"), node.get("maximum")
+    # The bound of every integer of Kubernetes tells a reader nothing.
+    high = None if high == 2**31 - 1 else high
     if low is None and high is None:
         return ""
     if high is None:
@@ -214,7 +222,7 @@ _PROFILES_ROW = Row(
 )
 
 
-def _render_section(title: str, rows: list[Row]) -> str:
+def _render_section(title: str, introduction: str, rows: list[Row]) -> str:
     cells = [_HEADINGS, *(_cells(row) for row in rows)]
     columns = [
         _padded(column, widest)
@@ -222,7 +230,7 @@ def _render_section(title: str, rows: list[Row]) -> str:
         if any(column[1:])
     ]
     lines = ["| " + " | ".join(line) + " |" for line in zip(*columns, strict=True)]
-    return "\n".join([f"## {title}", "", *lines, ""])
+    return "\n".join([f"## {title}", "", introduction, "", *lines, ""])
 
 
 def _padded(column: tuple[str, ...], widest: int) -> list[str]:

@@ -15,6 +15,7 @@ from framework.settings.environment import Environment
 from framework.settings.json_schema import EXAMPLES, PROFILES, UNITS, build_schemas, build_settings
 from framework.settings.model import Model
 from framework.settings.reference import build_rows, render_reference, render_yaml
+from framework.settings.topics import COMMON, TOPICS
 
 CLASSES = {**build_settings(Model), **build_settings(Environment)}
 SCHEMA = build_schemas()["environment.schema.json"]
@@ -68,6 +69,14 @@ def test_reference_has_every_setting() -> None:
     page = render_reference()
     assert all(f"| `{row.key}` " in page for row in rows)
     assert PROFILES["description"] in page
+
+
+def test_every_setting_has_one_topic_and_the_common_ones_come_first() -> None:
+    keys = [key for topic in TOPICS for key in topic.settings]
+    assert sorted(keys) == sorted({"profiles", *CLASSES["Model"]["properties"]})
+    titles = [line for line in render_reference().splitlines() if line.startswith("## ")]
+    assert titles[0] == "## The common twenty"
+    assert len(set(COMMON)) == 20
 
 
 def test_tables_of_the_reference_have_equal_columns() -> None:
