@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from framework.settings.additions import ADDITIONS
 from framework.settings.environment import Environment
 from framework.settings.json_schema import PARTIAL_MODELS, PROFILES, Json, build_settings, class_of
 from framework.settings.model import Model
@@ -40,6 +41,10 @@ disruption budget. A setting that may be a single value or a mapping, such as `p
 merged as a mapping.
 """
 _COMMON = "What most models need; every setting is below, by what people do."
+_ADDITIONS = """\
+Fields that are rendered although no file has a setting for them, and the setting that removes each
+or gives it the default of Kubernetes. `catalog/_defaults.yaml` may have it for all models. Labels
+by which the objects of a model are found cannot be removed."""
 _ENVIRONMENT = "`environments/<environment>/environment.yaml`."
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
 # A longer cell is not aligned, so that it does not make the whole column wide.
@@ -81,6 +86,7 @@ def render_reference() -> str:
     for topic in TOPICS:
         own = [row for key in topic.settings for row in rows[key]]
         sections.append(_render_section(topic.title, topic.introduction, own))
+    sections.append(_render_additions())
     environment = [row for group in build_rows(Environment) for row in group]
     sections.append(_render_section("The environment file", _ENVIRONMENT, environment))
     return "\n".join([_INTRODUCTION, *sections])
@@ -231,6 +237,16 @@ def _render_section(title: str, introduction: str, rows: list[Row]) -> str:
     ]
     lines = ["| " + " | ".join(line) + " |" for line in zip(*columns, strict=True)]
     return "\n".join([f"## {title}", "", introduction, "", *lines, ""])
+
+
+def _render_additions() -> str:
+    rows = [
+        f"| {'<br>'.join(map(_code, addition.fields))} | {addition.meaning} "
+        f"| {_code(addition.without)} |"
+        for addition in ADDITIONS
+    ]
+    heading = ["| Field | What it is | Without it |", "| --- | --- | --- |"]
+    return "\n".join(["## What every model gets", "", _ADDITIONS, "", *heading, *rows, ""])
 
 
 def _padded(column: tuple[str, ...], widest: int) -> list[str]:
