@@ -1,0 +1,62 @@
+"""The objects of `objects` are created, updated, watched for drift and deleted like all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import Project
+
+pytestmark = pytest.mark.cluster
+MakeProject = Callable[..., Project]
+MODEL = "catalog/churn.yaml"
+OBJECTS = """
+objects:
+  reader:
+    apiVersion: rbac.authorization.k8s.io/v1
+    kind: Role
+    rules: [{apiGroups: [""], resources: [configmaps], verbs: [VERB]}]
+"""
+
+
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+def test_an_object_is_created_updated_watched_and_deleted(
+    make_live_project: MakeProject, kube: KubeClient, engine: str
+) -> None:
+    project = make_live_project("churn")
+    namespace = f"{project.namespace}-dev"
+    without = (project.root / MODEL).read_text()
+
+    def run(verb: str, *arguments: str, expected: int = 0) -> str:
+        run = project.run(
+            verb, "dev", *arguments, "--engine", engine, PULUMI_CONFIG_PASSPHRASE="test"
+        )
+        assert run.returncode == expected, run.stdout + run.stderr
+        return run.stdout
+
+    def find_role() -> dict[str, object] | None:
+        return kube.get("rbac.authorization.k8s.io/v1", "Role", "churn-reader", namespace)
+
+    project.write(MODEL, without + OBJECTS.replace("VERB", "get"))
+    assert "Role" in run("up", "--yes")
+    role = find_role()
+    assert role
+    role["rules"] = []
+    kube.apply(
+        {key: role[key] for key in ("apiVersion", "kind", "rules")}
+        | {"metadata": {"name": "churn-reader", "namespace": namespace}},
+        manager="somebody",
+        force=True,
+        dry_run=False,
+    )
+    assert "churn-reader" in run("drift", expected=16)
+    project.write(MODEL, without + OBJECTS.replace("VERB", "list"))
+    run("up", "--yes")
+    role = find_role()
+    assert role
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}]
+    project.write(MODEL, without)
+    assert "churn-reader" in run("up", "--yes")
+    assert find_role() is None
