@@ -109,7 +109,7 @@ class ResourceClaim(Checked):
             yield SettingDiagnostic((), message, others=others)
 
 
-class Pod(Settings):
+class Pod(Checked):
     """Further settings of the Pods as a whole."""
 
     hostname: DnsLabel | None = None
@@ -132,6 +132,12 @@ class Pod(Settings):
     resource_claims: dict[ShortName, ResourceClaim] = {}
     """Claims of dynamic resource allocation by a name of your choice. Containers use them in
     `resources.claims` (Kubernetes 1.34 or newer)."""
+
+    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
+        """Reports Pods without any DNS server."""
+        if self.dns_policy == "None" and not self.dns_config.get("nameservers"):
+            message = "is None; expected dnsConfig.nameservers with it"
+            yield SettingDiagnostic(("dnsPolicy",), message)
 
 
 class Security(Checked):

@@ -154,10 +154,17 @@ def _text_of(pattern: str, message: str) -> dict[str, Any]:
 
 
 def _check_cidr(value: str) -> str:
+    """Refuses what is no range, and forms that Kubernetes does not accept.
+
+    These are a mask (`10.0.0.0/255.0.0.0`), no length at all, a zone, and IPv4 in IPv6.
+    """
     try:
-        ip_network(value, strict=False)
+        address = ip_network(value, strict=False).network_address
     except ValueError:
         raise ValueError(_EXPECTED_CIDR) from None
+    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped
+    if mapped or "%" in value or not re.fullmatch("[^/]+/[0-9]{1,3}", value):
+        raise ValueError(_EXPECTED_CIDR)
     return value
 
 
@@ -453,7 +460,7 @@ ResourceField = Annotated[
 Cidr = Annotated[
     str,
     AfterValidator(_check_cidr),
-    WithJsonSchema(_text_of(rf"^{_ADDRESS}(/[0-9.]+)?$", _EXPECTED_CIDR)),
+    WithJsonSchema(_text_of(rf"^{_ADDRESS}/[0-9]{{1,3}}$", _EXPECTED_CIDR)),
 ]
 IpAddress = Annotated[
     str,
