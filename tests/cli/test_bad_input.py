@@ -31,7 +31,7 @@ CHURN = "owner: team-growth\nprofiles: [mlserver, cpu-small]\n"
             id="zero and zero",
         ),
         pytest.param(
-            CHURN + "image: {tag: a}\nreplicas: 1\nrollout: {maxSurge: 0, maxUnavailable: 1}\n",
+            CHURN + "image: {tag: a}\nreplicas: 1\nrollout: {maxSurge: 0%, maxUnavailable: 9%}\n",
             "5:",
             "1 unavailable",
             id="a single replica goes dark",

@@ -236,7 +236,7 @@ def test_a_waiver_in_the_catalog_must_be_needed_in_one_environment(
     [
         pytest.param(
             "sidecars: {s: {image: 'ghcr.io/x/y:1', security: {addCapabilities: [BPF]}}}\n",
-            f"{MODEL}:4:69", id="its own",
+            f"{MODEL}:4:68", id="its own",
         ),
         pytest.param(
             "sidecars: {s: {image: 'ghcr.io/x/y:1'}}\nsecurity: {addCapabilities: [BPF]}\n",
