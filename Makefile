@@ -59,6 +59,10 @@ bump: $(VENV)/ready ## set the image tag of a model, in its own file or in an en
 import: $(VENV)/ready ## turn existing manifests into models, and compare what they render to: FILE=x.yaml
 schema: $(VENV)/ready ## write the JSON Schemas and the reference of every setting
 
+##@ Set-up
+.PHONY: setup-pulumi
+setup-pulumi: $(VENV)/ready ## build the pulumi CLI and its kubernetes provider (once)
+
 ##@ Local cluster
 .PHONY: cluster-up cluster-down cluster-status
 cluster-up: $(VENV)/ready ## build (once) and start the local cluster
@@ -67,7 +71,7 @@ cluster-status: $(VENV)/ready ## show the local cluster: processes, nodes, how t
 
 up preview status outputs drift refresh destroy \
 validate list explain diff affected render new bump import schema \
-cluster-up cluster-down cluster-status:
+setup-pulumi cluster-up cluster-down cluster-status:
 	@$(RUN) $@ $(OPTIONS)
 
 ##@ Development

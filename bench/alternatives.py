@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from bench.generate import write_file
-from framework.cluster.binaries import find_go, load_pins
+from framework.builds.modules import load_module
+from framework.builds.toolchain import find_go
 from framework.core.user_cache import cache_directory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +82,7 @@ def build_kustomize() -> Path:
     """Returns the kustomize binary, which is built once per user."""
     binary = cache_directory() / "bench" / "kustomize"
     if not binary.exists():
-        go = find_go(load_pins(ROOT / "tools"), cache_directory(), lambda progress: None)
+        go = find_go(load_module(ROOT / "tools"), cache_directory(), lambda progress: None)
         binary.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
         command = [str(go), "build", "-o", str(binary), _PACKAGE]

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from framework.cluster.local import LocalCluster
-from framework.core.errors import LocalClusterError
-from framework.engines import missing_cli
+from framework.core.errors import BuildError, LocalClusterError
+from framework.engines.pulumi_cli import MissingCli, find_pulumi
 from tests.shipped import ROOT, copy_shipped
 
 _CLUSTER_VARIABLE = "MODELCATALOG_TEST_CLUSTER"
@@ -45,12 +45,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips tests that need the Pulumi CLI if it is not installed; the reason is shown."""
-    reason = missing_cli()
-    if not reason:
-        return
-    for item in items:
-        if item.get_closest_marker("pulumi_cli"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+    needing = [item for item in items if item.get_closest_marker("pulumi_cli")]
+    cli = find_pulumi(ROOT) if needing else None
+    if isinstance(cli, MissingCli):
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason=cli.why))
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +58,7 @@ def local_cluster() -> LocalCluster:
     cluster = LocalCluster(ROOT, directory=Path(os.environ[_CLUSTER_VARIABLE]))
     try:
         cluster.up(lambda progress: None)
-    except LocalClusterError as error:
+    except (BuildError, LocalClusterError) as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))

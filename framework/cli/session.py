@@ -17,7 +17,7 @@ from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
 from framework.kinds.registry import RULES
-from framework.output.cluster import ClusterScreen
+from framework.output.setup import SetupScreen
 from framework.output.text import render_count, render_wrapped
 from framework.plan import PlanStore, StackPlan
 from framework.plan.selection import select_components
@@ -122,5 +122,5 @@ def start_local_cluster(root: Path, to: TextIO) -> None:
     """Builds (once) and starts the local cluster; shows its progress on `to`."""
     from framework.cluster.local import LocalCluster
 
-    with ClusterScreen(to) as screen:
+    with SetupScreen(to, "cluster") as screen:
         LocalCluster(root).up(screen.show)

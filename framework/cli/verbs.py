@@ -127,6 +127,10 @@ GROUPS = {
         Verb("schema", "write the JSON Schemas and the reference of every setting",
              "edit:run_schema", environment="none"),
     ),
+    "Set-up": (
+        Verb("setup-pulumi", "build the pulumi CLI and its kubernetes provider (once)",
+             "setup:run_setup_pulumi", environment="none"),
+    ),
     "Local cluster": (
         Verb("cluster-up", "build (once) and start the local cluster", "cluster:run_cluster_up",
              environment="none"),

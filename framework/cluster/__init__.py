@@ -10,10 +10,8 @@ Import `LocalCluster` from `framework.cluster.local`. Importing this package alo
 from __future__ import annotations
 
 from framework.cluster.report import (
-    ClusterProgress,
     ClusterStatus,
     ComponentStatus,
-    OnProgress,
 )
 
 FOLDER = ".cluster"
@@ -23,8 +21,6 @@ START_ADVICE = "start the local cluster with `make cluster-up`"
 __all__ = [
     "FOLDER",
     "START_ADVICE",
-    "ClusterProgress",
     "ClusterStatus",
     "ComponentStatus",
-    "OnProgress",
 ]

@@ -17,9 +17,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from framework.builds import OnProgress, SetupProgress
+from framework.builds.binaries import Binaries
 from framework.cluster import FOLDER
 from framework.cluster.api import ApiServer, LoopbackClient, is_schedulable, is_simulated
-from framework.cluster.binaries import Binaries, load_pins
+from framework.cluster.binaries import load_binaries
 from framework.cluster.control_plane import COMPONENTS, Component, ControlPlane, build_kubeconfig
 from framework.cluster.layout import (
     Layout,
@@ -30,15 +32,8 @@ from framework.cluster.layout import (
 )
 from framework.cluster.pki import ensure_pki
 from framework.cluster.processes import memory_mib, stop_all
-from framework.cluster.report import (
-    ClusterProgress,
-    ClusterStatus,
-    ComponentStatus,
-    OnProgress,
-    Step,
-)
+from framework.cluster.report import ClusterStatus, ComponentStatus
 from framework.core.errors import LocalClusterError
-from framework.core.user_cache import cache_directory
 
 _LOCK_SECONDS = 300.0
 # Long, because a cold disk or a busy machine is not an error. A process that exits is noticed at
@@ -71,7 +66,8 @@ class LocalCluster:
     def up(self, on_progress: OnProgress) -> ClusterStatus:
         """Builds and starts what is missing, and waits until Pods can be scheduled.
 
-        Can be repeated, and repeated after an interruption. Raises LocalClusterError.
+        Can be repeated, and repeated after an interruption. Raises BuildError or
+        LocalClusterError.
         """
         binaries = self._binaries()
         binaries.build(on_progress)
@@ -105,7 +101,7 @@ class LocalCluster:
             running=ready,
             kubeconfig=self.kubeconfig,
             server=ControlPlane(self._layout, ports, binaries.directory).server if ports else "",
-            version=binaries.pins.kubernetes,
+            version=binaries.label,
             components=components,
             nodes_ready=sum(map(is_schedulable, nodes)),
             nodes=len(nodes),
@@ -115,7 +111,7 @@ class LocalCluster:
         )
 
     def _binaries(self) -> Binaries:
-        return Binaries(load_pins(self._tools), cache_directory())
+        return load_binaries(self._tools)
 
     def _component_status(self, component: Component, ports: dict[str, int]) -> ComponentStatus:
         pid = self._layout.process(component.name).pid()
@@ -191,9 +187,7 @@ class _Startup:
         for index, node in enumerate(nodes, start=1):
             api.apply_node(node)
             name = node["metadata"]["name"]
-            self.on_progress(
-                ClusterProgress("nodes", name, index, len(nodes), 0.0, "applied", True)
-            )
+            self.on_progress(SetupProgress("nodes", name, index, len(nodes), 0.0, "applied", True))
 
     def _await_healthy(self, components: Sequence[Component]) -> None:
         # etcd has no health path here: the API server is ready only when etcd is.
@@ -204,7 +198,7 @@ class _Startup:
                     is_healthy = partial(client.is_ok, component.health)
                     self._await("start", component.name, is_healthy)
 
-    def _await(self, step: Step, name: str, is_ready: Callable[[], bool]) -> None:
+    def _await(self, step: str, name: str, is_ready: Callable[[], bool]) -> None:
         started = time.monotonic()
         next_tick = _TICK_SECONDS
         while not is_ready():
@@ -230,10 +224,10 @@ class _Startup:
             f"`make cluster-down` and `make cluster-up`; {process.log} ends with\n{process.tail()}"
         )
 
-    def _report(self, step: Step, name: str, elapsed: float, message: str, *, done: bool) -> None:
+    def _report(self, step: str, name: str, elapsed: float, message: str, *, done: bool) -> None:
         names = [component.name for component in COMPONENTS]
         position = (names.index(name) + 1, len(names)) if name in names else (1, 1)
-        self.on_progress(ClusterProgress(step, name, *position, elapsed, message, done))
+        self.on_progress(SetupProgress(step, name, *position, elapsed, message, done))
 
 
 def _is_up(plane: ControlPlane) -> bool:

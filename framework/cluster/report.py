@@ -1,29 +1,9 @@
-"""Progress and status of the local cluster, as plain data for the command line to draw."""
+"""The status of the local cluster, as plain data for the command line to draw."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-Step = Literal["toolchain", "build", "pki", "start", "nodes", "ready"]
-
-
-@dataclass(frozen=True)
-class ClusterProgress:
-    """One progress event. `elapsed` is in seconds since this step of this component began."""
-
-    step: Step
-    component: str
-    index: int
-    total: int
-    elapsed: float
-    message: str
-    done: bool
-
-
-OnProgress = Callable[[ClusterProgress], None]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@
     │   └── UnknownNameError  a name that does not exist: an environment, a model, a setting
     ├── ConfigError           the YAML files have errors; holds all diagnostics of a run
     ├── EditError             values in the YAML files cannot be changed in place
+    ├── BuildError            a program of the local cluster, or of Pulumi, cannot be built
     ├── ClusterError          a cluster cannot be reached, or is not the expected one
-    │   ├── LocalClusterError               the local control plane cannot be built or started
+    │   ├── LocalClusterError               the local control plane cannot be started
     │   ├── OtherClusterError               the environment names another cluster than its stack
     │   ├── ClusterRecreatedError           the cluster was recreated since the last deployment
     │   └── RecordedClusterUnreachableError the recorded cluster does not answer
@@ -75,12 +76,16 @@ class EditError(FrameworkError):
         super().__init__("\n".join(f"{where}: {message}" for where, message in refusals))
 
 
+class BuildError(FrameworkError):
+    """A program of the local cluster, or of Pulumi, cannot be built from its pinned Go module."""
+
+
 class ClusterError(FrameworkError):
     """A cluster cannot be reached, is not the expected one, or has objects of other owners."""
 
 
 class LocalClusterError(ClusterError):
-    """The local control plane cannot be built, started or stopped."""
+    """The local control plane cannot be started or stopped."""
 
 
 class StateError(FrameworkError):

@@ -36,6 +36,8 @@ from framework.engines.base import (
     order_changes,
 )
 from framework.engines.clusters import IdentityCheck, identify_cluster, open_cluster_record
+from framework.engines.project import load_project
+from framework.engines.pulumi_cli import PulumiCli
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
 from framework.engines.state.checkpoint import Resource, check_deployment
 from framework.engines.state.secrets import read_plaintext, unseal
@@ -56,6 +58,9 @@ class AutomationEngine:
     """Runs `pulumi` for every operation. Refreshes first, so that `up` reverts drift."""
 
     name = "cli"
+
+    def __init__(self, cli: PulumiCli) -> None:
+        self._cli = cli
 
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview --refresh`."""
@@ -173,20 +178,39 @@ class AutomationEngine:
         return stack, remember_cluster
 
     def _open(self, request: Request) -> Any:
+        """Returns the stack, with the program inline: it runs in this process.
+
+        So no language host of Pulumi is needed, and the program gets the plan that is loaded.
+        """
         from pulumi import automation
 
+        def program() -> None:
+            from framework.program import load_stack_plan, register_stack
+
+            register_stack(request.plan or load_stack_plan(request.root, request.stack.name))
+
+        environment = {
+            "PATH": self._cli.search_path,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Older providers, such as the one that we build, do not know the provider's input
+            # `enablePatchForce`.
+            "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
+        }
         if all(os.environ.get(name) is None for name in _PASSPHRASE):
-            raise StateError(
-                "the pulumi CLI needs a passphrase for the file backend, even without secrets; "
-                f"set {' or '.join(_PASSPHRASE)} and run again"
-            )
+            # The CLI wants a passphrase even for a stack without secrets. The empty one is valid.
+            environment["PULUMI_CONFIG_PASSPHRASE"] = ""
         options = automation.LocalWorkspaceOptions(
-            env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true"},
+            work_dir=str(request.root),
+            env_vars=environment,
             pulumi_home=os.environ.get("PULUMI_HOME"),
+            pulumi_command=_build_command(self._cli),
         )
         return _translate_errors(
             lambda: automation.create_or_select_stack(
-                stack_name=request.stack.name, work_dir=str(request.root), opts=options
+                stack_name=request.stack.name,
+                project_name=load_project(request.root).name,
+                program=program,
+                opts=options,
             )
         )
 
@@ -209,6 +233,20 @@ class AutomationEngine:
         for name in sorted(request.components - known):
             raise UnknownNameError("component", name, known)
         return {"target": reader.components.find_within(request.components)}
+
+
+def _build_command(cli: PulumiCli) -> Any:
+    """Returns the command of the Automation API.
+
+    Its own constructor would run `pulumi version`, which `find_pulumi` has done.
+    """
+    from pulumi.automation import PulumiCommand
+    from semver import VersionInfo
+
+    command = PulumiCommand.__new__(PulumiCommand)
+    command.command = str(cli.command)
+    command.version = VersionInfo.parse(cli.version.removeprefix("v"))
+    return command
 
 
 def _export_resources(stack: Any) -> list[Mapping[str, Any]]:

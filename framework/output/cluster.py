@@ -1,60 +1,13 @@
-"""Shows the start of the local cluster as it goes on, and renders its status."""
+"""Renders the status of the local cluster."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING
 
-from framework.core.durations import render_elapsed
 from framework.output.text import render_table
 
 if TYPE_CHECKING:
-    from framework.cluster import ClusterProgress, ClusterStatus
-
-# In a pipe, a line this often shows that a build of several minutes still runs.
-_REPEAT_SECONDS = 30
-
-
-class ClusterScreen:
-    """Shows progress on `stream`: a redrawn line in a terminal, elsewhere a line per event.
-
-    Prints nothing if there was nothing to do.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._line_is_open = False
-        self._shown: tuple[object, ...] = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._line_is_open:
-            print(file=self._stream, flush=True)
-
-    def show(self, progress: ClusterProgress) -> None:
-        """Shows one event of the cluster."""
-        line = _render_progress(progress)
-        if self._stream.isatty():
-            # Returns to the start of the line and erases it.
-            print(f"\r\033[K{line}", end="\n" if progress.done else "", file=self._stream)
-            self._line_is_open = not progress.done
-            self._stream.flush()
-            return
-        repeat = int(progress.elapsed) // _REPEAT_SECONDS
-        event = (progress.step, progress.component, progress.message, progress.done, repeat)
-        if event != self._shown:
-            self._shown = event
-            print(line, file=self._stream, flush=True)
-
-
-def _render_progress(progress: ClusterProgress) -> str:
-    """Returns `cluster  build kube-apiserver (2 of 5)  3:12  compiling`."""
-    index = f" ({progress.index} of {progress.total})" if progress.total > 1 else ""
-    component = f" {progress.component}" if progress.component else ""
-    elapsed = render_elapsed(progress.elapsed)
-    state = "done" if progress.done else progress.message
-    return f"cluster  {progress.step}{component}{index}  {elapsed}  {state}".rstrip()
+    from framework.cluster import ClusterStatus
 
 
 def render_status(status: ClusterStatus) -> str:

@@ -17,7 +17,7 @@ from framework.cluster import ClusterStatus
 from framework.cluster.control_plane import COMPONENTS
 from framework.cluster.local import LocalCluster
 from framework.core.errors import LocalClusterError
-from tests.cluster.conftest import Progress
+from tests.builds.conftest import Progress
 
 pytestmark = pytest.mark.cluster
 

@@ -18,6 +18,7 @@ from framework.engines.base import Request
 from framework.engines.clusters import Connection, connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.process import ProgramProcess
+from framework.engines.pulumi_cli import PulumiCli
 from framework.kube.api_error import ApiError
 from framework.kube.object_diff import compare_objects
 from framework.kube.objects import ObjectState, object_name
@@ -25,6 +26,7 @@ from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
+FAKE_CLI = PulumiCli(Path("pulumi"), "v3.274.1", "", built=False)
 RECORDED = Path(__file__).parent / "recorded"
 HEAD = """
 import pulumi

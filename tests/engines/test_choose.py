@@ -2,70 +2,107 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from framework.core.errors import EngineError, StateError, UnknownNameError
-from framework.engines import EngineChoice, choose_engine
+from framework.core.errors import EngineError, UnknownNameError
+from framework.engines import choose_engine
+from framework.engines.pulumi_cli import load_pulumi_binaries
 from tests.engines.fakes import Stack
+from tests.shipped import ROOT
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Path:
-    """A PATH and a PULUMI_HOME with nothing in them; the project is beside them."""
+    """A PATH, a PULUMI_HOME and a cache with nothing in them; the project is beside them."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
 
-def _install(machine: Path, name: str) -> None:
-    (machine / "bin" / name).write_text("#!/bin/sh\n")
-    (machine / "bin" / name).chmod(0o755)
+def install(machine: Path, name: str, script: str = "echo v3.274.1") -> Path:
+    path = machine / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def build(machine: Path) -> Path:
+    """Makes the folder that `make setup-pulumi` leaves in the cache."""
+    shutil.copytree(ROOT / "tools" / "pulumi", machine / "tools" / "pulumi")
+    binaries = load_pulumi_binaries(machine)
+    assert binaries is not None
+    binaries.directory.mkdir(parents=True)
+    for program in binaries.programs:
+        binaries.path(program.name).touch()
+    return binaries.path("pulumi")
 
 
 def test_auto_without_a_cli_is_embedded(machine: Path) -> None:
-    assert choose_engine("auto", machine) == EngineChoice(
-        "embedded", "no pulumi CLI found; state: .state, readable by the CLI"
-    )
+    choice = choose_engine("auto", machine)
+    assert choice.name == "embedded"
+    assert choice.why == "no pulumi CLI found; state: .state, readable by the CLI"
 
 
 def test_auto_without_the_plugin_is_embedded(machine: Path) -> None:
-    _install(machine, "pulumi")
+    install(machine, "pulumi")
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
     assert "no kubernetes plugin" in choice.why
 
 
+@pytest.mark.parametrize("script", ["exit 1", "echo", "kill -9 $$"])
+def test_auto_with_a_broken_cli_is_embedded(machine: Path, script: str) -> None:
+    command = install(machine, "pulumi", script)
+    install(machine, "pulumi-resource-kubernetes")
+    choice = choose_engine("auto", machine)
+    assert choice.name == "embedded"
+    assert f"{command} does not run here" in choice.why
+
+
 def test_auto_finds_the_plugin_on_the_path(machine: Path) -> None:
-    _install(machine, "pulumi")
-    _install(machine, "pulumi-resource-kubernetes")
-    assert choose_engine("auto", machine).name == "cli"
+    install(machine, "pulumi")
+    install(machine, "pulumi-resource-kubernetes")
+    choice = choose_engine("auto", machine)
+    assert choice.name == "cli"
+    assert choice.why == "pulumi v3.274.1 is installed"
 
 
 def test_auto_finds_the_plugin_in_pulumi_home(machine: Path) -> None:
-    _install(machine, "pulumi")
+    install(machine, "pulumi")
     (machine / "home/plugins/resource-kubernetes-v4.34.2").mkdir(parents=True)
     assert choose_engine("auto", machine).name == "cli"
     assert choose_engine("embedded", machine).name == "embedded"
 
 
-def test_missing_cli_is_refused_when_asked_for(machine: Path) -> None:
-    with pytest.raises(EngineError, match="ENGINE=cli: no pulumi CLI found"):
+def test_built_cli_is_used_only_when_asked_for(machine: Path) -> None:
+    command = build(machine)
+    assert choose_engine("auto", machine).name == "embedded"
+    choice = choose_engine("cli", machine)
+    assert choice.cli is not None
+    assert choice.cli.command == command
+    assert choice.cli.search_path.startswith(str(command.parent))
+
+
+def test_installed_cli_is_used_before_the_built_one(machine: Path) -> None:
+    build(machine)
+    command = install(machine, "pulumi")
+    install(machine, "pulumi-resource-kubernetes")
+    choice = choose_engine("cli", machine)
+    assert choice.cli is not None
+    assert choice.cli.command == command
+
+
+def test_missing_cli_is_refused_with_the_command_that_builds_it(machine: Path) -> None:
+    shutil.copytree(ROOT / "tools" / "pulumi", machine / "tools" / "pulumi")
+    with pytest.raises(EngineError, match="ENGINE=cli: no pulumi CLI found; `make setup-pulumi`"):
         choose_engine("cli", machine)
 
 
 def test_unknown_engine_is_refused(machine: Path) -> None:
     with pytest.raises(UnknownNameError, match="no engine is called"):
         choose_engine("terraform", machine)
-
-
-def test_cli_engine_without_a_passphrase_is_refused(
-    stack: Stack, machine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from framework.engines.cli import AutomationEngine
-
-    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
-    with pytest.raises(StateError, match="PULUMI_CONFIG_PASSPHRASE"):
-        AutomationEngine().preview(stack.request())

@@ -11,7 +11,7 @@ from framework.core.changes import Op, Progress
 from framework.core.stack import Stack
 from framework.engines.base import Request
 from framework.engines.cli import AutomationEngine, EventReader, event_to_json
-from tests.engines.fakes import RECORDED
+from tests.engines.fakes import FAKE_CLI, RECORDED
 from tests.shipped import SHIPPED
 
 
@@ -90,7 +90,9 @@ def test_component_name_may_contain_colons(monkeypatch: pytest.MonkeyPatch) -> N
         export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
     )
     monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
-    assert AutomationEngine().recorded(Request(SHIPPED, Stack.of("dev"))).components == {"a::b"}
+    assert AutomationEngine(FAKE_CLI).recorded(Request(SHIPPED, Stack.of("dev"))).components == {
+        "a::b"
+    }
 
 
 def test_component_targets_everything_in_it() -> None:

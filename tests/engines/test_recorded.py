@@ -16,7 +16,7 @@ from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import parse_checkpoint
 from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.values import Secret, map_tree
-from tests.engines.fakes import RECORDED, Stack
+from tests.engines.fakes import FAKE_CLI, RECORDED, Stack
 from tests.shipped import SHIPPED
 
 TWO_MODELS = """
@@ -69,5 +69,5 @@ def test_recorded_objects_of_both_engines_are_the_same(monkeypatch: pytest.Monke
     stack = SimpleNamespace(export_stack=lambda: exported)
     monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
     request = Request(SHIPPED, PulumiStack.of("dev"))
-    assert AutomationEngine().recorded_objects(request) == embedded
+    assert AutomationEngine(FAKE_CLI).recorded_objects(request) == embedded
     assert embedded.objects

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from framework.cluster.binaries import load_pins
+from framework.cluster.binaries import load_binaries
 from framework.settings.environment import NEWEST_MINOR, OLDEST_MINOR, Cluster, Policy
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def test_newest_version_is_that_of_the_local_cluster() -> None:
-    assert load_pins(TOOLS).kubernetes.startswith(f"v1.{NEWEST_MINOR}.")
+    assert load_binaries(TOOLS).label.startswith(f"v1.{NEWEST_MINOR}.")
 
 
 @pytest.mark.parametrize("minor", [OLDEST_MINOR, 33, NEWEST_MINOR])

