@@ -79,7 +79,7 @@ class AutomationEngine:
             return None
         # Before the first write: a run that is killed leaves objects on this cluster.
         remember_cluster()
-        reader = EventReader(on_progress)
+        reader = self._read_events(on_progress)
         _call(
             stack.up,
             reader,
@@ -96,14 +96,14 @@ class AutomationEngine:
         """Runs `pulumi refresh`, after a preview that is confirmed."""
         stack, remember_cluster = self._open_checked(request, accepts_recreated=True)
         targets = self._find_targets(stack, request)
-        reader = EventReader(refreshing=True)
+        reader = self._read_events(refreshing=True)
         _call(stack.preview_refresh, reader, parallel=_PARALLEL, **targets)
         preview = reader.build_preview()
         if preview.clean:
             return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):
             return None
-        reader = EventReader(on_progress, refreshing=True)
+        reader = self._read_events(on_progress, refreshing=True)
         _call(stack.refresh, reader, parallel=_PARALLEL, **targets)
         remember_cluster()
         return reader.build_result(self.outputs(request))
@@ -112,14 +112,14 @@ class AutomationEngine:
         """Runs `pulumi destroy`, after a preview that is confirmed."""
         stack, _ = self._open_checked(request)
         targets = self._find_targets(stack, request)
-        reader = EventReader()
+        reader = self._read_events()
         _call(stack.preview_destroy, reader, parallel=_PARALLEL, **targets)
         preview = reader.build_preview()
         if preview.clean:
             return Result((), messages=preview.messages)
         if not confirm(preview):
             return None
-        reader = EventReader(on_progress)
+        reader = self._read_events(on_progress)
         _call(stack.destroy, reader, parallel=_PARALLEL, continue_on_error=True, **targets)
         return reader.build_result({})
 
@@ -214,8 +214,14 @@ class AutomationEngine:
             )
         )
 
+    def _read_events(
+        self, on_progress: OnProgress | None = None, *, refreshing: bool = False
+    ) -> EventReader:
+        ignored = _BUILT_PROVIDER if self._cli.built else None
+        return EventReader(on_progress, refreshing=refreshing, ignored=ignored)
+
     def _preview(self, stack: Any, targets: Mapping[str, Any]) -> Preview:
-        reader = EventReader()
+        reader = self._read_events()
         _call(stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
         return reader.build_preview()
 
@@ -227,7 +233,7 @@ class AutomationEngine:
         """
         if request.components is None:
             return {}
-        reader = EventReader()
+        reader = self._read_events()
         _call(stack.preview, reader, parallel=_PARALLEL)
         known = reader.components.names
         for name in sorted(request.components - known):
@@ -304,6 +310,11 @@ _OPS = {
     "delete": Op.DELETE,
     "same": Op.SAME,
 }
+# The provider that we build is found on PATH, and older than the SDK: both is as intended.
+_BUILT_PROVIDER = re.compile(
+    r"using pulumi-resource-kubernetes from \$PATH at .*"
+    r"|resource plugin kubernetes is expected to have version .*"
+)
 # "update failed", the last message of the CLI, repeats its other events.
 _FINAL_MESSAGE = re.compile(r"\w+ failed")
 
@@ -312,11 +323,17 @@ class EventReader:
     """Collects the events of one operation, given as the JSON of an event log.
 
     The changes are the steps of the operation. With `refreshing` they are the differences between
-    recorded and live objects.
+    recorded and live objects. Messages that match `ignored` are not shown.
     """
 
-    def __init__(self, on_progress: OnProgress | None = None, *, refreshing: bool = False) -> None:
-        self._on_progress, self._refreshing = on_progress, refreshing
+    def __init__(
+        self,
+        on_progress: OnProgress | None = None,
+        *,
+        refreshing: bool = False,
+        ignored: re.Pattern[str] | None = None,
+    ) -> None:
+        self._on_progress, self._refreshing, self._ignored = on_progress, refreshing, ignored
         self.components = Components()
         self._changes: dict[str, Change] = {}
         self._errors: dict[str, list[str]] = {}
@@ -389,6 +406,8 @@ class EventReader:
         if severity not in SHOWN_SEVERITIES:
             return
         text = " ".join(str(diagnostic.get("message", "")).split())
+        if self._ignored and self._ignored.fullmatch(text):
+            return
         if severity == "error" and urn:
             self._errors.setdefault(urn, []).append(text)
         elif severity != "error" or not _FINAL_MESSAGE.fullmatch(text):
