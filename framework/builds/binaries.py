@@ -34,7 +34,7 @@ class Program:
     """One program: its name, its Go package, and what is compiled into it.
 
     `stamps` are string variables of Go packages, such as a version. `embeds` are files that the
-    package embeds and that stand in a required module: `provider/schema.json` -> (module, path).
+    package embeds and that stand in a required module: `schema.json` -> (module, path).
     """
 
     name: str

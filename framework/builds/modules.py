@@ -61,7 +61,7 @@ def load_module(folder: Path) -> GoModule:
         raise BuildError(f"{folder / 'go.mod'}: has no line `go VERSION`; restore it from Git")
     required = re.findall(r"^\s*(?:require\s+)?(\S+\.\S+/\S+) (v\S+)", go_mod, re.MULTILINE)
     goos, goarch = host_platform()
-    sources = [_read(path) for path in sorted(folder.glob("*/*.go"))]
+    sources = [_read(path) for path in sorted(folder.glob("*.go"))]
     digest = hashlib.sha256("\0".join([go_mod, go_sum, *sources]).encode()).hexdigest()
     return GoModule(folder, go, goos, goarch, dict(required), digest)
 

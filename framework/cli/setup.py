@@ -16,11 +16,9 @@ def run_setup_pulumi(root: Path, options: argparse.Namespace) -> int:
     """Builds the pulumi CLI and its kubernetes provider, unless they are installed or built."""
     cli = find_pulumi(root)
     if not isinstance(cli, PulumiCli):
-        binaries = load_pulumi_binaries(root)
-        if binaries is None:
-            raise BuildError(f"{root / 'tools' / 'pulumi'}: does not exist; restore it from Git")
         with SetupScreen(sys.stdout, "pulumi") as screen:
-            binaries.build(screen.show)
+            for binaries in load_pulumi_binaries(root):
+                binaries.build(screen.show)
         cli = find_pulumi(root)
     if not isinstance(cli, PulumiCli):
         raise BuildError(f"pulumi cannot be used here: {cli.why}")

@@ -1,7 +1,7 @@
 """Finds the pulumi CLI and its kubernetes provider: installed on this machine, or built by us.
 
 No package registry has these two programs. `make setup-pulumi` builds them from their Go modules,
-which `tools/pulumi` pins, where they are not installed.
+which `tools/` pins, where they are not installed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from framework.builds.binaries import Binaries, Program
 from framework.builds.modules import load_module, require_version
 from framework.core.user_cache import cache_directory
 
-ESTIMATE = "built once per user: about twenty minutes on two cores, downloads included"
+_CLI_ESTIMATE = "built once per user: about four minutes on two cores, downloads included"
+_PROVIDER_ESTIMATE = "built once per user: about seven minutes on two cores, downloads included"
 SETUP = "make setup-pulumi"
 _CLI, _PROVIDER = "pulumi", "pulumi-resource-kubernetes"
 _CLI_MODULE = "github.com/pulumi/pulumi/pkg/v3"
@@ -50,41 +51,39 @@ def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
     installed = _find_installed()
     if isinstance(installed, PulumiCli) or not built:
         return installed
-    binaries = load_pulumi_binaries(root)
-    if binaries is None or binaries.missing:
+    cli, provider = load_pulumi_binaries(root)
+    if cli.missing or provider.missing:
         return MissingCli(f"{installed.why}; `{SETUP}` builds it once per user")
-    version = require_version(binaries.module, _CLI_MODULE)
-    search_path = os.pathsep.join([str(binaries.directory), os.environ.get("PATH", "")])
-    return PulumiCli(binaries.path(_CLI), version, search_path, built=True)
+    version = require_version(cli.module, _CLI_MODULE)
+    search_path = os.pathsep.join([str(provider.directory), os.environ.get("PATH", "")])
+    return PulumiCli(cli.path(_CLI), version, search_path, built=True)
 
 
-def load_pulumi_binaries(root: Path, cache: Path | None = None) -> Binaries | None:
-    """Returns what `make setup-pulumi` builds; None where the project has no `tools/pulumi`.
+def load_pulumi_binaries(root: Path, cache: Path | None = None) -> tuple[Binaries, Binaries]:
+    """Returns what `make setup-pulumi` builds: the CLI and the provider.
 
-    Raises BuildError.
+    Two modules, because the provider needs an older release of the CLI's packages. Raises
+    BuildError.
     """
-    folder = root / "tools" / "pulumi"
-    if not folder.is_dir():
-        return None
-    module = load_module(folder)
+    cache = cache or cache_directory()
+    module = load_module(root / "tools" / "pulumi")
     version = require_version(module, _CLI_MODULE)
+    variable = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
+    cli = Program(_CLI, f"{_CLI_MODULE}/cmd/pulumi", {variable: version})
+    own_cli = Binaries(module, (cli,), cache, f"pulumi-{version}", SETUP, _CLI_ESTIMATE)
+
+    module = load_module(root / "tools" / "pulumi-kubernetes")
     require_version(module, _PROVIDER_MODULE)
-    cli = Program(
-        _CLI,
-        f"{_CLI_MODULE}/cmd/pulumi",
-        {"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": version},
-    )
+    files = ("schema.json", "terraform-mapping.json")
     provider = Program(
         _PROVIDER,
-        "./provider",
+        ".",
         {f"{_PROVIDER_MODULE}/pkg/version.Version": _PROVIDER_VERSION},
-        {
-            f"provider/{name}": (_PROVIDER_MODULE, f"{_PROVIDER_FILES}/{name}")
-            for name in ("schema.json", "terraform-mapping.json")
-        },
+        {name: (_PROVIDER_MODULE, f"{_PROVIDER_FILES}/{name}") for name in files},
     )
-    cache = cache or cache_directory()
-    return Binaries(module, (cli, provider), cache, f"pulumi-{version}", SETUP, ESTIMATE)
+    label = f"pulumi-kubernetes-{_PROVIDER_VERSION}"
+    own_provider = Binaries(module, (provider,), cache, label, SETUP, _PROVIDER_ESTIMATE)
+    return own_cli, own_provider
 
 
 def _find_installed() -> PulumiCli | MissingCli:

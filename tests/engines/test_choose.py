@@ -31,15 +31,23 @@ def install(machine: Path, name: str, script: str = "echo v3.274.1") -> Path:
     return path
 
 
-def build(machine: Path) -> Path:
-    """Makes the folder that `make setup-pulumi` leaves in the cache."""
-    shutil.copytree(ROOT / "tools" / "pulumi", machine / "tools" / "pulumi")
-    binaries = load_pulumi_binaries(machine)
-    assert binaries is not None
-    binaries.directory.mkdir(parents=True)
-    for program in binaries.programs:
-        binaries.path(program.name).touch()
-    return binaries.path("pulumi")
+@pytest.fixture
+def tools(machine: Path) -> Path:
+    """The pins of the two programs."""
+    for name in ("pulumi", "pulumi-kubernetes"):
+        shutil.copytree(ROOT / "tools" / name, machine / "tools" / name)
+    return machine / "tools"
+
+
+@pytest.fixture
+def built(machine: Path, tools: Path) -> Path:
+    """What `make setup-pulumi` leaves in the cache; returns the path of the CLI."""
+    cli, provider = load_pulumi_binaries(machine)
+    for binaries in (cli, provider):
+        binaries.directory.mkdir(parents=True)
+        for program in binaries.programs:
+            binaries.path(program.name).touch()
+    return cli.path("pulumi")
 
 
 def test_auto_without_a_cli_is_embedded(machine: Path) -> None:
@@ -79,17 +87,16 @@ def test_auto_finds_the_plugin_in_pulumi_home(machine: Path) -> None:
     assert choose_engine("embedded", machine).name == "embedded"
 
 
-def test_built_cli_is_used_only_when_asked_for(machine: Path) -> None:
-    command = build(machine)
+def test_built_cli_is_used_only_when_asked_for(machine: Path, built: Path) -> None:
     assert choose_engine("auto", machine).name == "embedded"
     choice = choose_engine("cli", machine)
     assert choice.cli is not None
-    assert choice.cli.command == command
-    assert choice.cli.search_path.startswith(str(command.parent))
+    assert choice.cli.command == built
+    assert "pulumi-kubernetes" in choice.cli.search_path
 
 
+@pytest.mark.usefixtures("built")
 def test_installed_cli_is_used_before_the_built_one(machine: Path) -> None:
-    build(machine)
     command = install(machine, "pulumi")
     install(machine, "pulumi-resource-kubernetes")
     choice = choose_engine("cli", machine)
@@ -97,8 +104,8 @@ def test_installed_cli_is_used_before_the_built_one(machine: Path) -> None:
     assert choice.cli.command == command
 
 
+@pytest.mark.usefixtures("tools")
 def test_missing_cli_is_refused_with_the_command_that_builds_it(machine: Path) -> None:
-    shutil.copytree(ROOT / "tools" / "pulumi", machine / "tools" / "pulumi")
     with pytest.raises(EngineError, match="ENGINE=cli: no pulumi CLI found; `make setup-pulumi`"):
         choose_engine("cli", machine)
 
