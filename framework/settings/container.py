@@ -7,7 +7,7 @@ are mappings of their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -54,6 +54,13 @@ TerminationMessagePolicy = Literal["File", "FallbackToLogsOnError"]
 
 class Image(Checked):
     """The container image."""
+
+    # A container runtime takes the digest and ignores the tag: a tag in a later layer over an
+    # inherited digest would change nothing. The digest of a later layer keeps the tag, as a note.
+    replaces: ClassVar[Mapping[str, frozenset[str]]] = {
+        "tag": frozenset({"digest"}),
+        "digest": frozenset(),
+    }
 
     repository: Repository
     """Registry and repository, without a tag: `docker.io/seldonio/mlserver`."""

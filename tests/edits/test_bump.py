@@ -99,7 +99,8 @@ def test_bump_to_the_current_tag_writes_nothing(
 
 _DIGEST = "sha256:" + "0" * 64
 _REFUSED = [
-    ("digest of its own", {"catalog/b.yaml": _B + f"image: {{digest: '{_DIGEST}'}}\n"}, None,
+    ("digest of its own", {"catalog/b.yaml": _B + f"image: {{digest: '{_DIGEST}'}}\n",
+     "environments/prod/models/b.yaml": "replicas: 1\n"}, None,
      "catalog/b.yaml:3:17: b runs this image.digest in prod"),
     ("digest of a profile", {"catalog/_profiles/server.yaml":
      f"image: {{repository: r, digest: '{_DIGEST}'}}\n"}, None, "catalog/_profiles/server.yaml:1:"),

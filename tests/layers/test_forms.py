@@ -48,6 +48,14 @@ MERGED = {
         ["env: {A: {secret: hub, key: token}}", "env: {A: {key: other}}"],
         {"env": {"A": {"secret": "hub", "key": "other"}}},
     ),
+    "tag over a digest": (
+        ["image: {tag: v1, digest: d}", "image: {tag: v2}"],
+        {"image": {"tag": "v2"}},
+    ),
+    "digest over a tag": (
+        ["image: {tag: v1}", "image: {digest: d}"],
+        {"image": {"tag": "v1", "digest": "d"}},
+    ),
     "three sources": ([f"env: {SECRET}", f"env: {OTHER}", f"env: {TEXT}"], {"env": {"A": "dummy"}}),
     "removed, then given again": (
         [f"env: {SECRET}", "env: {A: null}", f"env: {OTHER}"],
