@@ -24,6 +24,7 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from framework.core.diagnostics import KeyPath
 from framework.edits.yaml_layout import Entry, Node, find_line
+from framework.files.characters import is_invisible
 from framework.files.document import parse_document
 
 # Line breaks and invisible characters. YAML allows them in quotes, but no reader expects them.
@@ -217,13 +218,22 @@ def render_inline(value: Any, quote: str = "") -> str:
 
 
 def _render_text(text: str, quote: str) -> str:
-    needs_escapes = _TO_ESCAPE.search(text)
+    needs_escapes = any(_needs_escape(char) for char in text)
     if quote == "'" and not needs_escapes:
         return "'" + text.replace("'", "''") + "'"
     if not quote and not needs_escapes and _can_be_plain(text):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match.group()):04x}", quoted)
+    return "".join(_escape(char) if _needs_escape(char) else char for char in quoted)
+
+
+def _needs_escape(character: str) -> bool:
+    return bool(_TO_ESCAPE.match(character)) or is_invisible(character)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _can_be_plain(text: str) -> bool:

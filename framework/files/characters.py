@@ -44,7 +44,8 @@ def remedy_of_line_break(character: str) -> str:
     return f'remove it, or write {escape} in a text in double quotes: "{escape}"'
 
 
-def _is_invisible(character: str) -> bool:
+def is_invisible(character: str) -> bool:
+    """Returns True for a character that takes no place, or looks like a space and is not."""
     # Cf: zero-width and direction marks; Zs: spaces of other widths, among them the no-break space.
     return character not in " \t" and unicodedata.category(character) in ("Cf", "Zs")
 
@@ -54,7 +55,7 @@ def find_false_space(line: str) -> int | None:
 
     That is in the indentation, and after the colon of a key or the dash of an item.
     """
-    index = next((i for i, char in enumerate(line) if _is_invisible(char)), None)
+    index = next((i for i, char in enumerate(line) if is_invisible(char)), None)
     before = line[:index].rstrip(" ") if index is not None else "x"
     return index if not before or before[-1] in ":-" else None
 
@@ -70,7 +71,7 @@ def find_misleading(text: str, *, is_key: bool) -> tuple[int, str] | None:
     stripped = text.strip(" ")
     first = text.index(stripped) if stripped else 0
     for index, char in enumerate(text):
-        if not _is_invisible(char):
+        if not is_invisible(char):
             continue
         at_an_end = not 0 < index - first < len(stripped) - 1
         is_typography = char in _JOINERS or unicodedata.category(char) == "Zs"
