@@ -24,7 +24,7 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from framework.core.diagnostics import KeyPath
 from framework.edits.yaml_layout import Entry, Node, find_line
-from framework.files.characters import is_invisible
+from framework.files.characters import find_misleading, is_invisible
 from framework.files.document import parse_document
 
 # Line breaks and invisible characters. YAML allows them in quotes, but no reader expects them.
@@ -184,7 +184,7 @@ def _block_lines(text: str, indent: str, path: KeyPath, value: Any) -> list[str]
     """Returns a line for each key of the path, indented by as much as the text's own lines."""
     nested = _NESTED.search(text)
     step = nested[1] if nested else "  "
-    lines = [f"{indent}{step * depth}{render_inline(key)}:" for depth, key in enumerate(path)]
+    lines = [f"{indent}{step * depth}{render_key(key)}:" for depth, key in enumerate(path)]
     lines[-1] += f" {render_inline(value)}"
     return lines
 
@@ -205,7 +205,7 @@ def render_inline(value: Any, quote: str = "") -> str:
     A text is quoted unless every YAML reader takes it for the same text without quotes.
     """
     if isinstance(value, dict):
-        pairs = (f"{render_inline(key)}: {render_inline(item)}" for key, item in value.items())
+        pairs = (f"{render_key(key)}: {render_inline(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(render_inline, value)) + "]"
@@ -215,6 +215,14 @@ def render_inline(value: Any, quote: str = "") -> str:
         # 1e-7 is a number to some readers and a text to others.
         return format(Decimal(repr(value)), "f")
     return json.dumps(value)
+
+
+def render_key(key: Any) -> str:
+    """Renders a key. Letters that only look like ASCII become escapes: the reader refuses them."""
+    if isinstance(key, str) and find_misleading(key, is_key=True):
+        quoted = json.dumps(key, ensure_ascii=False)
+        return "".join(char if char.isascii() else _escape(char) for char in quoted)
+    return render_inline(key)
 
 
 def _render_text(text: str, quote: str) -> str:

@@ -73,6 +73,9 @@ class AutomationEngine:
         targets = self._find_targets(stack, request)
         preview = self._preview(stack, targets)
         if preview.clean:
+            # The state also has options that a preview does not show, such as retainOnDelete. They
+            # decide what a later deletion does, so they are recorded even where nothing else is.
+            _call(stack.up, self._read_events(), parallel=_PARALLEL, **targets)
             remember_cluster()
             return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,10 @@ def test_a_claim_is_created_grown_kept_and_deleted(
     run_verb(project, engine, "up")
     project.write(MODEL, without)
     run_verb(project, engine, "up", "--yes")
+    # The CLI does not wait until Pods that still end have released the claim.
+    deadline = time.monotonic() + 30
+    while find_claim(kube, namespace) and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert find_claim(kube, namespace) is None
     kube.delete("v1", "PersistentVolume", namespace, propagation="Background")
     kube.delete("storage.k8s.io/v1", "StorageClass", namespace, propagation="Background")

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from framework.core.diagnostics import KeyPath
 from framework.core.quantities import quantity_value
 from framework.edits.importing.containers import Settings
-from framework.edits.yaml_text import render_inline
+from framework.edits.yaml_text import render_inline, render_key
 from framework.layers.interpolation import escape
 from framework.settings.base import SettingDiagnosticsError
 from framework.settings.container import Port
@@ -207,7 +207,7 @@ def _escape_files(files: Any) -> Any:
 def _render_block(key: str, value: Any, depth: int) -> list[str]:
     """Returns the lines of one key: on one line where it fits and nests only once."""
     indent = "  " * depth
-    name = f"{indent}{render_inline(key)}:"
+    name = f"{indent}{render_key(key)}:"
     if isinstance(value, str) and "\n" in value and _BLOCK.fullmatch(value):
         below = "  " * (depth + 1)
         header = "|" if value.endswith("\n") else "|-"
