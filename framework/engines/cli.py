@@ -39,6 +39,7 @@ from framework.engines.clusters import IdentityCheck, identify_cluster, open_clu
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
+from framework.engines.state.backend import create_backend_folder
 from framework.engines.state.checkpoint import Resource, check_deployment
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
@@ -208,10 +209,12 @@ class AutomationEngine:
             pulumi_home=os.environ.get("PULUMI_HOME"),
             pulumi_command=_build_command(self._cli),
         )
+        project = load_project(request.root)
+        create_backend_folder(project)
         return _translate_errors(
             lambda: automation.create_or_select_stack(
                 stack_name=request.stack.name,
-                project_name=load_project(request.root).name,
+                project_name=project.name,
                 program=program,
                 opts=options,
             )

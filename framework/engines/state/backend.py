@@ -169,8 +169,18 @@ def open_backend(project: Project, stack: str) -> FileBackend:
             f'Pulumi.yaml: backend "{url or "app.pulumi.com (the default)"}" needs the pulumi CLI; '
             "the embedded engine serves file:// only: set backend.url, or use ENGINE=cli"
         )
-    path = Path(url.removeprefix("file://").partition("?")[0]).expanduser()
-    return FileBackend(project.root / path / ".pulumi", project.name, stack)
+    return FileBackend(_backend_folder(project) / ".pulumi", project.name, stack)
+
+
+def create_backend_folder(project: Project) -> None:
+    """Creates the folder of a file backend, which the pulumi CLI wants to exist."""
+    if project.backend_url.startswith("file://"):
+        _backend_folder(project).mkdir(parents=True, exist_ok=True)
+
+
+def _backend_folder(project: Project) -> Path:
+    path = project.backend_url.removeprefix("file://").partition("?")[0]
+    return project.root / Path(path).expanduser()
 
 
 def _parse_cluster(text: str) -> dict[str, Any]:
