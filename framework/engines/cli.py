@@ -66,13 +66,14 @@ class AutomationEngine:
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview --refresh`."""
         stack, _ = self._open_checked(request)
-        return self._preview(stack, self._find_targets(stack, request))
+        return self._preview(stack, self._find_targets(stack, request)).build_preview()
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
         stack, remember_cluster = self._open_checked(request)
         targets = self._find_targets(stack, request)
-        preview = self._preview(stack, targets)
+        previewed = self._preview(stack, targets)
+        preview = previewed.build_preview()
         if preview.clean:
             # The state also has options that a preview does not show, such as retainOnDelete. They
             # decide what a later deletion does, so they are recorded even where nothing else is.
@@ -83,7 +84,7 @@ class AutomationEngine:
             return None
         # Before the first write: a run that is killed leaves objects on this cluster.
         remember_cluster()
-        reader = self._read_events(on_progress)
+        reader = self._read_events(on_progress, components=previewed.components)
         _call(
             stack.up,
             reader,
@@ -107,7 +108,7 @@ class AutomationEngine:
             return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
         if not confirm(preview):
             return None
-        reader = self._read_events(on_progress, refreshing=True)
+        reader = self._read_events(on_progress, refreshing=True, components=reader.components)
         _call(stack.refresh, reader, parallel=_PARALLEL, **targets)
         remember_cluster()
         return reader.build_result(self.outputs(request))
@@ -123,7 +124,7 @@ class AutomationEngine:
             return Result((), messages=preview.messages)
         if not confirm(preview):
             return None
-        reader = self._read_events(on_progress)
+        reader = self._read_events(on_progress, components=reader.components)
         _call(stack.destroy, reader, parallel=_PARALLEL, continue_on_error=True, **targets)
         return reader.build_result({})
 
@@ -221,15 +222,21 @@ class AutomationEngine:
         )
 
     def _read_events(
-        self, on_progress: OnProgress | None = None, *, refreshing: bool = False
+        self,
+        on_progress: OnProgress | None = None,
+        *,
+        refreshing: bool = False,
+        components: Components | None = None,
     ) -> EventReader:
         ignored = _BUILT_PROVIDER if self._cli.built else None
-        return EventReader(on_progress, refreshing=refreshing, ignored=ignored)
+        return EventReader(
+            on_progress, refreshing=refreshing, ignored=ignored, components=components
+        )
 
-    def _preview(self, stack: Any, targets: Mapping[str, Any]) -> Preview:
+    def _preview(self, stack: Any, targets: Mapping[str, Any]) -> EventReader:
         reader = self._read_events()
         _call(stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
-        return reader.build_preview()
+        return reader
 
     def _find_targets(self, stack: Any, request: Request) -> dict[str, Any]:
         """Returns the `target` option: the URNs of the components and of everything in them.
@@ -330,6 +337,8 @@ class EventReader:
 
     The changes are the steps of the operation. With `refreshing` they are the differences between
     recorded and live objects. Messages that match `ignored` are not shown.
+    `components` are known from an earlier operation: a deletion reports a component only after
+    the objects in it.
     """
 
     def __init__(
@@ -338,9 +347,10 @@ class EventReader:
         *,
         refreshing: bool = False,
         ignored: re.Pattern[str] | None = None,
+        components: Components | None = None,
     ) -> None:
         self._on_progress, self._refreshing, self._ignored = on_progress, refreshing, ignored
-        self.components = Components()
+        self.components = components or Components()
         self._changes: dict[str, Change] = {}
         self._errors: dict[str, list[str]] = {}
         self._failures: list[Failure] = []
@@ -451,7 +461,10 @@ class EventReader:
     @property
     def changes(self) -> tuple[Change, ...]:
         """The change list so far."""
-        return order_changes(self._changes.values())
+        return order_changes(
+            replace(change, component=self.components.find_nearest(change.urn))
+            for change in self._changes.values()
+        )
 
     @property
     def failures(self) -> tuple[Failure, ...]:

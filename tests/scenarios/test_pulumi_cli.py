@@ -36,3 +36,8 @@ def test_stack_without_secrets_needs_no_passphrase(project: Project) -> None:
     project.succeed("up", "dev", "--engine", "cli", "--yes")
     outputs = json.loads(project.succeed("outputs", "dev", "--engine", "cli", "--json"))
     assert outputs["deployments"] == {"churn": "churn"}
+
+
+def test_destroy_reports_each_model(project: Project) -> None:
+    project.succeed("up", "dev", "--engine", "cli")
+    assert "1 model done" in project.succeed("destroy", "dev", "--engine", "cli", "--yes")
