@@ -125,6 +125,30 @@ def test_a_raw_setting_that_the_api_accepts_is_no_error(text: str, tmp_path: Pat
     assert check(write_files(tmp_path, {A: f"+{text}\n"})).errors == ()
 
 
+POD = "patch: {Deployment: {spec: {template: {spec: %s}}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("autoscaling: {minReplicas: 4, maxReplicas: 8, cpu: 80}\n"
+         "patch: {HorizontalPodAutoscaler: {spec: {metrics: ["
+         "{type: Resource, resource: {name: cpu, target: §{type: Utilization}}}]}}}",
+         "has 0 of averageUtilization and averageValue"),
+        (POD % "{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "
+         "{nodeSelectorTerms: [{matchExpressions: [§{key: a, operator: In}]}]}}}}",
+         "has no values; expected one or more"),
+    ],
+)  # fmt: skip
+def test_a_patched_object_is_held_to_the_rules_of_the_server(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    column = len(text[: text.index("§")].splitlines()[-1]) + 1
+    (error,) = check(write_files(tmp_path, {A: f"+{text.replace('§', '')}"})).errors
+    assert message in error.message
+    assert error.column == column
+
+
 def test_a_bad_field_is_reported_in_the_file_that_has_it(tmp_path: Path) -> None:
     shared = "namespace: n\noverrides: {scheduling: {affinity: {podAfinity: {}}}}\n"
     (error,) = {

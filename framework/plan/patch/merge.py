@@ -60,6 +60,10 @@ def find_touched(patch: Any, path: FieldPath) -> KeyPath | None:
             at, patch = (*at, str(step)), patch[str(step)]
         elif isinstance(patch, list):
             keys = list_keys(FieldPath(path.steps[:depth]))
+            if not keys and isinstance(step, int) and step < len(patch):
+                # The patch replaces a list without keys as a whole, so the indexes are the same.
+                at, patch = (*at, step), patch[step]
+                continue
             names = [str(get_key(item, keys[0])) if keys else "" for item in patch]
             if str(step) not in names:
                 return None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
 from framework.core.env_references import order_variables
-from framework.core.field_paths import FieldPath, ItemKey, get_at, paths_overlap
+from framework.core.field_paths import FieldPath, ItemKey, get_at, name_path, paths_overlap
 from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import did_you_mean
 from framework.kinds.kind import PROTECTED_EVERYWHERE, Manifest
@@ -22,8 +22,10 @@ from framework.kinds.registry import KINDS, find_kind
 from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_field_diagnostics
+from framework.plan.patch.field_types import FieldType
 from framework.plan.patch.interpolated import write_numbers_as_text
 from framework.plan.patch.merge import PatchError, apply_patch, find_touched, get_key, list_fields
+from framework.plan.patch.object_rules import find_broken_rules
 from framework.settings.messages import show
 
 _CANARY = "/canary"
@@ -128,7 +130,28 @@ def _apply(
     except PatchError as error:
         paths = {problem.path for problem in problems}
         return [*problems, *(p for p in error.diagnostics if p.path not in paths)], manifest
+    # A rule compares values, so it needs values of the right type.
+    problems = problems or [*_find_broken_rules(patch, manifest.object, patched)]
     return problems, replace(manifest, object=_order_variables(patched))
+
+
+def _find_broken_rules(
+    patch: _Patch, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[SettingDiagnostic]:
+    """Yields the rules of the API server that the patched object breaks, at the patched value."""
+    type_ = FieldType(patch.kind)
+    kept = {problem.path for problem in find_broken_rules(before, type_, patch.show)}
+    for problem in find_broken_rules(after, type_, patch.show):
+        if problem.path in kept:
+            continue
+        steps = name_path(problem.path, before, after).steps
+        # A rule is about a whole mapping, and the patch may set only a part of it, or the reverse.
+        nearest = (
+            touched
+            for end in range(len(steps), -1, -1)
+            if (touched := find_touched(patch.content, FieldPath(steps[:end]))) is not None
+        )
+        yield problem._replace(path=next(nearest), at_key=False)
 
 
 def _order_variables(obj: dict[str, Any]) -> dict[str, Any]:
