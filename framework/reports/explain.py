@@ -21,6 +21,8 @@ from framework.files import environment_path
 from framework.layers import Layer, Merged, find_referenced_keys
 from framework.reports.effective_settings import Setting, list_settings
 from framework.settings.base import Settings
+from framework.settings.locations import join_dotted_key
+from framework.settings.model import Model
 
 CANDIDATE, ENVIRONMENT = "candidate", "environment"
 # Keys that a source has and does not use: an environment's `defaults` and `overrides` are layers of
@@ -166,7 +168,8 @@ class Explainer:
     def find(self, key: str | None) -> tuple[ExplainedSetting, ...]:
         """Explains the settings at or below a key, or all of the model's own for None.
 
-        A key below a list, or below a mapping that is not set, explains the list or the mapping. So
+        The dots of a key such as `podAnnotations.prometheus.io/port` need no quotes. A key below a
+        list, or below a mapping that is not set, explains the list or the mapping. So
         every path that `diff` and `affected` print is accepted, including that of a removed item.
         Errors: UnknownNameError; UsageError if the key is not a valid path.
         """
@@ -180,6 +183,8 @@ class Explainer:
             path = _parse_key(key)
         except FieldPathError as error:
             raise UsageError(f"KEY={key}: {error}") from error
+        if joined := join_dotted_key(Model, path):
+            path = tuple(joined)
         if path[:2] == ("canary", "candidate") and (key not in self.settings):
             # Prefer the value that is written below `canary.candidate`. The settings that the
             # candidate inherits are listed only below `candidate`.

@@ -137,6 +137,23 @@ def test_key_selects_a_setting_or_a_section_and_unknown_keys_are_refused(write: 
         _find(root, "rollout.maxSruge")
 
 
+@pytest.mark.parametrize(
+    ("key", "explained"),
+    [
+        ("podAnnotations.prometheus.io/port", 'podAnnotations["prometheus.io/port"]'),
+        ('podAnnotations["prometheus.io/port"]', 'podAnnotations["prometheus.io/port"]'),
+        ("resources.limits.nvidia.com/gpu", 'resources.limits["nvidia.com/gpu"]'),
+        ("podAnnotations.example.com/none", 'podAnnotations["example.com/none"]'),
+    ],
+)
+def test_key_with_dots_is_found_without_quotes(key: str, explained: str, write: Write) -> None:
+    model = (
+        "owner: team\nprofiles: [small]\npodAnnotations: {prometheus.io/port: '8082'}\n"
+        "resources: {limits: {nvidia.com/gpu: 1}}\n"
+    )
+    assert _find(write(**{"catalog/m.yaml": model}), key).keys() == {explained}
+
+
 def test_a_secret_is_never_shown(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     root = write()
     for arguments in ([], ["--key", "env"], ["--key", "Deployment"], ["--key", "candidate.env"]):
