@@ -169,7 +169,8 @@ def _follows_broken(error: _Error, broken: Collection[KeyPath]) -> bool:
     for path in broken:
         if path and _is_below(error.mapping, path):
             return True
-        if kind in _WHOLE_ERRORS and _is_below(path, error.mapping):
+        # A mapping may be empty only because its one entry is left out.
+        if kind in (*_WHOLE_ERRORS, "too_short") and _is_below(path, error.mapping):
             return True
         # The whole document is missing, or a profile: any setting may be in it.
         if kind == "missing" and not path:

@@ -121,3 +121,22 @@ def test_number_from_an_interpolation_is_text_where_text_is_wanted(own: str) -> 
     value = getattr(settings, str(path[0]))
     assert value[path[1]] == expected
     assert isinstance(value[path[1]], str)
+
+
+@pytest.mark.parametrize(
+    ("entry", "only"),
+    [
+        ("a.sh: '${HOME:-/root}'", 'config.files["a.sh"] calls the resolver "HOME"'),
+        ("a.sh: '${nothing}'", 'config.files["a.sh"] refers to "nothing"'),
+        ("a.sh: {text: x, interpolat: false}", 'config.files["a.sh"].interpolat is not a key here'),
+    ],
+)
+def test_the_only_file_with_an_error_is_not_reported_as_missing(entry: str, only: str) -> None:
+    own = f"{_VALID}config: {{mountPath: /etc/s, files: {{{entry}}}}}\n"
+    stack = LayerStack()
+    for path, text in (("catalog/_profiles/server.yaml", _PROFILE), (_OWN, own)):
+        stack = stack.add(Layer(parse_document(path, text)[0], forms=model_forms()))
+    merged = stack.resolve({"name": "churn"}, keep_nulls=(("patch",),))
+    _, diagnostics = validate_settings(Model, merged, "a model", _OWN)
+    (message,) = {diagnostic.message for diagnostic in diagnostics}
+    assert message.startswith(only)
