@@ -10,10 +10,12 @@ from framework.core.quantities import quantity_value
 _BYTES = re.compile("memory|storage|ephemeral-storage")
 # No container starts in less memory (runc itself needs more), and no volume is smaller.
 _FEWEST_BYTES = 1024 * 1024
-# More than the largest machines have.
-_MOST_CORES = 4096
+# The largest machines that clouds rent have 1920 cores.
+_MOST_CORES = 1920
 # The unit that was probably meant: "512m" is 512Mi, 8 is 8Gi.
 _MEANT = {"": "Gi", "m": "Mi", "k": "Mi", "Ki": "Mi"}
+# With these, a number of cores was meant: 4Gi of CPU is 4. 500Mi is 500m.
+_LARGE_UNITS = frozenset({"G", "Gi", "T", "Ti", "P", "Pi", "E", "Ei"})
 
 
 def find_unlikely(resource: str, amount: str) -> str:
@@ -30,7 +32,8 @@ def find_unlikely(resource: str, amount: str) -> str:
         meant = f"{number}{_MEANT.get(unit, 'Gi')}"
         return f'is {amount}, which is {_count_bytes(value)}; did you mean "{meant}"?'
     if resource == "cpu" and value > _MOST_CORES:
-        return f'is {amount}, which is {int(value)} cores; did you mean "{number}m"?'
+        meant = number if unit in _LARGE_UNITS else f"{number}m"
+        return f'is {amount}, which is {int(value)} cores; did you mean "{meant}"?'
     return ""
 
 
