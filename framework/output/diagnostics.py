@@ -15,6 +15,8 @@ ReadLines = Callable[[str], Sequence[str]]
 # What the carets underline: a key up to its colon, or a value up to the end of its line.
 _TOKEN = re.compile(r"[\w./-]+(?=:(?:\s|$))|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,\]}#:][^,\]}#]*|.")
 _WORD = re.compile(r"[\w-]+")
+# Names such as rbac.authorization.k8s.io, which contain words of secrets.
+_API_GROUP = re.compile(r"\b(?:[a-z]+\.)+k8s\.io\b")
 # Diagnostics of a file's name or existence; its first line would explain nothing.
 _OF_A_FILE = frozenset(
     {
@@ -67,7 +69,8 @@ def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
     ):
         return ""
     line = source[diagnostic.line - 1].replace("\t", " ").rstrip("\r")
-    if not line.strip() or mentions_secret(_WORD.findall(line)) or is_secret((), line):
+    words = _WORD.findall(_API_GROUP.sub("", line))
+    if not line.strip() or mentions_secret(words) or is_secret((), line):
         return ""
     token = _TOKEN.match(line, diagnostic.column - 1)
     width = max(1, len(token.group().rstrip()) if token else 1)

@@ -62,6 +62,18 @@ def test_line_that_may_contain_a_secret_is_not_shown(make_project: MakeProject) 
     assert "hunter2" not in run.stdout
 
 
+def test_line_with_an_api_group_is_shown(make_project: MakeProject) -> None:
+    project = make_project()
+    group = "rbac.authorization.k8s.io/v1"
+    project.append(
+        "catalog/fraud.yaml", f"objects: {{r: {{apiVersion: {group}, kind: Role, ruls: []}}}}\n"
+    )
+    head, line, caret, *_ = project.run("validate", "dev").stdout.splitlines()
+    assert "objects.r.ruls" in head
+    assert group in line
+    assert line[caret.index("^") :].startswith("ruls")
+
+
 def test_valid_catalog_shows_what_was_checked(make_project: MakeProject) -> None:
     run = make_project().run("validate", "prod")
     assert run.returncode == 0
