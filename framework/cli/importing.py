@@ -101,7 +101,7 @@ def _read_environments(root: Path, words: Sequence[str]) -> dict[str, Sequence[S
 def _propose_profile(
     root: Path, models: Sequence[Imported], options: argparse.Namespace
 ) -> dict[str, str]:
-    """Returns the file of a profile that the models share, if the user agrees to it."""
+    """Returns the path and text of a profile that the models can share, if the user agrees."""
     name, shared = propose_profile(root, models)
     if not name:
         return {}
@@ -132,7 +132,7 @@ def _find_owner(owner: str | None, sources: Sequence[Source]) -> str | None:
     if owner is None and not all(map(find_owner, workloads)):
         names = ", ".join(w.name for w in workloads if not find_owner(w))
         raise UsageError(
-            f"import needs OWNER: no label owner or team says who owns {names}; "
+            f"import needs OWNER: no label owner or team on {names}; "
             "`make import FILE=... OWNER=team-nlp`"
         )
     return owner
@@ -148,7 +148,7 @@ def _check_existing(root: Path, files: Mapping[str, str], *, replace: bool) -> N
 
 
 def _dry_run(root: Path, models: Sequence[Imported]) -> OnServer:
-    """Compares on the local cluster, if it runs: an import starts nothing."""
+    """Compares on the local cluster if it is running; an import does not start it."""
     from framework.cluster.local import LocalCluster
     from framework.kube.client import KubeClient
 

@@ -24,5 +24,5 @@ def run_setup_pulumi(root: Path, options: argparse.Namespace) -> int:
         raise BuildError(f"pulumi cannot be used here: {cli.why}")
     print(f"pulumi {cli.version}: {cli.command}")
     if cli.built:
-        print("used with ENGINE=cli; an installed pulumi is used before this one")
+        print("ENGINE=cli uses it, unless another pulumi is installed")
     return ExitCode.DONE

@@ -3,7 +3,7 @@
 Kubernetes goes through `env` from first to last, and replaces a reference by a variable that stands
 earlier in the list or comes from `envFrom`. Any other reference stays in the text as it is written,
 without an error. The syntax is that of k8s.io/kubernetes/third_party/forked/golang/expansion:
-`$$` is a literal `$`, so `$$(HOST)` is no reference.
+`$$` is a literal `$`, so `$$(HOST)` is not a reference.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ class Form:
 
     `primary` is the key that a single value is short for: `8080` for `{containerPort: 8080}`.
     `is_single` is True where a single value and a mapping are different kinds of value, so that
-    each replaces the other. `replaces` has, for a key of the mapping, the keys of earlier layers
-    that it makes void: another source of the same volume. A list may be a mapping of `items` or
-    `append`, and a text a mapping of `text`; both take `interpolate`.
+    each replaces the other. `replaces` maps a key to the keys of earlier layers that it replaces:
+    for a volume, `claim` replaces `configMap`. With `is_list`, the setting may also be a mapping of
+    `items` or `append`, with `is_text` a mapping of `text`; both may have `interpolate`.
     """
 
     primary: str = ""

@@ -36,7 +36,8 @@ _LAST_WORDS = _read_words(
     auth authorization pass pw pat sas cred
     """
 )
-# What a word after a secret says about it: the name is then of something else.
+# Words that describe a secret. After a secret, they make the name one of something else: the value
+# of PASSWORD_FILE is a path.
 _DESCRIBES = _read_words(
     """
     file files filename path paths dir directory folder location mount name names ref refs
@@ -73,7 +74,7 @@ _PLAIN_KEYS = _read_words(
     folder arrow left right up down enter hotkey sharding
     """
 )
-# Several keys are secrets only if they are of these kinds: API_KEYS, and not FEATURE_KEYS.
+# Several keys or tokens are secrets only after one of these words: API_KEYS, not FEATURE_KEYS.
 _SECRET_KEYS = _read_words(
     """
     api access account admin auth authorized client consumer decryption deploy encryption
@@ -109,9 +110,7 @@ def _is_secret_word(words: list[str], index: int) -> bool:
         return False
     if word == "key":
         return bool(before) and before[-1] not in _PLAIN_KEYS
-    if word == "keys":
-        return before[-1:] != [] and before[-1] in _SECRET_KEYS
-    if word == "tokens":
+    if word in ("keys", "tokens"):
         return before[-1:] != [] and before[-1] in _SECRET_KEYS
     if word.endswith("token"):
         is_text = before[-1:] != [] and before[-1] in _TEXT_TOKENS

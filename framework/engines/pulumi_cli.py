@@ -41,13 +41,13 @@ class PulumiCli:
 
 @dataclass(frozen=True)
 class MissingCli:
-    """The reason why the CLI engine cannot run here, in words."""
+    """The CLI engine cannot run here; `why` is the reason as text."""
 
     why: str
 
 
 def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
-    """Returns the installed CLI; where there is none, the one that was built, with `built`."""
+    """Returns the installed CLI. If there is none, and `built` is True, returns the built one."""
     installed = _find_installed()
     if isinstance(installed, PulumiCli) or not built:
         return installed

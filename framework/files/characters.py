@@ -1,7 +1,7 @@
-"""Characters that a reader of the file cannot see, or takes for others.
+"""Finds characters that a reader of the file cannot see, or mistakes for others.
 
 They come from copying out of a web page or a chat: a no-break space that looks like indentation, a
-zero-width space at the end of a tag, a Cyrillic letter in a key. YAML takes each as ordinary text.
+zero-width space at the end of a tag, a Cyrillic letter in a key. All are ordinary text in YAML.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# PyYAML ends a line at these, and editors do not; a lone carriage return likewise.
+# PyYAML ends a line at these characters and at a single carriage return; editors do not.
 OTHER_LINE_BREAK = re.compile("[\x85\u2028\u2029]|\r(?!\n)")
 # Two joiners are parts of words and emoji: allowed within a text.
 _JOINERS = "\u200c\u200d"
@@ -45,7 +45,7 @@ def remedy_of_line_break(character: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Returns True for a character that takes no place, or looks like a space and is not."""
+    """Returns True for a character that has no width, or that only looks like a space."""
     # Cf: zero-width and direction marks; Zs: spaces of other widths, among them the no-break space.
     return character not in " \t" and unicodedata.category(character) in ("Cf", "Zs")
 
@@ -91,8 +91,8 @@ def _find_lookalike(key: str) -> tuple[int, str] | None:
         return None
     for index, char in enumerate(key):
         if not char.isascii():
-            message = f'{name_character(char)} looks like "{_to_ascii(char)}" and is not; type it'
-            return index, f"{message} again"
+            message = f'{name_character(char)} looks like "{_to_ascii(char)}"; type that letter'
+            return index, f"{message} instead"
     return None
 
 

@@ -107,7 +107,7 @@ def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
         position = _position_of(path, text[: bad.start()])
         return _unreadable(
             position,
-            f"{name_character(bad[0])} begins a new line for YAML and not in editors; "
+            f"{name_character(bad[0])} begins a new line in YAML but not in editors; "
             f"{remedy_of_line_break(bad[0])}",
         )
     try:
@@ -157,7 +157,7 @@ def _syntax_diagnostic(
         index = find_false_space(lines[number - 1]) if 0 < number <= len(lines) else None
         if index is not None:
             character = name_character(lines[number - 1][index])
-            message = f"not valid YAML: {character} is no space for YAML; replace it by a space"
+            message = f"not valid YAML: {character} is not a space in YAML; replace it with a space"
             return _unreadable(Position(path, number, index + 1), message)
     if "\t" in line[: max(position.column, len(line) - len(line.lstrip()))]:
         position = Position(path, position.line, line.index("\t") + 1)

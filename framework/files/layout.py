@@ -90,7 +90,7 @@ def find_environment(root: Path, name: str) -> EnvironmentFiles:
         )
         if not is_read:
             unread += find_unread(root, entry, ENVIRONMENT)
-    # A file that was meant to be environment.yaml says enough.
+    # The error about a file that is probably environment.yaml is enough.
     if not (root / own).is_file() and not any("environment.yaml" in d.message for d in unread):
         message = "no such file; an environment needs one, with at least `namespace: ...`"
         diagnostics.append(Diagnostic(own, 0, 0, Code.UNREADABLE, message))

@@ -1,8 +1,8 @@
-"""Finds files and folders that nothing reads, and says what was probably meant.
+"""Reports files and folders that nothing reads, and suggests the name that was probably meant.
 
-A file with a small mistake in its name would otherwise be ignored without a word: a replica count
-in `models/churn.YAML` that never applies. Read or hidden (a leading dot) or a document for people
-(`README.md`): everything else is an error.
+Without this, a file with a small mistake in its name would be ignored silently: the replicas in
+`models/churn.YAML` would never apply. Allowed are files that are read, hidden files (a leading
+dot) and documents for people (`README.md`). Any other file is an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HIDE = "or hide it with a leading dot"
 
 @dataclass(frozen=True)
 class Place:
-    """A folder: what is read there, in words, and the fixed names that have a meaning."""
+    """A folder. `content` describes the files that are read there, `known` their fixed names."""
 
     content: str
     known: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def list_entries(root: Path, folder: Path, diagnostics: list[Diagnostic]) -> lis
 
 
 def find_unread(root: Path, entry: os.DirEntry[str], place: Place) -> Iterator[Diagnostic]:
-    """Yields an error for an entry that is not read, unless people need it as it is."""
+    """Yields an error for an entry that is not read, unless it is a document or an empty folder."""
     path = Path(entry.path)
     relative = path.relative_to(root).as_posix()
     if entry.is_symlink() and not path.exists():
@@ -68,7 +68,7 @@ def find_unread(root: Path, entry: os.DirEntry[str], place: Place) -> Iterator[D
         yield Diagnostic(relative, 0, 0, Code.UNREADABLE, message)
     elif entry.is_dir():
         unreadable: list[Diagnostic] = []
-        # Git has no empty folders, so nobody can have meant something by one.
+        # Git does not store empty folders, so one cannot be part of the project.
         if list_entries(root, path, unreadable) or entry.name.endswith(".yaml"):
             message = f"is a folder; {_describe_folder(entry.name, place)}"
             yield Diagnostic(relative, 0, 0, Code.FILE_NAME, message)
@@ -112,7 +112,7 @@ def _describe_file(entry: os.DirEntry[str], place: Place) -> str:
 def _near_name(name: str, place: Place, *, folder: bool) -> str:
     """Returns the known name that an entry was probably meant to have; "" where none is near.
 
-    `_default.yaml` is near `_defaults.yaml`, but a model `defaults.yaml` is none of the two.
+    `_default.yaml` is near `_defaults.yaml`. `defaults.yaml` is not checked: it is a valid model.
     """
     known = [other for other in place.known if folder != other.endswith(".yaml")]
     stems = {Path(other).stem: other for other in known}

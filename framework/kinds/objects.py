@@ -1,7 +1,7 @@
-"""Further objects of a model: any kind that the server has, as `objects` has them written.
+"""Builds the further objects of a model, which the setting `objects` has in the form of Kubernetes.
 
-The other modules of this package build one kind each, from settings. These objects are written out
-by their author, so that a kind needs no module here: it gets the default rules of its group.
+The other modules of this package build one kind each, from settings. Here the author writes the
+whole object, so no kind needs a module of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from framework.kinds.kind import SKIP_AWAIT, Manifest, TrackInput
 from framework.kinds.naming import build_labels
 
-# Kinds of Kubernetes that are in no Namespace, by API group. Those of other groups, which only the
-# server knows, are named by `policy.clusterScopedKinds` of the environment.
+# Kinds of Kubernetes that are in no Namespace, by API group. For custom resources, the environment
+# lists such kinds in `policy.clusterScopedKinds`.
 CLUSTER_SCOPED: Mapping[str, frozenset[str]] = {
     "": frozenset({"ComponentStatus", "Namespace", "Node", "PersistentVolume"}),
     "admissionregistration.k8s.io": frozenset(

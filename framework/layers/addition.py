@@ -1,4 +1,4 @@
-"""Adds one layer to the layers below: which values it overrides, joins or may not override.
+"""Merges one layer into the layers below it, and reports the values that it must not override.
 
 OmegaConf merges mappings and replaces everything else. Settings with several forms need more: the
 number in `ports: {http: 8080}` and the mapping in `ports: {http: {servicePort: 80}}` must merge as
@@ -71,6 +71,7 @@ def _wrap(config: DictConfig, path: KeyPath, key: str) -> None:
 
 
 def _one_level_down(value: Any) -> Any:
+    """Keeps a relative interpolation valid one mapping further down: `${.tag}` -> `${..tag}`."""
     return _RELATIVE.sub(r"\1.", value) if isinstance(value, str) else value
 
 
@@ -177,7 +178,11 @@ class _Adaptation:
             self._expanded[path] = form.primary
 
     def _replace_sources(self, path: KeyPath, form: Form, value: Any) -> None:
-        """Removes the keys below that another source of the same value makes void."""
+        """Removes the keys of the layers below that do not fit the source in this layer.
+
+        For example, `claim` of a volume removes `configMap` and its `items`. Without `configMap`
+        below, `items` stays: options are removed only together with another source.
+        """
         own: Mapping[str, Any] = value if isinstance(value, dict) else {form.primary: value}
         for key in [key for key in own if key in form.replaces and own[key] is not None]:
             void = {
@@ -202,8 +207,8 @@ class _Adaptation:
     def _adapt(self, entry: Entry) -> tuple[Entry, ...]:
         path = entry.path
         if key := self._expanded.get(path):
-            whole = entry._replace(shape=Shape.MAPPING)
-            return (whole, entry._replace(path=(*path, key)))
+            mapping = entry._replace(shape=Shape.MAPPING)
+            return (mapping, entry._replace(path=(*path, key)))
         for end in range(1, len(path)):
             if (offset := self._offsets.get(path[:end])) is not None:
                 index = path[end]

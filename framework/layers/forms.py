@@ -83,7 +83,7 @@ def _find_problems(form: Form, value: dict[str, Any]) -> list[SettingDiagnostic]
         if not isinstance(value[key], kind)
     ]
     if "interpolate" in value and not isinstance(value["interpolate"], bool):
-        message = "is neither true nor false; expected one of them"
+        message = "is not a boolean; expected true or false"
         problems.append(SettingDiagnostic(("interpolate",), message, Code.BAD_VALUE))
     if not problems and len(content) != 1:
         has = "both items and append" if content else f"no {' and no '.join(keys[:-1])}"

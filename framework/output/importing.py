@@ -1,4 +1,4 @@
-"""Renders what `import` has read from manifests: the entries, the proof, and what is left over."""
+"""Renders the result of `import`: the entries, the comparison, and the objects left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework.edits.importing.importer import Imported, Overlay
 from framework.edits.importing.manifests import Source
 from framework.output.text import render_count, render_table, render_value, render_wrapped
 
-# The text of a file is shown for so many models; for more, the files are there to be read.
+# For more models than this, the texts of the files are not shown.
 _MOST_SHOWN = 3
 _MOST_DIFFERENCES = 20
 
@@ -61,7 +61,7 @@ def _render_model(
     if model.secrets:
         names = list_names(model.secrets)
         lines.append(
-            _row("secrets", f"the value of {names} is in the file; give secret and key instead")
+            _row("secrets", f"the value of {names} is in the file; write secret: and key: instead")
         )
     for overlay in model.overlays:
         lines += _render_overlay(overlay)
@@ -102,7 +102,7 @@ def _render_differences(
 
 
 def _is_near(field: str, other: str) -> bool:
-    """Returns True where a reason is about this field or a parent of it."""
+    """Returns True if `field` is `other` or a parent of it."""
     return other == field or other.startswith((f"{field}.", f"{field}["))
 
 
@@ -111,5 +111,5 @@ def _show(value: object) -> str:
 
 
 def render_errors(models: Iterable[Imported]) -> str:
-    """Renders why models cannot be imported."""
+    """Renders the errors of models that cannot be imported."""
     return "\n".join(error for model in models for error in model.errors)

@@ -23,7 +23,7 @@ from framework.settings.values import Definition
 
 
 def find_raw_diagnostics(model: CatalogModel) -> Iterator[Diagnostic]:
-    """Yields everything in these settings of a model that the API server would refuse."""
+    """Yields an error for each value in these settings that the API server would refuse."""
     yield from _find_in_track(model, model.settings, model.merged)
     if model.candidate and model.candidate_merged:
         yield from _find_in_track(model, model.candidate, model.candidate_merged)
@@ -45,7 +45,7 @@ def _list_in_value(
     if isinstance(value, BaseModel):
         yield from list_raw_settings(value, at)
     elif isinstance(value, Mapping):
-        # `autoscaling.metrics` maps names to such mappings, the other settings are one themselves.
+        # See `_definition` for the "*".
         named = definition.startswith("*")
         if definition and not named:
             yield at, definition, value
@@ -59,9 +59,10 @@ def _list_in_value(
 
 @cache
 def _definition(settings_type: type[BaseModel], name: str) -> str:
-    """Returns the definition that a setting is written as, "" where it has fields of its own.
+    """Returns the name of the Kubernetes definition that a setting has the form of, else "".
 
-    The name begins with "*" where the setting maps names to such mappings.
+    For example, `scheduling.affinity` has the form of `Affinity`. The result begins with "*" if the
+    setting maps names to values of that form, as `autoscaling.metrics` does.
     """
     field = settings_type.model_fields[name]
     marks = [mark.name for mark in field.metadata if isinstance(mark, Definition)]
@@ -97,7 +98,7 @@ def _find_in_track(
 def _locate(
     model: CatalogModel, merged: Merged, at: KeyPath, problem: SettingDiagnostic
 ) -> Iterator[Diagnostic]:
-    """Yields a diagnostic at the value; at the key, in each layer that has it, for a wrong key."""
+    """Yields a diagnostic at the value; for a wrong key, one at the key in each layer with it."""
     path = (*at, *problem.path)
     positions = merged.key_positions(path) if problem.at_key else ()
     message = f"{FieldPath(path)} {problem.message}"

@@ -1,4 +1,4 @@
-"""The longest that a Pod may take to become ready, read from the probes of its containers.
+"""Computes the longest time that a Pod may take to become ready from its probes and hooks.
 
 It is read from the rendered Pod, so that sidecars, further containers and patches count too. The
 forecast of a rollout and the check of its deadline both use it.
@@ -37,8 +37,8 @@ class StartupStep(NamedTuple):
 def list_startup_steps(pod: Mapping[str, Any], startup_seconds: int) -> list[StartupStep]:
     """Returns the steps that make the slowest start of a Pod; their seconds add up to it.
 
-    `startup_seconds` is what the model's container may take where its startup probe is computed
-    from it, or where it has none.
+    `startup_seconds` limits the model's container if its startup probe is computed from it, or if
+    the container has no startup probe.
     Sidecars start one after the other: each waits for the startup probe of the one before. Then
     the containers start at the same time, and the Pod is ready once the slowest of them is.
     https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers
@@ -75,7 +75,8 @@ def _list_until_started(
     """Yields what a container does until it is started: a sleeping postStart hook, then the probe.
 
     The kubelet probes no container before its postStart hook has ended. A probe that is computed
-    from `startup_seconds` counts as these: with a period of 10, it lets 15 seconds be 2 tries.
+    from `startup_seconds` counts as `startup_seconds`: for 15 seconds with a period of 10, the
+    probe has 2 tries, which take 20 seconds, and 15 are counted.
     """
     hook = mapping_in(mapping_in(container, "lifecycle"), "postStart")
     if slept := _number(mapping_in(hook, "sleep"), "seconds", 0):

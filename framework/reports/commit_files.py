@@ -116,7 +116,7 @@ def list_commit_files(root: Path, commit: str) -> CommitFiles:
 def is_read(path: str) -> bool:
     """Returns True for a file that the reader may read: hidden files and folders are left out.
 
-    Of the framework only the code counts that plans are made by.
+    Of the framework, only Python and JSON files count: plans are made by them.
     """
     head, *below = path.split("/")
     if any(name.startswith(".") for name in below):
@@ -277,7 +277,7 @@ def _list_folder(
         return
     status = file.stat()
     identity = (status.st_dev, status.st_ino)
-    # A link to a folder that it is in would have no end.
+    # A link to a folder that contains the link would have no end.
     if identity in above:
         return
     with os.scandir(file) as entries:

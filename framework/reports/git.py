@@ -23,7 +23,7 @@ class GitError(FrameworkError):
 
 @dataclass(frozen=True)
 class GitOutput:
-    """The output of a git command that ended. `error` is the first line that it complained with."""
+    """The output of a git command. `error` is the first line of its error message."""
 
     returncode: int
     stdout: str
@@ -52,7 +52,7 @@ def run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) ->
 
 
 def start_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> GitOutput:
-    """Runs a git command, which may fail. Errors: GitError if there is no git."""
+    """Runs a git command, and returns its output also if it fails. Errors: GitError without git."""
     inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
     # Git would refresh the user's index. The messages are matched above in English.
     fixed = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}

@@ -1,4 +1,4 @@
-"""What every model gets without a setting, and the setting that takes it away.
+"""Lists the fields that every model gets without a setting, and the setting that removes each.
 
 The reference page lists it. A test renders a model of three lines and finds nothing else in it.
 """
@@ -43,12 +43,12 @@ ADDITIONS = (
     ),
     Addition(
         (f"{_POD}.topologySpreadConstraints",),
-        "Pods spread over zones and nodes where possible, each version by itself.",
+        "Pods spread over zones and nodes where possible, counted for each version separately.",
         "scheduling: {spread: false}",
     ),
     Addition(
         (f"{_CONTAINER}.lifecycle",),
-        "A preStop sleep, so that a Pod serves on while the Service forgets it.",
+        "A preStop sleep: a Pod still serves while it is removed from the Service.",
         "preStopSeconds: 0",
     ),
     Addition(
@@ -58,7 +58,7 @@ ADDITIONS = (
     ),
     Addition(
         ("Deployment.spec.strategy.rollingUpdate.maxUnavailable",),
-        "0: an update takes no Pod away before its successor is available. Kubernetes: 25%.",
+        "0: an update stops no Pod before a new one is available. Kubernetes: 25%.",
         "rollout: {maxUnavailable: 25%}",
     ),
     Addition(

@@ -1,4 +1,4 @@
-"""Amounts that the API server accepts, and that nobody can have meant: `memory: 512m`."""
+"""Finds amounts that the API server accepts and that are a mistake, such as `memory: 512m`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from framework.core.quantities import quantity_value
 
 _BYTES = re.compile("memory|storage|ephemeral-storage")
 # No container starts in less memory (runc itself needs more), and no volume is smaller.
-_FEWEST_BYTES = 1024 * 1024
+_MIN_BYTES = 1024 * 1024
 # The largest machines that clouds rent have 1920 cores.
-_MOST_CORES = 1920
+_MAX_CORES = 1920
 # The unit that was probably meant: "512m" is 512Mi, 8 is 8Gi.
 _MEANT = {"": "Gi", "m": "Mi", "k": "Mi", "Ki": "Mi"}
 # With these, a number of cores was meant: 4Gi of CPU is 4. 500Mi is 500m.
@@ -19,19 +19,19 @@ _LARGE_UNITS = frozenset({"G", "Gi", "T", "Ti", "P", "Pi", "E", "Ei"})
 
 
 def find_unlikely(resource: str, amount: str) -> str:
-    """Returns the message for an amount in a unit that was not meant; "" for any other amount.
+    """Returns the message for an amount with a unit that is probably wrong; "" for other amounts.
 
     512m of memory is half a byte, because "m" is a thousandth; 8 is eight bytes; 4Gi of CPU are
-    four billion cores. No memory at all is a valid amount.
+    four billion cores. 0 is a valid amount of memory.
     """
     value = quantity_value(amount)
     number, unit = amount.rstrip("kKMGTPEim"), amount.lstrip("0123456789.")
     if resource == "storage" and not value:
         return f"is {amount}; expected more than 0"
-    if _BYTES.fullmatch(resource) and 0 < value < _FEWEST_BYTES:
+    if _BYTES.fullmatch(resource) and 0 < value < _MIN_BYTES:
         meant = f"{number}{_MEANT.get(unit, 'Gi')}"
         return f'is {amount}, which is {_count_bytes(value)}; did you mean "{meant}"?'
-    if resource == "cpu" and value > _MOST_CORES:
+    if resource == "cpu" and value > _MAX_CORES:
         meant = number if unit in _LARGE_UNITS else f"{number}m"
         return f'is {amount}, which is {int(value)} cores; did you mean "{meant}"?'
     return ""

@@ -112,10 +112,11 @@ def _find_annotation(container: Any, part: str | int) -> Any:
 
 
 def join_dotted_key(settings_type: type[BaseModel], parts: Sequence[str]) -> list[str] | None:
-    """Returns `parts` with the dots of the last key in it: [..., "nvidia.com/gpu"].
+    """Joins the last parts of a dotted path, where they are one key that contains dots.
 
-    Returns None where no part can be the piece of a key. The keys of a mapping by name may contain
-    dots, and where its values are single, nothing can be below a key.
+    For example, ["resources", "limits", "nvidia", "com/gpu"] becomes
+    ["resources", "limits", "nvidia.com/gpu"]: the values of `limits` are single values, so nothing
+    can be below a key of it. Returns None where no key of the path can contain dots.
     """
     annotation: Any = settings_type
     for index, part in enumerate(parts):

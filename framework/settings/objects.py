@@ -20,7 +20,7 @@ _REQUIRED = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
 
 
 def find_object_shapes(objects: Mapping[str, Mapping[str, Any]]) -> Iterator[SettingDiagnostic]:
-    """Yields what keeps an object from being built: no apiVersion or kind, metadata of wrong shape.
+    """Yields the errors that prevent a build: no apiVersion, no kind, metadata of a wrong type.
 
     Everything else in an object is checked once it is built.
     """
@@ -29,17 +29,17 @@ def find_object_shapes(objects: Mapping[str, Mapping[str, Any]]) -> Iterator[Set
         for key, example in _REQUIRED.items():
             value = content.get(key)
             if value is None:
-                message = f"is missing; expected it, such as {key}: {example}"
+                message = f"is missing; expected a value such as {example}"
                 yield SettingDiagnostic((*path, key), message, Code.MISSING_KEY)
             elif not isinstance(value, str) or not value:
-                message = f"is not text; expected it in the form of Kubernetes: {example}"
+                message = f"is not text; expected text such as {example}"
                 yield SettingDiagnostic((*path, key), message, Code.BAD_VALUE)
         yield from _find_metadata(content.get("metadata", {}), (*path, "metadata"))
 
 
 def _find_metadata(metadata: Any, path: KeyPath) -> Iterator[SettingDiagnostic]:
     if not isinstance(metadata, dict):
-        yield SettingDiagnostic(path, "is not a mapping; expected one", Code.BAD_VALUE)
+        yield SettingDiagnostic(path, "has the wrong type; expected a mapping", Code.BAD_VALUE)
         return
     for key, type_, expected in (
         ("name", str, "text"),
@@ -47,5 +47,5 @@ def _find_metadata(metadata: Any, path: KeyPath) -> Iterator[SettingDiagnostic]:
         ("annotations", dict, "a mapping"),
     ):
         if not isinstance(metadata.get(key, type_()), type_):
-            message = f"is not {expected}; expected it"
+            message = f"has the wrong type; expected {expected}"
             yield SettingDiagnostic((*path, key), message, Code.BAD_VALUE)

@@ -69,7 +69,9 @@ def _find_reserved_names(model: Model) -> Iterator[SettingDiagnostic]:
     for setting, container in _extra_containers(model):
         kind, name = setting
         if name == MODEL_CONTAINER:
-            yield SettingDiagnostic(setting, "has the name of the model's own container")
+            yield SettingDiagnostic(
+                setting, "has the name of the model's own container; expected another name"
+            )
         elif kind == "sidecars" and name in model.init_containers:
             yield SettingDiagnostic(
                 setting, "has the name of an init container; expected another name"
@@ -84,7 +86,7 @@ def _find_reserved_names(model: Model) -> Iterator[SettingDiagnostic]:
         if container.config
     }
     for volume in sorted(reserved.keys() & model.volumes.keys()):
-        message = f"has the name of the volume of {reserved[volume]}"
+        message = f"has the name of the volume of {reserved[volume]}; expected another name"
         yield SettingDiagnostic(("volumes", volume), message)
 
 
@@ -153,8 +155,10 @@ def _find_claim_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
 
 
 def _find_security_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports contradictions of a container's `security` with that of the model, and mounts that
-    only a privileged container may have."""
+    """Reports a container's `security` that contradicts the model's, and Bidirectional mounts.
+
+    Only a privileged container may have such a mount.
+    """
     for setting, container in _all_containers(model):
         security = model.security
         if isinstance(container, Container):
@@ -171,7 +175,7 @@ def _find_security_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
 
 
 def _find_scaling_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports an autoscaler that cannot compute its percentage, because there is no request.
+    """Reports an autoscaler that cannot compute its percentage, because a request is missing.
 
     The autoscaler adds up the requests of the Pod. One container without a request is enough for it
     to fail (calculatePodRequestsFromContainers in pkg/controller/podautoscaler).
@@ -190,5 +194,5 @@ def _find_scaling_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
             path = ".".join((*setting, "resources.requests", name))
             yield SettingDiagnostic(
                 ("autoscaling", name),
-                f"is a percentage of the request; expected {path} with it",
+                f"is a percentage of the request; set {path} as well",
             )

@@ -1,4 +1,4 @@
-"""The Services of a model: which ports each has, and what is wrong with them."""
+"""Lists the ports of a model's Services, and checks the Services and the Ingress."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def list_container_ports(model: Model) -> dict[_Path, Port]:
 
 
 def _is_default(path: _Path, port: Port) -> bool:
-    """Returns True for a port that each Service has which does not list its ports."""
+    """Returns True for a port that belongs to every Service without a list of ports."""
     return path[0] == "ports" or port.service_port is not None
 
 
@@ -89,7 +89,7 @@ def _setting_of(key: str) -> _Path:
 
 
 def _expose(name: str, port: Port, path: _Path, *, main: bool) -> ExposedPort:
-    # A number on the nodes can be taken once only, so further Services do not inherit it.
+    # Only one Service can use a node port, so further Services do not inherit it.
     node_port = port.node_port if main else None
     number = port.service_port or port.container_port
     return ExposedPort(name, number, name, port.protocol, port.app_protocol, node_port, path)
@@ -105,7 +105,7 @@ def _override(port: ExposedPort, name: str, entry: ServicePort) -> ExposedPort:
 
 
 def find_service_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Yields what is wrong with the Services of a model and with its Ingress."""
+    """Yields the errors in the Services of a model and in its Ingress."""
     for key, service in list_services(model).items():
         yield from _find_in_service(model, key, service)
     yield from _find_shared_names(model)
@@ -189,7 +189,7 @@ def _find_duplicates(model: Model, ports: list[ExposedPort]) -> Iterator[Setting
 
 
 def _find_shared_names(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports two Services of the same given name; the name of the model is known later."""
+    """Reports two Services with the same `name`. Default names are checked with the manifests."""
     names: dict[str, _Path] = {}
     for key, service in list_services(model).items():
         path = (*_setting_of(key), "name")

@@ -1,4 +1,4 @@
-"""The order of the reference page: the settings of a model by what people do with them.
+"""Groups the settings of a model by task, in the order of the reference page.
 
 The common settings are those that most public manifests of model servers use, in the order in which
 one writes a model.
@@ -87,7 +87,7 @@ TOPICS = (
         ("labels", "podLabels", "annotations", "podAnnotations"),
     ),
     Topic(
-        "Whatever is left",
+        "Everything else",
         "Settings that few models need, fields without a setting, and objects of other kinds.",
         ("pod", "patch", "objects"),
     ),

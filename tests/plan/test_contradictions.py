@@ -125,18 +125,18 @@ RULES = [
      "scheduling.tolerations[0] has no key; expected one, or operator: Exists"),
     ("percent of nothing",
      "autoscaling: {minReplicas: 1, maxReplicas: 2, cpu: §50}\nresources: {requests: {cpu: null}}",
-     "autoscaling.cpu is a percentage of the request; expected resources.requests.cpu with it"),
+     "autoscaling.cpu is a percentage of the request; set resources.requests.cpu as well"),
     ("crossed", "autoscaling: {minReplicas: §3, maxReplicas: 2, cpu: 50}",
      "autoscaling.minReplicas is 3; expected at most maxReplicas, which is 2"),
     ("zero by CPU", "autoscaling: {minReplicas: §0, maxReplicas: 2, cpu: 50}",
      "autoscaling.minReplicas is 0, but cpu, memory and other metrics of Pods do not exist while "
      "there are no Pods; expected 1 or more, or a metric of type Object or External"),
     ("reserved container", f"sidecars: {{model: §{{{_SIDE}}}}}",
-     "sidecars.model has the name of the model's own container"),
+     "sidecars.model has the name of the model's own container; expected another name"),
     ("one name for two", f"initContainers: {{x: {{{_SIDE}}}}}\nsidecars: {{x: §{{{_SIDE}}}}}",
      "sidecars.x has the name of an init container; expected another name"),
     ("reserved volume", "volumes: {config-files: §{claim: c, mountPath: /v}}",
-     "volumes.config-files has the name of the volume of config.files"),
+     "volumes.config-files has the name of the volume of config.files; expected another name"),
     ("no hook", "lifecycle: {postStart: §{}}",
      "lifecycle.postStart has 0 of exec, httpGet and sleepSeconds; expected exactly one"),
     ("headless", "service: {headless: §true, type: NodePort}",
@@ -207,11 +207,12 @@ RULES = [
      f"(sidecars.x.lifecycle.preStop.sleepSeconds at {A}:3)"),
     ("percent of a sidecar's nothing",
      f"autoscaling: {{minReplicas: 1, maxReplicas: 2, cpu: §50}}\nsidecars: {{x: {{{_SIDE}}}}}",
-     "autoscaling.cpu is a percentage of the request; expected sidecars.x.resources.requests.cpu "
-     "with it"),
+     "autoscaling.cpu is a percentage of the request; set sidecars.x.resources.requests.cpu as "
+     "well"),
     ("volume of a sidecar's files", "volumes: {config-files-x: §{emptyDir: {}, mountPath: /v}}\n"
      f"sidecars: {{x: {{{_SIDE}, config: {{mountPath: /c, files: {{f: x}}}}}}}}",
-     "volumes.config-files-x has the name of the volume of sidecars.x.config.files"),
+     "volumes.config-files-x has the name of the volume of sidecars.x.config.files; expected "
+     "another name"),
     ("long name",
      f"sidecars: {{{'x' * 51}: {{{_SIDE}, config: §{{mountPath: /c, files: {{f: x}}}}}}}}",
      f"sidecars.{'x' * 51}.config needs a container with a name of at most 50 characters"),

@@ -117,10 +117,10 @@ def test_a_kind_that_the_policy_names_is_in_no_namespace(
 
 
 REFUSED = [
-    ("Secret", "apiVersion: v1, kind: §Secret", "would stand in Git as plain text"),
+    ("Secret", "apiVersion: v1, kind: §Secret", "would be in Git as plain text"),
     ("Deployment", "apiVersion: apps/v1, kind: §Deployment", "is a model of its own"),
     ("Pod", "apiVersion: v1, kind: §Pod", "expected a Job, a sidecar or a model"),
-    ("Namespace", "apiVersion: v1, kind: §Namespace", "is made for the environment"),
+    ("Namespace", "apiVersion: v1, kind: §Namespace", "is created for the environment"),
     ("unknown kind", "apiVersion: v1, kind: §ConfigMapp", 'did you mean "ConfigMap"?'),
     ("old version", "apiVersion: §apps/v1beta1, kind: StatefulSet", "expected apps/v1"),
     ("cluster", "apiVersion: storage.k8s.io/v1, kind: §StorageClass", "policy.clusterScopedKinds"),
@@ -164,8 +164,16 @@ def test_what_the_server_refuses_is_an_error_at_its_line(
         ("{kind: Foo}", "apiVersion is missing", Code.MISSING_KEY),
         ("{apiVersion: v1}", "kind is missing", Code.MISSING_KEY),
         ("{apiVersion: 1, kind: Foo}", "apiVersion is not text", Code.BAD_VALUE),
-        ("{apiVersion: x/v1, kind: Foo, metadata: []}", "metadata is not a map", Code.BAD_VALUE),
-        ("{apiVersion: x/v1, kind: Foo, metadata: {labels: x}}", "labels is not", Code.BAD_VALUE),
+        (
+            "{apiVersion: x/v1, kind: Foo, metadata: []}",
+            "metadata has the wrong type",
+            Code.BAD_VALUE,
+        ),
+        (
+            "{apiVersion: x/v1, kind: Foo, metadata: {labels: x}}",
+            "labels has the wrong type",
+            Code.BAD_VALUE,
+        ),
     ],
 )
 def test_an_object_that_cannot_be_built_is_an_error(

@@ -1,7 +1,16 @@
 """Turns existing Kubernetes manifests into models of the catalog.
 
-The path of a manifest: `manifests` reads the files, `workloads` finds the objects that belong to
-each Deployment, `containers`, `pods` and `companions` read settings from them, `proof` renders the
-settings and compares the result with the manifest, `entry` writes what differs from the profiles,
-and `importer` puts the steps together.
+The modules in the order in which a manifest passes through them:
+
+    manifests      reads the files
+    workloads      finds the objects that belong to each Deployment
+    translation    gives the objects the names that the framework uses
+    containers, pods, companions    read settings from the objects
+    profiles       chooses the profiles that make the entry short
+    entry          writes the settings that the profiles do not have
+    proof          renders the entry, compares it with the manifest, and adds patches
+    overlays       does the same for each environment
+    dry_run        compares both sides on an API server
+
+`importer` calls them. `api_defaults` and `comparison` decide which manifests are equal.
 """

@@ -1,8 +1,7 @@
 """Brings manifests into one form, so that two that mean the same are equal.
 
-Drops the fields that have the API server's default, and those that say what is the case without
-them. Writes out what containers inherit from their Pod. Types of fields come from the same table as
-for patches.
+Drops fields with the API server's default, and empty fields. Copies into each container what it
+inherits from its Pod. The types of fields come from the same table as for patches.
 """
 
 from __future__ import annotations
@@ -79,14 +78,14 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "ServiceAccount": {"automountServiceAccountToken": True},
     "ConfigMap": {"immutable": False},
 }  # fmt: skip
-# The server allots them, so that a manifest from a cluster has them.
-_ALLOTTED: Mapping[str, frozenset[str]] = {
+# The server assigns these, so only manifests from a cluster have them.
+_ASSIGNED: Mapping[str, frozenset[str]] = {
     "ServiceSpec": frozenset({"clusterIPs", "ipFamilies", "healthCheckNodePort"}),
     "PodSpec": frozenset({"serviceAccount", "nodeName"}),
     "PersistentVolumeClaimSpec": frozenset({"volumeName"}),
     "ServiceAccount": frozenset({"secrets"}),
 }
-# An empty mapping has a meaning in these fields: any other empty mapping or list is no value.
+# In these fields an empty mapping or list has a meaning. In any other, it means "not set".
 _MEANINGFUL_WHEN_EMPTY = frozenset(
     {"emptyDir", "podSelector", "namespaceSelector", "ingress", "egress", "from", "to"}
 )
@@ -112,10 +111,10 @@ def _normalise(value: Any, type_: FieldType) -> Any:
     if fill := _FILLS.get(type_.name):
         value = fill(value)
     defaults = _DEFAULTS.get(type_.name, {})
-    allotted = _ALLOTTED.get(type_.name, frozenset())
+    assigned = _ASSIGNED.get(type_.name, frozenset())
     normal = {}
     for key, child in value.items():
-        if key in allotted:
+        if key in assigned:
             continue
         child_type = type_.fields.get(key, FieldType("object"))
         child = _normalise(child, child_type)
@@ -126,9 +125,10 @@ def _normalise(value: Any, type_: FieldType) -> Any:
 
 
 def find_shape_errors(obj: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the fields of an object that have another shape than the API gives them.
+    """Yields an error for each field of an object that has not the type of the API.
 
-    Everything else here relies on the shapes. Wrong single values are found as settings.
+    The other functions expect correct mappings and lists. Wrong single values are found later, by
+    the validation of the settings.
     """
     for path, expected in _find_misshapen(obj, FieldType(str(obj["kind"])), ROOT):
         yield f"{path} has the wrong type; expected {expected}"
@@ -193,7 +193,7 @@ def default_pull_policy(reference: str) -> str:
 
 
 def _fill_container(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Writes out the image, and the requests, which are the limits where there are none."""
+    """Completes the image, and the requests: a missing request equals the limit."""
     filled = dict(container)
     image = str(container.get("image", ""))
     if image:

@@ -1,4 +1,4 @@
-"""Compares a rendered object with the manifest it stands for, and writes the patch between them."""
+"""Compares a rendered object with its manifest, and writes the patch between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from framework.plan.patch.field_types import FieldType
 from framework.plan.patch.merge import DIRECTIVE, find_touched, merge_key
 
 _GENERATED_ANNOTATIONS = frozenset({"pulumi.com/skipAwait", "modelcatalog/description"})
-# Names, and the selectors that go by them: `translation` has made them equal.
+# Names, and the selectors that follow from them. `translation` has made them equal already.
 _IDENTITY = (
     ("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"),
     ("spec", "selector"), ("spec", "scaleTargetRef"), ("spec", "podSelector"),
@@ -28,7 +28,7 @@ _IDENTITY = (
 
 @dataclass(frozen=True)
 class Difference:
-    """One field that the rendered object has otherwise than the manifest.
+    """One field that differs between the rendered object and the manifest.
 
     `wanted` is the value of the manifest, `rendered` that of the object; MISSING where one of them
     has no such field. Secrets in both are redacted.
@@ -93,7 +93,7 @@ def _is_identity(path: FieldPath) -> bool:
 def find_differences(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Difference]:
     """Returns each field in which a rendered object differs from the manifest.
 
-    Both are normalised. Labels that the rendered object has in addition are none: the framework
+    Both are normalised. Additional labels of the rendered object are not differences: the framework
     gives the labels of the Pods to every object of a model.
     """
     kind = str(wanted["kind"])
@@ -133,9 +133,9 @@ def _is_same(old: Any, new: Any, type_: FieldType) -> bool:
 
 def _open(path: FieldPath, old: Any, new: Any) -> Iterator[tuple[FieldPath, Any, Any]]:
     """Yields every field of a mapping that only one side has."""
-    whole = new if old is MISSING else old
-    if MISSING in (old, new) and isinstance(whole, Mapping) and whole:
-        for key, child in whole.items():
+    existing = new if old is MISSING else old
+    if MISSING in (old, new) and isinstance(existing, Mapping) and existing:
+        for key, child in existing.items():
             below = path.child(key)
             yield from _open(below, *((MISSING, child) if old is MISSING else (child, MISSING)))
     else:
@@ -193,7 +193,10 @@ def _patch_items(
 def drop_refused(
     kind: str, patch: dict[str, Any], manifest: Mapping[str, Any]
 ) -> dict[FieldPath, str]:
-    """Removes what a patch may not set, or what the API would refuse; returns the reasons."""
+    """Removes the fields that a patch must not set or that the API would refuse.
+
+    Returns the reason for each removed field.
+    """
     known = find_kind(kind)
     reasons: dict[FieldPath, str] = {}
     protected = {**PROTECTED_EVERYWHERE, **(known.protected if known else {})}
@@ -202,7 +205,7 @@ def drop_refused(
         if touched is not None:
             reasons[FieldPath(touched)] = reason
             remove_at(patch, touched)
-    # Each removal may uncover an item that lacks a field now, so the checks run again.
+    # After a removal, an item may lack a required field, so the checks run again.
     for _ in range(20):
         problems = list(find_field_diagnostics(kind, patch, manifest, lambda at, value: str(value)))
         if not problems:
@@ -214,7 +217,7 @@ def drop_refused(
 
 
 def remove_at(tree: Any, path: KeyPath) -> None:
-    """Removes the value at a path, and every mapping or list above it that is empty then."""
+    """Removes the value at a path, and every mapping or list above it that becomes empty."""
     parents = [tree]
     for key in path[:-1]:
         try:

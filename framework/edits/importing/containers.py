@@ -1,8 +1,8 @@
 """Reads the settings of a container from a manifest: the inverse of framework/kinds/containers.py.
 
-Each function returns settings as they are written in YAML. It says everything that the manifest
-decides, also what Kubernetes decides where the manifest says nothing. A field that is not read here
-is not lost: the proof finds it missing and puts it into `patch`.
+Each function returns settings as they are written in YAML. A field that the manifest leaves out
+gets the default of Kubernetes here, because the framework or a profile may have another default. A
+field that is not read here is not lost: `proof` finds that it is missing and adds it to `patch`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from framework.edits.importing.api_defaults import canonical_image, default_pull
 
 Settings = dict[str, Any]
 
-# Fields of a security context that have the name of their setting, with Kubernetes' own value.
+# Fields of a security context that have the name of their setting, with the default of Kubernetes.
 SECURITY: Settings = {
     "runAsNonRoot": False, "runAsUser": None, "runAsGroup": None, "readOnlyRootFilesystem": False,
     "allowPrivilegeEscalation": True, "privileged": False,
@@ -51,7 +51,7 @@ def read_process(container: Mapping[str, Any]) -> Settings:
 
 
 def _read_resources(resources: Mapping[str, Any]) -> Settings:
-    """Returns requests and limits; a device needs its limit only, the request is always equal."""
+    """Returns requests, limits and claims; of a device only the limit, which its request equals."""
     limits = _read_quantities(resources.get("limits") or {})
     requests = {
         name: value
@@ -101,7 +101,7 @@ def _read_variable(variable: Mapping[str, Any]) -> Any:
         names = {"resource": "resource", "containerName": "container", "divisor": "divisor"}
         return {names[key]: value for key, value in resource.items() if key in names}
     value = variable.get("value", "")
-    # A template that is not quoted gives numbers and booleans, which the API server refuses.
+    # A Helm template without quotes renders numbers and booleans. The API server refuses them.
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -130,7 +130,7 @@ def unused_name(name: str, taken: Iterable[str]) -> str:
 
 
 def read_ports(ports: Iterable[Mapping[str, Any]]) -> Settings:
-    """Returns ports by name; every port has one, `translation` has seen to it."""
+    """Returns ports by name. `translation` has given a name to every port."""
     return {
         str(port.get("name")): {
             "containerPort": port.get("containerPort"),
@@ -176,9 +176,9 @@ def read_lifecycle(container: Mapping[str, Any]) -> Settings:
 
 
 def read_security(context: Mapping[str, Any]) -> Settings:
-    """Returns `security` for a context that includes what the Pod hands down.
+    """Returns `security` for a context that includes what the container inherits from the Pod.
 
-    `standard` is the strictest one that adds nothing to the context.
+    `standard` is the strictest one that adds no field to the context.
     """
     settings = _read_context(context)
     if all(settings.get(key) == value for key, value in _RESTRICTED.items()):
@@ -201,7 +201,7 @@ def _read_context(context: Mapping[str, Any]) -> Settings:
 
 
 def _read_own_security(context: Mapping[str, Any], model: Mapping[str, Any]) -> Settings:
-    """Returns in what the context of another container differs from that of the model's."""
+    """Returns the security settings of a container that differ from the model's container."""
     own, other = _read_context(context), _read_context(model)
     unset = {**SECURITY, "dropCapabilities": [], "addCapabilities": [], "seccomp": "Unconfined"}
     return {

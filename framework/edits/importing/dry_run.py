@@ -1,4 +1,4 @@
-"""Compares rendered objects with manifests on an API server, by dry runs that write nothing."""
+"""Compares rendered objects with manifests on an API server, by dry runs that change nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compare_on_server(
 ) -> tuple[list[Difference], list[str]]:
     """Sends both sides of each object to the server, and compares what it would store.
 
-    Returns the fields that the manifest has otherwise, and what the server refuses.
+    Returns the fields that differ, and the errors of objects that the server refuses.
     """
     differences: list[Difference] = []
     refused: list[str] = []

@@ -1,4 +1,4 @@
-"""Writes the settings of a model that differ from what it inherits, as a short YAML file."""
+"""Writes the settings of a model that differ from the inherited ones, as a short YAML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from framework.settings.probes import Probe
 from framework.settings.volumes import Claim, Mount
 
 _WIDTH = 96
-# The settings that a single value stands for, in place of a mapping.
+# The key that a single value is short for: `8080` is `{containerPort: 8080}`.
 _SHORT = {Port: "containerPort", Claim: "name", Mount: "path", Probe: "enabled"}
 _NOTHING: Any = object()
 _QUANTITIES = ("requests", "limits")
@@ -93,7 +93,7 @@ def _remove(data: Any, path: KeyPath) -> bool:
 def diff_settings(value: BaseModel, inherited: Any) -> Settings:
     """Returns the smallest settings that, merged over `inherited`, give `value`.
 
-    A key is null where an inherited one must go.
+    A key is null where the inherited value must be removed.
     """
     below = inherited if isinstance(inherited, Mapping) else {}
     entry: Settings = {}

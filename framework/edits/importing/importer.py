@@ -1,4 +1,4 @@
-"""Imports manifests: from files to the entries of models, with a proof for each."""
+"""Turns manifests into the entries of models, and proves that each entry renders to them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
 _LONGEST_NAME = 40
-# Settings that describe one object each. Where they cannot, `objects` has it as it is.
+# Settings that describe one object. An object that they cannot describe goes to `objects`.
 _KIND_OF = {"ingress": "Ingress"}
 _FIRST = (
     "enabled", "owner", "description", "profiles", "image", "replicas", "startupSeconds", "command",
@@ -52,8 +52,10 @@ _FIRST = (
 
 @dataclass
 class Overlay:
-    """What one environment has otherwise: `text` is the content of its file for the model, ""
-    where nothing differs. `proof` compares what the model renders to in this environment."""
+    """The file of a model in one environment. `text` is its content, "" if nothing differs.
+
+    `proof` compares the manifests of this environment with the model's objects in it.
+    """
 
     environment: str
     path: str
@@ -64,12 +66,12 @@ class Overlay:
 
 @dataclass
 class Imported:
-    """One model that was imported.
+    """One imported model.
 
-    `text` is the content of `path`; where the manifests give no valid model, `errors` has the
-    reasons. `secrets` are the variables with a plain value that looks like a secret. `plan` has the
-    rendered objects, `wanted` all settings of the manifests, and `refused` the settings that
-    validation refuses, with the reasons.
+    `text` is the content of `path`. `errors` has the reasons if no valid model can be made.
+    `secrets` are the variables with a plain value that looks like a secret. `plan` has the rendered
+    objects, `wanted` all settings of the manifests, and `refused` the settings that validation
+    refuses, with the reasons.
     """
 
     name: str
@@ -119,8 +121,9 @@ def import_manifests(
 ) -> Import:
     """Turns manifests into models. Nothing is written.
 
-    `model` names the only Deployment anew, or selects among several by name or glob. `profiles` are
-    used as given; None chooses those that fit best. Errors: UsageError.
+    `model` is a name or glob that selects Deployments. If nothing matches and there is only one
+    Deployment, it is the name of the new model. `profiles` are used as given; None chooses those
+    that fit best. Errors: UsageError.
     """
     grouping = group_manifests(sources)
     names = _name_models(grouping.workloads, model)
@@ -134,7 +137,7 @@ def _name_models(workloads: Sequence[Workload], pattern: str | None) -> dict[Wor
     """Returns the workloads to import, each with the name of its model."""
     if not workloads:
         raise UsageError(
-            "these manifests have no Deployment; a model is a Deployment and what belongs to it"
+            "these manifests have no Deployment; import makes a model from each Deployment"
         )
     chosen = list(workloads)
     if pattern is not None:
@@ -152,8 +155,8 @@ def _name_models(workloads: Sequence[Workload], pattern: str | None) -> dict[Wor
             other = next(w for w, taken in names.items() if taken == name)
             raise UsageError(
                 f"{workload.deployment.position}: the Deployment {workload.name} would become the "
-                f"model {name}, like that of {other.deployment.position}; import the two one after "
-                "the other, with MODEL="
+                f"model {name}, like the one at {other.deployment.position}; import one at a time, "
+                "with MODEL="
             )
         names[workload] = name
     return names
@@ -212,6 +215,10 @@ def _import_workload(
 
 
 def read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[Any, str]]:
+    """Reads all settings of a model, without any profile or default.
+
+    Returns None for the model if they are not valid, and the refused settings with the reasons.
+    """
     normal = replace(translation, objects=[_normalise(obj) for obj in translation.objects])
     settings = read_deployment(normal.deployment)
     settings["owner"] = owner
@@ -219,6 +226,7 @@ def read_settings(translation: Translation, owner: str) -> tuple[Model | None, d
     read_companions(normal, settings)
     settings["objects"] = deepcopy(translation.extra)
     wanted, refused = build_settings(settings)
+    # Validation has refused the whole setting: for example, an Ingress without a host.
     lost = [kind for name, kind in _KIND_OF.items() if settings.get(name) and _lacks(wanted, name)]
     if not lost:
         return wanted, refused
@@ -258,7 +266,7 @@ def write_entry(
     profiles: tuple[str, ...] | None,
     drafts: Mapping[str, str] | None = None,
 ) -> None:
-    """Chooses the profiles, renders the entry and proves it; fills in the rest of `imported`.
+    """Chooses the profiles, renders the entry, and compares the result; completes `imported`.
 
     `drafts` has the text of profiles that are not written yet, by path.
     """
@@ -276,7 +284,7 @@ def write_entry(
     choices = [profiles or ()]
     if profiles is None:
         best = choose_profiles(list(find_catalog(root).profiles), inherit, build)
-        # Layers may give one key two shapes, which no entry can override.
+        # Two profiles may give one key different types. No entry can merge that, so none is used.
         choices = [best, ()]
     for names in choices:
         imported.profiles, imported.errors = names, ()
@@ -287,11 +295,11 @@ def write_entry(
 
 
 def diff_entry(wanted: Model, inherited: Mapping[str, Any]) -> Settings:
-    """Returns what an entry must say, given what it inherits."""
+    """Returns the settings that an entry must have in addition to those that it inherits."""
     entry = diff_settings(wanted, inherited)
     below = inherited.get("security") or {}
     if security := entry.get("security"):
-        # An inherited value that says what Kubernetes does anyway needs no null.
+        # An inherited value that equals the default of Kubernetes needs no null.
         entry["security"] = {
             key: value
             for key, value in security.items()
@@ -308,14 +316,14 @@ def diff_entry(wanted: Model, inherited: Mapping[str, Any]) -> Settings:
 
 
 def order_entry(entry: Settings) -> Settings:
-    """Returns an entry in the order of `new`, then in that of the settings."""
+    """Returns an entry with the keys in the order that the verb `new` uses."""
     if not entry.get("profiles"):
         entry = {key: value for key, value in entry.items() if key != "profiles"}
     return {key: entry[key] for key in dict.fromkeys((*_FIRST, *entry)) if key in entry}
 
 
 def _prove(root: Path, imported: Imported, drafts: Mapping[str, str]) -> None:
-    """Renders the entry, adds the patches that it needs, and compares the result."""
+    """Renders the entry, adds the patches that it needs, and compares it with the manifests."""
     imported.text = _render_text(imported)
     loader = open_loader(root, {**drafts, imported.path: imported.text})
     environment = loader.settings
@@ -382,7 +390,7 @@ def propose_profile(root: Path, models: Sequence[Imported]) -> tuple[str, Settin
 def use_profile(root: Path, models: Sequence[Imported], name: str, shared: Settings) -> str:
     """Lets the models list a new profile with these settings; returns the text of its file."""
     names = ", ".join(model.name for model in models)
-    text = render_entry(shared, {}, f"What {names} have in common.")
+    text = render_entry(shared, {}, f"The settings that {names} share.")
     profiles = models[0].profiles
     for model in models:
         if not model.errors and model.profiles == profiles:

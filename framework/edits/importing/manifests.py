@@ -46,7 +46,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One object, without what the server wrote, and where its document begins.
+    """One object without the fields that the server writes, and the position of its document.
 
     `is_live` is True for an object that was read from a cluster, such as by `kubectl get -o yaml`.
     """
@@ -124,12 +124,14 @@ def _parse(path: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Sour
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = f"not valid YAML: {getattr(exc, 'problem', None) or exc}"
         if _TEMPLATE.search(text):
-            message = "a Helm template; render it first: helm template NAME CHART | ... FILE=-"
+            message = (
+                "a Helm template; render it first: helm template NAME CHART | make import FILE=-"
+            )
         diagnostics.append(Diagnostic(path, line, column, Code.SYNTAX, message))
 
 
 def _unpack(value: Any, position: Position, diagnostics: list[Diagnostic]) -> Iterator[Source]:
-    """Yields the objects of one document: itself, the items of a list, none if it is empty."""
+    """Yields the object of a document, or the items of a list; nothing for an empty document."""
     if value is None:
         return
     if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):

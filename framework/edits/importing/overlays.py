@@ -1,4 +1,4 @@
-"""Compares the same models in several environments, and writes overlays for what differs."""
+"""Compares the same models in several environments, and writes overlays for the differences."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def add_overlays(
 ) -> None:
     """Adds the overlays of the models, from the manifests of each environment.
 
-    Models and manifests belong together by the name of the Deployment. A model that an environment
-    does not have is disabled there. `drafts` has the text of profiles that are not written yet.
+    A model belongs to the manifests with the name of its Deployment. A model without manifests in
+    an environment is disabled there. `drafts` has the text of profiles that are not written yet.
     """
     for environment, sources in environments.items():
         workloads = {w.name: w for w in group_manifests(sources).workloads}
@@ -46,7 +46,7 @@ def find_missing(
     """Returns the Deployments of environments that the base does not have, with the reason."""
     known = {model.workload.name for model in models}
     return {
-        source: f"the base has no Deployment of this name; import it by itself, then for {name}"
+        source: f"BASE has no Deployment of this name; import it by itself, then with ENV={name}"
         for name, sources in environments.items()
         for source in sources
         if source.kind == "Deployment" and source.name not in known
@@ -88,10 +88,10 @@ def _build_overlay(
         if here is None or loader.settings is None:
             overlay.errors = tuple(f"{d.position}  {d.code}  {d.message}" for d in errors)
             return overlay
-        bare = build_unpatched_model(here, loader.settings)
+        unpatched = build_unpatched_model(here, loader.settings)
         plan = build_model(here, loader.settings)
-        overlay.proof = compare(translation, plan, bare)
-        found, _ = find_patches(translation, bare)
+        overlay.proof = compare(translation, plan, unpatched)
+        found, _ = find_patches(translation, unpatched)
         inherited = here.merged.data.get("patch") or {}
         if is_last or found == inherited:
             break

@@ -20,7 +20,7 @@ from framework.edits.importing.containers import (
 )
 from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 
-# From a field of the Deployment or of the Pod to its setting, with Kubernetes' own value. To read
+# A field of the Deployment or of the Pod, its setting, and the default of Kubernetes. To read
 # another field, add a line.
 _DEPLOYMENT: tuple[tuple[KeyPath, KeyPath, Any], ...] = (
     (("replicas",), ("replicas",), 1),
@@ -58,7 +58,7 @@ _SPREAD = {"maxSkew": "maxSkew", "whenUnsatisfiable": "whenUnsatisfiable"}
 
 
 def read_deployment(deployment: Mapping[str, Any]) -> Settings:
-    """Returns the settings of a translated Deployment, whose first container is the model's."""
+    """Returns the settings of a translated Deployment; the container `model` is the model's."""
     spec = deployment["spec"]
     template = spec["template"]
     pod = template["spec"]
@@ -69,7 +69,7 @@ def read_deployment(deployment: Mapping[str, Any]) -> Settings:
         **read_process(main),
         "probes": read_probes(main),
         "lifecycle": read_lifecycle(main),
-        # A rolling update takes a Pod from its Service at once, unless the manifest has a hook.
+        # Without a preStop hook in the manifest, Kubernetes stops the container at once.
         "preStopSeconds": 0,
         "security": security,
         "sidecars": {},
@@ -119,7 +119,7 @@ def _read_table(
 
 
 def _read_startup(settings: Settings) -> None:
-    """Sets `startupSeconds`, which the startup probe's number of tries is computed from."""
+    """Sets `startupSeconds`; the framework computes `failureThreshold` from it."""
     startup = settings["probes"]["startup"]
     if startup is not None:
         tries = startup.pop("failureThreshold", 3)
@@ -130,7 +130,7 @@ def _read_startup(settings: Settings) -> None:
 
 
 def _read_pre_stop(settings: Settings) -> None:
-    """Sets `preStopSeconds`, which stands for a hook that sleeps."""
+    """Sets `preStopSeconds`, if the preStop hook only sleeps."""
     hook = settings["lifecycle"].get("preStop", {})
     if hook.keys() == {"sleepSeconds"}:
         settings["preStopSeconds"] = hook["sleepSeconds"]

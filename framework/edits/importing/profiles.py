@@ -1,4 +1,4 @@
-"""Chooses the profiles of an imported model, and proposes one for what several models share."""
+"""Chooses the profiles of an imported model, and proposes a new one for shared settings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from framework.edits.importing.containers import Settings
 
-# What a line of an entry costs. Overriding a profile costs more than saying something new, and
-# removing more than overriding: a profile that must be undone is the wrong one.
+# The cost of a line of an entry. Overriding a value of a profile costs more than a new value, and
+# removing one costs most: if many values of a profile must be undone, it is the wrong profile.
 _NEW, _OVERRIDE, _REMOVE = 1, 2, 4
 _FEWEST_SHARED = 3
 _OWN = frozenset(
@@ -52,7 +52,7 @@ def count_lines(entry: Any) -> int:
 
 
 def find_shared(entries: Sequence[Settings]) -> Settings:
-    """Returns what all entries say alike, {} where it is too little for a profile."""
+    """Returns the settings that all entries share; {} if these are too few for a profile."""
     if len(entries) < 2:
         return {}
     first = {key: value for key, value in entries[0].items() if key not in _OWN}

@@ -1,5 +1,7 @@
-"""Renders the settings of an imported model and completes them by patches, until they render to
-the manifest, or nothing more can be done."""
+"""Compares the rendered objects of an imported model with its manifests, and finds the patches.
+
+A patch sets the fields that no setting covers. Fields that a patch cannot set stay different.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ from framework.edits.importing.comparison import (
 from framework.edits.importing.translation import Translation
 from framework.plan import Manifest, ModelPlan
 
-# An environment that sets nothing: the entry of a model is compared without any environment.
+# The name of an environment without settings, in which the entry of a model is rendered.
 NO_ENVIRONMENT = "manifests-without-environment"
 
 
 @dataclass
 class Proof:
-    """How the rendered objects of a model compare with its manifests.
+    """The result of comparing the rendered objects of a model with its manifests.
 
     Every field of the manifests is counted once: covered by a setting, by a patch, or by neither
     (`remaining`). `added` are fields that only the rendered objects have, `objects` the rendered
@@ -55,7 +57,10 @@ class Proof:
 
 
 def open_loader(root: Path, drafts: Mapping[str, str], environment: str = "") -> CatalogLoader:
-    """Returns a loader of the catalog with these drafts, in an environment or without any."""
+    """Returns a loader of the catalog that reads `drafts` as files, which maps paths to texts.
+
+    Without `environment`, it uses an environment that sets nothing.
+    """
     if not environment:
         environment = NO_ENVIRONMENT
         home = f"environments/{environment}/environment.yaml"
@@ -73,7 +78,7 @@ def load_draft(loader: CatalogLoader, name: str) -> tuple[CatalogModel | None, l
 def find_patches(
     translation: Translation, plan: ModelPlan
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Returns the patches by kind from the plan to the manifests, and what they cannot set."""
+    """Returns the patches from the plan to the manifests by kind, and why fields cannot be set."""
     patches: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for wanted in translation.objects:
@@ -108,14 +113,14 @@ def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> 
     for wanted in translation.objects:
         normal = without_generated(wanted)
         count = count_fields(normal)
-        rendered, bare = find_rendered(plan, wanted), find_rendered(unpatched, wanted)
-        if rendered is None or bare is None:
-            whole = Difference(
+        rendered, base = find_rendered(plan, wanted), find_rendered(unpatched, wanted)
+        if rendered is None or base is None:
+            missing = Difference(
                 wanted["kind"], FieldPath(), str(wanted["metadata"]["name"]), MISSING
             )
-            proof.remaining += [whole] * max(count, 1)
+            proof.remaining += [missing] * max(count, 1)
             continue
-        before = _lacking(find_differences(without_generated(bare.object), normal))
+        before = _lacking(find_differences(without_generated(base.object), normal))
         after = find_differences(without_generated(rendered.object), normal)
         lacking = _lacking(after)
         open_before, open_after = sum(d.size for d in before), sum(d.size for d in lacking)

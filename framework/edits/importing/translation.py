@@ -1,8 +1,8 @@
 """Writes the objects of a workload with the names that the framework gives to them.
 
-The framework names the objects of a model, the model's container and the labels of selectors
-itself. With these names in the manifest too, what still differs afterwards is a real difference.
-Each name that changes is recorded, because something outside of the manifests may refer to it.
+The framework chooses the names of a model's objects, of its container and of the labels in its
+selectors. Once the manifest has these names too, every difference that remains is a real one. Each
+changed name is recorded, because something outside of the manifests may refer to it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Translation:
 
 
 def translate(workload: Workload, model: str) -> Translation:
-    """Returns the objects of a workload in the names that they have as the model `model`."""
+    """Returns the objects of a workload with the names that they have as the model `model`."""
     result = Translation(workload, model)
     _translate_deployment(result)
     for service in result.workload.find_all("Service"):
@@ -93,7 +93,7 @@ def translate(workload: Workload, model: str) -> Translation:
 
 
 def _translate_deployment(result: Translation) -> None:
-    # Older versions of the API had the same fields.
+    # Older API versions, such as extensions/v1beta1, had the same fields.
     deployment = {**deepcopy(result.workload.deployment.object), "apiVersion": "apps/v1"}
     result.objects.append(deployment)
     spec = deployment.setdefault("spec", {})
@@ -214,7 +214,7 @@ def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
     spec = obj["spec"]
     obj["apiVersion"] = "autoscaling/v2"
     if "replicas" in result.deployment["spec"]:
-        result.renamed.append("spec.replicas is left to the autoscaler")
+        result.renamed.append("spec.replicas removed: the autoscaler sets it")
         del result.deployment["spec"]["replicas"]
     spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": result.model}
     cpu = spec.pop("targetCPUUtilizationPercentage", None)
@@ -350,8 +350,8 @@ def _take_config(result: Translation) -> None:
         if result.config is not None or volume is None or mount is None or not data:
             result.unexpressed[source] = "the model refers to it by name; it is not created with it"
             continue
-        # Without these two, its name would contain a hash, and a change of a file would replace the
-        # Pods: a manifest does neither.
+        # Without `name`, the ConfigMap would have a hash in its name. With `rollOnChange: true`,
+        # a changed file would replace the Pods. An ordinary ConfigMap does neither.
         result.config = {
             "mountPath": mount["mountPath"],
             "name": source.name,
@@ -365,7 +365,7 @@ def _take_config(result: Translation) -> None:
         result.objects.append(obj)
         result.rename("volume", volume["name"], CONFIG_VOLUME)
         volume["name"] = mount["name"] = CONFIG_VOLUME
-        # A ConfigMap is always mounted read-only, whatever the mount says.
+        # A ConfigMap is always mounted read-only, even if the manifest has readOnly: false.
         mount["readOnly"] = True
 
 
@@ -392,7 +392,7 @@ def _find_config_mount(
 
 
 def _take_extra(result: Translation) -> None:
-    """Takes the objects that no setting describes as they are, under the setting `objects`."""
+    """Puts the objects that no setting describes unchanged into the setting `objects`."""
     sources = [*result.workload.others, *result.unexpressed]
     for source in dict.fromkeys(sources):
         if source.kind == "PersistentVolumeClaim" and source.is_live:
@@ -408,14 +408,14 @@ def _take_extra(result: Translation) -> None:
 
 
 def move_to_extra(result: Translation, kind: str) -> None:
-    """Keeps an object as it is, because the settings for its kind cannot describe it."""
+    """Moves an object to `objects`, because the settings for its kind cannot describe it."""
     for obj in [obj for obj in result.objects if obj["kind"] == kind]:
         if not any(obj is other for other in result.extra.values()):
             result.extra[unused_name(kind.lower(), result.extra)] = obj
 
 
 def drop_extra(result: Translation, key: str, reason: str) -> None:
-    """Leaves an object out that `objects` cannot have."""
+    """Removes an object that is not valid in `objects`, and records the reason."""
     obj = result.extra.pop(key, None)
     if obj is None:
         return
@@ -426,14 +426,14 @@ def drop_extra(result: Translation, key: str, reason: str) -> None:
 
 
 def _share_labels(result: Translation) -> None:
-    """Replaces the labels that the framework writes itself, and records those that change."""
+    """Removes the labels that the framework sets itself, and records each of them."""
     for obj in result.objects:
         template = obj.get("spec", {}).get("template") or {}
         for metadata in (obj["metadata"], template.get("metadata")):
             labels = (metadata or {}).get("labels") or {}
             for key in sorted(RESERVED_LABELS & labels.keys()):
                 del labels[key]
-                line = f"label {key} is the framework's"
+                line = f"label {key} removed: the framework sets it"
                 if line not in result.renamed:
                     result.renamed.append(line)
     template = result.deployment["spec"]["template"].setdefault("metadata", {})

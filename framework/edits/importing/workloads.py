@@ -114,7 +114,11 @@ def _is_beside(
     deployments: Sequence[Source],
     leftovers: Mapping[Source, str],
 ) -> bool:
-    """Returns True for an object of an unknown kind in the only file that has one Deployment."""
+    """Returns True for an object of another kind beside the only Deployment of its file.
+
+    A ServiceMonitor in the file of one Deployment belongs to it, although nothing refers to it. A
+    file without a Deployment counts as one with all Deployments.
+    """
     if source.kind in _RULES or source.kind in ("Secret", "Namespace", "Kustomization"):
         return False
     file = source.position.path
@@ -130,7 +134,7 @@ def _belongs(source: Source, deployment: Source, owners: Mapping[Source, list[So
 
 
 def _selects(selector: Any, deployment: Source) -> bool:
-    """Returns True where the labels of the Pods match. An empty selector selects no one's Pods."""
+    """Returns True if the selector matches the labels of the Pods; an empty one matches none."""
     wanted = selector if isinstance(selector, Mapping) else {}
     labels = pod_labels(deployment)
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())

@@ -3,8 +3,8 @@
 The order of the journal's lines decides what a crash leaves behind:
 
     begin creating     before the call: the next command looks for the object in the cluster
-    set, end           after the call: the object is recorded. That of a rollout has an error
-                       (UNFINISHED), so the next command waits for the rollout
+    set, end           after the call: the object is recorded. A Deployment is recorded with the
+                       error UNFINISHED, so the next command waits for its rollout
     set                at the end: the object is recorded without errors
 """
 
@@ -137,7 +137,7 @@ class ObjectWriter:
             raise
 
     def _build(self, step: Step, made: ObjectState, errors: Sequence[str] = ()) -> Resource:
-        # The record of a replacement begins anew, with its own time of creation.
+        # A replacement gets a new record, with its own time of creation.
         old = step.old if step.change.op is not Op.REPLACE else None
         return build_object(self._state, step.registration, step.urn, old, made, errors)
 

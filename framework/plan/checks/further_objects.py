@@ -1,8 +1,7 @@
-"""Checks the objects of the setting `objects`, as patches are checked, so that `up` meets no
-refusal that the files could have shown.
+"""Checks the objects of the setting `objects` before the API server has to refuse them.
 
-The fields of Kubernetes' own kinds are checked against their definitions. Of a custom resource only
-the metadata is: its definition is on the server alone, which a preview asks.
+The kinds of Kubernetes are checked against their definitions, as patches are. Of a custom resource,
+only the metadata is checked: only the server has its definition, and a preview asks the server.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from framework.settings.messages import show
 # Kinds that belong somewhere else, each with the way to get one.
 _REFUSED: Mapping[tuple[str, str], str] = {
     ("apps", "Deployment"): "is a model of its own: add it to the catalog, or as a sidecar",
-    ("apps", "ReplicaSet"): "is made by the Deployment of a model; add a model to the catalog",
-    ("", "Pod"): "is made by the Deployment of a model; expected a Job, a sidecar or a model",
-    ("", "Namespace"): "is made for the environment; set namespace in environment.yaml",
+    ("apps", "ReplicaSet"): "is created by the Deployment of a model; add a model to the catalog",
+    ("", "Pod"): "is created by the Deployment of a model; expected a Job, a sidecar or a model",
+    ("", "Namespace"): "is created for the environment; set namespace in environment.yaml",
     ("", "Secret"): (
-        "would stand in Git as plain text; expected an object that fetches or decrypts it, such as "
+        "would be in Git as plain text; expected an object that fetches or decrypts it, such as "
         "an ExternalSecret or a SealedSecret, or a Secret made by hand that env or volumes name"
     ),
 }
@@ -50,7 +49,7 @@ _PATH_SEGMENT = re.compile(r"(?!\.{1,2}$)[^/%]+")
 def find_further_object_errors(
     model: CatalogModel, plan: ModelPlan, environment: Environment
 ) -> Iterator[Diagnostic]:
-    """Yields an error for everything in the objects of a model that is refused."""
+    """Yields the errors in the objects of a model."""
     for manifest in plan.manifests:
         key = manifest.object_key
         if not key:
@@ -114,7 +113,7 @@ def _find_metadata(
     metadata = content.get("metadata", {})
     namespace = manifest.object["metadata"].get("namespace")
     if metadata.get("namespace", environment.namespace) != environment.namespace:
-        message = f"is another than that of the environment; remove it: {environment.namespace} "
+        message = f"differs from the environment's; remove it: {environment.namespace} "
         yield SettingDiagnostic(("metadata", "namespace"), f"{message}is added")
     elif "namespace" in metadata and is_cluster_scoped(
         content, environment.policy.cluster_scoped_kinds

@@ -1,6 +1,7 @@
-"""Names that only one object may have: the claims of each model, and clashes inside one model.
+"""Lists the names, node ports and routes of each model, and reports those used twice in one model.
 
-They are read from the manifests, so that names from patches are compared too.
+They are read from the manifests, so that values from patches are compared too. A `Claim` is one
+such name; the claims of all models are compared in `facts.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _LONGEST_SERVICE_NAME = 63
 
 
 def list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
-    """Returns the names, ports of the nodes and routes of a model, which no other may have."""
+    """Returns the names, node ports and routes of a model, which no other model may have."""
     claims: dict[tuple[str, ...], Claim] = {}
     for manifest in plan.manifests:
         for claim in _list_names(model, manifest):
@@ -59,7 +60,7 @@ def find_name_diagnostics(model: CatalogModel, plan: ModelPlan) -> Iterator[Diag
 
 
 def _list_names(model: CatalogModel, manifest: Manifest) -> Iterator[Claim]:
-    """Yields the claims of an object to its name, its Pulumi name, and ports of the nodes."""
+    """Yields a claim for the name of an object, for its Pulumi name and for each node port."""
     position = _position_of(model, manifest)
     group = str(manifest.object["apiVersion"]).rpartition("/")[0]
     namespace = str(manifest.object["metadata"].get("namespace", ""))
@@ -78,7 +79,7 @@ def _list_names(model: CatalogModel, manifest: Manifest) -> Iterator[Claim]:
 
 
 def _position_of_node_port(model: CatalogModel, manifest: Manifest, number: int) -> Position | None:
-    """Returns where a port of the nodes is written, or None where a patch adds it."""
+    """Returns where a node port is written; None if a patch adds it."""
     for port in list_ports(model.settings, manifest.part):
         if port.node_port == number:
             # A Service inherits the number from the port of the container where it sets none.

@@ -86,10 +86,10 @@ def _is_repeat(upper: _Written, lower: _Written) -> bool:
 
 
 def _belongs_to_another(path: KeyPath, lower: Position, upper: Position, merged: Merged) -> bool:
-    """Returns True where a value is a part of a reference that has changed in between.
+    """Returns True if the two values belong to different references, such as two images.
 
-    `tag: v1` over `tag: v1` is no repetition if the two belong to different repositories: without
-    the second one, a change of the first would give the other repository a tag it never had.
+    `tag: v1` over `tag: v1` is not a repeat if a layer between them changes the repository: without
+    the second tag, a change of the first one would give the other repository a tag it never had.
     """
     unit = _reference_around(path)
     if unit is None:

@@ -94,11 +94,11 @@ def _build_update(
 
 
 def _may_be_down(track: RenderedTrack) -> bool:
-    """Returns True where the model itself says that an update may take all its Pods away.
+    """Returns True if the model itself allows an update to stop all its Pods at the same time.
 
-    `maxUnavailable: 1` in a profile or in environment.yaml does not say so: it is meant for models
-    with more replicas. Neither does the model's own, if a later layer sets the replicas: whoever
-    wrote it thought of more Pods. A percentage that rounds to all Pods says nothing either.
+    `maxUnavailable: 1` in a profile or in environment.yaml does not count, even if the model has
+    one replica: it is meant for models with more. The model's own does not count either if a later
+    layer sets the replicas: its author expected more Pods. Of percentages, only 100% counts.
     """
     unavailable = track.settings.rollout.max_unavailable
     count = replica_range(track.settings)
@@ -177,7 +177,7 @@ def _find_scale_to_zero(track: RenderedTrack, catalog: Catalog) -> Iterator[Diag
 def _find_new_features(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagnostic]:
     """Yields the settings that need a newer server than the oldest one of the environment.
 
-    A feature that a default asks for is an error at the version.
+    If no file sets the feature, but a default does, the error is at the version.
     """
     settings, cluster = track.settings, catalog.environment.cluster
     features: list[tuple[KeyPath, int, str]] = []
@@ -206,7 +206,7 @@ def _find_new_features(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagn
 
 
 def find_exclusive(track: RenderedTrack) -> Iterator[SettingDiagnostic]:
-    """Yields what the Pods cannot share, where an update starts the new Pod beside the old one.
+    """Yields the settings that keep an update from starting a new Pod beside the old one.
 
     The update waits for the new Pod to become ready before it stops the old one, and the new Pod
     waits for what the old one holds. If an update may take all Pods away, it frees them in time.
@@ -228,8 +228,8 @@ def _find_one_node_claims(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]
     """Yields the new claims that the Pod of a surge cannot mount.
 
     On the node of the old Pod, a new Pod can mount a claim that is ReadWriteOnce. But the
-    scheduler knows nothing of that: it spreads Pods over nodes, and on another node the attachment
-    is refused for as long as the old Pod runs. So it is an error, unless the Pods are bound to one
+    scheduler ignores this: it spreads Pods over nodes, and on another node the volume cannot be
+    attached while the old Pod runs. So it is an error, unless the Pods are bound to one
     node. Existing claims are not checked: their access modes are known to the cluster alone.
     """
     if track.plan.budget.replicas > 1 or track.model.candidate:
@@ -254,7 +254,7 @@ def _find_host_ports(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
     """Yields the ports of the node that the Pods take: two Pods on one node cannot have the same.
 
     With hostNetwork every port of a container is one of the node (`SetDefaults_PodSpec` in
-    pkg/apis/core/v1/defaults.go). Another node may be free, but nothing in the files says so, and
+    pkg/apis/core/v1/defaults.go). Another node may be free, but the files do not tell, and
     with two or more replicas maxSurge 0 keeps the model serving.
     """
     host_network = bool(track.pod.get("hostNetwork"))

@@ -1,4 +1,4 @@
-"""Warns about names in texts that probably do not mean what their author wanted.
+"""Warns about references in texts that probably do not do what their author expects.
 
 `${name}` in a script may be a variable of the shell, and `$(HOST)` in an argument may name a
 variable that the container does not have.

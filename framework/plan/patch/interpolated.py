@@ -1,6 +1,7 @@
-"""Writes numbers from interpolations as text into the fields of a patch that take text.
+"""Turns numbers from interpolations into text, in the fields of a patch that take text.
 
-An annotation that is `"${ports.http}"` has nowhere to write quotes around the number.
+The annotation `"${ports.http}"` resolves to the number 8080, but Kubernetes accepts text only. The
+author cannot ask for text: the quotes belong to the YAML of the interpolation, not to its result.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from framework.plan.patch.field_types import FieldType
 def write_numbers_as_text(
     content: Mapping[str, Any], kind: str, at: KeyPath, merged: Merged
 ) -> Mapping[str, Any]:
-    """Returns the patch of a `kind` that is at the path `at` of the settings, with such texts."""
+    """Returns a patch with these numbers as text. `at` is its path in the settings."""
     for path, text in merged.numbers.items():
         below = path[len(at) :]
         if path[: len(at)] == at and below and _takes_text(FieldType(kind), below):
