@@ -85,6 +85,9 @@ class _Patterns(NamedTuple):
     header: re.Pattern[str]
     assignment: re.Pattern[str]
     element: re.Pattern[str]
+    attribute: re.Pattern[str]
+    block: re.Pattern[str]
+    login: re.Pattern[str]
     option: re.Pattern[str]
 
 
@@ -98,6 +101,7 @@ def _patterns() -> _Patterns:
             r"(?<![A-Za-z0-9])(?:hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"
             r"|sk-[A-Za-z0-9_-]*[A-Za-z0-9]{16,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"
             r"|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+            r"|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/+]{20,}"
             r"|xox[abeprs]-[\w-]{10,}|xapp-[\w-]{10,}|(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}"
             r"|AIza[\w-]{30,}|nvapi-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}"
             r"|hvs\.[\w-]{20,}|gsk_[A-Za-z0-9]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
@@ -116,6 +120,25 @@ def _patterns() -> _Patterns:
             r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]{0,1000}))"
         ),
         element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
+        # `<add key="Password" value="x"/>`
+        attribute=re.compile(
+            r"\b(?:key|name)=\"(?P<name>[A-Za-z_][\w.:-]{0,99})\""
+            r"[ \t]+value=\"(?P<value>[^\"\n]+)\""
+        ),
+        # A YAML value on the lines below its key: `password: |`, or nothing after the colon.
+        block=re.compile(
+            r"^(?P<indent>[ \t]*)(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote):"
+            r"(?:[ \t]*[|>][-+0-9]{0,2}[ \t]*\n"
+            r"(?P<value>(?:(?P=indent)[ \t]+[^\s][^\n]*(?:\n|\Z))+)"
+            r"|[ \t]*\n(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*(?:\n|\Z))",
+            re.MULTILINE,
+        ),
+        # `curl -u user:x`, and a line of `.netrc`.
+        login=re.compile(
+            r"(?<!\S)(?:(?:-u|--user)[ =][\"']?[^\s:\"']{1,100}:"
+            r"|login[ \t]\S{1,100}[ \t]password[ \t])"
+            r"(?P<value>[^\s\"']+)"
+        ),
         option=re.compile(
             r"(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)[ \t]+"
             r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'-]\S*)"
@@ -326,7 +349,7 @@ def _find_spans(text: str) -> tuple[tuple[int, int], ...]:
     if any(sign in text for sign in ":= <"):
         spans += [match.span("value") for match in patterns.url_password.finditer(text)]
         spans += [match.span("value") for match in patterns.header.finditer(text)]
-        spans += _find_assigned(text)
+        spans += [*_find_assigned(text), *_find_blocks(text), *_find_logins(text)]
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:
@@ -338,7 +361,7 @@ def _find_spans(text: str) -> tuple[tuple[int, int], ...]:
 
 def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
     patterns = _patterns()
-    for pattern in (patterns.assignment, patterns.element, patterns.option):
+    for pattern in (patterns.assignment, patterns.element, patterns.attribute, patterns.option):
         for match in pattern.finditer(text):
             if not is_secret_name(match["name"]):
                 continue
@@ -351,6 +374,23 @@ def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
             is_scheme = value.lower() in ("bearer", "basic")
             if can_be_secret(value) and not is_scheme and not _SWITCH.fullmatch(value):
                 yield start, end
+
+
+def _find_blocks(text: str) -> Iterator[tuple[int, int]]:
+    for match in _patterns().block.finditer(text):
+        if is_secret_name(match["name"]):
+            group = "value" if match["value"] else "next"
+            value = match[group]
+            start = match.start(group) + len(value) - len(value.lstrip())
+            if can_be_secret(value.strip()) and not _SWITCH.fullmatch(value.strip()):
+                yield start, match.start(group) + len(value.rstrip())
+
+
+def _find_logins(text: str) -> Iterator[tuple[int, int]]:
+    for match in _patterns().login.finditer(text):
+        # `-u 1000:1000` is a user and a group.
+        if can_be_secret(match["value"]) and not match["value"].isdigit():
+            yield match.span("value")
 
 
 def _find_end_of_value(text: str, match: re.Match[str]) -> int:

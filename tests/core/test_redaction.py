@@ -139,6 +139,14 @@ def test_redact_text_replaces_secrets(text: str, shown: str) -> None:
         ('{"apiKey": "hunter22", "n": 1}', '{"apiKey": "[secret]", "n": 1}'),
         ("token => 'hunter22';", "token => '[secret]';"),
         ("<password>hunter22</password>", "<password>[secret]</password>"),
+        ('<add key="DbPassword" value="hunter22"/>', '<add key="DbPassword" value="[secret]"/>'),
+        ("password:\n  hunter22\nport: 80", "password:\n  [secret]\nport: 80"),
+        ("machine h login u password hunter22", "machine h login u password [secret]"),
+        ("curl -u admin:hunter22 http://h", "curl -u admin:[secret] http://h"),
+        (
+            "post https://hooks.slack.com/services/T0/B0/abcdefgh0123456789 now",
+            "post https://hooks.slack.com/services/[secret] now",
+        ),
         ("Server=h;Uid=u;Pwd=hunter22;Port=1", "Server=h;Uid=u;Pwd=[secret];Port=1"),
         ("https://h/x?api_key=hunter22&n=1", "https://h/x?api_key=[secret]&n=1"),
         ("postgres://u:hunter22@h/db", "postgres://u:[secret]@h/db"),
@@ -156,6 +164,13 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
     assert all(secret not in redact_text(text, found) for secret in ("hunter22", "abcdefgh"))
 
 
+def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
+    text = "db:\n  password: |\n    hunter22\n    hunter33\n  port: 80"
+    shown = redact_within(text)
+    assert "hunter" not in shown
+    assert shown.endswith("\n  port: 80")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -165,6 +180,8 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
         "key = value", "cache_key: model-{name}", "secretName: hub", "image: r/x:sk-1",
         "--max-num-batched-tokens 8192", "--tokenizer mistralai/one", "passphraseFile: /run/x",
         "pad_token: eos", "model-repository: s3://bucket/sentiment", "text with: a colon",
+        "docker run -u 1000:1000 x", "password:\n  secretName: hub", "token:\n- a",
+        "auth:\nport: 80",
     ],
 )  # fmt: skip
 def test_text_without_a_secret_stays(text: str) -> None:
@@ -173,7 +190,23 @@ def test_text_without_a_secret_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "a-", "a=", "a.b: ", "eyJ", "://a:", 'a="', "A1+/", "<a>", "--a "]
+    "unit",
+    [
+        "a",
+        "a-",
+        "a=",
+        "a.b: ",
+        "eyJ",
+        "://a:",
+        'a="',
+        "A1+/",
+        "<a>",
+        "--a ",
+        "\n",
+        " ",
+        "a:\n ",
+        "-u a:",
+    ],
 )
 def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
     text = unit * (300_000 // len(unit))
