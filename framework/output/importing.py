@@ -58,6 +58,8 @@ def _render_model(
     lines += _render_differences("added", proof.added, {})
     for source, reason in model.translation.unexpressed.items():
         lines.append(_row("left out", f"{source} ({source.position}): {reason}"))
+    # A setting that is refused is missing in the entry, and with it the fields above.
+    lines += [_row("refused", f"{path}: {reason}") for path, reason in model.refused.items()]
     if model.secrets:
         names = list_names(model.secrets)
         lines.append(
