@@ -28,7 +28,11 @@ _FIELDS = frozenset(
     {"sizeLimit", "divisor", "averageValue", "tolerance", "quantity", "perContainer", "perPod"}
 )
 _FIELDS_OF = {"target": "value", "current": "value", "claim": "size", "ephemeral": "size"}
-_MAPPINGS = frozenset({"requests", "limits", "overhead", "capacity", "allocatedResources"})
+_MAPPINGS = frozenset(
+    {"requests", "limits", "overhead", "capacity", "allocatedResources", "allocatable"}
+    # A LimitRange and a ResourceQuota.
+    | {"default", "defaultRequest", "max", "min", "maxLimitRequestRatio", "hard", "used"}
+)
 
 
 def parse_quantity(text: str) -> Fraction | None:

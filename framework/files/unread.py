@@ -116,5 +116,8 @@ def _near_name(name: str, place: Place, *, folder: bool) -> str:
     """
     known = [other for other in place.known if folder != other.endswith(".yaml")]
     stems = {Path(other).stem: other for other in known}
-    near = near_misses(Path(name).stem if not folder else name, stems, cutoff=0.75)
+    stem = name if folder else Path(name).stem
+    if stem in stems:
+        return stems[stem]
+    near = near_misses(stem, stems, cutoff=0.75)
     return stems[near[0]] if near else ""

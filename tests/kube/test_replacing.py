@@ -18,7 +18,6 @@ URN = urn("sentiment")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        pytest.param(lambda n: config_map(n, A="1"), lambda n: config_map(n, A="2"), id="config"),
         pytest.param(lambda n: secret(n, a="1"), lambda n: secret(n, b="1"), id="secret"),
         pytest.param(
             lambda n: {**config_map(n, A="1"), "immutable": True},

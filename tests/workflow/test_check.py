@@ -42,4 +42,5 @@ def test_check_and_test_run_with_cached_binaries() -> None:
     ]
     assert len(caches) == 2
     assert caches[0] == caches[1]
-    assert "hashFiles('tools/go.mod', 'tools/go.sum')" in caches[0]["key"]
+    pins = "hashFiles('tools/**/go.mod', 'tools/**/go.sum', 'tools/**/*.go')"
+    assert pins in caches[0]["key"]
