@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from framework.core.field_paths import ItemKey, Step
 from framework.plan.rendered import mapping_in, mappings_in
+from framework.settings.probes import startup_failures
 from framework.settings.reserved import MODEL_CONTAINER
 
 # The API server's defaults of the fields that a patch may leave out.
@@ -87,7 +88,7 @@ def _list_until_started(
         failures = _number(probe, "failureThreshold")
         tries = period * failures
         fields = ["failureThreshold", "periodSeconds"]
-        if startup_seconds and failures == -(-startup_seconds // period):
+        if startup_seconds and failures == startup_failures(startup_seconds, period):
             tries, fields = startup_seconds, ["failureThreshold"]
         if delay:
             fields.insert(0 if delay > tries else 2, "initialDelaySeconds")

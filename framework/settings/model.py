@@ -18,7 +18,7 @@ from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.objects import Objects, find_object_shapes
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
-from framework.settings.probes import Probe, active
+from framework.settings.probes import Probe, active, startup_failures
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
 from framework.settings.service_rules import find_service_diagnostics, list_container_ports
 from framework.settings.values import (
@@ -184,7 +184,7 @@ class Model(ServingContainer):
         probe = own or active(self.probes.readiness)
         if probe is None or (own and "failure_threshold" in own.model_fields_set):
             return probe
-        failures = -(-self.startup_seconds // probe.period_seconds)
+        failures = startup_failures(self.startup_seconds, probe.period_seconds)
         return probe.model_copy(update={"failure_threshold": failures, "success_threshold": 1})
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:

@@ -97,6 +97,14 @@ def active(probe: Probe | None) -> Probe | None:
     return probe if probe and probe.enabled else None
 
 
+def startup_failures(startup_seconds: int, period_seconds: int) -> int:
+    """Returns how often a startup probe may fail within `startup_seconds`, at least twice.
+
+    With one, a single try that comes too early would restart the container, again and again.
+    """
+    return max(2, -(-startup_seconds // period_seconds))
+
+
 class Probes(Checked):
     """Startup, readiness and liveness probes."""
 

@@ -8,7 +8,7 @@ value in its layer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -134,15 +134,39 @@ def validate_layer(settings_type: type[BaseModel], layer: Layer, subject: str) -
     interpolations are not errors of the layer.
     """
     data = _without_open_values(layer.data, (), layer.broken)
-    try:
-        settings_type.model_validate(data)
+    errors = [*_find_errors(settings_type, data)]
+    certain = [*filter(_is_certain_in_one_layer, _choose_arms(_without_missing(errors)))]
+    if _has_null(layer.data):
+        certain += _find_unknown_nulls(settings_type, layer)
+    if not certain:
         return []
-    except ValidationError as exc:
-        errors = list(_read_errors(settings_type, exc))
     merged = Merged(data, {entry.path: (entry.position,) for entry in layer.entries}, (layer,))
     reporter = _Reporter(settings_type, merged, subject, layer.document.path)
-    certain = filter(_is_certain_in_one_layer, _choose_arms(_without_missing(errors)))
     return [diagnostic for group in _group(certain) for diagnostic in reporter.describe(group)]
+
+
+def _find_errors(settings_type: type[BaseModel], data: Mapping[str, Any]) -> Iterator[_Error]:
+    try:
+        settings_type.model_validate(data)
+    except ValidationError as exc:
+        yield from _read_errors(settings_type, exc)
+
+
+def _find_unknown_nulls(settings_type: type[BaseModel], layer: Layer) -> Iterator[_Error]:
+    """Yields the nulls under keys that are not settings: `autoscalling: null` removes nothing.
+
+    In a mapping that is one of several kinds, any key may belong to another kind.
+    """
+    with_nulls = _without_open_values(layer.data, (), layer.broken, keeps_nulls=True)
+    for error in _find_errors(settings_type, with_nulls):
+        if error.is_unknown_key and error.details["input"] is None and not error.location.union:
+            yield error
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_null, value.values()))
+    return value is None
 
 
 def _read_errors(settings_type: type[BaseModel], exc: ValidationError) -> Iterator[_Error]:
@@ -198,8 +222,10 @@ def _is_below(path: KeyPath, parent: KeyPath) -> bool:
     return path[: len(parent)] == parent
 
 
-def _without_open_values(value: Any, path: KeyPath, broken: Collection[KeyPath]) -> Any:
-    """Returns data without nulls, interpolations and broken values.
+def _without_open_values(
+    value: Any, path: KeyPath, broken: Collection[KeyPath], *, keeps_nulls: bool = False
+) -> Any:
+    """Returns data without nulls (unless `keeps_nulls`), interpolations and broken values.
 
     A list with one of these is left out as a whole, because its length is part of its meaning.
     """
@@ -208,9 +234,9 @@ def _without_open_values(value: Any, path: KeyPath, broken: Collection[KeyPath])
     if not isinstance(value, dict):
         return value
     return {
-        key: _without_open_values(child, (*path, key), broken)
+        key: _without_open_values(child, (*path, key), broken, keeps_nulls=keeps_nulls)
         for key, child in value.items()
-        if (*path, key) not in broken and not _is_open(child)
+        if (*path, key) not in broken and ((keeps_nulls and child is None) or not _is_open(child))
     }
 
 

@@ -18,6 +18,7 @@ from framework.edits.importing.containers import (
     read_security,
     read_sidecar,
 )
+from framework.settings.probes import startup_failures
 from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 
 # A field of the Deployment or of the Pod, its setting, and the default of Kubernetes. To read
@@ -122,8 +123,10 @@ def _read_startup(settings: Settings) -> None:
     """Sets `startupSeconds`; the framework computes `failureThreshold` from it."""
     startup = settings["probes"]["startup"]
     if startup is not None:
-        tries = startup.pop("failureThreshold", 3)
+        tries = startup.get("failureThreshold", 3)
         settings["startupSeconds"] = tries * startup.get("periodSeconds", 10)
+        if tries == startup_failures(settings["startupSeconds"], startup.get("periodSeconds", 10)):
+            startup.pop("failureThreshold", None)
     elif settings["probes"]["readiness"] is not None:
         # Without this, the readiness probe would be copied.
         settings["probes"]["startup"] = False
