@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from framework.catalog import CatalogReader
     from framework.files.document import Document
 
-# A process takes as long to start as to plan about this many models.
-_FEWEST_MODELS = 300
+# From twice as many models on, a second process saves more time than its start takes (two quiet
+# cores: 150 models in 1.5 s instead of 1.9 s).
+_FEWEST_MODELS = 75
 
 
 @dataclass(frozen=True)
