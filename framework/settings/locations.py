@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, Tag
 
 from framework.core.diagnostics import KeyPath
+from framework.settings.forms import get_origin_type
 
 # Ends the path of a location if the error is about the key of a mapping, not about its value.
 _KEY = "[key]"
@@ -72,26 +73,20 @@ def setting_names(settings_type: type[BaseModel] | None) -> tuple[str, ...]:
 
 def _list_arms(annotation: Any) -> list[tuple[str, Any]]:
     """Returns the arms of a union by label, without None; for no union, the annotation alone."""
-    type_ = _strip_metadata(annotation)
+    type_ = get_origin_type(annotation)
     if get_origin(type_) not in (Union, types.UnionType):
         return [("", type_)]
     arms = [arm for arm in get_args(type_) if arm is not type(None)]
     if len(arms) == 1:
         return _list_arms(arms[0])
-    return [(_label(arm), _strip_metadata(arm)) for arm in arms]
-
-
-def _strip_metadata(annotation: Any) -> Any:
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return annotation
+    return [(_label(arm), get_origin_type(arm)) for arm in arms]
 
 
 def _label(arm: Any) -> str:
     """Returns the label that pydantic gives an arm: its Tag, else the name of the type."""
     metadata = get_args(arm)[1:] if get_origin(arm) is Annotated else ()
     tags = [item.tag for item in metadata if isinstance(item, Tag)]
-    return tags[0] if tags else getattr(_strip_metadata(arm), "__name__", str(arm))
+    return tags[0] if tags else getattr(get_origin_type(arm), "__name__", str(arm))
 
 
 def _is_settings(annotation: Any) -> bool:

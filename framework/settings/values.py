@@ -198,6 +198,18 @@ def _read_file_mode(value: Any) -> Any:
     raise ValueError(_EXPECTED_FILE_MODE)
 
 
+def _int_or_percent(pattern: re.Pattern[str], expected: str) -> dict[str, Any]:
+    """Returns the JSON Schema of a number, or of a text with this pattern."""
+    return {
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "maximum": INT32_MAX,
+        "pattern": f"^{pattern.pattern}$",
+        "patternErrorMessage": expected,
+        "format": "int-or-percent",
+    }
+
+
 # pydantic cannot derive a JSON Schema from a validator in Python, so each of these types has both.
 # `format` names the type in the schemas and in the reference.
 Quantity = Annotated[
@@ -216,30 +228,12 @@ Quantity = Annotated[
 IntOrPercent = Annotated[
     int | str,
     BeforeValidator(_check_int_or_percent),
-    WithJsonSchema(
-        {
-            "type": ["integer", "string"],
-            "minimum": 0,
-            "maximum": INT32_MAX,
-            "pattern": f"^{_PERCENTAGE.pattern}$",
-            "patternErrorMessage": _EXPECTED_INT_OR_PERCENT,
-            "format": "int-or-percent",
-        }
-    ),
+    WithJsonSchema(_int_or_percent(_PERCENTAGE, _EXPECTED_INT_OR_PERCENT)),
 ]
 PartOfPods = Annotated[
     int | str,
     BeforeValidator(_check_part_of_pods),
-    WithJsonSchema(
-        {
-            "type": ["integer", "string"],
-            "minimum": 0,
-            "maximum": INT32_MAX,
-            "pattern": f"^{_PART.pattern}$",
-            "patternErrorMessage": _EXPECTED_PART,
-            "format": "int-or-percent",
-        }
-    ),
+    WithJsonSchema(_int_or_percent(_PART, _EXPECTED_PART)),
 ]
 EnvText = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from framework.core.field_paths import walk
-from framework.settings.additions import ADDITIONS, Addition
+from framework.settings.additions import ADDITIONS, AddedFields
 from framework.settings.reference import render_reference
 from tests.plan.small_catalog import check, write_files
 
@@ -63,7 +63,7 @@ def test_a_model_gets_nothing_that_the_page_does_not_list(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("addition", ADDITIONS, ids=[addition.without for addition in ADDITIONS])
-def test_one_setting_takes_an_addition_away(addition: Addition, tmp_path: Path) -> None:
+def test_one_setting_takes_an_addition_away(addition: AddedFields, tmp_path: Path) -> None:
     before = _render(tmp_path)
     after = _render(tmp_path, f"{addition.without}\n")
     for field in addition.fields:
