@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Generator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,7 +143,8 @@ class ApiConnection:
                 try:
                     # `close` may have run before the socket was added, and not have seen it.
                     if not self.closed:
-                        yield from response.iter_lines()
+                        # `close` ends TLS on this socket: what is read afterwards is encrypted.
+                        yield from takewhile(lambda _: not self.closed, response.iter_lines())
                 finally:
                     self._streams.discard(raw)
         except (httpx.RequestError, RuntimeError) as exc:

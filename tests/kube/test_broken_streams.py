@@ -134,6 +134,17 @@ def test_watch_of_a_closed_client_is_empty(client: KubeClient) -> None:
     assert list(client.watch("v1", "ConfigMap", "ml")) == []
 
 
+def test_closed_client_yields_no_more_of_its_watch(
+    server: CuttingServer, client: KubeClient
+) -> None:
+    # With TLS, what is read after `close` is encrypted, and may look like the end of a line.
+    server.watches = [event("100") + event("101") + b'{"type": "ADD\x17\x03\x03\n']
+    events = client.watch("v1", "ConfigMap", "ml")
+    assert next(events) == ("MODIFIED", item("100"))
+    client.close()
+    assert list(events) == []
+
+
 def test_client_closed_while_a_watch_connects(
     client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
