@@ -52,6 +52,11 @@ from framework.kube.property_path import parse_path
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
 _PARALLEL = 128
 _PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_WRONG_PASSPHRASE = (
+    "the passphrase does not fit this stack: its encryptionsalt, in Pulumi.<stack>.yaml beside the "
+    "environments or in the state, was made with another one; set PULUMI_CONFIG_PASSPHRASE to that "
+    "one, or, if the stack has no secrets, remove Pulumi.<stack>.yaml and run again"
+)
 _LAST_LINES = 12
 
 
@@ -305,6 +310,8 @@ def _translate_errors(action: Callable[[], Any]) -> Any:
             "wait for it, or, if it is dead, run `pulumi cancel`"
         ) from exc
     except errors.CommandError as exc:
+        if "incorrect passphrase" in str(exc):
+            raise StateError(_WRONG_PASSPHRASE) from exc
         raise EngineError(f"pulumi failed: {_last_lines(exc)}") from exc
 
 
@@ -355,7 +362,7 @@ class EventReader:
         self._errors: dict[str, list[str]] = {}
         self._failures: list[Failure] = []
         self._spans: dict[str, tuple[float, float]] = {}
-        self._messages: list[str] = []
+        self._messages: list[tuple[str, str, str]] = []
         self.outputs: Mapping[str, Any] = {}
 
     def read(self, event: Mapping[str, Any]) -> None:
@@ -427,7 +434,7 @@ class EventReader:
         if severity == "error" and urn:
             self._errors.setdefault(urn, []).append(text)
         elif severity != "error" or not _FINAL_MESSAGE.fullmatch(text):
-            self._messages.append(f"{severity}: {text}")
+            self._messages.append((str(severity), urn, text))
 
     def _report(self, change: Change, state: str, time: float, message: str = "") -> None:
         if change.op is Op.SAME or self._on_progress is None:
@@ -476,12 +483,32 @@ class EventReader:
         """Warnings and errors, each once, except for those that are the reason of a failure."""
         failed = {failure.change.urn for failure in self._failures}
         errors = [
-            f"error: {text}"
+            ("error", urn, text)
             for urn, texts in self._errors.items()
             if urn not in failed
             for text in texts
         ]
-        return tuple(sorted({*self._messages, *errors}))
+        return tuple(
+            sorted(
+                {
+                    f"{severity}: {self._describe(urn)}{text}"
+                    for severity, urn, text in [*self._messages, *errors]
+                }
+            )
+        )
+
+    def _describe(self, urn: str) -> str:
+        """Returns the beginning of a message about a resource: its model, kind and name.
+
+        A message about the whole stack has no such beginning."""
+        parts = parse_urn(urn) if urn else None
+        if parts is None or parts.type == STACK_TYPE:
+            return ""
+        model = self.components.find_nearest(urn)
+        if model and model == parts.name and not parts.type.startswith(OBJECT_PREFIX):
+            return f"model {model}: "
+        resource = f"{parts.type.rpartition(':')[2]} {parts.name}: "
+        return f"model {model}, {resource}" if model else resource
 
     def build_preview(self) -> Preview:
         """Builds the preview. EngineError where a resource failed."""

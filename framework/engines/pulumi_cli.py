@@ -27,6 +27,7 @@ _PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _PROVIDER_VERSION = "v4.25.0"
 _PROVIDER_FILES = "cmd/pulumi-resource-kubernetes"
 _VERSION_TIMEOUT_S = 20.0
+_MOST_PRINTED = 40
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,21 @@ def _find_installed() -> PulumiCli | MissingCli:
     command = shutil.which(_CLI)
     if command is None:
         return MissingCli("no pulumi CLI found")
+    # Imported here: most machines have no CLI, and no version to parse.
+    from semver import VersionInfo
+
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     if not any(home.glob("plugins/resource-kubernetes-v*")) and not shutil.which(_PROVIDER):
         return MissingCli(f"no kubernetes plugin of pulumi found in {home}/plugins")
-    version = _read_version(command)
-    if not version:
-        return MissingCli(f"{command} does not run here: `pulumi version` prints no version")
-    return PulumiCli(Path(command), version, os.environ.get("PATH", ""), built=False)
+    printed = _run_version(command)
+    if not VersionInfo.is_valid(printed.removeprefix("v")):
+        prints = f'"{printed[:_MOST_PRINTED]}", which is no version' if printed else "no version"
+        return MissingCli(f"{command} does not run here: `pulumi version` prints {prints}")
+    return PulumiCli(Path(command), printed, os.environ.get("PATH", ""), built=False)
 
 
-def _read_version(command: str) -> str:
-    """Returns the version that `pulumi version` prints, "" where it fails."""
+def _run_version(command: str) -> str:
+    """Returns the first word that `pulumi version` prints, "" where it fails."""
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
         done = subprocess.run(

@@ -63,13 +63,23 @@ def test_auto_without_the_plugin_is_embedded(machine: Path) -> None:
     assert "no kubernetes plugin" in choice.why
 
 
-@pytest.mark.parametrize("script", ["exit 1", "echo", "kill -9 $$"])
+@pytest.mark.parametrize(
+    "script", ["exit 1", "echo", "kill -9 $$", "echo dev", "echo v3", "echo Segmentation fault"]
+)
 def test_auto_with_a_broken_cli_is_embedded(machine: Path, script: str) -> None:
     command = install(machine, "pulumi", script)
     install(machine, "pulumi-resource-kubernetes")
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
     assert f"{command} does not run here" in choice.why
+
+
+def test_version_that_is_none_is_quoted_in_one_line(machine: Path, tools: Path) -> None:
+    install(machine, "pulumi", "echo 'Welcome to the wrapper'")
+    install(machine, "pulumi-resource-kubernetes")
+    with pytest.raises(EngineError, match='prints "Welcome", which is no version') as error:
+        choose_engine("cli", machine)
+    assert "\n" not in str(error.value)
 
 
 def test_auto_finds_the_plugin_on_the_path(machine: Path) -> None:

@@ -62,7 +62,7 @@ def test_messages_have_each_warning_once_and_no_failures() -> None:
 
 @pytest.mark.parametrize(
     ("severity", "messages"),
-    [("error", ("error: mind this",)), ("info", ())],
+    [("error", ("error: t n: mind this",)), ("info", ())],
     ids=["error", "info"],
 )
 def test_errors_that_the_program_logs_are_messages(
@@ -72,6 +72,27 @@ def test_errors_that_the_program_logs_are_messages(
     message = {"severity": severity, "message": "mind\nthis", "urn": "urn:pulumi:dev::p::t::n"}
     reader.read({"diagnosticEvent": message})
     assert reader.messages == messages
+
+
+@pytest.mark.parametrize(
+    ("urn", "beginning"),
+    [
+        (
+            "ml:catalog:Model$kubernetes:apps/v1:Deployment::sentiment",
+            "model sentiment, Deployment",
+        ),
+        ("ml:catalog:Model::sentiment", "model sentiment: be"),
+        ("kubernetes:core/v1:Namespace::ml-fixture", "Namespace ml-fixture: be"),
+        ("pulumi:pulumi:Stack::fixture-dev", "be"),
+    ],
+    ids=["object", "model", "outside", "stack"],
+)
+def test_messages_name_their_model(urn: str, beginning: str) -> None:
+    reader, _ = _read("2-updated")
+    urn = f"urn:pulumi:dev::fixture::{urn}"
+    reader.read({"diagnosticEvent": {"severity": "warning", "message": "be careful", "urn": urn}})
+    (message,) = [text for text in reader.messages if text.endswith("be careful")]
+    assert message.startswith(f"warning: {beginning}")
 
 
 def test_change_list_begins_with_stack_provider_and_namespace() -> None:

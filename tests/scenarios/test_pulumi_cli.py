@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
 from tests.conftest import MakeProject, Project
+from tests.shipped import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.pulumi_cli]
 PASSPHRASE = {"PULUMI_CONFIG_PASSPHRASE": "test"}
@@ -41,3 +43,19 @@ def test_stack_without_secrets_needs_no_passphrase(project: Project) -> None:
 def test_destroy_reports_each_model(project: Project) -> None:
     project.succeed("up", "dev", "--engine", "cli")
     assert "1 model done" in project.succeed("destroy", "dev", "--engine", "cli", "--yes")
+
+
+def test_salt_is_ignored_by_git_and_a_fresh_clone_needs_none(project: Project) -> None:
+    project.succeed("up", "dev", "--engine", "cli", PULUMI_CONFIG_PASSPHRASE="one")
+    salt = project.root / "environments/Pulumi.dev.yaml"
+    ignored = subprocess.run(
+        ["git", "check-ignore", "-q", "environments/Pulumi.dev.yaml"], cwd=ROOT
+    )
+    assert salt.exists()
+    assert ignored.returncode == 0
+    refused = project.run("preview", "dev", "--engine", "cli", PULUMI_CONFIG_PASSPHRASE="two")
+    assert refused.returncode == 1
+    assert "remove Pulumi.<stack>.yaml and run again" in refused.stderr + refused.stdout
+    salt.unlink()
+    preview = ["preview", "dev", "--engine", "cli", "--json"]
+    assert json.loads(project.succeed(*preview, PULUMI_CONFIG_PASSPHRASE="two"))["clean"]
