@@ -169,16 +169,20 @@ class Resolution:
             is_setting = _WHOLE.fullmatch(text) and self._primary_key(path)
 
             def name(match: re.Match[str], is_setting: Any = is_setting) -> str:
-                key = match[2].strip()
-                own = self._own_path(tuple(key.split(".")))
-                primary = self._primary_key(own)
-                value = get_at(self._data, own)
+                suffix = "" if is_setting else self._primary_suffix(match[2])
                 # A port that is `${ports.other}` takes all of the other's settings.
-                if is_setting or not (isinstance(value, dict) and primary in value):
-                    return match[0]
-                return f"{match[1]}${{{key}.{primary}}}"
+                return f"{match[1]}${{{match[2].strip()}{suffix}}}" if suffix else match[0]
 
-            self._rewrite(path, _SINGLE.sub(name, text))
+            def name_selected(match: re.Match[str], is_setting: Any = is_setting) -> str:
+                return match[0] + ("" if is_setting else self._primary_suffix(match[1]))
+
+            self._rewrite(path, _SELECT.sub(name_selected, _SINGLE.sub(name, text)))
+
+    def _primary_suffix(self, key: str) -> str:
+        """Returns ".containerPort" for "ports.http" where that is a mapping, else ""."""
+        own = self._own_path(tuple(key.strip().split(".")))
+        primary, value = self._primary_key(own), get_at(self._data, own)
+        return f".{primary}" if isinstance(value, dict) and primary in value else ""
 
     def _primary_key(self, path: KeyPath) -> str:
         form = self._forms.at(path)

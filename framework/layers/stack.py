@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
 from framework.layers.addition import Addition, Node, add_nodes
-from framework.layers.interpolation import Resolution, escape
+from framework.layers.interpolation import Resolution, escape, find_referenced_keys
 from framework.layers.layer import Layer, Shape
 
 
@@ -97,10 +97,22 @@ class Merged:
 
     def spelling(self, path: KeyPath) -> str | None:
         """Returns a number as it was written, where Python would write it differently: `1.10`."""
+        layer = self._find_layer(path)
+        return layer.spelling(path) if layer else None
+
+    def interpolation(self, path: KeyPath) -> str:
+        """Returns the text with interpolations that gave the value at `path`, "" if none did."""
+        layer = self._find_layer(path)
+        text = layer.value(path) if layer else None
+        is_reference = isinstance(text, str) and any(find_referenced_keys(text, path))
+        return cast(str, text) if is_reference else ""
+
+    def _find_layer(self, path: KeyPath) -> Layer | None:
+        """Returns the layer that sets the value at `path`; None for one inside a reference."""
         origin = self.origin(path)
         for layer in reversed(self.layers):
             if layer.has(path) and layer.value_position(path) == origin:
-                return layer.spelling(path)
+                return layer
         return None
 
 

@@ -17,6 +17,7 @@ from framework.kinds.kind import TrackInput
 from framework.kinds.namespace import build_namespace
 from framework.kinds.naming import Track, track_name
 from framework.kinds.registry import build_manifests
+from framework.plan.interpolated import write_numbers_as_text
 from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
 from framework.plan.patch import patch_plan
 from framework.plan.replicas import replica_range, resolve_replicas
@@ -46,6 +47,7 @@ def build_patched_model(
     model: CatalogModel, environment: Environment
 ) -> tuple[ModelPlan, list[Diagnostic]]:
     """Builds the plan of one model, and returns the errors in its patches with it."""
+    model = write_numbers_as_text(model)
     plan, errors = patch_plan(build_unpatched_model(model, environment), model)
     return _add_forecasts(plan, model), errors
 

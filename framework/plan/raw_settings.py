@@ -15,10 +15,9 @@ from pydantic import BaseModel
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Diagnostic, KeyPath, SettingDiagnostic
 from framework.core.field_paths import FieldPath
-from framework.core.redaction import REDACTED
 from framework.layers import Merged
 from framework.plan.patch.field_checks import find_definition_diagnostics
-from framework.settings.messages import redact_diagnostic, show
+from framework.settings.messages import redact_diagnostic, show_in
 from framework.settings.values import Definition
 
 
@@ -87,8 +86,7 @@ def _find_in_track(
     for at, definition, value in list_raw_settings(settings):
 
         def show_value(path: KeyPath, child: Any, at: KeyPath = at) -> str:
-            full = (*at, *path)
-            return REDACTED if merged.is_secret(full) else show(full, child, merged.spelling(full))
+            return show_in(merged, (*at, *path), child)
 
         for problem in find_definition_diagnostics(definition, value, show_value):
             for diagnostic in _locate(model, merged, at, problem):

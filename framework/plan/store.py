@@ -389,6 +389,7 @@ def _plan_part(
         check_model,
         describe_unplanned,
     )
+    from framework.plan.interpolated import write_numbers_as_text
     from framework.plan.raw_settings import find_raw_diagnostics
 
     loader = CatalogLoader(reader.root, stack, overrides, reader)
@@ -407,9 +408,11 @@ def _plan_part(
             part.facts[name] = describe_unplanned(loaded)
             part.models[name] = PlannedModel(None, loaded.disabled and not has_errors)
             continue
+        model = write_numbers_as_text(loaded.model)
+        loaded = replace(loaded, model=model)
         catalog = loader.build_catalog((loaded,))
-        plan, patch_errors = build_patched_model(loaded.model, catalog.environment)
-        field_errors = [*find_raw_diagnostics(loaded.model), *patch_errors]
+        plan, patch_errors = build_patched_model(model, catalog.environment)
+        field_errors = [*find_raw_diagnostics(model), *patch_errors]
         part.facts[name] = check_model(loaded, plan, field_errors, catalog)
         has_errors = has_errors or bool(field_errors) or settings is None
         part.models[name] = PlannedModel(None if has_errors else plan)

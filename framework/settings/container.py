@@ -222,18 +222,22 @@ class Resources(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports requests above limits, devices that are split, and amounts that are mistakes."""
+        unlikely = set()
         for kind in ("requests", "limits"):
             for name, amount in getattr(self, kind).items():
                 if message := find_unlikely(name, amount):
+                    unlikely.add(name)
                     yield SettingDiagnostic((kind, name), message, Code.BAD_VALUE)
         yield from _find_huge_page_diagnostics(self)
         for name, request in self.requests.items():
             limit = self.limits.get(name)
             if name not in _DIVISIBLE:
                 yield from _find_device_diagnostics(name, request, limit)
-            elif limit is not None and quantity_value(request) > quantity_value(limit):
+            elif limit is None or name in unlikely:
+                continue
+            elif quantity_value(request) > quantity_value(limit):
                 message = f"is {request}; expected at most its limit, {limit}"
-                yield SettingDiagnostic(("requests", name), message)
+                yield SettingDiagnostic(("requests", name), message, others=(("limits", name),))
         for name, limit in self.limits.items():
             if "/" in name and quantity_value(limit).denominator != 1:
                 yield SettingDiagnostic(("limits", name), f"is {limit}; expected whole devices")

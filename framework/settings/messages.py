@@ -64,6 +64,18 @@ def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}..."'
 
 
+def show_in(merged: Merged, path: KeyPath, value: Any) -> str:
+    """Returns a value of merged settings as `show` does, with the interpolation that gave it.
+
+    The line of the error shows `${variables.n}`, and its quotes or its number are elsewhere.
+    """
+    if merged.is_secret(path):
+        return REDACTED
+    shown = show(path, value, merged.spelling(path))
+    source = merged.interpolation(path)
+    return f"{shown} from {source}" if source and shown != REDACTED else shown
+
+
 def redact_diagnostic(diagnostic: Diagnostic, merged: Merged) -> Diagnostic:
     """Returns the diagnostic without what an interpolation brought from a secret setting."""
     return replace(diagnostic, message=redact_text(diagnostic.message, merged.secret_texts))
@@ -81,8 +93,7 @@ def describe_mismatch(
     expected = list(dict.fromkeys(filter(None, map(expectation, errors))))
     if expected:
         value = error["input"]
-        spelling = merged.spelling(path)
-        shown = REDACTED if merged.is_secret(path) else show(path, value, spelling)
+        shown = show_in(merged, path, value)
         message = f"{name} is {shown}; expected {' or '.join(expected)}"
         if error["type"] == "string_type" and isinstance(value, int | float) and shown != REDACTED:
             message += f': quote it, "{shown}"'

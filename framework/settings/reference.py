@@ -29,6 +29,8 @@ A later file overrides an earlier one:
 
 Mappings are merged deeply, lists are replaced, and `null` removes an inherited key. Any value
 may be an interpolation: `${key}` of the model, `${name}`, `${environment.*}`, `${stack.name}`.
+A value that is one interpolation keeps its type: the number `${ports.http}` becomes text only where
+text is wanted, as in `args`.
 Write `\\${` for a literal `${`. A required setting must be given by one of the files.
 
 Any list of a model may also be a mapping: `args: {append: [--verbose]}` adds to the inherited list,

@@ -115,10 +115,13 @@ def _write_numbers_as_text(merged: Merged, errors: Iterable[_Error]) -> bool:
     `args: ["${ports.http}"]` has nowhere to write quotes around the number. Returns True where a
     value was replaced.
     """
+    errors = list(errors)
+    # 70000 for a port or its name is a number that is too large, not a text.
+    numeric = {error.location.path for error in errors if not is_text_expected(error.details)}
     replaced = False
     for error in errors:
-        path, wants_text = error.location.path, is_text_expected(error.details)
-        if not wants_text or error.location.at_key or path not in merged.numbers:
+        path = error.location.path
+        if path in numeric or error.location.at_key or path not in merged.numbers:
             continue
         parent: Any = get_at(merged.data, path[:-1])
         if not isinstance(parent[path[-1]], str):

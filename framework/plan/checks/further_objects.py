@@ -26,7 +26,7 @@ from framework.plan.patch.field_types import (
     list_kinds,
 )
 from framework.settings.environment import Environment
-from framework.settings.messages import show
+from framework.settings.messages import show_in
 
 # Kinds that belong somewhere else, each with the way to get one.
 _REFUSED: Mapping[tuple[str, str], str] = {
@@ -75,9 +75,7 @@ class _Shown:
 
     def __call__(self, at: KeyPath, value: Any) -> str:
         path: KeyPath = (*self._path, *at)
-        if self._merged.is_secret(path) or is_secret(path, value):
-            return REDACTED
-        return show(path, value, self._merged.spelling(path))
+        return REDACTED if is_secret(path, value) else show_in(self._merged, path, value)
 
 
 def _find_kind(content: Mapping[str, Any], environment: Environment) -> Iterator[SettingDiagnostic]:

@@ -23,10 +23,9 @@ from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_field_diagnostics
 from framework.plan.patch.field_types import FieldType
-from framework.plan.patch.interpolated import write_numbers_as_text
 from framework.plan.patch.merge import PatchError, apply_patch, find_touched, get_key, list_fields
 from framework.plan.patch.object_rules import find_broken_rules
-from framework.settings.messages import show
+from framework.settings.messages import show_in
 
 _CANARY = "/canary"
 
@@ -73,7 +72,7 @@ class _Patch:
         path, _ = self._secret_path(at)
         if is_secret(path, value):
             return REDACTED
-        return show(path, value, self.merged.spelling(("patch", self.key, *at)))
+        return show_in(self.merged, ("patch", self.key, *at), value)
 
     def _secret_path(self, at: KeyPath) -> tuple[KeyPath, Any]:
         """Returns the path with every name that may show that the value is secret, and the value.
@@ -146,12 +145,13 @@ def _find_broken_rules(
             continue
         steps = name_path(problem.path, before, after).steps
         # A rule is about a whole mapping, and the patch may set only a part of it, or the reverse.
-        nearest = (
-            touched
+        touched, rest = next(
+            (touched, steps[end:])
             for end in range(len(steps), -1, -1)
             if (touched := find_touched(patch.content, FieldPath(steps[:end]))) is not None
         )
-        yield problem._replace(path=next(nearest), at_key=False)
+        message = f": {FieldPath(rest)} {problem.message}" if rest else problem.message
+        yield problem._replace(path=touched, message=message, at_key=False)
 
 
 def _order_variables(obj: dict[str, Any]) -> dict[str, Any]:
@@ -218,16 +218,7 @@ def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
     settings, merged = model.settings, model.merged
     if track == "canary" and model.candidate and model.candidate_merged:
         settings, merged = model.candidate, model.candidate_merged
-    patches = [
-        _Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())
-    ]
-    return [
-        replace(
-            patch,
-            content=write_numbers_as_text(patch.content, patch.kind, ("patch", patch.key), merged),
-        )
-        for patch in patches
-    ]
+    return [_Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())]
 
 
 def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, get_args
 from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
 from framework.core.quantities import quantity_value
 from framework.plan.patch.field_types import FieldType
+from framework.settings.amounts import find_unlikely
+from framework.settings.container import Resources
 from framework.settings.values import (
     AnnotationKey,
     ConfigKey,
@@ -386,7 +388,30 @@ def _check_named(value: Object, show: Show) -> Iterator[SettingDiagnostic]:
         yield _broken((), "has no name; expected one")
 
 
+def _check_resources(value: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    """Checks amounts as the setting `resources` does: half a byte, or a request above its limit."""
+    requests, limits = (
+        {name: str(amount) for name, amount in (value.get(kind) or {}).items()}
+        for kind in ("requests", "limits")
+    )
+    yield from Resources.model_construct(requests=requests, limits=limits).find_diagnostics()
+
+
+def _check_storage(value: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    """Checks the size of a claim."""
+    size = (value.get("requests") or {}).get("storage")
+    if size is not None and (message := find_unlikely("storage", str(size))):
+        yield _broken(("requests", "storage"), message)
+
+
+def _check_empty_dir(value: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    limit = value.get("sizeLimit")
+    if limit is not None and (message := find_unlikely("storage", str(limit))):
+        yield _broken(("sizeLimit",), message)
+
+
 _RULES: dict[str, Rule] = {
+    "EmptyDirVolumeSource": _check_empty_dir,
     "LabelSelectorRequirement": _check_label_requirement,
     "MetricSpec": _check_metric,
     "NodeSelector": _check_node_selector,
@@ -394,6 +419,8 @@ _RULES: dict[str, Rule] = {
     "NodeSelectorTerm": _check_node_term,
     "PodAffinityTerm": _check_pod_term,
     "ProjectedVolumeSource": _check_projected,
+    "ResourceRequirements": _check_resources,
+    "VolumeResourceRequirements": _check_storage,
     **dict.fromkeys(_NAMED, _check_named),
     **{name: _expect_one_of(name, *ONE_OF[name]) for name in ("EnvVarSource", "VolumeProjection")},
 }
