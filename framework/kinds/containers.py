@@ -83,7 +83,7 @@ def _build_container(
         "securityContext": _build_security(model.security, own),
     }
     if isinstance(settings, ServingContainer):
-        own_startup = active(settings.probes.startup)
+        own_startup = settings.probes.own_startup
         startup = settings.startup_probe if isinstance(settings, Model) else own_startup
         fields |= {
             **_build_probes(settings.probes, startup),

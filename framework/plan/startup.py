@@ -77,7 +77,9 @@ def _list_until_started(
 
     The kubelet probes no container before its postStart hook has ended. A probe that is computed
     from `startup_seconds` counts as `startup_seconds`: for 15 seconds with a period of 10, the
-    probe has 2 tries, which take 20 seconds, and 15 are counted.
+    probe has 3 tries, which take up to 30 seconds, and 15 are counted. Any other probe counts as
+    the longest start that it allows, failures * period:
+    https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes
     """
     hook = mapping_in(mapping_in(container, "lifecycle"), "postStart")
     if slept := _number(mapping_in(hook, "sleep"), "seconds", 0):

@@ -18,7 +18,7 @@ from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.objects import Objects, find_object_shapes
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
-from framework.settings.probes import Probe, active, startup_failures
+from framework.settings.probes import Probe, active, guaranteed_seconds, startup_failures
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
 from framework.settings.service_rules import find_service_diagnostics, list_container_ports
 from framework.settings.values import (
@@ -94,8 +94,9 @@ class Model(ServingContainer):
     those of one GPU and are multiplied by it. Without it, `resources` are used as they are."""
     startup_seconds: Positive = 60
     """Seconds that a Pod may take to start, which the startup probe allows: they decide its
-    `failureThreshold`, unless that is set. Where there is no startup probe, the forecast and the
-    check of `progressDeadlineSeconds` still count them."""
+    `failureThreshold`, unless that is set. 90 seconds with a period of 20 are 6 failures, because
+    the first try may come at once, and the sixth comes after 100 seconds. Where there is no startup
+    probe, the forecast and the check of `progressDeadlineSeconds` still count them."""
     volumes: dict[ShortName, Volume] = {}
     """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
@@ -176,12 +177,12 @@ class Model(ServingContainer):
         """The startup probe of the model's container: by default, a copy of its readiness probe.
 
         `startupSeconds` decides how often it may fail, unless it has a failureThreshold of its own:
-        90 seconds with a period of 20 are 5 failures.
+        90 seconds with a period of 20 are 6 failures.
         """
         own = self.probes.startup
         if own and not own.enabled:
             return None
-        probe = own or active(self.probes.readiness)
+        probe = self.probes.own_startup or active(self.probes.readiness)
         if probe is None or (own and "failure_threshold" in own.model_fields_set):
             return probe
         failures = startup_failures(self.startup_seconds, probe.period_seconds)
@@ -211,21 +212,22 @@ def _find_startup_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
     """Reports two different limits of one start, and a liveness probe that would end it."""
     if "startup_seconds" not in model.model_fields_set:
         return
-    own, seconds = model.probes.startup, model.startup_seconds
-    if own and own.enabled and "failure_threshold" in own.model_fields_set:
-        failures = -(-seconds // own.period_seconds)
-        if own.failure_threshold != failures:
+    probe, own, seconds = model.startup_probe, model.probes.startup, model.startup_seconds
+    if probe and own and "failure_threshold" in own.model_fields_set:
+        failures = startup_failures(seconds, probe.period_seconds)
+        if probe.failure_threshold != failures:
+            allowed = guaranteed_seconds(probe.failure_threshold, probe.period_seconds)
             yield SettingDiagnostic(
                 ("probes", "startup", "failureThreshold"),
-                f"is {own.failure_threshold}, which allows "
-                f"{own.failure_threshold * own.period_seconds} s, but startupSeconds is {seconds}; "
-                f"expected {failures}, or only one of the two: null removes an inherited one",
+                f"is {probe.failure_threshold}, and its last try comes after {allowed} s, but "
+                f"startupSeconds is {seconds}; expected {failures}, or only one of the two: null "
+                "removes an inherited one",
                 others=(("startupSeconds",),),
             )
     liveness = active(model.probes.liveness)
-    if model.startup_probe is None and liveness:
+    if probe is None and liveness:
         # A startup probe holds the liveness probe back. Without one, nothing does.
-        tries = liveness.period_seconds * liveness.failure_threshold
+        tries = guaranteed_seconds(liveness.failure_threshold, liveness.period_seconds)
         if liveness.initial_delay_seconds + tries < seconds:
             yield SettingDiagnostic(
                 ("probes", "liveness"),

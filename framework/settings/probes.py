@@ -52,7 +52,10 @@ class Exec(Settings):
     """The command and its arguments; it does not run in a shell."""
 
 
-class Probe(Checked):
+_ACTIONS = ("http_get", "tcp_socket", "grpc", "exec")
+
+
+class Probe(Settings):
     """One probe: exactly one of httpGet, tcpSocket, grpc and exec, and how often it runs. `false`
     in its place switches it off."""
 
@@ -83,10 +86,10 @@ class Probe(Checked):
     termination_grace_period_seconds: Positive | None = None
     """Seconds between a failed probe and the kill. Default: that of the Pod. Not for readiness."""
 
-    def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports several actions, or none."""
-        if self.enabled:
-            yield from _expect_one_of(self, ("http_get", "tcp_socket", "grpc", "exec"))
+    @property
+    def has_action(self) -> bool:
+        """Returns True if the probe says what it does, not only how often."""
+        return any(getattr(self, name) is not None for name in _ACTIONS)
 
 
 ProbeOrFalse = Annotated[Probe, Shorthand("enabled", Literal[False])]
@@ -98,11 +101,23 @@ def active(probe: Probe | None) -> Probe | None:
 
 
 def startup_failures(startup_seconds: int, period_seconds: int) -> int:
-    """Returns how often a startup probe may fail within `startup_seconds`, at least twice.
+    """Returns how often a startup probe may fail if the container has `startup_seconds`.
 
-    With one, a single try that comes too early would restart the container, again and again.
+    The first try comes at second 0 at the earliest, so the last one must come at `startup_seconds`
+    or later. For 90 seconds with a period of 20, five tries at 0, 20, 40, 60 and 80 would kill a
+    container that is ready after 85 seconds; the sixth, at 100, finds it ready.
     """
-    return max(2, -(-startup_seconds // period_seconds))
+    return -(-startup_seconds // period_seconds) + 1
+
+
+def guaranteed_seconds(failures: int, period_seconds: int) -> int:
+    """Returns the seconds from the first try to the last: the inverse of `startup_failures`.
+
+    Kubernetes documents `failures * period` as the time that a container has. That is the longest
+    it may get: the kubelet's timer is not aligned with the start of the container, so the first try
+    may come at once.
+    """
+    return (failures - 1) * period_seconds
 
 
 class Probes(Checked):
@@ -111,14 +126,31 @@ class Probes(Checked):
     startup: ProbeOrFalse | None = None
     """Until it succeeds, the other two do not run. It may take `startupSeconds`, or as long as its
     own `failureThreshold` allows. Default for the model: a copy of its readiness probe; `false`
-    for none."""
+    for none. Without an action, such as `{failureThreshold: 60}`, it takes the action and all that
+    it does not set from the readiness probe."""
     readiness: ProbeOrFalse | None = None
     """While it fails, the Service sends no requests to the Pod."""
     liveness: ProbeOrFalse | None = None
     """When it fails, the container is restarted."""
 
+    @property
+    def own_startup(self) -> Probe | None:
+        """The startup probe as written; one without an action is laid over the readiness probe."""
+        startup, readiness = active(self.startup), active(self.readiness)
+        if startup is None or startup.has_action or readiness is None:
+            return startup
+        own = {name: getattr(startup, name) for name in startup.model_fields_set}
+        return readiness.model_copy(update={"success_threshold": 1, **own})
+
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports settings that Kubernetes allows for some of the three only."""
+        """Reports probes without an action, and what Kubernetes allows for some of the three."""
+        for name, probe in (
+            ("startup", self.own_startup),
+            ("readiness", active(self.readiness)),
+            ("liveness", active(self.liveness)),
+        ):
+            if probe:
+                yield from _expect_one_of(probe, _ACTIONS, (name,))
         for name, probe in (("startup", self.startup), ("liveness", self.liveness)):
             if probe and probe.success_threshold != 1:
                 yield SettingDiagnostic(
@@ -149,12 +181,15 @@ class Handler(Checked):
         yield from _expect_one_of(self, ("exec", "http_get", "sleep_seconds"))
 
 
-def _expect_one_of(settings: Settings, names: tuple[str, ...]) -> Iterator[SettingDiagnostic]:
-    given = [(to_camel(name),) for name in names if getattr(settings, name) is not None]
+def _expect_one_of(
+    settings: Settings, names: tuple[str, ...], path: tuple[str, ...] = ()
+) -> Iterator[SettingDiagnostic]:
+    given = [to_camel(name) for name in names if getattr(settings, name) is not None]
     if len(given) != 1:
         *first, last = map(to_camel, names)
-        message = f"has {len(given)} of {', '.join(first)} and {last}; expected exactly one"
-        yield SettingDiagnostic((), message, others=tuple(given))
+        count = len(given) or "none"
+        message = f"has {count} of {', '.join(first)} and {last}; expected exactly one"
+        yield SettingDiagnostic(path, message, others=tuple((*path, name) for name in given))
 
 
 class Lifecycle(Settings):

@@ -61,7 +61,7 @@ def test_entry_has_settings_and_no_defaults(write: Write) -> None:
     assert list(entry)[:3] == ["owner", "image", "startupSeconds"]
     assert entry["image"] == {"repository": "docker.io/vllm/vllm-openai", "tag": "v0.10.1"}
     assert entry["env"]["POD_IP"] == {"field": "status.podIP"}
-    assert entry["startupSeconds"] == 300
+    assert entry["startupSeconds"] == 295
     assert entry["autoscaling"] == {"minReplicas": 2, "maxReplicas": 6, "cpu": 70}
     assert entry["disruptionBudget"] == {"minAvailable": 1}
     assert entry["rollout"] == {
@@ -173,7 +173,7 @@ def test_environments_become_overlays_with_the_differences(write: Write) -> None
 
 def test_profile_that_fits_is_chosen_and_shortens_the_entry(write: Write) -> None:
     profile = (
-        "image: {repository: docker.io/vllm/vllm-openai}\nstartupSeconds: 300\n"
+        "image: {repository: docker.io/vllm/vllm-openai}\nstartupSeconds: 295\n"
         "scheduling: {nodeSelector: {gpu: l4}}\n"
     )
     root = write({**PLAIN, "catalog/_profiles/vllm.yaml": profile})

@@ -138,7 +138,7 @@ RULES = [
     ("reserved volume", "volumes: {config-files: §{claim: c, mountPath: /v}}",
      "volumes.config-files has the name of the volume of config.files; expected another name"),
     ("no hook", "lifecycle: {postStart: §{}}",
-     "lifecycle.postStart has 0 of exec, httpGet and sleepSeconds; expected exactly one"),
+     "lifecycle.postStart has none of exec, httpGet and sleepSeconds; expected exactly one"),
     ("headless", "service: {headless: §true, type: NodePort}",
      "service.headless is allowed with type ClusterIP only, not NodePort"),
     ("target of a Service", "service: {ports: {web: {targetPort: §rest}}}",

@@ -57,7 +57,7 @@ FIELDS: list[tuple[str, str, str, Any]] = [
     ("readinessProbe", "probes: {readiness: {httpGet: {path: /r}}}",
      "m.readinessProbe.httpGet.path", "/r"),
     ("startupProbe", "startupSeconds: 300\nprobes: {startup: {tcpSocket: {port: http}}}",
-     "m.startupProbe.failureThreshold", 30),
+     "m.startupProbe.failureThreshold", 31),
     ("tcpSocket probe", "probes: {liveness: {tcpSocket: {port: http}}}",
      "m.livenessProbe.tcpSocket.port", "http"),
     ("exec probe", "probes: {liveness: {exec: {command: [ok]}}}", "m.livenessProbe.exec.command",

@@ -75,7 +75,7 @@ def test_a_start_longer_than_the_deadline_is_reported_at_its_longest_part(
 def test_what_adds_nothing_to_a_start_is_not_its_cause(tmp_path: Path) -> None:
     quick = "startupSeconds: 3\nrollout: {progressDeadlineSeconds: %d}\n"
     zero = "rollout: {minReadySeconds: 0}\nprobes: {readiness: {initialDelaySeconds: 0}}\n"
-    # The startup probe fails after one try, which takes 10 seconds; the start still counts as 3.
+    # The startup probe has two tries, which take up to 20 seconds; the start still counts as 3.
     root = write_files(tmp_path, {A: f"+{quick % 6}", OVERLAY: zero})
     assert check(root).errors == ()
     [diagnostic] = check(write_files(tmp_path, {A: f"+{quick % 3}", OVERLAY: zero})).errors
@@ -110,7 +110,9 @@ SIDE = {"name": "s", "restartPolicy": "Always", "startupProbe": PROBE}
     ("pod", "seconds"),
     [
         ({"containers": [{"name": "model"}]}, 45),
-        ({"containers": [{"name": "model", "startupProbe": PROBE}]}, 60),
+        ({"containers": [{"name": "model", "startupProbe": {**PROBE, "failureThreshold": 9}}]}, 90),
+        # With 6 failures, the model's own probe is computed from the 45 seconds.
+        ({"containers": [{"name": "model", "startupProbe": PROBE}]}, 45),
         ({"containers": [{"name": "model", "startupProbe": {"periodSeconds": 1}}]}, 3),
         ({"containers": [{"name": "model"}, {"name": "x", "startupProbe": PROBE}]}, 60),
         ({"containers": [{"name": "model"}], "initContainers": [{"name": "i"}]}, 45),
@@ -120,8 +122,9 @@ SIDE = {"name": "s", "restartPolicy": "Always", "startupProbe": PROBE}
         ({}, 0),
     ],
     ids=[
-        "no probe", "own probe", "defaults of Kubernetes", "a second container", "init container",
-        "sidecar", "sidecars start in turn", "a patch of another shape", "no containers",
+        "no probe", "own probe", "computed", "defaults of Kubernetes", "a second container",
+        "init container", "sidecar", "sidecars start in turn", "a patch of another shape",
+        "no containers",
     ],
 )  # fmt: skip
 def test_the_slowest_container_decides_when_a_pod_is_ready(
@@ -133,18 +136,20 @@ def test_the_slowest_container_decides_when_a_pod_is_ready(
 @pytest.mark.parametrize(
     ("more", "threshold"),
     [
-        ("", 6),
-        ("startupSeconds: 95\n", 10),
-        ("startupSeconds: 95\nprobes: {readiness: {failureThreshold: 7}}\n", 10),
+        ("", 7),
+        ("startupSeconds: 90\n", 10),
+        ("startupSeconds: 95\n", 11),
+        ("startupSeconds: 1\n", 2),
+        ("startupSeconds: 95\nprobes: {readiness: {failureThreshold: 7}}\n", 11),
         ("probes: {startup: {tcpSocket: {port: 1}, failureThreshold: 50}}\n", 50),
-        ("startupSeconds: 95\nprobes: {startup: {httpGet: {}, failureThreshold: 10}}\n", 10),
-        ("startupSeconds: 95\nprobes: {startup: {httpGet: {}, failureThreshold: null}}\n", 10),
+        ("startupSeconds: 95\nprobes: {startup: {httpGet: {}, failureThreshold: 11}}\n", 11),
+        ("startupSeconds: 95\nprobes: {startup: {httpGet: {}, failureThreshold: null}}\n", 11),
         ("startupSeconds: null\nprobes: {startup: {httpGet: {}, failureThreshold: 7}}\n", 7),
         ("probes: {startup: false}\n", None),
         ("probes: {startup: {enabled: false}}\n", None),
         ("probes: {startup: {enabled: false, httpGet: {}}}\n", None),
         ("probes: {startup: false}\nstartupSeconds: 300\n", None),
-        ("probes: {startup: null}\n", 6),
+        ("probes: {startup: null}\n", 7),
         ("probes: {readiness: null}\n", None),
     ],
 )
@@ -165,21 +170,37 @@ def test_the_startup_probe_fails_as_often_as_is_written(
     [
         pytest.param(
             "startupSeconds: 300\nprobes: {startup: {httpGet: {}, failureThreshold: §600}}\n",
-            "probes.startup.failureThreshold is 600, which allows 6000 s, but startupSeconds is "
-            f"300; expected 30, or only one of the two: null removes an inherited one "
-            f"(startupSeconds at {A}:4)", id="two limits",
+            "probes.startup.failureThreshold is 600, and its last try comes after 5990 s, but "
+            "startupSeconds is 300; expected 31, or only one of the two: null removes an inherited "
+            f"one (startupSeconds at {A}:4)", id="two limits",
+        ),
+        pytest.param(
+            "startupSeconds: 300\nprobes: {startup: {failureThreshold: §30}}\n",
+            "probes.startup.failureThreshold is 30, and its last try comes after 290 s, but "
+            "startupSeconds is 300; expected 31, or only one of the two: null removes an inherited "
+            f"one (startupSeconds at {A}:4)", id="one try too few",
         ),
         pytest.param(
             "startupSeconds: 300\nprobes: {startup: false, liveness: §{httpGet: {}}}\n",
-            "probes.liveness restarts the container after 30 s, but startupSeconds is 300, and no "
+            "probes.liveness restarts the container after 20 s, but startupSeconds is 300, and no "
             "startup probe holds it back; expected a startup probe, or a larger "
             f"initialDelaySeconds (startupSeconds at {A}:4, probes.startup at {A}:5)",
             id="killed while it loads",
         ),
         pytest.param(
-            "probes: {startup: §true}\n",
-            "probes.startup has 0 of httpGet, tcpSocket, grpc and exec; expected exactly one",
-            id="true says nothing",
+            "probes: {readiness: null, startup: §{failureThreshold: 60}}\n",
+            "probes.startup has none of httpGet, tcpSocket, grpc and exec; expected exactly one",
+            id="no probe to take the action from",
+        ),
+        pytest.param(
+            "probes: {liveness: §{periodSeconds: 30}}\n",
+            "probes.liveness has none of httpGet, tcpSocket, grpc and exec; expected exactly one",
+            id="no action of liveness",
+        ),
+        pytest.param(
+            "sidecars: {s: {image: 'r/s:1', probes: {readiness: §{periodSeconds: 3}}}}\n",
+            "sidecars.s.probes.readiness has none of httpGet, tcpSocket, grpc and exec; expected "
+            "exactly one", id="no action of readiness",
         ),
     ],
 )  # fmt: skip
@@ -189,3 +210,47 @@ def test_contradicting_limits_of_a_start_are_errors(
     text, position = mark(more)
     [diagnostic] = check(write_files(tmp_path, {A: text})).errors
     assert (diagnostic.position, diagnostic.message) == (position, message)
+
+
+READY = "readiness: {httpGet: {path: /ready}, periodSeconds: 5, initialDelaySeconds: 2}"
+
+
+@pytest.mark.parametrize(
+    ("startup", "expected"),
+    [
+        ("{failureThreshold: 60}", {"failureThreshold": 60, "periodSeconds": 5}),
+        ("{periodSeconds: 20}", {"failureThreshold": 4, "periodSeconds": 20}),
+        ("{initialDelaySeconds: 9}", {"failureThreshold": 13, "initialDelaySeconds": 9}),
+        ("true", {"failureThreshold": 13, "initialDelaySeconds": 2}),
+        ("{}", {"failureThreshold": 13, "initialDelaySeconds": 2}),
+    ],
+)
+def test_a_startup_probe_without_an_action_is_laid_over_the_readiness_probe(
+    tmp_path: Path, startup: str, expected: dict[str, Any]
+) -> None:
+    ready = READY.replace("}, p", "}, successThreshold: 2, p")
+    root = write_files(tmp_path, {A: f"+probes: {{startup: {startup}, {ready}}}\n"})
+    manifest = first_model(check(root)).find("Deployment")
+    assert manifest is not None
+    probe = manifest.object["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+    assert probe["httpGet"]["path"] == "/ready"
+    assert probe["successThreshold"] == 1
+    assert probe.items() >= expected.items()
+
+
+def test_a_partial_startup_probe_of_a_sidecar_takes_its_own_readiness_probe(tmp_path: Path) -> None:
+    ready = READY.replace("/ready", "/ready, port: 1")
+    text = SIDECAR % ("s", f"startup: {{failureThreshold: 60}}, {ready}")
+    manifest = first_model(check(write_files(tmp_path, {A: f"+{text}"}))).find("Deployment")
+    assert manifest is not None
+    probe = manifest.object["spec"]["template"]["spec"]["initContainers"][0]["startupProbe"]
+    assert (probe["httpGet"]["path"], probe["failureThreshold"]) == ("/ready", 60)
+
+
+def test_a_long_start_points_at_the_readiness_probe_that_the_startup_probe_copies(
+    tmp_path: Path,
+) -> None:
+    more = "probes: {startup: {failureThreshold: 9}, readiness: {initialDelaySeconds: §700}}\n"
+    text, position = mark(more)
+    [diagnostic] = check(write_files(tmp_path, {A: text})).errors
+    assert (diagnostic.position, diagnostic.code.value) == (position, "MC301")

@@ -18,7 +18,7 @@ from framework.edits.importing.containers import (
     read_security,
     read_sidecar,
 )
-from framework.settings.probes import startup_failures
+from framework.settings.probes import guaranteed_seconds
 from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
 
 # A field of the Deployment or of the Pod, its setting, and the default of Kubernetes. To read
@@ -120,12 +120,17 @@ def _read_table(
 
 
 def _read_startup(settings: Settings) -> None:
-    """Sets `startupSeconds`; the framework computes `failureThreshold` from it."""
+    """Sets `startupSeconds`; the framework computes `failureThreshold` from it.
+
+    60 tries, 5 seconds apart, are 295 seconds. A single try leaves no time to start, which
+    `startupSeconds` cannot say, so its `failureThreshold` stays.
+    """
     startup = settings["probes"]["startup"]
     if startup is not None:
         tries = startup.get("failureThreshold", 3)
-        settings["startupSeconds"] = tries * startup.get("periodSeconds", 10)
-        if tries == startup_failures(settings["startupSeconds"], startup.get("periodSeconds", 10)):
+        seconds = guaranteed_seconds(tries, startup.get("periodSeconds", 10))
+        settings["startupSeconds"] = seconds or None
+        if seconds:
             startup.pop("failureThreshold", None)
     elif settings["probes"]["readiness"] is not None:
         # Without this, the readiness probe would be copied.

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Mapping
 
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, SettingDiagnostic
-from framework.core.field_paths import FieldPath
+from framework.core.field_paths import FieldPath, get_at
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
 from framework.kinds.naming import RESERVED_LABELS
 from framework.kinds.persistent_volume_claim import is_shared
 from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
-from framework.plan.rendered import mappings_in
+from framework.plan.rendered import mapping_in, mappings_in
 from framework.plan.replicas import replica_range
 from framework.plan.startup import StartupStep, count_seconds, list_startup_steps
 from framework.settings.model import Model
+from framework.settings.probes import Probe
 
 
 def find_rollout_diagnostics(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagnostic]:
@@ -131,12 +132,15 @@ def _find_setting(track: RenderedTrack, step: StartupStep, field: str) -> KeyPat
     if step.path[2] == "lifecycle":
         return (*setting, "lifecycle", "postStart", "sleepSeconds")
     name = str(step.path[2]).removesuffix("Probe")
-    own = track.settings.probes.startup
-    if name == "startup" and not setting:
-        if field == "failureThreshold" and ("probes", name, field) not in track.merged.origins:
+    written = (*setting, "probes", name, field)
+    if name == "startup" and written not in track.merged.origins:
+        if field == "failureThreshold" and not setting:
             return ("startupSeconds",)
-        name = "startup" if own else "readiness"
-    return (*setting, "probes", name, field)
+        # A startup probe without an action of its own is a copy of the readiness probe.
+        probes = get_at(track.merged.data, (*setting, "probes"), {})
+        if not Probe.replaces.keys() & mapping_in(probes, name).keys():
+            return (*setting, "probes", "readiness", field)
+    return written
 
 
 def _find_canary(track: RenderedTrack) -> Iterator[SettingDiagnostic]:
