@@ -152,11 +152,12 @@ class Model(ServingContainer):
     Secrets are refused, since the files are not encrypted."""
     patch: dict[str, dict[str, Any]] = {}
     """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
-    on), for fields that no setting covers. `Deployment` applies to both tracks,
-    `Deployment/canary` to the canary track; `Service` applies to all Services, `Service/<key>` to
-    that of `services.<key>`; `PersistentVolumeClaim/<volume>` applies to one claim. null removes a
-    field; a kind that is null removes an inherited patch. Fields that do not exist in Kubernetes,
-    and values of the wrong type, are errors."""
+    on), for fields that no setting covers. A kind alone applies to all objects of the kind.
+    `Deployment/stable` and `Deployment/canary` apply to one track, `Service/<key>` to that of
+    `services.<key>`, `PersistentVolumeClaim/<volume>` to one claim, `Service/<name>` to the object
+    of this name, such as the Service of `service`. null removes a field; a kind that is null
+    removes an inherited patch. Fields that do not exist in Kubernetes, and values of the wrong
+    type, are errors."""
 
     @property
     def total_resources(self) -> Resources:

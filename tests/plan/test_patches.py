@@ -71,6 +71,7 @@ def test_a_patched_value_is_interpolated(tmp_path: Path) -> None:
     [
         pytest.param("Deployment: {%s}", "", {"a": "n", "a-canary": "n"}, id="both tracks"),
         pytest.param("Deployment/canary: {%s}", "", {"a": "", "a-canary": "n"}, id="canary alone"),
+        pytest.param("Deployment/stable: {%s}", "", {"a": "n", "a-canary": ""}, id="stable alone"),
         pytest.param("", ", patch: {Deployment: {%s}}", {"a": "", "a-canary": "n"}, id="candidate"),
     ],
 )
@@ -152,6 +153,13 @@ def test_a_candidate_cannot_patch_a_shared_object(tmp_path: Path) -> None:
     checked = _check(tmp_path, text[1:])
     assert [(f.position, f.code) for f in checked.errors] == [(f"{A}:4:48", Code.BAD_PATCH)]
     assert "both tracks share one Service" in checked.errors[0].message
+
+
+def test_a_candidate_cannot_patch_the_stable_track(tmp_path: Path) -> None:
+    text = CANARY % ", patch: {Deployment/stable: {spec: {revisionHistoryLimit: 3}}}"
+    checked = _check(tmp_path, text[1:])
+    assert [(f.position, f.code) for f in checked.errors] == [(f"{A}:4:48", Code.BAD_PATCH)]
+    assert "is the stable track; patch it in the model" in checked.errors[0].message
 
 
 def test_a_bad_patch_in_an_environment_is_reported_there(tmp_path: Path) -> None:

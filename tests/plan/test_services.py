@@ -111,14 +111,21 @@ def test_ingress_sends_requests_to_the_service_and_its_port(
     [
         ("{Service: %s}", ["a", "a-public"]),
         ("{Service/public: %s}", ["a-public"]),
+        ("{Service/a-public: %s}", ["a-public"]),
+        ("{Service/a: %s}", ["a"]),
+        # The key of one Service and the name of another: the key counts.
+        ("{Service/own: %s}", ["own-2"]),
     ],
-    ids=["all", "one"],
+    ids=["all", "one by key", "one by name", "main by name", "key before name"],
 )
 def test_patch_applies_to_all_services_or_to_one(
     text: str, patched: list[str], tmp_path: Path
 ) -> None:
     patch = text % "{spec: {publishNotReadyAddresses: true}}"
-    services = _services(_plan(tmp_path, f"services: {{public: {{}}}}\npatch: {patch}\n"))
+    settings = "services: {public: {}}\n"
+    if "own" in text:
+        settings = "service: {name: own}\nservices: {own: {name: own-2}}\n"
+    services = _services(_plan(tmp_path, f"{settings}patch: {patch}\n"))
     assert [n for n, spec in services.items() if "publishNotReadyAddresses" in spec] == patched
 
 
@@ -127,7 +134,8 @@ def test_patch_of_a_service_that_does_not_exist_names_those_that_do(tmp_path: Pa
     [error] = check(write_files(tmp_path, {"catalog/a.yaml": f"+{text}"})).errors
     assert error.position == "catalog/a.yaml:5:9"
     assert error.message == (
-        '"Service/pubic" is not an object of this model; expected one of Service, Service/public'
+        '"Service/pubic" is not an object of this model; expected one of Service, Service/a, '
+        "Service/public"
     )
 
 

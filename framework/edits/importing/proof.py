@@ -24,6 +24,7 @@ from framework.edits.importing.comparison import (
 )
 from framework.edits.importing.translation import Translation
 from framework.plan import Manifest, ModelPlan
+from framework.plan.patch import list_parts
 
 # The name of an environment without settings, in which the entry of a model is rendered.
 NO_ENVIRONMENT = "manifests-without-environment"
@@ -85,12 +86,17 @@ def find_patches(
         kind, manifest = wanted["kind"], find_rendered(plan, wanted)
         if manifest is None:
             continue
+        if manifest.object_key:
+            # The object is in `objects` as it is, which no patch applies to.
+            continue
         rendered, key = manifest.object, kind
-        if sum(m.kind == kind for m in plan.manifests) > 1:
+        if sum(m.kind == kind and not m.object_key for m in plan.manifests) > 1:
             # A patch of a kind applies to all objects of this kind.
-            key = f"{kind}/{manifest.part}"
-            if not manifest.part:
+            names = list_parts(manifest, plan)
+            if not names:
+                reasons[f"{kind}."] = f"another {kind} has this name as its key"
                 continue
+            key = f"{kind}/{names[0]}"
         patch = build_patch(without_generated(rendered), without_generated(wanted))
         refused = drop_refused(kind, patch, rendered)
         reasons |= {f"{kind}.{path}": reason for path, reason in refused.items()}

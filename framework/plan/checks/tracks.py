@@ -117,10 +117,10 @@ def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ..
 def find_patched(track: RenderedTrack, *steps: Step) -> KeyPath | None:
     """Returns the setting under `patch` that writes or removes a field of the Pod.
 
-    The patch may also set or remove a parent of the field. Returns None if no patch touches it. For
-    a canary, its own patch is applied last and so decides: it is searched first.
+    The patch may also set or remove a parent of the field. Returns None if no patch touches it. The
+    patch of one track is applied last and so decides: it is searched first.
     """
-    for key in ("Deployment",) if track.stable else ("Deployment/canary", "Deployment"):
+    for key in (f"Deployment/{'stable' if track.stable else 'canary'}", "Deployment"):
         patch = track.settings.patch.get(key)
         if track.patched and patch:
             touched = find_touched(patch, FieldPath((*_POD, *steps)))

@@ -27,7 +27,7 @@ from framework.plan.patch.merge import PatchError, apply_patch, find_touched, ge
 from framework.plan.patch.object_rules import find_broken_rules
 from framework.settings.messages import show_in
 
-_CANARY = "/canary"
+_TRACKS: tuple[Track, ...] = ("stable", "canary")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Patch:
 
     @property
     def part(self) -> str:
-        """The object that the patch is limited to: `public` of `Service/public`, "" for all."""
+        """The track, key or name that limits the patch: `public` of `Service/public`; or ""."""
         return self.key.partition("/")[2]
 
     @property
@@ -104,7 +104,7 @@ def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Di
     manifests, patched_fields = [], {}
     for manifest in plan.manifests:
         fields: set[str] = set()
-        for patch in _list_patches(manifest, model):
+        for patch in _list_patches(manifest, plan, model):
             problems, patched = _apply(patch, manifest, plan)
             diagnostics += [d for problem in problems for d in patch.diagnostics(problem)]
             if not problems:
@@ -199,17 +199,28 @@ def _find_protected(patch: _Patch, *, autoscaled: bool) -> Iterator[SettingDiagn
         yield SettingDiagnostic(touched, f"cannot be patched: {reason}", Code.BAD_PATCH)
 
 
-def _list_patches(manifest: Manifest, model: CatalogModel) -> Iterator[_Patch]:
+def _list_patches(manifest: Manifest, plan: ModelPlan, model: CatalogModel) -> Iterator[_Patch]:
     """Yields the patches of one manifest in the order in which they are applied."""
     if manifest.object_key:
         return
-    kind = find_kind(manifest.kind)
-    part = manifest.part
-    if kind and kind.per_track:
-        part = "canary" if manifest.track == "canary" else ""
+    parts = ("", *list_parts(manifest, plan))
     for patch in _track_patches(model, manifest.track):
-        if patch.kind == manifest.kind and patch.part in ("", part):
+        if patch.kind == manifest.kind and patch.part in parts:
             yield patch
+
+
+def list_parts(manifest: Manifest, plan: ModelPlan) -> tuple[str, ...]:
+    """Returns what a key of `patch` may have behind the kind to name this manifest alone.
+
+    That is its track if each track has its own. Otherwise it is its key in the settings, `public`
+    of `services.public`, or its name. If another object has this name as its key, it is the key.
+    """
+    kind = find_kind(manifest.kind)
+    if kind is not None and kind.per_track:
+        return (manifest.track,)
+    keys = {m.part for m in plan.manifests if m.kind == manifest.kind and not m.object_key}
+    names = (manifest.name,) if manifest.name not in keys - {manifest.part} else ()
+    return tuple(dict.fromkeys(filter(None, (manifest.part, *names))))
 
 
 def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
@@ -223,53 +234,59 @@ def _track_patches(model: CatalogModel, track: Track) -> list[_Patch]:
 
 def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     """Yields a diagnostic for each entry of `patch` that matches no object of the model."""
-    kinds: dict[str, set[str]] = {}
+    kinds: dict[str, list[Manifest]] = {}
     for manifest in plan.manifests:
-        kinds.setdefault(manifest.kind, set()).add(manifest.part)
+        if not manifest.object_key:
+            kinds.setdefault(manifest.kind, []).append(manifest)
     for patch in _track_patches(model, "stable"):
-        if message := _refuse_key(patch, kinds):
+        if message := _refuse_key(patch, kinds, plan):
             yield patch.key_diagnostic(message)
     if model.candidate is None:
         return
     for patch in _track_patches(model, "canary"):
         if patch.content == model.settings.patch.get(patch.key):
             continue
-        if message := _refuse_key(patch, kinds):
+        if message := _refuse_key(patch, kinds, plan):
             yield patch.key_diagnostic(message)
         elif not patch.per_track:
             yield patch.key_diagnostic(
                 f"both tracks share one {patch.kind}; patch it in the model, not in its candidate"
             )
+        elif patch.part == "stable":
+            yield patch.key_diagnostic(
+                f'"{patch.key}" is the stable track; patch it in the model, not in its candidate'
+            )
 
 
-def _refuse_key(patch: _Patch, kinds: Mapping[str, set[str]]) -> str:
+def _refuse_key(patch: _Patch, kinds: Mapping[str, list[Manifest]], plan: ModelPlan) -> str:
     """Returns why an entry matches no object of the model, "" where it matches one.
 
-    `kinds` has the parts of the objects of each kind.
+    `kinds` has the objects of each kind.
     """
     known = find_kind(patch.kind)
-    if known is None or (known.per_track and patch.part not in ("", "canary")):
+    if known is None or (known.per_track and patch.part not in ("", *_TRACKS)):
         names = [kind.name for kind in KINDS]
-        for_tracks = [f"{kind.name}{_CANARY}" for kind in KINDS if kind.per_track]
+        for_tracks = [f"{kind.name}/{t}" for kind in KINDS if kind.per_track for t in _TRACKS]
         kind, slash, _ = patch.key.partition("/")
         hint = did_you_mean(patch.key, for_tracks if slash else names) or did_you_mean(kind, names)
         hint = hint or f"expected one of {', '.join(names)}"
         return f'"{patch.key}" is not a kind of object that a model can have; {hint}'
-    parts = sorted(kinds.get(patch.kind, {""}) - {""})
-    if patch.part and not patch.per_track and patch.part not in parts:
-        if parts:
-            expected = ", ".join([patch.kind, *(f"{patch.kind}/{part}" for part in parts)])
-            return f'"{patch.key}" is not an object of this model; expected one of {expected}'
-        return f'"{patch.key}": both tracks share one {patch.kind}; expected {patch.kind}'
-    if patch.kind not in kinds:
+    objects = kinds.get(patch.kind, [])
+    if not objects:
         return f'"{patch.key}": this model has no {patch.kind}; {known.enabled_by}'
+    parts = [list_parts(manifest, plan) for manifest in objects]
+    if patch.part and not known.per_track and not any(patch.part in names for names in parts):
+        # The first of the names of an object is its key, which stays when its name changes.
+        expected = [f"{patch.kind}/{names[0]}" for names in parts if names]
+        listed = f"one of {patch.kind}, {', '.join(expected)}" if len(objects) > 1 else patch.kind
+        return f'"{patch.key}" is not an object of this model; expected {listed}'
     return ""
 
 
 def _find_unused_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     """Yields the errors of canary patches in a model that has no candidate at the moment."""
     for patch in _track_patches(model, "stable") if model.candidate is None else ():
-        if patch.key != patch.kind and patch.per_track:
+        if patch.part == "canary" and patch.per_track:
             for problem in _find_problems(patch, None, plan):
                 yield from patch.diagnostics(problem)
 
@@ -304,15 +321,15 @@ def _find_dangling_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator
     References that dangle without any patch are not reported here: the settings are checked before.
     """
     services = [manifest for manifest in plan.manifests if manifest.kind == "Service"]
-    service_patches = [patch for service in services for patch in _list_patches(service, model)]
+    service_patches = [patch for service in services for patch in _list_patches(service, plan, model)]
     ingress = plan.find("Ingress")
     if ingress is not None:
         references = _find_dangling_backends(ingress.object, [s.object for s in services])
-        yield from _blame(references, [*_list_patches(ingress, model), *service_patches])
+        yield from _blame(references, [*_list_patches(ingress, plan, model), *service_patches])
     for manifest in plan.manifests:
         if manifest.kind != "Deployment":
             continue
-        patches = [*_list_patches(manifest, model)]
+        patches = [*_list_patches(manifest, plan, model)]
         patches += service_patches
         yield from _blame(_find_dangling(manifest.object, [s.object for s in services]), patches)
 
