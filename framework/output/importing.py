@@ -10,6 +10,7 @@ from framework.core.suggestions import list_names
 from framework.edits.importing.comparison import Difference
 from framework.edits.importing.importer import Imported, Overlay
 from framework.edits.importing.manifests import Source
+from framework.edits.importing.proof import Proof
 from framework.output.text import render_count, render_table, render_value, render_wrapped
 
 # For more models than this, the texts of the files are not shown.
@@ -54,12 +55,10 @@ def _render_model(
         lines.append(_row("renamed", "; ".join(model.translation.renamed)))
     if proof.objects:
         lines.append(_row("added", list_names(proof.objects)))
-    lines += _render_differences("differs", proof.remaining, proof.reasons)
+    left_out = model.translation.unexpressed
+    lines += _render_remaining(proof, left_out)
     lines += _render_differences("added", proof.added, {})
-    for source, reason in model.translation.unexpressed.items():
-        lines.append(_row("left out", f"{source} ({source.position}): {reason}"))
-    # A setting that is refused is missing in the entry, and with it the fields above.
-    lines += [_row("refused", f"{path}: {reason}") for path, reason in model.refused.items()]
+    lines += _render_left_out(left_out, model.refused)
     if model.secrets:
         names = list_names(model.secrets)
         lines.append(
@@ -81,8 +80,30 @@ def _render_overlay(overlay: Overlay) -> list[str]:
     text = overlay.path if overlay.text else "as in the catalog"
     covered = f"{proof.by_setting} fields by settings, {proof.by_patch} by patch"
     lines = [_row(overlay.environment, f"{text}   {covered}")]
-    lines += _render_differences("differs", proof.remaining, proof.reasons)
-    return lines + _render_differences("added", proof.added, {})
+    lines += _render_remaining(proof, overlay.unexpressed)
+    lines += _render_differences("added", proof.added, {})
+    return lines + _render_left_out(overlay.unexpressed, overlay.refused)
+
+
+def _render_remaining(proof: Proof, left_out: Mapping[Source, str]) -> list[str]:
+    """Renders the fields that neither a setting nor a patch covers.
+
+    An object that is left out has a line with the reason, and needs no other.
+    """
+    kinds = {source.kind for source in left_out}
+    found = [d for d in proof.remaining if not (d.fields and d.kind in kinds)]
+    return _render_differences("differs", found, proof.reasons)
+
+
+def _render_left_out(unexpressed: Mapping[Source, str], refused: Mapping[str, str]) -> list[str]:
+    """Renders the objects that are left out, and the settings that validation refuses."""
+    lines = [
+        _row("left out", f"{source} ({source.position}): {reason}")
+        for source, reason in unexpressed.items()
+    ]
+    # A refused setting is missing in the entry. If a patch has not replaced it, the field is among
+    # the differences too.
+    return lines + [_row("refused", f"{path}: {reason}") for path, reason in refused.items()]
 
 
 def _row(label: str, text: str) -> str:
@@ -96,6 +117,9 @@ def _render_differences(
     lines = []
     for difference in found[:_MOST_DIFFERENCES]:
         text = f"{difference.field}: {_show(difference.wanted)} -> {_show(difference.rendered)}"
+        if difference.fields:
+            count = render_count(difference.fields, "field")
+            text = f"{difference.kind} {difference.wanted} is not rendered ({count})"
         reason = next((r for field, r in reasons.items() if _is_near(field, difference.field)), "")
         lines.append(_row(label, f"{text}   {reason}".rstrip()))
     if len(found) > _MOST_DIFFERENCES:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from framework.catalog import load_catalog
 from framework.cli.importing import run_import
 from framework.cluster.local import LocalCluster
 from framework.core.errors import ConfigError, FrameworkError, UsageError
+from framework.core.stack import Stack
 from framework.edits.importing.dry_run import compare_on_server
 from framework.edits.importing.importer import Imported, import_manifests
 from framework.edits.importing.manifests import read_manifests
+from framework.edits.importing.proof import compare
 from framework.kube.client import KubeClient
+from framework.output.importing import render_import
 from tests.edits.conftest import Snapshot, Write
 from tests.edits.manifests import CHAT, TWO_CONTAINERS, change
 
@@ -244,6 +249,130 @@ spec: {defaultBackend: {service: {name: chat, port: {number: 80}}}}
     run(root, save(root, CHAT + others))
     output = " ".join(capsys.readouterr().out.split())
     assert "secrets stay outside the catalog" in output
+
+
+# The manifests of `chat`, in which the container has no CPU request.
+NO_CPU = CHAT.replace("cpu: 500m, ", "")
+_METRIC = """    - type: Resource
+      resource: {name: memory, target: {type: Utilization, averageUtilization: 80}}
+    - type: External
+      external: {metric: {name: queue-size}, target: {type: AverageValue, averageValue: "5"}}
+---
+apiVersion: policy/v1
+"""
+NO_CPU_BUT_OTHERS = NO_CPU.replace("---\napiVersion: policy/v1\n", _METRIC)
+
+
+def test_metric_that_cannot_be_computed_is_dropped_and_the_others_stay(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write(PLAIN)
+    model = import_one(root, NO_CPU_BUT_OTHERS)
+    autoscaling = model.entry["autoscaling"]
+    assert (autoscaling["minReplicas"], autoscaling["maxReplicas"]) == (2, 6)
+    assert (autoscaling["memory"], list(autoscaling["metrics"])) == (80, ["queue-size"])
+    assert "cpu" not in autoscaling
+    assert "patch" not in model.entry
+    # The fields of the metric are counted as not expressed.
+    assert [(d.field, d.size) for d in model.proof.remaining] == [
+        ("HorizontalPodAutoscaler.spec.metrics[0]", 4)
+    ]
+    run(root, save(root, NO_CPU_BUT_OTHERS))
+    output = " ".join(capsys.readouterr().out.split())
+    assert (
+        "refused autoscaling.cpu: is a percentage of the request; set resources.requests.cpu as "
+        "well" in output
+    )
+
+
+@pytest.mark.parametrize(
+    ("replicas", "kept"), [(4, 4), (1, 2), (9, 6)], ids=["between", "below", "above the limits"]
+)
+def test_autoscaler_without_a_usable_metric_is_left_out_in_one_line(
+    write: Write, capsys: pytest.CaptureFixture[str], replicas: int, kept: int
+) -> None:
+    root = write(PLAIN)
+    text = change(NO_CPU, "spec.replicas", replicas)
+    model = import_one(root, text)
+    assert "autoscaling" not in model.entry
+    assert model.entry["replicas"] == kept
+    assert [(d.kind, d.wanted) for d in model.proof.remaining] == [
+        ("HorizontalPodAutoscaler", "chat")
+    ]
+    run(root, save(root, text))
+    output = capsys.readouterr().out.partition("\n\nwrote")[0]
+    (line,) = (part for part in re.split(r"\n  (?=\S)", output) if "PodAutoscaler" in part[:40])
+    assert " ".join(line.split()).endswith(
+        "autoscaling.cpu is a percentage of the request; set resources.requests.cpu as well; "
+        f"the model keeps {kept} replicas"
+    )
+
+
+def test_object_that_is_not_rendered_takes_one_line(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write(PLAIN)
+    model = import_one(root, CHAT)
+    assert model.plan is not None
+    manifests = tuple(m for m in model.plan.manifests if m.kind != "HorizontalPodAutoscaler")
+    plan = replace(model.plan, manifests=manifests)
+    model.proof = compare(model.translation, plan, plan)
+    lines = [line for line in render_import([model], {}, {}).splitlines() if "differs" in line]
+    assert lines == ["  differs  HorizontalPodAutoscaler chat is not rendered (6 fields)"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("loadBalancerSourceRanges", ["10.0.0.0/8"]),
+        ("publishNotReadyAddresses", True),
+        ("sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 60}}),
+        ("externalIPs", ["192.0.2.1"]),
+        ("trafficDistribution", "PreferClose"),
+    ],
+)
+def test_field_of_one_of_two_services_becomes_a_patch_of_it_alone(
+    write: Write, field: str, value: Any
+) -> None:
+    own = {"type": "LoadBalancer", field: value}
+    own |= {"sessionAffinity": "ClientIP"} if field == "sessionAffinityConfig" else {}
+    _, service = yaml.safe_load_all(CHAT.split("---\napiVersion: autoscaling")[0])
+    other = {**service, "metadata": {"name": "chat-internal"}}
+    service = {**service, "spec": {**service["spec"], **own}}
+    text = CHAT + "---\n" + yaml.safe_dump_all([other])
+    text = text.replace(CHAT.split("---\n")[1], yaml.safe_dump(service))
+    model = import_one(write(PLAIN), text)
+    assert model.entry["patch"] == {"Service/chat": {"spec": {field: value}}}
+    assert (model.proof.remaining, model.proof.added) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("replicas", "defaults", "expected"),
+    [
+        (2, {}, 2),
+        (3, {}, 3),
+        (2, {"environments/prod/environment.yaml": "namespace: p\n"}, None),
+        (5, {"environments/prod/environment.yaml": "namespace: p\ndefaults: {replicas: 5}\n"}, 5),
+    ],
+    ids=["as the catalog", "as one environment", "as everywhere", "unlike the catalog"],
+)
+def test_value_is_written_if_an_environment_has_another_default(
+    write: Write, replicas: int, defaults: dict[str, str], expected: int | None
+) -> None:
+    root = write({"catalog/_defaults.yaml": "replicas: 2\n", **defaults})
+    text = change(TWO_CONTAINERS, "spec.replicas", replicas)
+    assert import_one(root, text).entry.get("replicas") == expected
+
+
+def test_setting_that_only_an_environment_has_by_default_is_removed(write: Write) -> None:
+    environment = (
+        "namespace: p\ndefaults: {disruptionBudget: {maxUnavailable: 1}, env: {REGION: eu}}\n"
+    )
+    root = write({**PLAIN, "environments/prod/environment.yaml": environment})
+    entry = import_one(root, TWO_CONTAINERS).entry
+    assert entry["disruptionBudget"] is None
+    assert entry["env"] is None
+    assert not load_catalog(root, Stack.of("dev")).diagnostics
 
 
 @pytest.mark.cluster

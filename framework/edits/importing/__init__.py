@@ -6,6 +6,7 @@ The modules in the order in which a manifest passes through them:
     workloads      finds the objects that belong to each Deployment
     translation    gives the objects the names that the framework uses
     containers, pods, companions    read settings from the objects
+    reading        decides what becomes of settings that validation refuses
     profiles       chooses the profiles that make the entry short
     entry          writes the settings that the profiles do not have
     proof          renders the entry, compares it with the manifest, and adds patches

@@ -31,13 +31,15 @@ class Difference:
     """One field that differs between the rendered object and the manifest.
 
     `wanted` is the value of the manifest, `rendered` that of the object; MISSING where one of them
-    has no such field. Secrets in both are redacted.
+    has no such field. Secrets in both are redacted. For an object that is not rendered, `path` is
+    empty, `wanted` the name of the object, and `fields` the number of its fields.
     """
 
     kind: str
     path: FieldPath
     wanted: Any
     rendered: Any
+    fields: int = 0
 
     @property
     def field(self) -> str:
@@ -47,6 +49,8 @@ class Difference:
     @property
     def size(self) -> int:
         """The number of single values that the manifest has here: 3 for a list of three texts."""
+        if self.fields:
+            return self.fields
         if not isinstance(self.wanted, Mapping | list):
             return 1
         return sum(1 for _, v in walk(self.wanted) if not isinstance(v, Mapping | list) or not v)

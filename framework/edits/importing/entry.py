@@ -169,6 +169,17 @@ def _shorten_quantities(quantities: Settings) -> Settings:
     }
 
 
+def unite(entry: Settings, other: Settings) -> Settings:
+    """Returns an entry with the keys of another that it does not have, in mappings too."""
+    united = dict(entry)
+    for key, value in other.items():
+        if key not in united:
+            united[key] = value
+        elif isinstance(value, dict) and isinstance(united[key], dict):
+            united[key] = unite(united[key], value)
+    return united
+
+
 def render_entry(settings: Mapping[str, Any], comments: Mapping[str, str], opening: str) -> str:
     """Renders a file. `comments` has the comment behind the line of a top-level key.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from typing import Any
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.redaction import is_secret
-from framework.edits.importing.api_defaults import find_shape_errors, normalise
-from framework.edits.importing.companions import read_companions
+from framework.edits.importing.api_defaults import find_shape_errors
 from framework.edits.importing.containers import SECURITY, Settings
-from framework.edits.importing.entry import build_settings, diff_settings, render_entry
+from framework.edits.importing.entry import diff_settings, render_entry, unite
 from framework.edits.importing.manifests import Source
-from framework.edits.importing.pods import read_deployment
 from framework.edits.importing.profiles import (
     choose_profiles,
     count_lines,
@@ -32,18 +29,16 @@ from framework.edits.importing.proof import (
     load_draft,
     open_loader,
 )
-from framework.edits.importing.translation import Translation, drop_extra, move_to_extra, translate
+from framework.edits.importing.reading import read_settings
+from framework.edits.importing.translation import Translation, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
-from framework.files import find_catalog, name_diagnostics
-from framework.kinds.naming import RESERVED_LABELS
+from framework.files import find_catalog, list_environments, name_diagnostics
 from framework.plan import ModelPlan
 from framework.plan.build import build_model, build_unpatched_model
 from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
 _LONGEST_NAME = 40
-# Settings that describe one object. An object that they cannot describe goes to `objects`.
-_KIND_OF = {"ingress": "Ingress"}
 _FIRST = (
     "enabled", "owner", "description", "profiles", "image", "replicas", "startupSeconds", "command",
     "args", "resources", "env",
@@ -54,7 +49,8 @@ _FIRST = (
 class Overlay:
     """The file of a model in one environment. `text` is its content, "" if nothing differs.
 
-    `proof` compares the manifests of this environment with the model's objects in it.
+    `proof` compares the manifests of this environment with the model's objects in it. `refused` and
+    `unexpressed` have the settings and objects of this environment that are left out.
     """
 
     environment: str
@@ -62,6 +58,8 @@ class Overlay:
     text: str = ""
     proof: Proof = field(default_factory=Proof)
     errors: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    unexpressed: Mapping[Source, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -199,65 +197,14 @@ def _import_workload(
     translation = translate(workload, name)
     imported = Imported(name, workload, translation, secrets=_find_secrets(workload))
     wanted, refused = read_settings(translation, owner or find_owner(workload) or "")
-    for path, reason in refused.items():
-        if path[0] == "objects" and len(path) > 1:
-            drop_extra(translation, str(path[1]), reason)
-    imported.refused = {".".join(map(str, path)): reason for path, reason in refused.items()}
+    imported.refused = refused
     if wanted is None:
         where = workload.deployment.position
-        imported.errors = tuple(
-            f"{where}: {path} {reason}" for path, reason in imported.refused.items()
-        )
+        imported.errors = tuple(f"{where}: {path} {reason}" for path, reason in refused.items())
         return imported
     imported.wanted = wanted
     write_entry(root, imported, profiles)
     return imported
-
-
-def read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[Any, str]]:
-    """Reads all settings of a model, without any profile or default.
-
-    Returns None for the model if they are not valid, and the refused settings with the reasons.
-    """
-    normal = replace(translation, objects=[_normalise(obj) for obj in translation.objects])
-    settings = read_deployment(normal.deployment)
-    settings["owner"] = owner
-    _read_labels(normal, settings)
-    read_companions(normal, settings)
-    settings["objects"] = deepcopy(translation.extra)
-    wanted, refused = build_settings(settings)
-    # Validation has refused the whole setting: for example, an Ingress without a host.
-    lost = [kind for name, kind in _KIND_OF.items() if settings.get(name) and _lacks(wanted, name)]
-    if not lost:
-        return wanted, refused
-    for kind in lost:
-        move_to_extra(translation, kind)
-    settings["objects"] = deepcopy(translation.extra)
-    return build_settings(settings)
-
-
-def _lacks(wanted: Model | None, name: str) -> bool:
-    return wanted is not None and getattr(wanted, name) is None
-
-
-def _read_labels(translation: Translation, settings: Settings) -> None:
-    """Adds `labels`, which all objects have, and `podLabels`, which only the Pods have."""
-    deployment = translation.deployment
-    shared = deployment["metadata"].get("labels") or {}
-    template = deployment["spec"]["template"].get("metadata") or {}
-    labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in RESERVED_LABELS}
-    # `labels` would replace a label that another object has with another value.
-    objects = [obj["metadata"].get("labels") or {} for obj in translation.objects]
-    settings["labels"] = {
-        key: value
-        for key, value in labels.items()
-        if shared.get(key) == value and all(own.get(key, value) == value for own in objects)
-    }
-    settings["podLabels"] = {k: v for k, v in labels.items() if k not in settings["labels"]}
-
-
-def _normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
-    return {"metadata": {}, "spec": {}, **normalise(obj)}
 
 
 def write_entry(
@@ -288,7 +235,14 @@ def write_entry(
         choices = [best, ()]
     for names in choices:
         imported.profiles, imported.errors = names, ()
-        imported.entry = order_entry({**build(names), "profiles": list(names)})
+        entry = {**build(names), "profiles": list(names)}
+        for environment in list_environments(root):
+            # What an environment sets by default for all models must not replace what the manifest
+            # leaves to Kubernetes, or what equals the catalog's own default.
+            below = open_loader(root, {**drafts, imported.path: ""}, environment)
+            data = below.merge_inherited(name, names).data
+            entry = unite(entry, diff_entry(wanted, data))
+        imported.entry = order_entry(entry)
         _prove(root, imported, drafts)
         if not imported.errors:
             return

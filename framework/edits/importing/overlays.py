@@ -13,10 +13,10 @@ from framework.edits.importing.importer import (
     Overlay,
     diff_entry,
     order_entry,
-    read_settings,
 )
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.proof import compare, find_patches, load_draft, open_loader
+from framework.edits.importing.reading import read_settings
 from framework.edits.importing.translation import translate
 from framework.edits.importing.workloads import Workload, group_manifests
 from framework.plan.build import build_model, build_unpatched_model
@@ -69,10 +69,9 @@ def _build_overlay(
     wanted, refused = read_settings(translation, owner)
     if wanted is None:
         where = workload.deployment.position
-        overlay.errors = tuple(
-            f"{where}: {'.'.join(map(str, path))} {reason}" for path, reason in refused.items()
-        )
+        overlay.errors = tuple(f"{where}: {path} {reason}" for path, reason in refused.items())
         return overlay
+    overlay.refused, overlay.unexpressed = refused, translation.unexpressed
     files = {**drafts, model.path: model.text}
     loader = open_loader(root, files, environment)
     here, errors = load_draft(loader, model.name)

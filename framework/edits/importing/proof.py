@@ -121,10 +121,7 @@ def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> 
         count = count_fields(normal)
         rendered, base = find_rendered(plan, wanted), find_rendered(unpatched, wanted)
         if rendered is None or base is None:
-            missing = Difference(
-                wanted["kind"], FieldPath(), str(wanted["metadata"]["name"]), MISSING
-            )
-            proof.remaining += [missing] * max(count, 1)
+            proof.remaining.append(_missing_object(wanted))
             continue
         before = _lacking(find_differences(without_generated(base.object), normal))
         after = find_differences(without_generated(rendered.object), normal)
@@ -134,11 +131,19 @@ def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> 
         proof.by_patch += max(0, open_before - open_after)
         proof.remaining += lacking
         proof.added += [d for d in after if d.wanted is MISSING]
+    for kind, path, value in translation.dropped:
+        dropped = Difference(kind, FieldPath(path), value, MISSING)
+        proof.remaining.append(dropped if path else _missing_object(value))
     known = {(obj["kind"], obj["metadata"].get("name")) for obj in translation.objects}
     for manifest in plan.manifests:
         if (manifest.kind, manifest.name) not in known:
             proof.objects.append(f"{manifest.kind} {manifest.name}")
     return proof
+
+
+def _missing_object(wanted: Mapping[str, Any]) -> Difference:
+    count = max(count_fields(without_generated(wanted)), 1)
+    return Difference(wanted["kind"], FieldPath(), wanted["metadata"]["name"], MISSING, count)
 
 
 def _lacking(differences: list[Difference]) -> list[Difference]:

@@ -13,6 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from framework.core.diagnostics import KeyPath
 from framework.edits.importing.containers import unused_name
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.workloads import Workload, backend_services
@@ -34,8 +35,9 @@ class Translation:
     `objects` has the objects that become settings, the Deployment first. `renamed` has one line for
     each name that changes, `unexpressed` the reason for each object that is left out. `claims` has
     the volumes whose PersistentVolumeClaim the model creates, `service_keys` the key in `services`
-    of each further Service by its name, `extra` the manifests for the setting `objects`, and
-    `config` the ConfigMap whose files become `config.files`.
+    of each further Service by its name, `extra` the manifests for the setting `objects`, `config`
+    the ConfigMap whose files become `config.files`, and `dropped` the kind, path and value of each
+    field that the model must not have, () for a whole object.
     """
 
     workload: Workload
@@ -47,6 +49,7 @@ class Translation:
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     service_keys: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] | None = None
+    dropped: list[tuple[str, KeyPath, Any]] = field(default_factory=list)
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -412,6 +415,35 @@ def move_to_extra(result: Translation, kind: str) -> None:
     for obj in [obj for obj in result.objects if obj["kind"] == kind]:
         if not any(obj is other for other in result.extra.values()):
             result.extra[unused_name(kind.lower(), result.extra)] = obj
+
+
+def drop_metric(result: Translation, resource: str) -> None:
+    """Removes the metric of a resource from the autoscaler, and records it as dropped."""
+    spec = next(o for o in result.objects if o["kind"] == "HorizontalPodAutoscaler")["spec"]
+    for index, metric in enumerate(spec["metrics"]):
+        if (metric.get("resource") or {}).get("name") == resource:
+            result.dropped.append(("HorizontalPodAutoscaler", ("spec", "metrics", index), metric))
+    spec["metrics"] = [
+        metric
+        for metric in spec["metrics"]
+        if (metric.get("resource") or {}).get("name") != resource
+    ]
+
+
+def leave_out_autoscaler(result: Translation, reason: str) -> None:
+    """Removes the autoscaler, and lets the model keep the number of Pods that it starts with."""
+    (obj,) = (o for o in result.objects if o["kind"] == "HorizontalPodAutoscaler")
+    result.objects.remove(obj)
+    result.dropped.append((obj["kind"], (), obj))
+    source = result.workload.find_all("HorizontalPodAutoscaler")[0]
+    # Without a metric, an autoscaler still keeps the number between its limits.
+    replicas = result.workload.deployment.object["spec"].get("replicas", 1)
+    limits = [obj["spec"].get("minReplicas", 1), obj["spec"].get("maxReplicas", replicas)]
+    if all(isinstance(number, int) for number in (replicas, *limits)):
+        replicas = min(max(replicas, limits[0]), limits[1])
+    result.deployment["spec"]["replicas"] = replicas
+    result.renamed = [line for line in result.renamed if not line.startswith("spec.replicas")]
+    result.unexpressed[source] = f"{reason}; the model keeps {replicas} replicas"
 
 
 def drop_extra(result: Translation, key: str, reason: str) -> None:

@@ -321,7 +321,9 @@ def _find_dangling_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator
     References that dangle without any patch are not reported here: the settings are checked before.
     """
     services = [manifest for manifest in plan.manifests if manifest.kind == "Service"]
-    service_patches = [patch for service in services for patch in _list_patches(service, plan, model)]
+    service_patches = [
+        patch for service in services for patch in _list_patches(service, plan, model)
+    ]
     ingress = plan.find("Ingress")
     if ingress is not None:
         references = _find_dangling_backends(ingress.object, [s.object for s in services])

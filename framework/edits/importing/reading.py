@@ -1,0 +1,111 @@
+"""Reads all settings of a workload, and decides what becomes of those that validation refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from framework.core.diagnostics import KeyPath
+from framework.edits.importing.api_defaults import normalise
+from framework.edits.importing.companions import read_companions
+from framework.edits.importing.containers import Settings
+from framework.edits.importing.entry import build_settings
+from framework.edits.importing.pods import read_deployment
+from framework.edits.importing.translation import (
+    Translation,
+    drop_extra,
+    drop_metric,
+    leave_out_autoscaler,
+    move_to_extra,
+)
+from framework.kinds.naming import RESERVED_LABELS
+from framework.settings.model import Model
+
+# Settings that describe one object. An object that they cannot describe, such as an Ingress without
+# a host, goes to `objects`.
+_KIND_OF = {
+    "ingress": "Ingress",
+    "disruptionBudget": "PodDisruptionBudget",
+    "networkPolicy": "NetworkPolicy",
+}
+
+
+def read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[str, str]]:
+    """Reads all settings of a model, without any profile or default.
+
+    Returns None for the model if they are not valid, and the refused settings with the reasons. The
+    objects that no setting can describe are moved or removed in `translation`.
+    """
+    settings = _read_all(translation, owner)
+    wanted, refused = build_settings(settings)
+    if wanted is not None and _adapt(translation, settings, wanted, refused):
+        wanted, others = build_settings(_read_all(translation, owner))
+        refused |= others
+    for path, reason in refused.items():
+        if path[0] == "objects" and len(path) > 1:
+            drop_extra(translation, str(path[1]), reason)
+    return wanted, {".".join(map(str, path)): reason for path, reason in refused.items()}
+
+
+def _read_all(translation: Translation, owner: str) -> Settings:
+    normal = replace(translation, objects=[_normalise(obj) for obj in translation.objects])
+    settings = read_deployment(normal.deployment)
+    settings["owner"] = owner
+    _read_labels(normal, settings)
+    read_companions(normal, settings)
+    settings["objects"] = deepcopy(translation.extra)
+    return settings
+
+
+def _adapt(
+    translation: Translation, settings: Settings, wanted: Model, refused: dict[KeyPath, str]
+) -> bool:
+    """Moves or removes the objects and metrics whose settings are refused.
+
+    Returns True if this has changed anything. What is recorded in `translation` leaves `refused`.
+    """
+    changed = False
+    for name, kind in _KIND_OF.items():
+        if settings.get(name) and getattr(wanted, _snake(name)) is None:
+            move_to_extra(translation, kind)
+            changed = True
+    if settings["autoscaling"]:
+        reasons = {path: reason for path, reason in refused.items() if path[0] == "autoscaling"}
+        if wanted.autoscaling is None:
+            # The first reason is the cause: without its only metric, an autoscaler has no target.
+            path, reason = next(iter(reasons.items()), (("autoscaling",), "is not valid"))
+            leave_out_autoscaler(translation, f"{'.'.join(map(str, path))} {reason}")
+            for path in reasons:
+                del refused[path]
+            return True
+        for path in reasons:
+            # A patch would bring the metric back, which the autoscaler cannot compute.
+            if path[1:] in (("cpu",), ("memory",)):
+                drop_metric(translation, str(path[1]))
+    return changed
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
+
+
+def _read_labels(translation: Translation, settings: Settings) -> None:
+    """Adds `labels`, which all objects have, and `podLabels`, which only the Pods have."""
+    deployment = translation.deployment
+    shared = deployment["metadata"].get("labels") or {}
+    template = deployment["spec"]["template"].get("metadata") or {}
+    labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in RESERVED_LABELS}
+    # `labels` would replace a label that another object has with another value.
+    objects = [obj["metadata"].get("labels") or {} for obj in translation.objects]
+    settings["labels"] = {
+        key: value
+        for key, value in labels.items()
+        if shared.get(key) == value and all(own.get(key, value) == value for own in objects)
+    }
+    settings["podLabels"] = {k: v for k, v in labels.items() if k not in settings["labels"]}
+
+
+def _normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": {}, "spec": {}, **normalise(obj)}
