@@ -129,6 +129,8 @@ class Environment(Settings):
     """Settings of every model that override profiles and models."""
     capacity: dict[CapacityName, Quantity] = {}
     """Resources of the cluster for all models together: `cpu`, `memory`, `nvidia.com/gpu`, `pods`.
-    Compared with the requests; a model with an autoscaler counts with its largest size."""
+    Compared with the requests of all Pods, also those of `objects`; a model with an autoscaler
+    counts with its largest size."""
     policy: Policy = Policy.model_construct()
-    """Rules for every model."""
+    """Rules for every model. Those about images, resources and security hold for the Pods of
+    `objects` too."""

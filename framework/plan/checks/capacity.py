@@ -6,7 +6,7 @@ Amounts are whole thousandths of a unit, as in Kubernetes: sums have no rounding
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +16,9 @@ from framework.core.field_paths import FieldPath
 from framework.core.quantities import quantity_value
 from framework.core.rolling_update import MAY_BE_DOWN
 from framework.plan.checks.facts import render_amount
-from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
+from framework.plan.checks.object_pods import ObjectPod
+from framework.plan.checks.tracks import RenderedPod, RenderedTrack
 from framework.plan.rendered import mapping_in, mappings_in
-from framework.plan.replicas import replica_range
 
 _PODS = "pods"
 
@@ -30,31 +30,31 @@ def read_amount(quantity: str) -> int:
     return -(-exact.numerator // exact.denominator)
 
 
-def resolve_needs(tracks: Iterable[RenderedTrack], resources: Iterable[str]) -> dict[str, int]:
-    """Returns what a model at rest needs of `resources`, which may include `pods`.
+def resolve_needs(pods: Iterable[RenderedPod], resources: Iterable[str]) -> dict[str, int]:
+    """Returns what Pods of a model at rest need of `resources`, which may include `pods`.
 
     Under an autoscaler it is what the model needs at its largest. Resources of which it needs
     nothing are left out.
     """
     resources = list(resources)
     needs = dict.fromkeys(resources, 0)
-    for track in tracks:
-        pod_needs = _needs_of_pod(track.pod, resources)
+    for pod in pods:
+        pod_needs = _needs_of_pod(pod.pod, resources)
         for resource in resources:
-            needs[resource] += pod_needs[resource] * track.plan.budget.replicas
+            needs[resource] += pod_needs[resource] * pod.count
     return {resource: amount for resource, amount in needs.items() if amount}
 
 
 def find_peak_diagnostics(
-    tracks: Iterable[RenderedTrack], catalog: Catalog
+    tracks: Sequence[RenderedTrack], objects: Sequence[ObjectPod], catalog: Catalog
 ) -> Iterator[Diagnostic]:
     """Yields an error where a model needs more than the capacity, also while it is updated.
 
     The peak is the surge of one track beside all Pods of the model: it is assumed that only
     one track is updated at a time.
     """
-    tracks, capacity = list(tracks), catalog.environment.capacity
-    at_rest = resolve_needs(tracks, capacity)
+    capacity, pods = catalog.environment.capacity, (*tracks, *objects)
+    at_rest = resolve_needs(pods, capacity)
     for resource, quantity in sorted(capacity.items()):
         available, rest = read_amount(quantity), at_rest.get(resource, 0)
         position = catalog.environment_position(("capacity", resource)).short
@@ -64,13 +64,11 @@ def find_peak_diagnostics(
         )
         if rest > available:
             needed = f"even without a surge it needs {render_amount(rest, resource)}"
-            track = max(
-                tracks, key=lambda track: resolve_needs([track], [resource]).get(resource, 0)
-            )
-            path, *others = _list_causes(track, resource)
+            pod = find_largest(pods, resource)
+            path, *others = list_causes(pod, resource)
             remedy = "" if resource == _PODS else f"{FieldPath(path)} smaller or "
-            message = f"{needed} {limit} {remedy}fewer replicas"
-            yield track.diagnostic(Code.SURGE_CAPACITY, path, message, others)
+            message = f"{needed} {limit} {remedy}fewer {_name_count(pod)}"
+            yield pod.diagnostic(Code.SURGE_CAPACITY, path, message, others)
             continue
         surges = [_need_of_surge(track, resource) for track in tracks]
         peak = rest + max(surges)
@@ -78,7 +76,7 @@ def find_peak_diagnostics(
             track = tracks[surges.index(max(surges))]
             needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
             message = f"{needed} {limit} {_advise(track)}"
-            causes = _list_causes(track, resource)
+            causes = list_causes(track, resource)
             yield track.diagnostic(Code.SURGE_CAPACITY, ("rollout", "maxSurge"), message, causes)
 
 
@@ -93,21 +91,26 @@ def _advise(track: RenderedTrack) -> str:
     return f"more capacity, or, {MAY_BE_DOWN}"
 
 
-def _list_causes(track: RenderedTrack, resource: str) -> list[KeyPath]:
+def find_largest(pods: Iterable[RenderedPod], resource: str) -> RenderedPod:
+    """Returns the Pods that need the most of a resource together."""
+    return max(pods, key=lambda pod: resolve_needs([pod], [resource]).get(resource, 0))
+
+
+def list_causes(pod: RenderedPod, resource: str) -> list[KeyPath]:
     """Returns the settings that decide the need: the largest request, and the number of Pods."""
-    if track.stable:
-        number: tuple[KeyPath, ...] = (replica_range(track.settings).most_setting,)
-    else:
-        number = (("canary", "size"),)
     if resource == _PODS:
-        return [*number]
+        return [*(pod.count_settings or filter(None, [pod.find_patched()]))]
     container = max(
-        list_containers(track), key=lambda container: _request(container.fields, resource)
+        pod.list_containers(), key=lambda container: _request(container.fields, resource)
     )
     requests = mapping_in(mapping_in(container.fields, "resources"), "requests")
     field = ("resources", "requests" if resource in requests else "limits", resource)
-    patched = find_patched(track, *container.steps, *field)
-    return [patched or (*container.setting, *field), *number]
+    patched = pod.find_patched(*container.steps, *field)
+    return [patched or (*container.setting, *field), *pod.count_settings]
+
+
+def _name_count(pod: RenderedPod) -> str:
+    return "Pods" if pod.in_object else "replicas"
 
 
 def _needs_of_pod(pod: Mapping[str, Any], resources: Iterable[str]) -> dict[str, int]:

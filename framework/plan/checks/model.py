@@ -13,6 +13,7 @@ from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, r
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts
 from framework.plan.checks.further_objects import find_further_object_errors
 from framework.plan.checks.names import find_name_diagnostics, list_claims
+from framework.plan.checks.object_pods import list_object_pods
 from framework.plan.checks.objects import find_object_diagnostics
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
 from framework.plan.checks.repeats import find_repeats
@@ -64,11 +65,12 @@ def check_model(
     """
     model = loaded.model
     assert model is not None
-    tracks = list_tracks(model, plan)
-    errors, waivers = apply_waivers(model, find_broken_rules(tracks, catalog))
+    tracks, object_pods = list_tracks(model, plan), list_object_pods(model)
+    broken_rules = find_broken_rules(tracks, object_pods, catalog)
+    errors, waivers = apply_waivers(model, broken_rules)
     for track in tracks:
         errors += find_rollout_diagnostics(track, catalog)
-    errors += find_peak_diagnostics(tracks, catalog)
+    errors += find_peak_diagnostics(tracks, object_pods, catalog)
     errors += find_name_diagnostics(model, plan)
     errors += find_object_diagnostics(tracks, plan)
     errors += find_further_object_errors(model, plan, catalog.environment)
@@ -83,7 +85,7 @@ def check_model(
         errors=(*loaded.diagnostics, *field_errors, *errors),
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
-        needs=resolve_needs(tracks, catalog.environment.capacity),
+        needs=resolve_needs([*tracks, *object_pods], catalog.environment.capacity),
         claims=list_claims(model, plan),
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),

@@ -13,7 +13,7 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
 from framework.core.suggestions import suggest
 from framework.kinds.kind import Manifest
-from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
+from framework.plan.checks.tracks import RenderedTrack
 from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, mappings_in
 
@@ -86,7 +86,7 @@ def _find_large_annotations(
 
 def _find_unknown_containers(track: RenderedTrack) -> Iterator[Diagnostic]:
     """Yields variables from the resources of a container that the Pod does not have."""
-    containers = [*list_containers(track)]
+    containers = [*track.list_containers()]
     names = [str(container.fields.get("name")) for container in containers]
     for container in containers:
         for variable in mappings_in(container.fields, "env"):
@@ -96,14 +96,14 @@ def _find_unknown_containers(track: RenderedTrack) -> Iterator[Diagnostic]:
                 key = str(variable.get("name"))
                 steps = (*container.steps, "env")
                 path = (*container.setting, "env", key, "container")
-                path = find_patched(track, *steps, key) or path
+                path = track.find_patched(*steps, key) or path
                 message = f'{FieldPath(path)} is "{name}", which is not a container of the Pod'
                 yield track.diagnostic(Code.INCONSISTENT, path, message + suggest(str(name), names))
 
 
 def _find_unknown_metric_containers(track: RenderedTrack) -> Iterator[Diagnostic]:
     """Yields metrics about a container that the Pod does not have."""
-    names = [str(container.fields.get("name")) for container in list_containers(track)]
+    names = [str(container.fields.get("name")) for container in track.list_containers()]
     autoscaling = track.settings.autoscaling
     for metric, content in sorted((autoscaling.metrics if autoscaling else {}).items()):
         name = mapping_in(content, "containerResource").get("container")

@@ -11,12 +11,7 @@ from typing import Any
 
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FieldPath, ItemKey
-from framework.plan.checks.tracks import (
-    PodContainer,
-    RenderedTrack,
-    find_patched,
-    list_containers,
-)
+from framework.plan.checks.tracks import PodContainer, RenderedPod
 from framework.plan.rendered import mapping_in, mappings_in, texts_in
 from framework.settings.environment import PodSecurity
 
@@ -45,22 +40,22 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 
-def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Violation]:
+def find_insecure(pod: RenderedPod, standard: PodSecurity) -> Iterator[Violation]:
     """Yields what the API server would refuse in a Namespace that enforces `standard`."""
     restricted = standard == "restricted"
     for field in _HOST_FIELDS:
-        if track.pod.get(field):
+        if pod.pod.get(field):
             message = f"{field} is true; expected false"
-            yield find_patched(track, field) or ("scheduling", field), message
-    for volume in mappings_in(track.pod, "volumes"):
-        yield from _find_volume(track, volume, restricted=restricted)
-    pod = mapping_in(track.pod, "securityContext")
-    for container in list_containers(track):
-        context = {**pod, **mapping_in(container.fields, "securityContext")}
+            yield pod.find_patched(field) or ("scheduling", field), message
+    for volume in mappings_in(pod.pod, "volumes"):
+        yield from _find_volume(pod, volume, restricted=restricted)
+    shared = mapping_in(pod.pod, "securityContext")
+    for container in pod.list_containers():
+        context = {**shared, **mapping_in(container.fields, "securityContext")}
         where = f'container "{container.fields.get("name")}": ' if container.setting else ""
         for setting, message in _find_in_context(context, restricted=restricted):
-            patched = _find_patched_context(track, container, setting)
-            path: KeyPath = patched or _choose_setting(track, container, setting)
+            patched = _find_patched_context(pod, container, setting)
+            path: KeyPath = patched or _choose_setting(pod, container, setting)
             yield (
                 path,
                 f"{where}{str(FieldPath(patched)) if patched else f'security.{setting}'} {message}",
@@ -68,44 +63,46 @@ def find_insecure(track: RenderedTrack, standard: PodSecurity) -> Iterator[Viola
         for port in mappings_in(container.fields, "ports"):
             if port.get("hostPort"):
                 message = f"port {port['hostPort']} of the node is taken; expected no hostPort"
-                patched = find_patched(track, *container.steps, "ports")
+                patched = pod.find_patched(*container.steps, "ports")
                 yield patched or (*container.setting, "ports"), where + message
 
 
-def _choose_setting(track: RenderedTrack, container: PodContainer, setting: str) -> KeyPath:
+def _choose_setting(pod: RenderedPod, container: PodContainer, setting: str) -> KeyPath:
     """Returns the setting that decides: the container's own, the model's, or the default.
 
     The default comes from `security.standard`; for another container, it is reported there.
     """
     for path in ((*container.setting, "security", setting), ("security", setting)):
-        if path in track.merged.origins:
+        if path in pod.merged.origins:
             return path
     return container.setting or ("security", "standard")
 
 
 def _find_patched_context(
-    track: RenderedTrack, container: PodContainer, setting: str
+    pod: RenderedPod, container: PodContainer, setting: str
 ) -> KeyPath | None:
-    """Returns the patch that writes a field of the container's security context.
+    """Returns the patch, or the object, that writes a field of the container's security context.
 
     A container without the field gets it from the Pod's security context.
     """
     field = ("securityContext", *_FIELDS.get(setting, (setting,)))
-    if patched := find_patched(track, *container.steps, *field):
+    if patched := pod.find_patched(*container.steps, *field):
         return patched
     own = mapping_in(container.fields, "securityContext")
-    return None if field[1] in own else find_patched(track, *field)
+    if field[1] not in own and (patched := pod.find_patched(*field)):
+        return patched
+    return (*container.setting, *field) if pod.in_object else None
 
 
 def _find_volume(
-    track: RenderedTrack, volume: Mapping[str, Any], *, restricted: bool
+    pod: RenderedPod, volume: Mapping[str, Any], *, restricted: bool
 ) -> Iterator[Violation]:
     for kind in sorted(volume.keys() - {"name"}):
         if kind == "hostPath" or (restricted and kind not in _RESTRICTED_VOLUMES):
             expected = ", ".join(sorted(_RESTRICTED_VOLUMES)) if restricted else "another kind"
             message = f'volume "{volume.get("name")}" is a {kind}; expected {expected}'
             name = str(volume.get("name"))
-            patched = find_patched(track, "volumes", ItemKey(name), kind)
+            patched = pod.find_patched("volumes", ItemKey(name), kind)
             yield patched or ("volumes", name), message
 
 

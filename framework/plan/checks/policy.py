@@ -5,7 +5,7 @@ Rules read the rendered Pod where they can, so that no other setting and no patc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -15,13 +15,9 @@ from framework.core.field_paths import FieldPath, ItemKey
 from framework.core.redaction import find_secret_paths
 from framework.core.suggestions import did_you_mean, list_names, suggest
 from framework.plan.checks.facts import WaiverFacts
+from framework.plan.checks.object_pods import ObjectPod
 from framework.plan.checks.pod_security import Violation, find_insecure
-from framework.plan.checks.tracks import (
-    PodContainer,
-    RenderedTrack,
-    find_patched,
-    list_containers,
-)
+from framework.plan.checks.tracks import PodContainer, RenderedPod, RenderedTrack
 from framework.plan.rendered import mapping_in, mappings_in
 from framework.plan.replicas import replica_range
 from framework.settings.environment import Policy
@@ -32,27 +28,37 @@ _DEFAULT_REGISTRY = "docker.io"
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: `setting` is its key in `policy`, `name` the key of its waivers."""
+    """One rule: `setting` is its key in `policy`, `name` the key of its waivers.
+
+    `find` checks a track, and `find_in_objects` a Pod of `objects`, for rules that apply to any
+    Pod.
+    """
 
     name: str
     setting: str
     find: Callable[[RenderedTrack, Policy], Iterable[Violation]]
+    find_in_objects: Callable[[RenderedPod, Policy], Iterable[Violation]] | None = None
     stable_only: bool = False
 
 
 def find_broken_rules(
-    tracks: Iterable[RenderedTrack], catalog: Catalog
+    tracks: Sequence[RenderedTrack], objects: Sequence[ObjectPod], catalog: Catalog
 ) -> dict[str, tuple[Diagnostic, ...]]:
     """Returns the errors of each rule that a model breaks, whether it is waived or not."""
-    tracks, policy = list(tracks), catalog.environment.policy
+    policy = catalog.environment.policy
     broken = {}
     for rule in list_rules(policy):
         position = catalog.environment_position(("policy", rule.setting)).short
+        found: list[tuple[RenderedPod, Violation]] = []
+        for track in tracks:
+            if track.stable or not rule.stable_only:
+                found += [(track, violation) for violation in rule.find(track, policy)]
+        if rule.find_in_objects:
+            for pod in objects:
+                found += [(pod, violation) for violation in rule.find_in_objects(pod, policy)]
         errors = {
-            track.diagnostic(Code.POLICY, path, f"{message} (rule {rule.name}, {position})")
-            for track in tracks
-            if track.stable or not rule.stable_only
-            for path, message in rule.find(track, policy)
+            pod.diagnostic(Code.POLICY, path, f"{message} (rule {rule.name}, {position})")
+            for pod, (path, message) in found
         }
         if errors:
             broken[rule.name] = tuple(sorted(errors))
@@ -109,22 +115,22 @@ class Image:
         return self.repository.startswith(source.rstrip("/") + "/")
 
 
-def _list_images(track: RenderedTrack) -> Iterator[Image]:
-    """Yields every image of a track: containers, init containers, sidecars and image volumes."""
-    for setting, steps, fields in list_containers(track):
+def _list_images(pod: RenderedPod) -> Iterator[Image]:
+    """Yields every image of a Pod: containers, init containers, sidecars and image volumes."""
+    for setting, steps, fields in pod.list_containers():
         reference = str(fields.get("image", ""))
         if setting:
-            patched = find_patched(track, *steps, "image")
+            patched = pod.find_patched(*steps, "image")
             yield parse_image(patched or (*setting, "image"), reference)
             continue
         tag = ("image", "tag")
-        version = tag if tag in track.merged.origins else ("image",)
+        version = tag if tag in pod.merged.origins else ("image",)
         image = parse_image(version, reference)
         yield replace(image, repository_setting=("image", "repository"))
-    for volume in mappings_in(track.pod, "volumes"):
+    for volume in mappings_in(pod.pod, "volumes"):
         if mounted := mapping_in(volume, "image").get("reference"):
             name = str(volume.get("name"))
-            patched = find_patched(track, "volumes", ItemKey(name), "image", "reference")
+            patched = pod.find_patched("volumes", ItemKey(name), "image", "reference")
             yield parse_image(patched or ("volumes", name, "image"), str(mounted))
 
 
@@ -147,9 +153,9 @@ def parse_image(setting: KeyPath, reference: str) -> Image:
     return Image(setting, setting, reference, repository, tag, digest)
 
 
-def _find_registries(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+def _find_registries(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
     allowed = policy.allowed_registries or ()
-    for image in _list_images(track):
+    for image in _list_images(pod):
         if not any(image.comes_from(registry) for registry in allowed):
             yield (
                 image.repository_setting,
@@ -158,15 +164,15 @@ def _find_registries(track: RenderedTrack, policy: Policy) -> Iterator[Violation
             )
 
 
-def _find_latest(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
-    for image in _list_images(track):
+def _find_latest(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
+    for image in _list_images(pod):
         if image.tag in ("", "latest") and not image.digest:
             message = f'the image "{image.reference}" is whatever was pushed last; give a version'
             yield image.setting, message
 
 
-def _find_digest(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
-    for image in _list_images(track):
+def _find_digest(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
+    for image in _list_images(pod):
         if not image.digest:
             remedy = "append @sha256:..." if image.setting[0] != "image" else "give image.digest"
             yield image.setting, f'the image "{image.reference}" has no digest; {remedy}'
@@ -186,44 +192,44 @@ def _find_labels(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
             yield ("labels",), f"{FieldPath(('labels', label))} is missing; give it a value"
 
 
-def _find_requests(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+def _find_requests(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
     required = policy.require_requests
     names = ("cpu", "memory") if required is True else tuple(required or ())
     # The API server copies a limit to the request where there is none.
-    yield from _find_resources(track, names, "requests", ("requests", "limits"))
+    yield from _find_resources(pod, names, "requests", ("requests", "limits"))
 
 
-def _find_limits(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+def _find_limits(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
     required = policy.require_limits
     names = ("memory",) if required is True else tuple(required or ())
-    yield from _find_resources(track, names, "limits", ("limits",))
+    yield from _find_resources(pod, names, "limits", ("limits",))
 
 
 def _find_resources(
-    track: RenderedTrack, names: Iterable[str], kind: str, sufficient: Iterable[str]
+    pod: RenderedPod, names: Iterable[str], kind: str, sufficient: Iterable[str]
 ) -> Iterator[Violation]:
-    for container in list_containers(track):
+    for container in pod.list_containers():
         resources = mapping_in(container.fields, "resources")
         for name in names:
             if not any(name in mapping_in(resources, other) for other in sufficient):
                 path: KeyPath = (*container.setting, "resources", kind, name)
-                yield _missing(track, path, container, ("resources", kind, name))
+                yield _missing(pod, path, container, ("resources", kind, name))
 
 
 def _find_probes(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
     required = policy.require_probes
-    own = next(container for container in list_containers(track) if not container.setting)
+    own = next(container for container in track.list_containers() if not container.setting)
     for name in ("readiness",) if required is True else required or ():
         if f"{name}Probe" not in own.fields:
             yield _missing(track, ("probes", name), own, (f"{name}Probe",))
 
 
 def _missing(
-    track: RenderedTrack, path: KeyPath, container: PodContainer, field: Iterable[str]
+    pod: RenderedPod, path: KeyPath, container: PodContainer, field: Iterable[str]
 ) -> Violation:
     """Returns the violation at the setting, or at the patch that removes its effect."""
-    patched = find_patched(track, *container.steps, *field)
-    if patched and path in track.merged.origins:
+    patched = pod.find_patched(*container.steps, *field)
+    if patched and path in pod.merged.origins:
         return (
             patched,
             f"{FieldPath(patched)} takes {FieldPath(path)} away; remove it from the patch",
@@ -245,9 +251,9 @@ def _find_too_many(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
         yield path, f"{FieldPath(path)} is {replicas.most}; expected {maximum} or less"
 
 
-def _find_insecure(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
+def _find_insecure(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
     if policy.pod_security:
-        yield from find_insecure(track, policy.pod_security)
+        yield from find_insecure(pod, policy.pod_security)
 
 
 def _find_plain_secrets(track: RenderedTrack, policy: Policy) -> Iterator[Violation]:
@@ -261,17 +267,23 @@ def _find_plain_secrets(track: RenderedTrack, policy: Policy) -> Iterator[Violat
         yield path, f"{FieldPath(path)} holds a secret in plain text; {remedy}"
 
 
+def _apply_to_pods(
+    name: str, setting: str, find: Callable[[RenderedPod, Policy], Iterable[Violation]]
+) -> Rule:
+    return Rule(name, setting, find, find_in_objects=find)
+
+
 RULES = (
-    Rule("registries", "allowedRegistries", _find_registries),
-    Rule("latest", "forbidLatest", _find_latest),
-    Rule("digest", "requireDigest", _find_digest),
+    _apply_to_pods("registries", "allowedRegistries", _find_registries),
+    _apply_to_pods("latest", "forbidLatest", _find_latest),
+    _apply_to_pods("digest", "requireDigest", _find_digest),
     Rule("owners", "allowedOwners", _find_owner),
     Rule("labels", "requireLabels", _find_labels),
-    Rule("requests", "requireRequests", _find_requests),
-    Rule("limits", "requireLimits", _find_limits),
+    _apply_to_pods("requests", "requireRequests", _find_requests),
+    _apply_to_pods("limits", "requireLimits", _find_limits),
     Rule("probes", "requireProbes", _find_probes),
     Rule("minReplicas", "minReplicas", _find_too_few, stable_only=True),
     Rule("maxReplicas", "maxReplicas", _find_too_many, stable_only=True),
     Rule("plainSecrets", "forbidPlainSecrets", _find_plain_secrets),
-    Rule("podSecurity", "podSecurity", _find_insecure),
+    _apply_to_pods("podSecurity", "podSecurity", _find_insecure),
 )

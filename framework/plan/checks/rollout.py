@@ -13,7 +13,7 @@ from framework.core.field_paths import FieldPath, get_at
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
 from framework.kinds.naming import RESERVED_LABELS
 from framework.kinds.persistent_volume_claim import is_shared
-from framework.plan.checks.tracks import RenderedTrack, find_patched, list_containers
+from framework.plan.checks.tracks import RenderedTrack
 from framework.plan.rendered import mapping_in, mappings_in
 from framework.plan.replicas import replica_range
 from framework.plan.startup import StartupStep, count_seconds, list_startup_steps
@@ -126,9 +126,9 @@ def _find_setting(track: RenderedTrack, step: StartupStep, field: str) -> KeyPat
     """Returns the setting, or the patch, behind a field of a probe or a postStart hook."""
     if not step.path:
         return ("startupSeconds",)
-    if patched := find_patched(track, *step.path, field):
+    if patched := track.find_patched(*step.path, field):
         return patched
-    setting = next(c.setting for c in list_containers(track) if c.steps == step.path[:2])
+    setting = next(c.setting for c in track.list_containers() if c.steps == step.path[:2])
     if step.path[2] == "lifecycle":
         return (*setting, "lifecycle", "postStart", "sleepSeconds")
     name = str(step.path[2]).removesuffix("Probe")
@@ -262,15 +262,15 @@ def _find_host_ports(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
     with two or more replicas maxSurge 0 keeps the model serving.
     """
     host_network = bool(track.pod.get("hostNetwork"))
-    for container in list_containers(track):
+    for container in track.list_containers():
         for port in mappings_in(container.fields, "ports"):
             number = port.get("containerPort") if host_network else port.get("hostPort")
             if not number:
                 continue
             if host_network:
-                path = find_patched(track, "hostNetwork") or ("scheduling", "hostNetwork")
+                path = track.find_patched("hostNetwork") or ("scheduling", "hostNetwork")
             else:
-                patched = find_patched(track, *container.steps, "ports")
+                patched = track.find_patched(*container.steps, "ports")
                 path = patched or (*container.setting, "ports", str(port.get("name")))
             yield path, f"takes port {number} of the node, which one Pod at a time can have"
             return

@@ -13,7 +13,7 @@ from typing import Any
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.env_references import list_references
 from framework.core.field_paths import FieldPath
-from framework.plan.checks.tracks import PodContainer, RenderedTrack, list_containers
+from framework.plan.checks.tracks import PodContainer, RenderedTrack
 from framework.plan.rendered import mappings_in
 
 # `for x in`, `x=...`, `read x`: the shell sets x.
@@ -32,7 +32,7 @@ def find_text_warnings(tracks: Iterable[RenderedTrack]) -> tuple[Diagnostic, ...
     found: dict[Diagnostic, None] = {}
     for track in tracks:
         found |= dict.fromkeys(_find_shell_variables(track))
-        for container in list_containers(track):
+        for container in track.list_containers():
             found |= dict.fromkeys(_find_unknown_variables(track, container))
     return tuple(found)
 

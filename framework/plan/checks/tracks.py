@@ -1,13 +1,15 @@
-"""One track of a model as the checks read it: its settings, its rendered Pod, and positions.
+"""The Pods of a model as the checks read them: rendered, with the positions of their settings.
 
-Checks take one track, so that the same rules apply to the stable track and to the canary.
+Checks take one Pod at a time, so that the same rules apply to the stable track, to the canary and
+to the Pods of `objects` (object_pods.py).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import (
@@ -23,6 +25,7 @@ from framework.layers import Merged
 from framework.plan.manifest import ModelPlan, TrackPlan
 from framework.plan.patch import find_touched
 from framework.plan.rendered import mappings_in
+from framework.plan.replicas import replica_range
 from framework.settings.model import Model
 from framework.settings.reserved import MODEL_CONTAINER
 
@@ -42,27 +45,41 @@ class PodContainer(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class RenderedTrack:
-    """One track; `pod` is the `spec` of its Pod template.
+class RenderedPod(ABC):
+    """The Pods that one template makes; `pod` is the `spec` of the template.
 
-    If `patched`, the Pod may have values of any shape: `mapping_in`, `mappings_in` and `texts_in`
-    read them.
+    A patch, or the author of an object, may have written values of any shape: `mapping_in`,
+    `mappings_in` and `texts_in` read them.
     """
 
     model: CatalogModel
     settings: Model
     merged: Merged
-    plan: TrackPlan
     pod: Mapping[str, Any]
-    patched: bool = False
+
+    in_object: ClassVar[bool] = False
+    """True for a Pod of `objects`, whose fields are written in the form of Kubernetes."""
 
     @property
-    def stable(self) -> bool:
-        """False for the canary."""
-        return self.plan.track == "stable"
+    @abstractmethod
+    def count(self) -> int:
+        """The number of Pods at rest."""
+
+    @property
+    @abstractmethod
+    def count_settings(self) -> tuple[KeyPath, ...]:
+        """The settings that decide `count`."""
+
+    @abstractmethod
+    def find_patched(self, *steps: Step) -> KeyPath | None:
+        """Returns the setting that has a field of the Pod in the form of Kubernetes, if any."""
+
+    @abstractmethod
+    def list_containers(self) -> Iterator[PodContainer]:
+        """Yields every rendered container."""
 
     def position(self, path: KeyPath) -> Position:
-        """Returns where this track's setting was last written, or removed.
+        """Returns where a setting was last written, or removed.
 
         If no file has it, this is its nearest parent.
         """
@@ -90,14 +107,62 @@ class RenderedTrack:
         message += list_positions(named, position)
         return position.diagnostic(code, message, self.model.name)
 
-    def report_stable(self, found: SettingDiagnostic) -> Diagnostic:
-        """Returns an error in settings that both tracks share, which a candidate cannot set."""
-        return replace(self, merged=self.model.merged).report(found)
-
     def report(self, found: SettingDiagnostic) -> Diagnostic:
         """Returns the error that a check has found in the settings of this track."""
         message = f"{FieldPath(found.path)} {found.message}"
         return self.diagnostic(found.code, found.path, message, found.others)
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedTrack(RenderedPod):
+    """One track of a model. `patched` is True if a patch changes its Deployment."""
+
+    plan: TrackPlan
+    patched: bool = False
+
+    @property
+    def stable(self) -> bool:
+        """False for the canary."""
+        return self.plan.track == "stable"
+
+    @property
+    def count(self) -> int:
+        """The number of Pods at rest; with an autoscaler, the most that it may create."""
+        return self.plan.budget.replicas
+
+    @property
+    def count_settings(self) -> tuple[KeyPath, ...]:
+        """The settings that decide `count`."""
+        return (replica_range(self.settings).most_setting if self.stable else ("canary", "size"),)
+
+    def find_patched(self, *steps: Step) -> KeyPath | None:
+        """Returns the setting under `patch` that writes or removes a field of the Pod.
+
+        The patch may also set or remove a parent of the field. Returns None if no patch touches it.
+        The patch of one track is applied last and so decides: it is searched first.
+        """
+        for key in (f"Deployment/{'stable' if self.stable else 'canary'}", "Deployment"):
+            patch = self.settings.patch.get(key)
+            if self.patched and patch:
+                touched = find_touched(patch, FieldPath((*_POD, *steps)))
+                if touched is not None:
+                    return ("patch", key, *touched)
+        return None
+
+    def list_containers(self) -> Iterator[PodContainer]:
+        """Yields every rendered container; for one that a patch adds, the setting is the patch."""
+        own = {**self.settings.sidecars, **self.settings.init_containers}
+        for kind, name, container in name_containers(self.pod):
+            steps: tuple[Step, ...] = (kind, ItemKey(name))
+            if name == MODEL_CONTAINER or name in own:
+                setting = container_setting(self.settings, name)
+            else:
+                setting = self.find_patched(*steps) or ("patch", "Deployment")
+            yield PodContainer(setting, steps, container)
+
+    def report_stable(self, found: SettingDiagnostic) -> Diagnostic:
+        """Returns an error in settings that both tracks share, which a candidate cannot set."""
+        return replace(self, merged=self.model.merged).report(found)
 
 
 def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ...]:
@@ -110,37 +175,15 @@ def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ..
             settings, merged = model.candidate, model.candidate_merged
         pod = deployments[track.deployment]["spec"]["template"]["spec"]
         patched = f"Deployment/{track.deployment}" in plan.patched
-        tracks.append(RenderedTrack(model, settings, merged, track, pod, patched))
+        tracks.append(RenderedTrack(model, settings, merged, pod, track, patched))
     return tuple(tracks)
 
 
-def find_patched(track: RenderedTrack, *steps: Step) -> KeyPath | None:
-    """Returns the setting under `patch` that writes or removes a field of the Pod.
-
-    The patch may also set or remove a parent of the field. Returns None if no patch touches it. The
-    patch of one track is applied last and so decides: it is searched first.
-    """
-    for key in (f"Deployment/{'stable' if track.stable else 'canary'}", "Deployment"):
-        patch = track.settings.patch.get(key)
-        if track.patched and patch:
-            touched = find_touched(patch, FieldPath((*_POD, *steps)))
-            if touched is not None:
-                return ("patch", key, *touched)
-    return None
-
-
-def list_containers(track: RenderedTrack) -> Iterator[PodContainer]:
-    """Yields every rendered container; for one that a patch adds, the setting is the patch."""
-    settings = track.settings
+def name_containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yields the field, the name and the content of each container of a Pod."""
     for kind in ("containers", "initContainers"):
-        for container in mappings_in(track.pod, kind):
-            name = str(container.get("name"))
-            steps: tuple[Step, ...] = (kind, ItemKey(name))
-            if name == MODEL_CONTAINER or name in {**settings.sidecars, **settings.init_containers}:
-                setting = container_setting(settings, name)
-            else:
-                setting = find_patched(track, *steps) or ("patch", "Deployment")
-            yield PodContainer(setting, steps, container)
+        for container in mappings_in(pod, kind):
+            yield kind, str(container.get("name")), container
 
 
 def container_setting(settings: Model, name: str) -> KeyPath:
