@@ -10,7 +10,7 @@ that, just before OmegaConf merges the layer into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,16 +45,33 @@ class Addition:
     wrapped: dict[KeyPath, str] = field(default_factory=dict)
     extended: dict[KeyPath, list[Any]] = field(default_factory=dict)
 
-    def merge_into(self, config: DictConfig) -> None:
-        """Merges the layer into `config`."""
+    def prepare(self, config: DictConfig) -> None:
+        """Changes `config`, the merge of the layers below, so that this layer can be merged."""
         for path, key in self.wrapped.items():
             _wrap(config, path, key)
         for path in self.removed:
             # Not `pop`: it would resolve an interpolation before returning it.
             del _config_at(config, path[:-1])[path[-1]]
-        config.merge_with(self.config)
-        for path, items in self.extended.items():
-            _config_at(config, path).extend(items)
+
+
+def merge_additions(config: DictConfig, additions: Iterable[Addition]) -> None:
+    """Merges layers into `config`, in this order."""
+    # `merge_with` ends with a walk through the whole configuration, which takes as long as merging
+    # a small layer. So it is called once for all layers that nothing has to be done between.
+    waiting: list[DictConfig] = []
+    for addition in additions:
+        if addition.wrapped or addition.removed:
+            config.merge_with(*waiting)
+            waiting.clear()
+            addition.prepare(config)
+        waiting.append(addition.config)
+        if addition.extended:
+            config.merge_with(*waiting)
+            waiting.clear()
+            for path, items in addition.extended.items():
+                _config_at(config, path).extend(items)
+    if waiting:
+        config.merge_with(*waiting)
 
 
 def _config_at(config: Any, path: KeyPath) -> Any:

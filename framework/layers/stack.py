@@ -15,7 +15,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
-from framework.layers.addition import Addition, Node, add_nodes
+from framework.layers.addition import Addition, Node, add_nodes, merge_additions
 from framework.layers.interpolation import Resolution, escape, find_referenced_keys
 from framework.layers.layer import Layer, Shape
 
@@ -172,8 +172,7 @@ class LayerStack:
         if self._below is None:
             return DictConfig({})
         config = cast(DictConfig, pickle.loads(self._below._pickled))
-        for addition in self._added:
-            addition.merge_into(config)
+        merge_additions(config, self._added)
         return config
 
     def resolve(

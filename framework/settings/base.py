@@ -33,6 +33,13 @@ class Settings(BaseModel):
         defer_build=True,
     )
 
+    def __deepcopy__(self, memo: Mapping[int, object] | None = None) -> Self:
+        """Returns the same settings: they never change.
+
+        pydantic copies each default that has a mapping in it, for every model that uses it.
+        """
+        return self
+
 
 class SettingDiagnosticsError(ValueError):
     """All diagnostics of one mapping. pydantic collects ValueErrors only, so it must be one."""
