@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from framework.core.field_paths import FREE_KEYS
@@ -35,6 +36,7 @@ _MAPPINGS = frozenset(
 )
 
 
+@cache
 def parse_quantity(text: str) -> Fraction | None:
     """Returns the value of a quantity: 1/2 for "500m"; None for a text that is not one.
 

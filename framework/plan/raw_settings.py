@@ -32,10 +32,13 @@ def list_raw_settings(
     settings: BaseModel, at: KeyPath = ()
 ) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
     """Yields the path, the definition and the content of each mapping in the form of Kubernetes."""
+    fields = _describe_fields(type(settings))
     for name in sorted(settings.model_fields_set):
-        field = type(settings).model_fields[name]
-        here = (*at, field.alias or name)
-        yield from _list_in_value(getattr(settings, name), here, _definition(type(settings), name))
+        value = getattr(settings, name)
+        # Most settings are single values, which have no form of Kubernetes.
+        if isinstance(value, BaseModel | dict | tuple):
+            key, definition = fields[name]
+            yield from _list_in_value(value, (*at, key), definition)
 
 
 def _list_in_value(
@@ -57,6 +60,14 @@ def _list_in_value(
 
 
 @cache
+def _describe_fields(settings_type: type[BaseModel]) -> dict[str, tuple[str, str]]:
+    """Returns the key in YAML and the definition of each field, by its name."""
+    return {
+        name: (field.alias or name, _definition(settings_type, name))
+        for name, field in settings_type.model_fields.items()
+    }
+
+
 def _definition(settings_type: type[BaseModel], name: str) -> str:
     """Returns the name of the Kubernetes definition that a setting has the form of, else "".
 

@@ -13,6 +13,7 @@ from typing import Any
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.env_references import list_references
 from framework.core.field_paths import FieldPath
+from framework.layers import Shape
 from framework.plan.checks.tracks import PodContainer, RenderedTrack
 from framework.plan.rendered import mappings_in
 
@@ -41,9 +42,9 @@ def _find_shell_variables(track: RenderedTrack) -> Iterator[Diagnostic]:
     """Yields a warning for each interpolation whose name the same text assigns in a shell."""
     for layer in track.merged.layers:
         for entry in layer.entries:
-            text = layer.value(entry.path)
-            if not isinstance(text, str) or "${" not in text:
+            if entry.shape is not Shape.INTERPOLATION:
                 continue
+            text = layer.value(entry.path)
             assigned = {name for match in _ASSIGNED.findall(text) for name in match if name}
             for name in dict.fromkeys(_INTERPOLATED.findall(text)):
                 if name not in assigned:
