@@ -12,11 +12,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FREE_KEYS, FieldPath, name_items
+from framework.core.secret_arguments import (
+    SecretArgument,
+    find_in_arguments,
+    find_in_script,
+)
 from framework.core.secret_names import is_secret_name
 
 REDACTED = "[secret]"
@@ -67,6 +71,8 @@ _SHORTEST = 4
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 # What a configuration file switches something on or off with: `auth = off`.
 _SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
+# Directives of redis.conf.
+_DIRECTIVES = frozenset({"requirepass", "masterauth"})
 # A reference to a variable, a template or a store of secrets, and a path below a folder where files
 # are mounted.
 _NOT_SECRET = re.compile(
@@ -88,6 +94,7 @@ class _Patterns(NamedTuple):
     attribute: re.Pattern[str]
     block: re.Pattern[str]
     login: re.Pattern[str]
+    line: re.Pattern[str]
     option: re.Pattern[str]
 
 
@@ -133,11 +140,15 @@ def _patterns() -> _Patterns:
             r"|[ \t]*\n(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*(?:\n|\Z))",
             re.MULTILINE,
         ),
-        # `curl -u user:x`, and a line of `.netrc`.
-        login=re.compile(
-            r"(?<!\S)(?:(?:-u|--user)[ =][\"']?[^\s:\"']{1,100}:"
-            r"|login[ \t]\S{1,100}[ \t]password[ \t])"
-            r"(?P<value>[^\s\"']+)"
+        # A line of `.netrc`.
+        login=re.compile(r"(?<!\S)login[ \t]\S{1,100}[ \t]password[ \t](?P<value>\S+)"),
+        # A line of a properties file, of nginx, of a Dockerfile: the name and the value, separated
+        # by spaces. In a properties file, the value goes to the end of the line.
+        line=re.compile(
+            r"^[ \t]*(?:(?:ENV|ARG|set|setenv|SetEnv|env|fastcgi_param|proxy_set_header|add_header)"
+            r"[ \t]+)?(?P<name>[A-Za-z_][\w.-]{0,99})[ \t]+"
+            r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s=:\"'{\[(#][^\n]{0,1000}?)[ \t;]*\r?$",
+            re.MULTILINE,
         ),
         option=re.compile(
             r"(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)[ \t]+"
@@ -197,14 +208,10 @@ def redact(path: Iterable[str | int], value: Any) -> Any:
         name = value.get("name") if "value" in value else None
         return {
             key: redact((*path, name, key) if name and key == "value" else (*path, key), child)
-            for key, child in value.items()
+            for key, child in redact_arguments(value).items()
         }
     if isinstance(value, list):
-        following = find_option_values(value)
-        return [
-            REDACTED if index in following else redact((*path, index), child)
-            for index, child in enumerate(value)
-        ]
+        return [redact((*path, i), child) for i, child in enumerate(redact_arguments(value))]
     if isinstance(value, str) and not is_secret_key(path):
         return redact_within(value)
     return REDACTED if can_be_secret(value) and is_secret_key(path) else value
@@ -217,12 +224,12 @@ def redact_field(path: FieldPath, value: Any) -> Any:
     a secret, because it is the key of an item, or the name of the Secret that a field refers to.
     """
     if isinstance(value, dict):
-        return {key: redact_field(path.child(key), child) for key, child in value.items()}
+        items = redact_arguments(value).items()
+        return {key: redact_field(path.child(key), child) for key, child in items}
     if isinstance(value, list):
-        steps, following = name_items(path, value), find_option_values(value)
         return [
-            REDACTED if index in following else redact_field(path.child(step), item)
-            for index, (step, item) in enumerate(zip(steps, value, strict=True))
+            redact_field(path.child(step), item)
+            for step, item in zip(name_items(path, value), redact_arguments(value), strict=True)
         ]
     if path.steps and path.steps[-1] == "name":
         return value
@@ -239,10 +246,11 @@ def find_secret_paths(tree: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
                 yield (*path, key)
             else:
                 yield from find_secret_paths(child, (*path, key))
+        yield from ((*path, "args", found.item) for found in _find_in_args(tree))
     elif isinstance(tree, list):
-        following = find_option_values(tree)
+        secret = {found.item for found in find_secret_arguments(tree)}
         for index, child in enumerate(tree):
-            if index in following:
+            if index in secret:
                 yield (*path, index)
             else:
                 yield from find_secret_paths(child, (*path, index))
@@ -307,9 +315,11 @@ def _find(tree: Any) -> Iterator[str]:
             if key in FREE_KEYS and isinstance(value, Mapping):
                 yield from _find_by_key(value)
             yield from _find(value)
+        for found in _find_in_args(tree):
+            yield tree["args"][found.item][found.start : found.end]
     elif isinstance(tree, list):
-        for index in find_option_values(tree):
-            yield str(tree[index])
+        for found in find_secret_arguments(tree):
+            yield tree[found.item][found.start : found.end]
         for value in tree:
             yield from _find(value)
     elif isinstance(tree, str):
@@ -324,19 +334,40 @@ def _find_by_key(values: Mapping[str, Any]) -> Iterator[str]:
             yield str(value)
 
 
-def find_option_values(arguments: Sequence[Any]) -> frozenset[int]:
-    """Returns the indexes of arguments that follow an option for a secret: `--api-key`, `x`."""
-    return frozenset(
-        index + 1
-        for index, (argument, following) in enumerate(pairwise(arguments))
-        if isinstance(argument, str)
-        and argument.startswith("-")
-        and isinstance(following, str)
-        and not following.startswith("-")
-        and can_be_secret(following)
-        and is_secret_name(argument)
-        and "=" not in argument
-    )
+def find_secret_arguments(
+    arguments: Sequence[Any], command: Sequence[Any] = ()
+) -> list[SecretArgument]:
+    """Returns the secrets in a list of arguments: `--api-key`, `x`. `command` comes before them."""
+    return [
+        found._replace(item=found.item - len(command))
+        for found in find_in_arguments([*command, *arguments])
+        if found.item >= len(command)
+        and can_be_secret(arguments[found.item - len(command)][found.start : found.end])
+    ]
+
+
+def _find_in_args(container: Mapping[str, Any]) -> list[SecretArgument]:
+    """Returns the secrets in `args` that only `command` explains: `[mysql]` and `[-px]`."""
+    command, arguments = container.get("command"), container.get("args")
+    if not isinstance(command, list) or not isinstance(arguments, list):
+        return []
+    alone = find_secret_arguments(arguments)
+    return [found for found in find_secret_arguments(arguments, command) if found not in alone]
+
+
+def redact_arguments(value: Any) -> Any:
+    """Returns a list with the secrets in it replaced, or a container with those in its `args`."""
+    if isinstance(value, dict):
+        found = _find_in_args(value)
+        return {**value, "args": _replace(value["args"], found)} if found else value
+    return _replace(value, find_secret_arguments(value))
+
+
+def _replace(arguments: list[Any], found: Iterable[SecretArgument]) -> list[Any]:
+    replaced = [*arguments]
+    for index, start, end in found:
+        replaced[index] = f"{arguments[index][:start]}{REDACTED}{arguments[index][end:]}"
+    return replaced
 
 
 @lru_cache(maxsize=4096)
@@ -349,7 +380,8 @@ def _find_spans(text: str) -> tuple[tuple[int, int], ...]:
     if any(sign in text for sign in ":= <"):
         spans += [match.span("value") for match in patterns.url_password.finditer(text)]
         spans += [match.span("value") for match in patterns.header.finditer(text)]
-        spans += [*_find_assigned(text), *_find_blocks(text), *_find_logins(text)]
+        spans += [*_find_assigned(text), *_find_blocks(text)]
+        spans += [*_find_logins(text), *_find_lines(text)]
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:
@@ -387,10 +419,30 @@ def _find_blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _find_logins(text: str) -> Iterator[tuple[int, int]]:
-    for match in _patterns().login.finditer(text):
-        # `-u 1000:1000` is a user and a group.
-        if can_be_secret(match["value"]) and not match["value"].isdigit():
-            yield match.span("value")
+    """Yields the passwords in lines of `.netrc`, and in the commands of scripts."""
+    spans = [match.span("value") for match in _patterns().login.finditer(text)]
+    for start, end in (*spans, *find_in_script(text)):
+        value = text[start:end]
+        if can_be_secret(value) and not _SWITCH.fullmatch(value):
+            yield start, end
+
+
+def _find_lines(text: str) -> Iterator[tuple[int, int]]:
+    """Yields the values of lines such as `spring.datasource.password x`.
+
+    A line of prose may begin with such a name, too: "password required", "token limits apply". So
+    only a name with a dot has a value of several words, and a value of letters alone is a secret
+    only if its name has several words.
+    """
+    for match in _patterns().line.finditer(text):
+        name, value = match["name"], match["value"].strip("\"'")
+        if not is_secret_name(name) or (" " in value and "." not in name):
+            continue
+        is_compound = not name.isalpha() or name in _DIRECTIVES
+        if (is_compound or not value.isalpha()) and can_be_secret(value):
+            start = match.start("value") + match["value"].index(value)
+            if not _SWITCH.fullmatch(value):
+                yield start, start + len(value)
 
 
 def _find_end_of_value(text: str, match: re.Match[str]) -> int:

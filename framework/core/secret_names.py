@@ -5,7 +5,8 @@ looked up below. Searching for parts of words instead would take TOKENIZER for a
 
 The words come from two maintained secret scanners: the list of the keyword plugin of detect-secrets
 (https://github.com/Yelp/detect-secrets/blob/master/detect_secrets/plugins/keyword.py) and the rule
-generic-api-key of gitleaks (https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml).
+generic-api-key of gitleaks (https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml);
+cookie, salt and otp from the filters of Sentry and Rails, which keep such values out of logs.
 docs/architecture.md says why neither is used as a library. Words that describe a secret without
 being one, such as the length of a password, and the tokens and keys of model servers are ours.
 """
@@ -27,13 +28,30 @@ _SECRETS = _read_words(
     """
     password passwords passwd passphrase passcode passkey pwd secret secrets credential
     credentials creds jwt dsn apikey apikeys accesskey secretkey privatekey token authtoken
-    bearer htpasswd
+    bearer htpasswd dockerconfigjson requirepass masterauth passw passwrd pswd psw passwort
+    contrasena dbpass userpass rootpass adminpass sshpass storepass keypass trustpass mnemonic
     """
 )
-# Secrets only as the last word, because other names begin with them: AUTH_MODE, PASS_THROUGH.
+# Secrets only as the last word, because other names begin with them: AUTH_MODE, PASS_THROUGH,
+# COOKIE_DOMAIN, SALT_ROUNDS.
 _LAST_WORDS = _read_words(
     """
-    auth authorization pass pw pat sas cred
+    auth authorization pass pw pat sas cred salt cookie cookies otp totp psk pfx connstr
+    connectionstring
+    """
+)
+# Words after the last one that say which of several secrets it is, or in which form: DB_PASS_PROD,
+# COOKIE_BASE64, GH_PAT_RO.
+_VARIANTS = _read_words(
+    """
+    base b hex raw plain plaintext value str encoded prod production dev staging stg ro rw old
+    """
+)
+# A PEM file has a private key, a certificate or a public key.
+_PUBLIC_PEM = _read_words(
+    """
+    ca cert certs certificate certificates chain fullchain bundle public pub root intermediate
+    trust truststore
     """
 )
 # Words that describe a secret. After a secret, they make the name one of something else: the value
@@ -84,7 +102,9 @@ _SECRET_KEYS = _read_words(
 # The same words without a separator: `apikey`, `PGPASSWORD`, `hftoken`.
 _ENDINGS = (
     "password", "passwd", "passphrase", "secret", "secrets", "apikey", "apikeys", "secretkey",
-    "accesskey", "privatekey", "encryptionkey", "signingkey", "credentials", "token", "pwd",
+    "accesskey", "privatekey", "privkey", "encryptionkey", "signingkey", "sshkey", "authkey",
+    "appkey", "accountkey", "clientkey", "servicekey", "masterkey", "sessionkey", "licensekey",
+    "credentials", "token", "pwd",
 )  # fmt: skip
 # The shell's own variables.
 _FOLDERS = frozenset({"PWD", "OLDPWD"})
@@ -102,7 +122,13 @@ def is_secret_name(name: str) -> bool:
 def _is_secret_word(words: list[str], index: int) -> bool:
     word, before, after = words[index], words[:index], words[index + 1 :]
     if word == "string":
-        return before[-1:] == ["connection"]
+        return before[-1:] in (["connection"], ["conn"])
+    if word in ("sig", "signature"):
+        # The signature in a signed URL gives access: `?sig=x` of Azure, X-Amz-Signature.
+        is_whole_name = word == "sig" and not before
+        return not after and (is_whole_name or before[-1:] in (["amz"], ["goog"]))
+    if word == "pem":
+        return not after and not _PUBLIC_PEM.intersection(before)
     if word == "key" and before and after[:1] == ["id"]:
         # The ID of a key is not secret, but an access key's is half of a pair: AWS_ACCESS_KEY_ID.
         return before[-1] == "access"
@@ -116,5 +142,5 @@ def _is_secret_word(words: list[str], index: int) -> bool:
         is_text = before[-1:] != [] and before[-1] in _TEXT_TOKENS
         return not is_text and word.removesuffix("token") not in _TEXT_TOKENS
     if word in _LAST_WORDS:
-        return not after
+        return all(other in _VARIANTS for other in after)
     return word in _SECRETS or word.endswith(_ENDINGS)

@@ -6,7 +6,7 @@ values that may be secret, are redacted afterwards. So no caller can forget eith
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.quantities import is_same_quantity
-from framework.core.redaction import REDACTED, find_option_values, redact_field
+from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
 from framework.kube.ownership import describe_recreation, is_foreign
@@ -168,7 +168,12 @@ def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Differen
         old, new = _open_missing(old, new), _open_missing(new, old)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
-            yield from _find_differences(path.child(key), old.get(key), new.get(key))
+            before, after, child = old.get(key), new.get(key), path.child(key)
+            if key == "args" and isinstance(before, list) and isinstance(after, list):
+                commands = (old.get("command") or (), new.get("command") or ())
+                yield from _find_list_differences(child, before, after, commands)
+            else:
+                yield from _find_differences(child, before, after)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _find_list_differences(path, old, new)
     else:
@@ -181,14 +186,21 @@ def _open_missing(value: Any, other: Any) -> Any:
 
 
 def _find_list_differences(
-    path: FieldPath, old: list[Any], new: list[Any]
+    path: FieldPath,
+    old: list[Any],
+    new: list[Any],
+    commands: tuple[Sequence[Any], Sequence[Any]] = ((), ()),
 ) -> Iterator[_Difference]:
-    follow_option = find_option_values(old) | find_option_values(new)
+    secret = {
+        found.item
+        for arguments, command in zip((old, new), commands, strict=True)
+        for found in find_secret_arguments(arguments, command)
+    }
     for step, before, after in match_items(path, old, new):
         below = path.child(step)
         for found in _find_differences(below, read_item(below, before), read_item(below, after)):
             # `--api-key` and its value are two arguments: the path of the second one does not tell.
-            yield replace(found, secret=True) if step in follow_option else found
+            yield replace(found, secret=True) if step in secret else found
     # Order is a difference even where the items are the same: a variable may refer to those before
     # it, as in $(HOST):$(PORT).
     names = identify_items(path, old, new)

@@ -10,20 +10,25 @@ from typing import Any
 import pytest
 
 from framework.core.diagnostics import KeyPath
+from framework.core.field_paths import FieldPath
 from framework.core.redaction import (
+    find_secret_paths,
     find_secret_texts,
     is_secret,
     redact,
+    redact_field,
     redact_text,
     redact_within,
 )
+from framework.kube.object_diff import compare_objects
 from tests.conftest import Project
 
 SECRET = "s3cr3t-value"
 LINES = (
     'config: {mountPath: /etc/app, files: {app.conf: "port = 80\\npassword = config-pw\\n"}}\n'
-    "args: [--api-key, option-pw]\n"
-    f"env: {{API_TOKEN: {SECRET}, X: 'Bearer ${{env.API_TOKEN}}'}}\n"
+    "args: [--api-key, option-pw, -phunter23]\ncommand: [mysql]\n"
+    f"env: {{SALT: salty-pw, PRIVATE_PEM: pem-pw, API_TOKEN: {SECRET},\n"
+    "  X: 'Bearer ${env.API_TOKEN}'}\n"
     "annotations: {note: '${env.API_TOKEN}'}\n"
     "podAnnotations: {db: 'postgres://u:hunter22@h/db'}\n"
 )
@@ -45,7 +50,8 @@ def test_report_shows_no_secret(arguments: list[str], make_project: Callable[...
     project.write("environments/prod/models/churn.yaml", "env: {API_TOKEN: other-secret}\n")
     run = project.run(*arguments)
     assert run.returncode == 0, run.stderr
-    for secret in (SECRET, "other-secret", "hunter22", "config-pw", "option-pw"):
+    secrets = ("other-secret", "hunter22", "hunter23", "salty-pw", "pem-pw")
+    for secret in (SECRET, "config-pw", "option-pw", *secrets):
         assert secret not in run.stdout
     if "--json" in arguments:
         json.loads(run.stdout)
@@ -65,10 +71,33 @@ def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
         pytest.param(["--auth-token", "--verbose"], set(), id="an option of its own"),
         pytest.param(["--tokenizer", "mistralai/one"], set(), id="a tokenizer"),
         pytest.param(["--max-tokens", "4096", "--password"], set(), id="a number, and nothing"),
+        pytest.param(["mysql", "-uroot", "-pplainpw99"], {"plainpw99"}, id="joined"),
+        pytest.param(["/bin/redis-cli", "-a", "plainpw99"], {"plainpw99"}, id="short option"),
+        pytest.param(["curl", "-u", "me:plainpw99", "h"], {"plainpw99"}, id="user and password"),
+        pytest.param(["--user", "me:plainpw99"], {"plainpw99"}, id="of any command"),
+        pytest.param(["env", "PGPASSWORD=plainpw99", "psql"], {"plainpw99"}, id="a variable"),
+        pytest.param(["sh", "-c", "mysql -pplainpw99"], {"plainpw99"}, id="in a script"),
+        pytest.param(["serve", "-p", "plainpw99", "-a", "plainpw99"], set(), id="no client"),
+        pytest.param(["mysql", "-p", "plainpw99"], set(), id="a database"),
+        pytest.param(["run", "--user", "app:app", "-u", "1000:1000"], set(), id="groups"),
     ],
 )
 def test_value_of_a_secret_option_is_found(words: list[str], secrets: set[str]) -> None:
     assert find_secret_texts([{"args": words}]) == secrets
+
+
+CONTAINER = {"command": ["mysql"], "args": ["-h", "db", "-pplainpw99"]}
+
+
+def test_command_explains_its_arguments() -> None:
+    shown = {"command": ["mysql"], "args": ["-h", "db", "-p[secret]"]}
+    assert redact((), CONTAINER) == shown
+    assert redact_field(FieldPath(("spec", "containers", 0)), CONTAINER) == shown
+    assert find_secret_texts([CONTAINER]) == {"plainpw99"}
+    assert list(find_secret_paths(CONTAINER)) == [("args", 2)]
+    old = {"command": ["mysql"], "args": ["-h", "db", "-pother"]}
+    [change] = compare_objects(old, CONTAINER)
+    assert (change.old, change.new) == ("[secret]", "[secret]")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +183,27 @@ def test_redact_text_replaces_secrets(text: str, shown: str) -> None:
         ("serve --api-key hunter22 --port 80", "serve --api-key [secret] --port 80"),
         ("curl -H 'Authorization: Bearer abcdefgh'", "curl -H 'Authorization: Bearer [secret]'"),
         ("use ghp_abcdefghij0123456789 here", "use [secret] here"),
+        ("spring.datasource.password hunter22", "spring.datasource.password [secret]"),
+        ("  db.password\thunter 22\nport 80", "  db.password\t[secret]\nport 80"),
+        ("db_password hunter\nport 80", "db_password [secret]\nport 80"),
+        ("requirepass foobared", "requirepass [secret]"),
+        ("ENV API_KEY hunter22", "ENV API_KEY [secret]"),
+        ("proxy_set_header X-Api-Key 'hunter22';", "proxy_set_header X-Api-Key '[secret]';"),
+        ("set api_key hunter22;", "set api_key [secret];"),
+        ("mysql -uroot -phunter22 shop", "mysql -uroot -p[secret] shop"),
+        ("/usr/bin/mysqldump -p'hunter 22' db", "/usr/bin/mysqldump -p'[secret]' db"),
+        ("a; redis-cli -h r -a hunter22 ping", "a; redis-cli -h r -a [secret] ping"),
+        ("redis-cli \\\n  -a hunter22", "redis-cli \\\n  -a [secret]"),
+        ("x | mongosh -u u -p 'hunter22;x' | y", "x | mongosh -u u -p '[secret]' | y"),
+        ("sshpass -phunter22 ssh h", "sshpass -p[secret] ssh h"),
+        ("ldapsearch -x -w hunter22 -b dc=x", "ldapsearch -x -w [secret] -b dc=x"),
+        ("sqlcmd -S h -P hunter22", "sqlcmd -S h -P [secret]"),
+        ("docker login r -u u -p hunter22", "docker login r -u u -p [secret]"),
+        ("curl -sS -uadmin:hunter22 http://h:80", "curl -sS -uadmin:[secret] http://h:80"),
+        ('curl --user "a:hunter22" x', 'curl --user "a:[secret]" x'),
+        ("curl --proxy-user=a:hunter22 x", "curl --proxy-user=a:[secret] x"),
+        ("PGPASSWORD=hunter22 psql -h h -p 5432", "PGPASSWORD=[secret] psql -h h -p 5432"),
+        ("https://b/x?se=1&sig=hunter22%3D", "https://b/x?se=1&sig=[secret]"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nx", "[secret]\nx"),
     ],
 )
@@ -181,7 +231,14 @@ def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
         "--max-num-batched-tokens 8192", "--tokenizer mistralai/one", "passphraseFile: /run/x",
         "pad_token: eos", "model-repository: s3://bucket/sentiment", "text with: a colon",
         "docker run -u 1000:1000 x", "password:\n  secretName: hub", "token:\n- a",
-        "auth:\nport: 80",
+        "auth:\nport: 80", "password required", "token bucket\nsize 3", "password must be set",
+        "secret_name = hub\nkey_path /etc/tls", "tokenizer.path mistralai/one", "auth_mode basic",
+        "ssh -p 2222 h", "psql -p 5432", "mysql -P 3306 -p shop", "serve -a x -p 8080",
+        "redis-cli -a $REDIS_AUTH ping", "mysql -p$DB_PW", 'mysql -p"${DB_PW}"', "mkdir -p a/b",
+        "docker run -u app:app -p 80:80 x", "chown -R x; su -u nobody:nogroup",
+        "curl -u $USER:$PW h",
+        "docker run -p 8080:80 login", "curl -o x -u user http://h:80", "tar -xpf login.tgz",
+        "cookie_domain example.com", "salt_rounds 12", "curl -H 'Accept: text/html' http://u:80/x",
     ],
 )  # fmt: skip
 def test_text_without_a_secret_stays(text: str) -> None:
@@ -206,6 +263,13 @@ def test_text_without_a_secret_stays(text: str) -> None:
         " ",
         "a:\n ",
         "-u a:",
+        "mysql ",
+        "mysql -p",
+        "curl -ua:b ",
+        "docker 'login ",
+        "a.password x",
+        "a_key b\n",
+        "set key ",
     ],
 )
 def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
