@@ -12,7 +12,7 @@ from framework.kinds.kind import SELECTOR, Kind, Manifest, TrackInput, computed
 def build(track: TrackInput) -> Iterator[Manifest]:
     """Builds the autoscaler where the settings ask for one."""
     autoscaling = track.settings.autoscaling
-    if autoscaling is None:
+    if autoscaling is None or autoscaling.external:
         return
     targets = (("cpu", autoscaling.cpu), ("memory", autoscaling.memory))
     metrics = [

@@ -93,7 +93,8 @@ def _build_metadata(track: TrackInput, key: str, content: Mapping[str, Any]) -> 
     if is_cluster_scoped(content, track.cluster_scoped_kinds):
         # Every environment of a cluster needs another name.
         metadata = {"name": f"{track.namespace}-{track.model}-{key}"}
-    labels = {**written.get("labels", {}), **build_labels(track.model, track.settings)}
+    # The object's own labels are about it alone. Those of the framework are in no object's.
+    labels = {**build_labels(track.model, track.settings), **written.get("labels", {})}
     metadata |= {**written, "labels": labels}
     if content["kind"] in _AWAITED:
         metadata["annotations"] = {**written.get("annotations", {}), **SKIP_AWAIT}

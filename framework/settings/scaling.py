@@ -75,6 +75,10 @@ class ScalingBehavior(Settings):
 class Autoscaling(Checked):
     """A HorizontalPodAutoscaler. It sets the number of Pods instead of `replicas`."""
 
+    external: bool = False
+    """Something else sets the number of Pods, within these limits: a ScaledObject of KEDA in
+    `objects`, or a person. No HorizontalPodAutoscaler is made, and `replicas` is not applied."""
+
     min_replicas: Count
     """Smallest number of Pods. 0 needs a metric of type Object or External, and Kubernetes 1.37 or
     the feature gate HPAScaleToZero."""
@@ -98,6 +102,9 @@ class Autoscaling(Checked):
                 f"{self.max_replicas}",
                 others=(("maxReplicas",),),
             )
+        if self.external:
+            yield from self._find_ineffective()
+            return
         if self.cpu is None and self.memory is None and not self.metrics:
             yield SettingDiagnostic(
                 (), "has no target; give cpu or memory, in percent of the request"
@@ -110,6 +117,17 @@ class Autoscaling(Checked):
                 "is 0, but cpu, memory and other metrics of Pods do not exist while there are no "
                 "Pods; expected 1 or more, or a metric of type Object or External",
             )
+
+    def _find_ineffective(self) -> Iterator[SettingDiagnostic]:
+        """Reports the settings of an autoscaler that is not made."""
+        for name in ("cpu", "memory", "metrics", "behavior"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                yield SettingDiagnostic(
+                    (name,),
+                    "has no effect, because external is true and so no HorizontalPodAutoscaler is "
+                    "made; remove one of the two: null removes an inherited one",
+                    others=(("external",),),
+                )
 
 
 class DisruptionBudget(Checked):

@@ -167,7 +167,9 @@ def _find_scale_to_zero(track: RenderedTrack, catalog: Catalog) -> Iterator[Diag
     The gate is alpha since 1.16, and beta and on since 1.37 (pkg/features/kube_features.go).
     """
     scaling, cluster = track.settings.autoscaling, catalog.environment.cluster
-    if scaling and scaling.min_replicas == 0 and not cluster.has_feature("HPAScaleToZero", 37):
+    if scaling is None or scaling.external:
+        return
+    if scaling.min_replicas == 0 and not cluster.has_feature("HPAScaleToZero", 37):
         version = catalog.environment_position(("cluster", "kubernetesVersion"))
         message = (
             "autoscaling.minReplicas 0 needs Kubernetes 1.37; the oldest server of the environment "

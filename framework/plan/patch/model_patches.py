@@ -175,9 +175,7 @@ def _find_problems(
 
     These are the protected fields that it sets, and, outside of these, what the API would refuse.
     """
-    protected = [
-        *_find_protected(patch, autoscaled=plan.find("HorizontalPodAutoscaler") is not None)
-    ]
+    protected = [*_find_protected(patch, autoscaled=any(track.autoscaled for track in plan.tracks))]
     problems = {problem.path: problem for problem in protected}
     for problem in find_field_diagnostics(patch.kind, patch.content, manifest, patch.show):
         if not any(paths_overlap(problem.path, other.path) for other in protected):
