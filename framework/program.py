@@ -102,17 +102,12 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
     """Registers one object of the plan. Returns its resource; `metadata` of it is an Output."""
     timeout = f"{manifest.timeout_seconds}s" if manifest.timeout_seconds else None
     timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None
-    inputs = manifest.object
-    if manifest.initial_replicas is not None:
-        # Used when the Deployment is created. Later updates skip it (`ignore_changes`), because
-        # the autoscaler sets the replicas.
-        inputs = {**inputs, "spec": {**inputs["spec"], "replicas": manifest.initial_replicas}}
     # The generic class, with the type token and the version of the typed one: the state is the
     # same, and a registration takes a third of the time (6 ms instead of 18, 200 Deployments).
     return pulumi.CustomResource(
         manifest.type_token,
         manifest.logical_name,
-        inputs,
+        manifest.build_inputs(),
         pulumi.ResourceOptions.merge(
             options,
             pulumi.ResourceOptions(

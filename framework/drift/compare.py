@@ -9,6 +9,7 @@ from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connect, connect_kubernetes, open_clusters
 from framework.engines.live_objects import compare_with_cluster
 from framework.engines.values import redact_fields
+from framework.kube.desired import compare_with_desired
 from framework.kube.object_diff import LiveComparison, LiveStatus
 
 _KINDS: Mapping[LiveStatus, FindingKind] = {
@@ -22,13 +23,15 @@ _KINDS: Mapping[LiveStatus, FindingKind] = {
 def find_drift(
     request: Request, recorded: RecordedObjects, connect: Connect = connect_kubernetes
 ) -> DriftReport:
-    """Compares recorded objects with the live ones; writes nothing.
+    """Compares the live objects with the desired ones; writes nothing.
 
     `recorded` are the recorded objects of the request, from either engine. Raises ClusterError for
     a cluster that does not answer, or that is not the recorded one.
     """
     with open_clusters(request, recorded, connect) as clusters:
-        compared = compare_with_cluster(recorded.objects, clusters, listed=True)
+        compared = compare_with_cluster(
+            recorded.objects, clusters, compare_with_desired, listed=True
+        )
     findings = [
         _build_finding(item.recorded, item.comparison)
         for item in compared

@@ -25,7 +25,7 @@ class DriftFinding:
     """One object that differs from what was recorded.
 
     `type` is Pulumi's token (`kubernetes:apps/v1:Deployment`), `object` is `namespace/name` or
-    `name`, `model` is the nearest component, "" for none. Of each field `old` is the recorded value
+    `name`, `model` is the nearest component, "" for none. Of each field `old` is the desired value
     and `new` the live one, with the manager that wrote it and the time. `note` is one sentence for
     the reader, "" where the fields say it all.
     """

@@ -61,13 +61,12 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Yields the chosen engine. `runs_program`: the caller is going to call `preview` or `up`.
 
-    `rules` tell the embedded engine how to replace, await and delete the kinds that the program
-    registers. The CLI has such rules of its own.
+    `rules` tell the engine how to replace, await and delete the kinds that the program registers.
     """
     if choice.cli is not None:
         from framework.engines.cli import AutomationEngine
 
-        yield AutomationEngine(choice.cli)
+        yield AutomationEngine(choice.cli, rules)
         return
     if not runs_program:
         yield _build_embedded(rules)

@@ -59,7 +59,7 @@ class RecordedObject:
     component (the model), "" for none. `inputs` are those that the program registered. `outputs`
     are the object as the server returned it after the last write, and the fields that the provider
     adds (`__inputs`, `__fieldManager`). `secrets` are the texts that must be redacted wherever the
-    object is shown.
+    object is shown. `init_errors` are the reasons why it is not ready.
     """
 
     urn: str
@@ -72,6 +72,7 @@ class RecordedObject:
     inputs: Mapping[str, Any] = field(repr=False)
     outputs: Mapping[str, Any] = field(repr=False)
     secrets: frozenset[str] = field(repr=False, default=frozenset())
+    init_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

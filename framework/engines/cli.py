@@ -1,32 +1,24 @@
 """The pulumi CLI as an engine: runs it through the Automation API and reads its events.
 
-The CLI decides what changes. This module translates its events into the change list and the
-progress that both engines report. The Automation API's methods for stack settings look in the
-project's root and ignore `stackConfigDir`, so none of them is used.
+The CLI decides what changes. Its events (`cli_events.py`) become the progress that both engines
+report, and the change list is compared with the live objects (`live_plan.py`). The Automation
+API's methods for stack settings look in the project's root and ignore `stackConfigDir`, so none of
+them is used.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from framework.core.changes import (
-    SHOWN_SEVERITIES,
-    Change,
-    Failure,
-    FieldChange,
-    Op,
-    Preview,
-    Progress,
-    Result,
-)
+from framework.core.changes import Op, Preview, Result
 from framework.core.errors import EngineError, StateError, UnknownNameError
-from framework.core.field_paths import FieldPath, get_at, name_path
-from framework.core.redaction import REDACTED, redact_field
+from framework.core.kind_rules import KindRules
+from framework.core.redaction import REDACTED
 from framework.engines.base import (
     Confirm,
     OnProgress,
@@ -35,19 +27,34 @@ from framework.engines.base import (
     Request,
     order_changes,
 )
-from framework.engines.clusters import IdentityCheck, identify_cluster, open_cluster_record
+from framework.engines.cli_events import BUILT_PROVIDER, EventReader, event_to_json
+from framework.engines.clusters import (
+    IdentityCheck,
+    connect_kubernetes,
+    identify_cluster,
+    open_cluster_record,
+    open_clusters,
+)
+from framework.engines.embedded.engine import EmbeddedEngine
+from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.live_objects import build_refresh_change, compare_with_cluster
+from framework.engines.live_plan import LiveStep, PutBack, compare_plan
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli
-from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
+from framework.engines.recorded import (
+    Components,
+    build_deletion,
+    build_recorded_objects,
+    refuse_protected,
+    summarize_resources,
+)
 from framework.engines.state.backend import create_backend_folder
 from framework.engines.state.checkpoint import Resource, check_deployment
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
-from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
-from framework.engines.values import redact_sealed
-from framework.kube.object_diff import compare_objects, read_item
-from framework.kube.objects import FIELD_MANAGER, object_name, without_internal
-from framework.kube.property_path import parse_path
+from framework.engines.state.stack_state import StackState
+from framework.kube.object_diff import compare_with_live
+from framework.kube.provider import KubernetesProvider
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
 _PARALLEL = 128
@@ -60,78 +67,135 @@ _WRONG_PASSPHRASE = (
 _LAST_LINES = 12
 
 
+@dataclass(frozen=True)
+class OpenStack:
+    """The Automation API's stack, and what is recorded of it.
+
+    `remember_cluster` records the cluster that the environment names.
+    """
+
+    stack: Any
+    resources: list[Resource]
+    recorded: RecordedObjects
+    remember_cluster: Callable[[], None]
+
+    def build_components(self, request: Request) -> Components:
+        """Builds the recorded components. UnknownNameError for a target that is none of them."""
+        components = Components(request.components)
+        components.add_recorded(self.resources)
+        components.check_targets()
+        return components
+
+    def find_targets(self, request: Request) -> dict[str, Any]:
+        """Returns the `target` option for a command that runs no program."""
+        if request.components is None:
+            return {}
+        return {"target": self.build_components(request).find_within(request.components)}
+
+
+@dataclass(frozen=True)
+class CliPreview:
+    """A preview of the CLI, and the steps of its objects compared with the live ones."""
+
+    reader: EventReader
+    preview: Preview
+    steps: tuple[LiveStep, ...] = ()
+
+
 class AutomationEngine:
-    """Runs `pulumi` for every operation. Refreshes first, so that `up` reverts drift."""
+    """Runs `pulumi` for every operation.
+
+    The CLI decides what changes and writes it. The change list is the one of the embedded engine,
+    found by the same code, which also sees fields that others added to an object.
+    """
 
     name = "cli"
 
-    def __init__(self, cli: PulumiCli) -> None:
-        self._cli = cli
+    def __init__(self, cli: PulumiCli, rules: Iterable[KindRules] = ()) -> None:
+        """`rules` are those of the kinds that the program registers."""
+        self._cli, self._rules = cli, tuple(rules)
 
     def preview(self, request: Request) -> Preview:
-        """Runs `pulumi preview --refresh`."""
-        stack, _ = self._open_checked(request)
-        return self._preview(stack, self._find_targets(stack, request)).build_preview()
+        """Runs `pulumi preview --refresh`, and compares with the live objects."""
+        opened = self._open_checked(request)
+        targets = self._find_targets(opened.stack, request)
+        with self._connect(request) as provider:
+            return self._preview(opened, request, targets, provider).preview
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
-        stack, remember_cluster = self._open_checked(request)
-        targets = self._find_targets(stack, request)
-        previewed = self._preview(stack, targets)
-        preview = previewed.build_preview()
-        if preview.clean:
-            # The state also has options that a preview does not show, such as retainOnDelete. They
-            # decide what a later deletion does, so they are recorded even where nothing else is.
-            _call(stack.up, self._read_events(), parallel=_PARALLEL, **targets)
-            remember_cluster()
-            return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
-        if not confirm(preview):
-            return None
-        # Before the first write: a run that is killed leaves objects on this cluster.
-        remember_cluster()
-        reader = self._read_events(on_progress, components=previewed.components)
-        _call(
-            stack.up,
-            reader,
-            parallel=_PARALLEL,
-            refresh=True,
-            continue_on_error=True,
-            **targets,
-        )
+        self._settle(request)
+        opened = self._open_checked(request)
+        targets = self._find_targets(opened.stack, request)
+        with self._connect(request) as provider:
+            previewed = self._preview(opened, request, targets, provider)
+            preview = previewed.preview
+            _refuse(previewed.steps)
+            if preview.clean:
+                # The state also has options that a preview does not show, such as retainOnDelete.
+                # They decide what a later deletion does, so they are recorded all the same.
+                _call(opened.stack.up, self._read_events(), parallel=_PARALLEL, **targets)
+                opened.remember_cluster()
+                outputs = self.outputs(request)
+                return Result(preview.changes, outputs=outputs, messages=preview.messages)
+            if not confirm(preview):
+                return None
+            # Before the first write: a run that is killed leaves objects on this cluster.
+            opened.remember_cluster()
+            feed = ProgressFeed(on_progress)
+            if provider is not None:
+                PutBack(provider, feed).run(previewed.steps)
+        reader = self._read_events(on_progress, components=previewed.reader.components)
+        options = {"parallel": _PARALLEL, "refresh": True, "continue_on_error": True, **targets}
+        _call(opened.stack.up, reader, **options)
         # Once more, because before the first deployment no provider was recorded.
-        remember_cluster()
-        return reader.build_result(self.outputs(request))
+        opened.remember_cluster()
+        result = reader.build_result(self.outputs(request))
+        return replace(
+            result,
+            changes=preview.changes,
+            failures=(*feed.failures, *result.failures),
+            seconds={**feed.seconds, **result.seconds},
+        )
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Runs `pulumi refresh`, after a preview that is confirmed."""
-        stack, remember_cluster = self._open_checked(request, accepts_recreated=True)
-        targets = self._find_targets(stack, request)
-        reader = self._read_events(refreshing=True)
-        _call(stack.preview_refresh, reader, parallel=_PARALLEL, **targets)
-        preview = reader.build_preview()
+        """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
+        self._settle(request)
+        opened = self._open_checked(request, accepts_recreated=True)
+        targets = opened.find_targets(request)
+        recorded = opened.recorded
+        with open_clusters(request, recorded, accepts_recreated=True) as clusters:
+            compared = compare_with_cluster(
+                recorded.objects, clusters, compare_with_live, listed=False
+            )
+        changes = order_changes(map(build_refresh_change, compared))
+        preview = Preview(changes, self.outputs(request))
         if preview.clean:
-            return Result(preview.changes, outputs=self.outputs(request), messages=preview.messages)
+            return Result(preview.changes, outputs=preview.outputs)
         if not confirm(preview):
             return None
-        reader = self._read_events(on_progress, refreshing=True, components=reader.components)
-        _call(stack.refresh, reader, parallel=_PARALLEL, **targets)
-        remember_cluster()
-        return reader.build_result(self.outputs(request))
+        reader = self._read_events()
+        _call(opened.stack.refresh, reader, parallel=_PARALLEL, **targets)
+        opened.remember_cluster()
+        result = reader.build_result(self.outputs(request))
+        return replace(result, changes=preview.changes)
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Runs `pulumi destroy`, after a preview that is confirmed."""
-        stack, _ = self._open_checked(request)
-        targets = self._find_targets(stack, request)
-        reader = self._read_events()
-        _call(stack.preview_destroy, reader, parallel=_PARALLEL, **targets)
-        preview = reader.build_preview()
-        if preview.clean:
-            return Result((), messages=preview.messages)
-        if not confirm(preview):
+        """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
+        self._settle(request)
+        opened = self._open_checked(request)
+        components = opened.build_components(request)
+        resources = [found for found in opened.resources if components.is_target(found.urn)]
+        refuse_protected(resources)
+        changes = tuple(build_deletion(found, components) for found in reversed(resources))
+        if not changes:
+            return Result(())
+        if not confirm(Preview(changes, self.outputs(request))):
             return None
-        reader = self._read_events(on_progress, components=reader.components)
-        _call(stack.destroy, reader, parallel=_PARALLEL, continue_on_error=True, **targets)
-        return reader.build_result({})
+        reader = self._read_events(on_progress, components=components)
+        options = {"parallel": _PARALLEL, "continue_on_error": True}
+        _call(opened.stack.destroy, reader, **options, **opened.find_targets(request))
+        return replace(reader.build_result({}), changes=changes)
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
@@ -148,44 +212,68 @@ class AutomationEngine:
     def recorded_objects(self, request: Request) -> RecordedObjects:
         """Returns the recorded objects of `pulumi stack export --show-secrets`."""
         resources = [Resource(raw) for raw in _export_resources(self._open(request))]
-        components = Components(request.components)
-        components.add_recorded(resources)
-        components.check_targets()
-        return build_recorded_objects(
-            resources, components, partial(unseal, open_value=read_plaintext)
-        )
+        return _build_recorded(resources, request.components, check_targets=True)
 
-    def _open_checked(
-        self, request: Request, *, accepts_recreated: bool = False
-    ) -> tuple[Any, Callable[[], None]]:
-        """Returns the stack, and a function that records the cluster that the environment names.
+    def _settle(self, request: Request) -> None:
+        """Does what the CLI does not do, before a command that writes.
 
-        ClusterError when that cluster is not the recorded one.
+        Removes the locks of commands that have ended, names the command that holds the stack, and
+        records what an interrupted command has done: the CLI knows no journal, and tries to create
+        an object again that exists.
         """
+        backend = open_cluster_record(request.root, request.stack)
+        if backend is None:
+            return
+        backend.refuse_others()
+        try:
+            state = StackState(load_project(request.root), backend)
+        except StateError:
+            # A state that only the CLI reads has no journal of the embedded engine.
+            return
+        if backend.journal_path.exists() or state.checkpoint.pending:
+            EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
+
+    @contextmanager
+    def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:
+        """Yields the cluster that the environment names; None if the request names none."""
+        if request.cluster is None or request.plan is None:
+            yield None
+            return
+        connection = connect_kubernetes(asdict(request.cluster), request.root, self._rules)
+        try:
+            yield connection.provider
+        finally:
+            connection.close()
+
+    def _open_checked(self, request: Request, *, accepts_recreated: bool = False) -> OpenStack:
+        """Opens the stack. ClusterError when the environment names another cluster than recorded"""
         stack = self._open(request)
+        exported = _export_resources(stack)
+        resources = [Resource(raw) for raw in exported]
+        recorded = _build_recorded(resources, request.components)
         if request.cluster is None:
-            return stack, lambda: None
-        recorded = summarize_resources(_export_resources(stack))
+            return OpenStack(stack, resources, recorded, lambda: None)
+        summary = summarize_resources(exported)
         check = IdentityCheck(
             request.stack,
-            recorded.providers,
+            summary.providers,
             open_cluster_record(request.root, request.stack),
             partial(identify_cluster, root=request.root),
-            has_objects=recorded.objects > 0,
+            has_objects=summary.objects > 0,
             accepts_recreated=accepts_recreated,
         )
         reached = identify_cluster(asdict(request.cluster), request.root)
         # Of several providers it is unknown which one the environment means.
-        if len(recorded.providers) == 1:
-            check.check(next(iter(recorded.providers)), reached)
+        if len(summary.providers) == 1:
+            check.check(next(iter(summary.providers)), reached)
 
         def remember_cluster() -> None:
-            providers = recorded.providers
+            providers = summary.providers
             providers = providers or summarize_resources(_export_resources(stack)).providers
             if len(providers) == 1:
                 check.remember(next(iter(providers)), reached)
 
-        return stack, remember_cluster
+        return OpenStack(stack, resources, recorded, remember_cluster)
 
     def _open(self, request: Request) -> Any:
         """Returns the stack, with the program inline: it runs in this process.
@@ -227,21 +315,46 @@ class AutomationEngine:
         )
 
     def _read_events(
-        self,
-        on_progress: OnProgress | None = None,
-        *,
-        refreshing: bool = False,
-        components: Components | None = None,
+        self, on_progress: OnProgress | None = None, *, components: Components | None = None
     ) -> EventReader:
-        ignored = _BUILT_PROVIDER if self._cli.built else None
-        return EventReader(
-            on_progress, refreshing=refreshing, ignored=ignored, components=components
-        )
+        ignored = BUILT_PROVIDER if self._cli.built else None
+        return EventReader(on_progress, ignored=ignored, components=components)
 
-    def _preview(self, stack: Any, targets: Mapping[str, Any]) -> EventReader:
+    def _preview(
+        self,
+        opened: OpenStack,
+        request: Request,
+        targets: Mapping[str, Any],
+        provider: KubernetesProvider | None,
+    ) -> CliPreview:
         reader = self._read_events()
-        _call(stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
-        return reader
+        _call(opened.stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
+        preview = reader.build_preview()
+        if provider is None or request.plan is None:
+            return CliPreview(reader, preview)
+        objects = {found.urn: found for found in opened.recorded.objects}
+        recorded = {
+            change.urn: objects[former]
+            for change in preview.changes
+            if (former := reader.former_urns.get(change.urn, change.urn)) in objects
+        }
+        components = Components(request.components)
+        components.add_recorded(opened.resources)
+        compared = [
+            change
+            for change in preview.changes
+            if request.components is None or change.component in request.components
+        ]
+        steps = compare_plan(request.plan, compared, recorded, provider)
+        shown = {step.change.urn: step.change for step in steps}
+        live = {found.urn: found for found in opened.resources if not found.pending_delete}
+        changes = [
+            build_deletion(live[change.urn], components)
+            if change.op is Op.DELETE and change.urn in live
+            else shown.get(change.urn, change)
+            for change in preview.changes
+        ]
+        return CliPreview(reader, replace(preview, changes=order_changes(changes)), tuple(steps))
 
     def _find_targets(self, stack: Any, request: Request) -> dict[str, Any]:
         """Returns the `target` option: the URNs of the components and of everything in them.
@@ -257,6 +370,23 @@ class AutomationEngine:
         for name in sorted(request.components - known):
             raise UnknownNameError("component", name, known)
         return {"target": reader.components.find_within(request.components)}
+
+
+def _build_recorded(
+    resources: list[Resource], targets: frozenset[str] | None, *, check_targets: bool = False
+) -> RecordedObjects:
+    components = Components(targets)
+    components.add_recorded(resources)
+    if check_targets:
+        components.check_targets()
+    return build_recorded_objects(resources, components, partial(unseal, open_value=read_plaintext))
+
+
+def _refuse(steps: Iterable[LiveStep]) -> None:
+    """Raises EngineError for objects of others: the CLI would write them."""
+    refusals = sorted(step.refusal for step in steps if step.refusal)
+    if refusals:
+        raise EngineError("\n".join(refusals))
 
 
 def _build_command(cli: PulumiCli) -> Any:
@@ -317,279 +447,3 @@ def _translate_errors(action: Callable[[], Any]) -> Any:
 
 def _last_lines(exc: Exception) -> str:
     return "\n".join(str(exc).strip().splitlines()[-_LAST_LINES:])
-
-
-# Reading events
-
-_ROLLOUT_FAILED = 1
-_OPS = {
-    "create": Op.CREATE,
-    "update": Op.UPDATE,
-    "replace": Op.REPLACE,
-    "create-replacement": Op.REPLACE,
-    "delete": Op.DELETE,
-    "same": Op.SAME,
-}
-# The provider that we build is found on PATH, and older than the SDK: both is as intended.
-_BUILT_PROVIDER = re.compile(
-    r"using pulumi-resource-kubernetes from \$PATH at .*"
-    r"|resource plugin kubernetes is expected to have version .*"
-)
-# "update failed", the last message of the CLI, repeats its other events.
-_FINAL_MESSAGE = re.compile(r"\w+ failed")
-
-
-class EventReader:
-    """Collects the events of one operation, given as the JSON of an event log.
-
-    The changes are the steps of the operation. With `refreshing` they are the differences between
-    recorded and live objects. Messages that match `ignored` are not shown.
-    `components` are known from an earlier operation: a deletion reports a component only after
-    the objects in it.
-    """
-
-    def __init__(
-        self,
-        on_progress: OnProgress | None = None,
-        *,
-        refreshing: bool = False,
-        ignored: re.Pattern[str] | None = None,
-        components: Components | None = None,
-    ) -> None:
-        self._on_progress, self._refreshing, self._ignored = on_progress, refreshing, ignored
-        self.components = components or Components()
-        self._changes: dict[str, Change] = {}
-        self._errors: dict[str, list[str]] = {}
-        self._failures: list[Failure] = []
-        self._spans: dict[str, tuple[float, float]] = {}
-        self._messages: list[tuple[str, str, str]] = []
-        self.outputs: Mapping[str, Any] = {}
-
-    def read(self, event: Mapping[str, Any]) -> None:
-        """Takes one event; ignores those that are not about resources."""
-        time = float(event.get("timestamp", 0))
-        if step := event.get("resourcePreEvent"):
-            self._read_start(step["metadata"], time)
-        elif step := event.get("resOutputsEvent"):
-            self._read_end(step["metadata"], time)
-        elif step := event.get("resOpFailedEvent"):
-            self._read_failure(step["metadata"], int(step.get("status", 0)), time)
-        elif diagnostic := event.get("diagnosticEvent"):
-            self._read_message(diagnostic)
-
-    def _read_start(self, step: Mapping[str, Any], time: float) -> None:
-        self._add_to_components(step)
-        if self._refreshing or step["op"] not in _OPS:
-            return
-        change = self._build_change(step, _OPS[step["op"]], _read_fields(step))
-        known = self._changes.get(change.urn)
-        # A replacement comes in several steps, and one of them is a deletion.
-        if known is None or known.op is not Op.REPLACE:
-            self._changes[change.urn] = change
-            self._report(change, "started", time)
-
-    def _read_end(self, step: Mapping[str, Any], time: float) -> None:
-        new = step.get("new") or {}
-        if step["type"] == STACK_TYPE and step["op"] != "delete":
-            self.outputs = redact_sealed(new.get("outputs") or {})
-        if self._refreshing:
-            self._changes[step["urn"]] = self._compare(step)
-        change = self._changes.get(step["urn"])
-        if change is not None:
-            self._report(change, "done", time)
-
-    def _compare(self, step: Mapping[str, Any]) -> Change:
-        """Builds the change between the recorded and the live object of a refresh."""
-        if step.get("new") is None or step["op"] == "delete":
-            change = self._build_change(step, Op.DELETE, ())
-            return replace(change, note="is gone from the cluster")
-        if not step["type"].startswith(OBJECT_PREFIX):
-            return self._build_change(step, Op.SAME, ())
-        old, new = _read_object(step.get("old")), _read_object(step["new"])
-        manager = str((step["new"].get("outputs") or {}).get(FIELD_MANAGER, ""))
-        fields = compare_objects(old, new, written=new, manager=manager)
-        inputs = (step.get("old") or {}).get("inputs") or {}
-        # Replicas that the program does not send belong to an autoscaler.
-        if "replicas" not in (inputs.get("spec") or {}):
-            fields = tuple(field for field in fields if field.path != "spec.replicas")
-        return self._build_change(step, Op.UPDATE if fields else Op.SAME, fields)
-
-    def _read_failure(self, step: Mapping[str, Any], status: int, time: float) -> None:
-        change = self._changes.get(step["urn"])
-        change = change or self._build_change(step, _OPS.get(step["op"], Op.SAME))
-        reason = "; ".join(self._errors.get(step["urn"], ())) or f"{step['op']} failed"
-        # The provider reports a conflict of field managers with the status of a failed rollout.
-        is_rollout = status == _ROLLOUT_FAILED and change.kind == "Deployment"
-        is_conflict = "conflict" in reason
-        self._failures.append(Failure(change, reason, rollout=is_rollout and not is_conflict))
-        self._report(change, "failed", time, reason)
-
-    def _read_message(self, diagnostic: Mapping[str, Any]) -> None:
-        severity, urn = diagnostic.get("severity"), str(diagnostic.get("urn") or "")
-        if severity not in SHOWN_SEVERITIES:
-            return
-        text = " ".join(str(diagnostic.get("message", "")).split())
-        if self._ignored and self._ignored.fullmatch(text):
-            return
-        if severity == "error" and urn:
-            self._errors.setdefault(urn, []).append(text)
-        elif severity != "error" or not _FINAL_MESSAGE.fullmatch(text):
-            self._messages.append((str(severity), urn, text))
-
-    def _report(self, change: Change, state: str, time: float, message: str = "") -> None:
-        if change.op is Op.SAME or self._on_progress is None:
-            return
-        if change.component:
-            first, _ = self._spans.get(change.component, (time, time))
-            self._spans[change.component] = (first, time)
-        self._on_progress(Progress(change, state, message=message))
-
-    def _add_to_components(self, step: Mapping[str, Any]) -> None:
-        state = step.get("new") or step.get("old") or {}
-        parent, is_component = str(state.get("parent", "")), not state.get("custom")
-        self.components.add(step["urn"], parent, is_component=is_component)
-
-    def _build_change(
-        self, step: Mapping[str, Any], op: Op, fields: tuple[FieldChange, ...] = ()
-    ) -> Change:
-        self._add_to_components(step)
-        state = step.get("new") or step.get("old") or {}
-        metadata = (state.get("inputs") or {}).get("metadata") or {}
-        return Change(
-            urn=step["urn"],
-            type=step["type"],
-            name=parse_urn(step["urn"]).name,
-            op=op,
-            object=object_name(metadata) if step["type"].startswith(OBJECT_PREFIX) else "",
-            component=self.components.find_nearest(step["urn"]),
-            fields=fields,
-        )
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """The change list so far."""
-        return order_changes(
-            replace(change, component=self.components.find_nearest(change.urn))
-            for change in self._changes.values()
-        )
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """The resources that failed, by URN."""
-        return tuple(sorted(self._failures, key=lambda failure: failure.change.urn))
-
-    @property
-    def messages(self) -> tuple[str, ...]:
-        """Warnings and errors, each once, except for those that are the reason of a failure."""
-        failed = {failure.change.urn for failure in self._failures}
-        errors = [
-            ("error", urn, text)
-            for urn, texts in self._errors.items()
-            if urn not in failed
-            for text in texts
-        ]
-        return tuple(
-            sorted(
-                {
-                    f"{severity}: {self._describe(urn)}{text}"
-                    for severity, urn, text in [*self._messages, *errors]
-                }
-            )
-        )
-
-    def _describe(self, urn: str) -> str:
-        """Returns the beginning of a message about a resource: its model, kind and name.
-
-        A message about the whole stack has no such beginning."""
-        parts = parse_urn(urn) if urn else None
-        if parts is None or parts.type == STACK_TYPE:
-            return ""
-        model = self.components.find_nearest(urn)
-        if model and model == parts.name and not parts.type.startswith(OBJECT_PREFIX):
-            return f"model {model}: "
-        resource = f"{parts.type.rpartition(':')[2]} {parts.name}: "
-        return f"model {model}, {resource}" if model else resource
-
-    def build_preview(self) -> Preview:
-        """Builds the preview. EngineError where a resource failed."""
-        if self.failures:
-            failures = "\n".join(
-                f"{failure.change.urn}: {failure.reason}" for failure in self.failures
-            )
-            raise EngineError(
-                f"{failures}\nNothing was changed; fix it, then run the same command again"
-            )
-        return Preview(self.changes, self.outputs, self.messages)
-
-    def build_result(self, outputs: Mapping[str, Any]) -> Result:
-        """Builds the result. A component's seconds are those from its first event to its last."""
-        seconds = {name: last - first for name, (first, last) in sorted(self._spans.items())}
-        return Result(self.changes, self.failures, outputs, seconds, self.messages)
-
-
-def _read_object(state: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Returns the object of a state, secrets redacted, without the provider's own fields."""
-    return without_internal(redact_sealed(dict((state or {}).get("outputs") or {})))
-
-
-def _read_fields(step: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """Returns the fields that the CLI reports as different, with the values it compared."""
-    if not step.get("old") or not step.get("new"):
-        return ()
-    is_object = step["type"].startswith(OBJECT_PREFIX)
-    old = redact_sealed(step["old"].get("outputs" if is_object else "inputs") or {})
-    new = redact_sealed(step["new"].get("inputs") or {})
-    paths = step.get("detailedDiff") or step.get("diffs") or ()
-    return tuple(_build_field(path, old, new) for path in sorted(paths))
-
-
-def _build_field(property_path: str, old: Any, new: Any) -> FieldChange:
-    """Builds the change at one of Pulumi's property paths, which number the items of lists."""
-    steps = parse_path(property_path)
-    path, before, after = name_path(steps, old, new), get_at(old, steps), get_at(new, steps)
-    if path.steps[-3:-2] == ("env",) and path.steps[-1] == "value":
-        path = FieldPath(path.steps[:-1])
-    before, after = (redact_field(path, read_item(path, value)) for value in (before, after))
-    return FieldChange(str(path), before, after)
-
-
-# The Automation API's events as the JSON of an event log
-
-
-def event_to_json(event: Any) -> dict[str, Any]:
-    """Returns an event of the Automation API in the form of an event log."""
-    document: dict[str, Any] = {"timestamp": event.timestamp}
-    for name, part in (
-        ("resourcePreEvent", event.resource_pre_event),
-        ("resOutputsEvent", event.res_outputs_event),
-        ("resOpFailedEvent", event.res_op_failed_event),
-    ):
-        if part is not None:
-            metadata = _metadata_to_json(part.metadata)
-            document[name] = {"metadata": metadata, "status": getattr(part, "status", 0)}
-    if (diagnostic := event.diagnostic_event) is not None:
-        document["diagnosticEvent"] = {
-            "severity": diagnostic.severity,
-            "message": diagnostic.message,
-            "urn": diagnostic.urn,
-        }
-    return document
-
-
-def _metadata_to_json(metadata: Any) -> dict[str, Any]:
-    return {
-        "op": metadata.op.value,
-        "urn": metadata.urn,
-        "type": metadata.type,
-        "old": _state_to_json(metadata.old),
-        "new": _state_to_json(metadata.new),
-        "diffs": metadata.diffs,
-        "detailedDiff": metadata.detailed_diff,
-    }
-
-
-def _state_to_json(state: Any) -> dict[str, Any] | None:
-    if state is None:
-        return None
-    names = ("parent", "custom", "inputs", "outputs")
-    return {name: getattr(state, name, None) for name in names}

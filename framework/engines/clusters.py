@@ -336,7 +336,11 @@ class Clusters:
 
 @contextmanager
 def open_clusters(
-    request: Request, recorded: RecordedObjects, connect: Connect = connect_kubernetes
+    request: Request,
+    recorded: RecordedObjects,
+    connect: Connect = connect_kubernetes,
+    *,
+    accepts_recreated: bool = False,
 ) -> Iterator[Clusters]:
     """Yields the clusters that recorded objects are on, each one checked when it is connected."""
     identity = IdentityCheck(
@@ -345,6 +349,7 @@ def open_clusters(
         open_cluster_record(request.root, request.stack),
         partial(identify_cluster, root=request.root, connect=connect),
         has_objects=bool(recorded.objects),
+        accepts_recreated=accepts_recreated,
     )
     clusters = Clusters(request.root, connect, recorded.providers, request.cluster, identity)
     clusters.add_all_recorded()

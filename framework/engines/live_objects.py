@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import Clusters
-from framework.kube.object_diff import LiveComparison, LiveStatus, compare_with_live
+from framework.engines.urns import parse_urn
+from framework.engines.values import redact_fields
+from framework.kube.object_diff import LiveComparison, LiveStatus
 from framework.kube.objects import ObjectState
 
 _CALLS_AT_ONCE = 16
+Compare = Callable[[ObjectState, ObjectState | None, Collection[str]], LiveComparison]
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 
 
@@ -26,15 +30,20 @@ class ComparedObject:
 
 
 def compare_with_cluster(
-    objects: Sequence[RecordedObject], clusters: Clusters, *, listed: bool
+    objects: Sequence[RecordedObject],
+    clusters: Clusters,
+    compare: Compare,
+    *,
+    listed: bool,
 ) -> list[ComparedObject]:
     """Compares recorded objects with the live ones, in the given order; writes nothing.
 
-    With `listed` a live object may be ten seconds old, and most need no call of their own. Raises
-    ClusterError, EngineError.
+    `compare` is `compare_with_desired` for drift, and `compare_with_live` for a refresh, which
+    records the object as it is. With `listed` a live object may be ten seconds old, and most need
+    no call of their own. Raises ClusterError, EngineError.
     """
     with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
-        compared = list(pool.map(lambda obj: _compare(obj, clusters, listed), objects))
+        compared = list(pool.map(lambda obj: _compare(obj, clusters, compare, listed), objects))
     # An object in a Namespace that is being deleted counts as gone, because nothing can be created
     # there. Which Namespaces those are is known only when all objects have been read.
     terminating = {
@@ -51,7 +60,9 @@ def compare_with_cluster(
     ]
 
 
-def _compare(obj: RecordedObject, clusters: Clusters, listed: bool) -> ComparedObject:
+def _compare(
+    obj: RecordedObject, clusters: Clusters, compare: Compare, listed: bool
+) -> ComparedObject:
     state = ObjectState(obj.id, dict(obj.inputs), dict(obj.outputs))
     try:
         live = clusters.connect(obj.provider_urn).provider.read(state, listed=listed)
@@ -60,9 +71,25 @@ def _compare(obj: RecordedObject, clusters: Clusters, listed: bool) -> ComparedO
     except Exception as exc:
         # The traceback of a pool's thread does not say which object it was about.
         raise EngineError(f"{obj.urn}: {type(exc).__name__}: {exc}") from exc
-    comparison = compare_with_live(state, live, obj.ignore_changes)
+    comparison = compare(state, live, obj.ignore_changes)
     return ComparedObject(obj, live if comparison.exists else None, comparison)
 
 
 def _find_namespace(obj: RecordedObject) -> tuple[str, str]:
     return obj.provider_urn, obj.id.rpartition("/")[0]
+
+
+def build_refresh_change(compared: ComparedObject) -> Change:
+    """Builds the change of the recorded object that a refresh makes."""
+    recorded, comparison = compared.recorded, compared.comparison
+    op = Op.SAME if comparison.status is LiveStatus.SAME else Op.UPDATE
+    return Change(
+        urn=recorded.urn,
+        type=recorded.type,
+        name=parse_urn(recorded.urn).name,
+        op=op if comparison.exists else Op.DELETE,
+        object=recorded.id,
+        component=recorded.component,
+        fields=redact_fields(comparison.fields, recorded.secrets),
+        note=comparison.note,
+    )

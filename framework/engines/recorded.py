@@ -1,4 +1,4 @@
-"""Describes recorded resources for both engines: their components, a summary, their objects."""
+"""Describes recorded resources for both engines: components, a summary, objects, deletions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from framework.core.errors import UnknownNameError
+from framework.core.changes import Change, Op
+from framework.core.errors import EngineError, UnknownNameError
 from framework.engines.base import Recorded, RecordedObject, RecordedObjects
 from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE, parse_urn
@@ -121,9 +122,37 @@ def build_recorded_objects(
                 provider_urn=resource.provider_urn,
                 field_manager=str(plain_outputs.get(FIELD_MANAGER, "")),
                 ignore_changes=resource.ignore_changes,
+                init_errors=resource.init_errors,
                 inputs=reveal(inputs),
                 outputs=plain_outputs,
                 secrets=collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs)),
             )
         )
     return RecordedObjects(tuple(objects), providers, messages)
+
+
+def build_deletion(resource: Resource, components: Components) -> Change:
+    """Builds the change that deletes a recorded resource."""
+    note = "left behind by a replacement" if resource.pending_delete else ""
+    if resource.retain_on_delete and resource.is_object:
+        note = "stays in the cluster (retainOnDelete)"
+    return Change(
+        urn=resource.urn,
+        type=resource.type,
+        name=resource.name,
+        op=Op.DELETE,
+        object=resource.id if resource.is_object else "",
+        component=components.find_nearest(resource.urn),
+        note=note,
+    )
+
+
+def refuse_protected(resources: Iterable[Resource]) -> None:
+    """Raises EngineError if a resource that is to be deleted is protected."""
+    protected = sorted(resource.urn for resource in resources if resource.protect)
+    if protected:
+        lines = "\n".join(f"protected: {urn}" for urn in protected)
+        raise EngineError(
+            f"{lines}\nNothing was deleted; to go on, take protect off in the program, "
+            "run `up`, then destroy"
+        )

@@ -98,6 +98,16 @@ class Manifest:
         group = version if "/" in version else f"core/{version}"
         return f"kubernetes:{group}:{self.kind}"
 
+    def build_inputs(self) -> dict[str, Any]:
+        """Builds the inputs that the program registers.
+
+        `initial_replicas` are used when a Deployment is created. Later updates skip them
+        (`ignore_changes`), because the autoscaler sets the replicas.
+        """
+        if self.initial_replicas is None:
+            return self.object
+        return {**self.object, "spec": {**self.object["spec"], "replicas": self.initial_replicas}}
+
 
 @dataclass(frozen=True)
 class TrackInput:

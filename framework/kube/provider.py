@@ -109,6 +109,25 @@ class KubernetesProvider(ObjectReader):
         self.forget(wanted)
         return build_state(made, wanted, manager, old.outputs)
 
+    def prepare_update(
+        self, urn: str, old: ObjectState, inputs: Object, ignore_changes: Sequence[str]
+    ) -> None:
+        """Gives the CLI's next update the ownership that it needs; changes no field.
+
+        Without it the CLI would leave fields that kubectl added, and reset the replicas of a
+        Deployment when an autoscaler takes them over.
+        """
+        wanted = self._build_wanted(urn, old, inputs, ignore_changes)
+        live = self.get_live(wanted)
+        if live is None or self.is_terminating_with_namespace(live):
+            return
+        manager = field_manager(urn, old, wanted)
+        before = self._build_sent(old.inputs, urn)
+        patch = build_patch(live, before, wanted, manager, ignore_changes)
+        live = hand_over_replicas(self._client, live, patch)
+        take_over(self._client, live, patch)
+        self.forget(wanted)
+
     def delete(
         self,
         state: ObjectState,

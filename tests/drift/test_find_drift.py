@@ -168,3 +168,51 @@ def test_secret_values_are_redacted(root: Path) -> None:
     (finding,) = compare(root, [recorded], [build("ConfigMap", "a", data={"k": "x"})]).findings
     assert "s3cr3t" not in repr(finding)
     assert finding.fields[0].new == "x"
+
+
+def written_by(manager: str, **fields: Any) -> Object:
+    time = "2026-11-22T17:40:00Z"
+    return {"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields} | (
+        {"apiVersion": "apps/v1"}
+    )
+
+
+def build_scaled(replicas: int, manager: str, **owned: Any) -> Object:
+    live = build("Deployment", "a", spec={"replicas": replicas})
+    live["metadata"]["managedFields"].append(written_by(manager, **owned))
+    return live
+
+
+LABELS: Object = {"f:metadata": {"f:labels": {"f:added": {}}}}
+REPLICAS: Object = {"f:spec": {"f:replicas": {}}}
+
+
+def test_addition_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
+    live = build_scaled(2, "kubectl-label", **LABELS)
+    live["metadata"]["labels"] = {"added": "1"}
+    inputs = build("Deployment", "a", spec={"replicas": 2})
+    (finding,) = compare(root, [record(live, "a", inputs=inputs)], [live]).findings
+    assert [(field.path, field.old, field.new) for field in finding.fields] == [
+        ("metadata.labels.added", None, "1")
+    ]
+
+
+def test_value_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
+    live = build_scaled(5, "kubectl", **REPLICAS)
+    inputs = build("Deployment", "a", spec={"replicas": 2})
+    (finding,) = compare(root, [record(live, "a", inputs=inputs)], [live]).findings
+    assert [(field.path, field.old, field.new) for field in finding.fields] == [
+        ("spec.replicas", 2, 5)
+    ]
+
+
+@pytest.mark.parametrize("manager", ["ours", "kube-controller-manager"])
+def test_additions_of_controllers_and_own_spellings_are_no_drift(root: Path, manager: str) -> None:
+    live = build_scaled(2, manager, **LABELS)
+    live["metadata"]["labels"] = {"added": "1"}
+    live["spec"]["cpu"] = "1"
+    inputs = build("Deployment", "a", spec={"replicas": 2, "cpu": "1000m"})
+    outputs = [record(live, "a", inputs=inputs)]
+    if manager == "ours":
+        live["metadata"]["labels"] = {}
+    assert compare(root, outputs, [live]).clean

@@ -10,14 +10,15 @@ import pytest
 from framework.core.changes import Op, Progress
 from framework.core.stack import Stack
 from framework.engines.base import Request
-from framework.engines.cli import AutomationEngine, EventReader, event_to_json
+from framework.engines.cli import AutomationEngine
+from framework.engines.cli_events import EventReader, event_to_json
 from tests.engines.fakes import FAKE_CLI, RECORDED
 from tests.shipped import SHIPPED
 
 
-def _read(step: str, *, refreshing: bool = False) -> tuple[EventReader, list[Progress]]:
+def _read(step: str) -> tuple[EventReader, list[Progress]]:
     progress: list[Progress] = []
-    reader = EventReader(progress.append, refreshing=refreshing)
+    reader = EventReader(progress.append)
     for line in (RECORDED / step / "events.jsonl").read_text().splitlines():
         reader.read(json.loads(line))
     return reader, progress
@@ -37,12 +38,6 @@ def test_update_has_its_field_and_values() -> None:
 def test_secret_outputs_are_redacted() -> None:
     reader, _ = _read("3-secret")
     assert reader.outputs == {"deployment_name": "sentiment", "token": "[secret]"}
-
-
-def test_refresh_finds_the_field_and_its_manager() -> None:
-    reader, _ = _read("4-drift-refresh-preview", refreshing=True)
-    (change,) = [change for change in reader.changes if change.op is not Op.SAME]
-    assert {(f.path, f.new, f.manager) for f in change.fields} >= {("spec.replicas", 5, "kubectl")}
 
 
 def test_failed_rollout_is_a_failure_of_its_deployment() -> None:

@@ -12,7 +12,7 @@ from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.errors import UnknownNameError
 from framework.core.field_paths import FieldPath, get_at, list_keys, resolve, walk
 from framework.core.stack import Stack
-from framework.engines.cli import _build_field, _read_fields
+from framework.engines.cli_events import _build_field, _read_fields
 from framework.kube.object_diff import compare_objects
 from framework.output.text import shorten_path
 from framework.plan import Manifest

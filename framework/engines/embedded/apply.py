@@ -21,7 +21,7 @@ from framework.engines.embedded.capacity import CapacityWaits
 from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.object_writer import ObjectWriter
 from framework.engines.embedded.planner import Planner, Step
-from framework.engines.embedded.preview import PreviewRun, answer_step, build_deletion
+from framework.engines.embedded.preview import PreviewRun, answer_step
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import (
     build_component,
@@ -30,6 +30,7 @@ from framework.engines.embedded.records import (
     with_outputs,
 )
 from framework.engines.embedded.registration import Answer, Registration
+from framework.engines.recorded import build_deletion
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import end_line, set_line
 from framework.engines.state.stack_state import StackState

@@ -32,20 +32,27 @@ from framework.engines.clusters import (
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
-from framework.engines.embedded.preview import PreviewRun, build_deletion
+from framework.engines.embedded.preview import PreviewRun
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
-from framework.engines.embedded.refresh import build_refresh_change, settle_pending
 from framework.engines.embedded.registration import ProgramHandler, Registration
-from framework.engines.live_objects import compare_with_cluster
+from framework.engines.embedded.settlement import settle_pending
+from framework.engines.live_objects import build_refresh_change, compare_with_cluster
 from framework.engines.project import Project, load_config, load_project
-from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
+from framework.engines.recorded import (
+    Components,
+    build_deletion,
+    build_recorded_objects,
+    refuse_protected,
+    summarize_resources,
+)
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import Secret, collect_message_secrets, reveal
+from framework.kube.object_diff import compare_with_live
 
 if TYPE_CHECKING:
     from framework.plan import StackPlan
@@ -108,7 +115,9 @@ class EmbeddedEngine:
             operation.components.check_targets()
             operation.clusters.add_all_recorded()
             recorded = operation.build_recorded_objects().objects
-            compared = compare_with_cluster(recorded, operation.clusters, listed=False)
+            compared = compare_with_cluster(
+                recorded, operation.clusters, compare_with_live, listed=False
+            )
             changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
             preview = Preview(order_changes(changes.values()), state.read_stack_outputs())
             if not preview.clean:
@@ -133,7 +142,7 @@ class EmbeddedEngine:
                 for resource in operation.state.get_current().resources
                 if operation.components.is_target(resource.urn)
             ]
-            _refuse_protected(resources)
+            refuse_protected(resources)
             changes = tuple(
                 build_deletion(resource, operation.components) for resource in reversed(resources)
             )
@@ -164,6 +173,11 @@ class EmbeddedEngine:
         with self._open(request, locked=False) as operation:
             operation.components.check_targets()
             return operation.build_recorded_objects()
+
+    def recover(self, request: Request) -> None:
+        """Records what an interrupted command has done, for the CLI, which knows no journal."""
+        with self._open(request, locked=True):
+            return
 
     @contextmanager
     def _open(
@@ -384,16 +398,6 @@ class Operation:
 def _read_state(request: Request) -> StackState:
     project = load_project(request.root)
     return StackState(project, open_backend(project, request.stack.name))
-
-
-def _refuse_protected(resources: Iterable[Resource]) -> None:
-    protected = sorted(resource.urn for resource in resources if resource.protect)
-    if protected:
-        lines = "\n".join(f"protected: {urn}" for urn in protected)
-        raise EngineError(
-            f"{lines}\nNothing was deleted; to go on, take protect off in the program, "
-            "run `up`, then destroy"
-        )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.core.changes import Change, Op, Preview
+from framework.core.changes import Op, Preview
 from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
@@ -27,7 +27,7 @@ from framework.engines.embedded.records import (
     with_outputs,
 )
 from framework.engines.embedded.registration import Answer, Registration
-from framework.engines.recorded import Components
+from framework.engines.recorded import build_deletion
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, build_failed_urn, parse_urn
@@ -242,19 +242,3 @@ def answer_step(state: StackState, step: Step) -> Answer:
         return Answer(step.urn, old.id, outputs)
     # A new object: its id and the fields that the server adds are known only after the apply.
     return Answer(step.urn, "", mark_secret_inputs(registration, registration.inputs))
-
-
-def build_deletion(resource: Resource, components: Components) -> Change:
-    """Builds the change that deletes a recorded resource."""
-    note = "left behind by a replacement" if resource.pending_delete else ""
-    if resource.retain_on_delete and resource.is_object:
-        note = "stays in the cluster (retainOnDelete)"
-    return Change(
-        urn=resource.urn,
-        type=resource.type,
-        name=resource.name,
-        op=Op.DELETE,
-        object=resource.id if resource.is_object else "",
-        component=components.find_nearest(resource.urn),
-        note=note,
-    )

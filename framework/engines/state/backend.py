@@ -113,7 +113,7 @@ class FileBackend:
         """Holds the stack's lock. StateError when another command holds it."""
         # The CLI's own protocol: look for locks, write one, look again. Of two commands that start
         # at the same time at least one sees the other's lock and stops; both may stop.
-        self._refuse_others("")
+        self.refuse_others()
         own = self.lock_folder / f"{uuid.uuid4()}.json"
         holder = {
             "pid": os.getpid(),
@@ -123,7 +123,7 @@ class FileBackend:
         }
         files.write_atomically(own, json.dumps(holder))
         try:
-            self._refuse_others(own.name)
+            self.refuse_others(own.name)
             yield
         finally:
             # A lock that cannot be removed does no harm: a later command sees that its process has
@@ -143,7 +143,11 @@ class FileBackend:
         locks = [_read_lock(path) for path in paths]
         return [lock for lock in locks if lock is not None]
 
-    def _refuse_others(self, own: str) -> None:
+    def refuse_others(self, own: str = "") -> None:
+        """Raises StateError if a command holds the stack; removes the locks of dead ones.
+
+        `own` is the name of the caller's lock, "" for none.
+        """
         held = []
         for lock in self._read_locks():
             if lock.path.name == own:

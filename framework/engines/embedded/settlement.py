@@ -1,4 +1,4 @@
-"""Updates the state from the cluster, without the program: refresh, and interrupted creates."""
+"""Settles the operations that an interrupted command left pending."""
 
 from __future__ import annotations
 
@@ -6,37 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework.core.changes import Change, Op
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.records import build_adopted
-from framework.engines.live_objects import ComparedObject
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, end_line, set_line
 from framework.engines.state.stack_state import StackState
-from framework.engines.urns import parse_urn
-from framework.engines.values import redact_fields, reveal
-from framework.kube.object_diff import LiveStatus
+from framework.engines.values import reveal
 from framework.kube.ownership import AlreadyExistsError
-
-
-def build_refresh_change(compared: ComparedObject) -> Change:
-    """Builds the change of the recorded object that a refresh makes."""
-    recorded, comparison = compared.recorded, compared.comparison
-    op = Op.SAME if comparison.status is LiveStatus.SAME else Op.UPDATE
-    return Change(
-        urn=recorded.urn,
-        type=recorded.type,
-        name=parse_urn(recorded.urn).name,
-        op=op if comparison.exists else Op.DELETE,
-        object=recorded.id,
-        component=recorded.component,
-        fields=redact_fields(comparison.fields, recorded.secrets),
-        note=comparison.note,
-    )
-
-
-# Creates that an interrupted command left pending
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,285 @@
+"""Reads the events of the pulumi CLI: changes, failures, progress and messages of one operation.
+
+The events come from the Automation API, or from an event log, whose JSON is the common form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from framework.core.changes import (
+    SHOWN_SEVERITIES,
+    Change,
+    Failure,
+    FieldChange,
+    Op,
+    Preview,
+    Progress,
+    Result,
+)
+from framework.core.errors import EngineError
+from framework.core.field_paths import FieldPath, get_at, name_path
+from framework.core.redaction import redact_field
+from framework.engines.base import OnProgress, order_changes
+from framework.engines.recorded import Components
+from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
+from framework.engines.values import redact_sealed
+from framework.kube.object_diff import read_item
+from framework.kube.objects import object_name
+from framework.kube.property_path import parse_path
+
+_ROLLOUT_FAILED = 1
+_OPS = {
+    "create": Op.CREATE,
+    "update": Op.UPDATE,
+    "replace": Op.REPLACE,
+    "create-replacement": Op.REPLACE,
+    "delete": Op.DELETE,
+    "same": Op.SAME,
+}
+# The provider that we build is found on PATH, and older than the SDK: both is as intended.
+BUILT_PROVIDER = re.compile(
+    r"using pulumi-resource-kubernetes from \$PATH at .*"
+    r"|resource plugin kubernetes is expected to have version .*"
+)
+# "update failed", the last message of the CLI, repeats its other events.
+_FINAL_MESSAGE = re.compile(r"\w+ failed")
+
+
+class EventReader:
+    """Collects the events of one operation, given as the JSON of an event log.
+
+    The changes are the steps of the operation, without those of a refresh. Messages that match
+    `ignored` are not shown. `components` are known from an earlier operation: a deletion reports a
+    component only after
+    the objects in it.
+    """
+
+    def __init__(
+        self,
+        on_progress: OnProgress | None = None,
+        *,
+        ignored: re.Pattern[str] | None = None,
+        components: Components | None = None,
+    ) -> None:
+        self._on_progress, self._ignored = on_progress, ignored
+        self.components = components or Components()
+        self._changes: dict[str, Change] = {}
+        self._errors: dict[str, list[str]] = {}
+        self._failures: list[Failure] = []
+        self._spans: dict[str, tuple[float, float]] = {}
+        self._messages: list[tuple[str, str, str]] = []
+        self.outputs: Mapping[str, Any] = {}
+        # The URN that each resource is recorded under, which `previousName` may change.
+        self.former_urns: dict[str, str] = {}
+
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Takes one event; ignores those that are not about resources."""
+        time = float(event.get("timestamp", 0))
+        if step := event.get("resourcePreEvent"):
+            self._read_start(step["metadata"], time)
+        elif step := event.get("resOutputsEvent"):
+            self._read_end(step["metadata"], time)
+        elif step := event.get("resOpFailedEvent"):
+            self._read_failure(step["metadata"], int(step.get("status", 0)), time)
+        elif diagnostic := event.get("diagnosticEvent"):
+            self._read_message(diagnostic)
+
+    def _read_start(self, step: Mapping[str, Any], time: float) -> None:
+        self._add_to_components(step)
+        if step["op"] not in _OPS:
+            return
+        if former := (step.get("old") or {}).get("urn"):
+            self.former_urns[step["urn"]] = former
+        change = self._build_change(step, _OPS[step["op"]], _read_fields(step))
+        known = self._changes.get(change.urn)
+        # A replacement comes in several steps, and one of them is a deletion.
+        if known is None or known.op is not Op.REPLACE:
+            self._changes[change.urn] = change
+            self._report(change, "started", time)
+
+    def _read_end(self, step: Mapping[str, Any], time: float) -> None:
+        new = step.get("new") or {}
+        if step["type"] == STACK_TYPE and step["op"] != "delete":
+            self.outputs = redact_sealed(new.get("outputs") or {})
+        change = self._changes.get(step["urn"])
+        if change is not None:
+            self._report(change, "done", time)
+
+    def _read_failure(self, step: Mapping[str, Any], status: int, time: float) -> None:
+        change = self._changes.get(step["urn"])
+        change = change or self._build_change(step, _OPS.get(step["op"], Op.SAME))
+        reason = "; ".join(self._errors.get(step["urn"], ())) or f"{step['op']} failed"
+        # The provider reports a conflict of field managers with the status of a failed rollout.
+        is_rollout = status == _ROLLOUT_FAILED and change.kind == "Deployment"
+        is_conflict = "conflict" in reason
+        self._failures.append(Failure(change, reason, rollout=is_rollout and not is_conflict))
+        self._report(change, "failed", time, reason)
+
+    def _read_message(self, diagnostic: Mapping[str, Any]) -> None:
+        severity, urn = diagnostic.get("severity"), str(diagnostic.get("urn") or "")
+        if severity not in SHOWN_SEVERITIES:
+            return
+        text = " ".join(str(diagnostic.get("message", "")).split())
+        if self._ignored and self._ignored.fullmatch(text):
+            return
+        if severity == "error" and urn:
+            self._errors.setdefault(urn, []).append(text)
+        elif severity != "error" or not _FINAL_MESSAGE.fullmatch(text):
+            self._messages.append((str(severity), urn, text))
+
+    def _report(self, change: Change, state: str, time: float, message: str = "") -> None:
+        if change.op is Op.SAME or self._on_progress is None:
+            return
+        if change.component:
+            first, _ = self._spans.get(change.component, (time, time))
+            self._spans[change.component] = (first, time)
+        self._on_progress(Progress(change, state, message=message))
+
+    def _add_to_components(self, step: Mapping[str, Any]) -> None:
+        state = step.get("new") or step.get("old") or {}
+        parent, is_component = str(state.get("parent", "")), not state.get("custom")
+        self.components.add(step["urn"], parent, is_component=is_component)
+
+    def _build_change(
+        self, step: Mapping[str, Any], op: Op, fields: tuple[FieldChange, ...] = ()
+    ) -> Change:
+        self._add_to_components(step)
+        state = step.get("new") or step.get("old") or {}
+        metadata = (state.get("inputs") or {}).get("metadata") or {}
+        return Change(
+            urn=step["urn"],
+            type=step["type"],
+            name=parse_urn(step["urn"]).name,
+            op=op,
+            object=object_name(metadata) if step["type"].startswith(OBJECT_PREFIX) else "",
+            component=self.components.find_nearest(step["urn"]),
+            fields=fields,
+        )
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The change list so far."""
+        return order_changes(
+            replace(change, component=self.components.find_nearest(change.urn))
+            for change in self._changes.values()
+        )
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The resources that failed, by URN."""
+        return tuple(sorted(self._failures, key=lambda failure: failure.change.urn))
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Warnings and errors, each once, except for those that are the reason of a failure."""
+        failed = {failure.change.urn for failure in self._failures}
+        errors = [
+            ("error", urn, text)
+            for urn, texts in self._errors.items()
+            if urn not in failed
+            for text in texts
+        ]
+        return tuple(
+            sorted(
+                {
+                    f"{severity}: {self._describe(urn)}{text}"
+                    for severity, urn, text in [*self._messages, *errors]
+                }
+            )
+        )
+
+    def _describe(self, urn: str) -> str:
+        """Returns the beginning of a message about a resource: its model, kind and name.
+
+        A message about the whole stack has no such beginning."""
+        parts = parse_urn(urn) if urn else None
+        if parts is None or parts.type == STACK_TYPE:
+            return ""
+        model = self.components.find_nearest(urn)
+        if model and model == parts.name and not parts.type.startswith(OBJECT_PREFIX):
+            return f"model {model}: "
+        resource = f"{parts.type.rpartition(':')[2]} {parts.name}: "
+        return f"model {model}, {resource}" if model else resource
+
+    def build_preview(self) -> Preview:
+        """Builds the preview. EngineError where a resource failed."""
+        if self.failures:
+            failures = "\n".join(
+                f"{failure.change.urn}: {failure.reason}" for failure in self.failures
+            )
+            raise EngineError(
+                f"{failures}\nNothing was changed; fix it, then run the same command again"
+            )
+        return Preview(self.changes, self.outputs, self.messages)
+
+    def build_result(self, outputs: Mapping[str, Any]) -> Result:
+        """Builds the result. A component's seconds are those from its first event to its last."""
+        seconds = {name: last - first for name, (first, last) in sorted(self._spans.items())}
+        return Result(self.changes, self.failures, outputs, seconds, self.messages)
+
+
+def _read_fields(step: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """Returns the fields that the CLI reports as different, with the values it compared."""
+    if not step.get("old") or not step.get("new"):
+        return ()
+    is_object = step["type"].startswith(OBJECT_PREFIX)
+    old = redact_sealed(step["old"].get("outputs" if is_object else "inputs") or {})
+    new = redact_sealed(step["new"].get("inputs") or {})
+    paths = step.get("detailedDiff") or step.get("diffs") or ()
+    return tuple(_build_field(path, old, new) for path in sorted(paths))
+
+
+def _build_field(property_path: str, old: Any, new: Any) -> FieldChange:
+    """Builds the change at one of Pulumi's property paths, which number the items of lists."""
+    steps = parse_path(property_path)
+    path, before, after = name_path(steps, old, new), get_at(old, steps), get_at(new, steps)
+    if path.steps[-3:-2] == ("env",) and path.steps[-1] == "value":
+        path = FieldPath(path.steps[:-1])
+    before, after = (redact_field(path, read_item(path, value)) for value in (before, after))
+    return FieldChange(str(path), before, after)
+
+
+# The Automation API's events as the JSON of an event log
+
+
+def event_to_json(event: Any) -> dict[str, Any]:
+    """Returns an event of the Automation API in the form of an event log."""
+    document: dict[str, Any] = {"timestamp": event.timestamp}
+    for name, part in (
+        ("resourcePreEvent", event.resource_pre_event),
+        ("resOutputsEvent", event.res_outputs_event),
+        ("resOpFailedEvent", event.res_op_failed_event),
+    ):
+        if part is not None:
+            metadata = _metadata_to_json(part.metadata)
+            document[name] = {"metadata": metadata, "status": getattr(part, "status", 0)}
+    if (diagnostic := event.diagnostic_event) is not None:
+        document["diagnosticEvent"] = {
+            "severity": diagnostic.severity,
+            "message": diagnostic.message,
+            "urn": diagnostic.urn,
+        }
+    return document
+
+
+def _metadata_to_json(metadata: Any) -> dict[str, Any]:
+    return {
+        "op": metadata.op.value,
+        "urn": metadata.urn,
+        "type": metadata.type,
+        "old": _state_to_json(metadata.old),
+        "new": _state_to_json(metadata.new),
+        "diffs": metadata.diffs,
+        "detailedDiff": metadata.detailed_diff,
+    }
+
+
+def _state_to_json(state: Any) -> dict[str, Any] | None:
+    if state is None:
+        return None
+    names = ("urn", "parent", "custom", "inputs", "outputs")
+    return {name: getattr(state, name, None) for name in names}

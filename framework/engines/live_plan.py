@@ -1,0 +1,201 @@
+"""Compares the objects of a plan with the live ones, for the CLI engine.
+
+The CLI compares what is recorded with what the program sets. So it does not see a field that
+somebody added to an object, and `pulumi up --refresh` records it and leaves it in the cluster. This
+module finds the differences with the code of the embedded engine, so that both engines show the
+same ones, and removes what the CLI would leave.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from framework.core.changes import Change, Failure, Op
+from framework.core.errors import EngineError, FrameworkError
+from framework.core.redaction import redact_text
+from framework.engines.base import RecordedObject
+from framework.engines.embedded.planner import UNFINISHED
+from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.values import collect_message_secrets, redact_fields
+from framework.kube.objects import ObjectState
+from framework.kube.ownership import RecordedNameTakenError
+from framework.kube.provider import KubernetesProvider
+from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
+from framework.plan import Manifest, StackPlan
+
+_CALLS_AT_ONCE = 16
+_WAIT_S = 600.0
+# The model, type and logical name of a resource.
+ObjectKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class LiveStep:
+    """One object of the plan, compared with the live one.
+
+    `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
+    new object. `refusal` is the reason why the object must not be written, "" for none.
+    """
+
+    change: Change
+    manifest: Manifest
+    recorded: RecordedObject | None
+    cli_op: Op
+    refusal: str = ""
+
+    @property
+    def is_left(self) -> bool:
+        """True for an object that differs, and that the CLI would leave as it is."""
+        return self.cli_op is Op.SAME and self.change.op in (Op.CREATE, Op.UPDATE)
+
+    @property
+    def is_shared(self) -> bool:
+        """True for an object that the CLI updates, and that others may have added fields to."""
+        return self.cli_op is Op.UPDATE and self.recorded is not None
+
+
+def compare_plan(
+    plan: StackPlan,
+    changes: Iterable[Change],
+    recorded: Mapping[str, RecordedObject],
+    provider: KubernetesProvider,
+) -> list[LiveStep]:
+    """Compares the objects of the CLI's change list with the live ones; writes nothing.
+
+    `recorded` are the recorded objects by the URN that they have in `changes`. Raises EngineError
+    with every object that cannot be applied, ClusterError for a cluster that does not answer.
+    """
+    manifests: dict[ObjectKey, Manifest] = {
+        (model, manifest.type_token, manifest.logical_name): manifest
+        for model, manifest in _list_manifests(plan)
+    }
+    refusals: list[str] = []
+
+    def compare(change: Change) -> LiveStep | None:
+        manifest = manifests.get((change.component, change.type, change.name))
+        if manifest is None or change.op is Op.DELETE:
+            return None
+        try:
+            return _compare(change, manifest, recorded.get(change.urn), provider)
+        except FrameworkError as exc:
+            reason = _redact(str(exc), manifest)
+            named = change.name in reason
+            refusals.append(reason if named else f'{change.type} "{change.name}": {reason}')
+            return None
+
+    with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
+        steps = [step for step in pool.map(compare, changes) if step is not None]
+    if refusals:
+        raise EngineError("\n".join(sorted(refusals)))
+    return steps
+
+
+def _list_manifests(plan: StackPlan) -> Iterable[tuple[str, Manifest]]:
+    yield "", plan.namespace
+    for model in plan.models:
+        for manifest in model.manifests:
+            yield model.name, manifest
+
+
+def _compare(
+    change: Change,
+    manifest: Manifest,
+    recorded: RecordedObject | None,
+    provider: KubernetesProvider,
+) -> LiveStep:
+    old = _read_state(recorded) if recorded else None
+    inputs = manifest.build_inputs()
+    try:
+        diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
+    except RecordedNameTakenError as exc:
+        shown = replace(change, op=Op.UPDATE, fields=(), note=f"refused: {exc}")
+        return LiveStep(shown, manifest, recorded, change.op, refusal=str(exc))
+    op, note = diff.op, diff.note
+    if op is Op.SAME and recorded is not None and recorded.init_errors:
+        op, note = Op.UPDATE, UNFINISHED
+    # A replacement is decided by the CLI, which carries it out.
+    if Op.REPLACE in (change.op, op) or (change.op is Op.CREATE and recorded is None):
+        op = change.op
+    fields = redact_fields(diff.fields, recorded.secrets if recorded else frozenset())
+    shown = replace(
+        change,
+        op=op,
+        fields=fields or (change.fields if op is Op.REPLACE else ()),
+        note=note,
+        takes_over=diff.takes_over,
+    )
+    return LiveStep(shown, manifest, recorded, change.op)
+
+
+def _read_state(recorded: RecordedObject) -> ObjectState:
+    return ObjectState(recorded.id, dict(recorded.inputs), dict(recorded.outputs))
+
+
+class PutBack:
+    """Brings objects to the plan that the CLI leaves as they are, before the CLI runs.
+
+    Objects that the CLI updates are only prepared: our field manager becomes the owner of what
+    others added, and the CLI's update, which does not send it, removes it.
+    """
+
+    def __init__(self, provider: KubernetesProvider, feed: ProgressFeed) -> None:
+        self._provider, self._feed = provider, feed
+        self._stop = threading.Event()
+
+    def run(self, steps: Sequence[LiveStep]) -> None:
+        """Writes objects; Deployments last, because their Pods read the other ones."""
+        last = [step for step in steps if step.manifest.kind == "Deployment"]
+        first = [step for step in steps if step.manifest.kind != "Deployment"]
+        with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="put-back") as pool:
+            try:
+                for group in (first, last):
+                    list(pool.map(self._write, group))
+            except BaseException:
+                # Ctrl-C ends the waits; the rollouts themselves go on.
+                self._stop.set()
+                raise
+
+    def _write(self, step: LiveStep) -> None:
+        try:
+            if step.is_left:
+                self._update(step)
+            elif step.is_shared and step.recorded is not None:
+                state = _read_state(step.recorded)
+                inputs, ignored = step.manifest.build_inputs(), step.manifest.ignore_changes
+                self._provider.prepare_update(step.change.urn, state, inputs, ignored)
+        except WaitStoppedError:
+            raise
+        except FrameworkError as exc:
+            reason = _redact(str(exc), step.manifest)
+            is_rollout = isinstance(exc, RolloutError)
+            self._feed.report_failure(Failure(step.change, reason, rollout=is_rollout))
+
+    def _update(self, step: LiveStep) -> None:
+        if step.recorded is None:
+            return
+        self._feed.report(step.change, "started")
+        made = self._provider.update(
+            step.change.urn,
+            _read_state(step.recorded),
+            step.manifest.build_inputs(),
+            step.manifest.ignore_changes,
+        )
+        counts: list[RolloutCounts] = []
+
+        def on_counts(current: RolloutCounts) -> None:
+            counts.append(current)
+            self._feed.report_counts(step.change, "rolling", current)
+
+        timeout = float(step.manifest.timeout_seconds or _WAIT_S)
+        self._provider.wait(made, timeout_s=timeout, on_counts=on_counts, stop=self._stop)
+        if counts:
+            self._feed.report_counts(step.change, "done", counts[-1])
+        else:
+            self._feed.report(step.change, "done")
+
+
+def _redact(text: str, manifest: Manifest) -> str:
+    return redact_text(text, collect_message_secrets(manifest.object))

@@ -1,0 +1,59 @@
+"""Compares the live object with the desired one, for drift.
+
+The desired object is the recorded one, without what others added, and with the values that the
+inputs set. The recorded object alone is not enough: `pulumi up --refresh` and a refresh record
+everything that the object has, also what nobody declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from framework.core.changes import FieldChange
+from framework.kube.object_diff import (
+    LiveComparison,
+    LiveStatus,
+    compare_objects,
+    compare_with_live,
+    pruned,
+)
+from framework.kube.objects import FIELD_MANAGER, Object, ObjectState, without_internal
+from framework.kube.owned_paths import without
+from framework.kube.patching import build_patch
+
+
+def compare_with_desired(
+    recorded: ObjectState, live: ObjectState | None, ignore_changes: Collection[str]
+) -> LiveComparison:
+    """Compares a live object, as `ObjectReader.read` returns it, with the desired one."""
+    if live is None:
+        return compare_with_live(recorded, live, ignore_changes)
+    manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
+    inputs = without_internal(recorded.inputs)
+    patch = build_patch(live.outputs, inputs, inputs, manager, tuple(ignore_changes))
+    desired = without(recorded.outputs, patch.unowned)
+    comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)
+    if not comparison.exists:
+        return comparison
+    known = {field.path for field in comparison.fields}
+    overwritten = [
+        field
+        for field in _find_overwritten(inputs, without_internal(live.outputs), manager)
+        if field.path not in known and field.path not in ignore_changes
+    ]
+    if not overwritten:
+        return comparison
+    fields = tuple(sorted([*comparison.fields, *overwritten], key=lambda field: field.path))
+    is_same = comparison.status is LiveStatus.SAME
+    status = LiveStatus.CHANGED if is_same else comparison.status
+    return replace(comparison, status=status, fields=fields)
+
+
+def _find_overwritten(inputs: Object, live: Object, manager: str) -> list[FieldChange]:
+    """Returns the fields that the inputs set, and that another manager wrote since.
+
+    A difference in a field of our own is a spelling: the server stores `1000m` as `1`.
+    """
+    fields = compare_objects(inputs, pruned(live, inputs), written=live, manager=manager)
+    return [field for field in fields if field.manager and field.old is not None]
