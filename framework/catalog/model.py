@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from framework.core.diagnostics import Diagnostic, KeyPath, Position
+from framework.core.field_paths import get_at
 from framework.core.stack import Stack
 from framework.files import environment_path
-from framework.layers import Merged, find_value
+from framework.layers import Merged
 from framework.settings.environment import Environment
 from framework.settings.model import Model
 
@@ -46,10 +47,10 @@ class CatalogModel:
         A layer that all models share may give it the same value.
         """
         merged = merged or self.merged
-        value = find_value(merged.data, path)
+        value = get_at(merged.data, path, None)
         own = (self.home, f"/models/{self.name}.yaml", "--set")
         return any(
-            layer.document.path.endswith(own) and find_value(layer.data, path) == value
+            layer.document.path.endswith(own) and get_at(layer.data, path, None) == value
             for layer in merged.layers
         )
 

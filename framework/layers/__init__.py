@@ -7,8 +7,9 @@ Text that begins with `${` but is not a reference, as in the arguments of a cont
 with a backslash: `\\${HOME}` reaches the container as `${HOME}`.
 """
 
-from framework.layers.interpolation import find_referenced_keys
 from framework.layers.layer import Layer, Shape
-from framework.layers.stack import LayerStack, Merged, find_value
+from framework.layers.merged import Merged
+from framework.layers.references import find_referenced_keys
+from framework.layers.stack import LayerStack
 
-__all__ = ["Layer", "LayerStack", "Merged", "Shape", "find_referenced_keys", "find_value"]
+__all__ = ["Layer", "LayerStack", "Merged", "Shape", "find_referenced_keys"]

@@ -51,7 +51,7 @@ class Addition:
             _wrap(config, path, key)
         for path in self.removed:
             # Not `pop`: it would resolve an interpolation before returning it.
-            del _config_at(config, path[:-1])[path[-1]]
+            del get_node(config, path[:-1])[path[-1]]
 
 
 def merge_additions(config: DictConfig, additions: Iterable[Addition]) -> None:
@@ -69,12 +69,13 @@ def merge_additions(config: DictConfig, additions: Iterable[Addition]) -> None:
             config.merge_with(*waiting)
             waiting.clear()
             for path, items in addition.extended.items():
-                _config_at(config, path).extend(items)
+                get_node(config, path).extend(items)
     if waiting:
         config.merge_with(*waiting)
 
 
-def _config_at(config: Any, path: KeyPath) -> Any:
+def get_node(config: Any, path: KeyPath) -> Any:
+    """Returns the mapping or list at a path of a configuration."""
     for key in path:
         config = config[key]
     return config
@@ -82,7 +83,7 @@ def _config_at(config: Any, path: KeyPath) -> Any:
 
 def _wrap(config: DictConfig, path: KeyPath, key: str) -> None:
     """Makes the single value at `path` a mapping with one key."""
-    parent = _config_at(config, path[:-1])
+    parent = get_node(config, path[:-1])
     # The raw value: reading it as usual would resolve an interpolation.
     parent[path[-1]] = {key: _one_level_down(parent._get_node(path[-1])._value())}
 

@@ -13,7 +13,7 @@ from typing import Any
 from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
 from framework.core.forms import Form, FormTree
 from framework.core.suggestions import suggest
-from framework.layers.interpolation import escape
+from framework.layers.references import escape
 
 _KEYS = {True: ("items", "append", "interpolate"), False: ("text", "interpolate")}
 

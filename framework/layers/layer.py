@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +16,7 @@ from framework.core.field_paths import FieldPath
 from framework.core.forms import NO_FORMS, Form, FormTree
 from framework.files.document import Document
 from framework.layers.forms import Plain, read_forms
-from framework.layers.interpolation import describe_escape, find_misuse
+from framework.layers.references import describe_escape, find_misuse
 
 
 class Shape(Enum):
@@ -179,6 +179,14 @@ class Layer:
     def has(self, path: KeyPath) -> bool:
         """Returns True where this layer has a value at `path`."""
         return (*self.prefix, *self._plain.path_in_file(path)) in self.document.value_positions
+
+
+def find_layer(layers: Sequence[Layer], path: KeyPath, origin: Position | None) -> Layer | None:
+    """Returns the latest layer that has the value at `path`, written at `origin`."""
+    for layer in reversed(layers):
+        if layer.has(path) and layer.value_position(path) == origin:
+            return layer
+    return None
 
 
 def _shape_of(value: Any) -> Shape:

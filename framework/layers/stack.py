@@ -1,119 +1,39 @@
-"""The layer stack of a model: merges its layers, resolves interpolations, keeps every origin.
+"""Merges the layers of a model with OmegaConf, and keeps where each value was written.
 
-OmegaConf merges the values. It does not keep where they came from, and lets a list replace a
-mapping without an error. So shapes and positions are tracked in one `Node` for each path.
+For example, with three layers, each read from a file:
+
+    catalog/_defaults.yaml    rollout: {maxSurge: 1, maxUnavailable: 0}
+    catalog/churn.yaml        replicas: 2
+                              env: {MODEL_URL: "http://store/${name}"}
+    prod, `overrides`         replicas: 3
+                              rollout: {maxSurge: null}
+
+    merged = LayerStack().add(defaults, churn, overrides).resolve({"name": "churn"})
+
+`merged.data` is `{rollout: {maxUnavailable: 0}, replicas: 3, env: {MODEL_URL: http://store/churn}}`,
+and `merged.origins["replicas",]` has two positions: churn.yaml's, then the one that won.
+
+`add` compares shapes and positions, in one `Node` for each path, because OmegaConf does not keep
+where values came from, and lets a list replace a mapping without an error. `resolve` lets OmegaConf
+merge the values, removes the keys that are null, and resolves the interpolations.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from framework.core.diagnostics import Diagnostic, KeyPath, Position
-from framework.layers.addition import Addition, Node, add_nodes, merge_additions
-from framework.layers.interpolation import Resolution, escape, find_referenced_keys
+from framework.core.diagnostics import Diagnostic, KeyPath
+from framework.core.field_paths import get_at
+from framework.layers.addition import Addition, Node, add_nodes, get_node, merge_additions
+from framework.layers.interpolation import Resolution
 from framework.layers.layer import Layer, Shape
-
-
-@dataclass(frozen=True, eq=False)
-class Merged:
-    """The plain merged and resolved data, and the origin of each value.
-
-    `origins` has an entry for each leaf, list and mapping: the positions that set it, in merge
-    order, so that the last one is the origin of the value. `broken` has the paths that are left out
-    because of an error in `diagnostics`. `secret_paths` has the paths whose value comes from a
-    secret key through an interpolation. `missing_references` has, for each diagnostic about an
-    interpolation, the keys that it refers to and that do not exist. `numbers` has the text of each
-    number, true and false that an interpolation gave, as YAML writes it.
-    """
-
-    data: dict[str, Any]
-    origins: Mapping[KeyPath, tuple[Position, ...]]
-    layers: tuple[Layer, ...] = ()
-    diagnostics: tuple[Diagnostic, ...] = ()
-    broken: frozenset[KeyPath] = frozenset()
-    secret_paths: frozenset[KeyPath] = frozenset()
-    missing_references: Mapping[Diagnostic, Sequence[tuple[str, ...]]] = field(default_factory=dict)
-    numbers: Mapping[KeyPath, str] = field(default_factory=dict)
-
-    def origin(self, path: KeyPath) -> Position | None:
-        """Returns the position that sets the value at `path`, or else at its nearest parent."""
-        for end in range(len(path), 0, -1):
-            if positions := self.origins.get(path[:end]):
-                return positions[-1]
-        return None
-
-    def find_latest(self, paths: Iterable[KeyPath]) -> KeyPath | None:
-        """Returns the path whose value the latest layer sets; None if no layer sets any of them.
-
-        Of values in one layer, the first of `paths` is returned.
-        """
-        ranks = {path: self._rank(path) for path in paths if path in self.origins}
-        return max(ranks, key=lambda path: ranks[path]) if ranks else None
-
-    def _rank(self, path: KeyPath) -> int:
-        # A file can be two layers, as environment.yaml is, so the position decides.
-        ranks = [
-            i
-            for i, layer in enumerate(self.layers)
-            if layer.value_position(path) == self.origins[path][-1]
-        ]
-        return max(ranks, default=-1)
-
-    def removal(self, path: KeyPath) -> Position | None:
-        """Returns the position of the null that removes the value at `path`, or a parent of it."""
-        for layer in reversed(self.layers):
-            value: Any = layer.data
-            for end, key in enumerate(path, 1):
-                if not isinstance(value, dict) or key not in value:
-                    break
-                value = value[key]
-                if value is None:
-                    return layer.value_position(path[:end])
-            else:
-                return None
-        return None
-
-    def key_positions(self, path: KeyPath) -> tuple[Position, ...]:
-        """Returns the position of the key at `path` in each layer that has it, in merge order."""
-        positions = (layer.key_position(path) for layer in self.layers)
-        return tuple(position for position in positions if position)
-
-    def is_secret(self, path: KeyPath) -> bool:
-        """Returns True where the value at `path`, or a parent, came from a secret key."""
-        return any(path[:end] in self.secret_paths for end in range(1, len(path) + 1))
-
-    @cached_property
-    def secret_texts(self) -> tuple[str, ...]:
-        """Every single value at or below a secret path as text, the longest first."""
-        paths = self.secret_paths - self.broken
-        texts = {text for path in paths for text in _find_texts(_value_at(self.data, path))}
-        return tuple(sorted(texts, key=lambda text: (-len(text), text)))
-
-    def spelling(self, path: KeyPath) -> str | None:
-        """Returns a number as it was written, where Python would write it differently: `1.10`."""
-        layer = self._find_layer(path)
-        return layer.spelling(path) if layer else None
-
-    def interpolation(self, path: KeyPath) -> str:
-        """Returns the text with interpolations that gave the value at `path`, "" if none did."""
-        layer = self._find_layer(path)
-        text = layer.value(path) if layer else None
-        is_reference = isinstance(text, str) and any(find_referenced_keys(text, path))
-        return cast(str, text) if is_reference else ""
-
-    def _find_layer(self, path: KeyPath) -> Layer | None:
-        """Returns the layer that sets the value at `path`; None for one inside a reference."""
-        origin = self.origin(path)
-        for layer in reversed(self.layers):
-            if layer.has(path) and layer.value_position(path) == origin:
-                return layer
-        return None
+from framework.layers.merged import Merged
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,18 +111,17 @@ class LayerStack:
         result itself.
         """
         config = self._merge()
-        nodes = {}
-        for path, node in self._nodes.items():
-            if _is_removed(path, node, keep_nulls):
-                _value_at(config, path[:-1]).pop(path[-1])
-            else:
-                nodes[path] = node
+        # OmegaConf resolves a reference to null as the text "None", so these keys go first.
+        removed = {path for path, node in self._nodes.items() if _is_null(path, node, keep_nulls)}
+        for path in removed:
+            del get_node(config, path[:-1])[path[-1]]
+        nodes = {path: node for path, node in self._nodes.items() if path not in removed}
         # Converting without resolving is fast. Only the texts with interpolations are then
         # resolved, one by one: a full resolution would stop at the first error.
         data = cast(dict[str, Any], OmegaConf.to_container(config))
         origins = {path: node.positions for path, node in nodes.items()}
         texts = {
-            path: cast(str, _value_at(data, path))
+            path: cast(str, get_at(data, path))
             for path, node in nodes.items()
             if node.shape is Shape.INTERPOLATION
             and not any(path[: len(kept)] == kept for kept in verbatim)
@@ -211,10 +130,11 @@ class LayerStack:
             return Merged(data, origins, self.layers, self.diagnostics, self.broken)
         for path in verbatim:
             # Other interpolations cannot refer to a value that is not resolved itself.
-            _remove(config, path)
-        _add_context(config, context, self_name, list(texts.values()))
+            parent = get_at(data, path[:-1])
+            if isinstance(parent, dict) and path[-1] in parent:
+                del get_node(config, path[:-1])[path[-1]]
         resolution = Resolution(
-            config, data, origins, texts, self.broken, context, self_name, self.layers
+            config, data, origins, texts, self.broken, self.layers, context, self_name
         )
         resolution.run()
         return Merged(
@@ -229,7 +149,7 @@ class LayerStack:
         )
 
 
-def _is_removed(path: KeyPath, node: Node, keep_nulls: Sequence[KeyPath]) -> bool:
+def _is_null(path: KeyPath, node: Node, keep_nulls: Sequence[KeyPath]) -> bool:
     """Returns True for a key of a mapping that is null; a null item of a list stays."""
     if node.shape is not Shape.NULL or not isinstance(path[-1], str):
         return False
@@ -238,50 +158,3 @@ def _is_removed(path: KeyPath, node: Node, keep_nulls: Sequence[KeyPath]) -> boo
     return not any(
         len(path) > len(mapping) + 1 and path[: len(mapping)] == mapping for mapping in keep_nulls
     )
-
-
-def find_value(data: Any, path: KeyPath) -> Any:
-    """Returns the value at a path of mappings; None where there is none, or it is null."""
-    for key in path:
-        if not isinstance(data, Mapping):
-            return None
-        data = data.get(key)
-    return data
-
-
-def _value_at(data: Any, path: KeyPath) -> Any:
-    for key in path:
-        data = data[key]
-    return data
-
-
-def _find_texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict | list):
-        for child in value.values() if isinstance(value, dict) else value:
-            yield from _find_texts(child)
-    else:
-        yield str(value)
-
-
-def _remove(config: DictConfig, path: KeyPath) -> None:
-    node: Any = config
-    for key in path[:-1]:
-        if not isinstance(node, DictConfig) or key not in node:
-            return
-        node = node[key]
-    if isinstance(node, DictConfig):
-        node.pop(path[-1], None)
-
-
-def _add_context(
-    config: DictConfig, context: Mapping[str, Any], self_name: str, texts: list[str]
-) -> None:
-    """Adds the parts of the context that the texts may refer to; adding all of it is slow."""
-    # An interpolation inside another one computes the name of a key, which may be any key.
-    computed = any(text.count("${") > 1 for text in texts)
-    own = OmegaConf.to_container(config) if self_name else None
-    for key, value in context.items():
-        if computed or key == self_name or any(key in text for text in texts):
-            config[key] = escape(value)
-    if self_name:
-        config[self_name] = OmegaConf.merge(own, config.get(self_name, {}))

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from framework.core.diagnostics import KeyPath, Position
 from framework.files.document import Document
 from framework.layers import Layer, LayerStack
-from framework.layers.interpolation import escape
+from framework.layers.references import escape
 
 _KEYS = st.sampled_from(["a", "b", "nvidia.com/gpu", "d e"])
 _SCALARS = st.one_of(

@@ -15,7 +15,7 @@ from framework.core.diagnostics import KeyPath
 from framework.core.quantities import quantity_value
 from framework.edits.importing.containers import Settings
 from framework.edits.yaml_text import render_inline, render_key
-from framework.layers.interpolation import escape
+from framework.layers.references import escape
 from framework.settings.base import SettingDiagnosticsError
 from framework.settings.container import Port
 from framework.settings.model import Model

@@ -16,7 +16,7 @@ from typing import Any
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath, Position
 from framework.core.field_paths import MISSING, FieldPath, get_at
-from framework.layers import Layer, Merged, Shape, find_value
+from framework.layers import Layer, Merged, Shape
 from framework.plan.checks.facts import Repeat
 from framework.settings.messages import show
 
@@ -115,7 +115,7 @@ def _merge_written(unit: KeyPath, layers: Iterable[Layer]) -> dict[KeyPath, Any]
     for layer in layers:
         for entry in layer.entries:
             if entry.path[: len(unit)] == unit and entry.shape is not Shape.MAPPING:
-                merged[entry.path] = find_value(layer.data, entry.path)
+                merged[entry.path] = layer.value(entry.path)
     return merged
 
 
