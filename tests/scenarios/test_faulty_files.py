@@ -48,7 +48,7 @@ def scale(kube: KubeClient, project: Project) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "names_cluster"),
     [
-        pytest.param("catalog/churn.yaml", BROKEN, True, id="model"),
+        pytest.param("catalog/churn.yaml", BROKEN, True, id="model", marks=pytest.mark.grid),
         pytest.param(ENVIRONMENT, BROKEN, False, id="environment"),
         pytest.param(
             ENVIRONMENT, "\xff\n", False, id="environment not UTF-8", marks=pytest.mark.grid
