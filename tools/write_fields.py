@@ -17,8 +17,8 @@ from framework.plan.patch.field_types import FILE, list_api_versions, list_kinds
 
 ROOT = Path(__file__).resolve().parents[1]
 # Definitions that are a single value.
-_SCALARS = {"FieldsV1": "object", "MicroTime": "string", "RawExtension": "object", "Time": "string"}
-_VALUES = (*_SCALARS, "IntOrString", "Quantity")
+_SCALARS = {"FieldsV1": "object", "MicroTime": "Time", "RawExtension": "object"}
+_VALUES = (*_SCALARS, "IntOrString", "Quantity", "Time")
 
 Node = dict[str, Any]
 
@@ -42,6 +42,15 @@ class ServerTypes:
             for key, field in node.get("properties", {}).items():
                 yield f"{name}.{key}", describe(field)
 
+    def list_keys(self) -> Iterator[tuple[str, list[str]]]:
+        """Yields each list whose items differ in some keys, and those; [""] for a set of values."""
+        for name, node in self.definitions.items():
+            for key, field in node.get("properties", {}).items():
+                if field.get("x-kubernetes-list-type") == "set":
+                    yield f"{name}.{key}", [""]
+                elif field.get("x-kubernetes-list-type") == "map":
+                    yield f"{name}.{key}", field["x-kubernetes-list-map-keys"]
+
     def required(self, definition: str) -> list[str]:
         """Returns the fields that a definition requires, sorted."""
         return sorted(self.definitions[definition].get("required", ()))
@@ -61,12 +70,17 @@ def render_fields(kube: KubeClient) -> str:
             int64.append(field)
         elif inner == {"map": "Quantity"}:
             quantity_maps.append(field)
-    lines = (f' "{field}": {json.dumps(enumerations[field])}' for field in sorted(enumerations))
     return (
         f'{{\n"kubernetes": "{server.version}",\n'
-        '"enumerations": {\n' + ",\n".join(lines) + "\n},\n"
+        f'"enumerations": {_render_lists(enumerations)},\n'
+        f'"listKeys": {_render_lists(dict(server.list_keys()))},\n'
         f'"int64": {_render_list(int64)},\n"quantityMaps": {_render_list(quantity_maps)}\n}}\n'
     )
+
+
+def _render_lists(fields: Mapping[str, list[str]]) -> str:
+    lines = (f' "{field}": {json.dumps(fields[field])}' for field in sorted(fields))
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def _render_list(fields: list[str]) -> str:
@@ -88,7 +102,9 @@ def describe(node: Node) -> Any:
         case "array":
             return {"list": describe(node["items"])}
         case "object":
-            return {"map": describe(node["additionalProperties"])}
+            items = describe(node["additionalProperties"])
+            # lightkube-models does not tell them apart, and only a status has a mapping of times.
+            return {"map": "string" if items == "Time" else items}
         case "integer":
             return node["format"]
     return {"string": "string", "boolean": "boolean"}[node["type"]]

@@ -20,6 +20,7 @@ MONITOR = (
     "    spec: {selector: {matchLabels: {app: '${name}'}}, endpoints: [{port: http}]}\n"
 )
 ROLE = "apiVersion: rbac.authorization.k8s.io/v1, kind: Role"
+SERVICE = "apiVersion: v1, kind: Service, spec: {ports: [{port: 1}]}"
 LABELS = {
     "app.kubernetes.io/name": "a",
     "modelcatalog/owner": "team-a",
@@ -68,7 +69,10 @@ def test_layers_merge_objects_and_null_removes_one(tmp_path: Path) -> None:
 def test_objects_come_before_the_deployment_which_waits_for_those_that_pods_need(
     tmp_path: Path,
 ) -> None:
-    claim = "{apiVersion: v1, kind: PersistentVolumeClaim, spec: {accessModes: [ReadWriteMany]}}"
+    claim = (
+        "{apiVersion: v1, kind: PersistentVolumeClaim, spec: {accessModes: [ReadWriteMany], "
+        "resources: {requests: {storage: 1Gi}}}}"
+    )
     plan = _plan(tmp_path, f"{MONITOR}  role: {{{ROLE}}}\n  data: {claim}\n")
     kinds = [manifest.kind for manifest in plan.manifests]
     assert kinds.index("Deployment") > max(kinds.index("Role"), kinds.index("ServiceMonitor"))
@@ -139,8 +143,8 @@ REFUSED = [
     ("generateName", f"{ROLE}, metadata: {{generateName: §x}}", "a name must be known"),
     ("status", "apiVersion: x.io/v1, kind: Foo, status: §{}", "the server writes it"),
     ("name", "apiVersion: x.io/v1, kind: Foo, metadata: {name: §A_b}", "expected lower-case"),
-    ("name of a Service", "apiVersion: v1, kind: Service, metadata: {name: §1a}", "a letter, then"),
-    ("name taken", "apiVersion: v1, kind: Service, metadata: {name: §a}", "exists twice"),
+    ("name of a Service", f"{SERVICE}, metadata: {{name: §1a}}", "a letter, then"),
+    ("name taken", f"{SERVICE}, metadata: {{name: §a}}", "exists twice"),
 ]  # fmt: skip
 
 

@@ -230,7 +230,7 @@ MODEL = POD % "containers: [{name: model, %s}]"
         (MODEL % "ports: §[{containerPort: 8080, $patch: delete}], startupProbe: null, "
          "readinessProbe: null", 'the Service targets port "http"'),
         (MODEL % "volumeMounts: [{mountPath: /x, name: §x}]",
-         'model mounts volume "x", which the Pod does not have'),
+         '"x", which is not a volume of the Pod'),
         (MODEL % "readinessProbe: {httpGet: {port: §htp}}",
          "model's readinessProbe uses port \"htp\", which the container does not have"),
         ("Service: {spec: {ports: [{port: 8080, targetPort: §web}]}}",

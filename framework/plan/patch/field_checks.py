@@ -17,15 +17,14 @@ from framework.core.redaction import REDACTED
 from framework.core.suggestions import MOST_LISTED, did_you_mean, near_misses, suggest
 from framework.plan.patch.field_types import FieldType, kubernetes_version
 from framework.plan.patch.merge import DIRECTIVE, find_item, get_key, merge_key, suggest_item
-from framework.plan.patch.object_rules import (
+from framework.plan.patch.rules import (
     FIELD_RULES,
     MAPPING_RULES,
     MOST_ITEMS,
     ONE_OF,
-    FieldRule,
-    Show,
     find_broken_rules,
 )
+from framework.plan.patch.rules.base import FieldRule, Show
 
 _EXPECTED = {
     "string": "text",
@@ -34,7 +33,12 @@ _EXPECTED = {
     "int64": "a whole number",
     "Quantity": 'a quantity such as "500m", 2 or "4Gi"',
     "IntOrString": "a whole number or text",
+    "Time": 'a time such as "2026-12-31T00:00:00Z"',
 }
+_TIME = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?"
+    r"(Z|[-+]\d\d:\d\d)"
+)
 _BITS = {"int32": 31, "int64": 63, "IntOrString": 31}
 # Quoted text that would be valid without its quotes, by what is expected.
 _UNQUOTED = {
@@ -127,7 +131,7 @@ class _Checks:
         if most and len(items) > most:
             yield _diagnostic(at, f"has {len(items)} items; expected at most {most}")
         if rule := FIELD_RULES.get(field):
-            for here, item in (items or {at: value}).items():
+            for here, item in (items if isinstance(value, list) else {at: value}).items():
                 if not rule.accepts(item):
                     yield self._unaccepted(here, item, rule)
 
@@ -254,6 +258,8 @@ def _fits(value: Any, name: str) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if name == "Quantity":
         return number or (isinstance(value, str) and parse_quantity(value) is not None)
+    if name == "Time":
+        return isinstance(value, str) and _TIME.fullmatch(value) is not None
     if name in _BITS and number:
         bound = 1 << _BITS[name]
         return isinstance(value, int) and -bound <= value < bound

@@ -2,8 +2,8 @@
 
 Fields, types and required fields come from lightkube-models, the classes generated from the
 OpenAPI document of the API server. What these classes leave out is in field_types.json, written
-by `make fields` from a real server's document: the values of enumerations, which integers have 64
-bits, and which mappings hold quantities.
+by `make fields` from a real server's document: the values of enumerations, the keys of lists, which
+integers have 64 bits, and which mappings hold quantities.
 
 Nothing is loaded before the first patch is checked: importing lightkube takes a quarter of a
 second, and most catalogs have no patch.
@@ -40,9 +40,8 @@ _SCALARS = {
     "str": "string",
     "bool": "boolean",
     "int": "int32",
-    "MicroTime": "string",
+    "MicroTime": "Time",
     "RawExtension": "object",
-    "Time": "string",
     "FieldsV1": "object",
 }
 
@@ -54,7 +53,7 @@ class FieldType:
     `name` is one of
       - "list" or "map", with the type of their `items`
       - a definition of the API, such as "PodSpec", which has `fields`
-      - a single value: string, boolean, int32, int64, Quantity, IntOrString
+      - a single value: string, boolean, int32, int64, Quantity, IntOrString, Time
       - "object", which may be any mapping
     """
 
@@ -62,6 +61,8 @@ class FieldType:
     items: FieldType | None = None
     allowed: tuple[str, ...] = ()
     """Values of an enumeration."""
+    keys: tuple[str, ...] = ()
+    """The keys in which the items of a list differ; ("",) for a list of different values."""
 
     @property
     def fields(self) -> Mapping[str, FieldType]:
@@ -139,7 +140,8 @@ def _parse_annotation(annotation: str, field: str) -> FieldType:
     additions = _load_additions()
     text = annotation.removeprefix("Optional[").removesuffix("]" * annotation.count("Optional["))
     if text.startswith("List["):
-        return FieldType("list", _parse_annotation(text[5:-1], field))
+        keys = tuple(additions["listKeys"].get(field, ()))
+        return FieldType("list", _parse_annotation(text[5:-1], field), keys=keys)
     if text == "dict":
         value = "resource.Quantity" if field in additions["quantityMaps"] else "str"
         return FieldType("map", _parse_annotation(value, field))

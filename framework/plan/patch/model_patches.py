@@ -24,8 +24,8 @@ from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_field_diagnostics
 from framework.plan.patch.field_types import FieldType
 from framework.plan.patch.merge import PatchError, apply_patch, find_touched, get_key, list_fields
-from framework.plan.patch.object_rules import find_broken_rules
-from framework.settings.messages import show_in
+from framework.plan.patch.rules import find_broken_rules
+from framework.settings.messages import show, show_in
 
 _TRACKS: tuple[Track, ...] = ("stable", "canary")
 
@@ -65,35 +65,36 @@ class _Patch:
             positions = (self.merged.origin(path) or Position(self.model.home, 1, 1),)
         for position in positions:
             diagnostic = position.diagnostic(Code.BAD_PATCH, message, self.model.name)
-            yield replace(diagnostic, redacted=is_secret(*self._secret_path(problem.path)))
+            yield replace(diagnostic, redacted=is_secret(*_name_items(self.content, problem.path)))
 
     def show(self, at: KeyPath, value: Any) -> str:
         """Renders a value of the patch for a message: REDACTED where it may be secret."""
-        path, _ = self._secret_path(at)
+        path, _ = _name_items(self.content, at)
         if is_secret(path, value):
             return REDACTED
         return show_in(self.merged, ("patch", self.key, *at), value)
-
-    def _secret_path(self, at: KeyPath) -> tuple[KeyPath, Any]:
-        """Returns the path with every name that may show that the value is secret, and the value.
-
-        Besides the keys, these are the `name` of a list item and the argument before an argument:
-        for `{name: HUB_TOKEN, value: x}` it is `(..., "env", 0, "HUB_TOKEN", "value")`.
-        """
-        names: list[str | int] = []
-        value: Any = self.content
-        for step in at:
-            if isinstance(step, int) and step and isinstance(value[step - 1], str):
-                names.append(value[step - 1])
-            value = value[step]
-            names += [step, str(value["name"])] if get_key(value, "name") else [step]
-        return tuple(names), value
 
     def key_diagnostic(self, message: str) -> Diagnostic:
         """Returns a diagnostic at the key of the entry, such as `Deployment`."""
         path: KeyPath = ("patch", self.key)
         positions = (*self.merged.key_positions(path), Position(self.model.home, 1, 1))
         return positions[0].diagnostic(Code.BAD_PATCH, message, self.model.name)
+
+
+def _name_items(content: Any, at: KeyPath) -> tuple[KeyPath, Any]:
+    """Returns a path with every name that may show that its value is secret, and the value.
+
+    Besides the keys, these are the `name` of a list item and the argument before an argument: for
+    `{name: HUB_TOKEN, value: x}` it is `(..., "env", 0, "HUB_TOKEN", "value")`.
+    """
+    names: list[str | int] = []
+    value = content
+    for step in at:
+        if isinstance(step, int) and step and isinstance(value[step - 1], str):
+            names.append(value[step - 1])
+        value = value[step]
+        names += [step, str(value["name"])] if get_key(value, "name") else [step]
+    return tuple(names), value
 
 
 def patch_plan(plan: ModelPlan, model: CatalogModel) -> tuple[ModelPlan, list[Diagnostic]]:
@@ -139,17 +140,26 @@ def _find_broken_rules(
 ) -> Iterator[SettingDiagnostic]:
     """Yields the rules of the API server that the patched object breaks, at the patched value."""
     type_ = FieldType(patch.kind)
-    kept = {problem.path for problem in find_broken_rules(before, type_, patch.show)}
-    for problem in find_broken_rules(after, type_, patch.show):
+    kept = {problem.path for problem in find_broken_rules(before, type_, show)}
+
+    def show_after(at: KeyPath, value: Any) -> str:
+        # The patch may not have the value: another one has become wrong beside it.
+        path, _ = _name_items(after, at)
+        return REDACTED if is_secret(path, value) else show(path, value)
+
+    for problem in find_broken_rules(after, type_, show_after):
         if problem.path in kept:
             continue
-        steps = name_path(problem.path, before, after).steps
+        paths = [name_path(path, before, after).steps for path in (problem.path, *problem.others)]
         # A rule is about a whole mapping, and the patch may set only a part of it, or the reverse.
-        touched, rest = next(
-            (touched, steps[end:])
-            for end in range(len(steps), -1, -1)
-            if (touched := find_touched(patch.content, FieldPath(steps[:end]))) is not None
+        paths += [paths[0][:end] for end in range(len(paths[0]) - 1, -1, -1)]
+        touched, steps = next(
+            (touched, steps)
+            for steps in paths
+            if (touched := find_touched(patch.content, FieldPath(steps))) is not None
         )
+        # The rest of the path to the value, or the whole one where the patch set another value.
+        rest = paths[0][len(steps) :] if steps == paths[0][: len(steps)] else paths[0]
         message = f": {FieldPath(rest)} {problem.message}" if rest else problem.message
         yield problem._replace(path=touched, message=message, at_key=False)
 
@@ -354,28 +364,14 @@ def _find_dangling(
     deployment: Mapping[str, Any], services: list[dict[str, Any]]
 ) -> Iterator[_DanglingReference]:
     pod = deployment["spec"]["template"]["spec"]
-    volumes = {volume["name"] for volume in pod.get("volumes", ())}
     containers = []
     for kind in ("initContainers", "containers"):
         for container in pod.get(kind, ()):
             containers.append(container)
             path = _POD.child(kind).child(ItemKey(container["name"]))
-            yield from _find_dangling_mounts(container, volumes, path)
             yield from _find_dangling_hooks(container, path)
     for service in services:
         yield from _find_dangling_targets(service, containers)
-
-
-def _find_dangling_mounts(
-    container: Mapping[str, Any], volumes: set[str], path: FieldPath
-) -> Iterator[_DanglingReference]:
-    for mount in container.get("volumeMounts", ()):
-        if mount["name"] not in volumes:
-            name = path.child("volumeMounts").child(ItemKey(mount["mountPath"])).child("name")
-            yield _DanglingReference(
-                f'{container["name"]} mounts volume "{mount["name"]}", which the Pod does not have',
-                (("Deployment", name), ("Deployment", _POD.child("volumes"))),
-            )
 
 
 def _find_dangling_hooks(
