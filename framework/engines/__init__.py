@@ -17,7 +17,7 @@ from framework.core.errors import EngineError, UnknownNameError
 from framework.core.kind_rules import KindRules
 from framework.engines.base import Engine
 from framework.engines.embedded.process import ProgramProcess
-from framework.engines.pulumi_cli import PulumiCli, find_pulumi
+from framework.engines.pulumi_cli import SETUP, PulumiCli, find_pulumi
 
 ENGINES = ("auto", "cli", "embedded")
 
@@ -49,7 +49,9 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
         why = f"as requested; {source}" if name == "cli" else f"pulumi {source}"
         return EngineChoice("cli", why, cli)
     if name == "cli":
-        raise EngineError(f"ENGINE=cli: {cli.why}; or install it, or use ENGINE=embedded")
+        raise EngineError(
+            f"ENGINE=cli: {cli.why}. Run `{SETUP}` once, install both, or use ENGINE=embedded"
+        )
     return EngineChoice(
         "embedded", f"{cli.why}; state: {_describe_state(root)}, readable by the CLI"
     )

@@ -54,7 +54,7 @@ def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
         return installed
     cli, provider = load_pulumi_binaries(root)
     if cli.missing or provider.missing:
-        return MissingCli(f"{installed.why}; `{SETUP}` builds it once per user")
+        return installed
     version = require_version(cli.module, _CLI_MODULE)
     search_path = os.pathsep.join([str(provider.directory), os.environ.get("PATH", "")])
     return PulumiCli(cli.path(_CLI), version, search_path, built=True)

@@ -15,10 +15,12 @@ class Settings(BaseModel):
     """A frozen mapping of settings; keys are camelCase in YAML, unknown keys are errors.
 
     `replaces` has, for a key, the keys of earlier layers that it makes void when a later layer sets
-    it: `tcpSocket` of a probe replaces an inherited `httpGet`.
+    it: `tcpSocket` of a probe replaces an inherited `httpGet`. `forms` names all forms of a value
+    of which this class is one, for the message about a key that it does not have.
     """
 
     replaces: ClassVar[Mapping[str, frozenset[str]]] = {}
+    forms: ClassVar[str] = ""
 
     model_config = ConfigDict(
         frozen=True,

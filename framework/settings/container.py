@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
+from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import Code, SettingDiagnostic
 from framework.core.env_references import find_cycles
 from framework.core.quantities import multiply_quantity, quantity_value
+from framework.core.suggestions import near_misses
 from framework.settings.amounts import find_unlikely
 from framework.settings.base import Checked, Settings, one_of
 from framework.settings.forms import FileText, Kinds, Shorthand
@@ -85,7 +87,15 @@ class Image(Checked):
         return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
 
 
-class SecretValue(Settings):
+class EnvReference(Settings):
+    """An environment variable from another place."""
+
+    forms: ClassVar[str] = (
+        "text, {secret: ..., key: ...}, {configMap: ..., key: ...}, {field: ...} or {resource: ...}"
+    )
+
+
+class SecretValue(EnvReference):
     """An environment variable from a Secret."""
 
     secret: ObjectName
@@ -96,7 +106,7 @@ class SecretValue(Settings):
     """Start the container even if the key does not exist."""
 
 
-class ConfigMapValue(Settings):
+class ConfigMapValue(EnvReference):
     """An environment variable from a ConfigMap."""
 
     config_map: ObjectName
@@ -107,14 +117,14 @@ class ConfigMapValue(Settings):
     """Start the container even if the key does not exist."""
 
 
-class FieldValue(Settings):
+class FieldValue(EnvReference):
     """An environment variable from a field of the Pod."""
 
     field: PodField
     """Field of the Pod: `status.podIP`, `metadata.labels['x']`."""
 
 
-class ResourceValue(Checked):
+class ResourceValue(EnvReference, Checked):
     """An environment variable from the requests or limits of a container."""
 
     resource: ResourceField
@@ -134,15 +144,17 @@ class ResourceValue(Checked):
             yield SettingDiagnostic(("divisor",), message, Code.BAD_VALUE)
 
 
+_ENV_SOURCES = ("secret", "configMap", "field", "resource")
+
+
 def _env_kind(value: Any) -> str:
     """Returns the tag of the arm of EnvValue that a value belongs to, by its keys."""
     if not isinstance(value, dict | Settings):
         return "text"
-    keys = value if isinstance(value, dict) else type(value).model_fields
-    for key, kind in (("configMap", "configMap"), ("field", "field"), ("resource", "resource")):
-        if key in keys:
-            return kind
-    return "secret"
+    keys = value if isinstance(value, dict) else map(to_camel, type(value).model_fields)
+    sources = [key for key in keys if key in _ENV_SOURCES]
+    sources += [near for key in keys for near in near_misses(str(key), _ENV_SOURCES)]
+    return sources[0] if sources else "secret"
 
 
 EnvValue = Annotated[
@@ -152,9 +164,7 @@ EnvValue = Annotated[
     | Annotated[FieldValue, Tag("field")]
     | Annotated[ResourceValue, Tag("resource")],
     Discriminator(_env_kind),
-    Kinds(
-        ("secret", "configMap", "field", "resource"), ("key", "optional", "container", "divisor")
-    ),
+    Kinds(_ENV_SOURCES, ("key", "optional", "container", "divisor")),
 ]
 Env = dict[EnvName, EnvValue]
 
@@ -363,7 +373,7 @@ class ServingContainer(ContainerSettings):
     probes: Probes = Probes.model_construct()
     """Startup, readiness and liveness probes."""
     lifecycle: Lifecycle = Lifecycle.model_construct()
-    """Handlers that run after the container starts and before it stops."""
+    """Handlers that run after a container starts and before it stops."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports what is wrong with any container, and probes of ports that do not exist."""

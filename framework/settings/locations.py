@@ -22,7 +22,7 @@ class Location:
 
     `union` is the path of the outermost union around the setting, and `arm` the label of the arm
     that reported the error. `owner` is the settings class in which the last part of `path` is a
-    key, or an unknown key.
+    key, or an unknown key. `is_text_list` is True if the setting is a list of text.
     """
 
     path: KeyPath
@@ -30,6 +30,7 @@ class Location:
     union: KeyPath | None
     arm: str
     owner: type[BaseModel] | None
+    is_text_list: bool = False
 
 
 def locate(settings_type: type[BaseModel], loc: Sequence[str | int]) -> Location:
@@ -62,7 +63,7 @@ def locate(settings_type: type[BaseModel], loc: Sequence[str | int]) -> Location
         owner = container if _is_settings(container) else None
         path = (*path, part)
         annotation = _find_annotation(container, part)
-    return Location(path, _KEY in loc, union, arm, owner)
+    return Location(path, _KEY in loc, union, arm, owner, _is_text_list(annotation))
 
 
 def setting_names(settings_type: type[BaseModel] | None) -> tuple[str, ...]:
@@ -87,6 +88,11 @@ def _label(arm: Any) -> str:
     metadata = get_args(arm)[1:] if get_origin(arm) is Annotated else ()
     tags = [item.tag for item in metadata if isinstance(item, Tag)]
     return tags[0] if tags else getattr(get_origin_type(arm), "__name__", str(arm))
+
+
+def _is_text_list(annotation: Any) -> bool:
+    items = [get_args(arm)[0] for _, arm in _list_arms(annotation) if get_origin(arm) is tuple]
+    return any(type_ is str for item in items for _, type_ in _list_arms(item))
 
 
 def _is_settings(annotation: Any) -> bool:

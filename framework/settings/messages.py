@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,8 @@ _LIMITS = {
     "too_long": ("max_length", "at most {} items"),
 }
 _LONGEST = 60
+# Kubernetes replaces `$(NAME)` itself; everything else here is a shell's.
+_SHELL = re.compile(r"[|&;<>`*]|\$(?!\(\w+\))")
 
 
 def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
@@ -74,6 +77,26 @@ def show_in(merged: Merged, path: KeyPath, value: Any) -> str:
     shown = show(path, value, merged.spelling(path))
     source = merged.interpolation(path)
     return f"{shown} from {source}" if source and shown != REDACTED else shown
+
+
+def show_as_list(path: KeyPath, text: str) -> str:
+    """Returns a text that is not a list as the list that was meant: `: ["python", "server.py"]`.
+
+    A command with the syntax of a shell needs one. Returns "" where the words are unknown, or many.
+    """
+    if path[-1] not in ("command", "args"):
+        words = re.split(r"[,\s]+", text.strip())
+    elif not _SHELL.search(text):
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            return ""
+    elif path[-1] == "command":
+        words = ["sh", "-c", text]
+    else:
+        return ""
+    shown = json.dumps(words, ensure_ascii=False)
+    return f": {shown}" if len(shown) <= 2 * _LONGEST else ""
 
 
 def redact_diagnostic(diagnostic: Diagnostic, merged: Merged) -> Diagnostic:

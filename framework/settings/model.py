@@ -117,7 +117,7 @@ class Model(ServingContainer):
     service_account: ServiceAccount = ServiceAccount.model_construct()
     """The ServiceAccount of the Pods."""
     service: Service = Service.model_construct()
-    """The Service of the model."""
+    """A Service of the model."""
     services: dict[ShortName, Service] = {}
     """Further Services of the model, by a name of your choice: a headless one, an external one, or
     one for each track."""

@@ -24,9 +24,10 @@ from framework.core.diagnostics import (
     list_positions,
 )
 from framework.core.field_paths import FieldPath, get_at
-from framework.core.suggestions import near_misses, suggest
+from framework.core.redaction import REDACTED
+from framework.core.suggestions import did_you_mean, near_misses, suggest
 from framework.layers import Layer, Merged
-from framework.settings.base import SettingDiagnosticsError
+from framework.settings.base import SettingDiagnosticsError, Settings
 from framework.settings.locations import Location, locate, setting_names
 from framework.settings.messages import (
     describe_mismatch,
@@ -35,6 +36,7 @@ from framework.settings.messages import (
     is_type_mismatch,
     own_words,
     redact_diagnostic,
+    show_as_list,
 )
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
@@ -317,6 +319,10 @@ def _group(errors: Iterable[_Error]) -> Iterable[list[_Error]]:
 # --- Diagnostics, with their positions.
 
 
+def _forms(owner: type[BaseModel] | None) -> str:
+    return owner.forms if owner and issubclass(owner, Settings) else ""
+
+
 @dataclass(frozen=True)
 class _Reporter:
     """Builds the diagnostics of one validation."""
@@ -337,6 +343,9 @@ class _Reporter:
         elif kind == "missing":
             owner = FieldPath(path[:-1]) if path[:-1] else self.subject
             message = f"{FieldPath(path)} is missing; {owner} needs it"
+            forms = _forms(location.owner)
+            if forms and (not error.details["input"] or f"{{{path[-1]}:" in forms):
+                message = f"{owner} has no source; expected {forms}"
             yield self._owner_position(path[:-1]).diagnostic(Code.MISSING_KEY, message)
         elif location.at_key:
             position = (*self.merged.key_positions(path), position)[0]
@@ -348,6 +357,9 @@ class _Reporter:
             inconsistent = kind == "value_error" and not expectation(error.details)
             code = Code.INCONSISTENT if inconsistent else Code.BAD_VALUE
             message = describe_mismatch(path, details, self.merged, self.subject)
+            value = error.details["input"]
+            if location.is_text_list and isinstance(value, str) and REDACTED not in message:
+                message += show_as_list(path, value)
             yield position.diagnostic(code, message)
 
     def explain_unknown_keys(self, errors: Iterable[_Error]) -> tuple[set[KeyPath], set[KeyPath]]:
@@ -384,7 +396,13 @@ class _Reporter:
             owner = self.subject
         # A list of more names than a settings class usually has does not help.
         hint = suggest(str(key), known) if len(known) <= 12 or near_misses(str(key), known) else ""
+        forms = _forms(error.location.owner)
+        if forms:
+            near = did_you_mean(str(key), known)
+            hint = f"; expected {forms}{'; ' if near else ''}{near}"
         message = f'"{key}" is not a setting of {owner}{hint}'
+        if f"{{{key}:" in forms:
+            message = f'{owner} has both "{known[0]}" and "{key}"{hint}'
         for key_position in self.merged.key_positions(error.location.path) or (position,):
             yield key_position.diagnostic(Code.UNKNOWN_KEY, message)
 

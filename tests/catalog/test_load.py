@@ -150,6 +150,10 @@ def test_the_same_files_give_the_same_catalog(write: Write) -> None:
     assert dump(load_catalog(root, Stack.of("prod"))) == dump(load_catalog(root, Stack.of("prod")))
 
 
+_FORMS = (
+    "expected text, {secret: ..., key: ...}, {configMap: ..., key: ...}, {field: ...} or "
+    "{resource: ...}"
+)
 _M = FILES["catalog/m.yaml"]
 _ERRORS = [
     ("unknown key", {"catalog/m.yaml": _M + "replica: 2\n"},
@@ -180,7 +184,39 @@ _ERRORS = [
     ("missing in a tagged union", {"catalog/m.yaml": _M + "env:\n  A: {secret: s}\n"},
      ["catalog/m.yaml:4:6: env.A.key is missing; env.A needs it"]),
     ("unknown in a tagged union", {"catalog/m.yaml": _M + "env:\n  A: {secret: s, kye: k}\n"},
-     ['catalog/m.yaml:4:18: "kye" is not a setting of env.A; did you mean "key"?']),
+     [f'catalog/m.yaml:4:18: "kye" is not a setting of env.A; {_FORMS}; did you mean "key"?']),
+    ("value and source", {"catalog/m.yaml": _M + "env: {A: {value: x, secret: s}}\n"},
+     [f'catalog/m.yaml:3:11: "value" is not a setting of env.A; {_FORMS}']),
+    ("value alone", {"catalog/m.yaml": _M + "env: {A: {value: x}}\n"},
+     [f'catalog/m.yaml:3:11: "value" is not a setting of env.A; {_FORMS}']),
+    ("two sources", {"catalog/m.yaml": _M + "env: {A: {secret: s, configMap: c, key: k}}\n"},
+     [f'catalog/m.yaml:3:22: env.A has both "secret" and "configMap"; {_FORMS}']),
+    ("misspelt source", {"catalog/m.yaml": _M + "env: {A: {configmap: c, key: k}}\n"},
+     [f'catalog/m.yaml:3:11: "configmap" is not a setting of env.A; {_FORMS}; did you mean '
+      '"configMap"?']),
+    ("source of Kubernetes", {"catalog/m.yaml": _M + "env: {A: {fieldRef: status.podIP}}\n"},
+     [f'catalog/m.yaml:3:11: "fieldRef" is not a setting of env.A; {_FORMS}; did you mean '
+      '"field"?']),
+    ("no source", {"catalog/m.yaml": _M + "env: {A: {key: k}}\n"},
+     [f"catalog/m.yaml:3:10: env.A has no source; {_FORMS}"]),
+    ("empty variable", {"catalog/m.yaml": _M + "env: {A: {}}\n"},
+     [f"catalog/m.yaml:3:10: env.A has no source; {_FORMS}"]),
+    ("text for a list", {"catalog/m.yaml": _M + "command: python server.py --a 'b c'\n"},
+     ['catalog/m.yaml:3:10: command is "python server.py --a \'b c\'"; expected a list: ["python", '
+      '"server.py", "--a", "b c"]']),
+    ("shell for a list", {"catalog/m.yaml": _M + "command: python a.py $PORT | tee x\n"},
+     ['catalog/m.yaml:3:10: command is "python a.py $PORT | tee x"; expected a list: ["sh", "-c", '
+      '"python a.py $PORT | tee x"]']),
+    ("arguments as text", {"catalog/m.yaml": _M + "args: --port $(PORT)\n"},
+     ['catalog/m.yaml:3:7: args is "--port $(PORT)"; expected a list: ["--port", "$(PORT)"]']),
+    ("names as text", {"catalog/m.yaml": _M + "image: {pullSecrets: 'a, b'}\n"},
+     ['catalog/m.yaml:3:22: image.pullSecrets is "a, b"; expected a list: ["a", "b"]']),
+    ("open quote for a list", {"catalog/m.yaml": _M + "args: echo 'a\n"},
+     ['catalog/m.yaml:3:7: args is "echo \'a"; expected a list']),
+    ("secret for a list", {"catalog/m.yaml": _M + "args: --api-key hunter22\n"},
+     ["catalog/m.yaml:3:7: args is [secret]; expected a list"]),
+    ("mappings for a list", {"catalog/m.yaml": _M + "scheduling: {tolerations: gpu}\n"},
+     ['catalog/m.yaml:3:27: scheduling.tolerations is "gpu"; expected a list']),
     ("text of env", {"catalog/m.yaml": _M + "env: {A: true}\n"},
      ['catalog/m.yaml:3:10: env.A is true; expected text; quote it, as in "true" or "1.10"']),
     ("list index", {"catalog/m.yaml": _M + "args: [a, 2]\n"},
@@ -301,7 +337,7 @@ def test_a_value_interpolated_from_a_secret_is_not_quoted(setting: str, write: W
 def test_a_value_interpolated_from_a_plain_setting_is_quoted(write: Write) -> None:
     text = f"{_M}{_THROUGH}replicas: ${{env.WHICH}}\n"
     [diagnostic] = _diagnostics(write({"catalog/m.yaml": text}))
-    assert 'replicas is "HUB_TOKEN"; expected a whole number' in diagnostic
+    assert 'replicas is "HUB_TOKEN" from ${env.WHICH}; expected a whole number' in diagnostic
 
 
 def test_a_shared_override_names_each_model(write: Write) -> None:

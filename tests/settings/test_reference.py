@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_reference_has_every_setting() -> None:
     page = render_reference()
     assert all(f"| `{row.key}` " in page for row in rows)
     assert PROFILES["description"] in page
+
+
+def test_no_row_of_the_reference_says_one_sentence_twice() -> None:
+    for cls in (Model, Environment):
+        for row in (row for group in build_rows(cls) for row in group):
+            # "The Service of the model." and "A Service of the model." are one sentence.
+            meaning = re.sub(r"\b(a|an|the) ", "", row.meaning.lower())
+            sentences = meaning.removesuffix(".").split(". ")
+            assert len(sentences) == len({*sentences}), row.key
 
 
 def test_every_setting_has_one_topic_and_the_common_ones_come_first() -> None:
