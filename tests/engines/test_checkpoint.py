@@ -77,7 +77,7 @@ def _broken(change: str) -> str:
         ("parent", "missing or comes after it"),
         ("id", "has no id"),
         ("twice", "is recorded twice"),
-        ("version", "no version-3 checkpoint"),
+        ("version", "a checkpoint of version"),
         ("provider", "awskms"),
     ],
 )

@@ -97,7 +97,7 @@ CHECKPOINTS = [
     pytest.param(lambda content: content[:-40], "no JSON", id="truncated"),
     pytest.param(lambda _: b"\xff\xfe{", "is not UTF-8", id="not UTF-8"),
     pytest.param(lambda _: b"[" * 100_000, "no JSON", id="nested too deeply"),
-    pytest.param(lambda _: b"[]", "no version-3 checkpoint", id="a list"),
+    pytest.param(lambda _: b"[]", "contains no checkpoint: it has no version", id="a list"),
     pytest.param(lambda _: b'{"version": 3}', "checkpoint is missing", id="no checkpoint"),
     pytest.param(
         lambda _: b'{"version": 3, "checkpoint": {}}', "checkpoint.stack is missing", id="no stack"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,11 @@ from framework.engines.state.shapes import (
     check_type,
     parse_json,
 )
+
+_LAYOUT = 1
+_META_VERSION = re.compile(r"(?m)^version:\s*(\d+)")
+# By suffix: the name of the format, and the command that unpacks it in place.
+_COMPRESSED = {".gz": ("gzip", "gunzip --force"), ".zst": ("zstd", "unzstd --force --rm")}
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,49 @@ class FileBackend:
     # Checkpoint
 
     def read_checkpoint(self) -> str | None:
-        """Returns the text of the checkpoint, None when it does not exist."""
+        """Returns the text of the checkpoint, None when it does not exist.
+
+        StateError for a backend in a form that only the CLI reads.
+        """
+        self._refuse_layout()
+        self._refuse_compressed()
         return files.read_text(self.checkpoint_path)
+
+    def _refuse_layout(self) -> None:
+        """Raises StateError for stacks without projects, as the CLI kept them before 3.61.
+
+        The stack would look new, and `up` would create everything a second time.
+        """
+        meta = self.folder / "meta.yaml"
+        found = _META_VERSION.search(files.read_text(meta) or "")
+        version = int(found[1]) if found else 0
+        if version > _LAYOUT:
+            raise StateError(
+                f"{meta}: this backend has version {version}, and the embedded engine knows "
+                f"version {_LAYOUT}; use ENGINE=cli with a pulumi that knows it"
+            )
+        former = self.folder / "stacks" / f"{self.stack}.json"
+        names = [former, *(former.with_name(former.name + end) for end in _COMPRESSED)]
+        if version < _LAYOUT and any(path.is_file() for path in names):
+            raise StateError(
+                f"{former}: this backend has stacks without projects, which only the pulumi CLI "
+                "reads; move them into the project with `pulumi state upgrade`, or use ENGINE=cli"
+            )
+
+    def _refuse_compressed(self) -> None:
+        """Raises StateError for a compressed checkpoint that is newer than a plain one.
+
+        The CLI reads the newest of them (`stackPath` in pkg/backend/diy/state.go).
+        """
+        plain = self.checkpoint_path
+        written = plain.stat().st_mtime if plain.is_file() else 0.0
+        for end, (name, command) in _COMPRESSED.items():
+            path = plain.with_name(plain.name + end)
+            if path.is_file() and path.stat().st_mtime >= written:
+                raise StateError(
+                    f"{path}: this checkpoint is compressed with {name}, which only the pulumi "
+                    f"CLI reads; unpack it with `{command} {path}`, or use ENGINE=cli"
+                )
 
     def write_checkpoint(self, text: str) -> None:
         """Replaces the checkpoint in one step and keeps the previous one. StateFileError."""

@@ -1,4 +1,4 @@
-"""Pulumi's version-3 checkpoint: parses it, checks it, orders its resources and renders it.
+"""Pulumi's checkpoint of version 3: parses it, checks it, orders its resources and renders it.
 
 A recorded resource keeps the JSON that it was read from, so that fields which the CLI wrote and
 this engine does not know survive. The format is `pkg/resource/stack` and `sdk/go/common/apitype`
@@ -33,6 +33,7 @@ from framework.engines.urns import (
     split_provider_reference,
 )
 
+_VERSION, _WITH_FEATURES = 3, 4
 _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
 
 
@@ -200,11 +201,11 @@ class Checkpoint:
 def parse_checkpoint(text: str, path: str) -> Checkpoint:
     """Returns the checkpoint of a text.
 
-    StateFileError when it is not a version-3 checkpoint or is damaged; StateError when only the
+    StateFileError when it is no checkpoint or is damaged; StateError when only the
     CLI can read it.
     """
     try:
-        body = _parse_body(text)
+        body = _parse_body(text, path)
     except ShapeError as exc:
         raise StateFileError(path, str(exc), _NEXT_STEP) from exc
     latest = body.get("latest") or {}
@@ -226,8 +227,8 @@ def parse_checkpoint(text: str, path: str) -> Checkpoint:
     return checkpoint
 
 
-def _parse_body(text: str) -> dict[str, Any]:
-    """Returns the `checkpoint` of a document after a check of its shape. ShapeError."""
+def _parse_body(text: str, path: str) -> dict[str, Any]:
+    """Returns the `checkpoint` of a document after a check of its shape. ShapeError, StateError."""
     # A file that was cut to nothing must not look like a stack that has no state yet: the next
     # `up` would create everything a second time.
     if not text.strip():
@@ -236,8 +237,10 @@ def _parse_body(text: str) -> dict[str, Any]:
         document = parse_json(text)
     except ShapeError as exc:
         raise ShapeError(f"contains no JSON ({exc})") from exc
-    if not isinstance(document, dict) or document.get("version") != 3:
-        raise ShapeError("contains no version-3 checkpoint")
+    version = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise ShapeError("contains no checkpoint: it has no version")
+    _check_version(version, document.get("features"), path)
     if document.get("checkpoint") is None:
         raise ShapeError("checkpoint is missing")
     body: dict[str, Any] = document["checkpoint"]
@@ -247,6 +250,26 @@ def _parse_body(text: str) -> dict[str, Any]:
     check_optional(body, "latest", dict, "checkpoint")
     check_deployment(body.get("latest") or {}, "checkpoint.latest")
     return body
+
+
+def _check_version(version: int, features: Any, path: str) -> None:
+    """Raises StateError for a version that the embedded engine does not read.
+
+    Version 4 is version 3 with a list of features, which the CLI writes only for stacks that use
+    one. Without features the two are equal.
+    """
+    if version == _VERSION or (version == _WITH_FEATURES and not features):
+        return
+    if version < _VERSION:
+        raise StateError(
+            f"{path}: a checkpoint of version {version} is too old for the embedded engine; let "
+            "the pulumi CLI write it again with `pulumi stack export | pulumi stack import`, or "
+            "use ENGINE=cli"
+        )
+    used = f" with {', '.join(map(str, features))}" if isinstance(features, list) else ""
+    raise StateError(
+        f"{path}: a checkpoint of version {version}{used} needs the pulumi CLI: use ENGINE=cli"
+    )
 
 
 def check_deployment(latest: Mapping[str, Any], path: str) -> None:
