@@ -86,12 +86,6 @@ def _read_environments(root: Path, words: Sequence[str]) -> dict[str, Sequence[S
     found: dict[str, Sequence[Source]] = {}
     for word in filter(partial(_is_environment, root), " ".join(words).split()):
         name, _, folder = word.partition("=")
-        if name not in known and not folder:
-            # make passes a variable that it does not know, such as `modle=x`, as `modle=`.
-            raise UsageError(
-                f"import takes no {name}=; `make import` takes FILE, BASE, ENV, MODEL, "
-                "PROFILE, OWNER and YES"
-            )
         if name not in known:
             raise UnknownNameError("environment", name, known)
         found[name] = read_manifests([folder]) if folder else []

@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -169,7 +170,14 @@ class _PrintCompletion(argparse.Action):
 
 def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:
     """Raises UsageError for words that the verb does not take; argparse left `rest` over."""
-    words = rest if verb.environment == "files" else (options.environment or "", *rest)
+    if verb.environment == "files":
+        # `prod=folder` is an environment. `FILE=x` is make's spelling of --file, and `modle=` is
+        # what make passes on of a variable that it does not know.
+        given = " ".join(options.environment).split()
+        pairs = [word.partition("=") for word in given if "=" in word]
+        words = [*rest, *("".join(p) for p in pairs if p[0].isupper() or not p[2])]
+    else:
+        words = [options.environment or "", *rest]
     for word in words:
         if word.startswith("-") or "=" in word:
             raise _unknown_option(verb, word)
@@ -205,7 +213,7 @@ def _unknown_option(verb: Verb, word: str) -> UsageError:
     The error answers in the spelling of the word, and suggests one of:
 
         ENV=dev     ENV=; here it is the name alone
-        MODEL=x     MODEL=; here it is --model
+        MODEL=x     MODEL=; here it is --model x
         --modle     --modle; did you mean --model?
         --zzz       --zzz; it takes --model, --engine
     """
@@ -216,7 +224,11 @@ def _unknown_option(verb: Verb, word: str) -> UsageError:
         known.insert(0, "env")
     if given.isupper() and name in known:
         # `python -m framework up ENV=dev`: make's spelling of what this command takes otherwise.
-        hint = "here it is the name alone" if name == "env" else f"here it is --{name}"
+        value = shlex.quote(word.partition("=")[2])
+        if name == "env":
+            hint = f"here it is the name alone: {value};"
+        else:
+            hint = f"here it is --{name}{f' {value}' if OPTIONS[name].metavar else ''};"
     elif name in known:
         # `make up env=dev`: make passes the variable on, which differs in its case alone.
         hint = f"did you mean {_spell(name, dashed=dashed)}?"
