@@ -55,6 +55,9 @@ def _render_model(
         lines.append(_row("renamed", "; ".join(model.translation.renamed)))
     if proof.objects:
         lines.append(_row("added", list_names(proof.objects)))
+    if model.translation.kept:
+        kept = [f"{source}: {reason}" for source, reason in model.translation.kept.items()]
+        lines.append(_row("objects", "; ".join(kept)))
     left_out = model.translation.unexpressed
     lines += _render_remaining(proof, left_out)
     lines += _render_differences("added", proof.added, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -145,3 +146,59 @@ def change(text: str, path: str, value: Any) -> str:
         target = target[int(key)] if key.isdigit() else target.setdefault(key, {})
     target[int(last) if last.isdigit() else last] = value
     return str(yaml.safe_dump_all([first, *others], sort_keys=False))
+
+
+def change_spec(text: str, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the object of a kind with other fields in its `spec`."""
+    obj = next(obj for obj in yaml.safe_load_all(text) if obj["kind"] == kind)
+    obj["spec"] |= fields
+    return dict(obj)
+
+
+def make_live(obj: dict[str, Any]) -> dict[str, Any]:
+    """Returns an object as a cluster has it: with defaults, assigned values and a status."""
+    live = deepcopy(obj)
+    live["status"] = {"observedGeneration": 4, "loadBalancer": {}}
+    live["metadata"] |= {
+        "uid": "4f1e", "resourceVersion": "2", "generation": 4, "namespace": "serving",
+        "creationTimestamp": "2026-11-26T02:28:07Z",
+        "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}],
+        "annotations": {"deployment.kubernetes.io/revision": "3"},
+    }  # fmt: skip
+    spec = live["spec"]
+    if live["kind"] == "Deployment":
+        spec |= {"progressDeadlineSeconds": 600, "revisionHistoryLimit": 10}
+        spec["strategy"] = {
+            "type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}
+        }  # fmt: skip
+        restarted = {"kubectl.kubernetes.io/restartedAt": "2026-11-26T02:28:07Z"}
+        spec["template"]["metadata"]["annotations"] |= restarted
+        pod = spec["template"]["spec"]
+        pod |= {
+            "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "securityContext": {},
+            "schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30,
+            "serviceAccount": pod["serviceAccountName"],
+        }  # fmt: skip
+        container = pod["containers"][0]
+        container |= {
+            "imagePullPolicy": "IfNotPresent", "terminationMessagePath": "/dev/termination-log",
+            "terminationMessagePolicy": "File",
+        }  # fmt: skip
+        container["ports"][0]["protocol"] = "TCP"
+        for name in ("startupProbe", "readinessProbe"):
+            container[name] |= {"timeoutSeconds": 1, "successThreshold": 1}
+            container[name]["httpGet"]["scheme"] = "HTTP"
+    elif live["kind"] == "Service":
+        spec |= {
+            "type": "ClusterIP", "clusterIP": "10.96.225.5", "clusterIPs": ["10.96.225.5"],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
+        }  # fmt: skip
+        spec["ports"][0] |= {"protocol": "TCP", "nodePort": 31251}
+    elif live["kind"] == "HorizontalPodAutoscaler":
+        percent = {"type": "Percent", "value": 100, "periodSeconds": 15}
+        pods = {"type": "Pods", "value": 4, "periodSeconds": 15}
+        up = {"selectPolicy": "Max", "stabilizationWindowSeconds": 0, "policies": [pods, percent]}
+        down = {"selectPolicy": "Max", "policies": [percent]}
+        spec["behavior"] = {"scaleUp": up, "scaleDown": down}
+    return live

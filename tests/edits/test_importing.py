@@ -22,7 +22,7 @@ from framework.edits.importing.proof import compare
 from framework.kube.client import KubeClient
 from framework.output.importing import render_import
 from tests.edits.conftest import Snapshot, Write
-from tests.edits.manifests import CHAT, TWO_CONTAINERS, change
+from tests.edits.manifests import CHAT, TWO_CONTAINERS, change, change_spec, make_live
 
 # Defaults of a catalog that some manifests have otherwise.
 PLAIN = {"catalog/_defaults.yaml": "preStopSeconds: 5\nrollout: {maxSurge: 1}\n"}
@@ -76,23 +76,56 @@ def test_entry_has_settings_and_no_defaults(write: Write) -> None:
     assert "terminationGracePeriodSeconds" not in entry
 
 
-def test_object_from_a_cluster_gives_the_same_entry(write: Write) -> None:
+@pytest.mark.parametrize("kind", ["List", "DeploymentList"])
+def test_objects_from_a_cluster_give_the_same_entry(write: Write, kind: str) -> None:
     root = write(PLAIN)
-    live = []
-    for obj in yaml.safe_load_all(CHAT):
-        obj["status"] = {"observedGeneration": 4}
-        obj["metadata"] |= {"uid": "1", "resourceVersion": "2", "managedFields": [{"a": 1}]}
-        if obj["kind"] == "Deployment":
-            pod = obj["spec"]["template"]["spec"]
-            pod |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "securityContext": {}}
-            pod["containers"][0] |= {
-                "imagePullPolicy": "IfNotPresent",
-                "terminationMessagePath": "/dev/termination-log",
-            }
-            pod["containers"][0]["readinessProbe"] |= {"timeoutSeconds": 1, "successThreshold": 1}
-        live.append(obj)
+    live = [make_live(obj) for obj in yaml.safe_load_all(CHAT)]
+    deployment, *others = live
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": live})
-    assert import_one(root, text).entry == import_one(root, CHAT).entry
+    if kind == "DeploymentList":
+        del deployment["kind"]
+        text = yaml.safe_dump_all(
+            [{"apiVersion": "apps/v1", "kind": kind, "items": [deployment]}, *others]
+        )
+    model = import_one(root, text)
+    assert model.entry == import_one(root, CHAT).entry
+    assert model.proof.remaining == []
+    assert "nodePort 31251 of Service chat removed: the cluster has chosen it" in (
+        model.translation.renamed
+    )
+
+
+def test_address_and_port_of_the_nodes_stay_if_the_author_has_chosen_them(write: Write) -> None:
+    deployment, service, *_ = map(make_live, yaml.safe_load_all(CHAT))
+    service["spec"]["type"] = "NodePort"
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"nodePort": 31251}'}
+    service["metadata"]["annotations"] = applied
+    entry = import_one(write(PLAIN), yaml.safe_dump_all([deployment, service])).entry
+    assert entry["ports"]["http"]["nodePort"] == 31251
+    # In a manifest that is not live, an author has chosen everything.
+    chosen = {"type": "NodePort", "ports": [{"port": 80, "targetPort": 8000, "nodePort": 30007}]}
+    text = yaml.safe_dump_all([deployment, change_spec(CHAT, "Service", chosen)])
+    assert import_one(write(PLAIN), text).entry["ports"]["http"]["nodePort"] == 30007
+    headless = make_live(change_spec(CHAT, "Service", {}))
+    headless["spec"] |= {"clusterIP": "None", "clusterIPs": ["None"]}
+    del headless["spec"]["ports"][0]["nodePort"]
+    text = yaml.safe_dump_all([deployment, headless])
+    assert import_one(write(PLAIN), text).entry["service"]["headless"] is True
+
+
+def test_items_of_a_list_have_their_own_positions() -> None:
+    text = (
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n"
+        "  metadata: {name: a}\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n"
+    )
+    found = [(s.name, str(s.position)) for s in read_manifests(["-"], text)]
+    assert found == [("a", "-:4:3"), ("b", "-:7:3")]
+
+
+def test_objects_that_kubernetes_creates_in_every_namespace_are_not_read() -> None:
+    made = {"resourceVersion": "1", "name": "kube-root-ca.crt"}
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": made})
+    assert read_manifests(["-"], text) == []
 
 
 @pytest.mark.parametrize(
@@ -197,6 +230,20 @@ def test_shared_settings_become_a_profile_with_yes(write: Write) -> None:
     entry = yaml.safe_load((root / "catalog/twin.yaml").read_text())
     assert entry["profiles"][-1] == "vllm-openai"
     assert entry["env"] == {"MODEL_ID": "other"}
+
+
+def test_shared_profile_is_valid_without_the_models(write: Write) -> None:
+    root = write(PLAIN)
+    twin = CHAT.replace("chat", "twin").replace("value: llama", "value: other")
+    twin = twin.replace("path: /health", "path: /ready").replace(
+        "claimName: model", "claimName: my"
+    )
+    run(root, save(root, CHAT + "---" + twin), yes=True)
+    profile = yaml.safe_load((root / "catalog/_profiles/vllm-openai.yaml").read_text())
+    # They share the timeouts of probes, and not the actions.
+    assert "probes" not in profile
+    assert "models" not in profile["volumes"]
+    assert profile["volumes"]["shm"]["mountPath"] == "/dev/shm"
 
 
 @pytest.mark.parametrize(
@@ -334,11 +381,9 @@ def test_field_of_one_of_two_services_becomes_a_patch_of_it_alone(
 ) -> None:
     own = {"type": "LoadBalancer", field: value}
     own |= {"sessionAffinity": "ClientIP"} if field == "sessionAffinityConfig" else {}
-    _, service = yaml.safe_load_all(CHAT.split("---\napiVersion: autoscaling")[0])
-    other = {**service, "metadata": {"name": "chat-internal"}}
-    service = {**service, "spec": {**service["spec"], **own}}
-    text = CHAT + "---\n" + yaml.safe_dump_all([other])
-    text = text.replace(CHAT.split("---\n")[1], yaml.safe_dump(service))
+    deployment, other = list(yaml.safe_load_all(CHAT))[:2]
+    other["metadata"]["name"] = "chat-internal"
+    text = yaml.safe_dump_all([deployment, change_spec(CHAT, "Service", own), other])
     model = import_one(write(PLAIN), text)
     assert model.entry["patch"] == {"Service/chat": {"spec": {field: value}}}
     assert (model.proof.remaining, model.proof.added) == ([], [])
@@ -370,6 +415,95 @@ def test_setting_that_only_an_environment_has_by_default_is_removed(write: Write
     entry = import_one(root, TWO_CONTAINERS).entry
     assert entry["disruptionBudget"] is None
     assert entry["env"] is None
+
+
+FILES = """
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: chat-files}
+data: {config.yaml: "beam: ${N}\\n", log.ini: "[root]"}
+"""
+_MOUNTS = "spec.template.spec.containers.0.volumeMounts"
+_ONE_FILE = {"name": "conf", "mountPath": "/etc/chat/config.yaml", "subPath": "config.yaml"}
+_LOG = {"name": "conf", "mountPath": "/etc/log.ini", "subPath": "log.ini", "readOnly": True}
+_FOLDER = {"name": "conf", "mountPath": "/etc/chat"}
+
+
+def mount_files(*mounts: Any, **volume: Any) -> str:
+    text = change(CHAT + FILES, _MOUNTS, [*mounts])
+    source = {"name": "chat-files", **volume}
+    return change(text, "spec.template.spec.volumes", [{"name": "conf", "configMap": source}])
+
+
+@pytest.mark.parametrize(
+    ("mounts", "folder", "others"),
+    [
+        ([_ONE_FILE], None, {"config-files": {"path": "/etc/chat/config.yaml", "subPath": "config.yaml"}}),
+        ([_FOLDER], "/etc/chat", None),
+        ([_LOG, _FOLDER], "/etc/chat",
+         {"config-files": {"path": "/etc/log.ini", "readOnly": True, "subPath": "log.ini"}}),
+        ([_ONE_FILE, _LOG], None, {
+            "config-files": {"path": "/etc/chat/config.yaml", "subPath": "config.yaml"},
+            "config-files-2": {"volume": "config-files", "path": "/etc/log.ini", "readOnly": True,
+                               "subPath": "log.ini"},
+        }),
+    ],
+    ids=["one file", "folder", "file and folder", "two files"],
+)  # fmt: skip
+def test_mounted_config_map_becomes_config_files(
+    write: Write, mounts: list[Any], folder: str | None, others: Any
+) -> None:
+    model = import_one(write(PLAIN), mount_files(*mounts))
+    config = model.entry["config"]
+    assert (config["name"], config["rollOnChange"]) == ("chat-files", False)
+    assert config["files"] == {"config.yaml": "beam: ${N}\n", "log.ini": "[root]"}
+    assert config.get("mountPath") == folder
+    assert model.entry.get("mounts") == others
+    assert "objects" not in model.entry
+    assert (model.proof.remaining, model.proof.added) == ([], [])
+    assert "patch" not in model.entry
+
+
+def test_config_map_of_a_sidecar_becomes_its_config_files(write: Write) -> None:
+    text = change(TWO_CONTAINERS, "spec.template.spec.containers.1.volumeMounts", [])
+    mounts = [{"name": "script", "mountPath": "/envoy/start.sh", "subPath": "start.sh"}]
+    text = change(text, "spec.template.spec.containers.0.volumeMounts", mounts)
+    model = import_one(write(PLAIN), text)
+    proxy = model.entry["sidecars"]["proxy"]
+    assert proxy["config"]["name"] == "start-script"
+    assert proxy["mounts"]["config-files-proxy"]["subPath"] == "start.sh"
+    assert (model.proof.remaining, model.proof.added) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (mount_files(_FOLDER, items=[{"key": "log.ini", "path": "a"}]), "its volume sets items"),
+        (mount_files(_FOLDER).replace("chat-files", "chat-files", 1) + "immutable: true\n",
+         "it has immutable"),
+        (CHAT.replace("shared.settings", "chat-files") + FILES, "no volume has its files"),
+    ],
+    ids=["items", "immutable", "variables"],
+)  # fmt: skip
+def test_other_config_map_stays_an_object_with_the_reason(
+    write: Write, capsys: pytest.CaptureFixture[str], text: str, reason: str
+) -> None:
+    root = write(PLAIN)
+    model = import_one(root, text)
+    assert [obj["kind"] for obj in model.entry["objects"].values()] == ["ConfigMap"]
+    assert (model.proof.remaining, model.proof.added) == ([], [])
+    run(root, save(root, text))
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"objects ConfigMap chat-files: {reason}" in output
+
+
+def test_volume_with_a_reserved_name_is_renamed(write: Write) -> None:
+    text = CHAT.replace("name: shm", "name: config-files")
+    model = import_one(write(PLAIN), text)
+    assert list(model.entry["volumes"]) == ["files", "models"]
+    assert "volume config-files -> files" in model.translation.renamed
+    assert model.proof.remaining == []
 
 
 @pytest.mark.cluster

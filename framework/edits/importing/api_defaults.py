@@ -78,13 +78,6 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "ServiceAccount": {"automountServiceAccountToken": True},
     "ConfigMap": {"immutable": False},
 }  # fmt: skip
-# The server assigns these, so only manifests from a cluster have them.
-_ASSIGNED: Mapping[str, frozenset[str]] = {
-    "ServiceSpec": frozenset({"clusterIPs", "ipFamilies", "healthCheckNodePort"}),
-    "PodSpec": frozenset({"serviceAccount", "nodeName"}),
-    "PersistentVolumeClaimSpec": frozenset({"volumeName"}),
-    "ServiceAccount": frozenset({"secrets"}),
-}
 # In these fields an empty mapping or list has a meaning. In any other, it means "not set".
 _MEANINGFUL_WHEN_EMPTY = frozenset(
     {"emptyDir", "podSelector", "namespaceSelector", "ingress", "egress", "from", "to"}
@@ -111,11 +104,8 @@ def _normalise(value: Any, type_: FieldType) -> Any:
     if fill := _FILLS.get(type_.name):
         value = fill(value)
     defaults = _DEFAULTS.get(type_.name, {})
-    assigned = _ASSIGNED.get(type_.name, frozenset())
     normal = {}
     for key, child in value.items():
-        if key in assigned:
-            continue
         child_type = type_.fields.get(key, FieldType("object"))
         child = _normalise(child, child_type)
         is_empty = child in ({}, []) and key not in _MEANINGFUL_WHEN_EMPTY
@@ -213,6 +203,9 @@ def _fill_container(container: Mapping[str, Any]) -> Mapping[str, Any]:
 def _fill_pod(pod: Mapping[str, Any]) -> Mapping[str, Any]:
     """Writes the security context that the containers inherit into each of them."""
     filled = dict(pod)
+    # The old name of the field, which the server writes beside the new one.
+    if account := filled.pop("serviceAccount", None):
+        filled.setdefault("serviceAccountName", account)
     context = pod.get("securityContext") or {}
     inherited = {key: context[key] for key in _INHERITED if key in context}
     filled["securityContext"] = {k: v for k, v in context.items() if k not in inherited}
@@ -249,8 +242,27 @@ def _fill_policy(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return filled
 
 
+def _drop_behavior_defaults(behavior: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Removes what the server adds to an autoscaler that has a behavior."""
+    filled: dict[str, Any] = {}
+    for direction, rules in behavior.items():
+        defaults = _SCALING_DEFAULTS.get(direction, {})
+        own = {k: v for k, v in (rules or {}).items() if k not in defaults or v != defaults[k]}
+        filled |= {direction: own} if own else {}
+    return filled
+
+
+_PERCENT = {"type": "Percent", "value": 100, "periodSeconds": 15}
+_SCALING_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+        "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}, _PERCENT],
+    },
+    "scaleDown": {"selectPolicy": "Max", "policies": [_PERCENT]},
+}  # fmt: skip
 _FILLS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "Container": _fill_container,
     "PodSpec": _fill_pod,
+    "HorizontalPodAutoscalerBehavior": _drop_behavior_defaults,
     "NetworkPolicySpec": _fill_policy,
 }

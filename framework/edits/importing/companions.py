@@ -8,6 +8,7 @@ from typing import Any
 from framework.edits.importing.containers import Settings, unused_name
 from framework.edits.importing.pods import read_claim
 from framework.edits.importing.translation import Translation
+from framework.settings.reserved import MODEL_CONTAINER
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _DNS_RULE = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
@@ -23,12 +24,21 @@ def read_companions(translation: Translation, settings: Settings) -> None:
     settings["disruptionBudget"] = _read_budget(translation.find("PodDisruptionBudget"))
     settings["ingress"] = _read_ingress(translation)
     settings["networkPolicy"] = _read_policy(translation.find("NetworkPolicy"))
-    settings["config"] = translation.config
+    for container, config in translation.configs.items():
+        _settings_of(container, settings)["config"] = config
     for volume, spec in translation.claims.items():
         if volume in settings["volumes"]:
             settings["volumes"][volume]["claim"] = read_claim(spec)
     if settings["autoscaling"]:
         del settings["replicas"]
+
+
+def _settings_of(container: str, settings: Settings) -> Settings:
+    if container == MODEL_CONTAINER:
+        return settings
+    kind = "sidecars" if container in settings["sidecars"] else "initContainers"
+    found: Settings = settings[kind][container]
+    return found
 
 
 def _read_services(translation: Translation, settings: Settings) -> None:

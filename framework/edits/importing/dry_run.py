@@ -8,6 +8,7 @@ from typing import Any
 from framework.core.errors import FrameworkError
 from framework.core.field_paths import MISSING
 from framework.edits.importing.comparison import Difference, find_differences, without_generated
+from framework.edits.importing.manifests import clean_object
 from framework.edits.importing.proof import find_rendered
 from framework.edits.importing.translation import Translation
 from framework.kube.client import KubeClient
@@ -45,5 +46,5 @@ def _apply(client: KubeClient, obj: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {**obj["metadata"], "namespace": _NAMESPACE}
     stored = client.apply({**obj, "metadata": metadata}, manager=_MANAGER, force=True, dry_run=True)
     kept = ("name", "labels", "annotations")
-    own = {key: value for key, value in stored.items() if key not in ("metadata", "status")}
+    own, _ = clean_object(stored, is_live=True)
     return {**own, "metadata": {k: v for k, v in stored["metadata"].items() if k in kept}}

@@ -237,9 +237,17 @@ def _render_block(key: str, value: Any, depth: int) -> list[str]:
 def _fits(value: Any, inline: str) -> bool:
     children = list(value.values() if isinstance(value, dict) else value)
     nested = [child for child in children if isinstance(child, dict | list) and child]
-    if len(inline) > _WIDTH or ("\n" in str(value) and "\\n" in inline):
+    if len(inline) > _WIDTH or any("\n" in text for text in _texts(children)):
         return False
     return not nested or (len(children) == 1 and len(inline) <= _WIDTH - 16)
+
+
+def _texts(children: list[Any]) -> Iterator[str]:
+    for child in children:
+        if isinstance(child, dict | list):
+            yield from _texts(list(child.values() if isinstance(child, dict) else child))
+        elif isinstance(child, str):
+            yield child
 
 
 def _render_item(item: Any, depth: int) -> list[str]:

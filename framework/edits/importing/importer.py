@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,10 +14,12 @@ from framework.core.diagnostics import Diagnostic
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.redaction import is_secret
 from framework.edits.importing.api_defaults import find_shape_errors
+from framework.edits.importing.comparison import remove_at
 from framework.edits.importing.containers import SECURITY, Settings
-from framework.edits.importing.entry import diff_settings, render_entry, unite
+from framework.edits.importing.entry import build_settings, diff_settings, render_entry, unite
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.profiles import (
+    FEWEST_SHARED,
     choose_profiles,
     count_lines,
     find_shared,
@@ -335,10 +338,32 @@ def propose_profile(root: Path, models: Sequence[Imported]) -> tuple[str, Settin
     """Returns the name and settings of a profile that the models could share; "" without one."""
     valid = [model for model in models if not model.errors]
     same = [model for model in valid if model.profiles == valid[0].profiles]
-    shared = find_shared([model.entry for model in same])
+    shared = _keep_valid(find_shared([model.entry for model in same]))
     if not shared:
         return "", {}
     return name_profile(shared, list(find_catalog(root).profiles)), shared
+
+
+def _keep_valid(shared: Settings) -> Settings:
+    """Returns the settings that are valid without the others of a model.
+
+    Models may share the timeout of a probe and not its action. A profile with such a part would be
+    an error in every model that does not complete it.
+    """
+    kept = deepcopy(shared)
+    alone = {**_without_nulls(shared), "owner": "any", "image": {"repository": "any", "tag": "1"}}
+    if "ports" not in shared:
+        alone["service"] = {"enabled": False}
+    _, refused = build_settings(alone)
+    for path in refused:
+        remove_at(kept, path)
+    return kept if count_lines(kept) >= FEWEST_SHARED else {}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return value
 
 
 def use_profile(root: Path, models: Sequence[Imported], name: str, shared: Settings) -> str:

@@ -22,8 +22,9 @@ _SERVER_METADATA = frozenset(
         "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
     }
 )  # fmt: skip
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _SERVER_ANNOTATIONS = (
-    "kubectl.kubernetes.io/last-applied-configuration",
+    _LAST_APPLIED,
     "deployment.kubernetes.io/revision",
     "autoscaling.alpha.kubernetes.io/",
     "pv.kubernetes.io/",
@@ -32,6 +33,18 @@ _SERVER_ANNOTATIONS = (
     "volume.kubernetes.io/selected-node",
     "meta.helm.sh/",
 )
+
+
+# Fields of `spec` that the server assigns. They are wrong for any other object: an address can be
+# used once.
+_ASSIGNED: Mapping[str, frozenset[str]] = {
+    "Service": frozenset({"clusterIP", "clusterIPs", "ipFamilies", "healthCheckNodePort"}),
+    "PersistentVolumeClaim": frozenset({"volumeName"}),
+}
+# `kubectl rollout restart` writes it into the Pod template.
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+# Kubernetes creates them in every Namespace.
+_CREATED_EVERYWHERE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -49,11 +62,13 @@ class Source:
     """One object without the fields that the server writes, and the position of its document.
 
     `is_live` is True for an object that was read from a cluster, such as by `kubectl get -o yaml`.
+    `removed` names the fields without which it is read, because the server has chosen them.
     """
 
     object: dict[str, Any]
     position: Position
     is_live: bool = False
+    removed: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -117,8 +132,7 @@ def _parse(path: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Sour
         loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
-            position = Position(path, node.start_mark.line + 1, node.start_mark.column + 1)
-            yield from _unpack(loader.construct_document(node), position, diagnostics)
+            yield from _unpack(path, node, loader.construct_document(node), diagnostics)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -130,42 +144,77 @@ def _parse(path: str, text: str, diagnostics: list[Diagnostic]) -> Iterator[Sour
         diagnostics.append(Diagnostic(path, line, column, Code.SYNTAX, message))
 
 
-def _unpack(value: Any, position: Position, diagnostics: list[Diagnostic]) -> Iterator[Source]:
+def _unpack(
+    path: str, node: yaml.Node, value: Any, diagnostics: list[Diagnostic]
+) -> Iterator[Source]:
     """Yields the object of a document, or the items of a list; nothing for an empty document."""
     if value is None:
         return
+    position = Position(path, node.start_mark.line + 1, node.start_mark.column + 1)
     if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
         message = "is not a Kubernetes object; expected apiVersion, kind and metadata"
         diagnostics.append(position.diagnostic(Code.SYNTAX, message))
     elif isinstance(value.get("items"), list) and value["kind"].endswith("List"):
-        for item in value["items"]:
-            # The items of a typed list, such as DeploymentList, may leave out their own kind.
-            typed = {"apiVersion": value.get("apiVersion"), "kind": value["kind"][:-4], **item}
-            yield from _unpack(typed, position, diagnostics)
+        nodes: list[yaml.Node] = next(v.value for k, v in node.value if k.value == "items")
+        for child, item in zip(nodes, value["items"], strict=True):
+            if isinstance(item, Mapping):
+                # The items of a typed list, such as DeploymentList, may leave out their own kind.
+                item = {"apiVersion": value.get("apiVersion"), "kind": value["kind"][:-4], **item}
+            yield from _unpack(path, child, item, diagnostics)
     elif not isinstance(value.get("metadata", {}), Mapping):
         diagnostics.append(position.diagnostic(Code.SYNTAX, "has metadata that is not a mapping"))
     else:
         metadata = value.get("metadata") or {}
         is_live = "uid" in metadata or "resourceVersion" in metadata
-        yield Source(_without_server_fields(value), position, is_live)
+        if is_live and (value["kind"], metadata.get("name")) in _CREATED_EVERYWHERE:
+            return
+        cleaned, removed = clean_object(value, is_live=is_live)
+        yield Source(cleaned, position, is_live, removed)
 
 
-def _without_server_fields(value: Mapping[str, Any]) -> dict[str, Any]:
+def clean_object(
+    value: Mapping[str, Any], *, is_live: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Returns an object without what the server writes, and the names of the fields to mention.
+
+    Of a live object, this includes the addresses and ports that the server has assigned. A port of
+    the nodes that was applied stays.
+    """
     metadata = {
         key: child
         for key, child in (value.get("metadata") or {}).items()
         if key not in _SERVER_METADATA
     }
-    annotations = {
-        key: str(child)
-        for key, child in (metadata.pop("annotations", None) or {}).items()
-        if not key.startswith(_SERVER_ANNOTATIONS)
-    }
-    if annotations:
-        metadata["annotations"] = annotations
-    kept = {key: child for key, child in value.items() if key not in ("status", "metadata")}
-    cleaned: dict[str, Any] = _without_nulls({**kept, "metadata": metadata})
-    return cleaned
+    annotations = metadata.pop("annotations", None) or {}
+    if kept := {k: str(v) for k, v in annotations.items() if not k.startswith(_SERVER_ANNOTATIONS)}:
+        metadata["annotations"] = kept
+    fields = {key: child for key, child in value.items() if key not in ("status", "metadata")}
+    cleaned: dict[str, Any] = _without_nulls({**fields, "metadata": metadata})
+    removed: list[str] = []
+    spec = cleaned.get("spec")
+    if is_live and isinstance(spec, dict):
+        for key in _ASSIGNED.get(cleaned["kind"], ()):
+            # A Service without an address is headless, which nobody but its author decides.
+            if spec.get(key) != "None":
+                spec.pop(key, None)
+        if cleaned["kind"] == "Service":
+            removed += _drop_node_ports(spec, str(annotations.get(_LAST_APPLIED, "")))
+        template = spec.get("template")
+        if isinstance(template, dict) and isinstance(template.get("metadata"), dict):
+            (template["metadata"].get("annotations") or {}).pop(_RESTARTED, None)
+    if is_live and cleaned["kind"] == "ServiceAccount":
+        # Old servers have created a Secret with a token for each ServiceAccount.
+        cleaned.pop("secrets", None)
+    return cleaned, tuple(removed)
+
+
+def _drop_node_ports(spec: Mapping[str, Any], applied: str) -> Iterator[str]:
+    """Removes the ports of the nodes that are not in the applied manifest; yields their names."""
+    for port in spec.get("ports") or ():
+        number = port.get("nodePort") if isinstance(port, dict) else None
+        if number is not None and f'"nodePort":{number}' not in applied.replace(" ", ""):
+            del port["nodePort"]
+            yield f"nodePort {number}"
 
 
 def _without_nulls(value: Any) -> Any:

@@ -18,8 +18,9 @@ from framework.edits.importing.containers import (
     read_security,
     read_sidecar,
 )
+from framework.edits.importing.translation import find_config_mount
 from framework.settings.probes import guaranteed_seconds
-from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER, config_volume
 
 # A field of the Deployment or of the Pod, its setting, and the default of Kubernetes. To read
 # another field, add a line.
@@ -159,10 +160,14 @@ def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Set
     """Adds `volumes`, each with its first mount, and `mounts` with the others."""
     mounts: dict[str, Settings] = {}
     others: list[tuple[str, Settings]] = []
+    folder = (find_config_mount(main) or {}).get("mountPath")
+    reserved = {config_volume(str(container["name"])) for container in _all_containers(pod)}
     for name, mount in read_mounts(main):
-        if name in mounts or mount.keys() & {"subPathExpr", "mountPropagation"}:
+        if name == CONFIG_VOLUME and mount["path"] == folder:
+            continue
+        if name in {*mounts, *reserved} or mount.keys() & {"subPathExpr", "mountPropagation"}:
             others.append((name, mount))
-        elif name != CONFIG_VOLUME:
+        else:
             mounts[name] = mount
     settings["mounts"] = name_mounts(others)
     mounted = {name for c in _all_containers(pod) for name, _ in read_mounts(c)}
@@ -170,7 +175,7 @@ def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Set
     for volume in pod.get("volumes") or ():
         name = str(volume.get("name"))
         # `config.files` renders the volume of the ConfigMap.
-        if name == CONFIG_VOLUME or not (source := _read_source(volume)):
+        if name in reserved or not (source := _read_source(volume)):
             continue
         if name in mounts:
             mount = mounts[name]

@@ -10,7 +10,7 @@ from framework.edits.importing.containers import Settings
 # The cost of a line of an entry. Overriding a value of a profile costs more than a new value, and
 # removing one costs most: if many values of a profile must be undone, it is the wrong profile.
 _NEW, _OVERRIDE, _REMOVE = 1, 2, 4
-_FEWEST_SHARED = 3
+FEWEST_SHARED = 3
 _OWN = frozenset(
     {"owner", "description", "profiles", "image", "replicas", "labels", "patch", "enabled"}
 )
@@ -63,7 +63,7 @@ def find_shared(entries: Sequence[Settings]) -> Settings:
         others = [{"image": {"repository": repository}, **other} for other in others]
     shared = _intersect(first, others)
     # A null in a profile removes what is below it, as it does in a model.
-    return shared if count_lines(shared) >= _FEWEST_SHARED else {}
+    return shared if count_lines(shared) >= FEWEST_SHARED else {}
 
 
 def _intersect(first: Settings, others: Sequence[Settings]) -> Settings:

@@ -69,14 +69,15 @@ def _adapt(
     changed = False
     for name, kind in _KIND_OF.items():
         if settings.get(name) and getattr(wanted, _snake(name)) is None:
-            move_to_extra(translation, kind)
+            reasons = {path: reason for path, reason in refused.items() if path[0] == name}
+            move_to_extra(translation, kind, _first_reason(reasons, name))
+            for path in reasons:
+                del refused[path]
             changed = True
     if settings["autoscaling"]:
         reasons = {path: reason for path, reason in refused.items() if path[0] == "autoscaling"}
         if wanted.autoscaling is None:
-            # The first reason is the cause: without its only metric, an autoscaler has no target.
-            path, reason = next(iter(reasons.items()), (("autoscaling",), "is not valid"))
-            leave_out_autoscaler(translation, f"{'.'.join(map(str, path))} {reason}")
+            leave_out_autoscaler(translation, _first_reason(reasons, "autoscaling"))
             for path in reasons:
                 del refused[path]
             return True
@@ -85,6 +86,12 @@ def _adapt(
             if path[1:] in (("cpu",), ("memory",)):
                 drop_metric(translation, str(path[1]))
     return changed
+
+
+def _first_reason(reasons: Mapping[KeyPath, str], setting: str) -> str:
+    """Returns the cause: without its only metric, an autoscaler has no target either."""
+    path, reason = next(iter(reasons.items()), ((setting,), "is not valid"))
+    return f"{'.'.join(map(str, path))} {reason}"
 
 
 def _snake(name: str) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.edits.importing.containers import unused_name
 from framework.edits.importing.manifests import Source
-from framework.edits.importing.workloads import Workload, backend_services
+from framework.edits.importing.workloads import NO_SETTING, Workload, backend_services
 from framework.kinds.naming import NAME_LABEL, RESERVED_LABELS, build_selector
 from framework.kinds.persistent_volume_claim import claim_name
-from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER
+from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER, config_volume
 
 _HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8080, 8888, 30000})
 # The kinds of which a model has at most one object.
@@ -35,9 +35,10 @@ class Translation:
     `objects` has the objects that become settings, the Deployment first. `renamed` has one line for
     each name that changes, `unexpressed` the reason for each object that is left out. `claims` has
     the volumes whose PersistentVolumeClaim the model creates, `service_keys` the key in `services`
-    of each further Service by its name, `extra` the manifests for the setting `objects`, `config`
-    the ConfigMap whose files become `config.files`, and `dropped` the kind, path and value of each
-    field that the model must not have, () for a whole object.
+    of each further Service by its name, `configs` the setting `config` of each container. `extra`
+    has the manifests for the setting `objects`, and `kept` why each of these stays as it is.
+    `dropped` has the kind, path and value of each field that the model must not have, () for a
+    whole object.
     """
 
     workload: Workload
@@ -48,7 +49,8 @@ class Translation:
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     service_keys: dict[str, str] = field(default_factory=dict)
-    config: dict[str, Any] | None = None
+    kept: dict[Source, str] = field(default_factory=dict)
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     dropped: list[tuple[str, KeyPath, Any]] = field(default_factory=list)
 
     @property
@@ -81,6 +83,10 @@ class Translation:
 def translate(workload: Workload, model: str) -> Translation:
     """Returns the objects of a workload with the names that they have as the model `model`."""
     result = Translation(workload, model)
+    for source in (workload.deployment, *workload.companions):
+        result.renamed += [
+            f"{name} of {source} removed: the cluster has chosen it" for name in source.removed
+        ]
     _translate_deployment(result)
     for service in result.workload.find_all("Service"):
         _take_service(result, service)
@@ -89,7 +95,8 @@ def translate(workload: Workload, model: str) -> Translation:
     _translate_ports(result)
     _translate_init_names(result)
     _take_claims(result)
-    _take_config(result)
+    _translate_volume_names(result)
+    _take_configs(result)
     _take_extra(result)
     _share_labels(result)
     return result
@@ -332,7 +339,9 @@ def _take_claims(result: Translation) -> None:
         volumes = used.get(name, [])
         if source.is_live:
             # A new claim would be empty. The data is in the old one.
-            result.unexpressed[source] = "exists in the cluster; the model refers to it by name"
+            result.unexpressed[source] = (
+                "exists in the cluster; the model refers to it by name, in its own Namespace"
+            )
         elif len(volumes) != 1:
             result.unexpressed[source] = "several volumes use it; the model refers to it by name"
         else:
@@ -344,54 +353,105 @@ def _take_claims(result: Translation) -> None:
             result.claims[volume["name"]] = obj["spec"]
 
 
-def _take_config(result: Translation) -> None:
-    """Turns a ConfigMap that only the model mounts, as a whole folder, into `config.files`."""
-    sources = result.workload.find_all("ConfigMap")
-    for source in sources:
-        volume, mount = _find_config_mount(result, source.name)
-        data = source.object.get("data")
-        if result.config is not None or volume is None or mount is None or not data:
-            result.unexpressed[source] = "the model refers to it by name; it is not created with it"
+def _translate_volume_names(result: Translation) -> None:
+    """Renames the volumes whose names the framework gives to those of `config.files`."""
+    volumes = result.pod.get("volumes") or []
+    reserved = {config_volume(str(container["name"])) for container in _containers(result)}
+    for volume in volumes:
+        if volume.get("name") in reserved:
+            taken = [*reserved, *(other.get("name") for other in volumes)]
+            _rename_volume(result, volume, unused_name("files", taken))
+
+
+def _rename_volume(result: Translation, volume: dict[str, Any], name: str) -> None:
+    before = volume["name"]
+    result.rename("volume", before, name)
+    volume["name"] = name
+    for container in _containers(result):
+        for mount in container.get("volumeMounts") or ():
+            if mount.get("name") == before:
+                mount["name"] = name
+
+
+def _containers(result: Translation) -> list[dict[str, Any]]:
+    return [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
+
+
+def _take_configs(result: Translation) -> None:
+    """Turns each ConfigMap that one volume has into `config.files` of a container that mounts it.
+
+    The model's container comes first. A container has one such ConfigMap at most.
+    """
+    for source in result.workload.find_all("ConfigMap"):
+        volume, reason = _find_config_volume(result, source)
+        mounting = [
+            str(container["name"])
+            for container in _containers(result)
+            for mount in container.get("volumeMounts") or ()
+            if volume is not None and mount.get("name") == volume["name"]
+        ]
+        mounting.sort(key=lambda name: name != MODEL_CONTAINER)
+        owner = next((name for name in mounting if name not in result.configs), "")
+        if not reason and not owner:
+            reason = "the container has other config files" if mounting else "nothing mounts it"
+        if volume is None or reason:
+            result.unexpressed[source] = reason
             continue
-        # Without `name`, the ConfigMap would have a hash in its name. With `rollOnChange: true`,
-        # a changed file would replace the Pods. An ordinary ConfigMap does neither.
-        result.config = {
-            "mountPath": mount["mountPath"],
-            "name": source.name,
-            "rollOnChange": False,
-            "files": dict(data),
-        }
-        if (mode := volume["configMap"].get("defaultMode")) is not None:
-            result.config["defaultMode"] = mode
+        _rename_volume(result, volume, config_volume(owner))
+        result.configs[owner] = _read_config(result, source, volume, owner)
         obj = deepcopy(source.object)
         obj["metadata"].pop("namespace", None)
         result.objects.append(obj)
-        result.rename("volume", volume["name"], CONFIG_VOLUME)
-        volume["name"] = mount["name"] = CONFIG_VOLUME
-        # A ConfigMap is always mounted read-only, even if the manifest has readOnly: false.
-        mount["readOnly"] = True
 
 
-def _find_config_mount(
-    result: Translation, name: str
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _find_config_volume(result: Translation, source: Source) -> tuple[dict[str, Any] | None, str]:
+    """Returns the volume with the files of a ConfigMap, or why it cannot be `config.files`."""
     volumes = [
         volume
         for volume in result.pod.get("volumes") or ()
-        if (volume.get("configMap") or {}).get("name") == name
+        if (volume.get("configMap") or {}).get("name") == source.name
     ]
-    if len(volumes) != 1 or volumes[0]["configMap"].keys() - {"name", "defaultMode"}:
-        return None, None
-    containers = [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
-    mounts = [
-        (container["name"], mount)
-        for container in containers
-        for mount in container.get("volumeMounts") or ()
-        if mount.get("name") == volumes[0]["name"]
-    ]
-    if len(mounts) != 1 or mounts[0][0] != MODEL_CONTAINER or mounts[0][1].get("subPath"):
-        return None, None
-    return volumes[0], mounts[0][1]
+    others = sorted({"binaryData", "immutable"} & source.object.keys())
+    if len(volumes) != 1:
+        return None, "several volumes have its files" if volumes else "no volume has its files"
+    if fields := sorted(volumes[0]["configMap"].keys() - {"name", "defaultMode"}):
+        return None, f"its volume sets {fields[0]}"
+    if others or not source.object.get("data"):
+        return None, f"it has {others[0]}" if others else "it has no files"
+    return volumes[0], ""
+
+
+def _read_config(
+    result: Translation, source: Source, volume: Mapping[str, Any], owner: str
+) -> dict[str, Any]:
+    # Without `name`, the ConfigMap would have a hash in its name. With `rollOnChange: true`, a
+    # changed file would replace the Pods. An ordinary ConfigMap does neither.
+    config: dict[str, Any] = {
+        "name": source.name,
+        "rollOnChange": False,
+        "files": dict(source.object["data"]),
+    }
+    # 0644 is the default, which the server writes.
+    if (mode := volume["configMap"].get("defaultMode", 0o644)) != 0o644:
+        config["defaultMode"] = mode
+    mount = find_config_mount(result.main) if owner == MODEL_CONTAINER else None
+    if mount is not None:
+        config = {"mountPath": mount["mountPath"], **config}
+        # A ConfigMap is always mounted read-only, even if the manifest has readOnly: false.
+        mount["readOnly"] = True
+    return config
+
+
+def find_config_mount(main: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the mount that `config.mountPath` describes: the first of the whole folder.
+
+    The setting `mounts` describes the others, such as those of one file (`subPath`).
+    """
+    for mount in main.get("volumeMounts") or ():
+        if mount.get("name") == CONFIG_VOLUME and mount.keys() <= {"name", "mountPath", "readOnly"}:
+            found: dict[str, Any] = mount
+            return found
+    return None
 
 
 def _take_extra(result: Translation) -> None:
@@ -400,7 +460,7 @@ def _take_extra(result: Translation) -> None:
     for source in dict.fromkeys(sources):
         if source.kind == "PersistentVolumeClaim" and source.is_live:
             continue
-        result.unexpressed.pop(source, None)
+        result.kept[source] = result.unexpressed.pop(source, "") or NO_SETTING
         obj = deepcopy(source.object)
         obj["metadata"].pop("namespace", None)
         words = f"{source.name.removeprefix(f'{result.model}-')}-{source.kind.lower()}"
@@ -410,11 +470,12 @@ def _take_extra(result: Translation) -> None:
         result.objects.append(obj)
 
 
-def move_to_extra(result: Translation, kind: str) -> None:
+def move_to_extra(result: Translation, kind: str, reason: str) -> None:
     """Moves an object to `objects`, because the settings for its kind cannot describe it."""
     for obj in [obj for obj in result.objects if obj["kind"] == kind]:
         if not any(obj is other for other in result.extra.values()):
             result.extra[unused_name(kind.lower(), result.extra)] = obj
+            result.kept[result.workload.find_all(kind)[0]] = reason
 
 
 def drop_metric(result: Translation, resource: str) -> None:
@@ -454,6 +515,7 @@ def drop_extra(result: Translation, key: str, reason: str) -> None:
     result.objects = [other for other in result.objects if other is not obj]
     for source in (*result.workload.others, *result.workload.companions):
         if (source.kind, source.name) == (obj["kind"], obj["metadata"].get("name")):
+            result.kept.pop(source, None)
             result.unexpressed[source] = reason
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from framework.edits.importing.manifests import Source
 
 
+NO_SETTING = "a model has no setting for this kind"
+
+
 @dataclass(frozen=True, eq=False)
 class Workload:
     """One Deployment and its objects.
@@ -99,7 +102,7 @@ def _leftover_reason(
     if source.kind == "Kustomization":
         return "not an object of a cluster; render it first, with kustomize build"
     if source.kind not in _RULES:
-        return "a model has no setting for this kind"
+        return NO_SETTING
     if not owners:
         return "no Deployment of these files refers to it, or is selected by it"
     if len(owners) > 1:
@@ -170,7 +173,8 @@ def _mounts(source: Source, deployment: Source, owners: Any) -> bool:
 
 
 def _runs_as(source: Source, deployment: Source, owners: Any) -> bool:
-    return pod_of(deployment).get("serviceAccountName") == source.name
+    pod = pod_of(deployment)
+    return source.name in (pod.get("serviceAccountName"), pod.get("serviceAccount"))
 
 
 def _reads(source: Source, deployment: Source, owners: Any) -> bool:
