@@ -439,7 +439,8 @@ def mount_files(*mounts: Any, **volume: Any) -> str:
 @pytest.mark.parametrize(
     ("mounts", "folder", "others"),
     [
-        ([_ONE_FILE], None, {"config-files": {"path": "/etc/chat/config.yaml", "subPath": "config.yaml"}}),
+        ([_ONE_FILE], None,
+         {"config-files": {"path": "/etc/chat/config.yaml", "subPath": "config.yaml"}}),
         ([_FOLDER], "/etc/chat", None),
         ([_LOG, _FOLDER], "/etc/chat",
          {"config-files": {"path": "/etc/log.ini", "readOnly": True, "subPath": "log.ini"}}),

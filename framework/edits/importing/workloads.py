@@ -8,7 +8,6 @@ from typing import Any
 
 from framework.edits.importing.manifests import Source
 
-
 NO_SETTING = "a model has no setting for this kind"
 
 
