@@ -162,6 +162,8 @@ ROOT = FieldPath()
 
 def list_keys(path: FieldPath) -> tuple[str, ...]:
     """Returns the keys of the items of the list at `path`; () if its items go by index."""
+    # Of `spec.template.spec.containers[model].ports` the names are without the item `model`, so the
+    # last two are `containers.ports`, which is not in the table, and then `ports`, which is.
     names = [step for step in path.steps if isinstance(step, str)]
     if not names or not isinstance(path.steps[-1], str):
         return ()
@@ -231,6 +233,7 @@ def match_items(
     before, after = (
         dict(zip(steps, items, strict=True)) for steps, items in zip(names, (old, new), strict=True)
     )
+    # A mapping keeps the order of its keys, and a key of both versions is not repeated.
     for step in {**before, **after}:
         yield step, before.get(step, MISSING), after.get(step, MISSING)
 
@@ -265,6 +268,7 @@ def resolve(
     for depth, step in enumerate(path.steps):
         key: str | int | None = None
         if isinstance(obj, Mapping):
+            # `data[8080]` parses as an index, and may be a key that consists of digits.
             key = str(step) if str(step) in obj else None
         elif isinstance(obj, list):
             key = find(FieldPath(path.steps[:depth]), obj, step)

@@ -144,6 +144,8 @@ class IdentityCheck:
     def check(self, urn: str, reached: ClusterIdentity) -> None:
         """Raises ClusterError when `reached` is not the cluster recorded for this provider."""
         known = self._find_known(urn, reached)
+        # The UID alone decides. The same cluster may be reached by another context or address after
+        # somebody renamed the one or moved the other.
         if known is None or known.uid == reached.uid:
             return
         if not known.is_at_same_place(reached):
@@ -308,6 +310,7 @@ class Clusters:
             if self._identity is not None:
                 self._identity.check(urn, connection.identify(inputs))
         except BaseException:
+            # Also on Ctrl-C, so that no connection stays open that nobody can close.
             connection.close()
             raise
         return connection

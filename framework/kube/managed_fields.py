@@ -88,6 +88,8 @@ def owner_entries(obj: Mapping[str, Any], path: OwnedPath) -> list[dict[str, Any
 def owner_of(obj: Mapping[str, Any], path: FieldPath) -> Entry | None:
     """Returns the entry that wrote the field last, also through a subresource; None for nobody."""
     owners = [e for e in entries(obj) if find_path(field_paths(e), path) is not None]
+    # Times are RFC 3339 in UTC and have one length, so they can be compared as text. An entry
+    # without a time counts as the oldest.
     return max(owners, key=lambda e: str(e.get("time", "")), default=None)
 
 
@@ -148,6 +150,7 @@ def merge_entries(
     if own is None:
         own = _build_apply_entry(managed, manager, api_version)
         result.append(own)
+    # The other entries were copied above, so `managed` itself stays as the server sent it.
     own["fieldsV1"] = build_fields(field_paths(own) | taken)
     return result
 
@@ -160,6 +163,8 @@ def _build_apply_entry(managed: Sequence[Entry], manager: str, api_version: str)
         "fieldsType": "FieldsV1",
         "fieldsV1": {},
     }
+    # The fields were written at the time of the newest entry at the latest, so this entry does not
+    # look newer than it is: `owner_of` takes the newest one for the last writer.
     times = [other["time"] for other in managed if other.get("time")]
     return {**entry, "time": max(times)} if times else entry
 
@@ -192,6 +197,9 @@ def unowned_paths(
         if is_kubectl(entry):
             candidates |= taken
         else:
+            # For example, the CLI created a Deployment without `terminationGracePeriodSeconds`. The
+            # server's default of 30 is in the entry of that create as well, and must not be removed
+            # as a stale field.
             candidates |= {path for path in taken if find(recorded, path) is not MISSING}
     return frozenset(
         path

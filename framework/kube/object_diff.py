@@ -132,6 +132,7 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
         return obj
     names = identify_items(path, obj, shape)
     if names is None:
+        # Index 1 of a longer list may be another item than index 1 of the shape.
         if len(obj) != len(shape):
             return obj
         names = (list(range(len(obj))), list(range(len(obj))))
@@ -154,6 +155,7 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in (metadata.get("annotations") or {}).items()
         if key not in NOISE_ANNOTATIONS
     }
+    # An object whose only annotations are noise equals one that has none.
     kept_metadata.pop("annotations", None)
     if annotations:
         kept_metadata["annotations"] = annotations
@@ -164,6 +166,8 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
 def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
     if old == new or is_same_quantity(path.steps, old, new):
         return
+    # Without this, the first label would be one change of the whole mapping: `labels: None -> {a:
+    # b}`.
     if path.steps and path.steps[-1] in OPEN_FIELDS:
         old, new = _open_missing(old, new), _open_missing(new, old)
     if isinstance(old, Mapping) and isinstance(new, Mapping):

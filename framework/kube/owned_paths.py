@@ -133,6 +133,7 @@ def _find_item(items: list[Any], tag: str, rest: str) -> int | None:
 
 def _has_keys(item: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
     # The server fills in some keys that an item may leave out, such as the protocol of a port.
+    # Of `ports: [{port: 80}]` the element k:{"port":80,"protocol":"TCP"} means the first item.
     return any(key in item for key in keys) and all(
         item.get(key, value) == value for key, value in keys.items()
     )
@@ -201,6 +202,8 @@ def _is_step(element: str, step: Step) -> bool:
         return tag == "f" and rest == step
     if tag == "k":
         # The server sorts the keys by name, which is the order of core/field_paths.py as well.
+        # An item of `ports` has the keys containerPort and protocol: `ports[8000]` and
+        # `ports[8000/TCP]` both name `k:{"containerPort":8000,"protocol":"TCP"}`.
         values = [str(value) for value in _decode(rest).values()]
         return str(step) in (values[0], "/".join(values))
     return tag == "i" and rest == str(step)

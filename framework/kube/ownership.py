@@ -48,6 +48,8 @@ def is_foreign(live: Object, state: ObjectState, manager: str) -> bool:
     Another object has another UID.
     """
     uid = state.outputs.get("metadata", {}).get("uid", "")
+    # A new UID alone is not enough: an interrupted `up` may have recreated the object itself, and
+    # then our manager is in its managedFields.
     return bool(uid) and live["metadata"]["uid"] != uid and not has_manager(live, manager)
 
 

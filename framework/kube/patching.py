@@ -69,6 +69,7 @@ def build_patch(
             kept |= set(_foreign_paths(live, manager, path))
             if any(find_path(frozenset({owned}), path) for owned in kept):
                 drop_at(sent, steps)
+    # After the ignored fields, because `spec.paused` may be one of them.
     sent = resumed(live, sent, kept)
     unowned = unowned_paths(live, manager, sent, before, kept)
     return Patch(manager, sent, unowned, frozenset(kept))
@@ -103,6 +104,8 @@ def _resets_replicas(live: Object, patch: Patch) -> bool:
     if live["kind"] not in SCALED or find(patch.sent, REPLICAS) is not MISSING:
         return False
     owners = owner_entries(live, REPLICAS)
+    # An autoscaler writes `replicas` through the subresource `scale`. Its entry is neither ours nor
+    # mergeable, so once it has written the field, nothing is reset.
     return bool(owners) and all(
         is_own(entry, patch.manager)
         or (is_mergeable(entry, patch.manager) and REPLICAS not in patch.kept)
@@ -120,6 +123,7 @@ def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object
     """
     if not _resets_replicas(live, patch):
         return live
+    # Nothing else is sent: every field of an apply becomes a field of its manager.
     metadata = {k: v for k, v in live["metadata"].items() if k in ("name", "namespace")}
     share = {
         "apiVersion": live["apiVersion"],

@@ -46,6 +46,7 @@ def _expand(obj: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
         return
     head, rest = steps[0], steps[1:]
     if head == ANY:
+        # A path with "*" names nothing in an object without the list or mapping.
         keys: Iterable[Step] = range(len(obj)) if isinstance(obj, list) else list(obj or ())
     else:
         keys = (head,)

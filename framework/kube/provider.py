@@ -67,6 +67,8 @@ class KubernetesProvider(ObjectReader):
     def _create(self, wanted: Object, manager: str) -> ObjectState:
         live = self.get_live(wanted)
         if live is not None and self.is_terminating_with_namespace(live):
+            # The server refuses new objects in a Namespace that is being deleted, with 403, until
+            # it is gone.
             wait_gone(self._client, live, live["metadata"]["uid"], TERMINATING_WAIT_S)
             live = None
         if live is not None:
@@ -103,6 +105,8 @@ class KubernetesProvider(ObjectReader):
         is_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes)
+        # In this order: the second owner of `replicas` must exist before ours gives the field up,
+        # and the fields of kubectl must be ours before the apply that no longer sends them.
         live = hand_over_replicas(self._client, live, patch)
         take_over(self._client, live, patch)
         made = self._client.apply(patch.sent, manager=manager, force=True, dry_run=False)

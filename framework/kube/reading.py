@@ -100,6 +100,7 @@ class ObjectReader:
             listing = self._listings.setdefault(scope, _Listing())
         with listing.lock:
             if time.monotonic() - listing.taken > FRESH_S:
+                # Only threads that need the same scope wait here; `_lock` is free in the meantime.
                 listing.objects = self._list(scope)
                 listing.taken = time.monotonic()
         if listing.objects is None:
@@ -164,6 +165,7 @@ class ObjectReader:
         if live is None:
             return None
         manager = field_manager("", state, wanted)
+        # Without its labels it may be an object of another team that only has the same name.
         if is_foreign(live, state, manager) and not has_recorded_labels(live, state):
             return None
         return with_live(state, live)
@@ -245,6 +247,8 @@ class ObjectReader:
         before = self._build_sent(old.inputs, urn)
         if is_other_object(before, wanted):
             created = self._diff_new(wanted, field_manager(urn, None, wanted))
+            # The old object is not looked at: it is deleted at the end of `up`, whatever its fields
+            # are.
             return replace(created, op=Op.REPLACE, fields=compare_objects(before, wanted))
         manager = field_manager(urn, old, wanted)
         live = self.find_listed(wanted)
@@ -313,6 +317,7 @@ class ObjectReader:
         manager: str,
         ignore_changes: Sequence[str],
     ) -> ObjectDiff:
+        # The same patch that `update` applies, so that a preview cannot promise anything else.
         patch = build_patch(live, before, wanted, manager, ignore_changes)
         try:
             predicted = predict(self._client, live, patch)
@@ -345,6 +350,7 @@ def _find_unrecorded(
     """
     recorded = without_internal(old.outputs)
     for shape in shapes:
+        # `drop_at` changes it in place, and the caller still needs both shapes.
         shape = deepcopy(shape)
         for text in ignore_changes:
             for steps in expand_path((live, shape), parse_path(text)):

@@ -93,6 +93,9 @@ def named_changes(
     Only these can cause a replacement. A field that somebody else added, and that `up` removes,
     changes in place.
     """
+    # For example, the selector in the file is unchanged, and somebody replaced the Deployment by
+    # one with another selector: `drifted` has the field. If the file no longer has a field that it
+    # had before, only `edited` does.
     drifted, edited = compare_objects(pruned(live, wanted), wanted), compare_objects(before, wanted)
     paths = [change.path for change in (*drifted, *edited)]
     return tuple(
@@ -103,4 +106,5 @@ def named_changes(
 
 
 def _is_within(path: str, root: str) -> bool:
+    # Without the dot or bracket, `spec.selectorPolicy` would be within `spec.selector`.
     return path == root or path.startswith((f"{root}.", f"{root}["))

@@ -96,6 +96,8 @@ def is_complete(deployment: Mapping[str, Any]) -> bool:
     """Returns True if all Pods have the newest template and are available, and no old one is
     left."""
     status = deployment.get("status") or {}
+    # `replicas` counts old Pods as well: equal to `updatedReplicas` it means that no old Pod is
+    # left.
     names = ("updatedReplicas", "replicas", "availableReplicas")
     desired = _desired(deployment)
     return is_observed(deployment) and all(status.get(name, 0) == desired for name in names)
@@ -133,8 +135,11 @@ class ProgressDeadline:
         if progress != self._progress:
             self._progress, self._progress_at = progress, time.monotonic()
         verdict = deadline_exceeded_at(live)
+        # A second failure of the same rollout would have another time, so equal means old.
         if verdict and verdict != self._old_verdict and is_observed(live):
             return True
+        # For example, a scale-up from 2 to 8 Pods on nodes that have room for 5: no condition ever
+        # says so.
         allowed = live["spec"].get("progressDeadlineSeconds", DEFAULT_DEADLINE_S)
         return bool(time.monotonic() - self._progress_at > allowed + CONTROLLER_LAG_S)
 
@@ -223,6 +228,8 @@ class RolloutWait:
         return event
 
     def _is_silent(self) -> bool:
+        # After a read as well, so that a server which does not answer is not asked every quarter of
+        # a second.
         last = max(self._heard_at, self._read_at)
         return time.monotonic() - last > self._pause_s
 
@@ -254,6 +261,9 @@ class RolloutWait:
         before, now = known["metadata"], live["metadata"]
         if self._live and now["resourceVersion"] == before["resourceVersion"]:
             return False
+        # The generation counts changes of `spec` only. So it cannot tell two versions of the status
+        # apart, and a change of labels alone does not raise it: the resourceVersion decides between
+        # those.
         return bool(now["generation"] >= before["generation"]) and not is_older(live, known)
 
     def _is_done(self, live: Object) -> bool:

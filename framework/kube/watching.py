@@ -58,6 +58,8 @@ class SharedWatch:
         queue: Queue = SimpleQueue()
         with self._lock:
             self._queues.setdefault(name, []).append(queue)
+            # In the same lock as the new queue: `_publish` cannot change the object in between, so
+            # no event is missed.
             if name in self._objects:
                 queue.put(self._objects[name])
             if self._thread is None:
@@ -69,6 +71,7 @@ class SharedWatch:
             yield queue
         finally:
             with self._lock:
+                # The thread sees at its next event, or when the watch ends, that nobody is left.
                 self._queues[name].remove(queue)
 
     def _run(self) -> None:
@@ -138,6 +141,9 @@ class SharedWatch:
         items, version = self._client.list_with_version(*self._scope)
         objects = {item["metadata"]["name"]: item for item in items}
         with self._lock:
+            # The list replaces the events between a broken watch and now. An object that was
+            # deleted in between is not in the list, and a subscriber would wait for it until its
+            # timeout.
             deleted = self._objects.keys() - objects.keys()
         for name in deleted:
             self._publish(name, None)
@@ -150,6 +156,7 @@ class SharedWatch:
         for event, item in self._client.watch(
             api_version, kind, namespace, timeout_s=WATCH_S, resource_version=self._version
         ):
+            # The version of the last event is the place where the next watch goes on.
             self._version = str(item["metadata"]["resourceVersion"])
             self._failures = 0
             # A bookmark has nothing but a newer version. Without bookmarks the version of a kind

@@ -71,6 +71,7 @@ class ApplyRun:
         previewed = self._by_name.get(_build_key(registration))
         with self._lock:
             self.registered.append(registration)
+        # Around everything, so that a step that fails or is skipped also ends the waits for it.
         with self._capacity.track(previewed.urn if previewed else ""):
             return self._register(registration, previewed)
 
@@ -122,6 +123,8 @@ class ApplyRun:
         """Returns the previewed step; plans it again where its inputs were not known then."""
         if previewed is None:
             step = self._planner.plan(registration)
+        # The program runs twice, in the preview and in the apply. Inputs differ where the preview
+        # had unknown values, or where the program is not deterministic.
         elif previewed.known and previewed.registration.inputs == registration.inputs:
             step = replace(previewed, registration=registration)
         else:
@@ -129,6 +132,8 @@ class ApplyRun:
         if not step.known:
             raise EngineError("needs a value that is still unknown; see what failed before it")
         confirmed = previewed is not None and previewed.change.op is Op.REPLACE
+        # For example, an input is the output of another resource and known only now, and its field
+        # cannot change in place. To replace a Deployment is an outage, so it needs a yes.
         if step.change.op is Op.REPLACE and not confirmed:
             raise EngineError("would be replaced, which the preview could not know; run again")
         return step

@@ -41,6 +41,8 @@ def find_capacity_waits(steps: Iterable[Step]) -> dict[str, tuple[str, ...]]:
             by_component.setdefault(change.component, []).append(step)
     waits: dict[str, tuple[str, ...]] = {}
     for deployments in by_component.values():
+        # A new image with the same number of replicas counts as growing: its rollout may fail as
+        # well.
         growing = [step for step in deployments if not _shrinks(step)]
         for step in deployments:
             before = sorted(other.urn for other in growing if not _needs(other, step.urn, by_urn))
@@ -99,6 +101,8 @@ class CapacityWaits:
         finally:
             with self._changed:
                 self._running -= 1
+                # The waits of steps that were not in the preview are tracked under "", which
+                # nothing waits for.
                 self._ended.add(urn)
                 self._changed.notify_all()
 

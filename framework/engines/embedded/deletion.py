@@ -38,6 +38,8 @@ class Deletions:
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="delete")
         try:
             while (waiting or running) and not self._stop.is_set():
+                # For example, a Deployment uses a ConfigMap, and both are in a Namespace: first the
+                # Deployment is ready, then the ConfigMap, and the Namespace last.
                 for resource in _find_ready(waiting.values(), running.values()):
                     del waiting[resource.key]
                     change = describe(resource)
@@ -95,6 +97,8 @@ class Deletions:
 
         Then only the record is removed: the object is in use again.
         """
+        # This happens when a change is reverted before the old object was deleted: `a` was replaced
+        # by `b`, which failed, and the program has `a` again.
         return resource.pending_delete and any(
             other.object_key == resource.object_key
             for other in self._state.get_current().resources

@@ -187,6 +187,9 @@ class EmbeddedEngine:
         backend = open_backend(project, request.stack.name)
         with ExitStack() as stack:
             if locked:
+                # The order of an ExitStack is reversed at the end: the connections are closed
+                # first, then the journal is folded into the checkpoint, and only then the lock is
+                # released.
                 stack.enter_context(_interrupt_on_sigterm())
                 stack.enter_context(backend.lock())
             state = StackState(project, backend)
@@ -353,6 +356,8 @@ class Operation:
                 self._end_pending(run)
             return result
         except BaseException:
+            # Steps in progress may still end, and their results are recorded. Without the wait, an
+            # object that was just created would be looked for in the cluster by the next command.
             apply.stop.set()
             apply.wait_idle(_STOP_S)
             raise

@@ -356,6 +356,8 @@ def _serve(
     options = [
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
+        # Otherwise another process of this machine could listen on the same port, and gRPC would
+        # divide the requests between the two.
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.server(pool, options=options)

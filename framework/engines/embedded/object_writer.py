@@ -73,6 +73,8 @@ class ObjectWriter:
             made = self._replace(step, provider, old, inputs)
             if not step.delete_first:
                 # The old object is recorded as pending deletion; `finish` deletes it at the end.
+                # Without this line the new record, which has the same URN, would take its place,
+                # and nobody would delete the old object.
                 left_behind.append(set_line(old.with_fields(delete=True)))
         else:
             self._begin("updating", step, inputs)
@@ -90,6 +92,8 @@ class ObjectWriter:
     ) -> ObjectState:
         """Creates the new object of a replacement; with `delete_first`, after deleting the old."""
         before = read_object_state(self._state, old)
+        # Created with the replicas of the file, a Deployment under an autoscaler would begin far
+        # too small.
         if "spec.replicas" in step.registration.ignore_changes:
             inputs = _keep_replicas(inputs, provider.read(before))
         self._begin("creating", step, inputs)
@@ -107,6 +111,7 @@ class ObjectWriter:
         id_ = step.old.id if step.old else ""
         wanted = ObjectState(id_, dict(inputs), {})
         resource = build_object(self._state, step.registration, step.urn, step.old, wanted)
+        # The CLI records pending operations in this form too.
         raw = {key: value for key, value in resource.raw.items() if key not in ("outputs", "id")}
         self._state.record(begin_line(operation, raw))
 

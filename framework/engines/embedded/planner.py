@@ -89,6 +89,8 @@ class Planner:
             registration.name,
         )
         with self._lock:
+            # Pulumi has the same rule: the URN is the identity of a resource, and the state has one
+            # record for each.
             if urn in self._taken:
                 raise EngineError(f"{urn} is registered twice; give one a different name")
             self._taken.add(urn)
@@ -136,6 +138,7 @@ class Planner:
         """Returns the recorded resource, by its URN or by a former one, which is then renamed."""
         if urn in self._live:
             return self._live[urn]
+        # The parent is registered before its children, so its renaming is known by now.
         former_parents = [old for old, new in self.renames.items() if new == registration.parent]
         for former in build_former_urns(urn, registration, former_parents):
             if former in self._live and former not in self._taken:
@@ -190,9 +193,13 @@ class Planner:
 
     def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
         op, note = diff.op, diff.note
+        # The object is as wanted, but its last rollout failed or was interrupted. As an update it
+        # is waited for again, so that `up` does not report success for Pods that never became
+        # ready.
         if op is Op.SAME and step.old is not None and step.old.init_errors:
             op, note = Op.UPDATE, UNFINISHED
         recorded = self._state.read_inputs(step.old) if step.old else {}
+        # Of both: the old value of a secret that changes must not be printed either.
         secrets = collect_secret_texts(recorded, step.registration.inputs)
         fields = redact_fields(diff.fields, secrets)
         change = replace(step.change, op=op, fields=fields, note=note, takes_over=diff.takes_over)

@@ -46,6 +46,8 @@ class ProgramProcess:
             text=True,
             errors="replace",
         )
+        # The child has its own copy. As long as this one is open, reading the reports would not end
+        # with it.
         os.close(report_fd)
         self._output: deque[str] = deque(maxlen=_LAST_LINES)
         assert self._child.stdout is not None
