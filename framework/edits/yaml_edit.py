@@ -86,6 +86,7 @@ def build_change(root: Path, path: str, edits: Iterable[Edit], *, opening: str =
         text = opening if old is None else old.decode()
     except UnicodeDecodeError:
         raise ConfigError(load_document(root, path)[1]) from None
+    # Every position counts from the first character of YAML, so the mark is taken off for the edit.
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     text = text.removeprefix(_BYTE_ORDER_MARK)
     document, diagnostics = parse_document(path, text)
@@ -112,13 +113,16 @@ def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, D
     """
     removes = edit.value is REMOVED
     expected = _expect_removed(document, edit.path) if removes else _expect_set(document, edit)
+    # Nothing to do. This also keeps an edit that is repeated from changing quotes or spaces.
     if is_same(expected, document.data):
         return text, document
     root = read_layout(text)
     target = _TargetFinder(path, text, edit.path).find(root, removes=removes) if root else None
     edited = ""
     if target and target.entry:
+        # To the end of the line: the comment behind a removed value goes with it.
         edited = text[target.entry.start : find_line(text, target.entry.value.end)[1]]
+    # The second attempt reformats the whole file, so it runs only if the first does not read back.
     for attempt in (_replace_characters, _rewrite):
         try:
             new = attempt(text, target, edit)
@@ -159,6 +163,8 @@ def _expect_set(document: Document, edit: Edit) -> dict[str, Any] | None:
                 parent[str(key)] = {}
             parent = parent[key]
         # Assigning to a list index that does not exist, or into a text, raises.
+        # Through JSON, because the value may be a tuple or a subclass of str, and a file never
+        # reads back as one of these.
         parent[edit.path[-1]] = json.loads(json.dumps(edit.value))
     except (LookupError, TypeError):
         return None
@@ -240,6 +246,8 @@ class _TargetFinder:
                 if removes or not is_last:
                     self._refuse_merged(parent, path[: depth + 1])
                 return Target(parent, above, None, path[depth:])
+            # `env:` without a value reads as null, and an edit of `env.LOG_LEVEL` makes a mapping
+            # of it.
             if is_last or (entry.value.is_null and isinstance(path[depth + 1], str)):
                 self._refuse_shared(entry.value, path[: depth + 1])
                 self._refuse_anchors_inside(entry)

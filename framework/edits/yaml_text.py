@@ -98,6 +98,7 @@ def remove_entry(text: str, target: Target) -> str:
     before = text[start : entry.start]
     if before.strip() and (entry.key or not _DASH.fullmatch(before)):
         raise UnknownLayoutError
+    # `end` is before the line break, which has two characters in a file from Windows.
     if text.startswith("\r", end):
         end += 1
     return text[:start] + text[end + 1 :]
@@ -110,6 +111,7 @@ def _remove_from_flow(text: str, entries: Sequence[Entry], index: int) -> str:
     end = entries[index - 1].value.end
     gap = text[end : entry.start]
     comment = gap.replace(",", "", 1).rstrip(" ") if "#" in gap else ""
+    # In `[a, # why\n b]` the comment belongs to `a`, so it stays when `b` goes.
     return text[:end] + comment + text[entry.value.end :]
 
 
@@ -118,6 +120,8 @@ def _replace(text: str, entry: Entry, value: Any) -> str:
     if old.start == old.end:
         if entry.key is None:
             raise UnknownLayoutError
+        # The empty value of `key:` begins right behind the colon, which needs a space before a
+        # value.
         gap = "" if text[old.end - 1] != ":" else " "
         return _splice(text, old.start, old.end, gap + render_inline(value))
     quote = old.style if old.style in ("'", '"') and isinstance(value, str) else ""
@@ -161,6 +165,7 @@ def _insert(text: str, target: Target, value: Any, after: str | None) -> str:
         (entry for entry in parent.entries if entry.key and entry.key.text == after),
         parent.entries[-1],
     )
+    # Not the indentation of the neighbour: the first entry shows the column of them all.
     first = parent.entries[0].start
     indent = " " * (first - find_line(text, first)[0])
     lines = _block_lines(text, indent, target.missing, value)

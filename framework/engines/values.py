@@ -129,6 +129,8 @@ def collect_secret_texts(*trees: Any) -> frozenset[str]:
     def add(leaf: Any) -> None:
         if leaf is not None and not isinstance(leaf, bool) and leaf != "":
             text = str(leaf)
+            # A server's message may quote the value in either form: `data` of a Secret is base64,
+            # `stringData` is not.
             texts.update((text, base64.b64encode(text.encode()).decode(), *_decode(text)))
 
     for tree in trees:

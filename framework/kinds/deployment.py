@@ -45,6 +45,8 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         "selector": {"matchLabels": selector},
         "template": build_pod_template(track),
     }
+    # A field that is not sent stays what the autoscaler made it. See kube/patching.py for the
+    # moment at which a Deployment gets an autoscaler.
     if autoscaling is None:
         spec = {"replicas": track.replicas, **spec}
     yield Manifest(

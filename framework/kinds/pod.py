@@ -24,6 +24,7 @@ def build_pod_template(track: TrackInput) -> dict[str, Any]:
     labels = {
         **build_labels(track.model, settings),
         **settings.pod_labels,
+        # Last: the API server refuses a Deployment whose Pods lack the labels of its selector.
         **build_selector(track.model, track.track),
     }
     annotations = dict(settings.pod_annotations)
@@ -47,6 +48,7 @@ def _build_pod_spec(track: TrackInput) -> dict[str, Any]:
         **_build_scheduling(track.model, track.track, settings.scheduling),
         **_build_pod_options(settings.pod),
     }
+    # An empty field would be owned by our field manager, and `drift` would compare it.
     return {key: value for key, value in spec.items() if value not in ([], {}, None)}
 
 

@@ -72,6 +72,8 @@ def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = N
     strays = sorted(own.overlays.keys() - files.models.keys())
     for text in (_code_digest(), repr(names), repr(strays)):
         _feed(shared, text.encode())
+    # All profiles, also those that a model does not use: to know which it uses, its file would have
+    # to be parsed, which is what the cache saves.
     for path in (files.defaults, *files.profiles.values(), own.environment):
         _feed(shared, (path or "").encode())
         _feed(shared, _read(root, path))

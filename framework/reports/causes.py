@@ -126,6 +126,7 @@ def find_setting_causes(
     ordered, wanted = tuple(changes), frozenset(targets)
     if not ordered:
         return {}
+    # The usual case, a changed tag: there is no other cause, so nothing is planned again.
     if len(ordered) == 1:
         return dict.fromkeys(wanted, ordered)
     applied = {
@@ -141,6 +142,8 @@ def find_setting_causes(
         left = {target for target in unexplained if not _is_explained(target, effects)}
         for change, effect in applied.items():
             if effect is None:
+                # A change that is not valid alone, such as `ingress.port` without the port that it
+                # names.
                 effects[change] |= left
     return {
         target: tuple(

@@ -44,6 +44,8 @@ def _settings_of(container: str, settings: Settings) -> Settings:
 def _read_services(translation: Translation, settings: Settings) -> None:
     """Adds `service` and `services`; the Service that is not headless comes first."""
     found = [obj for obj in translation.objects if obj["kind"] == "Service"]
+    # Python's sort is stable: of two Services, the one with the name of the model comes first, and
+    # of the others those that are not headless.
     found.sort(key=lambda obj: obj["spec"].get("clusterIP") == "None")
     found.sort(key=lambda obj: obj["metadata"]["name"] != translation.model)
     settings["services"] = {}
@@ -167,6 +169,8 @@ def _read_policy(policy: Mapping[str, Any] | None) -> Settings | None:
     if policy is None:
         return None
     spec = policy["spec"]
+    # The default of the API server:
+    # https://kubernetes.io/docs/concepts/services-networking/network-policies
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
     settings: Settings = {"dns": False}
     if "Ingress" in types:

@@ -164,6 +164,7 @@ def build_patch(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[
 def _patch(
     path: FieldPath, old: Mapping[str, Any], new: Mapping[str, Any], type_: FieldType
 ) -> dict[str, Any]:
+    # In a strategic merge patch, null removes a field.
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         below, child = path.child(key), type_.child(key) or FieldType("object")
@@ -189,6 +190,7 @@ def _patch_items(
         if before is MISSING:
             yield dict(after)
         elif after is MISSING:
+            # An item that a patch does not name stays, so its removal must be written.
             yield {name: before[name], DIRECTIVE: "delete"}
         elif change := _patch(path.child(step), before, after, items):
             yield {name: after[name], **change}
@@ -214,6 +216,8 @@ def drop_refused(
         problems = list(find_field_diagnostics(kind, patch, manifest, lambda at, value: str(value)))
         if not problems:
             break
+        # Children before their parents, and higher indexes before lower ones, so that the path of
+        # the next problem is still the path of the same value.
         for problem in sorted(problems, key=lambda p: str(p.path), reverse=True):
             reasons[FieldPath(problem.path)] = problem.message
             remove_at(patch, problem.path)
@@ -235,5 +239,6 @@ def remove_at(tree: Any, path: KeyPath) -> None:
         elif isinstance(parent, dict):
             parent.pop(key, None)
         is_only_named = isinstance(parent, dict) and parent.keys() <= {"name", "mountPath"}
+        # An item of a list that only has its name left changes nothing, so it goes as well.
         if parent and not (is_only_named and depth):
             break

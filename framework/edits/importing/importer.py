@@ -244,6 +244,9 @@ def write_entry(
             # leaves to Kubernetes, or what equals the catalog's own default.
             below = open_loader(root, {**drafts, imported.path: ""}, environment)
             data = below.merge_inherited(name, names).data
+            # For example, prod has `replicas: 3` by default, and the manifest has 1, which is also
+            # the default of the catalog. Without `replicas: 1` in the entry, the model would have 3
+            # replicas in prod.
             entry = unite(entry, diff_entry(wanted, data))
         imported.entry = order_entry(entry)
         _prove(root, imported, drafts)
@@ -265,6 +268,7 @@ def diff_entry(wanted: Model, inherited: Mapping[str, Any]) -> Settings:
         if not entry["security"]:
             del entry["security"]
     if wanted.rollout.strategy == "Recreate":
+        # Kubernetes refuses these beside Recreate, so the manifest never has them.
         for key in ("maxSurge", "maxUnavailable"):
             entry.get("rollout", {}).pop(key, None)
     # The autoscaler decides, whatever `replicas` is.
@@ -289,6 +293,7 @@ def _prove(root: Path, imported: Imported, drafts: Mapping[str, str]) -> None:
         imported.errors = tuple(map(_describe, errors))
         return
     unpatched = build_unpatched_model(model, environment)
+    # Computed from the rendered objects: a patch has what no setting could express.
     patches, reasons = find_patches(imported.translation, unpatched)
     plan = unpatched
     if patches:

@@ -94,6 +94,8 @@ def _build_overlay(
         inherited = here.merged.data.get("patch") or {}
         if is_last or found == inherited:
             break
+        # A null for each inherited patch, because the patches that were found begin from unpatched
+        # objects.
         entry["patch"] = {**dict.fromkeys(inherited), **found}
     return overlay
 

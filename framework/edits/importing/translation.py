@@ -116,6 +116,8 @@ def _translate_deployment(result: Translation) -> None:
         if container.get("name") == MODEL_CONTAINER and before != MODEL_CONTAINER:
             container["name"] = unused_name(MODEL_CONTAINER, (c.get("name") for c in containers))
             result.rename("container", MODEL_CONTAINER, container["name"])
+    # `main` is of the original manifest, and `containers` are copies: only the index is the same in
+    # both.
     index = result.workload.pod["containers"].index(main)
     containers[index]["name"] = MODEL_CONTAINER
     result.rename("container", before, MODEL_CONTAINER)
@@ -126,6 +128,7 @@ def _translate_deployment(result: Translation) -> None:
     _name_object(result, deployment)
     for constraint in pod.get("topologySpreadConstraints") or ():
         labels = (constraint.get("labelSelector") or {}).get("matchLabels") or {}
+        # A constraint that counts the Pods of another workload keeps its own selector.
         if labels.items() <= (template.get("metadata", {}).get("labels") or {}).items():
             constraint["labelSelector"] = {"matchLabels": selector}
 
@@ -227,6 +230,7 @@ def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
         result.renamed.append("spec.replicas removed: the autoscaler sets it")
         del result.deployment["spec"]["replicas"]
     spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": result.model}
+    # The field of autoscaling/v1, which knew no other metric.
     cpu = spec.pop("targetCPUUtilizationPercentage", None)
     if cpu is not None:
         target = {"type": "Utilization", "averageUtilization": cpu}
@@ -251,6 +255,9 @@ def _translate_ports(result: Translation) -> None:
         # A container may listen on a port that its manifest does not list.
         if str(target).isdigit() and str(target) not in known | elsewhere:
             protocol = {"protocol": port["protocol"]} if "protocol" in port else {}
+            # A port in the manifest is documentation only
+            # (https://kubernetes.io/docs/reference/kubernetes-api, PodSpec), so the Service worked
+            # without it. The framework builds the Service from it.
             ports.append({"containerPort": int(target), **protocol})
     for port in ports:
         if not port.get("name"):
@@ -321,6 +328,8 @@ def _translate_init_names(result: Translation) -> None:
     containers = result.pod.get("initContainers") or []
     steps = [c for c in containers if c.get("restartPolicy") != "Always"]
     names = [str(c.get("name")) for c in steps]
+    # For example, `migrate` runs before `fetch`. As `step-1-migrate` and `step-2-fetch`, the order
+    # by name is the order of the manifest.
     if names != sorted(names):
         for number, container in enumerate(steps, 1):
             name = f"step-{number}-{container['name']}"[:63].rstrip("-")

@@ -124,6 +124,8 @@ class FileBackend:
             files.write_atomically(meta, "version: 1\n")
         previous = self.read_checkpoint()
         if previous is not None:
+            # Written before the checkpoint is replaced: at each moment one of the two files is
+            # complete.
             files.write_atomically(self.backup_path, previous)
         files.write_atomically(self.checkpoint_path, text)
 
@@ -281,6 +283,8 @@ class Lock:
         pid = self.holder.get("pid")
         if not isinstance(pid, int) or pid <= 0:
             return False
+        # A process id may be used again by another process. Then the lock counts as held, which is
+        # the safe side: the message says what to remove.
         return self.holder.get("hostname") == socket.gethostname() and not _is_running(pid)
 
 

@@ -150,6 +150,7 @@ class Resource:
         """Returns a copy in which every renamed URN is replaced by its new one."""
         if not any(urn in renames for urn in (self.urn, *self.needs)):
             return self
+        # A copy of everything, because the lists inside are changed below.
         raw = json.loads(json.dumps(self.raw))
         for name in ("urn", "parent"):
             if raw.get(name):
@@ -352,6 +353,7 @@ def order_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
         opened: set[str] = set()
         while stack:
             resource = stack[-1]
+            # `opened` keeps a circle of needs from going on for ever. The CLI writes no circles.
             missing = [
                 live[urn]
                 for urn in resource.needs

@@ -143,6 +143,8 @@ def read_journal(path: Path) -> list[Line]:
 def _parse_lines(content: bytes, path: Path) -> Iterator[Line]:
     *complete, last = content.split(b"\n")
     for number, text in enumerate([*complete, last], start=1):
+        # A process that was killed while it wrote leaves half a line at the end, and the step that
+        # it records was not finished: `append` returns only once the whole line is on disk.
         if number > len(complete) and not _is_json(text):
             return
         try:
@@ -202,6 +204,8 @@ def fold(checkpoint: Checkpoint, lines: Sequence[Line]) -> Checkpoint:
         return checkpoint
     resources = {resource.key: resource for resource in checkpoint.resources}
     pending = {operation["resource"]["urn"]: operation for operation in checkpoint.pending}
+    # Each form replaces or removes by key, so that folding a line a second time changes nothing.
+    # `save` relies on it.
     for line in lines:
         [(form, value)] = line.items()
         match form:

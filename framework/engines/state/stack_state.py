@@ -83,6 +83,8 @@ class StackState:
     def get_current(self) -> Checkpoint:
         """Returns the state after the steps recorded so far."""
         with self._lock:
+            # Folded lazily: hundreds of steps are recorded without anybody reading the state in
+            # between.
             if self._lines:
                 self.checkpoint = fold(self.checkpoint, self._lines)
                 self._lines = []

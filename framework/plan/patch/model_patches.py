@@ -140,6 +140,7 @@ def _find_broken_rules(
 ) -> Iterator[SettingDiagnostic]:
     """Yields the rules of the API server that the patched object breaks, at the patched value."""
     type_ = FieldType(patch.kind)
+    # A rule that the unpatched object breaks is reported as an error of the settings already.
     kept = {problem.path for problem in find_broken_rules(before, type_, show)}
 
     def show_after(at: KeyPath, value: Any) -> str:
@@ -252,6 +253,7 @@ def _find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diag
     if model.candidate is None:
         return
     for patch in _track_patches(model, "canary"):
+        # The candidate inherits the patches of the model. Only what it changes is checked here.
         if patch.content == model.settings.patch.get(patch.key):
             continue
         if message := _refuse_key(patch, kinds, plan):
