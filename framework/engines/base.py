@@ -30,8 +30,8 @@ class Request:
     `root` is the folder of Pulumi.yaml. `components` limits the operation to the components with
     these logical names and their children; None means the whole stack. `cluster` is the cluster
     that environment.yaml names now; with None, the program and the state alone name the cluster.
-    `plan` is the stack's plan, if the caller has loaded it: the embedded engine passes it to the
-    program. With None, the program loads the plan itself.
+    `plan` is the stack's plan, if the caller has loaded it: the embedded engine passes what
+    `components` names of it to the program. With None, the program loads the plan itself.
     """
 
     root: Path

@@ -68,6 +68,11 @@ class Components:
         """Returns the URNs of the components with these names and of everything in them."""
         return sorted(urn for urn in self._parents if names & {*self.find_containing(urn)})
 
+    @property
+    def is_whole(self) -> bool:
+        """True if the command works on the whole stack."""
+        return self._targets is None
+
     def is_target(self, urn: str) -> bool:
         """Returns whether the command works on this resource."""
         return self._targets is None or not self._targets.isdisjoint(self.find_containing(urn))

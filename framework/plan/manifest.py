@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from framework.core.rolling_update import Budget
 from framework.core.stack import Stack
@@ -79,6 +80,10 @@ class StackPlan:
     namespace: Manifest
     models: tuple[ModelPlan, ...]
     disabled: tuple[str, ...] = ()
+
+    def narrowed_to(self, names: Collection[str]) -> StackPlan:
+        """Returns the plan without the models that are not among `names`."""
+        return replace(self, models=tuple(m for m in self.models if m.name in names))
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:

@@ -5,10 +5,12 @@ The project's folder has no catalog, so a program that loads its plan there fail
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.core.stack import Stack as PulumiStack
 from framework.plan import PlanStore
@@ -38,3 +40,32 @@ def test_given_plan_of_another_stack_is_not_registered(stack: Stack) -> None:
     plan = replace(plan, stack=PulumiStack.of("staging"))
     with pytest.raises(EngineError, match="dev"):
         stack.engine.preview(replace(stack.request(), plan=plan))
+
+
+def test_narrowed_command_registers_its_models_and_keeps_the_outputs_of_others(
+    stack: Stack,
+) -> None:
+    (stack.root / "__main__.py").write_text((ROOT / "__main__.py").read_text())
+    plan = PlanStore(SHIPPED).load_one(PulumiStack.of("dev")).require()
+    whole = replace(stack.request(), plan=plan)
+    assert stack.engine.up(whole, lambda _: True, stack.progress.append) is not None
+    before = stack.engine.outputs(whole)
+    without = replace(plan, models=tuple(m for m in plan.models if m.name != "fraud"))
+
+    preview = stack.engine.preview(replace(whole, components=frozenset({"churn"})))
+    counts = Counter(change.type for change in preview.changes if change.op is Op.SAME)
+    assert counts["kubernetes:apps/v1:Deployment"] == len(before["deployments"])
+    assert preview.outputs == before
+
+    narrowed = replace(whole, plan=without, components=frozenset({"churn"}))
+    result = stack.engine.up(narrowed, lambda _: True, stack.progress.append)
+    assert result is not None
+    assert (result.changes == preview.changes, result.outputs) == (True, before)
+
+    removal = replace(narrowed, components=frozenset({"fraud"}))
+    result = stack.engine.up(removal, lambda _: True, stack.progress.append)
+    assert result is not None
+    assert {change.component for change in result.changes if change.op is Op.DELETE} == {"fraud"}
+    for output in ("deployments", "images"):
+        rest = {name: value for name, value in before[output].items() if name != "fraud"}
+        assert result.outputs[output] == rest

@@ -81,6 +81,7 @@ class ApplyRun:
             resource = self._recorded.get(urn)
         if resource is None:
             return
+        outputs = self._planner.complete_outputs(urn, outputs)
         changed = with_outputs(self._state, resource, outputs)
         if changed is not resource:
             self._state.record(set_line(changed))

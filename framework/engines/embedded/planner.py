@@ -19,7 +19,7 @@ from framework.engines.embedded.registration import Registration
 from framework.engines.recorded import Components
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
-from framework.engines.urns import build_urn, parse_urn, split_provider_reference
+from framework.engines.urns import STACK_TYPE, build_urn, parse_urn, split_provider_reference
 from framework.engines.values import (
     collect_secret_texts,
     has_unknown,
@@ -119,6 +119,28 @@ class Planner:
         name = _find_object_name(registration, step.old)
         change = replace(step.change, object=name, note="")
         return self._decide(replace(step, registration=registration, change=change, known=True))
+
+    def complete_outputs(self, urn: str, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Adds what a program that registers only some components does not know of the outputs.
+
+        An output of the Stack that is a mapping, such as `images`, has an entry for each
+        Deployment. The entries of objects that the command does not work on stay as recorded.
+        """
+        recorded = self._live.get(urn)
+        if recorded is None or self.components.is_whole or recorded.type != STACK_TYPE:
+            return outputs
+        targets = {
+            resource.id.rpartition("/")[2]
+            for resource in self._live.values()
+            if self.components.is_target(resource.urn)
+        }
+        completed = dict(outputs)
+        for name, before in self._state.read_outputs(recorded).items():
+            now = outputs.get(name)
+            if isinstance(before, Mapping) and isinstance(now, Mapping):
+                kept = {key: value for key, value in before.items() if key not in targets}
+                completed[name] = dict(sorted({**kept, **now}.items()))
+        return completed
 
     def connect(self, reference: str) -> KubernetesProvider:
         """Returns the provider, connected to its cluster, of a provider reference."""

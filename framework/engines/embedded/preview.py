@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.core.changes import Op, Preview
+from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
@@ -76,6 +76,7 @@ class PreviewRun:
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
         """Keeps the outputs of a component or the Stack."""
+        outputs = self._planner.complete_outputs(urn, outputs)
         with self._lock:
             self.outputs[urn] = outputs
 
@@ -124,12 +125,34 @@ class PreviewRun:
         self._note_protection()
         self._note_waits()
         changes = [step.change for step in self.steps.values()]
+        changes += self._list_others()
         changes += [
             build_deletion(resource, self._planner.components)
             for resource in leftovers
             if not self.is_wanted_again(resource)
         ]
         return Preview(order_changes(changes), self._build_stack_outputs())
+
+    def _list_others(self) -> list[Change]:
+        """Returns the recorded resources that the command does not work on, as unchanged.
+
+        With MODEL, the program does not register them.
+        """
+        components = self._planner.components
+        return [
+            Change(
+                resource.urn,
+                resource.type,
+                resource.name,
+                Op.SAME,
+                object=resource.id if resource.is_object else "",
+                component=components.find_nearest(resource.urn),
+            )
+            for resource in self._state.get_current().resources
+            if resource.urn not in self.steps
+            and resource.type != STACK_TYPE
+            and not components.is_target(resource.urn)
+        ]
 
     def _note_waits(self) -> None:
         self.waits = find_capacity_waits(self.steps.values())

@@ -319,7 +319,10 @@ def _find_problems(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def render_checkpoint(checkpoint: Checkpoint) -> str:
-    """Renders the checkpoint with the CLI's order of keys."""
+    """Renders the checkpoint with the CLI's order of keys, but on one line.
+
+    Python indents JSON seven times slower than it writes a line: 1 s for 300 models.
+    """
     latest: dict[str, Any] = {"manifest": dict(checkpoint.manifest)}
     if checkpoint.secrets_provider:
         latest["secrets_providers"] = checkpoint.secrets_provider
@@ -328,7 +331,7 @@ def render_checkpoint(checkpoint: Checkpoint) -> str:
         latest["pending_operations"] = list(checkpoint.pending)
     latest["metadata"] = checkpoint.metadata
     document = {"version": 3, "checkpoint": {"stack": checkpoint.stack, "latest": latest}}
-    return json.dumps(document, indent=4, ensure_ascii=False)
+    return json.dumps(document, ensure_ascii=False)
 
 
 def stamp_manifest(checkpoint: Checkpoint) -> Checkpoint:
