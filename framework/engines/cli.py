@@ -118,7 +118,7 @@ class AutomationEngine:
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview --refresh`, and compares with the live objects."""
         opened = self._open_checked(request)
-        targets = self._find_targets(opened.stack, request)
+        targets = self._find_targets(opened, request)
         with self._connect(request) as provider:
             return self._preview(opened, request, targets, provider).preview
 
@@ -126,7 +126,7 @@ class AutomationEngine:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
         self._settle(request)
         opened = self._open_checked(request)
-        targets = self._find_targets(opened.stack, request)
+        targets = self._find_targets(opened, request)
         with self._connect(request) as provider:
             previewed = self._preview(opened, request, targets, provider)
             preview = previewed.preview
@@ -134,7 +134,7 @@ class AutomationEngine:
             if preview.clean:
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
-                _call(opened.stack.up, self._read_events(), parallel=_PARALLEL, **targets)
+                _call(opened.stack.up, self._read_events(opened), parallel=_PARALLEL, **targets)
                 opened.remember_cluster()
                 outputs = self.outputs(request)
                 return Result(preview.changes, outputs=outputs, messages=preview.messages)
@@ -145,7 +145,7 @@ class AutomationEngine:
             feed = ProgressFeed(on_progress)
             if provider is not None:
                 PutBack(provider, feed).run(previewed.steps)
-        reader = self._read_events(on_progress, components=previewed.reader.components)
+        reader = self._read_events(opened, on_progress, components=previewed.reader.components)
         options = {"parallel": _PARALLEL, "refresh": True, "continue_on_error": True, **targets}
         _call(opened.stack.up, reader, **options)
         # Once more, because before the first deployment no provider was recorded.
@@ -174,7 +174,7 @@ class AutomationEngine:
             return Result(preview.changes, outputs=preview.outputs)
         if not confirm(preview):
             return None
-        reader = self._read_events()
+        reader = self._read_events(opened)
         _call(opened.stack.refresh, reader, parallel=_PARALLEL, **targets)
         opened.remember_cluster()
         result = reader.build_result(self.outputs(request))
@@ -192,7 +192,7 @@ class AutomationEngine:
             return Result(())
         if not confirm(Preview(changes, self.outputs(request))):
             return None
-        reader = self._read_events(on_progress, components=components)
+        reader = self._read_events(opened, on_progress, components=components)
         options = {"parallel": _PARALLEL, "continue_on_error": True}
         _call(opened.stack.destroy, reader, **options, **opened.find_targets(request))
         return replace(reader.build_result({}), changes=changes)
@@ -315,10 +315,15 @@ class AutomationEngine:
         )
 
     def _read_events(
-        self, on_progress: OnProgress | None = None, *, components: Components | None = None
+        self,
+        opened: OpenStack,
+        on_progress: OnProgress | None = None,
+        *,
+        components: Components | None = None,
     ) -> EventReader:
         ignored = BUILT_PROVIDER if self._cli.built else None
-        return EventReader(on_progress, ignored=ignored, components=components)
+        secrets = {text for found in opened.recorded.objects for text in found.secrets}
+        return EventReader(on_progress, ignored=ignored, components=components, secrets=secrets)
 
     def _preview(
         self,
@@ -327,7 +332,7 @@ class AutomationEngine:
         targets: Mapping[str, Any],
         provider: KubernetesProvider | None,
     ) -> CliPreview:
-        reader = self._read_events()
+        reader = self._read_events(opened)
         _call(opened.stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
         preview = reader.build_preview()
         if provider is None or request.plan is None:
@@ -356,7 +361,7 @@ class AutomationEngine:
         ]
         return CliPreview(reader, replace(preview, changes=order_changes(changes)), tuple(steps))
 
-    def _find_targets(self, stack: Any, request: Request) -> dict[str, Any]:
+    def _find_targets(self, opened: OpenStack, request: Request) -> dict[str, Any]:
         """Returns the `target` option: the URNs of the components and of everything in them.
 
         A preview of the whole stack finds the URNs. `--target-dependents` is not used: it would
@@ -364,8 +369,8 @@ class AutomationEngine:
         """
         if request.components is None:
             return {}
-        reader = self._read_events()
-        _call(stack.preview, reader, parallel=_PARALLEL)
+        reader = self._read_events(opened)
+        _call(opened.stack.preview, reader, parallel=_PARALLEL)
         known = reader.components.names
         for name in sorted(request.components - known):
             raise UnknownNameError("component", name, known)
@@ -423,9 +428,9 @@ def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) ->
         _translate_errors(
             lambda: operation(on_event=lambda event: reader.read(event_to_json(event)), **options)
         )
-    except EngineError:
+    except EngineError as exc:
         if not reader.failures:
-            raise
+            raise EngineError(reader.redact(str(exc))) from exc.__cause__
 
 
 def _translate_errors(action: Callable[[], Any]) -> Any:

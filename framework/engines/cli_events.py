@@ -6,7 +6,7 @@ The events come from the Automation API, or from an event log, whose JSON is the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from framework.core.changes import (
 )
 from framework.core.errors import EngineError
 from framework.core.field_paths import FieldPath, get_at, name_path
-from framework.core.redaction import redact_field
+from framework.core.redaction import find_secret_texts, redact_field, redact_text
 from framework.engines.base import OnProgress, order_changes
 from framework.engines.recorded import Components
 from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
@@ -54,8 +54,8 @@ class EventReader:
 
     The changes are the steps of the operation, without those of a refresh. Messages that match
     `ignored` are not shown. `components` are known from an earlier operation: a deletion reports a
-    component only after
-    the objects in it.
+    component only after the objects in it. Messages and reasons show no secret: neither those of
+    `secrets`, nor what may be one in the inputs of a resource.
     """
 
     def __init__(
@@ -64,8 +64,10 @@ class EventReader:
         *,
         ignored: re.Pattern[str] | None = None,
         components: Components | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._on_progress, self._ignored = on_progress, ignored
+        self._secrets = {*secrets}
         self.components = components or Components()
         self._changes: dict[str, Change] = {}
         self._errors: dict[str, list[str]] = {}
@@ -88,8 +90,17 @@ class EventReader:
         elif diagnostic := event.get("diagnosticEvent"):
             self._read_message(diagnostic)
 
+    def redact(self, text: str) -> str:
+        """Returns a text of the CLI with the known secrets replaced.
+
+        The server and the provider quote values of an object that they refuse.
+        """
+        return redact_text(text, self._secrets)
+
     def _read_start(self, step: Mapping[str, Any], time: float) -> None:
         self._add_to_components(step)
+        states = (step.get("old") or {}, step.get("new") or {})
+        self._secrets |= find_secret_texts(state.get("inputs") or {} for state in states)
         if step["op"] not in _OPS:
             return
         if former := (step.get("old") or {}).get("urn"):
@@ -113,6 +124,7 @@ class EventReader:
         change = self._changes.get(step["urn"])
         change = change or self._build_change(step, _OPS.get(step["op"], Op.SAME))
         reason = "; ".join(self._errors.get(step["urn"], ())) or f"{step['op']} failed"
+        reason = self.redact(reason)
         # The provider reports a conflict of field managers with the status of a failed rollout.
         is_rollout = status == _ROLLOUT_FAILED and change.kind == "Deployment"
         is_conflict = "conflict" in reason
@@ -186,7 +198,7 @@ class EventReader:
         return tuple(
             sorted(
                 {
-                    f"{severity}: {self._describe(urn)}{text}"
+                    f"{severity}: {self._describe(urn)}{self.redact(text)}"
                     for severity, urn, text in [*self._messages, *errors]
                 }
             )

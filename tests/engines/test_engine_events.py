@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from framework.core.changes import Op, Progress
+from framework.core.errors import EngineError
 from framework.core.stack import Stack
 from framework.engines.base import Request
 from framework.engines.cli import AutomationEngine
@@ -67,6 +68,31 @@ def test_errors_that_the_program_logs_are_messages(
     message = {"severity": severity, "message": "mind\nthis", "urn": "urn:pulumi:dev::p::t::n"}
     reader.read({"diagnosticEvent": message})
     assert reader.messages == messages
+
+
+def test_secrets_of_the_inputs_are_redacted_in_messages_failures_and_progress() -> None:
+    progress: list[Progress] = []
+    reader = EventReader(progress.append, secrets=["sealed-pw"])
+    env = [{"name": "API_TOKEN", "value": "token-pw"}, {"name": "LOG", "value": "info"}]
+    args = ["redis-cli", "-a", "option-pw"]
+    spec = {"template": {"spec": {"containers": [{"name": "m", "env": env, "args": args}]}}}
+    urn = "urn:pulumi:dev::p::kubernetes:apps/v1:Deployment::m"
+    step = {
+        "op": "create", "urn": urn, "type": "kubernetes:apps/v1:Deployment",
+        "new": {"custom": True, "inputs": {"metadata": {"name": "m"}, "spec": spec}},
+    }  # fmt: skip
+    reader.read({"resourcePreEvent": {"metadata": step}})
+    text = 'refused: "token-pw", "option-pw" and "sealed-pw" of info'
+    for severity in ("warning", "error"):
+        reader.read({"diagnosticEvent": {"severity": severity, "message": text, "urn": urn}})
+    reader.read({"resOpFailedEvent": {"metadata": step, "status": 0}})
+    shown = 'refused: "[secret]", "[secret]" and "[secret]" of info'
+    assert reader.messages == (f"warning: Deployment m: {shown}",)
+    assert [failure.reason for failure in reader.failures] == [shown]
+    assert progress[-1].message == shown
+    assert reader.redact(f"pulumi failed: {text}") == f"pulumi failed: {shown}"
+    with pytest.raises(EngineError, match=r"refused: \"\[secret\]"):
+        reader.build_preview()
 
 
 @pytest.mark.parametrize(
