@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.catalog.model import Catalog, CatalogModel, LoadedModel
-from framework.core.diagnostics import Code, Diagnostic, Position
+from framework.core.diagnostics import Code, Diagnostic
 from framework.core.errors import ConfigError
 from framework.core.stack import Stack
 from framework.core.suggestions import suggest
@@ -156,7 +156,7 @@ class CatalogLoader:
         for name in sorted(self._own.overlays.keys() - self.files.models.keys()):
             message = f'no model is called "{name}"{suggest(name, self.files.models)}'
             self.diagnostics.append(
-                Diagnostic(self._own.overlays[name], 1, 1, Code.UNKNOWN_MODEL, message)
+                Diagnostic(self._own.overlays[name], 0, 0, Code.UNKNOWN_MODEL, message)
             )
         document = self._read_shared(self._own.environment)
         self.settings, self.merged = self._load_environment(document)
@@ -221,7 +221,7 @@ class CatalogLoader:
         self.diagnostics += diagnostics
         known = environment_names(self._reader.root)
         if settings is not None and settings.promotes_to not in (None, *known):
-            position = merged.origin(("promotesTo",)) or Position(document.path, 1, 1)
+            position = merged.origin(("promotesTo",)) or merged.start_of(document.path)
             hint = suggest(str(settings.promotes_to), known)
             message = f'no environment is called "{settings.promotes_to}"{hint}'
             self.diagnostics.append(position.diagnostic(Code.PROMOTION, message))
@@ -387,7 +387,7 @@ def _describe_disabled(
         files.profiles,
         disabled=True,
         disabled_at=merged.origin(("enabled",)),
-        idle_overlay=overlay.path if overlay is not None and idle else "",
+        idle_overlay=merged.start_of(overlay.path) if overlay is not None and idle else None,
     )
 
 

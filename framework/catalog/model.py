@@ -58,9 +58,9 @@ class CatalogModel:
         """Returns where a setting, or else its nearest parent, was last written.
 
         `merged` is `candidate_merged` for a setting of the canary. If no file has the setting or a
-        parent, this is the start of the model's own file.
+        parent, this is the first key of the model's own file.
         """
-        return (merged or self.merged).origin(path) or Position(self.home, 1, 1)
+        return (merged or self.merged).origin(path) or self.merged.start_of(self.home)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class LoadedModel:
     `model` is None where the model is disabled or its settings are not valid. `diagnostics` are
     those of its own files and of its merged settings, not those of the files it shares with other
     models. `profiles` are the listed ones that exist. `disabled_at` is the position of the
-    `enabled: false` that disables it, and `idle_overlay` the path of an overlay that changes
+    `enabled: false` that disables it, and `idle_overlay` the first key of an overlay that changes
     nothing because another layer disables the model.
     """
 
@@ -80,7 +80,7 @@ class LoadedModel:
     profiles: tuple[str, ...]
     disabled: bool = False
     disabled_at: Position | None = None
-    idle_overlay: str = ""
+    idle_overlay: Position | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,8 @@ class Catalog:
     def environment_position(self, path: KeyPath) -> Position:
         """Returns where environment.yaml sets `path` or its nearest parent."""
         home = environment_path(self.stack.environment)
-        return self.environment_merged.origin(path) or Position(home, 1, 1)
+        merged = self.environment_merged
+        return merged.origin(path) or merged.start_of(home)
 
 
 def collect_profile_diagnostics(

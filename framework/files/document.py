@@ -98,7 +98,7 @@ def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
     """Parses `text` as the file `path`; an empty file is an empty mapping."""
     if text.startswith(_LFS_POINTER):
         message = "this is a pointer of Git LFS, not the file itself; run `git lfs pull`"
-        return _unreadable(Position(path, 1, 1), message)
+        return _unreadable(Position(path, 0, 0), message)
     if bad := _UNPRINTABLE.search(text):
         position = _position_of(path, text[: bad.start()])
         return _unreadable(position, f"{name_character(bad[0])} is not allowed in YAML; remove it")
@@ -115,7 +115,7 @@ def parse_document(path: str, text: str) -> tuple[Document, list[Diagnostic]]:
     except yaml.MarkedYAMLError as exc:
         return _syntax_diagnostic(path, text, exc)
     except (yaml.YAMLError, RecursionError) as exc:
-        return _unreadable(Position(path, 1, 1), f"not valid YAML: {exc}")
+        return _unreadable(Position(path, 0, 0), f"not valid YAML: {exc}")
     if node is None or (isinstance(node, ScalarNode) and node.value == "" and not node.style):
         return Document(path, {}, value_positions={(): Position(path, 0, 0)}), []
     if not isinstance(node, MappingNode):

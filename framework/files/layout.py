@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from framework.core.diagnostics import Code, Diagnostic
@@ -133,32 +135,43 @@ def _find_named_files(
         if not is_file or entry.name[0] == "_" or entry.name.lower().startswith("pulumi."):
             diagnostics += find_unread(root, entry, place)
             continue
-        relative, stem = f"{prefix}/{entry.name}", entry.name.removesuffix(".yaml")
-        invalid = list(name_diagnostics(relative, kind, stem))
+        paths[entry.name.removesuffix(".yaml")] = f"{prefix}/{entry.name}"
+    taken = set(paths)
+    for stem, path in list(paths.items()):
+        invalid = list(name_diagnostics(path, kind, stem, taken))
         diagnostics += invalid
-        if not invalid:
-            paths[stem] = relative
+        if invalid:
+            del paths[stem]
+            # Of two files with one proposal, the second gets another.
+            taken.add(_find_free(_propose_name(stem), taken))
     return paths
 
 
-def name_diagnostics(path: str, kind: str, name: str) -> Iterator[Diagnostic]:
-    """Yields what is wrong with a name; `kind` is "model", "profile" or "environment"."""
+def name_diagnostics(
+    path: str, kind: str, name: str, taken: AbstractSet[str] = frozenset()
+) -> Iterator[Diagnostic]:
+    """Yields what is wrong with a name; `kind` is "model", "profile" or "environment".
+
+    The names in `taken` are not proposed.
+    """
     longest = _LONGEST[kind]
     if not _DNS_LABEL.fullmatch(name) or len(name) > longest:
         article = "an" if kind == "environment" else "a"
         proposed = _propose_name(name)
-        valid = _DNS_LABEL.fullmatch(proposed) and len(proposed) <= longest
+        free = _find_free(proposed, taken)
+        valid = _DNS_LABEL.fullmatch(free) and len(free) <= longest
         message = (
             f'"{name}" is not a valid name for {article} {kind}; expected a letter, then '
             f"lower-case letters, digits and '-', at most {longest} characters; rename it"
-            f"{f' to {proposed}' if valid else ''}"
+            f"{f' to {free}' if valid else ''}"
+            f"{f' ({proposed} exists already)' if valid and free != proposed else ''}"
         )
-        yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
+        yield Diagnostic(path, 0, 0, Code.FILE_NAME, message)
     elif kind == "model" and name.endswith(_CANARY_SUFFIX):
         message = (
             f'"{name}" is not a valid name for a model; "-canary" is for canary tracks; rename it'
         )
-        yield Diagnostic(path, 1, 1, Code.FILE_NAME, message)
+        yield Diagnostic(path, 0, 0, Code.FILE_NAME, message)
 
 
 def _propose_name(name: str) -> str:
@@ -168,6 +181,15 @@ def _propose_name(name: str) -> str:
     and `a.b` and `a-b` would become one.
     """
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _find_free(proposed: str, taken: AbstractSet[str]) -> str:
+    """Returns the proposed name, with a number if another file has it: `a-b-2` for `a.b`."""
+    return next(
+        name
+        for number in count(1)
+        if (name := proposed if number == 1 else f"{proposed}-{number}") not in taken
+    )
 
 
 def _relative(root: Path, path: Path) -> str:

@@ -75,7 +75,7 @@ def find_unread(root: Path, entry: os.DirEntry[str], place: Place) -> Iterator[D
         yield from unreadable
     elif not _DOCUMENT.fullmatch(entry.name):
         message = _describe_file(entry, place)
-        yield Diagnostic(relative, 1, 1, Code.FILE_NAME, message)
+        yield Diagnostic(relative, 0, 0, Code.FILE_NAME, message)
 
 
 def _describe_folder(name: str, place: Place) -> str:

@@ -41,6 +41,15 @@ class Merged:
                 return positions[-1]
         return None
 
+    def start_of(self, file: str) -> Position:
+        """Returns the position of the first key of a file, or of the whole file if it is empty.
+
+        Line 1 would be wrong: it may be a comment.
+        """
+        documents = (layer.document for layer in self.layers)
+        found = (d.value_positions.get(()) for d in documents if d.path == file)
+        return next(filter(None, found), Position(file, 0, 0))
+
     def find_latest(self, paths: Iterable[KeyPath]) -> KeyPath | None:
         """Returns the path whose value the latest layer sets; None if no layer sets any of them.
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from framework.core.diagnostics import Code, DiagnosticGroup
+from framework.core.diagnostics import DiagnosticGroup
 from framework.core.redaction import is_secret, mentions_secret
 from framework.output.text import render_count, render_wrapped, screen_width
 
@@ -17,16 +17,6 @@ _TOKEN = re.compile(r"[\w./-]+(?=:(?:\s|$))|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,
 _WORD = re.compile(r"[\w-]+")
 # Names such as rbac.authorization.k8s.io, which contain words of secrets.
 _API_GROUP = re.compile(r"\b(?:[a-z]+\.)+k8s\.io\b")
-# Diagnostics of a file's name or existence; its first line would explain nothing.
-_OF_A_FILE = frozenset(
-    {
-        Code.UNREADABLE,
-        Code.FILE_NAME,
-        Code.UNKNOWN_MODEL,
-        Code.UNUSED_PROFILE,
-        Code.DISABLED_OVERLAY,
-    }
-)
 
 
 def read_lines(root: Path) -> ReadLines:
@@ -62,11 +52,7 @@ def _render_head(group: DiagnosticGroup) -> str:
 def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
     diagnostic = group.diagnostic
     source = lines(diagnostic.path)
-    if (
-        diagnostic.redacted
-        or diagnostic.code in _OF_A_FILE
-        or not 0 < diagnostic.line <= len(source)
-    ):
+    if diagnostic.redacted or not 0 < diagnostic.line <= len(source):
         return ""
     line = source[diagnostic.line - 1].replace("\t", " ").rstrip("\r")
     words = _WORD.findall(_API_GROUP.sub("", line))

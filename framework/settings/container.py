@@ -151,7 +151,11 @@ def _env_kind(value: Any) -> str:
     """Returns the tag of the arm of EnvValue that a value belongs to, by its keys."""
     if not isinstance(value, dict | Settings):
         return "text"
-    keys = value if isinstance(value, dict) else map(to_camel, type(value).model_fields)
+    if isinstance(value, dict):
+        # A null removes the key of a lower layer.
+        keys = [key for key in value if value[key] is not None]
+    else:
+        keys = [*map(to_camel, type(value).model_fields)]
     sources = [key for key in keys if key in _ENV_SOURCES]
     sources += [near for key in keys for near in near_misses(str(key), _ENV_SOURCES)]
     return sources[0] if sources else "secret"

@@ -8,7 +8,7 @@ value in its layer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -139,39 +139,18 @@ def validate_layer(settings_type: type[BaseModel], layer: Layer, subject: str) -
     interpolations are not errors of the layer.
     """
     data = _without_open_values(layer.data, (), layer.broken)
-    errors = [*_find_errors(settings_type, data)]
-    certain = [*filter(_is_certain_in_one_layer, _choose_arms(_without_missing(errors)))]
-    if _has_null(layer.data):
-        certain += _find_unknown_nulls(settings_type, layer)
+    try:
+        settings_type.model_validate(data)
+    except ValidationError as exc:
+        errors = list(_read_errors(settings_type, exc))
+    else:
+        return []
+    certain = [*filter(_is_certain_in_one_layer, _choose_arms(_without_partial(errors)))]
     if not certain:
         return []
     merged = Merged(data, {entry.path: (entry.position,) for entry in layer.entries}, (layer,))
     reporter = _Reporter(settings_type, merged, subject, layer.document.path)
     return [diagnostic for group in _group(certain) for diagnostic in reporter.describe(group)]
-
-
-def _find_errors(settings_type: type[BaseModel], data: Mapping[str, Any]) -> Iterator[_Error]:
-    try:
-        settings_type.model_validate(data)
-    except ValidationError as exc:
-        yield from _read_errors(settings_type, exc)
-
-
-def _find_unknown_nulls(settings_type: type[BaseModel], layer: Layer) -> Iterator[_Error]:
-    """Yields the nulls under keys that are not settings: `autoscalling: null` removes nothing.
-
-    In a mapping that is one of several kinds, any key may belong to another kind.
-    """
-    with_nulls = _without_open_values(layer.data, (), layer.broken, keeps_nulls=True)
-    for error in _find_errors(settings_type, with_nulls):
-        if error.is_unknown_key and error.details["input"] is None and not error.location.union:
-            yield error
-
-
-def _has_null(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_null, value.values()))
-    return value is None
 
 
 def _read_errors(settings_type: type[BaseModel], exc: ValidationError) -> Iterator[_Error]:
@@ -227,47 +206,57 @@ def _is_below(path: KeyPath, parent: KeyPath) -> bool:
     return path[: len(parent)] == parent
 
 
-def _without_open_values(
-    value: Any, path: KeyPath, broken: Collection[KeyPath], *, keeps_nulls: bool = False
-) -> Any:
-    """Returns data without nulls (unless `keeps_nulls`), interpolations and broken values.
+def _without_open_values(value: Any, path: KeyPath, broken: Collection[KeyPath]) -> Any:
+    """Returns data without interpolations and broken values.
 
-    A list with one of these is left out as a whole, because its length is part of its meaning.
+    A list with one of these, or with a null, is left out as a whole, because its length is part of
+    its meaning.
     """
     if isinstance(value, list):
         return [_without_open_values(item, (*path, i), broken) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     return {
-        key: _without_open_values(child, (*path, key), broken, keeps_nulls=keeps_nulls)
+        key: _without_open_values(child, (*path, key), broken)
         for key, child in value.items()
-        if (*path, key) not in broken and ((keeps_nulls and child is None) or not _is_open(child))
+        if (*path, key) not in broken and not _is_open(child)
     }
 
 
 def _is_open(value: Any) -> bool:
     if isinstance(value, list):
-        return any(map(_is_open, value))
-    return value is None or (isinstance(value, str) and "${" in value)
+        return any(item is None or _is_open(item) for item in value)
+    return isinstance(value, str) and "${" in value
 
 
-def _without_missing(errors: list[_Error]) -> Iterator[_Error]:
-    """Drops errors about missing settings, and about unions where one arm has no other errors.
+def _without_partial(errors: list[_Error]) -> Iterator[_Error]:
+    """Drops errors about settings that another layer gives or that a null removes.
 
-    `A: {secret: s}` fits the arm "secret" of the union at `env.A` once another layer gives the key;
-    so the errors of its other arms mean nothing.
+    Drops errors about unions as well where one arm has no other errors: `A: {secret: s}` fits the
+    arm "secret" of the union at `env.A` once another layer gives the key; so the errors of its
+    other arms mean nothing.
     """
-    only_missing: dict[tuple[KeyPath | None, str], bool] = {}
+    only_partial: dict[tuple[KeyPath | None, str], bool] = {}
     for error in errors:
         arm = (error.location.union, error.location.arm)
-        missing = error.details["type"] == "missing"
-        only_missing[arm] = only_missing.get(arm, True) and missing
+        only_partial[arm] = only_partial.get(arm, True) and _is_partial(error)
     fitting = {
-        union for (union, _), missing in only_missing.items() if union is not None and missing
+        union for (union, _), partial in only_partial.items() if union is not None and partial
     }
     for error in errors:
-        if error.details["type"] != "missing" and error.location.union not in fitting:
+        if not _is_partial(error) and error.location.union not in fitting:
             yield error
+
+
+def _is_partial(error: _Error) -> bool:
+    """Returns True for a missing setting, and for a null, which removes an inherited one.
+
+    A null under an unknown key removes nothing: `autoscalling: null`. But in a mapping that is one
+    of several kinds, any key may belong to another kind.
+    """
+    if error.is_unknown_key and not error.location.union:
+        return False
+    return error.details["type"] == "missing" or error.details["input"] is None
 
 
 def _is_certain_in_one_layer(error: _Error) -> bool:
@@ -335,7 +324,7 @@ class _Reporter:
     def describe(self, group: list[_Error]) -> Iterator[Diagnostic]:
         error, location = group[0], group[0].location
         path, kind = location.path, error.details["type"]
-        position = self.merged.origin(path) or self._home_position()
+        position = self.merged.origin(path) or self.merged.start_of(self.home)
         if error.diagnostic:
             yield self._describe_contradiction(error, error.diagnostic)
         elif error.is_unknown_key:
@@ -416,7 +405,7 @@ class _Reporter:
         names = {path: FieldPath(found.path)}
         names |= {(*error.mapping, *other): FieldPath(other) for other in found.others}
         latest = self.merged.find_latest(names) or path
-        position = self.merged.origin(latest) or self._home_position()
+        position = self.merged.origin(latest) or self.merged.start_of(self.home)
         others = {
             str(name): self.merged.origins[cause][-1]
             for cause, name in names.items()
@@ -426,21 +415,10 @@ class _Reporter:
         message = f"{subject} {found.message}{list_positions(others, position)}"
         return position.diagnostic(found.code, message)
 
-    def _home_position(self) -> Position:
-        """Returns the position of the first key of the home file, without a line where it is empty.
-
-        Line 1 would be wrong: it may be a comment.
-        """
-        for layer in self.merged.layers:
-            document = layer.document
-            if document.path == self.home and not layer.prefix and () in document.value_positions:
-                return document.value_positions[()]
-        return Position(self.home, 0, 0)
-
     def _owner_position(self, owner: KeyPath) -> Position:
         """Returns the position of the mapping that lacks a key, in the home file if it is there."""
         while owner and owner not in self.merged.origins:
             owner = owner[:-1]
         positions = self.merged.origins.get(owner, ())
         at_home = [position for position in positions if position.path == self.home]
-        return (*positions, *at_home)[-1] if positions else self._home_position()
+        return (*positions, *at_home)[-1] if positions else self.merged.start_of(self.home)

@@ -237,7 +237,7 @@ _ERRORS = [
     ("profiles elsewhere", {_OVERLAY: "profiles: [gpu]\n"},
      [f'{_OVERLAY}:1:1: "profiles" is read from the model\'s own file only; move it there']),
     ("stray overlay", {"environments/prod/models/n.yaml": ""},
-     ['environments/prod/models/n.yaml:1:1: no model is called "n"; known: m']),
+     ['environments/prod/models/n.yaml: no model is called "n"; known: m']),
     ("name set", {"catalog/m.yaml": _M + "name: x\n"},
      ['catalog/m.yaml:3:1: "name" is the file\'s name; remove it, or rename the file']),
     ("environment set", {_OVERLAY: "environment: {name: x}\n"},
@@ -286,7 +286,7 @@ def test_errors_of_all_files_are_reported_in_order(write: Write) -> None:
     }
     positions = [diagnostic.split(": ")[0] for diagnostic in _diagnostics(write(changes))]
     assert positions == [
-        "catalog/Bad.yaml:1:1", "catalog/m.yaml:3:10", "catalog/m.yaml:4:11",
+        "catalog/Bad.yaml", "catalog/m.yaml:3:10", "catalog/m.yaml:4:11",
         "catalog/n.yaml:2:1", f"{_ENVIRONMENT}:1:12", f"{_OVERLAY}:1:14",
     ]  # fmt: skip
 

@@ -46,8 +46,23 @@ def test_invalid_name_is_reported_at_the_file(tmp_path: Path, path: str, message
     diagnostics = find_catalog(tmp_path).diagnostics
     assert [
         (diagnostic.path, diagnostic.line, diagnostic.column) for diagnostic in diagnostics
-    ] == [(path, 1, 1)]
+    ] == [(path, 0, 0)]
     assert message in diagnostics[0].message
+
+
+@pytest.mark.parametrize(
+    ("names", "proposals"),
+    [
+        (["llama-3.1", "llama-3-1"], ["llama-3-1-2 (llama-3-1 exists already)"]),
+        (["a.b", "a-b", "a-b-2"], ["a-b-3 (a-b exists already)"]),
+        (["a.b", "a_b"], ["a-b", "a-b-2 (a-b exists already)"]),
+        (["a.b"], ["a-b"]),
+    ],
+)
+def test_the_proposed_name_is_free(tmp_path: Path, names: list[str], proposals: list[str]) -> None:
+    _touch(tmp_path, *(f"catalog/{name}.yaml" for name in names))
+    messages = [diagnostic.message for diagnostic in find_catalog(tmp_path).diagnostics]
+    assert [message.partition("rename it to ")[2] for message in messages] == proposals
 
 
 def test_folder_with_models_is_reported(tmp_path: Path) -> None:

@@ -48,10 +48,15 @@ def test_a_capacity_is_rounded_down() -> None:
 @pytest.mark.parametrize(
     ("capacity", "words"),
     [
-        pytest.param("{cpu: 3900m}", "cpu is 3.9, and all models at rest need 4", id="cpu"),
-        pytest.param("{memory: 8191Mi}", "is 7.9Gi, and all models at rest need 8Gi", id="Mi"),
-        pytest.param("{memory: 7Gi}", "need 8Gi: a 4Gi, b 4Gi", id="memory"),
-        pytest.param("{pods: 7}", "need 8: a 4, b 4", id="pods"),
+        pytest.param("{cpu: 3900m}", "all models at rest need 4 cpu, and capacity.cpu is 3.9 (",
+                     id="cpu"),
+        pytest.param("{memory: 8191Mi}", "need 8Gi memory, and capacity.memory is 7.9Gi (",
+                     id="Mi"),
+        pytest.param("{memory: 7Gi}",
+                     "a 4Gi (catalog/_defaults.yaml:3), b 4Gi (catalog/_defaults.yaml:3);",
+                     id="memory"),
+        pytest.param("{pods: 7}", "a 4 (catalog/_defaults.yaml:2), b 4 (catalog/_defaults.yaml:2);",
+                     id="pods"),
     ],
 )  # fmt: skip
 def test_models_that_need_more_than_the_capacity_are_an_error(
@@ -70,7 +75,33 @@ def test_models_that_need_more_than_the_capacity_are_an_error(
 def test_a_capacity_error_lists_the_largest_users_and_sums_the_rest(tmp_path: Path) -> None:
     more = {f"catalog/m{n}.yaml": FILES["catalog/a.yaml"] + f"replicas: {n}\n" for n in range(1, 5)}
     [diagnostic] = check(write_files(tmp_path, {**more, PROD: "+capacity: {pods: 10}\n"})).errors
-    assert "need 18: a 4, b 4, m4 4, 3 more 6;" in diagnostic.message
+    at = "(catalog/_defaults.yaml:2)"
+    assert f": a 4 {at}, b 4 {at}, m4 4 (catalog/m4.yaml:4), 3 more 6;" in diagnostic.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "position"),
+    [
+        ({}, f"{PROD}:2:18"),
+        ({"catalog/b.yaml": "+replicas: 8\n"}, f"{PROD}:2:18"),
+        ({"environments/prod/models/b.yaml": "replicas: 8\n"},
+         "environments/prod/models/b.yaml:1:11"),
+        # The smaller of the two models, because the larger is the same in every environment.
+        ({"catalog/b.yaml": "+replicas: 6\n", "environments/prod/models/a.yaml": "replicas: 5\n"},
+         "environments/prod/models/a.yaml:1:11"),
+        ({PROD: "+capacity: {pods: 10}\noverrides: {replicas: 8, rollout: {maxSurge: 1}}\n"},
+         f"{PROD}:3:23"),
+        ({"environments/prod/models/b.yaml": "# GPUs of prod\nautoscaling: {minReplicas: 4, "
+          "maxReplicas: 8, cpu: 50}\n"}, "environments/prod/models/b.yaml:2:44"),
+    ],
+)  # fmt: skip
+def test_a_capacity_error_is_at_the_latest_layer(
+    tmp_path: Path, changes: dict[str, str], position: str
+) -> None:
+    pods = 7 if not changes else 10
+    files = {PROD: f"+capacity: {{pods: {pods}}}\n", **changes}
+    errors = check(write_files(tmp_path, files)).errors
+    assert [(error.position, error.code.value) for error in errors] == [(position, "MC403")]
 
 
 @pytest.mark.parametrize(
@@ -137,4 +168,4 @@ def test_a_model_that_never_fits_is_reported_at_its_largest_request(
 def test_a_model_with_errors_does_not_hide_a_lack_of_capacity(tmp_path: Path) -> None:
     changes = {"catalog/b.yaml": "+replica: 2\n", PROD: "+capacity: {pods: 3}\n"}
     codes = [code for _, code, _ in list_diagnostics(check(write_files(tmp_path, changes)).errors)]
-    assert codes == ["MC302", "MC101", "MC403"]
+    assert codes == ["MC302", "MC101"]

@@ -35,6 +35,10 @@ def test_null_under_a_name_that_is_not_a_setting_is_an_error(
     [
         "disruptionBudget: null\n",
         "env: {ANYTHING: null}\n",
+        "env: {A: {configMap: null, secret: s, key: k}}\n",
+        "env: {A: {secret: null, configMap: c, key: k}}\n",
+        "probes: {readiness: {httpGet: null, tcpSocket: {port: http}}}\n",
+        "autoscaling: null\nrollout: {maxSurge: null}\nlabels: null\nargs: null\n",
         "probes: {liveness: null}\n",
         "ports: {other: null}\n",
         "volumes: {other: null}\n",

@@ -18,7 +18,7 @@ OVERLAY = "environments/prod/models/a.yaml"
         pytest.param({}, [], id="nothing"),
         pytest.param(
             {"catalog/_profiles/old.yaml": "replicas: 1\n"},
-            [("catalog/_profiles/old.yaml:1:1", "MC901")], id="unused profile",
+            [("catalog/_profiles/old.yaml", "MC901")], id="unused profile",
         ),
         pytest.param(
             {"catalog/_profiles/old.yaml": "replicas: 1\n", "catalog/b.yaml": "+enabled: false\n",
@@ -26,8 +26,8 @@ OVERLAY = "environments/prod/models/a.yaml"
             [], id="a profile of one model",
         ),
         pytest.param(
-            {"catalog/a.yaml": "+enabled: false\n", OVERLAY: "replicas: 3\n"},
-            [(f"{OVERLAY}:1:1", "MC902")], id="overlay of a disabled model",
+            {"catalog/a.yaml": "+enabled: false\n", OVERLAY: "# Three.\nreplicas: 3\n"},
+            [(f"{OVERLAY}:2:1", "MC902")], id="overlay of a disabled model",
         ),
         pytest.param({OVERLAY: "enabled: false\n"}, [], id="an overlay may disable"),
         pytest.param({OVERLAY: "replicas: 4\n"}, [(f"{OVERLAY}:1:11", "MC903")], id="same value"),

@@ -67,14 +67,14 @@ _ERRORS: list[tuple[str, dict[str, str | None], set[tuple[str, str]], str]] = [
     ("the defaults", {"catalog/_defaults.yaml": "replica: 2\n"}, {("dev", ""), ("prod", "")},
      "catalog/_defaults.yaml:1:1"),
     ("an overlay of no model", {"environments/prod/models/wisper.yaml": "replicas: 1\n"}, set(),
-     "environments/prod/models/wisper.yaml:1:1"),
+     "environments/prod/models/wisper.yaml"),
     ("a profile that no model lists", {"catalog/_profiles/new.yaml": "replica: 9\n"}, set(),
      "catalog/_profiles/new.yaml:1:1"),
     ("a policy", {_PROD: f"{FILES[_PROD]}policy: {{requireDigest: true}}\n"}, set(),
      "catalog/beta.yaml:3:14"),
     ("the capacity", {_PROD: f"{FILES[_PROD]}capacity: {{cpu: 1m}}\n", "catalog/_defaults.yaml":
                       f"{FILES['catalog/_defaults.yaml']}resources: {{requests: {{cpu: 1}}}}\n"},
-     set(), f"{_PROD}:5:17"),
+     set(), "environments/prod/models/alpha.yaml:1:11"),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from framework.catalog import Catalog
-from framework.core.diagnostics import Code, Diagnostic, KeyPath
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
 from framework.core.quantities import quantity_value
 from framework.core.rolling_update import MAY_BE_DOWN
@@ -64,8 +64,8 @@ def find_peak_diagnostics(
         )
         if rest > available:
             needed = f"even without a surge it needs {render_amount(rest, resource)}"
-            pod = find_largest(pods, resource)
-            path, *others = list_causes(pod, resource)
+            pod = _find_largest(pods, resource)
+            path, *others = _list_causes(pod, resource)
             remedy = "" if resource == _PODS else f"{FieldPath(path)} smaller or "
             message = f"{needed} {limit} {remedy}fewer {_name_count(pod)}"
             yield pod.diagnostic(Code.SURGE_CAPACITY, path, message, others)
@@ -76,7 +76,7 @@ def find_peak_diagnostics(
             track = tracks[surges.index(max(surges))]
             needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
             message = f"{needed} {limit} {_advise(track)}"
-            causes = list_causes(track, resource)
+            causes = _list_causes(track, resource)
             yield track.diagnostic(Code.SURGE_CAPACITY, ("rollout", "maxSurge"), message, causes)
 
 
@@ -91,12 +91,22 @@ def _advise(track: RenderedTrack) -> str:
     return f"more capacity, or, {MAY_BE_DOWN}"
 
 
-def find_largest(pods: Iterable[RenderedPod], resource: str) -> RenderedPod:
+def find_cause(pods: Iterable[RenderedPod], resource: str) -> Position:
+    """Returns the position of the setting behind the largest need of a resource.
+
+    Of the request and the number of Pods, it is the one that the latest layer sets.
+    """
+    pod = _find_largest(pods, resource)
+    causes = _list_causes(pod, resource)
+    return pod.position(pod.merged.find_latest(causes) or causes[0])
+
+
+def _find_largest(pods: Iterable[RenderedPod], resource: str) -> RenderedPod:
     """Returns the Pods that need the most of a resource together."""
     return max(pods, key=lambda pod: resolve_needs([pod], [resource]).get(resource, 0))
 
 
-def list_causes(pod: RenderedPod, resource: str) -> list[KeyPath]:
+def _list_causes(pod: RenderedPod, resource: str) -> list[KeyPath]:
     """Returns the settings that decide the need: the largest request, and the number of Pods."""
     if resource == _PODS:
         return [*(pod.count_settings or filter(None, [pod.find_patched()]))]

@@ -59,16 +59,19 @@ class ModelFacts:
 
     `errors` are about this model alone; `reading_errors` is True where some of them were found
     while its files were loaded. `needs` is what all its Pods at rest request, in thousandths of a
-    unit. `files` are those that it is merged from. `repeats` has each value that equals the value
-    of a lower layer, with the position of the lower one and the value as messages may show it.
+    unit, and `need_positions` the settings that decide the largest part. `files` are those that it
+    is merged from. `repeats` has each value that equals the value of a lower layer, with the
+    position of the lower one and the value as messages may show it.
     """
 
     name: str
     errors: tuple[Diagnostic, ...] = ()
     reading_errors: bool = False
     profiles: tuple[str, ...] = ()
-    idle_overlay: str = ""
+    idle_overlay: Position | None = None
+    disabled_at: Position | None = None
     needs: Mapping[str, int] | None = None
+    need_positions: Mapping[str, Position] | None = None
     claims: tuple[Claim, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
     files: tuple[str, ...] = ()
@@ -165,16 +168,17 @@ def check_stack(
     warnings = [warning for model in models for warning in model.warnings]
     if complete:
         warnings += [
-            Position(path, 1, 1).diagnostic(
+            Position(path, 0, 0).diagnostic(
                 Code.UNUSED_PROFILE, "no model lists this profile; remove it"
             )
             for name, path in environment.profile_paths.items()
             if name not in used
         ]
         warnings += [
-            Position(model.idle_overlay, 1, 1).diagnostic(
+            model.idle_overlay.diagnostic(
                 Code.DISABLED_OVERLAY,
-                "changes nothing: the model does not run here (enabled: false); remove it",
+                "this overlay changes nothing, because the model does not run here: enabled is "
+                f"false ({model.disabled_at}); remove the file, or set enabled: true in it",
             )
             for model in models
             if model.idle_overlay
@@ -203,30 +207,47 @@ def check_all_environments(
 def _find_overcommitment(
     environment: EnvironmentFacts, models: Iterable[ModelFacts]
 ) -> Iterator[Diagnostic]:
-    """Yields an error for each resource of which all models at rest need more than the capacity."""
+    """Yields an error for each resource of which all models at rest need more than the capacity.
+
+    It is at the latest layer, as for all errors with several causes: at the largest user with a
+    setting of this environment, else at the capacity. A model that exceeds the capacity alone is
+    reported by itself.
+    """
+    folder = f"environments/{environment.environment}/"
     for resource, capacity in sorted(environment.capacity.items()):
-        users = {
-            model.name: model.needs[resource]
-            for model in models
-            if model.needs and resource in model.needs
-        }
-        total = sum(users.values())
-        if total > capacity.amount:
-            message = (
-                f"{capacity.setting} is {render_amount(capacity.amount, resource, down=True)}, "
-                f"and all models at rest need {render_amount(total, resource)}: "
-                f"{_list_users(users, resource)}; "
-                "expected fewer replicas, smaller requests or more capacity"
-            )
-            yield capacity.position.diagnostic(Code.CAPACITY, message)
+        users = [model for model in models if _need(model, resource)]
+        users.sort(key=lambda model: (-_need(model, resource), model.name))
+        total = sum(_need(model, resource) for model in users)
+        if total <= capacity.amount or _need(users[0], resource) > capacity.amount:
+            continue
+        message = (
+            f"all models at rest need {render_amount(total, resource)} {resource}, and "
+            f"{capacity.setting} is {render_amount(capacity.amount, resource, down=True)} "
+            f"({capacity.position.short}): {_list_users(users, resource)}; expected fewer "
+            "replicas, smaller requests or more capacity"
+        )
+        causes = [_cause(model, resource) for model in users]
+        own = (cause for cause in causes if cause.path.startswith(folder))
+        yield next(own, capacity.position).diagnostic(Code.CAPACITY, message)
 
 
-def _list_users(users: Mapping[str, int], resource: str) -> str:
-    largest = sorted(users, key=lambda model: (-users[model], model))
-    shown = [f"{m} {render_amount(users[m], resource)}" for m in largest[:_MOST_LISTED]]
-    rest = largest[_MOST_LISTED:]
-    if rest:
-        amount = render_amount(sum(users[model] for model in rest), resource)
+def _need(model: ModelFacts, resource: str) -> int:
+    return (model.needs or {}).get(resource, 0)
+
+
+def _cause(model: ModelFacts, resource: str) -> Position:
+    return (model.need_positions or {})[resource]
+
+
+def _list_users(users: Sequence[ModelFacts], resource: str) -> str:
+    """Lists the largest users with the positions of their settings, and sums up the others."""
+    shown = [
+        f"{model.name} {render_amount(_need(model, resource), resource)} "
+        f"({_cause(model, resource).short})"
+        for model in users[:_MOST_LISTED]
+    ]
+    if rest := users[_MOST_LISTED:]:
+        amount = render_amount(sum(_need(model, resource) for model in rest), resource)
         shown.append(f"{len(rest)} more {amount}")
     return ", ".join(shown)
 

@@ -9,7 +9,12 @@ from framework.catalog import Catalog, CatalogLoader, LoadedModel
 from framework.core.diagnostics import Diagnostic
 from framework.core.field_paths import FieldPath
 from framework.kinds.registry import KINDS
-from framework.plan.checks.capacity import find_peak_diagnostics, read_amount, resolve_needs
+from framework.plan.checks.capacity import (
+    find_cause,
+    find_peak_diagnostics,
+    read_amount,
+    resolve_needs,
+)
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts
 from framework.plan.checks.further_objects import find_further_object_errors
 from framework.plan.checks.names import find_name_diagnostics, list_claims
@@ -82,12 +87,15 @@ def check_model(
             errors.append(track.report(problem))
     for track in tracks:
         errors = [redact_diagnostic(error, track.merged) for error in errors]
+    rendered = (*tracks, *object_pods)
+    needs = resolve_needs(rendered, catalog.environment.capacity)
     return ModelFacts(
         name=model.name,
         errors=(*loaded.diagnostics, *field_errors, *errors),
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
-        needs=resolve_needs([*tracks, *object_pods], catalog.environment.capacity),
+        needs=needs,
+        need_positions={resource: find_cause(rendered, resource) for resource in needs},
         claims=list_claims(model, plan),
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),
@@ -104,4 +112,5 @@ def describe_unplanned(loaded: LoadedModel) -> ModelFacts:
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
         idle_overlay=loaded.idle_overlay,
+        disabled_at=loaded.disabled_at,
     )

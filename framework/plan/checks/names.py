@@ -29,13 +29,15 @@ def list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
         for claim in _list_names(model, manifest):
             claims.setdefault(claim.key, claim)
         if manifest.kind == "Ingress":
-            position = model.position(_latest_of_route(model))
+            position = model.position(_latest_of_route(model, manifest))
             for key, host, path in _list_routes(manifest):
                 claims[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", position)
     return tuple(claims.values())
 
 
-def _latest_of_route(model: CatalogModel) -> KeyPath:
+def _latest_of_route(model: CatalogModel, manifest: Manifest) -> KeyPath:
+    if manifest.object_key:
+        return ("objects", manifest.object_key, "spec", "rules")
     host: KeyPath = ("ingress", "host")
     return model.merged.find_latest([host, ("ingress", "path")]) or host
 
@@ -98,7 +100,7 @@ def _position_of(model: CatalogModel, manifest: Manifest) -> Position:
     for path in ((*setting, "name"), setting if manifest.part else ()):
         if path and (position := merged.origin(path)):
             return position
-    return Position(model.home, 1, 1)
+    return merged.start_of(model.home)
 
 
 def _setting_of(model: CatalogModel, manifest: Manifest) -> KeyPath:

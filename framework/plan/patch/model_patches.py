@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from framework.catalog import CatalogModel
-from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position, SettingDiagnostic
+from framework.core.diagnostics import Code, Diagnostic, KeyPath, SettingDiagnostic
 from framework.core.env_references import order_variables
 from framework.core.field_paths import FieldPath, ItemKey, get_at, name_path, paths_overlap
 from framework.core.redaction import REDACTED, is_secret
@@ -62,7 +62,7 @@ class _Patch:
         message = f"{FieldPath(path)}{separator}{problem.message}"
         positions = self.merged.key_positions(path) if problem.at_key else ()
         if not positions:
-            positions = (self.merged.origin(path) or Position(self.model.home, 1, 1),)
+            positions = (self.model.position(path, self.merged),)
         for position in positions:
             diagnostic = position.diagnostic(Code.BAD_PATCH, message, self.model.name)
             yield replace(diagnostic, redacted=is_secret(*_name_items(self.content, problem.path)))
@@ -77,7 +77,7 @@ class _Patch:
     def key_diagnostic(self, message: str) -> Diagnostic:
         """Returns a diagnostic at the key of the entry, such as `Deployment`."""
         path: KeyPath = ("patch", self.key)
-        positions = (*self.merged.key_positions(path), Position(self.model.home, 1, 1))
+        positions = (*self.merged.key_positions(path), self.model.position(path, self.merged))
         return positions[0].diagnostic(Code.BAD_PATCH, message, self.model.name)
 
 
