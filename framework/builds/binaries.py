@@ -48,7 +48,7 @@ class Binaries:
     """The programs of one module, built or not.
 
     `programs` are in the order of their builds. `label` is the beginning of the folder's name.
-    `command` is the command that builds them, and `estimate` says how long that takes.
+    `command` is the command that builds them, and `estimate` the time that this takes.
     """
 
     module: GoModule

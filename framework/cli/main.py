@@ -210,7 +210,7 @@ def _unknown_verb(name: str) -> UsageError:
 def _unknown_option(verb: Verb, word: str) -> UsageError:
     """Builds the error for an unknown option: `--modle`, or as make passes it on, `MODLE=`.
 
-    The error answers in the spelling of the word, and suggests one of:
+    The error uses the spelling of the word, and suggests one of:
 
         ENV=dev     ENV=; here it is the name alone
         MODEL=x     MODEL=; here it is --model x

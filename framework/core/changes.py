@@ -1,4 +1,4 @@
-"""What happens to the resources of a stack: operations, changes, progress and results.
+"""Operations on the resources of a stack, with their changes, progress and results.
 
 Both engines report in these types, so that output is the same whichever engine ran.
 """

@@ -150,7 +150,7 @@ class _OneLine(logging.Handler):
 
 
 def _print(line: str) -> None:
-    # If the terminal is gone, the exit code still tells the outcome.
+    # If the terminal is gone, the exit code still shows that the command failed.
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -1,8 +1,8 @@
 """The forms in which a setting may be written, and what a later layer replaces.
 
-The settings classes declare them, and the merge of layers follows them: it knows no setting by
-name. A tree has one node for each key of the settings; the key ANY stands for a name that people
-choose, such as that of a port.
+The settings classes declare them, and the merge of layers follows them: it treats no setting
+specially by its name. A tree has one node for each key of the settings; the key ANY stands for a
+name that people choose, such as that of a port.
 """
 
 from __future__ import annotations

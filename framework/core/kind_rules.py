@@ -23,7 +23,7 @@ class KindRules:
     that both engines preview the same replacements."""
     wait_for: Literal["", "rollout", "active"] = ""
     """The condition that an operation waits for after it has applied the object: the rollout of a
-    Deployment, or the phase Active of a Namespace. There is no wait for other kinds: a claim may
+    Deployment, or the phase Active of a Namespace. Other kinds are not waited for: a claim may
     need its first Pod and a Service its endpoints, so the wait for the Deployment covers them."""
     propagation: Literal["Background", "Foreground"] = "Foreground"
     """Deletion propagation. With `Foreground`, the API server keeps the object until all objects

@@ -42,7 +42,7 @@ _REFERENCES = frozenset(
         "tlsSecret",
     }
 )
-# Mappings and lists of parts of a Pod, each with a name that says nothing about a value: a volume
+# Mappings and lists of parts of a Pod, each with a name that does not describe a value: a volume
 # may be called `hub-secret`.
 _PARTS = frozenset(
     {

@@ -85,7 +85,7 @@ def worst_case_seconds(
 ) -> int:
     """Returns the seconds after which a rollout has certainly failed: the timeout of the wait."""
     # Each wave may take its full time before the last one makes no more progress. The controller
-    # reports that after the deadline, which begins anew with every Pod that becomes ready.
+    # reports that after the deadline, which begins again with every Pod that becomes ready.
     seconds_per_wave = startup_seconds + min_ready_seconds
     return budget.waves * seconds_per_wave + progress_deadline_seconds + SLACK_SECONDS
 

@@ -7,8 +7,9 @@ The words come from two maintained secret scanners: the list of the keyword plug
 (https://github.com/Yelp/detect-secrets/blob/master/detect_secrets/plugins/keyword.py) and the rule
 generic-api-key of gitleaks (https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml);
 cookie, salt and otp from the filters of Sentry and Rails, which keep such values out of logs.
-docs/architecture.md says why neither is used as a library. Words that describe a secret without
-being one, such as the length of a password, and the tokens and keys of model servers are ours.
+docs/architecture.md has the reasons why neither is used as a library. Words that describe a secret
+without being one, such as the length of a password, and the tokens and keys of model servers are
+ours.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ _FOLDERS = frozenset({"PWD", "OLDPWD"})
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Returns True if a name says that its value is secret: `API_TOKEN`, `db.password`, `dbPwd`."""
+    """Returns True if the value of this name is secret: `API_TOKEN`, `db.password`, `dbPwd`."""
     if name in _FOLDERS:
         return False
     words = [word.lower() for word in _WORD.findall(name)]

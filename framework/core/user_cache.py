@@ -9,5 +9,5 @@ from pathlib import Path
 def cache_directory() -> Path:
     """Returns the folder of the cache, which may not exist yet."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG Base Directory specification says that a relative path must be ignored.
+    # According to the XDG Base Directory specification, a relative path must be ignored.
     return (base if base.is_absolute() else Path.home() / ".cache") / "modelcatalog"

@@ -295,7 +295,7 @@ class AutomationEngine:
             "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
         }
         if all(os.environ.get(name) is None for name in _PASSPHRASE):
-            # The CLI wants a passphrase even for a stack without secrets. The empty one is valid.
+            # The CLI needs a passphrase even for a stack without secrets. The empty one is valid.
             environment["PULUMI_CONFIG_PASSPHRASE"] = ""
         options = automation.LocalWorkspaceOptions(
             work_dir=str(request.root),

@@ -143,7 +143,7 @@ def _build_ports(ports: Mapping[str, Port]) -> list[dict[str, Any]]:
 
 
 def _build_env(env: Mapping[str, EnvValue]) -> list[dict[str, Any]]:
-    # The order of merged settings is that of their first layer, and says nothing: a profile's
+    # The order of merged settings is that of their first layer, and has no meaning: a profile's
     # variable may refer to one that the model adds.
     return order_variables(
         [
@@ -245,7 +245,7 @@ def _build_handler(handler: Handler) -> dict[str, Any]:
 
 
 def _build_security(model: Security, own: ContainerSecurity) -> dict[str, Any]:
-    """Builds a container's security context, without what the Pod's own says already."""
+    """Builds a container's security context, without what the Pod's own sets already."""
     security = own.over(model).resolve()
     capabilities = {
         "drop": list(security.drop_capabilities or ()),

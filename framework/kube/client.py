@@ -55,7 +55,7 @@ class KubeClient:
 
     @classmethod
     def connect(cls, kubeconfig: Path, context: str, *, advice: str = "") -> Self:
-        """Connects to the context's server and checks that it answers.
+        """Connects to the context's server and checks that it responds.
 
         `advice` is the next step where the file is missing or the server does not answer; "" gives
         general advice. Raises ClusterError.

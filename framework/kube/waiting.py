@@ -107,7 +107,7 @@ def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
     """Returns the time at which the controller reported an exceeded deadline; "" if it has not.
 
     The condition stays until there is progress again, even if the template changes. So a condition
-    from before an update says nothing about the update: compare the times.
+    from before an update proves nothing about the update: compare the times.
     """
     for condition in _conditions(deployment):
         if condition["type"] == "Progressing" and condition.get("reason") == DEADLINE_EXCEEDED:
@@ -138,8 +138,8 @@ class ProgressDeadline:
         # A second failure of the same rollout would have another time, so equal means old.
         if verdict and verdict != self._old_verdict and is_observed(live):
             return True
-        # For example, a scale-up from 2 to 8 Pods on nodes that have room for 5: no condition ever
-        # says so.
+        # For example, a scale-up from 2 to 8 Pods on nodes that have room for 5: no condition
+        # ever reports it.
         allowed = live["spec"].get("progressDeadlineSeconds", DEFAULT_DEADLINE_S)
         return bool(time.monotonic() - self._progress_at > allowed + CONTROLLER_LAG_S)
 
@@ -228,7 +228,7 @@ class RolloutWait:
         return event
 
     def _is_silent(self) -> bool:
-        # After a read as well, so that a server which does not answer is not asked every quarter of
+        # After a read as well, so that a server which does not answer gets no call every quarter of
         # a second.
         last = max(self._heard_at, self._read_at)
         return time.monotonic() - last > self._pause_s

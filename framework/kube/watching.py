@@ -71,7 +71,7 @@ class SharedWatch:
             yield queue
         finally:
             with self._lock:
-                # The thread sees at its next event, or when the watch ends, that nobody is left.
+                # The thread checks at the end of each watch whether anybody is left.
                 self._queues[name].remove(queue)
 
     def _run(self) -> None:

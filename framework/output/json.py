@@ -118,7 +118,7 @@ class EnvironmentDiff:
 @with_config(_CONFIG)
 @dataclass(frozen=True)
 class CommitDiff:
-    """What a change does to one environment (SINCE=): old is `commit`, new the working tree."""
+    """The effect of a change on one environment (SINCE=): old is `commit`, new the working tree."""
 
     environment: str
     since: str
@@ -241,7 +241,7 @@ class Forecast:
 @with_config(_CONFIG)
 @dataclass(frozen=True)
 class PreviewDocument:
-    """What `up` would change. `forecasts` has every Deployment of the plan by its name."""
+    """The changes of the next `up`. `forecasts` has every Deployment of the plan by its name."""
 
     stack: str
     engine: str
@@ -318,7 +318,7 @@ DOCUMENTS: dict[str, Any] = {
 
 class _Schema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
-        # A title of "Max Replicas" for the key `maxReplicas` says nothing new.
+        # A title of "Max Replicas" for the key `maxReplicas` adds nothing.
         return False
 
     def default_schema(self, schema: Any) -> JsonSchemaValue:

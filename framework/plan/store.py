@@ -169,7 +169,7 @@ class PlanStore:
     ) -> list[_CheckedStack]:
         """Reads the cache, plans what it lacks, runs the checks, and stores what is new.
 
-        `with_plans` says whether the plans of the models are needed, or only the findings.
+        `with_plans` is False if only the findings are needed, not the plans of the models.
         """
         loads = [
             _StackLoad(

@@ -101,14 +101,12 @@ def list_commit_files(root: Path, commit: str) -> CommitFiles:
     top, prefix = run_git(root, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
     files = CommitFiles(Path(top), prefix)
     paths = [f"{prefix}{part}" for part in _PARTS]
-    listed = _list_tree(Path(top), commit, paths)
-    if any(blob.mode in (_LINK, _SUBMODULE) for blob in listed.values()):
+    tree = _list_tree(Path(top), commit, paths)
+    if any(blob.mode in (_LINK, _SUBMODULE) for blob in tree.values()):
         _Resolver(files, commit).add_parts()
     else:
         files.blobs = {
-            path: blob
-            for full, blob in listed.items()
-            if is_read(path := full.removeprefix(prefix))
+            path: blob for full, blob in tree.items() if is_read(path := full.removeprefix(prefix))
         }
     return files
 

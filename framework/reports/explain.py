@@ -130,7 +130,7 @@ def _find_written(layer: Layer, path: KeyPath) -> WrittenValue | None:
         if depth == len(path) or not isinstance(value, dict):
             form = layer.forms.at(path[:depth])
             if depth < len(path) and form and form.primary not in ("", path[depth]):
-                # The number of a port is its containerPort, and says nothing of its servicePort.
+                # The number of a port is its containerPort, which is not its servicePort.
                 return None
             return WrittenValue(path[:depth], value, layer.value_position(path[:depth]))
     return None

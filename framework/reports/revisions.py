@@ -1,7 +1,7 @@
 """Resolves a commit, and finds the files that differ between it and the working tree.
 
 Files are compared by what the reader reads on both sides, not by what `git diff` lists: that
-trusts the index, which may be told to ignore changes of a file (`git update-index
+trusts the index, in which changes of a file can be ignored (`git update-index
 --skip-worktree`, `--assume-unchanged`, sparse checkouts), and it does not follow symbolic links.
 """
 

@@ -99,7 +99,7 @@ class Ingress(Checked):
     path: UrlPath = "/"
     """Path prefix."""
     path_type: Literal["Prefix", "Exact", "ImplementationSpecific"] = "Prefix"
-    """How `path` is matched."""
+    """Match of `path`: by whole elements, by the exact text, or as the controller decides."""
     class_name: ObjectName | None = None
     """Name of an IngressClass. Default: that of the cluster."""
     port: ShortName = "http"

@@ -59,7 +59,7 @@ class Spread(Settings):
     max_skew: Positive = 1
     """Largest allowed difference between the numbers of Pods in two groups."""
     when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
-    """What happens to a Pod that cannot be spread evenly."""
+    """Placement of a Pod that cannot be spread evenly: anyway, or not at all."""
 
 
 class Scheduling(Settings):

@@ -88,7 +88,7 @@ class Probe(Settings):
 
     @property
     def has_action(self) -> bool:
-        """Returns True if the probe says what it does, not only how often."""
+        """Returns True if the probe has an action, and not only a timing."""
         return any(getattr(self, name) is not None for name in _ACTIONS)
 
 

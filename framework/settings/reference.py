@@ -200,7 +200,7 @@ def _kind(node: Json) -> str:
 
 def _range(node: Json) -> str:
     low, high = node.get("minimum"), node.get("maximum")
-    # The bound of every integer of Kubernetes tells a reader nothing.
+    # The bound of every integer of Kubernetes does not help a reader.
     high = None if high == 2**31 - 1 else high
     if low is None and high is None:
         return ""

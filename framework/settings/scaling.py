@@ -52,7 +52,7 @@ class ScalingPolicy(Settings):
 
 
 class ScalingRules(Settings):
-    """How fast the autoscaler scales in one direction."""
+    """Limits on the speed of the autoscaler in one direction."""
 
     stabilization_window_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
     """Seconds for which earlier recommendations are kept. The one that changes the number of Pods
@@ -64,7 +64,7 @@ class ScalingRules(Settings):
 
 
 class ScalingBehavior(Settings):
-    """How fast the autoscaler scales. The defaults are those of Kubernetes."""
+    """Limits on the speed of the autoscaler. The defaults are those of Kubernetes."""
 
     scale_up: ScalingRules | None = None
     """Rules for adding Pods."""
@@ -91,7 +91,7 @@ class Autoscaling(Checked):
     metrics: dict[ShortName, Annotated[dict[str, Any], Definition("MetricSpec")]] = {}
     """Further metrics in the form of Kubernetes, each by a name of your choice."""
     behavior: ScalingBehavior = ScalingBehavior.model_construct()
-    """How fast the autoscaler scales."""
+    """Limits on the speed of the autoscaler."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a minimum above the maximum, and an autoscaler without a target."""

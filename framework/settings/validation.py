@@ -1,7 +1,7 @@
 """Validates merged settings with pydantic, and reports every error at its position in a file.
 
-pydantic reports an error at a location in its own schema, reports all arms of a union, and knows
-neither files nor layers. So each location is translated into the path of a setting (locations.py).
+pydantic reports an error at a location in its own schema, reports all arms of a union, and has no
+idea of files and layers. So each location is translated into the path of a setting (locations.py).
 This module then drops errors that only follow from another error, and finds the position of the
 value in its layer.
 """

@@ -1,6 +1,6 @@
 """The types of single values: names, paths, quantities and other texts of a certain form.
 
-Each type has a validator, and a JSON Schema that says the same to editors as far as a pattern can;
+Each type has a validator, and a JSON Schema with the same rule for editors as far as a pattern can;
 a test compares the two. The rules are those of the Kubernetes API server, and of image registries.
 """
 
@@ -154,7 +154,7 @@ def _text_of(pattern: str, message: str) -> dict[str, Any]:
 
 
 def _check_cidr(value: str) -> str:
-    """Refuses what is no range, and forms that Kubernetes does not accept.
+    """Refuses what is not a range, and forms that Kubernetes does not accept.
 
     These are a mask (`10.0.0.0/255.0.0.0`), no length at all, a zone, and IPv4 in IPv6.
     """

@@ -66,7 +66,7 @@ class Ephemeral(Checked):
     access_modes: Annotated[tuple[AccessMode, ...], Field(strict=False, min_length=1)] = (
         "ReadWriteOnce",
     )
-    """How nodes may mount the volume."""
+    """Access of the nodes that mount the volume."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a size of nothing, or of a few bytes."""
@@ -167,7 +167,7 @@ class Volume(Checked):
         ]
         | None
     ) = None  # fmt: skip
-    """What must exist, or is created, at `hostPath`."""
+    """Type of the file or folder that must exist, or is created, at `hostPath`."""
     pull_policy: PullPolicy | None = None
     """When the kubelet pulls the image."""
 
@@ -206,8 +206,8 @@ class Mount(Checked):
     sub_path_expr: RelativePath = ""
     """Mount only this folder; `$(NAME)` stands for an environment variable of the container."""
     mount_propagation: Literal["None", "HostToContainer", "Bidirectional"] | None = None
-    """Whether later mounts on the node appear in the container, and the reverse. Default: `None`
-    (Kubernetes)."""
+    """Propagation of later mounts: from the node to the container, in both directions, or `None`.
+    Default: `None` (Kubernetes)."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports two folders for one mount."""

@@ -1,4 +1,4 @@
-"""`new` writes an entry that is valid in every environment, or nothing; in a terminal it asks."""
+"""`new` writes an entry that is valid in every environment, or nothing; it prompts in terminals."""
 
 from __future__ import annotations
 

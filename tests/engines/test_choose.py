@@ -41,7 +41,7 @@ def tools(machine: Path) -> Path:
 
 @pytest.fixture
 def built(machine: Path, tools: Path) -> Path:
-    """What `make setup-pulumi` leaves in the cache; returns the path of the CLI."""
+    """Writes what `make setup-pulumi` leaves in the cache; returns the path of the CLI."""
     cli, provider = load_pulumi_binaries(machine)
     for binaries in (cli, provider):
         binaries.directory.mkdir(parents=True)

@@ -136,7 +136,7 @@ MERGED = {
         [r"command: {items: [sh, -c, 'echo ${HOME} \${X} $(Y)'], interpolate: false}"],
         {"command": ["sh", "-c", r"echo ${HOME} \${X} $(Y)"]},
     ),
-    "only the layer that says so is left as written": (
+    "only the layer with the form is left as written": (
         ["args: {items: ['${HOME}'], interpolate: false}", "args: {append: ['${other}']}"],
         {"args": ["${HOME}", "read"]},
     ),

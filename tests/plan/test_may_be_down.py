@@ -1,4 +1,4 @@
-"""Updates that take every Pod of a model away: refused, unless the model says so itself."""
+"""Updates that take every Pod of a model away: refused, unless the model allows it itself."""
 
 from __future__ import annotations
 

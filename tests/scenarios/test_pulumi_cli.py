@@ -1,4 +1,4 @@
-"""Each engine takes over a stack of the other one, and sees no changes."""
+"""Each engine takes over a stack of the other one, and finds no changes."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MODEL = (
     "owner: team-a\nimage: {repository: r.io/a/server, tag: v1}\nports: {http: 8080}\n"
     "probes: {readiness: {httpGet: {path: /}}}\n"
 )
-# What the model of MODEL says itself, what no Deployment can be without, and values that are the
+# What the model of MODEL sets itself, what no Deployment can be without, and values that are the
 # default of Kubernetes.
 _EXPECTED = (
     "apiVersion", "kind", "metadata", "spec.replicas", "spec.selector", "spec.template.metadata",

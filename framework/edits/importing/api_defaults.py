@@ -115,7 +115,7 @@ def _normalise(value: Any, type_: FieldType) -> Any:
 
 
 def find_shape_errors(obj: Mapping[str, Any]) -> Iterator[str]:
-    """Yields an error for each field of an object that has not the type of the API.
+    """Yields an error for each field of an object that does not have the type of the API.
 
     The other functions expect correct mappings and lists. Wrong single values are found later, by
     the validation of the settings.

@@ -121,9 +121,9 @@ def find_needed(
 ) -> dict[str, Resource]:
     """Maps the key of each resource that cannot be deleted to a resource that stays and needs it.
 
-    `to_delete` are those of the recorded `resources` that a command wants to delete. If several
+    `to_delete` are those of the recorded `resources` that a command is to delete. If several
     resources need one, the first by kind, then by name, is returned. For example, if a command
-    wants to delete a model's ConfigMap and Namespace, and its Deployment stays, the result is
+    is to delete a model's ConfigMap and Namespace, and its Deployment stays, the result is
 
         ConfigMap  ->  Deployment (depends on it)
         Namespace  ->  ConfigMap  (is in it, and has to stay)
@@ -144,7 +144,7 @@ def find_needed(
 
 
 class _PlannedDeletions:
-    """The resources that a command wants to delete, by what another resource may need them for.
+    """The resources that a command is to delete, by what another resource may need them for.
 
     Without the old records of replaced objects that are in use again. Only the record is removed
     then, and no resource needs it.

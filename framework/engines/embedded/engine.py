@@ -175,7 +175,7 @@ class EmbeddedEngine:
             return operation.build_recorded_objects()
 
     def recover(self, request: Request) -> None:
-        """Records what an interrupted command has done, for the CLI, which knows no journal."""
+        """Records what an interrupted command has done, for the CLI, which has no journal."""
         with self._open(request, locked=True):
             return
 

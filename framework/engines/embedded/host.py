@@ -1,7 +1,7 @@
 """Runs the program in a process of its own, as Pulumi's language host for Python does.
 
 Started as `python -m framework.engines.embedded.host FD` in the project's folder. Each line of
-stdin is a request to run the program once, as JSON. The answers are lines of JSON on the file
+stdin is a request to run the program once, as JSON. The results are lines of JSON on the file
 descriptor FD: an error if the program failed, then its exit code.
 """
 

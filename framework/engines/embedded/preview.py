@@ -60,7 +60,7 @@ class PreviewRun:
     # Called by the program, from many threads
 
     def register(self, registration: Registration) -> Answer:
-        """Plans a registration and answers with the known values; `check` raises the refusals."""
+        """Plans a registration and returns the known values; `check` raises the refusals."""
         # A resource that needs a refused one is not planned: it would only add a refusal that
         # follows from the first one.
         if not self._failed.isdisjoint(registration.needs):

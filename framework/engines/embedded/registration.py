@@ -1,4 +1,4 @@
-"""The data types between the program and the engine: registrations and their answers.
+"""The data types between the program and the engine: registrations, and the results of them.
 
 Imports no Pulumi: commands that run no program start half a second sooner without it.
 """

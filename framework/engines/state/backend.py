@@ -161,7 +161,7 @@ class FileBackend:
     def lock(self) -> Iterator[None]:
         """Holds the stack's lock. StateError when another command holds it."""
         # The CLI's own protocol: look for locks, write one, look again. Of two commands that start
-        # at the same time at least one sees the other's lock and stops; both may stop.
+        # at the same time at least one finds the other's lock and stops; both may stop.
         self.refuse_others()
         own = self.lock_folder / f"{uuid.uuid4()}.json"
         holder = {
@@ -175,7 +175,7 @@ class FileBackend:
             self.refuse_others(own.name)
             yield
         finally:
-            # A lock that cannot be removed does no harm: a later command sees that its process has
+            # A lock that cannot be removed does no harm: a later command finds that its process has
             # ended, and removes it.
             with suppress(OSError):
                 own.unlink(missing_ok=True)
@@ -226,7 +226,7 @@ def open_backend(project: Project, stack: str) -> FileBackend:
 
 
 def create_backend_folder(project: Project) -> None:
-    """Creates the folder of a file backend, which the pulumi CLI wants to exist."""
+    """Creates the folder of a file backend, which the pulumi CLI does not create itself."""
     if project.backend_url.startswith("file://"):
         _backend_folder(project).mkdir(parents=True, exist_ok=True)
 
@@ -284,7 +284,7 @@ class Lock:
         if not isinstance(pid, int) or pid <= 0:
             return False
         # A process id may be used again by another process. Then the lock counts as held, which is
-        # the safe side: the message says what to remove.
+        # the safe side: the message names the file to remove.
         return self.holder.get("hostname") == socket.gethostname() and not _is_running(pid)
 
 

@@ -202,7 +202,7 @@ class Checkpoint:
 def parse_checkpoint(text: str, path: str) -> Checkpoint:
     """Returns the checkpoint of a text.
 
-    StateFileError when it is no checkpoint or is damaged; StateError when only the
+    StateFileError when it is not a checkpoint or is damaged; StateError when only the
     CLI can read it.
     """
     try:

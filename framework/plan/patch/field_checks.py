@@ -71,7 +71,7 @@ def find_definition_diagnostics(
 ) -> Iterator[SettingDiagnostic]:
     """Yields everything in a mapping that the API server would refuse as a `definition`.
 
-    The mapping is complete: it is no patch of an existing one.
+    The mapping is complete, not a patch of an existing one.
     """
     checks = _Checks(show, find_missing=True, is_patch=False)
     problems = [*checks.find(value, FieldType(definition), None, ())]

@@ -1,4 +1,4 @@
-"""What rules consist of: restrictions of single values, and functions that compare values."""
+"""The parts of rules: restrictions of single values, and functions that compare values."""
 
 from __future__ import annotations
 
