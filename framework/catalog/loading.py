@@ -168,8 +168,11 @@ class CatalogLoader:
         layers = [self._build_shared_layer(document, "defaults")]
         if self.files.defaults:
             defaults = self._read_shared(self.files.defaults)
+            # Below the environment's `defaults`, which are more specific.
             layers.insert(0, self._build_shared_layer(defaults))
         self._environment_overrides = self._build_shared_layer(document, "overrides")
+        # A model that names `${environment.team}` fails without an error of its own, if the team is
+        # what is wrong in environment.yaml.
         broken = [("environment", *path) for path in self.merged.broken]
         # Models with the same profiles share one merge of everything below the model.
         self._below: dict[tuple[str, ...], LayerStack] = {

@@ -48,6 +48,8 @@ class CatalogModel:
         """
         merged = merged or self.merged
         value = get_at(merged.data, path, None)
+        # The paths end differently for an overlay of an environment and for one of a stack, so only
+        # the ends are compared.
         own = (self.home, f"/models/{self.name}.yaml", "--set")
         return any(
             layer.document.path.endswith(own) and get_at(layer.data, path, None) == value

@@ -71,6 +71,7 @@ def _apply(
     new_messages = [text for text in result.messages if text not in confirmation.messages]
     if new_messages:
         print(f"\n{render_messages(new_messages)}")
+    # An engine asks only if something changes.
     if not confirmation.was_called:
         print(f"\n{session.render_nothing_to_do(when_same)}")
     else:
@@ -79,6 +80,8 @@ def _apply(
         print(f"\n{render_outputs(result.outputs)}")
     if not result.failures:
         return ExitCode.DONE
+    # A refused object or a lost connection is an error of the command, and exits with 1 rather than
+    # 3.
     only_rollouts = all(failure.rollout for failure in result.failures)
     return ExitCode.ROLLOUT_FAILED if only_rollouts else ExitCode.FAILED
 

@@ -69,9 +69,13 @@ def resolve_budget(
     if recreate:
         return Budget(replicas, 0, replicas)
     surge = resolve_amount(max_surge, replicas, round_up=True)
+    # For example, 25% of 3 Pods: the surge is 1, and 0 may be unavailable.
     unavailable = resolve_amount(max_unavailable, replicas, round_up=False)
+    # `ResolveFenceposts` in pkg/controller/deployment/util/deployment_util.go does the same.
     if surge == 0 and unavailable == 0:
         unavailable = 1
+    # With 2 replicas, `maxUnavailable: 5` lets 2 Pods go, not 5: the sums below count Pods that
+    # exist.
     return Budget(replicas, surge, min(unavailable, replicas))
 
 

@@ -30,7 +30,12 @@ def find_drift(
     """
     with open_clusters(request, recorded, connect) as clusters:
         compared = compare_with_cluster(
-            recorded.objects, clusters, compare_with_desired, listed=True
+            # One call for each kind and Namespace. An answer that is ten seconds old does for a
+            # report.
+            recorded.objects,
+            clusters,
+            compare_with_desired,
+            listed=True,
         )
     findings = [
         _build_finding(item.recorded, item.comparison)
@@ -62,6 +67,7 @@ def _build_finding(obj: RecordedObject, comparison: LiveComparison) -> DriftFind
 
 def _sort_key(finding: DriftFinding) -> tuple[bool, bool, str, str, str, str]:
     return (
+        # False sorts before True: Namespaces come first, and missing objects last.
         finding.kind is FindingKind.MISSING,
         finding.object_kind != "Namespace",
         finding.model,

@@ -130,6 +130,7 @@ class AutomationEngine:
         with self._connect(request) as provider:
             previewed = self._preview(opened, request, targets, provider)
             preview = previewed.preview
+            # The CLI would only fail in the middle of `up`, after other models were changed.
             _refuse(previewed.steps)
             if preview.clean:
                 # The state also has options that a preview does not show, such as retainOnDelete.
@@ -143,6 +144,9 @@ class AutomationEngine:
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster()
             feed = ProgressFeed(on_progress)
+            # The CLI compares with its recorded state only. So what others changed in an object,
+            # and a refresh does not show as a change of an input, is put back here, before the CLI
+            # runs.
             if provider is not None:
                 PutBack(provider, feed).run(previewed.steps)
         reader = self._read_events(opened, on_progress, components=previewed.reader.components)

@@ -112,6 +112,7 @@ def build_recorded_objects(
         inputs = unseal(resource.raw.get("inputs") or {})
         if resource.is_provider:
             providers[resource.urn] = reveal(inputs)
+        # An object that is to be deleted is not compared: whatever it is now, it goes.
         if not resource.is_object or resource.pending_delete:
             continue
         if not components.is_target(resource.urn):

@@ -159,6 +159,7 @@ def _syntax_diagnostic(
             character = name_character(lines[number - 1][index])
             message = f"not valid YAML: {character} is not a space in YAML; replace it with a space"
             return _unreadable(Position(path, number, index + 1), message)
+    # PyYAML names the token after the tab. The tab itself is what has to be replaced.
     if "\t" in line[: max(position.column, len(line) - len(line.lstrip()))]:
         position = Position(path, position.line, line.index("\t") + 1)
         return _unreadable(position, "a tab is used for indentation; YAML allows only spaces")
@@ -358,6 +359,7 @@ class _Builder:
             )
         data: dict[str, Any] = {}
         for key_node, value_node in self._merged_pairs(node, at):
+            # The first mapping of `<<: [*a, *b]` wins, as the YAML merge key specifies.
             if (key := self._key(key_node, at)) is not None and key not in data:
                 self._enter(data, key, key_node, value_node, at)
         first: dict[str, Node] = {}

@@ -110,6 +110,8 @@ class KubeClient:
         if served is not None:
             return served
         with self._lock:
+            # Asked again inside the lock: another thread may have read the group version while this
+            # one waited.
             if kind not in self._served.get(api_version, {}):
                 self._served[api_version] = self._discover(api_version)
             kinds = self._served[api_version]
@@ -118,6 +120,7 @@ class KubeClient:
         return kinds[kind]
 
     def _discover(self, api_version: str) -> dict[str, ServedKind]:
+        # The core group has no name and a path of its own: `/api/v1`, but `/apis/apps/v1`.
         prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
             answer = self.connection.request("GET", prefix, prefix)
@@ -198,6 +201,8 @@ class KubeClient:
         with closing(self.connection.stream(path, where, query, timeout_s)) as lines:
             for line in lines:
                 event, item = _parse_event(line, where)
+                # The response has the status 200 already, so the server sends a later error as an
+                # event.
                 if event == "ERROR":
                     raise build_api_error(where, item.get("code", 500), json.dumps(item).encode())
                 yield event, item

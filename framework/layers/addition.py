@@ -102,6 +102,7 @@ def add_nodes(
     diagnostics: list[Diagnostic] = []
     refused: set[KeyPath] = set()
     for entry in entries:
+        # Parents come before their children, so a refused parent is known by now.
         if refused and any(entry.path[:end] in refused for end in range(1, len(entry.path))):
             continue
         old = nodes.get(entry.path)
@@ -173,6 +174,7 @@ class _Adaptation:
 
     def _append(self, path: KeyPath, items: list[Any], old: Node) -> None:
         if old.shape is Shape.LIST:
+            # A node has no number of items, so the items are counted by their paths.
             count = 0
             while (*path, count) in self._nodes:
                 count += 1

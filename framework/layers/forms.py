@@ -58,6 +58,7 @@ def read_forms(data: dict[str, Any], forms: FormTree) -> Plain:
             plain.problems[path] = problems
             continue
         key = next(key for key in ("items", "append", "text") if key in value)
+        # Escaped for OmegaConf, which then resolves the text to what is written.
         content = value[key] if value.get("interpolate", True) else escape(value[key])
         plain.data = _replace(plain.data, path, content)
         plain.moved[path] = (*path, key)

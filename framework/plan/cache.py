@@ -80,6 +80,8 @@ def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = N
     digests = {}
     for name, path in files.models.items():
         if models is None or name in models:
+            # A copy of the state of the hash: the shared files are hashed once, not once for each
+            # model.
             digest = shared.copy()
             _feed(digest, name.encode())
             _feed(digest, _read(root, path))

@@ -287,6 +287,7 @@ class _Comparer:
                 for cause in self._trace(change, changes, before, after)
             }
             if any(overlaps(target, other) for other in by_code):
+                # Last, because a reader can change the settings and not the code of the framework.
                 found[Cause(FRAMEWORK_CODE)] = None
             causes[target] = tuple(found)
         return causes

@@ -96,6 +96,7 @@ class Setting:
         exclusive values would mislead. Patterns, ranges and references need not hold: a plan is
         built without them.
         """
+        # A section has no other value, only the settings in it have. It can be removed.
         values: list[Any] = (
             [] if self.section else [*_other_values(self._node.annotation, self._node.value)]
         )
@@ -209,6 +210,8 @@ def _other_values(annotation: Any, held: Any) -> Iterator[Any]:
     elif isinstance(held, bool):
         yield not held
     elif isinstance(held, int | float):
+        # 11 becomes 12, 121 and 10: at least one of them passes a rounding or a limit that hides
+        # the others.
         yield from (other for other in (held + 1, held * 10 + 11, held - 1) if other >= 0)
     elif isinstance(held, str):
         yield from _other_texts(held)

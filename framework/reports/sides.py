@@ -146,8 +146,10 @@ class Trees:
         Models that are the same on both sides are left out. So are the files of the framework,
         unless they differ.
         """
+        # Nothing differs, so the working tree is the commit's tree as well.
         if not self.changes:
             return self.root
+        # None stands for a file that all models share: with it, every model may have changed.
         owners = {find_owner(path) for path in self.changes - {_LOCK}}
         has_code = any(path.startswith("framework/") for path in self.changes)
         files = self.revision.files

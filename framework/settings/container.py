@@ -157,6 +157,8 @@ def _env_kind(value: Any) -> str:
     else:
         keys = [*map(to_camel, type(value).model_fields)]
     sources = [key for key in keys if key in _ENV_SOURCES]
+    # `{secrt: hub, key: token}` is then checked as a Secret, and the error is about the misspelt
+    # key alone. Without an arm, pydantic would report that the value has none of five forms.
     sources += [near for key in keys for near in near_misses(str(key), _ENV_SOURCES)]
     return sources[0] if sources else "secret"
 
@@ -189,6 +191,7 @@ class EnvSource(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a source that names both a Secret and a ConfigMap, or neither."""
+        # True where both are None, and where neither is.
         if (self.secret is None) == (self.config_map is None):
             message = "has both secret and configMap, or neither; give one of them"
             yield SettingDiagnostic((), message, others=(("secret",), ("configMap",)))
@@ -236,6 +239,7 @@ class Resources(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports requests above limits, devices that are split, and amounts that are mistakes."""
+        # A limit of `512m` of memory is less than any request, and one error about it is enough.
         unlikely = set()
         for kind in ("requests", "limits"):
             for name, amount in getattr(self, kind).items():
@@ -253,6 +257,8 @@ class Resources(Checked):
                 message = f"is {request}; expected at most its limit, {limit}"
                 yield SettingDiagnostic(("requests", name), message, others=(("limits", name),))
         for name, limit in self.limits.items():
+            # A name with a slash is that of a device, such as nvidia.com/gpu, and a device cannot
+            # be divided.
             if "/" in name and quantity_value(limit).denominator != 1:
                 yield SettingDiagnostic(("limits", name), f"is {limit}; expected whole devices")
 

@@ -249,6 +249,7 @@ class _LayerSchema:
         if "items" in kept and self._in_model:
             items = {key: value for key, value in kept.items() if key != "minItems"}
             replaces = {"description": "Replaces the inherited list.", **items}
+            # `minItems` was removed above: a list that is empty here may have inherited items.
             appends = {"description": "Adds to the end of the inherited list.", **items}
             return _with_mapping_form(opened, {"items": replaces, "append": appends})
         if node.get("format") == "file-text":
@@ -335,6 +336,7 @@ def _open_value(node: Json, *, nullable: bool) -> Json:
     if "string" not in types:
         opened["pattern"] = _INTERPOLATION
     elif "pattern" in node:
+        # JSON Schema does not anchor patterns, so the second arm finds an interpolation anywhere.
         opened["pattern"] = f"{node['pattern']}|{_INTERPOLATION}"
     return opened
 

@@ -129,6 +129,7 @@ def _is_beside(
 
 
 def _belongs(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
+    # A manifest without a Namespace is deployed where `kubectl apply` says, so it fits any.
     if source.namespace and deployment.namespace and source.namespace != deployment.namespace:
         return False
     rule = _RULES.get(source.kind)
@@ -139,6 +140,7 @@ def _selects(selector: Any, deployment: Source) -> bool:
     """Returns True if the selector matches the labels of the Pods; an empty one matches none."""
     wanted = selector if isinstance(selector, Mapping) else {}
     labels = pod_labels(deployment)
+    # An empty selector of a Service selects no Pods: its Endpoints are written by hand.
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 
 
@@ -173,6 +175,7 @@ def _mounts(source: Source, deployment: Source, owners: Any) -> bool:
 
 def _runs_as(source: Source, deployment: Source, owners: Any) -> bool:
     pod = pod_of(deployment)
+    # The second is the old name of the field, which servers still write.
     return source.name in (pod.get("serviceAccountName"), pod.get("serviceAccount"))
 
 

@@ -54,6 +54,8 @@ def find_peak_diagnostics(
     one track is updated at a time.
     """
     capacity, pods = catalog.environment.capacity, (*tracks, *objects)
+    # For example, 4 Pods with one GPU each and a surge of 2 need 6 GPUs during an update.
+    # Terminating Pods keep theirs until they are gone, which the surge does not count.
     at_rest = resolve_needs(pods, capacity)
     for resource, quantity in sorted(capacity.items()):
         available, rest = read_amount(quantity), at_rest.get(resource, 0)

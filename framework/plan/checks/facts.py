@@ -151,6 +151,7 @@ def check_stack(
         # A command that is narrowed to some models does not fail because of a profile of others.
         if complete or name in used:
             errors += diagnostics
+    # Before the errors of models are added: a model that breaks a rule of the policy was read.
     all_read = complete and not errors and not any(model.reading_errors for model in models)
     for model in models:
         errors += model.errors

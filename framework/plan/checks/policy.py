@@ -123,6 +123,8 @@ def _list_images(pod: RenderedPod) -> Iterator[Image]:
             patched = pod.find_patched(*steps, "image")
             yield parse_image(patched or (*setting, "image"), reference)
             continue
+        # The model's own image is two settings: a forbidden registry is an error at
+        # `image.repository`, the tag `latest` one at `image.tag`.
         tag = ("image", "tag")
         version = tag if tag in pod.merged.origins else ("image",)
         image = parse_image(version, reference)

@@ -50,6 +50,8 @@ def _find_budget(track: RenderedTrack) -> list[SettingDiagnostic]:
         # The stable Pods serve while the canary's are replaced, and both tracks share one
         # disruption budget and one autoscaler.
         return find_budget_diagnostics(_build_update(track, alone=False))
+    # The budget is checked twice: for both tracks together, which share the disruption budget and
+    # the autoscaler, and for the stable track alone, if the canary takes some of its Pods.
     total = replica_range(track.settings).most
     diagnostics = find_budget_diagnostics(_build_update(track, total, alone=True, whole=True))
     own = track.plan.budget.replicas
@@ -114,6 +116,7 @@ def _may_be_down(track: RenderedTrack) -> bool:
 
 def _list_startup_causes(track: RenderedTrack, steps: list[StartupStep]) -> tuple[KeyPath, ...]:
     """Returns the settings that decide how long a Pod takes to start, the largest share first."""
+    # The first cause is the one that a message names, so it is the one that is worth changing.
     largest_first = sorted(steps, key=lambda step: -step.seconds)
     return tuple(
         dict.fromkeys(

@@ -157,6 +157,8 @@ class RenderedTrack(RenderedPod):
             if name == MODEL_CONTAINER or name in own:
                 setting = container_setting(self.settings, name)
             else:
+                # `find_patched` finds nothing for a container that a patch of another track has
+                # added.
                 setting = self.find_patched(*steps) or ("patch", "Deployment")
             yield PodContainer(setting, steps, container)
 

@@ -53,6 +53,7 @@ def find_touched(patch: Any, path: FieldPath) -> KeyPath | None:
     at: KeyPath = ()
     for depth, step in enumerate(path.steps):
         if isinstance(patch, Mapping):
+            # `$patch: replace` drops everything below, so it touches each field of the mapping.
             if DIRECTIVE in patch:
                 return (*at, DIRECTIVE)
             if str(step) not in patch:
@@ -70,6 +71,7 @@ def find_touched(patch: Any, path: FieldPath) -> KeyPath | None:
             index = names.index(str(step))
             at, patch = (*at, index), patch[index]
         else:
+            # A null removes the parent of the field, and with it the field.
             return at if patch is None else None
     return at
 
@@ -139,6 +141,7 @@ class _Merge:
             return self.mapping(old or {}, new, type_, at)
         if isinstance(new, list) and (key := merge_key(FieldPath(at), type_)):
             return self._items(old or [], new, key, type_, at)
+        # The manifest must not share values with the settings, which other stacks use too.
         return deepcopy(new)
 
     def _items(
@@ -156,6 +159,7 @@ class _Merge:
                     hint = suggest_item(items, key, name)
                     message = f"deletes {name}, which does not exist in the manifest{hint}"
                     self._add((*at, index), message)
+                # All items of the name: a list with two of them is refused by the API server later.
                 items = [item for item in items if get_key(item, key) != name]
             elif position is None:
                 items.append(self.mapping({}, patch, item_type, (*at, index)))

@@ -30,6 +30,7 @@ def text(form: Form) -> FieldRule:
     matches = re.compile(form.pattern).fullmatch
 
     def accepts(value: Any) -> bool:
+        # A value of another type is reported by the check of types, once.
         return not isinstance(value, str) or (
             matches(value) is not None and not 0 < form.longest < len(value)
         )
@@ -76,6 +77,7 @@ def broken(
 
 def is_set(value: Any) -> bool:
     """Returns True for a value that the server does not take for an absent one."""
+    # Go has no null for these types: the server reads an empty text as one that was not given.
     return value not in (None, "", [], {})
 
 
@@ -156,6 +158,7 @@ def find_duplicates(
     """Yields each value that an earlier one equals."""
     seen: list[Any] = []
     for path, value in values:
+        # A list, not a set: values may be mappings, which cannot be members of a set.
         if value in seen:
             yield broken(path, f"is {show(path, value)}, which another {what} has too")
         seen.append(value)

@@ -150,6 +150,7 @@ def _check_references(
 
 def _check_in_pod(pod: Object, path: KeyPath, container: Object) -> Iterator[SettingDiagnostic]:
     """Checks what depends on the Pod, or on being an init container."""
+    # A hook that sleeps longer would be killed before its end, so the server refuses it.
     grace = pod.get("terminationGracePeriodSeconds", _GRACE_SECONDS)
     for hook in ("postStart", "preStop"):
         seconds = mapping(container, "lifecycle", hook, "sleep").get("seconds", 0)
@@ -163,6 +164,8 @@ def _check_in_pod(pod: Object, path: KeyPath, container: Object) -> Iterator[Set
         here = (*path, "securityContext", "procMount")
         yield broken(here, "is Unmasked, which needs hostUsers: false")
     never = pod.get("restartPolicy") == "Never"
+    # An init container that always restarts is a sidecar, which has probes and hooks like a
+    # container.
     once = path[0] == "initContainers" and container.get("restartPolicy") != "Always"
     for index, policy in enumerate(items(container, "resizePolicy")):
         if (never or once) and policy["restartPolicy"] != "NotRequired":
