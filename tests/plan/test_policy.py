@@ -18,6 +18,7 @@ SHA = f"sha256:{'0' * 64}"
 REGISTRY = "allowedRegistries: [ghcr.io]"
 INIT = "initContainers: {i: {image: 'docker.io/x/y:1'}}\n"
 SIDECAR = "sidecars: {s: {image: 'ghcr.io/x/y:1', resources: {limits: {memory: 1Gi}}}}\n"
+ESCALATION = "allowPrivilegeEscalation: true"
 OWN = "containers: [{name: model"
 SCALED = "autoscaling: {minReplicas: 1, maxReplicas: 9, cpu: 50}\n"
 NO_SURGE = "rollout: {maxSurge: 0, maxUnavailable: 1}\n"
@@ -128,7 +129,10 @@ def test_the_teams_that_may_own_a_model_are_listed(tmp_path: Path, teams: str, w
     [
         ("podSecurity: baseline", "hostNetwork: §true"),
         ("podSecurity: baseline", "securityContext: {seccompProfile: §{type: Unconfined}}"),
-        ("podSecurity: baseline", f"{OWN}, securityContext: {{privileged: §true}}}}]"),
+        (
+            "podSecurity: baseline",
+            f"{OWN}, securityContext: {{privileged: §true, {ESCALATION}}}}}]",
+        ),
         ("podSecurity: baseline", "volumes: [{name: v, hostPath: §{path: /x}}]"),
         (REGISTRY, "containers: [{name: x, image: §'nginx:1'}]"),
         (REGISTRY, "initContainers: [{name: s, image: §'nginx:1'}]"),

@@ -22,7 +22,7 @@ from framework.kinds.registry import find_kind
 from tests.random_models.chooser import Chooser
 from tests.random_models.fields import Fields
 from tests.random_models.objects import OBJECTS
-from tests.random_models.settings import DRAWN, Settings
+from tests.random_models.settings import DRAWN, DRAWN_FOR_CANDIDATES, Settings
 
 Json = dict[str, Any]
 BASE: Json = {"owner": "team-a", "profiles": ["server"], "image": {"tag": "v1"}}
@@ -61,7 +61,7 @@ def draw_model(seed: int) -> RandomModel:
     if "settings" in parts:
         model |= Settings(choose).some(DRAWN, 3)
     if "patch" in parts:
-        model["patch"] = _draw_patch(choose, model)
+        model["patch"] = _draw_patch(choose, _list_kinds(model))
     if "objects" in parts:
         model["objects"] = {"x": _draw_object(choose)}
     if "canary" in parts:
@@ -71,8 +71,12 @@ def draw_model(seed: int) -> RandomModel:
     return RandomModel(model, overlay)
 
 
-def _draw_patch(choose: Chooser, model: Json) -> Json:
-    kind = choose.pick([kind for kind, name in _ENABLED_BY.items() if not name or name in model])
+def _list_kinds(model: Json) -> list[str]:
+    return [kind for kind, name in _ENABLED_BY.items() if not name or name in model]
+
+
+def _draw_patch(choose: Chooser, kinds: list[str]) -> Json:
+    kind = choose.any_of(kinds)
     found = find_kind(kind)
     assert found is not None
     protected = frozenset(path.replace("[model]", "") for path in found.protected)
@@ -86,9 +90,9 @@ def _draw_object(choose: Chooser) -> Json:
 def _draw_canary(choose: Chooser) -> Json:
     candidate: Json = {"image": {"tag": "v2"}}
     if choose.chance(60):
-        candidate |= Settings(choose).some(DRAWN, 2)
+        candidate |= Settings(choose).some(DRAWN_FOR_CANDIDATES, 2)
     if choose.chance(30):
-        candidate["patch"] = _draw_patch(choose, {})
+        candidate["patch"] = _draw_patch(choose, ["Deployment"])
     return {
         "size": choose.pick([1, "25%", "10%", 0, "100%", 3]),
         "mode": choose.any_of(("additional", "within")),
@@ -100,5 +104,5 @@ def _draw_overlay(choose: Chooser, model: Json) -> Json:
     removed = [name for name in model if name not in BASE and choose.chance(20)]
     overlay = {**Settings(choose).some(DRAWN, 2), **dict.fromkeys(removed)}
     if "patch" in model and choose.chance(50):
-        overlay["patch"] = _draw_patch(choose, model)
+        overlay["patch"] = _draw_patch(choose, _list_kinds(model))
     return overlay

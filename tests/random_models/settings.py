@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from framework.plan.patch.field_types import FieldType
 from framework.settings import values
-from framework.settings.model import Model
+from framework.settings.model import SHARED, Model
 from tests.random_models.chooser import Chooser
 from tests.random_models.fields import Fields
 from tests.random_models.pools import BY_SETTING, NUMBERS, PATHS, POOLS, TEXTS
@@ -41,6 +41,9 @@ _LEFT_OUT = frozenset(
     {"canary", "enabled", "image", "links", "objects", "owner", "patch", "waivers"}
 )
 DRAWN = tuple(sorted(Model.model_fields.keys() - _LEFT_OUT))
+DRAWN_FOR_CANDIDATES = tuple(
+    name for name in DRAWN if (Model.model_fields[name].alias or name) not in SHARED
+)
 
 
 class Settings:

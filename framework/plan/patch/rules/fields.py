@@ -120,7 +120,9 @@ _SCHEDULE = FieldRule(
     'a schedule of five parts such as "0 3 * * *"',
 )
 _TIME_ZONE = FieldRule(
-    lambda value: value in available_timezones(), 'a time zone such as "Europe/Berlin"'
+    # A machine without a database of time zones has an empty set: then only "" is refused.
+    lambda value: value in available_timezones() or bool(value and not available_timezones()),
+    'a time zone such as "Europe/Berlin"',
 )
 _DOMAIN_PATH = text(
     Form(

@@ -237,9 +237,11 @@ def _check_privileges(context: Object, show: Show) -> Iterator[SettingDiagnostic
         return
     path: KeyPath = ("allowPrivilegeEscalation",)
     if context.get("privileged"):
-        yield broken(path, "is false, which privileged: true does not allow")
+        message = "is false, which privileged: true does not allow"
+        yield broken(path, message, ("privileged",))
     if "CAP_SYS_ADMIN" in items(mapping(context, "capabilities"), "add"):
-        yield broken(path, "is false, which the capability CAP_SYS_ADMIN does not allow")
+        message = "is false, which the capability CAP_SYS_ADMIN does not allow"
+        yield broken(path, message, ("capabilities", "add"))
 
 
 def _check_handler_headers(action: Object, show: Show) -> Iterator[SettingDiagnostic]:
