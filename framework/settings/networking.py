@@ -14,6 +14,7 @@ from framework.settings.forms import Shorthand
 from framework.settings.reserved import NAMESPACE_LABEL
 from framework.settings.values import (
     AnnotationKey,
+    AppProtocol,
     Cidr,
     DnsLabel,
     HostName,
@@ -36,7 +37,7 @@ class ServicePort(Settings):
     """Name of a port of the model or of a sidecar, or a number. Default: the name of the entry."""
     protocol: Literal["TCP", "UDP", "SCTP"] | None = None
     """Transport protocol of a target that is a number. Default: TCP."""
-    app_protocol: str | None = None
+    app_protocol: AppProtocol | None = None
     """Application protocol, for proxies. Default: that of the target."""
     node_port: PortNumber | None = None
     """Port number on every node, for a Service of type NodePort or LoadBalancer."""

@@ -324,6 +324,7 @@ Owner = Annotated[
         "a team: at most 63 letters, digits, '-', '_' and '.', because it becomes a label",
     ),
 ]
+# Servers from 1.34 on take every printable character but '='; older ones and most shells do not.
 EnvName = Annotated[
     str,
     Form(
@@ -438,7 +439,7 @@ ResourceName = Annotated[
 PodField = Annotated[
     str,
     Form(
-        r"metadata\.(name|namespace|uid|(labels|annotations)\['[^']+'\])"
+        rf"metadata\.(name|namespace|uid|(labels|annotations)\['{_PREFIXED}'\])"
         r"|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?)",
         "metadata.name, .namespace, .uid, .labels['x'] or .annotations['x'], spec.nodeName or "
         ".serviceAccountName, status.podIP, .podIPs, .hostIP or .hostIPs",

@@ -45,6 +45,8 @@ def _find(tmp_path: Path, text: str) -> list[tuple[str, str]]:
         ("pod: {hostAliases: {10.0.0.1: [§'*.example.com']}}", "expected a DNS name"),
         ("ingress: {host: §1.2.3.4}", "expected a DNS name"),
         ("ports: {http: {containerPort: 8080, appProtocol: §a b}}", "expected a protocol such as"),
+        ("service: {ports: {http: {appProtocol: §é}}}", "expected a protocol such as"),
+        ("env: {A: {field: §\"metadata.labels['x/y/z']\"}}", "expected metadata.name"),
         ("pod: {dnsPolicy: §None}", "expected dnsConfig.nameservers with it"),
         ("pod: {dnsPolicy: §None, dnsConfig: {searches: [a]}}", "expected dnsConfig.nameservers"),
         ("networkPolicy: {allowFrom: {a: {cidr: §10.0.0.0}}}", "expected a range of addresses"),

@@ -154,6 +154,10 @@ FIELD_TEXTS = {
 FIELD_TEXTS |= {
     "ObjectMeta.finalizers": ["example.com/a", "x.io/b", "orphan", "a", "A b", ""],
 }
+FIELD_TEXTS |= {
+    "signerName": ["example.com/a", "a.b/c", "a", ""],
+    "keyType": ["ED25519", "RSA4096", "x"],
+}
 OTHER_TEXTS = ["a", "b", "a.b", "/a", "http", "", "A b", "x" * 64, "\0", "1"]
 RESOURCES = [
     "cpu", "memory", "nvidia.com/gpu", "ephemeral-storage", "storage", "pods", "a", "a b",

@@ -131,6 +131,14 @@ _DOMAIN_PATH = text(
         63,
     )
 )
+_SIGNER = text(
+    Form(
+        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+"
+        r"/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+        "a signer with a domain before it, such as example.com/a",
+        571,
+    )
+)
 _PARTS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
 _NAMES = {
     3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
@@ -178,6 +186,8 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
             63,
         )
     ),
+    ("ClusterTrustBundleProjection", "path"): _FILE_PATH,
+    ("ClusterTrustBundleProjection", "signerName"): _SIGNER,
     ("ConfigMapEnvSource", "name"): OBJECT_NAME,
     ("ConfigMapKeySelector", "key"): form_of(ConfigKey),
     ("ConfigMapProjection", "name"): OBJECT_NAME,
@@ -292,6 +302,14 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("PodAffinityTerm", "topologyKey"): LABEL_KEY,
     ("PodDisruptionBudgetSpec", "maxUnavailable"): _part(100),
     ("PodDisruptionBudgetSpec", "minAvailable"): _part(100),
+    ("PodCertificateProjection", "certificateChainPath"): optional(_FILE_PATH),
+    ("PodCertificateProjection", "credentialBundlePath"): optional(_FILE_PATH),
+    ("PodCertificateProjection", "keyPath"): optional(_FILE_PATH),
+    ("PodCertificateProjection", "keyType"): choice(
+        "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"
+    ),
+    ("PodCertificateProjection", "maxExpirationSeconds"): number(3600, 91 * 86400),
+    ("PodCertificateProjection", "signerName"): _SIGNER,
     ("PodDNSConfig", "nameservers"): _ADDRESS,
     ("PodDNSConfig", "searches"): text(
         Form(

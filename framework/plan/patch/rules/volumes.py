@@ -26,18 +26,36 @@ def _check_projected(projected: Object, show: Show) -> Iterator[SettingDiagnosti
     taken: set[str] = set()
     for index, source in enumerate(projected.get("sources") or ()):
         for kind, content in source.items():
-            for path, file in _list_files(kind, content):
+            for path, file in _list_files(content):
                 if file in taken:
                     where = ("sources", index, kind, *path)
                     yield broken(where, f"is {show(where, file)}, which another source has too")
                 taken.add(file)
 
 
-def _list_files(kind: str, content: Object) -> Iterator[tuple[KeyPath, str]]:
-    if kind == "serviceAccountToken":
-        yield ("path",), content["path"]
-    for index, item in enumerate(content.get("items") or ()):
+def _list_files(content: Object) -> Iterator[tuple[KeyPath, str]]:
+    for name in ("path", "certificateChainPath", "credentialBundlePath", "keyPath"):
+        if content.get(name):
+            yield (name,), content[name]
+    for index, item in enumerate(items(content, "items")):
         yield ("items", index, "path"), item["path"]
+
+
+def _check_bundle(bundle: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    """Checks which certificates a projected file has: those of one bundle, or of a signer."""
+    name, signer = bundle.get("name"), bundle.get("signerName")
+    if (name is None) == (signer is None):
+        yield broken((), "expected either name or signerName")
+    elif name is not None and bundle.get("labelSelector") is not None:
+        yield broken(("labelSelector",), "needs signerName")
+    if name is not None and not OBJECT_NAME.accepts(name.replace(":", ".")):
+        yield broken(("name",), f"is {show(('name',), name)}; expected {OBJECT_NAME.expected}")
+
+
+def _check_certificate(certificate: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    if not [*_list_files(certificate)]:
+        yield broken((), "has no path; expected credentialBundlePath, or keyPath and "
+                     "certificateChainPath")  # fmt: skip
 
 
 def _check_disk(disk: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -206,8 +224,10 @@ RULES: dict[str, Rule] = {
         excludes("datasetName", "datasetUUID"),
         _check_flocker,
     ),
+    "ClusterTrustBundleProjection": _check_bundle,
     "PersistentVolumeClaim": needs("spec"),
     "PersistentVolumeClaimSpec": _check_claim,
+    "PodCertificateProjection": _check_certificate,
     "ProjectedVolumeSource": _check_projected,
     "VolumeProjection": needs_one_of(*ONE_OF["VolumeProjection"]),
 }
