@@ -9,11 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from framework.core.diagnostics import group_diagnostics
+from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
-from framework.edits.importing.comparison import Difference
 from framework.edits.importing.dry_run import compare_on_server
 from framework.edits.importing.importer import (
     Imported,
@@ -32,14 +31,17 @@ from framework.edits.yaml_edit import Change
 from framework.files import list_environments
 from framework.files.document import parse_document
 from framework.output.diagnostics import read_lines, render_diagnostics
-from framework.output.importing import render_errors, render_import
+from framework.output.importing import (
+    OnServer,
+    build_import_document,
+    render_errors,
+    render_import,
+)
 from framework.output.text import render_count
 from framework.plan import PlanStore
 
-OnServer = dict[str, tuple[Sequence[Difference], Sequence[str]]]
 
-
-def run_import(root: Path, options: argparse.Namespace) -> int:
+def run_import(root: Path, options: argparse.Namespace) -> ExitCode:
     """Reads manifests, shows the entries they become and the proof, and writes them."""
     environments = _read_environments(root, options.environment)
     files = [*_split(options.base), *_split(options.file)]
@@ -62,18 +64,33 @@ def run_import(root: Path, options: argparse.Namespace) -> int:
             f"Nothing was written.\n{render_errors(failed)}\n"
             "Fix the manifests, or select other Deployments with MODEL=name or MODEL='glob*'."
         )
-    profile = _propose_profile(root, result.models, options)
+    profile, proposed = _propose_profile(root, result.models, options)
     add_overlays(root, result.models, {e: s or sources for e, s in environments.items()}, profile)
     if errors := [error for m in result.models for o in m.overlays for error in o.errors]:
         raise FrameworkError("Nothing was written.\n" + "\n".join(errors))
     files_to_write = _list_files(result.models, profile)
     _check_existing(root, files_to_write, replace=options.yes)
-    leftovers = {**result.leftovers, **find_missing(result.models, environments)}
-    print(render_import(result.models, leftovers, _dry_run(root, result.models)))
+    leftovers = find_missing(result.models, result.leftovers, environments)
+    on_server = _dry_run(root, result.models)
+    names = {model.name for model in result.models}
+    if options.json:
+        from framework.output.json import render_json
+
+        written = _write(root, files_to_write)
+        groups = _find_errors(root, names)
+        document = build_import_document(
+            result.models, leftovers, on_server, proposed, list(written), groups
+        )
+        print(render_json(document))
+        return ExitCode.FAILED if groups else ExitCode.DONE
+    if proposed:
+        print(f"{proposed} could hold settings that these models share: YES=1 writes it too\n")
+    print(render_import(result.models, leftovers, on_server))
     if not _is_confirmed(files_to_write, options):
         print("Nothing was written.")
-        return 0
-    return _write(root, files_to_write, {model.name for model in result.models})
+        return ExitCode.DONE
+    print("".join(f"\n{verb} {path}" for path, verb in _write(root, files_to_write).items()))
+    return _show_outcome(root, names)
 
 
 def _is_environment(root: Path, word: str) -> bool:
@@ -94,20 +111,22 @@ def _read_environments(root: Path, words: Sequence[str]) -> dict[str, Sequence[S
 
 def _propose_profile(
     root: Path, models: Sequence[Imported], options: argparse.Namespace
-) -> dict[str, str]:
-    """Returns the path and text of a profile that the models can share, if the user agrees."""
+) -> tuple[dict[str, str], str | None]:
+    """Returns a profile that the models can share, by its path, if the user agrees.
+
+    Otherwise, returns {} and its path; None if the models share too little.
+    """
     name, shared = propose_profile(root, models)
     if not name:
-        return {}
+        return {}, None
     path = f"catalog/_profiles/{name}.yaml"
-    values = render_count(count_lines(shared), "value")
     if not options.yes:
-        if not _is_terminal():
-            print(f"{path} could hold {values} that these models share: YES=1 writes it too\n")
-            return {}
+        if options.json or not _is_terminal():
+            return {}, path
+        values = render_count(count_lines(shared), "value")
         if not _ask(f"Write {path} with {values} that these models share? [y/N] "):
-            return {}
-    return {path: use_profile(root, models, name, shared)}
+            return {}, None
+    return {path: use_profile(root, models, name, shared)}, None
 
 
 def _list_files(models: Sequence[Imported], profile: Mapping[str, str]) -> dict[str, str]:
@@ -173,24 +192,32 @@ def _ask(question: str) -> bool:
         return False
 
 
-def _write(root: Path, files: Mapping[str, str], names: Collection[str]) -> int:
-    """Writes the files. Returns 1 if `validate` finds errors in the models afterwards."""
-    changes = []
-    print()
+def _write(root: Path, files: Mapping[str, str]) -> dict[str, str]:
+    """Writes the files; returns "wrote" or "replaced" for each path."""
+    changes, written = [], {}
     for path, text in files.items():
         old = (root / path).read_bytes() if (root / path).exists() else None
         changes.append(Change(path, old, text.encode(), parse_document(path, text)[0].data))
-        print(f"{'wrote' if old is None else 'replaced'} {path}")
+        written[path] = "wrote" if old is None else "replaced"
     with apply_changes(root, changes):
         pass
-    environments = list_environments(root)
-    plans = PlanStore(root).load([*map(Stack.of, environments)], models=names).plans.values()
-    groups = group_diagnostics(error for plan in plans for error in plan.errors)
-    if groups:
+    return written
+
+
+def _find_errors(root: Path, names: Collection[str]) -> list[DiagnosticGroup]:
+    """Returns the errors that `validate` finds in the models."""
+    stacks = [*map(Stack.of, list_environments(root))]
+    plans = PlanStore(root).load(stacks, models=names).plans.values()
+    return list(group_diagnostics(error for plan in plans for error in plan.errors))
+
+
+def _show_outcome(root: Path, names: Collection[str]) -> ExitCode:
+    """Prints the errors of the written models, or the next command."""
+    if groups := _find_errors(root, names):
         print(f"\n{render_diagnostics(groups, read_lines(root))}\n")
         print("The files are written; correct these before `make up`.")
         return ExitCode.FAILED
     suffix = f" MODEL={next(iter(names))}" if len(names) == 1 else ""
-    if environments:
+    if environments := list_environments(root):
         print(f"next: make preview ENV={environments[0]}{suffix}")
     return ExitCode.DONE

@@ -122,7 +122,7 @@ GROUPS = {
              example="make bump MODEL=sentiment TAG=1.7.0"),
         Verb("import", "turn existing manifests into models, and compare what they render to",
              "importing:run_import", environment="files",
-             options=("file", "base", "model", "profile", "owner", "yes"),
+             options=("file", "base", "model", "profile", "owner", "yes", "json"),
              example="make import FILE=manifests.yaml PROFILE=vllm OWNER=team-nlp"),
         Verb("schema", "write the JSON Schemas and the reference of every setting",
              "edit:run_schema", environment="none"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from framework.core.diagnostics import DiagnosticGroup
 from framework.core.field_paths import MISSING
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.suggestions import list_names
@@ -13,6 +15,18 @@ from framework.edits.importing.manifests import Source
 from framework.edits.importing.proof import Proof
 from framework.output.text import render_count, render_table, render_value, render_wrapped
 
+if TYPE_CHECKING:
+    from framework.output.json import (
+        ImportDocument,
+        ImportedField,
+        ImportedModel,
+        ImportedObject,
+        ImportProof,
+    )
+
+# The fields that differ on the server, and the errors of the objects that it refuses.
+ServerResult = tuple[Sequence[Difference], Sequence[str]]
+OnServer = Mapping[str, ServerResult]
 # For more models than this, the texts of the files are not shown.
 _MOST_SHOWN = 3
 _MOST_DIFFERENCES = 20
@@ -21,7 +35,7 @@ _MOST_DIFFERENCES = 20
 def render_import(
     models: Sequence[Imported],
     leftovers: Mapping[Source, str],
-    on_server: Mapping[str, tuple[Sequence[Difference], Sequence[str]]],
+    on_server: OnServer,
 ) -> str:
     """Renders the result for all models. `on_server` has the result of the dry runs, by model."""
     show_text = len(models) <= _MOST_SHOWN
@@ -34,7 +48,7 @@ def render_import(
 
 def _render_model(
     model: Imported,
-    on_server: tuple[Sequence[Difference], Sequence[str]] | None,
+    on_server: ServerResult | None,
     show_text: bool,
 ) -> str:
     proof = model.proof
@@ -123,11 +137,15 @@ def _render_differences(
         if difference.fields:
             count = render_count(difference.fields, "field")
             text = f"{difference.kind} {difference.wanted} is not rendered ({count})"
-        reason = next((r for field, r in reasons.items() if _is_near(field, difference.field)), "")
+        reason = _find_reason(difference, reasons)
         lines.append(_row(label, f"{text}   {reason}".rstrip()))
     if len(found) > _MOST_DIFFERENCES:
         lines.append(_row(label, f"... and {len(found) - _MOST_DIFFERENCES} more fields"))
     return lines
+
+
+def _find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
+    return next((r for field, r in reasons.items() if _is_near(field, difference.field)), "")
 
 
 def _is_near(field: str, other: str) -> bool:
@@ -137,6 +155,98 @@ def _is_near(field: str, other: str) -> bool:
 
 def _show(value: object) -> str:
     return "(none)" if value is MISSING else render_value(value)
+
+
+def build_import_document(
+    result: Sequence[Imported],
+    leftovers: Mapping[Source, str],
+    on_server: OnServer,
+    proposed: str | None,
+    written: Sequence[str],
+    groups: Iterable[DiagnosticGroup],
+) -> ImportDocument:
+    """Returns the JSON document of `import`."""
+    from framework.output.json import ImportDocument, build_diagnostics
+
+    return ImportDocument(
+        models=tuple(_build_model(model, on_server.get(model.name)) for model in result),
+        not_imported=_build_objects(leftovers),
+        proposed_profile=proposed,
+        written=tuple(written),
+        diagnostics=build_diagnostics(groups),
+    )
+
+
+def _build_model(model: Imported, on_server: ServerResult | None) -> ImportedModel:
+    from framework.output.json import ImportDryRun, ImportedModel, ImportedOverlay
+
+    translation = model.translation
+    dry_run = None
+    if on_server is not None:
+        dry_run = ImportDryRun(_build_fields(on_server[0], {}), tuple(on_server[1]))
+    return ImportedModel(
+        model=model.name,
+        file=model.path,
+        position=str(model.workload.deployment.position),
+        profiles=model.profiles,
+        renamed=tuple(translation.renamed),
+        secrets=model.secrets,
+        proof=_build_proof(model.proof, translation.kept, translation.unexpressed, model.refused),
+        overlays=tuple(
+            ImportedOverlay(
+                overlay.environment,
+                overlay.path if overlay.text else None,
+                _build_proof(overlay.proof, {}, overlay.unexpressed, overlay.refused),
+            )
+            for overlay in model.overlays
+        ),
+        dry_run=dry_run,
+    )
+
+
+def _build_proof(
+    proof: Proof,
+    kept: Mapping[Source, str],
+    left_out: Mapping[Source, str],
+    refused: Mapping[str, str],
+) -> ImportProof:
+    from framework.output.json import ImportProof
+
+    return ImportProof(
+        by_setting=proof.by_setting,
+        by_patch=proof.by_patch,
+        not_expressed=proof.impossible,
+        differences=_build_fields(proof.remaining, proof.reasons),
+        added_fields=_build_fields(proof.added, {}),
+        added_objects=tuple(proof.objects),
+        objects=_build_objects(kept),
+        left_out=_build_objects(left_out),
+        refused=dict(refused),
+    )
+
+
+def _build_fields(
+    differences: Iterable[Difference], reasons: Mapping[str, str]
+) -> tuple[ImportedField, ...]:
+    from framework.output.json import ImportedField
+
+    return tuple(
+        ImportedField(
+            kind=difference.kind,
+            path=str(difference.path),
+            manifest=None if difference.wanted is MISSING else difference.wanted,
+            rendered=None if difference.rendered is MISSING else difference.rendered,
+            fields=difference.size,
+            reason=_find_reason(difference, reasons) or None,
+        )
+        for difference in differences
+    )
+
+
+def _build_objects(reasons: Mapping[Source, str]) -> tuple[ImportedObject, ...]:
+    from framework.output.json import ImportedObject
+
+    return tuple(ImportedObject(str(s), str(s.position), reason) for s, reason in reasons.items())
 
 
 def render_errors(models: Iterable[Imported]) -> str:

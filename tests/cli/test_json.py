@@ -25,6 +25,7 @@ from framework.output.json import (
 )
 from framework.plan import PlanStore
 from tests.conftest import Project
+from tests.edits.manifests import CHAT, change
 from tests.reports.repository import Repository
 from tests.shipped import ROOT, SHIPPED
 
@@ -130,6 +131,31 @@ def test_written_files_match_the_schema(
     assert "churn/deployment-churn.yaml" in written["files"]
     bumped = run(project.root, "bump", "--model", "churn", "--tag", "9.9")
     assert bumped["models"][0]["environments"][0]["after"] == "9.9"
+
+
+def test_import_writes_the_proof_and_what_is_left_out(
+    make_project: MakeProject, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    project = make_project("churn")
+    text = change(CHAT, "spec.template.spec.containers.0.resources", {})
+    secret = "---\n{apiVersion: v1, kind: Secret, metadata: {name: hub}, data: {}}\n"
+    (tmp_path / "chat.yaml").write_text(text + secret)
+    prod = change(CHAT, "spec.template.spec.containers.0.image", "vllm/vllm-openai:v0.11")
+    (tmp_path / "prod.yaml").write_text(prod)
+    arguments = ["--base", str(tmp_path / "chat.yaml"), "--owner", "a", "--profile", "mlserver"]
+    # The container has no requests, which the policy of prod wants.
+    document = run(project.root, "import", f"prod={tmp_path / 'prod.yaml'}", *arguments, code=1)
+    assert {item["code"] for item in document["diagnostics"]} == {"MC404"}
+    (model,) = document["models"]
+    assert (model["model"], model["file"]) == ("chat", "catalog/chat.yaml")
+    assert model["position"].endswith("chat.yaml:1:1")
+    assert model["proof"]["bySetting"] > 20
+    (left_out,) = model["proof"]["leftOut"]
+    assert left_out["object"] == "HorizontalPodAutoscaler chat-scaler"
+    assert [d["path"] for d in model["proof"]["differences"]] == [""]
+    assert document["notImported"][0]["object"] == "Secret hub"
+    assert model["overlays"][0]["file"] == "environments/prod/models/chat.yaml"
+    assert document["written"] == ["catalog/chat.yaml", "environments/prod/models/chat.yaml"]
 
 
 def test_preview_writes_the_forecast_and_redacted_fields() -> None:

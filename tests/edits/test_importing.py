@@ -28,6 +28,9 @@ from tests.edits.manifests import CHAT, TWO_CONTAINERS, change, change_spec, mak
 PLAIN = {"catalog/_defaults.yaml": "preStopSeconds: 5\nrollout: {maxSurge: 1}\n"}
 
 
+_SECRET = "---\n{apiVersion: v1, kind: Secret, metadata: {name: hub}, data: {a: YQ==}}\n"
+
+
 def import_one(root: Path, text: str) -> Imported:
     """Imports the only Deployment of a text, without profiles."""
     sources = read_manifests(["-"], text)
@@ -38,7 +41,7 @@ def import_one(root: Path, text: str) -> Imported:
 
 def run(root: Path, *files: Path | str, **options: Any) -> int:
     defaults: dict[str, Any] = dict.fromkeys(("file", "base", "model", "profile"))
-    arguments = {**defaults, "owner": "team-x", "yes": False, **options}
+    arguments = {**defaults, "owner": "team-x", "yes": False, "json": False, **options}
     return run_import(root, argparse.Namespace(environment=[*map(str, files)], **arguments))
 
 
@@ -111,6 +114,28 @@ def test_address_and_port_of_the_nodes_stay_if_the_author_has_chosen_them(write:
     del headless["spec"]["ports"][0]["nodePort"]
     text = yaml.safe_dump_all([deployment, headless])
     assert import_one(write(PLAIN), text).entry["service"]["headless"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("resources: [all.yaml]\nnamespace: prod\n", ""),
+        ("kind: Kustomization\nresources: [all.yaml]\nimages: [{name: a, newTag: b}]\n", "images"),
+        ("resources: [../base]\n", "resources: ../base"),
+        ("kind: Component\npatches: [{path: a.yaml}]\n", "patches"),
+    ],
+    ids=["renders them as they are", "images", "another folder", "component"],
+)
+def test_kustomize_file_is_read_only_if_it_changes_nothing(
+    tmp_path: Path, text: str, cause: str
+) -> None:
+    (tmp_path / "kustomization.yaml").write_text(text)
+    (tmp_path / "all.yaml").write_text(CHAT)
+    if not cause:
+        assert len(read_manifests([str(tmp_path)])) == 4
+        return
+    with pytest.raises(ConfigError, match=re.escape(f"is a Kustomize file ({cause})")):
+        read_manifests([str(tmp_path)])
 
 
 def test_items_of_a_list_have_their_own_positions() -> None:
@@ -205,6 +230,26 @@ def test_environments_become_overlays_with_the_differences(write: Write) -> None
     overlay = yaml.safe_load((root / "environments/prod/models/chat.yaml").read_text())
     assert overlay == {"image": {"tag": "v0.10.2"}, "autoscaling": {"maxReplicas": 12}}
     assert not (root / "environments/dev/models/chat.yaml").exists()
+
+
+def test_objects_that_only_one_environment_has_are_named(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write({**PLAIN, "catalog/_profiles/none.yaml": "# Nothing.\n"})
+    base = save(root, CHAT + _SECRET, "base/chat.yaml").parent
+    other = "---\n{apiVersion: a/v1, kind: Route, metadata: {name: only-prod}}\n"
+    more = TWO_CONTAINERS + other + _SECRET
+    no_cpu = CHAT.replace("cpu: 500m, ", "")
+    save(root, no_cpu + "---\n" + more, "rendered/chat.yaml")
+    run(root, f"prod={root / 'rendered'}", base=str(base), profile="none")
+    output = " ".join(capsys.readouterr().out.split())
+    assert "Deployment ranker " in output
+    assert "Route only-prod " in output
+    assert output.count("Secret hub ") == 1
+    # What the environment's own manifests cannot have is listed under its name.
+    overlay = output.partition("prod environments/prod")[2]
+    assert "left out HorizontalPodAutoscaler chat-scaler" in overlay
+    assert "BASE has no Deployment of this name" in overlay
 
 
 def test_profile_that_fits_is_chosen_and_shortens_the_entry(write: Write) -> None:

@@ -46,6 +46,10 @@ _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 # Kubernetes creates them in every Namespace.
 _CREATED_EVERYWHERE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
+_KUSTOMIZE_KINDS = ("Kustomization", "Component")
+# With these keys alone, Kustomize renders the manifests as they are.
+_KUSTOMIZE_PLAIN = frozenset({"apiVersion", "kind", "metadata", "namespace", "resources"})
+
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's loader, in which a date is text: JSON, which the API server takes, has no dates."""
@@ -151,7 +155,10 @@ def _unpack(
     if value is None:
         return
     position = Position(path, node.start_mark.line + 1, node.start_mark.column + 1)
-    if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+    if isinstance(value, Mapping) and _is_kustomization(path, value):
+        if message := _refuse_kustomization(value):
+            diagnostics.append(position.diagnostic(Code.SYNTAX, message))
+    elif not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
         message = "is not a Kubernetes object; expected apiVersion, kind and metadata"
         diagnostics.append(position.diagnostic(Code.SYNTAX, message))
     elif isinstance(value.get("items"), list) and value["kind"].endswith("List"):
@@ -170,6 +177,26 @@ def _unpack(
             return
         cleaned, removed = clean_object(value, is_live=is_live)
         yield Source(cleaned, position, is_live, removed)
+
+
+def _is_kustomization(path: str, value: Mapping[str, Any]) -> bool:
+    # Kustomize finds the file by its name, so `kind` may be missing.
+    return value.get("kind") in _KUSTOMIZE_KINDS or (
+        "kind" not in value and Path(path).stem.lower() == "kustomization"
+    )
+
+
+def _refuse_kustomization(value: Mapping[str, Any]) -> str:
+    """Returns why the manifests beside a Kustomize file are not what it renders; "" if they are."""
+    resources = value.get("resources")
+    outside = [r for r in resources or () if not str(r).endswith(_ENDINGS) or "../" in str(r)]
+    if isinstance(resources, list) and value.keys() <= _KUSTOMIZE_PLAIN and not outside:
+        return ""
+    causes = sorted(value.keys() - _KUSTOMIZE_PLAIN) or [f"resources: {r}" for r in outside]
+    return (
+        f"is a Kustomize file ({', '.join(causes[:3])}), so the manifests beside it are not what "
+        "it renders; import the result of `kustomize build FOLDER > rendered.yaml`"
+    )
 
 
 def clean_object(

@@ -41,16 +41,26 @@ def add_overlays(
 
 
 def find_missing(
-    models: Sequence[Imported], environments: Mapping[str, Sequence[Source]]
+    models: Sequence[Imported],
+    leftovers: Mapping[Source, str],
+    environments: Mapping[str, Sequence[Source]],
 ) -> dict[Source, str]:
-    """Returns the Deployments of environments that the base does not have, with the reason."""
-    known = {model.workload.name for model in models}
-    return {
-        source: f"BASE has no Deployment of this name; import it by itself, then with ENV={name}"
-        for name, sources in environments.items()
-        for source in sources
-        if source.kind == "Deployment" and source.name not in known
-    }
+    """Returns the objects that belong to no model, with the reasons: `leftovers`, which are those
+    of the base, and those that only an environment has."""
+    names = {model.workload.name for model in models}
+    missing = dict(leftovers)
+    listed = {(source.kind, source.name) for source in leftovers}
+    for environment, sources in environments.items():
+        reasons = dict(group_manifests(sources).leftovers)
+        for source in sources:
+            if source.kind == "Deployment" and source.name not in names:
+                reasons[source] = (
+                    "BASE has no Deployment of this name; import it by itself, then with "
+                    f"ENV={environment}"
+                )
+        missing |= {s: r for s, r in reasons.items() if (s.kind, s.name) not in listed}
+        listed |= {(source.kind, source.name) for source in reasons}
+    return missing
 
 
 def _build_overlay(

@@ -98,8 +98,6 @@ def _leftover_reason(
 ) -> str:
     if source.kind == "Secret":
         return "secrets stay outside the catalog; the model refers to it by name"
-    if source.kind == "Kustomization":
-        return "not an object of a cluster; render it first, with kustomize build"
     if source.kind not in _RULES:
         return NO_SETTING
     if not owners:
@@ -121,7 +119,7 @@ def _is_beside(
     A ServiceMonitor in the file of one Deployment belongs to it, although nothing refers to it. A
     file without a Deployment counts as one with all Deployments.
     """
-    if source.kind in _RULES or source.kind in ("Secret", "Namespace", "Kustomization"):
+    if source.kind in _RULES or source.kind in ("Secret", "Namespace"):
         return False
     file = source.position.path
     here = [d for d in deployments if d.position.path == file] or list(deployments)
