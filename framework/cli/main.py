@@ -181,23 +181,50 @@ def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None
     for word in words:
         if word.startswith("-") or "=" in word:
             raise _unknown_option(verb, word)
-    if rest:
-        help_ = f"`{_PROGRAM} {verb.name} --help` lists what it takes"
-        raise UsageError(f"{verb.name} takes only one name: remove {' '.join(rest)}; {help_}")
     if options.environment == "":
         raise UsageError(f"ENV is empty; name an environment: `make {verb.name} ENV=dev`")
-    is_of_cluster = verb.name.startswith("cluster-")
+    if verb.environment != "files":
+        _check_names(options, rest, verb)
     if verb.environment == "none" and options.environment is not None:
         why = (
             "one local cluster serves every environment"
-            if is_of_cluster
+            if _is_of_cluster(verb)
             else "it concerns the catalog"
         )
         raise UsageError(f"{verb.name} takes no ENV: {why}")
     if options.model is not None and "model" not in verb.options:
-        scope = "the whole environment" if verb.environment == "required" else "the whole catalog"
-        scope = "the whole local cluster" if is_of_cluster else scope
-        raise UsageError(f"{verb.name} takes no MODEL: it always concerns {scope}")
+        raise _takes_no_model(verb)
+
+
+def _is_of_cluster(verb: Verb) -> bool:
+    return verb.name.startswith("cluster-")
+
+
+def _takes_no_model(verb: Verb) -> UsageError:
+    scope = "the whole environment" if verb.environment == "required" else "the whole catalog"
+    scope = "the whole local cluster" if _is_of_cluster(verb) else scope
+    return UsageError(f"{verb.name} takes no MODEL: it always concerns {scope}")
+
+
+def _check_names(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:
+    """Raises UsageError for names other than one environment: `explain churn dev`."""
+    name = options.environment
+    is_environment = name is None or (ROOT / "environments" / name).is_dir()
+    if is_environment and not rest and (name is None or verb.environment != "none"):
+        return
+    from framework.cli.usage import suggest_command
+    from framework.files import find_catalog
+
+    words = [*([] if name is None else [name]), *rest]
+    if "model" not in verb.options and {*words} & {*find_catalog(ROOT).models}:
+        raise _takes_no_model(verb)
+    command = suggest_command(_PROGRAM, verb, words, vars(options), ROOT)
+    takes = "no name" if verb.environment == "none" else "one name, the environment"
+    if command:
+        raise UsageError(f"{verb.name} takes {takes}; write {command}")
+    if rest:
+        help_ = f"`{_PROGRAM} {verb.name} --help` lists what it takes"
+        raise UsageError(f"{verb.name} takes {takes}: remove {' '.join(rest)}; {help_}")
 
 
 def _unknown_verb(name: str) -> UsageError:

@@ -141,7 +141,7 @@ def test_help_imports_no_large_library() -> None:
         pytest.param(["drift", "dev", "--model", "churn"], "takes no MODEL", id="drift MODEL"),
         pytest.param([], "name a verb; `", id="no verb"),
         pytest.param(["up"], "ENV", id="no environment"),
-        pytest.param(["explain", "churn"], 'environment is called "churn"', id="model for ENV"),
+        pytest.param(["explain", "churn"], "--model churn`, or", id="model for ENV"),
         pytest.param(["render", "dev", "--set"], "--set needs a value", id="no value"),
         pytest.param(["up", "dev", "--yes=1"], "--yes takes no value", id="value of a switch"),
         pytest.param(["render", "prd"], "did you mean prod", id="unknown environment"),
@@ -175,7 +175,9 @@ def test_help_imports_no_large_library() -> None:
         pytest.param(["import", "FLIE=x"], "did you mean FILE=?", id="misspelt file"),
         pytest.param(["import", "modle="], "did you mean MODEL=?", id="unknown to make"),
         pytest.param(["import", "x", "prd=a"], 'environment is called "prd"', id="environment"),
-        pytest.param(["render", "dev", "prod"], "only one name: remove prod", id="two names"),
+        pytest.param(
+            ["render", "dev", "prod"], "one name, the environment: remove prod", id="two names"
+        ),
         pytest.param(["up", "dev", "--engine", "x"], "embedded", id="unknown engine"),
     ],
 )
@@ -220,3 +222,57 @@ def test_inherited_variables_are_ignored() -> None:
     )
     assert "prod" not in run.stdout
     assert "--model" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "variables"),
+    [
+        ("explain churn dev", "dev --model churn", "ENV=dev MODEL=churn"),
+        ("explain dev churn", "dev --model churn", "ENV=dev MODEL=churn"),
+        ("explain dev chrn", "dev --model chrn", "ENV=dev MODEL=chrn"),
+        ("explain churn", "dev|staging|prod --model churn", "ENV=dev|staging|prod MODEL=churn"),
+        (
+            "explain dev churn rollout.maxSurge",
+            "dev --model churn --key rollout.maxSurge",
+            "ENV=dev MODEL=churn KEY=rollout.maxSurge",
+        ),
+        (
+            "explain dev --model churn image --json",
+            "dev --model churn --key image --json",
+            "ENV=dev MODEL=churn KEY=image JSON=1",
+        ),
+        ("up dev sent*", "dev --model 'sent*'", "ENV=dev MODEL='sent*'"),
+        ("status churn dev", "dev --model churn", "ENV=dev MODEL=churn"),
+        ("list churn", "--model churn", "MODEL=churn"),
+        ("bump churn 1.7.0", "--model churn --tag 1.7.0", "MODEL=churn TAG=1.7.0"),
+        ("diff dev prod", "dev --to prod", "ENV=dev TO=prod"),
+        ("diff dev main", "dev --since main", "ENV=dev SINCE=main"),
+        ("affected main", "--since main", "SINCE=main"),
+        ("new upsell", "--model upsell", "MODEL=upsell"),
+    ],
+)
+def test_names_without_an_option_are_shown_with_it(
+    words: str, options: str, variables: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    verb, shown = words.split()[0], " ".join(capsys.readouterr().err.split())
+    assert f"{verb} {options}`, or `make {verb} {variables}`" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("validate churn", "validate takes no MODEL: it always concerns the whole catalog"),
+        ("drift churn dev", "drift takes no MODEL: it always concerns the whole environment"),
+        ("cluster-up churn", "cluster-up takes no MODEL: it always concerns the whole local"),
+        ("validate dev prod", "validate takes one name, the environment: remove prod"),
+        ("explain dev --model churn fraud --key image", "the environment: remove fraud"),
+        ("schema dev", "schema takes no ENV: it concerns the catalog"),
+        ("status prd", 'no environment is called "prd"; did you mean prod?'),
+    ],
+)
+def test_names_that_a_verb_cannot_take_are_refused(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) in (1, 2)
+    assert message in " ".join(capsys.readouterr().err.split())
