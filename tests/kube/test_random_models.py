@@ -1,6 +1,9 @@
 """Random models: the API server accepts every object of a model that `validate` accepts.
 
-Each refusal by the server is a check that `validate` lacks.
+Each refusal by the server is a check that `validate` lacks. `tests/random_models` says what is
+drawn: settings, patches, further objects, candidates and the overlay of an environment. The plan is
+that of `make validate`, made in this process; the server answers by dry runs with strict field
+validation.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from tests.plan.small_catalog import PROD, check, write_files
 from tests.random_models import RandomModel, draw_models
 
 # Models that the plan refuses are no use here; this many of a hundred are accepted at least.
-_FEWEST_ACCEPTED = 25
+_FEWEST_ACCEPTED = 35
+# Refusals that depend on the cluster, which `validate` does not know.
+_OF_THIS_CLUSTER = "not configured (on this cluster|for dual-stack)|is not in the valid range"
 # The server needs most of the time, and answers several requests at once.
 _REQUESTS_AT_ONCE = 4
 
@@ -52,6 +57,8 @@ def _find_refusals(kube: KubeClient, model: ModelPlan) -> list[str]:
         try:
             kube.apply(manifest.object, manager="tests", force=True, dry_run=True)
         except ApiError as exc:
+            if re.search(_OF_THIS_CLUSTER, str(exc)):
+                continue
             refusals.append(f"{manifest.kind}: {str(exc)[:500]}")
     return refusals
 
@@ -60,7 +67,7 @@ def _find_refusals(kube: KubeClient, model: ModelPlan) -> list[str]:
 @pytest.mark.parametrize(
     ("seed", "count"),
     [
-        pytest.param(1, 300, id="300"),
+        pytest.param(1, 200, id="200"),
         *(pytest.param(n, 500, id=f"500 {n}", marks=pytest.mark.grid) for n in range(2, 12)),
     ],
 )

@@ -28,8 +28,7 @@ Json = dict[str, Any]
 _REQUESTS_AT_ONCE = 4
 # Refusals that depend on the cluster, which `validate` does not know.
 _OF_THIS_CLUSTER = re.compile(
-    "not configured (on this cluster|for dual-stack)|provided (IP|port) is not in the valid range"
-    "|provided (IP|port) is already allocated"
+    "not configured (on this cluster|for dual-stack)|is not in the valid range|already allocated"
 )
 # What the server accepts and `validate` refuses on purpose, with the reason.
 _STRICTER = {
@@ -43,7 +42,7 @@ _STRICTER = {
     ),
     "it accepts the template, and refuses its Pods or Jobs": (
         r"template\.metadata|jobTemplate\.metadata",
-        r"LimitRange .*expected a whole number",
+        r"(LimitRange|ResourceQuota) .*expected a whole number",
         r"StatefulSet .*subdomain|StatefulSet .*hostname",
     ),
     "the node refuses the Pod": (r"emptyDir\.medium", r"imagePullSecrets\[\d\]\.name"),

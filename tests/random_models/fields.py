@@ -28,11 +28,11 @@ from tests.random_models.pools import (
 )
 
 Json = dict[str, Any]
-# Fields that the server writes, or that identify an object.
+# The server writes a status. The rest of the metadata is checked with the setting `objects`.
 _LEFT_OUT = {"status"}
+_METADATA = ("annotations", "finalizers", "labels")
 # This many of a hundred changes remove a field.
 _REMOVED = 4
-_METADATA = ("annotations", "finalizers", "labels")
 
 
 class Fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from framework.core.diagnostics import SettingDiagnostic
+from framework.core.diagnostics import KeyPath, SettingDiagnostic
 from framework.plan.patch.rules.base import Object, Rule, Show, amount, broken, items
 
 # The source that a metric of each type has, and the targets of which it needs exactly one.
@@ -42,6 +42,7 @@ def _check_metric(metric: Object, show: Show) -> Iterator[SettingDiagnostic]:
 
 
 def _check_autoscaler(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    yield from _check_target(spec["scaleTargetRef"], show)
     fewest, most = spec.get("minReplicas"), spec["maxReplicas"]
     if fewest is not None and most < fewest:
         yield broken(("maxReplicas",), f"is {most}; expected at least minReplicas, {fewest}")
@@ -51,10 +52,18 @@ def _check_autoscaler(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         yield broken(("minReplicas",), message)
 
 
-def _check_target(reference: Object, show: Show) -> Iterator[SettingDiagnostic]:
-    version = reference.get("apiVersion")
-    if version is not None and not re.fullmatch("[^/]+/[^/]+", version):
-        message = f"is {show(('apiVersion',), version)}; expected a group and a version: apps/v1"
+def _check_target(target: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    """Checks what an autoscaler scales: a kind that belongs to an API group."""
+    version = target.get("apiVersion") or ""
+    if not re.fullmatch("[^/]+/[^/]+", version):
+        path: KeyPath = ("scaleTargetRef", "apiVersion")
+        yield broken(path, f"is {show(path, version)}; expected a group and a version: apps/v1")
+
+
+def _check_reference(reference: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    version = reference.get("apiVersion") or ""
+    if version.count("/") > 1:
+        message = f"is {show(('apiVersion',), version)}; expected a version such as apps/v1"
         yield broken(("apiVersion",), message)
 
 
@@ -67,6 +76,6 @@ def _check_scaling(rules: Object, show: Show) -> Iterator[SettingDiagnostic]:
 RULES: dict[str, Rule] = {
     "HPAScalingRules": _check_scaling,
     "HorizontalPodAutoscalerSpec": _check_autoscaler,
-    "CrossVersionObjectReference": _check_target,
+    "CrossVersionObjectReference": _check_reference,
     "MetricSpec": _check_metric,
 }

@@ -407,7 +407,6 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ),
     ("StatefulSetSpec", "minReadySeconds"): _COUNT,
     ("StatefulSetSpec", "replicas"): _COUNT,
-    ("StatefulSetSpec", "revisionHistoryLimit"): _COUNT,
     ("StatefulSetSpec", "serviceName"): optional(SHORT_NAME),
     ("Subject", "kind"): choice("ServiceAccount", "User", "Group"),
     ("Sysctl", "name"): text(
