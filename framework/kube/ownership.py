@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.errors import ClusterError
-from framework.kube.managed_fields import has_manager, writers
+from framework.kube.managed_fields import CLI_MANAGERS, has_manager, writers
 from framework.kube.objects import Object, ObjectState, object_name
 
 OWN_PREFIX = "pulumi-kubernetes"
@@ -61,6 +61,18 @@ def has_recorded_labels(live: Object, state: ObjectState) -> bool:
     recorded = (state.inputs.get("metadata") or {}).get("labels") or {}
     labels = live["metadata"].get("labels") or {}
     return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
+
+
+def is_created_by_cli(live: Object, wanted: Object) -> bool:
+    """Returns True for an object that the CLI has created and not updated since, with our labels.
+
+    The CLI creates every object under one name of a field manager, so the labels must tell whether
+    it is the one of an interrupted create.
+    """
+    labels = wanted["metadata"].get("labels") or {}
+    present = live["metadata"].get("labels") or {}
+    is_cli = any(has_manager(live, name) for name in CLI_MANAGERS)
+    return is_cli and bool(labels) and labels.items() <= present.items()
 
 
 def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:

@@ -28,6 +28,7 @@ from framework.kube.objects import (
 from framework.kube.ownership import (
     describe_recreation,
     has_recorded_labels,
+    is_created_by_cli,
     is_foreign,
     is_recreated,
     require_own,
@@ -173,15 +174,17 @@ class ObjectReader:
     def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
         """Returns the object that an interrupted `create` has created; None if there is none.
 
-        An object that is being deleted counts as gone. Raises AlreadyExistsError for an object that
-        this stack does not manage.
+        An object that is being deleted counts as gone. An object of the CLI's create is taken for
+        it if it has the labels of the inputs. Raises AlreadyExistsError for an object that this
+        stack does not manage.
         """
         wanted = self._build_sent(inputs, urn)
         manager = field_manager(urn, None, wanted)
         live = self.get_live(wanted)
         if live is None or is_terminating(live):
             return None
-        require_own(live, manager)
+        if not is_created_by_cli(live, wanted):
+            require_own(live, manager)
         return build_state(live, wanted, manager)
 
     def _build_sent(self, inputs: Mapping[str, Any], where: str) -> Object:

@@ -1,0 +1,219 @@
+"""Both engines do the same: change list, exit code, objects, state, outputs, and hand over.
+
+`BothEngines.up` compares all of it after each step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conformance.both_engines import CLI, EMBEDDED, OTHER, BothEngines
+from tests.conformance.conftest import MakeBoth
+from tests.conftest import MakeProject
+from tests.scenarios.recording import Record
+
+pytestmark = [pytest.mark.cluster, pytest.mark.pulumi_cli]
+CHURN, INTENT = "catalog/churn.yaml", "catalog/intent.yaml"
+grid = pytest.mark.grid
+
+
+def changed(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("same")]
+
+
+def test_create_and_image(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    assert {line.split()[0] for line in both.up()} == {"create"}
+    both.edit(CHURN, "1.6.1", "1.7.0")
+    assert any("containers[model].image" in line for line in changed(both.up()))
+
+
+@grid
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "env: {EXTRA: '1'}",
+        "labels: {tier: gold}",
+        "podAnnotations: {example.com/a: b}",
+        "ports: {admin: 9999}",
+        "replicas: 3",
+        "resources: {requests: {cpu: 300m}}",
+    ],
+    ids=["env", "label", "annotation", "port", "replicas", "resources"],
+)
+def test_setting_added_and_removed(make_both: MakeBoth, setting: str) -> None:
+    both = make_both("churn")
+    both.up()
+    both.append("environments/dev/models/churn.yaml", f"{setting}\n")
+    assert changed(both.up())
+    both.remove("environments/dev/models/churn.yaml")
+    assert changed(both.up())
+
+
+@grid
+def test_replaced_config_map(make_both: MakeBoth) -> None:
+    both = make_both("intent")
+    both.up()
+    both.edit(INTENT, "level = warn", "level = info")
+    assert any("ConfigMap" in line for line in changed(both.up()))
+
+
+@grid
+def test_canary_on_and_off(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.up()
+    overlay = "environments/dev/models/churn.yaml"
+    both.write(overlay, 'canary: {size: 1, candidate: {image: {tag: "1.7.0"}}}\n')
+    assert any("churn-canary" in line for line in changed(both.up()))
+    both.remove(overlay)
+    assert any(line.startswith("delete") for line in changed(both.up()))
+
+
+@grid
+def test_autoscaler_on_and_off_at_six_replicas(make_both: MakeBoth, record: Record) -> None:
+    both = make_both("churn")
+    overlay = "environments/dev/models/churn.yaml"
+    both.write(overlay, "replicas: 6\n")
+    both.up()
+    with record(both.embedded) as embedded, record(both.cli) as cli:
+        starts = len(embedded.events), len(cli.events)
+        both.write(overlay, "autoscaling: {minReplicas: 6, maxReplicas: 8, cpu: 70}\n")
+        both.up()
+        both.write(overlay, "replicas: 6\n")
+        both.up()
+    for recorder, start in zip((embedded, cli), starts, strict=True):
+        assert min(recorder.serving("churn")[start - 1 :]) == 6
+
+
+@grid
+def test_removed_model(make_both: MakeBoth) -> None:
+    both = make_both("churn", "intent")
+    both.up()
+    both.remove(INTENT)
+    assert any(line.startswith("delete Deployment") for line in changed(both.up()))
+
+
+@grid
+def test_narrowed_to_one_model(make_both: MakeBoth) -> None:
+    both = make_both("churn", "intent")
+    both.up()
+    both.edit(CHURN, "1.6.1", "1.7.0")
+    both.append("environments/dev/models/intent.yaml", "replicas: 3\n")
+    narrowed = changed(both.up("--model", "churn"))
+    assert narrowed
+    assert not any("intent" in line for line in narrowed)
+    assert all("churn" not in line for line in changed(both.up()))
+
+
+@grid
+def test_failed_rollout_and_recovery(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.up()
+    both.edit(CHURN, "1.6.1", "missing")
+    both.run("up", "dev", "--yes", code=3)
+    both.edit(CHURN, "missing", "1.6.1")
+    assert changed(both.up())
+
+
+@grid
+def test_drift_is_put_back(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.up()
+    variable = {"name": "model", "env": [{"name": "EXTRA", "value": "1"}]}
+    spec = {"containers": [variable], "terminationGracePeriodSeconds": 61}
+    both.change_by_hand("apps/v1", "Deployment", "churn", {"spec": {"template": {"spec": spec}}})
+    both.change_by_hand("apps/v1", "Deployment", "churn", {"metadata": {"labels": {"a": "b"}}})
+    both.change_by_hand("v1", "Service", "churn", {"spec": {"sessionAffinity": "ClientIP"}})
+    both.run("drift", "dev", code=16)
+    assert len(changed(both.up())) >= 5
+    both.run("drift", "dev")
+
+
+@grid
+def test_drift_beside_a_change(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.up()
+    both.change_by_hand("apps/v1", "Deployment", "churn", {"metadata": {"labels": {"a": "b"}}})
+    both.edit(CHURN, "1.6.1", "1.7.0")
+    assert any("labels.a" in line for line in changed(both.up()))
+    both.run("drift", "dev")
+
+
+@grid
+def test_deleted_object_is_created_again(make_both: MakeBoth, kube: KubeClient) -> None:
+    both = make_both("churn")
+    both.up()
+    for project in (both.embedded, both.cli):
+        namespace = f"{project.namespace}-dev"
+        kube.delete("v1", "Service", "churn", namespace, propagation="Background")
+    assert any("was deleted from the cluster" in line for line in changed(both.up()))
+
+
+@grid
+def test_refresh(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.up()
+    both.change_by_hand("apps/v1", "Deployment", "churn", {"spec": {"replicas": 3}})
+    both.run("refresh", "dev", "--yes")
+    assert any("spec.replicas 3 -> 2" in line for line in changed(both.up()))
+
+
+@grid
+def test_destroy(make_both: MakeBoth) -> None:
+    both = make_both("churn", "intent")
+    both.environment = {"PULUMI_CONFIG_PASSPHRASE": "words"}
+    both.up()
+    both.run("destroy", "dev", "--yes")
+    both.compare()
+
+
+def write_lock(both: BothEngines, pid: int) -> None:
+    holder = {"pid": pid, "username": "ann", "hostname": socket.gethostname()}
+    lock = json.dumps({**holder, "timestamp": "2026-11-22T17:40:00Z"})
+    both.write(".state/.pulumi/locks/organization/modelcatalog/dev/1.json", lock)
+
+
+def test_second_command_names_the_holder_of_the_lock(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    write_lock(both, os.getpid())
+    for run in both.run("up", "dev", "--yes", code=1).values():
+        assert "locked by ann" in run.stderr
+        assert "since 2026-11-22T17:40:00Z" in run.stderr
+
+
+@grid
+def test_lock_of_a_dead_command_is_removed(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    write_lock(both, 2**22)
+    both.up()
+
+
+@grid
+@pytest.mark.parametrize("killed", [EMBEDDED, CLI])
+def test_other_engine_finishes_what_was_killed(
+    make_quick_project: MakeProject, kube: KubeClient, killed: str
+) -> None:
+    project = make_quick_project("churn", "intent")
+    namespace = f"{project.namespace}-dev"
+    command = [sys.executable, "-m", "framework", "up", "dev", "--yes", "--engine", killed]
+    with subprocess.Popen(
+        command, cwd=project.root, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as run:
+        end = time.monotonic() + 90
+        while not kube.list_objects("apps/v1", "Deployment", namespace):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGKILL)
+    project.succeed("up", "dev", "--yes", "--engine", OTHER[killed])
+    for engine in (killed, OTHER[killed]):
+        preview = project.succeed("preview", "dev", "--json", "--engine", engine)
+        assert json.loads(preview)["clean"], engine
