@@ -71,6 +71,10 @@ _SHORTEST = 4
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 # What a configuration file switches something on or off with: `auth = off`.
 _SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
+# Directives of nginx for the server that requests are passed to.
+_UPSTREAMS = frozenset(
+    {"proxy_pass", "fastcgi_pass", "grpc_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"}
+)
 # Directives of redis.conf.
 _DIRECTIVES = frozenset({"requirepass", "masterauth"})
 # A reference to a variable, a template or a store of secrets, and a path below a folder where files
@@ -436,7 +440,7 @@ def _find_lines(text: str) -> Iterator[tuple[int, int]]:
     """
     for match in _patterns().line.finditer(text):
         name, value = match["name"], match["value"].strip("\"'")
-        if not is_secret_name(name) or (" " in value and "." not in name):
+        if not is_secret_name(name) or (" " in value and "." not in name) or name in _UPSTREAMS:
             continue
         is_compound = not name.isalpha() or name in _DIRECTIVES
         if (is_compound or not value.isalpha()) and can_be_secret(value):

@@ -53,6 +53,8 @@ _LOGIN_OPTION = _Option("-p", joined=False)
 _LOGIN_COMMANDS = frozenset({"docker", "podman", "nerdctl", "buildah", "registry", "az", "oc"})
 # Options that take `user:password`, or `user:group`, with any command.
 _USERS = ("-u", "-U", "--user", "--proxy-user")
+# `-p$DB_PASSWORD` names a secret, too, but it is no option that a value follows.
+_LONG = re.compile(r"--?[A-Za-z][\w.-]*")
 _USER = re.compile(r"(?P<user>[^\s:]{1,100}):(?!//)(?P<password>\S+)")
 _GROUPS = re.compile(r"\d+|nogroup|root|wheel|users|staff|daemon")
 # A word of a script, which may have quoted parts such as `-p"a b"`, or the end of a command. A
@@ -83,14 +85,14 @@ def find_in_arguments(arguments: Sequence[object]) -> Iterator[SecretArgument]:
         if sign:
             if long in _USERS:
                 yield from _find_in_value(index, long, word, len(long) + 1)
-        elif word in _USERS or is_secret_name(word):
+        elif client and client.joined and re.match(rf"{client.name}.", word):
+            yield from _find_in_value(index, client.name, word, len(client.name))
+        elif (
+            word in _USERS
+            or (client and client.apart and word == client.name)
+            or (_LONG.fullmatch(word) and is_secret_name(word))
+        ):
             option = word
-        elif client and word.startswith(client.name):
-            size = len(client.name)
-            if client.joined and len(word) > size:
-                yield from _find_in_value(index, client.name, word, size)
-            elif client.apart and len(word) == size:
-                option = word
 
 
 def _find_in_value(index: int, option: str, word: str, start: int = 0) -> Iterator[SecretArgument]:

@@ -78,7 +78,9 @@ def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
         pytest.param(["env", "PGPASSWORD=plainpw99", "psql"], {"plainpw99"}, id="a variable"),
         pytest.param(["sh", "-c", "mysql -pplainpw99"], {"plainpw99"}, id="in a script"),
         pytest.param(["serve", "-p", "plainpw99", "-a", "plainpw99"], set(), id="no client"),
+        pytest.param(["mysql", "-pmyToken99", "shop"], {"myToken99"}, id="sounds like a name"),
         pytest.param(["mysql", "-p", "plainpw99"], set(), id="a database"),
+        pytest.param(["mysqladmin", "-p$DB_PASSWORD", "ping"], set(), id="a variable's value"),
         pytest.param(["run", "--user", "app:app", "-u", "1000:1000"], set(), id="groups"),
     ],
 )
@@ -238,6 +240,7 @@ def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
         "docker run -u app:app -p 80:80 x", "chown -R x; su -u nobody:nogroup",
         "curl -u $USER:$PW h",
         "docker run -p 8080:80 login", "curl -o x -u user http://h:80", "tar -xpf login.tgz",
+        "mysqladmin -uroot -p$MYSQL_ROOT_PASSWORD ping", "proxy_pass http://localhost:6333/metrics;",
         "cookie_domain example.com", "salt_rounds 12", "curl -H 'Accept: text/html' http://u:80/x",
     ],
 )  # fmt: skip
