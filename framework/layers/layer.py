@@ -65,22 +65,19 @@ class Layer:
 
     @cached_property
     def _plain(self) -> Plain:
-        return read_forms(self._written, self.forms)
+        """The mapping under `prefix`, without `omit` and with the forms read."""
+        data: Any = self.document.data
+        for key in self.prefix:
+            data = data.get(key) if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            data = {}
+        return read_forms({k: v for k, v in data.items() if k not in self.omit}, self.forms)
 
     @cached_property
     def formed(self) -> tuple[tuple[KeyPath, Form, Any], ...]:
         """Path, form and value of each usable setting that may be written in several forms."""
         refused = self._checked[2]
         return tuple(found for found in self.forms.find(self.data) if found[0] not in refused)
-
-    @cached_property
-    def _written(self) -> dict[str, Any]:
-        data: Any = self.document.data
-        for key in self.prefix:
-            data = data.get(key) if isinstance(data, dict) else None
-        if not isinstance(data, dict):
-            return {}
-        return {key: value for key, value in data.items() if key not in self.omit}
 
     @cached_property
     def _checked(self) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...], frozenset[KeyPath]]:

@@ -17,7 +17,7 @@ from framework.plan.checks.capacity import (
 )
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts
 from framework.plan.checks.further_objects import find_further_object_errors
-from framework.plan.checks.names import find_name_diagnostics, list_claims
+from framework.plan.checks.names import find_name_diagnostics, list_claims, list_names
 from framework.plan.checks.object_pods import list_object_pods
 from framework.plan.checks.objects import find_object_diagnostics
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
@@ -77,7 +77,8 @@ def check_model(
     for track in tracks:
         errors += find_rollout_diagnostics(track, catalog)
     errors += find_peak_diagnostics(tracks, object_pods, catalog)
-    errors += find_name_diagnostics(model, plan)
+    names = list_names(model, plan)
+    errors += find_name_diagnostics(model, names)
     errors += find_object_diagnostics(tracks, plan)
     errors += find_further_object_errors(model, plan, catalog.environment)
     errors += find_rival_objects(tracks, plan)
@@ -96,7 +97,7 @@ def check_model(
         profiles=loaded.profiles,
         needs=needs,
         need_positions={resource: find_cause(rendered, resource) for resource in needs},
-        claims=list_claims(model, plan),
+        claims=list_claims(model, names),
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),
         repeats=find_repeats(model),

@@ -21,12 +21,20 @@ from framework.settings.service_rules import list_ports
 # The name of a Service is a DNS label, that of other objects may have 253 characters.
 _LONGEST_SERVICE_NAME = 63
 
+# Each manifest of a model with its names and node ports.
+Names = list[tuple[Manifest, tuple[Claim, ...]]]
 
-def list_claims(model: CatalogModel, plan: ModelPlan) -> tuple[Claim, ...]:
+
+def list_names(model: CatalogModel, plan: ModelPlan) -> Names:
+    """Returns the names in each manifest, which both checks below use."""
+    return [(manifest, tuple(_list_names(model, manifest))) for manifest in plan.manifests]
+
+
+def list_claims(model: CatalogModel, names: Names) -> tuple[Claim, ...]:
     """Returns the names, node ports and routes of a model, which no other model may have."""
     claims: dict[tuple[str, ...], Claim] = {}
-    for manifest in plan.manifests:
-        for claim in _list_names(model, manifest):
+    for manifest, own in names:
+        for claim in own:
             claims.setdefault(claim.key, claim)
         if manifest.kind == "Ingress":
             position = model.position(_latest_of_route(model, manifest))
@@ -42,10 +50,10 @@ def _latest_of_route(model: CatalogModel, manifest: Manifest) -> KeyPath:
     return model.merged.find_latest([host, ("ingress", "path")]) or host
 
 
-def find_name_diagnostics(model: CatalogModel, plan: ModelPlan) -> Iterator[Diagnostic]:
+def find_name_diagnostics(model: CatalogModel, names: Names) -> Iterator[Diagnostic]:
     """Yields an error for each name that two objects of one model have, and for long names."""
     first: dict[tuple[str, ...], tuple[Manifest, Claim]] = {}
-    for manifest in plan.manifests:
+    for manifest, own in names:
         if manifest.kind == "Service" and len(manifest.name) > _LONGEST_SERVICE_NAME:
             setting = FieldPath((*_setting_of(model, manifest), "name"))
             message = (
@@ -53,7 +61,7 @@ def find_name_diagnostics(model: CatalogModel, plan: ModelPlan) -> Iterator[Diag
                 f"expected at most {_LONGEST_SERVICE_NAME}; set {setting}"
             )
             yield _position_of(model, manifest).diagnostic(Code.NAME_CLASH, message, model.name)
-        for claim in _list_names(model, manifest):
+        for claim in own:
             owner, taken = first.setdefault(claim.key, (manifest, claim))
             if owner is not manifest:
                 message = f"{claim.what} exists twice in this model ({taken.position}); rename one"
