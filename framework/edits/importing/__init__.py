@@ -5,6 +5,7 @@ The modules in the order in which a manifest passes through them:
     manifests      reads the files
     workloads      finds the objects that belong to each Deployment
     translation    gives the objects the names that the framework uses
+    config_files   does so for ConfigMaps that containers mount
     containers, pods, companions    read settings from the objects
     reading        decides what becomes of settings that validation refuses
     profiles       chooses the profiles that make the entry short

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
+from framework.edits.importing.config_files import find_config_mount
 from framework.edits.importing.containers import (
     Settings,
     name_mounts,
@@ -18,7 +19,6 @@ from framework.edits.importing.containers import (
     read_security,
     read_sidecar,
 )
-from framework.edits.importing.translation import find_config_mount
 from framework.settings.probes import guaranteed_seconds
 from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER, config_volume
 

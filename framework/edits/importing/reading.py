@@ -10,16 +10,10 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.edits.importing.api_defaults import normalise
 from framework.edits.importing.companions import read_companions
-from framework.edits.importing.containers import Settings
+from framework.edits.importing.containers import Settings, unused_name
 from framework.edits.importing.entry import build_settings
 from framework.edits.importing.pods import read_deployment
-from framework.edits.importing.translation import (
-    Translation,
-    drop_extra,
-    drop_metric,
-    leave_out_autoscaler,
-    move_to_extra,
-)
+from framework.edits.importing.translation import Translation
 from framework.kinds.naming import RESERVED_LABELS
 from framework.settings.model import Model
 
@@ -45,7 +39,7 @@ def read_settings(translation: Translation, owner: str) -> tuple[Model | None, d
         refused |= others
     for path, reason in refused.items():
         if path[0] == "objects" and len(path) > 1:
-            drop_extra(translation, str(path[1]), reason)
+            _drop_extra(translation, str(path[1]), reason)
     return wanted, {".".join(map(str, path)): reason for path, reason in refused.items()}
 
 
@@ -70,21 +64,21 @@ def _adapt(
     for name, kind in _KIND_OF.items():
         if settings.get(name) and getattr(wanted, _snake(name)) is None:
             reasons = {path: reason for path, reason in refused.items() if path[0] == name}
-            move_to_extra(translation, kind, _first_reason(reasons, name))
+            _move_to_extra(translation, kind, _first_reason(reasons, name))
             for path in reasons:
                 del refused[path]
             changed = True
     if settings["autoscaling"]:
         reasons = {path: reason for path, reason in refused.items() if path[0] == "autoscaling"}
         if wanted.autoscaling is None:
-            leave_out_autoscaler(translation, _first_reason(reasons, "autoscaling"))
+            _leave_out_autoscaler(translation, _first_reason(reasons, "autoscaling"))
             for path in reasons:
                 del refused[path]
             return True
         for path in reasons:
             # A patch would bring the metric back, which the autoscaler cannot compute.
             if path[1:] in (("cpu",), ("memory",)):
-                drop_metric(translation, str(path[1]))
+                _drop_metric(translation, str(path[1]))
     return changed
 
 
@@ -92,6 +86,55 @@ def _first_reason(reasons: Mapping[KeyPath, str], setting: str) -> str:
     """Returns the cause: without its only metric, an autoscaler has no target either."""
     path, reason = next(iter(reasons.items()), ((setting,), "is not valid"))
     return f"{'.'.join(map(str, path))} {reason}"
+
+
+def _move_to_extra(result: Translation, kind: str, reason: str) -> None:
+    """Moves an object to `objects`, because the settings for its kind cannot describe it."""
+    for obj in [obj for obj in result.objects if obj["kind"] == kind]:
+        if not any(obj is other for other in result.extra.values()):
+            result.extra[unused_name(kind.lower(), result.extra)] = obj
+            result.kept[result.workload.find_all(kind)[0]] = reason
+
+
+def _drop_metric(result: Translation, resource: str) -> None:
+    """Removes the metric of a resource from the autoscaler, and records it as dropped."""
+    spec = next(o for o in result.objects if o["kind"] == "HorizontalPodAutoscaler")["spec"]
+    for index, metric in enumerate(spec["metrics"]):
+        if (metric.get("resource") or {}).get("name") == resource:
+            result.dropped.append(("HorizontalPodAutoscaler", ("spec", "metrics", index), metric))
+    spec["metrics"] = [
+        metric
+        for metric in spec["metrics"]
+        if (metric.get("resource") or {}).get("name") != resource
+    ]
+
+
+def _leave_out_autoscaler(result: Translation, reason: str) -> None:
+    """Removes the autoscaler, and lets the model keep the number of Pods that it starts with."""
+    (obj,) = (o for o in result.objects if o["kind"] == "HorizontalPodAutoscaler")
+    result.objects.remove(obj)
+    result.dropped.append((obj["kind"], (), obj))
+    source = result.workload.find_all("HorizontalPodAutoscaler")[0]
+    # Without a metric, an autoscaler still keeps the number between its limits.
+    replicas = result.workload.deployment.object["spec"].get("replicas", 1)
+    limits = [obj["spec"].get("minReplicas", 1), obj["spec"].get("maxReplicas", replicas)]
+    if all(isinstance(number, int) for number in (replicas, *limits)):
+        replicas = min(max(replicas, limits[0]), limits[1])
+    result.deployment["spec"]["replicas"] = replicas
+    result.renamed = [line for line in result.renamed if not line.startswith("spec.replicas")]
+    result.unexpressed[source] = f"{reason}; the model keeps {replicas} replicas"
+
+
+def _drop_extra(result: Translation, key: str, reason: str) -> None:
+    """Removes an object that is not valid in `objects`, and records the reason."""
+    obj = result.extra.pop(key, None)
+    if obj is None:
+        return
+    result.objects = [other for other in result.objects if other is not obj]
+    for source in (*result.workload.others, *result.workload.companions):
+        if (source.kind, source.name) == (obj["kind"], obj["metadata"].get("name")):
+            result.kept.pop(source, None)
+            result.unexpressed[source] = reason
 
 
 def _snake(name: str) -> str:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
+from framework.edits.importing.config_files import take_configs, translate_volume_names
 from framework.edits.importing.containers import unused_name
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.workloads import NO_SETTING, Workload, backend_services
 from framework.kinds.naming import NAME_LABEL, RESERVED_LABELS, build_selector
 from framework.kinds.persistent_volume_claim import claim_name
-from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER, config_volume
+from framework.settings.reserved import MODEL_CONTAINER
 
 _HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8080, 8888, 30000})
 # The kinds of which a model has at most one object.
@@ -95,8 +96,8 @@ def translate(workload: Workload, model: str) -> Translation:
     _translate_ports(result)
     _translate_init_names(result)
     _take_claims(result)
-    _translate_volume_names(result)
-    _take_configs(result)
+    translate_volume_names(result)
+    take_configs(result)
     _take_extra(result)
     _share_labels(result)
     return result
@@ -362,107 +363,6 @@ def _take_claims(result: Translation) -> None:
             result.claims[volume["name"]] = obj["spec"]
 
 
-def _translate_volume_names(result: Translation) -> None:
-    """Renames the volumes whose names the framework gives to those of `config.files`."""
-    volumes = result.pod.get("volumes") or []
-    reserved = {config_volume(str(container["name"])) for container in _containers(result)}
-    for volume in volumes:
-        if volume.get("name") in reserved:
-            taken = [*reserved, *(other.get("name") for other in volumes)]
-            _rename_volume(result, volume, unused_name("files", taken))
-
-
-def _rename_volume(result: Translation, volume: dict[str, Any], name: str) -> None:
-    before = volume["name"]
-    result.rename("volume", before, name)
-    volume["name"] = name
-    for container in _containers(result):
-        for mount in container.get("volumeMounts") or ():
-            if mount.get("name") == before:
-                mount["name"] = name
-
-
-def _containers(result: Translation) -> list[dict[str, Any]]:
-    return [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
-
-
-def _take_configs(result: Translation) -> None:
-    """Turns each ConfigMap that one volume has into `config.files` of a container that mounts it.
-
-    The model's container comes first. A container has one such ConfigMap at most.
-    """
-    for source in result.workload.find_all("ConfigMap"):
-        volume, reason = _find_config_volume(result, source)
-        mounting = [
-            str(container["name"])
-            for container in _containers(result)
-            for mount in container.get("volumeMounts") or ()
-            if volume is not None and mount.get("name") == volume["name"]
-        ]
-        mounting.sort(key=lambda name: name != MODEL_CONTAINER)
-        owner = next((name for name in mounting if name not in result.configs), "")
-        if not reason and not owner:
-            reason = "the container has other config files" if mounting else "nothing mounts it"
-        if volume is None or reason:
-            result.unexpressed[source] = reason
-            continue
-        _rename_volume(result, volume, config_volume(owner))
-        result.configs[owner] = _read_config(result, source, volume, owner)
-        obj = deepcopy(source.object)
-        obj["metadata"].pop("namespace", None)
-        result.objects.append(obj)
-
-
-def _find_config_volume(result: Translation, source: Source) -> tuple[dict[str, Any] | None, str]:
-    """Returns the volume with the files of a ConfigMap, or why it cannot be `config.files`."""
-    volumes = [
-        volume
-        for volume in result.pod.get("volumes") or ()
-        if (volume.get("configMap") or {}).get("name") == source.name
-    ]
-    others = sorted({"binaryData", "immutable"} & source.object.keys())
-    if len(volumes) != 1:
-        return None, "several volumes have its files" if volumes else "no volume has its files"
-    if fields := sorted(volumes[0]["configMap"].keys() - {"name", "defaultMode"}):
-        return None, f"its volume sets {fields[0]}"
-    if others or not source.object.get("data"):
-        return None, f"it has {others[0]}" if others else "it has no files"
-    return volumes[0], ""
-
-
-def _read_config(
-    result: Translation, source: Source, volume: Mapping[str, Any], owner: str
-) -> dict[str, Any]:
-    # Without `name`, the ConfigMap would have a hash in its name. With `rollOnChange: true`, a
-    # changed file would replace the Pods. An ordinary ConfigMap does neither.
-    config: dict[str, Any] = {
-        "name": source.name,
-        "rollOnChange": False,
-        "files": dict(source.object["data"]),
-    }
-    # 0644 is the default, which the server writes.
-    if (mode := volume["configMap"].get("defaultMode", 0o644)) != 0o644:
-        config["defaultMode"] = mode
-    mount = find_config_mount(result.main) if owner == MODEL_CONTAINER else None
-    if mount is not None:
-        config = {"mountPath": mount["mountPath"], **config}
-        # A ConfigMap is always mounted read-only, even if the manifest has readOnly: false.
-        mount["readOnly"] = True
-    return config
-
-
-def find_config_mount(main: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the mount that `config.mountPath` describes: the first of the whole folder.
-
-    The setting `mounts` describes the others, such as those of one file (`subPath`).
-    """
-    for mount in main.get("volumeMounts") or ():
-        if mount.get("name") == CONFIG_VOLUME and mount.keys() <= {"name", "mountPath", "readOnly"}:
-            found: dict[str, Any] = mount
-            return found
-    return None
-
-
 def _take_extra(result: Translation) -> None:
     """Puts the objects that no setting describes unchanged into the setting `objects`."""
     sources = [*result.workload.others, *result.unexpressed]
@@ -477,55 +377,6 @@ def _take_extra(result: Translation) -> None:
         key = unused_name(key, result.extra)
         result.extra[key] = obj
         result.objects.append(obj)
-
-
-def move_to_extra(result: Translation, kind: str, reason: str) -> None:
-    """Moves an object to `objects`, because the settings for its kind cannot describe it."""
-    for obj in [obj for obj in result.objects if obj["kind"] == kind]:
-        if not any(obj is other for other in result.extra.values()):
-            result.extra[unused_name(kind.lower(), result.extra)] = obj
-            result.kept[result.workload.find_all(kind)[0]] = reason
-
-
-def drop_metric(result: Translation, resource: str) -> None:
-    """Removes the metric of a resource from the autoscaler, and records it as dropped."""
-    spec = next(o for o in result.objects if o["kind"] == "HorizontalPodAutoscaler")["spec"]
-    for index, metric in enumerate(spec["metrics"]):
-        if (metric.get("resource") or {}).get("name") == resource:
-            result.dropped.append(("HorizontalPodAutoscaler", ("spec", "metrics", index), metric))
-    spec["metrics"] = [
-        metric
-        for metric in spec["metrics"]
-        if (metric.get("resource") or {}).get("name") != resource
-    ]
-
-
-def leave_out_autoscaler(result: Translation, reason: str) -> None:
-    """Removes the autoscaler, and lets the model keep the number of Pods that it starts with."""
-    (obj,) = (o for o in result.objects if o["kind"] == "HorizontalPodAutoscaler")
-    result.objects.remove(obj)
-    result.dropped.append((obj["kind"], (), obj))
-    source = result.workload.find_all("HorizontalPodAutoscaler")[0]
-    # Without a metric, an autoscaler still keeps the number between its limits.
-    replicas = result.workload.deployment.object["spec"].get("replicas", 1)
-    limits = [obj["spec"].get("minReplicas", 1), obj["spec"].get("maxReplicas", replicas)]
-    if all(isinstance(number, int) for number in (replicas, *limits)):
-        replicas = min(max(replicas, limits[0]), limits[1])
-    result.deployment["spec"]["replicas"] = replicas
-    result.renamed = [line for line in result.renamed if not line.startswith("spec.replicas")]
-    result.unexpressed[source] = f"{reason}; the model keeps {replicas} replicas"
-
-
-def drop_extra(result: Translation, key: str, reason: str) -> None:
-    """Removes an object that is not valid in `objects`, and records the reason."""
-    obj = result.extra.pop(key, None)
-    if obj is None:
-        return
-    result.objects = [other for other in result.objects if other is not obj]
-    for source in (*result.workload.others, *result.workload.companions):
-        if (source.kind, source.name) == (obj["kind"], obj["metadata"].get("name")):
-            result.kept.pop(source, None)
-            result.unexpressed[source] = reason
 
 
 def _share_labels(result: Translation) -> None:
