@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.errors import ClusterError
-from framework.kube.managed_fields import CLI_MANAGERS, has_manager, writers
+from framework.kube.managed_fields import CLI_MANAGERS, entries, has_manager, is_own, writers
 from framework.kube.objects import Object, ObjectState, object_name
 
 OWN_PREFIX = "pulumi-kubernetes"
@@ -85,6 +85,26 @@ def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
     if not has_recorded_labels(live, state):
         raise RecordedNameTakenError(live)
     return True
+
+
+def is_untouched(live: Object, recorded: Mapping[str, Any], manager: str) -> bool:
+    """Returns True if nobody has written the object since it was recorded, and only `manager` ever.
+
+    Then an apply of the recorded inputs changes nothing, and needs no dry run. The status is left
+    out, since controllers write it all the time through the subresource of that name.
+    """
+    written = [entry for entry in entries(live) if not entry.get("subresource")]
+    return (
+        len(written) == 1
+        and is_own(written[0], manager)
+        and _without_status(live) == _without_status(recorded)
+    )
+
+
+def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}
+    metadata["managedFields"] = [entry for entry in entries(obj) if not entry.get("subresource")]
+    return {**obj, "metadata": metadata, "status": None}
 
 
 def describe_recreation(live: Mapping[str, Any]) -> str:

@@ -31,6 +31,7 @@ from framework.kube.ownership import (
     is_created_by_cli,
     is_foreign,
     is_recreated,
+    is_untouched,
     require_own,
 )
 from framework.kube.patching import Patch, build_patch, predict
@@ -235,6 +236,7 @@ class ObjectReader:
             another kind, Namespace or name            replace: create the new one first
             it is not in the cluster                   create
             it, or its Namespace, is being deleted     create, once it is gone
+            same inputs, and nobody wrote it since     same, without a dry run
             a field that cannot change in place        replace: delete the old one first
             a field differs in a dry run               update
             somebody else recreated it                 update, even if every field is the same
@@ -260,6 +262,8 @@ class ObjectReader:
         if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
         recreated = is_recreated(live, old, manager)
+        if before == wanted and is_untouched(live, without_internal(old.outputs), manager):
+            return ObjectDiff(Op.SAME, (), False, "", live)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
         if recreated:
             # An update even if every field is the same: `up` records the new object.

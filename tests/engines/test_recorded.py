@@ -30,7 +30,7 @@ def test_recorded_objects_are_decrypted_and_their_secrets_listed(stack: Stack) -
     stack.program(TWO_MODELS)
     stack.up()
     recorded = stack.engine.recorded_objects(stack.request())
-    first, _ = recorded.objects
+    first, _ = sorted(recorded.objects, key=lambda found: found.id)
     assert (first.id, first.component, first.field_manager) == ("ns/a-settings", "a", "fake")
     assert first.inputs["data"] == first.outputs["data"] == {"url": "hunter22"}
     assert "hunter22" in first.secrets

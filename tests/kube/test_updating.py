@@ -140,20 +140,25 @@ def verbs(kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-def test_preview_lists_each_kind_once_and_dry_runs_each_object_once(
+def test_preview_lists_each_kind_once_and_dry_runs_what_was_written_since(
     kube: KubeClient, namespace: str, verbs: list[str]
 ) -> None:
-    objects = [build(namespace, f"m{i}") for i in range(5) for build in (deployment, service)]
+    objects = [build(namespace, f"m{i}") for i in range(5) for build in (config_map, service)]
     first = KubernetesProvider(kube, rules=RULES)
     states = [first.create(URN, obj) for obj in objects]
+    # A label that another manager added, and other inputs.
+    label = {"op": "add", "path": "/metadata/labels", "value": {"x": "y"}}
+    kube.json_patch("v1", "Service", "m0", namespace, operations=[label], manager="kubectl-label")
+    wanted = [state.inputs for state in states]
+    wanted[4] = {**wanted[4], "data": {"a": "other"}}
     verbs.clear()
     preview = KubernetesProvider(kube, rules=RULES)
     with ThreadPoolExecutor(10) as pool:
-        ops = list(pool.map(lambda s: preview.diff(URN, s, s.inputs, ()).op, states))
-    assert set(ops) == {Op.SAME}
-    # Deployments, Services, and the Namespaces: one that is being deleted takes its objects along.
+        ops = list(pool.map(lambda s, new: preview.diff(URN, s, new, ()).op, states, wanted))
+    assert [index for index, op in enumerate(ops) if op is not Op.SAME] == [1, 4]
+    # ConfigMaps, Services, and the Namespaces: one that is being deleted takes its objects along.
     assert verbs.count("GET") == 3
-    assert verbs.count("PATCH") == len(objects)
+    assert verbs.count("PATCH") == 2
 
 
 def test_listed_reads_list_each_kind_once(
