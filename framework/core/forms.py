@@ -36,10 +36,14 @@ class Form:
 
 @dataclass(eq=False)
 class FormTree:
-    """The forms of a setting, and those of the settings below it by key."""
+    """The forms of a setting, and those of the settings below it by key.
+
+    `example` is a mapping to show where people often write a list or a single value.
+    """
 
     form: Form | None = None
     below: dict[str, FormTree] = field(default_factory=dict)
+    example: str = ""
 
     def find(self, value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Form, Any]]:
         """Yields the path, form and value of each setting in `value` that has a form."""
@@ -53,10 +57,19 @@ class FormTree:
 
     def at(self, path: KeyPath) -> Form | None:
         """Returns the form of the setting at a path."""
+        node = self._node_at(path)
+        return node.form if node else None
+
+    def example_at(self, path: KeyPath) -> str:
+        """Returns the example of the setting at a path, "" if it has none."""
+        node = self._node_at(path)
+        return node.example if node else ""
+
+    def _node_at(self, path: KeyPath) -> FormTree | None:
         node: FormTree | None = self
         for key in path:
             node = node.below.get(str(key)) or node.below.get(ANY) if node else None
-        return node.form if node else None
+        return node
 
 
 NO_FORMS = FormTree()

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
-from framework.core.forms import Form
+from framework.core.forms import Form, FormTree
 from framework.layers.layer import Entry, Layer, Shape
 
 # In `${.name}` each dot is one level up: inside a new mapping, one more is needed.
@@ -106,7 +106,7 @@ def add_nodes(
         if refused and any(entry.path[:end] in refused for end in range(1, len(entry.path))):
             continue
         old = nodes.get(entry.path)
-        if old and (message := _describe_conflict(old, entry)):
+        if old and (message := _describe_conflict(old, entry, layer.forms)):
             message = f"{FieldPath(entry.path)} {message}"
             diagnostics.append(entry.position.diagnostic(Code.SHAPE_CONFLICT, message))
             refused.add(entry.path)
@@ -127,7 +127,7 @@ def _drop_below(nodes: dict[KeyPath, Node], path: KeyPath) -> None:
         del nodes[below]
 
 
-def _describe_conflict(old: Node, new: Entry) -> str:
+def _describe_conflict(old: Node, new: Entry, forms: FormTree) -> str:
     """Returns why `new` cannot override `old`; "" where it can."""
     if old.shape is Shape.INTERPOLATION and new.shape in (Shape.MAPPING, Shape.LIST):
         # OmegaConf would resolve the interpolation now, against the layers below only.
@@ -137,9 +137,11 @@ def _describe_conflict(old: Node, new: Entry) -> str:
         )
     shapes = {old.shape, new.shape}
     if Shape.MAPPING in shapes and shapes - {Shape.MAPPING, Shape.NULL}:
+        example = forms.example_at(new.path) if old.shape is Shape.MAPPING else ""
+        remedy = f"expected a mapping such as {example}" if example else "give both the same shape"
         return (
             f"is {new.shape.value}, but overrides {old.shape.value} at {old.positions[-1]}; "
-            "give both the same shape"
+            f"{remedy}"
         )
     return ""
 

@@ -18,6 +18,7 @@ from framework.core.field_paths import FieldPath
 from framework.core.redaction import REDACTED, is_secret, redact_text
 from framework.core.suggestions import near_misses
 from framework.layers import Merged
+from framework.settings.foreign_names import find_example
 from framework.settings.values import EXPECTED_ENV_TEXT
 
 # pydantic's error types, and what was expected instead.
@@ -116,8 +117,13 @@ def describe_mismatch(
     expected = list(dict.fromkeys(filter(None, map(expectation, errors))))
     if expected:
         value = error["input"]
-        shown = show_in(merged, path, value)
+        # The message about a list or mapping that is too short comes only for an empty one.
+        shown = "empty" if error["type"] == "too_short" else show_in(merged, path, value)
         message = f"{name} is {shown}; expected {' or '.join(expected)}"
+        if message.endswith("expected a mapping") and (example := find_example(path, value)):
+            return f"{message} such as {example}"
+        if error["type"].startswith("int_") and isinstance(value, str) and value.isdigit():
+            message += ": remove the quotes"
         if error["type"] == "string_type" and isinstance(value, int | float) and shown != REDACTED:
             message += f': quote it, "{shown}"'
         return message
@@ -140,7 +146,7 @@ def expectation(error: ErrorDetails) -> str:
     if kind == "string_too_short":
         return "text that is not empty"
     if kind == "too_short":
-        return f"at least {context['min_length']}"
+        return "at least one entry"
     words = own_words(error)
     return words.removeprefix("expected ") if words.startswith("expected ") else ""
 

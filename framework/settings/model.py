@@ -13,6 +13,7 @@ from framework.core.forms import FormTree
 from framework.core.quantities import quantity_value
 from framework.settings.base import Settings
 from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
+from framework.settings.foreign_names import EXAMPLES
 from framework.settings.forms import build_forms
 from framework.settings.networking import Ingress, NetworkPolicy, Service
 from framework.settings.objects import Objects, find_object_shapes
@@ -204,6 +205,9 @@ class Model(ServingContainer):
 def model_forms() -> FormTree:
     """Returns the forms of the settings of a model, and of its candidate."""
     tree = build_forms(Model)
+    names = {field.alias or name for name, field in Model.model_fields.items()}
+    for key in EXAMPLES.keys() & names:
+        tree.below.setdefault(key, FormTree()).example = EXAMPLES[key]
     # Any setting of a model may be set for the candidate.
     tree.below.setdefault("canary", FormTree()).below["candidate"] = tree
     return tree

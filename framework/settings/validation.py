@@ -28,6 +28,7 @@ from framework.core.redaction import REDACTED
 from framework.core.suggestions import did_you_mean, near_misses, suggest
 from framework.layers import Layer, Merged
 from framework.settings.base import SettingDiagnosticsError, Settings
+from framework.settings.foreign_names import find_remedy
 from framework.settings.locations import Location, locate, setting_names
 from framework.settings.messages import (
     describe_mismatch,
@@ -386,7 +387,10 @@ class _Reporter:
         # A list of more names than a settings class usually has does not help.
         hint = suggest(str(key), known) if len(known) <= 12 or near_misses(str(key), known) else ""
         forms = _forms(error.location.owner)
-        if forms:
+        owner_class = error.location.owner.__name__ if error.location.owner else ""
+        if remedy := find_remedy(owner_class, str(key)):
+            hint = f"; {remedy}"
+        elif forms:
             near = did_you_mean(str(key), known)
             hint = f"; expected {forms}{'; ' if near else ''}{near}"
         message = f'"{key}" is not a setting of {owner}{hint}'

@@ -241,7 +241,8 @@ _ERRORS = [
     ("name set", {"catalog/m.yaml": _M + "name: x\n"},
      ['catalog/m.yaml:3:1: "name" is the file\'s name; remove it, or rename the file']),
     ("environment set", {_OVERLAY: "environment: {name: x}\n"},
-     [f'{_OVERLAY}:1:1: "environment" can be named in interpolations and not set; remove it']),
+     [f'{_OVERLAY}:1:1: "environment" can be named in interpolations and not set; remove it, '
+      'or use env for variables of the container']),
     ("environment file", {_ENVIRONMENT: "namespace: n\nprotekt: true\n"},
      [f'{_ENVIRONMENT}:2:1: "protekt" is not a setting of an environment; did you mean '
       '"protect"?']),
@@ -255,7 +256,7 @@ _ERRORS = [
       r"\${ for a literal ${"]),
     ("shape", {_OVERLAY: "ports: [80]\n"},
      [f"{_OVERLAY}:1:8: ports is a list, but overrides a mapping at catalog/_defaults.yaml:1:8; "
-      "give both the same shape"]),
+      "expected a mapping such as {http: 8080}"]),
     ("only the syntax", {"catalog/_profiles/small.yaml": "image: {repository: r, tag: on}\n"},
      ["catalog/_profiles/small.yaml:1:29: on would be read as true; write true or false, or quote "
       '"on"']),

@@ -54,7 +54,7 @@ REFUSED = [
     ("namespaceLabels: {}, cidr: 10.0.0.0/8", "networkPolicy.{}.p.cidr cannot be combined"),
     ("pods: {}, except: [10.0.0.0/8]", "networkPolicy.{}.p.except[0] is 10.0.0.0/8; expected"),
     (f"namespaceLabels: {{{LABEL}: m}}, namespace: n", "networkPolicy.{}.p.namespace is n, and"),
-    ("pods: {}, ports: []", "networkPolicy.{}.p.ports is a list; expected at least 1"),
+    ("pods: {}, ports: []", "networkPolicy.{}.p.ports is empty; expected at least one entry"),
 ]
 DIRECTIONS = pytest.mark.parametrize(
     ("setting", "rules", "peers"), [("allowFrom", "ingress", "from"), ("allowTo", "egress", "to")]
