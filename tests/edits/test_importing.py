@@ -62,6 +62,14 @@ def test_entry_renders_to_the_manifests_by_settings_alone(write: Write, text: st
     assert "patch" not in model.entry
 
 
+def test_startup_probe_with_a_single_try_keeps_its_threshold(write: Write) -> None:
+    # One try leaves no time to start, which startupSeconds cannot say.
+    model = import_one(write(PLAIN), CHAT.replace("failureThreshold: 60", "failureThreshold: 1"))
+    assert model.entry["probes"]["startup"]["failureThreshold"] == 1
+    assert "startupSeconds" not in model.entry
+    assert model.proof.by_patch == 0
+
+
 def test_entry_has_settings_and_no_defaults(write: Write) -> None:
     entry = import_one(write(PLAIN), CHAT).entry
     assert list(entry)[:3] == ["owner", "image", "startupSeconds"]

@@ -158,7 +158,7 @@ def test_patch_of_a_service_that_does_not_exist_names_those_that_do(tmp_path: Pa
         (
             "service: {type: NodePort, ports: {http: {nodePort: 30080}}}",
             "service: {type: NodePort, ports: {http: {nodePort: 30080}}}", "catalog/b.yaml:4:52",
-            'model "a" claims port 30080 of the nodes too (catalog/a.yaml:4:52)',
+            'model "a" claims node port 30080 too (catalog/a.yaml:4:52)',
         ),
         (
             "", "service: {name: c}\nservices: {x: {name: b-y}, y: {}}", "catalog/b.yaml:5:31",

@@ -236,7 +236,7 @@ def clean_object(
 
 
 def _drop_node_ports(spec: Mapping[str, Any], applied: str) -> Iterator[str]:
-    """Removes the ports of the nodes that are not in the applied manifest; yields their names."""
+    """Removes the node ports that are not in the applied manifest; yields their names."""
     for port in spec.get("ports") or ():
         number = port.get("nodePort") if isinstance(port, dict) else None
         if number is not None and f'"nodePort":{number}' not in applied.replace(" ", ""):

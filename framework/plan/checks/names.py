@@ -85,7 +85,7 @@ def _list_names(model: CatalogModel, manifest: Manifest) -> Iterator[Claim]:
             if number := port.get("nodePort"):
                 key = ("nodePort", str(number), str(port.get("protocol", "TCP")))
                 at = _position_of_node_port(model, manifest, number)
-                yield Claim(Code.NAME_CLASH, key, f"port {number} of the nodes", at or position)
+                yield Claim(Code.NAME_CLASH, key, f"node port {number}", at or position)
 
 
 def _position_of_node_port(model: CatalogModel, manifest: Manifest, number: int) -> Position | None:
