@@ -75,13 +75,16 @@ setup-pulumi cluster-up cluster-down cluster-status:
 	@$(RUN) $@ $(OPTIONS)
 
 ##@ Development
+# One more than the cores of a small machine: many tests wait for a rollout.
+WORKERS := 3
+
 .PHONY: test test-full check check-format check-types check-imports check-locks format bench golden \
 	fields lock clean
 test: $(VENV)/ready-dev ## run the tests, with a sample of the large grids
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
 
 test-full: $(VENV)/ready-dev ## run all tests, with the whole of the large grids; show the slowest tests
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -rs --durations 10
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -rs --durations 10
 
 check: check-format check-types check-imports check-locks ## run the four checks below
 
