@@ -347,6 +347,9 @@ spec: {defaultBackend: {service: {name: chat, port: {number: 80}}}}
     run(root, save(root, CHAT + others))
     output = " ".join(capsys.readouterr().out.split())
     assert "secrets stay outside the catalog" in output
+    # A model has no setting for an Ingress without a host, and the reason is given once.
+    assert "Ingress chat: ingress has no host" in output
+    assert "refused" not in output
 
 
 # The manifests of `chat`, in which the container has no CPU request.

@@ -60,6 +60,8 @@ def _list_errors(exc: ValidationError) -> Iterator[tuple[KeyPath, str]]:
         if isinstance(cause, SettingDiagnosticsError):
             for diagnostic in cause.diagnostics:
                 yield (*loc, *diagnostic.path), diagnostic.message
+        elif error["type"] == "missing":
+            yield loc[:-1], f"has no {loc[-1]}"
         else:
             yield loc, str(cause or error["msg"])
 

@@ -34,9 +34,11 @@ def read_settings(translation: Translation, owner: str) -> tuple[Model | None, d
     """
     settings = _read_all(translation, owner)
     wanted, refused = build_settings(settings)
+    recorded = set(refused)
     if wanted is not None and _adapt(translation, settings, wanted, refused):
         wanted, others = build_settings(_read_all(translation, owner))
-        refused |= others
+        # An object in `objects` is still read as a setting, which is refused again.
+        refused |= {path: reason for path, reason in others.items() if path not in recorded}
     for path, reason in refused.items():
         if path[0] == "objects" and len(path) > 1:
             _drop_extra(translation, str(path[1]), reason)
