@@ -265,6 +265,27 @@ def test_a_patch_that_the_api_would_refuse_is_reported(
 
 
 @pytest.mark.parametrize(
+    ("settings", "patch", "words"),
+    [
+        ("volumes: {data: {emptyDir: {}, mountPath: /data}}",
+         POD % "volumes: §[{name: data, $patch: delete}]", '"data", which is not a volume'),
+        ("ports: {grpc: 9000}", "Service: {spec: {ports: [{port: 9000, name: §http}]}}",
+         '"http", which another port has too'),
+        ("terminationGracePeriodSeconds: 40", POD % "terminationGracePeriodSeconds: §1",
+         "expected at most terminationGracePeriodSeconds, 1"),
+    ],
+    ids=["volume removed", "name taken", "grace cut"],
+)  # fmt: skip
+def test_a_patch_that_makes_another_field_wrong_is_reported_at_the_patch(
+    settings: str, patch: str, words: str, tmp_path: Path
+) -> None:
+    text = f"{settings}\npatch: {{{patch}}}\n"
+    errors = _check(tmp_path, text.replace("§", "")).errors
+    column = text.splitlines()[1].index("§") + 1
+    assert (f"{A}:5:{column}", True) in [(e.position, words in e.message) for e in errors], errors
+
+
+@pytest.mark.parametrize(
     "patch",
     [
         POD % "containers: [{name: side, image: 'r/x:1'}]",

@@ -76,6 +76,9 @@ def test_a_valid_object_of_each_kind_breaks_no_rule(kind: str) -> None:
         ("Job", "spec.podFailurePolicy",
          "{rules: [{action: Ignore, onExitCodes: {operator: In, values: [0]}}]}",
          "spec.podFailurePolicy.rules[0].onExitCodes.values", "no failure"),
+        ("Job", "spec", "{completionMode: Indexed, completions: 2, successPolicy: {rules: "
+         "[{succeededIndexes: a}]}, template: {spec: {containers: [{name: a, image: a}], "
+         "restartPolicy: Never}}}", "spec.successPolicy.rules[0].succeededIndexes", "0-2,5"),
         ("CronJob", "spec.schedule", "0 3 * *", "spec.schedule", "five parts"),
         ("CronJob", "spec.schedule", "0 24 * * *", "spec.schedule", "five parts"),
         ("CronJob", "spec.timeZone", "Berlin", "spec.timeZone", "Europe/Berlin"),

@@ -149,6 +149,7 @@ FIELD_TEXTS: dict[str, list[Any]] = {
     "searches": ["a.b", "x", "svc.cluster.local", "a_b", "x" * 300, ""],
     "selectPolicy": ["Max", "Min", "Disabled", "x"],
     "signerName": ["example.com/a", "a.b/c", "x.io/y", "a", ""],
+    "succeededIndexes": ["0", "0-1", "", "1,3-4", "2,1", "a"],
     "timeZone": ["Europe/Berlin", "UTC", "Etc/GMT+1", "Local", "a", ""],
     "topologyKey": ["zone", "example.com/a", "kubernetes.io/hostname", "", "a b"],
     "trafficDistribution": ["PreferClose", "PreferSameZone", "PreferSameNode", "x"],

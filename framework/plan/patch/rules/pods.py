@@ -157,7 +157,7 @@ def _check_in_pod(pod: Object, path: KeyPath, container: Object) -> Iterator[Set
         if seconds > grace:
             here: KeyPath = (*path, "lifecycle", hook, "sleep", "seconds")
             message = f"is {seconds}; expected at most terminationGracePeriodSeconds, {grace}"
-            yield broken(here, message)
+            yield broken(here, message, ("terminationGracePeriodSeconds",))
     if mapping(container, "securityContext").get("procMount") == "Unmasked" and pod.get(
         "hostUsers", True
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from framework.plan.patch.rules.base import (
 )
 
 _TEMPLATE = ("template", "spec")
+_INDEXES = "([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?"
 
 
 def _check_selector(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -155,6 +157,7 @@ def _check_indexed(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         if spec.get("parallelism") is not None:
             yield broken(("completionMode",), "is Indexed, which needs completions")
         return
+    yield from _check_success_of_job(spec)
     if parallelism > 100_000:
         yield broken(("parallelism",), f"is {parallelism}; expected at most 100000")
     if most is not None and most > min(completions, 100_000):
@@ -196,6 +199,36 @@ def _check_exit_codes(codes: Object, show: Show) -> Iterator[SettingDiagnostic]:
 def _check_success(policy: Object, show: Show) -> Iterator[SettingDiagnostic]:
     if not items(policy, "rules"):
         yield broken((), "has no rules; expected one or more")
+    for index, rule in enumerate(items(policy, "rules")):
+        indexes, count = rule.get("succeededIndexes"), rule.get("succeededCount")
+        if indexes is None and count is None:
+            yield broken(("rules", index), "expected succeededCount or succeededIndexes")
+        if indexes is not None and not re.fullmatch(_INDEXES, indexes):
+            path: KeyPath = ("rules", index, "succeededIndexes")
+            yield broken(path, f"is {show(path, indexes)}; expected indexes such as 0-2,5")
+        if count is not None and count < 0:
+            yield broken(("rules", index, "succeededCount"), f"is {count}; expected 0 or more")
+
+
+def _check_success_of_job(spec: Object) -> Iterator[SettingDiagnostic]:
+    """Checks that the indexes of a success policy are those of the Job's Pods, in order."""
+    completions = spec.get("completions", 1)
+    for index, rule in enumerate(items(mapping(spec, "successPolicy"), "rules")):
+        indexes = rule.get("succeededIndexes") or ""
+        numbers = [int(n) for n in re.findall("[0-9]+", indexes)]
+        at: KeyPath = ("successPolicy", "rules", index)
+        if numbers != sorted({*numbers}) or (numbers and numbers[-1] >= completions):
+            path = (*at, "succeededIndexes")
+            yield broken(path, f"expected indexes below {completions}, in ascending order")
+        most = _count_indexes(indexes) if "succeededIndexes" in rule else completions
+        if (rule.get("succeededCount") or 0) > min(most, completions):
+            yield broken((*at, "succeededCount"), f"expected at most {min(most, completions)}")
+
+
+def _count_indexes(text: str) -> int:
+    """Returns the number of indexes in a text such as 0-2,5."""
+    ranges = re.findall("([0-9]+)(?:-([0-9]+))?", text)
+    return sum(int(last or first) - int(first) + 1 for first, last in ranges)
 
 
 def _check_cron_job(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
