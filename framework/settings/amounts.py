@@ -29,7 +29,8 @@ def find_unlikely(resource: str, amount: str) -> str:
     if resource == "storage" and not value:
         return f"is {amount}; expected more than 0"
     if _BYTES.fullmatch(resource) and 0 < value < _MIN_BYTES:
-        meant = f"{number}{_MEANT.get(unit, 'Gi')}"
+        # 1024 was meant in Mi, 8 in Gi.
+        meant = f"{number}{'Mi' if value >= 256 else _MEANT.get(unit, 'Gi')}"
         return f'is {amount}, which is {_count_bytes(value)}; did you mean "{meant}"?'
     if resource == "cpu" and value > _MAX_CORES:
         meant = number if unit in _LARGE_UNITS else f"{number}m"
