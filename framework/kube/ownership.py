@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.errors import ClusterError
-from framework.kube.managed_fields import CLI_MANAGERS, entries, has_manager, is_own, writers
+from framework.kube.managed_fields import entries, has_manager, is_own, writers
 from framework.kube.objects import Object, ObjectState, object_name
 
 OWN_PREFIX = "pulumi-kubernetes"
@@ -63,16 +63,17 @@ def has_recorded_labels(live: Object, state: ObjectState) -> bool:
     return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
 
 
-def is_created_by_cli(live: Object, wanted: Object) -> bool:
-    """Returns True for an object that the CLI has created and not updated since, with our labels.
+def find_cli_manager(live: Object, wanted: Object) -> str:
+    """Returns the field manager of the CLI that created an object with our labels, "" for none.
 
-    The CLI creates every object under one name of a field manager, so the labels must tell whether
-    it is the one of an interrupted create.
+    The CLI creates objects under a name with random digits, which it records only afterwards. So
+    the labels must tell whether it is the object of an interrupted create.
     """
     labels = wanted["metadata"].get("labels") or {}
     present = live["metadata"].get("labels") or {}
-    is_cli = any(has_manager(live, name) for name in CLI_MANAGERS)
-    return is_cli and bool(labels) and labels.items() <= present.items()
+    if not labels or not labels.items() <= present.items():
+        return ""
+    return next((name for name in writers(live) if name.startswith(OWN_PREFIX)), "")
 
 
 def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:

@@ -14,6 +14,7 @@ from framework.core.errors import EngineError
 from framework.core.kind_rules import KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.managed_fields import has_manager
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import (
     Object,
@@ -27,8 +28,8 @@ from framework.kube.objects import (
 )
 from framework.kube.ownership import (
     describe_recreation,
+    find_cli_manager,
     has_recorded_labels,
-    is_created_by_cli,
     is_foreign,
     is_recreated,
     is_untouched,
@@ -184,8 +185,9 @@ class ObjectReader:
         live = self.get_live(wanted)
         if live is None or is_terminating(live):
             return None
-        if not is_created_by_cli(live, wanted):
-            require_own(live, manager)
+        if not has_manager(live, manager):
+            manager = find_cli_manager(live, wanted) or manager
+        require_own(live, manager)
         return build_state(live, wanted, manager)
 
     def _build_sent(self, inputs: Mapping[str, Any], where: str) -> Object:
