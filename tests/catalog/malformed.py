@@ -26,7 +26,7 @@ VALID = {
 
 
 class Case(NamedTuple):
-    """One malformed file."""
+    """One malformed file. MARK stands at each position of a fault; without MARK it has none."""
 
     path: str
     code: Code
@@ -410,13 +410,13 @@ _FILES = [
     *_append(ENVIRONMENT, Code.BAD_NAME, "capacity: {§memry: 20Gi}\n", "capacity: {§gpus: 4}\n"),
     *_append(ENVIRONMENT, Code.BAD_VALUE, "cluster: {context: §''}\n"),
     *_append(ENVIRONMENT, Code.UNKNOWN_KEY, "overrides: {§replica: 3}\n", "defaults: {§x: 3}\n"),
-    *_replace("environments/prod/models/other.yaml", Code.UNKNOWN_MODEL, "§replicas: 3\n"),
-    *_replace("catalog/Bad_Name.yaml", Code.FILE_NAME, "§owner: t\n"),
-    *_replace("catalog/m-canary.yaml", Code.FILE_NAME, "§owner: t\n"),
-    *_replace("catalog/n.yml", Code.FILE_NAME, "§owner: t\n"),
-    *_replace("catalog/9lives.yaml", Code.FILE_NAME, "§owner: t\n"),
-    *_replace("catalog/_profiles/Small.yaml", Code.FILE_NAME, "§replicas: 2\n"),
-    *_replace("environments/prod/models/n.yml", Code.FILE_NAME, "§replicas: 2\n"),
+    *_replace("environments/prod/models/other.yaml", Code.UNKNOWN_MODEL, "replicas: 3\n"),
+    *_replace("catalog/Bad_Name.yaml", Code.FILE_NAME, "owner: t\n"),
+    *_replace("catalog/m-canary.yaml", Code.FILE_NAME, "owner: t\n"),
+    *_replace("catalog/n.yml", Code.FILE_NAME, "owner: t\n"),
+    *_replace("catalog/9lives.yaml", Code.FILE_NAME, "owner: t\n"),
+    *_replace("catalog/_profiles/Small.yaml", Code.FILE_NAME, "replicas: 2\n"),
+    *_replace("environments/prod/models/n.yml", Code.FILE_NAME, "replicas: 2\n"),
 ]
 
 CASES = [*_YAML, *_SETTINGS, *_MERGING, *_PATCHES, *_FILES]
