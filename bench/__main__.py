@@ -150,7 +150,7 @@ def _repeat(bench: Bench, project: Path, *arguments: str) -> list[float]:
 
 
 def measure_engine(bench: Bench, engine: str, size: int) -> None:
-    """Measures the first `up`, an unchanged preview, a full update and `destroy`."""
+    """Measures the first `up`, an unchanged preview, updates of all and of one, and `destroy`."""
     print(f"\n{engine} engine, {size} generated models, a Deployment and a Service each")
     project = bench.make(f"{engine}-{size}", size)
     chosen = ("--engine", engine)
@@ -163,6 +163,10 @@ def measure_engine(bench: Bench, engine: str, size: int) -> None:
         bench.time(project, "up", "dev", *chosen),
         15.0 if size == 100 else None,
     )
+    model = project / "catalog/model-0005.yaml"
+    model.write_text(model.read_text().replace('"v2"', '"v3"'))
+    one = bench.time(project, "up", "dev", "--model", "model-0005", *chosen)
+    bench.show("up of one model, its image changed", one, 3.0 if engine == "embedded" else None)
     bench.show("destroy", bench.time(project, "destroy", "dev", "--yes", *chosen))
 
 
