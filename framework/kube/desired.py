@@ -16,6 +16,7 @@ from framework.kube.object_diff import (
     LiveStatus,
     compare_objects,
     compare_with_live,
+    is_empty,
     pruned,
 )
 from framework.kube.objects import FIELD_MANAGER, Object, ObjectState, without_internal
@@ -52,9 +53,15 @@ def compare_with_desired(
 
 
 def _find_overwritten(inputs: Object, live: Object, manager: str) -> list[FieldChange]:
-    """Returns the fields that the inputs set, and that another manager wrote since.
+    """Returns the fields that the inputs set, and that somebody else wrote or removed since.
 
-    A difference in a field of our own is a spelling: the server stores `1000m` as `1`.
+    A difference in a field of our own is a spelling: the server stores `1000m` as `1`, and leaves
+    out 0. A removed field has no owner any more.
     """
     fields = compare_objects(inputs, pruned(live, inputs), written=live, manager=manager)
-    return [field for field in fields if field.manager and field.old is not None]
+    return [
+        field
+        for field in fields
+        if field.old is not None
+        and (field.manager or (field.new is None and not is_empty(field.old)))
+    ]

@@ -15,8 +15,9 @@ from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
-from framework.kube.managed_fields import is_own, owner_of
+from framework.kube.managed_fields import entries, field_paths, is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
+from framework.kube.owned_paths import find
 from framework.kube.ownership import describe_recreation, is_foreign
 
 # Written by the API server or by controllers, and never part of a manifest.
@@ -141,6 +142,26 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
         pruned(item, shapes[name], path.child(name)) if name in shapes else item
         for name, item in zip(names[0], obj, strict=True)
     ]
+
+
+def is_as_sent(live: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    """Returns True if an object has every value that was sent, and its only owner sends the rest.
+
+    `live` must have a single owner, apart from subresources. The owner of a field that is not in
+    `sent` is an `up` that was interrupted, and whose change was then reverted.
+    """
+    fields = compare_objects(pruned(live, sent), sent)
+    owned = (p for e in entries(live) if not e.get("subresource") for p in field_paths(e))
+    return all(field.old is None and is_empty(field.new) for field in fields) and all(
+        find(sent, path) is not MISSING for path in owned
+    )
+
+
+def is_empty(value: Any) -> bool:
+    """Returns True for a value that the server may leave out, such as 0 or {}."""
+    if isinstance(value, Mapping):
+        return all(map(is_empty, value.values()))
+    return all(map(is_empty, value)) if isinstance(value, list) else not value
 
 
 def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -206,6 +206,17 @@ def test_value_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     ]
 
 
+def test_removal_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
+    live = build_scaled(2, "ours", **REPLICAS)
+    labels: Object = {"metadata": {**live["metadata"], "labels": {"a": "1"}}}
+    # The server leaves out what is 0.
+    inputs = {**live, **labels, "spec": {"replicas": 2, "minReadySeconds": 0}}
+    (finding,) = compare(root, [record(live, "a", inputs=inputs)], [live]).findings
+    assert [(field.path, field.old, field.new) for field in finding.fields] == [
+        ("metadata.labels.a", "1", None)
+    ]
+
+
 @pytest.mark.parametrize("manager", ["ours", "kube-controller-manager"])
 def test_additions_of_controllers_and_own_spellings_are_no_drift(root: Path, manager: str) -> None:
     live = build_scaled(2, manager, **LABELS)

@@ -161,6 +161,38 @@ def test_preview_lists_each_kind_once_and_dry_runs_what_was_written_since(
     assert verbs.count("PATCH") == 2
 
 
+def test_label_that_somebody_removed_is_put_back_after_a_refresh(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    # A removed field leaves no other manager behind.
+    label = {"op": "remove", "path": "/metadata/labels"}
+    name = inputs["metadata"]["name"]
+    kube.json_patch(
+        "apps/v1", "Deployment", name, namespace, operations=[label], manager="kubectl-label"
+    )
+    refreshed = provider.read(state)
+    assert refreshed is not None
+    diff = provider.diff(URN, refreshed, inputs, ())
+    assert [field.path for field in diff.fields] == ['metadata.labels["app.kubernetes.io/name"]']
+
+
+def test_update_that_was_not_recorded_is_reverted_after_a_refresh(
+    provider: KubernetesProvider, namespace: str
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    labels = {**inputs["metadata"]["labels"], "added": "1"}
+    added = {**inputs, "metadata": {**inputs["metadata"], "labels": labels}}
+    for changed in (deployment(namespace, image="other:v2"), added):
+        # Killed between the server's answer and the record of it.
+        provider.update(URN, state, changed, ())
+        refreshed = provider.read(state)
+        assert refreshed is not None
+        assert provider.diff(URN, refreshed, inputs, ()).op is Op.UPDATE
+
+
 def test_listed_reads_list_each_kind_once(
     kube: KubeClient, namespace: str, verbs: list[str]
 ) -> None:
