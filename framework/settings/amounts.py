@@ -12,6 +12,9 @@ _BYTES = re.compile("memory|storage|ephemeral-storage")
 _MIN_BYTES = 1024 * 1024
 # The largest machines that clouds rent have 1920 cores.
 _MAX_CORES = 1920
+# A larger number of whole cores that ends in 00 or 50 was meant in thousandths. Machines have 384,
+# 448 or 896 cores.
+_MANY_CORES = 250
 # The unit that was probably meant: "512m" is 512Mi, 8 is 8Gi.
 _MEANT = {"": "Gi", "m": "Mi", "k": "Mi", "Ki": "Mi"}
 # With these, a number of cores was meant: 4Gi of CPU is 4. 500Mi is 500m.
@@ -35,6 +38,11 @@ def find_unlikely(resource: str, amount: str) -> str:
     if resource == "cpu" and value > _MAX_CORES:
         meant = number if unit in _LARGE_UNITS else f"{number}m"
         return f'is {amount}, which is {int(value)} cores; did you mean "{meant}"?'
+    if resource == "cpu" and value >= _MANY_CORES and not value % 50 and not unit:
+        return (
+            f'is {amount}, which is {int(value)} cores; did you mean "{number}m"? '
+            f'Where so many are meant, "{int(value * 1000)}m" says it'
+        )
     return ""
 
 

@@ -572,3 +572,47 @@ def test_server_stores_the_same_for_both_sides(
     assert model.plan is not None
     with KubeClient.connect(local_cluster.kubeconfig, "local") as client:
         assert compare_on_server(client, model.translation, model.plan) == ([], [])
+
+
+_SCALED = """
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: chat, finalizers: [finalizer.keda.sh], uid: a}
+spec:
+  scaleTargetRef: {name: chat}
+  minReplicaCount: 2
+  maxReplicaCount: 9
+  triggers: [{type: cron, metadata: {desiredReplicas: "4"}}]
+"""
+
+
+@pytest.mark.parametrize("name", ["chat", "talk"], ids=["same name", "other name"])
+def test_scaled_object_sets_the_number_of_pods_in_place_of_its_autoscaler(
+    write: Write, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    root = write(PLAIN)
+    # The second Deployment shows that the ScaledObject is not found by its file alone.
+    file = save(root, CHAT + _SCALED + "---" + TWO_CONTAINERS)
+    assert run(root, file) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "HorizontalPodAutoscaler chat-scaler" in output
+    assert "ScaledObject chat makes it, and is kept" in output
+    entry = yaml.safe_load((root / "catalog/chat.yaml").read_text())
+    assert entry["autoscaling"] == {"external": True, "minReplicas": 2, "maxReplicas": 9}
+    assert "replicas" not in entry
+
+    (model,) = import_manifests(
+        root, read_manifests(["-"], CHAT + _SCALED), model=name, profiles=(), owner="team-x"
+    ).models
+    assert (model.errors, model.proof.remaining) == ((), [])
+    (scaled,) = model.entry["objects"].values()
+    assert scaled["spec"]["scaleTargetRef"] == {"name": name}
+    assert "finalizers" not in scaled["metadata"]
+
+
+def test_scaled_object_without_valid_limits_stays_as_it_is(write: Write) -> None:
+    root = write(PLAIN)
+    scaled = _SCALED.replace("maxReplicaCount: 9", "maxReplicaCount: 1")
+    model = import_one(root, CHAT + scaled)
+    assert "autoscaling" not in model.entry

@@ -88,6 +88,11 @@ def test_an_ingress_path_is_one_that_a_request_can_have(
         ("limits: {cpu: §4Gi}", 'is 4Gi, which is 4294967296 cores; did you mean "4"?'),
         ("limits: {cpu: §500Mi}", 'did you mean "500m"?'),
         ("requests: {cpu: §4000}", 'did you mean "4000m"?'),
+        (
+            "requests: {cpu: §500}",
+            'is 500, which is 500 cores; did you mean "500m"? Where so many are meant, "500000m"',
+        ),
+        ('limits: {cpu: §"250"}', 'did you mean "250m"?'),
         ("requests: {cpu: §500000}", 'did you mean "500000m"?'),
         ("limits: {memory: 1Gi, hugepages-2Mi: §3Mi}", "expected a multiple of the size of a page"),
     ],

@@ -20,7 +20,8 @@ def read_companions(translation: Translation, settings: Settings) -> None:
     """Adds what the objects beside the Deployment decide to the settings of the model."""
     _read_services(translation, settings)
     settings["serviceAccount"] |= _read_account(translation)
-    settings["autoscaling"] = _read_autoscaler(translation.find("HorizontalPodAutoscaler"))
+    autoscaler = translation.find("HorizontalPodAutoscaler")
+    settings["autoscaling"] = translation.scaling or _read_autoscaler(autoscaler)
     settings["disruptionBudget"] = _read_budget(translation.find("PodDisruptionBudget"))
     settings["ingress"] = _read_ingress(translation)
     settings["networkPolicy"] = _read_policy(translation.find("NetworkPolicy"))

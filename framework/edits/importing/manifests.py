@@ -215,6 +215,9 @@ def clean_object(
     annotations = metadata.pop("annotations", None) or {}
     if kept := {k: str(v) for k, v in annotations.items() if not k.startswith(_SERVER_ANNOTATIONS)}:
         metadata["annotations"] = kept
+    if is_live:
+        # Controllers add theirs again, such as kubernetes.io/pvc-protection.
+        metadata.pop("finalizers", None)
     fields = {key: child for key, child in value.items() if key not in ("status", "metadata")}
     cleaned: dict[str, Any] = _without_nulls({**fields, "metadata": metadata})
     removed: list[str] = []

@@ -17,7 +17,13 @@ from framework.core.diagnostics import KeyPath
 from framework.edits.importing.config_files import take_configs, translate_volume_names
 from framework.edits.importing.containers import unused_name
 from framework.edits.importing.manifests import Source
-from framework.edits.importing.workloads import NO_SETTING, Workload, backend_services
+from framework.edits.importing.workloads import (
+    NO_SETTING,
+    SCALED_OBJECT,
+    Workload,
+    backend_services,
+    get_mapping,
+)
 from framework.kinds.naming import NAME_LABEL, RESERVED_LABELS, build_selector
 from framework.kinds.persistent_volume_claim import claim_name
 from framework.settings.reserved import MODEL_CONTAINER
@@ -38,6 +44,7 @@ class Translation:
     the volumes whose PersistentVolumeClaim the model creates, `service_keys` the key in `services`
     of each further Service by its name, `configs` the setting `config` of each container. `extra`
     has the manifests for the setting `objects`, and `kept` why each of these stays as it is.
+    `scaling` is the setting `autoscaling` if a ScaledObject of `extra` sets the number of Pods.
     `dropped` has the kind, path and value of each field that the model must not have, () for a
     whole object.
     """
@@ -51,6 +58,7 @@ class Translation:
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     service_keys: dict[str, str] = field(default_factory=dict)
     kept: dict[Source, str] = field(default_factory=dict)
+    scaling: dict[str, Any] | None = None
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     dropped: list[tuple[str, KeyPath, Any]] = field(default_factory=list)
 
@@ -227,15 +235,33 @@ def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
     """Writes an autoscaler of an older version as autoscaling/v2 has it."""
     spec = obj["spec"]
     obj["apiVersion"] = "autoscaling/v2"
-    if "replicas" in result.deployment["spec"]:
-        result.renamed.append("spec.replicas removed: the autoscaler sets it")
-        del result.deployment["spec"]["replicas"]
+    _drop_replicas(result)
     spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": result.model}
     # The field of autoscaling/v1, which knew no other metric.
     cpu = spec.pop("targetCPUUtilizationPercentage", None)
     if cpu is not None:
         target = {"type": "Utilization", "averageUtilization": cpu}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+
+def _drop_replicas(result: Translation) -> None:
+    if "replicas" in result.deployment["spec"]:
+        result.renamed.append("spec.replicas removed: the autoscaler sets it")
+        del result.deployment["spec"]["replicas"]
+
+
+def _translate_scaled_object(obj: dict[str, Any], result: Translation) -> None:
+    """Lets a ScaledObject of this Deployment set the number of Pods, within its limits."""
+    spec = get_mapping(obj, "spec")
+    target = get_mapping(spec, "scaleTargetRef")
+    # The defaults of KEDA: https://keda.sh/docs/latest/reference/scaledobject-spec
+    low, high = spec.get("minReplicaCount", 0), spec.get("maxReplicaCount", 100)
+    if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high != 0):
+        return
+    obj["spec"]["scaleTargetRef"] = {**target, "name": result.model}
+    result.rename("target of the ScaledObject", target.get("name"), result.model)
+    result.scaling = {"external": True, "minReplicas": low, "maxReplicas": high}
+    _drop_replicas(result)
 
 
 def _translate_ports(result: Translation) -> None:
@@ -372,6 +398,8 @@ def _take_extra(result: Translation) -> None:
         result.kept[source] = result.unexpressed.pop(source, "") or NO_SETTING
         obj = deepcopy(source.object)
         obj["metadata"].pop("namespace", None)
+        if source.kind == SCALED_OBJECT:
+            _translate_scaled_object(obj, result)
         words = f"{source.name.removeprefix(f'{result.model}-')}-{source.kind.lower()}"
         key = re.sub("[^a-z0-9-]+", "-", words.lower()).strip("-")[-63:].strip("-")
         key = unused_name(key, result.extra)

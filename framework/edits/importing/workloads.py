@@ -9,6 +9,8 @@ from typing import Any
 from framework.edits.importing.manifests import Source
 
 NO_SETTING = "a model has no setting for this kind"
+# KEDA makes a HorizontalPodAutoscaler from each.
+SCALED_OBJECT = "ScaledObject"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +83,14 @@ def group_manifests(sources: Sequence[Source]) -> Grouping:
     workloads = []
     leftovers: dict[Source, str] = {}
     for source, found in owners.items():
-        if reason := _leftover_reason(source, found, deployments):
+        if reason := _leftover_reason(source, found, owners):
             leftovers[source] = reason
     for deployment in deployments:
         own = [s for s in rest if s not in leftovers and owners[s] == [deployment]]
         near = [s for s in leftovers if _is_beside(s, deployment, deployments, leftovers)]
-        workloads.append(Workload(deployment, tuple(own), tuple(near)))
+        others = [*near, *(s for s in own if s.kind == SCALED_OBJECT)]
+        own = [s for s in own if s.kind != SCALED_OBJECT]
+        workloads.append(Workload(deployment, tuple(own), tuple(others)))
     assigned = {source for workload in workloads for source in workload.others}
     return Grouping(
         tuple(workloads), {s: reason for s, reason in leftovers.items() if s not in assigned}
@@ -94,7 +98,7 @@ def group_manifests(sources: Sequence[Source]) -> Grouping:
 
 
 def _leftover_reason(
-    source: Source, owners: Sequence[Source], deployments: Sequence[Source]
+    source: Source, owners: Sequence[Source], others: Mapping[Source, list[Source]]
 ) -> str:
     if source.kind == "Secret":
         return "secrets stay outside the catalog; the model refers to it by name"
@@ -105,6 +109,10 @@ def _leftover_reason(
     if len(owners) > 1:
         names = ", ".join(owner.name for owner in owners)
         return f"several Deployments use it: {names}"
+    if source.kind == "HorizontalPodAutoscaler":
+        scaled = [s for s, found in others.items() if s.kind == SCALED_OBJECT and found == owners]
+        if scaled:
+            return f"{scaled[0]} makes it, and is kept"
     return ""
 
 
@@ -154,7 +162,9 @@ def _match_labels(*path: str) -> Any:
 
 def _targets(source: Source, deployment: Source, owners: Any) -> bool:
     target = get_mapping(source.object, "spec", "scaleTargetRef")
-    return target.get("kind") == "Deployment" and target.get("name") == deployment.name
+    # KEDA scales a Deployment where no kind is given.
+    kind = target.get("kind", "Deployment")
+    return kind == "Deployment" and target.get("name") == deployment.name
 
 
 def _routes(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
@@ -186,6 +196,7 @@ _RULES = {
     "PodDisruptionBudget": _match_labels("spec", "selector", "matchLabels"),
     "NetworkPolicy": _match_labels("spec", "podSelector", "matchLabels"),
     "HorizontalPodAutoscaler": _targets,
+    SCALED_OBJECT: _targets,
     "Ingress": _routes,
     "PersistentVolumeClaim": _mounts,
     "ServiceAccount": _runs_as,
