@@ -45,7 +45,8 @@ def run_bump(root: Path, options: argparse.Namespace) -> ExitCode:
     names = _select_names(root, options.model, (environment,) if environment else known)
     bumps = bump_tag(root, names, tag, environment)
     if options.json:
-        from framework.output.json import Bump, render_json
+        from framework.output.documents import Bump
+        from framework.output.json import render_json
 
         print(render_json(Bump(tag, tuple(bumps))))
     else:
@@ -81,7 +82,7 @@ def run_schema(root: Path, options: argparse.Namespace) -> ExitCode:
 
 def build_files() -> dict[str, str]:
     """Returns the text of each generated file by its path."""
-    from framework.output.json import build_output_schemas
+    from framework.output.documents import build_output_schemas
     from framework.settings.json_schema import build_schemas
     from framework.settings.reference import render_reference
 

@@ -31,12 +31,7 @@ from framework.edits.yaml_edit import Change
 from framework.files import list_environments
 from framework.files.document import parse_document
 from framework.output.diagnostics import read_lines, render_diagnostics
-from framework.output.importing import (
-    OnServer,
-    build_import_document,
-    render_errors,
-    render_import,
-)
+from framework.output.importing import DryRuns, render_errors, render_import
 from framework.output.text import render_count
 from framework.plan import PlanStore
 
@@ -71,21 +66,22 @@ def run_import(root: Path, options: argparse.Namespace) -> ExitCode:
     files_to_write = _list_files(result.models, profile)
     _check_existing(root, files_to_write, replace=options.yes)
     leftovers = find_missing(result.models, result.leftovers, environments)
-    on_server = _dry_run(root, result.models)
+    dry_runs = _dry_run(root, result.models)
     names = {model.name for model in result.models}
     if options.json:
+        from framework.output.importing_json import build_import_document
         from framework.output.json import render_json
 
         written = _write(root, files_to_write)
         groups = _find_errors(root, names)
         document = build_import_document(
-            result.models, leftovers, on_server, proposed, list(written), groups
+            result.models, leftovers, dry_runs, proposed, list(written), groups
         )
         print(render_json(document))
         return ExitCode.FAILED if groups else ExitCode.DONE
     if proposed:
         print(f"{proposed} could hold settings that these models share: YES=1 writes it too\n")
-    print(render_import(result.models, leftovers, on_server))
+    print(render_import(result.models, leftovers, dry_runs))
     if not _is_confirmed(files_to_write, options):
         print("Nothing was written.")
         return ExitCode.DONE
@@ -160,7 +156,7 @@ def _check_existing(root: Path, files: Mapping[str, str], *, replace: bool) -> N
         )
 
 
-def _dry_run(root: Path, models: Sequence[Imported]) -> OnServer:
+def _dry_run(root: Path, models: Sequence[Imported]) -> DryRuns:
     """Compares on the local cluster if it is running; an import does not start it."""
     from framework.cluster.local import LocalCluster
     from framework.kube.client import KubeClient

@@ -57,7 +57,8 @@ def run_validate(root: Path, options: argparse.Namespace) -> ExitCode:
     warnings = sum(group.diagnostic.code.is_warning for group in groups)
     errors = len(groups) - warnings
     if options.json:
-        from framework.output.json import Validation, build_diagnostics, render_json
+        from framework.output.documents import Validation
+        from framework.output.json import build_diagnostics, render_json
 
         print(render_json(Validation(environments, build_diagnostics(groups))))
         return ExitCode.FAILED if errors else ExitCode.DONE
@@ -117,7 +118,8 @@ def run_list(root: Path, options: argparse.Namespace) -> ExitCode:
         pairs = {pair for model in planned for pair in model.labels.items()}
         raise unknown_label(label.text, map("=".join, pairs))
     if options.json:
-        from framework.output.json import Listing, build_diagnostics, render_json
+        from framework.output.documents import Listing
+        from framework.output.json import build_diagnostics, render_json
 
         print(render_json(Listing(models, build_diagnostics(groups))))
         return ExitCode.FAILED if groups else ExitCode.DONE
@@ -151,7 +153,8 @@ def run_explain(root: Path, options: argparse.Namespace) -> ExitCode:
     else:
         settings = Explainer(catalog, model).find(key)
         if options.json:
-            from framework.output.json import SettingsExplanation, render_json
+            from framework.output.documents import SettingsExplanation
+            from framework.output.json import render_json
 
             text = render_json(SettingsExplanation(model.name, options.environment, settings))
         else:
@@ -232,7 +235,8 @@ def _write_folder(
     except OSError as exc:
         raise UsageError(f"OUT={folder} cannot be written: {exc.strerror or exc}") from exc
     if options.json:
-        from framework.output.json import RenderedFolder, render_json
+        from framework.output.documents import RenderedFolder
+        from framework.output.json import render_json
 
         print(render_json(RenderedFolder(str(folder), tuple(sorted(files)), tuple(removed))))
         return
@@ -317,7 +321,8 @@ def run_status(root: Path, options: argparse.Namespace) -> ExitCode:
         }
     tracks = _describe_tracks(usable, options.model, live)
     if options.json:
-        from framework.output.json import Status, render_json
+        from framework.output.documents import Status
+        from framework.output.json import render_json
 
         print(render_json(Status(plan.stack.name, tracks)))
     else:

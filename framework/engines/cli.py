@@ -68,7 +68,7 @@ _LAST_LINES = 12
 
 
 @dataclass(frozen=True)
-class OpenStack:
+class OpenedStack:
     """The Automation API's stack, and what is recorded of it.
 
     `remember_cluster` records the cluster that the environment names.
@@ -249,14 +249,14 @@ class AutomationEngine:
         finally:
             connection.close()
 
-    def _open_checked(self, request: Request, *, accepts_recreated: bool = False) -> OpenStack:
-        """Opens the stack. ClusterError when the environment names another cluster than recorded"""
+    def _open_checked(self, request: Request, *, accepts_recreated: bool = False) -> OpenedStack:
+        """Opens the stack. ClusterError if the environment names another cluster than recorded."""
         stack = self._open(request)
         exported = _export_resources(stack)
         resources = [Resource(raw) for raw in exported]
         recorded = _build_recorded(resources, request.components)
         if request.cluster is None:
-            return OpenStack(stack, resources, recorded, lambda: None)
+            return OpenedStack(stack, resources, recorded, lambda: None)
         summary = summarize_resources(exported)
         check = IdentityCheck(
             request.stack,
@@ -277,7 +277,7 @@ class AutomationEngine:
             if len(providers) == 1:
                 check.remember(next(iter(providers)), reached)
 
-        return OpenStack(stack, resources, recorded, remember_cluster)
+        return OpenedStack(stack, resources, recorded, remember_cluster)
 
     def _open(self, request: Request) -> Any:
         """Returns the stack, with the program inline: it runs in this process.
@@ -320,7 +320,7 @@ class AutomationEngine:
 
     def _read_events(
         self,
-        opened: OpenStack,
+        opened: OpenedStack,
         on_progress: OnProgress | None = None,
         *,
         components: Components | None = None,
@@ -331,7 +331,7 @@ class AutomationEngine:
 
     def _preview(
         self,
-        opened: OpenStack,
+        opened: OpenedStack,
         request: Request,
         targets: Mapping[str, Any],
         provider: KubernetesProvider | None,
@@ -365,7 +365,7 @@ class AutomationEngine:
         ]
         return CliPreview(reader, replace(preview, changes=order_changes(changes)), tuple(steps))
 
-    def _find_targets(self, opened: OpenStack, request: Request) -> dict[str, Any]:
+    def _find_targets(self, opened: OpenedStack, request: Request) -> dict[str, Any]:
         """Returns the `target` option: the URNs of the components and of everything in them.
 
         A preview of the whole stack finds the URNs. `--target-dependents` is not used: it would

@@ -47,12 +47,12 @@ class LiveStep:
     refusal: str = ""
 
     @property
-    def is_left(self) -> bool:
+    def is_skipped_by_cli(self) -> bool:
         """True for an object that differs, and that the CLI would leave as it is."""
         return self.cli_op is Op.SAME and self.change.op in (Op.CREATE, Op.UPDATE)
 
     @property
-    def is_shared(self) -> bool:
+    def is_updated_by_cli(self) -> bool:
         """True for an object that the CLI updates, and that others may have added fields to."""
         return self.cli_op is Op.UPDATE and self.recorded is not None
 
@@ -135,7 +135,7 @@ def _read_state(recorded: RecordedObject) -> ObjectState:
 
 
 class PutBack:
-    """Brings objects to the plan that the CLI leaves as they are, before the CLI runs.
+    """Writes the objects that differ from the plan and that the CLI would not update.
 
     Objects that the CLI updates are only prepared: our field manager becomes the owner of what
     others added, and the CLI's update, which does not send it, removes it.
@@ -160,9 +160,9 @@ class PutBack:
 
     def _write(self, step: LiveStep) -> None:
         try:
-            if step.is_left:
+            if step.is_skipped_by_cli:
                 self._update(step)
-            elif step.is_shared and step.recorded is not None:
+            elif step.is_updated_by_cli and step.recorded is not None:
                 state = _read_state(step.recorded)
                 inputs, ignored = step.manifest.build_inputs(), step.manifest.ignore_changes
                 self._provider.prepare_update(step.change.urn, state, inputs, ignored)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from framework.core.diagnostics import DiagnosticGroup
 from framework.core.field_paths import MISSING
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.suggestions import list_names
@@ -15,18 +13,10 @@ from framework.edits.importing.manifests import Source
 from framework.edits.importing.proof import Proof
 from framework.output.text import render_count, render_table, render_value, render_wrapped
 
-if TYPE_CHECKING:
-    from framework.output.json import (
-        ImportDocument,
-        ImportedField,
-        ImportedModel,
-        ImportedObject,
-        ImportProof,
-    )
-
-# The fields that differ on the server, and the errors of the objects that it refuses.
-ServerResult = tuple[Sequence[Difference], Sequence[str]]
-OnServer = Mapping[str, ServerResult]
+# The result of a dry run: the fields that the server would store differently, and the errors of the
+# objects that it refuses.
+DryRun = tuple[Sequence[Difference], Sequence[str]]
+DryRuns = Mapping[str, DryRun]
 # For more models than this, the texts of the files are not shown.
 _MOST_SHOWN = 3
 _MOST_DIFFERENCES = 20
@@ -35,20 +25,25 @@ _MOST_DIFFERENCES = 20
 def render_import(
     models: Sequence[Imported],
     leftovers: Mapping[Source, str],
-    on_server: OnServer,
+    dry_runs: DryRuns,
 ) -> str:
-    """Renders the result for all models. `on_server` has the result of the dry runs, by model."""
+    """Renders the result for all models, with the dry run of each by its name."""
     show_text = len(models) <= _MOST_SHOWN
-    blocks = [_render_model(model, on_server.get(model.name), show_text) for model in models]
+    blocks = [_render_model(model, dry_runs.get(model.name), show_text) for model in models]
     if leftovers:
         rows = [[str(s), str(s.position), reason] for s, reason in leftovers.items()]
         blocks.append("not imported\n" + render_table(rows, indent="  "))
     return "\n\n".join(blocks)
 
 
+def render_errors(models: Iterable[Imported]) -> str:
+    """Renders the errors of models that cannot be imported."""
+    return "\n".join(error for model in models for error in model.errors)
+
+
 def _render_model(
     model: Imported,
-    on_server: ServerResult | None,
+    dry_run: DryRun | None,
     show_text: bool,
 ) -> str:
     proof = model.proof
@@ -83,8 +78,8 @@ def _render_model(
         )
     for overlay in model.overlays:
         lines += _render_overlay(overlay)
-    if on_server is not None:
-        differences, refused = on_server
+    if dry_run is not None:
+        differences, refused = dry_run
         result = "no difference" if not differences and not refused else "see below"
         lines.append(_row("dry run", f"both sides sent to the local cluster: {result}"))
         lines += [_row("refused", text) for text in refused]
@@ -137,14 +132,15 @@ def _render_differences(
         if difference.fields:
             count = render_count(difference.fields, "field")
             text = f"{difference.kind} {difference.wanted} is not rendered ({count})"
-        reason = _find_reason(difference, reasons)
+        reason = find_reason(difference, reasons)
         lines.append(_row(label, f"{text}   {reason}".rstrip()))
     if len(found) > _MOST_DIFFERENCES:
         lines.append(_row(label, f"... and {len(found) - _MOST_DIFFERENCES} more fields"))
     return lines
 
 
-def _find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
+def find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
+    """Returns the reason for a field, or for a parent of it; "" if there is none."""
     return next((r for field, r in reasons.items() if _is_near(field, difference.field)), "")
 
 
@@ -155,100 +151,3 @@ def _is_near(field: str, other: str) -> bool:
 
 def _show(value: object) -> str:
     return "(none)" if value is MISSING else render_value(value)
-
-
-def build_import_document(
-    result: Sequence[Imported],
-    leftovers: Mapping[Source, str],
-    on_server: OnServer,
-    proposed: str | None,
-    written: Sequence[str],
-    groups: Iterable[DiagnosticGroup],
-) -> ImportDocument:
-    """Returns the JSON document of `import`."""
-    from framework.output.json import ImportDocument, build_diagnostics
-
-    return ImportDocument(
-        models=tuple(_build_model(model, on_server.get(model.name)) for model in result),
-        not_imported=_build_objects(leftovers),
-        proposed_profile=proposed,
-        written=tuple(written),
-        diagnostics=build_diagnostics(groups),
-    )
-
-
-def _build_model(model: Imported, on_server: ServerResult | None) -> ImportedModel:
-    from framework.output.json import ImportDryRun, ImportedModel, ImportedOverlay
-
-    translation = model.translation
-    dry_run = None
-    if on_server is not None:
-        dry_run = ImportDryRun(_build_fields(on_server[0], {}), tuple(on_server[1]))
-    return ImportedModel(
-        model=model.name,
-        file=model.path,
-        position=str(model.workload.deployment.position),
-        profiles=model.profiles,
-        renamed=tuple(translation.renamed),
-        secrets=model.secrets,
-        proof=_build_proof(model.proof, translation.kept, translation.unexpressed, model.refused),
-        overlays=tuple(
-            ImportedOverlay(
-                overlay.environment,
-                overlay.path if overlay.text else None,
-                _build_proof(overlay.proof, {}, overlay.unexpressed, overlay.refused),
-            )
-            for overlay in model.overlays
-        ),
-        dry_run=dry_run,
-    )
-
-
-def _build_proof(
-    proof: Proof,
-    kept: Mapping[Source, str],
-    left_out: Mapping[Source, str],
-    refused: Mapping[str, str],
-) -> ImportProof:
-    from framework.output.json import ImportProof
-
-    return ImportProof(
-        by_setting=proof.by_setting,
-        by_patch=proof.by_patch,
-        not_expressed=proof.impossible,
-        differences=_build_fields(proof.remaining, proof.reasons),
-        added_fields=_build_fields(proof.added, {}),
-        added_objects=tuple(proof.objects),
-        objects=_build_objects(kept),
-        left_out=_build_objects(left_out),
-        refused=dict(refused),
-    )
-
-
-def _build_fields(
-    differences: Iterable[Difference], reasons: Mapping[str, str]
-) -> tuple[ImportedField, ...]:
-    from framework.output.json import ImportedField
-
-    return tuple(
-        ImportedField(
-            kind=difference.kind,
-            path=str(difference.path),
-            manifest=None if difference.wanted is MISSING else difference.wanted,
-            rendered=None if difference.rendered is MISSING else difference.rendered,
-            fields=difference.size,
-            reason=_find_reason(difference, reasons) or None,
-        )
-        for difference in differences
-    )
-
-
-def _build_objects(reasons: Mapping[Source, str]) -> tuple[ImportedObject, ...]:
-    from framework.output.json import ImportedObject
-
-    return tuple(ImportedObject(str(s), str(s.position), reason) for s, reason in reasons.items())
-
-
-def render_errors(models: Iterable[Imported]) -> str:
-    """Renders the errors of models that cannot be imported."""
-    return "\n".join(error for model in models for error in model.errors)

@@ -16,13 +16,8 @@ from framework.cluster.local import LocalCluster
 from framework.core.changes import Change, FieldChange, Op, Preview
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
-from framework.output.json import (
-    DOCUMENTS,
-    build_cluster_status,
-    build_output_schemas,
-    build_preview,
-    render_json,
-)
+from framework.output.documents import DOCUMENTS, build_output_schemas
+from framework.output.json import build_cluster_status, build_preview, render_json
 from framework.plan import PlanStore
 from tests.conftest import Project
 from tests.edits.manifests import CHAT, change

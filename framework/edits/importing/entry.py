@@ -171,15 +171,15 @@ def _shorten_quantities(quantities: Settings) -> Settings:
     }
 
 
-def unite(entry: Settings, other: Settings) -> Settings:
+def add_missing(entry: Settings, other: Settings) -> Settings:
     """Returns an entry with the keys of another that it does not have, in mappings too."""
-    united = dict(entry)
+    completed = dict(entry)
     for key, value in other.items():
-        if key not in united:
-            united[key] = value
-        elif isinstance(value, dict) and isinstance(united[key], dict):
-            united[key] = unite(united[key], value)
-    return united
+        if key not in completed:
+            completed[key] = value
+        elif isinstance(value, dict) and isinstance(completed[key], dict):
+            completed[key] = add_missing(completed[key], value)
+    return completed
 
 
 def render_entry(settings: Mapping[str, Any], comments: Mapping[str, str], opening: str) -> str:

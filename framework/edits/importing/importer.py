@@ -16,7 +16,7 @@ from framework.core.redaction import is_secret
 from framework.edits.importing.api_defaults import find_shape_errors
 from framework.edits.importing.comparison import remove_at
 from framework.edits.importing.containers import SECURITY, Settings
-from framework.edits.importing.entry import build_settings, diff_settings, render_entry, unite
+from framework.edits.importing.entry import add_missing, build_settings, diff_settings, render_entry
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.profiles import (
     FEWEST_SHARED,
@@ -247,7 +247,7 @@ def write_entry(
             # For example, prod has `replicas: 3` by default, and the manifest has 1, which is also
             # the default of the catalog. Without `replicas: 1` in the entry, the model would have 3
             # replicas in prod.
-            entry = unite(entry, diff_entry(wanted, data))
+            entry = add_missing(entry, diff_entry(wanted, data))
         imported.entry = order_entry(entry)
         _prove(root, imported, drafts)
         if not imported.errors:

@@ -15,6 +15,7 @@ from framework.plan.checks.capacity import (
     read_amount,
     resolve_needs,
 )
+from framework.plan.checks.conflicting_objects import find_conflicting_objects
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts
 from framework.plan.checks.further_objects import find_further_object_errors
 from framework.plan.checks.names import find_name_diagnostics, list_claims, list_names
@@ -22,7 +23,6 @@ from framework.plan.checks.object_pods import list_object_pods
 from framework.plan.checks.objects import find_object_diagnostics
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
 from framework.plan.checks.repeats import find_repeats
-from framework.plan.checks.rival_objects import find_rival_objects
 from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.texts import find_text_warnings
 from framework.plan.checks.tracks import list_tracks
@@ -81,7 +81,7 @@ def check_model(
     errors += find_name_diagnostics(model, names)
     errors += find_object_diagnostics(tracks, plan)
     errors += find_further_object_errors(model, plan, catalog.environment)
-    errors += find_rival_objects(tracks, plan)
+    errors += find_conflicting_objects(tracks, plan)
     pods = sum(track.plan.budget.replicas for track in tracks)
     for track in tracks:
         for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):

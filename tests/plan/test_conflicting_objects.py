@@ -60,7 +60,9 @@ def _at_mark(own: str) -> str:
          "autoscaling.cpu has no effect, because external is true"),
     ],
 )  # fmt: skip
-def test_a_rival_is_refused_with_the_way_out(tmp_path: Path, own: str, message: str) -> None:
+def test_conflicting_object_is_refused_with_the_way_out(
+    tmp_path: Path, own: str, message: str
+) -> None:
     [(position, code, text)] = _errors(tmp_path, own)
     assert (position, code) == (_at_mark(own), Code.INCONSISTENT)
     assert message in text

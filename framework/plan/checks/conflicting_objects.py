@@ -25,7 +25,9 @@ _LIMITS: Mapping[str, tuple[tuple[str, int], tuple[str, int | None]]] = {
 }
 
 
-def find_rival_objects(tracks: tuple[RenderedTrack, ...], plan: ModelPlan) -> Iterator[Diagnostic]:
+def find_conflicting_objects(
+    tracks: tuple[RenderedTrack, ...], plan: ModelPlan
+) -> Iterator[Diagnostic]:
     """Yields second autoscalers and second disruption budgets. The stable track is the first."""
     stable = tracks[0]
     deployments = {track.plan.deployment: track for track in tracks}
