@@ -2,7 +2,7 @@
 
 A long option says by its name what it takes: `--api-key x`. A short one does not: `-p` is the
 password for mysqldump, a port for ssh, and a profile elsewhere. So the short options are listed
-here by client, and `-p` of a command that is not listed is no password.
+here by client. `-p` of a command that is not listed is not a password.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _LOGIN_OPTION = _Option("-p", joined=False)
 _LOGIN_COMMANDS = frozenset({"docker", "podman", "nerdctl", "buildah", "registry", "az", "oc"})
 # Options that take `user:password`, or `user:group`, with any command.
 _USERS = ("-u", "-U", "--user", "--proxy-user")
-# `-p$DB_PASSWORD` names a secret, too, but it is no option that a value follows.
+# `-p$DB_PASSWORD` names a secret too, but no value follows it.
 _LONG = re.compile(r"--?[A-Za-z][\w.-]*")
 _USER = re.compile(r"(?P<user>[^\s:]{1,100}):(?!//)(?P<password>\S+)")
 _GROUPS = re.compile(r"\d+|nogroup|root|wheel|users|staff|daemon")

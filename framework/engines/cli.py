@@ -27,7 +27,7 @@ from framework.engines.base import (
     Request,
     order_changes,
 )
-from framework.engines.cli_events import BUILT_PROVIDER, EventReader, event_to_json
+from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
 from framework.engines.clusters import (
     IdentityCheck,
     connect_kubernetes,
@@ -144,9 +144,9 @@ class AutomationEngine:
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster()
             feed = ProgressFeed(on_progress)
-            # The CLI compares with its recorded state only. So what others changed in an object,
-            # and a refresh does not show as a change of an input, is put back here, before the CLI
-            # runs.
+            # The CLI compares the program with the recorded inputs. A refresh records what others
+            # changed, but not always as an input, and the CLI leaves the rest. So this is put back
+            # before the CLI runs.
             if provider is not None:
                 PutBack(provider, feed).run(previewed.steps)
         reader = self._read_events(opened, on_progress, components=previewed.reader.components)
@@ -219,11 +219,11 @@ class AutomationEngine:
         return _build_recorded(resources, request.components, check_targets=True)
 
     def _settle(self, request: Request) -> None:
-        """Does what the CLI does not do, before a command that writes.
+        """Prepares a command that writes: does what the CLI itself does not do.
 
         Removes the locks of commands that have ended, names the command that holds the stack, and
-        records what an interrupted command has done: the CLI knows no journal, and tries to create
-        an object again that exists.
+        records what an interrupted command has done: the CLI does not read the journal, and would
+        try to create an object that exists.
         """
         backend = open_cluster_record(request.root, request.stack)
         if backend is None:
@@ -232,7 +232,7 @@ class AutomationEngine:
         try:
             state = StackState(load_project(request.root), backend)
         except StateError:
-            # A state that only the CLI reads has no journal of the embedded engine.
+            # The embedded engine has written no journal beside a state that it cannot read.
             return
         if backend.journal_path.exists() or state.checkpoint.pending:
             EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
@@ -325,7 +325,7 @@ class AutomationEngine:
         *,
         components: Components | None = None,
     ) -> EventReader:
-        ignored = BUILT_PROVIDER if self._cli.built else None
+        ignored = BUILT_PROVIDER_MESSAGES if self._cli.built else None
         secrets = {text for found in opened.recorded.objects for text in found.secrets}
         return EventReader(on_progress, ignored=ignored, components=components, secrets=secrets)
 

@@ -40,8 +40,8 @@ _OPS = {
     "delete": Op.DELETE,
     "same": Op.SAME,
 }
-# The provider that we build is found on PATH, and older than the SDK: both is as intended.
-BUILT_PROVIDER = re.compile(
+# Warnings about the provider that we build: it is on PATH and older than the SDK, both as intended.
+BUILT_PROVIDER_MESSAGES = re.compile(
     r"using pulumi-resource-kubernetes from \$PATH at .*"
     r"|resource plugin kubernetes is expected to have version .*"
 )

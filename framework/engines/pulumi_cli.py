@@ -99,7 +99,7 @@ def _find_installed() -> PulumiCli | MissingCli:
         return MissingCli(f"no kubernetes plugin of pulumi found in {home}/plugins")
     printed = _run_version(command)
     if not VersionInfo.is_valid(printed.removeprefix("v")):
-        prints = f'"{printed[:_MOST_PRINTED]}", which is no version' if printed else "no version"
+        prints = f'"{printed[:_MOST_PRINTED]}", which is not a version' if printed else "no version"
         return MissingCli(f"{command} does not run here: `pulumi version` prints {prints}")
     return PulumiCli(Path(command), printed, os.environ.get("PATH", ""), built=False)
 

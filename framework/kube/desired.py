@@ -32,7 +32,7 @@ def compare_with_desired(
         return compare_with_live(recorded, live, ignore_changes)
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
     inputs = without_internal(recorded.inputs)
-    # Inputs twice: nothing is to change, so the patch only has what an `up` would remove again.
+    # The inputs are the old and the new ones, so the patch has only what `up` would remove.
     patch = build_patch(live.outputs, inputs, inputs, manager, tuple(ignore_changes))
     desired = without(recorded.outputs, patch.unowned)
     comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)

@@ -89,7 +89,7 @@ def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
 
 
 def is_untouched(live: Object, recorded: Mapping[str, Any], manager: str) -> bool:
-    """Returns True if nobody has written the object since it was recorded, and only `manager` ever.
+    """Returns True if only `manager` has ever written the object, and nobody since it was recorded.
 
     Then an apply of the recorded inputs changes nothing, and needs no dry run. The status is left
     out, since controllers write it all the time through the subresource of that name.

@@ -22,3 +22,18 @@ def texts_in(data: Mapping[str, Any], key: str) -> list[str]:
     """Returns the items of the list at `key` as text."""
     items = data.get(key)
     return [str(item) for item in items] if isinstance(items, list) else []
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    """Returns True if a LabelSelector selects Pods with these labels."""
+    if any(labels.get(key) != value for key, value in mapping_in(selector, "matchLabels").items()):
+        return False
+    return all(_meets(term, labels) for term in mappings_in(selector, "matchExpressions"))
+
+
+def _meets(requirement: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    value, operator = labels.get(str(requirement.get("key"))), str(requirement.get("operator"))
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    is_listed = value in texts_in(requirement, "values")
+    return is_listed == (operator == "In")

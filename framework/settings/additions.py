@@ -57,6 +57,11 @@ ADDITIONS = (
         "probes: {startup: false}",
     ),
     AddedFields(
+        (f"{_CONTAINER}.readinessProbe.timeoutSeconds",),
+        "2 seconds for each try of a probe. Kubernetes: 1.",
+        "probes: {readiness: {timeoutSeconds: 1}}",
+    ),
+    AddedFields(
         ("Deployment.spec.strategy.rollingUpdate.maxUnavailable",),
         "0: an update stops no Pod before a new one is available. Kubernetes: 25%.",
         "rollout: {maxUnavailable: 25%}",

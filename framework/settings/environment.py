@@ -62,10 +62,7 @@ class Cluster(Settings):
 
 
 class Policy(Checked):
-    """Rules for every model of the environment.
-
-    Each rule has an ID, which its errors name; the `waivers` of a model use it.
-    """
+    """Each rule of a policy has an ID, which its errors name; the `waivers` of a model use it."""
 
     allowed_registries: Texts | None = None
     """Rule `registries`: allowed registries, or folders in them such as `ghcr.io/acme`. An image

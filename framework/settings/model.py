@@ -94,10 +94,10 @@ class Model(ServingContainer):
     """Number of GPUs of a Pod. All `resources` of the model's container, CPU and memory too, are
     those of one GPU and are multiplied by it. Without it, `resources` are used as they are."""
     startup_seconds: Positive = 60
-    """Seconds that a Pod may take to start, which the startup probe allows: they decide its
-    `failureThreshold`, unless that is set. 90 seconds with a period of 20 are 6 failures, because
-    the first try may come at once, and the sixth comes after 100 seconds. Where there is no startup
-    probe, the forecast and the check of `progressDeadlineSeconds` still count them."""
+    """Seconds that a Pod may take to start. The `failureThreshold` of the startup probe is computed
+    from them, unless it is set: 90 seconds with a period of 20 are 6 failures, because the first
+    try may come at once, and the sixth comes after 100 seconds. Without a startup probe, the
+    forecast and the check of `progressDeadlineSeconds` still count them."""
     volumes: dict[ShortName, Volume] = {}
     """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
@@ -154,9 +154,9 @@ class Model(ServingContainer):
     patch: dict[str, dict[str, Any]] = {}
     """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
     on), for fields that no setting covers. A kind alone applies to all objects of the kind.
-    `Deployment/stable` and `Deployment/canary` apply to one track, `Service/<key>` to that of
-    `services.<key>`, `PersistentVolumeClaim/<volume>` to one claim, `Service/<name>` to the object
-    of this name, such as the Service of `service`. null removes a field; a kind that is null
+    `Deployment/stable` and `Deployment/canary` apply to one track, `Service/<key>` to the Service
+    of `services.<key>`, `PersistentVolumeClaim/<volume>` to one claim, `Service/<name>` to the
+    object of this name, such as the Service of `service`. null removes a field; a kind that is null
     removes an inherited patch. Fields that do not exist in Kubernetes, and values of the wrong
     type, are errors."""
 

@@ -45,8 +45,9 @@ merged as a mapping.
 _COMMON = "What most models need; every setting is below, by what people do."
 _ADDITIONS = """\
 Fields that are rendered although no file has a setting for them, and the setting that removes each
-or gives it the default of Kubernetes. `catalog/_defaults.yaml` may have it for all models. Labels
-by which the objects of a model are found cannot be removed."""
+or gives it the default of Kubernetes. `catalog/_defaults.yaml` may have it for all models. Two
+things cannot be removed: the labels by which the objects of a model are found, and the annotation
+`pulumi.com/skipAwait` of objects that Pulumi would wait for without a need."""
 _ENVIRONMENT = "`environments/<environment>/environment.yaml`."
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
 # A longer cell is not aligned, so that it does not make the whole column wide.

@@ -77,7 +77,7 @@ def test_auto_with_a_broken_cli_is_embedded(machine: Path, script: str) -> None:
 def test_version_that_is_none_is_quoted_in_one_line(machine: Path, tools: Path) -> None:
     install(machine, "pulumi", "echo 'Welcome to the wrapper'")
     install(machine, "pulumi-resource-kubernetes")
-    with pytest.raises(EngineError, match='prints "Welcome", which is no version') as error:
+    with pytest.raises(EngineError, match='prints "Welcome", which is not a version') as error:
         choose_engine("cli", machine)
     assert "\n" not in str(error.value)
 

@@ -75,7 +75,7 @@ def test_a_valid_object_of_each_kind_breaks_no_rule(kind: str) -> None:
          "spec.podFailurePolicy.rules[0]", "onExitCodes or onPodConditions"),
         ("Job", "spec.podFailurePolicy",
          "{rules: [{action: Ignore, onExitCodes: {operator: In, values: [0]}}]}",
-         "spec.podFailurePolicy.rules[0].onExitCodes.values", "no failure"),
+         "spec.podFailurePolicy.rules[0].onExitCodes.values", "not a failure"),
         ("Job", "spec", "{completionMode: Indexed, completions: 2, successPolicy: {rules: "
          "[{succeededIndexes: a}]}, template: {spec: {containers: [{name: a, image: a}], "
          "restartPolicy: Never}}}", "spec.successPolicy.rules[0].succeededIndexes", "0-2,5"),

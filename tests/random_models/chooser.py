@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 # This many of a hundred picks are one of the first values of a pool, the valid ones.
-_NICE = 80
+_MOSTLY_VALID = 80
 
 
 class Chooser:
@@ -26,7 +26,7 @@ class Chooser:
 
     def pick(self, pool: Sequence[Any]) -> Any:
         """Picks from a pool: mostly one of the first three values."""
-        return self._random.choice(pool[:3] if self.chance(_NICE) else pool)
+        return self._random.choice(pool[:3] if self.chance(_MOSTLY_VALID) else pool)
 
     def any_of(self, values: Iterable[Any]) -> Any:
         """Picks one of some values, each of them equally likely."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 NAMES = ["a", "b", "http", "grpc", "model", "0", "x" * 63]
-# Texts for which no setting has a form, the nice ones first.
+# Texts for settings that have no form of their own, the valid ones first.
 TEXTS = ["a", "b", "/", "x y", "", "\0", "a\nb", "é", "//", "$(A)", "-", "x" * 300, "\t", "\x7f"]
 NUMBERS = [1, 2, 5, 30, 0, 100, 1800, 3600, 65535, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30]
 QUANTITIES = [

@@ -25,7 +25,13 @@ _EXPECTED = (
     "spec.progressDeadlineSeconds", "spec.template.spec.terminationGracePeriodSeconds",
     "spec.template.spec.serviceAccountName", "spec.template.spec.containers[model].name",
     "spec.template.spec.containers[model].image", "spec.template.spec.containers[model].ports",
-    "spec.template.spec.containers[model].readinessProbe",
+    *(
+        f"spec.template.spec.containers[model].readinessProbe.{name}"
+        for name in (
+            "httpGet", "initialDelaySeconds", "periodSeconds", "failureThreshold",
+            "successThreshold",
+        )
+    ),
 )  # fmt: skip
 
 

@@ -121,7 +121,7 @@ class Planner:
         return self._decide(replace(step, registration=registration, change=change, known=True))
 
     def complete_outputs(self, urn: str, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Adds what a program that registers only some components does not know of the outputs.
+        """Adds the recorded outputs of the components that the command does not work on.
 
         An output of the Stack that is a mapping, such as `images`, has an entry for each
         Deployment. The entries of objects that the command does not work on stay as recorded.

@@ -1,6 +1,6 @@
 """Finds objects of `objects` that undo what the settings of the same model do.
 
-An autoscaler and `replicas` would set the number of Pods in turn, at every deployment. With two
+An autoscaler, and every `up` with `replicas`, would set the number of Pods in turn. With two
 PodDisruptionBudgets for one Pod, the API server refuses every eviction, so no node can be drained.
 """
 
@@ -14,7 +14,7 @@ from framework.core.field_paths import FieldPath
 from framework.kinds.objects import group_of
 from framework.plan.checks.tracks import RenderedTrack
 from framework.plan.manifest import ModelPlan
-from framework.plan.rendered import mapping_in, mappings_in, texts_in
+from framework.plan.rendered import mapping_in, selects
 from framework.settings.scaling import Autoscaling
 
 # The limits of each autoscaler, and the default of its resource definition.
@@ -55,8 +55,8 @@ def _find_autoscaler(
         yield stable.diagnostic(Code.INCONSISTENT, path, message, [("canary", "candidate")])
     elif autoscaling is None:
         message = (
-            f"{FieldPath(path)} is the Deployment of this model, and every deployment would set it "
-            f"back to replicas, {stable.settings.replicas}; to leave the number of Pods to the "
+            f"{FieldPath(path)} is the Deployment of this model, and every up would set it back to "
+            f"replicas, {stable.settings.replicas}; to leave the number of Pods to the "
             f"{kind}, set autoscaling: {{external: true, minReplicas: ..., maxReplicas: ...}} with "
             "its limits"
         )
@@ -102,7 +102,7 @@ def _find_disruption_budget(
     if stable.settings.disruption_budget is None or deployment is None or not selector:
         return
     template = deployment.object["spec"]["template"]
-    if _selects(selector, mapping_in(mapping_in(template, "metadata"), "labels")):
+    if selects(selector, mapping_in(mapping_in(template, "metadata"), "labels")):
         path: KeyPath = ("objects", key, "spec", "selector")
         message = (
             f"{FieldPath(path)} selects the Pods of this model, for which disruptionBudget makes a "
@@ -110,16 +110,3 @@ def _find_disruption_budget(
             "disruptionBudget: null removes an inherited one"
         )
         yield stable.diagnostic(Code.INCONSISTENT, path, message, [("disruptionBudget",)])
-
-
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    if any(labels.get(key) != value for key, value in mapping_in(selector, "matchLabels").items()):
-        return False
-    return all(_fits(term, labels) for term in mappings_in(selector, "matchExpressions"))
-
-
-def _fits(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    value, operator = labels.get(str(term.get("key"))), str(term.get("operator"))
-    if operator in ("Exists", "DoesNotExist"):
-        return (value is not None) == (operator == "Exists")
-    return (value in texts_in(term, "values")) == (operator == "In")

@@ -60,7 +60,7 @@ def _is_base64(value: Any) -> bool:
     return True
 
 
-def _part(most: int | None) -> FieldRule:
+def _pods_or_percent(most: int | None) -> FieldRule:
     """Returns the rule for a number of Pods, or a percentage up to `most`."""
 
     def accepts(value: Any) -> bool:
@@ -77,8 +77,8 @@ LABEL_KEY, LABEL_VALUE = form_of(LabelKey), form_of(LabelValue)
 OBJECT_NAME, SHORT_NAME = form_of(ObjectName), form_of(ShortName)
 NOT_EMPTY = FieldRule(lambda value: value != "", "text that is not empty")
 _FILE_PATH = form_of(FilePath)
-_BELOW = form_of(RelativePath)
-_NO_STEP_UP = text(Form(r"(?!(.*/)?\.\.(/|$))[\s\S]*", "a path without '..'"))
+_RELATIVE_PATH = form_of(RelativePath)
+_PATH_WITHOUT_PARENT = text(Form(r"(?!(.*/)?\.\.(/|$))[\s\S]*", "a path without '..'"))
 _PORT = number(1, 65535)
 _PORT_NAME = "(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _PORT_TEXT = text(
@@ -96,12 +96,12 @@ _MODE = number(0, 0o777)
 _WEIGHT = number(1, 100)
 _USER = number(0, 2**31 - 1)
 _COUNT = number(0)
-_DISK = number(0, 255)
+_BYTE = number(0, 255)
 _ADDRESS = FieldRule(_is_address, "an IP address")
 _RANGE = FieldRule(_is_range, 'a range of addresses such as "10.0.0.0/8"')
 _SYSCTL = r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
-# Names in the path of a request: those of metrics and roles.
-_SEGMENT = FieldRule(
+# Names of metrics and roles, which are parts of the path of a request.
+_PATH_SEGMENT = FieldRule(
     lambda value: (
         not isinstance(value, str)
         or bool(value not in ("", ".", "..") and not re.search("[/%]", value))
@@ -139,8 +139,8 @@ _SIGNER = text(
         571,
     )
 )
-_PARTS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
-_NAMES = {
+_SCHEDULE_RANGES = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
+_SCHEDULE_NAMES = {
     3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
     4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
 }
@@ -153,19 +153,21 @@ def _is_schedule(value: str) -> bool:
             "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly",
         ) or bool(re.fullmatch(r"@every (\d+(\.\d+)?(h|m|s|ms|us|ns))+", value))  # fmt: skip
     parts = value.split()
-    return len(parts) == len(_PARTS) and all(
-        _is_part(item, position) for position, part in enumerate(parts) for item in part.split(",")
+    return len(parts) == len(_SCHEDULE_RANGES) and all(
+        _is_schedule_part(item, position)
+        for position, part in enumerate(parts)
+        for item in part.split(",")
     )
 
 
-def _is_part(item: str, position: int) -> bool:
-    low, high = _PARTS[position]
+def _is_schedule_part(item: str, position: int) -> bool:
+    low, high = _SCHEDULE_RANGES[position]
     match = re.fullmatch(r"(\*|\?|(\w+)(-(\w+))?)(/(\d+))?", item)
     if match is None or match[6] == "0":
         return False
     if match[2] is None:
         return True
-    names = _NAMES.get(position, ())
+    names = _SCHEDULE_NAMES.get(position, ())
     numbers = [
         names.index(name.lower()) + low if name.lower() in names else name
         for name in (match[2], match[4] or match[2])
@@ -209,8 +211,8 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("CronJobSpec", "startingDeadlineSeconds"): _COUNT,
     ("CronJobSpec", "successfulJobsHistoryLimit"): _COUNT,
     ("CronJobSpec", "timeZone"): _TIME_ZONE,
-    ("CrossVersionObjectReference", "kind"): _SEGMENT,
-    ("CrossVersionObjectReference", "name"): _SEGMENT,
+    ("CrossVersionObjectReference", "kind"): _PATH_SEGMENT,
+    ("CrossVersionObjectReference", "name"): _PATH_SEGMENT,
     ("DaemonSetSpec", "minReadySeconds"): _COUNT,
     ("DaemonSetSpec", "revisionHistoryLimit"): _COUNT,
     ("DeploymentSpec", "minReadySeconds"): _COUNT,
@@ -222,14 +224,14 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("DownwardAPIVolumeSource", "defaultMode"): _MODE,
     ("EnvFromSource", "prefix"): form_of(EnvPrefix),
     ("EnvVar", "name"): form_of(EnvName),
-    ("FCVolumeSource", "lun"): _DISK,
+    ("FCVolumeSource", "lun"): _BYTE,
     ("FileKeySelector", "key"): form_of(EnvName),
     ("FileKeySelector", "path"): text(
         Form(r"(?!/|\.\.(/|$))(?!.*/\.\.(/|$))[\s\S]+", "a path below the volume, without '..'")
     ),
     ("FileKeySelector", "volumeName"): SHORT_NAME,
     ("GRPCAction", "port"): _PORT,
-    ("GitRepoVolumeSource", "directory"): _BELOW,
+    ("GitRepoVolumeSource", "directory"): _RELATIVE_PATH,
     ("HPAScalingPolicy", "periodSeconds"): number(1, 1800),
     ("HPAScalingPolicy", "type"): choice("Pods", "Percent"),
     ("HPAScalingPolicy", "value"): number(1),
@@ -244,7 +246,7 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("HorizontalPodAutoscalerSpec", "minReplicas"): _COUNT,
     ("HostAlias", "hostnames"): OBJECT_NAME,
     ("HostAlias", "ip"): _ADDRESS,
-    ("HostPathVolumeSource", "path"): _NO_STEP_UP,
+    ("HostPathVolumeSource", "path"): _PATH_WITHOUT_PARENT,
     ("IPBlock", "cidr"): _RANGE,
     ("IPBlock", "except"): _RANGE,
     ("IngressRule", "host"): optional(form_of(HostName)),
@@ -258,7 +260,7 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
         )
     ),
     ("IngressTLS", "secretName"): optional(OBJECT_NAME),
-    ("ISCSIVolumeSource", "lun"): _DISK,
+    ("ISCSIVolumeSource", "lun"): _BYTE,
     ("JobSpec", "activeDeadlineSeconds"): _COUNT,
     ("JobSpec", "backoffLimit"): _COUNT,
     ("JobSpec", "backoffLimitPerIndex"): _COUNT,
@@ -274,7 +276,7 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("LabelSelectorRequirement", "operator"): choice("In", "NotIn", "Exists", "DoesNotExist"),
     ("LabelSelectorRequirement", "values"): LABEL_VALUE,
     ("LocalObjectReference", "name"): OBJECT_NAME,
-    ("MetricIdentifier", "name"): _SEGMENT,
+    ("MetricIdentifier", "name"): _PATH_SEGMENT,
     ("MetricSpec", "type"): choice("ContainerResource", "External", "Object", "Pods", "Resource"),
     ("MetricTarget", "averageUtilization"): number(1),
     ("MetricTarget", "type"): choice("Utilization", "Value", "AverageValue"),
@@ -300,8 +302,8 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("PodAffinityTerm", "mismatchLabelKeys"): LABEL_KEY,
     ("PodAffinityTerm", "namespaces"): SHORT_NAME,
     ("PodAffinityTerm", "topologyKey"): LABEL_KEY,
-    ("PodDisruptionBudgetSpec", "maxUnavailable"): _part(100),
-    ("PodDisruptionBudgetSpec", "minAvailable"): _part(100),
+    ("PodDisruptionBudgetSpec", "maxUnavailable"): _pods_or_percent(100),
+    ("PodDisruptionBudgetSpec", "minAvailable"): _pods_or_percent(100),
     ("PodCertificateProjection", "certificateChainPath"): optional(_FILE_PATH),
     ("PodCertificateProjection", "credentialBundlePath"): optional(_FILE_PATH),
     ("PodCertificateProjection", "keyPath"): optional(_FILE_PATH),
@@ -358,12 +360,12 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("ResourceMetricSource", "name"): NOT_EMPTY,
     ("RoleRef", "apiGroup"): choice("rbac.authorization.k8s.io", ""),
     ("RoleRef", "kind"): choice("Role", "ClusterRole"),
-    ("RoleRef", "name"): _SEGMENT,
-    ("RollingUpdateDaemonSet", "maxSurge"): _part(100),
-    ("RollingUpdateDaemonSet", "maxUnavailable"): _part(100),
-    ("RollingUpdateDeployment", "maxSurge"): _part(None),
-    ("RollingUpdateDeployment", "maxUnavailable"): _part(100),
-    ("RollingUpdateStatefulSetStrategy", "maxUnavailable"): _part(100),
+    ("RoleRef", "name"): _PATH_SEGMENT,
+    ("RollingUpdateDaemonSet", "maxSurge"): _pods_or_percent(100),
+    ("RollingUpdateDaemonSet", "maxUnavailable"): _pods_or_percent(100),
+    ("RollingUpdateDeployment", "maxSurge"): _pods_or_percent(None),
+    ("RollingUpdateDeployment", "maxUnavailable"): _pods_or_percent(100),
+    ("RollingUpdateStatefulSetStrategy", "maxUnavailable"): _pods_or_percent(100),
     ("RollingUpdateStatefulSetStrategy", "partition"): _COUNT,
     ("SecretEnvSource", "name"): OBJECT_NAME,
     ("SecretKeySelector", "key"): form_of(ConfigKey),
@@ -419,15 +421,15 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("TopologySpreadConstraint", "matchLabelKeys"): LABEL_KEY,
     ("TopologySpreadConstraint", "topologyKey"): NOT_EMPTY,
     ("TypedLocalObjectReference", "apiGroup"): optional(OBJECT_NAME),
-    ("TypedLocalObjectReference", "kind"): _SEGMENT,
-    ("TypedLocalObjectReference", "name"): _SEGMENT,
+    ("TypedLocalObjectReference", "kind"): _PATH_SEGMENT,
+    ("TypedLocalObjectReference", "name"): _PATH_SEGMENT,
     ("TypedObjectReference", "apiGroup"): optional(OBJECT_NAME),
     ("Volume", "name"): SHORT_NAME,
-    ("VolumeDevice", "devicePath"): _NO_STEP_UP,
+    ("VolumeDevice", "devicePath"): _PATH_WITHOUT_PARENT,
     ("VolumeMount", "mountPath"): NOT_EMPTY,
     ("VolumeMount", "recursiveReadOnly"): choice("Disabled", "IfPossible", "Enabled"),
-    ("VolumeMount", "subPath"): _BELOW,
-    ("VolumeMount", "subPathExpr"): _BELOW,
+    ("VolumeMount", "subPath"): _RELATIVE_PATH,
+    ("VolumeMount", "subPathExpr"): _RELATIVE_PATH,
     ("WeightedPodAffinityTerm", "weight"): _WEIGHT,
 }
 _TEXT_LABELS = (LABEL_KEY, LABEL_VALUE)

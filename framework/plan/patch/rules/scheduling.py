@@ -66,7 +66,7 @@ def _check_pod_term(term: Object, show: Show) -> Iterator[SettingDiagnostic]:
             yield broken((name,), "needs a labelSelector with it")
     for key in term.get(both[0]) or ():
         if key in (term.get(both[1]) or ()):
-            yield broken((both[1],), f"has {key}, like {both[0]}; expected it in one of them")
+            yield broken((both[1],), f"has {key}, which {both[0]} has too; remove one of them")
 
 
 def _check_toleration(toleration: Object, show: Show) -> Iterator[SettingDiagnostic]:

@@ -165,11 +165,11 @@ def _check_source(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     if source and reference:
         if reference.get("namespace"):
             yield broken(("dataSource",), "cannot be set beside dataSourceRef with a namespace")
-        elif any((source.get(k) or "") != (reference.get(k) or "") for k in _SOURCE):
+        elif any((source.get(k) or "") != (reference.get(k) or "") for k in _SOURCE_FIELDS):
             yield broken(("dataSource",), "differs from dataSourceRef; remove one of them")
 
 
-_SOURCE = ("apiGroup", "kind", "name")
+_SOURCE_FIELDS = ("apiGroup", "kind", "name")
 # The fields that a volume of each kind needs; to the server "" is no value.
 _NEEDED = {
     "AWSElasticBlockStoreVolumeSource": ("volumeID",),
@@ -201,7 +201,7 @@ _NEEDED = {
     "TypedObjectReference": ("kind", "name"),
     "VsphereVirtualDiskVolumeSource": ("volumePath",),
 }
-_MORE: dict[str, Rule] = {
+_FURTHER_RULES: dict[str, Rule] = {
     "AWSElasticBlockStoreVolumeSource": _check_disk,
     "AzureDiskVolumeSource": _check_azure_disk,
     "FlexVolumeSource": _check_options,
@@ -212,7 +212,9 @@ _MORE: dict[str, Rule] = {
 }
 RULES: dict[str, Rule] = {
     **{
-        name: every(needs(*fields), _MORE[name]) if name in _MORE else needs(*fields)
+        name: every(needs(*fields), _FURTHER_RULES[name])
+        if name in _FURTHER_RULES
+        else needs(*fields)
         for name, fields in _NEEDED.items()
     },
     "DownwardAPIVolumeFile": every(

@@ -17,6 +17,7 @@ from framework.plan.patch.rules.base import (
     mapping,
     needs,
 )
+from framework.plan.rendered import selects
 
 _TEMPLATE = ("template", "spec")
 _INDEXES = "([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?"
@@ -28,33 +29,11 @@ def _check_selector(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     labels = mapping(spec, "template", "metadata", "labels")
     if not any(selector.values()):
         yield broken(("selector",), "is empty; expected a label of the Pods")
-    elif not _selects(selector, labels):
+    elif not selects(selector, labels):
         yield broken(("selector",), "does not match the labels of the template")
 
 
-def _selects(selector: Object, labels: Object) -> bool:
-    """Returns True if a LabelSelector selects Pods with these labels."""
-    matches = all(
-        labels.get(key) == value for key, value in mapping(selector, "matchLabels").items()
-    )
-    return matches and all(
-        _meets(requirement, labels) for requirement in items(selector, "matchExpressions")
-    )
-
-
-def _meets(requirement: Object, labels: Object) -> bool:
-    value, values = labels.get(requirement["key"]), items(requirement, "values")
-    match requirement["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-    return value is None
-
-
-def _check_always(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
+def _check_restarts(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     """Checks the Pods of a workload that restarts them for ever."""
     pod = mapping(spec, *_TEMPLATE)
     if pod.get("restartPolicy") not in (None, "Always"):
@@ -139,7 +118,7 @@ def _check_job(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         else:
             yield from _check_selector(spec, show)
     yield from _check_indexed(spec, show)
-    yield from _check_failures(spec, show)
+    yield from _check_failure_policy(spec, show)
 
 
 def _check_indexed(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -157,7 +136,7 @@ def _check_indexed(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         if spec.get("parallelism") is not None:
             yield broken(("completionMode",), "is Indexed, which needs completions")
         return
-    yield from _check_success_of_job(spec)
+    yield from _check_succeeded_indexes(spec)
     if parallelism > 100_000:
         yield broken(("parallelism",), f"is {parallelism}; expected at most 100000")
     if most is not None and most > min(completions, 100_000):
@@ -170,7 +149,7 @@ def _check_indexed(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         yield broken(("maxFailedIndexes",), "needs backoffLimitPerIndex with it")
 
 
-def _check_failures(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
+def _check_failure_policy(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     pod = mapping(spec, *_TEMPLATE)
     names = {c["name"] for kind in ("containers", "initContainers") for c in items(pod, kind)}
     for index, rule in enumerate(items(mapping(spec, "podFailurePolicy"), "rules")):
@@ -193,10 +172,10 @@ def _check_exit_codes(codes: Object, show: Show) -> Iterator[SettingDiagnostic]:
     if values != sorted({*values}):
         yield broken(("values",), "expected different numbers in ascending order")
     if codes["operator"] == "In" and 0 in values:
-        yield broken(("values",), "has 0, which is no failure")
+        yield broken(("values",), "has 0, which is not a failure")
 
 
-def _check_success(policy: Object, show: Show) -> Iterator[SettingDiagnostic]:
+def _check_success_policy(policy: Object, show: Show) -> Iterator[SettingDiagnostic]:
     if not items(policy, "rules"):
         yield broken((), "has no rules; expected one or more")
     for index, rule in enumerate(items(policy, "rules")):
@@ -210,7 +189,7 @@ def _check_success(policy: Object, show: Show) -> Iterator[SettingDiagnostic]:
             yield broken(("rules", index, "succeededCount"), f"is {count}; expected 0 or more")
 
 
-def _check_success_of_job(spec: Object) -> Iterator[SettingDiagnostic]:
+def _check_succeeded_indexes(spec: Object) -> Iterator[SettingDiagnostic]:
     """Checks that the indexes of a success policy are those of the Job's Pods, in order."""
     completions = spec.get("completions", 1)
     for index, rule in enumerate(items(mapping(spec, "successPolicy"), "rules")):
@@ -242,12 +221,12 @@ def _check_cron_job(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         yield broken(path, "is Indexed, which needs completions")
 
 
-def _check_retry(rule: Object, show: Show) -> Iterator[SettingDiagnostic]:
+def _check_failure_rule(rule: Object, show: Show) -> Iterator[SettingDiagnostic]:
     if not rule.get("onExitCodes") and not rule.get("onPodConditions"):
         yield broken((), "has no condition; expected onExitCodes or onPodConditions")
 
 
-_LASTING = (_check_selector, _check_always)
+_LONG_RUNNING = (_check_selector, _check_restarts)
 # Objects of which the schema does not require the spec.
 _WITH_SPEC = (
     "CronJob", "DaemonSet", "Deployment", "HorizontalPodAutoscaler", "Ingress", "Job",
@@ -256,12 +235,12 @@ _WITH_SPEC = (
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_WITH_SPEC, needs("spec")),
     "CronJobSpec": every(needs("schedule"), _check_cron_job),
-    "DaemonSetSpec": every(*_LASTING, _check_daemon_set),
-    "DeploymentSpec": every(*_LASTING, _check_deployment),
+    "DaemonSetSpec": every(*_LONG_RUNNING, _check_daemon_set),
+    "DeploymentSpec": every(*_LONG_RUNNING, _check_deployment),
     "JobSpec": _check_job,
     "PodFailurePolicyOnExitCodesRequirement": _check_exit_codes,
-    "PodFailurePolicyRule": _check_retry,
-    "ReplicationControllerSpec": every(needs("template"), _check_controller, _check_always),
-    "StatefulSetSpec": every(*_LASTING, _check_stateful_set),
-    "SuccessPolicy": _check_success,
+    "PodFailurePolicyRule": _check_failure_rule,
+    "ReplicationControllerSpec": every(needs("template"), _check_controller, _check_restarts),
+    "StatefulSetSpec": every(*_LONG_RUNNING, _check_stateful_set),
+    "SuccessPolicy": _check_success_policy,
 }
