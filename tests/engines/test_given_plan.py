@@ -13,7 +13,7 @@ import pytest
 from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.core.stack import Stack as PulumiStack
-from framework.plan import PlanStore
+from framework.plan import Manifest, PlanStore
 from tests.engines.fakes import Stack
 from tests.shipped import ROOT, SHIPPED
 
@@ -69,3 +69,25 @@ def test_narrowed_command_registers_its_models_and_keeps_the_outputs_of_others(
     for output in ("deployments", "images"):
         rest = {name: value for name, value in before[output].items() if name != "fraud"}
         assert result.outputs[output] == rest
+
+
+def test_narrowed_command_keeps_the_outputs_of_a_model_whose_name_its_service_has(
+    stack: Stack,
+) -> None:
+    (stack.root / "__main__.py").write_text((ROOT / "__main__.py").read_text())
+    plan = PlanStore(SHIPPED).load_one(PulumiStack.of("dev")).require()
+    churn, fraud = (model for model in plan.models if model.name in ("churn", "fraud"))
+    deployments = tuple(m for m in fraud.manifests if m.kind == "Deployment")
+    manifests = tuple(rename(m, "fraud") if m.kind == "Service" else m for m in churn.manifests)
+    models = (replace(churn, manifests=manifests), replace(fraud, manifests=deployments))
+    request = replace(stack.request(), plan=replace(plan, models=models))
+    whole = stack.engine.up(request, lambda _: True, stack.progress.append)
+    assert whole is not None
+    assert list(whole.outputs["images"]) == ["churn", "fraud"]
+    narrowed = replace(request, components=frozenset({"churn"}))
+    assert stack.engine.preview(narrowed).outputs == whole.outputs
+
+
+def rename(manifest: Manifest, name: str) -> Manifest:
+    metadata = {**manifest.object["metadata"], "name": name}
+    return replace(manifest, object={**manifest.object, "metadata": metadata})

@@ -124,7 +124,8 @@ class Planner:
         """Adds the recorded outputs of the components that the command does not work on.
 
         An output of the Stack that is a mapping, such as `images`, has an entry for each
-        Deployment. The entries of objects that the command does not work on stay as recorded.
+        Deployment. The entries of Deployments that the command does not work on stay as recorded.
+        Only Deployments count: the Service of one model may have the name of another model.
         """
         recorded = self._live.get(urn)
         if recorded is None or self.components.is_whole or recorded.type != STACK_TYPE:
@@ -132,7 +133,7 @@ class Planner:
         targets = {
             resource.id.rpartition("/")[2]
             for resource in self._live.values()
-            if self.components.is_target(resource.urn)
+            if resource.kind == "Deployment" and self.components.is_target(resource.urn)
         }
         completed = dict(outputs)
         for name, before in self._state.read_outputs(recorded).items():
