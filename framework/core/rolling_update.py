@@ -118,6 +118,11 @@ class Update:
     recreate: bool = False
     startup_causes: tuple[KeyPath, ...] = (("startupSeconds",),)
 
+    @property
+    def replicas_setting(self) -> KeyPath:
+        """The setting that decides `replicas`: the autoscaler's limit where there is one."""
+        return _REPLICAS if self.autoscaler_min_replicas is None else _MAX_REPLICAS
+
     def resolve(self, replicas: int) -> Budget:
         """Returns the budget of this update at another number of replicas."""
         return resolve_budget(
@@ -131,6 +136,7 @@ _DEADLINE: KeyPath = ("rollout", "progressDeadlineSeconds")
 _MIN_READY: KeyPath = ("rollout", "minReadySeconds")
 _REPLICAS: KeyPath = ("replicas",)
 _MIN_REPLICAS: KeyPath = ("autoscaling", "minReplicas")
+_MAX_REPLICAS: KeyPath = ("autoscaling", "maxReplicas")
 
 MAY_BE_DOWN = (
     "where the model may be down during an update, rollout.strategy: Recreate, or maxSurge: 0 with "
@@ -172,7 +178,7 @@ def _find_outage(update: Update) -> Iterator[SettingDiagnostic]:
         "no Pod serving; expected maxUnavailable 0 with maxSurge 1 or more, or more replicas, or, "
         f"{MAY_BE_DOWN}, set for this model where its replicas are set",
         Code.BUDGET,
-        (_MAX_SURGE, _REPLICAS),
+        (_MAX_SURGE, update.replicas_setting),
     )
 
 
@@ -238,7 +244,7 @@ def _find_disruption_conflict(update: Update) -> Iterator[SettingDiagnostic]:
             f"{update.disruption_min_available} keeps {wanted} of {_pods(smallest)}, so no node "
             f"could ever be drained; expected {most}, or more replicas",
             Code.BUDGET,
-            (_MIN_REPLICAS if update.autoscaler_min_replicas else _REPLICAS,),
+            (_MIN_REPLICAS if update.autoscaler_min_replicas else update.replicas_setting,),
         )
 
 

@@ -49,6 +49,9 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
         **{name: f"use resources.requests.{name}" for name in ("cpu", "memory")},
         "gpu": "use gpus, or resources.limits",
         **dict.fromkeys(("hpa", "horizontalPodAutoscaler"), "use autoscaling"),
+        **{name: f"use autoscaling.{name}" for name in ("maxReplicas", "minReplicas")},
+        "containers": "use sidecars for further ones; the keys of the first are those of the model",
+        "namespace": "the environment decides it, in its environment.yaml",
         **dict.fromkeys(("pdb", "podDisruptionBudget"), "use disruptionBudget"),
         **dict.fromkeys(("env_file", "extraEnv", "extraEnvs"), "use env"),
         "entrypoint": "use command",
@@ -97,6 +100,7 @@ EXAMPLES: Mapping[str, str] = {
 }
 # The same for an entry below a setting.
 _EXAMPLES_BELOW: Mapping[str, str] = {"ports": "{containerPort: 8080, servicePort: 80}, or 8080"}
+_SERVICE_PORT = "{port: 80, targetPort: http}, or 80"
 
 
 def find_remedy(owner: str, key: str) -> str:
@@ -108,6 +112,8 @@ def find_example(path: tuple[str | int, ...], value: Any) -> str:
     """Returns an example of the mapping that is expected at a path; "" where none is needed."""
     if path[-1:] == ("image",) and isinstance(value, str):
         return _split_image(value)
+    if path[-2:-1] == ("ports",) and str(path[0]) in ("service", "services"):
+        return _SERVICE_PORT
     if path[-2:-1] and (below := _EXAMPLES_BELOW.get(str(path[-2]))):
         return below
     return EXAMPLES.get(str(path[-1]), "") if path else ""

@@ -49,6 +49,7 @@ _LIMITS = {
 }
 _LONGEST = 60
 # Kubernetes replaces `$(NAME)` itself; everything else here is a shell's.
+_INTERPOLATION = re.compile(r"\$\{([^${}]+)\}")
 _SHELL = re.compile(r"[|&;<>`*]|\$(?!\(\w+\))")
 
 
@@ -123,7 +124,12 @@ def describe_mismatch(
         if message.endswith("expected a mapping") and (example := find_example(path, value)):
             return f"{message} such as {example}"
         if error["type"].startswith("int_") and isinstance(value, str) and value.isdigit():
-            message += ": remove the quotes"
+            source = merged.interpolation(path)
+            whole = source and _INTERPOLATION.fullmatch(source)
+            if whole:
+                message += f": remove the quotes of {whole[1]}"
+            elif not source:
+                message += ": remove the quotes"
         if error["type"] == "string_type" and isinstance(value, int | float) and shown != REDACTED:
             message += f': quote it, "{shown}"'
         return message

@@ -56,6 +56,14 @@ def _at_mark(own: str) -> str:
          "maxReplicas: §7"), "is 7; expected at most autoscaling.maxReplicas, which is 6"),
         (EXTERNAL + SCALED.replace("§", "").replace("minReplicaCount: 2", "minReplicaCount: §1"),
          "is 1; expected at least autoscaling.minReplicas, which is 2"),
+        (EXTERNAL + SCALED.replace("§{name: a}", "{name: §aa}"),
+         "name is aa, but autoscaling.external leaves the number of Pods of this model to it; "
+         "expected a"),
+        (EXTERNAL + SCALED.replace("§", "").replace("{o: {", "{n: {apiVersion: keda.sh/v1alpha1, "
+         "kind: ScaledObject, spec: {scaleTargetRef: {name: a}, minReplicaCount: 2, "
+         "maxReplicaCount: 6}}, o: {").replace("Ref: {name: a}, minReplicaCount: 2, "
+         "maxReplicaCount: 6, tr", "Ref: §{name: a}, minReplicaCount: 2, maxReplicaCount: 6, tr"),
+         "is the same Deployment as that of objects.n"),
         ("autoscaling: {minReplicas: 2, maxReplicas: 6, cpu: §50, external: true}\n",
          "autoscaling.cpu has no effect, because external is true"),
     ],

@@ -138,7 +138,8 @@ def test_half_a_byte_is_refused_at_its_line_wherever_it_comes_from(
     ("own", "message"),
     [
         ("replicas: ${variables.text}",
-         'replicas is "9000" from ${variables.text}; expected a whole number'),
+         'replicas is "9000" from ${variables.text}; expected a whole number: '
+         "remove the quotes of variables.text"),
         (JOB.replace("spec: {template", "spec: {backoffLimit: '${variables.text}', template")
          % ("", "", "", CONTAINER % ""),
          'objects.o.spec.backoffLimit is "9000" from ${variables.text}; expected a whole number: '

@@ -172,6 +172,13 @@ def test_a_disruption_budget_that_blocks_every_drain_is_refused(
     assert all("no node could ever be drained" in error.message for error in errors)
 
 
+def test_a_blocked_drain_of_a_model_that_scales_to_zero_names_the_limit(tmp_path: Path) -> None:
+    own = "autoscaling: {external: true, minReplicas: 0, maxReplicas: 3}\n"
+    files = {A: f"+{own}disruptionBudget: {{minAvailable: 3}}\n"}
+    (error,) = check(write_files(tmp_path, files)).errors
+    assert "autoscaling.maxReplicas at catalog/a.yaml:4" in error.message
+
+
 @pytest.mark.parametrize(
     ("changes", "position"),
     [

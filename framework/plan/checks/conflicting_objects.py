@@ -31,6 +31,7 @@ def find_conflicting_objects(
     """Yields second autoscalers and second disruption budgets. The stable track is the first."""
     stable = tracks[0]
     deployments = {track.plan.deployment: track for track in tracks}
+    autoscaling, first = stable.settings.autoscaling, ""
     for key, content in sorted(stable.settings.objects.items()):
         spec = mapping_in(content, "spec")
         target = mapping_in(spec, "scaleTargetRef")
@@ -38,6 +39,11 @@ def find_conflicting_objects(
         # KEDA scales a Deployment where no kind is given.
         if track and target.get("kind", "Deployment") == "Deployment":
             yield from _find_autoscaler(track, stable, key, content)
+            if first:
+                yield _report_second(stable, key, first)
+            first = key
+        elif autoscaling and autoscaling.external and not track and content["kind"] in _LIMITS:
+            yield _report_other_target(stable, key, spec)
         if (group_of(content["apiVersion"]), content["kind"]) == ("policy", "PodDisruptionBudget"):
             yield from _find_disruption_budget(stable, plan, key, mapping_in(spec, "selector"))
 
@@ -70,6 +76,25 @@ def _find_autoscaler(
         yield stable.diagnostic(Code.INCONSISTENT, path, message, [("autoscaling",)])
     else:
         yield from _find_other_limits(stable, key, content, autoscaling)
+
+
+def _report_second(stable: RenderedTrack, key: str, first: str) -> Diagnostic:
+    path: KeyPath = ("objects", key, "spec", "scaleTargetRef")
+    message = (
+        f"{FieldPath(path)} is the same Deployment as that of objects.{first}, and both would set "
+        "the number of Pods in turn; remove one of the two"
+    )
+    return stable.diagnostic(Code.INCONSISTENT, path, message, [("objects", first)])
+
+
+def _report_other_target(stable: RenderedTrack, key: str, spec: Mapping[str, Any]) -> Diagnostic:
+    path: KeyPath = ("objects", key, "spec", "scaleTargetRef", "name")
+    message = (
+        f"{FieldPath(path)} is {mapping_in(spec, 'scaleTargetRef').get('name')}, but "
+        "autoscaling.external leaves the number of Pods of this model to it; expected "
+        f"{stable.plan.deployment}"
+    )
+    return stable.diagnostic(Code.INCONSISTENT, path, message, [("autoscaling", "external")])
 
 
 def _find_other_limits(

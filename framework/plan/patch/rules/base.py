@@ -153,12 +153,12 @@ def every(*rules: Rule) -> Rule:
 
 
 def find_duplicates(
-    values: Iterable[tuple[KeyPath, Any]], what: str, show: Show
+    values: Iterable[tuple[KeyPath, Any]], what: str, show: Show, hint: str = ""
 ) -> Iterator[SettingDiagnostic]:
     """Yields each value that an earlier one equals."""
     seen: list[Any] = []
     for path, value in values:
         # A list, not a set: values may be mappings, which cannot be members of a set.
         if value in seen:
-            yield broken(path, f"is {show(path, value)}, which another {what} has too")
+            yield broken(path, f"is {show(path, value)}, which another {what} has too{hint}")
         seen.append(value)

@@ -81,7 +81,7 @@ def _check_ports(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     ports = items(spec, "ports")
     names = [(("ports", i, "name"), port["name"]) for i, port in enumerate(ports)
              if port.get("name")]  # fmt: skip
-    yield from find_duplicates(names, "port", show)
+    yield from find_duplicates(names, "port", show, "; entries are merged by their number")
     for index, port in enumerate(ports):
         if len(ports) > 1 and not port.get("name"):
             yield broken(
