@@ -50,7 +50,7 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = {
         "gpu": "use gpus, or resources.limits",
         **dict.fromkeys(("hpa", "horizontalPodAutoscaler"), "use autoscaling"),
         **{name: f"use autoscaling.{name}" for name in ("maxReplicas", "minReplicas")},
-        "containers": "use sidecars for further ones; the keys of the first are those of the model",
+        "containers": "use sidecars, beside the container that the model itself describes",
         "namespace": "the environment decides it, in its environment.yaml",
         **dict.fromkeys(("pdb", "podDisruptionBudget"), "use disruptionBudget"),
         **dict.fromkeys(("env_file", "extraEnv", "extraEnvs"), "use env"),

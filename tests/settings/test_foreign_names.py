@@ -68,7 +68,7 @@ def test_a_remedy_names_settings_that_exist(owner: str, key: str) -> None:
         ("services: {s: {ports: {a: nope}}}", "such as {port: 80, targetPort: http}, or 80"),
         ("maxReplicas: 4", "use autoscaling.maxReplicas"),
         ("namespace: ml", "the environment decides it, in its environment.yaml"),
-        ("containers: [{name: a}]", "use sidecars for further ones"),
+        ("containers: [{name: a}]", "use sidecars, beside the container"),
         ("ports: [8080]", "; expected a mapping such as {http: 8080}"),
         ("volumes: [{name: v}]", "volumes is a list; expected a mapping such as {cache: "),
         ("resources: 2Gi", "; expected a mapping such as {requests: "),
