@@ -1,4 +1,4 @@
-"""Finds the command that was meant where names stand without their option: `explain churn dev`."""
+"""Suggests a command for names that were given without their option: `explain churn dev`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from framework.cli.verbs import OPTIONS, Verb
 from framework.core.suggestions import near_misses
 
-# The options that a word without an option may be the value of, if it is no environment and no
-# model: `affected main`, `bump churn 1.7.0`, `explain dev churn rollout.maxSurge`.
-_OTHERS = ("since", "tag", "key", "model")
+# Options that a word may belong to if it is neither an environment nor a model: `affected main`,
+# `bump churn 1.7.0`, `explain dev churn rollout.maxSurge`.
+_OTHER_OPTIONS = ("since", "tag", "key", "model")
 
 
 def suggest_command(
@@ -25,7 +25,9 @@ def suggest_command(
     from framework.files import find_catalog, list_environments
 
     environments, models = list_environments(root), find_catalog(root).models
-    free = [name for name in ("to", *_OTHERS) if name in verb.options and not given.get(name)]
+    free = [
+        name for name in ("to", *_OTHER_OPTIONS) if name in verb.options and not given.get(name)
+    ]
     found: dict[str, str] = {}
     for index, word in enumerate(words):
         if word in environments and verb.environment != "none":
@@ -36,7 +38,7 @@ def suggest_command(
             # A misspelt environment, which the verb itself reports.
             return ""
         else:
-            name = next((other for other in _OTHERS if other in free), "")
+            name = next((other for other in _OTHER_OPTIONS if other in free), "")
         if name != "environment" and name not in free:
             return ""
         found[name] = word

@@ -72,7 +72,7 @@ def show(path: KeyPath, value: Any, spelling: str | None = None) -> str:
 def show_in(merged: Merged, path: KeyPath, value: Any) -> str:
     """Returns a value of merged settings as `show` does, with the interpolation that gave it.
 
-    The line of the error shows `${variables.n}`, and its quotes or its number are elsewhere.
+    The line of the error shows only `${variables.n}`; the value is written elsewhere.
     """
     if merged.is_secret(path):
         return REDACTED
@@ -82,9 +82,10 @@ def show_in(merged: Merged, path: KeyPath, value: Any) -> str:
 
 
 def show_as_list(path: KeyPath, text: str) -> str:
-    """Returns a text that is not a list as the list that was meant: `: ["python", "server.py"]`.
+    """Returns the list to write in place of a text: `: ["python", "server.py"]`.
 
-    A command with the syntax of a shell needs one. Returns "" where the words are unknown, or many.
+    A command with the syntax of a shell becomes an argument of `sh -c`. Returns "" for `args` with
+    this syntax, and for a long list.
     """
     if path[-1] not in ("command", "args"):
         words = re.split(r"[,\s]+", text.strip())

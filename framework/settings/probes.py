@@ -135,7 +135,7 @@ class Probes(Checked):
 
     @property
     def own_startup(self) -> Probe | None:
-        """The startup probe as written; one without an action is laid over the readiness probe."""
+        """The startup probe as written; one without an action takes the rest from `readiness`."""
         startup, readiness = active(self.startup), active(self.readiness)
         if startup is None or startup.has_action or readiness is None:
             return startup

@@ -1,4 +1,4 @@
-"""Lets the ConfigMaps that a container mounts become the files of its setting `config`."""
+"""Turns the ConfigMaps that a container mounts into its setting `config`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def translate_volume_names(result: Translation) -> None:
-    """Renames the volumes whose names the framework gives to those of `config.files`."""
+    """Renames the volumes that have a name which the framework uses for `config.files`."""
     volumes = result.pod.get("volumes") or []
     reserved = {config_volume(str(container["name"])) for container in _containers(result)}
     for volume in volumes:
@@ -39,9 +39,9 @@ def _containers(result: Translation) -> list[dict[str, Any]]:
 
 
 def take_configs(result: Translation) -> None:
-    """Turns each ConfigMap that one volume has into `config.files` of a container that mounts it.
+    """Turns each ConfigMap that exactly one volume contains into `config.files` of a container.
 
-    The model's container comes first. A container has one such ConfigMap at most.
+    Of the containers that mount it, the model's comes first. A container has at most one ConfigMap.
     """
     for source in result.workload.find_all("ConfigMap"):
         volume, reason = _find_config_volume(result, source)

@@ -78,7 +78,8 @@ def _adapt(
                 del refused[path]
             return True
         for path in reasons:
-            # A patch would bring the metric back, which the autoscaler cannot compute.
+            # The autoscaler cannot compute this metric. If it stayed in the manifest, a patch would
+            # add it again.
             if path[1:] in (("cpu",), ("memory",)):
                 _drop_metric(translation, str(path[1]))
     return changed

@@ -1,9 +1,8 @@
 """Rules of the API server that its OpenAPI document does not contain.
 
 `fields.py` restricts single values; the other modules compare the values of one mapping, each with
-its `RULES` by definition. All follow `pkg/apis/*/validation` of Kubernetes. A test holds random
-objects to the real server, so a rule that is missing here, or stricter than the server, becomes
-known.
+its `RULES` by definition. All follow `pkg/apis/*/validation` of Kubernetes. A test sends
+random objects to a real server, and so finds a rule that is missing here or too strict.
 """
 
 from __future__ import annotations

@@ -111,13 +111,16 @@ def _check_pod_resources(pod: Object, show: Show) -> Iterator[SettingDiagnostic]
                     path, "is not a resource of a Pod; expected cpu or memory", at_key=True
                 )
                 continue
-            parts = [_find_part(container, field, name) for container in items(pod, "containers")]
+            parts = [
+                _find_container_amount(container, field, name)
+                for container in items(pod, "containers")
+            ]
             too_large = field == "limits" and any(part > amount(quantity) for part in parts)
             if too_large or (field == "requests" and sum(parts) > amount(quantity)):
                 yield broken(path, f"is {show(path, quantity)}, which the containers exceed")
 
 
-def _find_part(container: Object, field: str, name: str) -> Any:
+def _find_container_amount(container: Object, field: str, name: str) -> Any:
     resources = mapping(container, "resources")
     # A request that is missing equals the limit.
     value = mapping(resources, field).get(name, mapping(resources, "limits").get(name, 0))
@@ -209,10 +212,10 @@ def _check_limit_range(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
 _PLAIN_SCOPES = (
     "BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "Terminating",
 )  # fmt: skip
-_OF_PODS = (
+_SCOPED_TO_PODS = (
     "pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory",
 )  # fmt: skip
-_OF_CLAIMS = ("persistentvolumeclaims", "requests.storage")
+_SCOPED_TO_CLAIMS = ("persistentvolumeclaims", "requests.storage")
 
 
 def _check_quota(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -240,8 +243,8 @@ def _fits_scope(name: str, scope: str) -> bool:
     if scope == "BestEffort":
         return name == "pods"
     if scope == "VolumeAttributesClass":
-        return name in _OF_CLAIMS
-    return name in _OF_PODS
+        return name in _SCOPED_TO_CLAIMS
+    return name in _SCOPED_TO_PODS
 
 
 def _check_scope(item: Object, at: KeyPath) -> Iterator[SettingDiagnostic]:
