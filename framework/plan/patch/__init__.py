@@ -1,6 +1,7 @@
 """Patches: partial manifests in the settings, for fields that no setting covers."""
 
+from framework.plan.patch.entries import list_parts
 from framework.plan.patch.merge import find_touched
-from framework.plan.patch.model_patches import list_parts, patch_plan
+from framework.plan.patch.model_patches import patch_plan
 
 __all__ = ["find_touched", "list_parts", "patch_plan"]
