@@ -87,7 +87,8 @@ def check_name(root: Path, name: str) -> None:
     """Raises UsageError if the name is not valid for a model, or is taken."""
     path = f"catalog/{name}.yaml"
     if diagnostics := list(name_diagnostics(path, "model", name)):
-        raise UsageError(diagnostics[0].message.replace("; rename it", "; choose another name"))
+        message = diagnostics[0].message.replace("; rename it to", "; use")
+        raise UsageError(message.replace("; rename it", "; choose another name"))
     for taken in (path, f"catalog/{name}.yml"):
         if (root / taken).exists():
             raise UsageError(f"{taken} exists already; edit it, or choose another name")

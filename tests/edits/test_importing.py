@@ -616,3 +616,31 @@ def test_scaled_object_without_valid_limits_stays_as_it_is(write: Write) -> None
     scaled = _SCALED.replace("maxReplicaCount: 9", "maxReplicaCount: 1")
     model = import_one(root, CHAT + scaled)
     assert "autoscaling" not in model.entry
+
+
+def test_names_that_a_manifest_leaves_to_its_namespace_follow_the_model(write: Write) -> None:
+    root = write(PLAIN)
+    binding = """
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: chat, namespace: serving}
+subjects:
+  - {kind: ServiceAccount, name: chat-runner, namespace: serving}
+  - {kind: ServiceAccount, name: watcher, namespace: monitoring}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: chat}
+"""
+    model = import_one(root, CHAT + binding)
+    (found,) = model.entry["objects"].values()
+    assert [subject.get("namespace") for subject in found["subjects"]] == [None, "monitoring"]
+    assert (model.proof.remaining, model.proof.added) == ([], [])
+
+
+def test_unnamed_port_of_another_container_gets_a_name(write: Write) -> None:
+    root = write(PLAIN)
+    text = TWO_CONTAINERS.replace(
+        "containerPort: 9000}", "containerPort: 9000}, {containerPort: 9}"
+    )
+    model = import_one(root, text)
+    assert model.entry["sidecars"]["proxy"]["ports"] == {"public": 9000, "port-9": 9}
+    assert model.refused == {}

@@ -88,7 +88,7 @@ def test_entry_has_no_tag_if_the_profile_sets_one(write: Write) -> None:
         pytest.param({"model": "x", "profile": "server,server", "owner": "o"}, UsageError, "twice",
                      id="profile twice"),
         pytest.param({"model": "X", "profile": "server", "owner": "o"}, UsageError,
-                     '"X" is not a valid name for a model', id="capital"),
+                     "at most 40 characters; use x", id="capital"),
         pytest.param({"model": "../x", "profile": "server", "owner": "o"}, UsageError,
                      "is not a valid name for a model", id="another folder"),
         pytest.param({"model": "x-canary", "profile": "server", "owner": "o"}, UsageError,

@@ -145,7 +145,8 @@ def _name_models(workloads: Sequence[Workload], pattern: str | None) -> dict[Wor
         chosen = [workload for workload in workloads if fnmatchcase(workload.name, pattern)]
         if not chosen and len(workloads) == 1:
             if problems := list(name_diagnostics(f"catalog/{pattern}.yaml", "model", pattern)):
-                raise UsageError(problems[0].message.replace("; rename it", ""))
+                message = problems[0].message.replace("; rename it to", "; use")
+                raise UsageError(message.replace("; rename it", "; choose another name"))
             return {workloads[0]: pattern}
         if not chosen:
             raise UnknownNameError("Deployment", pattern, [w.name for w in workloads])

@@ -264,6 +264,17 @@ def _translate_scaled_object(obj: dict[str, Any], result: Translation) -> None:
     _drop_replicas(result)
 
 
+def _translate_subjects(obj: dict[str, Any], source: Source, result: Translation) -> None:
+    """Lets a RoleBinding name the ServiceAccounts of its own Namespace, which changes."""
+    before = result.workload.deployment.namespace
+    for subject in obj.get("subjects") or ():
+        if before and subject.get("namespace") == before and subject["kind"] == "ServiceAccount":
+            del subject["namespace"]
+            line = f"Namespace {before} of the subjects of {source} removed: its own is used"
+            if line not in result.renamed:
+                result.renamed.append(line)
+
+
 def _translate_ports(result: Translation) -> None:
     """Gives every port of the model a name, and lets probes and the Service use it."""
     services = [obj for obj in result.objects if obj["kind"] == "Service"]
@@ -303,6 +314,7 @@ def _translate_ports(result: Translation) -> None:
             action["port"] = names.get(action["port"], action["port"])
     if not ports:
         del result.main["ports"]
+    _name_other_ports(result)
     _translate_ingress_ports(result, services)
 
 
@@ -321,6 +333,18 @@ def _name_port(
     return next(
         (name for name in wanted if name not in taken and len(name) <= 15), f"port-{number}"
     )
+
+
+def _name_other_ports(result: Translation) -> None:
+    """Names the ports of the other containers, which are listed by name."""
+    containers = [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
+    ports = [port for container in containers for port in container.get("ports") or ()]
+    taken = {port.get("name") for port in ports}
+    for port in ports:
+        name = f"port-{port.get('containerPort')}"
+        if not port.get("name") and name not in taken:
+            port["name"] = name
+            taken.add(name)
 
 
 def _actions(container: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -400,6 +424,8 @@ def _take_extra(result: Translation) -> None:
         obj["metadata"].pop("namespace", None)
         if source.kind == SCALED_OBJECT:
             _translate_scaled_object(obj, result)
+        elif source.kind == "RoleBinding":
+            _translate_subjects(obj, source, result)
         words = f"{source.name.removeprefix(f'{result.model}-')}-{source.kind.lower()}"
         key = re.sub("[^a-z0-9-]+", "-", words.lower()).strip("-")[-63:].strip("-")
         key = unused_name(key, result.extra)
