@@ -16,7 +16,7 @@ from framework.kube.object_diff import (
     LiveStatus,
     compare_objects,
     compare_with_live,
-    is_empty,
+    find_left_out,
     pruned,
 )
 from framework.kube.objects import FIELD_MANAGER, Object, ObjectState, without_internal
@@ -56,12 +56,13 @@ def _find_overwritten(inputs: Object, live: Object, manager: str) -> list[FieldC
     """Returns the fields that the inputs set, and that somebody else wrote or removed since.
 
     A difference in a field of our own is a spelling: the server stores `1000m` as `1`, and leaves
-    out 0. A removed field has no owner any more.
+    out 0.
     """
     fields = compare_objects(inputs, pruned(live, inputs), written=live, manager=manager)
+    left_out = find_left_out(live, inputs)
     return [
         field
         for field in fields
         if field.old is not None
-        and (field.manager or (field.new is None and not is_empty(field.old)))
+        and (field.manager or (field.new is None and field.path not in left_out))
     ]

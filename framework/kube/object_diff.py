@@ -15,9 +15,8 @@ from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
 from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
-from framework.kube.managed_fields import entries, field_paths, is_own, owner_of
+from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
-from framework.kube.owned_paths import find
 from framework.kube.ownership import describe_recreation, is_foreign
 
 # Written by the API server or by controllers, and never part of a manifest.
@@ -144,24 +143,16 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
     ]
 
 
-def is_as_sent(live: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    """Returns True if an object has every value that was sent, and its only owner sends the rest.
+def find_left_out(live: Mapping[str, Any], sent: Mapping[str, Any]) -> set[str]:
+    """Returns the paths that were sent, and that the server leaves out because the value is 0.
 
-    `live` must have a single owner, apart from subresources. The owner of a field that is not in
-    `sent` is an `up` that was interrupted, and whose change was then reverted.
+    They still have an owner. A field that somebody removed has none.
     """
-    fields = compare_objects(pruned(live, sent), sent)
-    owned = (p for e in entries(live) if not e.get("subresource") for p in field_paths(e))
-    return all(field.old is None and is_empty(field.new) for field in fields) and all(
-        find(sent, path) is not MISSING for path in owned
-    )
-
-
-def is_empty(value: Any) -> bool:
-    """Returns True for a value that the server may leave out, such as 0 or {}."""
-    if isinstance(value, Mapping):
-        return all(map(is_empty, value.values()))
-    return all(map(is_empty, value)) if isinstance(value, list) else not value
+    return {
+        str(found.path)
+        for found in _find_differences(ROOT, sent, pruned(live, sent))
+        if found.new is None and owner_of(live, found.path) is not None
+    }
 
 
 def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:

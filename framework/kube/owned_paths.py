@@ -139,6 +139,43 @@ def _has_keys(item: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
     )
 
 
+def is_as_sent(live: Any, sent: Any, owned: Mapping[str, Any] | None) -> bool:
+    """Returns True if `live` has every value that was sent, and all that `owned` names was sent.
+
+    `owned` is the sender's FieldsV1 tree: {} for a field that it owns as a whole, None for nothing.
+    A value that the server leaves out because it is 0 is still owned; one that somebody removed is
+    not. False also for a value that is only spelled differently, and for items in another order.
+    """
+    if live == sent:
+        return True
+    elements = owned or {}
+    if isinstance(live, Mapping) and isinstance(sent, Mapping):
+        if any(element[:2] == "f:" and element[2:] not in sent for element in elements):
+            return False
+        is_whole = owned is not None and not owned
+        return all(
+            is_as_sent(live[key], value, {} if is_whole else elements.get(f"f:{key}"))
+            if key in live
+            else is_whole or f"f:{key}" in elements
+            for key, value in sent.items()
+        )
+    if not isinstance(live, list) or not isinstance(sent, list) or len(live) != len(sent):
+        return False
+    below: dict[int, Mapping[str, Any]] = {}
+    for element, tree in elements.items():
+        tag, _, rest = element.partition(":")
+        index = None if element == _SELF else _find_item(sent, tag, rest)
+        if index is not None:
+            below[index] = tree
+        elif element != _SELF:
+            return False
+    nothing: Mapping[str, Any] | None = {} if owned == {} else None
+    return all(
+        is_as_sent(item, value, below.get(index, nothing))
+        for index, (item, value) in enumerate(zip(live, sent, strict=True))
+    )
+
+
 def without(obj: Mapping[str, Any], paths: Iterable[OwnedPath]) -> dict[str, Any]:
     """Returns a copy of the object without these paths.
 

@@ -11,6 +11,7 @@ from typing import Any
 from framework.core.errors import ClusterError
 from framework.kube.managed_fields import entries, has_manager, is_own, writers
 from framework.kube.objects import Object, ObjectState, object_name
+from framework.kube.owned_paths import is_as_sent
 
 OWN_PREFIX = "pulumi-kubernetes"
 
@@ -88,17 +89,21 @@ def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
     return True
 
 
-def is_untouched(live: Object, recorded: Mapping[str, Any], manager: str) -> bool:
+def is_untouched(
+    live: Object, recorded: Mapping[str, Any], sent: Mapping[str, Any], manager: str
+) -> bool:
     """Returns True if only `manager` has ever written the object, and nobody since it was recorded.
 
-    Then an apply of the recorded inputs changes nothing, and needs no dry run. The status is left
-    out, since controllers write it all the time through the subresource of that name.
+    Then an apply of `sent`, the recorded inputs, changes nothing, and needs no dry run. The status
+    is left out, since controllers write it all the time through the subresource of that name. A
+    refresh records the object also where it differs from what was sent, so that is compared, too.
     """
     written = [entry for entry in entries(live) if not entry.get("subresource")]
     return (
         len(written) == 1
         and is_own(written[0], manager)
         and _without_status(live) == _without_status(recorded)
+        and is_as_sent(live, sent, written[0].get("fieldsV1") or {})
     )
 
 

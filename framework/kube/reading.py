@@ -15,7 +15,7 @@ from framework.core.kind_rules import KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.managed_fields import has_manager
-from framework.kube.object_diff import compare_objects, is_as_sent, pruned
+from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import (
     Object,
     ObjectState,
@@ -264,9 +264,8 @@ class ObjectReader:
         if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
         recreated = is_recreated(live, old, manager)
-        untouched = is_untouched(live, without_internal(old.outputs), manager)
-        # A refresh records the live object also where it is not what the inputs set.
-        if before == wanted and untouched and is_as_sent(live, wanted):
+        recorded = without_internal(old.outputs)
+        if before == wanted and is_untouched(live, recorded, wanted, manager):
             return ObjectDiff(Op.SAME, (), False, "", live)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
         if recreated:

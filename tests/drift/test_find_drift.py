@@ -207,13 +207,20 @@ def test_value_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
 
 
 def test_removal_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
-    live = build_scaled(2, "ours", **REPLICAS)
+    live = build("Deployment", "a", spec={"replicas": 2})
+    owned: Object = {"f:spec": {"f:replicas": {}, "f:minReadySeconds": {}}}
+    live["metadata"]["managedFields"] = [
+        {"manager": "ours", "operation": "Apply", "fieldsV1": owned}
+    ]
     labels: Object = {"metadata": {**live["metadata"], "labels": {"a": "1"}}}
-    # The server leaves out what is 0.
-    inputs = {**live, **labels, "spec": {"replicas": 2, "minReadySeconds": 0}}
-    (finding,) = compare(root, [record(live, "a", inputs=inputs)], [live]).findings
+    # The server leaves out the 0 of a field that is still owned; nobody owns the other two.
+    spec = {"replicas": 2, "minReadySeconds": 0, "paused": False}
+    (finding,) = compare(
+        root, [record(live, "a", inputs={**live, **labels, "spec": spec})], [live]
+    ).findings
     assert [(field.path, field.old, field.new) for field in finding.fields] == [
-        ("metadata.labels.a", "1", None)
+        ("metadata.labels.a", "1", None),
+        ("spec.paused", False, None),
     ]
 
 

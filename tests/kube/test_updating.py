@@ -10,7 +10,9 @@ import pytest
 from framework.core.changes import FieldChange, Op
 from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
+from framework.kube.desired import compare_with_desired
 from framework.kube.managed_fields import has_manager
+from framework.kube.object_diff import LiveStatus
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, scale, service, urn
@@ -161,21 +163,33 @@ def test_preview_lists_each_kind_once_and_dry_runs_what_was_written_since(
     assert verbs.count("PATCH") == 2
 
 
-def test_label_that_somebody_removed_is_put_back_after_a_refresh(
+def test_field_that_somebody_removed_is_put_back_after_a_refresh(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
-    inputs = deployment(namespace)
+    pod = {"automountServiceAccountToken": False}
+    inputs = deployment(namespace, minReadySeconds=0, pod=pod)
     state = provider.create(URN, inputs)
-    # A removed field leaves no other manager behind.
-    label = {"op": "remove", "path": "/metadata/labels"}
-    name = inputs["metadata"]["name"]
-    kube.json_patch(
-        "apps/v1", "Deployment", name, namespace, operations=[label], manager="kubectl-label"
-    )
-    refreshed = provider.read(state)
-    assert refreshed is not None
-    diff = provider.diff(URN, refreshed, inputs, ())
-    assert [field.path for field in diff.fields] == ['metadata.labels["app.kubernetes.io/name"]']
+    assert "minReadySeconds" not in state.outputs["spec"]
+    for path, field in (
+        ("/metadata/labels", 'metadata.labels["app.kubernetes.io/name"]'),
+        (
+            "/spec/template/spec/automountServiceAccountToken",
+            "spec.template.spec.automountServiceAccountToken",
+        ),
+    ):
+        # A removed field leaves no other manager behind.
+        removal = {"op": "remove", "path": path}
+        name = inputs["metadata"]["name"]
+        kube.json_patch(
+            "apps/v1", "Deployment", name, namespace, operations=[removal], manager="kubectl-edit"
+        )
+        refreshed = provider.read(state)
+        assert refreshed is not None
+        diff = provider.diff(URN, refreshed, inputs, ())
+        assert [change.path for change in diff.fields] == [field]
+        assert compare_with_desired(refreshed, refreshed, ()).status is LiveStatus.CHANGED
+        state = provider.update(URN, state, inputs, ())
+        assert compare_with_desired(state, state, ()).status is LiveStatus.SAME
 
 
 def test_update_that_was_not_recorded_is_reverted_after_a_refresh(
