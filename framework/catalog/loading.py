@@ -319,7 +319,11 @@ class CatalogLoader:
         """Merges and validates the canary track: its layers over those of the stable track."""
         home, layers = self.files.models[name], _candidate_layers(stable)
         diagnostics = [
-            position.diagnostic(Code.MISPLACED_KEY, f'"{key}" cannot be set for a candidate alone')
+            position.diagnostic(
+                Code.MISPLACED_KEY,
+                f'"{key}" cannot be set for a candidate alone'
+                + ("; canary.size decides the number of its Pods" if key == "replicas" else ""),
+            )
             for layer in layers
             for key in ("canary", *SHARED, *_NOT_MERGED)
             if (position := layer.key_position((key,)))

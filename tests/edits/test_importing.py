@@ -628,12 +628,19 @@ metadata: {name: chat, namespace: serving}
 subjects:
   - {kind: ServiceAccount, name: chat-runner, namespace: serving}
   - {kind: ServiceAccount, name: watcher, namespace: monitoring}
+  - {kind: User, name: ada}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: chat}
 """
     model = import_one(root, CHAT + binding)
     (found,) = model.entry["objects"].values()
-    assert [subject.get("namespace") for subject in found["subjects"]] == [None, "monitoring"]
+    assert [subject.get("namespace") for subject in found["subjects"]] == [
+        None,
+        "monitoring",
+        None,
+    ]
     assert (model.proof.remaining, model.proof.added) == ([], [])
+    # A shape that the server refuses is an error of `objects`, not a failure of the import.
+    import_one(root, CHAT + binding.replace("{kind: User, name: ada}", "ada"))
 
 
 def test_unnamed_port_of_another_container_gets_a_name(write: Write) -> None:

@@ -267,8 +267,10 @@ def _translate_scaled_object(obj: dict[str, Any], result: Translation) -> None:
 def _translate_subjects(obj: dict[str, Any], source: Source, result: Translation) -> None:
     """Lets a RoleBinding name the ServiceAccounts of its own Namespace, which changes."""
     before = result.workload.deployment.namespace
-    for subject in obj.get("subjects") or ():
-        if before and subject.get("namespace") == before and subject["kind"] == "ServiceAccount":
+    subjects = obj.get("subjects")
+    for subject in subjects if isinstance(subjects, list) else ():
+        found = get_mapping(subject)
+        if before and (found.get("kind"), found.get("namespace")) == ("ServiceAccount", before):
             del subject["namespace"]
             line = f"Namespace {before} of the subjects of {source} removed: its own is used"
             if line not in result.renamed:
