@@ -103,7 +103,7 @@ def is_untouched(
         len(written) == 1
         and is_own(written[0], manager)
         and _without_status(live) == _without_status(recorded)
-        and is_as_sent(live, sent, written[0].get("fieldsV1") or {})
+        and is_as_sent(live, sent, written[0].get("fieldsV1") or None)
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from framework.core.field_paths import MISSING, FieldPath
 from framework.kube.managed_fields import field_paths, merge_entries, owner_of, unowned_paths
-from framework.kube.owned_paths import build_fields, covers, find, without
+from framework.kube.owned_paths import build_fields, covers, find, is_as_sent, without
 
 OURS = "pulumi-kubernetes-58430e23"
 REPLICAS = ("f:spec", "f:replicas")
@@ -221,3 +221,43 @@ def test_owner_of_an_item_with_two_keys(path: str) -> None:
     found = owner_of(live(entry("kubectl-edit", port)), FieldPath.parse(path))
     assert found is not None
     assert found["manager"] == "kubectl-edit"
+
+
+ZERO: dict[str, Any] = {
+    "spec": {"replicas": 2, "minReadySeconds": 0, "list": [{"name": "a", "tty": False}]}
+}
+OWNED: dict[str, Any] = {
+    "f:spec": {
+        "f:replicas": {},
+        "f:minReadySeconds": {},
+        "f:list": {'k:{"name":"a"}': {".": {}, "f:name": {}, "f:tty": {}}},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("live", "owned", "expected"),
+    [
+        pytest.param({"replicas": 2, "list": [{"name": "a"}]}, OWNED, True, id="left-out"),
+        pytest.param({"replicas": 3, "list": [{"name": "a"}]}, OWNED, False, id="changed"),
+        pytest.param({"replicas": 2, "list": []}, OWNED, False, id="removed-item"),
+        pytest.param({"replicas": 2, "list": [{"name": "a"}]}, {"f:spec": {}}, True, id="atomic"),
+        pytest.param({"replicas": 2, "list": [{"name": "a"}]}, None, False, id="nothing-owned"),
+        pytest.param(
+            {"replicas": 2, "list": [{"name": "a"}]},
+            {"f:spec": {"f:replicas": {}, "f:minReadySeconds": {}}},
+            False,
+            id="removed-from-item",
+        ),
+        pytest.param(
+            {"replicas": 2, "list": [{"name": "a"}]},
+            {"f:spec": {**OWNED["f:spec"], "f:paused": {}}},
+            False,
+            id="more-owned-than-sent",
+        ),
+    ],
+)
+def test_object_is_as_sent_if_what_is_left_out_is_owned(
+    live: dict[str, Any], owned: dict[str, Any] | None, expected: bool
+) -> None:
+    assert is_as_sent({"spec": live}, ZERO, owned) is expected
