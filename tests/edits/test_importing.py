@@ -651,3 +651,19 @@ def test_unnamed_port_of_another_container_gets_a_name(write: Write) -> None:
     model = import_one(root, text)
     assert model.entry["sidecars"]["proxy"]["ports"] == {"public": 9000, "port-9": 9}
     assert model.refused == {}
+
+
+def test_autoscalers_follow_the_new_name_of_the_container(write: Write) -> None:
+    root = write(PLAIN)
+    scaled = _SCALED.replace("{name: chat}", "{name: chat, envSourceContainerName: server}")
+    (found,) = import_one(root, CHAT + scaled).entry["objects"].values()
+    assert found["spec"]["scaleTargetRef"]["envSourceContainerName"] == "model"
+
+    text = CHAT.replace("type: Resource", "type: ContainerResource")
+    text = text.replace(
+        "resource: {name: cpu,", "containerResource: {name: cpu, container: server,"
+    )
+    model = import_one(root, text)
+    (metric,) = model.entry["autoscaling"]["metrics"].values()
+    assert metric["containerResource"]["container"] == "model"
+    assert model.proof.remaining == []

@@ -237,11 +237,18 @@ def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
     obj["apiVersion"] = "autoscaling/v2"
     _drop_replicas(result)
     spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": result.model}
+    for metric in spec.get("metrics") or ():
+        _rename_container(metric.get("containerResource") or {}, "container", result)
     # The field of autoscaling/v1, which knew no other metric.
     cpu = spec.pop("targetCPUUtilizationPercentage", None)
     if cpu is not None:
         target = {"type": "Utilization", "averageUtilization": cpu}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+
+def _rename_container(holder: dict[str, Any], key: str, result: Translation) -> None:
+    if holder.get(key) and holder[key] == _choose_main(result.workload).get("name"):
+        holder[key] = MODEL_CONTAINER
 
 
 def _drop_replicas(result: Translation) -> None:
@@ -259,6 +266,7 @@ def _translate_scaled_object(obj: dict[str, Any], result: Translation) -> None:
     if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high != 0):
         return
     obj["spec"]["scaleTargetRef"] = {**target, "name": result.model}
+    _rename_container(obj["spec"]["scaleTargetRef"], "envSourceContainerName", result)
     result.rename("target of the ScaledObject", target.get("name"), result.model)
     result.scaling = {"external": True, "minReplicas": low, "maxReplicas": high}
     _drop_replicas(result)
