@@ -21,7 +21,7 @@ from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.objects import ObjectState
-from framework.kube.ownership import RecordedNameTakenError
+from framework.kube.ownership import AlreadyExistsError, RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
@@ -113,6 +113,12 @@ def _compare(
     except RecordedNameTakenError as exc:
         shown = replace(change, op=Op.UPDATE, fields=(), note=f"refused: {exc}")
         return LiveStep(shown, manifest, recorded, change.op, refusal=str(exc))
+    except AlreadyExistsError as exc:
+        # What stays in the cluster when it leaves the plan, such as a claim, may come back. The CLI
+        # wrote it under a name with random digits and takes it over again, under another one.
+        if not (manifest.retain and exc.pulumi):
+            raise
+        return LiveStep(change, manifest, recorded, change.op)
     op, note = diff.op, diff.note
     if op is Op.SAME and recorded is not None and recorded.init_errors:
         op, note = Op.UPDATE, UNFINISHED
