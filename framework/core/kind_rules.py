@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+SKIP_AWAIT = "pulumi.com/skipAwait"
+"""The annotation of an object that the provider is not to wait for."""
+
 
 @dataclass(frozen=True)
 class KindRules:

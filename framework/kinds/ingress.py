@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from framework.core.kind_rules import KindRules
-from framework.kinds.kind import SKIP_AWAIT, Kind, Manifest, TrackInput
+from framework.kinds.kind import NOT_AWAITED, Kind, Manifest, TrackInput
 from framework.kinds.service import service_name
 
 
@@ -30,7 +30,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
-            "metadata": track.build_metadata({**ingress.annotations, **SKIP_AWAIT}),
+            "metadata": track.build_metadata({**ingress.annotations, **NOT_AWAITED}),
             "spec": spec,
         },
     )

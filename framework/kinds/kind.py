@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.core.kind_rules import KindRules
+from framework.core.kind_rules import SKIP_AWAIT, KindRules
 from framework.kinds.naming import RESERVED_LABELS, Track, build_labels, track_name
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # The provider would wait ten seconds for the endpoints of each Service, and until the timeout for
 # an Ingress without a controller. The wait for the Deployment already covers the Pods.
-SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+NOT_AWAITED = {SKIP_AWAIT: "true"}
 
 # Reasons why a field may not be patched, shared by several kinds.
 _IDENTITY = "it identifies the object"

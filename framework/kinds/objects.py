@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from framework.kinds.kind import SKIP_AWAIT, Manifest, TrackInput
+from framework.kinds.kind import NOT_AWAITED, Manifest, TrackInput
 from framework.kinds.naming import build_labels
 
 # Kinds of Kubernetes that are in no Namespace, by API group. For custom resources, the environment
@@ -97,5 +97,5 @@ def _build_metadata(track: TrackInput, key: str, content: Mapping[str, Any]) -> 
     labels = {**build_labels(track.model, track.settings), **written.get("labels", {})}
     metadata |= {**written, "labels": labels}
     if content["kind"] in _AWAITED:
-        metadata["annotations"] = {**written.get("annotations", {}), **SKIP_AWAIT}
+        metadata["annotations"] = {**written.get("annotations", {}), **NOT_AWAITED}
     return metadata

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.kind_rules import KindRules
-from framework.kinds.kind import SKIP_AWAIT, Kind, Manifest, TrackInput, computed
+from framework.kinds.kind import NOT_AWAITED, Kind, Manifest, TrackInput, computed
 
 if TYPE_CHECKING:
     from framework.settings.model import Model
@@ -48,7 +48,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
                 "kind": "PersistentVolumeClaim",
                 # Most StorageClasses bind a claim only once a Pod uses it, which the Deployment
                 # does after the claim: waiting for the claim would never end.
-                "metadata": track.build_metadata(SKIP_AWAIT, name),
+                "metadata": track.build_metadata(NOT_AWAITED, name),
                 "spec": build_claim_spec(claim),
             },
             used_by_pods=True,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from framework.core.kind_rules import KindRules
-from framework.kinds.kind import SELECTOR, SKIP_AWAIT, Kind, Manifest, TrackInput
+from framework.kinds.kind import NOT_AWAITED, SELECTOR, Kind, Manifest, TrackInput
 from framework.kinds.naming import NAME_LABEL, build_selector
 from framework.settings.service_rules import ExposedPort, list_ports, list_services
 
@@ -27,7 +27,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     """
     for key, service in list_services(track.settings).items():
         name = service_name(track.model, key, service)
-        metadata = track.build_metadata({**service.annotations, **SKIP_AWAIT}, name)
+        metadata = track.build_metadata({**service.annotations, **NOT_AWAITED}, name)
         metadata["labels"] = {**service.labels, **metadata["labels"]}
         yield Manifest(
             f"{track.model}-{key}" if key else track.model,

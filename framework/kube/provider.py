@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from framework.core.errors import ClusterError
-from framework.core.kind_rules import KindRules
+from framework.core.kind_rules import SKIP_AWAIT, KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.objects import (
@@ -28,7 +28,6 @@ from framework.kube.reading import ObjectReader
 from framework.kube.waiting import RolloutCounts, RolloutWait, wait_gone, wait_namespace_active
 from framework.kube.watching import Watches
 
-SKIP_AWAIT = "pulumi.com/skipAwait"
 # A Namespace is gone once the grace periods of its Pods are over.
 TERMINATING_WAIT_S = 600
 

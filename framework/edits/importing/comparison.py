@@ -9,6 +9,7 @@ from typing import Any
 
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import MISSING, ROOT, FieldPath, match_items, walk
+from framework.core.kind_rules import SKIP_AWAIT
 from framework.core.redaction import redact_field
 from framework.edits.importing.api_defaults import is_equal, normalise
 from framework.kinds.kind import PROTECTED_EVERYWHERE
@@ -18,7 +19,7 @@ from framework.plan.patch.field_checks import find_field_diagnostics
 from framework.plan.patch.field_types import FieldType
 from framework.plan.patch.merge import DIRECTIVE, find_touched, merge_key
 
-_GENERATED_ANNOTATIONS = frozenset({"pulumi.com/skipAwait", "modelcatalog/description"})
+_GENERATED_ANNOTATIONS = frozenset({SKIP_AWAIT, "modelcatalog/description"})
 # Names, and the selectors that follow from them. `translation` has made them equal already.
 _IDENTITY = (
     ("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"),
