@@ -342,7 +342,7 @@ class ImportedOverlay:
 
 @dataclass(frozen=True)
 class ImportDryRun:
-    """What the local cluster would store differently, and the errors of what it refuses."""
+    """The fields that the local cluster would store differently, and the refusals of objects."""
 
     differences: tuple[ImportedField, ...]
     refused: tuple[str, ...]
