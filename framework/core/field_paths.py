@@ -289,6 +289,13 @@ def get_at(obj: Any, concrete: Sequence[str | int], default: Any = MISSING) -> A
     return default if obj is MISSING else obj
 
 
+def without_nulls(value: Any) -> Any:
+    """Returns nested mappings and lists without the keys whose value is null."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(child) for key, child in value.items() if child is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def paths_overlap(path: Sequence[str | int], other: Sequence[str | int]) -> bool:
     """Returns True if one path is the other, or a parent of it.
 

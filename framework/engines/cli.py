@@ -81,8 +81,7 @@ class OpenedStack:
 
     def build_components(self, request: Request) -> Components:
         """Builds the recorded components. UnknownNameError for a target that is none of them."""
-        components = Components(request.components)
-        components.add_recorded(self.resources)
+        components = Components(request.components, self.resources)
         components.check_targets()
         return components
 
@@ -137,7 +136,7 @@ class AutomationEngine:
                 # They decide what a later deletion does, so they are recorded all the same.
                 _call(opened.stack.up, self._read_events(opened), parallel=_PARALLEL, **targets)
                 opened.remember_cluster()
-                outputs = self.outputs(request)
+                outputs = _read_outputs(opened.stack)
                 return Result(preview.changes, outputs=outputs, messages=preview.messages)
             if not confirm(preview):
                 return None
@@ -154,7 +153,7 @@ class AutomationEngine:
         _call(opened.stack.up, reader, **options)
         # Once more, because before the first deployment no provider was recorded.
         opened.remember_cluster()
-        result = reader.build_result(self.outputs(request))
+        result = reader.build_result(_read_outputs(opened.stack))
         return replace(
             result,
             changes=preview.changes,
@@ -173,7 +172,7 @@ class AutomationEngine:
                 recorded.objects, clusters, compare_with_live, listed=False
             )
         changes = order_changes(map(build_refresh_change, compared))
-        preview = Preview(changes, self.outputs(request))
+        preview = Preview(changes, _read_outputs(opened.stack))
         if preview.clean:
             return Result(preview.changes, outputs=preview.outputs)
         if not confirm(preview):
@@ -181,7 +180,7 @@ class AutomationEngine:
         reader = self._read_events(opened)
         _call(opened.stack.refresh, reader, parallel=_PARALLEL, **targets)
         opened.remember_cluster()
-        result = reader.build_result(self.outputs(request))
+        result = reader.build_result(_read_outputs(opened.stack))
         return replace(result, changes=preview.changes)
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -194,7 +193,7 @@ class AutomationEngine:
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
             return Result(())
-        if not confirm(Preview(changes, self.outputs(request))):
+        if not confirm(Preview(changes, _read_outputs(opened.stack))):
             return None
         reader = self._read_events(opened, on_progress, components=components)
         options = {"parallel": _PARALLEL, "continue_on_error": True}
@@ -203,11 +202,7 @@ class AutomationEngine:
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
-        outputs = _translate_errors(lambda: self._open(request).outputs())
-        return {
-            name: REDACTED if output.secret else output.value
-            for name, output in sorted(outputs.items())
-        }
+        return _read_outputs(self._open(request))
 
     def recorded(self, request: Request) -> Recorded:
         """Returns a summary of the recorded state."""
@@ -347,8 +342,7 @@ class AutomationEngine:
             for change in preview.changes
             if (former := reader.former_urns.get(change.urn, change.urn)) in objects
         }
-        components = Components(request.components)
-        components.add_recorded(opened.resources)
+        components = Components(request.components, opened.resources)
         compared = [
             change
             for change in preview.changes
@@ -384,8 +378,7 @@ class AutomationEngine:
 def _build_recorded(
     resources: list[Resource], targets: frozenset[str] | None, *, check_targets: bool = False
 ) -> RecordedObjects:
-    components = Components(targets)
-    components.add_recorded(resources)
+    components = Components(targets, resources)
     if check_targets:
         components.check_targets()
     return build_recorded_objects(resources, components, partial(unseal, open_value=read_plaintext))
@@ -410,6 +403,15 @@ def _build_command(cli: PulumiCli) -> Any:
     command.command = str(cli.command)
     command.version = VersionInfo.parse(cli.version.removeprefix("v"))
     return command
+
+
+def _read_outputs(stack: Any) -> Mapping[str, Any]:
+    """Returns the recorded outputs, secrets redacted."""
+    outputs = _translate_errors(stack.outputs)
+    return {
+        name: REDACTED if output.secret else output.value
+        for name, output in sorted(outputs.items())
+    }
 
 
 def _export_resources(stack: Any) -> list[Mapping[str, Any]]:

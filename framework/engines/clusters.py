@@ -61,6 +61,10 @@ class ClusterIdentity:
         return is_local or not self.server or self.server == other.server
 
 
+# The number of calls to API servers at the same time. Waits for rollouts are not limited.
+CALLS_AT_ONCE = 16
+
+
 @dataclass(frozen=True)
 class Connection:
     """An open connection; `uid` is that of the kube-system Namespace, `server` the address."""

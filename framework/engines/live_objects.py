@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import RecordedObject
-from framework.engines.clusters import Clusters
+from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.object_diff import LiveComparison, LiveStatus
 from framework.kube.objects import ObjectState
 
-_CALLS_AT_ONCE = 16
 Compare = Callable[[ObjectState, ObjectState | None, Collection[str]], LiveComparison]
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 
@@ -42,7 +41,7 @@ def compare_with_cluster(
     records the object as it is. With `listed` a live object may be ten seconds old, and most need
     no call of their own. Raises ClusterError, EngineError.
     """
-    with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
         compared = list(pool.map(lambda obj: _compare(obj, clusters, compare, listed), objects))
     # An object in a Namespace that is being deleted counts as gone, because nothing can be created
     # there. Which Namespaces those are is known only when all objects have been read.

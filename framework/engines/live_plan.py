@@ -17,7 +17,8 @@ from framework.core.changes import Change, Failure, Op
 from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import RecordedObject
-from framework.engines.embedded.planner import UNFINISHED
+from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.embedded.planner import note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.objects import ObjectState
@@ -26,7 +27,6 @@ from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
 
-_CALLS_AT_ONCE = 16
 _WAIT_S = 600.0
 # The model, type and logical name of a resource.
 ObjectKey = tuple[str, str, str]
@@ -86,7 +86,7 @@ def compare_plan(
             refusals.append(reason if named else f'{change.type} "{change.name}": {reason}')
             return None
 
-    with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
         steps = [step for step in pool.map(compare, changes) if step is not None]
     if refusals:
         raise EngineError("\n".join(sorted(refusals)))
@@ -119,9 +119,8 @@ def _compare(
         if not (manifest.retain and exc.pulumi):
             raise
         return LiveStep(change, manifest, recorded, change.op)
-    op, note = diff.op, diff.note
-    if op is Op.SAME and recorded is not None and recorded.init_errors:
-        op, note = Op.UPDATE, UNFINISHED
+    diff = note_unfinished(diff, recorded.init_errors if recorded else ())
+    op = diff.op
     # A replacement is decided by the CLI, which carries it out.
     if Op.REPLACE in (change.op, op) or (change.op is Op.CREATE and recorded is None):
         op = change.op
@@ -130,7 +129,7 @@ def _compare(
         change,
         op=op,
         fields=fields or (change.fields if op is Op.REPLACE else ()),
-        note=note,
+        note=diff.note,
         takes_over=diff.takes_over,
     )
     return LiveStep(shown, manifest, recorded, change.op)
@@ -155,7 +154,7 @@ class PutBack:
         """Writes objects; Deployments last, because their Pods read the other ones."""
         last = [step for step in steps if step.manifest.kind == "Deployment"]
         first = [step for step in steps if step.manifest.kind != "Deployment"]
-        with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="put-back") as pool:
+        with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="put-back") as pool:
             try:
                 for group in (first, last):
                     list(pool.map(self._write, group))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from framework.core.changes import Change, Op
@@ -22,12 +23,19 @@ class Components:
     the component of its recorded objects. Safe for use from any number of threads.
     """
 
-    def __init__(self, targets: frozenset[str] | None = None) -> None:
-        """`targets` are the names of the components that a command works on; None means all."""
+    def __init__(
+        self, targets: frozenset[str] | None = None, recorded: Iterable[Resource] = ()
+    ) -> None:
+        """`targets` are the names of the components that a command works on; None means all.
+
+        `recorded` are the resources of the state.
+        """
         self._targets = targets
         self._lock = threading.Lock()
         self._parents: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        for resource in recorded:
+            self.add(resource.urn, resource.parent, is_component=not resource.custom)
 
     def add(self, urn: str, parent: str, *, is_component: bool) -> None:
         """Adds a resource. A second call for the same URN replaces its parent."""
@@ -36,11 +44,6 @@ class Components:
             parts = parse_urn(urn)
             if is_component and parts.type != STACK_TYPE:
                 self._names[urn] = parts.name
-
-    def add_recorded(self, resources: Iterable[Resource]) -> None:
-        """Adds recorded resources."""
-        for resource in resources:
-            self.add(resource.urn, resource.parent, is_component=not resource.custom)
 
     @property
     def names(self) -> frozenset[str]:
@@ -142,14 +145,18 @@ def build_deletion(resource: Resource, components: Components) -> Change:
     note = "left behind by a replacement" if resource.pending_delete else ""
     if resource.retain_on_delete and resource.is_object:
         note = "stays in the cluster (retainOnDelete)"
+    return replace(build_same(resource, components), op=Op.DELETE, note=note)
+
+
+def build_same(resource: Resource, components: Components) -> Change:
+    """Builds the change of a recorded resource that stays as it is."""
     return Change(
         urn=resource.urn,
         type=resource.type,
         name=resource.name,
-        op=Op.DELETE,
+        op=Op.SAME,
         object=resource.id if resource.is_object else "",
         component=components.find_nearest(resource.urn),
-        note=note,
     )
 
 

@@ -32,6 +32,11 @@ def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(obj.get("metadata", {}).get("managedFields") or ())
 
 
+def direct_entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the entries without those of subresources (status, scale)."""
+    return [entry for entry in entries(obj) if not entry.get("subresource")]
+
+
 def field_paths(entry: Entry) -> frozenset[OwnedPath]:
     """Returns every path that an entry owns."""
     return parse_fields(entry.get("fieldsV1") or {})
@@ -77,7 +82,7 @@ def has_manager(obj: Mapping[str, Any], manager: str) -> bool:
 def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the managers that wrote the object, sorted, without those that wrote only its
     subresources (status, scale)."""
-    return tuple(sorted({e["manager"] for e in entries(obj) if not e.get("subresource")}))
+    return tuple(sorted({entry["manager"] for entry in direct_entries(obj)}))
 
 
 def owner_entries(obj: Mapping[str, Any], path: OwnedPath) -> list[dict[str, Any]]:

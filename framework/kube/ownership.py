@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.errors import ClusterError
-from framework.kube.managed_fields import entries, has_manager, is_own, writers
+from framework.kube.managed_fields import direct_entries, has_manager, is_own, writers
 from framework.kube.objects import Object, ObjectState, object_name
 from framework.kube.owned_paths import is_as_sent
 
@@ -98,7 +98,7 @@ def is_untouched(
     is left out, since controllers write it all the time through the subresource of that name. A
     refresh records the object also where it differs from what was sent, so that is compared, too.
     """
-    written = [entry for entry in entries(live) if not entry.get("subresource")]
+    written = direct_entries(live)
     return (
         len(written) == 1
         and is_own(written[0], manager)
@@ -109,7 +109,7 @@ def is_untouched(
 
 def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}
-    metadata["managedFields"] = [entry for entry in entries(obj) if not entry.get("subresource")]
+    metadata["managedFields"] = direct_entries(obj)
     return {**obj, "metadata": metadata, "status": None}
 
 

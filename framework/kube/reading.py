@@ -275,7 +275,7 @@ class ObjectReader:
             note = f"{note}; {diff.note}" if diff.note else note
             return replace(diff, op=op, note=note, takes_over=True)
         if diff.op is Op.SAME:
-            changed = _find_unrecorded(old, live, (before, wanted), manager, ignore_changes)
+            changed = _find_unrecorded(recorded, live, (before, wanted), manager, ignore_changes)
             return _record(diff, changed) if changed else diff
         return diff
 
@@ -347,7 +347,7 @@ def _scope(obj: Mapping[str, Any]) -> Scope:
 
 
 def _find_unrecorded(
-    old: ObjectState,
+    recorded: Object,
     live: Object,
     shapes: Iterable[Object],
     manager: str,
@@ -358,7 +358,6 @@ def _find_unrecorded(
     For example, somebody ran `kubectl set image` with the image that is in the inputs now. `up` has
     nothing to change in the cluster, but `drift` would report the field until it is recorded.
     """
-    recorded = without_internal(old.outputs)
     for shape in shapes:
         # `drop_at` changes it in place, and the caller still needs both shapes.
         shape = deepcopy(shape)

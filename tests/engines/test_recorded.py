@@ -52,8 +52,7 @@ def test_recorded_objects_of_both_engines_are_the_same(monkeypatch: pytest.Monke
     text = (RECORDED / "3-secret/checkpoint.json").read_text()
     checkpoint = parse_checkpoint(text, "x")
     cipher = PassphraseCipher.open("fixture", checkpoint.salt, "x")
-    components = Components()
-    components.add_recorded(checkpoint.resources)
+    components = Components(recorded=checkpoint.resources)
     embedded = build_recorded_objects(checkpoint.resources, components, cipher.unseal)
 
     # As `pulumi stack export --show-secrets` writes them.

@@ -12,6 +12,7 @@ from typing import Any
 
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import UnknownNameError, UsageError
+from framework.core.field_paths import without_nulls
 from framework.core.redaction import is_secret
 from framework.edits.importing.api_defaults import find_shape_errors
 from framework.edits.importing.comparison import remove_at
@@ -357,19 +358,13 @@ def _keep_valid(shared: Settings) -> Settings:
     an error in every model that does not complete it.
     """
     kept = deepcopy(shared)
-    alone = {**_without_nulls(shared), "owner": "any", "image": {"repository": "any", "tag": "1"}}
+    alone = {**without_nulls(shared), "owner": "any", "image": {"repository": "any", "tag": "1"}}
     if "ports" not in shared:
         alone["service"] = {"enabled": False}
     _, refused = build_settings(alone)
     for path in refused:
         remove_at(kept, path)
     return kept if count_lines(kept) >= FEWEST_SHARED else {}
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
-    return value
 
 
 def use_profile(root: Path, models: Sequence[Imported], name: str, shared: Settings) -> str:

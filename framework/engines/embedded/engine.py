@@ -239,8 +239,7 @@ class Operation:
         # another way to the same cluster, and the first inputs of a provider count.
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
         self._warnings = self._settle_pending(recorded_clusters, locked=locked)
-        self.components = Components(request.components)
-        self.components.add_recorded(state.get_current().resources)
+        self.components = Components(request.components, state.get_current().resources)
         self.planner = Planner(state, self.clusters, self.components)
         self._config = load_config(project, request.stack.name)
 

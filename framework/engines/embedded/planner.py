@@ -6,13 +6,13 @@ The preview plans every registration. The apply plans again those whose inputs w
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.core.changes import Change, FieldChange, Op
 from framework.core.errors import EngineError
-from framework.engines.clusters import Clusters
+from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.engines.embedded.former_urns import build_former_urns
 from framework.engines.embedded.records import build_provider_inputs, read_object_state
 from framework.engines.embedded.registration import Registration
@@ -32,8 +32,6 @@ from framework.kube.ownership import RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 
-# The number of calls to API servers at the same time. Waits for rollouts are not limited.
-CALLS_AT_ONCE = 16
 UNFINISHED = "its last rollout did not finish"
 
 
@@ -215,17 +213,14 @@ class Planner:
         return self._add_diff(step, inputs, diff)
 
     def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
-        op, note = diff.op, diff.note
-        # The object is as wanted, but its last rollout failed or was interrupted. As an update it
-        # is waited for again, so that `up` does not report success for Pods that never became
-        # ready.
-        if op is Op.SAME and step.old is not None and step.old.init_errors:
-            op, note = Op.UPDATE, UNFINISHED
+        diff = note_unfinished(diff, step.old.init_errors if step.old else ())
         recorded = self._state.read_inputs(step.old) if step.old else {}
         # Of both: the old value of a secret that changes must not be printed either.
         secrets = collect_secret_texts(recorded, step.registration.inputs)
         fields = redact_fields(diff.fields, secrets)
-        change = replace(step.change, op=op, fields=fields, note=note, takes_over=diff.takes_over)
+        change = replace(
+            step.change, op=diff.op, fields=fields, note=diff.note, takes_over=diff.takes_over
+        )
         return replace(
             step,
             change=change,
@@ -233,6 +228,17 @@ class Planner:
             predicted=diff.predicted,
             delete_first=diff.delete_first or step.registration.delete_before_replace,
         )
+
+
+def note_unfinished(diff: ObjectDiff, init_errors: Collection[str]) -> ObjectDiff:
+    """Returns an update for an object that is as wanted, but was not ready when it was recorded.
+
+    Its last rollout failed or was interrupted. As an update it is waited for again, so that `up`
+    does not report success for Pods that never became ready.
+    """
+    if diff.op is Op.SAME and init_errors:
+        return replace(diff, op=Op.UPDATE, note=UNFINISHED)
+    return diff
 
 
 def _find_object_name(registration: Registration, old: Resource | None) -> str:

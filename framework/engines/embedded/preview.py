@@ -27,7 +27,7 @@ from framework.engines.embedded.records import (
     with_outputs,
 )
 from framework.engines.embedded.registration import Answer, Registration
-from framework.engines.recorded import build_deletion
+from framework.engines.recorded import build_deletion, build_same
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, build_failed_urn, parse_urn
@@ -140,14 +140,7 @@ class PreviewRun:
         """
         components = self._planner.components
         return [
-            Change(
-                resource.urn,
-                resource.type,
-                resource.name,
-                Op.SAME,
-                object=resource.id if resource.is_object else "",
-                component=components.find_nearest(resource.urn),
-            )
+            build_same(resource, components)
             for resource in self._state.get_current().resources
             if resource.urn not in self.steps
             and resource.type != STACK_TYPE

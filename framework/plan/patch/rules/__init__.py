@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.core.diagnostics import KeyPath, SettingDiagnostic
-from framework.core.field_paths import KEY_DEFAULTS
+from framework.core.field_paths import KEY_DEFAULTS, without_nulls
 from framework.plan.patch.field_types import FieldType
 from framework.plan.patch.rules import (
     access,
@@ -37,14 +37,8 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
 
 def find_broken_rules(value: Any, type_: FieldType, show: Show) -> Iterator[SettingDiagnostic]:
     """Yields the rules that a complete value breaks; each of its fields has the right type."""
-    yield from _find_broken(_without_nulls(value), type_, show, ())
-
-
-def _without_nulls(value: Any) -> Any:
-    """Returns a value without the keys whose value is null, which the server takes for absent."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+    # The server takes a key whose value is null for absent.
+    yield from _find_broken(without_nulls(value), type_, show, ())
 
 
 def _find_broken(
