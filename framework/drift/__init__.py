@@ -1,10 +1,10 @@
-"""Drift: the differences between the recorded objects of a stack and the live ones.
+"""Drift: the differences between the desired, recorded and live objects of a stack.
 
 `find_drift` reads the live objects, compares them, and returns a `DriftReport`. It works with both
 engines and writes nothing.
 """
 
 from framework.drift.compare import find_drift
-from framework.drift.report import DriftFinding, DriftReport, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind
 
-__all__ = ["DriftFinding", "DriftReport", "FindingKind", "find_drift"]
+__all__ = ["DriftReport", "Finding", "FindingKind", "find_drift"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from framework.drift.report import DriftFinding, DriftReport, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connect, connect_kubernetes, open_clusters
 from framework.engines.live_objects import compare_with_cluster
@@ -38,9 +39,7 @@ def find_drift(
             listed=True,
         )
     findings = [
-        _build_finding(item.recorded, item.comparison)
-        for item in compared
-        if item.comparison.status is not LiveStatus.SAME
+        finding for item in compared for finding in _build_findings(item.recorded, item.comparison)
     ]
     return DriftReport(
         request.stack,
@@ -51,21 +50,36 @@ def find_drift(
     )
 
 
-def _build_finding(obj: RecordedObject, comparison: LiveComparison) -> DriftFinding:
-    return DriftFinding(
+def _build_findings(obj: RecordedObject, comparison: LiveComparison) -> Iterator[Finding]:
+    if comparison.status is LiveStatus.SAME:
+        return
+    whole = Finding(
         kind=_KINDS[comparison.status],
-        urn=obj.urn,
         type=obj.type,
         object=obj.id,
+        urn=obj.urn,
         model=obj.component,
-        # compare_objects redacts the data of Secrets. A program may mark any other value, such as
-        # the environment variable of a Deployment, as a secret too.
-        fields=redact_fields(comparison.fields, obj.secrets),
         note=comparison.note,
     )
+    if whole.kind is not FindingKind.CHANGED:
+        yield whole
+    # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
+    # environment variable of a Deployment, as a secret too.
+    for field in redact_fields(comparison.fields, obj.secrets):
+        yield replace(
+            whole,
+            kind=FindingKind.ADDED if field.old is None else FindingKind.CHANGED,
+            path=field.path,
+            desired=field.old,
+            recorded=field.old,
+            live=field.new,
+            manager=field.manager,
+            time=field.time,
+            note="",
+        )
 
 
-def _sort_key(finding: DriftFinding) -> tuple[bool, bool, str, str, str, str]:
+def _sort_key(finding: Finding) -> tuple[bool, bool, str, str, str, str]:
     return (
         # False sorts before True: Namespaces come first, and missing objects last.
         finding.kind is FindingKind.MISSING,

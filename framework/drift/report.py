@@ -1,42 +1,69 @@
-"""The drift report: one finding per object that differs from what was recorded."""
+"""The drift report: one finding for each difference between a stack and its cluster."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
-from framework.core.changes import FieldChange
+from framework.core.diagnostics import Position
+from framework.core.drift_rules import AcceptRule
 from framework.core.stack import Stack
 
 
 class FindingKind(StrEnum):
-    """The difference between a recorded object and the live one."""
+    """The kinds of difference between a stack and its cluster."""
 
     CHANGED = "changed"
-    """Fields differ."""
+    """A field that the stack sets has another value, or somebody removed it."""
+    ADDED = "added"
+    """Somebody added a field, or an item of a list, that the stack does not set."""
     MISSING = "missing"
     """The object is gone, or is being deleted, alone or with its Namespace."""
     RECREATED = "recreated"
-    """Somebody deleted the object and created it again; fields may differ as well."""
+    """Somebody deleted the object and created it again. Fields that differ are further findings."""
+    FOREIGN = "foreign"
+    """No stack owns the object, and it is in our Namespace or touches our Pods."""
 
 
 @dataclass(frozen=True)
-class DriftFinding:
-    """One object that differs from what was recorded.
+class Finding:
+    """One difference: a field of an object, or a whole object.
 
-    `type` is Pulumi's token (`kubernetes:apps/v1:Deployment`), `object` is `namespace/name` or
-    `name`, `model` is the nearest component, "" for none. Of each field `old` is the desired value
-    and `new` the live one, with the manager that wrote it and the time. `note` is one sentence for
-    the reader, "" where the fields say it all.
+    A field has three values: `desired` by the files, `recorded` by the last `up`, and `live` in the
+    cluster. None means that the field does not exist there. They are JSON values as the API server
+    has them, with secrets redacted, and all None for a whole object.
     """
 
     kind: FindingKind
-    urn: str
     type: str
+    """Pulumi's token: `kubernetes:apps/v1:Deployment`."""
     object: str
-    model: str
-    fields: tuple[FieldChange, ...] = ()
+    """`namespace/name`, or `name` for an object in no Namespace."""
+    urn: str = ""
+    """The URN of the resource, "" for a foreign object."""
+    model: str = ""
+    """The nearest component of the resource. Of a foreign object the model that it touches. "" for
+    none."""
+    path: str = ""
+    """The path of the field, in the notation of core/field_paths.py; "" for a whole object."""
+    desired: Any = None
+    recorded: Any = None
+    live: Any = None
+    manager: str = ""
+    """The field manager that wrote the live value, or the object, last; "" if unknown."""
+    time: str = ""
+    """The time of that write in RFC 3339, "" if unknown."""
+    source: Position | None = None
+    """The setting behind the field, where one exists."""
     note: str = ""
+    """One sentence for the reader, "" where the values say it all."""
+    accepted_by: AcceptRule | None = None
+    """The rule of `drift.accept` that covers the finding."""
+    id: str = ""
+    """The fingerprint, which is the same in every night and on every machine."""
 
     @property
     def object_kind(self) -> str:
@@ -46,24 +73,30 @@ class DriftFinding:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """The drift of one stack, Namespaces first and missing objects last.
+    """The drift of one stack: Namespaces first, missing objects last, foreign ones at the end.
 
-    `objects` and `models` count everything that was compared, with or without findings. `warnings`
-    are about interrupted commands.
+    `findings` are drift. `accepted` are those that a rule covers. `pending` are the models whose
+    files changed since the last `up`. `objects` and `models` count everything that was compared.
+    `warnings` are about interrupted commands and rules without effect; `problems` name what could
+    not be checked, so a report with any is never clean.
     """
 
     stack: Stack
-    findings: tuple[DriftFinding, ...]
-    objects: int
-    models: int
+    findings: tuple[Finding, ...]
+    accepted: tuple[Finding, ...] = ()
+    pending: tuple[str, ...] = ()
+    objects: int = 0
+    models: int = 0
+    checked: datetime = field(default_factory=partial(datetime.now, UTC))
     warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
-        """True when nothing differs."""
-        return not self.findings
+        """True when everything was checked and nothing differs."""
+        return not self.findings and not self.problems
 
     @property
     def differences(self) -> int:
-        """The number of fields that differ; an object without any counts as one."""
-        return sum(max(1, len(finding.fields)) for finding in self.findings)
+        """The number of findings that are drift."""
+        return len(self.findings)

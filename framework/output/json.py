@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from framework.cluster import ClusterStatus
 from framework.core.changes import Op, Preview
 from framework.core.diagnostics import DiagnosticGroup
-from framework.drift import DriftFinding, DriftReport, FindingKind
+from framework.drift import DriftReport, Finding, FindingKind
 from framework.output.changes import is_shown
 from framework.output.diagnostics import name_layer
 from framework.output.diff import list_diagnostics
@@ -196,26 +196,31 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
 
 def build_drift(report: DriftReport) -> Drift:
     """Returns the objects that differ."""
+    objects: dict[tuple[str, str], list[Finding]] = {}
+    for finding in report.findings:
+        objects.setdefault((finding.type, finding.object), []).append(finding)
     return Drift(
         stack=report.stack.name,
         clean=report.clean,
-        changes=tuple(map(_build_drifted, report.findings)),
+        changes=tuple(map(_build_drifted, objects.values())),
         messages=report.warnings,
     )
 
 
-def _build_drifted(finding: DriftFinding) -> DriftedObject:
+def _build_drifted(findings: list[Finding]) -> DriftedObject:
+    first = findings[0]
     return DriftedObject(
-        op=Op.DELETE if finding.kind is FindingKind.MISSING else Op.UPDATE,
-        urn=finding.urn,
-        kind=finding.object_kind,
-        object=finding.object,
-        model=finding.model or None,
+        op=Op.DELETE if first.kind is FindingKind.MISSING else Op.UPDATE,
+        urn=first.urn,
+        kind=first.object_kind,
+        object=first.object,
+        model=first.model or None,
         fields=tuple(
-            DriftedField(f.path, f.old, f.new, f.manager or None, f.time or None)
-            for f in finding.fields
+            DriftedField(f.path, f.desired, f.live, f.manager or None, f.time or None)
+            for f in findings
+            if f.path
         ),
-        note=finding.note,
+        note=first.note,
     )
 
 

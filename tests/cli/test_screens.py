@@ -8,7 +8,7 @@ import pytest
 
 from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
 from framework.core.stack import Stack
-from framework.drift import DriftFinding, DriftReport, FindingKind
+from framework.drift import DriftReport, Finding, FindingKind
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
 from framework.output.text import WIDTH, render_wrapped, screen_width
@@ -103,9 +103,15 @@ def test_first_rollout_has_no_waves(plan: StackPlan) -> None:
 
 def test_drift_report_fits_the_width(plan: StackPlan) -> None:
     path = f"spec.template.spec.containers[model].env[{LONG.upper()}]"
-    field = FieldChange(path, None, "x" * 80, manager="kubectl-set", time="2026-11-22 17:40")
-    token, name = "kubernetes:apps/v1:Deployment", "ml-staging/sentiment"
-    finding = DriftFinding(FindingKind.CHANGED, "urn:x", token, name, "sentiment", (field,))
+    finding = Finding(
+        FindingKind.ADDED,
+        "kubernetes:apps/v1:Deployment",
+        "ml-staging/sentiment",
+        path=path,
+        live="x" * 80,
+        manager="kubectl-set",
+        time="2026-11-22 17:40",
+    )
     text = render_drift(DriftReport(plan.stack, (finding,), objects=1, models=1), 1.0)
     assert is_narrow(text)
     assert "by kubectl-set, 2026-11-22 17:40" in text

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from framework.core.changes import FieldChange
 from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
 from framework.engines.base import RecordedObject, RecordedObjects, Request
@@ -114,9 +113,8 @@ def test_changed_field_has_both_values_and_its_writer(root: Path) -> None:
     )
     (finding,) = compare(root, [record(recorded, "a")], [live]).findings
     assert finding.kind is FindingKind.CHANGED
-    assert finding.fields == (
-        FieldChange("spec.replicas", 2, 5, "kubectl", "2026-11-22T17:40:00Z"),
-    )
+    assert (finding.path, finding.recorded, finding.live) == ("spec.replicas", 2, 5)
+    assert (finding.manager, finding.time) == ("kubectl", "2026-11-22T17:40:00Z")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,7 @@ def test_secret_values_are_redacted(root: Path) -> None:
     recorded = record(build("ConfigMap", "a", data={"k": "s3cr3t"}), secrets=frozenset({"s3cr3t"}))
     (finding,) = compare(root, [recorded], [build("ConfigMap", "a", data={"k": "x"})]).findings
     assert "s3cr3t" not in repr(finding)
-    assert finding.fields[0].new == "x"
+    assert finding.live == "x"
 
 
 def written_by(manager: str, **fields: Any) -> Object:
@@ -191,8 +189,8 @@ def test_addition_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     live = build_scaled(2, "kubectl-label", **LABELS)
     live["metadata"]["labels"] = {"added": "1"}
     inputs = build("Deployment", "a", spec={"replicas": 2})
-    (finding,) = compare(root, [record(live, "a", inputs=inputs)], [live]).findings
-    assert [(field.path, field.old, field.new) for field in finding.fields] == [
+    report = compare(root, [record(live, "a", inputs=inputs)], [live])
+    assert [(f.path, f.recorded, f.live) for f in report.findings] == [
         ("metadata.labels.added", None, "1")
     ]
 
@@ -200,10 +198,8 @@ def test_addition_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
 def test_value_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     live = build_scaled(5, "kubectl", **REPLICAS)
     inputs = build("Deployment", "a", spec={"replicas": 2})
-    (finding,) = compare(root, [record(live, "a", inputs=inputs)], [live]).findings
-    assert [(field.path, field.old, field.new) for field in finding.fields] == [
-        ("spec.replicas", 2, 5)
-    ]
+    report = compare(root, [record(live, "a", inputs=inputs)], [live])
+    assert [(f.path, f.recorded, f.live) for f in report.findings] == [("spec.replicas", 2, 5)]
 
 
 def test_removal_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
@@ -215,10 +211,8 @@ def test_removal_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     labels: Object = {"metadata": {**live["metadata"], "labels": {"a": "1"}}}
     # The server leaves out the 0 of a field that is still owned; nobody owns the other two.
     spec = {"replicas": 2, "minReadySeconds": 0, "paused": False}
-    (finding,) = compare(
-        root, [record(live, "a", inputs={**live, **labels, "spec": spec})], [live]
-    ).findings
-    assert [(field.path, field.old, field.new) for field in finding.fields] == [
+    report = compare(root, [record(live, "a", inputs={**live, **labels, "spec": spec})], [live])
+    assert [(f.path, f.recorded, f.live) for f in report.findings] == [
         ("metadata.labels.a", "1", None),
         ("spec.paused", False, None),
     ]

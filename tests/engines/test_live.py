@@ -70,9 +70,8 @@ def test_drift_has_the_manager_and_up_reverts_it(live_stack: Stack) -> None:
     with _kube(live_stack) as kube:
         kube.apply(scaled, manager="kubectl-scale", force=True, dry_run=False)
     (finding,) = live_stack.drift().findings
-    (field,) = finding.fields
-    assert (field.path, field.old, field.new) == ("spec.replicas", 2, 5)
-    assert field.manager == "kubectl-scale"
+    assert (finding.path, finding.desired, finding.live) == ("spec.replicas", 2, 5)
+    assert finding.manager == "kubectl-scale"
     assert ops(live_stack.up()) == {DEPLOYMENT: "update"}
     assert live_stack.preview().clean
     assert live_stack.drift().clean

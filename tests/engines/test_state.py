@@ -159,8 +159,7 @@ def test_drift_shows_old_and_new_and_writes_nothing(stack: Stack) -> None:
     changed, missing = report.findings
     assert (changed.kind, changed.object) == (FindingKind.CHANGED, "ns/x")
     assert (missing.kind, missing.object) == (FindingKind.MISSING, "ns/y")
-    (field,) = changed.fields
-    assert (field.path, field.old, field.new) == ("data.k", "v", "w")
+    assert (changed.path, changed.desired, changed.live) == ("data.k", "v", "w")
     assert stack.state_file.read_bytes() == before
 
 
