@@ -26,7 +26,7 @@ from typing import Any, NoReturn, TextIO
 
 import pulumi.log
 import pulumi.runtime
-from pulumi.runtime.settings import Settings, configure
+from pulumi.runtime.settings import SETTINGS, Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
 from framework.core.redaction import redact_text
@@ -100,10 +100,28 @@ def _run(request: dict[str, Any]) -> None:
     asyncio.set_event_loop(loop)
     loop.set_default_executor(ThreadPoolExecutor(request["parallel"]))
 
-    def program() -> None:
+    async def program() -> None:
         runpy.run_path(request["program"], run_name="__main__")
+        await _await_outputs()
 
     loop.run_until_complete(run_in_stack(program))
+
+
+async def _await_outputs() -> None:
+    """Waits until the outputs of all resources are known, or until one of them fails.
+
+    The SDK waits for them as well, but looks at every outstanding output each time that one of them
+    is done. That takes minutes for 1,000 models. What has failed stays in the set; the SDK finds
+    and raises it.
+    """
+    while True:
+        with SETTINGS.lock:
+            outputs = list(SETTINGS.outputs)
+        if not outputs:
+            return
+        done, _ = await asyncio.wait(outputs, return_when=asyncio.FIRST_EXCEPTION)
+        if any(output.cancelled() or output.exception() for output in done):
+            return
 
 
 def _exit_with_engine() -> None:
