@@ -78,9 +78,12 @@ setup-pulumi cluster-up cluster-down cluster-status:
 # One more than the cores of a small machine: many tests wait for a rollout.
 WORKERS := 3
 
-.PHONY: test test-full check check-format check-types check-imports check-locks format bench golden \
+.PHONY: test test-full coverage check check-format check-types check-imports check-locks format bench golden \
 	fields lock clean
 test: $(VENV)/ready-dev ## run the tests, with a sample of the large grids
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not grid' -rs
+
+coverage: $(VENV)/ready-dev ## run the same tests and measure their coverage (takes two thirds longer)
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
 
 test-full: $(VENV)/ready-dev ## run all tests, with the whole of the large grids; show the slowest tests
