@@ -21,14 +21,16 @@ import pytest
 from framework.cluster.local import LocalCluster
 from framework.core.errors import BuildError, LocalClusterError
 from framework.engines.pulumi_cli import MissingCli, find_pulumi
-from tests.shipped import ROOT, copy_shipped
+from tests.shipped import ROOT, SHIPPED, copy_shipped
 
 _CLUSTER_VARIABLE = "MODELCATALOG_TEST_CLUSTER"
-_PARTS = ("catalog", "environments", "framework", "tools", "Pulumi.yaml", "__main__.py")
+_PARTS = ("catalog", "environments", "tools", "Pulumi.yaml", "__main__.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Creates the cluster's folder; the workers of xdist inherit its name."""
+    # The processes that the tests start write the bytecode of the package for the next ones.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if _CLUSTER_VARIABLE not in os.environ:
         os.environ[_CLUSTER_VARIABLE] = tempfile.mkdtemp(prefix="modelcatalog-")
 
@@ -142,6 +144,8 @@ def make_project(tmp_path: Path, unique_name: str) -> MakeProject:
     def make(*models: str) -> Project:
         root = tmp_path / "project"
         copy_shipped(root, *_PARTS)
+        # A link to one copy for all tests, because each copy would be compiled again.
+        (root / "framework").symlink_to(SHIPPED / "framework")
         (root / ".state").mkdir()
         _keep_models(root, models)
         for environment in (root / "environments").glob("*/environment.yaml"):
