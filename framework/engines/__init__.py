@@ -35,17 +35,20 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
     """Returns the engine for `auto`, `cli` or `embedded`.
 
     `auto` chooses the CLI only where it is installed and its kubernetes plugin too, not where
-    `make setup-pulumi` has built it: the embedded engine is several times faster. Raises
-    EngineError for `cli` if it can run in neither way.
+    `make setup-pulumi` has built it: the embedded engine is several times faster. A state that is
+    not in a folder is read by the CLI alone, installed or built. Raises EngineError if the engine
+    cannot run.
     """
     if name not in ENGINES:
         raise UnknownNameError("engine", name, ENGINES)
+    if (remote := _describe_remote_state(root)) is not None:
+        return _choose_for_remote_state(name, root, remote)
     if name == "embedded":
         why = f"as requested; state: {_describe_state(root)}, readable by the CLI"
         return EngineChoice("embedded", why)
     cli = find_pulumi(root, built=name == "cli")
     if isinstance(cli, PulumiCli):
-        source = "built by make setup-pulumi" if cli.built else f"{cli.version} is installed"
+        source = _describe_source(cli)
         why = f"as requested; {source}" if name == "cli" else f"pulumi {source}"
         return EngineChoice("cli", why, cli)
     if name == "cli":
@@ -55,6 +58,35 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
     return EngineChoice(
         "embedded", f"{cli.why}; state: {_describe_state(root)}, readable by the CLI"
     )
+
+
+def _choose_for_remote_state(name: str, root: Path, remote: str) -> EngineChoice:
+    """Returns the CLI for a state that is not in a folder. EngineError if it cannot run."""
+    if name == "embedded":
+        raise EngineError(
+            f"ENGINE=embedded: the state is in {remote}, which only the pulumi CLI reads; use "
+            "ENGINE=cli, or name a folder in backend.url of Pulumi.yaml and unset "
+            "PULUMI_BACKEND_URL"
+        )
+    cli = find_pulumi(root)
+    if not isinstance(cli, PulumiCli):
+        raise EngineError(
+            f"the state is in {remote}, which only the pulumi CLI reads, and {cli.why}. Run "
+            f"`{SETUP}` once, or install both"
+        )
+    return EngineChoice("cli", f"{_describe_source(cli)}; state: {remote}", cli)
+
+
+def _describe_source(cli: PulumiCli) -> str:
+    return "built by make setup-pulumi" if cli.built else f"{cli.version} is installed"
+
+
+def _describe_remote_state(root: Path) -> str | None:
+    """Returns the place of a state that only the CLI reads, None for a folder."""
+    from framework.engines.project import load_project
+
+    project = load_project(root)
+    return None if project.has_file_backend else project.describe_backend()
 
 
 @contextmanager

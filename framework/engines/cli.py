@@ -9,6 +9,7 @@ them is used.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -40,7 +41,7 @@ from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.live_objects import build_refresh_change, compare_with_cluster
 from framework.engines.live_plan import LiveStep, PutBack, compare_plan
 from framework.engines.project import load_project
-from framework.engines.pulumi_cli import PulumiCli
+from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
 from framework.engines.recorded import (
     Components,
     build_deletion,
@@ -48,23 +49,24 @@ from framework.engines.recorded import (
     refuse_protected,
     summarize_resources,
 )
-from framework.engines.state.backend import create_backend_folder
+from framework.engines.state.backend import create_backend_folder, open_backend
 from framework.engines.state.checkpoint import Resource, check_deployment
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 from framework.engines.state.stack_state import StackState
+from framework.engines.urns import STACK_TYPE
 from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
 _PARALLEL = 128
-_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _WRONG_PASSPHRASE = (
     "the passphrase does not fit this stack: its encryptionsalt, in Pulumi.<stack>.yaml beside the "
     "environments or in the state, was made with another one; set PULUMI_CONFIG_PASSPHRASE to that "
     "one, or, if the stack has no secrets, remove Pulumi.<stack>.yaml and run again"
 )
-_LAST_LINES = 12
+# The line that the CLI prints for each lock of a backend without a server of its own.
+_LOCK = re.compile(r"created by (?P<user>.+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class AutomationEngine:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
         self._settle(request)
         opened = self._open_checked(request)
+        self._refuse_others(request, opened)
         targets = self._find_targets(opened, request)
         with self._connect(request) as provider:
             previewed = self._preview(opened, request, targets, provider)
@@ -220,17 +223,29 @@ class AutomationEngine:
         records what an interrupted command has done: the CLI does not read the journal, and would
         try to create an object that exists.
         """
-        backend = open_cluster_record(request.root, request.stack)
-        if backend is None:
+        project = load_project(request.root)
+        if not project.has_file_backend:
             return
+        backend = open_backend(project, request.stack.name)
         backend.refuse_others()
         try:
-            state = StackState(load_project(request.root), backend)
+            state = StackState(project, backend)
         except StateError:
             # The embedded engine has written no journal beside a state that it cannot read.
             return
         if backend.journal_path.exists() or state.checkpoint.pending:
             EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
+
+    def _refuse_others(self, request: Request, opened: OpenedStack) -> None:
+        """Raises StateError if another command holds the stack of a remote backend.
+
+        Only a command of the CLI that writes looks at the locks. This one refreshes the stack
+        itself, which is nothing in a cluster. Without it, `up` would take for drift, and put back,
+        what another `up` is writing.
+        """
+        roots = [found.urn for found in opened.resources if found.type == STACK_TYPE]
+        if roots and not load_project(request.root).has_file_backend:
+            _translate_errors(lambda: opened.stack.refresh(target=roots))
 
     @contextmanager
     def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:
@@ -286,19 +301,9 @@ class AutomationEngine:
 
             register_stack(request.plan or load_stack_plan(request.root, request.stack.name))
 
-        environment = {
-            "PATH": self._cli.search_path,
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # Older providers, such as the one that we build, do not know the provider's input
-            # `enablePatchForce`.
-            "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
-        }
-        if all(os.environ.get(name) is None for name in _PASSPHRASE):
-            # The CLI needs a passphrase even for a stack without secrets. The empty one is valid.
-            environment["PULUMI_CONFIG_PASSPHRASE"] = ""
         options = automation.LocalWorkspaceOptions(
             work_dir=str(request.root),
-            env_vars=environment,
+            env_vars=build_environment(self._cli),
             pulumi_home=os.environ.get("PULUMI_HOME"),
             pulumi_command=_build_command(self._cli),
         )
@@ -446,15 +451,21 @@ def _translate_errors(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except errors.ConcurrentUpdateError as exc:
-        raise StateError(
-            f"the stack is locked by another command: {_last_lines(exc)}\n"
-            "wait for it, or, if it is dead, run `pulumi cancel`"
-        ) from exc
+        raise StateError(_describe_lock(str(exc))) from exc
     except errors.CommandError as exc:
         if "incorrect passphrase" in str(exc):
             raise StateError(_WRONG_PASSPHRASE) from exc
-        raise EngineError(f"pulumi failed: {_last_lines(exc)}") from exc
+        raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc
 
 
-def _last_lines(exc: Exception) -> str:
-    return "\n".join(str(exc).strip().splitlines()[-_LAST_LINES:])
+def _describe_lock(text: str) -> str:
+    """Returns who holds the stack and since when, in the words of the file backend."""
+    holders = [
+        f"{found['user']} (pid {found['pid']} on {found['host']}, since {found['time']})"
+        for found in _LOCK.finditer(" ".join(text.split()))
+    ]
+    holder = " and ".join(holders) or f"another command: {keep_last_lines(text)}"
+    return (
+        f"the stack is locked by {holder}; wait for it, or, if it is dead, remove the lock with "
+        "`pulumi cancel` and run again"
+    )

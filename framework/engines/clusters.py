@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from framework.cluster import FOLDER, START_ADVICE
 from framework.core.errors import (
@@ -28,7 +28,9 @@ from framework.core.kind_rules import KindRules
 from framework.core.stack import Stack
 from framework.engines.base import NamedCluster, RecordedObjects, Request
 from framework.engines.project import load_project
-from framework.engines.state.backend import FileBackend, open_backend
+from framework.engines.pulumi_cli import MissingCli, find_pulumi
+from framework.engines.stack_tags import StackTags
+from framework.engines.state.backend import open_backend
 from framework.engines.state.stack_state import StackState
 from framework.kube.client import KubeClient
 from framework.kube.provider import KubernetesProvider
@@ -120,20 +122,34 @@ def identify_cluster(
     return connection.identify(inputs)
 
 
+class ClusterRecord(Protocol):
+    """The record of the clusters that a stack is deployed on, in its backend."""
+
+    @property
+    def cluster_place(self) -> str:
+        """The file or tag to remove where the record is wrong, for messages."""
+
+    def read_cluster(self) -> dict[str, Any]:
+        """Returns the record, empty when there is none. StateError."""
+
+    def write_cluster(self, record: Mapping[str, Any]) -> None:
+        """Replaces the record; writes nothing where it is the same already. StateError."""
+
+
 class IdentityCheck:
     """Compares each cluster that is reached with the one recorded for its provider.
 
-    `providers` are the inputs of the recorded providers by URN. `record` is None for a backend that
-    keeps no record of clusters. Without `has_objects` there is nothing to protect, and any cluster
-    is accepted. With `accepts_recreated`, as in a refresh, a cluster with another UID is accepted
-    if it has the recorded names and address. `identify` connects with a provider's inputs.
+    `providers` are the inputs of the recorded providers by URN. Without `has_objects` there is
+    nothing to protect, and any cluster is accepted. With `accepts_recreated`, as in a refresh, a
+    cluster with another UID is accepted if it has the recorded names and address. `identify`
+    connects with a provider's inputs.
     """
 
     def __init__(
         self,
         stack: Stack,
         providers: Mapping[str, Mapping[str, Any]],
-        record: FileBackend | None,
+        record: ClusterRecord,
         identify: Callable[[Mapping[str, Any]], ClusterIdentity],
         *,
         has_objects: bool,
@@ -142,7 +158,7 @@ class IdentityCheck:
         self._stack, self._record, self._identify = stack, record, identify
         # Without recorded providers every cluster is accepted, see `_find_known`.
         self._providers = providers if has_objects else {}
-        self._known = _parse_record(record.read_cluster()) if record else {}
+        self._known = _parse_record(record.read_cluster())
         self._accepts_recreated = accepts_recreated
 
     def check(self, urn: str, reached: ClusterIdentity) -> None:
@@ -153,8 +169,8 @@ class IdentityCheck:
         if known is None or known.uid == reached.uid:
             return
         if not known.is_at_same_place(reached):
-            path = str(self._record.cluster_path) if self._record else ""
-            raise OtherClusterError(self._stack, str(known), str(reached), path)
+            place = self._record.cluster_place
+            raise OtherClusterError(self._stack, str(known), str(reached), place)
         if not self._accepts_recreated:
             raise ClusterRecreatedError(self._stack, str(known), str(reached))
 
@@ -181,10 +197,10 @@ class IdentityCheck:
     def _find_unnamed(
         self, inputs: Mapping[str, Any], reached: ClusterIdentity
     ) -> ClusterIdentity | None:
-        """Returns the identity in a record of an earlier version, if it is that of this provider.
+        """Returns the identity in a record without URNs, if it is that of this provider.
 
-        Such a record does not say which provider it belongs to. It is the only one, or the one
-        with the recorded context.
+        The tags of a stack, and a record of an earlier version, do not say which provider it
+        belongs to. It is the only one, or the one with the recorded context.
         """
         unnamed = self._known.get("")
         if unnamed is None:
@@ -214,8 +230,6 @@ class IdentityCheck:
 
     def remember(self, urn: str, reached: ClusterIdentity) -> None:
         """Records the cluster that the objects of a provider are on."""
-        if self._record is None:
-            return
         known = _parse_record(self._record.read_cluster())
         named = {key: identity for key, identity in known.items() if key != ""}
         clusters = {key: asdict(value) for key, value in sorted({**named, urn: reached}.items())}
@@ -225,11 +239,12 @@ class IdentityCheck:
 def _parse_record(record: Mapping[str, Any]) -> dict[str, ClusterIdentity]:
     """Returns identities by the URN of their provider.
 
-    A record of an earlier version has one identity and no URN; its key is "".
+    The tags of a stack, and a record of an earlier version, have one identity and no URN; its key
+    is "".
     """
     if "clusters" not in record:
-        uid, context = record.get("uid"), record.get("context", "")
-        return {"": ClusterIdentity(str(uid), str(context))} if uid else {}
+        fields = {name: str(record.get(name, "")) for name in ("uid", "context", "server")}
+        return {"": ClusterIdentity(**fields)} if fields["uid"] else {}
     return {
         urn: ClusterIdentity(
             **{name: str(fields.get(name, "")) for name in ClusterIdentity.__dataclass_fields__}
@@ -366,20 +381,31 @@ def open_clusters(
         clusters.close()
 
 
-def open_cluster_record(root: Path, stack: Stack) -> FileBackend | None:
-    """Returns the backend that records the clusters of a stack; None unless it is `file://`."""
+def open_cluster_record(root: Path, stack: Stack) -> ClusterRecord:
+    """Returns the record of a stack's clusters: a file beside the state, or tags of the stack.
+
+    StateError for a backend that only the CLI reads, if there is no CLI.
+    """
     project = load_project(root)
-    is_folder = project.backend_url.startswith("file://")
-    return open_backend(project, stack.name) if is_folder else None
+    if project.has_file_backend:
+        return open_backend(project, stack.name)
+    cli = find_pulumi(root)
+    if isinstance(cli, MissingCli):
+        raise StateError(f"the state is in {project.describe_backend()}, and {cli.why}")
+    return StackTags(cli, root, stack)
 
 
 def check_recorded_cluster(
     root: Path, stack: Stack, named: NamedCluster, uid: str, server: str
 ) -> None:
     """Raises ClusterError when the named cluster, with this UID and address, is not the recorded
-    one. Accepts any cluster where the state cannot be read, or only the CLI can read it."""
+    one. Accepts any cluster where the state cannot be read."""
+    reached = ClusterIdentity(uid, named.context, named.kubeconfig, server)
+    project = load_project(root)
+    if not project.has_file_backend:
+        _check_tagged_cluster(root, stack, named, reached)
+        return
     try:
-        project = load_project(root)
         state = StackState(project, open_backend(project, stack.name))
     except StateError:
         return
@@ -396,7 +422,21 @@ def check_recorded_cluster(
         partial(identify_cluster, root=root),
         has_objects=any(resource.is_object for resource in resources),
     )
-    reached = ClusterIdentity(uid, named.context, named.kubeconfig, server)
     # Of several providers it is unknown which one the environment means.
     if len(providers) == 1:
         check.check(next(iter(providers)), reached)
+
+
+def _check_tagged_cluster(
+    root: Path, stack: Stack, named: NamedCluster, reached: ClusterIdentity
+) -> None:
+    """Raises ClusterError when the cluster that was reached is not the one in the stack's tags."""
+    record = open_cluster_record(root, stack)
+    identify = partial(identify_cluster, root=root)
+    check = IdentityCheck(stack, {"named": asdict(named)}, record, identify, has_objects=True)
+    try:
+        check.check("named", reached)
+    except ClusterError:
+        # A stack that was destroyed keeps its tags, and may be deployed to another cluster.
+        if isinstance(record, StackTags) and record.has_objects():
+            raise

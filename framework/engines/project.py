@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from framework.engines.state.secrets import PassphraseCipher, read_passphrase
 
 _FIX = "fix it, then run the same command again"
 _SETTINGS_MODE = 0o644
+# postgres://user:password@host/database
+_USER_INFO = re.compile(r"://[^/@]*@")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,16 @@ class Project:
     program: Path
     backend_url: str
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_file_backend(self) -> bool:
+        """Whether the state is in a folder, which both engines read. Others only the CLI reads."""
+        return self.backend_url.startswith("file://")
+
+    def describe_backend(self) -> str:
+        """Returns the backend for messages, without what may hold a password."""
+        place = self.backend_url.partition("?")[0] or "the backend of `pulumi login`"
+        return _USER_INFO.sub("://", place)
 
 
 @dataclass(frozen=True)

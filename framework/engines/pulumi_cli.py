@@ -7,6 +7,7 @@ which `tools/` pins, where they are not installed.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from framework.builds.binaries import Binaries, Program
 from framework.builds.modules import load_module, require_version
+from framework.core.errors import StateError
 from framework.core.user_cache import cache_directory
 
 _CLI_ESTIMATE = "built once per user: about four minutes on two cores, downloads included"
@@ -27,6 +29,10 @@ _PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _PROVIDER_VERSION = "v4.25.0"
 _PROVIDER_FILES = "cmd/pulumi-resource-kubernetes"
 _VERSION_TIMEOUT_S = 20.0
+_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_LAST_LINES = 12
+# The AWS library of the CLI warns at every read from a server that sends no checksums.
+_NOISE = re.compile(r"SDK \S+ \S+ WARN ")
 _MOST_PRINTED = 40
 
 
@@ -58,6 +64,43 @@ def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
     version = require_version(cli.module, _CLI_MODULE)
     search_path = os.pathsep.join([str(provider.directory), os.environ.get("PATH", "")])
     return PulumiCli(cli.path(_CLI), version, search_path, built=True)
+
+
+def build_environment(cli: PulumiCli) -> dict[str, str]:
+    """Returns the variables to set for the CLI, beside those of this process."""
+    environment = {
+        "PATH": cli.search_path,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Older providers, such as the one that we build, do not know the provider's input
+        # `enablePatchForce`.
+        "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
+    }
+    if all(os.environ.get(name) is None for name in _PASSPHRASE):
+        # The CLI needs a passphrase even for a stack without secrets. The empty one is valid.
+        environment["PULUMI_CONFIG_PASSPHRASE"] = ""
+    return environment
+
+
+def run_pulumi(cli: PulumiCli, root: Path, *arguments: str) -> str:
+    """Runs a command of the CLI in a project, and returns what it prints. StateError."""
+    done = subprocess.run(
+        [cli.command, *arguments, "--non-interactive"],
+        cwd=root,
+        env={**os.environ, **build_environment(cli)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        command = f"pulumi {' '.join(arguments[:2])}"
+        raise StateError(f"`{command}` failed: {keep_last_lines(done.stderr)}")
+    return done.stdout
+
+
+def keep_last_lines(text: str) -> str:
+    """Returns the end of the CLI's output, without the warnings of its libraries."""
+    lines = [line for line in text.strip().splitlines() if not _NOISE.search(line)]
+    return "\n".join(lines[-_LAST_LINES:])
 
 
 def load_pulumi_binaries(root: Path, cache: Path | None = None) -> tuple[Binaries, Binaries]:

@@ -213,7 +213,7 @@ def test_go_is_installed_with_hashes_and_without_index_options(
     assert not any("index" in argument or "://" in argument for argument in command)
 
 
-@pytest.mark.parametrize("module", [".", "pulumi", "pulumi-kubernetes"])
+@pytest.mark.parametrize("module", [".", "pulumi", "pulumi-kubernetes", "s3"])
 def test_pinned_go_is_new_enough_and_names_no_registry(module: str) -> None:
     tools = ROOT / "tools"
     text = (tools / "go-requirements.txt").read_text()

@@ -71,7 +71,7 @@ def test_backend_without_folders_needs_the_cli(
     stack: Stack, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (stack.root / "Pulumi.yaml").write_text(f"name: t\nruntime: python\nbackend: {{url: '{url}'}}")
-    with pytest.raises(StateError, match="needs the pulumi CLI"):
+    with pytest.raises(StateError, match="only the pulumi CLI reads"):
         stack.engine.outputs(stack.request())
 
 

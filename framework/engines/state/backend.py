@@ -66,6 +66,11 @@ class FileBackend:
         return self.folder / "locks" / "organization" / self.project / self.stack
 
     @property
+    def cluster_place(self) -> str:
+        """The place of the record of clusters, for messages."""
+        return str(self.cluster_path)
+
+    @property
     def cluster_path(self) -> Path:
         """The path of the record of the clusters that the stack is deployed on."""
         return self.folder / "clusters" / self.project / f"{self.stack}.json"
@@ -216,18 +221,18 @@ class FileBackend:
 
 def open_backend(project: Project, stack: str) -> FileBackend:
     """Returns the stack's file backend. StateError for any backend but `file://`."""
-    url = project.backend_url
-    if not url.startswith("file://"):
+    if not project.has_file_backend:
         raise StateError(
-            f'Pulumi.yaml: backend "{url or "app.pulumi.com (the default)"}" needs the pulumi CLI; '
-            "the embedded engine serves file:// only: set backend.url, or use ENGINE=cli"
+            f"the state is in {project.describe_backend()}, which only the pulumi CLI reads; the "
+            "embedded engine reads file:// only. Use ENGINE=cli, or name a folder in backend.url "
+            "of Pulumi.yaml and unset PULUMI_BACKEND_URL"
         )
     return FileBackend(_backend_folder(project) / ".pulumi", project.name, stack)
 
 
 def create_backend_folder(project: Project) -> None:
     """Creates the folder of a file backend, which the pulumi CLI does not create itself."""
-    if project.backend_url.startswith("file://"):
+    if project.has_file_backend:
         _backend_folder(project).mkdir(parents=True, exist_ok=True)
 
 

@@ -1,0 +1,112 @@
+"""A stack whose state is in an S3 bucket: every verb works, by the pulumi CLI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from framework.kube.client import KubeClient
+from tests.conftest import MakeProject, Project
+from tests.engines.s3_server import Bucket, start_s3
+from tests.scenarios.conftest import kube, make_quick_project
+
+__all__ = ["kube", "make_quick_project"]
+
+pytestmark = [pytest.mark.cluster, pytest.mark.pulumi_cli]
+_STATE = ".pulumi/stacks/modelcatalog/dev.json"
+_TAGS = ".pulumi/stacks/modelcatalog/dev.pulumi-tags"
+_LOCK = ".pulumi/locks/organization/modelcatalog/dev/1.json"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket; the environment of this process keeps the state there."""
+    with start_s3() as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        yield bucket
+
+
+def scale_by_hand(kube: KubeClient, project: Project, replicas: int) -> None:
+    metadata = {"name": "churn", "namespace": f"{project.namespace}-dev"}
+    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+    spec = {"spec": {"replicas": replicas}}
+    kube.apply({**patch, **spec}, manager="kubectl", force=True, dry_run=False)
+
+
+def test_state_and_lock_are_in_the_bucket(make_quick_project: MakeProject, bucket: Bucket) -> None:
+    project = make_quick_project("churn")
+    shown = project.succeed("up", "dev", "--yes")
+    assert "engine   cli (" in shown
+    assert "state: s3://states)" in " ".join(shown.split())
+    assert not list((project.root / ".state").iterdir())
+    assert "Deployment" in bucket.read(_STATE)
+    assert "2/2" in project.succeed("status", "dev")
+    assert "No differences" in project.succeed("drift", "dev")
+    # A second command finds the lock before it writes anything.
+    holder = {"pid": 7, "username": "ann", "hostname": "elsewhere"}
+    bucket.write(_LOCK, json.dumps({**holder, "timestamp": "2026-11-22T17:40:00Z"}))
+    refused = project.run("up", "dev", "--yes")
+    assert refused.returncode == 1
+    words = " ".join(refused.stderr.split())
+    assert "locked by ann (pid 7 on elsewhere, since 2026-11-22T17:40:00Z)" in words
+    assert "pulumi cancel" in words
+
+
+@pytest.mark.grid
+def test_every_verb(make_quick_project: MakeProject, bucket: Bucket, kube: KubeClient) -> None:
+    project = make_quick_project("churn")
+    passphrase = {"PULUMI_CONFIG_PASSPHRASE": "words"}
+    project.succeed("up", "dev", "--yes", **passphrase)
+    # Another checkout has no environments/Pulumi.dev.yaml: the salt is in the state.
+    (project.root / "environments/Pulumi.dev.yaml").unlink()
+    assert "Nothing to do" in project.succeed("preview", "dev", **passphrase)
+    assert "churn" in project.succeed("outputs", "dev", **passphrase)
+    refused = project.run("preview", "dev", PULUMI_CONFIG_PASSPHRASE="other")
+    assert refused.returncode == 1
+    assert "passphrase does not fit" in " ".join(refused.stderr.split())
+
+    scale_by_hand(kube, project, 3)
+    drift = project.run("drift", "dev", **passphrase)
+    assert drift.returncode == 16, drift.stderr
+    assert "2 -> 3" in drift.stdout
+    project.succeed("up", "dev", "--yes", **passphrase)
+    project.succeed("drift", "dev", **passphrase)
+    scale_by_hand(kube, project, 3)
+    assert "spec.replicas" in project.succeed("refresh", "dev", "--yes", **passphrase)
+    assert "1 model done" in project.succeed("destroy", "dev", "--yes", **passphrase)
+    assert "Nothing is deployed" in project.succeed("outputs", "dev", **passphrase)
+    # The tags still name the cluster, but the stack has nothing on it.
+    assert "cluster-uid" in bucket.read(_TAGS)
+
+
+@pytest.mark.grid
+def test_other_cluster_is_refused(make_quick_project: MakeProject, bucket: Bucket) -> None:
+    project = make_quick_project("churn")
+    project.succeed("up", "dev", "--yes")
+    file = json.loads(bucket.read(_TAGS))
+    tags = file["tags"]
+    uid, server = "modelcatalog:cluster-uid", "modelcatalog:cluster-server"
+    assert {uid, server} <= tags.keys()
+    # The local cluster may move to another port: only the UID decides.
+    for changed in ({uid: "other"}, {uid: "other", server: "https://elsewhere"}):
+        bucket.write(_TAGS, json.dumps({**file, "tags": {**tags, **changed}}))
+        for verb in ("drift", "status", "up", "preview"):
+            refused = project.run(verb, "dev", *(["--yes"] if verb == "up" else []))
+            assert refused.returncode == 1, verb
+            assert "kube-system UID other" in " ".join(refused.stderr.split())
+    # The local cluster was recreated: a refresh records the new one.
+    project.succeed("refresh", "dev", "--yes")
+
+
+def test_embedded_engine_needs_a_folder(make_project: MakeProject) -> None:
+    url = "postgres://ann:sesame@db.example.com/states"
+    refused = make_project("churn").run(
+        "drift", "dev", "--engine", "embedded", PULUMI_BACKEND_URL=url
+    )
+    assert refused.returncode == 1
+    words = " ".join(refused.stderr.split())
+    assert "the state is in postgres://db.example.com/states, which only the pulumi CLI" in words
+    assert "sesame" not in words
