@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ import yaml
 
 from tests.reports.repository import Repository
 from tests.shipped import ROOT, copy_shipped
+from tests.workflow.fake_github import GitHub, build_environment, run_step, serve_github
 
 WORKFLOW = ROOT / ".github/workflows/pull-request.yaml"
 _SCRIPT = ROOT / ".github/scripts/post-comment.py"
@@ -26,61 +22,10 @@ _PARTS = ("catalog", "environments", "framework", ".github", "Makefile", "requir
 _MARKER = "<!-- modelcatalog:"
 
 
-@dataclass
-class GitHub:
-    """A fake with the comments of one pull request; `refuses` is the status of failing writes."""
-
-    url: str = ""
-    comments: list[dict[str, Any]] = field(default_factory=list)
-    refuses: int = 0
-    calls: list[str] = field(default_factory=list)
-
-    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        self.calls.append(f"{method} {path}")
-        if self.refuses and method != "GET":
-            return self.refuses, {"message": "Resource not accessible by integration"}
-        if page := re.fullmatch(r"/repos/o/r/issues/7/comments\?per_page=100&page=(\d+)", path):
-            start = (int(page[1]) - 1) * 100
-            return 200, self.comments[start : start + 100]
-        if method == "POST" and path == "/repos/o/r/issues/7/comments":
-            self.add(body["body"], "Bot")
-            return 201, self.comments[-1]
-        if changed := re.fullmatch(r"/repos/o/r/issues/comments/(\d+)", path):
-            self.comments[int(changed[1])]["body"] = body["body"]
-            return 200, {}
-        return 404, {"message": "Not Found"}
-
-    def add(self, body: str, kind: str) -> None:
-        self.comments.append({"id": len(self.comments), "body": body, "user": {"type": kind}})
-
-
 @pytest.fixture
 def github() -> Iterator[GitHub]:
-    stand_in = GitHub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or "{}")
-            allowed = self.headers["Authorization"] == "Bearer sesame"
-            status, reply = stand_in.answer(self.command, self.path, body) if allowed else (401, {})
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(reply).encode())
-
-        do_GET = do_POST = do_PATCH = _handle
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Prints nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    stand_in.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield stand_in
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve_github() as fake:
+        yield fake
 
 
 def _workflow() -> dict[str, Any]:
@@ -95,20 +40,9 @@ def _steps() -> dict[str, dict[str, Any]]:
 def _environment(folder: Path, github: GitHub) -> dict[str, str]:
     """Returns the environment of each step, with the expressions of the workflow resolved."""
     (folder / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}))
-    # Without the variables of `make test`, or the make of a step would run as its sub-make.
-    left = ("GITHUB_", "GIT_", "COV_", "MAKE", "MFLAGS")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(left)}
-    return kept | {
+    return build_environment(folder, github) | {
         "BASE": "origin/main",
-        "GITHUB_API_URL": github.url,
         "GITHUB_EVENT_PATH": str(folder / "event.json"),
-        "GITHUB_REPOSITORY": "o/r",
-        "GITHUB_RUN_ID": "1",
-        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
-        "GITHUB_TOKEN": "sesame",
-        "NO_PROXY": "127.0.0.1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
-        "RUNNER_TEMP": str(folder),
     }
 
 
@@ -145,16 +79,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 def _run(name: str, root: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    # GitHub runs a step without `shell` like this.
-    return subprocess.run(
-        ["bash", "-e", "-c", _steps()[name]["run"]],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_step(_steps()[name]["run"], root, environment)
 
 
 def test_every_command_runs_and_updates_the_comment(
