@@ -1,4 +1,4 @@
-"""Writes the golden files: the rendered manifests of every shipped environment, and of every kind.
+"""Writes the golden files: manifests of every environment and every kind, and drift reports.
 
 `make golden` runs this. Review the result as a diff.
 """
@@ -13,6 +13,7 @@ from framework.kinds.kind import Kind
 from framework.kinds.registry import KINDS
 from framework.output.manifests import render_manifests
 from framework.plan import PlanStore
+from tests.drift.golden_reports import write_golden as write_drift_reports
 from tests.shipped import SHIPPED
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests/golden"
@@ -52,3 +53,4 @@ if __name__ == "__main__":
         (FOLDER / f"{environment}.yaml").write_text(render_environment(environment))
     for path, text in render_kinds().items():
         path.write_text(text)
+    write_drift_reports()

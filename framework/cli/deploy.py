@@ -1,4 +1,4 @@
-"""The verbs that an engine carries out: up, preview, refresh, drift, destroy, outputs."""
+"""The verbs that an engine carries out: up, preview, refresh, destroy, outputs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pathlib import Path
 
 from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
-from framework.core.errors import ConsentError, ProtectedError, StateError
+from framework.core.errors import ConsentError, ProtectedError
 from framework.core.exit_codes import ExitCode
-from framework.drift import find_drift
 from framework.kinds.naming import track_name
 from framework.output.changes import (
     is_shown,
@@ -22,7 +21,6 @@ from framework.output.changes import (
     render_outputs,
     render_result,
 )
-from framework.output.drift import render_drift
 from framework.output.progress import RolloutProgress
 
 _AS_PLANNED = "the cluster is as planned"
@@ -111,29 +109,6 @@ def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
         narrowed = f" MODEL={options.model}" if options.model else ""
         print(f"\nnext: make up ENV={session.plan.stack.environment}{narrowed}")
     return ExitCode.DONE
-
-
-def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
-    """Compares the cluster with the recorded state; writes nothing."""
-    started = time.monotonic()
-    with open_session(root, options) as session:
-        recorded = session.engine.recorded_objects(session.request)
-        if not recorded.objects:
-            raise StateError(
-                f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
-                f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
-                "state is"
-            )
-        report = find_drift(session.request, recorded)
-    if options.json:
-        from framework.output.json import build_drift, render_json
-
-        print(render_json(build_drift(report)))
-    else:
-        print(render_drift(report, time.monotonic() - started))
-        if report.warnings:
-            print(f"\n{render_messages(report.warnings)}")
-    return ExitCode.DONE if report.clean else ExitCode.DIFFERENCES
 
 
 def run_outputs(root: Path, options: argparse.Namespace) -> ExitCode:

@@ -52,7 +52,8 @@ REMOVED: Final = Removed.REMOVED
 class Edit:
     """Sets `value` at `path`, or removes the entry there (REMOVED). Missing mappings are added.
 
-    A new key goes below its sibling `after`; without such a sibling it becomes the last key.
+    A new key goes below its sibling `after`; without such a sibling it becomes the last key. The
+    index behind the last item of a list adds an item.
     """
 
     path: KeyPath
@@ -162,10 +163,14 @@ def _expect_set(document: Document, edit: Edit) -> dict[str, Any] | None:
             if isinstance(parent, dict) and parent.get(str(key)) is None:
                 parent[str(key)] = {}
             parent = parent[key]
-        # Assigning to a list index that does not exist, or into a text, raises.
         # Through JSON, because the value may be a tuple or a subclass of str, and a file never
         # reads back as one of these.
-        parent[edit.path[-1]] = json.loads(json.dumps(edit.value))
+        value = json.loads(json.dumps(edit.value))
+        if isinstance(parent, list) and edit.path[-1] == len(parent):
+            parent.append(value)
+        else:
+            # Assigning to a list index that does not exist, or into a text, raises.
+            parent[edit.path[-1]] = value
     except (LookupError, TypeError):
         return None
     return expected
@@ -258,6 +263,9 @@ class _TargetFinder:
     def _find_entry(self, parent: Node, path: KeyPath) -> Entry | None:
         key, shown = path[-1], _format_path(path[:-1])
         if isinstance(key, int):
+            if parent.kind == "list" and key == len(parent.entries) and path == self._path:
+                # Behind the last item: the item is added.
+                return None
             if parent.kind != "list" or not 0 <= key < len(parent.entries):
                 raise self._error(parent.start, f"{shown} has no item {key}")
             return parent.entries[key]

@@ -159,6 +159,8 @@ def _splice(text: str, start: int, end: int, new: str) -> str:
 
 def _insert(text: str, target: Target, value: Any, after: str | None) -> str:
     parent = target.parent
+    if parent.kind == "list":
+        return _append_item(text, parent, value)
     if parent.flow:
         return _insert_in_flow(text, parent, _nest(target.missing, value))
     neighbour = next(
@@ -172,6 +174,24 @@ def _insert(text: str, target: Target, value: Any, after: str | None) -> str:
     newline = _newline(text)
     end = find_line(text, neighbour.value.end)[1]
     return text[:end] + newline + newline.join(lines) + text[end:]
+
+
+def _append_item(text: str, parent: Node, value: Any) -> str:
+    """Adds an item behind the last one of a list."""
+    rendered = render_inline(value)
+    if parent.flow:
+        start = text.index("[", parent.start) + 1
+        if not parent.entries:
+            return text[:start] + rendered + text[parent.end - 1 :]
+        end = parent.entries[-1].value.end
+        return _splice(text, end, end, f", {rendered}")
+    last = parent.entries[-1]
+    begin = find_line(text, parent.entries[0].start)[0]
+    before = text[begin : parent.entries[0].start]
+    if not _DASH.fullmatch(before):
+        raise UnknownLayoutError
+    end = find_line(text, last.value.end)[1]
+    return f"{text[:end]}{_newline(text)}{before}{rendered}{text[end:]}"
 
 
 def _insert_in_flow(text: str, parent: Node, value: Any) -> str:
@@ -190,6 +210,10 @@ def _block_lines(text: str, indent: str, path: KeyPath, value: Any) -> list[str]
     nested = _NESTED.search(text)
     step = nested[1] if nested else "  "
     lines = [f"{indent}{step * depth}{render_key(key)}:" for depth, key in enumerate(path)]
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        # Mappings would make one long line, which the next item makes longer.
+        below = indent + step * len(path)
+        return lines + [f"{below}- {render_inline(item)}" for item in value]
     lines[-1] += f" {render_inline(value)}"
     return lines
 

@@ -6,7 +6,6 @@ Text of the catalog is escaped, so that it is not read as markup; nothing is cut
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
 from html import escape
@@ -24,13 +23,13 @@ from framework.output.diff import (
     split_runs,
 )
 from framework.output.diff_environments import render_alone, render_difference_count
+from framework.output.markdown import escape_cell, escape_markdown, fence
 from framework.output.text import list_secret_lines, render_image, shorten_path
 from framework.reports.comparison import CommitComparison, Comparison, Difference
 
 _MOST_ROWS = 50
 _MOST_FIELDS = 3
 _MOST_CHARACTERS = 40
-_FENCE = re.compile("`{3,}")
 # In a diff block the space keeps a changed object's line uncoloured.
 _MARKS = {"added": "+", "removed": "-", "changed": " "}
 
@@ -39,9 +38,9 @@ def render_since_markdown(comparison: Comparison, since: CommitComparison) -> st
     """Renders what a change does to one environment, for a comment on a pull request."""
     lines = [f"### {comparison.environment}: {render_outcome(comparison)}"]
     if comparison.not_compared:
-        lines += ["", f"**{_escape(render_uncompared(comparison))}**"]
+        lines += ["", f"**{escape_markdown(render_uncompared(comparison))}**"]
     if diagnostics := render_diagnostics([comparison]):
-        lines += ["", _escape(diagnostics[0]), "", *_fence(diagnostics[1:], "text")]
+        lines += ["", escape_markdown(diagnostics[0]), "", *fence(diagnostics[1:], "text")]
     groups = group_alike(comparison.affected)
     if groups:
         lines += ["", "| model | change | what |", "| --- | --- | --- |"]
@@ -58,10 +57,10 @@ def render_since_markdown(comparison: Comparison, since: CommitComparison) -> st
         if group.model.change == "changed":
             lines += _fold(_title(group), _render_objects(group))
     if comparison.settings_only:
-        names = _escape(", ".join(comparison.settings_only))
+        names = escape_markdown(", ".join(comparison.settings_only))
         lines += ["", f"Settings change, manifests do not: {names}."]
     notes = (f"compared with {render_ref(since)}", *since.notes)
-    lines += [f"\n> {_escape(note)}" for note in notes]
+    lines += [f"\n> {escape_markdown(note)}" for note in notes]
     return "\n".join(lines)
 
 
@@ -76,7 +75,7 @@ def _render_row(group: Group) -> str:
         if len(texts) > _MOST_FIELDS:
             texts[_MOST_FIELDS:] = [f"and {len(texts) - _MOST_FIELDS} more"]
         text = "; ".join(texts) or render_kinds(model.objects)
-    return f"| {_cell(_title(group))} | {model.change} | {_cell(text)} |"
+    return f"| {escape_cell(_title(group))} | {model.change} | {escape_cell(text)} |"
 
 
 def _title(group: Group) -> str:
@@ -137,26 +136,7 @@ def _render_value(value: Any) -> str:
 
 def _fold(title: str, lines: Iterable[str]) -> list[str]:
     summary = f"<details><summary>{escape(title)}</summary>"
-    return ["", summary, "", *_fence(lines, "diff"), "</details>"]
-
-
-def _fence(lines: Iterable[str], language: str) -> list[str]:
-    body = "\n".join(lines)
-    # A file in a ConfigMap may contain a fence; only one of at least that length closes ours.
-    longest = max((len(fence) for fence in _FENCE.findall(body)), default=2)
-    fence = "`" * (longest + 1)
-    return [f"{fence}{language}", body, fence]
-
-
-def _cell(text: str) -> str:
-    return _escape(text).replace("|", "\\|")
-
-
-def _escape(text: str) -> str:
-    """Escapes text so that Markdown shows it as it is: no link, no mention, no emphasis."""
-    escaped = re.sub(r"([\\`*_\[\]~#!])", r"\\\1", escape(text, quote=False))
-    # GitHub would notify whoever is called `@name`; the comment breaks the mention.
-    return " ".join(escaped.replace("@", "@<!-- -->").split())
+    return ["", summary, "", *fence(lines, "diff"), "</details>"]
 
 
 def render_across_markdown(comparison: Comparison, names: tuple[str, str]) -> str:
@@ -167,9 +147,9 @@ def render_across_markdown(comparison: Comparison, names: tuple[str, str]) -> st
         lines += _render_table(comparison.settings, names)
     for model in comparison.models:
         if model.change != "changed":
-            lines += ["", f"{_escape(render_alone(model, names))}."]
+            lines += ["", f"{escape_markdown(render_alone(model, names))}."]
             continue
-        lines += ["", f"**{_escape(model.name)}**", *_render_table(model.settings, names)]
+        lines += ["", f"**{escape_markdown(model.name)}**", *_render_table(model.settings, names)]
         if model.objects:
             objects = _render_objects(Group((model.name,), model))
             lines += _fold(f"{model.name}: manifests", objects)
@@ -179,15 +159,21 @@ def render_across_markdown(comparison: Comparison, names: tuple[str, str]) -> st
 def _render_table(settings: Sequence[Difference], names: tuple[str, str]) -> list[str]:
     if not settings:
         return []
-    lines = ["", f"| setting | {_cell(names[0])} | {_cell(names[1])} |", "| --- | --- | --- |"]
+    lines = [
+        "",
+        f"| setting | {escape_cell(names[0])} | {escape_cell(names[1])} |",
+        "| --- | --- | --- |",
+    ]
     for setting in settings:
         old = [cause.old_position for cause in setting.causes if cause.old_position]
         new = [cause.new_position for cause in setting.causes if cause.new_position]
         cells = (_render_side(setting.old, old), _render_side(setting.new, new))
-        lines.append(f"| {_cell(setting.path)} | {cells[0]} | {cells[1]} |")
+        lines.append(f"| {escape_cell(setting.path)} | {cells[0]} | {cells[1]} |")
     return lines
 
 
 def _render_side(value: Any, positions: Sequence[str]) -> str:
     text = "not set" if value is None else _render_value(value)
-    return _cell(text) + "".join(f"<br><sub>{_cell(position)}</sub>" for position in positions)
+    return escape_cell(text) + "".join(
+        f"<br><sub>{escape_cell(position)}</sub>" for position in positions
+    )

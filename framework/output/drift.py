@@ -1,56 +1,253 @@
-"""Renders the drift report: what differs between cluster and recorded state, and who wrote it."""
+"""Renders the drift check for a terminal: what differs, who wrote it, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from framework.core.changes import FieldChange
-from framework.drift import DriftReport, Finding
+from framework.core.drift_rules import AcceptRule
+from framework.drift.grouping import FindingGroup, parse_time
+from framework.drift.history import History
+from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.run import DriftRun, Verdict
 from framework.output.text import (
     has_text,
     render_count,
     render_field,
     render_table,
     render_values,
+    render_visible,
+    render_wrapped,
     screen_width,
+    shorten_path,
 )
 
+EXIT_CODES = {Verdict.CLEAN: 0, Verdict.DRIFT: 16, Verdict.FAILED: 1}
+_MOST_NAMES = 3
+_MARGIN = " " * 10
 
-def render_drift(report: DriftReport, seconds: float) -> str:
-    """Renders the report; `seconds` is how long the comparison took."""
-    clock = report.checked.strftime("%H:%M:%S UTC")
-    header = (
+Since = Mapping[str, datetime]
+
+
+def render_drift(run: DriftRun, history: History | None = None, *, why: bool = False) -> str:
+    """Renders the check of an environment.
+
+    `history` adds since when each finding has stood. `why` also lists every object of a group, with
+    the line of the catalog behind the field.
+    """
+    blocks = []
+    for report, groups in run.groups:
+        since = history.since(report.stack.name) if history else {}
+        blocks += [
+            _render_header(report, run.seconds),
+            *(_render_group(group, since, why=why) for group in groups),
+            "\n".join(_list_notes(report)),
+        ]
+    blocks += [
+        render_wrapped(f"NOT CHECKED  stack {failed.stack}: {failed.reason}", then="  ")
+        for failed in run.failed
+    ]
+    blocks.append(render_next(run))
+    return render_visible("\n\n".join(filter(None, blocks)))
+
+
+def _render_header(report: DriftReport, seconds: float) -> str:
+    return render_wrapped(
         f"{report.stack}  {render_count(report.models, 'model')}, "
-        f"{render_count(report.objects, 'object')}, checked {clock} in {seconds:.1f} s"
+        f"{render_count(report.objects, 'object')}, "
+        f"checked {report.checked:%H:%M:%S} UTC in {seconds:.1f} s",
+        then="  ",
     )
-    if not report.findings:
-        return f"{header}\n\nNo differences."
-    models = sorted({finding.model for finding in report.findings if finding.model})
-    narrowed = f" MODEL={models[0]}" if len(models) == 1 else ""
-    next_step = (
-        f"{render_count(report.differences, 'difference')}.   "
-        f"put back: make up ENV={report.stack.environment}{narrowed}"
-    )
-    objects: dict[tuple[str, str], list[Finding]] = {}
-    for finding in report.findings:
-        objects.setdefault((finding.type, finding.object), []).append(finding)
-    return "\n\n".join([header, *map(_render_object, objects.values()), next_step])
 
 
-def _render_object(findings: Sequence[Finding]) -> str:
-    title = f"DRIFT  {findings[0].object_kind} {findings[0].object}"
-    notes = [f"  {finding.note}" for finding in findings if finding.note]
-    fields = [FieldChange(f.path, f.desired, f.live, f.manager, f.time) for f in findings if f.path]
-    rows = [[field.path, render_values(field), _render_writer(field)] for field in fields]
+def _render_group(group: FindingGroup, since: Since, *, why: bool) -> str:
+    if group.is_shared:
+        return "\n".join(_render_shared(group, since, why=why))
+    first = group.findings[0]
+    if first.kind is FindingKind.FOREIGN:
+        note = first.note or "no stack owns it"
+        line = f"FOREIGN  {first.object_kind} {first.object} {note}"
+        return render_wrapped(_join(line, *_describe_end(first, since)), then="  ")
+    whole = [finding for finding in group.findings if not finding.path]
+    title = f"DRIFT  {first.object_kind} {first.object}"
+    notes = []
+    for finding in whole:
+        words = finding.note or f"{finding.kind}"
+        notes.append(
+            render_wrapped(_join(words, *_describe_end(finding, since)), first="  ", then="    ")
+        )
+    return "\n".join([title, *notes, *_render_fields(group.findings, since, why=why)])
+
+
+def _render_fields(findings: Sequence[Finding], since: Since, *, why: bool) -> list[str]:
+    findings = [finding for finding in findings if finding.path]
+    changes = [FieldChange(f.path, f.desired, f.live, f.manager, f.time) for f in findings]
+    rows = [
+        [change.path, render_values(change), *_describe_end(finding, since)]
+        for finding, change in zip(findings, changes, strict=True)
+    ]
     lines = render_table(rows, indent="  ").splitlines()
-    if any(len(line) > screen_width() for line in lines) or any(map(has_text, fields)):
-        lines = []
-        for field in fields:
-            lines.append(render_field(field.path, field, first="  ", then="  "))
-            lines.append(f"    {_render_writer(field)}")
-    return "\n".join([title, *notes, *(line.rstrip() for line in lines if line.strip())])
+    fits = all(len(line) <= screen_width() for line in lines) and not any(map(has_text, changes))
+    result: list[str] = []
+    for index, (finding, change) in enumerate(zip(findings, changes, strict=True)):
+        if fits:
+            result.append(lines[index].rstrip())
+        else:
+            result.append(render_field(change.path, change, first="  ", then="  "))
+            end = _join(*_describe_end(finding, since))
+            result.append(render_wrapped(end, first="    ", then="    "))
+        if finding.recorded not in (finding.desired, None) and finding.kind is FindingKind.CHANGED:
+            recorded = render_values(FieldChange(finding.path, None, finding.recorded))
+            result.append(f"    recorded: {recorded.removeprefix('added ')}")
+        if why and finding.source:
+            result.append(f"    set at {finding.source}")
+    return result
 
 
-def _render_writer(field: FieldChange) -> str:
-    writer = ", ".join(part for part in (field.manager, field.time) if part)
-    return f"by {writer}" if writer else ""
+def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[str]:
+    """Yields one line for all objects, their names, and with `why` each of them."""
+    word = "FOREIGN" if group.findings[0].kind is FindingKind.FOREIGN else "DRIFT"
+    title = f"{word}  {render_objects(group)}: {render_change(group)}"
+    yield render_wrapped(_join(title, render_cause(group)), then="  ")
+    names = [name.rpartition("/")[2] for _, name in group.objects]
+    shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
+    text = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    if not why:
+        yield render_wrapped(f"{text}   (each with its id: WHY=1)", first="  ", then="  ")
+        return
+    for finding in group.findings:
+        change = FieldChange(finding.path, finding.desired, finding.live)
+        values = render_values(change) if finding.path else ""
+        source = f"set at {finding.source}" if finding.source else ""
+        line = _join(
+            f"{finding.object_kind} {finding.object}",
+            values,
+            *_describe_end(finding, since),
+            source,
+        )
+        yield render_wrapped(line, first="  ", then="    ")
+
+
+def render_objects(group: FindingGroup) -> str:
+    """Returns the objects of a shared group: `14 Deployments of 14 models`."""
+    kinds: dict[str, int] = {}
+    for kind, _ in group.objects:
+        kinds[kind] = kinds.get(kind, 0) + 1
+    objects = ", ".join(render_count(count, kind) for kind, count in kinds.items())
+    models = f" of {render_count(len(group.models), 'model')}" if group.models else ""
+    return f"{objects}{models}"
+
+
+def render_change(group: FindingGroup) -> str:
+    """Returns the change that the findings of a group share, with the values if all are equal."""
+    first = group.findings[0]
+    if first.kind is FindingKind.FOREIGN:
+        return "no stack owns them"
+    change = shorten_path(group.change)
+    same = {(repr(finding.desired), repr(finding.live)) for finding in group.findings}
+    if first.path and len(same) == 1 and len({f.path for f in group.findings}) == 1:
+        values = render_values(FieldChange(first.path, first.desired, first.live))
+        return f"{shorten_path(first.path)} {values}"
+    return change
+
+
+def render_cause(group: FindingGroup) -> str:
+    """Returns `by kubectl-set, 2026-11-22 17:40`, "" if nothing is known."""
+    first, last = render_time(group.first), render_time(group.last)
+    time = first if first == last else f"{first} to {last.removeprefix(first[:11])}"
+    manager = group.manager
+    if not group.is_shared and not manager:
+        # Several managers changed one object; the time of each is with its field.
+        manager = " and ".join(sorted({finding.manager for finding in group.findings} - {""}))
+        time = time if not manager else ""
+    cause = ", ".join(filter(None, (manager, time)))
+    return f"by {cause}" if manager else cause
+
+
+def render_time(text: str) -> str:
+    """Returns `2026-11-22 17:40`, in UTC; a text that is no time as it is."""
+    time = parse_time(text)
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}" if time else text
+
+
+def _describe_end(finding: Finding, since: Since) -> tuple[str, str]:
+    """Returns who wrote a finding and since when it has stood, and its id."""
+    # A note such as "was recreated by kubectl-replace" names the manager already.
+    manager = finding.manager if finding.manager not in finding.note else ""
+    cause = ", ".join(filter(None, (manager, render_time(finding.time))))
+    by = f"by {cause}" if manager else cause
+    first = since.get(finding.id)
+    stood = f"(since {first:%Y-%m-%d})" if first else ""
+    return " ".join(filter(None, (by, stood))), f"[{finding.id}]" if finding.id else ""
+
+
+def _join(*parts: str) -> str:
+    return "   ".join(filter(None, parts))
+
+
+def _list_notes(report: DriftReport) -> Iterator[str]:
+    """Yields what is not drift: accepted findings, pending models; then what was not checked."""
+    rules: dict[AcceptRule | None, int] = {}
+    for finding in report.accepted:
+        rules[finding.accepted_by] = rules.get(finding.accepted_by, 0) + 1
+    for rule, count in rules.items():
+        yield render_wrapped(f"accepted  {count} ({render_rule(rule)})", then=_MARGIN)
+    if report.pending:
+        names = ", ".join(report.pending[:_MOST_NAMES])
+        more = len(report.pending) - _MOST_NAMES
+        names += f" and {more} more" if more > 0 else ""
+        yield render_wrapped(
+            f"pending   {render_count(len(report.pending), 'model')} (catalog changed, not "
+            f"applied): {names}   next: `make preview ENV={report.stack.environment}`",
+            then=_MARGIN,
+        )
+    for problem in report.problems:
+        yield render_wrapped(f"NOT CHECKED  {problem}", then="  ")
+    for warning in report.warnings:
+        yield render_wrapped(warning, then="  ")
+
+
+def render_rule(rule: AcceptRule | None) -> str:
+    """Returns where an accepting rule is written, its last day and its reason."""
+    if rule is None:
+        return "by a rule"
+    until = f"until {rule.until}" if rule.until else ""
+    return ", ".join(
+        filter(None, (rule.position.short if rule.position else "", until, rule.reason))
+    )
+
+
+def render_next(run: DriftRun) -> str:
+    """Returns the number of differences, the next commands, and the exit code."""
+    if run.verdict is Verdict.CLEAN:
+        return "No differences."
+    lines = []
+    if run.findings:
+        lines.append(f"{render_count(len(run.findings), 'difference')}.")
+    if run.verdict is Verdict.FAILED:
+        lines.append("Not everything could be checked, so this is not clean.")
+    (name, command), *others = list_commands(run) or [("", "")]
+    first = f"   {name}: {command}" if name else ""
+    lines[-1] = f"{lines[-1]}{first}      exit {EXIT_CODES[run.verdict]}"
+    return "\n".join([*lines, *(f"{name}: {command}" for name, command in others)])
+
+
+def list_commands(run: DriftRun) -> list[tuple[str, str]]:
+    """Returns the commands that answer drift, each with what it does."""
+    environment = run.environment
+    own = [finding for finding in run.findings if finding.kind is not FindingKind.FOREIGN]
+    foreign = [finding for finding in run.findings if finding.kind is FindingKind.FOREIGN]
+    commands = []
+    if own:
+        models = {finding.model for finding in own}
+        narrowed = f" MODEL={own[0].model}" if len(models) == 1 and own[0].model else ""
+        commands.append(("put back", f"make up ENV={environment}{narrowed}"))
+    for finding in foreign[:1]:
+        # `up` changes only what its stack owns.
+        namespace, _, name = finding.object.rpartition("/")
+        where = f" -n {shlex.quote(namespace)}" if namespace else ""
+        kind = finding.object_kind.lower()
+        commands.append(("delete", f"kubectl delete {kind} {shlex.quote(name)}{where}"))
+    return commands

@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from framework.cluster import ClusterStatus
-from framework.core.changes import Op, Preview
+from framework.core.changes import Preview
 from framework.core.diagnostics import DiagnosticGroup
-from framework.drift import DriftReport, Finding, FindingKind
 from framework.output.changes import is_shown
 from framework.output.diagnostics import name_layer
 from framework.output.diff import list_diagnostics
@@ -23,9 +22,6 @@ from framework.output.documents import (
     ClusterStatusDocument,
     CommitDiff,
     DiagnosticItem,
-    Drift,
-    DriftedField,
-    DriftedObject,
     EnvironmentDiff,
     FieldChangeItem,
     FieldsExplanation,
@@ -191,36 +187,6 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
         forecasts=forecasts,
         outputs=dict(preview.outputs),
         messages=preview.messages,
-    )
-
-
-def build_drift(report: DriftReport) -> Drift:
-    """Returns the objects that differ."""
-    objects: dict[tuple[str, str], list[Finding]] = {}
-    for finding in report.findings:
-        objects.setdefault((finding.type, finding.object), []).append(finding)
-    return Drift(
-        stack=report.stack.name,
-        clean=report.clean,
-        changes=tuple(map(_build_drifted, objects.values())),
-        messages=report.warnings,
-    )
-
-
-def _build_drifted(findings: list[Finding]) -> DriftedObject:
-    first = findings[0]
-    return DriftedObject(
-        op=Op.DELETE if first.kind is FindingKind.MISSING else Op.UPDATE,
-        urn=first.urn,
-        kind=first.object_kind,
-        object=first.object,
-        model=first.model or None,
-        fields=tuple(
-            DriftedField(f.path, f.desired, f.live, f.manager or None, f.time or None)
-            for f in findings
-            if f.path
-        ),
-        note=first.note,
     )
 
 

@@ -23,6 +23,9 @@ _COMMAND = re.compile(r"`[^`]*`")
 # Replaces the spaces of a command while text is wrapped, so that a command stays on one line and
 # can be copied.
 _HELD_SPACE = "\N{NO-BREAK SPACE}"
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]"
+)
 
 
 def screen_width() -> int:
@@ -42,6 +45,15 @@ def render_value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     text = " ".join(text.split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
+
+
+def render_visible(text: str) -> str:
+    """Returns a text with control characters as escapes, so that none reaches the terminal.
+
+    Names and values of a cluster are not ours: an escape sequence in one could hide other lines.
+    Line breaks stay. Marks that change the direction of text are escaped as well.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def render_image(reference: str) -> str:

@@ -156,7 +156,9 @@ def test_help_imports_no_large_library() -> None:
             ["list", "--modle", "x"], "takes no --modle; did you mean --model?", id="option"
         ),
         pytest.param(["bump", "--tga=x"], "did you mean --tag?", id="option with a value"),
-        pytest.param(["drift", "dev", "--zzz"], "it takes --engine, --json;", id="none is near"),
+        pytest.param(
+            ["drift", "dev", "--zzz"], "it takes --engine, --out, --why, --json;", id="none is near"
+        ),
         pytest.param(["up", "dev", "--key", "x"], "takes no --key (KEY=)", id="of other verbs"),
         pytest.param(["destroy", "dev", "--y"], "takes no --y", id="never abbreviated"),
         pytest.param(["up", "model=x"], "takes no model=; did you mean MODEL=?", id="lower case"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from framework.cli import deploy
+from framework.cli import deploy, drift
 from framework.cli.session import Session
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.stack import Stack
@@ -62,19 +62,22 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     def find_drift(request: Request, recorded: RecordedObjects) -> DriftReport:
         return DriftReport(request.stack, (), objects=1, models=1, warnings=recorded.messages)
 
-    monkeypatch.setattr(deploy, "open_session", open_session)
-    monkeypatch.setattr(deploy, "find_drift", find_drift)
-    return argparse.Namespace(verb="up", yes=True, json=False, model=None)
+    for module in (deploy, drift):
+        monkeypatch.setattr(module, "open_session", open_session)
+    monkeypatch.setattr(drift, "find_drift", find_drift)
+    return argparse.Namespace(
+        verb="up", environment="dev", yes=True, json=False, model=None, out=None, why=False
+    )
 
 
-@pytest.mark.parametrize("verb", ["run_preview", "run_drift"])
+@pytest.mark.parametrize("run", [deploy.run_preview, drift.run_drift])
 def test_preview_and_drift_print_warnings_once(
-    verb: str, options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., int], options: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    getattr(deploy, verb)(SHIPPED, options)
+    run(SHIPPED, options)
     assert capsys.readouterr().out.count(WARNINGS[0]) == 1
     options.json = True
-    getattr(deploy, verb)(SHIPPED, options)
+    run(SHIPPED, options)
     assert json.loads(capsys.readouterr().out)["messages"] == list(WARNINGS)
 
 

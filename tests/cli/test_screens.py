@@ -9,6 +9,7 @@ import pytest
 from framework.core.changes import Change, Failure, FieldChange, Op, Preview, Result
 from framework.core.stack import Stack
 from framework.drift import DriftReport, Finding, FindingKind
+from framework.drift.run import DriftRun
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
 from framework.output.text import WIDTH, render_wrapped, screen_width
@@ -110,9 +111,10 @@ def test_drift_report_fits_the_width(plan: StackPlan) -> None:
         path=path,
         live="x" * 80,
         manager="kubectl-set",
-        time="2026-11-22 17:40",
+        time="2026-11-22T17:40:00Z",
     )
-    text = render_drift(DriftReport(plan.stack, (finding,), objects=1, models=1), 1.0)
+    report = DriftReport(plan.stack, (finding,), objects=1, models=1)
+    text = render_drift(DriftRun("staging", report.checked, (report,), seconds=1.0))
     assert is_narrow(text)
     assert "by kubectl-set, 2026-11-22 17:40" in text
 

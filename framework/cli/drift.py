@@ -1,0 +1,101 @@
+"""The verb drift: checks, prints the report, and writes the reports of OUT=."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framework.cli.session import open_session
+from framework.core.errors import FrameworkError, StateError, UsageError
+from framework.core.exit_codes import ExitCode
+from framework.core.stack import Stack
+from framework.drift import DriftReport, find_drift
+from framework.drift.fingerprint import with_fingerprint
+from framework.drift.run import DriftRun, FailedStack, Verdict
+from framework.output.drift import render_drift
+
+if TYPE_CHECKING:
+    from framework.drift.history import History
+
+_EXIT_CODES = {
+    Verdict.CLEAN: ExitCode.DONE,
+    Verdict.DRIFT: ExitCode.DIFFERENCES,
+    Verdict.FAILED: ExitCode.FAILED,
+}
+
+
+def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
+    """Compares the cluster with the stack; writes nothing but the folder of OUT=."""
+    if options.out is not None and not options.out.strip():
+        raise UsageError("OUT is empty; name a folder: `make drift ENV=prod OUT=drift/prod`")
+    folder = Path(options.out) if options.out else None
+    started, checked = time.monotonic(), datetime.now(UTC)
+    try:
+        report = check_stack(root, options)
+    except FrameworkError as error:
+        if folder and not isinstance(error, UsageError):
+            # A page of last night would read as clean.
+            failed = FailedStack(Stack.of(options.environment), str(error))
+            seconds = time.monotonic() - started
+            _write(folder, DriftRun(options.environment, checked, (), (failed,), seconds))
+        raise
+    run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
+    history = _read_history(folder, run) if folder else None
+    if options.json:
+        from framework.output.drift_json import build_drift
+        from framework.output.json import render_json
+
+        print(render_json(build_drift(run, history)))
+    else:
+        print(render_drift(run, history, why=options.why), flush=True)
+    if folder and history:
+        _write(folder, run, history, show=not options.json)
+    return _EXIT_CODES[run.verdict]
+
+
+def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
+    """Compares the stack of an environment with its cluster.
+
+    Errors: StateError if nothing is recorded, ClusterError, and those of the engine.
+    """
+    with open_session(root, options) as session:
+        recorded = session.engine.recorded_objects(session.request)
+        if not recorded.objects:
+            raise StateError(
+                f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
+                f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
+                "state is"
+            )
+        report = find_drift(session.request, recorded)
+    return replace(
+        report,
+        findings=tuple(with_fingerprint(report.stack, finding) for finding in report.findings),
+        accepted=tuple(with_fingerprint(report.stack, finding) for finding in report.accepted),
+    )
+
+
+def _read_history(folder: Path, run: DriftRun) -> History:
+    """Returns the history of a folder with this check. Errors: FrameworkError."""
+    from framework.drift.history import HISTORY, load_history
+
+    try:
+        return load_history(folder).add(run)
+    except OSError as exc:
+        raise FrameworkError(
+            f"{folder / HISTORY}: cannot be read: {exc.strerror or exc}; name another folder with "
+            "OUT=, or make it readable"
+        ) from exc
+
+
+def _write(folder: Path, run: DriftRun, history: History | None = None, show: bool = False) -> None:
+    from framework.output.drift_files import write_reports
+
+    history = history or _read_history(folder, run)
+    files = write_reports(folder, run, history)
+    if show:
+        names = ", ".join(file.name for file in files)
+        print("\n".join([*history.problems, f"wrote {folder}/: {names}"]))

@@ -1,0 +1,178 @@
+"""The history of drift checks: since when each finding has stood, and which were resolved.
+
+`history.jsonl` has a line for each check of a stack, in the order of the checks. Only the newest
+lines of a stack name its findings; the older ones keep the counts, so that the file stays small.
+
+A line that cannot be read is never dropped: it moves to `history.damaged.jsonl`, and the report
+says so. A finding that only such a line knew counts as new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from framework.drift.grouping import find_danger
+from framework.drift.report import DriftReport, Finding
+from framework.drift.run import DriftRun, Verdict, find_verdict
+
+HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
+_MOST_CHECKS = 400
+"""Checks of one stack that are kept: more than a year of nights."""
+_MOST_RESOLVED = 200
+# The line before the last names the findings too, in case the last one is damaged.
+_NAMING = 2
+
+
+@dataclass(frozen=True)
+class PastFinding:
+    """A finding of an earlier check. `since` is the time of the first check that found it."""
+
+    id: str
+    title: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One check of one stack.
+
+    `dangers` counts the findings by what they endanger. `standing` are all findings, accepted ones
+    too; None in older lines. `resolved` are those of the check before that are gone. A stack that
+    could not be checked as a whole resolves nothing, and its findings stay.
+    """
+
+    stack: str
+    checked: datetime
+    verdict: Verdict
+    differences: int
+    accepted: int = 0
+    pending: int = 0
+    dangers: dict[str, int] | None = None
+    standing: tuple[PastFinding, ...] | None = None
+    resolved: tuple[PastFinding, ...] = ()
+
+
+@dataclass(frozen=True)
+class History:
+    """All checks, oldest first. `damaged` are lines that cannot be read, `problems` say why."""
+
+    entries: tuple[HistoryEntry, ...] = ()
+    damaged: tuple[bytes, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def of(self, stack: str) -> tuple[HistoryEntry, ...]:
+        """Returns the checks of one stack."""
+        return tuple(entry for entry in self.entries if entry.stack == stack)
+
+    def since(self, stack: str) -> Mapping[str, datetime]:
+        """Returns the time of the first check that found each standing finding, by its id."""
+        return {past.id: past.since for past in _find_standing(self.of(stack))}
+
+    def add(self, run: DriftRun) -> History:
+        """Returns the history with the checks of a run."""
+        entries = [*self.entries, *(self._build_entry(report) for report in run.reports)]
+        for failed in run.failed:
+            standing = _find_standing(self.of(failed.stack.name))
+            entries.append(
+                HistoryEntry(
+                    failed.stack.name,
+                    run.checked,
+                    Verdict.FAILED,
+                    differences=0,
+                    standing=tuple(standing),
+                )
+            )
+        return replace(self, entries=tuple(_trim(entries)))
+
+    def _build_entry(self, report: DriftReport) -> HistoryEntry:
+        before = {past.id: past for past in _find_standing(self.of(report.stack.name))}
+        found = [*report.findings, *report.accepted]
+        standing = {
+            finding.id: before.get(finding.id)
+            or PastFinding(finding.id, describe_finding(finding), report.checked)
+            for finding in found
+        }
+        gone = [past for past in before.values() if past.id not in standing]
+        if report.problems:
+            # What was not looked at may still be there.
+            standing |= {past.id: past for past in gone}
+            gone = []
+        dangers: dict[str, int] = {}
+        for finding in report.findings:
+            danger = find_danger(finding)
+            dangers[danger] = dangers.get(danger, 0) + 1
+        return HistoryEntry(
+            report.stack.name,
+            report.checked,
+            find_verdict(report),
+            differences=report.differences,
+            accepted=len(report.accepted),
+            pending=len(report.pending),
+            dangers=dangers,
+            standing=tuple(standing.values()),
+            resolved=tuple(gone[:_MOST_RESOLVED]),
+        )
+
+    def render(self) -> str:
+        """Returns the text of `history.jsonl`."""
+        return "".join(f"{_ADAPTER.dump_json(entry).decode()}\n" for entry in self.entries)
+
+
+_ADAPTER = TypeAdapter(HistoryEntry)
+
+
+def describe_finding(finding: Finding) -> str:
+    """Returns the object and the field of a finding: `Deployment ml/churn spec.replicas`."""
+    kind = "" if finding.path else f" {finding.kind}"
+    return f"{finding.object_kind} {finding.object} {finding.path}".rstrip() + kind
+
+
+def load_history(folder: Path) -> History:
+    """Reads the history of a folder; an empty one if there is none yet.
+
+    Raises OSError if the file exists and cannot be read.
+    """
+    try:
+        content = (folder / HISTORY).read_bytes()
+    except FileNotFoundError:
+        return History()
+    entries, damaged, problems = [], [], []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(_ADAPTER.validate_json(line))
+        except ValidationError as error:
+            damaged.append(line)
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            problems.append(
+                f"{folder / HISTORY}:{number}: is not a check ({where + ': ' if where else ''}"
+                f"{first['msg']}); the line moves to {DAMAGED}, and findings that only it named "
+                "count as new"
+            )
+    # Two jobs may have written the folder in turn.
+    entries.sort(key=lambda entry: entry.checked)
+    return History(tuple(entries), tuple(damaged), tuple(problems))
+
+
+def _find_standing(entries: Sequence[HistoryEntry]) -> Sequence[PastFinding]:
+    named = (entry.standing for entry in reversed(entries) if entry.standing is not None)
+    return next(named, ())
+
+
+def _trim(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
+    """Returns the entries without the oldest, and with named findings only in the newest."""
+    kept: list[HistoryEntry] = []
+    seen: dict[str, int] = {}
+    for entry in sorted(entries, key=lambda entry: entry.checked, reverse=True):
+        count = seen.get(entry.stack, 0)
+        seen[entry.stack] = count + 1
+        if count < _MOST_CHECKS:
+            kept.append(entry if count < _NAMING else replace(entry, standing=None))
+    return kept[::-1]

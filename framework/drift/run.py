@@ -1,0 +1,64 @@
+"""One run of the drift check: the reports of an environment's stacks, and those that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from framework.core.stack import Stack
+from framework.drift.grouping import FindingGroup, group_findings
+from framework.drift.report import DriftReport, Finding
+
+
+class Verdict(StrEnum):
+    """The result of a check. A check that is not complete is never clean."""
+
+    CLEAN = "clean"
+    DRIFT = "drift"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class FailedStack:
+    """A stack that could not be checked at all, and the reason."""
+
+    stack: Stack
+    reason: str
+
+
+@dataclass(frozen=True)
+class DriftRun:
+    """The check of one environment. `checked` is its start, `seconds` its duration."""
+
+    environment: str
+    checked: datetime
+    reports: tuple[DriftReport, ...]
+    failed: tuple[FailedStack, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAILED if anything could not be checked, even where there is drift as well."""
+        verdicts = {find_verdict(report) for report in self.reports}
+        if self.failed or Verdict.FAILED in verdicts:
+            return Verdict.FAILED
+        return Verdict.DRIFT if Verdict.DRIFT in verdicts else Verdict.CLEAN
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The drift of all stacks."""
+        return tuple(finding for report in self.reports for finding in report.findings)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[DriftReport, tuple[FindingGroup, ...]], ...]:
+        """Each report with the groups of its findings. No group spans two clusters."""
+        return tuple((report, group_findings(report.findings)) for report in self.reports)
+
+
+def find_verdict(report: DriftReport) -> Verdict:
+    """Returns the result of one stack's check."""
+    if report.problems:
+        return Verdict.FAILED
+    return Verdict.DRIFT if report.findings else Verdict.CLEAN

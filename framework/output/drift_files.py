@@ -1,0 +1,92 @@
+"""Writes all reports of one drift check into a folder, with the history.
+
+A nightly job keeps the folder, so that the next check knows since when each finding has stood.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from framework.core.errors import FrameworkError
+from framework.drift.history import DAMAGED, HISTORY, History
+from framework.drift.run import DriftRun, Verdict
+from framework.output.drift_html import Neighbour, render_drift_html
+from framework.output.drift_json import build_drift
+from framework.output.drift_markdown import render_drift_markdown
+from framework.output.drift_metrics import render_metrics
+from framework.output.drift_sarif import render_sarif
+from framework.output.json import render_json
+
+
+def render_reports(
+    run: DriftRun, history: History, neighbours: Sequence[Neighbour] = ()
+) -> dict[str, str]:
+    """Returns the text of each report by its file name. `history` includes the check."""
+    return {
+        "report.md": render_drift_markdown(run, history),
+        "report.sarif": render_sarif(run),
+        "report.prom": render_metrics(run, history),
+        "report.html": render_drift_html(run, history, neighbours),
+        "report.json": f"{render_json(build_drift(run, history))}\n",
+    }
+
+
+def find_neighbours(folder: Path, environment: str) -> tuple[Neighbour, ...]:
+    """Returns the last checks of other environments, from the folders beside `folder`.
+
+    So `OUT=drift/dev` and `OUT=drift/prod` link to each other. Other JSON files are left alone.
+    """
+    found = []
+    for file in sorted(folder.absolute().parent.glob("*/report.json")):
+        try:
+            document = json.loads(file.read_bytes())
+            differences = sum(len(stack["findings"]) for stack in document["stacks"])
+            verdict, checked = Verdict(document["verdict"]), str(document["checked"])
+            name = str(document["environment"])
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if name != environment and file.parent.name != folder.absolute().name:
+            page = f"../{quote(file.parent.name)}/report.html"
+            found.append(Neighbour(name, verdict, checked, differences, page))
+    return tuple(found)
+
+
+def write_reports(folder: Path, run: DriftRun, history: History) -> tuple[Path, ...]:
+    """Writes the reports and the history; returns the paths of the reports.
+
+    Every file is complete or as it was before: all are written beside their places first, and then
+    renamed. Raises FrameworkError if the folder cannot be written.
+    """
+    reports = render_reports(run, history, find_neighbours(folder, run.environment))
+    files = {name: text.encode() for name, text in reports.items()}
+    files[HISTORY] = history.render().encode()
+    if history.damaged:
+        # Appended: an earlier check may have moved lines there.
+        before = folder / DAMAGED
+        kept = before.read_bytes() if before.is_file() else b""
+        files[DAMAGED] = kept + b"".join(line + b"\n" for line in history.damaged)
+    temporary: dict[Path, Path] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            beside = folder / f".{name}.{os.getpid()}"
+            temporary[beside] = folder / name
+            with beside.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for beside, target in temporary.items():
+            beside.replace(target)
+    except OSError as exc:
+        raise FrameworkError(
+            f"OUT={folder}: the reports cannot be written: {exc.strerror or exc}; name a folder "
+            "that can be written"
+        ) from exc
+    finally:
+        for beside in temporary:
+            beside.unlink(missing_ok=True)
+    return tuple(folder / name for name in sorted(files) if name.startswith("report."))

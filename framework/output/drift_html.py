@@ -1,0 +1,439 @@
+"""Renders a drift check as one HTML page, which on-call opens at night.
+
+The page needs no network and no script, and follows the browser's light or dark theme. Its order is
+that of the questions at night: is it serious, what to do, who did it, since when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import unified_diff
+from pathlib import Path
+
+from framework.drift.grouping import Danger, FindingGroup
+from framework.drift.history import History
+from framework.drift.report import Finding, FindingKind
+from framework.drift.run import DriftRun, Verdict, find_verdict
+from framework.output.drift import (
+    Since,
+    list_commands,
+    render_cause,
+    render_change,
+    render_objects,
+    render_rule,
+    render_time,
+)
+from framework.output.drift_chart import render_chart
+from framework.output.drift_markdown import render_verdict
+from framework.output.html import Html, element, join
+from framework.output.text import render_count, render_value, shorten_path
+
+# A page stays readable, and below 1 MB; report.json has everything.
+_MOST_FINDINGS = 1_000
+_MOST_CHARACTERS = 1_000
+_MOST_DIFF_LINES = 40
+_MOST_RESOLVED = 50
+# Groups that are open at first. On a bad night, a list of causes is more useful than a long page.
+_MOST_OPEN = 8
+
+DANGER_HEADINGS = {
+    Danger.SERVING: "Serving path",
+    Danger.BUDGET: "Budgets",
+    Danger.SETTING: "Other settings",
+    Danger.LABEL: "Labels and annotations",
+}
+# Nothing may be loaded, so a value that slipped through could not call home either.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """The last check of another environment, whose page is in a folder beside this one."""
+
+    environment: str
+    verdict: str
+    checked: str
+    differences: int
+    page: str
+
+
+class _Room:
+    """Counts the findings that the page still shows."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_FINDINGS
+
+    def take(self, findings: Sequence[Finding]) -> Sequence[Finding]:
+        """Returns the findings that fit."""
+        shown = findings[: self.left]
+        self.left -= len(shown)
+        return shown
+
+
+def render_drift_html(
+    run: DriftRun, history: History | None = None, neighbours: Sequence[Neighbour] = ()
+) -> str:
+    """Renders the page. `history` includes the check; `neighbours` are other environments."""
+    history = history or History()
+    title = f"{run.environment}: {render_verdict(run)}"
+    head = element(
+        "head",
+        Html('<meta charset="utf-8">'),
+        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        element("title", f"Drift in {title}"),
+        element("style", Html(Path(__file__).with_name("drift.css").read_text(encoding="utf-8"))),
+    )
+    body = element(
+        "body", _render_header(run), element("main", *_list_sections(run, history, neighbours))
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _render_header(run: DriftRun) -> Html:
+    when = f"checked {run.checked:%Y-%m-%d %H:%M} UTC in {run.seconds:.1f} s"
+    return element(
+        "header",
+        element("h1", f"Drift in {run.environment}"),
+        element("span", render_verdict(run), kind=f"verdict {run.verdict}"),
+        element("span", when, kind="soft"),
+    )
+
+
+def _list_sections(
+    run: DriftRun, history: History, neighbours: Sequence[Neighbour]
+) -> Iterator[Html]:
+    problems = [
+        *((report.stack.name, text) for report in run.reports for text in report.problems),
+        *((failed.stack.name, failed.reason) for failed in run.failed),
+    ]
+    if problems:
+        items = [element("p", element("strong", name), ": ", text) for name, text in problems]
+        yield _section("Not checked", element("div", *items, kind="card alert"))
+    yield _section("At a glance", _render_overview(run, neighbours))
+    commands = list_commands(run)
+    if commands:
+        pairs = [
+            element("dt", name) + element("dd", element("code", command))
+            for name, command in commands
+        ]
+        yield _section("Next", element("dl", *map(Html, pairs), kind="card commands"))
+    yield from _list_causes(run, history)
+    yield from _list_others(run)
+    yield from _list_history(run, history)
+
+
+def _section(title: str, *content: Html) -> Html:
+    return element("section", element("h2", title), *content)
+
+
+def _render_overview(run: DriftRun, neighbours: Sequence[Neighbour]) -> Html:
+    heads = [
+        _head("stack"),
+        _head("result"),
+        *(_head(DANGER_HEADINGS[danger].lower(), "number wide") for danger in Danger),
+        _head("accepted", "number"),
+        _head("pending", "number"),
+        _head("objects", "number wide"),
+    ]
+    rows = []
+    for report, groups in run.groups:
+        verdict = find_verdict(report)
+        counts = [sum(len(g.findings) for g in groups if g.danger is danger) for danger in Danger]
+        words = {Verdict.CLEAN: "clean", Verdict.FAILED: "not fully checked"}.get(verdict, "")
+        words = words or render_count(len(report.findings), "difference")
+        rows.append(
+            element(
+                "tr",
+                element("th", report.stack.name, scope="row"),
+                element("td", element("strong", words, kind=verdict.value)),
+                *(
+                    element(
+                        "td", str(count), kind=f"number wide {danger if count else ''}".rstrip()
+                    )
+                    for danger, count in zip(Danger, counts, strict=True)
+                ),
+                element("td", str(len(report.accepted)), kind="number"),
+                element("td", str(len(report.pending)), kind="number"),
+                element("td", str(report.objects), kind="number wide"),
+            )
+        )
+    for failed in run.failed:
+        rows.append(_render_row_of_words(failed.stack.name, "not checked", "failed", len(heads)))
+    for other in neighbours:
+        link = element("a", other.environment, href=other.page)
+        count = render_count(other.differences, "difference")
+        words = "not fully checked" if other.verdict == "failed" else other.verdict
+        words = count if other.verdict == "drift" else words
+        text = f"{words}, checked {render_time(other.checked)}"
+        kind = other.verdict if other.verdict in [*Verdict] else "failed"
+        rows.append(_render_row_of_words(link, text, kind, len(heads)))
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
+    return element("div", table, kind="card scroll")
+
+
+def _render_row_of_words(name: str | Html, words: str, kind: str, columns: int) -> Html:
+    cell = element("td", element("strong", words, kind=kind), colspan=str(columns - 1))
+    return element("tr", element("th", name, scope="row"), cell)
+
+
+def _head(text: str, kind: str = "") -> Html:
+    return element("th", text, kind=kind, scope="col")
+
+
+def _list_causes(run: DriftRun, history: History) -> Iterator[Html]:
+    """Yields the groups under a heading for each danger, the worst first."""
+    room, opened = _Room(), 0
+    blocks: list[Html] = []
+    for danger in Danger:
+        groups = [
+            (report, group)
+            for report, groups in run.groups
+            for group in groups
+            if group.danger is danger
+        ]
+        if not groups:
+            continue
+        count = sum(len(group.findings) for _, group in groups)
+        blocks.append(element("h3", f"{DANGER_HEADINGS[danger]} ({count})", kind=danger.value))
+        for report, group in groups:
+            opened += 1
+            is_open = opened <= _MOST_OPEN and len(group.findings) <= _MOST_OPEN
+            stack = report.stack.name if len(run.groups) > 1 else ""
+            blocks.append(
+                _render_group(group, room, history.since(report.stack.name), run, stack, is_open)
+            )
+    if blocks:
+        left_out = len(run.findings) - _MOST_FINDINGS
+        if left_out > 0:
+            text = f"{render_count(left_out, 'finding')} left out here; report.json has all."
+            blocks.append(element("p", text, kind="soft"))
+        yield _section("Causes", *blocks)
+
+
+def _render_group(
+    group: FindingGroup, room: _Room, since: Since, run: DriftRun, stack: str, is_open: bool
+) -> Html:
+    shown = room.take(group.findings)
+    first = group.findings[0]
+    if group.is_shared:
+        title = f"{render_objects(group)}: {render_change(group)}"
+        body = _render_shared(group, shown, since)
+    else:
+        title = f"{first.object_kind} {first.object}: {_summarize(group.findings)}"
+        # The title of the group says it all about a whole object.
+        named = len(group.findings) > 1 or bool(first.path)
+        body = join(_render_finding(finding, since, run.checked, named) for finding in shown)
+    by = " · ".join(filter(None, (render_cause(group), stack)))
+    if len(shown) < len(group.findings):
+        more = f"and {len(group.findings) - len(shown)} more (report.json)"
+        body = join((body, element("p", more, kind="soft")))
+    attributes = {"open": "open"} if is_open else {}
+    return element(
+        "details",
+        element("summary", element("strong", title), element("span", by, kind="by")),
+        element("div", body, kind="body"),
+        kind=f"card group {group.danger}",
+        **attributes,
+    )
+
+
+def _summarize(findings: Sequence[Finding]) -> str:
+    """Returns the changes of one object in a line."""
+    words = [
+        finding.note or finding.kind.value
+        if not finding.path
+        else f"{shorten_path(finding.path)} {_change_word(finding)}"
+        for finding in findings
+    ]
+    more = len(words) - 3
+    return ", ".join(words[:3]) + (f" and {more} more" if more > 0 else "")
+
+
+def _change_word(finding: Finding) -> str:
+    if finding.kind is FindingKind.ADDED:
+        return "added"
+    if finding.live is None:
+        return "removed"
+    short = [render_value(value) for value in (finding.desired, finding.live)]
+    if all(len(text) <= 16 for text in short):
+        return " → ".join(short)
+    return "changed"
+
+
+def _render_shared(group: FindingGroup, shown: Sequence[Finding], since: Since) -> Html:
+    """Renders the values once if all objects have the same, and a row for each object."""
+    first = group.findings[0]
+    same = len({repr((f.desired, f.recorded, f.live)) for f in group.findings}) == 1
+    has_values = bool(first.path) and not same
+    values = _render_values(first) if first.path and same else Html("")
+    heads = [_head("object"), *([_head("desired"), _head("live")] if has_values else [])]
+    heads += [_head("set at", "wide"), _head("since", "wide"), _head("id")]
+    rows = [
+        element(
+            "tr",
+            element("td", f"{finding.object_kind} {finding.object}"),
+            *(
+                element("td", element("code", _cut(render_value(value), 200)))
+                for value in ((finding.desired, finding.live) if has_values else ())
+            ),
+            element("td", str(finding.source or ""), kind="wide"),
+            element("td", _since_date(finding, since), kind="wide"),
+            element("td", element("code", finding.id, kind="id")),
+            id=f"f-{finding.id}",
+        )
+        for finding in shown
+    ]
+    caption = element("caption", render_count(len(group.objects), "object"))
+    table = element(
+        "table",
+        caption,
+        element("thead", element("tr", *heads)),
+        element("tbody", *rows),
+        kind="objects",
+    )
+    return join((values, element("div", table, kind="scroll")))
+
+
+def _render_finding(finding: Finding, since: Since, checked: datetime, named: bool) -> Html:
+    title: tuple[str | Html, ...] = (finding.note or finding.kind.value,)
+    if finding.path:
+        title = (element("code", finding.path), f" {finding.kind}")
+    first = since.get(finding.id)
+    stood = ""
+    if first:
+        nights = (checked.date() - first.date()).days
+        stood = f"since {first:%Y-%m-%d}" + (
+            f" ({render_count(nights, 'night')})" if nights else ""
+        )
+    cause = ", ".join(filter(None, (finding.manager, render_time(finding.time))))
+    facts: list[str | Html] = [
+        f"by {cause}" if finding.manager else cause or "by whom is unknown",
+        stood,
+        f"set at {finding.source}" if finding.source else "",
+        f"model {finding.model}" if finding.model else "",
+        join(("id ", element("code", finding.id, kind="id"))),
+    ]
+    return element(
+        "article",
+        element("h4", *title) if named else Html(""),
+        _render_values(finding) if finding.path else Html(""),
+        element("p", join(filter(None, facts), " · ")),
+        id=f"f-{finding.id}",
+    )
+
+
+def _render_values(finding: Finding) -> Html:
+    """Renders the three values; of long texts also the lines that differ."""
+    rows = []
+    for name in ("desired", "recorded", "live"):
+        value = getattr(finding, name)
+        if value is None:
+            shown = element("span", "not set", kind="soft")
+        elif isinstance(value, str) and "\n" in value.strip():
+            shown = element("pre", _cut(value, _MOST_CHARACTERS))
+        else:
+            shown = element("code", _cut(_plain(value), _MOST_CHARACTERS))
+        rows.append(element("tr", element("th", name, scope="row"), element("td", shown)))
+    table = element("table", *rows, kind="values")
+    if diff := _render_diff(finding):
+        return join((diff, element("details", element("summary", "the three values"), table)))
+    return table
+
+
+def _render_diff(finding: Finding) -> Html:
+    old, new = finding.desired, finding.live
+    if not (isinstance(old, str) and isinstance(new, str)) or "\n" not in old.strip() + new.strip():
+        return Html("")
+    lines = [
+        line.rstrip("\n")
+        for line in unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    shown = [
+        element("span", _cut(line, 200), kind="add" if line.startswith("+") else "del")
+        for line in lines[:_MOST_DIFF_LINES]
+    ]
+    more = len(lines) - len(shown)
+    if more > 0:
+        shown.append(element("span", f"and {more} more lines", kind="soft"))
+    return element("pre", join(shown, "\n")) if shown else Html("")
+
+
+def _plain(value: object) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _cut(text: str, most: int) -> str:
+    more = len(text) - most
+    return text if more <= 0 else f"{text[:most]}... {more} more characters (report.json)"
+
+
+def _since_date(finding: Finding, since: Since) -> str:
+    first = since.get(finding.id)
+    return f"{first:%Y-%m-%d}" if first else ""
+
+
+def _list_others(run: DriftRun) -> Iterator[Html]:
+    """Yields what is no drift: accepted findings, pending models, warnings."""
+    accepted = [finding for report in run.reports for finding in report.accepted]
+    if accepted:
+        heads = [_head("finding"), _head("live"), _head("rule"), _head("id", "wide")]
+        rows = [
+            element(
+                "tr",
+                element("td", f"{finding.object_kind} {finding.object} {finding.path}".rstrip()),
+                element("td", _cut(_plain(finding.live), 200) if finding.path else finding.kind),
+                element("td", render_rule(finding.accepted_by)),
+                element("td", element("code", finding.id, kind="id"), kind="wide"),
+            )
+            for finding in accepted[:_MOST_FINDINGS]
+        ]
+        table = element(
+            "table",
+            element("thead", element("tr", *heads)),
+            element("tbody", *rows),
+            kind="objects",
+        )
+        yield _section("Accepted", element("div", table, kind="card scroll"))
+    for report in run.reports:
+        if report.pending:
+            names = ", ".join(report.pending)
+            text = f"{report.stack}: {names}. The catalog changed and `up` has not run."
+            yield _section("Pending", element("div", element("p", text), kind="card"))
+        if report.warnings:
+            items = [element("p", warning) for warning in report.warnings]
+            yield _section("Warnings", element("div", *items, kind="card"))
+
+
+def _list_history(run: DriftRun, history: History) -> Iterator[Html]:
+    """Yields the chart and what was resolved, for each stack that has a history."""
+    charts: list[Html] = []
+    for name in [*(r.stack.name for r in run.reports), *(f.stack.name for f in run.failed)]:
+        entries = history.of(name)
+        if entries:
+            charts.append(element("div", render_chart(name, entries), kind="card"))
+    if charts:
+        yield _section("History", *charts)
+    resolved = [
+        (report, past)
+        for report in run.reports
+        for entry in history.of(report.stack.name)[-1:]
+        if entry.checked == report.checked
+        for past in entry.resolved
+    ]
+    if resolved:
+        items = [
+            element("li", f"{past.title}, had stood since {past.since:%Y-%m-%d}")
+            for _, past in resolved[:_MOST_RESOLVED]
+        ]
+        more = len(resolved) - len(items)
+        if more > 0:
+            items.append(element("li", f"and {more} more (report.json)"))
+        yield _section(
+            "Resolved since the check before", element("div", element("ul", *items), kind="card")
+        )

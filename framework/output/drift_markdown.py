@@ -1,0 +1,183 @@
+"""Renders a drift check as Markdown, for an issue or a chat: the causes, then each finding.
+
+Names and values of a cluster are escaped. The text stays below the limit of a GitHub issue, and
+says what was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from framework.core.changes import FieldChange
+from framework.drift.grouping import Danger, FindingGroup, describe_change
+from framework.drift.history import History
+from framework.drift.report import DriftReport, Finding
+from framework.drift.run import DriftRun, Verdict
+from framework.output.drift import (
+    Since,
+    list_commands,
+    render_cause,
+    render_change,
+    render_objects,
+    render_rule,
+)
+from framework.output.markdown import escape_cell, escape_markdown, fence
+from framework.output.text import render_count, render_value, render_values, render_visible
+
+# GitHub accepts 65,536 characters. The rest is for what a workflow adds around the report.
+_MOST_BYTES = 60_000
+_MOST_ROWS = 50
+# Kept for what follows the tables: resolved findings, commands, the note about the cut.
+_RESERVED = 4_000
+
+DANGER_TITLES = {
+    Danger.SERVING: "serving path",
+    Danger.BUDGET: "budget",
+    Danger.SETTING: "setting",
+    Danger.LABEL: "label",
+}
+
+
+def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
+    """Renders the check; `history` adds since when each finding has stood."""
+    history = history or History()
+    head = [f"### {escape_markdown(run.environment)}: {render_verdict(run)}", ""]
+    head += _render_stacks(run)
+    tail = _render_tail(run, history)
+    causes = [row for part in run.groups for row in _list_causes(part, history)]
+    details = [
+        row
+        for report in run.reports
+        for row in _list_details(report, history.since(report.stack.name))
+    ]
+    room = _MOST_BYTES - _size([*head, *tail]) - _RESERVED
+    shown_causes = _fit(causes[:_MOST_ROWS], room)
+    shown = _fit(details, room - _size(shown_causes))
+    lines = [*head]
+    if shown_causes:
+        lines += ["", "| endangers | object | change | by | since |", "|---|---|---|---|---|"]
+        lines += shown_causes
+        if len(shown_causes) < len(causes):
+            lines.append(f"\n{_render_cut(len(causes) - len(shown_causes), 'row')}")
+    if shown:
+        lines += ["", f"<details><summary>{render_count(len(details), 'finding')}</summary>", ""]
+        lines += ["| id | object | field | desired | recorded | live | set at |"]
+        lines += ["|---|---|---|---|---|---|---|", *shown, "", "</details>"]
+    if len(shown) < len(details):
+        lines.append(f"\n{_render_cut(len(details) - len(shown), 'finding')}")
+    return "\n".join([*lines, *tail]) + "\n"
+
+
+def render_verdict(run: DriftRun) -> str:
+    """Returns the verdict in a few words: `12 differences`, `clean`, `not fully checked`."""
+    count = render_count(len(run.findings), "difference") if run.findings else ""
+    if run.verdict is Verdict.FAILED:
+        return ", ".join(filter(None, ("not everything could be checked", count)))
+    return count or "clean"
+
+
+def _render_stacks(run: DriftRun) -> Iterator[str]:
+    for report in run.reports:
+        yield escape_markdown(
+            f"{report.stack}: {render_count(report.models, 'model')}, "
+            f"{render_count(report.objects, 'object')}, checked "
+            f"{report.checked:%Y-%m-%d %H:%M} UTC"
+        )
+        yield from (f"\n**Not checked:** {_text(problem)}" for problem in report.problems)
+        yield from (f"\n> {_text(warning)}" for warning in report.warnings)
+    for failed in run.failed:
+        yield f"\n**Not checked:** stack {_text(str(failed.stack))}: {_text(failed.reason)}"
+
+
+def _list_causes(
+    part: tuple[DriftReport, Sequence[FindingGroup]], history: History
+) -> Iterator[str]:
+    report, groups = part
+    since = history.since(report.stack.name)
+    for group in groups:
+        first = group.findings[0]
+        objects = render_objects(group) if group.is_shared else _name_object(first)
+        changes = [render_change(group)] if group.is_shared else [*map(_short, group.findings)]
+        times = [since[f.id] for f in group.findings if f.id in since]
+        cause = render_cause(group).removeprefix("by ")
+        stood = f"{min(times):%Y-%m-%d}" if times else ""
+        cells = [DANGER_TITLES[group.danger], objects, "; ".join(changes), cause, stood]
+        yield _row(cells)
+
+
+def _list_details(report: DriftReport, since: Since) -> Iterator[str]:
+    for finding in report.findings:
+        yield _row(
+            [
+                f"{finding.id}",
+                _name_object(finding),
+                finding.path or finding.note or finding.kind,
+                *(
+                    "" if value is None else render_value(value)
+                    for value in (finding.desired, finding.recorded, finding.live)
+                ),
+                str(finding.source or ""),
+            ]
+        )
+
+
+def _render_tail(run: DriftRun, history: History) -> list[str]:
+    """Returns what is no drift, what was resolved, and the next commands."""
+    lines: list[str] = []
+    for report in run.reports:
+        for finding in report.accepted:
+            text = f"{_name_object(finding)} {_short(finding)} ({render_rule(finding.accepted_by)})"
+            lines.append(f"\n- accepted: {_text(text)}")
+        if report.pending:
+            names = ", ".join(report.pending)
+            lines.append(f"\n- pending, changed in the catalog and not applied: {_text(names)}")
+        entries = history.of(report.stack.name)
+        if entries and entries[-1].checked == report.checked and entries[-1].resolved:
+            titles = [past.title for past in entries[-1].resolved]
+            shown = ", ".join(titles[:10]) + (
+                f" and {len(titles) - 10} more" if titles[10:] else ""
+            )
+            lines.append(f"\n- resolved since the check before: {_text(shown)}")
+    commands = [f"{command}   # {what}" for what, command in list_commands(run)]
+    if commands:
+        lines += ["", *fence(commands, "sh")]
+    return lines[:200]
+
+
+def _render_cut(count: int, noun: str) -> str:
+    return f"_{render_count(count, noun)} left out here; report.html and report.json have all._"
+
+
+def _name_object(finding: Finding) -> str:
+    return f"{finding.object_kind} {finding.object}"
+
+
+def _short(finding: Finding) -> str:
+    if not finding.path:
+        return finding.note or describe_change(finding)
+    change = FieldChange(finding.path, finding.desired, finding.live)
+    return f"{finding.path} {render_values(change)}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(escape_cell(render_visible(cell)) for cell in cells)} |"
+
+
+def _text(text: str) -> str:
+    return escape_markdown(render_visible(text))
+
+
+def _size(lines: Sequence[str]) -> int:
+    # In bytes: how GitHub counts a character outside ASCII is not documented.
+    return sum(len(line.encode()) + 1 for line in lines)
+
+
+def _fit(rows: Sequence[str], room: int) -> list[str]:
+    """Returns the first rows that fit into so many bytes."""
+    shown: list[str] = []
+    for row in rows:
+        room -= len(row.encode()) + 1
+        if room < 0:
+            break
+        shown.append(row)
+    return shown

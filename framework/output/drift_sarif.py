@@ -1,0 +1,143 @@
+"""Renders a drift check as SARIF 2.1.0, for code scanning and editors.
+
+A result stands at the line of the catalog that defines the field. Where no line does, it stands at
+the file of the environment, without a line: code scanning drops results without a file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from framework.core.changes import FieldChange
+from framework.core.diagnostics import Position
+from framework.drift.grouping import Danger, describe_change, find_danger
+from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.run import DriftRun, Verdict
+from framework.files import environment_path
+from framework.output.drift import EXIT_CODES, render_rule, render_time
+from framework.output.text import render_values, render_visible
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS = {
+    Danger.SERVING: "error",
+    Danger.BUDGET: "warning",
+    Danger.SETTING: "warning",
+    Danger.LABEL: "note",
+}
+_RULES = {
+    FindingKind.CHANGED: ("FieldChanged", "A field that the stack sets has another value"),
+    FindingKind.ADDED: ("FieldAdded", "Somebody added a field that the stack does not set"),
+    FindingKind.MISSING: ("ObjectMissing", "An object of the stack is gone"),
+    FindingKind.RECREATED: ("ObjectRecreated", "Somebody deleted an object and created it again"),
+    FindingKind.FOREIGN: ("ForeignObject", "An object that no stack owns"),
+}
+_RULE_IDS = {kind: f"drift/{kind}" for kind in FindingKind}
+
+
+def render_sarif(run: DriftRun) -> str:
+    """Renders the check of an environment as one run of SARIF."""
+    results = [
+        _build_result(finding, report)
+        for report in run.reports
+        for finding in (*report.findings, *report.accepted)
+    ]
+    document = {
+        "$schema": _SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": _build_driver()},
+                # Results of another category stay when a new run is uploaded.
+                "automationDetails": {"id": f"drift/{run.environment}/"},
+                "columnKind": "unicodeCodePoints",
+                "invocations": [_build_invocation(run)],
+                "results": results,
+            }
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _build_driver() -> dict[str, Any]:
+    return {
+        "name": "modelcatalog drift",
+        "rules": [
+            {
+                "id": _RULE_IDS[kind],
+                "name": name,
+                "shortDescription": {"text": f"{text}."},
+                "help": {"text": "Put it back with `up`, or keep it with `take` or `accept`."},
+            }
+            for kind, (name, text) in _RULES.items()
+        ],
+    }
+
+
+def _build_invocation(run: DriftRun) -> dict[str, Any]:
+    problems = [
+        *(f"{report.stack}: {problem}" for report in run.reports for problem in report.problems),
+        *(f"{failed.stack}: {failed.reason}" for failed in run.failed),
+    ]
+    return {
+        "executionSuccessful": run.verdict is not Verdict.FAILED,
+        "exitCode": EXIT_CODES[run.verdict],
+        "toolExecutionNotifications": [
+            {"level": "error", "message": {"text": render_visible(problem)}} for problem in problems
+        ],
+    }
+
+
+def _build_result(finding: Finding, report: DriftReport) -> dict[str, Any]:
+    home = Position(environment_path(report.stack.environment), 0, 0)
+    result: dict[str, Any] = {
+        "ruleId": _RULE_IDS[finding.kind],
+        "ruleIndex": list(FindingKind).index(finding.kind),
+        "level": _LEVELS[find_danger(finding)],
+        "message": {"text": render_visible(_describe(finding, report))},
+        "locations": [
+            {
+                "physicalLocation": _build_location(finding.source or home),
+                "logicalLocations": [
+                    {
+                        "fullyQualifiedName": render_visible(_name(finding, report)),
+                        "kind": "resource",
+                    }
+                ],
+            }
+        ],
+        "partialFingerprints": {"driftFinding/v1": finding.id},
+    }
+    if finding.accepted_by:
+        result["suppressions"] = [
+            {"kind": "external", "justification": render_rule(finding.accepted_by)}
+        ]
+    return result
+
+
+def _name(finding: Finding, report: DriftReport) -> str:
+    name = f"{report.stack}/{finding.object_kind}/{finding.object}"
+    return f"{name}/{finding.path}" if finding.path else name
+
+
+def _build_location(position: Position) -> dict[str, Any]:
+    location: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(position.path), "uriBaseId": "%SRCROOT%"}
+    }
+    if position.line:
+        location["region"] = {"startLine": position.line, "startColumn": position.column}
+    return location
+
+
+def _describe(finding: Finding, report: DriftReport) -> str:
+    """Returns one line: the object, the change with its values, who and when."""
+    what = describe_change(finding)
+    if finding.path:
+        change = FieldChange(finding.path, finding.desired, finding.live)
+        what = f"{finding.path} {render_values(change)}"
+    elif finding.note:
+        what = finding.note
+    cause = ", ".join(filter(None, (finding.manager, render_time(finding.time))))
+    by = f" (by {cause})" if cause else ""
+    return f"{report.stack}: {finding.object_kind} {finding.object}: {what}{by}"

@@ -1,0 +1,160 @@
+"""The history of checks: since when a finding has stood, what was resolved, damaged files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from framework.core.errors import FrameworkError
+from framework.drift.history import DAMAGED, HISTORY, History, load_history
+from framework.drift.report import DriftReport, Finding
+from framework.drift.run import DriftRun, FailedStack, Verdict
+from framework.output.drift_files import write_reports
+from tests.drift.sample_run import CHECKED, PROD, RULE, build_report
+
+FIRST, SECOND, THIRD = build_report().findings[:3]
+
+
+def check(night: int, *findings: Finding, accepted: bool = False, problem: str = "") -> DriftRun:
+    """Returns the check of a night; `accepted` covers its findings by a rule."""
+    checked = CHECKED + timedelta(days=night)
+    covered = tuple(replace(finding, accepted_by=RULE) for finding in findings)
+    report = DriftReport(
+        PROD,
+        () if accepted else findings,
+        accepted=covered if accepted else (),
+        checked=checked,
+        problems=(problem,) if problem else (),
+    )
+    return DriftRun("prod", checked, (report,))
+
+
+def test_finding_stands_since_the_first_check_that_found_it() -> None:
+    history = History().add(check(0, FIRST)).add(check(1, FIRST, SECOND))
+    since = history.since("prod")
+    assert since == {FIRST.id: CHECKED, SECOND.id: CHECKED + timedelta(days=1)}
+
+
+def test_finding_that_comes_back_stands_since_its_return() -> None:
+    history = History().add(check(0, FIRST)).add(check(1)).add(check(2, FIRST))
+    assert history.since("prod") == {FIRST.id: CHECKED + timedelta(days=2)}
+
+
+def test_finding_that_is_gone_is_resolved_once() -> None:
+    history = History().add(check(0, FIRST, SECOND)).add(check(1, SECOND)).add(check(2, SECOND))
+    assert [[past.id for past in entry.resolved] for entry in history.entries] == [
+        [],
+        [FIRST.id],
+        [],
+    ]
+    assert "env[DEBUG]" in history.entries[1].resolved[0].title
+
+
+def test_accepted_finding_is_not_resolved() -> None:
+    history = History().add(check(0, FIRST)).add(check(1, FIRST, accepted=True))
+    assert history.entries[-1].resolved == ()
+    assert history.since("prod") == {FIRST.id: CHECKED}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["failed", "incomplete"])
+def test_check_that_is_not_complete_resolves_nothing(whole: bool) -> None:
+    history = History().add(check(0, FIRST))
+    failed = DriftRun("prod", CHECKED + timedelta(days=1), (), (FailedStack(PROD, "no answer"),))
+    history = history.add(failed if whole else check(1, problem="forbidden"))
+    assert history.entries[-1].verdict is Verdict.FAILED
+    assert history.entries[-1].resolved == ()
+    assert history.since("prod") == {FIRST.id: CHECKED}
+
+
+def test_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    history = History().add(check(0, FIRST)).add(check(1, SECOND, THIRD))
+    (tmp_path / HISTORY).write_text(history.render())
+    assert load_history(tmp_path) == history
+
+
+def test_folder_without_history_has_an_empty_one(tmp_path: Path) -> None:
+    assert load_history(tmp_path / "new") == History()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"\xff\xfe\x00", id="no-text"),
+        pytest.param(b'{"stack": "prod", "checked', id="cut"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b'{"stack": "prod", "checked": "yesterday"}', id="no-time"),
+        pytest.param(b"<<<<<<< HEAD", id="merge-conflict"),
+    ],
+)
+def test_damaged_line_is_explained_and_kept(tmp_path: Path, line: bytes) -> None:
+    first, second = (
+        History().add(check(0, FIRST)).add(check(1, FIRST)).render().encode().splitlines()
+    )
+    (tmp_path / HISTORY).write_bytes(b"\n".join([first, line, second, b""]))
+    history = load_history(tmp_path)
+    assert len(history.entries) == 2
+    assert history.since("prod") == {FIRST.id: CHECKED}
+    (problem,) = history.problems
+    assert problem.startswith(f"{tmp_path / HISTORY}:2: is not a check")
+    assert DAMAGED in problem
+    run = check(2, FIRST)
+    for _ in range(2):
+        write_reports(tmp_path, run, history.add(run))
+    assert load_history(tmp_path).problems == ()
+    assert (tmp_path / DAMAGED).read_bytes().splitlines()[0] == line
+
+
+def test_only_the_newest_checks_name_their_findings_and_old_ones_are_dropped() -> None:
+    history = History()
+    for night in range(405):
+        history = history.add(check(night, FIRST))
+    assert len(history.entries) == 400
+    assert [entry.standing is None for entry in history.entries[-3:]] == [True, False, False]
+    assert history.since("prod") == {FIRST.id: CHECKED}
+    assert len(history.render().encode()) < 200_000
+
+
+def test_reports_are_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = check(0, FIRST)
+    write_reports(tmp_path, run, History().add(run))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert set(before) == {
+        *(f"report.{kind}" for kind in ("html", "json", "md", "prom", "sarif")),
+        HISTORY,
+    }
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    later = check(1, SECOND)
+    with pytest.raises(FrameworkError, match=r"cannot be written: No space left"):
+        write_reports(tmp_path, later, load_history(tmp_path).add(later))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    run = check(0, FIRST)
+    with pytest.raises(FrameworkError, match=r"OUT=.*cannot be written"):
+        write_reports(tmp_path / "out", run, History().add(run))
+
+
+def test_page_links_the_environments_in_folders_beside_it(tmp_path: Path) -> None:
+    run = check(0, FIRST)
+    write_reports(tmp_path / "prod", run, History().add(run))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/report.json").write_text('{"of": "another tool"}')
+    clean = replace(check(0), environment="staging")
+    write_reports(tmp_path / "staging", clean, History().add(clean))
+    page = (tmp_path / "staging/report.html").read_text()
+    assert '<a href="../prod/report.html">prod</a>' in page
+    assert "1 difference, checked 2026-11-23 03:00" in page
+    assert "another tool" not in page
+    assert json.loads((tmp_path / "staging/report.json").read_text())["verdict"] == "clean"
