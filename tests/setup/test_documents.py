@@ -8,8 +8,13 @@ import pytest
 
 from tests.shipped import ROOT
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md"]
-FOLDERS = "framework|tests|tools|bench|docs|schemas|.github"
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/nightly.md",
+]
+FOLDERS = "framework|tests|tools|bench|docs|schemas|deploy|.github"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
