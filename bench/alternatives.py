@@ -1,4 +1,7 @@
-"""Alternatives to this project that `make bench` measures: an OmegaConf script, and kustomize."""
+"""Alternatives to this project that `make bench` measures.
+
+They are an OmegaConf script, kustomize, `kubectl apply`, and a script for the Automation API.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from framework.builds.toolchain import find_go
 from framework.core.user_cache import cache_directory
 
 ROOT = Path(__file__).resolve().parents[1]
-_MODULE = Path(__file__).with_name("kustomize")
-_PACKAGE = "sigs.k8s.io/kustomize/kustomize/v5"
+_MODULE = Path(__file__).with_name("kubectl")
+_PACKAGE = "k8s.io/kubernetes/cmd/kubectl"
 
 NAIVE = """
 import sys
@@ -78,9 +81,9 @@ def naive_command(project: Path) -> list[str]:
     return [sys.executable, "-c", NAIVE, str(project), "dev"]
 
 
-def build_kustomize() -> Path:
-    """Returns the kustomize binary, which is built once per user."""
-    binary = cache_directory() / "bench" / "kustomize"
+def build_kubectl() -> Path:
+    """Returns the kubectl binary, which is built once per user. It contains kustomize."""
+    binary = cache_directory() / "bench" / "kubectl"
     if not binary.exists():
         go = find_go(load_module(ROOT / "tools"), cache_directory(), lambda progress: None)
         binary.parent.mkdir(parents=True, exist_ok=True)
@@ -102,3 +105,11 @@ def write_kustomize_tree(root: Path, models: int) -> Path:
     overlay = f"namespace: ml-dev\nresources:\n{resources}"
     write_file(root / "environments/dev/kustomization.yaml", overlay)
     return root / "environments/dev"
+
+
+def pulumi_command(verb: str, kubeconfig: Path, manifests: Path, namespace: str) -> list[str]:
+    """Returns the command that runs `bench/plain_pulumi.py`; its state is beside the manifests."""
+    state = manifests.with_name(f"{manifests.stem}-state")
+    state.mkdir(exist_ok=True)
+    arguments = [verb, str(kubeconfig), str(manifests), str(state), namespace]
+    return [sys.executable, str(Path(__file__).with_name("plain_pulumi.py")), *arguments]
