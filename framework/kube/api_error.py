@@ -65,6 +65,14 @@ class ApiError(ClusterError):
         return self.status == 404 and self.message.startswith("namespaces ")
 
     @property
+    def is_concurrent_write(self) -> bool:
+        """True if somebody else wrote the object, or its quota, at the same time.
+
+        The same request may then succeed. A conflict of field managers names the fields as causes.
+        """
+        return self.status == 409 and self.reason == "Conflict" and not self.causes
+
+    @property
     def immutable_fields(self) -> tuple[str, ...]:
         """The fields the server refuses to change in place; () for any other refusal."""
         if self.status != 422:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from framework.kube.objects import Object, object_name
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
+CONFLICT_PAUSES = (0.1, 0.3, 1.0)
 
 
 class KindNotServedError(ClusterError):
@@ -215,19 +217,37 @@ class KubeClient:
             fieldValidation="Strict",
             dryRun="All" if dry_run else "",
         )
-        return self._write("PATCH", obj, APPLY_PATCH, query, obj["metadata"]["name"])
+        return self._write_again("PATCH", obj, APPLY_PATCH, query, obj["metadata"]["name"])
 
     def create(self, obj: Mapping[str, Any], *, manager: str, dry_run: bool = False) -> Object:
         """Sends a POST. Raises ApiError 409 AlreadyExists when the name is taken."""
         query = _query(
             fieldManager=manager, fieldValidation="Strict", dryRun="All" if dry_run else ""
         )
-        return self._write("POST", obj, "application/json", query)
+        return self._write_again("POST", obj, "application/json", query)
 
     def replace(self, obj: Mapping[str, Any], *, manager: str, dry_run: bool = False) -> Object:
         """Sends a PUT. Raises ApiError 409 where the object's resourceVersion is not current."""
         query = _query(fieldManager=manager, dryRun="All" if dry_run else "")
         return self._write("PUT", obj, "application/json", query, obj["metadata"]["name"])
+
+    def _write_again(
+        self,
+        verb: str,
+        obj: Mapping[str, Any],
+        media: str,
+        query: Mapping[str, str],
+        name: str = "",
+    ) -> Object:
+        """Writes as `_write`; repeats a request that somebody else's write came in between."""
+        for pause in CONFLICT_PAUSES:
+            try:
+                return self._write(verb, obj, media, query, name)
+            except ApiError as exc:
+                if not exc.is_concurrent_write:
+                    raise
+                time.sleep(pause)
+        return self._write(verb, obj, media, query, name)
 
     def _write(
         self,

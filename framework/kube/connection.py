@@ -33,9 +33,15 @@ from framework.kube.api_error import build_api_error
 POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepalive_expiry=60)
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-ATTEMPTS = 6
-# The server is overloaded or elects a leader. The same request is sent again later.
+# A request is repeated for this long while a server that has answered before is away or busy.
+AWAY_S = 60.0
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2.0
+# The server is overloaded, starts or elects a leader. It has not carried out the request.
 BUSY = frozenset({429, 503})
+# A proxy in front of the server got no answer. The server may have carried out the request.
+NO_ANSWER = frozenset({502, 504})
+REFUSED = (httpx.ConnectError, httpx.ConnectTimeout)
+BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 # The errors of a credential plugin, which runs with the first request.
 CREDENTIAL_ERRORS = (ConfigError, OSError, ValueError, KeyError)
 _ADVICE = "set cluster.kubeconfig in the environment's environment.yaml to the file to use"
@@ -49,6 +55,7 @@ class ApiConnection:
         self._http, self._advice = http, advice
         self._streams: set[socket.socket] = set()
         self._closed = threading.Event()
+        self._has_answered = False
 
     @classmethod
     def open(cls, kubeconfig: Path, context: str, advice: str = "") -> ApiConnection:
@@ -162,28 +169,36 @@ class ApiConnection:
         content: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> httpx.Response:
-        for attempt in range(1, ATTEMPTS + 1):
+        retries = _Retries(self._closed)
+        # After these failures it is unknown whether the request arrived. A second POST might
+        # conflict with its own first try, so only the idempotent verbs are repeated.
+        idempotent = verb != "POST"
+        while True:
             try:
                 response = self._http.request(
                     verb, path, params=query, content=content, headers=headers
                 )
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as exc:
-                # The server closed an idle connection at the moment when it was used again. Whether
-                # the request arrived is unknown. A second POST would conflict with its own first
-                # try, so only the idempotent verbs are repeated.
-                if attempt > 2 or verb == "POST" or self.closed:
+            except REFUSED as exc:
+                # A server that has never answered is more likely not there than restarting.
+                if not self._has_answered or not retries.wait():
+                    raise self._unreachable(exc) from exc
+                continue
+            except BROKEN as exc:
+                # Also when the server closes an idle connection at the moment it is used again.
+                once = self._has_answered or retries.count == 0
+                if not (idempotent and once and retries.wait()):
                     raise self._unreachable(exc) from exc
                 continue
             except (httpx.TransportError, RuntimeError) as exc:
                 raise self._unreachable(exc) from exc
             except CREDENTIAL_ERRORS as exc:
                 raise self._rejected_credentials(exc) from exc
-            if response.status_code not in BUSY or attempt == ATTEMPTS:
+            self._has_answered = True
+            repeated = BUSY | NO_ANSWER if idempotent else BUSY
+            if response.status_code not in repeated:
                 return response
-            # A proxy may send a date instead of seconds.
-            after = response.headers.get("Retry-After", "")
-            time.sleep(min(float(after), 5) if after.isdecimal() else 1)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+            if not retries.wait(response.headers.get("Retry-After", "")):
+                return response
 
     def _unreachable(self, exc: Exception) -> ClusterError:
         return ClusterError(
@@ -195,6 +210,28 @@ class ApiConnection:
             f"{self.server}: getting the credentials failed ({_one_line(exc)}); run the login "
             "command of this kubeconfig context, then the same command again"
         )
+
+
+class _Retries:
+    """The pauses before the repetitions of one request; `closed` ends them."""
+
+    def __init__(self, closed: threading.Event) -> None:
+        self._closed, self._pause_s = closed, FIRST_PAUSE_S
+        self._end = time.monotonic() + AWAY_S
+        self.count = 0
+
+    def wait(self, after: str = "") -> bool:
+        """Waits before the next try; returns False if there is none.
+
+        `after` is the server's Retry-After; "" if it sent none.
+        """
+        self.count += 1
+        # A proxy may send a date instead of seconds.
+        pause = max(self._pause_s, float(after) if after.isdecimal() else 0)
+        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
+        if time.monotonic() + pause > self._end:
+            return False
+        return not self._closed.wait(pause)
 
 
 def _complete_plugin(plugin: UserExec) -> None:

@@ -76,7 +76,7 @@ class KubernetesProvider(ObjectReader):
             # An apply that sets no field does not appear in managedFields, while a POST does.
             # Without that entry, the command after an interrupted run could not tell whether the
             # Namespace is its own.
-            made = self._client.create(wanted, manager=manager)
+            made = self._post(wanted, manager)
         else:
             # Without force for a new object: if somebody else has created it in the meantime, the
             # server reports a conflict, instead of this run taking over an object never checked.
@@ -84,6 +84,20 @@ class KubernetesProvider(ObjectReader):
             made = self._client.apply(sent, manager=manager, force=live is not None, dry_run=False)
         self.forget(wanted)
         return build_state(made, wanted, manager)
+
+    def _post(self, wanted: Object, manager: str) -> Object:
+        """Creates an object by POST, which the client does not repeat if the connection breaks."""
+        try:
+            return self._client.create(wanted, manager=manager)
+        except ApiError:
+            raise
+        except ClusterError:
+            # The request may have arrived. If it has, the object is there, as our own.
+            live = self.get_live(wanted)
+            if live is None:
+                return self._client.create(wanted, manager=manager)
+            require_own(live, manager)
+            return live
 
     def update(
         self, urn: str, old: ObjectState, inputs: Object, ignore_changes: Sequence[str]

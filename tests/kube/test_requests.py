@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
 from framework.core.errors import ClusterError
+from framework.kube import connection
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.connection import ApiConnection
@@ -16,7 +18,8 @@ from framework.kube.connection import ApiConnection
 OBJECT = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}}
 KINDS = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
 DROPPED = httpx.RemoteProtocolError("server disconnected")
-BUSY = httpx.Response(429, headers={"Retry-After": "0.01"}, json={"message": "busy"})
+REFUSED = httpx.ConnectError("Connection refused")
+BUSY = httpx.Response(429, headers={"Retry-After": "0"}, json={"message": "busy"})
 DONE = httpx.Response(200, json=OBJECT)
 
 
@@ -37,6 +40,12 @@ def client_of(*responses: Any) -> KubeClient:
     return KubeClient(ApiConnection(http, "check the address"))
 
 
+@pytest.fixture
+def briefly_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeats requests for a fraction of a second only."""
+    monkeypatch.setattr(connection, "AWAY_S", 0.3)
+
+
 def apply(client: KubeClient) -> dict[str, Any]:
     return client.apply(OBJECT, manager="tests", force=False, dry_run=False)
 
@@ -46,6 +55,8 @@ def apply(client: KubeClient) -> dict[str, Any]:
     [
         pytest.param([DROPPED, DONE], id="dropped-once"),
         pytest.param([BUSY, BUSY, DONE], id="busy-for-a-while"),
+        pytest.param([REFUSED, REFUSED, DROPPED, REFUSED, DONE], id="restarted"),
+        pytest.param([httpx.Response(502), httpx.Response(504), DONE], id="proxy-without-server"),
     ],
 )
 def test_transient_failure_is_retried(responses: list[Any]) -> None:
@@ -54,16 +65,30 @@ def test_transient_failure_is_retried(responses: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "responses",
+    "failure",
     [
-        pytest.param([httpx.ConnectError("Connection refused")], id="refused"),
-        pytest.param([DROPPED, DROPPED, DROPPED], id="dropped-for-good"),
-        pytest.param([httpx.ReadTimeout("timed out")], id="timeout"),
+        pytest.param(REFUSED, id="refused"),
+        pytest.param(DROPPED, id="dropped-for-good"),
+        pytest.param(httpx.ReadTimeout("timed out"), id="timeout"),
     ],
 )
-def test_unreachable_server_is_named(responses: list[Any]) -> None:
-    with client_of(*responses) as client, pytest.raises(ClusterError, match=r"10\.0\.0\.1:6443"):
+def test_unreachable_server_is_named(failure: Exception, briefly_away: None) -> None:
+    unreachable = pytest.raises(ClusterError, match=r"10\.0\.0\.1:6443")
+    with client_of(*repeat(failure, 100)) as client, unreachable:
         apply(client)
+
+
+def test_server_that_never_answered_is_not_asked_again() -> None:
+    tries: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        tries.append(request.url.path)
+        raise REFUSED
+
+    http = httpx.Client(transport=httpx.MockTransport(refuse), base_url="https://10.0.0.1:6443")
+    with pytest.raises(ClusterError, match="does not answer"):
+        ApiConnection(http, "check").request("GET", "/version", "version")
+    assert tries == ["/version"]
 
 
 def test_dropped_create_is_not_repeated() -> None:
@@ -71,8 +96,11 @@ def test_dropped_create_is_not_repeated() -> None:
         client.create(OBJECT, manager="tests")
 
 
-def test_server_that_stays_busy_is_an_api_error() -> None:
-    with client_of(*[BUSY] * 6) as client, pytest.raises(ApiError, match="busy") as caught:
+def test_server_that_stays_busy_is_an_api_error(briefly_away: None) -> None:
+    with (
+        client_of(*repeat(BUSY, 10_000)) as client,
+        pytest.raises(ApiError, match="busy") as caught,
+    ):
         apply(client)
     assert caught.value.status == 429
 
