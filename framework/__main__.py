@@ -1,6 +1,8 @@
 """`python -m framework VERB [ENV]`, also installed as the command `modelcatalog`."""
 
 import gc
+import os
+import signal
 import sys
 
 from framework.core.crash_report import CrashReports
@@ -25,7 +27,10 @@ def main() -> int:
         reports.report(error)
         return 1
     # After a crash in a thread, half of the work may be missing.
-    return code or (1 if reports.count else 0)
+    exit_code = code or (1 if reports.count else 0)
+    # All is saved. A Ctrl-C while Python waits for its threads must not change the exit code.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(exit_code))
+    return exit_code
 
 
 if __name__ == "__main__":

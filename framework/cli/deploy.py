@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
@@ -24,6 +27,10 @@ from framework.output.changes import (
 from framework.output.progress import RolloutProgress
 
 _AS_PLANNED = "the cluster is as planned"
+_INTERRUPTED = (
+    "Interrupted: finishing the calls in progress and saving the state. Press Ctrl-C again to stop "
+    "at once."
+)
 
 
 def run_up(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -60,7 +67,7 @@ def _apply(
 ) -> ExitCode:
     started = time.monotonic()
     confirmation = Confirmation(session, options)
-    with RolloutProgress(sys.stdout) as progress:
+    with RolloutProgress(sys.stdout) as progress, _announced_interrupt(confirmation, progress):
         result = run(session.request, confirmation, progress.show)
     seconds = time.monotonic() - started
     if result is None:
@@ -82,6 +89,30 @@ def _apply(
     # 3.
     only_rollouts = all(failure.rollout for failure in result.failures)
     return ExitCode.ROLLOUT_FAILED if only_rollouts else ExitCode.FAILED
+
+
+@contextmanager
+def _announced_interrupt(confirmation: Confirmation, progress: RolloutProgress) -> Iterator[None]:
+    """Says at the first Ctrl-C during the apply that the command ends by itself."""
+    before = signal.getsignal(signal.SIGINT)
+    announced = False
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        nonlocal announced
+        if confirmation.confirmed and not announced:
+            announced = True
+            progress.announce(_INTERRUPTED)
+        raise KeyboardInterrupt
+
+    # A shell starts jobs in the background with SIGINT ignored.
+    if before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -150,18 +181,23 @@ def needs_consent(change: Change, models: Collection[str]) -> bool:
 class Confirmation:
     """Prints the change list and, in a terminal, waits for a yes.
 
-    An engine calls it with its preview, unless nothing changes. `was_called` is True afterwards;
-    `messages` are those that were printed with the change list.
+    An engine calls it with its preview, unless nothing changes. `was_called` is True afterwards,
+    `confirmed` if the changes are applied; `messages` are those that were printed with the change
+    list.
     """
 
     def __init__(self, session: Session, options: argparse.Namespace) -> None:
         self._session, self._yes, self._verb = session, options.yes, options.verb
         self._model = getattr(options, "model", None) or ""
         self._models = frozenset(model.name for model in session.plan.models)
-        self.was_called = False
+        self.was_called = self.confirmed = False
         self.messages: tuple[str, ...] = ()
 
     def __call__(self, preview: Preview) -> bool:
+        self.confirmed = self._confirm(preview)
+        return self.confirmed
+
+    def _confirm(self, preview: Preview) -> bool:
         self.was_called, self.messages = True, preview.messages
         print(f"\n{self._render(preview)}\n", flush=True)
         if self._yes:

@@ -285,7 +285,9 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, rest, verb)
         if "yes" in verb.options and verb.environment == "required":
-            command = f"`make {verb.name} ENV={options.environment}`"
+            model = getattr(options, "model", None)
+            narrowed = f" MODEL={model}" if model else ""
+            command = f"`make {verb.name} ENV={options.environment}{narrowed}`"
             interrupted = f"Interrupted. What had finished is recorded; {command} continues."
         return _run(verb, options)
     except FrameworkError as error:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from framework.core.changes import Op, Preview, Result
 from framework.core.errors import EngineError, StateError, UnknownNameError
@@ -38,6 +38,7 @@ from framework.engines.clusters import (
 )
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.interrupts import InterruptibleCommand, interrupt_on_sigterm
 from framework.engines.live_objects import build_refresh_change, compare_with_cluster
 from framework.engines.live_plan import LiveStep, PutBack, compare_plan
 from framework.engines.project import load_project
@@ -123,6 +124,7 @@ class AutomationEngine:
         with self._connect(request) as provider:
             return self._preview(opened, request, targets, provider).preview
 
+    @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
         self._settle(request)
@@ -164,6 +166,7 @@ class AutomationEngine:
             seconds={**feed.seconds, **result.seconds},
         )
 
+    @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
         self._settle(request)
@@ -186,6 +189,7 @@ class AutomationEngine:
         result = reader.build_result(_read_outputs(opened.stack))
         return replace(result, changes=preview.changes)
 
+    @interrupt_on_sigterm()
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
         self._settle(request)
@@ -305,7 +309,8 @@ class AutomationEngine:
             work_dir=str(request.root),
             env_vars=build_environment(self._cli),
             pulumi_home=os.environ.get("PULUMI_HOME"),
-            pulumi_command=_build_command(self._cli),
+            # It has all of a PulumiCommand that the Automation API uses.
+            pulumi_command=cast(Any, InterruptibleCommand(self._cli)),
         )
         project = load_project(request.root)
         create_backend_folder(project)
@@ -394,20 +399,6 @@ def _refuse(steps: Iterable[LiveStep]) -> None:
     refusals = sorted(step.refusal for step in steps if step.refusal)
     if refusals:
         raise EngineError("\n".join(refusals))
-
-
-def _build_command(cli: PulumiCli) -> Any:
-    """Returns the command of the Automation API.
-
-    Its own constructor would run `pulumi version`, which `find_pulumi` has done.
-    """
-    from pulumi.automation import PulumiCommand
-    from semver import VersionInfo
-
-    command = PulumiCommand.__new__(PulumiCommand)
-    command.command = str(cli.command)
-    command.version = VersionInfo.parse(cli.version.removeprefix("v"))
-    return command
 
 
 def _read_outputs(stack: Any) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 import time
 from collections.abc import Callable
@@ -55,6 +56,15 @@ class RolloutProgress:
                 names = ", ".join(sorted(objects.values()))
                 text = f"no longer watched, but the cluster continues {verb}: {names}"
                 print(render_wrapped(text, then="  "), file=self._stream, flush=True)
+
+    def announce(self, text: str) -> None:
+        """Prints a message, above the live table if there is one. A signal handler may call it."""
+        # The signal may have interrupted another print, which Python does not allow twice.
+        with contextlib.suppress(RuntimeError):
+            if self._live:
+                self._live.console.print(text)
+            else:
+                print(f"\n{render_wrapped(text)}", file=self._stream, flush=True)
 
     def show(self, progress: Progress) -> None:
         """Shows one event of the engine if it concerns something that a reader waits for."""

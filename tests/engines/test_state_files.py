@@ -470,3 +470,46 @@ def test_damaged_project_file_is_refused(
     assert str(error.value).startswith(f"{file}: ")
     assert problem in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_leftovers_of_a_killed_command_are_removed(stack: Stack, path: Path) -> None:
+    pulumi = stack.root / ".state/.pulumi"
+    ended = 2**22 + 1
+    folders = {
+        path.parent: "dev.json",
+        pulumi / "clusters/test": "dev.json",
+        pulumi / "locks/organization/test/dev": "a-b.json",
+        pulumi / "history/test/dev": "dev-1.history.json",
+        pulumi: "meta.yaml",
+    }
+    leftovers = [folder / f".{name}.{ended}.0a1b2c3d.tmp" for folder, name in folders.items()]
+    # Another stack's, and a lock that another command is writing.
+    others = [
+        path.parent / f".prod.json.{ended}.0a1b2c3d.tmp",
+        pulumi / f"locks/organization/test/dev/.c.json.{os.getpid()}.0a1b2c3d.tmp",
+    ]
+    for file in (*leftovers, *others):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half of")
+    stack.preview()
+    assert all(file.exists() for file in leftovers)
+    stack.up()
+    assert not any(file.exists() for file in leftovers)
+    assert all(file.exists() for file in others)
+
+
+def test_outputs_that_cannot_be_recorded_are_a_failure(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Journal.append
+
+    def fail(journal: Journal, *lines: Any) -> None:
+        if any("Stack" in str(line.get("set", {}).get("type", "")) for line in lines):
+            raise files.build_write_error(journal._path, OSError(28, "No space left on device"))
+        append(journal, *lines)
+
+    monkeypatch.setattr(Journal, "append", fail)
+    stack.program("pulumi.export('a', 'b')\nconfig_map('x')")
+    result = stack.up()
+    reasons = [failure.reason for failure in result.failures]
+    assert any("no space left on device" in reason for reason in reasons), reasons

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from framework.core.changes import Change, Failure, Op, Preview, Result
-from framework.core.errors import EngineError, FrameworkError
+from framework.core.errors import EngineError, FrameworkError, StateError, StateFileError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
 from framework.engines.embedded.capacity import CapacityWaits
@@ -82,9 +83,14 @@ class ApplyRun:
         if resource is None:
             return
         outputs = self._planner.complete_outputs(urn, outputs)
-        changed = with_outputs(self._state, resource, outputs)
-        if changed is not resource:
-            self._state.record(set_line(changed))
+        try:
+            changed = with_outputs(self._state, resource, outputs)
+            if changed is not resource:
+                self._state.record(set_line(changed))
+        except StateError as exc:
+            # Raised from here, the program would fail with an error of gRPC instead.
+            change = Change(urn, resource.type, resource.name, Op.UPDATE)
+            self._feed.report_failure(Failure(change, f"its outputs are not recorded: {exc}"))
 
     def refuse(self, reason: str) -> None:
         """Reports a failure. Refusals of the preview stop `up` before this run, so it is new."""
@@ -180,7 +186,9 @@ class ApplyRun:
         if isinstance(exc, ApiError):
             # The server refused: nothing is pending. After any other error, such as a lost
             # connection, the write may have happened, and the operation stays pending.
-            self._state.record(end_line(urn))
+            # A state that cannot be written is reported when it is saved at the end.
+            with suppress(StateFileError):
+                self._state.record(end_line(urn))
         if not self.stop.is_set():
             self._feed.report_failure(failure)
         return Answer(urn, failed=True)

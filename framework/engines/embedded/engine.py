@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.errors import EngineError
@@ -38,6 +36,7 @@ from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import settle_pending
+from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import build_refresh_change, compare_with_cluster
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import (
@@ -49,6 +48,7 @@ from framework.engines.recorded import (
 )
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Resource
+from framework.engines.state.history import UpdateHistory
 from framework.engines.state.journal import drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import Secret, collect_message_secrets, reveal
@@ -100,13 +100,16 @@ class EmbeddedEngine:
             if run.has_secrets():
                 operation.state.require_cipher()
             if preview.clean:
+                operation.history.begin("update")
                 operation.record_unchanged(run)
                 operation.clusters.remember()
                 outputs = operation.state.read_stack_outputs()
-                return Result(preview.changes, outputs=outputs, messages=preview.messages)
+                result = Result(preview.changes, outputs=outputs, messages=preview.messages)
+                return operation.history.end(result)
             if not confirm(preview):
                 return None
-            return operation.apply(process, run, preview, on_progress)
+            operation.history.begin("update")
+            return operation.history.end(operation.apply(process, run, preview, on_progress))
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Updates the recorded state from the live objects. Accepts a recreated cluster."""
@@ -123,6 +126,7 @@ class EmbeddedEngine:
             if not preview.clean:
                 if not confirm(preview):
                     return None
+                operation.history.begin("refresh")
                 resources = state.get_current().live
                 for item in compared:
                     resource = resources[item.recorded.urn]
@@ -131,7 +135,9 @@ class EmbeddedEngine:
                     elif changes[resource.urn].op is not Op.SAME:
                         state.record(set_line(build_refreshed(state, resource, item.live)))
             operation.clusters.remember()
-            return Result(preview.changes, outputs=state.read_stack_outputs())
+            return operation.history.end(
+                Result(preview.changes, outputs=state.read_stack_outputs())
+            )
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Deletes the recorded resources, dependents first; an empty state remains."""
@@ -153,8 +159,11 @@ class EmbeddedEngine:
             if not confirm(preview):
                 return None
             feed = ProgressFeed(on_progress)
+            operation.history.begin("destroy")
             operation.delete(resources, feed)
-            return Result(changes, feed.failures, seconds=feed.seconds, messages=preview.messages)
+            return operation.history.end(
+                Result(changes, feed.failures, seconds=feed.seconds, messages=preview.messages)
+            )
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
@@ -185,19 +194,21 @@ class EmbeddedEngine:
     ) -> Iterator[Operation]:
         project = load_project(request.root.resolve())
         backend = open_backend(project, request.stack.name)
+        history = UpdateHistory(backend, project.root)
         with ExitStack() as stack:
             if locked:
                 # The order of an ExitStack is reversed at the end: the connections are closed
-                # first, then the journal is folded into the checkpoint, and only then the lock is
-                # released.
-                stack.enter_context(_interrupt_on_sigterm())
+                # first, then the journal is folded into the checkpoint, then the history is
+                # written, and only then the lock is released.
+                stack.enter_context(interrupt_on_sigterm())
                 stack.enter_context(backend.lock())
+                stack.enter_context(history)
             state = StackState(project, backend)
             if locked:
                 state.recover()
                 stack.callback(state.close)
             operation = Operation(
-                request, project, state, self._connect, accepts_recreated, locked=locked
+                request, project, state, self._connect, accepts_recreated, history, locked=locked
             )
             stack.callback(operation.clusters.close)
             yield operation
@@ -214,10 +225,12 @@ class Operation:
         state: StackState,
         connect: Connect,
         accepts_recreated: bool,
+        history: UpdateHistory,
         *,
         locked: bool,
     ) -> None:
         self._request, self._project, self.state = request, project, state
+        self.history = history
         resources = state.get_current().resources
         providers = {
             resource.urn: reveal(state.read_inputs(resource))
@@ -406,23 +419,3 @@ class Operation:
 def _read_state(request: Request) -> StackState:
     project = load_project(request.root)
     return StackState(project, open_backend(project, request.stack.name))
-
-
-@contextmanager
-def _interrupt_on_sigterm() -> Iterator[None]:
-    """Makes SIGTERM end an operation like Ctrl-C: the lock is released, the journal is folded."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    # Python allows only the main thread to set a handler.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        # A handler that was not set from Python reads as None and cannot be set again.
-        with contextlib.suppress(TypeError):
-            signal.signal(signal.SIGTERM, before)

@@ -61,6 +61,16 @@ class FileBackend:
         return self.checkpoint_path.with_name(f"{self.stack}.json.bak")
 
     @property
+    def history_folder(self) -> Path:
+        """The folder with two files for each operation; see `history.py`."""
+        return self.folder / "history" / self.project / self.stack
+
+    @property
+    def backups_folder(self) -> Path:
+        """The folder with a copy of the checkpoint after each operation."""
+        return self.folder / "backups" / self.project / self.stack
+
+    @property
     def lock_folder(self) -> Path:
         """The folder with one file for each command that holds the stack."""
         return self.folder / "locks" / "organization" / self.project / self.stack
@@ -178,12 +188,26 @@ class FileBackend:
         files.write_atomically(own, json.dumps(holder))
         try:
             self.refuse_others(own.name)
+            self._remove_leftovers()
             yield
         finally:
             # A lock that cannot be removed does no harm: a later command finds that its process has
             # ended, and removes it.
             with suppress(OSError):
                 own.unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        """Removes the temporary files of commands that were killed while they wrote."""
+        # With the lock, nobody else writes the files of this stack.
+        own = (self.checkpoint_path.parent, self.cluster_path.parent)
+        leftovers = [path for folder in own for path in folder.glob(f".{self.stack}.json*.tmp")]
+        for folder in (self.history_folder, self.backups_folder):
+            leftovers += folder.glob(".*.tmp")
+        # Commands without the lock write these two: another stack's, or one that is refused soon.
+        shared = [*self.lock_folder.glob(".*.tmp"), *self.folder.glob(".meta.yaml.*.tmp")]
+        leftovers += [path for path in shared if not _is_running(files.read_writer(path))]
+        for path in leftovers:
+            files.remove(path)
 
     def find_holders(self) -> list[str]:
         """Describes each command that works on the stack now: its user, process, host and time."""

@@ -94,6 +94,12 @@ def write_atomically(path: Path, text: str, mode: int = OWNER_ONLY) -> None:
         raise
 
 
+def read_writer(temporary: Path) -> int:
+    """Returns the id of the process that writes a temporary file, 0 if its name has none."""
+    *_, pid, _, _ = ["0", "0", *temporary.name.split(".")]
+    return int(pid) if pid.isdecimal() else 0
+
+
 def _discard(temporary: Path) -> None:
     try:
         temporary.unlink(missing_ok=True)

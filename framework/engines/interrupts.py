@@ -1,0 +1,130 @@
+"""Interruptions: SIGTERM ends an operation like Ctrl-C, and pulumi receives Ctrl-C exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, NoReturn
+
+from framework.engines.pulumi_cli import PulumiCli
+
+if TYPE_CHECKING:
+    from pulumi.automation import CommandResult
+
+OnOutput = Callable[[str], object]
+
+
+@contextmanager
+def interrupt_on_sigterm() -> Iterator[None]:
+    """Makes SIGTERM end an operation like Ctrl-C: the lock is released, the journal is folded."""
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    # Python allows only the main thread to set a handler.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        # A handler that was not set from Python reads as None and cannot be set again.
+        with contextlib.suppress(TypeError):
+            signal.signal(signal.SIGTERM, before)
+
+
+class InterruptibleCommand:
+    """Runs pulumi for the Automation API, in place of its `PulumiCommand`.
+
+    A terminal sends Ctrl-C to all processes of a group. pulumi has a group of its own, so it
+    receives only what is forwarded here: after the first Ctrl-C it stops to start steps, ends the
+    waits of those in progress and saves; after the second it stops at once; the third kills it.
+    `PulumiCommand` would leave it running and return. Its constructor would also run `pulumi
+    version`, which `find_pulumi` has done.
+    """
+
+    def __init__(self, cli: PulumiCli) -> None:
+        from semver import VersionInfo
+
+        self.command = str(cli.command)
+        self.version = VersionInfo.parse(cli.version.removeprefix("v"))
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: OnOutput | None = None,
+        on_error: OnOutput | None = None,
+    ) -> CommandResult:
+        """Runs a command to its end. CommandError if it fails, KeyboardInterrupt after Ctrl-C."""
+        from pulumi.automation import CommandResult
+        from pulumi.automation.errors import create_command_error
+
+        with subprocess.Popen(
+            [self.command, "--non-interactive", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        ) as process:
+            output = _LineReader(process.stdout, on_output)
+            errors = _LineReader(process.stderr, on_error)
+            interrupted = _wait_and_forward(process, (output, errors))
+        if interrupted:
+            raise KeyboardInterrupt
+        result = CommandResult(output.text, errors.text, process.returncode)
+        if process.returncode:
+            raise create_command_error(result)
+        return result
+
+
+class _LineReader(threading.Thread):
+    """Collects the lines of a stream, and passes each to `on_line`."""
+
+    def __init__(self, stream: IO[str] | None, on_line: OnOutput | None) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._on_line = stream, on_line
+        self._lines: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        for line in self._stream or ():
+            self._lines.append(line.rstrip())
+            if self._on_line:
+                self._on_line(self._lines[-1])
+
+    @property
+    def text(self) -> str:
+        """All lines so far."""
+        return "\n".join(self._lines)
+
+
+def _wait_and_forward(
+    process: subprocess.Popen[str], readers: tuple[threading.Thread, ...]
+) -> bool:
+    """Waits until pulumi has ended, and forwards every Ctrl-C. Returns whether there was one."""
+    interrupts = 0
+    while True:
+        try:
+            for reader in readers:
+                reader.join()
+            process.wait()
+            return interrupts > 0
+        except KeyboardInterrupt:
+            interrupts += 1
+            with contextlib.suppress(ProcessLookupError):
+                if interrupts <= 2:
+                    process.send_signal(signal.SIGINT)
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
