@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from framework.kube.client import KubeClient
 from tests.conformance.both_engines import CLI, EMBEDDED, OTHER, BothEngines
 from tests.conformance.conftest import MakeBoth
 from tests.conftest import MakeProject
+from tests.faults.killing import kill_tree
 from tests.scenarios.recording import Record
 
 pytestmark = [pytest.mark.cluster, pytest.mark.pulumi_cli]
@@ -205,14 +205,12 @@ def test_other_engine_finishes_what_was_killed(
     project = make_quick_project("churn", "intent")
     namespace = f"{project.namespace}-dev"
     command = [sys.executable, "-m", "framework", "up", "dev", "--yes", "--engine", killed]
-    with subprocess.Popen(
-        command, cwd=project.root, stdout=subprocess.DEVNULL, start_new_session=True
-    ) as run:
+    with subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL) as run:
         end = time.monotonic() + 90
         while not kube.list_objects("apps/v1", "Deployment", namespace):
             assert time.monotonic() < end
             time.sleep(0.02)
-        os.killpg(run.pid, signal.SIGKILL)
+        kill_tree(run.pid)
     project.succeed("up", "dev", "--yes", "--engine", OTHER[killed])
     for engine in (killed, OTHER[killed]):
         preview = project.succeed("preview", "dev", "--json", "--engine", engine)
