@@ -237,7 +237,8 @@ class AutomationEngine:
         except StateError:
             # The embedded engine has written no journal beside a state that it cannot read.
             return
-        if backend.journal_path.exists() or state.checkpoint.pending:
+        unfinished = backend.journal_path.exists() or state.checkpoint.pending
+        if unfinished or backend.find_leftovers():
             EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
 
     def _refuse_others(self, request: Request, opened: OpenedStack) -> None:

@@ -483,6 +483,8 @@ def test_leftovers_of_a_killed_command_are_removed(stack: Stack, path: Path) -> 
         pulumi: "meta.yaml",
     }
     leftovers = [folder / f".{name}.{ended}.0a1b2c3d.tmp" for folder, name in folders.items()]
+    # The CLI writes without a dot.
+    leftovers.append(path.with_name("dev.json.bak.18eb835fed8975e9.tmp"))
     # Another stack's, and a lock that another command is writing.
     others = [
         path.parent / f".prod.json.{ended}.0a1b2c3d.tmp",

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ from framework.engines.state.shapes import (
 )
 
 _LAYOUT = 1
+# Writing a file takes less than a second.
+_ABANDONED_S = 60.0
 _META_VERSION = re.compile(r"(?m)^version:\s*(\d+)")
 # By suffix: the name of the format, and the command that unpacks it in place.
 _COMPRESSED = {".gz": ("gzip", "gunzip --force"), ".zst": ("zstd", "unzstd --force --rm")}
@@ -188,7 +191,8 @@ class FileBackend:
         files.write_atomically(own, json.dumps(holder))
         try:
             self.refuse_others(own.name)
-            self._remove_leftovers()
+            for leftover in self.find_leftovers():
+                files.remove(leftover)
             yield
         finally:
             # A lock that cannot be removed does no harm: a later command finds that its process has
@@ -196,18 +200,20 @@ class FileBackend:
             with suppress(OSError):
                 own.unlink(missing_ok=True)
 
-    def _remove_leftovers(self) -> None:
-        """Removes the temporary files of commands that were killed while they wrote."""
-        # With the lock, nobody else writes the files of this stack.
+    def find_leftovers(self) -> list[Path]:
+        """Returns the temporary files of commands that were killed while they wrote.
+
+        Files that a command writes now are among them, unless the caller has the lock.
+        """
+        # Ours begin with a dot, those of the CLI do not.
         own = (self.checkpoint_path.parent, self.cluster_path.parent)
-        leftovers = [path for folder in own for path in folder.glob(f".{self.stack}.json*.tmp")]
+        leftovers = [path for folder in own for path in folder.glob(f"{self.stack}.json*.tmp")]
+        leftovers += [path for folder in own for path in folder.glob(f".{self.stack}.json*.tmp")]
         for folder in (self.history_folder, self.backups_folder):
-            leftovers += folder.glob(".*.tmp")
+            leftovers += folder.glob("*.tmp")
         # Commands without the lock write these two: another stack's, or one that is refused soon.
-        shared = [*self.lock_folder.glob(".*.tmp"), *self.folder.glob(".meta.yaml.*.tmp")]
-        leftovers += [path for path in shared if not _is_running(files.read_writer(path))]
-        for path in leftovers:
-            files.remove(path)
+        shared = [*self.lock_folder.glob("*.tmp"), *self.folder.glob("*meta.yaml.*.tmp")]
+        return leftovers + [path for path in shared if _is_abandoned(path)]
 
     def find_holders(self) -> list[str]:
         """Describes each command that works on the stack now: its user, process, host and time."""
@@ -327,6 +333,17 @@ def _read_lock(path: Path) -> Lock | None:
     if text is None:
         return None
     return Lock(path, holder if isinstance(holder, dict) else {})
+
+
+def _is_abandoned(temporary: Path) -> bool:
+    """Returns whether nobody writes a temporary file any more."""
+    if writer := files.read_writer(temporary):
+        return not _is_running(writer)
+    try:
+        return time.time() - temporary.stat().st_mtime > _ABANDONED_S
+    except OSError:
+        # It was renamed or removed in the meantime.
+        return False
 
 
 def _is_running(pid: int) -> bool:
