@@ -11,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m framework
 
 # The options of the verbs: MODEL=x becomes `--model x`, and EXIT_CODE=1 becomes `--exit-code`.
-VALUES := MODEL ENGINE KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY FILE BASE
+VALUES := MODEL ENGINE PLAN KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY FILE BASE
 SWITCHES := YES JSON WHY EXIT_CODE
 OPTIONS = $(call argument,ENV) $(foreach name,$(VALUES),$(call option,$(name))) \
 	$(foreach name,$(SWITCHES),$(call switch,$(name))) $(patsubst %,'%=',$(UNKNOWN))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -35,8 +36,24 @@ _INTERRUPTED = (
 
 def run_up(root: Path, options: argparse.Namespace) -> ExitCode:
     """Previews, waits for confirmation, rolls out and watches."""
+    if options.plan is not None:
+        return _apply_plan(root, options)
     with open_session(root, options, deploys=True, to=sys.stdout) as session:
         print(session.render_header(), flush=True)
+        return _apply(session, options, session.engine.up, _AS_PLANNED)
+
+
+def _apply_plan(root: Path, options: argparse.Namespace) -> ExitCode:
+    """Applies the plan of PLAN= without asking, or refuses it: it was reviewed."""
+    # Imported here: reading JSON of a declared shape needs pydantic.
+    from framework.cli.plan_file import PlanToApply
+
+    plan = PlanToApply(root, options)
+    with open_session(
+        root, options, deploys=True, to=sys.stdout, components=plan.models
+    ) as session:
+        print(f"{session.render_header()}\n{plan.describe()}", flush=True)
+        session = replace(session, request=plan.build_request(session))
         return _apply(session, options, session.engine.up, _AS_PLANNED)
 
 
@@ -118,7 +135,14 @@ def _announced_interrupt(confirmation: Confirmation, progress: RolloutProgress) 
 def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows what `up` would change."""
     with open_session(root, options, deploys=True) as session:
-        preview = session.engine.preview(session.request)
+        if options.plan is None:
+            preview, next_step = session.engine.preview(session.request), ""
+        else:
+            from framework.cli.plan_file import PlanWriter
+
+            writer = PlanWriter(session, options)
+            preview = session.engine.preview(writer.request)
+            next_step = writer.write(preview)
     if options.json:
         from framework.output.json import build_preview, render_json
 
@@ -136,7 +160,9 @@ def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_messages(preview.messages))
     if preview.clean:
         print(f"\n{session.render_nothing_to_do(_AS_PLANNED)}")
-    else:
+    if next_step:
+        print(f"\n{next_step}")
+    elif not preview.clean:
         narrowed = f" MODEL={options.model}" if options.model else ""
         print(f"\nnext: make up ENV={session.plan.stack.environment}{narrowed}")
     return ExitCode.DONE
@@ -187,7 +213,9 @@ class Confirmation:
     """
 
     def __init__(self, session: Session, options: argparse.Namespace) -> None:
-        self._session, self._yes, self._verb = session, options.yes, options.verb
+        # A plan was reviewed with its deletions.
+        self._yes = options.yes or getattr(options, "plan", None) is not None
+        self._session, self._verb = session, options.verb
         self._model = getattr(options, "model", None) or ""
         self._models = frozenset(model.name for model in session.plan.models)
         self.was_called = self.confirmed = False

@@ -69,14 +69,19 @@ class Session:
 
 @contextmanager
 def open_session(
-    root: Path, options: argparse.Namespace, *, deploys: bool = False, to: TextIO = sys.stderr
+    root: Path,
+    options: argparse.Namespace,
+    *,
+    deploys: bool = False,
+    to: TextIO = sys.stderr,
+    components: frozenset[str] | None = None,
 ) -> Iterator[Session]:
     """Chooses the engine, loads the plan and starts the local cluster if it is needed.
 
     `deploys` is True for `up` and `preview`: they run the program, need files without errors, and
     start the local cluster. The other verbs work with the files that have no errors, and leave a
     stopped local cluster stopped, because a check must not start what it checks. `to` is the
-    stream that shows the start.
+    stream that shows the start. `components` are the models of a plan file, in place of MODEL.
     """
     choice = choose_engine(options.engine, root)
     with open_engine(choice, root, runs_program=deploys, rules=RULES) as engine:
@@ -95,7 +100,10 @@ def open_session(
             plan=plan if deploys else None,
         )
         pattern = getattr(options, "model", None)
-        components = select_components(plan, pattern, lambda: engine.recorded(request).components)
+        if components is None:
+            components = select_components(
+                plan, pattern, lambda: engine.recorded(request).components
+            )
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)

@@ -28,6 +28,8 @@ _OPTIONS = (
     Option("engine", "ENGINE",
            "what deploys: the Pulumi CLI, the embedded engine, or the CLI where it is found (auto)",
            ("auto", "cli", "embedded"), "auto"),
+    Option("plan", "FILE",
+           "preview writes what would happen to this file; up applies exactly that, or refuses"),
     Option("yes", "", "apply without asking, deletions and replacements too"),
     Option("key", "KEY",
            "a setting (rollout.maxSurge) or a field of an object (Deployment.spec.replicas)"),
@@ -76,10 +78,11 @@ class Verb:
 GROUPS = {
     "Everyday": (
         Verb("up", "deploy an environment: preview, confirm, roll out, watch", "deploy:run_up",
-             options=("model", "engine", "yes"), example="make up ENV=staging MODEL=sentiment"),
+             options=("model", "engine", "plan", "yes"),
+             example="make up ENV=staging MODEL=sentiment"),
         Verb("preview", "show what up would change, with the forecast of each rollout",
-             "deploy:run_preview", options=("model", "engine", "json"),
-             example="make preview ENV=prod", read_only=True),
+             "deploy:run_preview", options=("model", "engine", "plan", "json"),
+             example="make preview ENV=prod PLAN=plan.json", read_only=True),
         Verb("status", "show what runs now: versions, ready Pods, canaries", "read:run_status",
              options=("model", "json"), example="make status ENV=prod MODEL='sent*'",
              read_only=True),

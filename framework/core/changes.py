@@ -129,3 +129,44 @@ class Progress:
     available: int = 0
     desired: int = 0
     message: str = ""
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """The digests of everything that a preview was computed from.
+
+    `catalog`, `state` and `live` have one for each object, by `type namespace/name`. `keyed` is
+    True where they are keyed with the passphrase; without, secrets are left out. `cluster` is the
+    UID of the kube-system Namespace.
+    """
+
+    salt: str
+    keyed: bool
+    cluster: str
+    code: dict[str, str]
+    catalog: dict[str, str]
+    state: dict[str, str]
+    live: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ReviewedChange:
+    """One object's change in a plan or in a later preview; None where there is no change."""
+
+    op: Op
+    fields: tuple[FieldChange, ...]
+    takes_over: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between a plan and a later preview, for one object or for the code.
+
+    `sources` are some of "code", "catalog", "state", "live object". `reviewed` and `now` are the
+    two changes of the object; None for no change.
+    """
+
+    subject: str
+    sources: tuple[str, ...]
+    reviewed: ReviewedChange | None = None
+    now: ReviewedChange | None = None

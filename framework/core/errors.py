@@ -14,6 +14,8 @@
     ├── StateError            the recorded state of a stack cannot be used, or is locked
     │   └── StateFileError    one of its files is damaged, or cannot be read or written
     ├── EngineError           an engine does not support what the program uses
+    ├── PlanFileError         the file of PLAN= cannot be written, or is not the plan of this stack
+    ├── PlanRefusedError      `up` would do something else than the plan of PLAN= that was reviewed
     ├── ConsentError          changes need a confirmation, and there is no terminal to ask on
     └── ProtectedError        `destroy` was called on a protected environment
 
@@ -102,6 +104,32 @@ class StateFileError(StateError):
 
 class EngineError(FrameworkError):
     """An engine does not support what the program uses."""
+
+
+class PlanFileError(FrameworkError):
+    """The file of PLAN= cannot be written, or cannot be used for this stack as it is."""
+
+    def __init__(self, path: object, problem: str, remedy: str) -> None:
+        self.path, self.problem, self.remedy = path, problem, remedy
+        super().__init__(f"{path}: {problem}; {remedy}")
+
+
+class PlanRefusedError(FrameworkError):
+    """What `up` would do now is not what the reviewed plan at `path` says.
+
+    `report` names what has changed since, object by object. `model` is the MODEL option of the
+    preview that wrote the plan; "" for the whole stack.
+    """
+
+    def __init__(self, path: object, environment: str, report: str, model: str = "") -> None:
+        self.path, self.environment, self.report, self.model = path, environment, report, model
+        narrowed = f" MODEL={model}" if model else ""
+        super().__init__(
+            f"{path}: `up` would not do what this plan says, because something has changed since "
+            f"it was written; nothing was applied.\n{report}\n"
+            f"next: `make preview ENV={environment}{narrowed} PLAN={path}`, review it again, then "
+            f"`make up ENV={environment} PLAN={path}`"
+        )
 
 
 class ConsentError(FrameworkError):

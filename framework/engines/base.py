@@ -12,6 +12,7 @@ from framework.core.stack import Stack
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
 
 if TYPE_CHECKING:
+    from framework.engines.live_objects import Basis
     from framework.plan import StackPlan
 
 
@@ -32,6 +33,9 @@ class Request:
     that environment.yaml names now; with None, the program and the state alone name the cluster.
     `plan` is the stack's plan, if the caller has loaded it: the embedded engine passes what
     `components` names of it to the program. With None, the program loads the plan itself.
+    `review` is called with each preview and what it was computed from. In `up` that is before
+    anything is written and under the stack's lock, also where nothing changes; an error that it
+    raises ends the command.
     """
 
     root: Path
@@ -39,6 +43,7 @@ class Request:
     components: frozenset[str] | None = None
     cluster: NamedCluster | None = None
     plan: StackPlan | None = None
+    review: Callable[[Preview, Basis], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class RecordedObject:
     component (the model), "" for none. `inputs` are those that the program registered. `outputs`
     are the object as the server returned it after the last write, and the fields that the provider
     adds (`__inputs`, `__fieldManager`). `secrets` are the texts that must be redacted wherever the
-    object is shown. `init_errors` are the reasons why it is not ready.
+    object is shown. `init_errors` are the reasons why it is not ready. `protect` and
+    `retain_on_delete` decide whether it may be deleted, and whether it then stays in the cluster.
     """
 
     urn: str
@@ -73,6 +79,8 @@ class RecordedObject:
     outputs: Mapping[str, Any] = field(repr=False)
     secrets: frozenset[str] = field(repr=False, default=frozenset())
     init_errors: tuple[str, ...] = ()
+    protect: bool = False
+    retain_on_delete: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -39,7 +39,11 @@ from framework.engines.clusters import (
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.interrupts import InterruptibleCommand, interrupt_on_sigterm
-from framework.engines.live_objects import build_refresh_change, compare_with_cluster
+from framework.engines.live_objects import (
+    build_refresh_change,
+    compare_with_cluster,
+    read_basis,
+)
 from framework.engines.live_plan import LiveStep, PutBack, compare_plan
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
@@ -122,21 +126,25 @@ class AutomationEngine:
         opened = self._open_checked(request)
         targets = self._find_targets(opened, request)
         with self._connect(request) as provider:
-            return self._preview(opened, request, targets, provider).preview
+            preview = self._preview(opened, request, targets, provider).preview
+            _review(request, opened, preview)
+            return preview
 
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
         self._settle(request)
-        opened = self._open_checked(request)
-        self._refuse_others(request, opened)
-        targets = self._find_targets(opened, request)
-        with self._connect(request) as provider:
+        with _hold_lock(request) as held, self._connect(request) as provider:
+            opened = self._open_checked(request)
+            self._refuse_others(request, opened)
+            targets = self._find_targets(opened, request)
             previewed = self._preview(opened, request, targets, provider)
             preview = previewed.preview
             # The CLI would only fail in the middle of `up`, after other models were changed.
             _refuse(previewed.steps)
+            _review(request, opened, preview)
             if preview.clean:
+                held.close()
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
                 _call(opened.stack.up, self._read_events(opened), parallel=_PARALLEL, **targets)
@@ -384,6 +392,27 @@ class AutomationEngine:
         for name in sorted(request.components - known):
             raise UnknownNameError("component", name, known)
         return {"target": reader.components.find_within(request.components)}
+
+
+@contextmanager
+def _hold_lock(request: Request) -> Iterator[ExitStack]:
+    """Holds the stack's lock until the end, or until the yielded context is closed.
+
+    `pulumi up` takes the lock itself and cannot inherit it, so it is given back just before. A
+    command that takes the stack in that moment makes `pulumi up` fail, unless it ends even before.
+    """
+    backend = open_cluster_record(request.root, request.stack)
+    with ExitStack() as held:
+        if backend is not None:
+            held.enter_context(backend.lock())
+        yield held
+
+
+def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:
+    """Passes a preview and what it was computed from to the request's `review`."""
+    if request.review is not None:
+        with open_clusters(request, opened.recorded) as clusters:
+            request.review(preview, read_basis(request, opened.recorded, clusters))
 
 
 def _build_recorded(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, FrameworkError
-from framework.engines.base import RecordedObject
-from framework.engines.clusters import CALLS_AT_ONCE, Clusters
+from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.clusters import (
+    CALLS_AT_ONCE,
+    Clusters,
+    Connect,
+    connect_kubernetes,
+    identify_cluster,
+)
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
+from framework.kube.desired import compare_with_desired
 from framework.kube.object_diff import LiveComparison, LiveStatus
 from framework.kube.objects import ObjectState
 
@@ -26,6 +33,37 @@ class ComparedObject:
     recorded: RecordedObject
     live: ObjectState | None
     comparison: LiveComparison
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The data that a preview was computed from, besides the plan.
+
+    `cluster` is the kube-system UID of the cluster that the environment names, "" where the request
+    names none. `compared` has the objects of `recorded` with the live ones.
+    """
+
+    cluster: str
+    recorded: RecordedObjects
+    compared: tuple[ComparedObject, ...]
+
+
+def read_basis(
+    request: Request,
+    recorded: RecordedObjects,
+    clusters: Clusters,
+    connect: Connect = connect_kubernetes,
+) -> Basis:
+    """Reads what a preview was computed from. Call it after the preview.
+
+    The live objects may be some milliseconds newer than those that the preview saw. That is the
+    safe side: a change in between is in the digest, so a plan that does not know it is refused.
+    """
+    uid = ""
+    if request.cluster is not None:
+        uid = identify_cluster(asdict(request.cluster), request.root, connect).uid
+    compared = compare_with_cluster(recorded.objects, clusters, compare_with_desired, listed=True)
+    return Basis(uid, recorded, tuple(compared))
 
 
 def compare_with_cluster(

@@ -132,6 +132,8 @@ def build_recorded_objects(
                 field_manager=str(plain_outputs.get(FIELD_MANAGER, "")),
                 ignore_changes=resource.ignore_changes,
                 init_errors=resource.init_errors,
+                protect=resource.protect,
+                retain_on_delete=resource.retain_on_delete,
                 inputs=reveal(inputs),
                 outputs=plain_outputs,
                 secrets=collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs)),

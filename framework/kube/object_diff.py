@@ -119,15 +119,19 @@ def compare_objects(
     )
 
 
-def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
+def pruned(obj: Any, shape: Any, path: FieldPath = ROOT, *, extra_items: bool = True) -> Any:
     """Returns a copy of `obj` with only the fields that `shape` has as well.
 
-    List items are matched as in `compare_objects`. An item that is not in the shape stays, and so
-    does a list of another length whose items have no names. `path` is the path of both in their
-    objects.
+    List items are matched as in `compare_objects`. An item that is not in the shape stays, unless
+    `extra_items` is False, and so does a list of another length whose items have no names. `path`
+    is the path of both in their objects.
     """
     if isinstance(obj, Mapping) and isinstance(shape, Mapping):
-        return {key: pruned(obj[key], shape[key], path.child(key)) for key in shape if key in obj}
+        return {
+            key: pruned(obj[key], shape[key], path.child(key), extra_items=extra_items)
+            for key in shape
+            if key in obj
+        }
     if not isinstance(obj, list) or not isinstance(shape, list):
         return obj
     names = identify_items(path, obj, shape)
@@ -138,8 +142,11 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT) -> Any:
         names = (list(range(len(obj))), list(range(len(obj))))
     shapes = dict(zip(names[1], shape, strict=True))
     return [
-        pruned(item, shapes[name], path.child(name)) if name in shapes else item
+        pruned(item, shapes[name], path.child(name), extra_items=extra_items)
+        if name in shapes
+        else item
         for name, item in zip(names[0], obj, strict=True)
+        if extra_items or name in shapes
     ]
 
 

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from framework.cluster import ClusterStatus
-from framework.core.changes import Op
+from framework.core.changes import Op, PlanInputs
 from framework.drift.grouping import Danger
 from framework.drift.report import FindingKind
 from framework.drift.run import Verdict
@@ -243,6 +243,41 @@ class PreviewDocument:
     forecasts: dict[str, Forecast]
     outputs: dict[str, Any]
     messages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlannedChange(ChangeItem):
+    """A change of a plan. `type` is Pulumi's; `takes_over` is true for an object of others."""
+
+    type: str
+    takes_over: bool
+
+
+@with_config(_CONFIG)
+@dataclass(frozen=True)
+class PlanDocument:
+    """The file of `preview` with PLAN=. `up` with PLAN= applies exactly this, or refuses.
+
+    `models` are those that `model`, the option MODEL, selected; null for the whole stack. `inputs`
+    are digests of what the plan was computed from. `checksum` covers all other keys. `changes` has
+    no unchanged objects.
+    """
+
+    format: int
+    checksum: str
+    created: str
+    stack: str
+    environment: str
+    model: str | None
+    models: tuple[str, ...] | None
+    engine: str
+    clean: bool
+    changes: tuple[PlannedChange, ...]
+    unchanged: int
+    forecasts: dict[str, Forecast]
+    outputs: dict[str, Any]
+    messages: tuple[str, ...]
+    inputs: PlanInputs
 
 
 @dataclass(frozen=True)
@@ -500,11 +535,16 @@ class _Schema(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
 
+# The types of files that verbs write, by option.
+FILES: dict[str, Any] = {"plan": PlanDocument}
+
+
 def build_output_schemas() -> dict[str, dict[str, Any]]:
-    """Returns the JSON Schema of each verb's JSON by its file name."""
+    """Returns the JSON Schema of each verb's JSON, and of each file, by its file name."""
     schemas = {}
-    for verb, document in DOCUMENTS.items():
+    for name, document in {**DOCUMENTS, **FILES}.items():
         schema = TypeAdapter(document).json_schema(mode="serialization", schema_generator=_Schema)
         head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-        schemas[f"{verb}.schema.json"] = {**head, **schema, "title": f"{verb} --json"}
+        title = f"file of {name.upper()}=" if name in FILES else f"{name} --json"
+        schemas[f"{name}.schema.json"] = {**head, **schema, "title": title}
     return schemas

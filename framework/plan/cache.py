@@ -115,6 +115,14 @@ def _code_digest() -> str:
     digest = hashlib.sha256(sys.version.encode())
     for name in _library_versions():
         _feed(digest, name.encode())
+    _feed(digest, digest_package().encode())
+    return digest.hexdigest()
+
+
+@cache
+def digest_package() -> str:
+    """Returns the digest of this package's code, whatever Python and libraries run it."""
+    digest = hashlib.sha256()
     for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _CODE):
         _feed(digest, path.relative_to(_PACKAGE).as_posix().encode())
         _feed(digest, path.read_bytes())

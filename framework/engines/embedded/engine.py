@@ -37,7 +37,11 @@ from framework.engines.embedded.records import build_refreshed
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
-from framework.engines.live_objects import build_refresh_change, compare_with_cluster
+from framework.engines.live_objects import (
+    build_refresh_change,
+    compare_with_cluster,
+    read_basis,
+)
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import (
     Components,
@@ -86,7 +90,9 @@ class EmbeddedEngine:
                     "warning",
                     f"another command works on this stack, so this may change: {holder}",
                 )
-            return operation.build_preview(run)
+            preview = operation.build_preview(run)
+            operation.review(preview)
+            return preview
 
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Previews, confirms and applies; holds the lock from before the preview to the end."""
@@ -99,6 +105,7 @@ class EmbeddedEngine:
             # A missing passphrase is an error before the question, not after half an apply.
             if run.has_secrets():
                 operation.state.require_cipher()
+            operation.review(preview)
             if preview.clean:
                 operation.history.begin("update")
                 operation.record_unchanged(run)
@@ -231,6 +238,7 @@ class Operation:
     ) -> None:
         self._request, self._project, self.state = request, project, state
         self.history = history
+        self._connect = connect
         resources = state.get_current().resources
         providers = {
             resource.urn: reveal(state.read_inputs(resource))
@@ -311,6 +319,13 @@ class Operation:
         preview = run.finish()
         registered = [step.registration for step in run.steps.values()]
         return replace(preview, messages=self._redact(run.messages, registered))
+
+    def review(self, preview: Preview) -> None:
+        """Passes a preview and what it was computed from to the request's `review`."""
+        if self._request.review is not None:
+            recorded = self.build_recorded_objects()
+            basis = read_basis(self._request, recorded, self.clusters, self._connect)
+            self._request.review(preview, basis)
 
     def _run(
         self,
