@@ -16,7 +16,7 @@ from framework.cluster.local import LocalCluster
 from framework.core.changes import Change, FieldChange, Op, Preview
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
-from framework.output.documents import DOCUMENTS, build_output_schemas
+from framework.output.documents import DOCUMENTS, FILES, build_output_schemas
 from framework.output.json import build_cluster_status, build_preview, render_json
 from framework.plan import PlanStore
 from tests.conftest import Project
@@ -67,7 +67,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_every_verb_with_json_has_a_schema() -> None:
     verbs = {verb.name for verb in VERBS if "json" in verb.options}
     assert verbs == set(DOCUMENTS)
-    assert set(build_output_schemas()) == {f"{verb}.schema.json" for verb in verbs}
+    names = {*verbs, *FILES}
+    assert set(build_output_schemas()) == {f"{name}.schema.json" for name in names}
 
 
 @pytest.mark.parametrize(
