@@ -400,11 +400,12 @@ def _hold_lock(request: Request) -> Iterator[ExitStack]:
 
     `pulumi up` takes the lock itself and cannot inherit it, so it is given back just before. A
     command that takes the stack in that moment makes `pulumi up` fail, unless it ends even before.
+    The lock of a remote backend is the CLI's alone: nothing is held before `pulumi up`.
     """
-    backend = open_cluster_record(request.root, request.stack)
+    project = load_project(request.root)
     with ExitStack() as held:
-        if backend is not None:
-            held.enter_context(backend.lock())
+        if project.has_file_backend:
+            held.enter_context(open_backend(project, request.stack.name).lock())
         yield held
 
 
