@@ -77,7 +77,7 @@ def load_usable_plan(
 
     settings, merged = read_environment(root, environment)
     if settings is not None:
-        return UsablePlan(build_stack(stack, settings), loaded.errors)
+        return UsablePlan(build_stack(stack, settings, merged), loaded.errors)
     cluster = _read_cluster(merged.data)
     plan = _build_partial_plan(
         stack, merged.data, cluster or _recorded_cluster(recorded()), outputs

@@ -5,26 +5,41 @@ Plain data, so that the plan, the API client and the reports can use them withou
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from framework.core.diagnostics import Position
+
+# Printed paths leave out this prefix, so patterns may do so as well.
+_POD_SPEC = "spec.template.spec."
 
 
 @dataclass(frozen=True)
 class AcceptRule:
     """One rule of `drift.accept`: findings that it covers are listed as accepted.
 
-    `kind`, `model` and `path` are patterns such as `Deploy*`; "" covers everything. `until` is the
-    last day on which the rule holds, None for ever. `position` is where the rule is written.
+    `kind`, `model`, `object` and `path` are patterns; "" covers everything. `until` is the last
+    day on which the rule holds, None for ever. `position` is where the rule is written.
     """
 
     reason: str
     kind: str = ""
     model: str = ""
+    object: str = ""
     path: str = ""
     until: date | None = None
     position: Position | None = None
+
+    def covers(self, *, kind: str, model: str, object: str, path: str) -> bool:
+        """Returns whether every pattern matches; `path` is "" for a whole object."""
+        pairs = ((self.kind, kind), (self.model, model), (self.object, object))
+        return all(map(_matches, *zip(*pairs, strict=True))) and covers_path(self.path, path)
+
+    def has_expired(self, today: date) -> bool:
+        """Returns whether the last day of the rule is over."""
+        return self.until is not None and self.until < today
 
 
 @dataclass(frozen=True)
@@ -39,3 +54,34 @@ class Injector:
     path: str = ""
     kind: str = ""
     reason: str = ""
+
+    def covers(self, *, kind: str, manager: str, path: str) -> bool:
+        """Returns whether `manager` may add the field at `path`; "" for an unknown manager."""
+        return (
+            _matches(self.kind, kind)
+            and _matches(self.manager, manager)
+            and covers_path(self.path, path)
+        )
+
+
+def covers_path(pattern: str, path: str) -> bool:
+    """Returns whether a pattern matches a field path, or a parent of it."""
+    if not pattern:
+        return True
+    found = _compile_path(pattern)
+    return bool(found.fullmatch(path) or found.fullmatch(path.removeprefix(_POD_SPEC)))
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return not pattern or bool(re.fullmatch(_translate(pattern), text))
+
+
+@lru_cache(maxsize=1024)
+def _compile_path(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"{_translate(pattern)}(?:[.\[].*)?", re.DOTALL)
+
+
+def _translate(pattern: str) -> str:
+    # Not fnmatch: it reads the brackets of `containers[model]` as a set of characters.
+    parts = {"*": ".*", "?": "."}
+    return "".join(parts.get(char, re.escape(char)) for char in pattern)

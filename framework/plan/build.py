@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Diagnostic
+from framework.core.drift_rules import AcceptRule, Injector
 from framework.core.rolling_update import resolve_budget, worst_case_seconds
 from framework.core.stack import Stack
 from framework.kinds.kind import TrackInput
 from framework.kinds.namespace import build_namespace
 from framework.kinds.naming import Track, track_name
 from framework.kinds.registry import build_manifests
+from framework.layers import Merged
 from framework.plan.interpolated import write_numbers_as_text
 from framework.plan.manifest import ClusterTarget, ModelPlan, StackPlan, TrackPlan
 from framework.plan.patch import patch_plan
@@ -26,8 +29,11 @@ from framework.settings.environment import Environment
 from framework.settings.model import Model
 
 
-def build_stack(stack: Stack, environment: Environment) -> StackPlan:
-    """Builds the part of a stack's plan that all models share: the plan without models."""
+def build_stack(stack: Stack, environment: Environment, merged: Merged) -> StackPlan:
+    """Builds the part of a stack's plan that all models share: the plan without models.
+
+    `merged` has the positions of the settings.
+    """
     cluster = environment.cluster
     return StackPlan(
         stack=stack,
@@ -35,6 +41,22 @@ def build_stack(stack: Stack, environment: Environment) -> StackPlan:
         protect=environment.protect,
         namespace=build_namespace(environment.namespace, stack.environment),
         models=(),
+        accept=tuple(
+            AcceptRule(
+                rule.reason,
+                kind=rule.kind or "",
+                model=rule.model or "",
+                object=rule.object or "",
+                path=rule.path or "",
+                until=date.fromisoformat(rule.until) if rule.until else None,
+                position=merged.origin(("drift", "accept", index)),
+            )
+            for index, rule in enumerate(environment.drift.accept)
+        ),
+        injectors=tuple(
+            Injector(rule.manager or "", rule.path or "", rule.kind or "", rule.reason)
+            for rule in environment.drift.injectors
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from framework.core.drift_rules import AcceptRule, Injector
 from framework.core.rolling_update import Budget
 from framework.core.stack import Stack
 from framework.kinds.kind import Manifest
@@ -80,6 +81,8 @@ class StackPlan:
     namespace: Manifest
     models: tuple[ModelPlan, ...]
     disabled: tuple[str, ...] = ()
+    accept: tuple[AcceptRule, ...] = ()
+    injectors: tuple[Injector, ...] = ()
 
     def narrowed_to(self, names: Collection[str]) -> StackPlan:
         """Returns the plan without the models that are not among `names`."""

@@ -398,7 +398,8 @@ def _plan_part(
     settings = loader.settings
     if any(error.path in shared_files for error in loader.diagnostics):
         settings = None
-    part = Part(PlannedEnvironment(build_stack(stack, settings) if settings else None, facts))
+    shared = build_stack(stack, settings, loader.merged) if settings else None
+    part = Part(PlannedEnvironment(shared, facts))
     for name in sorted(names):
         loaded = loader.load_model(name)
         has_errors = bool(loaded.diagnostics) or any(

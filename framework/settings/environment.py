@@ -9,6 +9,7 @@ from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
 from framework.settings.base import Checked, Settings
+from framework.settings.drift import Drift
 from framework.settings.values import CapacityName, Count, DnsLabel, Form, Positive, Quantity, Texts
 
 ProbeName = Literal["startup", "readiness", "liveness"]
@@ -131,3 +132,5 @@ class Environment(Settings):
     policy: Policy = Policy.model_construct()
     """Rules for every model. Those about images, resources and security hold for the Pods of
     `objects` too."""
+    drift: Drift = Drift.model_construct()
+    """Accepted differences, and controllers that may add to the environment's objects."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from framework.cluster.binaries import load_binaries
+from framework.settings.drift import Drift
 from framework.settings.environment import NEWEST_MINOR, OLDEST_MINOR, Cluster, Policy
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -35,3 +37,21 @@ def test_min_replicas_may_equal_but_not_exceed_max_replicas() -> None:
     assert Policy.model_validate({"minReplicas": 2, "maxReplicas": 2}).max_replicas == 2
     with pytest.raises(ValidationError, match="is 3; expected at most maxReplicas, which is 2"):
         Policy.model_validate({"minReplicas": 3, "maxReplicas": 2})
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"accept": [{"reason": "x", "until": "2026-12-31"}]},
+        {"injectors": [{"kind": "Deployment"}]},
+    ],
+)
+def test_drift_rule_for_everything_is_refused(rule: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="covers everything; expected at least"):
+        Drift.model_validate(rule)
+
+
+def test_drift_rule_needs_a_reason_and_a_real_date() -> None:
+    rule = {"kind": "Service", "until": "2026-02-30"}
+    with pytest.raises(ValidationError, match=r"(?s)reason.*2026-12-31"):
+        Drift.model_validate({"accept": [rule]})
