@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from framework.core.changes import Change, Op, Preview, Progress, Result
+from framework.core.drift_rules import Injector
 from framework.core.stack import Stack
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
 
@@ -44,6 +45,11 @@ class Request:
     cluster: NamedCluster | None = None
     plan: StackPlan | None = None
     review: Callable[[Preview, Basis], None] | None = None
+
+    @property
+    def injectors(self) -> tuple[Injector, ...]:
+        """The injectors of the environment; () without a plan."""
+        return self.plan.injectors if self.plan else ()
 
 
 @dataclass(frozen=True)

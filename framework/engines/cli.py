@@ -267,6 +267,7 @@ class AutomationEngine:
             yield None
             return
         connection = connect_kubernetes(asdict(request.cluster), request.root, self._rules)
+        connection.provider.injectors = request.injectors
         try:
             yield connection.provider
         finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from framework.cluster import FOLDER, START_ADVICE
+from framework.core.drift_rules import Injector
 from framework.core.errors import (
     ClusterError,
     ClusterRecreatedError,
@@ -263,6 +264,7 @@ class Clusters:
 
     `recorded` are the inputs of the recorded providers by URN; `named` is the cluster that the
     environment names now. With `identity` every cluster is checked before anything is read from it.
+    `injectors` may add to the objects on them.
     """
 
     def __init__(
@@ -272,7 +274,9 @@ class Clusters:
         recorded: Mapping[str, Mapping[str, Any]],
         named: NamedCluster | None,
         identity: IdentityCheck | None = None,
+        injectors: tuple[Injector, ...] = (),
     ) -> None:
+        self._injectors = injectors
         self._root, self._connect = root, connect
         self._recorded, self._named, self._identity = recorded, named, identity
         self._lock = threading.Lock()
@@ -332,6 +336,7 @@ class Clusters:
             # Also on Ctrl-C, so that no connection stays open that nobody can close.
             connection.close()
             raise
+        connection.provider.injectors = self._injectors
         return connection
 
     def remember(self) -> None:
@@ -373,7 +378,9 @@ def open_clusters(
         has_objects=bool(recorded.objects),
         accepts_recreated=accepts_recreated,
     )
-    clusters = Clusters(request.root, connect, recorded.providers, request.cluster, identity)
+    clusters = Clusters(
+        request.root, connect, recorded.providers, request.cluster, identity, request.injectors
+    )
     clusters.add_all_recorded()
     try:
         yield clusters

@@ -25,6 +25,12 @@ Entry = Mapping[str, Any]
 # The Pulumi provider creates objects under these names. Its first update moves the ownership to a
 # field manager of the resource's own.
 CLI_MANAGERS = frozenset({"pulumi-kubernetes", "pulumi-resource-kubernetes"})
+# The controllers of Kubernetes itself. They write fields that no manifest has, such as the volume
+# of a claim; whatever they add belongs to the object.
+CONTROLLERS = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"})
+_CLOUD_CONTROLLER = "cloud-controller-manager"
+# A controller that has to clean up before an object is deleted adds a finalizer to it.
+_FINALIZERS: OwnedPath = ("f:metadata", "f:finalizers")
 
 
 def entries(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -60,18 +66,28 @@ def is_own(entry: Entry, manager: str) -> bool:
     )
 
 
-def is_mergeable(entry: Entry, manager: str) -> bool:
-    """Returns True if an update by `manager` takes over everything that this entry owns.
+def is_controller(entry: Entry) -> bool:
+    """Returns True if a controller of Kubernetes, or of the cloud, wrote the entry."""
+    name = str(entry["manager"])
+    return name in CONTROLLERS or name.endswith(_CLOUD_CONTROLLER)
 
-    Those are the entries of kubectl and of the CLI's create. Entries of a subresource are not taken
-    over, since autoscalers write replicas through `scale`. Neither are those of other controllers,
-    nor the Apply entry of `manager`, which is its own already.
+
+def handover_manager(manager: str) -> str:
+    """Returns the name under which `manager` keeps `replicas` until an autoscaler writes them."""
+    return f"{manager}-handover"
+
+
+def is_mergeable(entry: Entry, manager: str) -> bool:
+    """Returns True if an update by `manager` takes over what this entry owns.
+
+    That is so for everybody who writes to our objects: kubectl, the CLI's create, k9s, any other
+    tool. Entries of a subresource are not taken over, since autoscalers write replicas through
+    `scale`. Neither are those of Kubernetes' controllers, nor the Apply entry of `manager`, which
+    is its own already. What injectors may add is left to them by its path, see `Patch.kept`.
     """
-    if entry.get("subresource"):
+    if entry.get("subresource") or is_controller(entry):
         return False
-    if is_kubectl(entry):
-        return True
-    return entry["operation"] == "Update" and entry["manager"] in CLI_MANAGERS | {manager}
+    return not is_own(entry, manager) and entry["manager"] != handover_manager(manager)
 
 
 def has_manager(obj: Mapping[str, Any], manager: str) -> bool:
@@ -117,8 +133,10 @@ def _find_taken(
     """
     if not is_mergeable(entry, manager) or entry.get("apiVersion") != api_version:
         return frozenset()
+    # The finalizers of people are taken over, those of controllers are not.
+    stays = (*kept,) if is_kubectl(entry) else (*kept, _FINALIZERS)
     return frozenset(
-        path for path in field_paths(entry) if not any(is_at_or_below(path, k) for k in kept)
+        path for path in field_paths(entry) if not any(is_at_or_below(path, k) for k in stays)
     )
 
 
@@ -199,7 +217,7 @@ def unowned_paths(
             continue
         taken = _find_taken(entry, manager, obj["apiVersion"], kept)
         others |= field_paths(entry) - taken
-        if is_kubectl(entry):
+        if entry["manager"] not in CLI_MANAGERS | {manager}:
             candidates |= taken
         else:
             # For example, the CLI created a Deployment without `terminationGracePeriodSeconds`. The

@@ -23,7 +23,7 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
-from framework.core.field_paths import MISSING, FieldPath, Step
+from framework.core.field_paths import MISSING, FieldPath, ItemKey, Step
 
 OwnedPath = tuple[str, ...]
 
@@ -244,3 +244,18 @@ def _is_step(element: str, step: Step) -> bool:
         values = [str(value) for value in _decode(rest).values()]
         return str(step) in (values[0], "/".join(values))
     return tag == "i" and rest == str(step)
+
+
+def describe_path(path: OwnedPath) -> str:
+    """Returns an owned path in the notation of core/field_paths.py: `containers[model].image`."""
+    steps: list[Step] = []
+    for element in path:
+        tag, _, rest = element.partition(":")
+        if tag == "f":
+            steps.append(rest)
+            continue
+        value = _decode(rest)
+        if tag == "k":
+            value = next(iter(value.values()))
+        steps.append(value if isinstance(value, int) else ItemKey(str(value)))
+    return str(FieldPath(tuple(steps)))

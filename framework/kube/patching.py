@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath, name_path
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
@@ -22,6 +23,7 @@ from framework.kube.managed_fields import (
     CLI_MANAGERS,
     entries,
     field_paths,
+    handover_manager,
     is_mergeable,
     is_own,
     merge_entries,
@@ -29,7 +31,7 @@ from framework.kube.managed_fields import (
     unowned_paths,
 )
 from framework.kube.objects import Object
-from framework.kube.owned_paths import OwnedPath, find, find_path, without
+from framework.kube.owned_paths import OwnedPath, describe_path, find, find_path, without
 from framework.kube.property_path import drop_at, expand_path, parse_path
 
 REPLICAS: OwnedPath = ("f:spec", "f:replicas")
@@ -53,15 +55,21 @@ class Patch:
 
 
 def build_patch(
-    live: Object, before: Object, wanted: Object, manager: str, ignore_changes: Sequence[str]
+    live: Object,
+    before: Object,
+    wanted: Object,
+    manager: str,
+    ignore_changes: Sequence[str],
+    injectors: Sequence[Injector] = (),
 ) -> Patch:
     """Builds the patch that brings `live` to `wanted`.
 
     `before` are the inputs as last sent; at the ignored paths `wanted` has the values of `before`.
     An ignored field of another manager is not sent: the forced apply would take it from its owner.
+    What `injectors` may add stays with its owner as well.
     """
     sent = deepcopy(wanted) if ignore_changes else wanted
-    kept = set[OwnedPath]()
+    kept = set(_find_injected(live, manager, injectors))
     for text in ignore_changes:
         # Higher indexes first, because the items after a dropped one move to lower indexes.
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
@@ -73,6 +81,23 @@ def build_patch(
     sent = resumed(live, sent, kept)
     unowned = unowned_paths(live, manager, sent, before, kept)
     return Patch(manager, sent, unowned, frozenset(kept))
+
+
+def _find_injected(
+    live: Object, manager: str, injectors: Sequence[Injector]
+) -> Iterable[OwnedPath]:
+    for entry in entries(live) if injectors else ():
+        if is_mergeable(entry, manager):
+            yield from (
+                path
+                for path in field_paths(entry)
+                if is_injected(injectors, live["kind"], entry["manager"], describe_path(path))
+            )
+
+
+def is_injected(injectors: Iterable[Injector], kind: str, manager: str, path: str) -> bool:
+    """Returns True if an injector may add the field at `path` to objects of this kind."""
+    return any(injector.covers(kind=kind, manager=manager, path=path) for injector in injectors)
 
 
 def _foreign_paths(live: Object, manager: str, path: FieldPath) -> Iterable[OwnedPath]:
@@ -131,11 +156,11 @@ def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object
         "metadata": metadata,
         "spec": {"replicas": live["spec"]["replicas"]},
     }
-    return client.apply(share, manager=f"{patch.manager}-handover", force=True, dry_run=False)
+    return client.apply(share, manager=handover_manager(patch.manager), force=True, dry_run=False)
 
 
 def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
-    """Makes `patch.manager` the owner of the fields that kubectl and the CLI's create own.
+    """Makes `patch.manager` the owner of the fields that other people and the CLI's create own.
 
     Only then can the next apply remove them. The resourceVersion guards the write: managedFields is
     computed from one version of the object, and must not undo a later change of a controller. After

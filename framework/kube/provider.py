@@ -117,7 +117,7 @@ class KubernetesProvider(ObjectReader):
         # For one without these labels this call raises RecordedNameTakenError.
         is_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
-        patch = build_patch(live, before, wanted, manager, ignore_changes)
+        patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         # In this order: the second owner of `replicas` must exist before ours gives the field up,
         # and the fields of kubectl must be ours before the apply that no longer sends them.
         live = hand_over_replicas(self._client, live, patch)
@@ -140,7 +140,7 @@ class KubernetesProvider(ObjectReader):
             return
         manager = field_manager(urn, old, wanted)
         before = self._build_sent(old.inputs, urn)
-        patch = build_patch(live, before, wanted, manager, ignore_changes)
+        patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         live = hand_over_replicas(self._client, live, patch)
         take_over(self._client, live, patch)
         self.forget(wanted)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.core.changes import FieldChange, Op
+from framework.core.drift_rules import Injector
 from framework.core.errors import EngineError
 from framework.core.kind_rules import KindRules
 from framework.kube.api_error import ApiError
@@ -87,6 +88,8 @@ class ObjectReader:
         self, client: KubeClient, *, prefetch: bool = True, rules: Iterable[KindRules] = ()
     ) -> None:
         self._client, self._prefetch = client, prefetch
+        # Those of the environment; set by the engine, which knows the plan.
+        self.injectors: tuple[Injector, ...] = ()
         self._rules = KindRulesTable(rules)
         self._lock = threading.Lock()
         self._listings: dict[Scope, _Listing] = {}
@@ -328,7 +331,7 @@ class ObjectReader:
         ignore_changes: Sequence[str],
     ) -> ObjectDiff:
         # The same patch that `update` applies, so that a preview cannot promise anything else.
-        patch = build_patch(live, before, wanted, manager, ignore_changes)
+        patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         try:
             predicted = predict(self._client, live, patch)
         except ApiError as exc:

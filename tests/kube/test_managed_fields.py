@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath
 from framework.kube.managed_fields import field_paths, merge_entries, owner_of, unowned_paths
-from framework.kube.owned_paths import build_fields, covers, find, is_as_sent, without
+from framework.kube.owned_paths import (
+    build_fields,
+    covers,
+    describe_path,
+    find,
+    is_as_sent,
+    without,
+)
+from framework.kube.patching import build_patch
 
 OURS = "pulumi-kubernetes-58430e23"
 REPLICAS = ("f:spec", "f:replicas")
@@ -77,11 +86,15 @@ def test_field_tree_holds_exactly_its_paths(paths: frozenset[tuple[str, ...]]) -
         pytest.param(OURS, {}, True, id="own-update"),
         pytest.param("kubectl", {"subresource": "scale"}, False, id="kubectl-scale"),
         pytest.param("kube-controller-manager", {"subresource": "scale"}, False, id="autoscaler"),
-        pytest.param("istio-injector", {}, False, id="injector"),
+        pytest.param("k9s", {}, True, id="other-tool"),
+        pytest.param("k9s", {"operation": "Apply"}, True, id="server-side-apply-of-another-tool"),
+        pytest.param("kube-controller-manager", {}, False, id="controller"),
+        pytest.param("aws-cloud-controller-manager", {}, False, id="cloud-controller"),
+        pytest.param(f"{OURS}-handover", {"operation": "Apply"}, False, id="own-handover"),
         pytest.param("kubectl-set", {"apiVersion": "apps/v1beta1"}, False, id="other-version"),
     ],
 )
-def test_merge_folds_only_the_entries_of_kubectl_the_cli_and_our_manager(
+def test_merge_folds_the_entries_of_everybody_but_controllers_and_subresources(
     manager: str, more: dict[str, str], folded: bool
 ) -> None:
     managed = [entry(OURS, REPLICAS, operation="Apply"), entry(manager, EXTRA, **more)]
@@ -127,9 +140,10 @@ def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
     [
         pytest.param([entry("kubectl-set", EXTRA)], {}, {}, {EXTRA}, id="kubectl-alone"),
         pytest.param(
-            [entry("kubectl-set", EXTRA), entry("injector", EXTRA)], {}, {}, set(), id="shared"
+            [entry("kubectl-set", EXTRA), entry("kubelet", EXTRA)], {}, {}, set(), id="shared"
         ),
-        pytest.param([entry("injector", EXTRA)], {}, {}, set(), id="injector"),
+        pytest.param([entry("k9s", EXTRA)], {}, {}, {EXTRA}, id="other-tool"),
+        pytest.param([entry("kubelet", EXTRA)], {}, {}, set(), id="controller"),
         pytest.param(
             [entry("kubectl-edit", REPLICAS)], {"spec": {"replicas": 2}}, {}, set(), id="sent"
         ),
@@ -147,6 +161,37 @@ def test_unowned_paths_are_those_that_nobody_else_needs(
     entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]
 ) -> None:
     assert unowned_paths(live(*entries), OURS, sent, recorded) == gone
+
+
+def test_finalizers_of_controllers_stay_and_those_of_people_go() -> None:
+    finalizer = ("f:metadata", "f:finalizers", 'v:"example.com/guard"')
+    obj = live(entry("operator", finalizer))
+    obj["metadata"]["finalizers"] = ["example.com/guard"]
+    assert unowned_paths(obj, OURS, {}, {}) == set()
+    obj["metadata"]["managedFields"][0]["manager"] = "kubectl-edit"
+    assert unowned_paths(obj, OURS, {}, {}) == {finalizer}
+
+
+def test_what_an_injector_may_add_stays_with_its_owner() -> None:
+    obj = {"kind": "Deployment", **live(entry("mesh", EXTRA), entry("k9s", LABEL))}
+    inputs = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {}}
+    patch = build_patch(obj, inputs, inputs, OURS, (), [Injector(manager="me*", path="*.env")])
+    assert patch.unowned == {LABEL}
+    merged = merge_entries(obj["metadata"]["managedFields"], OURS, "apps/v1", patch.kept)
+    assert owned_by(merged, "mesh") == {EXTRA}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (EXTRA, "spec.template.spec.containers[model].env[EXTRA]"),
+        (("f:metadata", "f:finalizers", 'v:"a.b/c"'), "metadata.finalizers[a.b/c]"),
+        (("f:a", "i:3", "f:x.y/z"), 'a[3]["x.y/z"]'),
+        (("f:ports", 'k:{"containerPort":80,"protocol":"TCP"}'), "ports[80]"),
+    ],
+)
+def test_owned_path_as_people_read_it(path: tuple[str, ...], text: str) -> None:
+    assert describe_path(path) == text
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,9 @@ class Operation:
             or bool(state.get_current().pending),
             accepts_recreated=accepts_recreated,
         )
-        self.clusters = Clusters(project.root, connect, providers, request.cluster, identity)
+        self.clusters = Clusters(
+            project.root, connect, providers, request.cluster, identity, request.injectors
+        )
         # Pending creates are looked up with connections of their own: the program may name
         # another way to the same cluster, and the first inputs of a provider count.
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
