@@ -70,7 +70,8 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
                 f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
                 "state is"
             )
-        report = find_drift(session.request, recorded)
+        request = replace(session.request, plan=session.plan)
+        report = find_drift(request, recorded, unplanned=session.unplanned)
     return replace(
         report,
         findings=tuple(with_fingerprint(report.stack, finding) for finding in report.findings),

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
-from framework.cli.usable_plan import load_usable_plan
+from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Recorded, Request
@@ -27,13 +27,17 @@ _MARGIN = " " * 9
 
 @dataclass(frozen=True)
 class Session:
-    """One run of a verb on one stack. `deploys` is True for `up` and `preview`."""
+    """One run of a verb on one stack. `deploys` is True for `up` and `preview`.
+
+    `unplanned` names the models that the plan lacks because of errors; None means every model.
+    """
 
     plan: StackPlan
     engine: Engine
     why_engine: str
     request: Request
     deploys: bool
+    unplanned: frozenset[str] | None = frozenset()
 
     @cached_property
     def recorded(self) -> Recorded | None:
@@ -85,18 +89,19 @@ def open_session(
     """
     choice = choose_engine(options.engine, root)
     with open_engine(choice, root, runs_program=deploys, rules=RULES) as engine:
-        names_cluster = True
+        usable = None
         if deploys:
             # An expired waiver stops a deployment, but not a look at what is deployed.
             store = PlanStore(root, today=date.today())
             plan = store.load_one(Stack.of(options.environment)).require()
         else:
-            plan, names_cluster = _load_without_diagnostics(root, options.environment, engine)
+            usable = _load_without_diagnostics(root, options.environment, engine)
+            plan = usable.plan
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
         request = Request(
             root,
             plan.stack,
-            cluster=cluster if names_cluster else None,
+            cluster=cluster if usable is None or usable.names_cluster else None,
             plan=plan if deploys else None,
         )
         pattern = getattr(options, "model", None)
@@ -107,12 +112,11 @@ def open_session(
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
-        yield Session(plan, engine, choice.why, request, deploys)
+        unplanned = usable.unplanned if usable else frozenset()
+        yield Session(plan, engine, choice.why, request, deploys, unplanned)
 
 
-def _load_without_diagnostics(
-    root: Path, environment: str, engine: Engine
-) -> tuple[StackPlan, bool]:
+def _load_without_diagnostics(root: Path, environment: str, engine: Engine) -> UsablePlan:
     """Loads the files that have no errors, and names on stderr those that are not used."""
     request = Request(root, Stack.of(environment))
     usable = load_usable_plan(
@@ -123,7 +127,7 @@ def _load_without_diagnostics(
     )
     if usable.diagnostics:
         print(usable.describe_diagnostics(), file=sys.stderr)
-    return usable.plan, usable.names_cluster
+    return usable
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

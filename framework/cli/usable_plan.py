@@ -28,6 +28,7 @@ class RecordedFacts(Protocol):
 class UsablePlan:
     """The plan of the models without errors; `diagnostics` are the errors of the others.
 
+    `unplanned` names the models that the plan lacks because of errors; None means every model.
     `names_cluster` is False where environment.yaml has an error in its cluster. The plan then has
     the recorded cluster, and the context "" where nothing is recorded.
     """
@@ -35,6 +36,7 @@ class UsablePlan:
     plan: StackPlan
     diagnostics: tuple[Diagnostic, ...] = ()
     names_cluster: bool = True
+    unplanned: frozenset[str] | None = frozenset()
 
     def describe_diagnostics(self) -> str:
         """Returns one line about the files that are not used, "" where all of them are."""
@@ -70,19 +72,20 @@ def load_usable_plan(
     stack = Stack.of(environment)
     loaded = PlanStore(root).load_one(stack)
     if loaded.plan is not None:
-        return UsablePlan(loaded.plan, loaded.errors)
+        return UsablePlan(loaded.plan, loaded.errors, unplanned=loaded.unplanned)
     # Imported here: an environment without errors is read from the cache without pydantic.
     from framework.catalog import read_environment
     from framework.plan.build import build_stack
 
     settings, merged = read_environment(root, environment)
     if settings is not None:
-        return UsablePlan(build_stack(stack, settings, merged), loaded.errors)
+        return UsablePlan(build_stack(stack, settings, merged), loaded.errors, unplanned=None)
     cluster = _read_cluster(merged.data)
     plan = _build_partial_plan(
         stack, merged.data, cluster or _recorded_cluster(recorded()), outputs
     )
-    return UsablePlan(plan, loaded.errors, names_cluster=cluster is not None)
+    names_cluster = cluster is not None
+    return UsablePlan(plan, loaded.errors, names_cluster, unplanned=None)
 
 
 def _build_partial_plan(

@@ -1,35 +1,48 @@
-"""Compares the recorded objects of a stack with the live ones."""
+"""Compares the desired, the recorded and the live objects of a stack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 
+from framework.core.errors import FrameworkError
+from framework.drift.acceptance import apply_accept_rules
+from framework.drift.autoscaled import find_out_of_range
+from framework.drift.fields import DesiredObjects, build_findings
+from framework.drift.foreign import ForeignObjects, find_foreign, name_autoscalers
 from framework.drift.report import DriftReport, Finding, FindingKind
-from framework.engines.base import RecordedObject, RecordedObjects, Request
-from framework.engines.clusters import Connect, connect_kubernetes, open_clusters
-from framework.engines.live_objects import compare_with_cluster
-from framework.engines.values import redact_fields
+from framework.drift.sources import add_sources
+from framework.engines.base import RecordedObjects, Request
+from framework.engines.clusters import (
+    Connect,
+    connect_kubernetes,
+    open_cluster_record,
+    open_clusters,
+)
+from framework.engines.live_objects import ComparedObject, compare_with_cluster
 from framework.kube.desired import compare_with_desired
-from framework.kube.object_diff import LiveComparison, LiveStatus
-
-_KINDS: Mapping[LiveStatus, FindingKind] = {
-    LiveStatus.CHANGED: FindingKind.CHANGED,
-    LiveStatus.RECREATED: FindingKind.RECREATED,
-    LiveStatus.TERMINATING: FindingKind.MISSING,
-    LiveStatus.GONE: FindingKind.MISSING,
-}
 
 
 def find_drift(
-    request: Request, recorded: RecordedObjects, connect: Connect = connect_kubernetes
+    request: Request,
+    recorded: RecordedObjects,
+    connect: Connect = connect_kubernetes,
+    *,
+    unplanned: frozenset[str] | None = frozenset(),
+    today: date | None = None,
 ) -> DriftReport:
-    """Compares the live objects with the desired ones; writes nothing.
+    """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
-    `recorded` are the recorded objects of the request, from either engine. Raises ClusterError for
-    a cluster that does not answer, or that is not the recorded one.
+    `recorded` are the recorded objects of the request, from either engine. Its `plan` says what the
+    files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
+    ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
+    read from a cluster that answers is a problem of the report.
     """
+    problems: list[FrameworkError] = []
     with open_clusters(request, recorded, connect) as clusters:
+        for provider in sorted({obj.provider_urn for obj in recorded.objects}):
+            clusters.connect(provider)
         compared = compare_with_cluster(
             # One call for each kind and Namespace. An answer that is ten seconds old does for a
             # report.
@@ -37,51 +50,86 @@ def find_drift(
             clusters,
             compare_with_desired,
             listed=True,
+            on_error=problems.append,
         )
-    findings = [
-        finding for item in compared for finding in _build_findings(item.recorded, item.comparison)
-    ]
+        foreign = find_foreign(recorded.objects, clusters)
+    plan = None if unplanned is None else request.plan
+    desired = DesiredObjects(plan, unplanned or frozenset())
+    findings, pending = _collect(compared, desired, request)
+    findings += find_out_of_range(compared, desired)
+    findings = list(name_autoscalers(_fold_namespaces(findings), foreign.autoscalers))
+    findings = add_sources([*findings, *foreign.findings], request, plan)
+    rules = request.plan.accept if request.plan else ()
+    drift, accepted, warnings = apply_accept_rules(
+        sorted(findings, key=_sort_key), rules, today or date.today()
+    )
     return DriftReport(
         request.stack,
-        tuple(sorted(findings, key=_sort_key)),
+        drift,
+        accepted=accepted,
+        pending=tuple(sorted(pending | desired.find_new(recorded.objects))),
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
-        warnings=recorded.messages,
+        warnings=(*recorded.messages, *_find_holders(request), *warnings),
+        problems=_describe_problems(problems, foreign),
     )
 
 
-def _build_findings(obj: RecordedObject, comparison: LiveComparison) -> Iterator[Finding]:
-    if comparison.status is LiveStatus.SAME:
-        return
-    whole = Finding(
-        kind=_KINDS[comparison.status],
-        type=obj.type,
-        object=obj.id,
-        urn=obj.urn,
-        model=obj.component,
-        note=comparison.note,
-    )
-    if whole.kind is not FindingKind.CHANGED:
-        yield whole
-    # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
-    # environment variable of a Deployment, as a secret too.
-    for field in redact_fields(comparison.fields, obj.secrets):
-        yield replace(
-            whole,
-            kind=FindingKind.ADDED if field.old is None else FindingKind.CHANGED,
-            path=field.path,
-            desired=field.old,
-            recorded=field.old,
-            live=field.new,
-            manager=field.manager,
-            time=field.time,
-            note="",
-        )
+def _collect(
+    compared: Iterable[ComparedObject], desired: DesiredObjects, request: Request
+) -> tuple[list[Finding], set[str]]:
+    findings: list[Finding] = []
+    pending: set[str] = set()
+    for item in compared:
+        found = build_findings(item, desired, request.injectors)
+        findings += found.findings
+        pending |= {item.recorded.component} if found.pending else set()
+    return findings, pending - {""}
 
 
-def _sort_key(finding: Finding) -> tuple[bool, bool, str, str, str, str]:
+def _fold_namespaces(findings: Sequence[Finding]) -> list[Finding]:
+    """Returns the findings without those about objects that are gone with their Namespace."""
+    gone = {
+        finding.object: 0
+        for finding in findings
+        if finding.object_kind == "Namespace" and finding.kind is FindingKind.MISSING
+    }
+    kept = []
+    for finding in findings:
+        namespace = finding.object.rpartition("/")[0]
+        if finding.kind is FindingKind.MISSING and namespace in gone:
+            gone[namespace] += 1
+        else:
+            kept.append(finding)
+    return [
+        replace(finding, note=f"{finding.note}, and with it everything of the stack in it: {count}")
+        if finding.kind is FindingKind.MISSING
+        and finding.object_kind == "Namespace"
+        and (count := gone[finding.object])
+        else finding
+        for finding in kept
+    ]
+
+
+def _find_holders(request: Request) -> list[str]:
+    record = open_cluster_record(request.root, request.stack)
+    return [
+        f"warning: another command works on this stack, so some differences may be its work: "
+        f"{holder}"
+        for holder in (record.find_holders() if record else ())
+    ]
+
+
+def _describe_problems(
+    problems: Iterable[FrameworkError], foreign: ForeignObjects
+) -> tuple[str, ...]:
+    return tuple(sorted({*map(str, problems), *foreign.problems}))
+
+
+def _sort_key(finding: Finding) -> tuple[bool, bool, bool, str, str, str, str]:
     return (
-        # False sorts before True: Namespaces come first, and missing objects last.
+        # False sorts before True: Namespaces come first, missing objects last, then foreign ones.
+        finding.kind is FindingKind.FOREIGN,
         finding.kind is FindingKind.MISSING,
         finding.object_kind != "Namespace",
         finding.model,

@@ -72,15 +72,27 @@ def compare_with_cluster(
     compare: Compare,
     *,
     listed: bool,
+    on_error: Callable[[FrameworkError], None] | None = None,
 ) -> list[ComparedObject]:
     """Compares recorded objects with the live ones, in the given order; writes nothing.
 
     `compare` is `compare_with_desired` for drift, and `compare_with_live` for a refresh, which
     records the object as it is. With `listed` a live object may be ten seconds old, and most need
-    no call of their own. Raises ClusterError, EngineError.
+    no call of their own. Raises ClusterError, EngineError; with `on_error` an object that cannot be
+    read is left out, and the error is passed on.
     """
+
+    def compare_one(obj: RecordedObject) -> ComparedObject | None:
+        try:
+            return _compare(obj, clusters, compare, listed)
+        except FrameworkError as exc:
+            if on_error is None:
+                raise
+            on_error(exc)
+            return None
+
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
-        compared = list(pool.map(lambda obj: _compare(obj, clusters, compare, listed), objects))
+        compared = [item for item in pool.map(compare_one, objects) if item is not None]
     # An object in a Namespace that is being deleted counts as gone, because nothing can be created
     # there. Which Namespaces those are is known only when all objects have been read.
     terminating = {

@@ -16,14 +16,18 @@ Track = Literal["stable", "canary"]
 NAME_LABEL = "app.kubernetes.io/name"
 TRACK_LABEL = "modelcatalog/track"
 OWNER_LABEL = "modelcatalog/owner"
+STACK_LABELS = {
+    "app.kubernetes.io/part-of": "modelcatalog",
+    "app.kubernetes.io/managed-by": "pulumi",
+}
+"""The labels of every object of every stack."""
 # Selectors and ownership depend on these labels, so a user's labels may not override them.
 RESERVED_LABELS = frozenset(
     {
         NAME_LABEL,
         TRACK_LABEL,
         OWNER_LABEL,
-        "app.kubernetes.io/part-of",
-        "app.kubernetes.io/managed-by",
+        *STACK_LABELS,
     }
 )
 
@@ -39,8 +43,7 @@ def build_labels(model: str, settings: Model) -> dict[str, str]:
         **settings.labels,
         NAME_LABEL: model,
         OWNER_LABEL: settings.owner,
-        "app.kubernetes.io/part-of": "modelcatalog",
-        "app.kubernetes.io/managed-by": "pulumi",
+        **STACK_LABELS,
     }
 
 

@@ -23,6 +23,9 @@ from framework.kube.objects import Object, object_name
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 CONFLICT_PAUSES = (0.1, 0.3, 1.0)
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+# Objects in one answer of a list.
+PAGE = 500
 
 
 class KindNotServedError(ClusterError):
@@ -171,12 +174,41 @@ class KubeClient:
     ) -> tuple[list[Object], str]:
         """Lists as `list_objects` does, and returns the resourceVersion a watch continues from."""
         query = _query(labelSelector=labels, fieldSelector=fields)
+        return self._list_pages(api_version, kind, namespace, query)
+
+    def list_metadata(self, api_version: str, kind: str, namespace: str = "") -> list[Object]:
+        """Returns only the metadata of every object of a kind: never a Secret's data."""
+        return self._list_pages(api_version, kind, namespace, {}, accept=METADATA_LIST)[0]
+
+    def _list_pages(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        query: Mapping[str, str],
+        accept: str = "",
+    ) -> tuple[list[Object], str]:
         path = self._path(api_version, kind, namespace)
         where = f"list of {kind} in {namespace or 'all'}"
-        answer = self.connection.request("GET", path, where, query)
-        # The items of a list come without apiVersion and kind.
-        items = [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
-        return items, str(answer["metadata"].get("resourceVersion", ""))
+        items: list[Object] = []
+        page = _query(limit=str(PAGE), **query)
+        while True:
+            try:
+                answer = self.connection.request("GET", path, where, page, accept=accept)
+            except ApiError as exc:
+                # The pages of one list are of one moment, and the server keeps that for minutes.
+                if exc.status != 410 or "continue" not in page:
+                    raise
+                items, page = [], dict(query)
+                continue
+            # The items of a list come without apiVersion and kind, and metadata with other ones.
+            items += [
+                {**item, "apiVersion": api_version, "kind": kind} for item in answer["items"] or ()
+            ]
+            rest = str(answer["metadata"].get("continue") or "")
+            if not rest:
+                return items, str(answer["metadata"].get("resourceVersion", ""))
+            page = {**page, "continue": rest}
 
     def watch(
         self,

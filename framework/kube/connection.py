@@ -111,14 +111,16 @@ class ApiConnection:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         media: str = "",
+        accept: str = "",
     ) -> Any:
         """Returns the server's answer, parsed.
 
-        `where` begins the message of an error. Raises ApiError when the server refuses, and
-        ClusterError when it cannot be reached.
+        `where` begins the message of an error; `accept` asks for another form of the answer.
+        Raises ApiError when the server refuses, and ClusterError when it cannot be reached.
         """
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": media} if media else None
+        headers = {"Content-Type": media} if media else {}
+        headers |= {"Accept": accept} if accept else {}
         response = self._send(verb, path, query, content, headers)
         if response.status_code >= 400:
             sent = body if isinstance(body, Mapping) else None

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from framework.core.changes import FieldChange
+from framework.core.field_paths import MISSING
 from framework.kube.object_diff import (
     LiveComparison,
     LiveStatus,
@@ -20,7 +21,7 @@ from framework.kube.object_diff import (
     pruned,
 )
 from framework.kube.objects import FIELD_MANAGER, Object, ObjectState, without_internal
-from framework.kube.owned_paths import without
+from framework.kube.owned_paths import find, without
 from framework.kube.patching import build_patch
 
 
@@ -33,8 +34,17 @@ def compare_with_desired(
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
     inputs = without_internal(recorded.inputs)
     # The inputs are the old and the new ones, so the patch has only what `up` would remove.
-    patch = build_patch(live.outputs, inputs, inputs, manager, tuple(ignore_changes))
-    desired = without(recorded.outputs, patch.unowned)
+    ignored = tuple(ignore_changes)
+    patch = build_patch(live.outputs, inputs, inputs, manager, ignored)
+    before = build_patch(without_internal(recorded.outputs), inputs, inputs, manager, ignored)
+    # Somebody who recreates an object owns the defaults in it, too. What the recorded object had,
+    # and nobody had added by then, is such a default.
+    added = {
+        path
+        for path in patch.unowned
+        if path in before.unowned or find(recorded.outputs, path) is MISSING
+    }
+    desired = without(recorded.outputs, added)
     comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)
     if not comparison.exists:
         return comparison

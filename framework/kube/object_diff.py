@@ -12,7 +12,14 @@ from enum import Enum, auto
 from typing import Any
 
 from framework.core.changes import FieldChange
-from framework.core.field_paths import MISSING, ROOT, FieldPath, identify_items, match_items
+from framework.core.field_paths import (
+    MISSING,
+    ROOT,
+    FieldPath,
+    Step,
+    identify_items,
+    match_items,
+)
 from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
 from framework.kube.managed_fields import is_own, owner_of
@@ -98,6 +105,8 @@ class _Difference:
     old: Any
     new: Any
     secret: bool = False
+    # The path in the new object, where a key on the way changed: `ports[9999].port`.
+    new_path: FieldPath | None = None
 
 
 def compare_objects(
@@ -219,8 +228,19 @@ def _find_list_differences(
         for arguments, command in zip((old, new), commands, strict=True)
         for found in find_secret_arguments(arguments, command)
     }
-    for step, before, after in match_items(path, old, new):
+    items = list(match_items(path, old, new))
+    renamed = _find_renamed(items)
+    for step, before, after in items:
+        if step in renamed.values():
+            continue
         below = path.child(step)
+        if step in renamed:
+            moved = path.child(renamed[step])
+            after = next(item for other, _, item in items if other == renamed[step])
+            for found in _find_differences(below, before, after):
+                steps = (found.new_path or found.path).steps[len(below.steps) :]
+                yield replace(found, new_path=FieldPath((*moved.steps, *steps)))
+            continue
         for found in _find_differences(below, read_item(below, before), read_item(below, after)):
             # `--api-key` and its value are two arguments: the path of the second one does not tell.
             yield replace(found, secret=True) if step in secret else found
@@ -229,6 +249,25 @@ def _find_list_differences(
     names = identify_items(path, old, new)
     if names and names[0] != names[1] and set(names[0]) == set(names[1]):
         yield _Difference(path, [str(n) for n in names[0]], [str(n) for n in names[1]])
+
+
+def _find_renamed(items: Sequence[tuple[Step, Any, Any]]) -> dict[Step, Step]:
+    """Returns the new key of each list item whose key changed and whose `name` did not.
+
+    The server identifies a port by its number, people know it by its name: a port `http` that moves
+    from 8080 to 9999 is one change, not a removed port and an added one.
+    """
+    gone, come = dict[str, list[Step]](), dict[str, list[Step]]()
+    for step, before, after in items:
+        if (before is MISSING) is not (after is MISSING):
+            item, side = (after, come) if before is MISSING else (before, gone)
+            if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+                side.setdefault(item["name"], []).append(step)
+    return {
+        steps[0]: come[name][0]
+        for name, steps in gone.items()
+        if len(steps) == 1 and len(come.get(name, ())) == 1
+    }
 
 
 def read_item(path: FieldPath, item: Any) -> Any:
@@ -247,13 +286,14 @@ def _build_change(
     difference: _Difference, secret: bool, written: Mapping[str, Any] | None, manager: str
 ) -> FieldChange:
     path, old, new = difference.path, difference.old, difference.new
+    written_path = difference.new_path or path
     if secret and path.steps[0] in SECRET_PARTS:
         old, new = _redact(old), _redact(new)
     elif difference.secret:
         old, new = (None if value is None else REDACTED for value in (old, new))
     else:
         old, new = redact_field(path, old), redact_field(path, new)
-    entry = owner_of(written, path) if written else None
+    entry = owner_of(written, written_path) if written else None
     if entry is None or is_own(entry, manager):
         return FieldChange(str(path), old, new)
     return FieldChange(str(path), old, new, str(entry["manager"]), str(entry.get("time", "")))

@@ -148,15 +148,21 @@ def hand_over_replicas(client: KubeClient, live: Object, patch: Patch) -> Object
     """
     if not _resets_replicas(live, patch):
         return live
+    replicas = live["spec"]["replicas"]
+    return set_replicas(client, live, replicas, handover_manager(patch.manager))
+
+
+def set_replicas(client: KubeClient, live: Object, replicas: int, manager: str) -> Object:
+    """Applies `replicas` alone as `manager`; returns the object afterwards."""
     # Nothing else is sent: every field of an apply becomes a field of its manager.
     metadata = {k: v for k, v in live["metadata"].items() if k in ("name", "namespace")}
     share = {
         "apiVersion": live["apiVersion"],
         "kind": live["kind"],
         "metadata": metadata,
-        "spec": {"replicas": live["spec"]["replicas"]},
+        "spec": {"replicas": replicas},
     }
-    return client.apply(share, manager=handover_manager(patch.manager), force=True, dry_run=False)
+    return client.apply(share, manager=manager, force=True, dry_run=False)
 
 
 def take_over(client: KubeClient, live: Object, patch: Patch) -> None:

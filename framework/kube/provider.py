@@ -13,6 +13,7 @@ from framework.core.errors import ClusterError
 from framework.core.kind_rules import SKIP_AWAIT, KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.managed_fields import handover_manager
 from framework.kube.objects import (
     Object,
     ObjectState,
@@ -23,8 +24,14 @@ from framework.kube.objects import (
     with_live,
 )
 from framework.kube.ownership import is_recreated, require_own
-from framework.kube.patching import build_patch, hand_over_replicas, resumed, take_over
-from framework.kube.reading import ObjectReader
+from framework.kube.patching import (
+    build_patch,
+    hand_over_replicas,
+    resumed,
+    set_replicas,
+    take_over,
+)
+from framework.kube.reading import ObjectReader, without_replicas
 from framework.kube.waiting import RolloutCounts, RolloutWait, wait_gone, wait_namespace_active
 from framework.kube.watching import Watches
 
@@ -113,6 +120,9 @@ class KubernetesProvider(ObjectReader):
         if live is None or self.is_terminating_with_namespace(live):
             # ignoreChanges concerns updates only. A new object needs all of its inputs.
             return self._create(self._build_sent(inputs, urn), manager)
+        if self.is_switched_off(live, ignore_changes):
+            ignore_changes = without_replicas(ignore_changes)
+            wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         # A recreated object that has the recorded labels is taken over, as the preview showed.
         # For one without these labels this call raises RecordedNameTakenError.
         is_recreated(live, old, manager)
@@ -142,6 +152,10 @@ class KubernetesProvider(ObjectReader):
         before = self._build_sent(old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         live = hand_over_replicas(self._client, live, patch)
+        if self.is_switched_off(live, ignore_changes):
+            # The CLI would leave the 0 replicas, because it ignores the field.
+            replicas = inputs["spec"]["replicas"]
+            live = set_replicas(self._client, live, replicas, handover_manager(manager))
         take_over(self._client, live, patch)
         self.forget(wanted)
 

@@ -46,6 +46,8 @@ FRESH_S = 10.0
 # A list of Secrets would fetch the values of others' Secrets as well.
 NEVER_LISTED = frozenset({"Secret"})
 
+REPLICAS_FIELD = "spec.replicas"
+_AUTOSCALER = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
 # apiVersion, kind and Namespace.
 Scope = tuple[str, str, str]
 
@@ -101,7 +103,12 @@ class ObjectReader:
         """
         if not self._prefetch or wanted["kind"] in NEVER_LISTED:
             return self.get_live(wanted)
-        scope = _scope(wanted)
+        listed = self._find_listing(_scope(wanted))
+        if listed is None:
+            return self.get_live(wanted)
+        return listed.get(wanted["metadata"]["name"])
+
+    def _find_listing(self, scope: Scope) -> dict[str, Object] | None:
         with self._lock:
             listing = self._listings.setdefault(scope, _Listing())
         with listing.lock:
@@ -109,9 +116,24 @@ class ObjectReader:
                 # Only threads that need the same scope wait here; `_lock` is free in the meantime.
                 listing.objects = self._list(scope)
                 listing.taken = time.monotonic()
-        if listing.objects is None:
-            return self.get_live(wanted)
-        return listing.objects.get(wanted["metadata"]["name"])
+            return listing.objects
+
+    def list_kind(
+        self, api_version: str, kind: str, namespace: str, *, whole: bool
+    ) -> list[Object]:
+        """Returns every object of a kind in a Namespace; [] for a kind that is not served.
+
+        Not `whole` means the metadata alone. Whole objects may be ten seconds old. Raises ApiError
+        where the user may not list them.
+        """
+        if whole and kind not in NEVER_LISTED:
+            listed = self._find_listing((api_version, kind, namespace))
+            if listed is not None:
+                return list(listed.values())
+        try:
+            return self._client.list_metadata(api_version, kind, namespace)
+        except KindNotServedError:
+            return []
 
     def _list(self, scope: Scope) -> dict[str, Object] | None:
         """Returns the objects of a scope by name; None where the user may get but not list."""
@@ -230,6 +252,20 @@ class ObjectReader:
         wanted = self._build_sent(inputs, urn)
         return with_ignored(wanted, old.inputs, ignore_changes) if ignore_changes else wanted
 
+    def is_switched_off(self, live: Object, ignore_changes: Sequence[str]) -> bool:
+        """Returns True for a Deployment with 0 replicas although an autoscaler scales it.
+
+        An autoscaler leaves an object with 0 replicas alone, so nobody would ever put them back.
+        The autoscaler has the name of the Deployment. One of somebody else, which may scale to 0 on
+        purpose, has another.
+        """
+        if REPLICAS_FIELD not in ignore_changes or live["spec"].get("replicas") != 0:
+            return False
+        names = {key: live["metadata"].get(key) for key in ("name", "namespace")}
+        autoscaler = self.find_listed({**_AUTOSCALER, "metadata": names})
+        target = (autoscaler or {}).get("spec", {}).get("scaleTargetRef", {})
+        return (target.get("kind"), target.get("name")) == (live["kind"], names["name"])
+
     def diff(
         self, urn: str, old: ObjectState | None, inputs: Object, ignore_changes: Sequence[str]
     ) -> ObjectDiff:
@@ -266,6 +302,9 @@ class ObjectReader:
             return self._dry_create(wanted, manager, "was deleted from the cluster")
         if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
+        if self.is_switched_off(live, ignore_changes):
+            ignore_changes = without_replicas(ignore_changes)
+            wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         recreated = is_recreated(live, old, manager)
         recorded = without_internal(old.outputs)
         if before == wanted and is_untouched(live, recorded, wanted, manager):
@@ -343,6 +382,11 @@ class ObjectReader:
         if self._rules.replaces(wanted, named):
             return ObjectDiff(Op.REPLACE, fields, True, "", predicted)
         return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
+
+
+def without_replicas(ignore_changes: Sequence[str]) -> tuple[str, ...]:
+    """Returns the ignored paths without that of `replicas`."""
+    return tuple(path for path in ignore_changes if path != REPLICAS_FIELD)
 
 
 def _scope(obj: Mapping[str, Any]) -> Scope:

@@ -59,7 +59,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
             deploys=True,
         )
 
-    def find_drift(request: Request, recorded: RecordedObjects) -> DriftReport:
+    def find_drift(request: Request, recorded: RecordedObjects, **more: object) -> DriftReport:
         return DriftReport(request.stack, (), objects=1, models=1, warnings=recorded.messages)
 
     for module in (deploy, drift):

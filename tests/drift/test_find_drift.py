@@ -34,6 +34,15 @@ class FakeCluster:
         live = self._objects.get((state.inputs["kind"], state.id))
         return None if live is None else ObjectState(state.id, state.inputs, live)
 
+    def list_kind(
+        self, api_version: str, kind: str, namespace: str, *, whole: bool
+    ) -> list[Object]:
+        return [
+            obj if whole else {key: obj[key] for key in ("apiVersion", "kind", "metadata")}
+            for (found, id_), obj in self._objects.items()
+            if found == kind and id_.rpartition("/")[0] == namespace
+        ]
+
 
 def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
     group = {"Deployment": "apps/v1"}.get(kind, "v1")
@@ -148,8 +157,11 @@ def test_objects_in_a_namespace_being_deleted_are_missing(root: Path) -> None:
     namespace, service = build("Namespace", "ml", ""), build("Service", "a")
     live = [{**namespace, "metadata": namespace["metadata"] | DELETED}, service]
     assert findings(compare(root, [record(service), record(namespace)], live)) == [
-        ("ml", FindingKind.MISSING, "is being deleted"),
-        ("ml/a", FindingKind.MISSING, "its Namespace is being deleted"),
+        (
+            "ml",
+            FindingKind.MISSING,
+            "is being deleted, and with it everything of the stack in it: 1",
+        ),
     ]
 
 

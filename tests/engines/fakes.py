@@ -160,6 +160,11 @@ class FakeCluster:
         kept = {k: v for k, v in state.outputs.items() if k.startswith("__")}
         return None if live is None else replace(state, outputs={**live, **kept})
 
+    def list_kind(
+        self, api_version: str, kind: str, namespace: str, *, whole: bool
+    ) -> list[dict[str, Any]]:
+        return []
+
     def delete(
         self,
         state: ObjectState,

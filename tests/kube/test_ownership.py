@@ -96,6 +96,6 @@ def test_take_over_is_repeated_after_a_conflict(
         "kind": "ConfigMap",
         "metadata": {**named, "labels": {"a": "b"}},
     }
-    kube.apply(labelled, manager="injector", force=False, dry_run=False)
+    kube.apply(labelled, manager="kubelet", force=False, dry_run=False)
     take_over(kube, stale, build_patch(stale, inputs, inputs, "ours", ()))
-    assert writers(live_of(kube, inputs)) == ("injector", "ours")
+    assert writers(live_of(kube, inputs)) == ("kubelet", "ours")

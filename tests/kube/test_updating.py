@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from framework.core.changes import FieldChange, Op
+from framework.core.drift_rules import Injector
 from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.desired import compare_with_desired
@@ -93,7 +94,7 @@ def test_restart_by_kubectl_is_a_field_change(
     assert "annotations" not in live_of(kube, inputs)["spec"]["template"]["metadata"]
 
 
-def test_fields_of_an_injector_are_kept(
+def test_fields_of_a_declared_injector_are_kept_and_of_others_removed(
     provider: KubernetesProvider, kube: KubeClient, namespace: str
 ) -> None:
     inputs = deployment(namespace)
@@ -102,10 +103,17 @@ def test_fields_of_an_injector_are_kept(
         **{key: inputs[key] for key in ("apiVersion", "kind")},
         "metadata": {"name": "sentiment", "namespace": namespace, "labels": {"mesh": "on"}},
     }
-    kube.apply(theirs, manager="injector", force=False, dry_run=False)
+    kube.apply(theirs, manager="mesh-injector", force=False, dry_run=False)
+    provider.injectors = (Injector(manager="mesh-*", path="metadata.labels.mesh"),)
     assert provider.diff(URN, state, inputs, ()).op is Op.SAME
     new = deployment(namespace, replicas=3)
-    assert provider.update(URN, state, new, ()).outputs["metadata"]["labels"]["mesh"] == "on"
+    state = provider.update(URN, state, new, ())
+    assert state.outputs["metadata"]["labels"]["mesh"] == "on"
+
+    provider.injectors = ()
+    (field,) = provider.diff(URN, state, new, ()).fields
+    assert (field.path, field.old, field.new) == ("metadata.labels.mesh", "on", None)
+    assert "mesh" not in provider.update(URN, state, new, ()).outputs["metadata"]["labels"]
 
 
 def test_object_created_by_the_cli_is_taken_over(
@@ -134,9 +142,9 @@ def verbs(kube: KubeClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
     request = kube.connection.request
 
-    def count(verb: str, *rest: Any) -> Any:
+    def count(verb: str, *rest: Any, **more: Any) -> Any:
         sent.append(verb)
-        return request(verb, *rest)
+        return request(verb, *rest, **more)
 
     monkeypatch.setattr(kube.connection, "request", count)
     return sent

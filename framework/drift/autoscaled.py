@@ -1,0 +1,74 @@
+"""Replicas outside the range of the stack's own autoscaler, which are drift.
+
+Replicas within it are the autoscaler's work. An autoscaler of a Deployment with 0 replicas is
+switched off, and puts back any other number outside its range by itself within seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from framework.core.field_paths import FieldPath
+from framework.drift.fields import DesiredObjects
+from framework.drift.foreign import find_scale_target
+from framework.drift.report import Finding, FindingKind
+from framework.engines.live_objects import ComparedObject
+from framework.kube.managed_fields import entries, owner_of
+
+_REPLICAS = FieldPath.parse("spec.replicas")
+# An autoscaler looks at its target every 15 seconds.
+_SETTLED = timedelta(seconds=60)
+
+
+def find_out_of_range(compared: Iterable[ComparedObject], desired: DesiredObjects) -> list[Finding]:
+    """Returns a finding for each live object that its own autoscaler does not keep in range."""
+    compared = list(compared)
+    live = {(item.recorded.type.rpartition(":")[2], item.recorded.id): item for item in compared}
+    return [
+        finding
+        for item in compared
+        if item.recorded.type.endswith(":HorizontalPodAutoscaler") and item.live is not None
+        for finding in _check(
+            item, live.get(find_scale_target(item.live.outputs) or ("", "")), desired
+        )
+    ]
+
+
+def _check(
+    autoscaler: ComparedObject, target: ComparedObject | None, desired: DesiredObjects
+) -> Iterator[Finding]:
+    if target is None or target.live is None or autoscaler.live is None:
+        return
+    spec = autoscaler.live.outputs["spec"]
+    fewest, most = spec.get("minReplicas", 1), spec["maxReplicas"]
+    replicas = (target.live.outputs.get("spec") or {}).get("replicas")
+    if replicas is None or fewest <= replicas <= most:
+        return
+    entry = owner_of(target.live.outputs, _REPLICAS)
+    changed = str(entry.get("time", "")) if entry else ""
+    written = [str(e.get("time", "")) for e in entries(autoscaler.live.outputs)]
+    if replicas and _is_recent(max([changed, *written])):
+        return
+    yield Finding(
+        kind=FindingKind.CHANGED,
+        type=target.recorded.type,
+        object=target.recorded.id,
+        urn=target.recorded.urn,
+        model=target.recorded.component,
+        path=str(_REPLICAS),
+        desired=fewest,
+        recorded=fewest,
+        live=replicas,
+        manager=str(entry["manager"]) if entry else "",
+        time=changed,
+        note=f"outside {fewest} to {most} of HorizontalPodAutoscaler {autoscaler.recorded.id}"
+        + ("; at 0 the autoscaler is switched off" if replicas == 0 else ""),
+    )
+
+
+def _is_recent(time: str) -> bool:
+    try:
+        return datetime.now(UTC) - datetime.fromisoformat(time) < _SETTLED
+    except ValueError:
+        return False

@@ -1,0 +1,172 @@
+"""The three values of a field: desired by the files, recorded by the last `up`, live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from framework.core.changes import FieldChange
+from framework.core.drift_rules import Injector
+from framework.core.field_paths import FieldPath, get_at, resolve
+from framework.core.quantities import is_same_quantity
+from framework.core.redaction import REDACTED, redact_field
+from framework.drift.report import Finding, FindingKind
+from framework.engines.base import RecordedObject
+from framework.engines.live_objects import ComparedObject
+from framework.engines.urns import parse_urn
+from framework.engines.values import redact_fields
+from framework.kube.object_diff import LiveStatus, compare_objects, read_item
+from framework.kube.objects import Object, encode_string_data, without_internal
+from framework.kube.patching import is_injected
+from framework.plan import Manifest, StackPlan
+
+_KINDS: Mapping[LiveStatus, FindingKind] = {
+    LiveStatus.CHANGED: FindingKind.CHANGED,
+    LiveStatus.RECREATED: FindingKind.RECREATED,
+    LiveStatus.TERMINATING: FindingKind.MISSING,
+    LiveStatus.GONE: FindingKind.MISSING,
+}
+
+
+class DesiredObjects:
+    """The manifests of the plan by the recorded objects that they belong to.
+
+    `unplanned` are the models whose files have errors; of these, and without a plan, the recorded
+    objects count as desired.
+    """
+
+    def __init__(self, plan: StackPlan | None, unplanned: frozenset[str]) -> None:
+        self._unplanned = unplanned
+        self._has_plan = plan is not None
+        self._manifests: dict[tuple[str, str, str], Manifest] = {}
+        if plan is not None:
+            self._add("", plan.namespace)
+            for model in plan.models:
+                for manifest in model.manifests:
+                    self._add(model.name, manifest)
+
+    def _add(self, model: str, manifest: Manifest) -> None:
+        self._manifests[model, manifest.type_token, manifest.logical_name] = manifest
+
+    def is_known(self, model: str) -> bool:
+        """Returns whether the plan says what is desired of a model."""
+        return self._has_plan and model not in self._unplanned
+
+    def find(self, recorded: RecordedObject) -> Object | None:
+        """Returns the desired inputs of a recorded object; None if the plan does not have it."""
+        manifest = self._manifests.get(_key(recorded))
+        if manifest is None:
+            return None
+        inputs = manifest.build_inputs()
+        return encode_string_data(inputs) if manifest.kind == "Secret" else inputs
+
+    def find_new(self, recorded: Sequence[RecordedObject]) -> set[str]:
+        """Returns the models with objects that are not recorded yet."""
+        return {key[0] for key in self._manifests.keys() - set(map(_key, recorded))} - {""}
+
+
+def _key(recorded: RecordedObject) -> tuple[str, str, str]:
+    return recorded.component, recorded.type, parse_urn(recorded.urn).name
+
+
+@dataclass(frozen=True)
+class ObjectFindings:
+    """The findings about one recorded object; `pending` if its desired inputs differ from the
+    recorded ones."""
+
+    findings: tuple[Finding, ...]
+    pending: bool
+
+
+def build_findings(
+    compared: ComparedObject, desired: DesiredObjects, injectors: Sequence[Injector]
+) -> ObjectFindings:
+    """Builds the findings about one recorded object: one for each field, or one for all of it."""
+    obj, status = compared.recorded, compared.comparison.status
+    inputs = without_internal(obj.inputs)
+    wanted: Object | None = inputs
+    if desired.is_known(obj.component):
+        wanted = desired.find(obj)
+    changes = _find_pending(inputs, wanted, obj.ignore_changes)
+    pending = wanted is None or bool(changes)
+    if status is LiveStatus.SAME or (wanted is None and _KINDS[status] is FindingKind.MISSING):
+        return ObjectFindings((), pending)
+    whole = Finding(
+        kind=_KINDS[status],
+        type=obj.type,
+        object=obj.id,
+        urn=obj.urn,
+        model=obj.component,
+        note=compared.comparison.note,
+    )
+    findings = [] if whole.kind is FindingKind.CHANGED else [whole]
+    kind = whole.object_kind
+    # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
+    # environment variable of a Deployment, as a secret too.
+    for field in redact_fields(compared.comparison.fields, obj.secrets):
+        value = _find_desired(field, changes, wanted)
+        # Redacted values are equal as text, whatever they were.
+        if value != field.old and REDACTED not in str(value) and _is_same(field, value):
+            # Somebody has already done by hand what the next `up` does.
+            pending = True
+        elif field.old is not None or not is_injected(injectors, kind, field.manager, field.path):
+            findings.append(_build_field(whole, field, value))
+    return ObjectFindings(tuple(findings), pending)
+
+
+def _find_pending(
+    inputs: Object, wanted: Object | None, ignore_changes: Sequence[str]
+) -> dict[str, FieldChange]:
+    if wanted is None or wanted == inputs:
+        return {}
+    changes = {change.path: change for change in compare_objects(inputs, wanted)}
+    return {path: change for path, change in changes.items() if path not in ignore_changes}
+
+
+def _find_desired(
+    field: FieldChange, changes: Mapping[str, FieldChange], wanted: Object | None
+) -> Any:
+    """Returns the value that the files give a field: the recorded one unless they changed it."""
+    if wanted is None:
+        return None
+    if field.path in changes:
+        return changes[field.path].new
+    path = FieldPath.parse(field.path)
+    others = [FieldPath.parse(text) for text in changes]
+    if not any(path.is_within(other) or other.is_within(path) for other in others):
+        return field.old
+    steps = resolve(wanted, path)
+    if steps is None:
+        return None
+    return redact_field(path, read_item(path, get_at(wanted, steps)))
+
+
+def _is_same(field: FieldChange, desired: Any) -> bool:
+    steps = FieldPath.parse(field.path).steps
+    return bool(desired == field.new) or is_same_quantity(steps, desired, field.new)
+
+
+def _build_field(whole: Finding, field: FieldChange, desired: Any) -> Finding:
+    is_added = field.old is None and desired is None
+    return replace(
+        whole,
+        kind=FindingKind.ADDED if is_added else FindingKind.CHANGED,
+        path=field.path,
+        desired=desired,
+        recorded=field.old,
+        live=field.new,
+        manager=field.manager,
+        time=field.time,
+        note="",
+    )
+
+
+def list_namespaces(recorded: Sequence[RecordedObject]) -> Iterator[tuple[str, str]]:
+    """Yields the provider's URN and the name of each Namespace with recorded objects, once."""
+    found = {
+        (obj.provider_urn, namespace)
+        for obj in recorded
+        if (namespace := obj.id.rpartition("/")[0])
+    }
+    return iter(sorted(found))

@@ -1,0 +1,179 @@
+"""Foreign objects: what no stack owns, in the Namespaces of a stack.
+
+An object that touches our Pods is reported wherever it is: it takes their traffic, limits them or
+scales them. Any other object is reported only in a Namespace that the stack itself creates: a
+Namespace that is shared with other teams has many objects that are none of our business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from framework.core.errors import FrameworkError
+from framework.drift.fields import list_namespaces
+from framework.drift.report import Finding, FindingKind
+from framework.drift.touching import StackPods
+from framework.engines.base import RecordedObject
+from framework.engines.clusters import Clusters
+from framework.kinds.naming import STACK_LABELS
+from framework.kinds.registry import KINDS
+from framework.kube.managed_fields import direct_entries, is_controller
+from framework.kube.objects import Object, is_terminating, object_name
+from framework.kube.ownership import OWN_PREFIX
+from framework.kube.provider import KubernetesProvider
+
+# API versions of kinds that own, select, size or limit Pods, and of those that a model can have.
+# Of the kinds in the second table the metadata says enough.
+_WHOLE = {
+    "Service": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+}
+_METADATA = {
+    "ServiceAccount": "v1",
+    "ConfigMap": "v1",
+    "PersistentVolumeClaim": "v1",
+    "Pod": "v1",
+    "ReplicationController": "v1",
+    "ResourceQuota": "v1",
+    "LimitRange": "v1",
+    "ReplicaSet": "apps/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+}
+# Kubernetes makes these in every Namespace.
+_MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
+_LIMITS = frozenset({"ResourceQuota", "LimitRange"})
+# Kinds with many objects, which the comparison has listed as a whole already.
+_OWN_KINDS = frozenset(kind.name for kind in KINDS)
+
+
+@dataclass
+class ForeignObjects:
+    """The foreign objects of a stack. `problems` name the kinds that could not be listed."""
+
+    findings: list[Finding] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    autoscalers: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    """Foreign autoscalers by the `namespace/name` and the kind of what they scale."""
+
+
+def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> ForeignObjects:
+    """Lists the objects that no stack owns; writes nothing."""
+    found = ForeignObjects()
+    pods = StackPods(recorded)
+    own = {(obj.type.rpartition(":")[2], obj.id) for obj in recorded}
+    own_namespaces = {obj.id for obj in recorded if obj.type == "kubernetes:core/v1:Namespace"}
+    kinds = {**_WHOLE, **_METADATA}
+    kinds |= {
+        str(obj.inputs["kind"]): str(obj.inputs["apiVersion"])
+        for obj in recorded
+        if "/" in obj.id and obj.inputs["kind"] not in kinds
+    }
+    for provider_urn, namespace in list_namespaces(recorded):
+        provider = clusters.connect(provider_urn).provider
+        objects = _list_namespace(provider, kinds, namespace, found.problems)
+        by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
+        for obj in objects:
+            identity = (obj["kind"], object_name(obj["metadata"]))
+            if identity in own or _belongs_to_somebody(obj, by_uid):
+                continue
+            model, effect = pods.describe_touch(obj)
+            if effect or namespace in own_namespaces:
+                _add(found, obj, model, effect)
+    return found
+
+
+def _list_namespace(
+    provider: KubernetesProvider, kinds: Mapping[str, str], namespace: str, problems: list[str]
+) -> list[Object]:
+    objects: list[Object] = []
+    for kind, api_version in kinds.items():
+        whole = kind in _WHOLE or kind in _OWN_KINDS
+        try:
+            objects += provider.list_kind(api_version, kind, namespace, whole=whole)
+        except FrameworkError as exc:
+            problems.append(str(exc))
+    return objects
+
+
+def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
+    """Returns whether an object is Kubernetes' own, another stack's, or owned by a listed one."""
+    metadata = obj["metadata"]
+    if (obj["kind"], metadata["name"]) in _MADE_BY_KUBERNETES or is_terminating(obj):
+        return True
+    owners = metadata.get("ownerReferences") or ()
+    if any(owner["uid"] in by_uid for owner in owners):
+        # The owner is reported, if it is foreign.
+        return True
+    labels = metadata.get("labels") or {}
+    is_ours = all(labels.get(name) == value for name, value in STACK_LABELS.items())
+    # A copy of one of our objects has its labels, too, but nobody of ours wrote it.
+    managers = (str(entry["manager"]) for entry in direct_entries(obj))
+    return is_ours and any(name.startswith(OWN_PREFIX) for name in managers)
+
+
+def _add(found: ForeignObjects, obj: Object, model: str, effect: str) -> None:
+    metadata = obj["metadata"]
+    manager, time = _find_writer(obj)
+    owners = [f"{owner['kind']} {owner['name']}" for owner in metadata.get("ownerReferences") or ()]
+    owned = f"; its owner is {', '.join(owners)}" if owners else ""
+    finding = Finding(
+        kind=FindingKind.FOREIGN,
+        type=_build_type(obj),
+        object=object_name(metadata),
+        model=model,
+        manager=manager,
+        time=time or str(metadata.get("creationTimestamp") or ""),
+        note=f"{effect}; no stack owns it{owned}" if effect else f"no stack owns it{owned}",
+    )
+    found.findings.append(finding)
+    if obj["kind"] == "HorizontalPodAutoscaler" and (target := find_scale_target(obj)):
+        found.autoscalers[target] = finding
+
+
+def find_scale_target(autoscaler: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Returns the kind and `namespace/name` of what an autoscaler scales; None if unknown."""
+    target = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    if not target.get("name"):
+        return None
+    namespace = autoscaler["metadata"].get("namespace", "")
+    return str(target.get("kind", "")), object_name({**target, "namespace": namespace})
+
+
+def _build_type(obj: Object) -> str:
+    version = str(obj["apiVersion"])
+    group = version if "/" in version else f"core/{version}"
+    return f"kubernetes:{group}:{obj['kind']}"
+
+
+def _find_writer(obj: Object) -> tuple[str, str]:
+    """Returns the manager that wrote the object last, not counting controllers, and the time."""
+    entries = direct_entries(obj)
+    people = [entry for entry in entries if not is_controller(entry)] or entries
+    last = max(people, key=lambda entry: str(entry.get("time", "")), default=None)
+    return (str(last["manager"]), str(last.get("time", ""))) if last else ("", "")
+
+
+def name_autoscalers(
+    findings: Iterable[Finding], autoscalers: Mapping[tuple[str, str], Finding]
+) -> Iterator[Finding]:
+    """Yields the findings; replicas that a foreign autoscaler writes name who made that one.
+
+    managedFields names kube-controller-manager for every autoscaler.
+    """
+    for finding in findings:
+        scaler = autoscalers.get((finding.object_kind, finding.object))
+        if finding.path != "spec.replicas" or scaler is None:
+            yield finding
+            continue
+        note = f"HorizontalPodAutoscaler {scaler.object}, which no stack owns, scales it"
+        yield replace(finding, manager=scaler.manager, time=scaler.time, note=note)
