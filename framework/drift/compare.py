@@ -31,13 +31,15 @@ def find_drift(
     *,
     unplanned: frozenset[str] | None = frozenset(),
     today: date | None = None,
+    with_sources: bool = True,
 ) -> DriftReport:
     """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
     `recorded` are the recorded objects of the request, from either engine. Its `plan` says what the
     files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
     ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
-    read from a cluster that answers is a problem of the report.
+    read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
+    behind each field, which takes seconds.
     """
     problems: list[FrameworkError] = []
     with open_clusters(request, recorded, connect) as clusters:
@@ -58,7 +60,9 @@ def find_drift(
     findings, pending = _collect(compared, desired, request)
     findings += find_out_of_range(compared, desired)
     findings = list(name_autoscalers(_fold_namespaces(findings), foreign.autoscalers))
-    findings = add_sources([*findings, *foreign.findings], request, plan)
+    findings += foreign.findings
+    if with_sources:
+        findings = add_sources(findings, request, plan)
     rules = request.plan.accept if request.plan else ()
     drift, accepted, warnings = apply_accept_rules(
         sorted(findings, key=_sort_key), rules, today or date.today()

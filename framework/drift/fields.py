@@ -16,6 +16,7 @@ from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
+from framework.kube.managed_fields import is_controller
 from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.patching import is_injected
@@ -110,9 +111,14 @@ def build_findings(
         if value != field.old and REDACTED not in str(value) and _is_same(field, value):
             # Somebody has already done by hand what the next `up` does.
             pending = True
-        elif field.old is not None or not is_injected(injectors, kind, field.manager, field.path):
+        elif field.old is not None or not _may_add(field, kind, injectors):
             findings.append(_build_field(whole, field, value))
     return ObjectFindings(tuple(findings), pending)
+
+
+def _may_add(field: FieldChange, kind: str, injectors: Sequence[Injector]) -> bool:
+    """Returns whether Kubernetes itself added a field, such as a claim's volume, or an injector."""
+    return is_controller(field.manager) or is_injected(injectors, kind, field.manager, field.path)
 
 
 def _find_pending(

@@ -158,7 +158,7 @@ def _build_type(obj: Object) -> str:
 def _find_writer(obj: Object) -> tuple[str, str]:
     """Returns the manager that wrote the object last, not counting controllers, and the time."""
     entries = direct_entries(obj)
-    people = [entry for entry in entries if not is_controller(entry)] or entries
+    people = [entry for entry in entries if not is_controller(str(entry["manager"]))] or entries
     last = max(people, key=lambda entry: str(entry.get("time", "")), default=None)
     return (str(last["manager"]), str(last.get("time", ""))) if last else ("", "")
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from framework.core.diagnostics import Position
 from framework.core.errors import FrameworkError
+from framework.core.field_paths import FieldPath
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import Request
 from framework.plan import StackPlan
 
-# Each field is explained by experiments that take some milliseconds. A mass change is explained by
-# its file alone.
-_MOST_EXPLAINED = 200
+if TYPE_CHECKING:
+    from framework.reports.rendered_fields import ExplainedFields
+
+# To explain one part of an object, such as its spec, the model is planned some hundred times, which
+# takes about a second. Of a mass change the first objects are explained, the others by their file.
+_MOST_EXPLAINED = 4
 
 
 def add_sources(
@@ -25,16 +31,12 @@ def add_sources(
     if not models:
         return list(findings)
     sources = _Sources(request, models)
-    explained = 0
-    result = []
-    for finding in findings:
-        source = None
-        if finding.model in models and finding.kind is not FindingKind.FOREIGN:
-            is_field = bool(finding.path) and explained < _MOST_EXPLAINED
-            explained += is_field
-            source = sources.find(finding, is_field=is_field)
-        result.append(replace(finding, source=source))
-    return result
+    return [
+        replace(finding, source=sources.find(finding))
+        if finding.model in models and finding.kind is not FindingKind.FOREIGN
+        else finding
+        for finding in findings
+    ]
 
 
 class _Sources:
@@ -46,30 +48,37 @@ class _Sources:
         catalog = load_catalog(request.root, request.stack, models=models)
         self._homes = {model.name: model.home for model in catalog.models}
         self._explainers = {model.name: FieldExplainer(catalog, model) for model in catalog.models}
-        self._known: dict[tuple[str, str, str, str], Position | None] = {}
+        self._explained: dict[str, ExplainedFields | None] = {}
 
-    def find(self, finding: Finding, *, is_field: bool) -> Position | None:
-        """Returns the position of a field's setting, else the model's file."""
+    def find(self, finding: Finding) -> Position | None:
+        """Returns the position of a field's setting, else that of the model's file."""
         home = self._homes.get(finding.model)
         file = Position(home, 1, 1) if home else None
-        if not is_field or finding.model not in self._explainers:
+        explained = self._explain(finding) if finding.path and home else None
+        if explained is None:
             return file
-        key = (finding.model, finding.object_kind, finding.object, finding.path)
-        if key not in self._known:
-            self._known[key] = self._explain(finding)
-        return self._known[key] or file
+        path = FieldPath.parse(finding.path)
+        keys = {
+            key
+            for field in explained.fields
+            if (found := FieldPath.parse(field.field)).is_within(path) or path.is_within(found)
+            for key in field.settings
+        }
+        positions = (setting.position for setting in explained.settings if setting.key in keys)
+        return next((_parse(position) for position in positions if position), file)
 
-    def _explain(self, finding: Finding) -> Position | None:
+    def _explain(self, finding: Finding) -> ExplainedFields | None:
+        """Explains the part of an object that the field is in, once for all fields in it."""
         name = finding.object.rpartition("/")[2]
-        explainer = self._explainers[finding.model]
-        try:
-            found = explainer.explain(f"{finding.object_kind}/{name}.{finding.path}")
-        except FrameworkError:
-            # A field of a custom resource, or one that Kubernetes does not have.
-            return None
-        named = {key for field in found.fields for key in field.settings} or {*found.adds}
-        positions = (setting.position for setting in found.settings if setting.key in named)
-        return next((_parse(position) for position in positions if position), None)
+        part = f"{finding.object_kind}/{name}.{FieldPath.parse(finding.path).steps[0]}"
+        if part not in self._explained:
+            explained = None
+            if len(self._explained) < _MOST_EXPLAINED:
+                # A custom resource may have a field that nothing in the plan explains.
+                with suppress(FrameworkError):
+                    explained = self._explainers[finding.model].explain(part)
+            self._explained[part] = explained
+        return self._explained[part]
 
 
 def _parse(position: str) -> Position:

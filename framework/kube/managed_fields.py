@@ -66,10 +66,9 @@ def is_own(entry: Entry, manager: str) -> bool:
     )
 
 
-def is_controller(entry: Entry) -> bool:
-    """Returns True if a controller of Kubernetes, or of the cloud, wrote the entry."""
-    name = str(entry["manager"])
-    return name in CONTROLLERS or name.endswith(_CLOUD_CONTROLLER)
+def is_controller(manager: str) -> bool:
+    """Returns True for a controller of Kubernetes, or of the cloud."""
+    return manager in CONTROLLERS or manager.endswith(_CLOUD_CONTROLLER)
 
 
 def handover_manager(manager: str) -> str:
@@ -85,7 +84,7 @@ def is_mergeable(entry: Entry, manager: str) -> bool:
     `scale`. Neither are those of Kubernetes' controllers, nor the Apply entry of `manager`, which
     is its own already. What injectors may add is left to them by its path, see `Patch.kept`.
     """
-    if entry.get("subresource") or is_controller(entry):
+    if entry.get("subresource") or is_controller(str(entry["manager"])):
         return False
     return not is_own(entry, manager) and entry["manager"] != handover_manager(manager)
 
