@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from framework.core.stack import Stack
+from framework.drift.foreign import CHECKED_KINDS
 from framework.kinds.objects import CLUSTER_SCOPED, group_of
 from framework.plan import Manifest, PlanStore, StackPlan
 
@@ -90,12 +91,14 @@ def guess_resource(kind: str) -> str:
 
 def _list_kinds(plan: StackPlan) -> Mapping[str, set[tuple[str, str]]]:
     """Returns the kinds that the check lists in each Namespace, as pairs of group and kind."""
-    kinds: dict[str, set[tuple[str, str]]] = {}
+    # In the Namespaces of the stack the check looks for foreign objects of further kinds.
+    checked = {(group_of(version), kind) for kind, version in CHECKED_KINDS.items()}
+    kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}
     for item in _list_manifests(plan):
         if item is not plan.namespace and not _is_cluster_scoped(item):
             namespace = item.object["metadata"].get("namespace") or plan.namespace.name
             pair = (group_of(str(item.object["apiVersion"])), item.kind)
-            kinds.setdefault(namespace, set()).add(pair)
+            kinds.setdefault(namespace, set(checked)).add(pair)
     return kinds
 
 

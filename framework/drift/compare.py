@@ -17,10 +17,11 @@ from framework.engines.base import RecordedObjects, Request
 from framework.engines.clusters import (
     Connect,
     connect_kubernetes,
-    open_cluster_record,
     open_clusters,
 )
 from framework.engines.live_objects import ComparedObject, compare_with_cluster
+from framework.engines.project import load_project
+from framework.engines.state.backend import open_backend
 from framework.kube.desired import compare_with_desired
 
 
@@ -116,11 +117,14 @@ def _fold_namespaces(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _find_holders(request: Request) -> list[str]:
-    record = open_cluster_record(request.root, request.stack)
+    """Returns a warning if another command works on the stack; only a file backend tells."""
+    project = load_project(request.root)
+    if not project.has_file_backend:
+        return []
     return [
         f"warning: another command works on this stack, so some differences may be its work: "
         f"{holder}"
-        for holder in (record.find_holders() if record else ())
+        for holder in open_backend(project, request.stack.name).find_holders()
     ]
 
 

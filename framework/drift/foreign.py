@@ -8,6 +8,7 @@ Namespace that is shared with other teams has many objects that are none of our 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,22 +17,21 @@ from framework.drift.fields import list_namespaces
 from framework.drift.report import Finding, FindingKind
 from framework.drift.touching import StackPods
 from framework.engines.base import RecordedObject
-from framework.engines.clusters import Clusters
+from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.kinds.naming import STACK_LABELS
-from framework.kinds.registry import KINDS
 from framework.kube.managed_fields import direct_entries, is_controller
 from framework.kube.objects import Object, is_terminating, object_name
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
 
-# API versions of kinds that own, select, size or limit Pods, and of those that a model can have.
-# Of the kinds in the second table the metadata says enough.
+# API versions of the kinds that a model can have, and of those that own, select, size or limit
+# Pods. Of the second table the metadata says enough. Secrets are not listed: the right to list
+# them is the right to read them.
 _WHOLE = {
     "Service": "v1",
     "PodDisruptionBudget": "policy/v1",
     "NetworkPolicy": "networking.k8s.io/v1",
     "Ingress": "networking.k8s.io/v1",
-    "HTTPRoute": "gateway.networking.k8s.io/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
@@ -49,11 +49,11 @@ _METADATA = {
     "Job": "batch/v1",
     "CronJob": "batch/v1",
 }
+CHECKED_KINDS = {**_WHOLE, **_METADATA}
+"""The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
+stack's own objects."""
 # Kubernetes makes these in every Namespace.
 _MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
-_LIMITS = frozenset({"ResourceQuota", "LimitRange"})
-# Kinds with many objects, which the comparison has listed as a whole already.
-_OWN_KINDS = frozenset(kind.name for kind in KINDS)
 
 
 @dataclass
@@ -72,15 +72,12 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
     pods = StackPods(recorded)
     own = {(obj.type.rpartition(":")[2], obj.id) for obj in recorded}
     own_namespaces = {obj.id for obj in recorded if obj.type == "kubernetes:core/v1:Namespace"}
-    kinds = {**_WHOLE, **_METADATA}
-    kinds |= {
-        str(obj.inputs["kind"]): str(obj.inputs["apiVersion"])
-        for obj in recorded
-        if "/" in obj.id and obj.inputs["kind"] not in kinds
+    recorded_kinds = {
+        str(obj.inputs["kind"]): str(obj.inputs["apiVersion"]) for obj in recorded if "/" in obj.id
     }
     for provider_urn, namespace in list_namespaces(recorded):
         provider = clusters.connect(provider_urn).provider
-        objects = _list_namespace(provider, kinds, namespace, found.problems)
+        objects = _list_namespace(provider, recorded_kinds, namespace, found.problems)
         by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
         for obj in objects:
             identity = (obj["kind"], object_name(obj["metadata"]))
@@ -93,16 +90,27 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
 
 
 def _list_namespace(
-    provider: KubernetesProvider, kinds: Mapping[str, str], namespace: str, problems: list[str]
+    provider: KubernetesProvider,
+    recorded_kinds: Mapping[str, str],
+    namespace: str,
+    problems: list[str],
 ) -> list[Object]:
-    objects: list[Object] = []
-    for kind, api_version in kinds.items():
-        whole = kind in _WHOLE or kind in _OWN_KINDS
+    def list_kind(kind: str, api_version: str) -> list[Object]:
+        # The comparison has listed the recorded kinds as a whole.
+        whole = kind in _WHOLE or kind in recorded_kinds
         try:
-            objects += provider.list_kind(api_version, kind, namespace, whole=whole)
+            return provider.list_kind(api_version, kind, namespace, whole=whole)
         except FrameworkError as exc:
             problems.append(str(exc))
-    return objects
+            return []
+
+    kinds = {**recorded_kinds, **CHECKED_KINDS}
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="list") as pool:
+        return [
+            obj
+            for objects in pool.map(list_kind, *zip(*kinds.items(), strict=True))
+            for obj in objects
+        ]
 
 
 def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:

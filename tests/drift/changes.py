@@ -138,7 +138,12 @@ def foreign(kind: str, name: str, manager: str = "kubectl-create", **fields: Any
     )
 
 
-D, S, HPA = "Deployment/intent", "Service/intent", "HorizontalPodAutoscaler/fraud"
+D, F, S, HPA = (
+    "Deployment/intent",
+    "Deployment/fraud",
+    "Service/intent",
+    "HorizontalPodAutoscaler/fraud",
+)
 EXTRA_CONTAINER = {"name": "debug", "image": "docker.io/library/busybox:1.36"}
 SET = {"name": "DEBUG", "value": "1"}
 
@@ -200,9 +205,9 @@ edited(
     "undo", D, [("replace", f"{_CONTAINER}/image", "former:1")], f"changed {MODEL}.image",
     manager="kubectl-rollout",
 )  # fmt: skip
-edited("env-added", D, [("add", f"{_CONTAINER}/env/-", SET)], f"added {MODEL}.env[DEBUG]")
+edited("env-added", F, [("add", f"{_CONTAINER}/env/-", SET)], f"added {MODEL}.env[DEBUG]")
 edited(
-    "env-kubectl", D, [("add", f"{_CONTAINER}/env/-", SET)], f"added {MODEL}.env[DEBUG]",
+    "env-kubectl", F, [("add", f"{_CONTAINER}/env/-", SET)], f"added {MODEL}.env[DEBUG]",
     manager="kubectl-set",
 )  # fmt: skip
 edited(
@@ -211,7 +216,7 @@ edited(
     f"added {MODEL}.envFrom",
 )  # fmt: skip
 edited("command", D, [("add", f"{_CONTAINER}/command", ["sh"])], f"added {MODEL}.command")
-edited("args", D, [("add", f"{_CONTAINER}/args", ["-v"])], f"added {MODEL}.args")
+edited("args", D, [("add", f"{_CONTAINER}/args/-", "-v")], f"added {MODEL}.args[4]")
 edited(
     "container", D, [("add", "/spec/template/spec/containers/-", EXTRA_CONTAINER)],
     f"added {POD}.containers[debug]",
