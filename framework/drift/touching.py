@@ -28,8 +28,9 @@ class StackPods:
                 if selector := spec.get("selector"):
                     named = (obj.component, name, selector)
                     self._selectors.setdefault(namespace, []).append(named)
-            elif labels := _find_pod_labels(spec):
-                self._workloads[namespace, str(kind), name] = obj.component
+                continue
+            self._workloads[namespace, str(kind), name] = obj.component
+            if labels := _find_pod_labels(spec):
                 self._pods.setdefault(namespace, []).append((obj.component, labels))
 
     def describe_touch(self, obj: Object) -> tuple[str, str]:

@@ -235,7 +235,7 @@ edited(
     f"added {POD}.volumes[tmp2]",
 )  # fmt: skip
 edited(
-    "limit", D, [("replace", f"{_CONTAINER}/resources/limits/memory", "7Gi")],
+    "limit", D, [("replace", f"{_CONTAINER}/resources/limits/memory", "9Gi")],
     f"changed {MODEL}.resources.limits.memory",
 )  # fmt: skip
 edited(

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from framework.core.diagnostics import Position
+from framework.core.drift_rules import AcceptRule, Injector
+from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
+from framework.drift.foreign import CHECKED_KINDS
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connection
+from framework.engines.state.backend import FileBackend
+from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
+from framework.plan import Manifest, ModelPlan, PlanStore
+from tests.shipped import SHIPPED
 
 Object = dict[str, Any]
 DELETED = {"deletionTimestamp": "2026-11-22T17:40:00Z"}
@@ -22,8 +32,8 @@ DELETED = {"deletionTimestamp": "2026-11-22T17:40:00Z"}
 class FakeCluster:
     """A cluster with these objects, by kind and id."""
 
-    def __init__(self, objects: Mapping[tuple[str, str], Object]) -> None:
-        self._objects = objects
+    def __init__(self, objects: Mapping[tuple[str, str], Object], forbidden: str = "") -> None:
+        self._objects, self._forbidden = objects, forbidden
 
     def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
         provider = cast(KubernetesProvider, self)
@@ -31,12 +41,18 @@ class FakeCluster:
 
     def read(self, state: ObjectState, *, listed: bool) -> ObjectState | None:
         assert listed, "drift reads in bulk"
+        self._refuse(state.inputs["kind"])
         live = self._objects.get((state.inputs["kind"], state.id))
         return None if live is None else ObjectState(state.id, state.inputs, live)
+
+    def _refuse(self, kind: str) -> None:
+        if kind == self._forbidden:
+            raise ApiError(f"list of {kind} in ml", 403, "Forbidden", "no")
 
     def list_kind(
         self, api_version: str, kind: str, namespace: str, *, whole: bool
     ) -> list[Object]:
+        self._refuse(kind)
         return [
             obj if whole else {key: obj[key] for key in ("apiVersion", "kind", "metadata")}
             for (found, id_), obj in self._objects.items()
@@ -45,7 +61,7 @@ class FakeCluster:
 
 
 def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
-    group = {"Deployment": "apps/v1"}.get(kind, "v1")
+    group = {**CHECKED_KINDS, "Secret": "v1", "Namespace": "v1"}.get(kind, "v1")
     metadata = {"name": name, "uid": f"uid-{name}"} | (
         {"namespace": namespace} if namespace else {}
     )
@@ -63,7 +79,7 @@ def record(obj: Object, model: str = "", **more: Any) -> RecordedObject:
     group = version if "/" in version else f"core/{version}"
     namespace = metadata.get("namespace")
     return RecordedObject(
-        urn=f"urn:{kind}:{metadata['name']}",
+        urn=f"urn:pulumi:dev::test::kubernetes:{group}:{kind}::{metadata['name']}",
         type=f"kubernetes:{group}:{kind}",
         id=f"{namespace}/{metadata['name']}" if namespace else metadata["name"],
         component=model,
@@ -84,16 +100,26 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def compare(root: Path, recorded: list[RecordedObject], live: list[Object]) -> DriftReport:
+def compare(
+    root: Path,
+    recorded: list[RecordedObject],
+    live: list[Object],
+    request: Request | None = None,
+    unplanned: frozenset[str] = frozenset(),
+    forbidden: str = "",
+) -> DriftReport:
     objects = {}
     for obj in live:
         namespace, name = obj["metadata"].get("namespace"), obj["metadata"]["name"]
         objects[obj["kind"], f"{namespace}/{name}" if namespace else name] = obj
     providers = {"urn:provider": {"kubeconfig": "kubeconfig", "context": "here"}}
     return find_drift(
-        Request(root, Stack.of("dev")),
+        request or Request(root, Stack.of("dev")),
         RecordedObjects(tuple(recorded), providers),
-        FakeCluster(objects).connect,
+        FakeCluster(objects, forbidden).connect,
+        unplanned=unplanned,
+        today=TODAY,
+        with_sources=False,
     )
 
 
@@ -129,7 +155,9 @@ def test_changed_field_has_both_values_and_its_writer(root: Path) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param({"inputs": {"kind": "Deployment", "spec": {}}}, id="not-sent"),
+        pytest.param(
+            {"inputs": {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {}}}, id="not-sent"
+        ),
         pytest.param({"ignore_changes": ("spec.replicas",)}, id="ignored"),
     ],
 )
@@ -240,3 +268,147 @@ def test_additions_of_controllers_and_own_spellings_are_no_drift(root: Path, man
     if manager == "ours":
         live["metadata"]["labels"] = {}
     assert compare(root, outputs, [live]).clean
+
+
+def plan_of(root: Path, inputs: Object | None, **more: Any) -> Request:
+    """A request whose plan desires these inputs of the object `a` of model `a`; None for none."""
+    plan = replace(
+        PlanStore(SHIPPED).load_one(Stack.of("dev")).require(), models=(), namespace=NAMESPACE
+    )
+    manifests = (Manifest("a", inputs),) if inputs else ()
+    model = ModelPlan("a", {}, (), manifests, "")
+    return Request(root, Stack.of("dev"), plan=replace(plan, models=(model,), **more))
+
+
+NAMESPACE = Manifest("ml", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ml"}})
+
+
+def scaled(replicas: int) -> Object:
+    return build("Deployment", "a", spec={"replicas": replicas})
+
+
+@pytest.mark.parametrize(
+    ("desired", "recorded", "live", "drift", "pending"),
+    [
+        pytest.param(2, 2, 2, [], (), id="clean"),
+        pytest.param(3, 2, 2, [], ("a",), id="pending"),
+        pytest.param(3, 2, 3, [], ("a",), id="done by hand already"),
+        pytest.param(2, 2, 5, [(2, 2, 5)], (), id="drift"),
+        pytest.param(3, 2, 5, [(3, 2, 5)], ("a",), id="drift beside a change"),
+        pytest.param(None, 2, 2, [], ("a",), id="pending deletion"),
+    ],
+)
+def test_field_has_three_values(
+    root: Path,
+    desired: int | None,
+    recorded: int,
+    live: int,
+    drift: list[tuple[int, int, int]],
+    pending: tuple[str, ...],
+) -> None:
+    request = plan_of(root, None if desired is None else scaled(desired))
+    found = record(scaled(recorded), "a")
+    report = compare(root, [found], [scaled(live)], request)
+    assert [(f.desired, f.recorded, f.live) for f in report.findings] == drift
+    assert report.pending == pending
+
+
+def test_secret_that_differs_is_drift_although_its_values_are_redacted(root: Path) -> None:
+    def secret(value: str) -> Object:
+        return build("Secret", "a", data={"k": value})
+
+    found = record(secret("b25l"), "a")
+    report = compare(root, [found], [secret("dHdv")], plan_of(root, secret("b25l")))
+    assert [(f.path, f.live) for f in report.findings] == [("data.k", REDACTED)]
+
+
+def test_model_with_errors_counts_as_recorded(root: Path) -> None:
+    found = record(scaled(2), "a")
+    report = compare(root, [found], [scaled(5)], plan_of(root, None), frozenset({"a"}))
+    assert [(f.desired, f.live) for f in report.findings] == [(2, 5)]
+    assert report.pending == ()
+
+
+TODAY = date(2026, 11, 26)
+
+
+@pytest.mark.parametrize(
+    ("until", "accepted"), [(None, True), (TODAY, True), (date(2026, 11, 25), False)]
+)
+def test_accepted_finding_is_listed_until_its_rule_expires(
+    root: Path, until: date | None, accepted: bool
+) -> None:
+    rule = AcceptRule("a test", kind="Deployment", path="spec.replicas", until=until)
+    unused = AcceptRule("nothing", kind="Service", position=Position("e.yaml", 3, 7))
+    request = plan_of(root, scaled(2), accept=(rule, unused))
+    report = compare(root, [record(scaled(2), "a")], [scaled(5)], request)
+    assert [f.accepted_by for f in report.accepted] == ([rule] if accepted else [])
+    assert len(report.findings) == (0 if accepted else 1)
+    assert "warning: e.yaml:3:7: this rule of drift.accept covers nothing: remove it" in (
+        report.warnings
+    )
+    assert accepted or any("expired on 2026-11-25" in text for text in report.warnings)
+
+
+def test_what_an_injector_adds_is_no_drift(root: Path) -> None:
+    live = build_scaled(2, "mesh", **LABELS)
+    live["metadata"]["labels"] = {"added": "1"}
+    found = record(scaled(2), "a")
+    assert len(compare(root, [found], [live], plan_of(root, scaled(2))).findings) == 1
+    injectors = (Injector(manager="mesh", path="metadata.labels"),)
+    assert compare(root, [found], [live], plan_of(root, scaled(2), injectors=injectors)).clean
+
+
+@pytest.mark.parametrize(
+    ("replicas", "time", "found"),
+    [
+        (0, "2026-11-22T17:40:00Z", True),
+        (1, "2026-11-22T17:40:00Z", True),
+        (2, "2026-11-22T17:40:00Z", False),
+        (9, "2026-11-22T17:40:00Z", True),
+        (9, datetime.now(UTC).isoformat(), False),
+    ],
+)
+def test_replicas_outside_the_range_of_the_autoscaler_are_drift(
+    root: Path, replicas: int, time: str, found: bool
+) -> None:
+    target = {"kind": "Deployment", "name": "a"}
+    scaler = build(
+        "HorizontalPodAutoscaler",
+        "a",
+        spec={"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": target},
+    )
+    live = build_scaled(replicas, "kubectl", **REPLICAS)
+    live["metadata"]["managedFields"][-1] |= {"subresource": "scale", "time": time}
+    ignored = record(scaled(2), "a", ignore_changes=("spec.replicas",))
+    report = compare(root, [ignored, record(scaler, "a")], [live, scaler])
+    assert [(f.path, f.live, f.manager) for f in report.findings] == (
+        [("spec.replicas", replicas, "kubectl")] if found else []
+    )
+
+
+def test_replicas_of_a_foreign_autoscaler_name_its_maker(root: Path) -> None:
+    target = {"kind": "Deployment", "name": "a"}
+    scaler = build("HorizontalPodAutoscaler", "other", spec={"scaleTargetRef": target})
+    scaler["metadata"]["managedFields"] = [written_by("kubectl-autoscale")]
+    live = build_scaled(5, "kube-controller-manager", **REPLICAS)
+    changed, foreign = compare(root, [record(scaled(2), "a")], [live, scaler]).findings
+    assert (changed.path, changed.manager) == ("spec.replicas", "kubectl-autoscale")
+    assert foreign.kind is FindingKind.FOREIGN
+
+
+def test_kind_that_cannot_be_read_is_a_problem_and_the_rest_is_reported(root: Path) -> None:
+    objects = [build("Service", "a"), scaled(2)]
+    recorded = [record(obj, "a") for obj in objects]
+    live = [objects[0], scaled(5)]
+    report = compare(root, recorded, live, forbidden="Service")
+    assert [f.object_kind for f in report.findings] == ["Deployment"]
+    assert report.problems == ("list of Service in ml: no (HTTP 403 Forbidden)",)
+    assert not report.clean
+
+
+def test_running_command_is_named(root: Path) -> None:
+    with FileBackend(root / ".state/.pulumi", "test", "dev").lock():
+        report = compare(root, [record(scaled(2), "a")], [scaled(2)])
+    assert report.clean
+    assert any("another command works on this stack" in text for text in report.warnings)
