@@ -72,6 +72,10 @@ _WRONG_PASSPHRASE = (
 )
 # The line that the CLI prints for each lock of a backend without a server of its own.
 _LOCK = re.compile(r"created by (?P<user>.+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
+_CUT_ATTRIBUTES = (
+    "pulumi cannot read the state: it was killed while it wrote <stack>.json.attrs beside the "
+    "checkpoint, which is empty now; the next `make up` removes this file, or remove it yourself"
+)
 
 
 @dataclass(frozen=True)
@@ -476,6 +480,8 @@ def _translate_errors(action: Callable[[], Any]) -> Any:
     except errors.ConcurrentUpdateError as exc:
         raise StateError(_describe_lock(str(exc))) from exc
     except errors.CommandError as exc:
+        if "failed to load checkpoint: EOF" in str(exc):
+            raise StateError(_CUT_ATTRIBUTES) from exc
         if "incorrect passphrase" in str(exc):
             raise StateError(_WRONG_PASSPHRASE) from exc
         raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc

@@ -485,6 +485,7 @@ def test_leftovers_of_a_killed_command_are_removed(stack: Stack, path: Path) -> 
     leftovers = [folder / f".{name}.{ended}.0a1b2c3d.tmp" for folder, name in folders.items()]
     # The CLI writes without a dot.
     leftovers.append(path.with_name("dev.json.bak.18eb835fed8975e9.tmp"))
+    orphan = pulumi / "locks/organization/test/dev/d-e.json.attrs"
     # Another stack's, and a lock that another command is writing.
     others = [
         path.parent / f".prod.json.{ended}.0a1b2c3d.tmp",
@@ -493,6 +494,14 @@ def test_leftovers_of_a_killed_command_are_removed(stack: Stack, path: Path) -> 
     for file in (*leftovers, *others):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("half of")
+    # The CLI refuses a checkpoint whose attributes are empty.
+    cut = [path.with_name("dev.json.attrs"), pulumi / "history/test/dev/dev-2.history.json.attrs"]
+    for file in (*cut, orphan):
+        file.touch()
+    leftovers += [*cut, orphan]
+    whole = path.with_name("dev.json.bak.attrs")
+    whole.write_text("{}")
+    others.append(whole)
     stack.preview()
     assert all(file.exists() for file in leftovers)
     stack.up()

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from framework.engines.state.shapes import (
 )
 
 _LAYOUT = 1
+# The CLI writes a file `<name>.attrs` beside each of its files.
+_ATTRIBUTES = ".attrs"
 # Writing a file takes less than a second.
 _ABANDONED_S = 60.0
 _META_VERSION = re.compile(r"(?m)^version:\s*(\d+)")
@@ -201,19 +204,23 @@ class FileBackend:
                 own.unlink(missing_ok=True)
 
     def find_leftovers(self) -> list[Path]:
-        """Returns the temporary files of commands that were killed while they wrote.
+        """Returns what commands that were killed while they wrote have left, apart from locks.
 
         Files that a command writes now are among them, unless the caller has the lock.
         """
-        # Ours begin with a dot, those of the CLI do not.
-        own = (self.checkpoint_path.parent, self.cluster_path.parent)
-        leftovers = [path for folder in own for path in folder.glob(f"{self.stack}.json*.tmp")]
-        leftovers += [path for folder in own for path in folder.glob(f".{self.stack}.json*.tmp")]
-        for folder in (self.history_folder, self.backups_folder):
-            leftovers += folder.glob("*.tmp")
+        # With the lock, nobody else writes the files of this stack. The temporary files of the CLI
+        # do not begin with a dot.
+        own = [self.history_folder.glob("*"), self.backups_folder.glob("*")]
+        for folder in (self.checkpoint_path.parent, self.cluster_path.parent):
+            own += [folder.glob(f"{self.stack}.json*"), folder.glob(f".{self.stack}.json*")]
+        leftovers = [path for path in chain(*own) if path.suffix == ".tmp" or _is_cut(path)]
         # Commands without the lock write these two: another stack's, or one that is refused soon.
-        shared = [*self.lock_folder.glob("*.tmp"), *self.folder.glob("*meta.yaml.*.tmp")]
-        return leftovers + [path for path in shared if _is_abandoned(path)]
+        shared = [*self.lock_folder.glob("*"), *self.folder.glob("*meta.yaml*")]
+        for path in shared:
+            is_orphan = path.suffix == _ATTRIBUTES and not path.with_suffix("").exists()
+            if (path.suffix == ".tmp" and _is_abandoned(path)) or is_orphan or _is_cut(path):
+                leftovers.append(path)
+        return leftovers
 
     def find_holders(self) -> list[str]:
         """Describes each command that works on the stack now: its user, process, host and time."""
@@ -333,6 +340,17 @@ def _read_lock(path: Path) -> Lock | None:
     if text is None:
         return None
     return Lock(path, holder if isinstance(holder, dict) else {})
+
+
+def _is_cut(path: Path) -> bool:
+    """Returns whether the CLI was killed while it wrote a file of attributes.
+
+    It refuses every file with empty attributes ("EOF"), and needs none.
+    """
+    try:
+        return path.suffix == _ATTRIBUTES and path.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _is_abandoned(temporary: Path) -> bool:
