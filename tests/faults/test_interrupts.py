@@ -17,7 +17,8 @@ from tests.conftest import MakeProject, Project
 from tests.faults.catalogs import read_latest
 
 pytestmark = pytest.mark.cluster
-ENGINES = ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)]
+CLI = pytest.param("cli", marks=pytest.mark.pulumi_cli)
+CLI_IN_GRID = pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])
 OTHER = {"embedded": "cli", "cli": "embedded"}
 CHURN = "catalog/churn.yaml"
 
@@ -76,8 +77,14 @@ def list_locks(project: Project) -> list[Path]:
     return list((project.root / ".state").glob("**/locks/**/*.json"))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("engine", ["embedded", CLI])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, id="sigterm", marks=pytest.mark.grid),
+    ],
+)
 def test_first_interrupt_saves_and_says_how_to_continue(
     project: Project, kube: KubeClient, engine: str, number: signal.Signals
 ) -> None:
@@ -91,7 +98,7 @@ def test_first_interrupt_saves_and_says_how_to_continue(
     continue_with(project, engine)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["embedded", CLI_IN_GRID])
 def test_second_interrupt_stops_at_once(project: Project, kube: KubeClient, engine: str) -> None:
     output, code, seconds = interrupt(project, kube, engine, [signal.SIGINT, signal.SIGINT])
     assert code == 1
