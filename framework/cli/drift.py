@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.cli.session import open_session
+from framework.cli.session import Session, open_session
 from framework.core.errors import FrameworkError, StateError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift import DriftReport, find_drift
 from framework.drift.fingerprint import with_fingerprint
+from framework.drift.refresh import build_refresh_verdict
 from framework.drift.run import DriftRun, FailedStack, Verdict
+from framework.engines.base import RecordedObjects
 from framework.output.drift import render_drift
 
 if TYPE_CHECKING:
@@ -72,11 +74,24 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
             )
         request = replace(session.request, plan=session.plan)
         report = find_drift(request, recorded, unplanned=session.unplanned)
+        report = _add_refresh(session, report, recorded)
     return replace(
         report,
         findings=tuple(with_fingerprint(report.stack, finding) for finding in report.findings),
         accepted=tuple(with_fingerprint(report.stack, finding) for finding in report.accepted),
     )
+
+
+def _add_refresh(session: Session, report: DriftReport, recorded: RecordedObjects) -> DriftReport:
+    """Adds the verdict of `pulumi refresh`, if the engine runs it."""
+    try:
+        changed = session.engine.check_refresh(session.request)
+    except FrameworkError as exc:
+        problem = f"pulumi refresh --preview-only: {exc}"
+        return replace(report, problems=(*report.problems, problem))
+    if changed is None:
+        return report
+    return replace(report, refresh=build_refresh_verdict(report, changed, recorded.objects))
 
 
 def _read_history(folder: Path, run: DriftRun) -> History:

@@ -72,6 +72,24 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class RefreshVerdict:
+    """The verdict of `pulumi refresh --preview-only`, which the CLI engine runs beside the check.
+
+    `objects` are those whose record a refresh would change, `compared` counts those where the check
+    found drift. `reasons` are pairs of a reason and the objects that only one of both counts.
+    """
+
+    objects: tuple[str, ...]
+    compared: int
+    reasons: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """True when a refresh would change nothing."""
+        return not self.objects
+
+
+@dataclass(frozen=True)
 class DriftReport:
     """The drift of one stack: Namespaces first, missing objects last, foreign ones at the end.
 
@@ -90,6 +108,8 @@ class DriftReport:
     checked: datetime = field(default_factory=partial(datetime.now, UTC))
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    refresh: RefreshVerdict | None = None
+    """None with the embedded engine, which has no `pulumi refresh`."""
 
     @property
     def clean(self) -> bool:

@@ -135,6 +135,11 @@ class Engine(Protocol):
     def recorded(self, request: Request) -> Recorded:
         """Returns a summary of the recorded state. Needs no program, cluster or passphrase."""
 
+    def check_refresh(self, request: Request) -> frozenset[str] | None:
+        """Returns the URNs whose record `pulumi refresh` would change; writes nothing.
+
+        None by an engine that does not run it."""
+
     def recorded_objects(self, request: Request) -> RecordedObjects:
         """Returns the recorded Kubernetes objects of the request's components. Writes nothing.
 

@@ -70,6 +70,8 @@ _WRONG_PASSPHRASE = (
     "environments or in the state, was made with another one; set PULUMI_CONFIG_PASSPHRASE to that "
     "one, or, if the stack has no secrets, remove Pulumi.<stack>.yaml and run again"
 )
+# The CLI's error for `--expect-no-changes`.
+_CHANGES_PROPOSED = "no changes were expected"
 # The line that the CLI prints for each lock of a backend without a server of its own.
 _LOCK = re.compile(r"created by (?P<user>.+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
 _CUT_ATTRIBUTES = (
@@ -226,6 +228,25 @@ class AutomationEngine:
     def recorded(self, request: Request) -> Recorded:
         """Returns a summary of the recorded state."""
         return summarize_resources(_export_resources(self._open(request)))
+
+    def check_refresh(self, request: Request) -> frozenset[str] | None:
+        """Runs `pulumi refresh --preview-only --expect-no-changes`."""
+        opened = self._open_checked(request)
+        changed: set[str] = set()
+
+        def read(event: Any) -> None:
+            step = event_to_json(event).get("resOutputsEvent") or {}
+            metadata = step.get("metadata") or {}
+            if metadata.get("op", "same") not in ("same", "refresh"):
+                changed.add(str(metadata["urn"]))
+
+        options = {"parallel": _PARALLEL, "expect_no_changes": True, **opened.find_targets(request)}
+        try:
+            _translate_errors(lambda: opened.stack.preview_refresh(on_event=read, **options))
+        except EngineError as exc:
+            if not changed or _CHANGES_PROPOSED not in str(exc):
+                raise
+        return frozenset(changed)
 
     def recorded_objects(self, request: Request) -> RecordedObjects:
         """Returns the recorded objects of `pulumi stack export --show-secrets`."""

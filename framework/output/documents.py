@@ -362,11 +362,28 @@ class ResolvedFinding:
 
 
 @dataclass(frozen=True)
+class RefreshReason:
+    """The reason why only one of both checks counts these objects."""
+
+    reason: str
+    objects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PulumiRefresh:
+    """The verdict of `pulumi refresh --preview-only`: the objects whose record it would change."""
+
+    clean: bool
+    objects: tuple[str, ...]
+    differences: tuple[RefreshReason, ...]
+
+
+@dataclass(frozen=True)
 class DriftedStack:
     """The check of one stack. `groups` are sorted by what they endanger, the worst first.
 
     `pending` are models whose files changed since the last `up`, `problems` what could not be
-    checked.
+    checked. `refresh` is null with the embedded engine.
     """
 
     stack: str
@@ -381,6 +398,7 @@ class DriftedStack:
     pending: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
+    refresh: PulumiRefresh | None
 
 
 @with_config(_CONFIG)

@@ -10,7 +10,7 @@ from framework.core.changes import FieldChange
 from framework.core.drift_rules import AcceptRule
 from framework.drift.grouping import FindingGroup, parse_time
 from framework.drift.history import History
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import DriftRun, Verdict
 from framework.output.text import (
     has_text,
@@ -203,10 +203,25 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
             f"applied): {names}   next: `make preview ENV={report.stack.environment}`",
             then=_MARGIN,
         )
+    if report.refresh:
+        first, *reasons = describe_refresh(report.refresh)
+        yield render_wrapped(f"pulumi    {first}", then=_MARGIN)
+        yield from (render_wrapped(reason, first=_MARGIN, then=_MARGIN) for reason in reasons)
     for problem in report.problems:
         yield render_wrapped(f"NOT CHECKED  {problem}", then="  ")
     for warning in report.warnings:
         yield render_wrapped(warning, then="  ")
+
+
+def describe_refresh(refresh: RefreshVerdict) -> Iterator[str]:
+    """Yields the verdict of `pulumi refresh` beside that of the check, then why they differ."""
+    count = render_count(len(refresh.objects), "object") if refresh.objects else "no object"
+    verb = "differ" if len(refresh.objects) > 1 else "differs"
+    yield f"refresh --preview-only: {count} {verb}; this check: {refresh.compared or 'none'}"
+    for reason, names in refresh.reasons:
+        more = len(names) - _MOST_NAMES
+        shown = ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+        yield f"{shown}: {reason}"
 
 
 def render_rule(rule: AcceptRule | None) -> str:

@@ -18,6 +18,7 @@ from framework.drift.report import Finding, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 from framework.output.drift import (
     Since,
+    describe_refresh,
     list_commands,
     render_cause,
     render_change,
@@ -405,6 +406,9 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
             names = ", ".join(report.pending)
             text = f"{report.stack}: {names}. The catalog changed and `up` has not run."
             yield _section("Pending", element("div", element("p", text), kind="card"))
+        if report.refresh:
+            items = [element("p", line) for line in describe_refresh(report.refresh)]
+            yield _section("pulumi refresh", element("div", *items, kind="card"))
         if report.warnings:
             items = [element("p", warning) for warning in report.warnings]
             yield _section("Warnings", element("div", *items, kind="card"))

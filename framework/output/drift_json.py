@@ -8,7 +8,7 @@ from datetime import datetime
 from framework.core.changes import Op
 from framework.drift.grouping import FindingGroup, find_danger
 from framework.drift.history import History, HistoryEntry
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import DriftRun, FailedStack, Verdict, find_verdict
 from framework.output.documents import (
     AcceptingRule,
@@ -18,6 +18,8 @@ from framework.output.documents import (
     DriftedStack,
     DriftFinding,
     DriftGroup,
+    PulumiRefresh,
+    RefreshReason,
     ResolvedFinding,
 )
 from framework.output.drift import EXIT_CODES, Since
@@ -66,7 +68,15 @@ def _build_stack(
         pending=report.pending,
         warnings=report.warnings,
         problems=report.problems,
+        refresh=_build_refresh(report.refresh),
     )
+
+
+def _build_refresh(refresh: RefreshVerdict | None) -> PulumiRefresh | None:
+    if refresh is None:
+        return None
+    reasons = tuple(RefreshReason(reason, names) for reason, names in refresh.reasons)
+    return PulumiRefresh(refresh.clean, refresh.objects, reasons)
 
 
 def _find_resolved(
@@ -95,6 +105,7 @@ def _build_failed(failed: FailedStack) -> DriftedStack:
         pending=(),
         warnings=(),
         problems=(failed.reason,),
+        refresh=None,
     )
 
 

@@ -15,6 +15,7 @@ from framework.drift.report import DriftReport, Finding
 from framework.drift.run import DriftRun, Verdict
 from framework.output.drift import (
     Since,
+    describe_refresh,
     list_commands,
     render_cause,
     render_change,
@@ -131,6 +132,8 @@ def _render_tail(run: DriftRun, history: History) -> list[str]:
         if report.pending:
             names = ", ".join(report.pending)
             lines.append(f"\n- pending, changed in the catalog and not applied: {_text(names)}")
+        if report.refresh:
+            lines += [f"\n- pulumi {_text('; '.join(describe_refresh(report.refresh)))}"]
         entries = history.of(report.stack.name)
         if entries and entries[-1].checked == report.checked and entries[-1].resolved:
             titles = [past.title for past in entries[-1].resolved]

@@ -41,6 +41,9 @@ class WarningEngine:
     def recorded_objects(self, request: Request) -> RecordedObjects:
         return RecordedObjects((RECORDED,), {}, WARNINGS)
 
+    def check_refresh(self, request: Request) -> None:
+        return None
+
     def up(self, request: Request, confirm: Any, on_progress: Any) -> Result:
         assert confirm(self.preview(request))
         return Result((CHANGE,), messages=(*WARNINGS, "warning: slow disk"))

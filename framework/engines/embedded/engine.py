@@ -181,6 +181,10 @@ class EmbeddedEngine:
         resources = _read_state(request).get_current().resources
         return summarize_resources(resource.raw for resource in resources)
 
+    def check_refresh(self, request: Request) -> frozenset[str] | None:
+        """Returns None: there is no second opinion without the CLI."""
+        return None
+
     def recorded_objects(self, request: Request) -> RecordedObjects:
         """Returns the recorded objects, with those that an interrupted command created.
 

@@ -1,0 +1,62 @@
+"""Compares the check with `pulumi refresh --preview-only --expect-no-changes`, which sees less.
+
+`pulumi refresh` compares the recorded state with the cluster, and only the fields that the program
+has set. The check also compares with the files, and sees what others added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
+from framework.engines.base import RecordedObject
+
+
+def build_refresh_verdict(
+    report: DriftReport, changed: frozenset[str], recorded: Iterable[RecordedObject]
+) -> RefreshVerdict:
+    """Builds the verdict of `pulumi refresh`, and the reason for each object where both differ.
+
+    `changed` are the URNs whose record a refresh would change.
+    """
+    names = {obj.urn: f"{obj.type.rpartition(':')[2]} {obj.id}" for obj in recorded}
+    found = {finding.urn for finding in report.findings}
+    reasons: dict[str, list[str]] = {}
+    for finding in report.findings:
+        if finding.urn not in changed:
+            name = f"{finding.object_kind} {finding.object}"
+            reasons.setdefault(_explain_unseen(finding), []).append(name)
+    accepted = {finding.urn for finding in report.accepted}
+    for urn in sorted(changed - found):
+        reasons.setdefault(_explain_only_pulumi(urn in accepted), []).append(names.get(urn, urn))
+    return RefreshVerdict(
+        objects=tuple(sorted(names.get(urn, urn) for urn in changed)),
+        compared=len({(finding.type, finding.object) for finding in report.findings}),
+        reasons=_sort_reasons(reasons),
+    )
+
+
+def _explain_unseen(finding: Finding) -> str:
+    """Returns why `pulumi refresh` does not see an object that the check has found."""
+    if finding.kind is FindingKind.FOREIGN:
+        return "no stack owns it, and Pulumi looks only at objects of the stack"
+    if finding.kind is FindingKind.ADDED:
+        return "others added fields, and Pulumi compares only fields that the program set"
+    if finding.path and finding.recorded == finding.live:
+        return "the state has the live value already, and only the files have another one"
+    if finding.path and finding.path.endswith("replicas"):
+        return "Pulumi ignores changes of replicas while there is an autoscaler"
+    return "Pulumi compares only fields that the program set, as it recorded them"
+
+
+def _explain_only_pulumi(accepted: bool) -> str:
+    if accepted:
+        return "only Pulumi counts it: a rule of drift.accept covers the difference"
+    return (
+        "only Pulumi counts it: the difference is one that Kubernetes, an autoscaler or a declared "
+        "injector makes"
+    )
+
+
+def _sort_reasons(reasons: Mapping[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((reason, tuple(sorted(set(names)))) for reason, names in sorted(reasons.items()))
