@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +22,20 @@ _PAGE = r"\?per_page=100&page=(\d+)"
 
 @dataclass
 class GitHub:
-    """The comments of one pull request, and issues. `refuses` is the status of failing writes."""
+    """The comments of one pull request, and issues. `refuses` is the status of failing writes.
+
+    `merged` maps commits of the main branch to the head commits of their pull requests.
+    `artifacts` maps names to the files in them; those in `expired` cannot be fetched any more.
+    """
 
     url: str = ""
     comments: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
     refuses: int = 0
     calls: list[str] = field(default_factory=list)
+    merged: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, dict[str, str]] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         self.calls.append(f"{method} {path}")
@@ -44,7 +53,38 @@ class GitHub:
         if method == "PATCH" and (changed := re.fullmatch(r"/issues/comments/(\d+)", path)):
             self.comments[int(changed[1])]["body"] = body["body"]
             return 200, {}
+        if pulls := re.fullmatch(r"/commits/(\w+)/pulls", path):
+            return 200, self._list_pulls(pulls[1])
+        if named := re.fullmatch(r"/actions/artifacts\?name=([\w-]+)&per_page=100", path):
+            return 200, {"artifacts": self._list_artifacts(named[1])}
         return self._answer_for_issue(method, path, body)
+
+    def _list_pulls(self, commit: str) -> list[dict[str, Any]]:
+        # GitHub also lists open pull requests that contain the commit.
+        found: list[dict[str, Any]] = [
+            {"merged_at": None, "merge_commit_sha": None, "head": {"sha": "open"}}
+        ]
+        if commit in self.merged:
+            merged: dict[str, Any] = {
+                "merged_at": "2026-11-26T05:00:00Z",
+                "merge_commit_sha": commit,
+            }
+            found.append({**merged, "head": {"sha": self.merged[commit]}})
+        return found
+
+    def _list_artifacts(self, name: str) -> list[dict[str, Any]]:
+        if name not in self.artifacts:
+            return []
+        kept = {"created_at": "2026-11-26T05:00:00Z", "expired": name in self.expired}
+        return [{**kept, "name": name, "archive_download_url": f"{self.url}/archive/{name}"}]
+
+    def build_archive(self, name: str) -> bytes:
+        """Returns the zip file of an artifact."""
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            for file, text in self.artifacts[name].items():
+                archive.writestr(file, text)
+        return content.getvalue()
 
     def _answer_for_issue(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         if method == "POST" and path == "/issues":
@@ -75,6 +115,9 @@ def serve_github() -> Iterator[GitHub]:
 
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
+            if self.path.startswith(("/archive/", "/storage/")):
+                self._send_archive()
+                return
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
             allowed = self.headers["Authorization"] == "Bearer sesame"
@@ -82,6 +125,18 @@ def serve_github() -> Iterator[GitHub]:
             self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(reply).encode())
+
+        def _send_archive(self) -> None:
+            """GitHub redirects a client to a storage that refuses the token of GitHub."""
+            name = self.path.rpartition("/")[2]
+            if self.path.startswith("/archive/"):
+                self.send_response(302)
+                self.send_header("Location", f"{github.url}/storage/{name}")
+                self.end_headers()
+                return
+            self.send_response(400 if "Authorization" in self.headers else 200)
+            self.end_headers()
+            self.wfile.write(github.build_archive(name))
 
         do_GET = do_POST = do_PATCH = _handle
 
