@@ -17,12 +17,14 @@ from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.errors import ConsentError, ProtectedError
 from framework.core.exit_codes import ExitCode
+from framework.engines.problems import RefusedError
 from framework.kinds.naming import track_name
 from framework.output.changes import (
     is_shown,
     render_changes,
     render_messages,
     render_outputs,
+    render_refusal,
     render_result,
 )
 from framework.output.progress import RolloutProgress
@@ -82,10 +84,28 @@ def _apply(
     run: Callable[..., Result | None],
     when_same: str,
 ) -> ExitCode:
+    return apply_changes(session, options, run, Confirmation(session, options), when_same)
+
+
+def apply_changes(
+    session: Session,
+    options: argparse.Namespace,
+    run: Callable[..., Result | None],
+    confirmation: Confirmation,
+    when_same: str,
+) -> ExitCode:
+    """Runs an operation of the engine, shows its progress and its result.
+
+    `when_same` is the reason that is printed if nothing changes.
+    """
     started = time.monotonic()
-    confirmation = Confirmation(session, options)
-    with RolloutProgress(sys.stdout) as progress, _announced_interrupt(confirmation, progress):
-        result = run(session.request, confirmation, progress.show)
+    try:
+        with RolloutProgress(sys.stdout) as progress, _announced_interrupt(confirmation, progress):
+            result = run(session.request, confirmation, progress.show)
+    except RefusedError as exc:
+        confirmation.show(exc.preview)
+        print(_render_refusal(session, options, exc.preview))
+        return ExitCode.FAILED
     seconds = time.monotonic() - started
     if result is None:
         print("Nothing was changed.")
@@ -135,19 +155,21 @@ def _announced_interrupt(confirmation: Confirmation, progress: RolloutProgress) 
 def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows what `up` would change."""
     with open_session(root, options, deploys=True) as session:
-        if options.plan is None:
-            preview, next_step = session.engine.preview(session.request), ""
-        else:
+        writer = None
+        if options.plan is not None:
             from framework.cli.plan_file import PlanWriter
 
             writer = PlanWriter(session, options)
-            preview = session.engine.preview(writer.request)
-            next_step = writer.write(preview)
+        preview = session.engine.preview(writer.request if writer else session.request)
+        # `up` would refuse a plan with errors, so none is written.
+        next_step = writer.write(preview) if writer and not preview.refused else ""
+        preview = _locate_problems(session, preview)
+    code = ExitCode.FAILED if preview.refused else ExitCode.DONE
     if options.json:
         from framework.output.json import build_preview, render_json
 
         print(render_json(build_preview(preview, session.plan, session.engine.name)))
-        return ExitCode.DONE
+        return code
     models = frozenset(model.name for model in session.plan.models)
     changes = render_changes(
         preview,
@@ -158,14 +180,39 @@ def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
     print(f"{session.render_header()}\n\n{changes}")
     if preview.messages:
         print(render_messages(preview.messages))
-    if preview.clean:
+    if preview.refused:
+        print(f"\n{_render_refusal(session, options, preview)}")
+        if options.plan is not None:
+            print(f"{options.plan} was not written.")
+    elif preview.clean:
         print(f"\n{session.render_nothing_to_do(_AS_PLANNED)}")
     if next_step:
         print(f"\n{next_step}")
-    elif not preview.clean:
-        narrowed = f" MODEL={options.model}" if options.model else ""
-        print(f"\nnext: make up ENV={session.plan.stack.environment}{narrowed}")
-    return ExitCode.DONE
+    elif not preview.clean and not preview.refused:
+        print(f"\nnext: make up ENV={session.plan.stack.environment}{_narrowed(options)}")
+    return code
+
+
+def _narrowed(options: argparse.Namespace) -> str:
+    model = getattr(options, "model", None)
+    return f" MODEL={model}" if model else ""
+
+
+def _render_refusal(session: Session, options: argparse.Namespace, preview: Preview) -> str:
+    environment = session.plan.stack.environment
+    return render_refusal(preview, options.verb, environment, _narrowed(options))
+
+
+def _locate_problems(session: Session, preview: Preview) -> Preview:
+    """Returns the preview with the position of the setting behind each problem."""
+    if not preview.problems:
+        return preview
+    # Imported here: it loads pydantic and OmegaConf.
+    from framework.reports.positions import locate_problems
+
+    request = session.request
+    problems = locate_problems(request.root, request.stack, preview.problems)
+    return replace(preview, problems=problems)
 
 
 def run_outputs(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -226,8 +273,8 @@ class Confirmation:
         return self.confirmed
 
     def _confirm(self, preview: Preview) -> bool:
-        self.was_called, self.messages = True, preview.messages
-        print(f"\n{self._render(preview)}\n", flush=True)
+        self.was_called = True
+        self.show(preview)
         if self._yes:
             return True
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -240,8 +287,13 @@ class Confirmation:
             )
         return True
 
+    def show(self, preview: Preview) -> None:
+        """Prints the change list, with the messages and problems of the preview."""
+        self.messages = preview.messages
+        print(f"\n{self._render(_locate_problems(self._session, preview))}\n", flush=True)
+
     def _render(self, preview: Preview) -> str:
-        rolls_out = self._verb == "up"
+        rolls_out = self._verb in ("up", "adopt")
         changes = render_changes(
             preview,
             # The plan adds the forecast of each rollout, which only `up` has.

@@ -46,6 +46,7 @@ _OPTIONS = (
     Option("file", "FILE", "the manifests to import: files or folders, - for standard input"),
     Option("base", "FOLDER", "the rendered manifests that all environments share"),
     Option("today", "YYYY-MM-DD", "the date that decides whether a waiver has expired"),
+    Option("force", "", "also take over what another tool manages, such as Helm"),
     Option("json", "", "print JSON; its schema is in schemas/output/"),
 )  # fmt: skip
 OPTIONS = {option.name: option for option in _OPTIONS}
@@ -93,6 +94,9 @@ GROUPS = {
              example="make drift ENV=prod OUT=drift/prod"),
         Verb("refresh", "update the recorded state to what the cluster has", "deploy:run_refresh",
              options=("engine", "yes"), example="make refresh ENV=staging"),
+        Verb("adopt", "take over existing objects of a model that others created",
+             "adopt:run_adopt", options=("model", "yes", "force"),
+             example="make adopt ENV=prod MODEL=sentiment"),
         Verb("destroy", "delete everything that an environment has deployed", "deploy:run_destroy",
              options=("engine", "yes"), example="make destroy ENV=dev"),
     ),

@@ -67,23 +67,65 @@ class Change:
         return self.type.rpartition(":")[2]
 
 
+class Severity(StrEnum):
+    """The weight of a problem: with an error `up` refuses; the others stop nothing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A reason why `up` would fail or hang, found before the first write.
+
+    `component` is the model, "" for none. `object` is the object that the problem is about, such as
+    `Deployment ml-dev/churn`. `fields` are its fields that cause the problem, as paths in the
+    manifest. `setting` is the path of a setting of environment.yaml instead, "" for none.
+    `next_step` says how to go on. `position` is the `file:line:column` of the setting behind the
+    first field; "" while it is not looked up. If `is_taken`, the object belongs to others, and
+    `adopt` can take it over.
+    """
+
+    component: str
+    object: str
+    message: str
+    severity: Severity = Severity.ERROR
+    fields: tuple[str, ...] = ()
+    setting: str = ""
+    next_step: str = ""
+    position: str = ""
+    is_taken: bool = False
+
+    def __str__(self) -> str:
+        where = f"{self.position}: " if self.position else ""
+        return f"{where}{self.message}" + (f"; {self.next_step}" if self.next_step else "")
+
+
 @dataclass(frozen=True)
 class Preview:
     """The changes that `up` would make, in registration order with deletions last.
 
     `outputs` are the stack outputs after them. `messages` are the warnings and errors that the
     program or the engine has logged, such as "warning: no GPU nodes": sorted, without duplicates,
-    with secrets redacted.
+    with secrets redacted. `problems` are those of objects that the server refuses, and of what
+    the objects need.
     """
 
     changes: tuple[Change, ...]
     outputs: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def clean(self) -> bool:
         """True if nothing changes."""
         return all(change.op is Op.SAME for change in self.changes)
+
+    @property
+    def refused(self) -> bool:
+        """True if a problem is an error, so that `up` writes nothing."""
+        return any(problem.severity is Severity.ERROR for problem in self.problems)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ class Request:
     `review` is called with each preview and what it was computed from. In `up` that is before
     anything is written and under the stack's lock, also where nothing changes; an error that it
     raises ends the command.
+    With `adopts`, `up` takes over objects that others created, with `forced` also those that
+    another tool manages. Only the embedded engine does that; its state serves both engines.
     """
 
     root: Path
@@ -45,6 +47,8 @@ class Request:
     cluster: NamedCluster | None = None
     plan: StackPlan | None = None
     review: Callable[[Preview, Basis], None] | None = None
+    adopts: bool = False
+    forced: bool = False
 
     @property
     def injectors(self) -> tuple[Injector, ...]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from framework.core.changes import Op, Preview, Result
+from framework.core.changes import Change, Op, Preview, Result
 from framework.core.errors import EngineError, StateError, UnknownNameError
 from framework.core.kind_rules import KindRules
 from framework.core.redaction import REDACTED
@@ -44,7 +44,9 @@ from framework.engines.live_objects import (
     compare_with_cluster,
     read_basis,
 )
-from framework.engines.live_plan import LiveStep, PutBack, compare_plan
+from framework.engines.live_plan import LiveStep, PutBack, compare_plan, list_plan_changes
+from framework.engines.preflight import add_preflight
+from framework.engines.problems import refuse_problems
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
 from framework.engines.recorded import (
@@ -59,7 +61,7 @@ from framework.engines.state.checkpoint import Resource, check_deployment
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 from framework.engines.state.stack_state import StackState
-from framework.engines.urns import STACK_TYPE
+from framework.engines.urns import STACK_TYPE, build_urn
 from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 
@@ -146,6 +148,7 @@ class AutomationEngine:
             targets = self._find_targets(opened, request)
             previewed = self._preview(opened, request, targets, provider)
             preview = previewed.preview
+            refuse_problems(preview)
             # The CLI would only fail in the middle of `up`, after other models were changed.
             _refuse(previewed.steps)
             _review(request, opened, preview)
@@ -377,32 +380,87 @@ class AutomationEngine:
         provider: KubernetesProvider | None,
     ) -> CliPreview:
         reader = self._read_events(opened)
-        _call(opened.stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
-        preview = reader.build_preview()
+        failure = _try(opened.stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
+        is_complete = failure is None and not reader.failures
         if provider is None or request.plan is None:
-            return CliPreview(reader, preview)
-        objects = {found.urn: found for found in opened.recorded.objects}
-        recorded = {
-            change.urn: objects[former]
-            for change in preview.changes
-            if (former := reader.former_urns.get(change.urn, change.urn)) in objects
-        }
+            if failure is not None:
+                raise failure
+            return CliPreview(reader, reader.build_preview())
+        # The CLI ends a preview soon after the server refused an object.
+        listed = reader.changes
+        listed = listed if is_complete else self._complete_changes(opened, request, reader)
+        steps = self._compare(opened, request, reader, provider, listed, is_complete)
+        problems = tuple(sorted(step.problem for step in steps if step.problem))
+        if not problems:
+            # What the CLI alone refuses.
+            reader.build_preview()
+            if failure is not None:
+                raise failure
         components = Components(request.components, opened.resources)
-        compared = [
-            change
-            for change in preview.changes
-            if request.components is None or change.component in request.components
-        ]
-        steps = compare_plan(request.plan, compared, recorded, provider)
         shown = {step.change.urn: step.change for step in steps}
         live = {found.urn: found for found in opened.resources if not found.pending_delete}
         changes = [
             build_deletion(live[change.urn], components)
             if change.op is Op.DELETE and change.urn in live
             else shown.get(change.urn, change)
-            for change in preview.changes
+            for change in listed
         ]
-        return CliPreview(reader, replace(preview, changes=order_changes(changes)), tuple(steps))
+        # The errors of the CLI are the same refusals once more.
+        messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
+        preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
+        preview = add_preflight(preview, request.plan, provider)
+        return CliPreview(reader, preview, tuple(steps))
+
+    def _compare(
+        self,
+        opened: OpenedStack,
+        request: Request,
+        reader: EventReader,
+        provider: KubernetesProvider,
+        listed: Iterable[Change],
+        is_complete: bool,
+    ) -> list[LiveStep]:
+        """Compares the objects that the command works on with the live ones."""
+        assert request.plan is not None
+        objects = {found.urn: found for found in opened.recorded.objects}
+        recorded = {
+            change.urn: objects[former]
+            for change in listed
+            if (former := reader.former_urns.get(change.urn, change.urn)) in objects
+        }
+        compared = [
+            change
+            for change in listed
+            if request.components is None or change.component in request.components
+        ]
+        return compare_plan(request.plan, compared, recorded, provider, cli_decides=is_complete)
+
+    def _complete_changes(
+        self, opened: OpenedStack, request: Request, reader: EventReader
+    ) -> tuple[Change, ...]:
+        """Returns the change list of a preview that the CLI ended early, with all objects.
+
+        Objects that are recorded and not in the plan are deletions.
+        """
+        assert request.plan is not None
+        project = load_project(request.root).name
+        live = {found.urn: found for found in opened.resources if not found.pending_delete}
+        components = Components(request.components, opened.resources)
+        planned = [
+            change
+            for change in list_plan_changes(request.plan, request.stack.name, project, live)
+            if change.op is Op.SAME
+            or request.components is None
+            or change.component in request.components
+        ]
+        urns = {change.urn for change in planned}
+        deletions = [
+            build_deletion(found, components)
+            for found in live.values()
+            if found.is_object and found.urn not in urns and components.is_target(found.urn)
+        ]
+        others = [change for change in reader.changes if not change.object]
+        return (*others, *planned, *deletions)
 
     def _find_targets(self, opened: OpenedStack, request: Request) -> dict[str, Any]:
         """Returns the `target` option: the URNs of the components and of everything in them.
@@ -413,11 +471,26 @@ class AutomationEngine:
         if request.components is None:
             return {}
         reader = self._read_events(opened)
-        _call(opened.stack.preview, reader, parallel=_PARALLEL)
+        failure = _try(opened.stack.preview, reader, parallel=_PARALLEL)
+        if failure is not None and request.plan is not None:
+            # The server refused an object, perhaps of another model, and the CLI listed no more.
+            return {"target": self._list_targets(opened, request, reader, request.components)}
         known = reader.components.names
         for name in sorted(request.components - known):
             raise UnknownNameError("component", name, known)
         return {"target": reader.components.find_within(request.components)}
+
+    def _list_targets(
+        self, opened: OpenedStack, request: Request, reader: EventReader, models: frozenset[str]
+    ) -> list[str]:
+        """Lists the URNs of models, and of everything that they have in the plan or the state."""
+        from framework.program import MODEL_TYPE
+
+        project, stack = load_project(request.root).name, request.stack.name
+        changes = self._complete_changes(opened, request, reader)
+        urns = {change.urn for change in changes if change.component in models}
+        urns |= {build_urn(stack, project, "", MODEL_TYPE, name) for name in models}
+        return sorted(urns)
 
 
 @contextmanager
@@ -490,6 +563,15 @@ def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) ->
     except EngineError as exc:
         if not reader.failures:
             raise EngineError(reader.redact(str(exc))) from exc.__cause__
+
+
+def _try(operation: Callable[..., Any], reader: EventReader, **options: Any) -> EngineError | None:
+    """Runs an operation as `_call` does, and returns its error in place of raising it."""
+    try:
+        _call(operation, reader, **options)
+    except EngineError as exc:
+        return exc
+    return None
 
 
 def _translate_errors(action: Callable[[], Any]) -> Any:

@@ -9,19 +9,21 @@ same ones, and removes what the CLI would leave.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from framework.core.changes import Change, Failure, Op
-from framework.core.errors import EngineError, FrameworkError
+from framework.core.changes import Change, Failure, Op, Problem
+from framework.core.errors import ClusterError, EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.embedded.planner import note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.problems import build_refusal, is_refusal
+from framework.engines.urns import build_urn
 from framework.engines.values import collect_message_secrets, redact_fields
-from framework.kube.objects import ObjectState
+from framework.kube.objects import ObjectState, object_name
 from framework.kube.ownership import AlreadyExistsError, RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
@@ -37,7 +39,8 @@ class LiveStep:
     """One object of the plan, compared with the live one.
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
-    new object. `refusal` is the reason why the object must not be written, "" for none.
+    new object. `refusal` is the reason why the object must not be written, "" for none. `problem`
+    is the reason why nothing of the command can be done.
     """
 
     change: Change
@@ -45,6 +48,7 @@ class LiveStep:
     recorded: RecordedObject | None
     cli_op: Op
     refusal: str = ""
+    problem: Problem | None = None
 
     @property
     def is_skipped_by_cli(self) -> bool:
@@ -62,35 +66,70 @@ def compare_plan(
     changes: Iterable[Change],
     recorded: Mapping[str, RecordedObject],
     provider: KubernetesProvider,
+    *,
+    cli_decides: bool = True,
 ) -> list[LiveStep]:
     """Compares the objects of the CLI's change list with the live ones; writes nothing.
 
-    `recorded` are the recorded objects by the URN that they have in `changes`. Raises EngineError
-    with every object that cannot be applied, ClusterError for a cluster that does not answer.
+    With `cli_decides` the operations of the CLI stay where it creates or replaces an object.
+
+    `recorded` are the recorded objects by the URN that they have in `changes`. An object that the
+    server refuses has a `problem`. Raises ClusterError for a cluster that does not answer.
     """
     manifests: dict[ObjectKey, Manifest] = {
         (model, manifest.type_token, manifest.logical_name): manifest
         for model, manifest in _list_manifests(plan)
     }
-    refusals: list[str] = []
+    failures: list[str] = []
 
     def compare(change: Change) -> LiveStep | None:
         manifest = manifests.get((change.component, change.type, change.name))
         if manifest is None or change.op is Op.DELETE:
             return None
         try:
-            return _compare(change, manifest, recorded.get(change.urn), provider)
+            return _compare(change, manifest, recorded.get(change.urn), provider, cli_decides)
         except FrameworkError as exc:
+            if isinstance(exc, ClusterError) and is_refusal(exc):
+                return _build_refused(change, manifest, recorded.get(change.urn), exc)
             reason = _redact(str(exc), manifest)
             named = change.name in reason
-            refusals.append(reason if named else f'{change.type} "{change.name}": {reason}')
+            failures.append(reason if named else f'{change.type} "{change.name}": {reason}')
             return None
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="compare") as pool:
         steps = [step for step in pool.map(compare, changes) if step is not None]
-    if refusals:
-        raise EngineError("\n".join(sorted(refusals)))
+    if failures:
+        raise EngineError("\n".join(sorted(failures)))
     return steps
+
+
+def _build_refused(
+    change: Change, manifest: Manifest, recorded: RecordedObject | None, exc: ClusterError
+) -> LiveStep:
+    refused = replace(change, op=Op.UPDATE if recorded else Op.CREATE, fields=(), note="")
+    problem = build_refusal(exc, refused, collect_message_secrets(manifest.object))
+    return LiveStep(refused, manifest, recorded, change.op, problem=problem)
+
+
+def list_plan_changes(
+    plan: StackPlan, stack: str, project: str, recorded: Collection[str]
+) -> list[Change]:
+    """Lists the objects of a plan as changes that are not compared yet.
+
+    The CLI ends a preview when an object is refused, and its change list then lacks objects.
+    `recorded` are the URNs of the state.
+    """
+    from framework.program import MODEL_TYPE
+
+    changes = []
+    for model, manifest in _list_manifests(plan):
+        parent = build_urn(stack, project, "", MODEL_TYPE, model) if model else ""
+        token, name = manifest.type_token, manifest.logical_name
+        urn = build_urn(stack, project, parent, token, name)
+        op = Op.SAME if urn in recorded else Op.CREATE
+        id_ = object_name(manifest.object["metadata"])
+        changes.append(Change(urn, token, name, op, object=id_, component=model))
+    return changes
 
 
 def _list_manifests(plan: StackPlan) -> Iterable[tuple[str, Manifest]]:
@@ -105,6 +144,7 @@ def _compare(
     manifest: Manifest,
     recorded: RecordedObject | None,
     provider: KubernetesProvider,
+    cli_decides: bool,
 ) -> LiveStep:
     old = _read_state(recorded) if recorded else None
     inputs = manifest.build_inputs()
@@ -122,7 +162,8 @@ def _compare(
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
     # A replacement is decided by the CLI, which carries it out.
-    if Op.REPLACE in (change.op, op) or (change.op is Op.CREATE and recorded is None):
+    is_new = change.op is Op.CREATE and recorded is None
+    if cli_decides and (Op.REPLACE in (change.op, op) or is_new):
         op = change.op
     fields = redact_fields(diff.fields, recorded.secrets if recorded else frozenset())
     shown = replace(

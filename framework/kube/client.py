@@ -18,7 +18,7 @@ from typing import Any, Self
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.connection import ApiConnection
-from framework.kube.objects import Object, object_name
+from framework.kube.objects import Object, is_terminating, object_name
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -56,6 +56,7 @@ class KubeClient:
     def __init__(self, connection: ApiConnection) -> None:
         self.connection = connection
         self._served: dict[str, dict[str, ServedKind]] = {}
+        self._version: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -94,9 +95,11 @@ class KubeClient:
         return self.connection.server
 
     def server_version(self) -> tuple[int, int]:
-        """Returns the server's version, such as (1, 37)."""
-        answer = self.connection.request("GET", "/version", "the server's version")
-        return _digits(answer["major"]), _digits(answer["minor"])
+        """Returns the server's version, such as (1, 37). It is read once."""
+        if self._version is None:
+            answer = self.connection.request("GET", "/version", "the server's version")
+            self._version = _digits(answer["major"]), _digits(answer["minor"])
+        return self._version
 
     def cluster_uid(self) -> str:
         """Returns the UID of the kube-system Namespace, which no two clusters share."""
@@ -209,6 +212,11 @@ class KubeClient:
             if not rest:
                 return items, str(answer["metadata"].get("resourceVersion", ""))
             page = {**page, "continue": rest}
+
+    def list_names(self, api_version: str, kind: str, namespace: str = "") -> frozenset[str]:
+        """Returns the names of all objects of a kind, without those that are being deleted."""
+        items = self.list_metadata(api_version, kind, namespace)
+        return frozenset(item["metadata"]["name"] for item in items if not is_terminating(item))
 
     def watch(
         self,

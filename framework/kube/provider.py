@@ -23,7 +23,7 @@ from framework.kube.objects import (
     object_name,
     with_live,
 )
-from framework.kube.ownership import is_recreated, require_own
+from framework.kube.ownership import AlreadyExistsError, is_recreated, require_own
 from framework.kube.patching import (
     build_patch,
     hand_over_replicas,
@@ -135,6 +135,27 @@ class KubernetesProvider(ObjectReader):
         made = self._client.apply(patch.sent, manager=manager, force=True, dry_run=False)
         self.forget(wanted)
         return build_state(made, wanted, manager, old.outputs)
+
+    def adopt(
+        self, urn: str, inputs: Object, ignore_changes: Sequence[str], uid: str
+    ) -> ObjectState:
+        """Takes over the object of this UID, which others created, and brings it to its inputs.
+
+        Returns before it is ready. Raises AlreadyExistsError if another object has the name now.
+        """
+        plain = self._build_sent(inputs, urn)
+        manager = field_manager(urn, None, plain)
+        live = self.get_live(plain)
+        if live is None or self.is_terminating_with_namespace(live):
+            return self._create(plain, manager)
+        if uid and live["metadata"]["uid"] != uid:
+            raise AlreadyExistsError(live)
+        _, patch = self._build_adoption(live, plain, manager, ignore_changes)
+        live = hand_over_replicas(self._client, live, patch)
+        take_over(self._client, live, patch)
+        made = self._client.apply(patch.sent, manager=manager, force=True, dry_run=False)
+        self.forget(plain)
+        return build_state(made, plain, manager)
 
     def prepare_update(
         self, urn: str, old: ObjectState, inputs: Object, ignore_changes: Sequence[str]

@@ -13,6 +13,13 @@ from framework.core.changes import FieldChange, Op
 from framework.core.drift_rules import Injector
 from framework.core.errors import EngineError
 from framework.core.kind_rules import KindRules
+from framework.kube.adopting import (
+    CannotAdoptError,
+    ManagedByToolError,
+    describe_fields,
+    describe_writers,
+    find_tools,
+)
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.managed_fields import has_manager
@@ -95,6 +102,11 @@ class ObjectReader:
         self._rules = KindRulesTable(rules)
         self._lock = threading.Lock()
         self._listings: dict[Scope, _Listing] = {}
+
+    @property
+    def client(self) -> KubeClient:
+        """The client of the cluster, for calls that concern no object of a stack."""
+        return self._client
 
     def find_listed(self, wanted: Mapping[str, Any]) -> Object | None:
         """Returns the live object of this name, at most ten seconds old; None when there is none.
@@ -332,6 +344,51 @@ class ObjectReader:
         # A run was interrupted before it could record the object, or the state was lost.
         note = "already exists and is managed by this stack: taken over"
         return ObjectDiff(Op.CREATE, (), False, note, predicted)
+
+    def diff_adopted(
+        self, urn: str, inputs: Object, ignore_changes: Sequence[str], *, forced: bool
+    ) -> ObjectDiff:
+        """Returns the effect that `adopt` would have on an object that others created.
+
+        Raises CannotAdoptError if the object would have to be replaced, and ManagedByToolError if
+        another tool manages it, unless `forced`.
+        """
+        plain = self._build_sent(inputs, urn)
+        manager, live = field_manager(urn, None, plain), self.get_live(plain)
+        if live is None:
+            return self._dry_create(plain, manager, "")
+        tools = find_tools(live, manager)
+        if tools and not forced:
+            raise ManagedByToolError(live, tools)
+        wanted, patch = self._build_adoption(live, plain, manager, ignore_changes)
+        try:
+            predicted = predict(self._client, live, patch)
+        except ApiError as exc:
+            if not exc.immutable_fields:
+                raise
+            predicted = patch.sent
+            shown = compare_objects(pruned(live, wanted), wanted)
+            named = [f for f in shown if f.path.startswith(exc.immutable_fields)]
+            raise CannotAdoptError(live, describe_fields(named, exc.immutable_fields)) from exc
+        fields = compare_objects(live, predicted, written=live, manager=manager)
+        replaced = self._rules.find_replacing(wanted, named_changes(fields, live, wanted, wanted))
+        if replaced:
+            raise CannotAdoptError(live, describe_fields(replaced, ()))
+        note = f"is managed by {describe_writers(live)}: taken over"
+        if live["kind"] == "Namespace":
+            note += "; `destroy` will delete it with everything in it"
+        for tool in tools:
+            note += f"; {tool.name} still manages it: {tool.effect}"
+        return ObjectDiff(Op.UPDATE, fields, False, note, predicted, takes_over=True)
+
+    def _build_adoption(
+        self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]
+    ) -> tuple[Object, Patch]:
+        """Returns the object to send, with its ignored fields as they are, and the patch."""
+        wanted = with_ignored(plain, live, ignore_changes) if ignore_changes else plain
+        # All fields of the earlier writers are removed unless they are wanted, as if they had been
+        # in our own inputs before.
+        return wanted, build_patch(live, live, wanted, manager, ignore_changes, self.injectors)
 
     def _create_again(self, wanted: Object) -> ObjectDiff:
         """Returns the diff of an object that is being deleted, and then created again.

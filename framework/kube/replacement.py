@@ -55,8 +55,14 @@ class KindRulesTable:
 
     def replaces(self, obj: Mapping[str, Any], fields: Iterable[FieldChange]) -> bool:
         """Returns True where one of the changed fields cannot change in place."""
+        return bool(self.find_replacing(obj, fields))
+
+    def find_replacing(
+        self, obj: Mapping[str, Any], fields: Iterable[FieldChange]
+    ) -> list[FieldChange]:
+        """Returns the changed fields that cannot change in place."""
         roots = self.find(obj).replaced_by
-        return any(_is_within(field.path, root) for field in fields for root in roots)
+        return [f for f in fields if any(_is_within(f.path, root) for root in roots)]
 
 
 def group_of(api_version: str) -> str:

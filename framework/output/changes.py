@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from framework.core.changes import Change, Failure, Op, Preview, Result
+from framework.core.changes import Change, Failure, Op, Preview, Problem, Result, Severity
 from framework.core.durations import render_duration, render_elapsed
 from framework.output.text import (
     render_count,
@@ -52,10 +52,38 @@ def render_changes(
     changed.sort(key=lambda change: (change.component != "", change.component))
     writer = _ChangeWriter(changed, plan, needs_consent or (lambda change: False))
     lines: list[str] = []
-    for _, group in groupby(changed, key=lambda change: change.component):
+    others = list(preview.problems)
+    for component, group in groupby(changed, key=lambda change: change.component):
         lines += writer.render_component(list(group))
+        own = [problem for problem in others if component and problem.component == component]
+        others = [problem for problem in others if problem not in own]
+        lines += [writer.render_problem(problem) for problem in own]
     lines.append(f"  {_render_unchanged(shown, components)}")
-    return "\n".join([*lines, *writer.render_notes()])
+    return "\n".join([*lines, *writer.render_notes(), *map(_render_problem, others)])
+
+
+def _render_problem(problem: Problem) -> str:
+    model = f"model {problem.component}: " if problem.component else ""
+    first = f"  {problem.severity}: {model}"
+    return render_wrapped(str(problem), first=first, then="    ")
+
+
+def render_refusal(preview: Preview, verb: str, environment: str, narrowed: str) -> str:
+    """Renders the end of a command that the problems of its preview stop: counts, and what to do.
+
+    `narrowed` is ` MODEL=x` as it was given, "" for none.
+    """
+    errors = [p for p in preview.problems if p.severity is Severity.ERROR]
+    taken = [problem for problem in errors if problem.is_taken]
+    lines = [f"{render_count(len(errors), 'error')}; nothing was changed."]
+    # The Namespace, which is in no model, is taken over with the first model.
+    models = sorted({problem.component for problem in taken} - {""})
+    options = [f" MODEL={model}" for model in models] or ([""] if taken else [])
+    lines += [f"to take over: make adopt ENV={environment}{option}" for option in options]
+    if len(taken) < len(errors):
+        verb = "adopt" if verb == "adopt" else "preview"
+        lines.append(f"next: fix it, then run `make {verb} ENV={environment}{narrowed}`")
+    return "\n".join(lines)
 
 
 def _render_unchanged(shown: list[Change], components: Collection[str] | None) -> str:
@@ -132,6 +160,11 @@ class _ChangeWriter:
                 forecast = render_forecast(track, first=change.op is Op.CREATE)
                 lines.append(render_wrapped(forecast, first=self._margin, then=self._margin))
         return lines
+
+    def render_problem(self, problem: Problem) -> str:
+        """Renders a problem of a model below the changes of the model."""
+        first = f"{self._margin}{problem.severity}: "
+        return render_wrapped(str(problem), first=first, then=f"{self._margin}  ")
 
     def render_notes(self) -> list[str]:
         """Renders each note of created and deleted objects once: often many share one."""

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from framework.cluster import ClusterStatus
-from framework.core.changes import Op, PlanInputs
+from framework.core.changes import Op, PlanInputs, Severity
 from framework.drift.grouping import Danger
 from framework.drift.report import FindingKind
 from framework.drift.run import Verdict
@@ -231,6 +231,23 @@ class Forecast:
     down_seconds: int
 
 
+@dataclass(frozen=True)
+class ProblemItem:
+    """A reason why `up` would fail or hang. With an error, `up` writes nothing.
+
+    `position` is the `file:line:column` of the setting behind it, `fields` the fields of the
+    object that cause it. `next` says how to go on.
+    """
+
+    severity: Severity
+    model: str | None
+    object: str | None
+    message: str
+    fields: tuple[str, ...]
+    position: str | None
+    next: str | None
+
+
 @with_config(_CONFIG)
 @dataclass(frozen=True)
 class PreviewDocument:
@@ -243,6 +260,7 @@ class PreviewDocument:
     forecasts: dict[str, Forecast]
     outputs: dict[str, Any]
     messages: tuple[str, ...]
+    problems: tuple[ProblemItem, ...]
 
 
 @dataclass(frozen=True)

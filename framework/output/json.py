@@ -28,6 +28,7 @@ from framework.output.documents import (
     Forecast,
     IncompleteEnvironment,
     PreviewDocument,
+    ProblemItem,
 )
 from framework.plan import StackPlan
 from framework.reports.comparison import CommitComparison, Comparison
@@ -187,6 +188,18 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
         forecasts=forecasts,
         outputs=dict(preview.outputs),
         messages=preview.messages,
+        problems=tuple(
+            ProblemItem(
+                severity=problem.severity,
+                model=problem.component or None,
+                object=problem.object or None,
+                message=problem.message,
+                fields=problem.fields,
+                position=problem.position or None,
+                next=problem.next_step or None,
+            )
+            for problem in preview.problems
+        ),
     )
 
 

@@ -37,7 +37,9 @@ def build_stack(stack: Stack, environment: Environment, merged: Merged) -> Stack
     cluster = environment.cluster
     return StackPlan(
         stack=stack,
-        cluster=ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local),
+        cluster=ClusterTarget(
+            cluster.kubeconfig_path, cluster.context, cluster.local, cluster.kubernetes_version
+        ),
         protect=environment.protect,
         namespace=build_namespace(environment.namespace, stack.environment),
         models=(),

@@ -61,11 +61,15 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class ClusterTarget:
-    """The cluster that a stack is deployed to; `kubeconfig` is a path, never the content."""
+    """The cluster that a stack is deployed to; `kubeconfig` is a path, never the content.
+
+    `oldest_version` is the oldest server that the environment may meet, such as `1.33`.
+    """
 
     kubeconfig: str
     context: str
     local: bool
+    oldest_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from framework.core.changes import Op, Preview, Progress, Result
 from framework.core.stack import Stack as PulumiStack
@@ -20,6 +20,7 @@ from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.pulumi_cli import PulumiCli
 from framework.kube.api_error import ApiError
+from framework.kube.client import KindNotServedError
 from framework.kube.object_diff import compare_objects
 from framework.kube.objects import ObjectState, object_name
 from framework.kube.provider import KubernetesProvider
@@ -67,6 +68,19 @@ def register(group, kind, name, object_name, body, parent, options):
 """
 
 
+class FakeClient:
+    """A server that has no quotas, and serves no kind whose permissions could be checked."""
+
+    def server_version(self) -> tuple[int, int]:
+        return 1, 99
+
+    def list_objects(self, api_version: str, kind: str, namespace: str = "") -> list[Any]:
+        return []
+
+    def served_kind(self, api_version: str, kind: str) -> NoReturn:
+        raise KindNotServedError(api_version, kind, [])
+
+
 class FakeCluster:
     """A cluster in memory, with the methods of a provider; `objects` are by kind and id.
 
@@ -77,6 +91,7 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.uid, self.server = "cluster-1", ""
+        self.client = FakeClient()
         self.uids: dict[str, str] = {}
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.log: list[tuple[str, str]] = []
@@ -112,6 +127,9 @@ class FakeCluster:
         selector = any(field.path.startswith("spec.selector") for field in fields)
         op = Op.REPLACE if selector else Op.UPDATE if fields else Op.SAME
         return ObjectDiff(op, fields, selector, "", {**live, **inputs})
+
+    def find_listed(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self.objects.get((wanted["kind"], object_name(wanted["metadata"])))
 
     def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState:
         return self._write("create", inputs)

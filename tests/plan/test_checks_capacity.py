@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.plan.checks.capacity import read_amount
 from framework.plan.checks.facts import render_amount
+from framework.plan.pod_needs import read_amount
 from tests.plan.small_catalog import FILES, PROD, check, list_diagnostics, write_files
 
 CANARY = "canary: {candidate: {args: [x]}}\n"

@@ -42,6 +42,8 @@ from framework.engines.live_objects import (
     compare_with_cluster,
     read_basis,
 )
+from framework.engines.preflight import add_preflight
+from framework.engines.problems import refuse_problems
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import (
     Components,
@@ -102,6 +104,7 @@ class EmbeddedEngine:
         ):
             run = operation.preview(process)
             preview = operation.build_preview(run)
+            refuse_problems(preview)
             # A missing passphrase is an error before the question, not after half an apply.
             if run.has_secrets():
                 operation.state.require_cipher()
@@ -267,7 +270,9 @@ class Operation:
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
         self._warnings = self._settle_pending(recorded_clusters, locked=locked)
         self.components = Components(request.components, state.get_current().resources)
-        self.planner = Planner(state, self.clusters, self.components)
+        self.planner = Planner(
+            state, self.clusters, self.components, adopts=request.adopts, forced=request.forced
+        )
         self._config = load_config(project, request.stack.name)
 
     def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
@@ -321,10 +326,14 @@ class Operation:
         return run
 
     def build_preview(self, run: PreviewRun) -> Preview:
-        """Builds the preview of a run, with what the program logged."""
+        """Builds the preview of a run, with what the program logged and what the objects lack."""
         preview = run.finish()
         registered = [step.registration for step in run.steps.values()]
-        return replace(preview, messages=self._redact(run.messages, registered))
+        preview = replace(preview, messages=self._redact(run.messages, registered))
+        objects = [r.provider for r in registered if r.is_object]
+        if self._request.plan is None or not objects:
+            return preview
+        return add_preflight(preview, self._request.plan, self.planner.connect(objects[0]))
 
     def review(self, preview: Preview) -> None:
         """Passes a preview and what it was computed from to the request's `review`."""

@@ -68,7 +68,11 @@ class ObjectWriter:
         left_behind = []
         if old is None:
             self._begin("creating", step, inputs)
-            made = provider.create(step.urn, inputs)
+            if step.change.takes_over:
+                uid = str(step.predicted["metadata"].get("uid", ""))
+                made = provider.adopt(step.urn, inputs, registration.ignore_changes, uid)
+            else:
+                made = provider.create(step.urn, inputs)
         elif step.change.op is Op.REPLACE:
             made = self._replace(step, provider, old, inputs)
             if not step.delete_first:

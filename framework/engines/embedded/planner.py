@@ -10,17 +10,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from framework.core.changes import Change, FieldChange, Op
-from framework.core.errors import EngineError
+from framework.core.changes import Change, FieldChange, Op, Problem
+from framework.core.errors import ClusterError, EngineError
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.engines.embedded.former_urns import build_former_urns
 from framework.engines.embedded.records import build_provider_inputs, read_object_state
 from framework.engines.embedded.registration import Registration
+from framework.engines.problems import build_refusal, is_refusal
 from framework.engines.recorded import Components
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, build_urn, parse_urn, split_provider_reference
 from framework.engines.values import (
+    collect_message_secrets,
     collect_secret_texts,
     has_unknown,
     redact_fields,
@@ -28,7 +30,7 @@ from framework.engines.values import (
     reveal,
 )
 from framework.kube.objects import object_name
-from framework.kube.ownership import RecordedNameTakenError
+from framework.kube.ownership import AlreadyExistsError, RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 
@@ -42,6 +44,7 @@ class Step:
     If `target` is False, the program is answered from the state and nothing changes. `known` is
     False while some input is unknown. `predicted` is the object that the server returned in a dry
     run. `refusal` is the reason why this step cannot be done, while others can; "" for none.
+    `problem` is the reason why nothing of the command can be done.
     """
 
     urn: str
@@ -54,6 +57,7 @@ class Step:
     predicted: Mapping[str, Any] = field(default_factory=dict, repr=False)
     known: bool = True
     refusal: str = ""
+    problem: Problem | None = None
 
     @property
     def provider_urn(self) -> str:
@@ -64,8 +68,18 @@ class Step:
 class Planner:
     """Plans registrations against the state. Safe for use from any number of threads."""
 
-    def __init__(self, state: StackState, clusters: Clusters, components: Components) -> None:
+    def __init__(
+        self,
+        state: StackState,
+        clusters: Clusters,
+        components: Components,
+        *,
+        adopts: bool = False,
+        forced: bool = False,
+    ) -> None:
+        """`adopts` and `forced` are those of the Request."""
         self._state, self._clusters = state, clusters
+        self._adopts, self._forced = adopts, forced
         self.components = components
         self._live = state.get_current().live
         self._lock = threading.Lock()
@@ -98,6 +112,9 @@ class Planner:
         # With MODEL, the provider and the Namespace are not targets, but the models need them: so
         # the recorded provider is added, and what is not recorded is noted as absent.
         target = registration.is_stack or self.components.is_target(urn)
+        if self._adopts and old is None and not self.components.find_containing(urn):
+            # The first adoption of a stack: the model needs the provider and the Namespace.
+            target = True
         if not target and old is None:
             self._absent.add(urn)
         elif not target and old is not None and old.is_provider:
@@ -210,6 +227,32 @@ class Planner:
             # models are deployed.
             change = replace(step.change, op=Op.UPDATE, note=f"refused: {exc}")
             return replace(step, change=change, inputs=inputs, refusal=str(exc))
+        except ClusterError as exc:
+            if self._adopts and isinstance(exc, AlreadyExistsError):
+                return self._plan_adoption(step, inputs, provider)
+            if not is_refusal(exc):
+                raise
+            # The program goes on, so that the preview shows every refused object.
+            change = replace(step.change, op=Op.CREATE if step.old is None else Op.UPDATE)
+            problem = build_refusal(exc, change, collect_message_secrets(registration.inputs))
+            return replace(step, change=change, inputs=inputs, problem=problem)
+        return self._add_diff(step, inputs, diff)
+
+    def _plan_adoption(
+        self, step: Step, inputs: dict[str, Any], provider: KubernetesProvider
+    ) -> Step:
+        """Plans to take over an object that others created."""
+        ignored = step.registration.ignore_changes
+        try:
+            with self.slots:
+                diff = provider.diff_adopted(step.urn, inputs, ignored, forced=self._forced)
+        except ClusterError as exc:
+            if not is_refusal(exc):
+                raise
+            change = replace(step.change, op=Op.UPDATE)
+            secrets = collect_message_secrets(step.registration.inputs)
+            problem = build_refusal(exc, change, secrets)
+            return replace(step, change=change, inputs=inputs, problem=problem)
         return self._add_diff(step, inputs, diff)
 
     def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:

@@ -131,7 +131,9 @@ class PreviewRun:
             for resource in leftovers
             if not self.is_wanted_again(resource)
         ]
-        return Preview(order_changes(changes), self._build_stack_outputs())
+        problems = sorted(step.problem for step in self.steps.values() if step.problem)
+        outputs = self._build_stack_outputs()
+        return Preview(order_changes(changes), outputs, problems=tuple(problems))
 
     def _list_others(self) -> list[Change]:
         """Returns the recorded resources that the command does not work on, as unchanged.

@@ -6,28 +6,17 @@ Amounts are whole thousandths of a unit, as in Kubernetes: sums have no rounding
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
-from framework.core.quantities import quantity_value
 from framework.core.rolling_update import MAY_BE_DOWN
 from framework.plan.checks.facts import render_amount
 from framework.plan.checks.object_pods import ObjectPod
 from framework.plan.checks.tracks import RenderedPod, RenderedTrack
-from framework.plan.rendered import mapping_in, mappings_in
-
-_PODS = "pods"
-
-
-@lru_cache(maxsize=4096)
-def read_amount(quantity: str) -> int:
-    """Returns a quantity in thousandths of a unit, rounded up: "500m" is 500, "1Ki" 1024000."""
-    exact = quantity_value(quantity) * 1000
-    return -(-exact.numerator // exact.denominator)
+from framework.plan.pod_needs import PODS, find_amount, read_amount, resolve_pod_needs
+from framework.plan.rendered import mapping_in
 
 
 def resolve_needs(pods: Iterable[RenderedPod], resources: Iterable[str]) -> dict[str, int]:
@@ -39,7 +28,7 @@ def resolve_needs(pods: Iterable[RenderedPod], resources: Iterable[str]) -> dict
     resources = list(resources)
     needs = dict.fromkeys(resources, 0)
     for pod in pods:
-        pod_needs = _needs_of_pod(pod.pod, resources)
+        pod_needs = resolve_pod_needs(pod.pod, resources)
         for resource in resources:
             needs[resource] += pod_needs[resource] * pod.count
     return {resource: amount for resource, amount in needs.items() if amount}
@@ -68,7 +57,7 @@ def find_peak_diagnostics(
             needed = f"even without a surge it needs {render_amount(rest, resource)}"
             pod = _find_largest(pods, resource)
             path, *others = _list_causes(pod, resource)
-            remedy = "" if resource == _PODS else f"{FieldPath(path)} smaller or "
+            remedy = "" if resource == PODS else f"{FieldPath(path)} smaller or "
             message = f"{needed} {limit} {remedy}fewer {_name_count(pod)}"
             yield pod.diagnostic(Code.SURGE_CAPACITY, path, message, others)
             continue
@@ -83,7 +72,7 @@ def find_peak_diagnostics(
 
 
 def _need_of_surge(track: RenderedTrack, resource: str) -> int:
-    return _needs_of_pod(track.pod, [resource])[resource] * track.plan.budget.surge
+    return resolve_pod_needs(track.pod, [resource])[resource] * track.plan.budget.surge
 
 
 def _advise(track: RenderedTrack) -> str:
@@ -110,10 +99,10 @@ def _find_largest(pods: Iterable[RenderedPod], resource: str) -> RenderedPod:
 
 def _list_causes(pod: RenderedPod, resource: str) -> list[KeyPath]:
     """Returns the settings that decide the need: the largest request, and the number of Pods."""
-    if resource == _PODS:
+    if resource == PODS:
         return [*(pod.count_settings or filter(None, [pod.find_patched()]))]
     container = max(
-        pod.list_containers(), key=lambda container: _request(container.fields, resource)
+        pod.list_containers(), key=lambda container: find_amount(container.fields, resource)
     )
     requests = mapping_in(mapping_in(container.fields, "resources"), "requests")
     field = ("resources", "requests" if resource in requests else "limits", resource)
@@ -123,33 +112,3 @@ def _list_causes(pod: RenderedPod, resource: str) -> list[KeyPath]:
 
 def _name_count(pod: RenderedPod) -> str:
     return "Pods" if pod.in_object else "replicas"
-
-
-def _needs_of_pod(pod: Mapping[str, Any], resources: Iterable[str]) -> dict[str, int]:
-    """Returns what the scheduler reserves for a Pod.
-
-    Init containers run one after the other before the model, sidecars beside both:
-    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers
-    With a model of 2 cores, a sidecar of 1 and an init container of 4 it is max(2, 4) + 1 = 5.
-    """
-    init_containers = mappings_in(pod, "initContainers")
-    sidecars = [c for c in init_containers if c.get("restartPolicy") == "Always"]
-    needs = {}
-    for resource in resources:
-        if resource == _PODS:
-            needs[_PODS] = 1000
-            continue
-        starting = [_request(c, resource) for c in init_containers if c not in sidecars]
-        running = sum(_request(c, resource) for c in mappings_in(pod, "containers"))
-        beside = sum(_request(c, resource) for c in sidecars)
-        needs[resource] = max([running, *starting]) + beside
-    return needs
-
-
-def _request(container: Mapping[str, Any], resource: str) -> int:
-    resources = mapping_in(container, "resources")
-    # The API server copies a limit to the request where there is none.
-    for kind in ("requests", "limits"):
-        if (amount := mapping_in(resources, kind).get(resource)) is not None:
-            return read_amount(str(amount))
-    return 0

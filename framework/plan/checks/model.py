@@ -12,7 +12,6 @@ from framework.kinds.registry import KINDS
 from framework.plan.checks.capacity import (
     find_cause,
     find_peak_diagnostics,
-    read_amount,
     resolve_needs,
 )
 from framework.plan.checks.conflicting_objects import find_conflicting_objects
@@ -27,6 +26,7 @@ from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.texts import find_text_warnings
 from framework.plan.checks.tracks import list_tracks
 from framework.plan.manifest import ModelPlan
+from framework.plan.pod_needs import read_amount
 from framework.settings.messages import redact_diagnostic
 
 

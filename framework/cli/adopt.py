@@ -1,0 +1,50 @@
+"""The verb adopt: takes over objects that others created, and records them for both engines."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from framework.cli.deploy import Confirmation, apply_changes
+from framework.cli.session import open_session
+from framework.core.changes import Preview
+from framework.core.exit_codes import ExitCode
+
+_NOTHING = "no object of others has the name of one in this plan"
+
+
+def run_adopt(root: Path, options: argparse.Namespace) -> ExitCode:
+    """Shows what taking over the existing objects would change, asks, and takes them over.
+
+    The embedded engine does it, whichever engine deploys otherwise: both have the same state.
+    """
+    options.engine = "embedded"
+    with open_session(root, options, deploys=True) as session:
+        request = replace(session.request, adopts=True, forced=options.force)
+        session = replace(session, request=request, why_engine="its state serves both engines")
+        print(session.render_header(), flush=True)
+        confirmation = _AdoptConfirmation(session, options)
+        try:
+            return apply_changes(session, options, session.engine.up, confirmation, _NOTHING)
+        except _NothingToAdoptError:
+            environment = session.plan.stack.environment
+            narrowed = f" MODEL={options.model}" if options.model else ""
+            print(
+                f"\nNothing to adopt: {_NOTHING}. For other changes: "
+                f"`make preview ENV={environment}{narrowed}`"
+            )
+            return ExitCode.DONE
+
+
+class _NothingToAdoptError(Exception):
+    """The change list takes nothing over, so nothing is done."""
+
+
+class _AdoptConfirmation(Confirmation):
+    """Asks as `up` does. Raises _NothingToAdoptError if the change list takes nothing over."""
+
+    def __call__(self, preview: Preview) -> bool:
+        if not any(change.takes_over for change in preview.changes):
+            raise _NothingToAdoptError
+        return super().__call__(preview)

@@ -1,0 +1,185 @@
+"""Computes what a rollout needs of the ResourceQuotas of its Namespace, at its peak and at its end.
+
+Pure: the quotas, with what is used of them, are given as the API server returns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from framework.core.changes import Problem, Severity
+from framework.core.suggestions import list_names
+from framework.plan.checks.facts import render_amount
+from framework.plan.pod_needs import PODS, read_amount, resolve_pod_needs
+from framework.plan.rendered import mapping_in, mappings_in, texts_in
+
+# Resources of a quota that are named without `requests.`
+_PLAIN = frozenset({"cpu", "memory", "ephemeral-storage"})
+_MAX_SURGE = "spec.strategy.rollingUpdate.maxSurge"
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """A change of one Deployment. `before` is the `spec` of its running Pods, None for none.
+
+    `running` counts these Pods. The others are as in `Budget`; `rolls` is False where the Pod
+    template stays, so that only the number of Pods changes.
+    """
+
+    component: str
+    object: str
+    pod: Mapping[str, Any]
+    replicas: int
+    surge: int
+    unavailable: int
+    before: Mapping[str, Any] | None = None
+    running: int = 0
+    rolls: bool = True
+
+    def compute_growth(self, resource: str) -> tuple[int, int, int]:
+        """Returns what the rollout adds to the use of a resource: at the end, at most, at least.
+
+        The least is what its first step needs: one new Pod, where no old one may go before.
+        With 4 running Pods of 1 core, new ones of 2, and a surge of 1:
+
+            end    4 x 2                      8 - 4 = 4
+            most   4 x 2 + 1 x 1 (last old)   9 - 4 = 5
+            least  1 x 2                      2
+        """
+        new = count_needs(self.pod, resource)
+        old = count_needs(self.before, resource) if self.before is not None else 0
+        used, end = self.running * old, self.replicas * new
+        if not self.running or not self.rolls:
+            return end - used, end - used, min(end - used, new)
+        peak = self.replicas + self.surge
+        last = end + min(self.surge, self.running) * old
+        first = used + max(0, peak - self.running) * new
+        least = new if self.unavailable == 0 and self.surge else 0
+        return end - used, max(last, first, end) - used, least
+
+    def describe(self, resource: str) -> str:
+        """Describes the Pods and what one needs: `churn 4 Pods of 1.5 (surge 1)`."""
+        amount = _render(count_needs(self.pod, resource), resource)
+        surge = f" and {self.surge} of surge" if self.running and self.rolls and self.surge else ""
+        return f"{self.component} {self.replicas} Pods{surge} of {amount}"
+
+
+def count_needs(pod: Mapping[str, Any], resource: str) -> int:
+    """Returns what one Pod counts for a resource of a quota, such as `requests.cpu`, `pods`."""
+    if resource in (PODS, "count/pods"):
+        return 1000
+    part, _, name = resource.partition(".")
+    if part == "limits":
+        return resolve_pod_needs(pod, [name], "limits")[name]
+    name = name if part == "requests" else resource
+    if part != "requests" and resource not in _PLAIN:
+        return 0
+    return resolve_pod_needs(pod, [name])[name]
+
+
+def find_quota_problems(
+    quotas: Iterable[Mapping[str, Any]], rollouts: Sequence[Rollout], created: Mapping[str, int]
+) -> Iterator[Problem]:
+    """Yields a problem for each resource of a quota that the rollouts would exceed.
+
+    `created` counts the new objects by their names in a quota, such as `services`. It is an error
+    where the rollouts cannot end, or one of them cannot begin, else a warning: a rollout waits for
+    the Pods of others.
+    """
+    for quota in quotas:
+        covered = [rollout for rollout in rollouts if _is_covered(quota, rollout.pod)]
+        status = mapping_in(quota, "status")
+        for resource, hard in sorted(mapping_in(mapping_in(quota, "spec"), "hard").items()):
+            allowed = read_amount(str(hard))
+            used = read_amount(str(mapping_in(status, "used").get(resource, "0")))
+            # With scopes, a quota counts Pods only.
+            count = 0 if _list_scopes(quota) else created.get(resource, 0)
+            yield from _check(quota, resource, (allowed, used), covered, count)
+
+
+def _check(
+    quota: Mapping[str, Any],
+    resource: str,
+    amounts: tuple[int, int],
+    rollouts: Sequence[Rollout],
+    created: int,
+) -> Iterator[Problem]:
+    allowed, used = amounts
+    growth = {rollout: rollout.compute_growth(resource) for rollout in rollouts}
+    growing = [rollout for rollout in rollouts if any(part > 0 for part in growth[rollout])]
+    end = sum(growth[rollout][0] for rollout in rollouts) + created * 1000
+    peak = sum(growth[rollout][1] for rollout in rollouts) + created * 1000
+    stuck = [r for r in growing if used + growth[r][2] > allowed]
+    metadata = quota["metadata"]
+    name = f"ResourceQuota {metadata['namespace']}/{metadata['name']}"
+
+    def build(added: int, causes: Sequence[Rollout], rest: str, severity: Severity) -> Problem:
+        parts = [rollout.describe(resource) for rollout in causes]
+        parts += [f"{created} new"] if created else []
+        total = _render(used + added, resource)
+        message = (
+            f"{name}: {resource}: {_render(used, resource)} used, {_render(added, resource)} more "
+            f"({list_names(parts)}) make {total}, and {_render(allowed, resource)} are "
+            f"allowed: {rest}"
+        )
+        only = causes[0] if len(causes) == 1 else None
+        surges = only is not None and added > growth[only][0]
+        return Problem(
+            component=only.component if only else "",
+            object=only.object if only else name,
+            message=message,
+            severity=severity,
+            fields=(_MAX_SURGE if surges else "spec.replicas",) if only else (),
+            next_step="raise the quota, or let the models need less",
+        )
+
+    if end > 0 and used + end > allowed:
+        yield build(end, growing, "the rollout cannot end", Severity.ERROR)
+    elif stuck:
+        for rollout in stuck:
+            rest = "no new Pod fits, and maxUnavailable is 0, so the rollout hangs"
+            yield build(growth[rollout][2], [rollout], rest, Severity.ERROR)
+    elif peak > 0 and used + peak > allowed:
+        rest = "at its peak the rollout waits until old Pods are gone"
+        yield build(peak, growing, rest, Severity.WARNING)
+
+
+def _render(amount: int, resource: str) -> str:
+    return render_amount(amount, resource.removeprefix("requests.").removeprefix("limits."))
+
+
+def _list_scopes(quota: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns the scopes of a quota as expressions of a scope selector."""
+    spec = mapping_in(quota, "spec")
+    named = [{"scopeName": name, "operator": "Exists"} for name in texts_in(spec, "scopes")]
+    return [*named, *mappings_in(mapping_in(spec, "scopeSelector"), "matchExpressions")]
+
+
+def _is_covered(quota: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Returns True if a quota counts this Pod: the Pod must be in all of its scopes."""
+    containers = mappings_in(pod, "containers")
+    has_requests = any(mapping_in(container, "resources") for container in containers)
+    has_deadline = "activeDeadlineSeconds" in pod
+    in_scope = {
+        "Terminating": has_deadline,
+        "NotTerminating": not has_deadline,
+        "BestEffort": not has_requests,
+        "NotBestEffort": has_requests,
+        "CrossNamespacePodAffinity": "podAffinity" in mapping_in(pod, "affinity"),
+    }
+    priority = str(pod.get("priorityClassName") or "")
+    return all(
+        _has_priority(scope, priority)
+        if scope.get("scopeName") == "PriorityClass"
+        else in_scope.get(str(scope.get("scopeName")), True)
+        for scope in _list_scopes(quota)
+    )
+
+
+def _has_priority(scope: Mapping[str, Any], name: str) -> bool:
+    operator, values = str(scope.get("operator")), texts_in(scope, "values")
+    if operator in ("Exists", "DoesNotExist"):
+        return bool(name) == (operator == "Exists")
+    return (name in values) == (operator == "In")

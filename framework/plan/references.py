@@ -1,0 +1,210 @@
+"""Lists the objects that the manifests of a model refer to, and that must exist in the cluster.
+
+Plain data, read from rendered manifests, so that patches and `objects` count as well. Pods are
+found in every kind that has a Pod template, such as a Job or a JobSet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framework.core.changes import Severity
+from framework.core.field_paths import ROOT, FieldPath, ItemKey, name_items
+from framework.plan import Manifest
+from framework.plan.rendered import mapping_in, mappings_in
+
+_CORE, _STORAGE = "v1", "storage.k8s.io/v1"
+# What the server itself creates in each Namespace and cluster.
+_BUILT_IN = frozenset(
+    {
+        ("ServiceAccount", "default"),
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("PriorityClass", "system-cluster-critical"),
+        ("PriorityClass", "system-node-critical"),
+    }
+)
+_CONTAINERS = ("initContainers", "containers")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A field of a manifest that names another object.
+
+    `namespace` is "" for a kind in no Namespace. `key` is a key that the object must have, "" for
+    none. `effect` says what happens without the object, and `severity` how much that matters.
+    """
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    field: str
+    effect: str
+    key: str = ""
+    severity: Severity = Severity.ERROR
+
+
+def list_references(manifest: Manifest) -> list[Reference]:
+    """Lists the required objects of a manifest, each once for every field that names it.
+
+    References that are `optional: true` are left out, and so is what the server itself creates.
+    """
+    namespace = str(manifest.object["metadata"].get("namespace") or "")
+    found = [*_list_own(manifest.object, namespace)]
+    for path, pod in _find_pods(manifest.object, ROOT):
+        found += _list_of_pod(pod, path, namespace)
+    return [
+        reference
+        for reference in dict.fromkeys(found)
+        if reference.name and (reference.kind, reference.name) not in _BUILT_IN
+    ]
+
+
+def list_provided(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    """Yields kind, Namespace and name of each object that a manifest brings into the cluster.
+
+    The object of an operator makes a Secret: an ExternalSecret, a SealedSecret, a Certificate.
+    """
+    obj = manifest.object
+    metadata, spec = obj["metadata"], mapping_in(obj, "spec")
+    namespace = str(metadata.get("namespace") or "")
+    yield manifest.kind, namespace, manifest.name
+    if manifest.kind in ("Secret", "ConfigMap") or "/" not in str(obj["apiVersion"]):
+        return
+    # external-secrets.io names the Secret in `target`, secrets.hashicorp.com in `destination`,
+    # cert-manager.io in `secretName`; bitnami.com's SealedSecret gives it its own name.
+    for part in ("target", "destination"):
+        yield "Secret", namespace, str(mapping_in(spec, part).get("name") or "")
+    yield "Secret", namespace, str(spec.get("secretName") or "")
+    if manifest.kind.endswith("Secret"):
+        yield "Secret", namespace, manifest.name
+
+
+def _list_own(obj: Mapping[str, Any], namespace: str) -> Iterator[Reference]:
+    """Yields the references of a claim and of an Ingress."""
+    spec = mapping_in(obj, "spec")
+    if obj["kind"] == "PersistentVolumeClaim":
+        yield from _list_of_claim(spec, FieldPath(("spec",)))
+    if obj["kind"] == "StatefulSet":
+        path = FieldPath(("spec", "volumeClaimTemplates"))
+        for index, claim in enumerate(mappings_in(spec, "volumeClaimTemplates")):
+            yield from _list_of_claim(mapping_in(claim, "spec"), path.child(index).child("spec"))
+    if obj["kind"] != "Ingress":
+        return
+    warning = Severity.WARNING
+    yield Reference(
+        "networking.k8s.io/v1", "IngressClass", "", str(spec.get("ingressClassName") or ""),
+        "spec.ingressClassName", "no controller serves the Ingress", severity=warning,
+    )  # fmt: skip
+    annotations = mapping_in(mapping_in(obj, "metadata"), "annotations")
+    if any(str(name).startswith("cert-manager.io/") for name in annotations):
+        # cert-manager creates the Secret once the Ingress exists.
+        return
+    for index, tls in enumerate(mappings_in(spec, "tls")):
+        yield Reference(
+            _CORE, "Secret", namespace, str(tls.get("secretName") or ""),
+            f"spec.tls[{index}].secretName", "clients get another certificate", severity=warning,
+        )  # fmt: skip
+
+
+def _list_of_claim(spec: Mapping[str, Any], path: FieldPath) -> Iterator[Reference]:
+    # "" asks for a volume without a class, and no field for the default class.
+    name = str(spec.get("storageClassName") or "")
+    field = str(path.child("storageClassName"))
+    yield Reference(_STORAGE, "StorageClass", "", name, field, "the claim stays pending")
+
+
+def _find_pods(value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
+    """Yields each mapping that has containers with an image, with its path."""
+    if isinstance(value, Mapping):
+        if any("image" in container for container in mappings_in(value, "containers")):
+            yield path, value
+            return
+        for key, child in value.items():
+            yield from _find_pods(child, path.child(key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _find_pods(child, path.child(index))
+
+
+def _list_of_pod(pod: Mapping[str, Any], path: FieldPath, namespace: str) -> Iterator[Reference]:
+    for kind in _CONTAINERS:
+        containers = mappings_in(pod, kind)
+        names = name_items(path.child(kind), containers)
+        for name, container in zip(names, containers, strict=True):
+            yield from _list_of_container(container, path.child(kind).child(name), namespace)
+    for volume in mappings_in(pod, "volumes"):
+        below = path.child("volumes").child(ItemKey(str(volume.get("name"))))
+        yield from _list_of_volume(volume, below, namespace)
+    for secret in mappings_in(pod, "imagePullSecrets"):
+        name = str(secret.get("name") or "")
+        yield Reference(
+            _CORE, "Secret", namespace, name, f"{path}.imagePullSecrets[{name}].name",
+            "images are pulled without it", severity=Severity.WARNING,
+        )  # fmt: skip
+    for field, api_version, kind, effect in (
+        ("serviceAccountName", _CORE, "ServiceAccount", "no Pod can be created"),
+        ("priorityClassName", "scheduling.k8s.io/v1", "PriorityClass", "no Pod can be created"),
+        ("runtimeClassName", "node.k8s.io/v1", "RuntimeClass", "no Pod can be created"),
+    ):
+        of = namespace if kind == "ServiceAccount" else ""
+        name = str(pod.get(field) or "")
+        yield Reference(api_version, kind, of, name, str(path.child(field)), effect)
+
+
+def _list_of_container(
+    container: Mapping[str, Any], path: FieldPath, namespace: str
+) -> Iterator[Reference]:
+    effect = "its Pods do not start"
+    variables = mappings_in(container, "env")
+    names = name_items(path.child("env"), variables)
+    for name, variable in zip(names, variables, strict=True):
+        for source, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
+            named = mapping_in(mapping_in(variable, "valueFrom"), source)
+            field = path.child("env").child(name).child("valueFrom").child(source)
+            yield from _list_of_source(named, kind, namespace, field, effect)
+    for index, variable in enumerate(mappings_in(container, "envFrom")):
+        for source, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
+            named, field = mapping_in(variable, source), path.child("envFrom").child(index)
+            yield from _list_of_source(named, kind, namespace, field.child(source), effect)
+
+
+def _list_of_volume(
+    volume: Mapping[str, Any], path: FieldPath, namespace: str
+) -> Iterator[Reference]:
+    effect = "its Pods do not start"
+    for source, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
+        field = path.child(source)
+        yield from _list_of_source(mapping_in(volume, source), kind, namespace, field, effect)
+    projected = path.child("projected").child("sources")
+    for index, item in enumerate(mappings_in(mapping_in(volume, "projected"), "sources")):
+        for source, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
+            field = projected.child(index).child(source)
+            yield from _list_of_source(mapping_in(item, source), kind, namespace, field, effect)
+    claim = str(mapping_in(volume, "persistentVolumeClaim").get("claimName") or "")
+    field = path.child("persistentVolumeClaim").child("claimName")
+    unplaced = "its Pods are not scheduled"
+    yield Reference(_CORE, "PersistentVolumeClaim", namespace, claim, str(field), unplaced)
+    template = mapping_in(mapping_in(volume, "ephemeral"), "volumeClaimTemplate")
+    below = path.child("ephemeral").child("volumeClaimTemplate").child("spec")
+    yield from _list_of_claim(mapping_in(template, "spec"), below)
+
+
+def _list_of_source(
+    source: Mapping[str, Any], kind: str, namespace: str, path: FieldPath, effect: str
+) -> Iterator[Reference]:
+    """Yields a reference for a Secret or a ConfigMap, and one for each of its keys."""
+    if not source or source.get("optional") is True:
+        return
+    name_field = "secretName" if "secretName" in source else "name"
+    name, field = str(source.get(name_field) or ""), str(path.child(name_field))
+    yield Reference(_CORE, kind, namespace, name, field, effect)
+    if key := source.get("key"):
+        field = str(path.child("key"))
+        yield Reference(_CORE, kind, namespace, name, field, effect, key=str(key))
+    for index, item in enumerate(mappings_in(source, "items")):
+        field = str(path.child("items").child(index).child("key"))
+        key = str(item.get("key") or "")
+        yield Reference(_CORE, kind, namespace, name, field, effect, key=key)

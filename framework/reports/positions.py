@@ -1,0 +1,141 @@
+"""Finds the settings behind the problems of a preview: their file, line and column.
+
+Loads the catalog again, so it is called only if there are problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from framework.catalog import Catalog, CatalogModel, load_catalog
+from framework.core.changes import Problem
+from framework.core.errors import UnknownNameError, UsageError
+from framework.core.field_paths import FieldPath, FieldPathError, get_at, name_path, resolve
+from framework.core.stack import Stack
+from framework.plan import Manifest
+from framework.plan.build import build_model
+from framework.reports.explain import ExplainedSetting
+from framework.reports.rendered_fields import ExplainedFields, FieldExplainer
+
+# Explaining an object by experiment takes one to two seconds. Further problems mostly have the same
+# cause, so they have the position of the model's file.
+_MOST_EXPLAINED = 3
+
+
+def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Returns the problems with the position of the setting that each comes from.
+
+    A problem of a model without such a setting has the position of the model's file.
+    """
+    names = {problem.component for problem in problems} - {""}
+    if not problems:
+        return ()
+    catalog = load_catalog(root, stack, models=names)
+    finder = _PositionFinder(catalog)
+    return tuple(replace(problem, position=finder.find(problem)) for problem in problems)
+
+
+class _PositionFinder:
+    """Finds positions in the files of one environment."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._models = {model.name: model for model in catalog.models}
+        self._manifests: dict[str, tuple[Manifest, ...]] = {}
+        self._explained: dict[tuple[str, str], ExplainedFields | None] = {}
+
+    def find(self, problem: Problem) -> str:
+        """Returns the position of a problem, "" if it comes from no file."""
+        if problem.setting:
+            path = tuple(problem.setting.split("."))
+            return str(self._catalog.environment_position(path))
+        model = self._models.get(problem.component)
+        if model is None:
+            return ""
+        found = (self._find_field(model, problem.object, path) for path in _list_paths(problem))
+        return next(filter(None, found), str(model.merged.start_of(model.home)))
+
+    def _find_field(self, model: CatalogModel, name: str, path: FieldPath) -> str:
+        """Returns the position of a field, "" if the manifest of the object lacks it."""
+        manifest = self._find_manifest(model, name)
+        steps = resolve(manifest.object, path) if manifest else None
+        if manifest is None or steps is None:
+            return ""
+        value = get_at(manifest.object, steps)
+        # The server numbers the items of a list, which are named everywhere else.
+        named = name_path(steps, manifest.object)
+        return _find_value(model, manifest, value) or self._explain(model, manifest, named)
+
+    def _find_manifest(self, model: CatalogModel, name: str) -> Manifest | None:
+        if model.name not in self._manifests:
+            plan = build_model(model, self._catalog.environment)
+            self._manifests[model.name] = plan.manifests
+        wanted = name.partition(" ")[0], name.partition(" ")[2].rpartition("/")[2]
+        manifests = self._manifests[model.name]
+        return next((m for m in manifests if (m.kind, m.name) == wanted), None)
+
+    def _explain(self, model: CatalogModel, manifest: Manifest, path: FieldPath) -> str:
+        """Returns the position of the setting that a field comes from, found by experiment.
+
+        Of several settings, such as the repository and the tag of an image, it is the one in the
+        most specific file.
+        """
+        key = model.name, f"{manifest.kind}/{manifest.name}."
+        if key not in self._explained:
+            if len(self._explained) >= _MOST_EXPLAINED:
+                return ""
+            try:
+                explained = FieldExplainer(self._catalog, model).explain(key[1])
+            except (UnknownNameError, UsageError):
+                explained = None
+            self._explained[key] = explained
+        found = self._explained[key]
+        if found is None:
+            return ""
+        named = {
+            name
+            for field in found.fields
+            if FieldPath.parse(field.field).is_within(path)
+            for name in field.settings
+        }
+        written = [s for s in found.settings if s.key in named and s.position]
+        latest = max(written, key=lambda setting: _rank(setting, model), default=None)
+        return str(latest.position) if latest else ""
+
+
+def _list_paths(problem: Problem) -> Iterator[FieldPath]:
+    """Yields each field of a problem, followed by its parents.
+
+    A field that the server misses is not in the manifest, but its parent is.
+    """
+    for field in problem.fields:
+        try:
+            steps = FieldPath.parse(field).steps
+        except FieldPathError:
+            continue
+        yield from (FieldPath(steps[:end]) for end in range(len(steps), 0, -1))
+
+
+def _find_value(model: CatalogModel, manifest: Manifest, value: Any) -> str:
+    """Returns the position of the only setting that has this value, "" if there are several.
+
+    This finds names, such as that of a Secret, without an experiment.
+    """
+    if not isinstance(value, str) or not value:
+        return ""
+    is_canary = manifest.track == "canary" and model.candidate_merged
+    merged = model.candidate_merged if is_canary and model.candidate_merged else model.merged
+    found = [path for path in merged.origins if get_at(merged.data, path, None) == value]
+    return str(model.position(found[0], merged)) if len(found) == 1 else ""
+
+
+def _rank(setting: ExplainedSetting, model: CatalogModel) -> tuple[int, str]:
+    path = str(setting.position).partition(":")[0]
+    if path.endswith(f"/models/{model.name}.yaml"):
+        return 4, setting.key
+    if path == model.home:
+        return 3, setting.key
+    return (2 if path.startswith("environments/") else 1), setting.key
