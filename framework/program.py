@@ -16,8 +16,7 @@ from pulumi_kubernetes._utilities import get_version
 
 from framework.core.stack import Stack
 from framework.plan import Manifest, ModelPlan, PlanStore, StackPlan
-
-MODEL_TYPE = "modelcatalog:index:Model"
+from framework.plan.manifest import MODEL_TYPE
 
 _given_plans: dict[Path, StackPlan] = {}
 
@@ -79,7 +78,10 @@ class ModelComponent(pulumi.ComponentResource):
     """One model: every object generated for it is its child."""
 
     def __init__(self, plan: ModelPlan, namespace: pulumi.Resource, provider: Provider) -> None:
-        super().__init__(MODEL_TYPE, plan.name, None, pulumi.ResourceOptions(provider=provider))
+        # The objects inherit the alias: their logical names begin with that of the model.
+        aliases = [pulumi.Alias(name=plan.previous_name)] if plan.previous_name else None
+        options = pulumi.ResourceOptions(provider=provider, aliases=aliases)
+        super().__init__(MODEL_TYPE, plan.name, None, options)
         depends_on: list[pulumi.Resource] = [namespace]
         self.deployments: dict[str, Any] = {}
         self.images: dict[str, Any] = {}

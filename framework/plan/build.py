@@ -101,6 +101,7 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
         manifests=tuple(build_manifests(inputs)),
         image_position=model.position(("image", "tag")).short,
         profiles=model.profiles,
+        previous_name=model.settings.previous_name or "",
     )
 
 

@@ -11,6 +11,9 @@ from framework.core.stack import Stack
 from framework.kinds.kind import Manifest
 from framework.kinds.naming import Track
 
+MODEL_TYPE = "modelcatalog:index:Model"
+"""Pulumi's type of the component of a model."""
+
 
 @dataclass(frozen=True)
 class TrackPlan:
@@ -38,8 +41,9 @@ class TrackPlan:
 class ModelPlan:
     """Every object of one model, in the order of registration.
 
-    `image_position` is the `file:line` of the setting that decides the image. `patched` maps
-    `Kind/name` of an object to the fields that `patch` wrote or removed.
+    `previous_name` is the name that it may be recorded under, "" for none. `image_position` is the
+    `file:line` of the setting that decides the image. `patched` maps `Kind/name` of an object to
+    the fields that `patch` wrote or removed.
     """
 
     name: str
@@ -49,6 +53,7 @@ class ModelPlan:
     image_position: str
     profiles: tuple[str, ...] = ()
     patched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    previous_name: str = ""
 
     def find(self, kind: str) -> Manifest | None:
         """Returns the stable track's manifest of a kind, not from `objects`; None without one."""

@@ -46,6 +46,7 @@ SHARED = (
     "ingress",
     "networkPolicy",
     "objects",
+    "previousName",
     "service",
     "services",
     "waivers",
@@ -84,6 +85,12 @@ class Model(ServingContainer):
     variables: dict[VariableName, Variable] = {}
     """Values of your own that other settings refer to, as in `${variables.weights}`. They render
     nothing by themselves."""
+    previous_name: ShortName | None = None
+    """Name that the model had before its file was renamed. `up` then replaces the objects of that
+    name: each new one is created and ready before the old one is deleted, and if the new Deployment
+    fails, the old one goes on serving. A PersistentVolumeClaim keeps its name and data, and the
+    renamed model gets a new one: name the old one in `volumes.<name>.claim.name` to keep using it.
+    Remove the setting once every environment has been deployed."""
     enabled: bool = True
     """Set to false where the model must not run."""
     image: Image

@@ -28,7 +28,7 @@ TOPICS = (
     Topic(
         "Describe a model",
         "Who owns it, what it is, and whether it runs.",
-        ("owner", "profiles", "description", "links", "enabled", "variables"),
+        ("owner", "profiles", "description", "links", "enabled", "previousName", "variables"),
     ),
     Topic(
         "Choose the image and start the server",

@@ -46,6 +46,36 @@ def test_an_object_belongs_to_one_model() -> None:
 
 
 @pytest.mark.parametrize(
+    ("a", "b", "position", "message"),
+    [
+        (
+            "previousName: b\n", "", "catalog/b.yaml:1:1",
+            'model "a" claims the name "b" too (catalog/a.yaml:4:15); previousName names a model '
+            "that is gone: remove one of the two",
+        ),
+        (
+            "previousName: old\n", "previousName: old\n", "catalog/b.yaml:4:15",
+            'model "a" claims the name "old" too (catalog/a.yaml:4:15); previousName names a model '
+            "that is gone: remove one of the two",
+        ),
+        (
+            "previousName: a\n", "", "catalog/a.yaml:4:15",
+            "previousName is the model's own name; expected the one before; remove it",
+        ),
+        ("previousName: old\n", "", "", ""),
+        ("previousName: b\n", "enabled: false\n", "", ""),
+    ],
+    ids=["a model that exists", "twice", "itself", "a model that is gone", "a disabled model"],
+)  # fmt: skip
+def test_previous_name_belongs_to_one_model_that_is_gone(
+    tmp_path: Path, a: str, b: str, position: str, message: str
+) -> None:
+    root = write_files(tmp_path, {"catalog/a.yaml": f"+{a}", "catalog/b.yaml": f"+{b}"})
+    found = [(error.position, error.message) for error in check(root).errors]
+    assert found == ([(position, message)] if position else [])
+
+
+@pytest.mark.parametrize(
     ("dev", "clash"),
     [
         pytest.param("namespace: ml-prod\n", True, id="one namespace of one cluster"),

@@ -13,6 +13,8 @@ from datetime import date
 
 from framework.core.diagnostics import Code, Diagnostic, Position, distinct_diagnostics
 
+# The first part of the key of a claim for a model's own name, or for its previous one.
+MODEL_NAME = "model"
 _MOST_LISTED = 3
 # Thousandths of a byte in a tenth of a Gi, the smallest amount of memory that messages show.
 _TENTH = 1024**3 * 100
@@ -279,6 +281,8 @@ def _find_clashes(models: Iterable[ModelFacts]) -> Iterator[Diagnostic]:
                 remedy = "rename one of the two"
                 if claim.code is Code.ROUTE_CLASH:
                     remedy = "give one of the two another host or path"
+                elif claim.key[0] == MODEL_NAME:
+                    remedy = "previousName names a model that is gone: remove one of the two"
                 message = f'model "{earlier}" claims {claim.what} too ({taken.position}); {remedy}'
                 yield claim.position.diagnostic(claim.code, message, model.name)
 

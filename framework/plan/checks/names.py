@@ -12,7 +12,7 @@ from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
 from framework.kinds.kind import Manifest
-from framework.plan.checks.facts import Claim
+from framework.plan.checks.facts import MODEL_NAME, Claim
 from framework.plan.checks.tracks import container_setting
 from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, mappings_in
@@ -33,6 +33,14 @@ def list_names(model: CatalogModel, plan: ModelPlan) -> Names:
 def list_claims(model: CatalogModel, names: Names) -> tuple[Claim, ...]:
     """Returns the names, node ports and routes of a model, which no other model may have."""
     claims: dict[tuple[str, ...], Claim] = {}
+    start = model.merged.start_of(model.home)
+    claims[MODEL_NAME, model.name] = Claim(
+        Code.NAME_CLASH, (MODEL_NAME, model.name), f'the name "{model.name}"', start
+    )
+    if previous := model.settings.previous_name:
+        at = model.position(("previousName",))
+        key = (MODEL_NAME, previous)
+        claims.setdefault(key, Claim(Code.NAME_CLASH, key, f'the name "{previous}"', at))
     for manifest, own in names:
         for claim in own:
             claims.setdefault(claim.key, claim)
@@ -53,6 +61,10 @@ def _latest_of_route(model: CatalogModel, manifest: Manifest) -> KeyPath:
 def find_name_diagnostics(model: CatalogModel, names: Names) -> Iterator[Diagnostic]:
     """Yields an error for each name that two objects of one model have, and for long names."""
     first: dict[tuple[str, ...], tuple[Manifest, Claim]] = {}
+    if model.settings.previous_name == model.name:
+        message = "previousName is the model's own name; expected the one before; remove it"
+        at = model.position(("previousName",))
+        yield at.diagnostic(Code.NAME_CLASH, message, model.name)
     for manifest, own in names:
         if manifest.kind == "Service" and len(manifest.name) > _LONGEST_SERVICE_NAME:
             setting = FieldPath((*_setting_of(model, manifest), "name"))
