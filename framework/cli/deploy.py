@@ -6,12 +6,12 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
@@ -119,7 +119,7 @@ def apply_changes(
     else:
         print(f"\n{render_result(result, session.plan, seconds, progress.counts)}")
     if options.verb == "up":
-        print(f"\n{render_outputs(result.outputs)}")
+        print(f"\n{render_outputs(_narrow_outputs(result.outputs, session))}")
     if not result.failures:
         return ExitCode.DONE
     # A refused object or a lost connection is an error of the command, and exits with 1 rather than
@@ -150,6 +150,21 @@ def _announced_interrupt(confirmation: Confirmation, progress: RolloutProgress) 
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _narrow_outputs(outputs: Mapping[str, Any], session: Session) -> Mapping[str, Any]:
+    """Returns the outputs; those by Deployment, such as `images`, only of the named models."""
+    names = session.request.components
+    if names is None:
+        return outputs
+    plan = session.plan.narrowed_to(names)
+    deployments = {item.name for item in plan.manifests if item.kind == "Deployment"}
+    return {
+        name: {key: text for key, text in value.items() if key in deployments}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in outputs.items()
+    }
 
 
 def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -222,12 +237,19 @@ def run_outputs(root: Path, options: argparse.Namespace) -> ExitCode:
     if options.json:
         from framework.output.json import render_json
 
-        print(render_json(dict(sorted(outputs.items()))))
+        print(render_json(_sort_keys(outputs)))
     elif outputs:
         print(render_outputs(outputs))
     else:
         print(f"Nothing is deployed yet.   next: make up ENV={session.plan.stack.environment}")
     return ExitCode.DONE
+
+
+def _sort_keys(tree: Any) -> Any:
+    """Returns the outputs with sorted keys: the SDK hands them over in no order."""
+    if isinstance(tree, Mapping):
+        return {key: _sort_keys(value) for key, value in sorted(tree.items())}
+    return tree
 
 
 def needs_consent(change: Change, models: Collection[str]) -> bool:

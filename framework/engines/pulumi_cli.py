@@ -15,7 +15,7 @@ from pathlib import Path
 
 from framework.builds.binaries import Binaries, Program
 from framework.builds.modules import load_module, require_version
-from framework.core.errors import StateError
+from framework.core.errors import BuildError, StateError
 from framework.core.user_cache import cache_directory
 
 _CLI_ESTIMATE = "built once per user: about four minutes on two cores, downloads included"
@@ -54,13 +54,32 @@ class MissingCli:
 
 
 def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
-    """Returns the installed CLI. If there is none, and `built` is True, returns the built one."""
+    """Returns the installed CLI. If there is none, and `built` is True, returns the built one.
+
+    With `built` False, the reason says whether there is a built one.
+    """
     installed = _find_installed()
-    if isinstance(installed, PulumiCli) or not built:
+    if isinstance(installed, PulumiCli):
         return installed
+    try:
+        own = _find_built(root)
+    except BuildError:
+        # Broken pins are an error for whoever needs what they build.
+        if built:
+            raise
+        return installed
+    if own is None:
+        return installed
+    if built:
+        return own
+    return MissingCli(f"{installed.why}, only the built one, which ENGINE=cli runs")
+
+
+def _find_built(root: Path) -> PulumiCli | None:
+    """Returns the CLI that `make setup-pulumi` has built; None if it has not."""
     cli, provider = load_pulumi_binaries(root)
     if cli.missing or provider.missing:
-        return installed
+        return None
     version = require_version(cli.module, _CLI_MODULE)
     search_path = os.pathsep.join([str(provider.directory), os.environ.get("PATH", "")])
     return PulumiCli(cli.path(_CLI), version, search_path, built=True)
@@ -133,7 +152,7 @@ def load_pulumi_binaries(root: Path, cache: Path | None = None) -> tuple[Binarie
 def _find_installed() -> PulumiCli | MissingCli:
     command = shutil.which(_CLI)
     if command is None:
-        return MissingCli("no pulumi CLI found")
+        return MissingCli("no pulumi CLI is installed")
     # Imported here: most machines have no CLI, and no version to parse.
     from semver import VersionInfo
 

@@ -53,7 +53,7 @@ def built(machine: Path, tools: Path) -> Path:
 def test_auto_without_a_cli_is_embedded(machine: Path) -> None:
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
-    assert choice.why == "no pulumi CLI found; state: .state, readable by the CLI"
+    assert choice.why == "no pulumi CLI is installed; state: .state, readable by the CLI"
 
 
 def test_auto_without_the_plugin_is_embedded(machine: Path) -> None:
@@ -98,7 +98,11 @@ def test_auto_finds_the_plugin_in_pulumi_home(machine: Path) -> None:
 
 
 def test_built_cli_is_used_only_when_asked_for(machine: Path, built: Path) -> None:
-    assert choose_engine("auto", machine).name == "embedded"
+    embedded = choose_engine("auto", machine)
+    assert embedded.name == "embedded"
+    assert embedded.why.startswith(
+        "no pulumi CLI is installed, only the built one, which ENGINE=cli runs; state: "
+    )
     choice = choose_engine("cli", machine)
     assert choice.cli is not None
     assert choice.cli.command == built
@@ -119,8 +123,8 @@ def test_missing_cli_is_refused_with_the_command_that_builds_it(machine: Path) -
     with pytest.raises(EngineError) as raised:
         choose_engine("cli", machine)
     assert str(raised.value) == (
-        "ENGINE=cli: no pulumi CLI found. Run `make setup-pulumi` once, install both, or use "
-        "ENGINE=embedded"
+        "ENGINE=cli: no pulumi CLI is installed. Run `make setup-pulumi` once, install both, or "
+        "use ENGINE=embedded"
     )
 
 
