@@ -9,6 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+IDENTITY_LABELS = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/managed-by",
+    "modelcatalog/environment",
+)
+"""Labels that tell the model, or for a Namespace the environment, that an object belongs to."""
+
 SKIP_AWAIT = "pulumi.com/skipAwait"
 """The annotation of an object that the provider is not to wait for."""
 

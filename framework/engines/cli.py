@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
 from framework.core.changes import Change, Op, Preview, Result
-from framework.core.errors import EngineError, StateError, UnknownNameError
+from framework.core.errors import EngineError, StateError
 from framework.core.kind_rules import KindRules
 from framework.core.redaction import REDACTED
 from framework.engines.base import (
@@ -28,6 +29,7 @@ from framework.engines.base import (
     Request,
     order_changes,
 )
+from framework.engines.capacity import describe_kept_pods, find_capacity_waits, note_waits
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
 from framework.engines.clusters import (
     IdentityCheck,
@@ -44,7 +46,13 @@ from framework.engines.live_objects import (
     compare_with_cluster,
     read_basis,
 )
-from framework.engines.live_plan import LiveStep, PutBack, compare_plan, list_plan_changes
+from framework.engines.live_plan import (
+    LiveStep,
+    PutBack,
+    compare_plan,
+    find_first_stage,
+    list_plan_changes,
+)
 from framework.engines.preflight import add_preflight
 from framework.engines.problems import refuse_problems
 from framework.engines.project import load_project
@@ -61,7 +69,7 @@ from framework.engines.state.checkpoint import Resource, check_deployment
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 from framework.engines.state.stack_state import StackState
-from framework.engines.urns import STACK_TYPE, build_urn
+from framework.engines.urns import STACK_TYPE, list_model_urns
 from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 
@@ -106,14 +114,33 @@ class OpenedStack:
             return {}
         return {"target": self.build_components(request).find_within(request.components)}
 
+    def list_urns(self, urns: Iterable[str]) -> list[str]:
+        """Returns URNs as the options `target` and `exclude` take them.
+
+        With `--refresh` the CLI refuses a URN that is not recorded, unless it is a pattern. So the
+        name of the stack, which all URNs have, becomes one that matches only itself.
+        """
+        recorded = {resource.urn for resource in self.resources}
+        return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
+
+    def build_target(self, urns: Iterable[str] | None) -> dict[str, Any]:
+        """Returns the `target` option; none for the whole stack."""
+        return {} if urns is None else {"target": self.list_urns(urns)}
+
 
 @dataclass(frozen=True)
 class CliPreview:
-    """A preview of the CLI, and the steps of its objects compared with the live ones."""
+    """A preview of the CLI, and the steps of its objects compared with the live ones.
+
+    `waits` maps each Deployment that shrinks to those that must be available first, by URN.
+    `targets` are the URNs that the command works on, None for the whole stack.
+    """
 
     reader: EventReader
     preview: Preview
     steps: tuple[LiveStep, ...] = ()
+    waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    targets: frozenset[str] | None = None
 
 
 class AutomationEngine:
@@ -156,7 +183,8 @@ class AutomationEngine:
                 held.close()
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
-                _call(opened.stack.up, self._read_events(opened), parallel=_PARALLEL, **targets)
+                reader, target = self._read_events(opened), opened.build_target(targets)
+                _call(opened.stack.up, reader, parallel=_PARALLEL, **target)
                 opened.remember_cluster()
                 outputs = _read_outputs(opened.stack)
                 return Result(preview.changes, outputs=outputs, messages=preview.messages)
@@ -165,14 +193,16 @@ class AutomationEngine:
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster()
             feed = ProgressFeed(on_progress)
+            reader = self._read_events(opened, on_progress, components=previewed.reader.components)
+            put_back = PutBack(provider, feed) if provider is not None else None
             # The CLI compares the program with the recorded inputs. A refresh records what others
             # changed, but not always as an input, and the CLI leaves the rest. So this is put back
             # before the CLI runs.
-            if provider is not None:
-                PutBack(provider, feed).run(previewed.steps)
-        reader = self._read_events(opened, on_progress, components=previewed.reader.components)
-        options = {"parallel": _PARALLEL, "refresh": True, "continue_on_error": True, **targets}
-        _call(opened.stack.up, reader, **options)
+            if put_back is not None:
+                waits = previewed.waits
+                put_back.run([step for step in previewed.steps if step.change.urn not in waits])
+            held.close()
+            self._apply(opened, previewed, put_back, feed, reader)
         # Once more, because before the first deployment no provider was recorded.
         opened.remember_cluster()
         result = reader.build_result(_read_outputs(opened.stack))
@@ -182,6 +212,44 @@ class AutomationEngine:
             failures=(*feed.failures, *result.failures),
             seconds={**feed.seconds, **result.seconds},
         )
+
+    def _apply(
+        self,
+        opened: OpenedStack,
+        previewed: CliPreview,
+        put_back: PutBack | None,
+        feed: ProgressFeed,
+        reader: EventReader,
+    ) -> None:
+        """Runs the CLI, once where no Deployment waits for another one (`capacity.py`).
+
+        By itself it changes both tracks of a model at once. So a first run is for the Deployments
+        that others wait for, with what they need, and the last one for everything. Where the first
+        one failed, the last one leaves the whole model out.
+        """
+        waits, targets = previewed.waits, previewed.targets
+        options = {"parallel": _PARALLEL, "refresh": True, "continue_on_error": True}
+        if not waits:
+            _call(opened.stack.up, reader, **options, **opened.build_target(targets))
+            return
+        first = find_first_stage(previewed.steps, previewed.preview.changes, waits)
+        first &= targets if targets is not None else first
+        _call(opened.stack.up, reader, **options, **opened.build_target(first))
+        failures = {failed.change.urn: failed.change for failed in reader.failures + feed.failures}
+        causes = {urn: set(before) & failures.keys() for urn, before in waits.items()}
+        waiting = [step for step in previewed.steps if step.change.urn in waits]
+        for step in waiting:
+            for urn in sorted(causes[step.change.urn])[:1]:
+                feed.report(step.change, "skipped", describe_kept_pods(failures[urn]))
+        if put_back is not None:
+            put_back.run([step for step in waiting if not causes[step.change.urn]])
+        models = frozenset(step.change.component for step in waiting if causes[step.change.urn])
+        left_out = frozenset(reader.components.find_within(models))
+        if targets is None:
+            excluded = {"exclude": opened.list_urns(left_out)} if left_out else {}
+            _call(opened.stack.up, reader, **options, **excluded)
+        elif targets - left_out:
+            _call(opened.stack.up, reader, **options, **opened.build_target(targets - left_out))
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -202,6 +270,7 @@ class AutomationEngine:
             return None
         reader = self._read_events(opened)
         _call(opened.stack.refresh, reader, parallel=_PARALLEL, **targets)
+        _restore_inputs(opened)
         opened.remember_cluster()
         result = reader.build_result(_read_outputs(opened.stack))
         return replace(result, changes=preview.changes)
@@ -332,16 +401,20 @@ class AutomationEngine:
         return OpenedStack(stack, resources, recorded, remember_cluster)
 
     def _open(self, request: Request) -> Any:
-        """Returns the stack, with the program inline: it runs in this process.
+        """Returns the stack, with the program inline: `__main__.py` runs in this process.
 
         So no language host of Pulumi is needed, and the program gets the plan that is loaded.
         """
         from pulumi import automation
 
-        def program() -> None:
-            from framework.program import load_stack_plan, register_stack
+        project = load_project(request.root)
 
-            register_stack(request.plan or load_stack_plan(request.root, request.stack.name))
+        def program() -> None:
+            if request.plan is not None:
+                from framework.program import give_plan
+
+                give_plan(request.root, request.plan)
+            runpy.run_path(str(project.program), run_name="__main__")
 
         options = automation.LocalWorkspaceOptions(
             work_dir=str(request.root),
@@ -350,7 +423,6 @@ class AutomationEngine:
             # It has all of a PulumiCommand that the Automation API uses.
             pulumi_command=cast(Any, InterruptibleCommand(self._cli)),
         )
-        project = load_project(request.root)
         create_backend_folder(project)
         return _translate_errors(
             lambda: automation.create_or_select_stack(
@@ -376,16 +448,17 @@ class AutomationEngine:
         self,
         opened: OpenedStack,
         request: Request,
-        targets: Mapping[str, Any],
+        targets: frozenset[str] | None,
         provider: KubernetesProvider | None,
     ) -> CliPreview:
         reader = self._read_events(opened)
-        failure = _try(opened.stack.preview, reader, parallel=_PARALLEL, refresh=True, **targets)
+        target = opened.build_target(targets)
+        failure = _try(opened.stack.preview, reader, parallel=_PARALLEL, refresh=True, **target)
         is_complete = failure is None and not reader.failures
         if provider is None or request.plan is None:
             if failure is not None:
                 raise failure
-            return CliPreview(reader, reader.build_preview())
+            return CliPreview(reader, reader.build_preview(), targets=targets)
         # The CLI ends a preview soon after the server refused an object.
         listed = reader.changes
         listed = listed if is_complete else self._complete_changes(opened, request, reader)
@@ -405,11 +478,14 @@ class AutomationEngine:
             else shown.get(change.urn, change)
             for change in listed
         ]
+        # The order of a model's Deployments depends on its own alone, as in the embedded engine.
+        waits = find_capacity_waits(change for change in changes if change.urn in shown)
+        changes = [note_waits(change, waits) for change in changes]
         # The errors of the CLI are the same refusals once more.
         messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
         preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
         preview = add_preflight(preview, request.plan, provider)
-        return CliPreview(reader, preview, tuple(steps))
+        return CliPreview(reader, preview, tuple(steps), waits, targets)
 
     def _compare(
         self,
@@ -462,35 +538,21 @@ class AutomationEngine:
         others = [change for change in reader.changes if not change.object]
         return (*others, *planned, *deletions)
 
-    def _find_targets(self, opened: OpenedStack, request: Request) -> dict[str, Any]:
-        """Returns the `target` option: the URNs of the components and of everything in them.
+    def _find_targets(self, opened: OpenedStack, request: Request) -> frozenset[str] | None:
+        """Returns the URNs of the components and of everything in them; None for the whole stack.
 
-        A preview of the whole stack finds the URNs. `--target-dependents` is not used: it would
-        add models that wait for this one in the same lane.
+        Both those of the plan and the recorded ones, which the program may no longer have.
+        `--target-dependents` is not used: it would add models that wait for this one in the same
+        lane.
         """
         if request.components is None:
-            return {}
-        reader = self._read_events(opened)
-        failure = _try(opened.stack.preview, reader, parallel=_PARALLEL)
-        if failure is not None and request.plan is not None:
-            # The server refused an object, perhaps of another model, and the CLI listed no more.
-            return {"target": self._list_targets(opened, request, reader, request.components)}
-        known = reader.components.names
-        for name in sorted(request.components - known):
-            raise UnknownNameError("component", name, known)
-        return {"target": reader.components.find_within(request.components)}
-
-    def _list_targets(
-        self, opened: OpenedStack, request: Request, reader: EventReader, models: frozenset[str]
-    ) -> list[str]:
-        """Lists the URNs of models, and of everything that they have in the plan or the state."""
-        from framework.program import MODEL_TYPE
-
-        project, stack = load_project(request.root).name, request.stack.name
-        changes = self._complete_changes(opened, request, reader)
-        urns = {change.urn for change in changes if change.component in models}
-        urns |= {build_urn(stack, project, "", MODEL_TYPE, name) for name in models}
-        return sorted(urns)
+            return None
+        components = Components(request.components, opened.resources)
+        if request.plan is not None:
+            for urn, parent in list_model_urns(request.plan, load_project(request.root).name):
+                components.add(urn, parent, is_component=not parent)
+        components.check_targets()
+        return frozenset(components.find_within(request.components))
 
 
 @contextmanager
@@ -548,6 +610,28 @@ def _export_resources(stack: Any) -> list[Mapping[str, Any]]:
     except ShapeError as exc:
         raise StateError(f"`pulumi stack export` cannot be read: {exc}") from exc
     return list(deployment.get("resources") or ())
+
+
+def _restore_inputs(opened: OpenedStack) -> None:
+    """Gives each refreshed object the inputs that it had before.
+
+    A refresh of the CLI also records live values as inputs. Inputs are what the program declared
+    last, and drift compares the cluster with them: it would go blind to what the refresh recorded.
+    """
+    objects = [found for found in opened.resources if found.is_object and not found.pending_delete]
+    before = {found.urn: found.raw for found in objects}
+    exported = _translate_errors(opened.stack.export_stack)
+    changed = False
+    for raw in exported.deployment.get("resources") or ():
+        declared = before.get(raw["urn"])
+        if declared is None or raw.get("delete") or raw.get("inputs") == declared.get("inputs"):
+            continue
+        changed = True
+        raw["inputs"] = declared.get("inputs")
+        if "__inputs" in (raw.get("outputs") or {}):
+            raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
+    if changed:
+        _translate_errors(lambda: opened.stack.import_stack(exported))
 
 
 def _call(operation: Callable[..., Any], reader: EventReader, **options: Any) -> None:

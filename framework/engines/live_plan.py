@@ -24,7 +24,7 @@ from framework.engines.problems import build_refusal, is_refusal
 from framework.engines.urns import build_urn
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.objects import ObjectState, object_name
-from framework.kube.ownership import AlreadyExistsError, RecordedNameTakenError
+from framework.kube.ownership import RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
@@ -40,7 +40,8 @@ class LiveStep:
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
     new object. `refusal` is the reason why the object must not be written, "" for none. `problem`
-    is the reason why nothing of the command can be done.
+    is the reason why nothing of the command can be done. `already_own` is True for a new object
+    that already exists as one of this stack.
     """
 
     change: Change
@@ -49,6 +50,7 @@ class LiveStep:
     cli_op: Op
     refusal: str = ""
     problem: Problem | None = None
+    already_own: bool = False
 
     @property
     def is_skipped_by_cli(self) -> bool:
@@ -119,7 +121,7 @@ def list_plan_changes(
     The CLI ends a preview when an object is refused, and its change list then lacks objects.
     `recorded` are the URNs of the state.
     """
-    from framework.program import MODEL_TYPE
+    from framework.plan.manifest import MODEL_TYPE
 
     changes = []
     for model, manifest in _list_manifests(plan):
@@ -153,12 +155,6 @@ def _compare(
     except RecordedNameTakenError as exc:
         shown = replace(change, op=Op.UPDATE, fields=(), note=f"refused: {exc}")
         return LiveStep(shown, manifest, recorded, change.op, refusal=str(exc))
-    except AlreadyExistsError as exc:
-        # What stays in the cluster when it leaves the plan, such as a claim, may come back. The CLI
-        # wrote it under a name with random digits and takes it over again, under another one.
-        if not (manifest.retain and exc.pulumi):
-            raise
-        return LiveStep(change, manifest, recorded, change.op)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
     # A replacement is decided by the CLI, which carries it out.
@@ -173,7 +169,34 @@ def _compare(
         note=diff.note,
         takes_over=diff.takes_over,
     )
-    return LiveStep(shown, manifest, recorded, change.op)
+    return LiveStep(shown, manifest, recorded, change.op, already_own=diff.already_own)
+
+
+def find_first_stage(
+    steps: Iterable[LiveStep], changes: Iterable[Change], waits: Mapping[str, Iterable[str]]
+) -> set[str]:
+    """Returns the URNs that the CLI is to apply before the Deployments that wait (`capacity.py`).
+
+    They are the Deployments that are waited for, with what they need: everything outside of the
+    models, and the objects of their models. A replaced object of the other track, which is its
+    ConfigMap, is left for later: the CLI deletes the old one at the end of each run.
+    """
+    by_urn = {step.change.urn: step for step in steps}
+    growing = {urn for before in waits.values() for urn in before}
+    models = {by_urn[urn].change.component for urn in waits}
+    tracks = {(by_urn[urn].change.component, by_urn[urn].manifest.track) for urn in growing}
+
+    def is_first(change: Change) -> bool:
+        step = by_urn.get(change.urn)
+        if change.op is Op.DELETE or (change.component and change.component not in models):
+            return False
+        if change.kind == "Deployment":
+            return change.urn in growing
+        if step is None or Op.REPLACE not in (change.op, step.cli_op):
+            return True
+        return (change.component, step.manifest.track) in tracks
+
+    return {change.urn for change in changes if is_first(change)}
 
 
 def _read_state(recorded: RecordedObject) -> ObjectState:
@@ -208,6 +231,8 @@ class PutBack:
         try:
             if step.is_skipped_by_cli:
                 self._update(step)
+            elif step.already_own:
+                self._provider.prepare_create(step.change.urn, step.manifest.build_inputs())
             elif step.is_updated_by_cli and step.recorded is not None:
                 state = _read_state(step.recorded)
                 inputs, ignored = step.manifest.build_inputs(), step.manifest.ignore_changes

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_TYPE = "pulumi:providers:kubernetes"
@@ -44,6 +48,19 @@ def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> s
     parent_types = parse_urn(parent).qualified if parent else ""
     prefix = "" if parent_types in ("", STACK_TYPE) else f"{parent_types}$"
     return str(Urn(stack, project, f"{prefix}{type_}", name))
+
+
+def list_model_urns(plan: StackPlan, project: str) -> Iterator[tuple[str, str]]:
+    """Yields the URN of each component of a plan, and of each object in it, with its parent."""
+    from framework.plan.manifest import MODEL_TYPE
+
+    stack = plan.stack.name
+    for model in plan.models:
+        component = build_urn(stack, project, "", MODEL_TYPE, model.name)
+        yield component, ""
+        for manifest in model.manifests:
+            urn = build_urn(stack, project, component, manifest.type_token, manifest.logical_name)
+            yield urn, component
 
 
 def build_failed_urn(type_: str, name: str) -> str:

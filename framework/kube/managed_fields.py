@@ -24,7 +24,8 @@ Entry = Mapping[str, Any]
 
 # The Pulumi provider creates objects under these names. Its first update moves the ownership to a
 # field manager of the resource's own.
-CLI_MANAGERS = frozenset({"pulumi-kubernetes", "pulumi-resource-kubernetes"})
+CREATED_BY_CLI = "pulumi-kubernetes"
+CLI_MANAGERS = frozenset({CREATED_BY_CLI, "pulumi-resource-kubernetes"})
 # The controllers of Kubernetes itself. They write fields that no manifest has, such as the volume
 # of a claim; whatever they add belongs to the object.
 CONTROLLERS = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"})
@@ -174,6 +175,23 @@ def merge_entries(
         result.append(own)
     # The other entries were copied above, so `managed` itself stays as the server sent it.
     own["fieldsV1"] = build_fields(field_paths(own) | taken)
+    return result
+
+
+def rename_manager(managed: Sequence[Entry], old: str, new: str) -> list[dict[str, Any]]:
+    """Returns managedFields with what `old` applied in the Update entry of `new`."""
+    result: list[dict[str, Any]] = []
+    taken: dict[str, set[OwnedPath]] = {}
+    for entry in managed:
+        is_new = entry["manager"] == new and entry["operation"] == "Update"
+        if is_own(entry, old) or (is_new and not entry.get("subresource")):
+            taken.setdefault(entry["apiVersion"], set()).update(field_paths(entry))
+        else:
+            result.append(dict(entry))
+    for api_version, paths in taken.items():
+        entry = _build_apply_entry(managed, new, api_version)
+        fields = build_fields(paths)
+        result.append({**entry, "operation": "Update", "fieldsV1": fields})
     return result
 
 

@@ -1,19 +1,31 @@
 """Ownership of objects: this stack's, or somebody else's under the same name.
 
-An object of this stack has the stack's field manager in metadata.managedFields. Pure functions.
+An object of this stack has the stack's field manager in metadata.managedFields. The CLI writes
+under names with random digits, which only the state has. So an object that is not recorded is also
+this stack's if Pulumi wrote it and it has the labels that identify it. Pure functions.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from framework.core.errors import ClusterError
-from framework.kube.managed_fields import direct_entries, has_manager, is_own, writers
+from framework.core.kind_rules import IDENTITY_LABELS
+from framework.kube.managed_fields import (
+    CLI_MANAGERS,
+    direct_entries,
+    has_manager,
+    is_own,
+    writers,
+)
 from framework.kube.objects import Object, ObjectState, object_name
 from framework.kube.owned_paths import is_as_sent
 
 OWN_PREFIX = "pulumi-kubernetes"
+# The names under which the CLI updates objects. It creates them under those of CLI_MANAGERS.
+_CLI_MANAGER = re.compile(rf"{OWN_PREFIX}-[0-9a-f]{{8}}")
 
 
 class AlreadyExistsError(ClusterError):
@@ -37,10 +49,39 @@ class RecordedNameTakenError(AlreadyExistsError):
     """Somebody else's object has the name of a recorded one, but not its labels."""
 
 
-def require_own(live: Object, manager: str) -> None:
-    """Raises AlreadyExistsError for an object that `manager` never wrote."""
-    if not has_manager(live, manager):
-        raise AlreadyExistsError(live)
+def find_own_manager(live: Object, wanted: Object, manager: str) -> str:
+    """Returns the field manager under which this stack writes an object that is not recorded.
+
+    Such an object exists after an interrupted create, after its state was lost, or because it was
+    kept when its model left the plan (`retainOnDelete`). It is ours if `manager`, the name derived
+    from the URN, wrote it, or if the CLI wrote it with the identity labels of `wanted`:
+
+        managers of the object                   returns
+        ours                                     ours
+        pulumi-kubernetes-58430e23, our labels   pulumi-kubernetes-58430e23, so one manager remains
+        pulumi-kubernetes, our labels            ours, which takes the fields over
+        any other                                raises AlreadyExistsError
+    """
+    if has_manager(live, manager):
+        return manager
+    if _has_identity(live, wanted):
+        for name in writers(live):
+            if _CLI_MANAGER.fullmatch(name):
+                return name
+        if not CLI_MANAGERS.isdisjoint(writers(live)):
+            return manager
+    raise AlreadyExistsError(live)
+
+
+def _has_identity(live: Object, wanted: Object) -> bool:
+    """Returns True if `live` has the labels by which the framework tells whose an object is.
+
+    The other labels may have changed since: they are settings of the model.
+    """
+    labels = wanted["metadata"].get("labels") or {}
+    present = live["metadata"].get("labels") or {}
+    identity = {name: labels[name] for name in IDENTITY_LABELS if name in labels}
+    return bool(identity) and identity.items() <= present.items()
 
 
 def is_foreign(live: Object, state: ObjectState, manager: str) -> bool:
@@ -64,19 +105,6 @@ def has_recorded_labels(live: Object, state: ObjectState) -> bool:
     return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
 
 
-def find_cli_manager(live: Object, wanted: Object) -> str:
-    """Returns the field manager of the CLI that created an object with our labels, "" for none.
-
-    The CLI creates objects under a name with random digits, which it records only afterwards. So
-    the labels must tell whether it is the object of an interrupted create.
-    """
-    labels = wanted["metadata"].get("labels") or {}
-    present = live["metadata"].get("labels") or {}
-    if not labels or not labels.items() <= present.items():
-        return ""
-    return next((name for name in writers(live) if name.startswith(OWN_PREFIX)), "")
-
-
 def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
     """Returns True if somebody else recreated the object, as `kubectl replace --force` does.
 
@@ -92,19 +120,22 @@ def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
 def is_untouched(
     live: Object, recorded: Mapping[str, Any], sent: Mapping[str, Any], manager: str
 ) -> bool:
-    """Returns True if only `manager` has ever written the object, and nobody since it was recorded.
+    """Returns True if only this stack ever wrote the object, and nobody since it was recorded.
 
     Then an apply of `sent`, the recorded inputs, changes nothing, and needs no dry run. The status
     is left out, since controllers write it all the time through the subresource of that name. A
     refresh records the object also where it differs from what was sent, so that is compared, too.
     """
     written = direct_entries(live)
-    return (
-        len(written) == 1
-        and is_own(written[0], manager)
-        and _without_status(live) == _without_status(recorded)
-        and is_as_sent(live, sent, written[0].get("fieldsV1") or None)
-    )
+    if len(written) != 1 or _without_status(live) != _without_status(recorded):
+        return False
+    (entry,) = written
+    if is_own(entry, manager):
+        return is_as_sent(live, sent, entry.get("fieldsV1") or None)
+    # A create of the CLI. It also owns the server's defaults, so what it owns beyond `sent` says
+    # nothing.
+    is_create = entry["operation"] == "Update" and entry["manager"] in CLI_MANAGERS
+    return is_create and is_as_sent(live, sent, None)
 
 
 def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:

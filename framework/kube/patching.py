@@ -11,9 +11,10 @@ Each step is needed because of one property of server-side apply:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath, name_path
@@ -21,6 +22,7 @@ from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.managed_fields import (
     CLI_MANAGERS,
+    CREATED_BY_CLI,
     entries,
     field_paths,
     handover_manager,
@@ -28,6 +30,7 @@ from framework.kube.managed_fields import (
     is_own,
     merge_entries,
     owner_entries,
+    rename_manager,
     unowned_paths,
 )
 from framework.kube.objects import Object
@@ -168,9 +171,38 @@ def set_replicas(client: KubeClient, live: Object, replicas: int, manager: str) 
 def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
     """Makes `patch.manager` the owner of the fields that other people and the CLI's create own.
 
-    Only then can the next apply remove them. The resourceVersion guards the write: managedFields is
-    computed from one version of the object, and must not undo a later change of a controller. After
-    a conflict the object is read again. Nothing is done if it no longer exists.
+    Only then can the next apply remove them. Nothing is done if the object no longer exists.
+    """
+    manager, api_version = patch.manager, live["apiVersion"]
+    _rewrite_owners(
+        client,
+        live,
+        manager,
+        lambda managed: merge_entries(managed, manager, api_version, patch.kept),
+    )
+
+
+def release(client: KubeClient, live: Object, manager: str) -> None:
+    """Gives what `manager` applied to the CLI, whose next update takes it over."""
+
+    def rename(managed: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        if not any(is_own(entry, manager) for entry in managed):
+            return None
+        return rename_manager(managed, manager, CREATED_BY_CLI)
+
+    _rewrite_owners(client, live, manager, rename)
+
+
+def _rewrite_owners(
+    client: KubeClient,
+    live: Object,
+    manager: str,
+    rewrite: Callable[[list[dict[str, Any]]], list[dict[str, Any]] | None],
+) -> None:
+    """Replaces managedFields by what `rewrite` returns for them; None changes nothing.
+
+    The resourceVersion guards the write: managedFields is computed from one version of the object,
+    and must not undo a later change of a controller. After a conflict the object is read again.
     """
     api_version, kind, metadata = live["apiVersion"], live["kind"], live["metadata"]
     name, namespace = metadata["name"], metadata.get("namespace", "")
@@ -178,7 +210,7 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
     for attempt in range(1, TRIES + 1):
         if current is None:
             return
-        managed = merge_entries(entries(current), patch.manager, api_version, patch.kept)
+        managed = rewrite(entries(current))
         if managed is None:
             return
         version = current["metadata"]["resourceVersion"]
@@ -194,7 +226,7 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
                 name,
                 namespace,
                 operations=operations,
-                manager=patch.manager,
+                manager=manager,
             )
             return
         except ApiError as exc:

@@ -23,10 +23,11 @@ from framework.kube.objects import (
     object_name,
     with_live,
 )
-from framework.kube.ownership import AlreadyExistsError, is_recreated, require_own
+from framework.kube.ownership import AlreadyExistsError, find_own_manager, is_recreated
 from framework.kube.patching import (
     build_patch,
     hand_over_replicas,
+    release,
     resumed,
     set_replicas,
     take_over,
@@ -64,8 +65,8 @@ class KubernetesProvider(ObjectReader):
     def create(self, urn: str, inputs: Object) -> ObjectState:
         """Creates the object; returns before it is ready.
 
-        An existing object with our field manager is taken over: an earlier run was interrupted
-        before it recorded the object. Raises AlreadyExistsError for any other object of this name.
+        An existing object of this stack is taken over (`find_own_manager`). Raises
+        AlreadyExistsError for any other object of this name.
         """
         wanted = self._build_sent(inputs, urn)
         return self._create(wanted, field_manager(urn, None, wanted))
@@ -78,7 +79,7 @@ class KubernetesProvider(ObjectReader):
             wait_gone(self._client, live, live["metadata"]["uid"], TERMINATING_WAIT_S)
             live = None
         if live is not None:
-            require_own(live, manager)
+            manager = find_own_manager(live, wanted, manager)
         if live is None and not has_fields(wanted):
             # An apply that sets no field does not appear in managedFields, while a POST does.
             # Without that entry, the command after an interrupted run could not tell whether the
@@ -103,7 +104,7 @@ class KubernetesProvider(ObjectReader):
             live = self.get_live(wanted)
             if live is None:
                 return self._client.create(wanted, manager=manager)
-            require_own(live, manager)
+            find_own_manager(live, wanted, manager)
             return live
 
     def update(
@@ -156,6 +157,21 @@ class KubernetesProvider(ObjectReader):
         made = self._client.apply(patch.sent, manager=manager, force=True, dry_run=False)
         self.forget(plain)
         return build_state(made, plain, manager)
+
+    def prepare_create(self, urn: str, inputs: Object) -> None:
+        """Gives the CLI's create an object of this stack that already exists; changes no field.
+
+        The CLI applies it under a new name with random digits. Its next update takes over what the
+        name `pulumi-kubernetes` owns, and nothing of other names: a field that ours owned as well
+        would stay in the cluster for good.
+        """
+        wanted = self._build_sent(inputs, urn)
+        live = self.get_live(wanted)
+        if live is None or self.is_terminating_with_namespace(live):
+            return
+        manager = find_own_manager(live, wanted, field_manager(urn, None, wanted))
+        release(self._client, live, manager)
+        self.forget(wanted)
 
     def prepare_update(
         self, urn: str, old: ObjectState, inputs: Object, ignore_changes: Sequence[str]

@@ -22,7 +22,6 @@ from framework.kube.adopting import (
 )
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
-from framework.kube.managed_fields import has_manager
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import (
     Object,
@@ -36,12 +35,11 @@ from framework.kube.objects import (
 )
 from framework.kube.ownership import (
     describe_recreation,
-    find_cli_manager,
+    find_own_manager,
     has_recorded_labels,
     is_foreign,
     is_recreated,
     is_untouched,
-    require_own,
 )
 from framework.kube.patching import Patch, build_patch, predict
 from framework.kube.property_path import drop_at, expand_path, parse_path, with_ignored
@@ -65,7 +63,8 @@ class ObjectDiff:
 
     `predicted` is the object of the server's dry run, or the inputs if no dry run was possible.
     With `delete_first` a replacement deletes the old object before it creates the new one.
-    `takes_over` is True if somebody else recreated the object since it was recorded.
+    `takes_over` is True if somebody else recreated the object since it was recorded. `already_own`
+    is True for an object that is not recorded, and exists as one of this stack.
     """
 
     op: Op
@@ -74,6 +73,7 @@ class ObjectDiff:
     note: str
     predicted: dict[str, Any]
     takes_over: bool = False
+    already_own: bool = False
 
 
 @dataclass
@@ -213,18 +213,14 @@ class ObjectReader:
     def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
         """Returns the object that an interrupted `create` has created; None if there is none.
 
-        An object that is being deleted counts as gone. An object of the CLI's create is taken for
-        it if it has the labels of the inputs. Raises AlreadyExistsError for an object that this
-        stack does not manage.
+        An object that is being deleted counts as gone. Raises AlreadyExistsError for an object that
+        this stack does not manage.
         """
         wanted = self._build_sent(inputs, urn)
-        manager = field_manager(urn, None, wanted)
         live = self.get_live(wanted)
         if live is None or is_terminating(live):
             return None
-        if not has_manager(live, manager):
-            manager = find_cli_manager(live, wanted) or manager
-        require_own(live, manager)
+        manager = find_own_manager(live, wanted, field_manager(urn, None, wanted))
         return build_state(live, wanted, manager)
 
     def _build_sent(self, inputs: Mapping[str, Any], where: str) -> Object:
@@ -306,8 +302,10 @@ class ObjectReader:
         if is_other_object(before, wanted):
             created = self._diff_new(wanted, field_manager(urn, None, wanted))
             # The old object is not looked at: it is deleted at the end of `up`, whatever its fields
-            # are.
-            return replace(created, op=Op.REPLACE, fields=compare_objects(before, wanted))
+            # are. The CLI does not record fields that are 0 or false, so they are no difference.
+            fields = compare_objects(before, wanted)
+            shown = tuple(field for field in fields if field.old or field.new)
+            return replace(created, op=Op.REPLACE, fields=shown)
         manager = field_manager(urn, old, wanted)
         live = self.find_listed(wanted)
         if live is None:
@@ -339,11 +337,12 @@ class ObjectReader:
             return self._dry_create(wanted, manager, "")
         if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
-        require_own(live, manager)
+        manager = find_own_manager(live, wanted, manager)
         predicted = self._client.apply(wanted, manager=manager, force=True, dry_run=True)
-        # A run was interrupted before it could record the object, or the state was lost.
+        # It was kept when its model left the plan, a run was interrupted before it could record the
+        # object, or the state was lost.
         note = "already exists and is managed by this stack: taken over"
-        return ObjectDiff(Op.CREATE, (), False, note, predicted)
+        return ObjectDiff(Op.CREATE, (), False, note, predicted, already_own=True)
 
     def diff_adopted(
         self, urn: str, inputs: Object, ignore_changes: Sequence[str], *, forced: bool

@@ -24,6 +24,7 @@ KINDS = (
     ("v1", "ConfigMap"),
     ("v1", "Service"),
     ("v1", "ServiceAccount"),
+    ("v1", "PersistentVolumeClaim"),
     ("apps/v1", "Deployment"),
     ("policy/v1", "PodDisruptionBudget"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
@@ -70,6 +71,11 @@ class BothEngines:
         for project in self._projects.values():
             (project.root / path).unlink()
 
+    def rename(self, path: str, new: str) -> None:
+        """Renames a file of both projects."""
+        for project in self._projects.values():
+            (project.root / path).rename(project.root / new)
+
     # Commands
 
     def up(self, *options: str, code: int = 0) -> list[str]:
@@ -102,6 +108,11 @@ class BothEngines:
             done = run.result()
             assert done.returncode == code, f"{name}: {done.stdout}{done.stderr}"
         return {name: run.result() for name, run in runs.items()}
+
+    def swap_engines(self) -> None:
+        """Gives each project to the other engine, for all that follows."""
+        self.embedded, self.cli = self.cli, self.embedded
+        self._projects = {EMBEDDED: self.embedded, CLI: self.cli}
 
     def hand_over(self) -> None:
         """Previews each stack with the other engine, which must see no changes."""

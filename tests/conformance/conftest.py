@@ -28,5 +28,6 @@ def make_both(make_quick_project: MakeProject, kube: KubeClient) -> Iterator[Mak
 
     yield make
     for both in made:
-        namespace = f"{both.cli.namespace}-dev"
-        kube.delete("v1", "Namespace", namespace, propagation="Background")
+        for project in (both.embedded, both.cli):
+            namespace = f"{project.namespace}-dev"
+            kube.delete("v1", "Namespace", namespace, propagation="Background")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -164,6 +165,8 @@ def test_refresh(make_both: MakeBoth) -> None:
     both.up()
     both.change_by_hand("apps/v1", "Deployment", "churn", {"spec": {"replicas": 3}})
     both.run("refresh", "dev", "--yes")
+    both.compare()
+    both.run("drift", "dev", code=16)
     assert any("spec.replicas 3 -> 2" in line for line in changed(both.up()))
 
 
@@ -174,6 +177,142 @@ def test_destroy(make_both: MakeBoth) -> None:
     both.up()
     both.run("destroy", "dev", "--yes")
     both.compare()
+
+
+@grid
+def test_renamed_model_serves_all_the_time(make_both: MakeBoth, record: Record) -> None:
+    both = make_both("churn")
+    both.up()
+    with record(both.embedded) as recorder:
+        start = len(recorder.events)
+        both.rename(CHURN, "catalog/attrition.yaml")
+        both.append("catalog/attrition.yaml", "previousName: churn\n")
+        changes = changed(both.up())
+    assert any("replace Deployment" in line and "attrition" in line for line in changes)
+    old, new = recorder.serving("churn"), recorder.serving("attrition")
+    assert min(map(sum, zip(old[start - 1 :], new[start - 1 :], strict=True))) == 4
+    assert (old[-1], new[-1]) == (0, 4)
+
+
+@grid
+def test_renamed_model_that_fails_goes_on_under_its_old_name(
+    make_both: MakeBoth, record: Record
+) -> None:
+    both = make_both("churn")
+    both.up()
+    with record(both.embedded) as recorder:
+        start = len(recorder.events)
+        both.rename(CHURN, "catalog/attrition.yaml")
+        both.append("catalog/attrition.yaml", "previousName: churn\n")
+        both.edit("catalog/attrition.yaml", "1.6.1", "missing")
+        both.run("up", "dev", "--yes", code=3)
+        both.edit("catalog/attrition.yaml", "missing", "1.7.0")
+        both.up()
+    old, new = recorder.serving("churn"), recorder.serving("attrition")
+    assert min(map(sum, zip(old[start - 1 :], new[start - 1 :], strict=True))) == 4
+    assert (old[-1], new[-1]) == (0, 4)
+
+
+PROGRAM = """
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes
+
+from framework.program import load_stack_plan, register_stack
+
+plan = load_stack_plan(Path(__file__).parent, pulumi.get_stack())
+register_stack(plan)
+provider = pulumi_kubernetes.Provider(
+    "own",
+    kubeconfig=plan.cluster.kubeconfig,
+    context=plan.cluster.context,
+    cluster_identifier=plan.cluster.context,
+    enable_patch_force=True,
+)
+token = pulumi.Output.secret("hunter2-TOKEN")
+pulumi_kubernetes.core.v1.Secret(
+    "hub",
+    metadata={"name": "hub", "namespace": "default", "labels": {"test": plan.namespace.name}},
+    string_data={"token": token},
+    opts=pulumi.ResourceOptions(provider=provider),
+)
+pulumi.export("token", token)
+"""
+
+
+def find_sealed(tree: Any, path: str = "") -> set[str]:
+    """Returns the paths of the encrypted values in a state."""
+    if isinstance(tree, dict):
+        if "ciphertext" in tree:
+            return {path}
+        items = [*tree.items()]
+    elif isinstance(tree, list):
+        items = [
+            (item.get("urn", n) if isinstance(item, dict) else n, item)
+            for n, item in enumerate(tree)
+        ]
+    else:
+        return set()
+    return {found for key, item in items for found in find_sealed(item, f"{path}.{key}")}
+
+
+@grid
+def test_secrets_are_encrypted_alike(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.environment = {"PULUMI_CONFIG_PASSPHRASE": "words"}
+    for project in (both.embedded, both.cli):
+        name = f"{project.namespace}-hub"
+        project.write("__main__.py", PROGRAM.replace('"name": "hub"', f'"name": "{name}"'))
+    both.up()
+    sealed = {}
+    for name, project in ((EMBEDDED, both.embedded), (CLI, both.cli)):
+        text = (project.root / ".state/.pulumi/stacks/modelcatalog/dev.json").read_text()
+        assert "hunter2" not in text
+        assert "aHVudGVyMi1UT0tFTg==" not in text
+        sealed[name] = {
+            path.replace(project.namespace, "ns") for path in find_sealed(json.loads(text))
+        }
+    assert sealed[EMBEDDED] == sealed[CLI] != set()
+    both.swap_engines()
+    both.append("environments/dev/models/churn.yaml", "replicas: 3\n")
+    both.up()
+    both.environment = {"PULUMI_CONFIG_PASSPHRASE": "other"}
+    for run in both.run("up", "dev", "--yes", code=1).values():
+        assert "the passphrase does not fit this stack" in run.stderr
+        assert "PULUMI_CONFIG_PASSPHRASE" in run.stderr
+
+
+# No Pod mounts it, because the local cluster has no StorageClass that could bind it.
+CLAIM = """
+objects:
+  weights:
+    apiVersion: v1
+    kind: PersistentVolumeClaim
+    spec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 1Gi}}}
+"""
+
+
+@grid
+@pytest.mark.parametrize("second", ["same", "other"])
+def test_kept_claim_comes_back(make_both: MakeBoth, kube: KubeClient, second: str) -> None:
+    both = make_both("churn")
+    overlay = "environments/dev/models/churn.yaml"
+    both.append(overlay, f"labels: {{tier: gold}}{CLAIM}")
+    both.up()
+    both.remove(overlay)
+    assert any("stays in the cluster" in line for line in changed(both.up()))
+    if second == "other":
+        both.swap_engines()
+    both.append(overlay, f"labels: {{tier: silver}}{CLAIM}")
+    assert any("taken over" in line for line in changed(both.up()))
+    both.edit(overlay, "{tier: silver}", "{}")
+    assert any("labels.tier" in line for line in changed(both.up()))
+    for project in (both.embedded, both.cli):
+        namespace = f"{project.namespace}-dev"
+        claim = kube.get("v1", "PersistentVolumeClaim", "churn-weights", namespace)
+        assert claim
+        assert "tier" not in claim["metadata"]["labels"]
 
 
 def write_lock(both: BothEngines, pid: int) -> None:

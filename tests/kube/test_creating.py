@@ -8,7 +8,8 @@ from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.objects import field_manager
+from framework.kube.managed_fields import writers
+from framework.kube.objects import Object, ObjectState, field_manager
 from framework.kube.ownership import AlreadyExistsError
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, secret, urn
@@ -61,6 +62,67 @@ def test_unrecorded_create_of_a_namespace_is_taken_over(
     assert again.outputs["metadata"]["uid"] == made.outputs["metadata"]["uid"]
     assert provider.diff(URN, again, inputs, ()).op is Op.SAME
     kube.delete("v1", "Namespace", f"{namespace}-2", propagation="Background")
+
+
+IDENTITY = {"app.kubernetes.io/name": "churn", "app.kubernetes.io/part-of": "modelcatalog"}
+
+
+def labelled(namespace: str, **labels: str) -> Object:
+    """Builds a ConfigMap with the labels of a model, and further ones."""
+    obj = config_map(namespace)
+    obj["metadata"]["labels"] = {**IDENTITY, **labels}
+    return obj
+
+
+@pytest.mark.parametrize(
+    ("written_by", "owner"),
+    [
+        ("pulumi-kubernetes-58430e23", "pulumi-kubernetes-58430e23"),
+        ("pulumi-kubernetes", "derived"),
+    ],
+)
+def test_kept_object_of_the_cli_is_taken_over(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str, written_by: str, owner: str
+) -> None:
+    kept = labelled(namespace, tier="gold")
+    if owner == "derived":
+        kube.create(kept, manager=written_by)
+    else:
+        kube.apply(kept, manager=written_by, force=False, dry_run=False)
+    again = labelled(namespace, tier="silver")
+    diff = provider.diff(URN, None, again, ())
+    assert (diff.op, diff.already_own) == (Op.CREATE, True)
+    state = provider.create(URN, again)
+    derived = field_manager(URN, None, again)
+    assert state.outputs["__fieldManager"] == (derived if owner == "derived" else owner)
+    bare = labelled(namespace)
+    assert provider.update(URN, state, bare, ()).outputs["metadata"]["labels"] == IDENTITY
+
+
+@pytest.mark.parametrize("labels", [{}, {**IDENTITY, "app.kubernetes.io/name": "fraud"}])
+def test_object_of_pulumi_with_other_labels_is_refused(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str, labels: dict[str, str]
+) -> None:
+    other = config_map(namespace)
+    other["metadata"]["labels"] = labels
+    kube.apply(other, manager="pulumi-kubernetes-58430e23", force=False, dry_run=False)
+    with pytest.raises(AlreadyExistsError, match="another Pulumi stack owns it"):
+        provider.diff(URN, None, labelled(namespace), ())
+
+
+def test_kept_object_is_left_to_one_manager_of_the_cli(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str
+) -> None:
+    provider.create(URN, labelled(namespace, tier="gold"))
+    provider.prepare_create(URN, labelled(namespace, tier="gold"))
+    # The CLI creates it again, under a name of its own.
+    inputs, manager = labelled(namespace, tier="gold"), "pulumi-kubernetes-58430e23"
+    made = kube.apply(inputs, manager=manager, force=True, dry_run=False)
+    assert writers(made) == ("pulumi-kubernetes", manager)
+    state = ObjectState("", inputs, {**made, "__fieldManager": manager})
+    updated = provider.update(URN, state, labelled(namespace), ()).outputs
+    assert updated["metadata"]["labels"] == IDENTITY
+    assert writers(updated) == (manager,)
 
 
 def test_object_without_a_namespace_is_created_in_default(provider: KubernetesProvider) -> None:

@@ -17,8 +17,15 @@ def canary(size: str, tag: str = "1.7.0") -> str:
     return f'canary: {{size: {size}, candidate: {{image: {{tag: "{tag}"}}}}}}\n'
 
 
+@pytest.fixture(
+    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def project(make_quick_project: MakeProject) -> Project:
+def project(make_quick_project: MakeProject, engine: str) -> Project:
     """One model of four replicas in staging, whose canaries are within the replicas."""
     made = make_quick_project("churn")
     made.edit(
@@ -27,28 +34,28 @@ def project(make_quick_project: MakeProject) -> Project:
         "canary: {mode: within}",
     )
     made.write(OVERLAY, STABLE)
-    made.succeed("up", "staging")
+    made.succeed("up", "staging", "--engine", engine)
     return made
 
 
 def test_candidate_that_cannot_start_takes_no_capacity(
-    project: Project, kube: KubeClient, record: Record
+    project: Project, engine: str, kube: KubeClient, record: Record
 ) -> None:
     project.write(OVERLAY, STABLE + canary("50%", "missing"))
-    preview = " ".join(project.succeed("preview", "staging").split())
+    preview = " ".join(project.succeed("preview", "staging", "--engine", engine).split())
     assert "4 -> 2 once churn-canary is available" in preview
     with record(project) as recorder:
         before = len(recorder.events)
-        run = project.run("up", "staging")
+        run = project.run("up", "staging", "--engine", engine)
     assert run.returncode == 3, run.stdout + run.stderr
     assert min(recorder.serving("churn", "stable")[before - 1 :]) == 4
     # In the next run the canary is recorded, and still not available.
     with record(project) as recorder:
         before = len(recorder.events)
-        assert project.run("up", "staging").returncode == 3
+        assert project.run("up", "staging", "--engine", engine).returncode == 3
     assert min(recorder.serving("churn", "stable")[before - 1 :]) == 4
     project.write(OVERLAY, STABLE)
-    project.succeed("up", "staging", "--yes")
+    project.succeed("up", "staging", "--engine", engine, "--yes")
     live = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-staging")
     assert live is not None
     assert live["spec"]["replicas"] == 4
@@ -64,16 +71,16 @@ def test_candidate_that_cannot_start_takes_no_capacity(
     ],
 )
 def test_model_serves_with_all_replicas_at_every_event(
-    project: Project, record: Record, steps: list[str], sizes: tuple[int, int]
+    project: Project, engine: str, record: Record, steps: list[str], sizes: tuple[int, int]
 ) -> None:
     *earlier, last = steps
     for size in earlier:
         project.write(OVERLAY, STABLE + canary(size))
-        project.succeed("up", "staging")
+        project.succeed("up", "staging", "--engine", engine)
     project.write(OVERLAY, STABLE + (canary(last) if last else ""))
     with record(project) as recorder:
         before = len(recorder.events)
-        project.succeed("up", "staging")
+        project.succeed("up", "staging", "--engine", engine)
     assert min(recorder.serving("churn")[before - 1 :]) >= 4
     found = recorder.serving("churn", "stable")[-1], recorder.serving("churn", "canary")[-1]
     assert found == sizes
@@ -81,12 +88,12 @@ def test_model_serves_with_all_replicas_at_every_event(
 
 
 @pytest.mark.grid
-def test_promotion_keeps_the_models_replicas(project: Project, record: Record) -> None:
+def test_promotion_keeps_the_models_replicas(project: Project, engine: str, record: Record) -> None:
     project.write(OVERLAY, STABLE + canary("50%"))
-    project.succeed("up", "staging")
+    project.succeed("up", "staging", "--engine", engine)
     project.write(OVERLAY, STABLE + 'image: {tag: "1.7.0"}\n')
     with record(project) as recorder:
         before = len(recorder.events)
-        project.succeed("up", "staging")
+        project.succeed("up", "staging", "--engine", engine)
     assert min(recorder.serving("churn")[before - 1 :]) >= 4
     assert recorder.serving("churn")[-1] == 4

@@ -18,6 +18,7 @@ from framework.core.changes import Change, Failure, Op, Preview, Result
 from framework.core.errors import EngineError, FrameworkError, StateError, StateFileError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
+from framework.engines.capacity import describe_kept_pods
 from framework.engines.embedded.capacity import CapacityWaits
 from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.object_writer import ObjectWriter
@@ -105,7 +106,8 @@ class ApplyRun:
         step = replace(previewed, registration=registration) if previewed else None
         if step is not None:
             if cause := self._find_failed(registration.needs):
-                return self._skip(step, cause, "needs")
+                failed = f"{cause.change.kind} {cause.change.name}"
+                return self._skip(step, cause, f"it needs {failed}, which failed")
             if not step.target:
                 return answer_step(self._state, step)
         try:
@@ -113,7 +115,7 @@ class ApplyRun:
                 raise WaitStoppedError(registration.name)
             step = self._plan_known(previewed, registration)
             if cause := self._find_failed(self._capacity.wait(step)):
-                return self._skip(step, cause, "keeps its Pods because it waits for")
+                return self._skip(step, cause, describe_kept_pods(cause.change))
             with self._lock:
                 self._changes[step.urn] = step.change
             return self._carry_out(step)
@@ -193,17 +195,18 @@ class ApplyRun:
             self._feed.report_failure(failure)
         return Answer(urn, failed=True)
 
-    def _skip(self, step: Step, cause: Failure, relation: str) -> Answer:
+    def _skip(self, step: Step, cause: Failure, reason: str) -> Answer:
         with self._lock:
             self._failed[step.urn] = cause
         if step.change.op is Op.SAME:
             return Answer(step.urn, failed=True)
-        reason = f"skipped: it {relation} {cause.change.kind} {cause.change.name}, which failed"
         self._feed.report(step.change, "skipped", reason)
         # A skipped Deployment of another model counts as a failure, since that model was to roll
         # out. Within the model that failed, one failure is enough.
         if step.change.kind == "Deployment" and step.change.component != cause.change.component:
-            self._feed.add_failure(Failure(step.change, reason, rollout=cause.rollout))
+            self._feed.add_failure(
+                Failure(step.change, f"skipped: {reason}", rollout=cause.rollout)
+            )
         return Answer(step.urn, failed=True)
 
     # Called by the engine

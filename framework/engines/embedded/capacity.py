@@ -1,17 +1,12 @@
-"""The order of the Deployments of one component, so that Pods are removed only after others serve.
-
-A canary may take its Pods from the stable track: it grows while the stable track shrinks. If both
-were applied at once, Pods would be removed before others serve.
-"""
+"""Makes the steps of an apply wait for other Deployments, in the order of `engines/capacity.py`."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.engines.embedded.planner import Step
 from framework.engines.urns import parse_urn
@@ -20,58 +15,6 @@ from framework.kube.waiting import WaitStoppedError
 # A wait for another Deployment fails after this many seconds in which nothing else was in progress.
 _IDLE_LIMIT_S = 10.0
 _TICK_S = 0.1
-
-
-def find_capacity_waits(steps: Iterable[Step]) -> dict[str, tuple[str, ...]]:
-    """Maps each Deployment that shrinks to the Deployments that must be available first, by URN.
-
-    A Deployment that shrinks waits for every other changed Deployment of its component, and keeps
-    its Pods if one of them fails. Deletions come after all of this. A Deployment that depends on
-    the shrinking one, in any number of steps, is not waited for: each would wait for the other.
-    For example, with `canary.mode: within` and 10 replicas, of which the canary takes 2:
-
-        ranker          10 -> 8 Pods     waits for ranker-canary
-        ranker-canary    0 -> 2 Pods     waits for nothing
-    """
-    by_urn = {step.urn: step for step in steps}
-    by_component: dict[str, list[Step]] = {}
-    for step in by_urn.values():
-        change = step.change
-        if change.kind == "Deployment" and change.component and change.op is not Op.SAME:
-            by_component.setdefault(change.component, []).append(step)
-    waits: dict[str, tuple[str, ...]] = {}
-    for deployments in by_component.values():
-        # A new image with the same number of replicas counts as growing: its rollout may fail as
-        # well.
-        growing = [step for step in deployments if not _shrinks(step)]
-        for step in deployments:
-            before = sorted(other.urn for other in growing if not _needs(other, step.urn, by_urn))
-            if _shrinks(step) and before:
-                waits[step.urn] = tuple(before)
-    return waits
-
-
-def _shrinks(step: Step) -> bool:
-    return step.change.op is Op.UPDATE and any(
-        change.path == "spec.replicas"
-        and isinstance(change.old, int)
-        and isinstance(change.new, int)
-        and change.new < change.old
-        for change in step.change.fields
-    )
-
-
-def _needs(step: Step, urn: str, steps: Mapping[str, Step]) -> bool:
-    """Returns True if a step needs the resource `urn`, directly or through other resources."""
-    unvisited, seen = list(step.registration.needs), {step.urn}
-    while unvisited:
-        needed = unvisited.pop()
-        if needed == urn:
-            return True
-        if needed not in seen and needed in steps:
-            unvisited.extend(steps[needed].registration.needs)
-        seen.add(needed)
-    return False
 
 
 class CapacityWaits:

@@ -15,8 +15,8 @@ from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
+from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.capacity import find_capacity_waits
 from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.progress import Messages
 from framework.engines.embedded.records import (
@@ -150,13 +150,11 @@ class PreviewRun:
         ]
 
     def _note_waits(self) -> None:
-        self.waits = find_capacity_waits(self.steps.values())
-        for urn, before in self.waits.items():
+        needs = {urn: step.registration.needs for urn, step in self.steps.items()}
+        self.waits = find_capacity_waits((step.change for step in self.steps.values()), needs)
+        for urn in self.waits:
             step = self.steps[urn]
-            names = " and ".join(parse_urn(other).name for other in before)
-            verb = "is" if len(before) == 1 else "are"
-            note = "; ".join(filter(None, (step.change.note, f"once {names} {verb} available")))
-            self.steps[urn] = replace(step, change=replace(step.change, note=note))
+            self.steps[urn] = replace(step, change=note_waits(step.change, self.waits))
 
     def find_leftovers(self) -> list[Resource]:
         """Returns the recorded resources that are targets and that the program no longer has."""

@@ -1,0 +1,86 @@
+"""The order of the Deployments of one model, so that Pods are removed only after others serve.
+
+A canary may take its Pods from the stable track: it grows while the stable track shrinks. If both
+were applied at once, Pods would be removed before others serve. Both engines use this order. It
+is not a dependency in the program: which track shrinks depends on what is live, and a dependency
+would be recorded, so it would point the wrong way when the canary shrinks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from framework.core.changes import Change, Op
+from framework.engines.urns import parse_urn
+
+Needs = Mapping[str, Collection[str]]
+
+
+def find_capacity_waits(
+    changes: Iterable[Change], needs: Needs | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Maps each Deployment that shrinks to the Deployments that must be available first, by URN.
+
+    A Deployment that shrinks waits for every other changed Deployment of its component, and keeps
+    its Pods if one of them fails. Deletions come after all of this. A Deployment that depends on
+    the shrinking one, in any number of steps, is not waited for: each would wait for the other.
+    `needs` maps each URN to those that it depends on. For example, with `canary.mode: within` and
+    10 replicas, of which the canary takes 2:
+
+        ranker          10 -> 8 Pods     waits for ranker-canary
+        ranker-canary    0 -> 2 Pods     waits for nothing
+    """
+    by_component: dict[str, list[Change]] = {}
+    for change in changes:
+        is_changed = change.op not in (Op.SAME, Op.DELETE)
+        if change.kind == "Deployment" and change.component and is_changed:
+            by_component.setdefault(change.component, []).append(change)
+    waits: dict[str, tuple[str, ...]] = {}
+    for deployments in by_component.values():
+        # A new image with the same number of replicas counts as growing: its rollout may fail as
+        # well.
+        growing = [change.urn for change in deployments if not _shrinks(change)]
+        for change in deployments:
+            before = sorted(urn for urn in growing if not _needs(urn, change.urn, needs or {}))
+            if _shrinks(change) and before:
+                waits[change.urn] = tuple(before)
+    return waits
+
+
+def note_waits(change: Change, waits: Mapping[str, Iterable[str]]) -> Change:
+    """Returns a change with the note of what it waits for, if it does."""
+    before = [parse_urn(urn).name for urn in waits.get(change.urn, ())]
+    if not before:
+        return change
+    verb = "is" if len(before) == 1 else "are"
+    note = f"once {' and '.join(before)} {verb} available"
+    return replace(change, note="; ".join(filter(None, (change.note, note))))
+
+
+def describe_kept_pods(failed: Change) -> str:
+    """Returns why a Deployment that waits for a failed one keeps its Pods."""
+    return f"it keeps its Pods because it waits for {failed.kind} {failed.name}, which failed"
+
+
+def _shrinks(change: Change) -> bool:
+    return change.op is Op.UPDATE and any(
+        field.path == "spec.replicas"
+        and isinstance(field.old, int)
+        and isinstance(field.new, int)
+        and field.new < field.old
+        for field in change.fields
+    )
+
+
+def _needs(urn: str, other: str, needs: Needs) -> bool:
+    """Returns True if a resource needs `other`, directly or through other resources."""
+    unvisited, seen = list(needs.get(urn, ())), {urn}
+    while unvisited:
+        needed = unvisited.pop()
+        if needed == other:
+            return True
+        if needed not in seen:
+            unvisited.extend(needs.get(needed, ()))
+        seen.add(needed)
+    return False

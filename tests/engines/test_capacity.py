@@ -1,0 +1,102 @@
+"""The order of the Deployments of one model, and the first run of the CLI that it asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework.core.changes import Change, FieldChange, Op
+from framework.core.stack import Stack
+from framework.engines.capacity import find_capacity_waits, note_waits
+from framework.engines.live_plan import LiveStep, find_first_stage
+from framework.engines.urns import build_urn, list_model_urns
+from framework.kinds.kind import Manifest
+from framework.plan import PlanStore
+from tests.shipped import SHIPPED
+
+
+def change(
+    name: str,
+    op: Op = Op.UPDATE,
+    replicas: tuple[int, int] | None = None,
+    kind: str = "apps/v1:Deployment",
+    model: str = "ranker",
+) -> Change:
+    fields = (FieldChange("spec.replicas", *replicas),) if replicas else ()
+    type_ = f"kubernetes:{kind}"
+    urn = build_urn("dev", "p", "", type_, name)
+    return Change(urn, type_, name, op, f"ml/{name}", model, fields)
+
+
+STABLE_SHRINKS = change("ranker", replicas=(10, 8))
+CANARY_STARTS = change("ranker-canary", Op.CREATE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        ([STABLE_SHRINKS, CANARY_STARTS], {"ranker": ["ranker-canary"]}),
+        (
+            [change("ranker", replicas=(8, 9)), change("ranker-canary", replicas=(2, 1))],
+            {"ranker-canary": ["ranker"]},
+        ),
+        ([change("ranker", replicas=(8, 10)), change("ranker-canary", Op.DELETE)], {}),
+        ([STABLE_SHRINKS], {}),
+        ([STABLE_SHRINKS, change("ranker-canary", Op.SAME)], {}),
+        ([STABLE_SHRINKS, change("other", Op.CREATE, model="other")], {}),
+        ([STABLE_SHRINKS, change("settings", Op.CREATE, kind="core/v1:ConfigMap")], {}),
+    ],
+    ids=["start", "shrink", "abort", "alone", "unchanged", "another model", "another kind"],
+)
+def test_track_that_shrinks_waits_for_the_other(
+    changes: list[Change], waits: dict[str, list[str]]
+) -> None:
+    names = {item.urn: item.name for item in changes}
+    found = find_capacity_waits(changes)
+    assert {
+        names[urn]: [names[other] for other in before] for urn, before in found.items()
+    } == waits
+
+
+def test_deployment_that_depends_on_the_shrinking_one_is_not_waited_for() -> None:
+    needs = {CANARY_STARTS.urn: ["between"], "between": [STABLE_SHRINKS.urn]}
+    assert find_capacity_waits([STABLE_SHRINKS, CANARY_STARTS], needs) == {}
+
+
+def test_note_says_what_is_waited_for() -> None:
+    waits = find_capacity_waits([STABLE_SHRINKS, CANARY_STARTS])
+    assert note_waits(STABLE_SHRINKS, waits).note == "once ranker-canary is available"
+    assert note_waits(CANARY_STARTS, waits) is CANARY_STARTS
+
+
+def test_first_run_of_the_cli_has_what_the_growing_track_needs() -> None:
+    config, canary_config = (
+        change(name, Op.REPLACE, kind="core/v1:ConfigMap") for name in ("config", "canary-config")
+    )
+    account = change("account", Op.CREATE, kind="core/v1:ServiceAccount")
+    gone = change("gone", Op.DELETE, kind="core/v1:Service")
+    namespace = change("ml", Op.CREATE, kind="core/v1:Namespace", model="")
+    other = change("other", Op.CREATE, model="other")
+    changes = [
+        namespace, STABLE_SHRINKS, CANARY_STARTS, config, canary_config, account, gone, other,
+    ]  # fmt: skip
+    steps = [
+        LiveStep(
+            item,
+            Manifest(item.name, {}, track="canary" if "canary" in item.name else "stable"),
+            None,
+            item.op,
+        )
+        for item in changes
+        if item is not gone
+    ]
+    first = find_first_stage(steps, changes, find_capacity_waits(changes))
+    names = {item.name for item in changes if item.urn in first}
+    assert names == {"ml", "ranker-canary", "canary-config", "account"}
+
+
+def test_urns_of_a_plan_are_those_that_the_program_registers() -> None:
+    plan = PlanStore(SHIPPED).load_one(Stack.of("dev")).require().narrowed_to({"churn"})
+    model = "urn:pulumi:dev::modelcatalog::modelcatalog:index:Model"
+    urns = dict(list_model_urns(plan, "modelcatalog"))
+    assert urns[f"{model}::churn"] == ""
+    assert urns[f"{model}$kubernetes:apps/v1:Deployment::churn"] == f"{model}::churn"
