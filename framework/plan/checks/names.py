@@ -39,8 +39,8 @@ def list_claims(model: CatalogModel, names: Names) -> tuple[Claim, ...]:
     )
     if previous := model.settings.previous_name:
         at = model.position(("previousName",))
-        key = (MODEL_NAME, previous)
-        claims.setdefault(key, Claim(Code.NAME_CLASH, key, f'the name "{previous}"', at))
+        former = Claim(Code.NAME_CLASH, (MODEL_NAME, previous), f'the name "{previous}"', at)
+        claims.setdefault(former.key, former)
     for manifest, own in names:
         for claim in own:
             claims.setdefault(claim.key, claim)
