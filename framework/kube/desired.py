@@ -21,7 +21,7 @@ from framework.kube.object_diff import (
     pruned,
 )
 from framework.kube.objects import FIELD_MANAGER, Object, ObjectState, without_internal
-from framework.kube.owned_paths import find, without
+from framework.kube.owned_paths import OwnedPath, find, without
 from framework.kube.patching import build_patch
 
 
@@ -36,13 +36,14 @@ def compare_with_desired(
     # The inputs are the old and the new ones, so the patch has only what `up` would remove.
     ignored = tuple(ignore_changes)
     patch = build_patch(live.outputs, inputs, inputs, manager, ignored)
-    before = build_patch(without_internal(recorded.outputs), inputs, inputs, manager, ignored)
+    before = frozenset[OwnedPath]()
+    if patch.unowned:
+        outputs = without_internal(recorded.outputs)
+        before = build_patch(outputs, inputs, inputs, manager, ignored).unowned
     # Somebody who recreates an object owns the defaults in it, too. What the recorded object had,
     # and nobody had added by then, is such a default.
     added = {
-        path
-        for path in patch.unowned
-        if path in before.unowned or find(recorded.outputs, path) is MISSING
+        path for path in patch.unowned if path in before or find(recorded.outputs, path) is MISSING
     }
     desired = without(recorded.outputs, added)
     comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)

@@ -305,11 +305,11 @@ edited(
 
 # Service.
 edited(
-    "port-number", S, [("replace", "/spec/ports/0/port", 9999)], "changed spec.ports[80].port"
+    "port-number", S, [("replace", "/spec/ports/0/port", 9999)], "changed spec.ports[8080].port"
 )  # fmt: skip
 edited(
     "target-port", S, [("replace", "/spec/ports/0/targetPort", "other")],
-    "changed spec.ports[80].targetPort",
+    "changed spec.ports[8080].targetPort",
 )  # fmt: skip
 edited(
     "port-added", S, [("add", "/spec/ports/-", {"name": "debug", "port": 5005})],
