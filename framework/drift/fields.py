@@ -16,7 +16,7 @@ from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
-from framework.kube.managed_fields import is_controller
+from framework.kube.managed_fields import find_last_writer, is_controller
 from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.patching import is_injected
@@ -101,7 +101,10 @@ def build_findings(
         model=obj.component,
         note=compared.comparison.note,
     )
-    findings = [] if whole.kind is FindingKind.CHANGED else [whole]
+    findings = []
+    if whole.kind is not FindingKind.CHANGED:
+        manager, time = find_last_writer(compared.live.outputs) if compared.live else ("", "")
+        findings.append(replace(whole, manager=manager, time=time))
     kind = whole.object_kind
     # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
     # environment variable of a Deployment, as a secret too.

@@ -19,7 +19,7 @@ from framework.drift.touching import StackPods
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.kinds.naming import STACK_LABELS
-from framework.kube.managed_fields import direct_entries, is_controller
+from framework.kube.managed_fields import direct_entries, find_last_writer
 from framework.kube.objects import Object, is_terminating, object_name
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
@@ -131,7 +131,7 @@ def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
 
 def _add(found: ForeignObjects, obj: Object, model: str, effect: str) -> None:
     metadata = obj["metadata"]
-    manager, time = _find_writer(obj)
+    manager, time = find_last_writer(obj)
     owners = [f"{owner['kind']} {owner['name']}" for owner in metadata.get("ownerReferences") or ()]
     owned = f"; its owner is {', '.join(owners)}" if owners else ""
     finding = Finding(
@@ -161,14 +161,6 @@ def _build_type(obj: Object) -> str:
     version = str(obj["apiVersion"])
     group = version if "/" in version else f"core/{version}"
     return f"kubernetes:{group}:{obj['kind']}"
-
-
-def _find_writer(obj: Object) -> tuple[str, str]:
-    """Returns the manager that wrote the object last, not counting controllers, and the time."""
-    entries = direct_entries(obj)
-    people = [entry for entry in entries if not is_controller(str(entry["manager"]))] or entries
-    last = max(people, key=lambda entry: str(entry.get("time", "")), default=None)
-    return (str(last["manager"]), str(last.get("time", ""))) if last else ("", "")
 
 
 def name_autoscalers(

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from framework.core.changes import FieldChange
-from framework.core.field_paths import MISSING
+from framework.core.field_paths import MISSING, FieldPath, resolve
 from framework.kube.object_diff import (
     LiveComparison,
     LiveStatus,
@@ -49,6 +49,16 @@ def compare_with_desired(
     comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)
     if not comparison.exists:
         return comparison
+    # The server computes some fields, such as the address of a Service that was recreated. Nobody
+    # set them, and `up` would not put them back.
+    kept = tuple(
+        field
+        for field in comparison.fields
+        if field.old is None or field.manager or _sets(inputs, field.path)
+    )
+    if not kept and comparison.status is LiveStatus.CHANGED:
+        comparison = replace(comparison, status=LiveStatus.SAME)
+    comparison = replace(comparison, fields=kept)
     known = {field.path for field in comparison.fields}
     overwritten = [
         field
@@ -61,6 +71,10 @@ def compare_with_desired(
     is_same = comparison.status is LiveStatus.SAME
     status = LiveStatus.CHANGED if is_same else comparison.status
     return replace(comparison, status=status, fields=fields)
+
+
+def _sets(inputs: Object, path: str) -> bool:
+    return resolve(inputs, FieldPath.parse(path)) is not None
 
 
 def _find_overwritten(inputs: Object, live: Object, manager: str) -> list[FieldChange]:

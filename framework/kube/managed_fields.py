@@ -101,6 +101,17 @@ def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({entry["manager"] for entry in direct_entries(obj)}))
 
 
+def find_last_writer(obj: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the manager that wrote the object last, not counting controllers, and the time.
+
+    Both are "" where managedFields do not tell.
+    """
+    direct = direct_entries(obj)
+    people = [entry for entry in direct if not is_controller(str(entry["manager"]))] or direct
+    last = max(people, key=lambda entry: str(entry.get("time", "")), default=None)
+    return (str(last["manager"]), str(last.get("time", ""))) if last else ("", "")
+
+
 def owner_entries(obj: Mapping[str, Any], path: OwnedPath) -> list[dict[str, Any]]:
     """Returns the entries that own a path or something below it."""
     return [entry for entry in entries(obj) if covers(field_paths(entry), path)]

@@ -420,12 +420,13 @@ for _kind, _name in (("Service", "fraud"), ("ServiceAccount", "intent")):
 special(
     "scaled", scale("intent", 4), "changed Deployment/intent spec.replicas", manager="kubectl"
 )  # fmt: skip
+# At 0 the server keeps no entry of the subresource, so nobody can be named.
 special(
-    "scaled-to-0", scale("intent", 0), "changed Deployment/intent spec.replicas", manager="kubectl"
+    "scaled-to-0", scale("intent", 0), "changed Deployment/intent spec.replicas", manager=""
 )  # fmt: skip
 special(
     "autoscaled-to-0", scale("fraud", 0), "changed Deployment/fraud spec.replicas",
-    manager="kubectl",
+    manager="",
 )  # fmt: skip
 special(
     "config-data",
