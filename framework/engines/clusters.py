@@ -110,7 +110,12 @@ def connect_kubernetes(
     path = root / Path(kubeconfig).expanduser()
     advice = START_ADVICE if path.parent == root / FOLDER else ""
     client = KubeClient.connect(path, context, advice=advice)
-    provider, uid = KubernetesProvider(client, rules=rules), client.cluster_uid()
+    try:
+        uid = client.cluster_uid()
+    except BaseException:
+        client.close()
+        raise
+    provider = KubernetesProvider(client, rules=rules)
     return Connection(provider, uid, context, client.close, client.server)
 
 
