@@ -11,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m framework
 
 # The options of the verbs: MODEL=x becomes `--model x`, and EXIT_CODE=1 becomes `--exit-code`.
-VALUES := MODEL ENGINE PLAN KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY FILE BASE
+VALUES := MODEL ENGINE PLAN KEY TO SINCE FORMAT OUT PROFILE OWNER TAG SET TODAY FILE BASE FINDING REASON UNTIL
 SWITCHES := YES JSON WHY EXIT_CODE FORCE
 OPTIONS = $(call argument,ENV) $(foreach name,$(VALUES),$(call option,$(name))) \
 	$(foreach name,$(SWITCHES),$(call switch,$(name))) $(patsubst %,'%=',$(UNKNOWN))
@@ -37,12 +37,14 @@ help:
 		/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Everyday
-.PHONY: up preview status outputs drift refresh adopt destroy
+.PHONY: up preview status outputs drift accept take refresh adopt destroy
 up: $(VENV)/ready ## deploy an environment: preview, confirm, roll out, watch
 preview: $(VENV)/ready ## show what up would change, with the forecast of each rollout
 status: $(VENV)/ready ## show what runs now: versions, ready Pods, canaries
 outputs: $(VENV)/ready ## show the stack's outputs, as last deployed
-drift: $(VENV)/ready ## compare the cluster with the recorded state; exit 16 if they differ
+drift: $(VENV)/ready ## compare the cluster with the recorded state; exit 16 if they differ [OUT=folder]
+accept: $(VENV)/ready ## accept a finding of drift: write a rule, with a reason and a last day
+take: $(VENV)/ready ## write the live value of drift into the catalog, so that it is as planned
 refresh: $(VENV)/ready ## update the recorded state to what the cluster has
 adopt: $(VENV)/ready ## take over existing objects of a model that others created [FORCE=1]
 destroy: $(VENV)/ready ## delete everything that an environment has deployed
@@ -70,7 +72,7 @@ cluster-up: $(VENV)/ready ## build (once) and start the local cluster
 cluster-down: $(VENV)/ready ## stop the local cluster; its data stays
 cluster-status: $(VENV)/ready ## show the local cluster: processes, nodes, how to use kubectl
 
-up preview status outputs drift refresh adopt destroy \
+up preview status outputs drift accept take refresh adopt destroy \
 validate list explain diff affected render new bump import schema \
 setup-pulumi cluster-up cluster-down cluster-status:
 	@$(RUN) $@ $(OPTIONS)

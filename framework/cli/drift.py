@@ -65,19 +65,25 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
     Errors: StateError if nothing is recorded, ClusterError, and those of the engine.
     """
     with open_session(root, options) as session:
-        recorded = session.engine.recorded_objects(session.request)
+        selected = session.request.components
+        # The whole stack is compared: objects of other models would look foreign otherwise.
+        request = replace(session.request, components=None, plan=session.plan)
+        recorded = session.engine.recorded_objects(request)
         if not recorded.objects:
             raise StateError(
                 f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
                 f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
                 "state is"
             )
-        request = replace(session.request, plan=session.plan)
         report = find_drift(request, recorded, unplanned=session.unplanned)
         report = _add_refresh(session, report, recorded)
     return replace(
         report,
-        findings=tuple(with_fingerprint(report.stack, finding) for finding in report.findings),
+        findings=tuple(
+            with_fingerprint(report.stack, finding)
+            for finding in report.findings
+            if selected is None or finding.model in selected
+        ),
         accepted=tuple(with_fingerprint(report.stack, finding) for finding in report.accepted),
     )
 

@@ -47,6 +47,9 @@ _OPTIONS = (
     Option("base", "FOLDER", "the rendered manifests that all environments share"),
     Option("today", "YYYY-MM-DD", "the date that decides whether a waiver has expired"),
     Option("force", "", "also take over what another tool manages, such as Helm"),
+    Option("finding", "ID", "the finding, by the id that drift prints, or the first digits of it"),
+    Option("reason", "TEXT", "the reason why the difference is accepted"),
+    Option("until", "YYYY-MM-DD", "the last day on which it is accepted"),
     Option("json", "", "print JSON; its schema is in schemas/output/"),
 )  # fmt: skip
 OPTIONS = {option.name: option for option in _OPTIONS}
@@ -92,6 +95,13 @@ GROUPS = {
         Verb("drift", "compare the cluster with the recorded state; exit 16 if they differ",
              "drift:run_drift", options=("engine", "out", "why", "json"),
              example="make drift ENV=prod OUT=drift/prod"),
+        Verb("accept", "accept a finding of drift: write a rule, with a reason and a last day",
+             "remedies:run_accept", options=("finding", "reason", "until", "engine"),
+             example="make accept ENV=prod FINDING=1b1708d0f0f5 REASON='load test' "
+             "UNTIL=2026-12-31"),
+        Verb("take", "write the live value of drift into the catalog, so that it is as planned",
+             "remedies:run_take", options=("model", "finding", "engine"),
+             example="make take ENV=prod MODEL=sentiment"),
         Verb("refresh", "update the recorded state to what the cluster has", "deploy:run_refresh",
              options=("engine", "yes"), example="make refresh ENV=staging"),
         Verb("adopt", "take over existing objects of a model that others created",

@@ -259,10 +259,16 @@ def list_commands(run: DriftRun) -> list[tuple[str, str]]:
         models = {finding.model for finding in own}
         narrowed = f" MODEL={own[0].model}" if len(models) == 1 and own[0].model else ""
         commands.append(("put back", f"make up ENV={environment}{narrowed}"))
+        example = own[0].id if len(own) == 1 else "ID"
+        commands.append(("keep", f"make take ENV={environment} FINDING={example}"))
     for finding in foreign[:1]:
         # `up` changes only what its stack owns.
         namespace, _, name = finding.object.rpartition("/")
         where = f" -n {shlex.quote(namespace)}" if namespace else ""
         kind = finding.object_kind.lower()
         commands.append(("delete", f"kubectl delete {kind} {shlex.quote(name)}{where}"))
+    if run.findings:
+        example = run.findings[0].id if len(run.findings) == 1 else "ID"
+        accept = f"make accept ENV={environment} FINDING={example} REASON='...' UNTIL=YYYY-MM-DD"
+        commands.append(("accept", accept))
     return commands

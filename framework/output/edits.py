@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import unified_diff
 
+from framework.core.redaction import redact_within
 from framework.edits.bump import ModelBump
-from framework.output.text import render_table, render_wrapped
+from framework.edits.yaml_edit import Change
+from framework.output.text import render_table, render_visible, render_wrapped
 
 
 def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str, order: Sequence[str]) -> str:
@@ -52,6 +55,20 @@ def _render_bump(bump: ModelBump, tag: str) -> list[str]:
             reason = f"set at {environment.set_at}"
             rows.append([environment.environment, f"stays {environment.after}", reason])
     return [*lines, render_table(rows, indent="  ")] if rows else lines
+
+
+def render_file_changes(changes: Iterable[Change]) -> str:
+    """Renders the lines that edits changed, as a diff with their positions."""
+    blocks = []
+    for change in changes:
+        old = (change.old or b"").decode("utf-8", "replace").splitlines()
+        new = change.new.decode("utf-8", "replace").splitlines()
+        name = change.path if change.old is not None else f"{change.path} (new)"
+        lines = list(unified_diff(old, new, n=2, lineterm=""))[2:]
+        # A line beside the edit may hold a password.
+        shown = redact_within("\n".join(f"  {line}" for line in lines))
+        blocks.append(f"{name}\n{render_visible(shown)}")
+    return "\n\n".join(blocks)
 
 
 def render_new(path: str, environments: Sequence[str]) -> str:

@@ -69,7 +69,14 @@ def options(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
         monkeypatch.setattr(module, "open_session", open_session)
     monkeypatch.setattr(drift, "find_drift", find_drift)
     return argparse.Namespace(
-        verb="up", environment="dev", yes=True, json=False, model=None, out=None, why=False
+        verb="up",
+        environment="dev",
+        yes=True,
+        json=False,
+        model=None,
+        out=None,
+        why=False,
+        plan=None,
     )
 
 

@@ -125,7 +125,7 @@ _REFUSED = [
      REMOVED, "f.yaml:2:5: a.x"),
     ("below a scalar", "image: v1\n", TAG, "v2", "f.yaml:1:8: image is a single value"),
     ("below a list", "image: [v1]\n", TAG, "v2", "f.yaml:1:8: image is a list"),
-    ("no such item", "image: [v1]\n", ("image", 1), "v2", "f.yaml:1:8: image has no item 1"),
+    ("no such item", "image: [v1]\n", ("image", 2), "v2", "f.yaml:1:8: image has no item 2"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,106 @@
+"""The verbs that keep what a drift check found: accept writes a rule, take edits the catalog."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+from framework.cli.drift import check_stack
+from framework.core.drift_rules import AcceptRule
+from framework.core.errors import FrameworkError, UnknownNameError, UsageError
+from framework.core.exit_codes import ExitCode
+from framework.drift.history import describe_finding
+from framework.drift.report import Finding, FindingKind
+from framework.edits.accept import add_accept_rule
+from framework.output.edits import render_file_changes
+from framework.output.text import render_visible
+
+_SHORTEST_ID = 4
+
+
+def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
+    """Writes a rule for one finding into `drift.accept` of the environment."""
+    environment = options.environment
+    if not options.finding or not (options.reason or "").strip():
+        raise UsageError(
+            "accept needs FINDING and REASON: "
+            f"`make accept ENV={environment} FINDING={options.finding or 'id'} "
+            "REASON='load test' UNTIL=2026-12-31`"
+        )
+    until = _parse_until(options.until)
+    report = check_stack(root, options)
+    finding = find_by_id(options.finding, [*report.findings, *report.accepted], environment)
+    if finding.accepted_by:
+        where = finding.accepted_by.position
+        print(f"{describe_finding(finding)} is accepted already, by the rule at {where}.")
+        return ExitCode.DONE
+    rule = AcceptRule(
+        options.reason.strip(),
+        kind=finding.object_kind,
+        object=finding.object,
+        path=finding.path,
+        until=until,
+    )
+    change = add_accept_rule(root, environment, rule)
+    print(render_file_changes([change]))
+    print(render_visible(f"\naccepted  {describe_finding(finding)}"))
+    if not finding.path and finding.kind is not FindingKind.FOREIGN:
+        print("The rule has no path, so it covers every difference of this object.")
+    print(f"next: make drift ENV={environment}")
+    return ExitCode.DONE
+
+
+def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
+    """Writes live values into the catalog: of one finding, of a model, or of all."""
+    # Imported here: `accept` needs no plan.
+    from framework.drift.take import take_findings
+
+    environment = options.environment
+    report = check_stack(root, options)
+    findings = list(report.findings)
+    if options.finding:
+        findings = [find_by_id(options.finding, [*findings, *report.accepted], environment)]
+    if not findings:
+        print(f"No differences{f' of {options.model}' if options.model else ''}.")
+        return ExitCode.DONE
+    result = take_findings(root, report.stack, findings)
+    if result.changes:
+        print(render_file_changes(result.changes), end="\n\n")
+    for taken in result.taken:
+        print(f"took      {render_visible(describe_finding(taken.finding))}: {taken.setting}")
+    for refused in result.not_taken:
+        finding = f"{describe_finding(refused.finding)} [{refused.finding.id}]"
+        print(render_visible(f"not taken {finding}:\n    {refused.reason}"))
+    if result.taken:
+        print(f"next: make drift ENV={environment}")
+    return ExitCode.FAILED if result.not_taken else ExitCode.DONE
+
+
+def _parse_until(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        until = date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f'UNTIL={text}: expected a date such as "2026-12-31"') from None
+    if until < date.today():
+        raise UsageError(f"UNTIL={text} is over; name a day from {date.today()} on")
+    return until
+
+
+def find_by_id(id: str, findings: Iterable[Finding], environment: str) -> Finding:
+    """Returns the finding with an id, or with the only id that begins so.
+
+    Errors: FrameworkError if nothing differs, UnknownNameError with the nearest ids.
+    """
+    known = {finding.id: finding for finding in findings}
+    if not known:
+        raise FrameworkError(f"{environment}: nothing differs, so there is no finding {id}")
+    matches = [other for other in known if other == id]
+    if not matches and len(id) >= _SHORTEST_ID:
+        matches = [other for other in known if other.startswith(id.lower())]
+    if len(matches) != 1:
+        raise UnknownNameError("finding", id, known)
+    return known[matches[0]]

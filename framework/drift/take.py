@@ -1,0 +1,403 @@
+"""Writes the live value of a finding into the catalog, so that the cluster is as planned again.
+
+The setting behind a field is found by experiment, as `explain` does. Each candidate edit is applied
+to a copy of the catalog, and the model is planned again: an edit is accepted only if the field then
+has the live value, and nothing else changes. The order of the candidates:
+
+1. the setting, at the line that defines it, if no other environment reads that line;
+2. the setting, in the environment's file for the model;
+3. the field itself, as an entry under `patch:` of that file.
+
+Only then are the files of the project edited, all or none. The cluster is never touched.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framework.catalog import Catalog, CatalogModel, load_catalog
+from framework.core.diagnostics import KeyPath
+from framework.core.errors import ConfigError, EditError, FrameworkError
+from framework.core.field_paths import FieldPath, ItemKey, Step, list_keys
+from framework.core.redaction import REDACTED
+from framework.core.stack import Stack
+from framework.drift.report import Finding, FindingKind
+from framework.edits.transaction import apply_valid_changes
+from framework.edits.yaml_edit import Change, Edit, build_change
+from framework.files import list_environments
+from framework.files.document import load_document
+from framework.kube.object_diff import compare_objects
+from framework.plan import PlanStore
+from framework.plan.build import build_model
+from framework.plan.patch.merge import DIRECTIVE
+from framework.reports.rendered_fields import FieldExplainer
+
+_FOLDERS = ("catalog", "environments")
+# Settings whose entries no other setting names, by the field that they render to. A wrong entry
+# would do no harm, because its experiment fails.
+_ENTRIES = (
+    (re.compile(r"spec\.template\.spec\.containers\[model\]\.env\[(?P<key>[^\]]+)\]"), "env"),
+    (re.compile(r'metadata\.labels(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'), "labels"),
+    (
+        re.compile(
+            r'spec\.template\.metadata\.labels(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
+        ),
+        "podLabels",
+    ),
+    (
+        re.compile(r'metadata\.annotations(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'),
+        "annotations",
+    ),
+    (
+        re.compile(
+            r'spec\.template\.spec\.nodeSelector(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
+        ),
+        "scheduling.nodeSelector",
+    ),
+    (
+        re.compile(
+            r'spec\.template\.metadata\.annotations(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
+        ),
+        "podAnnotations",
+    ),
+)
+_IMAGE = ("tag", "digest", "repository")
+# The manifests of a model by kind and name.
+Objects = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A finding whose live value is in the catalog now. `setting` is the key that was written."""
+
+    finding: Finding
+    file: str
+    setting: str
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """A finding whose live value cannot be written, and the reason."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True)
+class TakeResult:
+    """The findings that were taken and those that were not, and the changes of the files."""
+
+    taken: tuple[Taken, ...]
+    not_taken: tuple[NotTaken, ...]
+    changes: tuple[Change, ...]
+
+
+def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> TakeResult:
+    """Writes the live values of findings into the files of the project.
+
+    Errors: ConfigError if the catalog has errors, EditError if a file cannot be edited,
+    InvalidEditError if the result would have errors; then no file is changed.
+    """
+    taken: list[Taken] = []
+    not_taken: list[NotTaken] = []
+    with tempfile.TemporaryDirectory(prefix="modelcatalog-take-") as folder:
+        copy = _Copy(Path(folder), root, stack)
+        for finding in findings:
+            try:
+                taken.append(copy.take(finding))
+            except FrameworkError as error:
+                not_taken.append(NotTaken(finding, str(error)))
+        changes = copy.list_changes()
+    names = {item.finding.model for item in taken}
+    if changes:
+        with apply_valid_changes(root, changes, names, list_environments(root)):
+            pass
+    return TakeResult(tuple(taken), tuple(not_taken), changes)
+
+
+class _Copy:
+    """A copy of the catalog in which edits are tried; accepted edits stay."""
+
+    def __init__(self, folder: Path, root: Path, stack: Stack) -> None:
+        self._root, self._project, self._stack = folder, root, stack
+        for name in _FOLDERS:
+            shutil.copytree(root / name, folder / name)
+        self._edited: set[str] = set()
+
+    def list_changes(self) -> tuple[Change, ...]:
+        """Returns the change of each file that an accepted edit touched."""
+        changes = []
+        for path in sorted(self._edited):
+            file = self._project / path
+            old = file.read_bytes() if file.exists() else None
+            new = (self._root / path).read_bytes()
+            changes.append(Change(path, old, new, load_document(self._root, path)[0].data))
+        return tuple(changes)
+
+    def take(self, finding: Finding) -> Taken:
+        """Tries the candidates in order. Errors: EditError with the reason."""
+        where = f"{finding.object_kind} {finding.object}"
+        if reason := _find_obstacle(finding):
+            raise EditError((where, reason))
+        before = self._plan(finding.model, self._stack)
+        if before is None:
+            reason = f"{finding.model} is not planned in {self._stack}, so no setting renders it"
+            raise EditError((where, reason))
+        catalog, model, fields = before
+        refusals: list[tuple[str, str]] = []
+        for path, edits, setting in self._list_candidates(finding, catalog, model):
+            old = (self._root / path).read_bytes() if (self._root / path).exists() else None
+            elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
+            if self._write(path, edits, finding.model):
+                after = self._plan(finding.model, self._stack)
+                if (
+                    after is not None
+                    and _has_taken(fields, after[2], finding)
+                    and (not elsewhere or elsewhere == self._plan_elsewhere(finding.model))
+                ):
+                    errors = self._find_errors(finding.model)
+                    if not errors:
+                        self._edited.add(path)
+                        return Taken(finding, path, setting)
+                    refusals.append((f"{path} {setting}", errors))
+            self._restore(path, old)
+        if refusals:
+            # The setting is found, and the checks of the catalog refuse the value.
+            raise EditError(refusals[0])
+        raise EditError(
+            (
+                f"{where} {finding.path}",
+                "no setting and no patch renders exactly the live value; edit the catalog by hand, "
+                "put it back with `up`, or accept it",
+            )
+        )
+
+    def _plan(self, name: str, stack: Stack) -> tuple[Catalog, CatalogModel, Objects] | None:
+        """Returns a model with its manifests; None if it has errors or does not run there."""
+        try:
+            catalog = load_catalog(self._root, stack, models=[name])
+        except ConfigError:
+            return None
+        for model in catalog.models:
+            if model.name == name:
+                manifests = build_model(model, catalog.environment).manifests
+                objects = {(m.kind, m.name): m.object for m in manifests}
+                return catalog, model, objects
+        return None
+
+    def _find_errors(self, name: str) -> str:
+        """Returns the errors that the catalog has with a model as it is now, "" for none."""
+        loaded = PlanStore(self._root).load_one(self._stack, models=[name])
+        return str(ConfigError(loaded.errors)) if loaded.errors else ""
+
+    def _plan_elsewhere(self, name: str) -> dict[str, Objects | None]:
+        """Returns the manifests of a model in every other environment."""
+        others = [e for e in list_environments(self._root) if e != self._stack.environment]
+        plans = {other: self._plan(name, Stack.of(other)) for other in others}
+        return {other: plan[2] if plan else None for other, plan in plans.items()}
+
+    def _list_candidates(
+        self, finding: Finding, catalog: Catalog, model: CatalogModel
+    ) -> Iterator[tuple[str, list[Edit], str]]:
+        overlay = f"environments/{self._stack.environment}/models/{finding.model}.yaml"
+        for position, edits in _list_settings(finding, catalog, model):
+            # A line of a profile or of environment.yaml is that of other models as well.
+            if position in (overlay, f"catalog/{finding.model}.yaml"):
+                yield position, edits, _name(edits)
+            yield overlay, edits, _name(edits)
+        patch = _build_patch(finding)
+        if patch is not None:
+            track = "canary" if finding.object.endswith("-canary") else "stable"
+            kind = finding.object_kind
+            entry = f"{kind}/{track}" if kind == "Deployment" else kind
+            written = load_document(self._root, overlay)[0].data if self._exists(overlay) else {}
+            held = (written.get("patch") or {}).get(entry) or {}
+            merged = _merge_patch(held, patch)
+            yield overlay, [Edit(("patch", entry), merged)], f"patch.{entry}"
+
+    def _exists(self, path: str) -> bool:
+        return (self._root / path).is_file()
+
+    def _write(self, path: str, edits: Sequence[Edit], model: str) -> bool:
+        opening = f"# Settings of {model} in {self._stack} only, laid over catalog/{model}.yaml.\n"
+        try:
+            change = build_change(self._root, path, edits, opening=opening)
+        except (EditError, ConfigError):
+            return False
+        file = self._root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(change.new)
+        return True
+
+    def _restore(self, path: str, old: bytes | None) -> None:
+        if old is None:
+            (self._root / path).unlink(missing_ok=True)
+        else:
+            (self._root / path).write_bytes(old)
+
+
+def _find_obstacle(finding: Finding) -> str:
+    """Returns why the live value cannot be written whatever the settings are; "" if it may."""
+    if finding.kind is FindingKind.FOREIGN:
+        return "no stack owns it; `make import` turns an object into settings, or accept it"
+    if not finding.path:
+        return f"is {finding.kind}, which is no value; put it back with `up`, or disable the model"
+    if not finding.model:
+        return "belongs to no model; edit environment.yaml by hand, or put it back with `up`"
+    if REDACTED in repr(finding.live) or REDACTED in repr(finding.desired):
+        return "the live value is secret, so it is not written to a file; refer to a Secret"
+    if finding.object_kind == "ConfigMap":
+        return (
+            "the name of a ConfigMap changes with its content, so the live object would stay "
+            "different; edit `config` in the catalog by hand"
+        )
+    return ""
+
+
+def _has_taken(before: Objects, after: Objects, finding: Finding) -> bool:
+    """Returns True if the field has the live value now, and no other field changed."""
+    if before.keys() != after.keys():
+        return False
+    own = (finding.object_kind, finding.object.rpartition("/")[2])
+    changed: dict[FieldPath, Any] = {}
+    for identity, old in before.items():
+        for field in compare_objects(old, after[identity]):
+            if identity != own:
+                return False
+            changed |= _flatten(FieldPath.parse(field.path), field.new)
+    return changed == _flatten(FieldPath.parse(finding.path), finding.live)
+
+
+def _flatten(path: FieldPath, value: Any) -> dict[FieldPath, Any]:
+    """Returns the single values at or below a path: a new mapping is reported as one change."""
+    value = _plain(value)
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    leaves: dict[FieldPath, Any] = {}
+    for key, child in value.items():
+        leaves |= _flatten(path.child(key), child)
+    return leaves
+
+
+def _name(edits: Sequence[Edit]) -> str:
+    return ", ".join(str(FieldPath(edit.path)) for edit in edits)
+
+
+def _list_settings(
+    finding: Finding, catalog: Catalog, model: CatalogModel
+) -> Iterator[tuple[str, list[Edit]]]:
+    """Yields the edits that may render a field, each with the file that defines its setting."""
+    seen: set[KeyPath] = set()
+    for pattern, setting in _ENTRIES:
+        if match := pattern.fullmatch(finding.path):
+            groups = match.groupdict()
+            key = groups.get("key") or groups.get("quoted") or ""
+            seen.add((*setting.split("."), key))
+            yield "", [Edit((*setting.split("."), key), _plain(finding.live))]
+    name = finding.object.rpartition("/")[2]
+    try:
+        explainer = FieldExplainer(catalog, model)
+        explained = explainer.explain(f"{finding.object_kind}/{name}.{finding.path}")
+    except FrameworkError:
+        return
+    positions = {s.key: (s.position or "").rsplit(":", 2)[0] for s in explained.settings}
+    keys = [key for field in explained.fields for key in field.settings] + [*explained.adds]
+    for key in dict.fromkeys(keys):
+        if key.startswith(("the key ", "environment", "name")):
+            continue
+        path: KeyPath = tuple(str(step) for step in FieldPath.parse(key).steps)
+        if path[0] == "candidate":
+            path = ("canary", *path)
+        if path not in seen:
+            seen.add(path)
+            for edits in _list_edits(path, finding):
+                yield positions.get(key, ""), edits
+
+
+def _list_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
+    live = _plain(finding.live)
+    if path[-2:-1] == ("image",) and path[-1] in _IMAGE and isinstance(live, str):
+        # Three settings make one reference, so two of them may have to change.
+        rest, _, digest = live.partition("@")
+        repository, colon, tag = rest.rpartition(":")
+        if "/" in tag or not colon:
+            repository, tag = rest, ""
+        parts = dict(zip(_IMAGE, (tag, digest, repository), strict=True))
+        if path[-1] == "tag":
+            yield from ([Edit((*path[:-1], key), parts[key])] for key in _IMAGE if parts[key])
+            yield [Edit((*path[:-1], key), value) for key, value in parts.items() if value]
+        return
+    yield [Edit(path, live)]
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value of an item such as `{name: DEBUG, value: "1"}`, or the value itself."""
+    if isinstance(value, Mapping) and set(value) == {"name", "value"}:
+        return value["value"]
+    return value
+
+
+def _build_patch(finding: Finding) -> dict[str, Any] | None:
+    """Returns the strategic merge patch that sets a field to its live value."""
+    steps = FieldPath.parse(finding.path).steps
+    patch = _nest(steps, 0, finding.live)
+    return patch if isinstance(patch, dict) else None
+
+
+def _nest(steps: Sequence[Step], depth: int, live: Any) -> Any:
+    if depth == len(steps):
+        return live
+    step = steps[depth]
+    if depth and isinstance(steps[depth - 1], str) and not isinstance(step, str):
+        return _nest_item(steps, depth, live)
+    return {str(step): _nest(steps, depth + 1, live)}
+
+
+def _nest_item(steps: Sequence[Step], depth: int, live: Any) -> Any:
+    """Returns a list with the item of a step, named by the keys of the list."""
+    keys = list_keys(FieldPath(tuple(steps[:depth])))
+    step = steps[depth]
+    if not keys:
+        # An item without a key cannot be patched alone.
+        return None
+    name: Any = step.text if isinstance(step, ItemKey) else step
+    first, *others = str(name).split("/") if len(keys) > 1 else [name]
+    identity: dict[str, Any] = {keys[0]: name if not others and isinstance(name, int) else first}
+    if isinstance(identity[keys[0]], str) and identity[keys[0]].isdigit() and others:
+        identity[keys[0]] = int(identity[keys[0]])
+    identity |= dict(zip(keys[1:], others, strict=False))
+    if depth + 1 == len(steps):
+        if live is None:
+            return [{**identity, DIRECTIVE: "delete"}]
+        item = live if isinstance(live, Mapping) else {"value": live}
+        return [{**identity, **item}]
+    inner = _nest(steps, depth + 1, live)
+    return None if inner is None else [{**identity, **inner}]
+
+
+def _merge_patch(held: Any, added: Any) -> Any:
+    """Returns both patches as one; items of lists are the same if their first values are."""
+    if isinstance(held, Mapping) and isinstance(added, Mapping):
+        merged = deepcopy(dict(held))
+        for key, value in added.items():
+            merged[key] = _merge_patch(merged[key], value) if key in merged else value
+        return merged
+    if isinstance(held, list) and isinstance(added, list):
+        merged_items = deepcopy(held)
+        for item in added:
+            identity = next(iter(item.items())) if isinstance(item, Mapping) and item else None
+            for index, other in enumerate(merged_items):
+                if identity and isinstance(other, Mapping) and identity in other.items():
+                    merged_items[index] = _merge_patch(other, item)
+                    break
+            else:
+                merged_items.append(item)
+        return merged_items
+    return added

@@ -1,0 +1,223 @@
+"""Live values written into the catalog, and rules written into environment.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.catalog import load_catalog
+from framework.cli.remedies import find_by_id
+from framework.core.drift_rules import AcceptRule
+from framework.core.errors import FrameworkError, UnknownNameError
+from framework.core.stack import Stack
+from framework.drift.report import Finding, FindingKind
+from framework.drift.take import TakeResult, take_findings
+from framework.edits.accept import add_accept_rule
+from framework.output.edits import render_file_changes
+from framework.plan.build import build_model
+from tests.drift.sample_run import DEPLOYMENT, PROD, build_finding, build_report
+from tests.trees import write_tree
+
+CONTAINER = "spec.template.spec.containers[model]"
+FILES = {
+    "catalog/_defaults.yaml": "rollout: {maxSurge: 1, maxUnavailable: 0}\n",
+    "catalog/chat.yaml": (
+        "# Answers questions.\n"
+        "owner: team-nlp\n"
+        "image: {repository: ghcr.io/acme/chat, tag: '1.0'}   # pinned\n"
+        "replicas: 2\n"
+        "env: {LOG_LEVEL: info}\n"
+        "ports: {http: 8080}\n"
+        "probes: {readiness: {httpGet: {path: /ready}}}\n"
+    ),
+    "environments/dev/environment.yaml": "namespace: ml-dev\n",
+    "environments/prod/environment.yaml": (
+        "namespace: ml-prod   # one stack manages it\noverrides: {rollout: {minReadySeconds: 10}}\n"
+    ),
+    "environments/prod/models/chat.yaml": (
+        "# More traffic in prod.\nreplicas: 6   # one for each zone, twice\n"
+    ),
+}
+OVERLAY = "environments/prod/models/chat.yaml"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_tree(tmp_path, FILES)
+
+
+def change(path: str, live: Any, desired: Any = "x", **more: Any) -> Finding:
+    kind = FindingKind.ADDED if desired is None else FindingKind.CHANGED
+    more = {"model": "chat", **more}
+    return build_finding(kind, DEPLOYMENT, "ml-prod/chat", path, desired=desired, live=live, **more)
+
+
+def render(root: Path, environment: str) -> dict[str, Any]:
+    """Returns the manifests of the model by their kinds."""
+    catalog = load_catalog(root, Stack.of(environment))
+    manifests = build_model(catalog.models[0], catalog.environment).manifests
+    return {manifest.kind: manifest.object for manifest in manifests}
+
+
+def take(root: Path, *findings: Finding) -> TakeResult:
+    """Takes findings; fails if the manifests of another environment change."""
+    before = render(root, "dev")
+    result = take_findings(root, PROD, findings)
+    assert render(root, "dev") == before
+    return result
+
+
+def container(root: Path) -> dict[str, Any]:
+    pod = render(root, "prod")["Deployment"]["spec"]["template"]["spec"]
+    return dict(pod["containers"][0])
+
+
+def test_value_is_written_at_the_line_that_defines_it_and_comments_stay(root: Path) -> None:
+    result = take(root, change("spec.replicas", 9, 6))
+    assert (root / OVERLAY).read_text() == (
+        "# More traffic in prod.\nreplicas: 9   # one for each zone, twice\n"
+    )
+    assert [(taken.file, taken.setting) for taken in result.taken] == [(OVERLAY, "replicas")]
+    diff = render_file_changes(result.changes)
+    assert "-replicas: 6   # one for each zone, twice" in diff
+    assert render(root, "prod")["Deployment"]["spec"]["replicas"] == 9
+
+
+def test_line_that_other_environments_read_is_overridden_in_the_overlay(root: Path) -> None:
+    take(root, change(f"{CONTAINER}.env[LOG_LEVEL]", "debug", "info"))
+    assert (root / "catalog/chat.yaml").read_text() == FILES["catalog/chat.yaml"]
+    assert "LOG_LEVEL: debug" in (root / OVERLAY).read_text()
+
+
+def test_line_that_no_other_environment_reads_is_edited_there(root: Path) -> None:
+    write_tree(root, {"environments/dev/models/chat.yaml": "image: {tag: '0.9'}\n"})
+    take(root, change(f"{CONTAINER}.image", "ghcr.io/acme/chat:1.1", "ghcr.io/acme/chat:1.0"))
+    text = (root / "catalog/chat.yaml").read_text()
+    assert "image: {repository: ghcr.io/acme/chat, tag: '1.1'}   # pinned" in text
+
+
+def read_env(root: Path, name: str) -> Any:
+    return next((e.get("value") for e in container(root)["env"] if e["name"] == name), None)
+
+
+TAKEN: dict[str, tuple[str, Any, Any, Callable[[Path], Any]]] = {
+    "env-added": (f"{CONTAINER}.env[DEBUG]", "1", None, lambda root: read_env(root, "DEBUG")),
+    "env-changed": (
+        f"{CONTAINER}.env[LOG_LEVEL]", "debug", "info", lambda root: read_env(root, "LOG_LEVEL")
+    ),
+    "image": (
+        f"{CONTAINER}.image", "quay.io/acme/chat:2.0", "ghcr.io/acme/chat:1.0",
+        lambda root: container(root)["image"],
+    ),
+    "override-of-the-environment": (
+        "spec.minReadySeconds", 40, 10,
+        lambda root: render(root, "prod")["Deployment"]["spec"]["minReadySeconds"],
+    ),
+    "annotation": (
+        'metadata.annotations["example.com/note"]', "on call", None,
+        lambda root: render(root, "prod")["Deployment"]["metadata"]["annotations"][
+            "example.com/note"
+        ],
+    ),
+    "patch": (
+        f"{CONTAINER}.stdin", True, None, lambda root: container(root)["stdin"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_taken_value_is_rendered_and_nothing_else_changes(root: Path, case: str) -> None:
+    path, live, desired, read = TAKEN[case]
+    result = take(root, change(path, live, desired))
+    assert [item.reason for item in result.not_taken] == []
+    assert read(root) == live
+
+
+REFUSED = {
+    "secret": (change(f"{CONTAINER}.env[API_TOKEN]", "[secret]", None), "refer to a Secret"),
+    "protected": (change("spec.paused", True, None), "put it back with `up`, or accept it"),
+    "missing": (build_finding(FindingKind.MISSING, DEPLOYMENT, "ml-prod/chat"), "is missing"),
+    "foreign": (build_finding(FindingKind.FOREIGN, DEPLOYMENT, "ml-prod/x"), "no stack owns it"),
+    "no-model": (change("metadata.labels.x", "1", None, model=""), "belongs to no model"),
+    "unknown-model": (change("spec.replicas", 3, 2, model="gone"), "is not planned in prod"),
+    "invalid": (change("spec.replicas", -1, 2), "no setting and no patch"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_value_that_cannot_be_taken_is_refused_with_a_reason(root: Path, case: str) -> None:
+    finding, reason = REFUSED[case]
+    result = take(root, finding)
+    assert result.taken == ()
+    assert reason in result.not_taken[0].reason
+    assert {path: (root / path).read_text() for path in FILES} == FILES
+
+
+def test_others_are_taken_where_one_is_refused(root: Path) -> None:
+    result = take(root, REFUSED["secret"][0], change("spec.replicas", 9, 6))
+    assert (len(result.taken), len(result.not_taken)) == (1, 1)
+    assert render(root, "prod")["Deployment"]["spec"]["replicas"] == 9
+
+
+RULE = AcceptRule(
+    "load test: until the cache is there", kind="Deployment", object="ml-prod/chat",
+    path="spec.replicas", until=date(2099, 12, 31),
+)  # fmt: skip
+WRITTEN = (
+    "{kind: Deployment, object: ml-prod/chat, path: spec.replicas, "
+    'reason: "load test: until the cache is there", until: "2099-12-31"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("", f"drift:\n  accept:\n    - {WRITTEN}\n", id="no-drift"),
+        pytest.param(
+            "drift: {accept: []}   # none yet\n",
+            f"drift: {{accept: [{WRITTEN}]}}   # none yet\n",
+            id="empty-list",
+        ),
+        pytest.param(
+            "drift:\n  accept:\n    # The first rule.\n    - kind: Service   # any\n"
+            "      reason: test\n  injectors: []\n",
+            "drift:\n  accept:\n    # The first rule.\n    - kind: Service   # any\n"
+            f"      reason: test\n    - {WRITTEN}\n  injectors: []\n",
+            id="block-list",
+        ),
+        pytest.param(
+            "drift: {accept: [{kind: Service, reason: test}]}\n",
+            f"drift: {{accept: [{{kind: Service, reason: test}}, {WRITTEN}]}}\n",
+            id="flow-list",
+        ),
+    ],
+)
+def test_rule_is_added_behind_the_others_and_comments_stay(
+    root: Path, before: str, after: str
+) -> None:
+    path = root / "environments/prod/environment.yaml"
+    head = FILES["environments/prod/environment.yaml"]
+    path.write_text(head + before)
+    add_accept_rule(root, "prod", RULE)
+    assert path.read_text() == head + after
+
+
+def test_finding_is_found_by_the_first_digits_of_its_id() -> None:
+    findings = build_report().findings
+    assert find_by_id(findings[3].id[:5].upper(), findings, "prod") is findings[3]
+
+
+def test_unknown_finding_suggests_the_nearest_id() -> None:
+    findings = build_report().findings
+    wrong = findings[0].id[:-1] + ("0" if findings[0].id[-1] != "0" else "1")
+    with pytest.raises(UnknownNameError, match=f"did you mean {findings[0].id}"):
+        find_by_id(wrong, findings, "prod")
+
+
+def test_finding_of_a_clean_environment_is_an_error() -> None:
+    with pytest.raises(FrameworkError, match="nothing differs"):
+        find_by_id("abcdef", (), "prod")
