@@ -342,7 +342,9 @@ class AutomationEngine:
         except StateError:
             # The embedded engine has written no journal beside a state that it cannot read.
             return
-        unfinished = backend.journal_path.exists() or state.checkpoint.pending
+        checkpoint = state.checkpoint
+        replaced = any(resource.pending_delete for resource in checkpoint.resources)
+        unfinished = backend.journal_path.exists() or checkpoint.pending or replaced
         if unfinished or backend.find_leftovers():
             EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,7 @@ from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
 from framework.engines.embedded.registration import ProgramHandler, Registration
-from framework.engines.embedded.settlement import settle_pending
+from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
@@ -55,7 +55,7 @@ from framework.engines.recorded import (
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.history import UpdateHistory
-from framework.engines.state.journal import drop_line, end_line, set_line
+from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import Secret, collect_message_secrets, reveal
 from framework.kube.object_diff import compare_with_live
@@ -269,6 +269,8 @@ class Operation:
         # another way to the same cluster, and the first inputs of a provider count.
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
         self._warnings = self._settle_pending(recorded_clusters, locked=locked)
+        if request.plan is not None:
+            self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
         self.components = Components(request.components, state.get_current().resources)
         self.planner = Planner(
             state, self.clusters, self.components, adopts=request.adopts, forced=request.forced
@@ -290,11 +292,15 @@ class Operation:
             settlement = settle_pending(self.state, clusters)
         finally:
             clusters.close()
-        if settlement.lines and locked:
-            self.state.record(*settlement.lines)
-        else:
-            self.state.assume(*settlement.lines)
+        self._settle(settlement.lines, locked=locked)
         return settlement.warnings
+
+    def _settle(self, lines: Sequence[Line], *, locked: bool) -> None:
+        """Adds lines to the state; without the lock in memory only."""
+        if lines and locked:
+            self.state.record(*lines)
+        else:
+            self.state.assume(*lines)
 
     @property
     def messages(self) -> tuple[str, ...]:

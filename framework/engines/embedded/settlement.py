@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.records import build_adopted
 from framework.engines.state.checkpoint import Checkpoint, Resource
-from framework.engines.state.journal import Line, end_line, set_line
+from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import reveal
+from framework.kube.objects import object_name
 from framework.kube.ownership import AlreadyExistsError
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,42 @@ def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
             )
         lines += [*adopted, end_line(pending.urn)]
     return Settlement(tuple(lines), tuple(warnings))
+
+
+def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
+    """Builds the lines that restore the records of replaced objects which the plan has again.
+
+    A command that is interrupted before it deletes the old object of a replacement leaves two
+    records of one URN. If the user then reverts the change, the plan has the old object again:
+
+        recorded    ConfigMap app-1, to be deleted       ConfigMap app-2
+        the plan    ConfigMap app-1
+        restored    ConfigMap app-1                      ConfigMap app-2, to be deleted
+
+    Without this, both engines would create app-1 under another field manager, and the CLI would
+    then delete it.
+    """
+    wanted = {
+        (manifest.type_token, object_name(manifest.object["metadata"]))
+        for manifest in plan.manifests
+    }
+    lines: list[Line] = []
+    for resource in recorded.resources:
+        replacing = recorded.live.get(resource.urn)
+        if not resource.pending_delete or replacing is None:
+            continue
+        if (resource.type, resource.id) not in wanted or replacing.id == resource.id:
+            continue
+        if (replacing.type, replacing.id) in wanted:
+            continue
+        # In this order, since a crash may lose the last of the lines: each record that is left over
+        # is of an object that another record has, and is dropped by the next command.
+        lines += [
+            set_line(replacing.with_fields(delete=True)),
+            set_line(resource.with_fields(delete=None)),
+            drop_line(resource),
+        ]
+    return tuple(lines)
 
 
 def _adopt(
