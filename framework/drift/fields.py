@@ -129,8 +129,26 @@ def _find_pending(
 ) -> dict[str, FieldChange]:
     if wanted is None or wanted == inputs:
         return {}
-    changes = {change.path: change for change in compare_objects(inputs, wanted)}
-    return {path: change for path, change in changes.items() if path not in ignore_changes}
+    changes = [c for c in compare_objects(inputs, wanted) if c.path not in ignore_changes]
+    if any(_is_dropped(change) for change in changes):
+        # Imported here: the types of all fields take long to load.
+        from framework.edits.importing.api_defaults import normalise
+
+        normal = normalise(wanted)
+        changes = [
+            change
+            for change in changes
+            if not _is_dropped(change) or resolve(normal, FieldPath.parse(change.path)) is not None
+        ]
+    return {change.path: change for change in changes}
+
+
+def _is_dropped(change: FieldChange) -> bool:
+    """Returns whether the CLI may have left out the value of a field when it recorded the inputs.
+
+    It leaves out zeros that mean the same as no value, such as `minReadySeconds: 0`.
+    """
+    return change.old is None and change.new in (0, "", [], {})
 
 
 def _find_desired(

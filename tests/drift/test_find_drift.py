@@ -322,6 +322,28 @@ def test_secret_that_differs_is_drift_although_its_values_are_redacted(root: Pat
     assert [(f.path, f.live) for f in report.findings] == [("data.k", REDACTED)]
 
 
+@pytest.mark.parametrize(
+    ("spec", "pending"),
+    [
+        pytest.param({"minReadySeconds": 0, "paused": False}, (), id="means the same as nothing"),
+        pytest.param({"minReadySeconds": 5}, ("a",), id="another value"),
+        pytest.param(
+            {"template": {"spec": {"automountServiceAccountToken": False}}},
+            ("a",),
+            id="false is not the default",
+        ),
+    ],
+)
+def test_zero_that_the_cli_does_not_record_is_not_pending(
+    root: Path, spec: Object, pending: tuple[str, ...]
+) -> None:
+    pod: Object = {"template": {"spec": {}}}
+    recorded = record(build("Deployment", "a", spec={"replicas": 2, **pod}), "a")
+    wanted = build("Deployment", "a", spec={"replicas": 2, **pod, **spec})
+    live = build("Deployment", "a", spec={"replicas": 2, **pod})
+    assert compare(root, [recorded], [live], plan_of(root, wanted)).pending == pending
+
+
 def test_model_with_errors_counts_as_recorded(root: Path) -> None:
     found = record(scaled(2), "a")
     report = compare(root, [found], [scaled(5)], plan_of(root, None), frozenset({"a"}))
