@@ -169,8 +169,10 @@ class AutomationEngine:
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
         self._settle(request)
+        # Before the lock is taken: the CLI takes it itself to create a stack.
+        stack = self._open(request)
         with _hold_lock(request) as held, self._connect(request) as provider:
-            opened = self._open_checked(request)
+            opened = self._open_checked(request, stack)
             self._refuse_others(request, opened)
             targets = self._find_targets(opened, request)
             previewed = self._preview(opened, request, targets, provider)
@@ -372,9 +374,14 @@ class AutomationEngine:
         finally:
             connection.close()
 
-    def _open_checked(self, request: Request, *, accepts_recreated: bool = False) -> OpenedStack:
-        """Opens the stack. ClusterError if the environment names another cluster than recorded."""
-        stack = self._open(request)
+    def _open_checked(
+        self, request: Request, stack: Any = None, *, accepts_recreated: bool = False
+    ) -> OpenedStack:
+        """Opens the stack, unless `stack` is given, and reads it.
+
+        ClusterError if the environment names another cluster than recorded.
+        """
+        stack = stack or self._open(request)
         exported = _export_resources(stack)
         resources = [Resource(raw) for raw in exported]
         recorded = _build_recorded(resources, request.components)
