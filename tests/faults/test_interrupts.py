@@ -103,7 +103,8 @@ def test_second_interrupt_stops_at_once(project: Project, kube: KubeClient, engi
     output, code, seconds = interrupt(project, kube, engine, [signal.SIGINT, signal.SIGINT])
     assert code == 1
     assert "`make up ENV=dev` continues" in output
-    assert seconds < 10
+    # The rollout itself would be waited for much longer.
+    assert seconds < 40
     continue_with(project, OTHER[engine] if engine == "cli" else engine)
 
 
