@@ -62,7 +62,9 @@ def test_equal_pods_are_adopted_without_a_restart(
 ) -> None:
     project = make_quick_project("churn")
     by_hand = {"annotations": {"by": "hand"}}
-    create_by_hand(project, kube, kinds=("Deployment", "Service"), metadata=by_hand)
+    # Without its ServiceAccount no Pod of the Deployment could be created.
+    kinds = ("Deployment", "ServiceAccount")
+    create_by_hand(project, kube, kinds=kinds, metadata=by_hand)
     wait_until_serving(kube, project)
     refused = project.run("up", "dev", "--yes")
     assert refused.returncode == 1

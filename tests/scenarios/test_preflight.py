@@ -66,7 +66,7 @@ def test_all_missing_objects_in_one_report(
     assert found == {
         f"Secret {namespace}/hub does not exist": f"{OVERLAY}:2:17",
         f'Secret {namespace}/there has no key "nokey" (it has password)': f"{OVERLAY}:3:31",
-        f"PersistentVolumeClaim {namespace}/weights does not exist": f"{OVERLAY}:6:24",
+        f"PersistentVolumeClaim {namespace}/weights does not exist": f"{OVERLAY}:6:25",
         "PriorityClass gold does not exist": f"{OVERLAY}:5:29",
     }
     run = project.run("up", "dev", "--yes")
