@@ -41,7 +41,7 @@ class Rollout:
     def compute_growth(self, resource: str) -> tuple[int, int, int]:
         """Returns what the rollout adds to the use of a resource: at the end, at most, at least.
 
-        The least is what its first step needs: one new Pod, where no old one may go before.
+        The least is what its first step needs: one new Pod, after the old ones that may go before.
         With 4 running Pods of 1 core, new ones of 2, and a surge of 1:
 
             end    4 x 2                      8 - 4 = 4
@@ -56,8 +56,13 @@ class Rollout:
         peak = self.replicas + self.surge
         last = end + min(self.surge, self.running) * old
         first = used + max(0, peak - self.running) * new
-        least = new if self.unavailable == 0 and self.surge else 0
+        least = new - min(self.unavailable, self.running) * old
         return end - used, max(last, first, end) - used, least
+
+    def describe_first(self) -> str:
+        """Describes the first step: `the first new Pod of churn, after 1 old one`."""
+        gone = min(self.unavailable, self.running) if self.rolls else 0
+        return f"the first new Pod of {self.component}" + (f", after {gone} old" if gone else "")
 
     def describe(self, resource: str) -> str:
         """Describes the Pods and what one needs: `churn 4 Pods of 1.5 (surge 1)`."""
@@ -115,9 +120,12 @@ def _check(
     metadata = quota["metadata"]
     name = f"ResourceQuota {metadata['namespace']}/{metadata['name']}"
 
-    def build(added: int, causes: Sequence[Rollout], rest: str, severity: Severity) -> Problem:
+    def build(
+        added: int, causes: Sequence[Rollout], rest: str, severity: Severity, first: str = ""
+    ) -> Problem:
         parts = [rollout.describe(resource) for rollout in causes]
         parts += [f"{created} new"] if created else []
+        parts = [first] if first else parts
         total = _render(used + added, resource)
         message = (
             f"{name}: {resource}: {_render(used, resource)} used, {_render(added, resource)} more "
@@ -139,8 +147,8 @@ def _check(
         yield build(end, growing, "the rollout cannot end", Severity.ERROR)
     elif stuck:
         for rollout in stuck:
-            rest = "no new Pod fits, and maxUnavailable is 0, so the rollout hangs"
-            yield build(growth[rollout][2], [rollout], rest, Severity.ERROR)
+            least, first = growth[rollout][2], rollout.describe_first()
+            yield build(least, [rollout], "the rollout hangs", Severity.ERROR, first)
     elif peak > 0 and used + peak > allowed:
         rest = "at its peak the rollout waits until old Pods are gone"
         yield build(peak, growing, rest, Severity.WARNING)
