@@ -56,7 +56,7 @@ def test_growth(changed: Object, growth: tuple[int, int, int]) -> None:
         ("10", "0", {}, None, ""),
         ("3", "0", {}, Severity.ERROR, "(churn 4 Pods of 1) make 4, and 3 are allowed"),
         ("5", "4", {"before": pod("1"), "running": 4}, None, ""),
-        ("4", "4", {"before": pod("1"), "running": 4}, Severity.ERROR, "of churn) make 5, and 4 are"),
+        ("4", "4", {"before": pod("1"), "running": 4}, Severity.ERROR, "churn) make 5, and 4 are"),
         (
             "4", "4", {"before": pod("1"), "running": 4, "unavailable": 1}, Severity.WARNING,
             "at its peak the rollout waits",
