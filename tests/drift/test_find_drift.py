@@ -12,6 +12,7 @@ import pytest
 
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule, Injector
+from framework.core.errors import ClusterError
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
@@ -46,6 +47,8 @@ class FakeCluster:
         return None if live is None else ObjectState(state.id, state.inputs, live)
 
     def _refuse(self, kind: str) -> None:
+        if self._forbidden == "stopped":
+            raise ClusterError("https://here: the API server does not answer")
         if kind == self._forbidden:
             raise ApiError(f"list of {kind} in ml", 403, "Forbidden", "no")
 
@@ -427,6 +430,13 @@ def test_kind_that_cannot_be_read_is_a_problem_and_the_rest_is_reported(root: Pa
     assert [f.object_kind for f in report.findings] == ["Deployment"]
     assert report.problems == ("list of Service in ml: no (HTTP 403 Forbidden)",)
     assert not report.clean
+
+
+def test_server_that_stops_in_mid_check_never_reads_as_clean(root: Path) -> None:
+    objects = [build("Service", "a"), scaled(2)]
+    report = compare(root, [record(obj, "a") for obj in objects], objects, forbidden="stopped")
+    assert report.problems == ("https://here: the API server does not answer",)
+    assert (report.findings, report.clean) == ((), False)
 
 
 def test_running_command_is_named(root: Path) -> None:
