@@ -75,11 +75,17 @@ def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, projec
     project.succeed("up", "dev")
     volumes = "volumes: {weights: {claim: weights, mountPath: /weights}}\n"
     project.append("catalog/intent.yaml", volumes)
+    namespace = f"{project.namespace}-dev"
+    run = project.run("up", "dev")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert f"PersistentVolumeClaim {namespace}/weights does not exist" in " ".join(
+        run.stdout.split()
+    )
+    create_claim(kube, namespace)
     run = project.run("up", "dev")
     assert run.returncode == 3, run.stdout + run.stderr
-    assert "weights" in run.stdout
     message, code = run_and_react(
-        project, "updated", lambda run: create_claim(kube, f"{project.namespace}-dev"), "up", "dev"
+        project, "updated", lambda run: create_volume(kube, namespace), "up", "dev"
     )
     assert code == 0, message
     deployment = live(kube, project)
@@ -87,17 +93,20 @@ def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, projec
     kube.delete("v1", "PersistentVolume", f"{project.namespace}-dev", propagation="Background")
 
 
+_STORAGE: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+_SIZE = {"storage": "1Gi"}
+
+
 def create_claim(kube: KubeClient, namespace: str) -> None:
-    """Creates the claim `weights` and a volume, named after the Namespace, that binds it."""
-    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
-    size = {"storage": "1Gi"}
-    volume = {"capacity": size, "hostPath": {"path": "/weights"}, **spec}
-    claim = {"resources": {"requests": size}, "volumeName": namespace, **spec}
-    for kind, metadata, wanted in (
-        ("PersistentVolume", {"name": namespace}, volume),
-        ("PersistentVolumeClaim", {"name": "weights", "namespace": namespace}, claim),
-    ):
-        kube.create(
-            {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": wanted},
-            manager="tests",
-        )
+    """Creates the claim `weights`, which waits for the volume that is named after the Namespace."""
+    metadata = {"name": "weights", "namespace": namespace}
+    spec = {**_STORAGE, "resources": {"requests": _SIZE}, "volumeName": namespace}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    kube.create({**claim, "spec": spec}, manager="tests")
+
+
+def create_volume(kube: KubeClient, namespace: str) -> None:
+    """Creates the volume of the claim."""
+    spec = {**_STORAGE, "capacity": _SIZE, "hostPath": {"path": "/weights"}}
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": namespace}}
+    kube.create({**volume, "spec": spec}, manager="tests")
