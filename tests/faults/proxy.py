@@ -44,7 +44,9 @@ class Request:
     @property
     def is_write(self) -> bool:
         """True for a request that may change the cluster."""
-        return self.method != "GET" and "dryRun=All" not in self.path
+        # A review of permissions is a POST that stores nothing.
+        is_review = "/authorization.k8s.io/" in self.path
+        return self.method != "GET" and "dryRun=All" not in self.path and not is_review
 
     def __str__(self) -> str:
         return f"{self.method} {self.path.partition('?')[0]}"
