@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -46,9 +47,11 @@ def create_by_hand(
 
 
 def wait_until_serving(kube: KubeClient, project: Project) -> None:
-    for _, found in kube.watch("apps/v1", "Deployment", f"{project.namespace}-dev", timeout_s=30):
-        if found["status"].get("readyReplicas") == found["spec"]["replicas"]:
+    for _ in range(300):
+        found = kube.list_objects("apps/v1", "Deployment", f"{project.namespace}-dev")
+        if all(d["status"].get("readyReplicas") == d["spec"]["replicas"] for d in found):
             return
+        time.sleep(0.2)
     raise AssertionError("the Deployment does not become ready")
 
 
