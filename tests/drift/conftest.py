@@ -15,7 +15,7 @@ from tests.conftest import Project
 from tests.drift.bench import CRD, MODELS, SETTINGS, Bench, build_volume
 from tests.shipped import copy_shipped
 
-_PARTS = ("Pulumi.yaml", "__main__.py", "framework", "catalog", "environments")
+_PARTS = ("Pulumi.yaml", "__main__.py", "framework", "catalog", "environments", "tools")
 
 
 @pytest.fixture(scope="module")
