@@ -15,6 +15,7 @@ from typing import Any
 from framework.core.changes import Change, Op, Preview, Problem, Severity
 from framework.core.suggestions import did_you_mean, list_names
 from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.recorded import KEPT_NOTE
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.objects import object_name
@@ -131,12 +132,15 @@ class _Preflight:
             missing = lookup.describe_missing(reference)
             if missing:
                 yield from self._build_missing(reference, uses, missing)
-        yield from lookup.notes
+        yield from lookup.build_notes()
 
     def _list_deleted(self) -> set[tuple[str, str]]:
-        """Returns kind and name of each object that the command deletes."""
-        deleted = [change for change in self._preview.changes if change.op is Op.DELETE]
-        return {(change.kind, change.object) for change in deleted}
+        """Returns kind and name of each object that the command deletes from the cluster."""
+        return {
+            (change.kind, change.object)
+            for change in self._preview.changes
+            if change.op is Op.DELETE and change.note != KEPT_NOTE
+        }
 
     def _build_missing(
         self, reference: Reference, uses: Iterable[tuple[_Planned, str]], missing: str
@@ -166,7 +170,8 @@ class _Preflight:
     def _check_permissions(self) -> Iterator[Problem]:
         needed: dict[Permission, set[str]] = {}
         for change in self._preview.changes:
-            if change.op not in _VERBS or not change.type.startswith("kubernetes:"):
+            is_written = change.op in _VERBS and change.note != KEPT_NOTE
+            if not is_written or not change.type.startswith("kubernetes:"):
                 continue
             for permission in self._list_permissions(change):
                 needed.setdefault(permission, set()).add(change.component or change.name)
@@ -186,8 +191,7 @@ class _Preflight:
             yield Problem(
                 next(iter(names)) if len(names) == 1 else "",
                 "",
-                f"this user may not {text}, which {list_names(sorted(names))} "
-                + ("needs" if len(names) == 1 else "need"),
+                f"this user may not {text}; needed by {list_names(sorted(names))}",
                 next_step="ask for a Role or ClusterRole with this verb, and a binding to it",
             )
 
@@ -201,8 +205,9 @@ class _Preflight:
         group = group_version.rpartition("/")[0]
         namespace, _, name = change.object.rpartition("/")
         for verb in _VERBS[change.op]:
-            of = "" if verb == "create" else name
-            yield Permission(verb, group, served.plural, namespace, of)
+            # A new object is not known by its name yet.
+            known = "" if verb == "create" else name
+            yield Permission(verb, group, served.plural, namespace, known)
 
     # Quotas
 
@@ -292,7 +297,8 @@ class _Lookup:
         new: Collection[str],
     ) -> None:
         self._client, self._deleted, self._new = client, deleted, new
-        self.notes: list[Problem] = []
+        # Kind, Namespace and name of the objects that this user may not read.
+        self._unread: set[tuple[str, str, str]] = set()
         wanted = [reference for reference in references if reference.namespace not in new]
         scopes = {(r.api_version, r.kind, r.namespace) for r in wanted}
         keyed = {(r.kind, r.namespace, r.name) for r in wanted if r.key}
@@ -301,36 +307,23 @@ class _Lookup:
             self._names = dict(zip(sorted(scopes), names, strict=True))
             keys = pool.map(lambda key: self._read(self._list_keys, *key), sorted(keyed))
             self._keys = dict(zip(sorted(keyed), keys, strict=True))
+        self._unread |= {key for key, found in self._keys.items() if found is None}
         for api_version, kind, namespace in sorted(scopes):
             if self._names[api_version, kind, namespace] is None:
                 self._ask_each([r for r in wanted if (r.kind, r.namespace) == (kind, namespace)])
 
     def _ask_each(self, references: Sequence[Reference]) -> None:
         """Reads objects one by one, where this user may not list them."""
-        unread = []
         scope = references[0].api_version, references[0].kind, references[0].namespace
         found = set()
         for reference in sorted({replace(reference, key="") for reference in references}, key=str):
             get = partial(self._client.get, reference.api_version, reference.kind, reference.name)
             exists = self._read(lambda get=get, r=reference: get(r.namespace) is not None)
             if exists is None:
-                unread.append(reference.name)
+                self._unread.add((reference.kind, reference.namespace, reference.name))
             if exists is not False:
                 found.add(reference.name)
         self._names[scope] = frozenset(found)
-        if unread:
-            kind, namespace = scope[1:]
-            of = f" in {namespace}" if namespace else ""
-            verb = "exists was" if len(set(unread)) == 1 else "exist was"
-            self.notes.append(
-                Problem(
-                    "",
-                    "",
-                    f"whether {kind} {list_names(sorted(set(unread)))}{of} {verb} not checked: "
-                    "this user may not read it",
-                    Severity.NOTE,
-                )
-            )
 
     @staticmethod
     def _read(call: Callable[..., Any], *arguments: str) -> Any:
@@ -348,6 +341,16 @@ class _Lookup:
         obj = self._client.get("v1", kind, name, namespace) or {}
         # Only the names are kept, never a value.
         return frozenset({*(obj.get("data") or {}), *(obj.get("binaryData") or {})})
+
+    def build_notes(self) -> Iterator[Problem]:
+        """Yields one note for the objects of a kind and Namespace that could not be checked."""
+        by_scope: dict[tuple[str, str], list[str]] = {}
+        for kind, namespace, name in sorted(self._unread):
+            by_scope.setdefault((kind, namespace), []).append(name)
+        for (kind, namespace), names in by_scope.items():
+            place = f" in {namespace}" if namespace else ""
+            text = f"not checked, because this user may not read it: {kind} {list_names(names)}"
+            yield Problem("", "", f"{text}{place}", Severity.NOTE)
 
     def describe_missing(self, reference: Reference) -> str:
         """Describes what is missing, "" if nothing is, or it cannot be known."""

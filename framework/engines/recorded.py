@@ -15,6 +15,9 @@ from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE, parse_urn
 from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
 from framework.kube.objects import FIELD_MANAGER
 
+# The note of a deletion that removes only the record.
+KEPT_NOTE = "stays in the cluster (retainOnDelete)"
+
 
 class Components:
     """The components of a stack and the resources in them, by URN.
@@ -146,7 +149,7 @@ def build_deletion(resource: Resource, components: Components) -> Change:
     """Builds the change that deletes a recorded resource."""
     note = "left behind by a replacement" if resource.pending_delete else ""
     if resource.retain_on_delete and resource.is_object:
-        note = "stays in the cluster (retainOnDelete)"
+        note = KEPT_NOTE
     return replace(build_same(resource, components), op=Op.DELETE, note=note)
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from framework.core.changes import Problem, Severity
 from framework.core.suggestions import list_names
 from framework.plan.checks.facts import render_amount
-from framework.plan.pod_needs import PODS, read_amount, resolve_pod_needs
+from framework.plan.pod_needs import PODS, find_amount, read_amount, resolve_pod_needs
 from framework.plan.rendered import mapping_in, mappings_in, texts_in
 
-# Resources of a quota that are named without `requests.`
+# Resources of a quota that are named without `requests.`, beside `hugepages-<size>`.
 _PLAIN = frozenset({"cpu", "memory", "ephemeral-storage"})
+_QUALITY = ("cpu", "memory")
 _MAX_SURGE = "spec.strategy.rollingUpdate.maxSurge"
 
 
@@ -60,12 +61,14 @@ class Rollout:
         return end - used, max(last, first, end) - used, least
 
     def describe_first(self) -> str:
-        """Describes the first step: `the first new Pod of churn, after 1 old one`."""
+        """Describes the first step: `the first new Pod of churn, when 1 old Pod is gone`."""
         gone = min(self.unavailable, self.running) if self.rolls else 0
-        return f"the first new Pod of {self.component}" + (f", after {gone} old" if gone else "")
+        first = f"the first new Pod of {self.component}"
+        pods = "1 old Pod is" if gone == 1 else f"{gone} old Pods are"
+        return f"{first}, when {pods} gone" if gone else first
 
     def describe(self, resource: str) -> str:
-        """Describes the Pods and what one needs: `churn 4 Pods of 1.5 (surge 1)`."""
+        """Describes the Pods and what one needs: `churn 4 Pods and 1 of surge of 1.5`."""
         amount = _render(count_needs(self.pod, resource), resource)
         surge = f" and {self.surge} of surge" if self.running and self.rolls and self.surge else ""
         return f"{self.component} {self.replicas} Pods{surge} of {amount}"
@@ -79,7 +82,7 @@ def count_needs(pod: Mapping[str, Any], resource: str) -> int:
     if part == "limits":
         return resolve_pod_needs(pod, [name], "limits")[name]
     name = name if part == "requests" else resource
-    if part != "requests" and resource not in _PLAIN:
+    if part != "requests" and resource not in _PLAIN and not resource.startswith("hugepages-"):
         return 0
     return resolve_pod_needs(pod, [name])[name]
 
@@ -144,7 +147,8 @@ def _check(
         )
 
     if end > 0 and used + end > allowed:
-        yield build(end, growing, "the rollout cannot end", Severity.ERROR)
+        rest = "the rollout cannot end" if growing else "not all can be created"
+        yield build(end, growing, rest, Severity.ERROR)
     elif stuck:
         for rollout in stuck:
             least, first = growth[rollout][2], rollout.describe_first()
@@ -167,8 +171,9 @@ def _list_scopes(quota: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _is_covered(quota: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
     """Returns True if a quota counts this Pod: the Pod must be in all of its scopes."""
-    containers = mappings_in(pod, "containers")
-    has_requests = any(mapping_in(container, "resources") for container in containers)
+    containers = [*mappings_in(pod, "initContainers"), *mappings_in(pod, "containers")]
+    # Other resources, such as GPUs, do not count for the quality of service.
+    has_requests = any(find_amount(c, resource) for c in containers for resource in _QUALITY)
     has_deadline = "activeDeadlineSeconds" in pod
     in_scope = {
         "Terminating": has_deadline,

@@ -149,9 +149,9 @@ def _list_of_pod(pod: Mapping[str, Any], path: FieldPath, namespace: str) -> Ite
         ("priorityClassName", "scheduling.k8s.io/v1", "PriorityClass", "no Pod can be created"),
         ("runtimeClassName", "node.k8s.io/v1", "RuntimeClass", "no Pod can be created"),
     ):
-        of = namespace if kind == "ServiceAccount" else ""
+        scope = namespace if kind == "ServiceAccount" else ""
         name = str(pod.get(field) or "")
-        yield Reference(api_version, kind, of, name, str(path.child(field)), effect)
+        yield Reference(api_version, kind, scope, name, str(path.child(field)), effect)
 
 
 def _list_of_container(

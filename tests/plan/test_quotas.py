@@ -63,7 +63,8 @@ def test_growth(changed: Object, growth: tuple[int, int, int]) -> None:
         ),
         (
             "4", "5", {"before": pod("1"), "running": 4, "unavailable": 1}, Severity.ERROR,
-            "the first new Pod of churn, after 1 old) make 5, and 4 are allowed: the rollout hangs",
+            "the first new Pod of churn, when 1 old Pod is gone) make 5, and 4 are allowed: the "
+            "rollout hangs",
         ),
         ("4", "6", {"before": pod("1"), "running": 6, "rolls": False}, None, ""),
     ],
@@ -88,7 +89,8 @@ def test_all_models_count_together() -> None:
 def test_new_objects_count() -> None:
     found = quota({"services": "2"}, {"services": "1"})
     (problem,) = find_quota_problems([found], [], {"services": 2})
-    assert "1 used, 2 more (2 new) make 3, and 2 are allowed" in problem.message
+    text = "1 used, 2 more (2 new) make 3, and 2 are allowed: not all can be created"
+    assert text in problem.message
 
 
 @pytest.mark.parametrize(
@@ -109,3 +111,9 @@ def test_scopes(scope: Any, priority: str, counts: bool) -> None:
     found = quota({"pods": "1"}, {"pods": "0"}, **scope)
     changed = rollout(pod={**pod("1"), "priorityClassName": priority})
     assert bool([*find_quota_problems([found], [changed], {})]) is counts
+
+
+def test_pod_that_asks_only_for_a_gpu_is_best_effort() -> None:
+    gpu = {"containers": [{"name": "model", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
+    found = quota({"pods": "1"}, {"pods": "0"}, scopes=["BestEffort"])
+    assert [*find_quota_problems([found], [rollout(pod=gpu)], {})]

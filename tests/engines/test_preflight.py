@@ -1,0 +1,116 @@
+"""Checks before the first write, against a server in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from framework.core.changes import Change, Op, Preview, Problem, Severity
+from framework.core.stack import Stack
+from framework.engines.preflight import add_preflight
+from framework.engines.recorded import KEPT_NOTE
+from framework.kinds.kind import Manifest
+from framework.kube.api_error import ApiError, build_api_error
+from framework.kube.client import ServedKind
+from framework.kube.reading import ObjectReader
+from framework.plan import PlanStore, StackPlan
+from tests.engines.fakes import FakeClient
+from tests.shipped import SHIPPED
+
+CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+
+
+class Server(FakeClient):
+    """A server with objects of these names, where the user may do what is not in `forbidden`."""
+
+    def __init__(self, names: Collection[str], forbidden: Collection[str] = ()) -> None:
+        self.names, self.forbidden = frozenset(names), forbidden
+        self.connection = self
+
+    def list_names(self, api_version: str, kind: str, namespace: str = "") -> frozenset[str]:
+        if "list" in self.forbidden:
+            raise forbid("list")
+        return self.names
+
+    def get(
+        self, api_version: str, kind: str, name: str, namespace: str = ""
+    ) -> dict[str, Any] | None:
+        if "get" in self.forbidden:
+            raise forbid("get")
+        return {"data": {"token": "x"}} if name in self.names else None
+
+    def request(self, verb: str, path: str, where: str, query: Any, body: Any, media: str) -> Any:
+        attributes = body["spec"].get("resourceAttributes")
+        allowed = attributes is None or attributes["verb"] not in self.forbidden
+        return {"status": {"allowed": allowed, "resourceRules": []}}
+
+
+class ServerWithKinds(Server):
+    """A server whose permissions are checked, too."""
+
+    def served_kind(self, api_version: str, kind: str) -> ServedKind:  # type: ignore[override]
+        return ServedKind("", f"{kind.lower()}s", namespaced=True)
+
+
+def forbid(verb: str) -> ApiError:
+    return build_api_error(verb, 403, b'{"reason": "Forbidden", "message": "no"}', None)
+
+
+def plan_of(pod: Mapping[str, Any]) -> StackPlan:
+    """Returns a plan of one Deployment with this Pod."""
+    plan = PlanStore(SHIPPED).load_one(Stack.of("dev")).require().narrowed_to({"churn"})
+    (model,) = plan.models
+    containers = [{"name": "model", "image": "x"}]
+    obj = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "churn", "namespace": "ml"},
+        "spec": {"template": {"spec": {"containers": containers, **pod}}},
+    }
+    return replace(plan, models=(replace(model, tracks=(), manifests=(Manifest("churn", obj),)),))
+
+
+def check(plan: StackPlan, server: Server, *others: Change) -> tuple[Problem, ...]:
+    (manifest,) = plan.models[0].manifests
+    update = Change("urn", manifest.type_token, "churn", Op.UPDATE, "ml/churn", "churn")
+    reader = cast(ObjectReader, SimpleNamespace(client=server, find_listed=lambda wanted: None))
+    return add_preflight(Preview((update, *others)), plan, reader).problems
+
+
+@pytest.mark.parametrize(
+    ("note", "expected"),
+    [
+        pytest.param("", ["PersistentVolumeClaim ml/weights is deleted by this change"], id="gone"),
+        pytest.param(KEPT_NOTE, [], id="kept"),
+    ],
+)
+def test_claim_that_leaves_the_plan_is_missing_unless_it_stays_in_the_cluster(
+    note: str, expected: list[str]
+) -> None:
+    volume = {"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}}
+    leaving = Change("old", CLAIM, "weights", Op.DELETE, "ml/weights", "other", note=note)
+    problems = check(plan_of({"volumes": [volume]}), Server({"weights"}), leaving)
+    assert [problem.message.partition(":")[0] for problem in problems] == expected
+
+
+@pytest.mark.parametrize(("note", "denied"), [("", True), (KEPT_NOTE, False)])
+def test_object_that_stays_in_the_cluster_needs_no_permission_to_delete(
+    note: str, denied: bool
+) -> None:
+    leaving = Change("old", CLAIM, "weights", Op.DELETE, "ml/weights", "other", note=note)
+    problems = check(plan_of({}), ServerWithKinds((), {"delete"}), leaving)
+    text = "this user may not delete persistentvolumeclaims in ml; needed by other"
+    assert [problem.message for problem in problems] == ([text] if denied else [])
+
+
+@pytest.mark.parametrize("forbidden", [{"get"}, {"list", "get"}], ids=["keys", "all"])
+def test_what_the_user_may_not_read_is_a_note(forbidden: set[str]) -> None:
+    variable = {"name": "T", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "nokey"}}}
+    container = {"name": "model", "image": "x", "env": [variable]}
+    problems = check(plan_of({"containers": [container]}), Server({"hub"}, forbidden))
+    text = "not checked, because this user may not read it: Secret hub in ml"
+    assert [(p.severity, p.message) for p in problems] == [(Severity.NOTE, text)]
