@@ -50,6 +50,7 @@ from framework.engines.live_plan import (
     LiveStep,
     PutBack,
     compare_plan,
+    find_failed_needs,
     find_first_stage,
     list_plan_changes,
 )
@@ -189,7 +190,7 @@ class AutomationEngine:
                 _call(opened.stack.up, reader, parallel=_PARALLEL, **target)
                 opened.remember_cluster()
                 outputs = _read_outputs(opened.stack)
-                return Result(preview.changes, outputs=outputs, messages=preview.messages)
+                return Result(preview.changes, reader.failures, outputs, messages=preview.messages)
             if not confirm(preview):
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
@@ -235,17 +236,18 @@ class AutomationEngine:
             _call(opened.stack.up, reader, **options, **opened.build_target(targets))
             return
         first = find_first_stage(previewed.steps, previewed.preview.changes, waits)
-        first &= targets if targets is not None else first
+        if targets is not None:
+            first &= targets
         _call(opened.stack.up, reader, **options, **opened.build_target(first))
-        failures = {failed.change.urn: failed.change for failed in reader.failures + feed.failures}
-        causes = {urn: set(before) & failures.keys() for urn, before in waits.items()}
+        failed = [failure.change for failure in reader.failures + feed.failures]
+        causes = find_failed_needs(previewed.steps, failed, waits)
         waiting = [step for step in previewed.steps if step.change.urn in waits]
-        for step in waiting:
-            for urn in sorted(causes[step.change.urn])[:1]:
-                feed.report(step.change, "skipped", describe_kept_pods(failures[urn]))
+        kept = [step.change for step in waiting if step.change.urn in causes]
+        for change in kept:
+            feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
         if put_back is not None:
-            put_back.run([step for step in waiting if not causes[step.change.urn]])
-        models = frozenset(step.change.component for step in waiting if causes[step.change.urn])
+            put_back.run([step for step in waiting if step.change.urn not in causes])
+        models = frozenset(change.component for change in kept)
         left_out = frozenset(reader.components.find_within(models))
         if targets is None:
             excluded = {"exclude": opened.list_urns(left_out)} if left_out else {}

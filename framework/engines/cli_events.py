@@ -71,7 +71,8 @@ class EventReader:
         self.components = components or Components()
         self._changes: dict[str, Change] = {}
         self._errors: dict[str, list[str]] = {}
-        self._failures: list[Failure] = []
+        # By URN: a resource that fails in both runs of one `up` is one failure.
+        self._failures: dict[str, Failure] = {}
         self._spans: dict[str, tuple[float, float]] = {}
         self._messages: list[tuple[str, str, str]] = []
         self.outputs: Mapping[str, Any] = {}
@@ -128,7 +129,8 @@ class EventReader:
         # The provider reports a conflict of field managers with the status of a failed rollout.
         is_rollout = status == _ROLLOUT_FAILED and change.kind == "Deployment"
         is_conflict = "conflict" in reason
-        self._failures.append(Failure(change, reason, rollout=is_rollout and not is_conflict))
+        failure = Failure(change, reason, rollout=is_rollout and not is_conflict)
+        self._failures[change.urn] = failure
         self._report(change, "failed", time, reason)
 
     def _read_message(self, diagnostic: Mapping[str, Any]) -> None:
@@ -139,7 +141,8 @@ class EventReader:
         if self._ignored and self._ignored.fullmatch(text):
             return
         if severity == "error" and urn:
-            self._errors.setdefault(urn, []).append(text)
+            texts = self._errors.setdefault(urn, [])
+            texts += [] if text in texts else [text]
         elif severity != "error" or not _FINAL_MESSAGE.fullmatch(text):
             self._messages.append((str(severity), urn, text))
 
@@ -183,16 +186,15 @@ class EventReader:
     @property
     def failures(self) -> tuple[Failure, ...]:
         """The resources that failed, by URN."""
-        return tuple(sorted(self._failures, key=lambda failure: failure.change.urn))
+        return tuple(failure for _, failure in sorted(self._failures.items()))
 
     @property
     def messages(self) -> tuple[str, ...]:
         """Warnings and errors, each once, except for those that are the reason of a failure."""
-        failed = {failure.change.urn for failure in self._failures}
         errors = [
             ("error", urn, text)
             for urn, texts in self._errors.items()
-            if urn not in failed
+            if urn not in self._failures
             for text in texts
         ]
         return tuple(

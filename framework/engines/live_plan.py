@@ -199,6 +199,26 @@ def find_first_stage(
     return {change.urn for change in changes if is_first(change)}
 
 
+def find_failed_needs(
+    steps: Iterable[LiveStep], failed: Collection[Change], waits: Mapping[str, Collection[str]]
+) -> dict[str, Change]:
+    """Maps each Deployment that must keep its Pods to the failed change that is the reason, by URN.
+
+    That is a Deployment that it waits for, or an object of the model that Pods use: the CLI skips
+    a Deployment whose ConfigMap failed, and reports no failure of the Deployment itself.
+    """
+    by_urn = {step.change.urn: step for step in steps}
+    causes: dict[str, Change] = {}
+    for urn, before in waits.items():
+        model = by_urn[urn].change.component
+        for change in sorted(failed, key=lambda change: (change.urn not in before, change.urn)):
+            step = by_urn.get(change.urn)
+            is_used = step is not None and step.manifest.used_by_pods
+            if change.urn in before or (is_used and change.component == model):
+                causes.setdefault(urn, change)
+    return causes
+
+
 def _read_state(recorded: RecordedObject) -> ObjectState:
     return ObjectState(recorded.id, dict(recorded.inputs), dict(recorded.outputs))
 

@@ -7,7 +7,7 @@ import pytest
 from framework.core.changes import Change, FieldChange, Op
 from framework.core.stack import Stack
 from framework.engines.capacity import find_capacity_waits, note_waits
-from framework.engines.live_plan import LiveStep, find_first_stage
+from framework.engines.live_plan import LiveStep, find_failed_needs, find_first_stage
 from framework.engines.urns import build_urn, list_model_urns
 from framework.kinds.kind import Manifest
 from framework.plan import PlanStore
@@ -92,6 +92,34 @@ def test_first_run_of_the_cli_has_what_the_growing_track_needs() -> None:
     first = find_first_stage(steps, changes, find_capacity_waits(changes))
     names = {item.name for item in changes if item.urn in first}
     assert names == {"ml", "ranker-canary", "canary-config", "account"}
+
+
+@pytest.mark.parametrize(
+    ("failed", "cause"),
+    [
+        pytest.param(["ranker-canary"], "ranker-canary", id="the Deployment"),
+        pytest.param(["config", "ranker-canary"], "ranker-canary", id="both"),
+        pytest.param(["config"], "config", id="its ConfigMap"),
+        pytest.param(["service"], "", id="an object that Pods do without"),
+        pytest.param(["other-config"], "", id="another model"),
+    ],
+)
+def test_deployment_keeps_its_pods_if_what_it_waits_for_fails_or_is_skipped(
+    failed: list[str], cause: str
+) -> None:
+    config = change("config", Op.CREATE, kind="core/v1:ConfigMap")
+    other = change("other-config", Op.CREATE, kind="core/v1:ConfigMap", model="other")
+    service = change("service", Op.CREATE, kind="core/v1:Service")
+    changes = [STABLE_SHRINKS, CANARY_STARTS, config, other, service]
+    steps = [
+        LiveStep(item, Manifest(item.name, {}, used_by_pods="config" in item.name), None, item.op)
+        for item in changes
+    ]
+    waits = find_capacity_waits(changes)
+    causes = find_failed_needs(steps, [item for item in changes if item.name in failed], waits)
+    assert {urn: found.name for urn, found in causes.items()} == (
+        {STABLE_SHRINKS.urn: cause} if cause else {}
+    )
 
 
 def test_urns_of_a_plan_are_those_that_the_program_registers() -> None:

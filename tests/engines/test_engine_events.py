@@ -17,11 +17,12 @@ from tests.engines.fakes import FAKE_CLI, RECORDED
 from tests.shipped import SHIPPED
 
 
-def _read(step: str) -> tuple[EventReader, list[Progress]]:
+def _read(*steps: str) -> tuple[EventReader, list[Progress]]:
     progress: list[Progress] = []
     reader = EventReader(progress.append)
-    for line in (RECORDED / step / "events.jsonl").read_text().splitlines():
-        reader.read(json.loads(line))
+    for step in steps:
+        for line in (RECORDED / step / "events.jsonl").read_text().splitlines():
+            reader.read(json.loads(line))
     return reader, progress
 
 
@@ -48,6 +49,12 @@ def test_failed_rollout_is_a_failure_of_its_deployment() -> None:
     assert failure.change.name == "sentiment"
     assert "timed out waiting to be Ready" in failure.reason
     assert progress[-1].state == "failed"
+
+
+def test_failure_in_both_runs_of_one_up_is_one_failure() -> None:
+    once, _ = _read("7-failed-rollout")
+    twice, _ = _read("7-failed-rollout", "7-failed-rollout")
+    assert twice.failures == once.failures
 
 
 def test_messages_have_each_warning_once_and_no_failures() -> None:
