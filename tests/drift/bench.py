@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from functools import partial
 from pathlib import Path
 
@@ -89,6 +90,14 @@ class Bench:
     def up(self, engine: str = "embedded") -> None:
         """Puts the cluster back."""
         self.project.succeed("up", "dev", "--yes", "--engine", engine)
+
+    def renew_volume(self) -> None:
+        """Makes the volume free again, which stays bound to the claim that was deleted."""
+        name = self.world.namespace
+        self.kube.delete("v1", "PersistentVolume", name, propagation="Background")
+        while self.kube.get("v1", "PersistentVolume", name) is not None:
+            time.sleep(0.2)
+        self.kube.create(build_volume(name), manager="tests")
 
     def undo(self, change: OutOfBand) -> None:
         """Deletes the foreign objects of a change, which `up` leaves alone."""

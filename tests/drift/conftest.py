@@ -18,7 +18,7 @@ from tests.shipped import copy_shipped
 _PARTS = ("Pulumi.yaml", "__main__.py", "framework", "catalog", "environments", "tools")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bench(
     local_cluster: LocalCluster, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:

@@ -100,5 +100,6 @@ def test_deleted_namespace_is_one_finding(bench: Bench) -> None:
     bench.world.delete("Namespace", "")
     (finding,) = bench.check().findings
     assert (finding.kind, finding.object_kind) == (FindingKind.MISSING, "Namespace")
+    bench.renew_volume()
     bench.up()
     assert bench.check().clean
