@@ -124,7 +124,7 @@ def test_other_tools_need_force(
     make_quick_project: MakeProject, kube: KubeClient, changed: Object, reason: str
 ) -> None:
     project = make_quick_project("churn")
-    create_by_hand(project, kube, kinds=("Deployment",), **changed)
+    create_by_hand(project, kube, kinds=("Deployment", "ServiceAccount"), **changed)
     refused = project.run("adopt", "dev", "--model", "churn", "--yes")
     assert refused.returncode == 1
     assert reason in unwrapped(refused.stdout)
