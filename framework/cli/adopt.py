@@ -9,7 +9,9 @@ from pathlib import Path
 from framework.cli.deploy import Confirmation, apply_changes
 from framework.cli.session import open_session
 from framework.core.changes import Preview
+from framework.core.errors import EngineError
 from framework.core.exit_codes import ExitCode
+from framework.engines.project import load_project
 
 _NOTHING = "no object of others has the name of one in this plan"
 
@@ -17,8 +19,16 @@ _NOTHING = "no object of others has the name of one in this plan"
 def run_adopt(root: Path, options: argparse.Namespace) -> ExitCode:
     """Shows what taking over the existing objects would change, asks, and takes them over.
 
+    EngineError for a state that only the CLI reads.
+
     The embedded engine does it, whichever engine deploys otherwise: both have the same state.
     """
+    project = load_project(root)
+    if not project.has_file_backend:
+        raise EngineError(
+            "adopt needs a state in a folder, because only the embedded engine takes objects over; "
+            f"the state is in {project.describe_backend()}; see docs/backends.md"
+        )
     options.engine = "embedded"
     with open_session(root, options, deploys=True) as session:
         request = replace(session.request, adopts=True, forced=options.force)

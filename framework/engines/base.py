@@ -142,7 +142,7 @@ class Engine(Protocol):
     def check_refresh(self, request: Request) -> frozenset[str] | None:
         """Returns the URNs whose record `pulumi refresh` would change; writes nothing.
 
-        None by an engine that does not run it."""
+        None from an engine that cannot run it."""
 
     def recorded_objects(self, request: Request) -> RecordedObjects:
         """Returns the recorded Kubernetes objects of the request's components. Writes nothing.

@@ -226,9 +226,9 @@ class AutomationEngine:
     ) -> None:
         """Runs the CLI, once where no Deployment waits for another one (`capacity.py`).
 
-        By itself it changes both tracks of a model at once. So a first run is for the Deployments
-        that others wait for, with what they need, and the last one for everything. Where the first
-        one failed, the last one leaves the whole model out.
+        By itself the CLI changes both tracks of a model at once. So a first run is for the
+        Deployments that others wait for, with what they need, and the last run for everything. If
+        the first run failed for a model, the last one leaves this model out.
         """
         waits, targets = previewed.waits, previewed.targets
         options = {"parallel": _PARALLEL, "refresh": True, "continue_on_error": True}
@@ -355,9 +355,9 @@ class AutomationEngine:
     def _refuse_others(self, request: Request, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
 
-        Only a command of the CLI that writes looks at the locks. This one refreshes the stack
-        itself, which is nothing in a cluster. Without it, `up` would take for drift, and put back,
-        what another `up` is writing.
+        Only a command of the CLI that writes looks at the locks. So this refreshes the resource of
+        the stack itself, which has no object in a cluster. Without it, `up` would treat what
+        another `up` is writing as drift, and revert it.
         """
         roots = [found.urn for found in opened.resources if found.type == STACK_TYPE]
         if roots and not load_project(request.root).has_file_backend:
@@ -571,7 +571,8 @@ def _hold_lock(request: Request) -> Iterator[ExitStack]:
     """Holds the stack's lock until the end, or until the yielded context is closed.
 
     `pulumi up` takes the lock itself and cannot inherit it, so it is given back just before. A
-    command that takes the stack in that moment makes `pulumi up` fail, unless it ends even before.
+    command that takes the stack in that moment makes `pulumi up` fail, unless that command has
+    ended by then.
     The lock of a remote backend is the CLI's alone: nothing is held before `pulumi up`.
     """
     project = load_project(request.root)

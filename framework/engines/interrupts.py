@@ -43,8 +43,8 @@ class InterruptibleCommand:
     """Runs pulumi for the Automation API, in place of its `PulumiCommand`.
 
     A terminal sends Ctrl-C to all processes of a group. pulumi has a group of its own, so it
-    receives only what is forwarded here: after the first Ctrl-C it stops to start steps, ends the
-    waits of those in progress and saves; after the second it stops at once; the third kills it.
+    receives only what is forwarded here. After the first Ctrl-C it starts no further step, ends the
+    waits of those in progress and saves. After the second it stops at once. The third kills it.
     `PulumiCommand` would leave it running and return. Its constructor would also run `pulumi
     version`, which `find_pulumi` has done.
     """

@@ -40,7 +40,7 @@ class LiveStep:
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
     new object. `refusal` is the reason why the object must not be written, "" for none. `problem`
-    is the reason why nothing of the command can be done. `already_own` is True for a new object
+    is the reason why the whole command is refused. `already_own` is True for a new object
     that already exists as one of this stack.
     """
 

@@ -41,8 +41,8 @@ class ManagedByToolError(ClusterError):
         self.kind, self.name, self.tools = live["kind"], object_name(live["metadata"]), tools
         reasons = ", and ".join(f"{tool.name} manages it: {tool.effect}" for tool in tools)
         super().__init__(
-            f"{self.kind} {self.name}: {reasons}; remove it there first, or take it over all the "
-            "same with FORCE=1"
+            f"{self.kind} {self.name}: {reasons}; let that tool give it up first, or take it over "
+            "anyway with FORCE=1"
         )
 
 
@@ -94,7 +94,7 @@ def _find_tools(live: Mapping[str, Any], manager: str) -> Iterator[Tool]:
 
 
 def describe_fields(fields: Sequence[FieldChange], paths: Sequence[str]) -> str:
-    """Describes fields that cannot change: `spec.selector.matchLabels.app: churn -> None`.
+    """Describes fields that cannot change: `spec.selector.matchLabels.app: churn -> none`.
 
     `paths` are named if no field is known.
     """
@@ -103,7 +103,9 @@ def describe_fields(fields: Sequence[FieldChange], paths: Sequence[str]) -> str:
 
 
 def _show(value: Any) -> str:
-    return "none" if value is None else json.dumps(value) if not isinstance(value, str) else value
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def describe_writers(live: Object) -> str:

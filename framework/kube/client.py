@@ -22,6 +22,7 @@ from framework.kube.objects import Object, is_terminating, object_name
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
+# Seconds before each repetition of a write that came at the same time as another one.
 CONFLICT_PAUSES = (0.1, 0.3, 1.0)
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # Objects in one answer of a list.
@@ -279,7 +280,7 @@ class KubeClient:
         query: Mapping[str, str],
         name: str = "",
     ) -> Object:
-        """Writes as `_write`; repeats a request that somebody else's write came in between."""
+        """Writes as `_write`; repeats the request if somebody else wrote at the same time."""
         for pause in CONFLICT_PAUSES:
             try:
                 return self._write(verb, obj, media, query, name)

@@ -187,8 +187,9 @@ class ApiConnection:
                 continue
             except BROKEN as exc:
                 # Also when the server closes an idle connection at the moment it is used again.
-                once = self._has_answered or retries.count == 0
-                if not (idempotent and once and retries.wait()):
+                # A server that has never answered is asked only once more.
+                may_answer = self._has_answered or retries.count == 0
+                if not (idempotent and may_answer and retries.wait()):
                     raise self._unreachable(exc) from exc
                 continue
             except (httpx.TransportError, RuntimeError) as exc:

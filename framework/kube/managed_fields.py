@@ -102,9 +102,9 @@ def writers(obj: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def find_last_writer(obj: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the manager that wrote the object last, not counting controllers, and the time.
+    """Returns the manager that wrote the object last, and the time.
 
-    Both are "" where managedFields do not tell.
+    Controllers count only if nobody else wrote it. Both are "" where managedFields do not tell.
     """
     direct = direct_entries(obj)
     people = [entry for entry in direct if not is_controller(str(entry["manager"]))] or direct

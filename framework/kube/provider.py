@@ -25,6 +25,7 @@ from framework.kube.objects import (
 )
 from framework.kube.ownership import AlreadyExistsError, find_own_manager, is_recreated
 from framework.kube.patching import (
+    Patch,
     build_patch,
     hand_over_replicas,
     release,
@@ -129,13 +130,17 @@ class KubernetesProvider(ObjectReader):
         is_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
+        made = self._apply(live, patch)
+        return build_state(made, wanted, manager, old.outputs)
+
+    def _apply(self, live: Object, patch: Patch) -> Object:
         # In this order: the second owner of `replicas` must exist before ours gives the field up,
-        # and the fields of kubectl must be ours before the apply that no longer sends them.
+        # and the fields of others must be ours before the apply that no longer sends them.
         live = hand_over_replicas(self._client, live, patch)
         take_over(self._client, live, patch)
-        made = self._client.apply(patch.sent, manager=manager, force=True, dry_run=False)
-        self.forget(wanted)
-        return build_state(made, wanted, manager, old.outputs)
+        made = self._client.apply(patch.sent, manager=patch.manager, force=True, dry_run=False)
+        self.forget(patch.sent)
+        return made
 
     def adopt(
         self, urn: str, inputs: Object, ignore_changes: Sequence[str], uid: str
@@ -152,18 +157,14 @@ class KubernetesProvider(ObjectReader):
         if uid and live["metadata"]["uid"] != uid:
             raise AlreadyExistsError(live)
         _, patch = self._build_adoption(live, plain, manager, ignore_changes)
-        live = hand_over_replicas(self._client, live, patch)
-        take_over(self._client, live, patch)
-        made = self._client.apply(patch.sent, manager=manager, force=True, dry_run=False)
-        self.forget(plain)
-        return build_state(made, plain, manager)
+        return build_state(self._apply(live, patch), plain, manager)
 
     def prepare_create(self, urn: str, inputs: Object) -> None:
         """Gives the CLI's create an object of this stack that already exists; changes no field.
 
         The CLI applies it under a new name with random digits. Its next update takes over what the
-        name `pulumi-kubernetes` owns, and nothing of other names: a field that ours owned as well
-        would stay in the cluster for good.
+        name `pulumi-kubernetes` owns, and nothing of other names. A field that another name still
+        owns would stay in the cluster for good.
         """
         wanted = self._build_sent(inputs, urn)
         live = self.get_live(wanted)

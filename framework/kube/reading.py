@@ -264,8 +264,8 @@ class ObjectReader:
         """Returns True for a Deployment with 0 replicas although an autoscaler scales it.
 
         An autoscaler leaves an object with 0 replicas alone, so nobody would ever put them back.
-        The autoscaler has the name of the Deployment. One of somebody else, which may scale to 0 on
-        purpose, has another.
+        Our autoscaler has the name of the Deployment. An autoscaler of others has another name, and
+        may scale to 0 on purpose.
         """
         if REPLICAS_FIELD not in ignore_changes or live["spec"].get("replicas") != 0:
             return False
@@ -365,7 +365,6 @@ class ObjectReader:
         except ApiError as exc:
             if not exc.immutable_fields:
                 raise
-            predicted = patch.sent
             shown = compare_objects(pruned(live, wanted), wanted)
             named = [f for f in shown if f.path.startswith(exc.immutable_fields)]
             raise CannotAdoptError(live, describe_fields(named, exc.immutable_fields)) from exc

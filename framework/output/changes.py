@@ -69,7 +69,7 @@ def _render_problem(problem: Problem) -> str:
 
 
 def render_refusal(preview: Preview, verb: str, environment: str, narrowed: str) -> str:
-    """Renders the end of a command that the problems of its preview stop: counts, and what to do.
+    """Renders the last lines of a command that problems stop: their number, and what to do next.
 
     `narrowed` is ` MODEL=x` as it was given, "" for none.
     """

@@ -65,7 +65,8 @@ def list_references(manifest: Manifest) -> list[Reference]:
 def list_provided(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     """Yields kind, Namespace and name of each object that a manifest brings into the cluster.
 
-    The object of an operator makes a Secret: an ExternalSecret, a SealedSecret, a Certificate.
+    That includes the Secret that an operator creates from an ExternalSecret, a SealedSecret or a
+    Certificate.
     """
     obj = manifest.object
     metadata, spec = obj["metadata"], mapping_in(obj, "spec")

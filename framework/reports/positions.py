@@ -30,9 +30,9 @@ def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tu
 
     A problem of a model without such a setting has the position of the model's file.
     """
-    names = {problem.component for problem in problems} - {""}
     if not problems:
         return ()
+    names = {problem.component for problem in problems} - {""}
     catalog = load_catalog(root, stack, models=names)
     finder = _PositionFinder(catalog)
     return tuple(replace(problem, position=finder.find(problem)) for problem in problems)
@@ -126,8 +126,9 @@ def _find_value(model: CatalogModel, manifest: Manifest, value: Any) -> str:
     """
     if not isinstance(value, str) or not value:
         return ""
-    is_canary = manifest.track == "canary" and model.candidate_merged
-    merged = model.candidate_merged if is_canary and model.candidate_merged else model.merged
+    merged = model.merged
+    if manifest.track == "canary" and model.candidate_merged:
+        merged = model.candidate_merged
     found = [path for path in merged.origins if get_at(merged.data, path, None) == value]
     return str(model.position(found[0], merged)) if len(found) == 1 else ""
 

@@ -45,7 +45,9 @@ def test_every_operation_is_in_the_history_with_its_state(stack: Stack) -> None:
     assert list_backups(stack)[-1].read_text() == stack.state_file.read_text()
 
 
-def test_failed_and_refused_operations(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_operation_is_in_the_history_and_a_refused_one_is_not(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack.program("config_map('x')")
     assert stack.engine.up(stack.request(), lambda _: False, print) is None
     stack.preview()

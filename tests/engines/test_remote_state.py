@@ -104,12 +104,21 @@ def test_other_cluster_is_refused(make_quick_project: MakeProject, bucket: Bucke
     project.succeed("refresh", "dev", "--yes")
 
 
-def test_embedded_engine_needs_a_folder(make_project: MakeProject) -> None:
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("drift", "dev", "--engine", "embedded"), "which only the pulumi CLI reads"),
+        (("adopt", "dev"), "adopt needs a state in a folder"),
+    ],
+    ids=["embedded", "adopt"],
+)
+def test_embedded_engine_needs_a_folder(
+    make_project: MakeProject, command: tuple[str, ...], reason: str
+) -> None:
     url = "postgres://ann:sesame@db.example.com/states"
-    refused = make_project("churn").run(
-        "drift", "dev", "--engine", "embedded", PULUMI_BACKEND_URL=url
-    )
+    refused = make_project("churn").run(*command, PULUMI_BACKEND_URL=url)
     assert refused.returncode == 1
     words = " ".join(refused.stderr.split())
-    assert "the state is in postgres://db.example.com/states, which only the pulumi CLI" in words
+    assert reason in words
+    assert "the state is in postgres://db.example.com/states" in words
     assert "sesame" not in words

@@ -50,17 +50,17 @@ def test_an_object_belongs_to_one_model() -> None:
     [
         (
             "previousName: b\n", "", "catalog/b.yaml:1:1",
-            'model "a" claims the name "b" too (catalog/a.yaml:4:15); previousName names a model '
-            "that is gone: remove one of the two",
+            'model "a" claims the name "b" too (catalog/a.yaml:4:15); previousName must name a '
+            "model that is gone; remove one of the two",
         ),
         (
             "previousName: old\n", "previousName: old\n", "catalog/b.yaml:4:15",
-            'model "a" claims the name "old" too (catalog/a.yaml:4:15); previousName names a model '
-            "that is gone: remove one of the two",
+            'model "a" claims the name "old" too (catalog/a.yaml:4:15); previousName must name a '
+            "model that is gone; remove one of the two",
         ),
         (
             "previousName: a\n", "", "catalog/a.yaml:4:15",
-            "previousName is the model's own name; expected the one before; remove it",
+            "previousName is the name that the model has now; remove it",
         ),
         ("previousName: old\n", "", "", ""),
         ("previousName: b\n", "enabled: false\n", "", ""),

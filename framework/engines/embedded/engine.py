@@ -185,7 +185,7 @@ class EmbeddedEngine:
         return summarize_resources(resource.raw for resource in resources)
 
     def check_refresh(self, request: Request) -> frozenset[str] | None:
-        """Returns None: there is no second opinion without the CLI."""
+        """Returns None, because only the CLI runs `pulumi refresh`."""
         return None
 
     def recorded_objects(self, request: Request) -> RecordedObjects:

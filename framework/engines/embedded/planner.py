@@ -44,7 +44,7 @@ class Step:
     If `target` is False, the program is answered from the state and nothing changes. `known` is
     False while some input is unknown. `predicted` is the object that the server returned in a dry
     run. `refusal` is the reason why this step cannot be done, while others can; "" for none.
-    `problem` is the reason why nothing of the command can be done.
+    `problem` is the reason why the whole command is refused.
     """
 
     urn: str
@@ -233,9 +233,7 @@ class Planner:
             if not is_refusal(exc):
                 raise
             # The program goes on, so that the preview shows every refused object.
-            change = replace(step.change, op=Op.CREATE if step.old is None else Op.UPDATE)
-            problem = build_refusal(exc, change, collect_message_secrets(registration.inputs))
-            return replace(step, change=change, inputs=inputs, problem=problem)
+            return _build_refused(step, inputs, Op.CREATE if step.old is None else Op.UPDATE, exc)
         return self._add_diff(step, inputs, diff)
 
     def _plan_adoption(
@@ -249,10 +247,7 @@ class Planner:
         except ClusterError as exc:
             if not is_refusal(exc):
                 raise
-            change = replace(step.change, op=Op.UPDATE)
-            secrets = collect_message_secrets(step.registration.inputs)
-            problem = build_refusal(exc, change, secrets)
-            return replace(step, change=change, inputs=inputs, problem=problem)
+            return _build_refused(step, inputs, Op.UPDATE, exc)
         return self._add_diff(step, inputs, diff)
 
     def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
@@ -292,3 +287,10 @@ def _find_object_name(registration: Registration, old: Resource | None) -> str:
     if not isinstance(metadata.get("name"), str) or has_unknown(metadata):
         return old.id if old else ""
     return object_name(metadata)
+
+
+def _build_refused(step: Step, inputs: Mapping[str, Any], op: Op, exc: ClusterError) -> Step:
+    """Returns the step of an object that the server refuses, or that others own."""
+    change = replace(step.change, op=op)
+    problem = build_refusal(exc, change, collect_message_secrets(step.registration.inputs))
+    return replace(step, change=change, inputs=inputs, problem=problem)

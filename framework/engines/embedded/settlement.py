@@ -96,8 +96,8 @@ def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
             continue
         if (replacing.type, replacing.id) in wanted:
             continue
-        # In this order, since a crash may lose the last of the lines: each record that is left over
-        # is of an object that another record has, and is dropped by the next command.
+        # A crash may lose the last of these lines. In this order a record that is then left over is
+        # always the second one of its object, and the next command drops it.
         lines += [
             set_line(replacing.with_fields(delete=True)),
             set_line(resource.with_fields(delete=None)),

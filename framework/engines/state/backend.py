@@ -214,7 +214,8 @@ class FileBackend:
         for folder in (self.checkpoint_path.parent, self.cluster_path.parent):
             own += [folder.glob(f"{self.stack}.json*"), folder.glob(f".{self.stack}.json*")]
         leftovers = [path for path in chain(*own) if path.suffix == ".tmp" or _is_cut(path)]
-        # Commands without the lock write these two: another stack's, or one that is refused soon.
+        # Commands that do not have the lock write here, too: those of other stacks, and those that
+        # this lock refuses.
         shared = [*self.lock_folder.glob("*"), *self.folder.glob("*meta.yaml*")]
         for path in shared:
             is_orphan = path.suffix == _ATTRIBUTES and not path.with_suffix("").exists()

@@ -282,7 +282,7 @@ def _find_clashes(models: Iterable[ModelFacts]) -> Iterator[Diagnostic]:
                 if claim.code is Code.ROUTE_CLASH:
                     remedy = "give one of the two another host or path"
                 elif claim.key[0] == MODEL_NAME:
-                    remedy = "previousName names a model that is gone: remove one of the two"
+                    remedy = "previousName must name a model that is gone; remove one of the two"
                 message = f'model "{earlier}" claims {claim.what} too ({taken.position}); {remedy}'
                 yield claim.position.diagnostic(claim.code, message, model.name)
 

@@ -62,7 +62,7 @@ def find_name_diagnostics(model: CatalogModel, names: Names) -> Iterator[Diagnos
     """Yields an error for each name that two objects of one model have, and for long names."""
     first: dict[tuple[str, ...], tuple[Manifest, Claim]] = {}
     if model.settings.previous_name == model.name:
-        message = "previousName is the model's own name; expected the one before; remove it"
+        message = "previousName is the name that the model has now; remove it"
         at = model.position(("previousName",))
         yield at.diagnostic(Code.NAME_CLASH, message, model.name)
     for manifest, own in names:
