@@ -393,6 +393,9 @@ def test_what_an_injector_adds_is_no_drift(root: Path) -> None:
         (9, "2026-11-22T17:40:00Z", True),
         (9, datetime.now(UTC).isoformat(), False),
     ],
+    # Without ids the time of the collection would be a part of one, and no two workers of xdist
+    # would collect the same tests.
+    ids=["zero", "below", "within", "above", "above-just-now"],
 )
 def test_replicas_outside_the_range_of_the_autoscaler_are_drift(
     root: Path, replicas: int, time: str, found: bool
