@@ -9,10 +9,10 @@ from difflib import get_close_matches
 MOST_LISTED = 8
 
 
-def list_names(names: Sequence[str]) -> str:
-    """Returns the first eight names and the number of the others: `a, b, c and 5 more`."""
-    more = len(names) - MOST_LISTED
-    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+def list_names(names: Sequence[str], most: int = MOST_LISTED) -> str:
+    """Returns the first names and the number of the others: `a, b, c and 5 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def near_misses(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from framework.core.changes import FieldChange
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
+from framework.core.suggestions import list_names
 from framework.output.text import (
     render_count,
     render_field,
@@ -130,9 +131,7 @@ def render_uncompared(comparison: Comparison) -> str:
         return "not compared"
     if not comparison.not_compared:
         return ""
-    more = len(comparison.not_compared) - _MOST_UNCOMPARED
-    names = ", ".join(comparison.not_compared[:_MOST_UNCOMPARED])
-    return f"not compared: {names}" + (f" and {more} more" if more > 0 else "")
+    return f"not compared: {list_names(comparison.not_compared, _MOST_UNCOMPARED)}"
 
 
 def list_diagnostics(comparisons: Iterable[Comparison]) -> list[DiagnosticGroup]:

@@ -6,12 +6,14 @@ that of the questions at night: is it serious, what to do, who did it, since whe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import unified_diff
 from pathlib import Path
 
+from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup
 from framework.drift.history import History
 from framework.drift.report import Finding, FindingKind
@@ -61,7 +63,7 @@ class Neighbour:
 
 
 class _Room:
-    """Counts the findings that the page still shows."""
+    """Counts how many more findings the page may show."""
 
     def __init__(self) -> None:
         self.left = _MOST_FINDINGS
@@ -249,8 +251,7 @@ def _summarize(findings: Sequence[Finding]) -> str:
         else f"{shorten_path(finding.path)} {_change_word(finding)}"
         for finding in findings
     ]
-    more = len(words) - 3
-    return ", ".join(words[:3]) + (f" and {more} more" if more > 0 else "")
+    return list_names(words, 3)
 
 
 def _change_word(finding: Finding) -> str:
@@ -348,11 +349,9 @@ def _render_diff(finding: Finding) -> Html:
     old, new = finding.desired, finding.live
     if not (isinstance(old, str) and isinstance(new, str)) or "\n" not in old.strip() + new.strip():
         return Html("")
-    lines = [
-        line.rstrip("\n")
-        for line in unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
-        if not line.startswith(("---", "+++", "@@"))
-    ]
+    # The first two lines name the files. A line of a text may begin with `---` as well.
+    diff = list(unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""))[2:]
+    lines = [line for line in diff if not line.startswith("@@")]
     shown = [
         element("span", _cut(line, 200), kind="add" if line.startswith("+") else "del")
         for line in lines[:_MOST_DIFF_LINES]
@@ -364,8 +363,6 @@ def _render_diff(finding: Finding) -> Html:
 
 
 def _plain(value: object) -> str:
-    import json
-
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
@@ -400,7 +397,9 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
             element("tbody", *rows),
             kind="objects",
         )
-        yield _section("Accepted", element("div", table, kind="card scroll"))
+        more = len(accepted) - len(rows)
+        note = element("p", f"and {more} more (report.json)", kind="soft") if more > 0 else Html("")
+        yield _section("Accepted", element("div", table, note, kind="card scroll"))
     for report in run.reports:
         if report.pending:
             names = ", ".join(report.pending)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from framework.core.changes import FieldChange
+from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup, describe_change
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding
@@ -28,8 +29,12 @@ from framework.output.text import render_count, render_value, render_values, ren
 # GitHub accepts 65,536 characters. The rest is for what a workflow adds around the report.
 _MOST_BYTES = 60_000
 _MOST_ROWS = 50
-# Kept for what follows the tables: resolved findings, commands, the note about the cut.
+# The most bytes of what is before the tables, and of what is behind them.
+_MOST_BYTES_AROUND = 15_000
+# Kept for the heads of the tables, the commands, and the notes about what was cut.
 _RESERVED = 4_000
+_MOST_PENDING = 50
+_MOST_RESOLVED = 10
 
 DANGER_TITLES = {
     Danger.SERVING: "serving path",
@@ -43,7 +48,7 @@ def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
     """Renders the check; `history` adds since when each finding has stood."""
     history = history or History()
     head = [f"### {escape_markdown(run.environment)}: {render_verdict(run)}", ""]
-    head += _render_stacks(run)
+    head += _limit(list(_render_stacks(run)))
     tail = _render_tail(run, history)
     causes = [row for part in run.groups for row in _list_causes(part, history)]
     details = [
@@ -124,27 +129,33 @@ def _list_details(report: DriftReport, since: Since) -> Iterator[str]:
 
 def _render_tail(run: DriftRun, history: History) -> list[str]:
     """Returns what is no drift, what was resolved, and the next commands."""
-    lines: list[str] = []
+    lines = _limit(list(_list_notes(run, history)))
+    commands = [f"{command}   # {what}" for what, command in list_commands(run)]
+    return [*lines, "", *fence(commands, "sh")] if commands else lines
+
+
+def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
     for report in run.reports:
         for finding in report.accepted:
             text = f"{_name_object(finding)} {_short(finding)} ({render_rule(finding.accepted_by)})"
-            lines.append(f"\n- accepted: {_text(text)}")
+            yield f"\n- accepted: {_text(text)}"
         if report.pending:
-            names = ", ".join(report.pending)
-            lines.append(f"\n- pending, changed in the catalog and not applied: {_text(names)}")
+            names = list_names(report.pending, _MOST_PENDING)
+            yield f"\n- pending, changed in the catalog and not applied: {_text(names)}"
         if report.refresh:
-            lines += [f"\n- pulumi {_text('; '.join(describe_refresh(report.refresh)))}"]
+            yield f"\n- pulumi {_text('; '.join(describe_refresh(report.refresh)))}"
         entries = history.of(report.stack.name)
         if entries and entries[-1].checked == report.checked and entries[-1].resolved:
             titles = [past.title for past in entries[-1].resolved]
-            shown = ", ".join(titles[:10]) + (
-                f" and {len(titles) - 10} more" if titles[10:] else ""
-            )
-            lines.append(f"\n- resolved since the check before: {_text(shown)}")
-    commands = [f"{command}   # {what}" for what, command in list_commands(run)]
-    if commands:
-        lines += ["", *fence(commands, "sh")]
-    return lines[:200]
+            names = list_names(titles, _MOST_RESOLVED)
+            yield f"\n- resolved since the check before: {_text(names)}"
+
+
+def _limit(lines: Sequence[str]) -> list[str]:
+    """Returns the first lines that fit beside the tables, and how many do not."""
+    shown = _fit(lines, _MOST_BYTES_AROUND)
+    left_out = len(lines) - len(shown)
+    return [*shown, f"\n{_render_cut(left_out, 'line')}"] if left_out else shown
 
 
 def _render_cut(count: int, noun: str) -> str:

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from framework.drift.history import History
+from framework.drift.report import DriftReport, FindingKind
 from framework.drift.run import DriftRun
 from framework.output import drift, text
 from framework.output.drift import render_drift
@@ -21,9 +23,14 @@ from framework.output.drift_markdown import render_drift_markdown
 from tests.cli.test_json import check as check_json
 from tests.drift.golden_reports import FOLDER, WIDTHS, build_golden
 from tests.drift.sample_run import (
+    CHECKED,
+    DEPLOYMENT,
     HOSTILE,
+    PROD,
+    RULE,
     build_clean_run,
     build_failed_run,
+    build_finding,
     build_history,
     build_large_run,
     build_report,
@@ -107,6 +114,29 @@ def test_markdown_is_below_the_limit_of_an_issue_and_says_what_it_cut(
     shown = len(re.findall(r"^\| [0-9a-f]{12} ", report, re.MULTILINE))
     assert f"_{models * fields - shown} findings left out here; report.html" in report
     assert report.count("<details>") == report.count("</details>")
+
+
+def test_markdown_with_many_accepted_findings_and_problems_keeps_the_commands() -> None:
+    run = build_large_run(1000, 3)
+    report = replace(
+        run.reports[0],
+        accepted=tuple(replace(finding, accepted_by=RULE) for finding in run.findings),
+        pending=tuple(f"model-{number}" for number in range(1000)),
+        problems=tuple(f"kind-{number} cannot be listed" for number in range(1000)),
+    )
+    text = render_drift_markdown(replace(run, reports=(report,)))
+    assert len(text.encode()) < 65_536
+    assert len(re.findall(r"^_\d+ lines left out here", text, re.MULTILINE)) == 2
+    assert text.endswith("   # accept\n```\n")
+
+
+def test_changed_line_that_looks_like_a_header_of_a_diff_is_shown() -> None:
+    finding = build_finding(
+        FindingKind.CHANGED, DEPLOYMENT, "ml/a", "data.x", desired="a\n-- b\n", live="a\n"
+    )
+    report = DriftReport(PROD, (finding,), checked=CHECKED)
+    page = render(DriftRun("prod", CHECKED, (report,)))["report.html"]
+    assert '<span class="del">--- b</span>' in page
 
 
 def read_sarif(run: DriftRun) -> dict[str, Any]:
