@@ -4,7 +4,7 @@ The pull-request workflow attached it to its run as an artifact, `plan-<environm
 the head commit of the pull request. A squash merge makes another commit, so the pull request is
 looked up. Usage: fetch-plan.py ENVIRONMENT FILE. Exits with 1 and one line where there is no plan.
 
-It uses only the standard library, as post-comment.py. It reads the variables GITHUB_API_URL,
+It uses only the standard library, as github_api.py does. It reads the variables GITHUB_API_URL,
 GITHUB_REPOSITORY, GITHUB_SHA and GITHUB_TOKEN.
 """
 
