@@ -11,11 +11,12 @@ from framework.drift.report import Finding
 
 
 def apply_accept_rules(
-    findings: Sequence[Finding], rules: Sequence[AcceptRule], today: date
+    findings: Sequence[Finding], rules: Sequence[AcceptRule], today: date, *, complete: bool
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...], list[str]]:
     """Returns the findings that are drift, those that a rule accepts, and warnings about rules.
 
-    An expired rule accepts nothing.
+    An expired rule accepts nothing. A rule that covers nothing is reported only if the check was
+    `complete`: it may cover what could not be read.
     """
     valid = [rule for rule in rules if not rule.has_expired(today)]
     drift, accepted, used = [], [], set[int]()
@@ -29,7 +30,7 @@ def apply_accept_rules(
     warnings = [
         f"warning: {_locate(rule)}this rule of drift.accept covers nothing: remove it"
         for index, rule in enumerate(valid)
-        if index not in used
+        if complete and index not in used
     ]
     warnings += [
         f"warning: {_locate(rule)}this rule of drift.accept expired on {rule.until}: "

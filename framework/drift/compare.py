@@ -47,8 +47,8 @@ def find_drift(
         for provider in sorted({obj.provider_urn for obj in recorded.objects}):
             clusters.connect(provider)
         compared = compare_with_cluster(
-            # One call for each kind and Namespace. An answer that is ten seconds old does for a
-            # report.
+            # One call for each kind and Namespace. A report may be as old as such a list, at most
+            # ten seconds.
             recorded.objects,
             clusters,
             compare_with_desired,
@@ -65,8 +65,9 @@ def find_drift(
     if with_sources:
         findings = add_sources(findings, request, plan)
     rules = request.plan.accept if request.plan else ()
+    described = _describe_problems(problems, foreign)
     drift, accepted, warnings = apply_accept_rules(
-        sorted(findings, key=_sort_key), rules, today or date.today()
+        sorted(findings, key=_sort_key), rules, today or date.today(), complete=not described
     )
     return DriftReport(
         request.stack,
@@ -76,7 +77,7 @@ def find_drift(
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
-        problems=_describe_problems(problems, foreign),
+        problems=described,
     )
 
 
