@@ -42,31 +42,14 @@ from framework.reports.rendered_fields import FieldExplainer
 _FOLDERS = ("catalog", "environments")
 # Settings whose entries no other setting names, by the field that they render to. A wrong entry
 # would do no harm, because its experiment fails.
+_KEY = r'(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
 _ENTRIES = (
     (re.compile(r"spec\.template\.spec\.containers\[model\]\.env\[(?P<key>[^\]]+)\]"), "env"),
-    (re.compile(r'metadata\.labels(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'), "labels"),
-    (
-        re.compile(
-            r'spec\.template\.metadata\.labels(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
-        ),
-        "podLabels",
-    ),
-    (
-        re.compile(r'metadata\.annotations(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'),
-        "annotations",
-    ),
-    (
-        re.compile(
-            r'spec\.template\.spec\.nodeSelector(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
-        ),
-        "scheduling.nodeSelector",
-    ),
-    (
-        re.compile(
-            r'spec\.template\.metadata\.annotations(?:\.(?P<key>[^.\["]+)|\["(?P<quoted>[^"]+)"\])'
-        ),
-        "podAnnotations",
-    ),
+    (re.compile(rf"metadata\.labels{_KEY}"), "labels"),
+    (re.compile(rf"spec\.template\.metadata\.labels{_KEY}"), "podLabels"),
+    (re.compile(rf"metadata\.annotations{_KEY}"), "annotations"),
+    (re.compile(rf"spec\.template\.spec\.nodeSelector{_KEY}"), "scheduling.nodeSelector"),
+    (re.compile(rf"spec\.template\.metadata\.annotations{_KEY}"), "podAnnotations"),
 )
 _IMAGE = ("tag", "digest", "repository")
 # The manifests of a model by kind and name.
@@ -126,17 +109,17 @@ class _Copy:
     """A copy of the catalog in which edits are tried; accepted edits stay."""
 
     def __init__(self, folder: Path, root: Path, stack: Stack) -> None:
-        self._root, self._project, self._stack = folder, root, stack
+        self._root, self._stack = folder, stack
         for name in _FOLDERS:
             shutil.copytree(root / name, folder / name)
-        self._edited: set[str] = set()
+        # The content of each edited file when the copy was made, None for a new file. If somebody
+        # edits the file of the project meanwhile, nothing is written.
+        self._originals: dict[str, bytes | None] = {}
 
     def list_changes(self) -> tuple[Change, ...]:
         """Returns the change of each file that an accepted edit touched."""
         changes = []
-        for path in sorted(self._edited):
-            file = self._project / path
-            old = file.read_bytes() if file.exists() else None
+        for path, old in sorted(self._originals.items()):
             new = (self._root / path).read_bytes()
             changes.append(Change(path, old, new, load_document(self._root, path)[0].data))
         return tuple(changes)
@@ -164,7 +147,7 @@ class _Copy:
                 ):
                     errors = self._find_errors(finding.model)
                     if not errors:
-                        self._edited.add(path)
+                        self._originals.setdefault(path, old)
                         return Taken(finding, path, setting)
                     refusals.append((f"{path} {setting}", errors))
             self._restore(path, old)
@@ -207,10 +190,10 @@ class _Copy:
         self, finding: Finding, catalog: Catalog, model: CatalogModel
     ) -> Iterator[tuple[str, list[Edit], str]]:
         overlay = f"environments/{self._stack.environment}/models/{finding.model}.yaml"
-        for position, edits in _list_settings(finding, catalog, model):
-            # A line of a profile or of environment.yaml is that of other models as well.
-            if position in (overlay, f"catalog/{finding.model}.yaml"):
-                yield position, edits, _name(edits)
+        for file, edits in _list_settings(finding, catalog, model):
+            # A line of a profile or of environment.yaml applies to other models as well.
+            if file in (overlay, f"catalog/{finding.model}.yaml"):
+                yield file, edits, _name(edits)
             yield overlay, edits, _name(edits)
         patch = _build_patch(finding)
         if patch is not None:
@@ -293,7 +276,10 @@ def _name(edits: Sequence[Edit]) -> str:
 def _list_settings(
     finding: Finding, catalog: Catalog, model: CatalogModel
 ) -> Iterator[tuple[str, list[Edit]]]:
-    """Yields the edits that may render a field, each with the file that defines its setting."""
+    """Yields the edits that may render a field, each with the file that defines its setting.
+
+    The file is "" where it is not known.
+    """
     seen: set[KeyPath] = set()
     for pattern, setting in _ENTRIES:
         if match := pattern.fullmatch(finding.path):
@@ -307,7 +293,7 @@ def _list_settings(
         explained = explainer.explain(f"{finding.object_kind}/{name}.{finding.path}")
     except FrameworkError:
         return
-    positions = {s.key: (s.position or "").rsplit(":", 2)[0] for s in explained.settings}
+    files = {s.key: (s.position or "").rsplit(":", 2)[0] for s in explained.settings}
     keys = [key for field in explained.fields for key in field.settings] + [*explained.adds]
     for key in dict.fromkeys(keys):
         if key.startswith(("the key ", "environment", "name")):
@@ -318,7 +304,7 @@ def _list_settings(
         if path not in seen:
             seen.add(path)
             for edits in _list_edits(path, finding):
-                yield positions.get(key, ""), edits
+                yield files.get(key, ""), edits
 
 
 def _list_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
@@ -383,7 +369,7 @@ def _nest_item(steps: Sequence[Step], depth: int, live: Any) -> Any:
 
 
 def _merge_patch(held: Any, added: Any) -> Any:
-    """Returns both patches as one; items of lists are the same if their first values are."""
+    """Returns both patches as one. Items of lists are merged if their first entry is the same."""
     if isinstance(held, Mapping) and isinstance(added, Mapping):
         merged = deepcopy(dict(held))
         for key, value in added.items():
