@@ -27,7 +27,7 @@ _MARGIN = " " * 9
 
 @dataclass(frozen=True)
 class Session:
-    """One run of a verb on one stack. `deploys` is True for `up` and `preview`.
+    """One run of a verb on one stack. `deploys` is True for `up`, `preview` and `adopt`.
 
     `unplanned` names the models that the plan lacks because of errors; None means every model.
     """
@@ -82,10 +82,11 @@ def open_session(
 ) -> Iterator[Session]:
     """Chooses the engine, loads the plan and starts the local cluster if it is needed.
 
-    `deploys` is True for `up` and `preview`: they run the program, need files without errors, and
-    start the local cluster. The other verbs work with the files that have no errors, and leave a
-    stopped local cluster stopped, because a check must not start what it checks. `to` is the
-    stream that shows the start. `components` are the models of a plan file, in place of MODEL.
+    `deploys` is True for `up`, `preview` and `adopt`: they run the program, need files without
+    errors, and start the local cluster. The other verbs work with the files that have no errors,
+    and leave a stopped local cluster stopped, because a check must not start what it checks. `to`
+    is the stream that shows the start. `components` are the models of a plan file, in place of
+    MODEL.
     """
     choice = choose_engine(options.engine, root)
     with open_engine(choice, root, runs_program=deploys, rules=RULES) as engine:

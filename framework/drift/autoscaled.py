@@ -1,7 +1,7 @@
 """Replicas outside the range of the stack's own autoscaler, which are drift.
 
-Replicas within it are the autoscaler's work. An autoscaler of a Deployment with 0 replicas is
-switched off, and puts back any other number outside its range by itself within seconds.
+Replicas within the range are the autoscaler's work. Any other number it puts back within seconds,
+except 0: with 0 replicas the autoscaler is switched off.
 """
 
 from __future__ import annotations

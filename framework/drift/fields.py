@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -187,13 +187,3 @@ def _build_field(whole: Finding, field: FieldChange, desired: Any) -> Finding:
         time=field.time,
         note="",
     )
-
-
-def list_namespaces(recorded: Sequence[RecordedObject]) -> Iterator[tuple[str, str]]:
-    """Yields the provider's URN and the name of each Namespace with recorded objects, once."""
-    found = {
-        (obj.provider_urn, namespace)
-        for obj in recorded
-        if (namespace := obj.id.rpartition("/")[0])
-    }
-    return iter(sorted(found))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.core.errors import FrameworkError
-from framework.drift.fields import list_namespaces
 from framework.drift.report import Finding, FindingKind
 from framework.drift.touching import StackPods
 from framework.engines.base import RecordedObject
@@ -75,9 +74,9 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
     recorded_kinds = {
         str(obj.inputs["kind"]): str(obj.inputs["apiVersion"]) for obj in recorded if "/" in obj.id
     }
-    for provider_urn, namespace in list_namespaces(recorded):
+    for provider_urn, namespace in _list_namespaces(recorded):
         provider = clusters.connect(provider_urn).provider
-        objects = _list_namespace(provider, recorded_kinds, namespace, found.problems)
+        objects = _list_objects(provider, recorded_kinds, namespace, found.problems)
         by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
         for obj in objects:
             identity = (obj["kind"], object_name(obj["metadata"]))
@@ -89,7 +88,17 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
     return found
 
 
-def _list_namespace(
+def _list_namespaces(recorded: Sequence[RecordedObject]) -> list[tuple[str, str]]:
+    """Returns the provider's URN and the name of each Namespace with recorded objects, sorted."""
+    found = {
+        (obj.provider_urn, namespace)
+        for obj in recorded
+        if (namespace := obj.id.rpartition("/")[0])
+    }
+    return sorted(found)
+
+
+def _list_objects(
     provider: KubernetesProvider,
     recorded_kinds: Mapping[str, str],
     namespace: str,

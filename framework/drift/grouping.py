@@ -8,8 +8,8 @@ objects in a few seconds, and a report names it once:
     kubectl-set, 17:40:03   Deployment fraud       containers[model].env[DEBUG]  added
     kubectl-set, 17:41:10   Deployment fraud       spec.replicas                 changed
 
-The first two are one group. The third is a group of one object, as any other finding of `fraud`
-that nothing else shares would be.
+The first two are one group. The third is in a group of its own, together with all other findings of
+`fraud` that no other object shares.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def group_findings(findings: Iterable[Finding]) -> tuple[FindingGroup, ...]:
         else:
             single[bucket[0].type, bucket[0].object] += bucket
     groups = [
-        *(_build_group(bucket, describe_shared(bucket)) for bucket in shared),
+        *(_build_group(bucket, _describe_shared(bucket)) for bucket in shared),
         *(_build_group(bucket, "") for bucket in single.values()),
     ]
     return tuple(sorted(groups, key=_sort_key))
@@ -149,37 +149,20 @@ def describe_change(finding: Finding) -> str:
     return f"{finding.path} {'removed' if finding.live is None else 'changed'}"
 
 
-def describe_shared(findings: Sequence[Finding]) -> str:
+def _describe_shared(findings: Sequence[Finding]) -> str:
     """Returns the change that several findings share."""
     words = {describe_change(finding) for finding in findings}
-    namespaces = [f.object for f in findings if f.object_kind == "Namespace" and not f.path]
-    if namespaces and findings[0].kind is FindingKind.MISSING:
-        return f"missing with Namespace {namespaces[0]}"
     return words.pop() if len(words) == 1 else _generalize(sorted(words)[0])
 
 
 def _split_by_cause(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
     """Yields findings with the same manager and change, split where the times have a gap."""
-    gone = {
-        f.object
-        for f in findings
-        if f.object_kind == "Namespace" and f.kind is FindingKind.MISSING and not f.path
-    }
-    buckets: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+    buckets: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
-        namespace = finding.object.partition("/")[0]
-        if finding.kind is FindingKind.MISSING and namespace in gone:
-            # Whoever deleted the Namespace deleted what was in it.
-            buckets["namespace", namespace].append(finding)
-        else:
-            buckets[finding.manager, finding.kind, _generalize(describe_change(finding))].append(
-                finding
-            )
-    for key, bucket in buckets.items():
-        if key[0] == "namespace":
-            yield bucket
-        else:
-            yield from _split_by_time(bucket)
+        change = _generalize(describe_change(finding))
+        buckets[finding.manager, finding.kind, change].append(finding)
+    for bucket in buckets.values():
+        yield from _split_by_time(bucket)
 
 
 def _split_by_time(findings: Iterable[Finding]) -> Iterator[list[Finding]]:

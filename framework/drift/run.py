@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
+from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift.grouping import FindingGroup, group_findings
 from framework.drift.report import DriftReport, Finding
@@ -18,6 +19,13 @@ class Verdict(StrEnum):
     CLEAN = "clean"
     DRIFT = "drift"
     FAILED = "failed"
+
+
+EXIT_CODES = {
+    Verdict.CLEAN: ExitCode.DONE,
+    Verdict.DRIFT: ExitCode.DIFFERENCES,
+    Verdict.FAILED: ExitCode.FAILED,
+}
 
 
 @dataclass(frozen=True)

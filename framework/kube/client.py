@@ -200,12 +200,14 @@ class KubeClient:
             try:
                 answer = self.connection.request("GET", path, where, page, accept=accept)
             except ApiError as exc:
-                # The pages of one list are of one moment, and the server keeps that for minutes.
+                # All pages show the same moment, which the server keeps for some minutes only.
+                # So the list is read again, in one answer.
                 if exc.status != 410 or "continue" not in page:
                     raise
                 items, page = [], dict(query)
                 continue
-            # The items of a list come without apiVersion and kind, and metadata with other ones.
+            # The items of a list have no apiVersion and kind; in a list of metadata they have those
+            # of PartialObjectMetadata.
             items += [
                 {**item, "apiVersion": api_version, "kind": kind} for item in answer["items"] or ()
             ]

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from framework.core.changes import FieldChange
 from framework.core.drift_rules import AcceptRule
+from framework.core.suggestions import list_names
 from framework.drift.grouping import FindingGroup, parse_time
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
-from framework.drift.run import DriftRun, Verdict
+from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.output.text import (
     has_text,
     render_count,
@@ -24,7 +25,6 @@ from framework.output.text import (
     shorten_path,
 )
 
-EXIT_CODES = {Verdict.CLEAN: 0, Verdict.DRIFT: 16, Verdict.FAILED: 1}
 _MOST_NAMES = 3
 _MARGIN = " " * 10
 
@@ -112,10 +112,9 @@ def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[
     title = f"{word}  {render_objects(group)}: {render_change(group)}"
     yield render_wrapped(_join(title, render_cause(group)), then="  ")
     names = [name.rpartition("/")[2] for _, name in group.objects]
-    shown, more = names[:_MOST_NAMES], len(names) - _MOST_NAMES
-    text = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
     if not why:
-        yield render_wrapped(f"{text}   (each with its id: WHY=1)", first="  ", then="  ")
+        text = f"{list_names(names, _MOST_NAMES)}   (each with its id: WHY=1)"
+        yield render_wrapped(text, first="  ", then="  ")
         return
     for finding in group.findings:
         change = FieldChange(finding.path, finding.desired, finding.live)
@@ -195,9 +194,7 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
     for rule, count in rules.items():
         yield render_wrapped(f"accepted  {count} ({render_rule(rule)})", then=_MARGIN)
     if report.pending:
-        names = ", ".join(report.pending[:_MOST_NAMES])
-        more = len(report.pending) - _MOST_NAMES
-        names += f" and {more} more" if more > 0 else ""
+        names = list_names(report.pending, _MOST_NAMES)
         yield render_wrapped(
             f"pending   {render_count(len(report.pending), 'model')} (catalog changed, not "
             f"applied): {names}   next: `make preview ENV={report.stack.environment}`",
@@ -219,9 +216,7 @@ def describe_refresh(refresh: RefreshVerdict) -> Iterator[str]:
     verb = "differ" if len(refresh.objects) > 1 else "differs"
     yield f"refresh --preview-only: {count} {verb}; this check: {refresh.compared or 'none'}"
     for reason, names in refresh.reasons:
-        more = len(names) - _MOST_NAMES
-        shown = ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-        yield f"{shown}: {reason}"
+        yield f"{list_names(names, _MOST_NAMES)}: {reason}"
 
 
 def render_rule(rule: AcceptRule | None) -> str:

@@ -9,7 +9,7 @@ from framework.core.changes import Op
 from framework.drift.grouping import FindingGroup, find_danger
 from framework.drift.history import History, HistoryEntry
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
-from framework.drift.run import DriftRun, FailedStack, Verdict, find_verdict
+from framework.drift.run import EXIT_CODES, DriftRun, FailedStack, Verdict, find_verdict
 from framework.output.documents import (
     AcceptingRule,
     Drift,
@@ -22,7 +22,7 @@ from framework.output.documents import (
     RefreshReason,
     ResolvedFinding,
 )
-from framework.output.drift import EXIT_CODES, Since
+from framework.output.drift import Since
 
 
 def build_drift(run: DriftRun, history: History | None = None) -> Drift:

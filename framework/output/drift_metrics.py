@@ -14,7 +14,7 @@ from framework.drift.report import DriftReport, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 
 _PREFIX = "modelcatalog_drift"
-# Name, help and type of each metric, in the order of the text.
+# Name and help of each metric, in the order of the text. All are gauges.
 _METRICS = (
     ("findings", "Differences between the stack and its cluster."),
     ("accepted_findings", "Differences that a rule of drift.accept covers."),

@@ -14,9 +14,9 @@ from framework.core.changes import FieldChange
 from framework.core.diagnostics import Position
 from framework.drift.grouping import Danger, describe_change, find_danger
 from framework.drift.report import DriftReport, Finding, FindingKind
-from framework.drift.run import DriftRun, Verdict
+from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.files import environment_path
-from framework.output.drift import EXIT_CODES, render_rule, render_time
+from framework.output.drift import render_rule, render_time
 from framework.output.text import render_values, render_visible
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -71,18 +71,6 @@ def test_fields_of_one_object_are_one_group_without_a_shared_change() -> None:
     assert len(group.findings) == 2
 
 
-def test_deleted_namespace_is_one_group_with_all_that_was_in_it() -> None:
-    missing = [
-        build_finding(FindingKind.MISSING, "kubernetes:core/v1:Namespace", "ml"),
-        *(build_finding(FindingKind.MISSING, DEPLOYMENT, f"ml/{name}") for name in "abc"),
-        *(build_finding(FindingKind.MISSING, SERVICE, f"ml/{name}") for name in "abc"),
-    ]
-    other = build_finding(FindingKind.MISSING, SERVICE, "elsewhere/a")
-    groups = group_findings([*missing, other])
-    assert [len(group.findings) for group in groups] == [7, 1]
-    assert groups[0].change == "missing with Namespace ml"
-
-
 def test_ports_of_services_are_one_group_whatever_their_numbers_are() -> None:
     findings = [
         build_finding(FindingKind.ADDED, SERVICE, f"ml/{name}", f"spec.ports[{port}]", live={})
