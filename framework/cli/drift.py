@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,18 +17,12 @@ from framework.core.stack import Stack
 from framework.drift import DriftReport, find_drift
 from framework.drift.fingerprint import with_fingerprint
 from framework.drift.refresh import build_refresh_verdict
-from framework.drift.run import DriftRun, FailedStack, Verdict
+from framework.drift.run import EXIT_CODES, DriftRun, FailedStack
 from framework.engines.base import RecordedObjects
 from framework.output.drift import render_drift
 
 if TYPE_CHECKING:
     from framework.drift.history import History
-
-_EXIT_CODES = {
-    Verdict.CLEAN: ExitCode.DONE,
-    Verdict.DRIFT: ExitCode.DIFFERENCES,
-    Verdict.FAILED: ExitCode.FAILED,
-}
 
 
 def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -43,7 +38,11 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
             # A page of last night would read as clean.
             failed = FailedStack(Stack.of(options.environment), str(error))
             seconds = time.monotonic() - started
-            _write(folder, DriftRun(options.environment, checked, (), (failed,), seconds))
+            try:
+                _write(folder, DriftRun(options.environment, checked, (), (failed,), seconds))
+            except FrameworkError as other:
+                # In addition to the reason of the failed check, which is raised below.
+                print(other, file=sys.stderr)
         raise
     run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
     history = _read_history(folder, run) if folder else None
@@ -56,7 +55,7 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_drift(run, history, why=options.why), flush=True)
     if folder and history:
         _write(folder, run, history, show=not options.json)
-    return _EXIT_CODES[run.verdict]
+    return EXIT_CODES[run.verdict]
 
 
 def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
@@ -118,6 +117,7 @@ def _write(folder: Path, run: DriftRun, history: History | None = None, show: bo
 
     history = history or _read_history(folder, run)
     files = write_reports(folder, run, history)
+    for problem in history.problems:
+        print(problem, file=sys.stderr)
     if show:
-        names = ", ".join(file.name for file in files)
-        print("\n".join([*history.problems, f"wrote {folder}/: {names}"]))
+        print(f"wrote {folder}/: {', '.join(file.name for file in files)}")

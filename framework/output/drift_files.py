@@ -38,7 +38,8 @@ def render_reports(
 def find_neighbours(folder: Path, environment: str) -> tuple[Neighbour, ...]:
     """Returns the last checks of other environments, from the folders beside `folder`.
 
-    So `OUT=drift/dev` and `OUT=drift/prod` link to each other. Other JSON files are left alone.
+    So `OUT=drift/dev` and `OUT=drift/prod` link to each other. A report.json of another tool is
+    ignored.
     """
     found = []
     for file in sorted(folder.absolute().parent.glob("*/report.json")):
@@ -64,14 +65,14 @@ def write_reports(folder: Path, run: DriftRun, history: History) -> tuple[Path, 
     reports = render_reports(run, history, find_neighbours(folder, run.environment))
     files = {name: text.encode() for name, text in reports.items()}
     files[HISTORY] = history.render().encode()
-    if history.damaged:
-        # Appended: an earlier check may have moved lines there.
-        before = folder / DAMAGED
-        kept = before.read_bytes() if before.is_file() else b""
-        files[DAMAGED] = kept + b"".join(line + b"\n" for line in history.damaged)
     temporary: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if history.damaged:
+            # Appended: an earlier check may have moved lines there.
+            before = folder / DAMAGED
+            kept = before.read_bytes() if before.is_file() else b""
+            files[DAMAGED] = kept + b"".join(line + b"\n" for line in history.damaged)
         for name, content in files.items():
             beside = folder / f".{name}.{os.getpid()}"
             temporary[beside] = folder / name

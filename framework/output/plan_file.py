@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from framework.engines.reviewed_plan import Digests, build_reviewed_change, key_
 from framework.output.changes import is_shown
 from framework.output.documents import PlanDocument, PlannedChange
 from framework.output.json import build_preview, render_json
-from framework.output.text import render_values, render_wrapped, shorten_path
+from framework.output.text import render_count, render_values, render_wrapped, shorten_path
 from framework.plan import StackPlan
 
 FORMAT = 1
@@ -85,19 +85,17 @@ def write_plan(path: Path, document: PlanDocument, digests: Digests) -> None:
     data = json.loads(render_json(document))
     checksum = digests.compute_checksum(_without_checksum(data))
     text = render_json(replace(document, checksum=checksum))
+    # Written beside it and renamed, so that nobody reads half a plan.
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # Written beside it and renamed, so that nobody reads half a plan.
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(f"{text}\n")
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(file.name).chmod(0o666 & ~umask)
-        Path(file.name).replace(path)
+        beside.write_text(f"{text}\n", encoding="utf-8")
+        beside.replace(path)
     except OSError as exc:
         remedy = "name a file in a folder that exists and can be written"
         raise PlanFileError(path, f"cannot be written ({exc.strerror})", remedy) from exc
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Digests]:
@@ -235,6 +233,5 @@ def _render_change(reviewed: ReviewedChange | None, now: ReviewedChange | None) 
 
 def describe_plan(document: PlanDocument) -> str:
     """Returns one line about a plan that is applied: how many changes, when it was written."""
-    count = len(document.changes)
-    changes = "1 change" if count == 1 else f"{count} changes"
+    changes = render_count(len(document.changes), "change")
     return f"{changes}, written {document.created} with the {document.engine} engine"
