@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from framework.core.changes import Change, Op, Preview, Problem, Severity
+from framework.core.rolling_update import resolve_budget
 from framework.core.suggestions import did_you_mean, list_names
 from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.recorded import KEPT_NOTE
@@ -239,17 +240,25 @@ class _Preflight:
         spec = (live or {}).get("spec") or {}
         is_new = live is None or item.change.op is not Op.UPDATE
         fields = item.change.fields
-        replicas = track.budget.replicas
-        if track.autoscaled and live is not None:
-            # An autoscaler sets the number, so the rollout has as many Pods as now.
-            replicas = int(spec.get("replicas") or 0)
+        budget = track.budget
+        if track.autoscaled:
+            # That budget is the one of the most replicas. A new Deployment begins with the fewest,
+            # and later the rollout has as many Pods as the autoscaler has set.
+            inputs = item.manifest.build_inputs()["spec"]
+            amounts = (inputs.get("strategy") or {}).get("rollingUpdate") or {}
+            budget = resolve_budget(
+                int(spec.get("replicas") or inputs.get("replicas") or 1),
+                amounts.get("maxSurge", 0),
+                amounts.get("maxUnavailable", 0),
+                recreate=track.recreate,
+            )
         return Rollout(
             component=item.component,
             object=item.object,
             pod=item.manifest.object["spec"]["template"]["spec"],
-            replicas=replicas,
-            surge=track.budget.surge,
-            unavailable=track.budget.unavailable,
+            replicas=budget.replicas,
+            surge=budget.surge,
+            unavailable=budget.unavailable,
             before=((spec.get("template") or {}).get("spec")) if live is not None else None,
             running=int((live or {}).get("status", {}).get("replicas") or 0),
             rolls=is_new or any(field.path.startswith("spec.template") for field in fields),

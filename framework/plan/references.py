@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.core.changes import Severity
-from framework.core.field_paths import ROOT, FieldPath, ItemKey, name_items
+from framework.core.field_paths import FieldPath, ItemKey, name_items
 from framework.plan import Manifest
-from framework.plan.rendered import mapping_in, mappings_in
+from framework.plan.rendered import find_pods, mapping_in, mappings_in
 
 _CORE, _STORAGE = "v1", "storage.k8s.io/v1"
 # What the server itself creates in each Namespace and cluster.
@@ -53,8 +53,8 @@ def list_references(manifest: Manifest) -> list[Reference]:
     """
     namespace = str(manifest.object["metadata"].get("namespace") or "")
     found = [*_list_own(manifest.object, namespace)]
-    for path, pod in _find_pods(manifest.object, ROOT):
-        found += _list_of_pod(pod, path, namespace)
+    for path, pod in find_pods(manifest.object, ()):
+        found += _list_of_pod(pod, FieldPath(path), namespace)
     return [
         reference
         for reference in dict.fromkeys(found)
@@ -115,19 +115,6 @@ def _list_of_claim(spec: Mapping[str, Any], path: FieldPath) -> Iterator[Referen
     name = str(spec.get("storageClassName") or "")
     field = str(path.child("storageClassName"))
     yield Reference(_STORAGE, "StorageClass", "", name, field, "the claim stays pending")
-
-
-def _find_pods(value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
-    """Yields each mapping that has containers with an image, with its path."""
-    if isinstance(value, Mapping):
-        if any("image" in container for container in mappings_in(value, "containers")):
-            yield path, value
-            return
-        for key, child in value.items():
-            yield from _find_pods(child, path.child(key))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _find_pods(child, path.child(index))
 
 
 def _list_of_pod(pod: Mapping[str, Any], path: FieldPath, namespace: str) -> Iterator[Reference]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from framework.core.diagnostics import KeyPath
 
 
 def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -22,6 +24,19 @@ def texts_in(data: Mapping[str, Any], key: str) -> list[str]:
     """Returns the items of the list at `key` as text."""
     items = data.get(key)
     return [str(item) for item in items] if isinstance(items, list) else []
+
+
+def find_pods(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Yields each mapping below `value` that has containers with an image, with its path."""
+    if isinstance(value, Mapping):
+        if any("image" in container for container in mappings_in(value, "containers")):
+            yield path, value
+            return
+        for key, child in value.items():
+            yield from find_pods(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from find_pods(child, (*path, index))
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:

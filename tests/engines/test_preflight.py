@@ -30,6 +30,12 @@ class Server(FakeClient):
     def __init__(self, names: Collection[str], forbidden: Collection[str] = ()) -> None:
         self.names, self.forbidden = frozenset(names), forbidden
         self.connection = self
+        self.hard: dict[str, str] = {}
+
+    def list_objects(self, api_version: str, kind: str, namespace: str = "") -> list[Any]:
+        metadata = {"name": "pods", "namespace": namespace}
+        status = {"used": {"pods": "0"}}
+        return [{"metadata": metadata, "spec": {"hard": self.hard}, "status": status}]
 
     def list_names(self, api_version: str, kind: str, namespace: str = "") -> frozenset[str]:
         if "list" in self.forbidden:
@@ -105,6 +111,20 @@ def test_object_that_stays_in_the_cluster_needs_no_permission_to_delete(
     problems = check(plan_of({}), ServerWithKinds((), {"delete"}), leaving)
     text = "this user may not delete persistentvolumeclaims in ml; needed by other"
     assert [problem.message for problem in problems] == ([text] if denied else [])
+
+
+@pytest.mark.parametrize(("pods", "fits"), [("2", True), ("1", False)])
+def test_new_autoscaled_deployment_needs_quota_for_its_fewest_pods(pods: str, fits: bool) -> None:
+    plan = PlanStore(SHIPPED).load_one(Stack.of("dev")).require().narrowed_to({"fraud"})
+    deployment = plan.models[0].find("Deployment")
+    assert deployment is not None
+    assert (deployment.initial_replicas, plan.models[0].tracks[0].budget.replicas) == (2, 12)
+    created = Change("urn", deployment.type_token, "fraud", Op.CREATE, component="fraud")
+    server = Server({"fraud"})
+    server.hard = {"pods": pods}
+    reader = cast(ObjectReader, SimpleNamespace(client=server, find_listed=lambda wanted: None))
+    problems = add_preflight(Preview((created,)), plan, reader).problems
+    assert ["pods" in problem.message for problem in problems] == ([] if fits else [True])
 
 
 @pytest.mark.parametrize("forbidden", [{"get"}, {"list", "get"}], ids=["keys", "all"])

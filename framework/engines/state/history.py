@@ -115,6 +115,8 @@ def _run_git(root: Path, *arguments: str) -> str:
         run = subprocess.run(
             ["git", *arguments],
             cwd=root,
+            # Without it, `git status` writes the index, and a `git commit` at that moment fails.
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -15,7 +15,7 @@ from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import MISSING, ItemKey, Step, get_at
 from framework.plan.checks.tracks import PodContainer, RenderedPod, name_containers
-from framework.plan.rendered import mappings_in
+from framework.plan.rendered import find_pods, mappings_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +72,8 @@ def list_object_pods(model: CatalogModel) -> tuple[ObjectPod, ...]:
     return tuple(
         ObjectPod(model, model.settings, model.merged, pod, path)
         for key, content in sorted(model.settings.objects.items())
-        for path, pod in _find_pods(content, ("objects", key))
+        for path, pod in find_pods(content, ("objects", key))
     )
-
-
-def _find_pods(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    """Yields each mapping below `value` that has containers with an image."""
-    if isinstance(value, Mapping):
-        if any("image" in container for container in mappings_in(value, "containers")):
-            yield path, value
-            return
-        for key, child in value.items():
-            yield from _find_pods(child, (*path, key))
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _find_pods(child, (*path, index))
 
 
 def _at_most(number: int, limit: Any) -> int:
