@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import MakeProject, Project
+from tests.conftest import MakeProject
 from tests.engines.s3_server import Bucket, start_s3
+from tests.scenarios.by_hand import scale_by_hand
 from tests.scenarios.conftest import kube, make_quick_project
 
 __all__ = ["kube", "make_quick_project"]
@@ -27,13 +28,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
         yield bucket
-
-
-def scale_by_hand(kube: KubeClient, project: Project, replicas: int) -> None:
-    metadata = {"name": "churn", "namespace": f"{project.namespace}-dev"}
-    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
-    spec = {"spec": {"replicas": replicas}}
-    kube.apply({**patch, **spec}, manager="kubectl", force=True, dry_run=False)
 
 
 def test_state_and_lock_are_in_the_bucket(make_quick_project: MakeProject, bucket: Bucket) -> None:

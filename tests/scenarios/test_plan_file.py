@@ -10,6 +10,7 @@ import pytest
 from framework.kube.client import KubeClient
 from tests.cli.test_json import load_schema
 from tests.conftest import MakeProject, Project
+from tests.scenarios.by_hand import scale_by_hand
 
 pytestmark = pytest.mark.cluster
 CHURN = "catalog/churn.yaml"
@@ -28,14 +29,6 @@ def refuse(project: Project, *arguments: str) -> str:
     run = project.run("up", "dev", "--plan", "plan.json", *arguments)
     assert run.returncode == 1, run.stdout + run.stderr
     return " ".join(run.stderr.split())
-
-
-def scale_by_hand(kube: KubeClient, project: Project, replicas: int) -> None:
-    metadata = {"name": "churn", "namespace": f"{project.namespace}-dev"}
-    scaled = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
-    kube.apply(
-        {**scaled, "spec": {"replicas": replicas}}, manager="kubectl", force=True, dry_run=False
-    )
 
 
 @pytest.mark.parametrize("engine", [EMBEDDED, CLI])
