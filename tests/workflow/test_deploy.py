@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,20 @@ def test_plan_of_the_merged_pull_request_is_found(
     assert message in done.stdout
     if not message:
         assert plan.read_text() == '{"format": 1}'
+
+
+def test_refused_preview_is_in_the_summary_and_fails_the_step(
+    github: GitHub, tmp_path: Path
+) -> None:
+    make = tmp_path / "bin/make"
+    make.parent.mkdir()
+    make.write_text("#!/bin/sh\necho 'error: Secret hub does not exist'\nexit 2\n")
+    make.chmod(0o755)
+    environment = build_environment(tmp_path, github) | {"ENVIRONMENT": "dev"}
+    environment["PATH"] = f"{make.parent}{os.pathsep}{environment['PATH']}"
+    done = run_step(list_commands(PULL_REQUEST, "plan")["Plan"], tmp_path, environment)
+    assert done.returncode == 2
+    assert "error: Secret hub does not exist" in (tmp_path / "summary.md").read_text()
 
 
 def make_checkout(project: Project) -> None:
