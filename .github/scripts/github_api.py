@@ -18,7 +18,7 @@ from typing import Any
 MAX_CHARACTERS = 65_536
 MAX_SUMMARY_BYTES = 1_000_000
 _PAGE = 100
-_SECONDS = 20
+_SECONDS = 30
 
 
 def request(method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -27,20 +27,27 @@ def request(method: str, path: str, body: Mapping[str, Any] | None = None) -> An
     Raises OSError, or ValueError for a response that is not JSON.
     """
     root = os.environ["GITHUB_API_URL"].rstrip("/")
+    url = f"{root}/repos/{os.environ['GITHUB_REPOSITORY']}{path}"
+    return json.loads(fetch(url, method, None if body is None else json.dumps(body).encode()))
+
+
+def fetch(url: str, method: str = "GET", body: bytes | None = None) -> bytes:
+    """Returns the response of an address of the API. Raises OSError."""
     call = urllib.request.Request(
-        f"{root}/repos/{os.environ['GITHUB_REPOSITORY']}{path}",
+        url,
         method=method,
-        data=None if body is None else json.dumps(body).encode(),
+        data=body,
         headers={
             "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}",
             "Content-Type": "application/json",
             "User-Agent": "modelcatalog",
             "X-GitHub-Api-Version": "2022-11-28",
         },
     )
+    # Not sent on to the storage that an artifact's address redirects to: it refuses such a header.
+    call.add_unredirected_header("Authorization", f"Bearer {os.environ['GITHUB_TOKEN']}")
     with urllib.request.urlopen(call, timeout=_SECONDS) as response:
-        return json.load(response)
+        return bytes(response.read())
 
 
 def list_all(path: str, **query: str) -> Iterator[dict[str, Any]]:
