@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from framework.catalog import load_catalog
 from framework.cli.remedies import find_by_id
 from framework.core.drift_rules import AcceptRule
-from framework.core.errors import FrameworkError, UnknownNameError
+from framework.core.errors import EditError, FrameworkError, UnknownNameError
 from framework.core.stack import Stack
 from framework.drift.report import Finding, FindingKind
 from framework.drift.take import TakeResult, take_findings
@@ -161,6 +161,16 @@ def test_others_are_taken_where_one_is_refused(root: Path) -> None:
     result = take(root, REFUSED["secret"][0], change("spec.replicas", 9, 6))
     assert (len(result.taken), len(result.not_taken)) == (1, 1)
     assert render(root, "prod")["Deployment"]["spec"]["replicas"] == 9
+
+
+def test_file_that_somebody_edits_meanwhile_is_left_as_it_is(root: Path) -> None:
+    def edit_after_the_first() -> Iterator[Finding]:
+        yield change("spec.replicas", 9, 6)
+        (root / OVERLAY).write_text("replicas: 7\n")
+
+    with pytest.raises(EditError, match=OVERLAY):
+        take_findings(root, PROD, edit_after_the_first())
+    assert (root / OVERLAY).read_text() == "replicas: 7\n"
 
 
 RULE = AcceptRule(
