@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from framework.core.changes import FieldChange
 from framework.core.drift_rules import AcceptRule
 from framework.core.suggestions import list_names
-from framework.drift.grouping import FindingGroup, parse_time
+from framework.drift.grouping import Danger, FindingGroup, parse_time
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
@@ -25,6 +25,12 @@ from framework.output.text import (
     shorten_path,
 )
 
+DANGER_NAMES = {
+    Danger.SERVING: "serving path",
+    Danger.BUDGET: "budgets",
+    Danger.SETTING: "other settings",
+    Danger.LABEL: "labels and annotations",
+}
 _MOST_NAMES = 3
 _MARGIN = " " * 10
 

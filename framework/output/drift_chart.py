@@ -7,18 +7,13 @@ from collections.abc import Iterator, Sequence
 from framework.drift.grouping import Danger
 from framework.drift.history import HistoryEntry
 from framework.drift.run import Verdict
+from framework.output.drift import DANGER_NAMES
 from framework.output.html import Html, element, join
 from framework.output.text import render_count
 
 _MOST_BARS = 60
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 150, 34, 10, 22
 _FLOOR = _HEIGHT - _BOTTOM
-_NAMES = {
-    Danger.SERVING: "serving path",
-    Danger.BUDGET: "budgets",
-    Danger.SETTING: "other settings",
-    Danger.LABEL: "labels",
-}
 
 
 def render_chart(stack: str, entries: Sequence[HistoryEntry]) -> Html:
@@ -42,7 +37,7 @@ def render_chart(stack: str, entries: Sequence[HistoryEntry]) -> Html:
         role="img",
     )
     legend = [
-        element("li", element("span", _NAMES[danger], kind=danger.value)) for danger in Danger
+        element("li", element("span", DANGER_NAMES[danger], kind=danger.value)) for danger in Danger
     ]
     return join(
         (element("p", title), drawing, element("ul", *legend, kind="legend"), _table(shown))

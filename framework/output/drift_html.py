@@ -19,6 +19,7 @@ from framework.drift.history import History
 from framework.drift.report import Finding, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 from framework.output.drift import (
+    DANGER_NAMES,
     Since,
     describe_refresh,
     list_commands,
@@ -41,12 +42,6 @@ _MOST_RESOLVED = 50
 # Groups that are open at first. On a bad night, a list of causes is more useful than a long page.
 _MOST_OPEN = 8
 
-DANGER_HEADINGS = {
-    Danger.SERVING: "Serving path",
-    Danger.BUDGET: "Budgets",
-    Danger.SETTING: "Other settings",
-    Danger.LABEL: "Labels and annotations",
-}
 # Nothing may be loaded, so a value that slipped through could not call home either.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 
@@ -136,7 +131,7 @@ def _render_overview(run: DriftRun, neighbours: Sequence[Neighbour]) -> Html:
     heads = [
         _head("stack"),
         _head("result"),
-        *(_head(DANGER_HEADINGS[danger].lower(), "number wide") for danger in Danger),
+        *(_head(DANGER_NAMES[danger], "number wide") for danger in Danger),
         _head("accepted", "number"),
         _head("pending", "number"),
         _head("objects", "number wide"),
@@ -200,7 +195,9 @@ def _list_causes(run: DriftRun, history: History) -> Iterator[Html]:
         if not groups:
             continue
         count = sum(len(group.findings) for _, group in groups)
-        blocks.append(element("h3", f"{DANGER_HEADINGS[danger]} ({count})", kind=danger.value))
+        blocks.append(
+            element("h3", f"{DANGER_NAMES[danger].capitalize()} ({count})", kind=danger.value)
+        )
         for report, group in groups:
             opened += 1
             is_open = opened <= _MOST_OPEN and len(group.findings) <= _MOST_OPEN

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from framework.core.changes import FieldChange
 from framework.core.suggestions import list_names
-from framework.drift.grouping import Danger, FindingGroup, describe_change
+from framework.drift.grouping import FindingGroup, describe_change
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding
 from framework.drift.run import DriftRun, Verdict
 from framework.output.drift import (
+    DANGER_NAMES,
     Since,
     describe_refresh,
     list_commands,
@@ -35,13 +36,6 @@ _MOST_BYTES_AROUND = 15_000
 _RESERVED = 4_000
 _MOST_PENDING = 50
 _MOST_RESOLVED = 10
-
-DANGER_TITLES = {
-    Danger.SERVING: "serving path",
-    Danger.BUDGET: "budget",
-    Danger.SETTING: "setting",
-    Danger.LABEL: "label",
-}
 
 
 def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
@@ -107,7 +101,7 @@ def _list_causes(
         times = [since[f.id] for f in group.findings if f.id in since]
         cause = render_cause(group).removeprefix("by ")
         stood = f"{min(times):%Y-%m-%d}" if times else ""
-        cells = [DANGER_TITLES[group.danger], objects, "; ".join(changes), cause, stood]
+        cells = [DANGER_NAMES[group.danger], objects, "; ".join(changes), cause, stood]
         yield _row(cells)
 
 
