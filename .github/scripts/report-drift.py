@@ -22,7 +22,7 @@ from typing import Any
 
 from github_api import describe_error, is_ours, link_run, list_all, request, shorten, write_summary
 
-CLEAN, DRIFT = 0, 16
+CLEAN, FAILED, DRIFT = 0, 1, 16
 LABEL = "drift"
 
 
@@ -65,9 +65,9 @@ def read_report(environment: str, folder: Path, code: int) -> str:
     if code not in (CLEAN, DRIFT):
         head = f"**{environment} could not be checked**, so there may be drift that is not listed."
         last = load_report(folder)
-        # A check that fails writes a report that says so. This one stopped before, for example
-        # because its set-up failed, and the folder is that of another night.
-        if last.get("verdict", "failed") != "failed":
+        # A check that fails exits with 1, and writes a report that says so. Otherwise it stopped
+        # before, for example because its set-up failed, and the report is that of another night.
+        if last and (code != FAILED or last.get("verdict") != "failed"):
             head += f" This is the report of an earlier check, of {last.get('checked')}."
     try:
         report = (folder / "report.md").read_text(encoding="utf-8")

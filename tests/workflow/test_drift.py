@@ -126,6 +126,12 @@ def test_failed_check_is_reported_and_closes_nothing(
     assert "**prod could not be checked**" in issue["body"]
     # A set-up that failed leaves the reports of last night.
     assert ("the report of an earlier check" in issue["body"]) == (code != 1)
+    # So it does if the check of last night had failed as well.
+    _report(tmp_path, github, 1)
+    assert "the report of an earlier check" not in issue["body"]
+    if code != 1:
+        _run_script(tmp_path, github, str(code))
+        assert "the report of an earlier check" in issue["body"]
     # Nothing is known, so the closed issue is opened, and the next clean check closes it.
     issue["state"] = "closed"
     _run_script(tmp_path, github, str(code))
