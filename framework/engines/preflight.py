@@ -265,7 +265,10 @@ class _Preflight:
         )
 
     def _count_created(self, namespace: str) -> Mapping[str, int]:
-        """Counts new objects by their names in a quota: `services` and `count/services`."""
+        """Counts new objects by their names in a quota: `services` and `count/services`.
+
+        An object that exists and is only recorded again, such as a kept claim, is not new.
+        """
         counts: dict[str, int] = {}
         for item in self._changed:
             obj = item.manifest.object
@@ -274,6 +277,8 @@ class _Preflight:
             try:
                 served = self._client.served_kind(obj["apiVersion"], obj["kind"])
             except KindNotServedError:
+                continue
+            if self._reader.find_listed(obj) is not None:
                 continue
             group = str(obj["apiVersion"]).rpartition("/")[0]
             name = f"{served.plural}.{group}" if group else served.plural

@@ -127,6 +127,18 @@ def test_new_autoscaled_deployment_needs_quota_for_its_fewest_pods(pods: str, fi
     assert ["pods" in problem.message for problem in problems] == ([] if fits else [True])
 
 
+@pytest.mark.parametrize("live", [None, {"kind": "Deployment"}], ids=["new", "kept"])
+def test_quota_counts_only_objects_that_do_not_exist(live: dict[str, Any] | None) -> None:
+    plan = plan_of({})
+    (manifest,) = plan.models[0].manifests
+    created = Change("urn", manifest.type_token, "churn", Op.CREATE, "ml/churn", "churn")
+    server = ServerWithKinds(())
+    server.hard = {"count/deployments.apps": "0"}
+    reader = cast(ObjectReader, SimpleNamespace(client=server, find_listed=lambda wanted: live))
+    problems = add_preflight(Preview((created,)), plan, reader).problems
+    assert len(problems) == (0 if live else 1)
+
+
 @pytest.mark.parametrize("forbidden", [{"get"}, {"list", "get"}], ids=["keys", "all"])
 def test_what_the_user_may_not_read_is_a_note(forbidden: set[str]) -> None:
     variable = {"name": "T", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "nokey"}}}
