@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from framework.cluster.local import LocalCluster
 from framework.core.errors import BuildError, LocalClusterError
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Creates the cluster's folder; the workers of xdist inherit its name."""
     # The processes that the tests start write the bytecode of the package for the next ones.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # A slow machine is no fault of the code. Tests are quick by their number of examples.
+    settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     if _CLUSTER_VARIABLE not in os.environ:
         os.environ[_CLUSTER_VARIABLE] = tempfile.mkdtemp(prefix="modelcatalog-")
 
