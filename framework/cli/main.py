@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from framework.cli.streams import outlive_readers
 from framework.cli.verbs import GROUPS, OPTIONS, VERBS, Verb
 from framework.core.errors import FrameworkError, UsageError
 from framework.core.exit_codes import ExitCode
@@ -278,12 +279,22 @@ def _spell(name: str, *, dashed: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Runs one verb and returns its exit code."""
-    interrupted = "Interrupted."
     _replace_unencodable()
+    with contextlib.ExitStack() as streams:
+        return _parse_and_run(arguments, streams)
+
+
+def _parse_and_run(
+    arguments: Sequence[str] | None, streams: contextlib.ExitStack[bool | None]
+) -> ExitCode:
+    interrupted = "Interrupted."
     try:
         options, rest = build_parser().parse_known_args(arguments)
         verb = next(verb for verb in VERBS if verb.name == options.verb)
         _check(options, rest, verb)
+        if not verb.read_only:
+            # Until the last message is printed, also those of the errors below.
+            streams.enter_context(outlive_readers())
         if "yes" in verb.options and verb.environment == "required":
             model = getattr(options, "model", None)
             narrowed = f" MODEL={model}" if model else ""
@@ -318,14 +329,16 @@ def _run(verb: Verb, options: argparse.Namespace) -> ExitCode:
     run: Callable[[Path, argparse.Namespace], ExitCode] = getattr(
         import_module(f"framework.cli.{module}"), function
     )
-    # The exit code if the reader closes the pipe early, as `| head` does. It is 1 for a verb that
-    # changes something, and with --exit-code: the reader has not seen how the verb ended.
-    done_early = verb.read_only and not getattr(options, "exit_code", False)
-    code = ExitCode.DONE if done_early else ExitCode.FAILED
+    # The exit code if the reader closes the pipe early, as `| head` does, and the verb only reads.
+    # It is 1 with --exit-code: whether there are differences is not known.
+    code = ExitCode.FAILED if getattr(options, "exit_code", False) else ExitCode.DONE
     try:
         code = run(ROOT, options)
         sys.stdout.flush()
     except BrokenPipeError:
+        # The others go on without a reader (`outlive_readers`): this pipe is not their output.
+        if not verb.read_only:
+            raise
         _discard_output()
     except OSError as error:
         if error.errno != errno.ENOSPC or not _failed_on_output(error):

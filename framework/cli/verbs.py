@@ -64,8 +64,8 @@ class Verb:
     without an optional one concerns. `options` are names of OPTIONS; `formats` are the choices of
     FORMAT, if not all of them.
     `example` is a make command that shows the options in use.
-    `read_only` verbs change nothing, and 0 is their only code for success, so a reader that closes
-    the pipe early (`| head`) misses no outcome.
+    `read_only` verbs change nothing, and 0 is their only code for success, so they stop when a
+    reader closes the pipe early (`| head`). The others go on without output.
     """
 
     name: str

@@ -1,10 +1,13 @@
-"""A reader that closes the pipe early, as `| head` does, does not hide a failure."""
+"""A reader that closes the pipe early, as `| head` does, hides no failure and stops no rollout."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,24 +20,94 @@ from tests.shipped import SHIPPED
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        pytest.param(["up", "dev"], 1, id="half-done"),
-        pytest.param(["refresh", "dev"], 1, id="half-written"),
-        pytest.param(["drift", "dev"], 1, id="differences-unknown"),
         pytest.param(["diff", "dev", "--exit-code"], 1, id="exit-code-is-the-result"),
         pytest.param(["diff", "dev"], 0, id="only-reads"),
         pytest.param(["preview", "dev"], 0, id="changes-nothing"),
     ],
 )
-def test_exit_code_fails_unless_the_verb_only_reads(
+def test_reading_verb_stops_with_one_only_where_its_code_is_the_result(
     arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def close_pipe(root: Path, options: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr("framework.cli.session.close_pipe", close_pipe, raising=False)
-    verbs = [dataclasses.replace(verb, run="session:close_pipe") for verb in VERBS]
-    monkeypatch.setattr(front, "VERBS", verbs)
+    _run_instead(close_pipe, monkeypatch)
     assert front.main(arguments) == code
+
+
+@pytest.mark.parametrize("verb", ["up", "refresh", "adopt", "destroy", "drift"])
+@pytest.mark.parametrize("lines", [0, 3])
+def test_other_verb_goes_on_without_output_and_keeps_its_code(
+    verb: str, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished: list[int] = []
+
+    def print_much(root: Path, options: object) -> int:
+        for number in range(lines):
+            sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+        for number in range(lines):
+            assert reader.readline() == f"{number}\n"
+        reader.close()
+        # Engines print from threads of their own.
+        thread = threading.Thread(target=lambda: finished.append(_print_to_both()))
+        thread.start()
+        thread.join()
+        return 3
+
+    read, write = os.pipe()
+    _run_instead(print_much, monkeypatch)
+    with (
+        os.fdopen(read) as reader,
+        os.fdopen(write, "w") as stdout,
+        os.fdopen(os.dup(write), "w") as stderr,
+        monkeypatch.context() as streams,
+    ):
+        streams.setattr(sys, "stdout", stdout)
+        streams.setattr(sys, "stderr", stderr)
+        assert front.main([verb, "dev"]) == 3
+    assert finished == [2000]
+
+
+def _print_to_both() -> int:
+    for number in range(2000):
+        sys.stdout.write(f"rolling {number}\n")
+        sys.stderr.write(f"rolling {number}\n")
+        if number % 2:
+            sys.stdout.flush()
+    return 2000
+
+
+def _run_instead(run: Callable[[Path, object], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.cli.session.run_instead", run, raising=False)
+    verbs = [dataclasses.replace(verb, run="session:run_instead") for verb in VERBS]
+    monkeypatch.setattr(front, "VERBS", verbs)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_streams_of_a_process_outlive_their_reader(unbuffered: str) -> None:
+    program = (
+        "import sys\n"
+        "from framework.cli.streams import outlive_readers\n"
+        "with outlive_readers():\n"
+        "    for number in range(3):\n"
+        "        print(number, flush=True)\n"
+        "        sys.stdin.readline()\n"
+        "sys.exit(16)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=SHIPPED,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "0\n"
+        run.stdout.close()
+        run.communicate("\n\n\n")
+    assert run.returncode == 16
 
 
 def test_closed_pipe_prints_no_error() -> None:
