@@ -103,7 +103,9 @@ def _build_partial_plan(
         cluster=cluster,
         # A misspelt value such as `protect: ture` protects too: a deletion cannot be undone.
         protect=data.get("protect") not in (None, False),
-        namespace=Manifest(name, {"kind": "Namespace", "metadata": {"name": name}}),
+        namespace=Manifest(
+            name, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        ),
         models=(),
     )
 
