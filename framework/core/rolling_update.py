@@ -79,6 +79,16 @@ def resolve_budget(
     return Budget(replicas, surge, min(unavailable, replicas))
 
 
+def resolve_replacement(replicas: int, before: int, fewest: int) -> Budget:
+    """Returns the budget where a new Deployment starts beside the old one of `before` Pods.
+
+    Its own strategy has no effect: all its Pods start at once, and the old ones serve until then.
+    `fewest` is the number that it starts with: less than `replicas` under an autoscaler. For
+    example, 3 Pods in place of 2 have a peak of 5, and 2 serve at least.
+    """
+    return Budget(replicas, before, max(0, replicas - min(before, fewest)))
+
+
 def resolve_canary_size(size: IntOrPercent, replicas: int) -> int:
     """Returns the number of Pods of the canary track: rounded up, at least one."""
     return max(1, resolve_amount(size, replicas, round_up=True))

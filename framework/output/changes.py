@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from framework.core.changes import Change, Failure, Op, Preview, Problem, Result, Severity
-from framework.core.durations import render_duration, render_elapsed
+from framework.core.durations import render_elapsed
+from framework.output.forecasts import build_rollout, render_forecast
 from framework.output.text import (
     render_count,
     render_field,
@@ -17,7 +18,7 @@ from framework.output.text import (
     render_wrapped,
     shorten_path,
 )
-from framework.plan import ModelPlan, StackPlan, TrackPlan
+from framework.plan import ModelPlan, StackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}
 _NAME_WIDTH, _WIDEST_NAME = 16, 24
@@ -124,8 +125,9 @@ class _ChangeWriter:
             if change.op in (Op.CREATE, Op.DELETE):
                 continue
             lines += self._render_change(change)
-            # Only a change of the Pod template makes the Deployment roll.
-            if any(field.path.startswith("spec.template") for field in change.fields):
+            # Only a change of the Pod template makes the Deployment roll, or another Deployment.
+            rolls = any(field.path.startswith("spec.template") for field in change.fields)
+            if rolls or change.op is Op.REPLACE:
                 lines += self._render_forecasts([change])
         return lines
 
@@ -157,7 +159,7 @@ class _ChangeWriter:
         for change in changes:
             track = self._tracks.get(change.object.rpartition("/")[2])
             if track and change.kind == "Deployment":
-                forecast = render_forecast(track, first=change.op is Op.CREATE)
+                forecast = render_forecast(build_rollout(track, change))
                 lines.append(render_wrapped(forecast, first=self._margin, then=self._margin))
         return lines
 
@@ -196,31 +198,6 @@ def _render_kind(change: Change) -> str:
     name = change.object.rpartition("/")[2]
     is_own_name = name in ("", change.component or change.name)
     return change.kind if is_own_name else f"{change.kind} {name}"
-
-
-def render_forecast(track: TrackPlan, *, first: bool = False) -> str:
-    """Renders the rolling update of one Deployment, in Pods and in time.
-
-    A `first` rollout replaces nothing: all its Pods start at once, so it has no waves.
-    """
-    budget = track.budget
-    replicas = render_count(budget.replicas, "replica")
-    if track.autoscaled:
-        # How many run is not known here; the forecast is for the largest number.
-        replicas = f"autoscaled, with all {replicas}"
-    longest = f"at most {render_duration(track.seconds)}"
-    if first:
-        return f"{replicas}, {longest}"
-    serving = f"never below {budget.minimum_available}"
-    if track.down_seconds:
-        serving = f"down for about {render_duration(track.down_seconds)}"
-    if track.recreate:
-        return f"{replicas}, Recreate: {serving}, {longest}"
-    return (
-        f"{replicas}, surge {budget.surge}, unavailable {budget.unavailable}: "
-        f"{render_count(budget.waves, 'wave')}, peak {render_count(budget.peak, 'Pod')}, "
-        f"{serving}, {longest}"
-    )
 
 
 def render_messages(messages: Iterable[str]) -> str:

@@ -218,7 +218,8 @@ class ChangeItem:
 class Forecast:
     """The update of one Deployment, in Pods; the last two are in seconds.
 
-    `down_seconds` is how long no Pod may serve; 0 where some always do.
+    `down_seconds` is how long no Pod may serve; 0 where some always do. Where a renamed Deployment
+    replaces the old one, `surge` are the Pods of the old one: both run until the new one is ready.
     """
 
     replicas: int

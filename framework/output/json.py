@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from framework.cluster import ClusterStatus
-from framework.core.changes import Preview
+from framework.core.changes import Op, Preview
 from framework.core.diagnostics import DiagnosticGroup
 from framework.output.changes import is_shown
 from framework.output.diagnostics import name_layer
@@ -30,7 +30,8 @@ from framework.output.documents import (
     PreviewDocument,
     ProblemItem,
 )
-from framework.plan import StackPlan
+from framework.output.forecasts import build_rollout
+from framework.plan import StackPlan, TrackPlan
 from framework.reports.comparison import CommitComparison, Comparison
 from framework.reports.rendered_fields import ExplainedFields
 
@@ -151,6 +152,19 @@ def build_affected(since: CommitComparison, *, why: bool) -> Affected:
     )
 
 
+def _build_forecast(track: TrackPlan) -> Forecast:
+    return Forecast(
+        replicas=track.budget.replicas,
+        surge=track.budget.surge,
+        unavailable=track.budget.unavailable,
+        waves=track.budget.waves,
+        peak=track.budget.peak,
+        minimum_available=track.budget.minimum_available,
+        worst_case_seconds=track.seconds,
+        down_seconds=track.down_seconds,
+    )
+
+
 def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocument:
     """Returns the change list with the forecast of every rollout."""
     changes = tuple(
@@ -166,16 +180,14 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
         for change in preview.changes
         if is_shown(change)
     )
+    deployments = {
+        change.object.rpartition("/")[2]: change
+        for change in preview.changes
+        if change.kind == "Deployment" and change.op is not Op.DELETE
+    }
     forecasts = {
-        track.deployment: Forecast(
-            replicas=track.budget.replicas,
-            surge=track.budget.surge,
-            unavailable=track.budget.unavailable,
-            waves=track.budget.waves,
-            peak=track.budget.peak,
-            minimum_available=track.budget.minimum_available,
-            worst_case_seconds=track.seconds,
-            down_seconds=track.down_seconds,
+        track.deployment: _build_forecast(
+            build_rollout(track, deployments.get(track.deployment)).track
         )
         for model in plan.models
         for track in model.tracks

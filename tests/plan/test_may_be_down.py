@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.output.changes import render_forecast
+from framework.output.forecasts import Rollout, render_forecast
 from tests.plan.small_catalog import PROD, check, first_model, write_files
 
 A, PROFILE = "catalog/a.yaml", "catalog/_profiles/server.yaml"
@@ -118,7 +118,7 @@ def test_the_forecast_says_how_long_a_model_is_down(
     loaded = check(write_files(tmp_path, {A: f"+{more}"}))
     assert loaded.errors == ()
     [track] = first_model(loaded).tracks
-    assert render_forecast(track) == forecast
+    assert render_forecast(Rollout(track)) == forecast
 
 
 @pytest.mark.parametrize(
