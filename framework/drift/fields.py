@@ -16,6 +16,7 @@ from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
+from framework.kube.adopting import describe_writers
 from framework.kube.managed_fields import find_last_writer, is_controller
 from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
@@ -93,6 +94,8 @@ def build_findings(
     pending = wanted is None or bool(changes)
     if status is LiveStatus.SAME or (wanted is None and _KINDS[status] is FindingKind.MISSING):
         return ObjectFindings((), pending)
+    if compared.replacement is not None:
+        return ObjectFindings((_build_taken(obj, compared.replacement),), pending)
     whole = Finding(
         kind=_KINDS[status],
         type=obj.type,
@@ -117,6 +120,25 @@ def build_findings(
         elif field.old is not None or not _may_add(field, kind, injectors):
             findings.append(_build_field(whole, field, value))
     return ObjectFindings(tuple(findings), pending)
+
+
+def _build_taken(obj: RecordedObject, live: Object) -> Finding:
+    """Builds the finding about an object of others that has the name of a recorded one."""
+    manager, time = find_last_writer(live)
+    return Finding(
+        kind=FindingKind.RECREATED,
+        type=obj.type,
+        object=obj.id,
+        urn=obj.urn,
+        model=obj.component,
+        manager=manager,
+        time=time or str(live["metadata"].get("creationTimestamp") or ""),
+        note=(
+            f"was replaced by an object of {describe_writers(live)}, which `up` refuses: delete "
+            "it, or take it over with `make adopt`"
+        ),
+        is_taken=True,
+    )
 
 
 def _may_add(field: FieldChange, kind: str, injectors: Sequence[Injector]) -> bool:

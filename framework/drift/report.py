@@ -23,7 +23,8 @@ class FindingKind(StrEnum):
     MISSING = "missing"
     """The object is gone, or is being deleted, alone or with its Namespace."""
     RECREATED = "recreated"
-    """Somebody deleted the object and created it again. Fields that differ are further findings."""
+    """Somebody deleted the object and created it again. Fields that differ are further findings.
+    Without our labels the new object is that of others (`Finding.is_taken`)."""
     FOREIGN = "foreign"
     """No stack owns the object, and it is in our Namespace or touches our Pods."""
 
@@ -62,6 +63,8 @@ class Finding:
     """One sentence for the reader, "" where the values say it all."""
     accepted_by: AcceptRule | None = None
     """The rule of `drift.accept` that covers the finding."""
+    is_taken: bool = False
+    """The name belongs to an object of others now: `up` refuses it, `adopt` takes it over."""
     id: str = ""
     """The fingerprint, which is the same in every night and on every machine."""
 

@@ -231,7 +231,8 @@ def _find_obstacle(finding: Finding) -> str:
     if finding.kind is FindingKind.FOREIGN:
         return "no stack owns it; `make import` turns an object into settings, or accept it"
     if not finding.path:
-        return f"is {finding.kind}, which is no value; put it back with `up`, or disable the model"
+        remedy = "take it over with `adopt`" if finding.is_taken else "put it back with `up`"
+        return f"is {finding.kind}, which is no value; {remedy}, or disable the model"
     if not finding.model:
         return "belongs to no model; edit environment.yaml by hand, or put it back with `up`"
     if REDACTED in repr(finding.live) or REDACTED in repr(finding.desired):

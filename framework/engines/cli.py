@@ -179,8 +179,6 @@ class AutomationEngine:
             previewed = self._preview(opened, request, targets, provider)
             preview = previewed.preview
             refuse_problems(preview)
-            # The CLI would only fail in the middle of `up`, after other models were changed.
-            _refuse(previewed.steps)
             _review(request, opened, preview)
             if preview.clean:
                 held.close()
@@ -596,13 +594,6 @@ def _build_recorded(
     if check_targets:
         components.check_targets()
     return build_recorded_objects(resources, components, partial(unseal, open_value=read_plaintext))
-
-
-def _refuse(steps: Iterable[LiveStep]) -> None:
-    """Raises EngineError for objects of others: the CLI would write them."""
-    refusals = sorted(step.refusal for step in steps if step.refusal)
-    if refusals:
-        raise EngineError("\n".join(refusals))
 
 
 def _read_outputs(stack: Any) -> Mapping[str, Any]:

@@ -18,9 +18,10 @@ from framework.engines.clusters import (
 )
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
+from framework.kube.adopting import describe_writers
 from framework.kube.desired import compare_with_desired
 from framework.kube.object_diff import LiveComparison, LiveStatus
-from framework.kube.objects import ObjectState
+from framework.kube.objects import Object, ObjectState
 
 Compare = Callable[[ObjectState, ObjectState | None, Collection[str]], LiveComparison]
 _NAMESPACE = "kubernetes:core/v1:Namespace"
@@ -28,11 +29,15 @@ _NAMESPACE = "kubernetes:core/v1:Namespace"
 
 @dataclass(frozen=True)
 class ComparedObject:
-    """A recorded object with the live one. `live` is None if it is missing or being deleted."""
+    """A recorded object with the live one. `live` is None if it is missing or being deleted.
+
+    `replacement` is the object of others that has its name now, and not its labels.
+    """
 
     recorded: RecordedObject
     live: ObjectState | None
     comparison: LiveComparison
+    replacement: Object | None = None
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,9 @@ def compare_with_cluster(
     }
     gone = LiveComparison(LiveStatus.TERMINATING, note="its Namespace is being deleted")
     return [
-        replace(item, live=None, comparison=gone)
-        if item.comparison.exists and _find_namespace(item.recorded) in terminating
+        replace(item, live=None, comparison=gone, replacement=None)
+        if (item.comparison.exists or item.replacement)
+        and _find_namespace(item.recorded) in terminating
         else item
         for item in compared
     ]
@@ -113,15 +119,22 @@ def _compare(
     obj: RecordedObject, clusters: Clusters, compare: Compare, listed: bool
 ) -> ComparedObject:
     state = ObjectState(obj.id, dict(obj.inputs), dict(obj.outputs))
+    replacement = None
     try:
-        live = clusters.connect(obj.provider_urn).provider.read(state, listed=listed)
+        provider = clusters.connect(obj.provider_urn).provider
+        live = provider.read(state, listed=listed)
+        if live is None:
+            replacement = provider.find_replacement(state, listed=listed)
     except FrameworkError:
         raise
     except Exception as exc:
         # The traceback of a pool's thread does not say which object it was about.
         raise EngineError(f"{obj.urn}: {type(exc).__name__}: {exc}") from exc
     comparison = compare(state, live, obj.ignore_changes)
-    return ComparedObject(obj, live if comparison.exists else None, comparison)
+    if replacement is not None:
+        maker = describe_writers(replacement)
+        comparison = replace(comparison, note=f"was replaced by an object of {maker}")
+    return ComparedObject(obj, live if comparison.exists else None, comparison, replacement)
 
 
 def _find_namespace(obj: RecordedObject) -> tuple[str, str]:

@@ -24,7 +24,6 @@ from framework.engines.problems import build_refusal, is_refusal
 from framework.engines.urns import build_urn
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.objects import ObjectState, object_name
-from framework.kube.ownership import RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
@@ -39,16 +38,14 @@ class LiveStep:
     """One object of the plan, compared with the live one.
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
-    new object. `refusal` is the reason why the object must not be written, "" for none. `problem`
-    is the reason why the whole command is refused. `already_own` is True for a new object
-    that already exists as one of this stack.
+    new object. `problem` is the reason why the whole command is refused. `already_own` is True for
+    a new object that already exists as one of this stack.
     """
 
     change: Change
     manifest: Manifest
     recorded: RecordedObject | None
     cli_op: Op
-    refusal: str = ""
     problem: Problem | None = None
     already_own: bool = False
 
@@ -150,11 +147,7 @@ def _compare(
 ) -> LiveStep:
     old = _read_state(recorded) if recorded else None
     inputs = manifest.build_inputs()
-    try:
-        diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
-    except RecordedNameTakenError as exc:
-        shown = replace(change, op=Op.UPDATE, fields=(), note=f"refused: {exc}")
-        return LiveStep(shown, manifest, recorded, change.op, refusal=str(exc))
+    diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
     # A replacement is decided by the CLI, which carries it out.

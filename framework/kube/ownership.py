@@ -31,11 +31,13 @@ _CLI_MANAGER = re.compile(rf"{OWN_PREFIX}-[0-9a-f]{{8}}")
 class AlreadyExistsError(ClusterError):
     """An object of this name exists and is not managed by this stack, so it is never changed."""
 
+    _ADVICE = "delete it if nobody needs it, or give the one here another name"
+
     def __init__(self, live: Mapping[str, Any]) -> None:
         self.kind, self.name = live["kind"], object_name(live["metadata"])
         self.managers = writers(live)
         managers = ", ".join(self.managers) or "unknown"
-        advice = "delete it if nobody needs it, or give the one here another name"
+        advice = self._ADVICE
         self.pulumi = any(name.startswith(OWN_PREFIX) for name in self.managers)
         if self.pulumi:
             advice = "another Pulumi stack owns it: use another namespace, or another name here"
@@ -47,6 +49,8 @@ class AlreadyExistsError(ClusterError):
 
 class RecordedNameTakenError(AlreadyExistsError):
     """Somebody else's object has the name of a recorded one, but not its labels."""
+
+    _ADVICE = "delete it, or take it over with `make adopt`"
 
 
 def find_own_manager(live: Object, wanted: Object, manager: str) -> str:

@@ -210,6 +210,13 @@ class ObjectReader:
             return None
         return with_live(state, live)
 
+    def find_replacement(self, state: ObjectState, *, listed: bool = False) -> Object | None:
+        """Returns the object of others that has the name of a recorded one, for which `read` is
+        None; None if there is none, or if it is being deleted."""
+        wanted = self._build_sent(state.inputs, state.id)
+        live = self.find_listed(wanted) if listed else self.get_live(wanted)
+        return None if live is None or is_terminating(live) else live
+
     def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
         """Returns the object that an interrupted `create` has created; None if there is none.
 

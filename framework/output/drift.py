@@ -256,10 +256,17 @@ def list_commands(run: DriftRun) -> list[tuple[str, str]]:
     own = [finding for finding in run.findings if finding.kind is not FindingKind.FOREIGN]
     foreign = [finding for finding in run.findings if finding.kind is FindingKind.FOREIGN]
     commands = []
+    for name, verb, answered in (
+        # `up` refuses everything while an object of others has the name of one of the stack.
+        ("take over", "adopt", [finding for finding in own if finding.is_taken]),
+        ("put back", "up", [finding for finding in own if not finding.is_taken]),
+    ):
+        if answered:
+            models = {finding.model for finding in answered}
+            model = answered[0].model if len(models) == 1 else ""
+            narrowed = f" MODEL={model}" if model else ""
+            commands.append((name, f"make {verb} ENV={environment}{narrowed}"))
     if own:
-        models = {finding.model for finding in own}
-        narrowed = f" MODEL={own[0].model}" if len(models) == 1 and own[0].model else ""
-        commands.append(("put back", f"make up ENV={environment}{narrowed}"))
         example = own[0].id if len(own) == 1 else "ID"
         commands.append(("keep", f"make take ENV={environment} FINDING={example}"))
     for finding in foreign[:1]:

@@ -18,12 +18,14 @@ from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.foreign import CHECKED_KINDS
+from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connection
 from framework.engines.state.backend import FileBackend
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
+from framework.output.drift import list_commands
 from framework.plan import Manifest, ModelPlan, PlanStore
 from tests.shipped import SHIPPED
 
@@ -32,10 +34,15 @@ DELETED = {"deletionTimestamp": "2026-11-22T17:40:00Z"}
 
 
 class FakeCluster:
-    """A cluster with these objects, by kind and id."""
+    """A cluster with these objects, by kind and id. Those named in `replaced` are of others."""
 
-    def __init__(self, objects: Mapping[tuple[str, str], Object], forbidden: str = "") -> None:
-        self._objects, self._forbidden = objects, forbidden
+    def __init__(
+        self,
+        objects: Mapping[tuple[str, str], Object],
+        forbidden: str = "",
+        replaced: frozenset[str] = frozenset(),
+    ) -> None:
+        self._objects, self._forbidden, self._replaced = objects, forbidden, replaced
 
     def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
         provider = cast(KubernetesProvider, self)
@@ -45,7 +52,13 @@ class FakeCluster:
         assert listed, "drift reads in bulk"
         self._refuse(state.inputs["kind"])
         live = self._objects.get((state.inputs["kind"], state.id))
-        return None if live is None else ObjectState(state.id, state.inputs, live)
+        if live is None or live["metadata"]["name"] in self._replaced:
+            return None
+        return ObjectState(state.id, state.inputs, live)
+
+    def find_replacement(self, state: ObjectState, *, listed: bool) -> Object | None:
+        assert listed, "drift reads in bulk"
+        return self._objects.get((state.inputs["kind"], state.id))
 
     def _refuse(self, kind: str) -> None:
         if self._forbidden == "stopped":
@@ -111,6 +124,7 @@ def compare(
     request: Request | None = None,
     unplanned: frozenset[str] = frozenset(),
     forbidden: str = "",
+    replaced: frozenset[str] = frozenset(),
 ) -> DriftReport:
     objects = {}
     for obj in live:
@@ -120,7 +134,7 @@ def compare(
     return find_drift(
         request or Request(root, Stack.of("dev")),
         RecordedObjects(tuple(recorded), providers),
-        FakeCluster(objects, forbidden).connect,
+        FakeCluster(objects, forbidden, replaced).connect,
         unplanned=unplanned,
         today=TODAY,
         with_sources=False,
@@ -202,6 +216,30 @@ def test_recreated_object_names_its_maker(root: Path) -> None:
     live["metadata"] |= {"uid": "other", "managedFields": [{"manager": "kubectl-replace"}]}
     assert findings(compare(root, [record(build("Service", "a"))], [live])) == [
         ("ml/a", FindingKind.RECREATED, "was recreated by kubectl-replace")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Service", "HorizontalPodAutoscaler", "Deployment"])
+def test_object_that_others_made_in_place_of_ours_says_how_to_go_on(root: Path, kind: str) -> None:
+    live = build(kind, "a")
+    live["metadata"]["managedFields"] = [written_by("kubectl-create")]
+    recorded = [record(build(kind, "a"), "a"), record(build(kind, "b"), "b")]
+    report = compare(root, recorded, [live], replaced=frozenset({"a"}))
+    taken, missing = report.findings
+    assert (taken.kind, taken.manager, taken.time) == (
+        FindingKind.RECREATED,
+        "kubectl-create",
+        "2026-11-22T17:40:00Z",
+    )
+    assert taken.note == (
+        "was replaced by an object of kubectl-create, which `up` refuses: delete it, or take it "
+        "over with `make adopt`"
+    )
+    assert missing.kind is FindingKind.MISSING
+    run = DriftRun("dev", report.checked, (report,))
+    assert list_commands(run)[:2] == [
+        ("take over", "make adopt ENV=dev MODEL=a"),
+        ("put back", "make up ENV=dev MODEL=b"),
     ]
 
 

@@ -23,6 +23,7 @@ from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError
 from framework.kube.object_diff import compare_objects
 from framework.kube.objects import ObjectState, object_name
+from framework.kube.ownership import RecordedNameTakenError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
@@ -85,8 +86,8 @@ class FakeCluster:
     """A cluster in memory, with the methods of a provider; `objects` are by kind and id.
 
     Rollouts of the ids in `bad` fail, writes of those in `refused` fail, and deletions of those in
-    `held` never end. `uids` maps other kubeconfigs to the UIDs of their clusters. While `gate` is
-    set and not open, rollouts wait for it.
+    `held` never end. Objects of the ids in `taken` are of others. `uids` maps other kubeconfigs to
+    the UIDs of their clusters. While `gate` is set and not open, rollouts wait for it.
     """
 
     def __init__(self) -> None:
@@ -98,6 +99,7 @@ class FakeCluster:
         self.bad: set[str] = set()
         self.refused: set[str] = set()
         self.held: set[str] = set()
+        self.taken: set[str] = set()
         self.gate: threading.Event | None = None
         self.waiting = threading.Event()
         self._lock = threading.Lock()
@@ -121,6 +123,8 @@ class FakeCluster:
             fields = compare_objects(old.inputs, inputs)
             return ObjectDiff(Op.REPLACE, fields, False, "", inputs)
         live = self.objects.get((inputs["kind"], old.id))
+        if old.id in self.taken:
+            raise RecordedNameTakenError(inputs)
         if live is None:
             return ObjectDiff(Op.CREATE, (), False, "was deleted from the cluster", inputs)
         fields = compare_objects({k: live.get(k) for k in inputs}, inputs)
@@ -143,6 +147,17 @@ class FakeCluster:
         self, urn: str, old: ObjectState, inputs: dict[str, Any], ignore_changes: Sequence[str]
     ) -> ObjectState:
         return self._write("update", inputs)
+
+    def diff_adopted(
+        self, urn: str, inputs: dict[str, Any], ignore_changes: Sequence[str], *, forced: bool
+    ) -> ObjectDiff:
+        return ObjectDiff(Op.UPDATE, (), False, "taken over", inputs, takes_over=True)
+
+    def adopt(
+        self, urn: str, inputs: dict[str, Any], ignore_changes: Sequence[str], uid: str
+    ) -> ObjectState:
+        self.taken.discard(_id(inputs))
+        return self._write("adopt", inputs)
 
     def _write(self, verb: str, inputs: dict[str, Any]) -> ObjectState:
         id_ = _id(inputs)
@@ -177,6 +192,9 @@ class FakeCluster:
         live = self.objects.get((state.inputs["kind"], state.id))
         kept = {k: v for k, v in state.outputs.items() if k.startswith("__")}
         return None if live is None else replace(state, outputs={**live, **kept})
+
+    def find_replacement(self, state: ObjectState, *, listed: bool = False) -> None:
+        return None
 
     def list_kind(
         self, api_version: str, kind: str, namespace: str, *, whole: bool

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from framework.core.changes import Op
 from framework.core.errors import EngineError, UnknownNameError
+from framework.engines.problems import RefusedError
 from tests.engines.fakes import Stack, ops
 
 TWO_MODELS = """
@@ -168,6 +171,26 @@ def test_refused_write_is_not_a_rollout_failure(stack: Stack) -> None:
     assert not failure.rollout
     assert "is invalid" in failure.reason
     assert stack.cluster.ids() == ["ConfigMap ns/y"]
+
+
+def test_recorded_name_of_others_is_refused_before_any_write(stack: Stack) -> None:
+    stack.program(TWO_MODELS)
+    stack.up()
+    stack.cluster.log.clear()
+    stack.cluster.taken.add("ns/a")
+    stack.program(TWO_MODELS.replace("name, parent", "name, 'v2', parent"))
+    (problem,) = stack.preview().problems
+    assert (problem.component, problem.object, problem.is_taken) == ("a", "Deployment ns/a", True)
+    assert "take it over with `make adopt`" in problem.message
+    with pytest.raises(RefusedError, match="make adopt"):
+        stack.up()
+    assert stack.cluster.log == []
+    # The other model is none of it, and `adopt` ends the refusal.
+    assert ops(stack.up("b")) == {"Deployment b": "update"}
+    request = replace(stack.request("a"), adopts=True)
+    assert stack.engine.up(request, lambda _: True, stack.progress.append) is not None
+    assert stack.cluster.log[1:] == [("adopt", "Deployment ns/a")]
+    assert stack.preview().clean
 
 
 @pytest.mark.parametrize(

@@ -72,22 +72,36 @@ def test_recreated_object_with_our_labels_is_taken_over_after_consent(
 
 
 @pytest.mark.grid
-def test_recreated_object_without_our_labels_fails_its_model_only(
-    make_quick_project: MakeProject, kube: KubeClient
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+def test_recreated_object_without_our_labels_is_refused_until_it_is_adopted(
+    make_quick_project: MakeProject, kube: KubeClient, engine: str
 ) -> None:
     project = make_quick_project("churn", "reranker")
-    project.succeed("up", "dev")
+    project.succeed("up", "dev", "--engine", engine)
     replace_by_force(kube, get_deployment(kube, project, "churn"), app="other")
+
+    drift = json.loads(project.run("drift", "dev", "--json").stdout)
+    (finding,) = (f for stack in drift["stacks"] for f in stack["findings"])
+    assert (finding["change"], finding["manager"]) == ("recreated", "kubectl-replace")
+    assert "take it over with `make adopt`" in finding["note"]
+
     project.edit("catalog/_profiles/text-embeddings-inference.yaml", "cpu-1.5", "cpu-1.6")
 
-    changes = json.loads(project.succeed("preview", "dev", "--json"))["changes"]
-    notes = {c["object"].rpartition("/")[2]: c["note"] for c in changes if c["op"] == "update"}
-    assert notes.keys() == {"churn", "reranker"}
-    assert "refused: " in notes["churn"]
-    assert "not managed by this stack (its managers: kubectl-replace)" in notes["churn"]
+    preview = project.run("preview", "dev", "--engine", engine)
+    assert preview.returncode == 1
+    assert "not managed by this stack (its managers: kubectl-replace)" in " ".join(
+        preview.stdout.split()
+    )
+    assert "to take over: make adopt ENV=dev MODEL=churn" in preview.stdout
+    assert "next: make up" not in preview.stdout
 
-    run = project.run("up", "dev", "--yes")
+    run = project.run("up", "dev", "--yes", "--engine", engine)
     assert run.returncode == 1, run.stdout + run.stderr
-    assert "not managed by this stack (its managers: kubectl-replace)" in run.stdout
+    assert "1 error; nothing was changed." in run.stdout
+    assert get_image(get_deployment(kube, project, "reranker")).endswith("cpu-1.5")
+
+    project.succeed("adopt", "dev", "--model", "churn", "--yes")
+    project.succeed("up", "dev", "--yes", "--engine", engine)
     assert get_image(get_deployment(kube, project, "reranker")).endswith("cpu-1.6")
-    assert get_deployment(kube, project, "churn")["metadata"]["labels"] == {"app": "other"}
+    assert "No differences" in project.succeed("drift", "dev")
+    project.succeed("destroy", "dev", "--yes")

@@ -150,8 +150,8 @@ class ApplyRun:
     # Steps
 
     def _carry_out(self, step: Step) -> Answer:
-        if step.refusal or step.problem:
-            raise EngineError(step.refusal or str(step.problem))
+        if step.problem:
+            raise EngineError(str(step.problem))
         registration, old = step.registration, step.old
         is_same = old is not None and step.change.op is Op.SAME
         if registration.is_object and not is_same:

@@ -66,13 +66,13 @@ class ObjectWriter:
         registration, old = step.registration, step.old
         inputs = reveal(registration.inputs)
         left_behind = []
-        if old is None:
+        if step.adopts:
+            self._begin("creating" if old is None else "updating", step, inputs)
+            uid = str(step.predicted["metadata"].get("uid", ""))
+            made = provider.adopt(step.urn, inputs, registration.ignore_changes, uid)
+        elif old is None:
             self._begin("creating", step, inputs)
-            if step.change.takes_over:
-                uid = str(step.predicted["metadata"].get("uid", ""))
-                made = provider.adopt(step.urn, inputs, registration.ignore_changes, uid)
-            else:
-                made = provider.create(step.urn, inputs)
+            made = provider.create(step.urn, inputs)
         elif step.change.op is Op.REPLACE:
             made = self._replace(step, provider, old, inputs)
             if not step.delete_first:

@@ -30,7 +30,7 @@ from framework.engines.values import (
     reveal,
 )
 from framework.kube.objects import object_name
-from framework.kube.ownership import AlreadyExistsError, RecordedNameTakenError
+from framework.kube.ownership import AlreadyExistsError
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 
@@ -43,8 +43,8 @@ class Step:
 
     If `target` is False, the program is answered from the state and nothing changes. `known` is
     False while some input is unknown. `predicted` is the object that the server returned in a dry
-    run. `refusal` is the reason why this step cannot be done, while others can; "" for none.
-    `problem` is the reason why the whole command is refused.
+    run. `adopts` is True if the object of others is taken over. `problem` is the reason why the
+    whole command is refused.
     """
 
     urn: str
@@ -56,7 +56,7 @@ class Step:
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     predicted: Mapping[str, Any] = field(default_factory=dict, repr=False)
     known: bool = True
-    refusal: str = ""
+    adopts: bool = False
     problem: Problem | None = None
 
     @property
@@ -222,11 +222,6 @@ class Planner:
         try:
             with self.slots:
                 diff = provider.diff(step.urn, old, inputs, registration.ignore_changes)
-        except RecordedNameTakenError as exc:
-            # Only this resource and those that need it fail, not the whole preview: the other
-            # models are deployed.
-            change = replace(step.change, op=Op.UPDATE, note=f"refused: {exc}")
-            return replace(step, change=change, inputs=inputs, refusal=str(exc))
         except ClusterError as exc:
             if self._adopts and isinstance(exc, AlreadyExistsError):
                 return self._plan_adoption(step, inputs, provider)
@@ -248,7 +243,7 @@ class Planner:
             if not is_refusal(exc):
                 raise
             return _build_refused(step, inputs, Op.UPDATE, exc)
-        return self._add_diff(step, inputs, diff)
+        return replace(self._add_diff(step, inputs, diff), adopts=diff.takes_over)
 
     def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
         diff = note_unfinished(diff, step.old.init_errors if step.old else ())
