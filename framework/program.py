@@ -6,7 +6,6 @@ registers it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pulumi_kubernetes._utilities import get_version
 from framework.core.stack import Stack
 from framework.plan import Manifest, ModelPlan, PlanStore, StackPlan
 from framework.plan.manifest import MODEL_TYPE
+from framework.plan.rendered import find_model_image
 
 _given_plans: dict[Path, StackPlan] = {}
 
@@ -92,7 +92,7 @@ class ModelComponent(pulumi.ComponentResource):
             )
             if manifest.kind == "Deployment":
                 self.deployments[manifest.name] = resource.metadata["name"]
-                self.images[manifest.name] = resource.spec.apply(get_model_image)
+                self.images[manifest.name] = resource.spec.apply(find_model_image)
             # Pods cannot start without these objects, so later objects wait for them. No object
             # waits for a Service, because it sends no traffic to Pods that are not ready.
             if manifest.used_by_pods:
@@ -120,8 +120,3 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
             ),
         ),
     )
-
-
-def get_model_image(spec: Mapping[str, Any]) -> str:
-    """Returns the image of a Deployment's first container, which is the model's."""
-    return str(spec["template"]["spec"]["containers"][0]["image"])

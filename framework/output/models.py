@@ -8,6 +8,7 @@ from typing import Any
 
 from framework.output.text import render_image, render_table, render_wrapped, screen_width
 from framework.plan import StackPlan
+from framework.plan.rendered import find_model_image
 from framework.reports.listing import ListedModel, ListedTracks
 
 _NONE = "-"
@@ -98,7 +99,7 @@ class TrackStatus:
             track,
             deployment,
             planned,
-            running=live["spec"]["template"]["spec"]["containers"][0]["image"],
+            running=find_model_image(live["spec"]),
             replicas=live["spec"].get("replicas", 1),
             # The API server leaves out counts that are 0.
             updated=status.get("updatedReplicas", 0),

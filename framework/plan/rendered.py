@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
+from framework.settings.reserved import MODEL_CONTAINER
 
 
 def mapping_in(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -24,6 +25,17 @@ def texts_in(data: Mapping[str, Any], key: str) -> list[str]:
     """Returns the items of the list at `key` as text."""
     items = data.get(key)
     return [str(item) for item in items] if isinstance(items, list) else []
+
+
+def find_model_image(spec: Mapping[str, Any]) -> str:
+    """Returns the image of the model's container in the spec of a live Deployment.
+
+    An injector may put its own container first. A Deployment of others may have no container of
+    this name; then the first one counts.
+    """
+    containers = spec["template"]["spec"]["containers"]
+    named = (container for container in containers if container["name"] == MODEL_CONTAINER)
+    return str(next(named, containers[0])["image"])
 
 
 def find_pods(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

@@ -11,6 +11,7 @@ import pytest
 
 from framework.core.stack import Stack
 from framework.plan import PlanStore
+from framework.plan.rendered import find_model_image
 from tests.shipped import SHIPPED
 
 # Pulumi's settings live as long as the process, so a program runs in one of its own.
@@ -38,6 +39,7 @@ class Mocks(mocks.Mocks):
 given = Mocks()
 mocks.set_mocks(given, "modelcatalog", sys.argv[1], monitor=Recorder(given))
 from framework.plan import PlanStore
+from framework.plan.rendered import find_model_image
 from framework.program import register_stack
 @pulumi.runtime.test
 def run():
@@ -116,3 +118,12 @@ def test_timeouts_of_deployments_equal_the_forecast(
         r["name"]: r["create"] for r in registered if r["type"] == "kubernetes:apps/v1:Deployment"
     }
     assert found == seconds
+
+
+@pytest.mark.parametrize(
+    ("names", "image"),
+    [(("model",), "model:1"), (("istio-proxy", "model"), "model:1"), (("web", "x"), "web:1")],
+)
+def test_image_is_that_of_the_container_of_the_model(names: tuple[str, ...], image: str) -> None:
+    containers = [{"name": name, "image": f"{name}:1"} for name in names]
+    assert find_model_image({"template": {"spec": {"containers": containers}}}) == image
