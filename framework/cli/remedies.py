@@ -101,6 +101,14 @@ def find_by_id(id: str, findings: Iterable[Finding], environment: str) -> Findin
     matches = [other for other in known if other == id]
     if not matches and len(id) >= _SHORTEST_ID:
         matches = [other for other in known if other.startswith(id.lower())]
-    if len(matches) != 1:
+    if not matches and any(other.startswith(id.lower()) for other in known):
+        raise UsageError(
+            f"FINDING={id}: the beginning of an id needs at least {_SHORTEST_ID} digits"
+        )
+    if len(matches) > 1:
+        raise UsageError(
+            f"FINDING={id}: {len(matches)} findings begin so: {', '.join(sorted(matches))}"
+        )
+    if not matches:
         raise UnknownNameError("finding", id, known)
     return known[matches[0]]

@@ -42,6 +42,8 @@ _REFERENCES = frozenset(
         "tlsSecret",
     }
 )
+# Those of them that are lists.
+_LISTS_OF_NAMES = frozenset({"imagePullSecrets", "pullSecrets", "secrets"})
 # Mappings and lists of parts of a Pod, each with a name that does not describe a value: a volume
 # may be called `hub-secret`.
 _PARTS = frozenset(
@@ -399,7 +401,7 @@ def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
     patterns = _patterns()
     for pattern in (patterns.assignment, patterns.element, patterns.attribute, patterns.option):
         for match in pattern.finditer(text):
-            if not is_secret_name(match["name"]):
+            if not is_secret_name(match["name"]) or _is_list_of_names(match):
                 continue
             start, end = match.span("value")
             if match["value"][0] in "\"'":
@@ -410,6 +412,15 @@ def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
             is_scheme = value.lower() in ("bearer", "basic")
             if can_be_secret(value) and not is_scheme and not _SWITCH.fullmatch(value):
                 yield start, end
+
+
+def _is_list_of_names(match: re.Match[str]) -> bool:
+    """Returns whether a match is a list of the names of Secrets: `imagePullSecrets: [{name: x}]`.
+
+    The keys of its items are looked at by themselves.
+    """
+    is_list = match["value"].startswith("[{" if match["name"] == "secrets" else "[")
+    return match["name"] in _LISTS_OF_NAMES and is_list
 
 
 def _find_blocks(text: str) -> Iterator[tuple[int, int]]:

@@ -19,6 +19,8 @@ REVISION = "deployment.kubernetes.io/revision"
 STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 # Set by a foreground deletion: the object stays until what it owns is gone.
 FOREGROUND = "foregroundDeletion"
+NO_FAILURE = "no failure reported"
+"""A part of the reason if nothing reports a failure: the rollout may only be slow."""
 _MOST_PODS = 3
 
 
@@ -74,14 +76,14 @@ def _describe_progress(deployment: Mapping[str, Any], pods: list[Object]) -> str
         more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
         running = all((pod.get("status") or {}).get("phase") == "Running" for pod in pods)
         state = "runs but its probes do not pass" if running else "not ready yet"
-        return f"{_name(pods[0])}{more} {state}, no failure reported"
+        return f"{_name(pods[0])}{more} {state}, {NO_FAILURE}"
     desired = deployment["spec"].get("replicas", 1)
     # A status of an older generation counts the Pods of an older template.
     generation = deployment["metadata"].get("generation", 0)
     is_current = _count(deployment, "observedGeneration") >= generation
     updated = _count(deployment, "updatedReplicas") if is_current else 0
     available = _count(deployment, "availableReplicas")
-    return f"{updated} of {desired} Pods updated, {available} available, no failure reported"
+    return f"{updated} of {desired} Pods updated, {available} available, {NO_FAILURE}"
 
 
 def _container_failures(pod: Mapping[str, Any]) -> Iterator[str]:

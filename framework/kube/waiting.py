@@ -20,7 +20,7 @@ from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.managed_fields import owner_of
 from framework.kube.objects import Object, object_name
-from framework.kube.reasons import find_holders, find_rollout_reason
+from framework.kube.reasons import NO_FAILURE, find_holders, find_rollout_reason
 from framework.kube.watching import Queue, SharedWatch, WatchEvent
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
@@ -34,6 +34,9 @@ CONTROLLER_LAG_S = 2.0
 TICK_S = 0.25
 # The reason is looked up after this long without progress, and again after the same time.
 STUCK_S = 5.0
+# Loading a large model takes minutes. A rollout for which nothing reports a failure counts as stuck
+# only after this long without progress.
+SLOW_S = 120.0
 # The object is read after this long without an event: a watch may be open and deliver nothing.
 SILENT_S = 3.0
 # The same if the object cannot be watched, or the server does not answer.
@@ -183,7 +186,8 @@ class RolloutWait:
         self._counts: RolloutCounts | None = None
         self._deadline = ProgressDeadline(applied)
         self._first_pause_s = self._pause_s = SILENT_S
-        self._reported_at = self._heard_at = self._read_at = time.monotonic()
+        self._changed_at = self._reported_at = time.monotonic()
+        self._heard_at = self._read_at = self._changed_at
 
     def run(self, watch: SharedWatch) -> Object:
         """Returns the Deployment once it has rolled out, never older than what was applied.
@@ -269,6 +273,7 @@ class RolloutWait:
     def _is_done(self, live: Object) -> bool:
         counts = rollout_counts(live)
         if self._counts is None or counts != replace(self._counts, message=""):
+            self._changed_at = time.monotonic()
             self._report(counts)
         if is_complete(live):
             return True
@@ -284,7 +289,12 @@ class RolloutWait:
         if self._deadline.is_exceeded(self._live):
             raise self._build_error("made no progress within progressDeadlineSeconds")
         if time.monotonic() - self._reported_at > STUCK_S:
-            self._report(replace(rollout_counts(self._live), message=self._find_reason(self._live)))
+            reason = self._find_reason(self._live)
+            is_slow = time.monotonic() - self._changed_at > SLOW_S
+            if NO_FAILURE not in reason or is_slow:
+                self._report(replace(rollout_counts(self._live), message=reason))
+            else:
+                self._reported_at = time.monotonic()
 
     def _read_newest(self, live: Object) -> Object:
         # Without comparable versions `live` may be older than what was applied, so read it.

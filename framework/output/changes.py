@@ -259,10 +259,10 @@ def render_outputs(outputs: Mapping[str, Any]) -> str:
     blocks = [render_table(texts, indent="  ")]
     if mappings:
         columns = sorted(mappings)
-        keys = sorted({key for value in mappings.values() for key in value})
+        table = [mappings[column] for column in columns]
+        keys = sorted({key for row in table for key in row})
         rows = [
-            [key, *(render_value(mappings[column].get(key, "")) for column in columns)]
-            for key in keys
+            [key, *(render_value(row[key]) if key in row else "" for row in table)] for key in keys
         ]
         blocks.append(render_table([["", *columns], *rows], indent="  "))
     return "\n".join(["outputs", *(block for block in blocks if block)])

@@ -41,7 +41,9 @@ def render_count(count: int, noun: str) -> str:
 
 
 def render_value(value: Any) -> str:
-    """Returns a value on one line, shortened to 60 characters."""
+    """Returns a value on one line, shortened to 60 characters; an empty text in quotes."""
+    if isinstance(value, str) and not value.strip():
+        return json.dumps(value)
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     text = " ".join(text.split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."

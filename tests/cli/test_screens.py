@@ -12,7 +12,7 @@ from framework.drift import DriftReport, Finding, FindingKind
 from framework.drift.run import DriftRun
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
-from framework.output.text import WIDTH, render_wrapped, screen_width
+from framework.output.text import WIDTH, render_values, render_wrapped, screen_width
 from framework.plan import PlanStore, StackPlan
 from tests.shipped import SHIPPED
 
@@ -148,3 +148,16 @@ def test_text_is_wrapped_to_the_terminal(
     assert screen_width() == width
     longest = max(map(len, render_wrapped("word " * 100).splitlines()))
     assert width - 5 < longest <= width
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (None, "", 'added ""'),
+        ("", None, 'removed (was "")'),
+        ("", " ", '"" -> " "'),
+        (None, "a  b", "added a b"),
+    ],
+)
+def test_empty_value_is_shown_in_quotes(old: str | None, new: str | None, shown: str) -> None:
+    assert render_values(FieldChange("env[EMPTY]", old, new)) == shown

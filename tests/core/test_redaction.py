@@ -280,3 +280,17 @@ def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
     started = time.process_time()
     redact_within(text)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("imagePullSecrets: [{name: robot-pull}]", "imagePullSecrets: [{name: robot-pull}]"),
+        ("+  pullSecrets: [robot-pull]", "+  pullSecrets: [robot-pull]"),
+        ("secrets: [{name: robot-token}]", "secrets: [{name: robot-token}]"),
+        ("secrets: [{password: hunter22}]", "secrets: [{password: [secret]}]"),
+        ("secrets: [hunter22]", "secrets: [secret]"),
+    ],
+)
+def test_lists_of_the_names_of_secrets_are_shown(text: str, shown: str) -> None:
+    assert redact_within(text) == shown

@@ -12,7 +12,7 @@ import pytest
 from framework.catalog import load_catalog
 from framework.cli.remedies import find_by_id
 from framework.core.drift_rules import AcceptRule
-from framework.core.errors import EditError, FrameworkError, UnknownNameError
+from framework.core.errors import EditError, FrameworkError, UnknownNameError, UsageError
 from framework.core.stack import Stack
 from framework.drift.report import Finding, FindingKind
 from framework.drift.take import TakeResult, take_findings
@@ -226,6 +226,12 @@ def test_unknown_finding_suggests_the_nearest_id() -> None:
     wrong = findings[0].id[:-1] + ("0" if findings[0].id[-1] != "0" else "1")
     with pytest.raises(UnknownNameError, match=f"did you mean {findings[0].id}"):
         find_by_id(wrong, findings, "prod")
+
+
+def test_too_few_digits_name_the_least_number() -> None:
+    findings = build_report().findings
+    with pytest.raises(UsageError, match=r"FINDING=.*needs at least 4 digits"):
+        find_by_id(findings[0].id[:3], findings, "prod")
 
 
 def test_finding_of_a_clean_environment_is_an_error() -> None:
