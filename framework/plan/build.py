@@ -94,6 +94,7 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
         )
         for track in tracks
     ]
+    previous = model.settings.previous_name or ""
     return ModelPlan(
         name=model.name,
         labels=dict(model.labels),
@@ -101,7 +102,8 @@ def build_unpatched_model(model: CatalogModel, environment: Environment) -> Mode
         manifests=tuple(build_manifests(inputs)),
         image_position=model.position(("image", "tag")).short,
         profiles=model.profiles,
-        previous_name=model.settings.previous_name or "",
+        previous_name=previous,
+        renamed_at=str(model.position(("previousName",))) if previous else "",
     )
 
 

@@ -41,9 +41,9 @@ class TrackPlan:
 class ModelPlan:
     """Every object of one model, in the order of registration.
 
-    `previous_name` is the name that it may be recorded under, "" for none. `image_position` is the
-    `file:line` of the setting that decides the image. `patched` maps `Kind/name` of an object to
-    the fields that `patch` wrote or removed.
+    `previous_name` is the name that it may be recorded under, and `renamed_at` the position of this
+    setting; "" for none. `image_position` is the `file:line` of the setting that decides the image.
+    `patched` maps `Kind/name` of an object to the fields that `patch` wrote or removed.
     """
 
     name: str
@@ -54,6 +54,7 @@ class ModelPlan:
     profiles: tuple[str, ...] = ()
     patched: dict[str, tuple[str, ...]] = field(default_factory=dict)
     previous_name: str = ""
+    renamed_at: str = ""
 
     def find(self, kind: str) -> Manifest | None:
         """Returns the stable track's manifest of a kind, not from `objects`; None without one."""

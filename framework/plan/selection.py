@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -86,6 +86,23 @@ def select_components(
     ):
         return names
     return frozenset(model.name for model in select_models(plan, pattern))
+
+
+def refuse_renamed(
+    plan: StackPlan, components: Collection[str], recorded: Callable[[], Collection[str]]
+) -> None:
+    """Raises UsageError where the old name of a renamed model is selected without the new one.
+
+    Narrowed to the old name, `up` would delete what serves, as for a model that left the catalog.
+    Where both names are recorded, `previousName` came too late to rename, and the old model is one
+    that left. `recorded` is called only where the result depends on it.
+    """
+    for model in plan.models:
+        old = model.previous_name
+        if old in components and model.name not in components and model.name not in recorded():
+            raise UsageError(
+                f"{old} is renamed to {model.name} ({model.renamed_at}): use MODEL={model.name}"
+            )
 
 
 def does_not_run(pattern: str, environment: str, position: str = "") -> UsageError:
