@@ -104,7 +104,16 @@ class KubeClient:
 
     def cluster_uid(self) -> str:
         """Returns the UID of the kube-system Namespace, which no two clusters share."""
-        namespace = self.get("v1", "Namespace", "kube-system")
+        try:
+            namespace = self.get("v1", "Namespace", "kube-system")
+        except ApiError as exc:
+            if exc.status != 403:
+                raise
+            raise ClusterError(
+                f"{exc}; the UID of this Namespace identifies the cluster, so that no stack is "
+                "applied to another one by mistake; ask for a ClusterRole that allows `get` of "
+                "`namespaces` with resourceNames [kube-system]"
+            ) from exc
         if namespace is None:
             raise ClusterError(f"{self.server}: has no Namespace kube-system; is it a cluster?")
         return str(namespace["metadata"]["uid"])

@@ -16,7 +16,12 @@ from framework.kube.client import KubeClient
 from framework.kube.connection import ApiConnection
 
 OBJECT = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}}
-KINDS = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
+KINDS = {
+    "resources": [
+        {"kind": "ConfigMap", "name": "configmaps", "namespaced": True},
+        {"kind": "Namespace", "name": "namespaces", "namespaced": False},
+    ]
+}
 DROPPED = httpx.RemoteProtocolError("server disconnected")
 REFUSED = httpx.ConnectError("Connection refused")
 BUSY = httpx.Response(429, headers={"Retry-After": "0"}, json={"message": "busy"})
@@ -110,3 +115,13 @@ def test_request_of_a_closed_client_fails() -> None:
     client.close()
     with pytest.raises(ClusterError, match="does not answer"):
         apply(client)
+
+
+def test_forbidden_kube_system_says_why_it_is_read_and_what_to_ask_for() -> None:
+    forbidden = httpx.Response(403, json={"message": 'namespaces "kube-system" is forbidden'})
+    with client_of(forbidden) as client, pytest.raises(ClusterError) as refused:
+        client.cluster_uid()
+    message = str(refused.value)
+    assert message.startswith('Namespace kube-system: namespaces "kube-system" is forbidden')
+    assert "identifies the cluster" in message
+    assert "`get` of `namespaces` with resourceNames [kube-system]" in message
