@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -65,7 +67,17 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
     if not findings:
         print(f"No differences{f' of {options.model}' if options.model else ''}.")
         return ExitCode.DONE
-    result = take_findings(root, report.stack, findings)
+    numbers = itertools.count(1)
+
+    def show(finding: Finding) -> None:
+        # Each finding takes seconds. On stderr, because the result is all that a pipe needs.
+        text = f"trying {next(numbers)} of {len(findings)}: {describe_finding(finding)}"
+        print(render_visible(text), file=sys.stderr, flush=True)
+
+    if len(findings) > 1:
+        result = take_findings(root, report.stack, findings, show)
+    else:
+        result = take_findings(root, report.stack, findings)
     if result.changes:
         print(render_file_changes(result.changes), end="\n\n")
     for taken in result.taken:

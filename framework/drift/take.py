@@ -13,19 +13,20 @@ Only then are the files of the project edited, all or none. The cluster is never
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, EditError, FrameworkError
-from framework.core.field_paths import FieldPath, ItemKey, Step, list_keys
+from framework.core.field_paths import FieldPath, ItemKey, Step, get_at, list_keys, resolve
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift.report import Finding, FindingKind
@@ -34,6 +35,7 @@ from framework.edits.yaml_edit import Change, Edit, build_change
 from framework.files import list_environments
 from framework.files.document import load_document
 from framework.kube.object_diff import compare_objects
+from framework.layers.references import escape
 from framework.plan import PlanStore
 from framework.plan.build import build_model
 from framework.plan.patch.merge import DIRECTIVE
@@ -51,6 +53,8 @@ _ENTRIES = (
     (re.compile(rf"spec\.template\.spec\.nodeSelector{_KEY}"), "scheduling.nodeSelector"),
     (re.compile(rf"spec\.template\.metadata\.annotations{_KEY}"), "podAnnotations"),
 )
+# Lists that are settings of the same names.
+_LISTS = re.compile(r"spec\.template\.spec\.containers\[model\]\.(?P<key>args|command)")
 _IMAGE = ("tag", "digest", "repository")
 # The manifests of a model by kind and name.
 Objects = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -82,9 +86,15 @@ class TakeResult:
     changes: tuple[Change, ...]
 
 
-def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> TakeResult:
+def take_findings(
+    root: Path,
+    stack: Stack,
+    findings: Iterable[Finding],
+    on_finding: Callable[[Finding], None] = lambda finding: None,
+) -> TakeResult:
     """Writes the live values of findings into the files of the project.
 
+    `on_finding` is called with each finding before it is tried, which takes seconds.
     Errors: ConfigError if the catalog has errors, EditError if a file cannot be edited,
     InvalidEditError if the result would have errors; then no file is changed.
     """
@@ -93,6 +103,7 @@ def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> Take
     with tempfile.TemporaryDirectory(prefix="modelcatalog-take-") as folder:
         copy = _Copy(Path(folder), root, stack)
         for finding in findings:
+            on_finding(finding)
             try:
                 taken.append(copy.take(finding))
             except FrameworkError as error:
@@ -135,7 +146,8 @@ class _Copy:
             raise EditError((where, reason))
         catalog, model, fields = before
         refusals: list[tuple[str, str]] = []
-        for path, edits, setting in self._list_candidates(finding, catalog, model):
+        written = _build_written(finding, fields)
+        for path, edits, setting in self._list_candidates(written, catalog, model):
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
             elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
             if self._write(path, edits, finding.model):
@@ -157,8 +169,8 @@ class _Copy:
         raise EditError(
             (
                 f"{where} {finding.path}",
-                "no setting and no patch renders exactly the live value; edit the catalog by hand, "
-                "put it back with `up`, or accept it",
+                "no setting and no patch renders exactly the live value; edit the catalog by hand"
+                f"{_describe_interpolation(finding.live)}, put it back with `up`, or accept it",
             )
         )
 
@@ -245,6 +257,28 @@ def _find_obstacle(finding: Finding) -> str:
     return ""
 
 
+def _describe_interpolation(live: Any) -> str:
+    is_read = "${" in json.dumps(live, default=str)
+    return " (a literal `${` is written as `\\${` there)" if is_read else ""
+
+
+def _build_written(finding: Finding, objects: Objects) -> Finding:
+    """Returns the finding with the value to write, in which `${` is no interpolation.
+
+    Of a list whose items have no keys, such as `args`, the whole list is written: neither a setting
+    nor a patch can name one of its items.
+    """
+    path = FieldPath.parse(finding.path)
+    parent, index = FieldPath(path.steps[:-1]), path.steps[-1]
+    if not isinstance(index, int) or list_keys(parent):
+        return replace(finding, live=escape(finding.live))
+    owner = objects.get((finding.object_kind, finding.object.rpartition("/")[2]), {})
+    steps = resolve(owner, parent)
+    items = list(get_at(owner, steps)) if steps is not None else []
+    items[index : index + 1] = [] if finding.live is None else [finding.live]
+    return replace(finding, path=str(parent), live=escape(items))
+
+
 def _has_taken(before: Objects, after: Objects, finding: Finding) -> bool:
     """Returns True if the field has the live value now, and no other field changed."""
     if before.keys() != after.keys():
@@ -282,6 +316,9 @@ def _list_settings(
     The file is "" where it is not known.
     """
     seen: set[KeyPath] = set()
+    if match := _LISTS.fullmatch(finding.path):
+        seen.add((match["key"],))
+        yield "", [Edit((match["key"],), finding.live)]
     for pattern, setting in _ENTRIES:
         if match := pattern.fullmatch(finding.path):
             groups = match.groupdict()

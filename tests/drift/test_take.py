@@ -123,6 +123,12 @@ TAKEN: dict[str, tuple[str, Any, Any, Callable[[Path], Any]]] = {
             "example.com/note"
         ],
     ),
+    "interpolation-in-a-variable": (
+        f"{CONTAINER}.env[WHERE]", r"${HOME}/\${x}", None, lambda root: read_env(root, "WHERE")
+    ),
+    "interpolation-in-a-patch": (
+        f"{CONTAINER}.workingDir", "/srv/${name}", None, lambda root: container(root)["workingDir"]
+    ),
     "patch": (
         f"{CONTAINER}.stdin", True, None, lambda root: container(root)["stdin"]
     ),
@@ -135,6 +141,28 @@ def test_taken_value_is_rendered_and_nothing_else_changes(root: Path, case: str)
     result = take(root, change(path, live, desired))
     assert [item.reason for item in result.not_taken] == []
     assert read(root) == live
+
+
+@pytest.mark.parametrize(
+    ("before", "item", "live", "after"),
+    [
+        ("", "", ["--fast"], ["--fast"]),
+        ("args: [--a, --b]\n", "[2]", "--home=${HOME}", ["--a", "--b", "--home=${HOME}"]),
+        ("args: [--a, --b]\n", "[1]", "--c", ["--a", "--c"]),
+        ("args: [--a, '${name}', --b]\n", "[2]", None, ["--a", "chat"]),
+    ],
+    ids=["first", "one-more", "another", "one-less"],
+)
+def test_argument_is_taken_with_its_list(
+    root: Path, before: str, item: str, live: Any, after: list[str]
+) -> None:
+    write_tree(root, {"catalog/chat.yaml": FILES["catalog/chat.yaml"] + before})
+    desired = "--b" if len(after) <= 2 and before else None
+    seen: list[Finding] = []
+    finding = change(f"{CONTAINER}.args{item}", live, desired)
+    result = take_findings(root, PROD, [finding], seen.append)
+    assert [item.reason for item in result.not_taken] == []
+    assert (container(root)["args"], seen) == (after, [finding])
 
 
 REFUSED = {
