@@ -51,6 +51,16 @@ class Request:
     forced: bool = False
 
     @property
+    def former_components(self) -> frozenset[str]:
+        """The names that the models of `components` had before a rename (`previousName`)."""
+        models = self.plan.models if self.plan and self.components is not None else ()
+        return frozenset(
+            model.previous_name
+            for model in models
+            if model.previous_name and model.name in (self.components or ())
+        )
+
+    @property
     def injectors(self) -> tuple[Injector, ...]:
         """The injectors of the environment; () without a plan."""
         return self.plan.injectors if self.plan else ()

@@ -52,6 +52,7 @@ from framework.engines.live_plan import (
     compare_plan,
     find_failed_needs,
     find_first_stage,
+    keep_replicas,
     list_plan_changes,
 )
 from framework.engines.preflight import add_preflight
@@ -72,6 +73,7 @@ from framework.engines.state.shapes import ShapeError
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, list_model_urns
 from framework.kube.object_diff import compare_with_live
+from framework.kube.objects import object_name
 from framework.kube.provider import KubernetesProvider
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
@@ -105,7 +107,7 @@ class OpenedStack:
 
     def build_components(self, request: Request) -> Components:
         """Builds the recorded components. UnknownNameError for a target that is none of them."""
-        components = Components(request.components, self.resources)
+        components = Components(request.components, self.resources, request.former_components)
         components.check_targets()
         return components
 
@@ -113,7 +115,7 @@ class OpenedStack:
         """Returns the `target` option for a command that runs no program."""
         if request.components is None:
             return {}
-        return {"target": self.build_components(request).find_within(request.components)}
+        return {"target": self.build_components(request).list_targets()}
 
     def list_urns(self, urns: Iterable[str]) -> list[str]:
         """Returns URNs as the options `target` and `exclude` take them.
@@ -202,8 +204,11 @@ class AutomationEngine:
             if put_back is not None:
                 waits = previewed.waits
                 put_back.run([step for step in previewed.steps if step.change.urn not in waits])
+            if provider is not None and request.plan is not None:
+                plan = keep_replicas(request.plan, previewed.steps, provider)
+                request = replace(request, plan=plan)
             held.close()
-            self._apply(opened, previewed, put_back, feed, reader)
+            self._apply(opened, previewed, request, put_back, feed, reader)
         # Once more, because before the first deployment no provider was recorded.
         opened.remember_cluster()
         result = reader.build_result(_read_outputs(opened.stack))
@@ -218,6 +223,7 @@ class AutomationEngine:
         self,
         opened: OpenedStack,
         previewed: CliPreview,
+        request: Request,
         put_back: PutBack | None,
         feed: ProgressFeed,
         reader: EventReader,
@@ -229,7 +235,12 @@ class AutomationEngine:
         the first run failed for a model, the last one leaves this model out.
         """
         waits, targets = previewed.waits, previewed.targets
-        options = {"parallel": _PARALLEL, "refresh": True, "continue_on_error": True}
+        options = {
+            "parallel": _PARALLEL,
+            "refresh": True,
+            "continue_on_error": True,
+            "program": _build_program(request),
+        }
         if not waits:
             _call(opened.stack.up, reader, **options, **opened.build_target(targets))
             return
@@ -245,8 +256,10 @@ class AutomationEngine:
             feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
         if put_back is not None:
             put_back.run([step for step in waiting if step.change.urn not in causes])
-        models = frozenset(change.component for change in kept)
-        left_out = frozenset(reader.components.find_within(models))
+        # With what is recorded under a former name: those Pods serve until the new ones do.
+        models = {change.component for change in kept}
+        former = replace(request, components=frozenset(models)).former_components
+        left_out = frozenset(reader.components.find_within(former | models))
         if targets is None:
             excluded = {"exclude": opened.list_urns(left_out)} if left_out else {}
             _call(opened.stack.up, reader, **options, **excluded)
@@ -417,14 +430,6 @@ class AutomationEngine:
         from pulumi import automation
 
         project = load_project(request.root)
-
-        def program() -> None:
-            if request.plan is not None:
-                from framework.program import give_plan
-
-                give_plan(request.root, request.plan)
-            runpy.run_path(str(project.program), run_name="__main__")
-
         options = automation.LocalWorkspaceOptions(
             work_dir=str(request.root),
             env_vars=build_environment(self._cli),
@@ -437,7 +442,7 @@ class AutomationEngine:
             lambda: automation.create_or_select_stack(
                 stack_name=request.stack.name,
                 project_name=project.name,
-                program=program,
+                program=_build_program(request),
                 opts=options,
             )
         )
@@ -467,7 +472,8 @@ class AutomationEngine:
         if provider is None or request.plan is None:
             if failure is not None:
                 raise failure
-            return CliPreview(reader, reader.build_preview(), targets=targets)
+            preview = _add_pending_deletions(reader.build_preview(), opened, request)
+            return CliPreview(reader, preview, targets=targets)
         # The CLI ends a preview soon after the server refused an object.
         listed = reader.changes
         listed = listed if is_complete else self._complete_changes(opened, request, reader)
@@ -478,7 +484,7 @@ class AutomationEngine:
             reader.build_preview()
             if failure is not None:
                 raise failure
-        components = Components(request.components, opened.resources)
+        components = Components(request.components, opened.resources, request.former_components)
         shown = {step.change.urn: step.change for step in steps}
         live = {found.urn: found for found in opened.resources if not found.pending_delete}
         changes = [
@@ -493,6 +499,7 @@ class AutomationEngine:
         # The errors of the CLI are the same refusals once more.
         messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
         preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
+        preview = _add_pending_deletions(preview, opened, request)
         preview = add_preflight(preview, request.plan, provider)
         return CliPreview(reader, preview, tuple(steps), waits, targets)
 
@@ -530,7 +537,7 @@ class AutomationEngine:
         assert request.plan is not None
         project = load_project(request.root).name
         live = {found.urn: found for found in opened.resources if not found.pending_delete}
-        components = Components(request.components, opened.resources)
+        components = Components(request.components, opened.resources, request.former_components)
         planned = [
             change
             for change in list_plan_changes(request.plan, request.stack.name, project, live)
@@ -556,12 +563,12 @@ class AutomationEngine:
         """
         if request.components is None:
             return None
-        components = Components(request.components, opened.resources)
+        components = Components(request.components, opened.resources, request.former_components)
         if request.plan is not None:
             for urn, parent in list_model_urns(request.plan, load_project(request.root).name):
                 components.add(urn, parent, is_component=not parent)
         components.check_targets()
-        return frozenset(components.find_within(request.components))
+        return frozenset(components.list_targets())
 
 
 @contextmanager
@@ -578,6 +585,38 @@ def _hold_lock(request: Request) -> Iterator[ExitStack]:
         if project.has_file_backend:
             held.enter_context(open_backend(project, request.stack.name).lock())
         yield held
+
+
+def _build_program(request: Request) -> Callable[[], None]:
+    """Builds the inline program, which registers the request's plan."""
+    path = load_project(request.root).program
+
+    def program() -> None:
+        if request.plan is not None:
+            from framework.program import give_plan
+
+            give_plan(request.root, request.plan)
+        runpy.run_path(str(path), run_name="__main__")
+
+    return program
+
+
+def _add_pending_deletions(preview: Preview, opened: OpenedStack, request: Request) -> Preview:
+    """Adds the old objects of earlier replacements, which the CLI deletes and does not list.
+
+    Those that the plan has again are left out: only their old record is dropped (`_settle`).
+    """
+    manifests = request.plan.manifests if request.plan else ()
+    wanted = {(item.type_token, object_name(item.object["metadata"])) for item in manifests}
+    components = Components(request.components, opened.resources, request.former_components)
+    deletions = [
+        build_deletion(found, components)
+        for found in opened.resources
+        if found.pending_delete
+        and components.is_target(found.urn)
+        and (found.type, found.id) not in wanted
+    ]
+    return replace(preview, changes=order_changes([*preview.changes, *deletions]))
 
 
 def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:

@@ -18,6 +18,7 @@ from framework.core.errors import ClusterError, EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.embedded.object_writer import find_replicas_to_keep
 from framework.engines.embedded.planner import note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.problems import build_refusal, is_refusal
@@ -163,6 +164,34 @@ def _compare(
         takes_over=diff.takes_over,
     )
     return LiveStep(shown, manifest, recorded, change.op, already_own=diff.already_own)
+
+
+def keep_replicas(
+    plan: StackPlan, steps: Iterable[LiveStep], provider: KubernetesProvider
+) -> StackPlan:
+    """Returns the plan in which a replaced Deployment under an autoscaler keeps its live replicas.
+
+    The CLI creates it with what the program registers, and that is the autoscaler's minimum.
+    """
+    replicas: dict[ObjectKey, int] = {}
+    for step in steps:
+        change, manifest = step.change, step.manifest
+        if Op.REPLACE not in (change.op, step.cli_op) or manifest.initial_replicas is None:
+            continue
+        live = provider.read(_read_state(step.recorded)) if step.recorded else None
+        if kept := find_replicas_to_keep(manifest.initial_replicas, live):
+            replicas[change.component, change.type, change.name] = kept
+
+    def keep(model: str, manifest: Manifest) -> Manifest:
+        key = (model, manifest.type_token, manifest.logical_name)
+        kept = replicas.get(key, manifest.initial_replicas)
+        return replace(manifest, initial_replicas=kept)
+
+    models = [
+        replace(model, manifests=tuple(keep(model.name, item) for item in model.manifests))
+        for model in plan.models
+    ]
+    return replace(plan, models=tuple(models)) if replicas else plan
 
 
 def find_first_stage(

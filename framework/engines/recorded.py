@@ -27,13 +27,18 @@ class Components:
     """
 
     def __init__(
-        self, targets: frozenset[str] | None = None, recorded: Iterable[Resource] = ()
+        self,
+        targets: frozenset[str] | None = None,
+        recorded: Iterable[Resource] = (),
+        former: frozenset[str] = frozenset(),
     ) -> None:
         """`targets` are the names of the components that a command works on; None means all.
 
-        `recorded` are the resources of the state.
+        `recorded` are the resources of the state. `former` are previous names of targets: the
+        command also works on what is recorded under them, and they need not exist.
         """
-        self._targets = targets
+        self._named = targets
+        self._targets = None if targets is None else targets | former
         self._lock = threading.Lock()
         self._parents: dict[str, str] = {}
         self._names: dict[str, str] = {}
@@ -74,6 +79,10 @@ class Components:
         """Returns the URNs of the components with these names and of everything in them."""
         return sorted(urn for urn in self._parents if names & {*self.find_containing(urn)})
 
+    def list_targets(self) -> list[str]:
+        """Returns the URNs that a command with MODEL works on."""
+        return self.find_within(self._targets or frozenset())
+
     @property
     def is_whole(self) -> bool:
         """True if the command works on the whole stack."""
@@ -85,7 +94,7 @@ class Components:
 
     def check_targets(self) -> None:
         """Raises UnknownNameError for a target that neither program nor state has."""
-        for name in sorted((self._targets or frozenset()) - self.names):
+        for name in sorted((self._named or frozenset()) - self.names):
             raise UnknownNameError("component", name, self.names)
 
 

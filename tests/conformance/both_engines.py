@@ -94,7 +94,8 @@ class BothEngines:
         """Compares the change lists of both engines, and returns them."""
         runs = self.run("preview", "dev", "--json", *options)
         lists = {name: self._read_changes(name, run.stdout) for name, run in runs.items()}
-        assert lists[CLI] == lists[EMBEDDED]
+        differing = sorted({*lists[CLI]} ^ {*lists[EMBEDDED]})
+        assert lists[CLI] == lists[EMBEDDED], f"{differing}\n{runs[CLI].stderr}"
         return lists[CLI]
 
     def run(self, *arguments: str, code: int = 0) -> dict[str, subprocess.CompletedProcess[str]]:

@@ -356,3 +356,43 @@ def test_other_engine_finishes_what_was_killed(
     for engine in (killed, OTHER[killed]):
         preview = project.succeed("preview", "dev", "--json", "--engine", engine)
         assert json.loads(preview)["clean"], engine
+
+
+@grid
+def test_narrowed_rename_deletes_the_old_objects(make_both: MakeBoth, kube: KubeClient) -> None:
+    both = make_both("churn", "intent")
+    both.write(
+        "environments/dev/models/churn.yaml",
+        'canary: {size: 1, candidate: {image: {tag: "1.7.0"}}}\n',
+    )
+    both.up()
+    both.rename(CHURN, "catalog/attrition.yaml")
+    both.remove("environments/dev/models/churn.yaml")
+    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    changes = changed(both.up("--model", "attrition"))
+    assert any("delete Deployment" in line and "churn-canary" in line for line in changes)
+    for project in (both.embedded, both.cli):
+        deployments = kube.list_objects("apps/v1", "Deployment", f"{project.namespace}-dev")
+        names = {item["metadata"]["name"] for item in deployments}
+        assert names == {"attrition", "intent"}
+    assert not changed(both.up())
+
+
+@grid
+def test_renamed_autoscaled_model_keeps_its_pods(make_both: MakeBoth, kube: KubeClient) -> None:
+    both = make_both("churn")
+    both.append(CHURN, "autoscaling: {minReplicas: 2, maxReplicas: 9, cpu: 80}\n")
+    both.up()
+    scale = [{"op": "replace", "path": "/spec/replicas", "value": 5}]
+    spaces = [f"{project.namespace}-dev" for project in (both.embedded, both.cli)]
+    for space in spaces:
+        kube.json_patch(
+            "apps/v1", "Deployment", "churn", space, operations=scale, manager="autoscaler"
+        )
+    both.rename(CHURN, "catalog/attrition.yaml")
+    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    both.up()
+    for space in spaces:
+        deployment = kube.get("apps/v1", "Deployment", "attrition", space)
+        assert deployment is not None
+        assert deployment["spec"]["replicas"] == 5

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from framework.core.changes import Op, Preview
 from framework.core.errors import UnknownNameError
 from framework.core.stack import Stack as PulumiStack
-from framework.engines.base import Request
-from framework.engines.cli import AutomationEngine
+from framework.engines.base import RecordedObjects, Request
+from framework.engines.cli import AutomationEngine, OpenedStack, _add_pending_deletions
 from framework.engines.recorded import Components, build_recorded_objects
-from framework.engines.state.checkpoint import parse_checkpoint
+from framework.engines.state.checkpoint import Resource, parse_checkpoint
 from framework.engines.state.secrets import PassphraseCipher
+from framework.engines.urns import build_urn
 from framework.engines.values import Secret, map_tree
+from framework.plan.manifest import MODEL_TYPE
 from tests.engines.fakes import FAKE_CLI, RECORDED, Stack
 from tests.shipped import SHIPPED
 
@@ -70,3 +73,45 @@ def test_recorded_objects_of_both_engines_are_the_same(monkeypatch: pytest.Monke
     request = Request(SHIPPED, PulumiStack.of("dev"))
     assert AutomationEngine(FAKE_CLI).recorded_objects(request) == embedded
     assert embedded.objects
+
+
+def build_resource(model: str, *, is_pending: bool = False) -> Resource:
+    parent = build_urn("dev", "p", "", MODEL_TYPE, model)
+    return Resource(
+        {
+            "urn": build_urn("dev", "p", parent, "kubernetes:apps/v1:Deployment", model),
+            "type": "kubernetes:apps/v1:Deployment",
+            "custom": True,
+            "id": f"ns/{model}",
+            "parent": parent,
+            "delete": is_pending,
+        }
+    )
+
+
+def build_component(model: str) -> Resource:
+    return Resource({"urn": build_urn("dev", "p", "", MODEL_TYPE, model), "type": MODEL_TYPE})
+
+
+def test_command_on_a_renamed_model_works_on_its_former_objects() -> None:
+    former, other = build_resource("mood"), build_resource("churn")
+    recorded = [build_component("mood"), former, build_component("churn"), other]
+    components = Components(frozenset({"sentiment"}), recorded, frozenset({"mood", "gone"}))
+    assert components.is_target(former.urn)
+    assert not components.is_target(other.urn)
+    assert former.urn in components.list_targets()
+    with pytest.raises(UnknownNameError, match='"sentiment"'):
+        components.check_targets()
+
+
+def test_cli_lists_pending_deletions() -> None:
+    resources = [build_component("a"), build_resource("a"), build_resource("a", is_pending=True)]
+    opened = OpenedStack(None, resources, RecordedObjects((), {}), lambda: None)
+    request = Request(SHIPPED, PulumiStack.of("dev"))
+    preview = _add_pending_deletions(Preview(()), opened, request)
+    [change] = preview.changes
+    assert (change.op, change.object, change.note) == (
+        Op.DELETE,
+        "ns/a",
+        "left behind by a replacement",
+    )

@@ -271,7 +271,9 @@ class Operation:
         self._warnings = self._settle_pending(recorded_clusters, locked=locked)
         if request.plan is not None:
             self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
-        self.components = Components(request.components, state.get_current().resources)
+        self.components = Components(
+            request.components, state.get_current().resources, request.former_components
+        )
         self.planner = Planner(
             state, self.clusters, self.components, adopts=request.adopts, forced=request.forced
         )

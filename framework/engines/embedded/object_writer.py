@@ -99,7 +99,9 @@ class ObjectWriter:
         # Created with the replicas of the file, a Deployment under an autoscaler would begin far
         # too small.
         if "spec.replicas" in step.registration.ignore_changes:
-            inputs = _keep_replicas(inputs, provider.read(before))
+            live, spec = provider.read(before), inputs["spec"]
+            replicas = find_replicas_to_keep(int(spec.get("replicas") or 0), live)
+            inputs = {**inputs, "spec": {**spec, "replicas": replicas}} if replicas else inputs
         self._begin("creating", step, inputs)
         if step.delete_first:
             provider.delete(
@@ -151,15 +153,13 @@ class ObjectWriter:
         return build_object(self._state, step.registration, step.urn, old, made, errors)
 
 
-def _keep_replicas(inputs: dict[str, Any], live: ObjectState | None) -> dict[str, Any]:
-    """Returns the inputs with the replicas of the object that they replace, if those are more.
+def find_replicas_to_keep(declared: int, live: ObjectState | None) -> int:
+    """Returns the replicas of the Deployment that is replaced, if they are more; 0 otherwise.
 
-    An autoscaler may have scaled to 8 Pods, all of them serving, while the inputs have 2.
+    An autoscaler may have scaled to 8 Pods, all of them serving, while `declared` is 2.
     """
     replicas = int(((live.outputs if live else {}).get("spec") or {}).get("replicas") or 0)
-    if replicas <= int(inputs["spec"].get("replicas") or 0):
-        return inputs
-    return {**inputs, "spec": {**inputs["spec"], "replicas": replicas}}
+    return replicas if replicas > declared else 0
 
 
 def _find_timeout(step: Step) -> float:
