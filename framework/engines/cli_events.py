@@ -45,6 +45,10 @@ BUILT_PROVIDER_MESSAGES = re.compile(
     r"using pulumi-resource-kubernetes from \$PATH at .*"
     r"|resource plugin kubernetes is expected to have version .*"
 )
+# Warnings of a rollout that is going on; they say nothing once the Deployment is ready.
+_ROLLOUT_MESSAGE = re.compile(r".*\[(MinimumReplicasUnavailable|Pod [^\]]*)\]")
+# The step that deletes the old object of a replacement.
+_DELETE_REPLACED = "delete-replaced"
 # "update failed", the last message of the CLI, repeats its other events.
 _FINAL_MESSAGE = re.compile(r"\w+ failed")
 
@@ -75,6 +79,7 @@ class EventReader:
         self._failures: dict[str, Failure] = {}
         self._spans: dict[str, tuple[float, float]] = {}
         self._messages: list[tuple[str, str, str]] = []
+        self._done: set[str] = set()
         self.outputs: Mapping[str, Any] = {}
         # The URN that each resource is recorded under, which `previousName` may change.
         self.former_urns: dict[str, str] = {}
@@ -102,6 +107,8 @@ class EventReader:
         self._add_to_components(step)
         states = (step.get("old") or {}, step.get("new") or {})
         self._secrets |= find_secret_texts(state.get("inputs") or {} for state in states)
+        if step["op"] == _DELETE_REPLACED:
+            self._report(self._build_change(step, Op.DELETE), "started", time)
         if step["op"] not in _OPS:
             return
         if former := (step.get("old") or {}).get("urn"):
@@ -117,8 +124,12 @@ class EventReader:
         new = step.get("new") or {}
         if step["type"] == STACK_TYPE and step["op"] != "delete":
             self.outputs = redact_sealed(new.get("outputs") or {})
+        if step["op"] == _DELETE_REPLACED:
+            self._report(self._build_change(step, Op.DELETE), "done", time)
+            return
         change = self._changes.get(step["urn"])
         if change is not None:
+            self._done.add(change.urn)
             self._report(change, "done", time)
 
     def _read_failure(self, step: Mapping[str, Any], status: int, time: float) -> None:
@@ -202,9 +213,15 @@ class EventReader:
                 {
                     f"{severity}: {self._describe(urn)}{self.redact(text)}"
                     for severity, urn, text in [*self._messages, *errors]
+                    if not self._is_outdated(severity, urn, text)
                 }
             )
         )
+
+    def _is_outdated(self, severity: str, urn: str, text: str) -> bool:
+        """Returns whether a warning is about a rollout that has ended well since."""
+        is_ready = urn in self._done and urn not in self._failures
+        return severity == "warning" and is_ready and bool(_ROLLOUT_MESSAGE.match(text))
 
     def _describe(self, urn: str) -> str:
         """Returns the beginning of a message about a resource: its model, kind and name.

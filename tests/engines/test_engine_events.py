@@ -169,3 +169,43 @@ def test_events_of_the_automation_api_give_the_same_changes(step: str) -> None:
 
 def ops_of(reader: EventReader) -> list[object]:
     return [(change.urn, change.op, change.fields) for change in reader.changes]
+
+
+def _replace_deployment(progress: list[Progress], *, ends: bool) -> EventReader:
+    reader = EventReader(progress.append)
+    type_, base = (
+        "kubernetes:apps/v1:Deployment",
+        "urn:pulumi:dev::p::kubernetes:apps/v1:Deployment",
+    )
+    new, old = (
+        {"custom": True, "inputs": {"metadata": {"namespace": "ns", "name": name}}}
+        for name in ("new", "old")
+    )
+    create = {"op": "create-replacement", "urn": f"{base}::new", "type": type_, "new": new}
+    delete = {"op": "delete-replaced", "urn": f"{base}::old", "type": type_, "old": old}
+    reader.read({"resourcePreEvent": {"metadata": create}})
+    message = "[MinimumReplicasUnavailable] Deployment does not have minimum availability."
+    warning = {"severity": "warning", "urn": create["urn"], "message": message}
+    reader.read({"diagnosticEvent": warning})
+    if ends:
+        reader.read({"resOutputsEvent": {"metadata": create}})
+        reader.read({"resourcePreEvent": {"metadata": delete}})
+        reader.read({"resOutputsEvent": {"metadata": delete}})
+    return reader
+
+
+def test_deleted_old_object_of_a_replacement_is_reported() -> None:
+    progress: list[Progress] = []
+    reader = _replace_deployment(progress, ends=True)
+    assert [(event.change.op, event.change.object, event.state) for event in progress] == [
+        (Op.REPLACE, "ns/new", "started"),
+        (Op.REPLACE, "ns/new", "done"),
+        (Op.DELETE, "ns/old", "started"),
+        (Op.DELETE, "ns/old", "done"),
+    ]
+    assert [change.op for change in reader.changes] == [Op.REPLACE]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ready", "not ready"])
+def test_warning_of_a_rollout_is_shown_until_it_is_ready(ends: bool) -> None:
+    assert len(_replace_deployment([], ends=ends).messages) == (0 if ends else 1)
