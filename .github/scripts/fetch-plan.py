@@ -27,10 +27,17 @@ def find_head(commit: str) -> str:
     raise LookupError(f"commit {commit[:7]} is not the merge of a pull request")
 
 
-def find_artifact(name: str) -> dict[str, Any]:
-    """Returns the newest artifact of a name. LookupError where there is none any more."""
+def find_artifact(name: str, head: str) -> dict[str, Any]:
+    """Returns the newest artifact of a name, of a run for a commit. LookupError without one.
+
+    Any run may give an artifact this name, so the commit of the run counts too.
+    """
     found = request("GET", f"/actions/artifacts?name={name}&per_page=100")
-    kept = [artifact for artifact in found["artifacts"] if not artifact["expired"]]
+    kept = [
+        artifact
+        for artifact in found["artifacts"]
+        if not artifact["expired"] and (artifact.get("workflow_run") or {}).get("head_sha") == head
+    ]
     if not kept:
         raise LookupError(f"no run has attached {name}, or it has expired")
     newest: dict[str, Any] = max(kept, key=lambda artifact: str(artifact["created_at"]))
@@ -41,7 +48,7 @@ def main(environment: str, path: str) -> int:
     """Writes the plan of an environment to `path`. Returns the exit code."""
     try:
         head = find_head(os.environ["GITHUB_SHA"])
-        artifact = find_artifact(f"plan-{environment}-{head}")
+        artifact = find_artifact(f"plan-{environment}-{head}", head)
         archive = zipfile.ZipFile(io.BytesIO(fetch(artifact["archive_download_url"])))
         Path(path).write_bytes(archive.read("plan.json"))
     except (LookupError, OSError, ValueError, zipfile.BadZipFile) as error:

@@ -59,11 +59,24 @@ def count_new(folder: Path) -> int:
     )
 
 
+def describe_failure(environment: str, folder: Path, code: int) -> str:
+    """Returns whether a check that failed has checked nothing, or a part."""
+    report = load_report(folder)
+    # Another code, or verdict, means that the report is an earlier one.
+    in_part = (
+        code == FAILED
+        and report.get("verdict") == "failed"
+        and any(stack["findings"] for stack in report.get("stacks", ()))
+    )
+    return f"{environment} {'was not fully' if in_part else 'could not be'} checked"
+
+
 def read_report(environment: str, folder: Path, code: int) -> str:
     """Returns the Markdown report, or the fact that there is none."""
     head = ""
     if code not in (CLEAN, DRIFT):
-        head = f"**{environment} could not be checked**, so there may be drift that is not listed."
+        what = describe_failure(environment, folder, code)
+        head = f"**{what}**, so there may be drift that is not listed."
         last = load_report(folder)
         # A check that fails exits with 1, and writes a report that says so. Otherwise it stopped
         # before, for example because its set-up failed, and the report is that of another night.
@@ -81,7 +94,9 @@ def report_open(environment: str, folder: Path, code: int, report: str) -> None:
     """Creates the issue, updates it, or opens it again."""
     known = find_issues(environment)
     text = shorten(f"{build_marker(environment)}\n{report}")
-    title = f"Drift in {environment}" if code == DRIFT else f"{environment} could not be checked"
+    title = f"Drift in {environment}"
+    if code != DRIFT:
+        title = describe_failure(environment, folder, code)
     if not known:
         body = {"title": title, "body": text, "labels": [LABEL]}
         request("POST", "/issues", body)
@@ -119,7 +134,8 @@ def main(environment: str, folder: str, exit_code: str) -> int:
     write_summary(report)
     failed = code not in (CLEAN, DRIFT)
     if failed:
-        sys.stdout.write(f"::error::{environment} could not be checked (exit code {code})\n")
+        what = describe_failure(environment, Path(folder), code)
+        sys.stdout.write(f"::error::{what} (exit code {code})\n")
     try:
         if code == CLEAN:
             close(environment)

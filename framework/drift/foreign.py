@@ -22,6 +22,7 @@ from framework.kube.managed_fields import direct_entries, find_last_writer
 from framework.kube.objects import Object, is_terminating, object_name
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
+from framework.kube.replacement import group_of
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
 # Pods. Of the second table the metadata says enough. Secrets are not listed: the right to list
@@ -69,23 +70,34 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
     """Lists the objects that no stack owns; writes nothing."""
     found = ForeignObjects()
     pods = StackPods(recorded)
-    own = {(obj.type.rpartition(":")[2], obj.id) for obj in recorded}
+    own = {
+        (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id)
+        for obj in recorded
+        if "apiVersion" in obj.inputs
+    }
     own_namespaces = {obj.id for obj in recorded if obj.type == "kubernetes:core/v1:Namespace"}
+    # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
-        str(obj.inputs["kind"]): str(obj.inputs["apiVersion"]) for obj in recorded if "/" in obj.id
+        (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
+        for obj in recorded
+        if "/" in obj.id
     }
     for provider_urn, namespace in _list_namespaces(recorded):
         provider = clusters.connect(provider_urn).provider
         objects = _list_objects(provider, recorded_kinds, namespace, found.problems)
         by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
         for obj in objects:
-            identity = (obj["kind"], object_name(obj["metadata"]))
+            identity = (_group_of(obj), obj["kind"], object_name(obj["metadata"]))
             if identity in own or _belongs_to_somebody(obj, by_uid):
                 continue
             model, effect = pods.describe_touch(obj)
             if effect or namespace in own_namespaces:
                 _add(found, obj, model, effect)
     return found
+
+
+def _group_of(obj: Mapping[str, Any]) -> str:
+    return group_of(str(obj["apiVersion"]))
 
 
 def _list_namespaces(recorded: Sequence[RecordedObject]) -> list[tuple[str, str]]:
@@ -100,26 +112,25 @@ def _list_namespaces(recorded: Sequence[RecordedObject]) -> list[tuple[str, str]
 
 def _list_objects(
     provider: KubernetesProvider,
-    recorded_kinds: Mapping[str, str],
+    recorded_kinds: Mapping[tuple[str, str], str],
     namespace: str,
     problems: list[str],
 ) -> list[Object]:
-    def list_kind(kind: str, api_version: str) -> list[Object]:
+    checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
+    kinds = {**recorded_kinds, **checked}
+
+    def list_kind(key: tuple[str, str]) -> list[Object]:
         # The comparison has listed the recorded kinds as a whole.
-        whole = kind in _WHOLE or kind in recorded_kinds
+        kind, api_version = key[1], kinds[key]
+        whole = kind in _WHOLE or key in recorded_kinds
         try:
             return provider.list_kind(api_version, kind, namespace, whole=whole)
         except FrameworkError as exc:
             problems.append(str(exc))
             return []
 
-    kinds = {**recorded_kinds, **CHECKED_KINDS}
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="list") as pool:
-        return [
-            obj
-            for objects in pool.map(list_kind, *zip(*kinds.items(), strict=True))
-            for obj in objects
-        ]
+        return [obj for objects in pool.map(list_kind, kinds) for obj in objects]
 
 
 def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:

@@ -9,6 +9,8 @@ from framework.engines.base import RecordedObject
 from framework.kube.objects import Object
 
 Labels = Mapping[str, str]
+# The model of some Pods, "" for none; the words that name it; their labels.
+_Pods = tuple[str, str, Labels]
 
 
 class StackPods:
@@ -16,7 +18,7 @@ class StackPods:
 
     def __init__(self, recorded: Sequence[RecordedObject]) -> None:
         # By Namespace, because a selector selects only in its own.
-        self._pods: dict[str, list[tuple[str, Labels]]] = {}
+        self._pods: dict[str, list[_Pods]] = {}
         self._selectors: dict[str, list[tuple[str, str, Labels]]] = {}
         self._workloads: dict[tuple[str, str, str], str] = {}
         self._services: dict[tuple[str, str], str] = {}
@@ -31,7 +33,9 @@ class StackPods:
                 continue
             self._workloads[namespace, str(kind), name] = obj.component
             if labels := _find_pod_labels(spec):
-                self._pods.setdefault(namespace, []).append((obj.component, labels))
+                # A Deployment of no model is named itself.
+                owner = obj.component or f"{kind} {name}"
+                self._pods.setdefault(namespace, []).append((obj.component, owner, labels))
 
     def describe_touch(self, obj: Object) -> tuple[str, str]:
         """Returns the model that a foreign object touches, and what it does to its Pods.
@@ -52,14 +56,14 @@ class StackPods:
         pods = self._pods.get(namespace, [])
         if kind == "Service":
             selector = spec.get("selector") or {}
-            for model, labels in pods:
+            for model, owner, labels in pods:
                 if selector and selector.items() <= labels.items():
-                    yield model, f"selects Pods of {model}"
+                    yield model, f"selects Pods of {owner}"
         elif kind in ("PodDisruptionBudget", "NetworkPolicy"):
             selector = spec.get("selector" if kind == "PodDisruptionBudget" else "podSelector")
-            for model, labels in pods:
+            for model, owner, labels in pods:
                 if selector is not None and matches_selector(selector, labels):
-                    yield model, f"selects Pods of {model}"
+                    yield model, f"selects Pods of {owner}"
         elif kind == "HorizontalPodAutoscaler":
             target = spec.get("scaleTargetRef") or {}
             key = (namespace, str(target.get("kind")), str(target.get("name")))
@@ -70,8 +74,8 @@ class StackPods:
                 if (found := self._services.get((namespace, name))) is not None:
                     yield found, f"routes to Service {name}"
         elif kind in ("ResourceQuota", "LimitRange"):
-            for model, _ in pods:
-                yield model, f"limits the Pods of {model}"
+            for model, owner, _ in pods:
+                yield model, f"limits the Pods of {owner}"
         else:
             labels = obj["metadata"].get("labels") or {}
             labels = labels if kind == "Pod" else _find_pod_labels(spec)

@@ -72,6 +72,23 @@ def test_object_that_touches_our_pods_is_foreign_in_a_shared_namespace(
     assert own.model == ("a" if effect else "")
 
 
+def test_kind_of_another_group_hides_no_foreign_object(root: Path) -> None:
+    # A Service of Knative, recorded under the name that a foreign Service of Kubernetes has.
+    knative = {**build("Service", "x"), "apiVersion": "serving.knative.dev/v1"}
+    recorded = [record(obj, "a") for obj in (*OURS, knative)]
+    foreign = build("Service", "x", spec={"selector": LABELS})
+    report = compare(root, recorded, [*OURS, foreign])
+    foreign_objects = {f.object for f in report.findings if f.kind is FindingKind.FOREIGN}
+    assert foreign_objects == {"ml/x"}
+
+
+def test_pods_of_no_model_are_named_by_their_object(root: Path) -> None:
+    recorded = [record(obj, "") for obj in OURS]
+    report = compare(root, recorded, [*OURS, build("ResourceQuota", "x")])
+    (finding,) = report.findings
+    assert finding.note == "limits the Pods of Deployment a; no stack owns it"
+
+
 def test_pod_with_our_labels_takes_traffic_unless_we_own_it(root: Path) -> None:
     pod = build("Pod", "a-1")
     pod["metadata"]["labels"] = {**LABELS, "hash": "1"}

@@ -25,7 +25,8 @@ class GitHub:
     """The comments of one pull request, and issues. `refuses` is the status of failing writes.
 
     `merged` maps commits of the main branch to the head commits of their pull requests.
-    `artifacts` maps names to the files in them; those in `expired` cannot be fetched any more.
+    `artifacts` maps names to the files in them; those in `expired` cannot be fetched any more. The
+    run that attached them was for the commit `head`, or for the one in their names.
     """
 
     url: str = ""
@@ -35,6 +36,7 @@ class GitHub:
     calls: list[str] = field(default_factory=list)
     merged: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, dict[str, str]] = field(default_factory=dict)
+    head: str = ""
     expired: set[str] = field(default_factory=set)
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -75,7 +77,11 @@ class GitHub:
     def _list_artifacts(self, name: str) -> list[dict[str, Any]]:
         if name not in self.artifacts:
             return []
-        kept = {"created_at": "2026-11-26T05:00:00Z", "expired": name in self.expired}
+        kept = {
+            "created_at": "2026-11-26T05:00:00Z",
+            "expired": name in self.expired,
+            "workflow_run": {"head_sha": self.head or name.rpartition("-")[2]},
+        }
         return [{**kept, "name": name, "archive_download_url": f"{self.url}/archive/{name}"}]
 
     def build_archive(self, name: str) -> bytes:

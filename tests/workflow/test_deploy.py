@@ -82,6 +82,15 @@ def test_plan_of_the_merged_pull_request_is_found(
         assert plan.read_text() == '{"format": 1}'
 
 
+def test_plan_of_another_run_is_not_taken_by_its_name(github: GitHub, tmp_path: Path) -> None:
+    github.merged, github.head = {MERGE: HEAD}, "another"
+    github.artifacts = {f"plan-dev-{HEAD}": {"plan.json": "{}"}}
+    environment = build_environment(tmp_path, github) | {"GITHUB_SHA": MERGE}
+    done = run_step(f"{FIND} {tmp_path / 'plan.json'}", tmp_path, environment)
+    assert done.returncode == 1
+    assert "no run has attached" in done.stdout
+
+
 def test_refused_preview_is_in_the_summary_and_fails_the_step(
     github: GitHub, tmp_path: Path
 ) -> None:

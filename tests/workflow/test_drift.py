@@ -120,10 +120,11 @@ def test_failed_check_is_reported_and_closes_nothing(
         _report(tmp_path, github, code) if code == 1 else _run_script(tmp_path, github, str(code))
     )
     assert done.returncode == 1
-    assert "::error::prod could not be checked" in done.stdout
+    words = "prod could not be checked"
+    assert f"::error::{words}" in done.stdout
     (issue,) = github.issues
-    assert (issue["title"], issue["state"]) == ("prod could not be checked", "open")
-    assert "**prod could not be checked**" in issue["body"]
+    assert (issue["title"], issue["state"]) == (words, "open")
+    assert f"**{words}**" in issue["body"]
     # A set-up that failed leaves the reports of last night.
     assert ("the report of an earlier check" in issue["body"]) == (code != 1)
     # So it does if the check of last night had failed as well.
@@ -138,6 +139,14 @@ def test_failed_check_is_reported_and_closes_nothing(
     assert issue["state"] == "open"
     _report(tmp_path, github, 0)
     assert issue["state"] == "closed"
+
+
+def test_check_with_findings_that_failed_in_part_says_so(github: GitHub, tmp_path: Path) -> None:
+    done = _report(tmp_path, github, 1, ("1",), "1")
+    assert "::error::prod was not fully checked" in done.stdout
+    (issue,) = github.issues
+    assert issue["title"] == "prod was not fully checked"
+    assert "**prod was not fully checked**, so there may be drift" in issue["body"]
 
 
 def test_failed_check_without_a_report_creates_the_issue(github: GitHub, tmp_path: Path) -> None:
