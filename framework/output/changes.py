@@ -16,6 +16,7 @@ from framework.output.text import (
     render_table,
     render_value,
     render_wrapped,
+    screen_width,
     shorten_path,
 )
 from framework.plan import ModelPlan, StackPlan
@@ -139,8 +140,8 @@ class _ChangeWriter:
         verb = "takes over" if change.takes_over else f"{change.op}s"
         head = _render_kind(change) + _render_consent(verb, self._needs_consent(change))
         first = self._start(change.op, _title(change))
-        if len(fields) == 1:
-            path = f"{head}  {shorten_path(fields[0].path)}"
+        path = f"{head}  {shorten_path(fields[0].path)}" if len(fields) == 1 else ""
+        if path and len(first + path) <= screen_width():
             lines = [render_field(path, fields[0], first=first, then=margin)]
         else:
             lines = [first + head]

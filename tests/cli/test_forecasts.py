@@ -110,3 +110,12 @@ def test_forecast_of_a_replacement_is_the_same_in_text_and_json(
     assert text in " ".join(render_changes(preview, plan).split())
     forecast = build_preview(preview, plan, "embedded").forecasts["churn"]
     assert (forecast.peak, forecast.minimum_available, forecast.down_seconds) == json
+
+
+def test_long_path_of_one_field_begins_a_line_of_its_own() -> None:
+    field = FieldChange('metadata.labels["example.com/a-team"]', "old", "new")
+    type_ = "kubernetes:core/v1:Namespace"
+    change = Change("urn:x", type_, "q-stg", Op.UPDATE, "q-stg", "", (field,), takes_over=True)
+    text = render_changes(Preview((change,)), None, needs_consent=lambda change: True)
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.splitlines()[1].strip() == 'metadata.labels["example.com/a-team"]  old -> new'
