@@ -305,7 +305,11 @@ class Confirmation:
         unconfirmed = [change for change in preview.changes if self._needs_consent(change)]
         if unconfirmed:
             raise ConsentError(
-                self._verb, self._session.plan.stack.environment, len(unconfirmed), self._model
+                self._verb,
+                self._session.plan.stack.environment,
+                len(unconfirmed),
+                self._model,
+                forced=self._session.request.forced,
             )
         return True
 

@@ -135,14 +135,18 @@ class PlanRefusedError(FrameworkError):
 class ConsentError(FrameworkError):
     """`count` changes need a confirmation, and there is no terminal to ask on.
 
-    `model` is the MODEL option as it was given; "" for none.
+    `model` is the MODEL option as it was given; "" for none. `forced` is True beside FORCE=1.
     """
 
-    def __init__(self, verb: str, environment: str, count: int, model: str = "") -> None:
+    def __init__(
+        self, verb: str, environment: str, count: int, model: str = "", *, forced: bool = False
+    ) -> None:
         self.verb, self.environment, self.count, self.model = verb, environment, count, model
+        self.forced = forced
         effect = "delete or replace objects, or take them over"
         effect = "rewrite the recorded state" if verb == "refresh" else effect
         narrowed = f" MODEL={model}" if model else ""
+        narrowed += " FORCE=1" if forced else ""
         super().__init__(
             f"{environment}: {count} of these changes {effect}; without a terminal that needs "
             f"YES=1. Nothing was changed; next: `make {verb} ENV={environment}{narrowed} YES=1`"

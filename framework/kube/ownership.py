@@ -31,7 +31,7 @@ _CLI_MANAGER = re.compile(rf"{OWN_PREFIX}-[0-9a-f]{{8}}")
 class AlreadyExistsError(ClusterError):
     """An object of this name exists and is not managed by this stack, so it is never changed."""
 
-    _ADVICE = "delete it if nobody needs it, or give the one here another name"
+    _ADVICE = "take it over with `make adopt`, or give the one here another name"
 
     def __init__(self, live: Mapping[str, Any]) -> None:
         self.kind, self.name = live["kind"], object_name(live["metadata"])

@@ -68,13 +68,18 @@ def test_consent_is_refused_without_a_terminal(verb: str, op: Op, message: str) 
     options = argparse.Namespace(yes=False, verb=verb)
     session = SimpleNamespace(
         plan=PlanStore(SHIPPED).load_one(Stack.of("staging")).require(),
-        request=SimpleNamespace(components=None),
+        request=SimpleNamespace(components=None, forced=False),
     )
     preview = Preview((make_change("Service", "old", op, "old"),), messages=("warning: mind",))
     confirmation = Confirmation(session, options)  # type: ignore[arg-type]
     with pytest.raises(ConsentError, match=f"{message}.*make {verb} ENV=staging YES=1"):
         confirmation(preview)
     assert confirmation.messages == ("warning: mind",)
+
+
+def test_next_step_repeats_the_options_as_given() -> None:
+    text = str(ConsentError("adopt", "staging", 2, "churn", forced=True))
+    assert text.endswith("next: `make adopt ENV=staging MODEL=churn FORCE=1 YES=1`")
 
 
 def test_protected_environment_names_the_next_step() -> None:
