@@ -60,7 +60,7 @@ def render_changes(
         own = [problem for problem in others if component and problem.component == component]
         others = [problem for problem in others if problem not in own]
         lines += [writer.render_problem(problem) for problem in own]
-    lines.append(f"  {_render_unchanged(shown, components)}")
+    lines.append(f"  {_render_unchanged(shown, plan, components)}")
     return "\n".join([*lines, *writer.render_notes(), *map(_render_problem, others)])
 
 
@@ -88,14 +88,21 @@ def render_refusal(preview: Preview, verb: str, environment: str, narrowed: str)
     return "\n".join(lines)
 
 
-def _render_unchanged(shown: list[Change], components: Collection[str] | None) -> str:
+def _render_unchanged(
+    shown: list[Change], plan: StackPlan | None, components: Collection[str] | None
+) -> str:
     same = [
         change for change in shown if change.op is Op.SAME and change.type.startswith("kubernetes:")
     ]
     if components is None:
         return f"{len(same)} unchanged"
     examined = [change for change in same if change.component in components]
-    return f"{len(examined)} unchanged, {len(same) - len(examined)} not looked at"
+    # The change list has only what is recorded of the other models.
+    known = {change.component for change in same} | {*components}
+    models = plan.models if plan else ()
+    unseen = sum(len(model.manifests) for model in models if model.name not in known)
+    others = len(same) - len(examined) + unseen
+    return f"{len(examined)} unchanged, {others} not looked at"
 
 
 class _ChangeWriter:

@@ -91,8 +91,12 @@ def test_note_names_its_objects(plan: StackPlan) -> None:
 
 def test_narrowed_list_counts_what_it_did_not_look_at(plan: StackPlan) -> None:
     changes = [make_change("Service", Op.SAME, name) for name in ("sentiment", "fraud", "whisper")]
-    text = render_changes(Preview(tuple(changes)), plan, components={"fraud"})
+    text = render_changes(Preview(tuple(changes)), None, components={"fraud"})
     assert text == "  1 unchanged, 2 not looked at"
+    # What is planned and not recorded counts as well.
+    missing = sum(len(model.manifests) for model in plan.models if model.name != "fraud")
+    text = render_changes(Preview(()), plan, components={"fraud"})
+    assert text == f"  0 unchanged, {missing} not looked at"
 
 
 def test_first_rollout_has_no_waves(plan: StackPlan) -> None:

@@ -145,6 +145,7 @@ class PreviewRun:
             build_same(resource, components)
             for resource in self._state.get_current().resources
             if resource.urn not in self.steps
+            and resource.urn not in self._planner.renames
             and resource.type != STACK_TYPE
             and not components.is_target(resource.urn)
         ]
