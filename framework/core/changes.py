@@ -47,8 +47,9 @@ class Change:
     `object` is the object's `namespace/name`, or its `name` if it has no namespace; "" for
     components and providers. `component` is the logical name of the nearest parent component, which
     is the model; "" if there is none. `note` is one sentence for the reader, such as "not validated
-    by the server: its Namespace does not exist yet". `takes_over` is True if someone else created
-    the object again after it was recorded, and the change adds it to this stack.
+    by the server: its Namespace does not exist yet". `takes_over` is True if
+    the change adds an object to this stack and overwrites what is there: others created it, or
+    created it again after it was recorded, or it is this stack's own and not in the state.
     """
 
     urn: str

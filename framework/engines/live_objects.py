@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, FrameworkError
@@ -14,14 +15,17 @@ from framework.engines.clusters import (
     Clusters,
     Connect,
     connect_kubernetes,
-    identify_cluster,
 )
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
 from framework.kube.desired import compare_with_desired
 from framework.kube.object_diff import LiveComparison, LiveStatus
-from framework.kube.objects import Object, ObjectState
+from framework.kube.objects import Object, ObjectState, is_terminating, object_name
+
+if TYPE_CHECKING:
+    from framework.kube.provider import KubernetesProvider
+    from framework.plan import Manifest
 
 Compare = Callable[[ObjectState, ObjectState | None, Collection[str]], LiveComparison]
 _NAMESPACE = "kubernetes:core/v1:Namespace"
@@ -41,16 +45,26 @@ class ComparedObject:
 
 
 @dataclass(frozen=True)
+class UnrecordedObject:
+    """A live object that a manifest of the plan names, and that is not recorded."""
+
+    manifest: Manifest
+    live: ObjectState
+
+
+@dataclass(frozen=True)
 class Basis:
     """The data that a preview was computed from, besides the plan.
 
     `cluster` is the kube-system UID of the cluster that the environment names, "" where the request
-    names none. `compared` has the objects of `recorded` with the live ones.
+    names none. `compared` has the objects of `recorded` with the live ones. `unrecorded` are the
+    live objects of the plan that the state does not have, and `up` would take over.
     """
 
     cluster: str
     recorded: RecordedObjects
     compared: tuple[ComparedObject, ...]
+    unrecorded: tuple[UnrecordedObject, ...] = ()
 
 
 def read_basis(
@@ -64,11 +78,43 @@ def read_basis(
     The live objects may be some milliseconds newer than those that the preview saw. That is the
     safe side: a change in between is in the digest, so a plan that does not know it is refused.
     """
-    uid = ""
-    if request.cluster is not None:
-        uid = identify_cluster(asdict(request.cluster), request.root, connect).uid
     compared = compare_with_cluster(recorded.objects, clusters, compare_with_desired, listed=True)
-    return Basis(uid, recorded, tuple(compared))
+    if request.cluster is None:
+        return Basis("", recorded, tuple(compared))
+    inputs = asdict(request.cluster)
+    connection = connect(inputs, request.root)
+    try:
+        unrecorded = _read_unrecorded(request, recorded, connection.provider)
+    finally:
+        connection.close()
+    return Basis(connection.identify(inputs).uid, recorded, tuple(compared), tuple(unrecorded))
+
+
+def _read_unrecorded(
+    request: Request, recorded: RecordedObjects, provider: KubernetesProvider
+) -> list[UnrecordedObject]:
+    if request.plan is None:
+        return []
+    whole = request.components is None
+    plan = (
+        request.plan if request.components is None else request.plan.narrowed_to(request.components)
+    )
+    manifests = [manifest for model in plan.models for manifest in model.manifests]
+    manifests += [plan.namespace] if whole else []
+    known = {(obj.type, obj.id) for obj in recorded.objects}
+
+    def read(manifest: Manifest) -> UnrecordedObject | None:
+        id_ = object_name(manifest.object["metadata"])
+        if (manifest.type_token, id_) in known:
+            return None
+        state = ObjectState(id_, manifest.build_inputs(), {})
+        live = provider.read(state, listed=True)
+        # One that is being deleted is not taken over, but created again.
+        gone = live is None or is_terminating(live.outputs)
+        return None if live is None or gone else UnrecordedObject(manifest, live)
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="unrecorded") as pool:
+        return [found for found in pool.map(read, manifests) if found is not None]
 
 
 def compare_with_cluster(

@@ -148,11 +148,13 @@ def _compare(
 ) -> LiveStep:
     old = _read_state(recorded) if recorded else None
     inputs = manifest.build_inputs()
-    diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
+    # The CLI's create sends all inputs, also to an object that already exists.
+    ignored = manifest.ignore_changes if recorded else ()
+    diff = provider.diff(change.urn, old, inputs, ignored)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
     # A replacement is decided by the CLI, which carries it out.
-    is_new = change.op is Op.CREATE and recorded is None
+    is_new = change.op is Op.CREATE and recorded is None and not diff.already_own
     if cli_decides and (Op.REPLACE in (change.op, op) or is_new):
         op = change.op
     fields = redact_fields(diff.fields, recorded.secrets if recorded else frozenset())
@@ -249,7 +251,8 @@ class PutBack:
     """Writes the objects that differ from the plan and that the CLI would not update.
 
     Objects that the CLI updates are only prepared: our field manager becomes the owner of what
-    others added, and the CLI's update, which does not send it, removes it.
+    others added, and the CLI's update, which does not send it, removes it. An object that exists
+    and is not recorded gets its changes here, since the CLI's create would leave what others added.
     """
 
     def __init__(self, provider: KubernetesProvider, feed: ProgressFeed) -> None:

@@ -91,7 +91,7 @@ class _Preflight:
             for item in self._changed
             if item.manifest.kind == "Namespace"
             and item.change.op is Op.CREATE
-            and not item.change.takes_over
+            and self._reader.find_listed(item.manifest.object) is None
         }
 
     def find_problems(self) -> Iterator[Problem]:

@@ -6,7 +6,8 @@ its own preview, and applies the plan only if nothing that matters differs:
     code       framework/, __main__.py, the versions of Pulumi and of its Kubernetes provider
     catalog    each manifest and how it is registered; not the bytes of the YAML files
     state      the recorded inputs and options of each object; not outputs, which have timestamps
-    live       the values of the fields that the manifest sets; not status and managedFields
+    live       the values of the fields that the manifest sets; not status and managedFields. Also
+               of objects that are not recorded, and that `up` takes over
     changes    the change list, with the fields that others added and `up` would remove
 
 Digests are of content, not of a commit: after a squash merge the commit is another one.
@@ -43,8 +44,14 @@ from framework.core.changes import (
 from framework.core.field_paths import ROOT
 from framework.core.redaction import REDACTED, redact_field, redact_text
 from framework.engines.base import RecordedObject
+from framework.engines.values import collect_message_secrets
 from framework.kube.object_diff import SECRET_PARTS, pruned
-from framework.kube.objects import encode_string_data, object_name, without_internal
+from framework.kube.objects import (
+    ObjectState,
+    encode_string_data,
+    object_name,
+    without_internal,
+)
 from framework.kube.property_path import drop_at, expand_path, parse_path
 
 if TYPE_CHECKING:
@@ -139,6 +146,11 @@ def compute_inputs(
         leaving = key in replaced or key not in manifests
         tree = _build_live(compared, manifests.get(key), leaving=leaving)
         live[key] = digests.compute(tree, recorded.secrets)
+    for found in basis.unrecorded:
+        manifest = found.manifest
+        key = _key(manifest.type_token, found.live.id)
+        tree = _build_values(found.live, manifest.build_inputs(), manifest.ignore_changes)
+        live[key] = digests.compute(tree, collect_message_secrets(manifest.object))
     for urn, inputs in basis.recorded.providers.items():
         state[f"pulumi:providers:kubernetes {urn.rpartition('::')[2]}"] = digests.compute(inputs)
     catalog = {key: digests.compute(_build_catalog(m)) for key, m in manifests.items()}
@@ -220,19 +232,28 @@ def _build_live(
     """
     if compared.live is None:
         return None
-    live = compared.live.outputs
-    shape = deepcopy(dict(manifest.build_inputs() if manifest else compared.recorded.inputs))
+    shape = manifest.build_inputs() if manifest else compared.recorded.inputs
+    ignored = manifest.ignore_changes if manifest else compared.recorded.ignore_changes
+    drift = compared.comparison.fields if leaving else ()
+    return {
+        **_build_values(compared.live, shape, ignored),
+        "drift": [(field.path, field.old, field.new) for field in drift],
+    }
+
+
+def _build_values(
+    state: ObjectState, inputs: Mapping[str, Any], ignored: Iterable[str]
+) -> dict[str, Any]:
+    """Returns the UID of a live object, and its values of the fields that the inputs set."""
+    live, shape = state.outputs, deepcopy(dict(inputs))
     if shape.get("kind") == "Secret":
         shape = encode_string_data(shape)
-    ignored = manifest.ignore_changes if manifest else compared.recorded.ignore_changes
     for text in ignored:
         for steps in expand_path((live, shape), parse_path(text)):
             drop_at(shape, steps)
-    drift = compared.comparison.fields if leaving else ()
     return {
         "uid": live["metadata"].get("uid"),
         "values": pruned(without_internal(live), without_internal(shape), extra_items=False),
-        "drift": [(field.path, field.old, field.new) for field in drift],
     }
 
 

@@ -29,7 +29,6 @@ from framework.kube.patching import (
     build_patch,
     hand_over_replicas,
     release,
-    resumed,
     set_replicas,
     take_over,
 )
@@ -63,16 +62,19 @@ class KubernetesProvider(ObjectReader):
         super().__init__(client, prefetch=prefetch, rules=rules)
         self._watches = Watches(client)
 
-    def create(self, urn: str, inputs: Object) -> ObjectState:
+    def create(self, urn: str, inputs: Object, ignore_changes: Sequence[str] = ()) -> ObjectState:
         """Creates the object; returns before it is ready.
 
-        An existing object of this stack is taken over (`find_own_manager`). Raises
-        AlreadyExistsError for any other object of this name.
+        An existing object of this stack is taken over (`find_own_manager`): it loses what others
+        added, and keeps the fields of `ignore_changes`. Raises AlreadyExistsError for any other
+        object of this name.
         """
         wanted = self._build_sent(inputs, urn)
-        return self._create(wanted, field_manager(urn, None, wanted))
+        return self._create(wanted, field_manager(urn, None, wanted), ignore_changes)
 
-    def _create(self, wanted: Object, manager: str) -> ObjectState:
+    def _create(
+        self, wanted: Object, manager: str, ignore_changes: Sequence[str] = ()
+    ) -> ObjectState:
         live = self.get_live(wanted)
         if live is not None and self.is_terminating_with_namespace(live):
             # The server refuses new objects in a Namespace that is being deleted, with 403, until
@@ -81,7 +83,9 @@ class KubernetesProvider(ObjectReader):
             live = None
         if live is not None:
             manager = find_own_manager(live, wanted, manager)
-        if live is None and not has_fields(wanted):
+            patch = self._build_own_adoption(live, wanted, manager, ignore_changes)
+            return build_state(self._apply(live, patch), wanted, manager)
+        if not has_fields(wanted):
             # An apply that sets no field does not appear in managedFields, while a POST does.
             # Without that entry, the command after an interrupted run could not tell whether the
             # Namespace is its own.
@@ -89,8 +93,7 @@ class KubernetesProvider(ObjectReader):
         else:
             # Without force for a new object: if somebody else has created it in the meantime, the
             # server reports a conflict, instead of this run taking over an object never checked.
-            sent = wanted if live is None else resumed(live, wanted)
-            made = self._client.apply(sent, manager=manager, force=live is not None, dry_run=False)
+            made = self._client.apply(wanted, manager=manager, force=False, dry_run=False)
         self.forget(wanted)
         return build_state(made, wanted, manager)
 
@@ -160,17 +163,19 @@ class KubernetesProvider(ObjectReader):
         return build_state(self._apply(live, patch), plain, manager)
 
     def prepare_create(self, urn: str, inputs: Object) -> None:
-        """Gives the CLI's create an object of this stack that already exists; changes no field.
+        """Brings an object of this stack that already exists to what the CLI's create sends.
 
-        The CLI applies it under a new name with random digits. Its next update takes over what the
-        name `pulumi-kubernetes` owns, and nothing of other names. A field that another name still
-        owns would stay in the cluster for good.
+        That create removes nothing that others added, so it is done here. The CLI applies the
+        object under a new name with random digits. Its next update takes over what the name
+        `pulumi-kubernetes` owns, and nothing of other names. A field that another name still owns
+        would stay in the cluster for good.
         """
         wanted = self._build_sent(inputs, urn)
         live = self.get_live(wanted)
         if live is None or self.is_terminating_with_namespace(live):
             return
         manager = find_own_manager(live, wanted, field_manager(urn, None, wanted))
+        live = self._apply(live, self._build_own_adoption(live, wanted, manager, ()))
         release(self._client, live, manager)
         self.forget(wanted)
 

@@ -22,6 +22,7 @@ from framework.kube.adopting import (
 )
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.managed_fields import entries, field_paths
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import (
     Object,
@@ -63,8 +64,9 @@ class ObjectDiff:
 
     `predicted` is the object of the server's dry run, or the inputs if no dry run was possible.
     With `delete_first` a replacement deletes the old object before it creates the new one.
-    `takes_over` is True if somebody else recreated the object since it was recorded. `already_own`
-    is True for an object that is not recorded, and exists as one of this stack.
+    `takes_over` is True if somebody else recreated the object since it was recorded, or if an
+    object that is not recorded changes. `already_own` is True for an object that is not recorded,
+    and exists as one of this stack.
     """
 
     op: Op
@@ -288,7 +290,9 @@ class ObjectReader:
 
         The first line that fits decides:
 
-            nothing is recorded                        create
+            nothing is recorded, and nothing is there  create
+            not recorded, and it is as wanted          create, which only records it
+            not recorded, and a field differs          update, which takes it over
             another kind, Namespace or name            replace: create the new one first
             it is not in the cluster                   create
             it, or its Namespace, is being deleted     create, once it is gone
@@ -303,11 +307,11 @@ class ObjectReader:
         """
         if old is None:
             wanted = self._build_sent(inputs, urn)
-            return self._diff_new(wanted, field_manager(urn, None, wanted))
+            return self._diff_new(wanted, field_manager(urn, None, wanted), ignore_changes)
         wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         before = self._build_sent(old.inputs, urn)
         if is_other_object(before, wanted):
-            created = self._diff_new(wanted, field_manager(urn, None, wanted))
+            created = self._diff_new(wanted, field_manager(urn, None, wanted), ())
             # The old object is not looked at: it is deleted at the end of `up`, whatever its fields
             # are. The CLI does not record fields that are 0 or false, so they are no difference.
             fields = compare_objects(before, wanted)
@@ -338,18 +342,31 @@ class ObjectReader:
             return _record(diff, changed) if changed else diff
         return diff
 
-    def _diff_new(self, wanted: Object, manager: str) -> ObjectDiff:
+    def _diff_new(self, wanted: Object, manager: str, ignore_changes: Sequence[str]) -> ObjectDiff:
         live = self.find_listed(wanted)
         if live is None:
             return self._dry_create(wanted, manager, "")
         if self.is_terminating_with_namespace(live):
             return self._create_again(wanted)
-        manager = find_own_manager(live, wanted, manager)
-        predicted = self._client.apply(wanted, manager=manager, force=True, dry_run=True)
         # It was kept when its model left the plan, a run was interrupted before it could record the
-        # object, or the state was lost.
+        # object, the state was lost, or another clone has the state.
         note = "already exists and is managed by this stack: taken over"
-        return ObjectDiff(Op.CREATE, (), False, note, predicted, already_own=True)
+        manager = find_own_manager(live, wanted, manager)
+        patch = self._build_own_adoption(live, wanted, manager, ignore_changes)
+        try:
+            predicted = predict(self._client, live, patch)
+        except ApiError as exc:
+            # What is not recorded is not replaced either.
+            if exc.immutable_fields:
+                raise
+            refused = _diff_refused(live, patch, exc)
+            note = f"{note}; {refused.note}"
+            return replace(refused, note=note, takes_over=True, already_own=True)
+        fields = compare_objects(live, predicted, written=live, manager=manager)
+        op = Op.UPDATE if fields else Op.CREATE
+        return ObjectDiff(
+            op, fields, False, note, predicted, takes_over=bool(fields), already_own=True
+        )
 
     def diff_adopted(
         self, urn: str, inputs: Object, ignore_changes: Sequence[str], *, forced: bool
@@ -390,10 +407,23 @@ class ObjectReader:
         self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]
     ) -> tuple[Object, Patch]:
         """Returns the object to send, with its ignored fields as they are, and the patch."""
+        if self.is_switched_off(live, ignore_changes):
+            ignore_changes = without_replicas(ignore_changes)
         wanted = with_ignored(plain, live, ignore_changes) if ignore_changes else plain
         # All fields of the earlier writers are removed unless they are wanted, as if they had been
         # in our own inputs before.
         return wanted, build_patch(live, live, wanted, manager, ignore_changes, self.injectors)
+
+    def _build_own_adoption(
+        self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]
+    ) -> Patch:
+        """Returns the patch for an object of this stack that is not recorded."""
+        if live["kind"] != "PersistentVolumeClaim":
+            return self._build_adoption(live, plain, manager, ignore_changes)[1]
+        # The server chose the class of a claim, its creator owns the field, and it can never be
+        # removed. So a claim that was kept gets what is wanted, and loses nothing.
+        kept = frozenset(path for entry in entries(live) for path in field_paths(entry))
+        return Patch(manager, plain, frozenset(), kept)
 
     def _create_again(self, wanted: Object) -> ObjectDiff:
         """Returns the diff of an object that is being deleted, and then created again.

@@ -135,7 +135,9 @@ class FakeCluster:
     def find_listed(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
         return self.objects.get((wanted["kind"], object_name(wanted["metadata"])))
 
-    def create(self, urn: str, inputs: dict[str, Any]) -> ObjectState:
+    def create(
+        self, urn: str, inputs: dict[str, Any], ignore_changes: Sequence[str] = ()
+    ) -> ObjectState:
         return self._write("create", inputs)
 
     def find_own(self, urn: str, inputs: dict[str, Any]) -> ObjectState | None:

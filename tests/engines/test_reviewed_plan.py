@@ -262,6 +262,21 @@ def test_plan_of_another_stack_or_cluster_is_refused(world: World) -> None:
         world.up(path)
 
 
+def test_plan_knows_the_live_objects_that_are_not_recorded(world: World) -> None:
+    """`up` takes them over, after the loss of the state or in another clone."""
+    shutil.rmtree(world.root / ".state")
+    path = world.write_plan()
+    assert world.up(path) is None
+    restore = world.keep()
+    world.cluster.objects["Deployment", "ml-dev/a"]["spec"]["replicas"] = 7
+    with pytest.raises(PlanRefusedError, match="Deployment ml-dev/a: the live object changed"):
+        world.up(path)
+    restore()
+    del world.cluster.objects["Service", "ml-dev/a"]
+    with pytest.raises(PlanRefusedError, match="Service ml-dev/a: the live object changed"):
+        world.up(path)
+
+
 def test_plan_needs_the_passphrase_that_it_was_written_with(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,8 +90,13 @@ def test_kept_object_of_the_cli_is_taken_over(
     else:
         kube.apply(kept, manager=written_by, force=False, dry_run=False)
     again = labelled(namespace, tier="silver")
+    same = provider.diff(URN, None, kept, ())
+    assert (same.op, same.already_own, same.takes_over) == (Op.CREATE, True, False)
     diff = provider.diff(URN, None, again, ())
-    assert (diff.op, diff.already_own) == (Op.CREATE, True)
+    assert (diff.op, diff.already_own, diff.takes_over) == (Op.UPDATE, True, True)
+    assert [(f.path, f.old, f.new) for f in diff.fields] == [
+        ("metadata.labels.tier", "gold", "silver")
+    ]
     state = provider.create(URN, again)
     derived = field_manager(URN, None, again)
     assert state.outputs["__fieldManager"] == (derived if owner == "derived" else owner)

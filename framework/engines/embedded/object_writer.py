@@ -72,7 +72,7 @@ class ObjectWriter:
             made = provider.adopt(step.urn, inputs, registration.ignore_changes, uid)
         elif old is None:
             self._begin("creating", step, inputs)
-            made = provider.create(step.urn, inputs)
+            made = provider.create(step.urn, inputs, registration.ignore_changes)
         elif step.change.op is Op.REPLACE:
             made = self._replace(step, provider, old, inputs)
             if not step.delete_first:
