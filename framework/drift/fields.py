@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
-from framework.core.field_paths import FieldPath, get_at, resolve
+from framework.core.field_paths import MISSING, FieldPath, get_at, resolve
 from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED, redact_field
 from framework.drift.report import Finding, FindingKind
@@ -17,9 +17,10 @@ from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
-from framework.kube.managed_fields import find_last_writer, is_controller
+from framework.kube.managed_fields import find_foreign_parts, find_last_writer, is_controller
 from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
+from framework.kube.owned_paths import describe_path, find
 from framework.kube.patching import is_injected
 from framework.plan import Manifest, StackPlan
 
@@ -111,13 +112,18 @@ def build_findings(
     kind = whole.object_kind
     # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
     # environment variable of a Deployment, as a secret too.
-    for field in redact_fields(compared.comparison.fields, obj.secrets):
+    fields = tuple(
+        part
+        for field in compared.comparison.fields
+        for part in _leave_out_rightful(field, kind, compared, injectors)
+    )
+    for field in redact_fields(fields, obj.secrets):
         value = _find_desired(field, changes, wanted)
         # Redacted values are equal as text, whatever they were.
         if value != field.old and REDACTED not in str(value) and _is_same(field, value):
             # Somebody has already done by hand what the next `up` does.
             pending = True
-        elif field.old is not None or not _may_add(field, kind, injectors):
+        else:
             findings.append(_build_field(whole, field, value))
     return ObjectFindings(tuple(findings), pending)
 
@@ -141,9 +147,41 @@ def _build_taken(obj: RecordedObject, live: Object) -> Finding:
     )
 
 
-def _may_add(field: FieldChange, kind: str, injectors: Sequence[Injector]) -> bool:
-    """Returns whether Kubernetes itself added a field, such as a claim's volume, or an injector."""
-    return is_controller(field.manager) or is_injected(injectors, kind, field.manager, field.path)
+def _leave_out_rightful(
+    field: FieldChange, kind: str, compared: ComparedObject, injectors: Sequence[Injector]
+) -> Iterator[FieldChange]:
+    """Yields what is left of an added field without the parts of injectors and of Kubernetes.
+
+    Kubernetes itself adds fields such as the volume of a claim.
+    """
+
+    def may_write(manager: str, path: str) -> bool:
+        return is_controller(manager) or is_injected(injectors, kind, manager, path)
+
+    parts = None
+    if field.old is None and compared.live is not None and kind != "Secret":
+        live, path = compared.live.outputs, FieldPath.parse(field.path)
+        parts = find_foreign_parts(
+            live,
+            path,
+            compared.recorded.field_manager,
+            lambda manager, owned: may_write(manager, describe_path(owned)),
+        )
+    if parts is None:
+        if field.old is not None or not may_write(field.manager, field.path):
+            yield field
+        return
+    for owned, entry in parts.items():
+        manager, time = str(entry["manager"]), str(entry.get("time", ""))
+        if manager == compared.recorded.field_manager:
+            # An update that failed took it over from somebody who is no longer known.
+            manager, time = "", ""
+        if len(owned) == len(path.steps):
+            yield replace(field, manager=manager, time=time)
+        elif (value := find(live, owned)) is not MISSING:
+            below = FieldPath.parse(describe_path(owned))
+            value = redact_field(below, read_item(below, value))
+            yield FieldChange(str(below), None, value, manager, time)
 
 
 def _find_pending(

@@ -26,6 +26,7 @@ from framework.engines.urns import build_urn
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.objects import ObjectState, object_name
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
 
@@ -153,6 +154,8 @@ def _compare(
     diff = provider.diff(change.urn, old, inputs, ignored)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
+    if cli_decides and change.op is Op.SAME and op is Op.REPLACE:
+        return _build_unreplaced(change, manifest, recorded, diff)
     # A replacement is decided by the CLI, which carries it out.
     is_new = change.op is Op.CREATE and recorded is None and not diff.already_own
     if cli_decides and (Op.REPLACE in (change.op, op) or is_new):
@@ -194,6 +197,23 @@ def keep_replicas(
         for model in plan.models
     ]
     return replace(plan, models=tuple(models)) if replicas else plan
+
+
+def _build_unreplaced(
+    change: Change, manifest: Manifest, recorded: RecordedObject | None, diff: ObjectDiff
+) -> LiveStep:
+    """Returns the refusal of an object that has to be replaced, while the CLI sees no change."""
+    fields = redact_fields(diff.fields, recorded.secrets if recorded else frozenset())
+    changed = ", ".join(field.path for field in fields) or diff.note
+    name = f"{change.kind} {change.object}"
+    message = (
+        f"{name}: somebody changed it in a way that cannot be put back in "
+        f"place ({changed}), and the Pulumi CLI does not replace it; delete it by hand, then run "
+        "`up`, which creates it again, or use the embedded engine"
+    )
+    shown = replace(change, op=Op.UPDATE, fields=fields)
+    problem = Problem(component=change.component, object=name, message=message)
+    return LiveStep(shown, manifest, recorded, change.op, problem=problem)
 
 
 def find_first_stage(

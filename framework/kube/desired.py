@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, FieldPath, resolve
+from framework.kube.managed_fields import find_undeclared
 from framework.kube.object_diff import (
     LiveComparison,
     LiveStatus,
@@ -20,8 +21,14 @@ from framework.kube.object_diff import (
     find_left_out,
     pruned,
 )
-from framework.kube.objects import FIELD_MANAGER, Object, ObjectState, without_internal
-from framework.kube.owned_paths import OwnedPath, find, without
+from framework.kube.objects import (
+    FIELD_MANAGER,
+    Object,
+    ObjectState,
+    encode_string_data,
+    without_internal,
+)
+from framework.kube.owned_paths import OwnedPath, find, find_path, without
 from framework.kube.patching import build_patch
 
 
@@ -44,6 +51,13 @@ def compare_with_desired(
     # and nobody had added by then, is such a default.
     added = {
         path for path in patch.unowned if path in before or find(recorded.outputs, path) is MISSING
+    }
+    # An update that failed may have taken over what somebody had added, and a refresh recorded it.
+    sent = encode_string_data(inputs) if inputs.get("kind") == "Secret" else inputs
+    added |= {
+        path
+        for path in find_undeclared(live.outputs, manager, sent)
+        if not any(find_path(frozenset({path}), field) for field in map(FieldPath.parse, ignored))
     }
     desired = without(recorded.outputs, added)
     comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)

@@ -6,7 +6,7 @@ Each entry is one manager with one operation (Apply or Update), and owns paths
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from framework.core.field_paths import MISSING, FieldPath
@@ -17,10 +17,13 @@ from framework.kube.owned_paths import (
     find,
     find_path,
     is_at_or_below,
+    is_within_field,
     parse_fields,
 )
 
 Entry = Mapping[str, Any]
+# A manager that may own a path of our objects, because it is an injector, and the path.
+Injected = tuple[str, OwnedPath]
 
 # The Pulumi provider creates objects under these names. Its first update moves the ownership to a
 # field manager of the resource's own.
@@ -83,7 +86,7 @@ def is_mergeable(entry: Entry, manager: str) -> bool:
     That is so for everybody who writes to our objects: kubectl, the CLI's create, k9s, any other
     tool. Entries of a subresource are not taken over, since autoscalers write replicas through
     `scale`. Neither are those of Kubernetes' controllers, nor the Apply entry of `manager`, which
-    is its own already. What injectors may add is left to them by its path, see `Patch.kept`.
+    is its own already. What injectors may add is left to them by its path, see `Patch.injected`.
     """
     if entry.get("subresource") or is_controller(str(entry["manager"])):
         return False
@@ -125,6 +128,74 @@ def owner_of(obj: Mapping[str, Any], path: FieldPath) -> Entry | None:
     return max(owners, key=lambda e: str(e.get("time", "")), default=None)
 
 
+def find_foreign_parts(
+    obj: Mapping[str, Any],
+    path: FieldPath,
+    manager: str,
+    may_write: Callable[[str, OwnedPath], bool],
+) -> dict[OwnedPath, Entry] | None:
+    """Returns the parts of a field that its rightful writers do not own, with the newest owners.
+
+    `may_write` says whether a manager may write an owned path. The newest writer of the whole field
+    says nothing about the others: an injector that writes an annotation is newer than the person
+    who changed the image of the injected container. For example, of `containers[proxy]`
+
+        mesh          Update  containers[proxy], containers[proxy].name
+        kubectl-edit  Update  containers[proxy].image            gives  containers[proxy].image
+
+    {} if all of it belongs to the rightful writers. None if no part is owned on its own, or none by
+    them: then the field is one whole. What the CLI's create owns, and webhooks in the requests of
+    `manager`, counts for nobody.
+    """
+    rightful, foreign = set[OwnedPath](), dict[OwnedPath, Entry]()
+    for entry in entries(obj):
+        name = str(entry["manager"])
+        if name in CLI_MANAGERS or (name == manager and not is_own(entry, manager)):
+            continue
+        for owned in field_paths(entry):
+            if not is_within_field(owned, path):
+                continue
+            if may_write(name, owned):
+                rightful.add(owned)
+            elif owned not in foreign or str(foreign[owned].get("time", "")) < str(
+                entry.get("time", "")
+            ):
+                foreign[owned] = entry
+    if not rightful:
+        return None
+    # What a rightful writer owns as well has the value that it wants.
+    parts = {
+        owned
+        for owned in foreign
+        if not any(other == owned or is_at_or_below(other, owned) for other in rightful)
+    }
+    # Somebody else added the list item itself, and the rightful writer only changed it.
+    whole = {owned for owned in foreign.keys() - rightful if len(owned) == len(path.steps)}
+    tops = whole or {
+        owned
+        for owned in parts
+        if not any(other != owned and is_at_or_below(owned, other) for other in parts)
+    }
+    return {owned: foreign[owned] for owned in sorted(tops)}
+
+
+def find_undeclared(
+    obj: Mapping[str, Any], manager: str, inputs: Mapping[str, Any]
+) -> frozenset[OwnedPath]:
+    """Returns the live fields in the Apply entry of `manager` that the inputs do not set.
+
+    An update that failed may have taken them over from the person who added them. A field that is 0
+    or empty is not counted: the CLI leaves some of these out of the inputs that it records.
+    """
+    return frozenset(
+        path
+        for entry in entries(obj)
+        if is_own(entry, manager) and entry.get("apiVersion") == obj.get("apiVersion")
+        for path in field_paths(entry)
+        if find(inputs, path) is MISSING and find(obj, path) not in (MISSING, 0, "", [], {})
+    )
+
+
 # Taking over
 
 # When an applier stops sending a field, server-side apply removes the field only if nobody else
@@ -135,24 +206,35 @@ def owner_of(obj: Mapping[str, Any], path: FieldPath) -> Entry | None:
 
 
 def _find_taken(
-    entry: Entry, manager: str, api_version: str, kept: Sequence[OwnedPath]
+    entry: Entry,
+    manager: str,
+    api_version: str,
+    kept: Sequence[OwnedPath],
+    injected: Collection[Injected],
 ) -> frozenset[OwnedPath]:
     """Returns the paths of an entry that an update by `manager` takes over.
 
-    Paths at or below `kept` stay with their owners. So do all paths of another apiVersion, since
-    they may not exist in this one.
+    Paths at or below `kept` stay with their owners, and `injected` ones with their managers. So do
+    all paths of another apiVersion, since they may not exist in this one.
     """
     if not is_mergeable(entry, manager) or entry.get("apiVersion") != api_version:
         return frozenset()
     # The finalizers of people are taken over, those of controllers are not.
     stays = (*kept,) if is_kubectl(entry) else (*kept, _FINALIZERS)
     return frozenset(
-        path for path in field_paths(entry) if not any(is_at_or_below(path, k) for k in stays)
+        path
+        for path in field_paths(entry)
+        if (entry["manager"], path) not in injected
+        and not any(is_at_or_below(path, k) for k in stays)
     )
 
 
 def merge_entries(
-    managed: Sequence[Entry], manager: str, api_version: str, kept: Iterable[OwnedPath] = ()
+    managed: Sequence[Entry],
+    manager: str,
+    api_version: str,
+    kept: Iterable[OwnedPath] = (),
+    injected: Collection[Injected] = (),
 ) -> list[dict[str, Any]] | None:
     """Returns managedFields with every path that can be taken over in the Apply entry of `manager`.
 
@@ -171,7 +253,7 @@ def merge_entries(
     taken = set[OwnedPath]()
     result: list[dict[str, Any]] = []
     for entry in managed:
-        moves = _find_taken(entry, manager, api_version, kept)
+        moves = _find_taken(entry, manager, api_version, kept, injected)
         taken |= moves
         stays = field_paths(entry) - moves
         if not moves:
@@ -226,6 +308,7 @@ def unowned_paths(
     sent: Mapping[str, Any],
     recorded: Mapping[str, Any],
     kept: Iterable[OwnedPath] = (),
+    injected: Collection[Injected] = (),
 ) -> frozenset[OwnedPath]:
     """Returns the live paths that an update removes although `manager` does not own them yet.
 
@@ -243,7 +326,7 @@ def unowned_paths(
         if is_own(entry, manager):
             # The server itself removes these when they are not sent, in a dry run as well.
             continue
-        taken = _find_taken(entry, manager, obj["apiVersion"], kept)
+        taken = _find_taken(entry, manager, obj["apiVersion"], kept, injected)
         others |= field_paths(entry) - taken
         if entry["manager"] not in CLI_MANAGERS | {manager}:
             candidates |= taken

@@ -233,6 +233,11 @@ def find_path(owned: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
     return best
 
 
+def is_within_field(owned: OwnedPath, path: FieldPath) -> bool:
+    """Returns True if an owned path is the field at `path`, or below it."""
+    return len(owned) >= len(path.steps) and all(map(_is_step, owned, path.steps))
+
+
 def _is_step(element: str, step: Step) -> bool:
     tag, _, rest = element.partition(":")
     if isinstance(step, str):

@@ -23,6 +23,7 @@ from framework.kube.client import KubeClient
 from framework.kube.managed_fields import (
     CLI_MANAGERS,
     CREATED_BY_CLI,
+    Injected,
     entries,
     field_paths,
     handover_manager,
@@ -34,7 +35,14 @@ from framework.kube.managed_fields import (
     unowned_paths,
 )
 from framework.kube.objects import Object
-from framework.kube.owned_paths import OwnedPath, describe_path, find, find_path, without
+from framework.kube.owned_paths import (
+    OwnedPath,
+    describe_path,
+    find,
+    find_path,
+    is_at_or_below,
+    without,
+)
 from framework.kube.property_path import drop_at, expand_path, parse_path
 
 REPLICAS: OwnedPath = ("f:spec", "f:replicas")
@@ -49,12 +57,14 @@ class Patch:
 
     `sent` is the object to apply. `unowned` are the live fields that the update removes although
     `manager` does not own them yet. `kept` are the ignored fields, which stay with their owners.
+    `injected` are the fields that stay with an injector.
     """
 
     manager: str
     sent: Object
     unowned: frozenset[OwnedPath]
     kept: frozenset[OwnedPath]
+    injected: frozenset[Injected] = frozenset()
 
 
 def build_patch(
@@ -72,7 +82,8 @@ def build_patch(
     What `injectors` may add stays with its owner as well.
     """
     sent = deepcopy(wanted) if ignore_changes else wanted
-    kept = set(_find_injected(live, manager, injectors))
+    injected = _find_injected(live, manager, wanted, injectors)
+    kept = set[OwnedPath]()
     for text in ignore_changes:
         # Higher indexes first, because the items after a dropped one move to lower indexes.
         for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
@@ -81,21 +92,42 @@ def build_patch(
             if any(find_path(frozenset({owned}), path) for owned in kept):
                 drop_at(sent, steps)
     # After the ignored fields, because `spec.paused` may be one of them.
-    sent = resumed(live, sent, kept)
-    unowned = unowned_paths(live, manager, sent, before, kept)
-    return Patch(manager, sent, unowned, frozenset(kept))
+    sent = resumed(live, sent, kept | {path for _, path in injected})
+    unowned = unowned_paths(live, manager, sent, before, kept, injected)
+    return Patch(manager, sent, unowned, frozenset(kept), injected)
 
 
 def _find_injected(
-    live: Object, manager: str, injectors: Sequence[Injector]
-) -> Iterable[OwnedPath]:
-    for entry in entries(live) if injectors else ():
-        if is_mergeable(entry, manager):
-            yield from (
-                path
-                for path in field_paths(entry)
-                if is_injected(injectors, live["kind"], entry["manager"], describe_path(path))
-            )
+    live: Object, manager: str, wanted: Object, injectors: Sequence[Injector]
+) -> frozenset[Injected]:
+    """Returns what injectors own, without the list items that somebody else changed.
+
+    Nobody knows what the injector had written there, and a container cannot be left without an
+    image. So such an item is removed as a whole, and the injector adds it again.
+    """
+    if not injectors:
+        return frozenset()
+    injected, others = set[Injected](), set[OwnedPath]()
+    for entry in entries(live):
+        name, is_ours = str(entry["manager"]), is_own(entry, manager)
+        if not is_ours and not is_mergeable(entry, manager):
+            continue
+        for path in field_paths(entry):
+            if not is_ours and is_injected(injectors, live["kind"], name, describe_path(path)):
+                injected.add((name, path))
+            elif is_ours or name not in CLI_MANAGERS | {manager}:
+                others.add(path)
+    paths = {path for _, path in injected}
+    items = {path for path in paths if path[-1][:2] == "k:" and find(wanted, path) is MISSING}
+    changed = set[OwnedPath]()
+    for other in others - paths:
+        around = [item for item in items if is_at_or_below(other, item)]
+        changed |= {max(around, key=len)} if around else set()
+    return frozenset(
+        (name, path)
+        for name, path in injected
+        if not any(is_at_or_below(path, item) for item in changed)
+    )
 
 
 def is_injected(injectors: Iterable[Injector], kind: str, manager: str, path: str) -> bool:
@@ -136,7 +168,11 @@ def _resets_replicas(live: Object, patch: Patch) -> bool:
     # mergeable, so once it has written the field, nothing is reset.
     return bool(owners) and all(
         is_own(entry, patch.manager)
-        or (is_mergeable(entry, patch.manager) and REPLICAS not in patch.kept)
+        or (
+            is_mergeable(entry, patch.manager)
+            and REPLICAS not in patch.kept
+            and (entry["manager"], REPLICAS) not in patch.injected
+        )
         for entry in owners
     )
 
@@ -178,7 +214,7 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
         client,
         live,
         manager,
-        lambda managed: merge_entries(managed, manager, api_version, patch.kept),
+        lambda managed: merge_entries(managed, manager, api_version, patch.kept, patch.injected),
     )
 
 
@@ -265,6 +301,7 @@ def _fill_defaults(client: KubeClient, cleaned: Object, manager: str) -> Object:
         return client.replace(cleaned, manager=manager, dry_run=True)
     except ApiError as exc:
         # A custom resource cannot be replaced without its version. It has few defaults.
-        if exc.status not in (409, 422):
+        # An immutable field is a real refusal: the apply would meet it as well.
+        if exc.status not in (409, 422) or exc.immutable_fields:
             raise
         return cleaned

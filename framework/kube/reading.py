@@ -34,6 +34,7 @@ from framework.kube.objects import (
     with_live,
     without_internal,
 )
+from framework.kube.owned_paths import without
 from framework.kube.ownership import (
     describe_recreation,
     find_own_manager,
@@ -503,9 +504,9 @@ def _find_unrecorded(
         for text in ignore_changes:
             for steps in expand_path((live, shape), parse_path(text)):
                 drop_at(shape, steps)
-        fields = compare_objects(
-            pruned(recorded, shape), pruned(live, shape), written=live, manager=manager
-        )
+        # A list item that the inputs do not have is no work of `up`: an injector may keep it.
+        before, now = (pruned(obj, shape, extra_items=False) for obj in (recorded, live))
+        fields = compare_objects(before, now, written=live, manager=manager)
         if fields:
             return fields
     return ()
@@ -530,6 +531,10 @@ def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:
         raise refusal
     fields = compare_objects(pruned(live, patch.sent), patch.sent)
     if immutable:
+        # Nothing that the inputs set differs if somebody only added to an immutable object.
+        fields = fields or compare_objects(
+            live, without(live, patch.unowned), written=live, manager=patch.manager
+        )
         note = f"cannot change in place: {', '.join(immutable)}"
         return ObjectDiff(Op.REPLACE, fields, True, note, patch.sent)
     note = "not validated by the server: it still counts fields that kubectl wrote"

@@ -444,6 +444,15 @@ special(
     ),
     "added ConfigMap/intent-config* data.new",
 )  # fmt: skip
+special(
+    "config-immutable",
+    lambda world: world.merge(
+        "ConfigMap", world.find("ConfigMap", "intent-config"),
+        {"data": {"new": "x"}, "immutable": True}, manager="kubectl-patch",
+    ),
+    "added ConfigMap/intent-config* data.new", "added ConfigMap/intent-config* immutable",
+    manager="kubectl-patch",
+)  # fmt: skip
 
 # Foreign objects.
 OURS = {"app.kubernetes.io/name": "intent", "modelcatalog/track": "stable"}

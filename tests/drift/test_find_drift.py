@@ -430,6 +430,30 @@ def test_what_an_injector_adds_is_no_drift(root: Path) -> None:
     assert compare(root, [found], [live], plan_of(root, scaled(2), injectors=injectors)).clean
 
 
+def test_change_inside_what_an_injector_added_is_drift_also_if_the_injector_wrote_later(
+    root: Path,
+) -> None:
+    live, item = scaled(2), 'k:{"name":"proxy"}'
+    live["spec"]["containers"] = [{"name": "proxy", "image": "evil:2"}]
+
+    def own(manager: str, minute: int, **fields: Any) -> Object:
+        tree = {"f:spec": {"f:containers": {item: fields}}}
+        time = f"2026-11-22T17:{minute}:00Z"
+        return {"manager": manager, "operation": "Update", "time": time, "fieldsV1": tree}
+
+    live["metadata"]["managedFields"] += [
+        own("mesh", 50, **{".": {}, "f:name": {}}),
+        own("kubectl-edit", 40, **{"f:image": {}}),
+    ]
+    for entry in live["metadata"]["managedFields"]:
+        entry["apiVersion"] = live["apiVersion"]
+    injectors = (Injector(manager="mesh", path="spec.containers[proxy]"),)
+    plan = plan_of(root, scaled(2), injectors=injectors)
+    (finding,) = compare(root, [record(scaled(2), "a")], [live], plan).findings
+    assert (finding.path, finding.live) == ("spec.containers[proxy].image", "evil:2")
+    assert (finding.manager, finding.time) == ("kubectl-edit", "2026-11-22T17:40:00Z")
+
+
 @pytest.mark.parametrize(
     ("replicas", "time", "found"),
     [

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath
-from framework.kube.managed_fields import field_paths, merge_entries, owner_of, unowned_paths
+from framework.kube.managed_fields import (
+    field_paths,
+    find_foreign_parts,
+    find_undeclared,
+    merge_entries,
+    owner_of,
+    unowned_paths,
+)
 from framework.kube.owned_paths import (
     build_fields,
     covers,
@@ -177,8 +184,91 @@ def test_what_an_injector_may_add_stays_with_its_owner() -> None:
     inputs = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {}}
     patch = build_patch(obj, inputs, inputs, OURS, (), [Injector(manager="me*", path="*.env")])
     assert patch.unowned == {LABEL}
-    merged = merge_entries(obj["metadata"]["managedFields"], OURS, "apps/v1", patch.kept)
+    managed = obj["metadata"]["managedFields"]
+    merged = merge_entries(managed, OURS, "apps/v1", patch.kept, patch.injected)
     assert owned_by(merged, "mesh") == {EXTRA}
+
+
+PROXY = (*MODEL[:-1], 'k:{"name":"proxy"}')
+IMAGE = (*PROXY, "f:image")
+LATER = {"time": "2026-11-24T00:00:00Z"}
+
+
+def with_proxy(*managed: dict[str, Any]) -> dict[str, Any]:
+    obj = {"kind": "Deployment", **live(*managed)}
+    proxy = {"name": "proxy", "image": "evil:2", "env": [{"name": "A", "value": "1"}]}
+    obj["spec"]["template"]["spec"]["containers"].append(proxy)
+    return obj
+
+
+@pytest.mark.parametrize(
+    ("managed", "found"),
+    [
+        pytest.param([entry("mesh", PROXY, (*PROXY, "f:name"), IMAGE)], {}, id="nothing-else"),
+        pytest.param(
+            [entry("mesh", PROXY, LABEL, **LATER), entry("kubectl-edit", IMAGE)],
+            {IMAGE: "kubectl-edit"},
+            id="injector-is-newer",
+        ),
+        pytest.param(
+            [entry("mesh", PROXY), entry("kubectl-edit", IMAGE, **LATER)],
+            {IMAGE: "kubectl-edit"},
+            id="injector-is-older",
+        ),
+        pytest.param(
+            [entry("mesh", PROXY, IMAGE), entry("other", IMAGE)], {}, id="injector-agrees"
+        ),
+        pytest.param(
+            [entry("mesh", PROXY), entry("k9s", IMAGE), entry("kubectl-edit", IMAGE, **LATER)],
+            {IMAGE: "kubectl-edit"},
+            id="newest-of-two",
+        ),
+        pytest.param(
+            [entry("mesh", PROXY, **LATER), entry(OURS, IMAGE, operation="Apply")],
+            {IMAGE: OURS},
+            id="taken-over-by-a-failed-update",
+        ),
+        pytest.param(
+            [entry("mesh", IMAGE, **LATER), entry("k9s", PROXY, (*PROXY, "f:name"))],
+            {PROXY: "k9s"},
+            id="injector-changed-only-a-part",
+        ),
+        pytest.param(
+            [
+                entry("mesh", PROXY, (*PROXY, "f:env"), **LATER),
+                entry("k9s", (*PROXY, "f:env", 'k:{"name":"A"}'), IMAGE),
+            ],
+            {IMAGE: "k9s", (*PROXY, "f:env", 'k:{"name":"A"}'): "k9s"},
+            id="several-parts",
+        ),
+    ],
+)
+def test_parts_of_an_injected_field_that_others_own_are_found(
+    managed: list[dict[str, Any]], found: dict[tuple[str, ...], str]
+) -> None:
+    path = FieldPath.parse("spec.template.spec.containers[proxy]")
+    parts = find_foreign_parts(with_proxy(*managed), path, OURS, lambda name, _: name == "mesh")
+    assert parts is not None
+    assert {owned: item["manager"] for owned, item in parts.items()} == found
+
+
+def test_injected_container_that_somebody_changed_is_removed_as_a_whole() -> None:
+    inputs = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {}}
+    injectors = [Injector(manager="mesh", path="containers[proxy]")]
+    mine = entry("mesh", PROXY, (*PROXY, "f:name"))
+    obj = with_proxy(mine, entry("kubectl-edit", IMAGE))
+    patch = build_patch(obj, inputs, inputs, OURS, (), injectors)
+    assert {PROXY, IMAGE} <= patch.unowned
+    assert patch.injected == frozenset()
+    patch = build_patch(with_proxy(mine), inputs, inputs, OURS, (), injectors)
+    assert patch.unowned == set()
+    assert patch.injected == {("mesh", PROXY), ("mesh", (*PROXY, "f:name"))}
+
+
+def test_own_fields_that_the_inputs_do_not_set_are_undeclared() -> None:
+    obj = live(entry(OURS, LABEL, REPLICAS, EXTRA, operation="Apply"), entry("k9s", MODEL))
+    inputs = {"metadata": {"labels": {}}, "spec": {"replicas": 5}}
+    assert find_undeclared(obj, OURS, inputs) == {LABEL, EXTRA}
 
 
 @pytest.mark.parametrize(

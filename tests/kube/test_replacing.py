@@ -63,3 +63,14 @@ def test_drift_beside_the_inputs_does_not_replace(
     diff = provider.diff(URN, state, inputs, ())
     assert (diff.op, [f.path for f in diff.fields]) == (Op.UPDATE, ["data.B"])
     assert provider.update(URN, state, inputs, ()).outputs["data"] == {"A": "1"}
+
+
+def test_addition_to_an_object_made_immutable_replaces_it(
+    provider: KubernetesProvider, kubectl: Any, namespace: str
+) -> None:
+    inputs = config_map(namespace, A="1")
+    state = provider.create(URN, inputs)
+    kubectl("edit", inputs, {"data": {"A": "1", "new": "x"}, "immutable": True})
+    diff = provider.diff(URN, state, inputs, ())
+    assert (diff.op, diff.delete_first) == (Op.REPLACE, True)
+    assert [f.path for f in diff.fields] == ["data.new", "immutable"]

@@ -15,6 +15,7 @@ from framework.kube.desired import compare_with_desired
 from framework.kube.managed_fields import has_manager
 from framework.kube.object_diff import LiveStatus
 from framework.kube.objects import ObjectState
+from framework.kube.patching import build_patch, take_over
 from framework.kube.provider import KubernetesProvider
 from tests.kube.objects import config_map, deployment, live_of, scale, service, urn
 
@@ -114,6 +115,58 @@ def test_fields_of_a_declared_injector_are_kept_and_of_others_removed(
     (field,) = provider.diff(URN, state, new, ()).fields
     assert (field.path, field.old, field.new) == ("metadata.labels.mesh", "on", None)
     assert "mesh" not in provider.update(URN, state, new, ()).outputs["metadata"]["labels"]
+
+
+def test_injected_container_that_somebody_changed_is_found_and_removed(
+    provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    injector = Injector(manager="mesh", path="containers[proxy]")
+    provider.injectors = (injector,)
+
+    def inject(image: str, **fields: Any) -> None:
+        proxy = {"name": "proxy", "image": image, **fields}
+        theirs = {
+            **{key: inputs[key] for key in ("apiVersion", "kind")},
+            "metadata": {"name": "sentiment", "namespace": namespace},
+            "spec": {"template": {"spec": {"containers": [proxy]}}},
+        }
+        manager = "kubectl-edit" if fields else "mesh"
+        kube.apply(theirs, manager=manager, force=True, dry_run=False)
+        # A provider serves one operation, and lists the objects once for it.
+        provider.forget(inputs)
+
+    inject("proxy:1")
+    assert provider.diff(URN, state, inputs, ()).op is Op.SAME
+    inject("evil:2", securityContext={"privileged": True})
+    fields = provider.diff(URN, state, inputs, ()).fields
+    assert [(f.path, f.new) for f in fields] == [("spec.template.spec.containers[proxy]", None)]
+    state = provider.update(URN, state, inputs, ())
+    containers = state.outputs["spec"]["template"]["spec"]["containers"]
+    assert [container["name"] for container in containers] == ["model"]
+    inject("proxy:1")
+    assert provider.diff(URN, state, inputs, ()).op is Op.SAME
+
+
+def test_takeover_whose_apply_failed_is_still_drift_after_a_refresh(
+    provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
+) -> None:
+    inputs = config_map(namespace, A="1")
+    state = provider.create(URN, inputs)
+    kubectl("edit", inputs, {"data": {"A": "1", "new": "x"}, "immutable": True})
+    # An earlier version took the fields over, and only then met the refusal.
+    patch = build_patch(live_of(kube, inputs), inputs, inputs, _manager(state), ())
+    take_over(kube, live_of(kube, inputs), patch)
+    refreshed = provider.read(state)
+    assert refreshed is not None
+    found = compare_with_desired(refreshed, refreshed, ())
+    assert [field.path for field in found.fields] == ["data.new", "immutable"]
+    assert provider.diff(URN, refreshed, inputs, ()).op is Op.REPLACE
+
+
+def _manager(state: ObjectState) -> str:
+    return str(state.outputs["__fieldManager"])
 
 
 def test_object_created_by_the_cli_is_taken_over(
