@@ -235,10 +235,15 @@ class AutomationEngine:
         the first run failed for a model, the last one leaves this model out.
         """
         waits, targets = previewed.waits, previewed.targets
+        # With it the CLI would delete a replaced Deployment although its successor failed.
+        is_replaced = any(
+            change.kind == "Deployment" and change.op is Op.REPLACE
+            for change in previewed.preview.changes
+        )
         options = {
             "parallel": _PARALLEL,
             "refresh": True,
-            "continue_on_error": True,
+            "continue_on_error": not is_replaced,
             "program": _build_program(request),
         }
         if not waits:
