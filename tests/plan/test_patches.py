@@ -380,6 +380,6 @@ def test_a_changed_data_file_invalidates_cached_plans(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "_PACKAGE", tmp_path)
-    before = cache._code_digest.__wrapped__()
+    before = cache.digest_package.__wrapped__()
     (tmp_path / "fields.json").write_text("{}")
-    assert cache._code_digest.__wrapped__() != before
+    assert cache.digest_package.__wrapped__() != before

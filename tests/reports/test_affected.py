@@ -24,6 +24,7 @@ from framework.reports.comparison import CommitComparison
 from framework.reports.sides import find_touched_models
 from tests.conftest import Project
 from tests.reports.repository import FILES, Repository
+from tests.shipped import copy_shipped
 from tests.trees import write_tree
 
 
@@ -255,8 +256,15 @@ def test_affected_without_a_commit_is_refused(repository: Repository) -> None:
 @pytest.fixture
 def repository_with_code(make_project: Any) -> Repository:
     project: Project = make_project("sentiment", "fraud")
+    # A copy instead of the link to the one for all tests: these tests change the code.
+    (project.root / "framework").unlink()
+    copy_shipped(project.root, "framework")
     (project.root / ".gitignore").write_text(".state/\n__pycache__/\n")
     return Repository(project.root, {})
+
+
+_ROLLING = '"type": "RollingUpdate", "rollingUpdate": amounts'
+_RECREATE = '"type": "Recreate", **dict()'
 
 
 def _edit_code(root: Path, old: str, new: str) -> None:
@@ -267,18 +275,18 @@ def _edit_code(root: Path, old: str, new: str) -> None:
 
 
 def test_old_trees_are_rendered_by_their_own_code(repository_with_code: Repository) -> None:
-    _edit_code(repository_with_code.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    _edit_code(repository_with_code.root, _ROLLING, _RECREATE)
     repository_with_code.commit()
-    _edit_code(repository_with_code.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    _edit_code(repository_with_code.root, _RECREATE, _ROLLING)
     found = _causes(compare_since(repository_with_code.root, "HEAD", "dev"))
     assert found == {("dev", name): ["- framework code"] for name in ("fraud", "sentiment")}
     assert _pairs(compare_since(repository_with_code.root, "main", "dev")) == set()
 
 
 def test_causes_distinguish_code_from_settings(repository_with_code: Repository) -> None:
-    _edit_code(repository_with_code.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    _edit_code(repository_with_code.root, _ROLLING, _RECREATE)
     repository_with_code.commit()
-    _edit_code(repository_with_code.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    _edit_code(repository_with_code.root, _RECREATE, _ROLLING)
     overlay = "environments/dev/models/fraud.yaml"
     repository_with_code.write({overlay: "env: {ADDED: x}\n"})
     found = _causes(compare_since(repository_with_code.root, "HEAD", "dev"))
@@ -313,9 +321,9 @@ def test_other_code_fails_only_for_the_environment_with_errors(
 ) -> None:
     overlay = repository_with_code.root / "environments/dev/models/fraud.yaml"
     overlay.write_text("replica: 1\n")
-    _edit_code(repository_with_code.root, '"type": "RollingUpdate"', '"type": "Recreate"')
+    _edit_code(repository_with_code.root, _ROLLING, _RECREATE)
     repository_with_code.commit()
-    _edit_code(repository_with_code.root, '"type": "Recreate"', '"type": "RollingUpdate"')
+    _edit_code(repository_with_code.root, _RECREATE, _ROLLING)
     overlay.unlink()
     _check_failure(repository_with_code, r"HEAD: its own `render dev --json` failed:\n.*replica")
     found = _causes(compare_since(repository_with_code.root, "HEAD", "prod"))
