@@ -39,7 +39,7 @@ def test_fix_after_a_failed_rollout_needs_no_consent(
     preview = project.run("preview", "dev").stdout
     assert "YES=1" not in preview
     if content == "1":
-        assert "- churn" not in preview
+        assert "deletes:" not in preview
     project.succeed("up", "dev")
     names = [
         item["metadata"]["name"]
@@ -65,7 +65,7 @@ def test_image_set_by_hand_is_recorded_once_the_file_says_the_same(
         "apps/v1", "Deployment", "churn", namespace, operations=operations, manager="kubectl-set"
     )
     project.edit("catalog/churn.yaml", '"1.6.1"', '"1.7.0"')
-    assert project.run("drift", "dev").returncode == 16
+    assert "pending" in project.succeed("drift", "dev")
     assert "is already as wanted, by kubectl-set" in " ".join(project.succeed("up", "dev").split())
     project.succeed("drift", "dev")
     assert "Nothing to do" in project.succeed("up", "dev")
