@@ -18,7 +18,8 @@ import yaml
 
 from framework.core.stack import Stack
 from framework.drift.foreign import CHECKED_KINDS
-from framework.kinds.objects import CLUSTER_SCOPED, group_of
+from framework.kinds.objects import CLUSTER_SCOPED
+from framework.kube.objects import group_of
 from framework.plan import Manifest, PlanStore, StackPlan
 
 ACCOUNT, NAMESPACE = "drift", "modelcatalog"
@@ -61,7 +62,7 @@ def _build_cluster_rules(plan: StackPlan) -> list[Object]:
     rules = [_build_rule("", {"Namespace"}, "get", ["kube-system", plan.namespace.name])]
     rules += [
         _build_rule(group_of(str(item.object["apiVersion"])), {item.kind}, "get", [item.name])
-        for item in _list_manifests(plan)
+        for item in _list_model_manifests(plan)
         if _is_cluster_scoped(item)
     ]
     return rules
@@ -94,17 +95,16 @@ def _list_kinds(plan: StackPlan) -> Mapping[str, set[tuple[str, str]]]:
     # In the Namespaces of the stack the check looks for foreign objects of further kinds.
     checked = {(group_of(version), kind) for kind, version in CHECKED_KINDS.items()}
     kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}
-    for item in _list_manifests(plan):
-        if item is not plan.namespace and not _is_cluster_scoped(item):
+    for item in _list_model_manifests(plan):
+        if not _is_cluster_scoped(item):
             namespace = item.object["metadata"].get("namespace") or plan.namespace.name
             pair = (group_of(str(item.object["apiVersion"])), item.kind)
             kinds.setdefault(namespace, set(checked)).add(pair)
     return kinds
 
 
-def _list_manifests(plan: StackPlan) -> Iterator[Manifest]:
-    for model in plan.models:
-        yield from model.manifests
+def _list_model_manifests(plan: StackPlan) -> Iterator[Manifest]:
+    return (manifest for model, manifest in plan.list_manifests() if model)
 
 
 def _is_cluster_scoped(item: Manifest) -> bool:

@@ -22,7 +22,7 @@ from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.owned_paths import describe_path, find
 from framework.kube.patching import is_injected
-from framework.plan import Manifest, StackPlan
+from framework.plan import StackPlan
 
 _KINDS: Mapping[LiveStatus, FindingKind] = {
     LiveStatus.CHANGED: FindingKind.CHANGED,
@@ -42,15 +42,10 @@ class DesiredObjects:
     def __init__(self, plan: StackPlan | None, unplanned: frozenset[str]) -> None:
         self._unplanned = unplanned
         self._has_plan = plan is not None
-        self._manifests: dict[tuple[str, str, str], Manifest] = {}
-        if plan is not None:
-            self._add("", plan.namespace)
-            for model in plan.models:
-                for manifest in model.manifests:
-                    self._add(model.name, manifest)
-
-    def _add(self, model: str, manifest: Manifest) -> None:
-        self._manifests[model, manifest.type_token, manifest.logical_name] = manifest
+        self._manifests = {
+            (model, manifest.type_token, manifest.logical_name): manifest
+            for model, manifest in (plan.list_manifests() if plan else ())
+        }
 
     def is_known(self, model: str) -> bool:
         """Returns whether the plan says what is desired of a model."""

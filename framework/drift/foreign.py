@@ -17,12 +17,12 @@ from framework.drift.report import Finding, FindingKind
 from framework.drift.touching import StackPods
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
+from framework.kinds.kind import build_type_token
 from framework.kinds.naming import STACK_LABELS
 from framework.kube.managed_fields import direct_entries, find_last_writer
-from framework.kube.objects import Object, is_terminating, object_name
+from framework.kube.objects import Object, group_of, is_terminating, object_name
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
-from framework.kube.replacement import group_of
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
 # Pods. Of the second table the metadata says enough. Secrets are not listed: the right to list
@@ -156,7 +156,7 @@ def _add(found: ForeignObjects, obj: Object, model: str, effect: str) -> None:
     owned = f"; its owner is {', '.join(owners)}" if owners else ""
     finding = Finding(
         kind=FindingKind.FOREIGN,
-        type=_build_type(obj),
+        type=build_type_token(obj),
         object=object_name(metadata),
         model=model,
         manager=manager,
@@ -175,12 +175,6 @@ def find_scale_target(autoscaler: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     namespace = autoscaler["metadata"].get("namespace", "")
     return str(target.get("kind", "")), object_name({**target, "namespace": namespace})
-
-
-def _build_type(obj: Object) -> str:
-    version = str(obj["apiVersion"])
-    group = version if "/" in version else f"core/{version}"
-    return f"kubernetes:{group}:{obj['kind']}"
 
 
 def name_autoscalers(

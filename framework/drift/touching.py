@@ -7,6 +7,7 @@ from typing import Any
 
 from framework.engines.base import RecordedObject
 from framework.kube.objects import Object
+from framework.plan.rendered import selects
 
 Labels = Mapping[str, str]
 # The model of some Pods, "" for none; the words that name it; their labels.
@@ -62,7 +63,7 @@ class StackPods:
         elif kind in ("PodDisruptionBudget", "NetworkPolicy"):
             selector = spec.get("selector" if kind == "PodDisruptionBudget" else "podSelector")
             for model, owner, labels in pods:
-                if selector is not None and matches_selector(selector, labels):
+                if selector is not None and selects(selector, labels):
                     yield model, f"selects Pods of {owner}"
         elif kind == "HorizontalPodAutoscaler":
             target = spec.get("scaleTargetRef") or {}
@@ -105,23 +106,3 @@ def _find_backends(spec: Any) -> Iterable[str]:
     elif isinstance(spec, list):
         for value in spec:
             yield from _find_backends(value)
-
-
-def matches_selector(selector: Mapping[str, Any], labels: Labels) -> bool:
-    """Returns whether a label selector with matchLabels and matchExpressions selects these labels.
-
-    An empty selector selects everything.
-    """
-    if not (selector.get("matchLabels") or {}).items() <= labels.items():
-        return False
-    return all(_matches(rule, labels) for rule in selector.get("matchExpressions") or ())
-
-
-def _matches(rule: Mapping[str, Any], labels: Labels) -> bool:
-    value, values = labels.get(rule["key"]), rule.get("values") or ()
-    operator = rule["operator"]
-    if operator == "Exists":
-        return value is not None
-    if operator == "DoesNotExist":
-        return value is None
-    return (value in values) is (operator == "In")

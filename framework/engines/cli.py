@@ -73,7 +73,6 @@ from framework.engines.state.shapes import ShapeError
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, list_model_urns
 from framework.kube.object_diff import compare_with_live
-from framework.kube.objects import object_name
 from framework.kube.provider import KubernetesProvider
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
@@ -612,7 +611,7 @@ def _add_pending_deletions(preview: Preview, opened: OpenedStack, request: Reque
     Those that the plan has again are left out: only their old record is dropped (`_settle`).
     """
     manifests = request.plan.manifests if request.plan else ()
-    wanted = {(item.type_token, object_name(item.object["metadata"])) for item in manifests}
+    wanted = {(manifest.type_token, manifest.id) for manifest in manifests}
     components = Components(request.components, opened.resources, request.former_components)
     deletions = [
         build_deletion(found, components)

@@ -21,7 +21,7 @@ from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
 from framework.kube.desired import compare_with_desired
 from framework.kube.object_diff import LiveComparison, LiveStatus
-from framework.kube.objects import Object, ObjectState, is_terminating, object_name
+from framework.kube.objects import Object, ObjectState, is_terminating
 
 if TYPE_CHECKING:
     from framework.kube.provider import KubernetesProvider
@@ -95,19 +95,13 @@ def _read_unrecorded(
 ) -> list[UnrecordedObject]:
     if request.plan is None:
         return []
-    whole = request.components is None
-    plan = (
-        request.plan if request.components is None else request.plan.narrowed_to(request.components)
-    )
-    manifests = [manifest for model in plan.models for manifest in model.manifests]
-    manifests += [plan.namespace] if whole else []
+    manifests = [manifest for _, manifest in request.plan.list_manifests(request.components)]
     known = {(obj.type, obj.id) for obj in recorded.objects}
 
     def read(manifest: Manifest) -> UnrecordedObject | None:
-        id_ = object_name(manifest.object["metadata"])
-        if (manifest.type_token, id_) in known:
+        if (manifest.type_token, manifest.id) in known:
             return None
-        state = ObjectState(id_, manifest.build_inputs(), {})
+        state = ObjectState(manifest.id, manifest.build_inputs(), {})
         live = provider.read(state, listed=True)
         # One that is being deleted is not taken over, but created again.
         gone = live is None or is_terminating(live.outputs)

@@ -22,9 +22,9 @@ from framework.engines.embedded.object_writer import find_replicas_to_keep
 from framework.engines.embedded.planner import note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.problems import build_refusal, is_refusal
-from framework.engines.urns import build_urn
+from framework.engines.urns import build_manifest_urn
 from framework.engines.values import collect_message_secrets, redact_fields
-from framework.kube.objects import ObjectState, object_name
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
@@ -79,7 +79,7 @@ def compare_plan(
     """
     manifests: dict[ObjectKey, Manifest] = {
         (model, manifest.type_token, manifest.logical_name): manifest
-        for model, manifest in _list_manifests(plan)
+        for model, manifest in plan.list_manifests()
     }
     failures: list[str] = []
 
@@ -120,24 +120,13 @@ def list_plan_changes(
     The CLI ends a preview when an object is refused, and its change list then lacks objects.
     `recorded` are the URNs of the state.
     """
-    from framework.plan.manifest import MODEL_TYPE
-
     changes = []
-    for model, manifest in _list_manifests(plan):
-        parent = build_urn(stack, project, "", MODEL_TYPE, model) if model else ""
-        token, name = manifest.type_token, manifest.logical_name
-        urn = build_urn(stack, project, parent, token, name)
+    for model, manifest in plan.list_manifests():
+        urn = build_manifest_urn(stack, project, model, manifest)
         op = Op.SAME if urn in recorded else Op.CREATE
-        id_ = object_name(manifest.object["metadata"])
-        changes.append(Change(urn, token, name, op, object=id_, component=model))
+        token, name = manifest.type_token, manifest.logical_name
+        changes.append(Change(urn, token, name, op, object=manifest.id, component=model))
     return changes
-
-
-def _list_manifests(plan: StackPlan) -> Iterable[tuple[str, Manifest]]:
-    yield "", plan.namespace
-    for model in plan.models:
-        for manifest in model.manifests:
-            yield model.name, manifest
 
 
 def _compare(

@@ -50,7 +50,7 @@ class _Planned:
     @property
     def object(self) -> str:
         """The object as problems name it: `Deployment ml-dev/churn`."""
-        return f"{self.manifest.kind} {object_name(self.manifest.object['metadata'])}"
+        return f"{self.manifest.kind} {self.manifest.id}"
 
 
 def add_preflight(preview: Preview, plan: StackPlan, reader: ObjectReader) -> Preview:
@@ -77,11 +77,9 @@ class _Preflight:
         self._client = reader.client
         self.lacks_permission = False
         changes = {(c.component, c.type, c.name): c for c in preview.changes}
-        manifests = [("", plan.namespace)]
-        manifests += [(model.name, m) for model in plan.models for m in model.manifests]
         self._planned = [
             _Planned(component, manifest, change)
-            for component, manifest in manifests
+            for component, manifest in plan.list_manifests()
             if (change := changes.get((component, manifest.type_token, manifest.logical_name)))
         ]
         self._changed = [item for item in self._planned if item.change.op in _CHANGES]

@@ -49,7 +49,6 @@ from framework.kube.object_diff import SECRET_PARTS, pruned
 from framework.kube.objects import (
     ObjectState,
     encode_string_data,
-    object_name,
     without_internal,
 )
 from framework.kube.property_path import drop_at, expand_path, parse_path
@@ -174,15 +173,10 @@ def compute_inputs(
 
 def _index_manifests(plan: StackPlan, models: frozenset[str] | None = None) -> dict[str, Manifest]:
     """Returns the manifests of these models, of all and the Namespace with None, by key."""
-    covered = plan if models is None else plan.narrowed_to(models)
-    found = {
-        _key(manifest.type_token, object_name(manifest.object["metadata"])): manifest
-        for model in covered.models
-        for manifest in model.manifests
+    return {
+        _key(manifest.type_token, manifest.id): manifest
+        for _, manifest in plan.list_manifests(models)
     }
-    if models is None:
-        found[_key(plan.namespace.type_token, plan.namespace.name)] = plan.namespace
-    return found
 
 
 def _key(type_token: str, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from framework.plan import StackPlan
+    from framework.plan import Manifest, StackPlan
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_TYPE = "pulumi:providers:kubernetes"
@@ -52,15 +52,25 @@ def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> s
 
 def list_model_urns(plan: StackPlan, project: str) -> Iterator[tuple[str, str]]:
     """Yields the URN of each component of a plan, and of each object in it, with its parent."""
-    from framework.plan.manifest import MODEL_TYPE
-
     stack = plan.stack.name
     for model in plan.models:
-        component = build_urn(stack, project, "", MODEL_TYPE, model.name)
+        component = build_model_urn(stack, project, model.name)
         yield component, ""
         for manifest in model.manifests:
-            urn = build_urn(stack, project, component, manifest.type_token, manifest.logical_name)
-            yield urn, component
+            yield build_manifest_urn(stack, project, model.name, manifest), component
+
+
+def build_model_urn(stack: str, project: str, model: str) -> str:
+    """Builds the URN of a model's component, "" for no model."""
+    from framework.plan.manifest import MODEL_TYPE
+
+    return build_urn(stack, project, "", MODEL_TYPE, model) if model else ""
+
+
+def build_manifest_urn(stack: str, project: str, model: str, manifest: Manifest) -> str:
+    """Builds the URN of an object; `model` is "" for the Namespace."""
+    parent = build_model_urn(stack, project, model)
+    return build_urn(stack, project, parent, manifest.type_token, manifest.logical_name)
 
 
 def build_failed_urn(type_: str, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.kind_rules import SKIP_AWAIT, KindRules
 from framework.kinds.naming import RESERVED_LABELS, Track, build_labels, track_name
+from framework.kube.objects import object_name
 
 if TYPE_CHECKING:
     from framework.settings.model import Model
@@ -55,6 +56,13 @@ PROTECTED_EVERYWHERE = {
 }
 
 
+def build_type_token(obj: Mapping[str, Any]) -> str:
+    """Returns Pulumi's type of an object: `kubernetes:core/v1:Service`. It names the core group."""
+    version = str(obj["apiVersion"])
+    group = version if "/" in version else f"core/{version}"
+    return f"kubernetes:{group}:{obj['kind']}"
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One Kubernetes object, and how it is registered with Pulumi."""
@@ -92,11 +100,14 @@ class Manifest:
         return str(self.object["metadata"]["name"])
 
     @property
+    def id(self) -> str:
+        """Pulumi's id of the object: `namespace/name`, or `name` without a Namespace."""
+        return object_name(self.object["metadata"])
+
+    @property
     def type_token(self) -> str:
-        """Pulumi's type: `kubernetes:core/v1:Service`; Pulumi spells out the core group."""
-        version = str(self.object["apiVersion"])
-        group = version if "/" in version else f"core/{version}"
-        return f"kubernetes:{group}:{self.kind}"
+        """Pulumi's type: `kubernetes:core/v1:Service`."""
+        return build_type_token(self.object)
 
     def build_inputs(self) -> dict[str, Any]:
         """Builds the inputs that the program registers.

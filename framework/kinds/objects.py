@@ -11,6 +11,7 @@ from typing import Any
 
 from framework.kinds.kind import NOT_AWAITED, Manifest, TrackInput
 from framework.kinds.naming import build_labels
+from framework.kube.objects import group_of
 
 # Kinds of Kubernetes that are in no Namespace, by API group. For custom resources, the environment
 # lists such kinds in `policy.clusterScopedKinds`.
@@ -54,11 +55,6 @@ _AWAITED = frozenset(
 )  # fmt: skip
 
 _HEAD = ("apiVersion", "kind", "metadata")
-
-
-def group_of(api_version: str) -> str:
-    """Returns the API group: `apps` for `apps/v1`, "" for the core group, `v1`."""
-    return api_version.rpartition("/")[0]
 
 
 def is_cluster_scoped(content: Mapping[str, Any], named: tuple[str, ...] = ()) -> bool:

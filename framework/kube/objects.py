@@ -27,6 +27,11 @@ def object_name(metadata: Mapping[str, Any]) -> str:
     return f"{namespace}/{name}" if namespace else str(name)
 
 
+def group_of(api_version: str) -> str:
+    """Returns the API group of an apiVersion: `apps` for `apps/v1`, "" for the core group, `v1`."""
+    return api_version.rpartition("/")[0]
+
+
 def is_terminating(live: Mapping[str, Any]) -> bool:
     """Returns True for an object that still exists although its deletion was requested."""
     return bool(live["metadata"].get("deletionTimestamp"))

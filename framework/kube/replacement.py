@@ -12,6 +12,7 @@ from typing import Any
 from framework.core.changes import FieldChange
 from framework.core.kind_rules import KindRules
 from framework.kube.object_diff import compare_objects, pruned
+from framework.kube.objects import group_of
 
 # The rules of kinds that no model has, but that a program may register. The command line passes
 # the rules of a model's kinds, which are in `framework.kinds`.
@@ -63,11 +64,6 @@ class KindRulesTable:
         """Returns the changed fields that cannot change in place."""
         roots = self.find(obj).replaced_by
         return [f for f in fields if any(_is_within(f.path, root) for root in roots)]
-
-
-def group_of(api_version: str) -> str:
-    """Returns the API group of an apiVersion: `apps` for `apps/v1`, "" for `v1`."""
-    return api_version.rpartition("/")[0]
 
 
 def is_other_object(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

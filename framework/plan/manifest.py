@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from framework.core.drift_rules import AcceptRule, Injector
@@ -98,7 +98,20 @@ class StackPlan:
         """Returns the plan without the models that are not among `names`."""
         return replace(self, models=tuple(m for m in self.models if m.name in names))
 
+    def list_manifests(
+        self, names: Collection[str] | None = None
+    ) -> Iterator[tuple[str, Manifest]]:
+        """Yields each manifest with the name of its model, in the order of registration.
+
+        The Namespace comes first, with "". With `names` only those of these models, without it.
+        """
+        if names is None:
+            yield "", self.namespace
+        for model in self.models:
+            if names is None or model.name in names:
+                yield from ((model.name, manifest) for manifest in model.manifests)
+
     @property
     def manifests(self) -> tuple[Manifest, ...]:
         """Every manifest in the order of registration."""
-        return (self.namespace, *(m for model in self.models for m in model.manifests))
+        return tuple(manifest for _, manifest in self.list_manifests())

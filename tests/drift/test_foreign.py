@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from framework.drift import Finding, FindingKind
-from framework.drift.touching import matches_selector
 from framework.kinds.naming import STACK_LABELS
+from framework.plan.rendered import selects
 from tests.drift.test_find_drift import Object, build, compare, record, root
 
 __all__ = ["root"]
@@ -132,4 +132,4 @@ def test_copy_of_our_object_is_foreign_although_it_has_our_labels(root: Path) ->
     ],
 )
 def test_selector_with_expressions(rule: dict[str, Any], selected: bool) -> None:
-    assert matches_selector({"matchExpressions": [{"key": "app", **rule}]}, LABELS) is selected
+    assert selects({"matchExpressions": [{"key": "app", **rule}]}, LABELS) is selected

@@ -19,7 +19,7 @@ PROVIDER = "urn:pulumi:dev::test::pulumi:providers:kubernetes::cluster"
 
 @dataclass(frozen=True)
 class Wanted:
-    object: dict[str, Any]
+    id: str
     type_token: str = TYPE
 
 
@@ -29,8 +29,7 @@ class Plan:
 
 
 def plan_of(*names: str) -> StackPlan:
-    objects = ({"metadata": {"name": name, "namespace": "ns"}} for name in names)
-    return cast(StackPlan, Plan(tuple(map(Wanted, objects))))
+    return cast(StackPlan, Plan(tuple(Wanted(f"ns/{name}") for name in names)))
 
 
 def record(name: str, **fields: Any) -> Resource:

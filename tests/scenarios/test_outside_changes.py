@@ -72,6 +72,9 @@ def test_paused_deployment_is_resumed_and_rolls(kube: KubeClient, project: Proje
 
 
 def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, project: Project) -> None:
+    # The scheduler tries a Pod that it could not place again after up to 10 seconds.
+    overlay = "rollout: {progressDeadlineSeconds: 16}\n"
+    project.write("environments/dev/models/intent.yaml", overlay)
     project.succeed("up", "dev")
     volumes = "volumes: {weights: {claim: weights, mountPath: /weights}}\n"
     project.append("catalog/intent.yaml", volumes)

@@ -13,7 +13,6 @@ from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import reveal
-from framework.kube.objects import object_name
 from framework.kube.ownership import AlreadyExistsError
 
 if TYPE_CHECKING:
@@ -83,10 +82,7 @@ def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
     Without this, both engines would create app-1 under another field manager, and the CLI would
     then delete it.
     """
-    wanted = {
-        (manifest.type_token, object_name(manifest.object["metadata"]))
-        for manifest in plan.manifests
-    }
+    wanted = {(manifest.type_token, manifest.id) for manifest in plan.manifests}
     lines: list[Line] = []
     for resource in recorded.resources:
         replacing = recorded.live.get(resource.urn)

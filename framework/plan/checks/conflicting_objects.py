@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
-from framework.kinds.objects import group_of
+from framework.kube.objects import group_of
 from framework.plan.checks.tracks import RenderedTrack
 from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, selects

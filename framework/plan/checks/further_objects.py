@@ -17,7 +17,8 @@ from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import suggest
 from framework.kinds.kind import Manifest, written_metadata
 from framework.kinds.naming import RESERVED_LABELS
-from framework.kinds.objects import group_of, is_cluster_scoped
+from framework.kinds.objects import is_cluster_scoped
+from framework.kube.objects import group_of
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_definition_diagnostics
 from framework.plan.patch.field_types import (
