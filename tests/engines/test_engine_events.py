@@ -13,6 +13,8 @@ from framework.core.stack import Stack
 from framework.engines.base import Request
 from framework.engines.cli import AutomationEngine
 from framework.engines.cli_events import EventReader, event_to_json
+from framework.engines.cli_stack import CliStack
+from framework.engines.project import load_project
 from tests.engines.fakes import FAKE_CLI, RECORDED
 from tests.shipped import SHIPPED
 
@@ -138,7 +140,8 @@ def test_component_name_may_contain_colons(monkeypatch: pytest.MonkeyPatch) -> N
     stack = SimpleNamespace(
         export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
     )
-    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
+    cli_stack = CliStack(FAKE_CLI, load_project(SHIPPED), "dev", stack)
+    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: cli_stack)
     assert AutomationEngine(FAKE_CLI).recorded(Request(SHIPPED, Stack.of("dev"))).components == {
         "a::b"
     }

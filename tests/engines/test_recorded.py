@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +12,10 @@ from framework.core.changes import Op, Preview
 from framework.core.errors import UnknownNameError
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import RecordedObjects, Request
-from framework.engines.cli import AutomationEngine, OpenedStack, _add_pending_deletions
+from framework.engines.cli import AutomationEngine
+from framework.engines.cli_preview import add_pending_deletions
+from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.project import load_project
 from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import Resource, parse_checkpoint
 from framework.engines.state.secrets import PassphraseCipher
@@ -69,7 +72,8 @@ def test_recorded_objects_of_both_engines_are_the_same(monkeypatch: pytest.Monke
     resources = [map_tree(cipher.unseal(found.raw), show) for found in checkpoint.resources]
     exported = SimpleNamespace(deployment={"resources": resources})
     stack = SimpleNamespace(export_stack=lambda: exported)
-    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: stack)
+    cli_stack = CliStack(FAKE_CLI, load_project(SHIPPED), "dev", stack)
+    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: cli_stack)
     request = Request(SHIPPED, PulumiStack.of("dev"))
     assert AutomationEngine(FAKE_CLI).recorded_objects(request) == embedded
     assert embedded.objects
@@ -106,9 +110,9 @@ def test_command_on_a_renamed_model_works_on_its_former_objects() -> None:
 
 def test_cli_lists_pending_deletions() -> None:
     resources = [build_component("a"), build_resource("a"), build_resource("a", is_pending=True)]
-    opened = OpenedStack(None, resources, RecordedObjects((), {}), lambda: None)
+    opened = OpenedStack(cast(Any, None), resources, RecordedObjects((), {}), lambda: None)
     request = Request(SHIPPED, PulumiStack.of("dev"))
-    preview = _add_pending_deletions(Preview(()), opened, request)
+    preview = add_pending_deletions(Preview(()), opened, request)
     [change] = preview.changes
     assert (change.op, change.object, change.note) == (
         Op.DELETE,

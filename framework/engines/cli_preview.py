@@ -1,0 +1,174 @@
+"""The preview of the CLI engine: its change list, compared with the live objects.
+
+The CLI compares the program only with what is recorded. So the change list is the one of the
+embedded engine (`live_plan.py`), which also shows the fields that others added to an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from framework.core.changes import Change, Op, Preview
+from framework.engines.base import Request, order_changes
+from framework.engines.capacity import find_capacity_waits, note_waits
+from framework.engines.cli_events import EventReader
+from framework.engines.cli_stack import OpenedStack
+from framework.engines.live_plan import LiveStep, compare_plan, list_plan_changes
+from framework.engines.preflight import add_preflight
+from framework.engines.project import load_project
+from framework.engines.recorded import Components, build_deletion
+from framework.engines.urns import list_model_urns
+from framework.kube.provider import KubernetesProvider
+
+
+@dataclass(frozen=True)
+class CliPreview:
+    """A preview of the CLI, and the steps of its objects compared with the live ones.
+
+    `waits` maps each Deployment that shrinks to those that must be available first, by URN.
+    `targets` are the URNs that the command works on, None for the whole stack.
+    """
+
+    reader: EventReader
+    preview: Preview
+    steps: tuple[LiveStep, ...] = ()
+    waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    targets: frozenset[str] | None = None
+
+
+def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None:
+    """Returns the URNs of the components and of everything in them; None for the whole stack.
+
+    Both those of the plan and the recorded ones, which the program may no longer have.
+    `--target-dependents` is not used: it would add models that wait for this one in the same
+    lane.
+    """
+    if request.components is None:
+        return None
+    components = Components(request.components, opened.resources, request.former_components)
+    if request.plan is not None:
+        for urn, parent in list_model_urns(request.plan, load_project(request.root).name):
+            components.add(urn, parent, is_component=not parent)
+    components.check_targets()
+    return frozenset(components.list_targets())
+
+
+def preview_stack(
+    opened: OpenedStack,
+    request: Request,
+    targets: frozenset[str] | None,
+    provider: KubernetesProvider | None,
+) -> CliPreview:
+    """Runs `pulumi preview --refresh`, and compares its changes with the live objects.
+
+    Returns the changes of the CLI alone without a plan or a provider, and for these EngineError
+    where the CLI failed.
+    """
+    reader = opened.read_events()
+    target = opened.build_target(targets)
+    failure = opened.stack.try_run("preview", reader, refresh=True, **target)
+    is_complete = failure is None and not reader.failures
+    if provider is None or request.plan is None:
+        if failure is not None:
+            raise failure
+        preview = add_pending_deletions(reader.build_preview(), opened, request)
+        return CliPreview(reader, preview, targets=targets)
+    # The CLI ends a preview soon after the server refused an object.
+    listed = reader.changes
+    listed = listed if is_complete else _complete_changes(opened, request, reader)
+    steps = _compare(opened, request, reader, provider, listed, is_complete)
+    problems = tuple(sorted(step.problem for step in steps if step.problem))
+    if not problems:
+        # What the CLI alone refuses.
+        reader.build_preview()
+        if failure is not None:
+            raise failure
+    components = Components(request.components, opened.resources, request.former_components)
+    shown = {step.change.urn: step.change for step in steps}
+    live = {found.urn: found for found in opened.resources if not found.pending_delete}
+    changes = [
+        build_deletion(live[change.urn], components)
+        if change.op is Op.DELETE and change.urn in live
+        else shown.get(change.urn, change)
+        for change in listed
+    ]
+    # The order of a model's Deployments depends on its own alone, as in the embedded engine.
+    waits = find_capacity_waits(change for change in changes if change.urn in shown)
+    changes = [note_waits(change, waits) for change in changes]
+    # The errors of the CLI are the same refusals once more.
+    messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
+    preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
+    preview = add_pending_deletions(preview, opened, request)
+    preview = add_preflight(preview, request.plan, provider)
+    return CliPreview(reader, preview, tuple(steps), waits, targets)
+
+
+def _compare(
+    opened: OpenedStack,
+    request: Request,
+    reader: EventReader,
+    provider: KubernetesProvider,
+    listed: Iterable[Change],
+    is_complete: bool,
+) -> list[LiveStep]:
+    """Compares the objects that the command works on with the live ones."""
+    assert request.plan is not None
+    objects = {found.urn: found for found in opened.recorded.objects}
+    recorded = {
+        change.urn: objects[former]
+        for change in listed
+        if (former := reader.former_urns.get(change.urn, change.urn)) in objects
+    }
+    compared = [
+        change
+        for change in listed
+        if request.components is None or change.component in request.components
+    ]
+    return compare_plan(request.plan, compared, recorded, provider, cli_decides=is_complete)
+
+
+def _complete_changes(
+    opened: OpenedStack, request: Request, reader: EventReader
+) -> tuple[Change, ...]:
+    """Returns the change list of a preview that the CLI ended early, with all objects.
+
+    Objects that are recorded and not in the plan are deletions.
+    """
+    assert request.plan is not None
+    project = load_project(request.root).name
+    live = {found.urn: found for found in opened.resources if not found.pending_delete}
+    components = Components(request.components, opened.resources, request.former_components)
+    planned = [
+        change
+        for change in list_plan_changes(request.plan, request.stack.name, project, live)
+        if change.op is Op.SAME
+        or request.components is None
+        or change.component in request.components
+    ]
+    urns = {change.urn for change in planned}
+    deletions = [
+        build_deletion(found, components)
+        for found in live.values()
+        if found.is_object and found.urn not in urns and components.is_target(found.urn)
+    ]
+    others = [change for change in reader.changes if not change.object]
+    return (*others, *planned, *deletions)
+
+
+def add_pending_deletions(preview: Preview, opened: OpenedStack, request: Request) -> Preview:
+    """Adds the old objects of earlier replacements, which the CLI deletes and does not list.
+
+    Those that the plan has again are left out: only their old record is dropped (`_settle`).
+    """
+    manifests = request.plan.manifests if request.plan else ()
+    wanted = {(manifest.type_token, manifest.id) for manifest in manifests}
+    components = Components(request.components, opened.resources, request.former_components)
+    deletions = [
+        build_deletion(found, components)
+        for found in opened.resources
+        if found.pending_delete
+        and components.is_target(found.urn)
+        and (found.type, found.id) not in wanted
+    ]
+    return replace(preview, changes=order_changes([*preview.changes, *deletions]))

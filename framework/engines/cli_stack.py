@@ -1,0 +1,304 @@
+"""A stack of the pulumi CLI: opens it, runs its commands and reads what it has recorded.
+
+The Automation API's methods for stack settings look in the project's root and ignore
+`stackConfigDir`, so none of them is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, cast
+
+from framework.core.errors import EngineError, StateError
+from framework.core.redaction import REDACTED
+from framework.engines.base import OnProgress, RecordedObjects, Request
+from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
+from framework.engines.clusters import IdentityCheck, identify_cluster, open_cluster_record
+from framework.engines.interrupts import InterruptibleCommand
+from framework.engines.project import Project, build_settings_path, load_project, read_salt
+from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
+from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
+from framework.engines.state.backend import create_backend_folder, open_backend
+from framework.engines.state.checkpoint import Resource, check_deployment
+from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.state.shapes import ShapeError
+
+# The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
+_PARALLEL = 128
+# The line that the CLI prints for each lock of a backend without a server of its own.
+_LOCK = re.compile(r"created by (?P<user>.+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
+
+
+@dataclass(frozen=True)
+class CliStack:
+    """Runs the commands of the CLI for one stack, through the stack of the Automation API.
+
+    Raises StateError or EngineError for the errors of the CLI.
+    """
+
+    cli: PulumiCli
+    project: Project
+    name: str
+    automation: Any
+
+    def run(self, command: str, reader: EventReader, **options: Any) -> None:
+        """Runs `up`, `preview`, `refresh` or `destroy`, and passes its events to the reader.
+
+        The CLI also fails when a resource failed. The reader then has the failures, and no error is
+        raised. EngineError for any other failure.
+        """
+        try:
+            self.stream(command, lambda event: reader.read(event_to_json(event)), **options)
+        except EngineError as exc:
+            if not reader.failures:
+                raise EngineError(reader.redact(str(exc))) from exc.__cause__
+
+    def try_run(self, command: str, reader: EventReader, **options: Any) -> EngineError | None:
+        """Runs a command as `run` does, and returns its error in place of raising it."""
+        try:
+            self.run(command, reader, **options)
+        except EngineError as exc:
+            return exc
+        return None
+
+    def stream(self, command: str, on_event: Callable[[Any], None], **options: Any) -> None:
+        """Runs a command, and passes each event to `on_event`."""
+        operation = getattr(self.automation, command)
+        self._translate(lambda: operation(on_event=on_event, parallel=_PARALLEL, **options))
+
+    def refresh_only(self, urns: list[str]) -> None:
+        """Refreshes only the resources with these URNs."""
+        self._translate(lambda: self.automation.refresh(target=urns))
+
+    def read_outputs(self) -> Mapping[str, Any]:
+        """Returns the recorded outputs, secrets redacted."""
+        outputs = self._translate(self.automation.outputs)
+        return {
+            name: REDACTED if output.secret else output.value
+            for name, output in sorted(outputs.items())
+        }
+
+    def export_resources(self) -> list[Mapping[str, Any]]:
+        """Returns the resources of the exported state. StateError where their shape is wrong."""
+        deployment = self._translate(self.automation.export_stack).deployment or {}
+        try:
+            check_deployment(deployment, "deployment")
+        except ShapeError as exc:
+            raise StateError(f"`pulumi stack export` cannot be read: {exc}") from exc
+        return list(deployment.get("resources") or ())
+
+    def restore_inputs(self, resources: Iterable[Resource]) -> None:
+        """Gives each refreshed object the inputs that it had before, which are in `resources`.
+
+        A refresh of the CLI also records live values as inputs. Inputs are what the program
+        declared last, and drift compares the cluster with them: it would go blind to what the
+        refresh recorded.
+        """
+        before = {
+            found.urn: found.raw
+            for found in resources
+            if found.is_object and not found.pending_delete
+        }
+        exported = self._translate(self.automation.export_stack)
+        changed = False
+        for raw in exported.deployment.get("resources") or ():
+            declared = before.get(raw["urn"])
+            if declared is None or raw.get("delete") or raw.get("inputs") == declared.get("inputs"):
+                continue
+            changed = True
+            raw["inputs"] = declared.get("inputs")
+            if "__inputs" in (raw.get("outputs") or {}):
+                raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
+        if changed:
+            self._translate(lambda: self.automation.import_stack(exported))
+
+    def _translate(self, action: Callable[[], Any]) -> Any:
+        return _translate_errors(action, self.project, self.name)
+
+
+@dataclass(frozen=True)
+class OpenedStack:
+    """A stack of the CLI, and what is recorded of it.
+
+    `remember_cluster` records the cluster that the environment names.
+    """
+
+    stack: CliStack
+    resources: list[Resource]
+    recorded: RecordedObjects
+    remember_cluster: Callable[[], None]
+
+    def build_components(self, request: Request) -> Components:
+        """Builds the recorded components. UnknownNameError for a target that is none of them."""
+        components = Components(request.components, self.resources, request.former_components)
+        components.check_targets()
+        return components
+
+    def find_targets(self, request: Request) -> dict[str, Any]:
+        """Returns the `target` option for a command that runs no program."""
+        if request.components is None:
+            return {}
+        return {"target": self.build_components(request).list_targets()}
+
+    def list_urns(self, urns: Iterable[str]) -> list[str]:
+        """Returns URNs as the options `target` and `exclude` take them.
+
+        With `--refresh` the CLI refuses a URN that is not recorded, unless it is a pattern. So the
+        name of the stack, which all URNs have, becomes one that matches only itself.
+        """
+        recorded = {resource.urn for resource in self.resources}
+        return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
+
+    def build_target(self, urns: Iterable[str] | None) -> dict[str, Any]:
+        """Returns the `target` option; none for the whole stack."""
+        return {} if urns is None else {"target": self.list_urns(urns)}
+
+    def read_events(
+        self, on_progress: OnProgress | None = None, *, components: Components | None = None
+    ) -> EventReader:
+        """Returns a reader for the events of one command, or of several that belong together."""
+        ignored = BUILT_PROVIDER_MESSAGES if self.stack.cli.built else None
+        secrets = {text for found in self.recorded.objects for text in found.secrets}
+        return EventReader(on_progress, ignored=ignored, components=components, secrets=secrets)
+
+
+def open_stack(cli: PulumiCli, request: Request) -> CliStack:
+    """Opens the stack, or creates it, with the program inline: `__main__.py` runs in this process.
+
+    So no language host of Pulumi is needed, and the program gets the plan that is loaded.
+    """
+    from pulumi import automation
+
+    project = load_project(request.root)
+    options = automation.LocalWorkspaceOptions(
+        work_dir=str(request.root),
+        env_vars=build_environment(cli),
+        pulumi_home=os.environ.get("PULUMI_HOME"),
+        # It has all of a PulumiCommand that the Automation API uses.
+        pulumi_command=cast(Any, InterruptibleCommand(cli)),
+    )
+    create_backend_folder(project)
+    stack = _translate_errors(
+        lambda: automation.create_or_select_stack(
+            stack_name=request.stack.name,
+            project_name=project.name,
+            program=build_program(request),
+            opts=options,
+        ),
+        project,
+        request.stack.name,
+    )
+    return CliStack(cli, project, request.stack.name, stack)
+
+
+def read_stack(
+    stack: CliStack, request: Request, *, accepts_recreated: bool = False
+) -> OpenedStack:
+    """Reads what is recorded. ClusterError if the environment names another cluster."""
+    exported = stack.export_resources()
+    resources = [Resource(raw) for raw in exported]
+    recorded = build_recorded(resources, request.components)
+    if request.cluster is None:
+        return OpenedStack(stack, resources, recorded, lambda: None)
+    summary = summarize_resources(exported)
+    check = IdentityCheck(
+        request.stack,
+        summary.providers,
+        open_cluster_record(request.root, request.stack),
+        partial(identify_cluster, root=request.root),
+        has_objects=summary.objects > 0,
+        accepts_recreated=accepts_recreated,
+    )
+    reached = identify_cluster(asdict(request.cluster), request.root)
+    # Of several providers it is unknown which one the environment means.
+    if len(summary.providers) == 1:
+        check.check(next(iter(summary.providers)), reached)
+
+    def remember_cluster() -> None:
+        providers = summary.providers
+        providers = providers or summarize_resources(stack.export_resources()).providers
+        if len(providers) == 1:
+            check.remember(next(iter(providers)), reached)
+
+    return OpenedStack(stack, resources, recorded, remember_cluster)
+
+
+def build_recorded(
+    resources: list[Resource], targets: frozenset[str] | None, *, check_targets: bool = False
+) -> RecordedObjects:
+    """Builds the recorded objects. With `check_targets`, raises UnknownNameError for a target that
+    is not recorded."""
+    components = Components(targets, resources)
+    if check_targets:
+        components.check_targets()
+    return build_recorded_objects(resources, components, partial(unseal, open_value=read_plaintext))
+
+
+def build_program(request: Request) -> Callable[[], None]:
+    """Builds the inline program, which registers the request's plan."""
+    path = load_project(request.root).program
+
+    def program() -> None:
+        if request.plan is not None:
+            from framework.program import give_plan
+
+            give_plan(request.root, request.plan)
+        runpy.run_path(str(path), run_name="__main__")
+
+    return program
+
+
+def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -> Any:
+    """Returns the result of an action. StateError or EngineError for errors of the CLI."""
+    from pulumi.automation import errors
+
+    try:
+        return action()
+    except errors.ConcurrentUpdateError as exc:
+        raise StateError(_describe_lock(str(exc))) from exc
+    except errors.CommandError as exc:
+        if "failed to load checkpoint: EOF" in str(exc):
+            raise StateError(_describe_cut_attributes(project, stack)) from exc
+        if "incorrect passphrase" in str(exc):
+            raise StateError(_describe_wrong_passphrase(project, stack)) from exc
+        raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc
+
+
+def _describe_wrong_passphrase(project: Project, stack: str) -> str:
+    problem = "the passphrase does not fit this stack: the encryptionsalt"
+    remedy = "set PULUMI_CONFIG_PASSPHRASE to that one"
+    if not read_salt(project, stack):
+        return f"stack {stack}: {problem} in its state was made with another one; {remedy}"
+    return (
+        f"{build_settings_path(project, stack)}: {problem} in this file, or the one in the state, "
+        f"was made with another one; {remedy}, or, if the stack has no secrets, remove this file "
+        "and run again"
+    )
+
+
+def _describe_cut_attributes(project: Project, stack: str) -> str:
+    path = f"{stack}.json.attrs in {project.describe_backend()}"
+    if project.has_file_backend:
+        path = f"{open_backend(project, stack).checkpoint_path}.attrs"
+    return (
+        f"{path}: pulumi cannot read the state, because it was killed while it wrote this file, "
+        "which is empty now; remove the file, or run `make up`, which removes it"
+    )
+
+
+def _describe_lock(text: str) -> str:
+    """Returns who holds the stack and since when, in the words of the file backend."""
+    holders = [
+        f"{found['user']} (pid {found['pid']} on {found['host']}, since {found['time']})"
+        for found in _LOCK.finditer(" ".join(text.split()))
+    ]
+    holder = " and ".join(holders) or f"another command: {keep_last_lines(text)}"
+    return (
+        f"the stack is locked by {holder}; wait for it, or, if it is dead, remove the lock with "
+        "`pulumi cancel` and run again"
+    )
