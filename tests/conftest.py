@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A slow machine is no fault of the code. Tests are quick by their number of examples.
     settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
+    # `timeout` and CI end a run with SIGTERM. Python would end at once, and leave the cluster behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _CLUSTER_VARIABLE not in os.environ:
         os.environ[_CLUSTER_VARIABLE] = tempfile.mkdtemp(prefix="modelcatalog-")
 
