@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 from framework.core.changes import FieldChange, Op
@@ -86,6 +87,14 @@ class _Listing:
     lock: threading.Lock = field(default_factory=threading.Lock)
     taken: float = float("-inf")
     objects: dict[str, Object] | None = None
+
+
+class _NamespaceState(Enum):
+    """Whether the server accepts new objects in a Namespace; the value is the note if not."""
+
+    USABLE = ""
+    MISSING = "does not exist yet"
+    TERMINATING = "is being deleted"
 
 
 class ObjectReader:
@@ -180,18 +189,24 @@ class ObjectReader:
 
     def find_terminating_namespace(self, wanted: Mapping[str, Any]) -> str:
         """Returns the name of the object's Namespace if that is being deleted, else ""."""
+        is_going = self._find_namespace_state(wanted) is _NamespaceState.TERMINATING
+        return str(wanted["metadata"]["namespace"]) if is_going else ""
+
+    def _find_namespace_state(self, wanted: Mapping[str, Any]) -> _NamespaceState:
         name = wanted["metadata"].get("namespace", "")
         if not name:
-            return ""
+            return _NamespaceState.USABLE
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         try:
             live = self.find_listed(namespace)
         except ApiError as exc:
             # A user who may not read Namespaces gets the server's own refusal of the write.
             if exc.status == 403:
-                return ""
+                return _NamespaceState.USABLE
             raise
-        return name if live and is_terminating(live) else ""
+        if live is None:
+            return _NamespaceState.MISSING
+        return _NamespaceState.TERMINATING if is_terminating(live) else _NamespaceState.USABLE
 
     def is_terminating_with_namespace(self, live: Object) -> bool:
         """Returns True for an object that is being deleted, by itself or with its Namespace."""
@@ -436,22 +451,29 @@ class ObjectReader:
         return ObjectDiff(Op.CREATE, (), False, f"{going}: recreated once it is gone", wanted)
 
     def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:
-        try:
-            # Not forced: should somebody create the object in the meantime, nothing is taken over.
-            predicted = self._client.apply(wanted, manager=manager, force=False, dry_run=True)
-        except KindNotServedError:
-            # The CustomResourceDefinition may be among the objects that `up` creates first.
-            kind = f"{wanted['apiVersion']} {wanted['kind']}"
-            unasked = f"not validated by the server: it does not serve {kind} yet"
-        except ApiError as exc:
-            if not exc.missing_namespace and not exc.namespace_terminating:
-                raise
-            namespace = wanted["metadata"]["namespace"]
-            state = "does not exist yet" if exc.missing_namespace else "is being deleted"
-            unasked = f"not validated by the server: Namespace {namespace} {state}"
-        else:
-            return ObjectDiff(Op.CREATE, (), False, note, predicted)
-        note = f"{note}; {unasked}" if note else unasked
+        state = self._find_namespace_state(wanted)
+        if state is _NamespaceState.USABLE:
+            try:
+                # Not forced: if somebody creates it in the meantime, nothing is taken over.
+                predicted = self._client.apply(wanted, manager=manager, force=False, dry_run=True)
+                return ObjectDiff(Op.CREATE, (), False, note, predicted)
+            except KindNotServedError:
+                # The CustomResourceDefinition may be among the objects that `up` creates first.
+                kind = f"{wanted['apiVersion']} {wanted['kind']}"
+                reason = f"it does not serve {kind} yet"
+            except ApiError as exc:
+                # The list of Namespaces may be ten seconds old, or be forbidden.
+                if exc.missing_namespace:
+                    state = _NamespaceState.MISSING
+                elif exc.namespace_terminating:
+                    state = _NamespaceState.TERMINATING
+                else:
+                    raise
+        # Without a Namespace, the server refuses every dry run before it validates the object.
+        if state is not _NamespaceState.USABLE:
+            reason = f"Namespace {wanted['metadata']['namespace']} {state.value}"
+        unchecked = f"not validated by the server: {reason}"
+        note = f"{note}; {unchecked}" if note else unchecked
         return ObjectDiff(Op.CREATE, (), False, note, wanted)
 
     def _diff_live(
