@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A slow machine is no fault of the code. Tests are quick by their number of examples.
     settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
-    # `timeout` and CI end a run with SIGTERM. Python would end at once, and leave the cluster behind.
+    # `timeout` and CI end a run with SIGTERM. Python would end at once and leave the cluster.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _CLUSTER_VARIABLE not in os.environ:
         os.environ[_CLUSTER_VARIABLE] = tempfile.mkdtemp(prefix="modelcatalog-")
