@@ -7,6 +7,7 @@ reported, and nothing else may be: `KIND Kind/name path`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,18 +29,38 @@ MODEL = f"{POD}.containers[model]"
 _CONTAINER = "/spec/template/spec/containers/0"
 
 
+_OURS = re.compile(r"(intent|fraud|text-embeddings)(?=-|$)")
+
+
 @dataclass(frozen=True)
 class Tampering:
-    """The API server as the people see it who change our objects."""
+    """The API server as the people see it who change the objects of one copy of the models.
+
+    All names are those of the first models, `intent`; those of the copy `b` are `intent-b`.
+    """
 
     kube: KubeClient
     namespace: str
+    copy: str = ""
+
+    def _name(self, name: str) -> str:
+        """Returns the name of an object of ours in this copy; any other name as it is."""
+        copied = _OURS.match(name) and not re.match(rf"{_OURS.pattern}-{self.copy}(-|$)", name)
+        return _OURS.sub(rf"\1-{self.copy}", name, count=1) if self.copy and copied else name
+
+    def _rename(self, value: Any) -> Any:
+        """Returns a manifest with the names of this copy: in selectors, labels and references."""
+        if isinstance(value, Mapping):
+            return {key: self._rename(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self._rename(child) for child in value]
+        return self._name(value) if isinstance(value, str) else value
 
     def _path(self, kind: str, name: str) -> str:
         scope = "" if kind == "Namespace" else self.namespace
         served = self.kube.served_kind(VERSIONS[kind], kind)
         prefix = f"{served.prefix}/namespaces/{scope}" if scope else served.prefix
-        return f"{prefix}/{served.plural}/{name or self.namespace}"
+        return f"{prefix}/{served.plural}/{self._name(name) or self.namespace}"
 
     def get(self, kind: str, name: str) -> Object:
         found: Object = self.kube.connection.request("GET", self._path(kind, name), kind)
@@ -49,7 +70,7 @@ class Tampering:
         """Returns the name of the first object that begins with `prefix`."""
         found = self.kube.list_objects(VERSIONS[kind], kind, self.namespace)
         names = sorted(str(obj["metadata"]["name"]) for obj in found)
-        return next(name for name in names if name.startswith(prefix))
+        return next(name for name in names if name.startswith(self._name(prefix)))
 
     def edit(self, kind: str, name: str, *operations: tuple[Any, ...], manager: str) -> None:
         """Applies JSON patch operations: (op, path, value)."""
@@ -63,18 +84,21 @@ class Tampering:
     def merge(self, kind: str, name: str, body: Mapping[str, Any], *, manager: str) -> None:
         """Applies a JSON merge patch; `name/scale` is the subresource."""
         query = {"fieldManager": manager}
-        path = self._path(kind, name)
+        name, slash, subresource = name.partition("/")
+        path = f"{self._path(kind, name)}{slash}{subresource}"
         self.kube.connection.request("PATCH", path, kind, query, body, MERGE_PATCH)
 
     def create(self, kind: str, name: str, *, manager: str, **fields: Any) -> None:
         """Creates an object in the Namespace."""
+        name = f"{name}-{self.copy}" if self.copy else name
         metadata = {"name": name, "namespace": self.namespace, **fields.pop("metadata", {})}
-        obj = {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata, **fields}
-        self.kube.create(obj, manager=manager)
+        obj = {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata}
+        self.kube.create({**obj, **self._rename(fields)}, manager=manager)
 
     def delete(self, kind: str, name: str) -> None:
         """Deletes an object, and what it owns in the background."""
-        self.kube.delete(VERSIONS[kind], kind, name, self.namespace, propagation="Background")
+        own = self._name(name)
+        self.kube.delete(VERSIONS[kind], kind, own, self.namespace, propagation="Background")
 
     def recreate(self, kind: str, name: str, *, manager: str) -> None:
         """Deletes an object and creates it again, as `kubectl replace --force` does."""
@@ -94,13 +118,17 @@ Make = Callable[[Tampering], None]
 
 @dataclass(frozen=True)
 class OutOfBand:
-    """One change; `undo` names the foreign objects that it creates, which `up` leaves alone."""
+    """One change, the differences that it makes, and the manager that makes it."""
 
     name: str
     make: Make
     finds: frozenset[str]
     manager: str = "k9s"
-    undo: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """The objects that the change touches, as `Kind/name`."""
+        return frozenset(text.split(" ")[1] for text in self.finds)
 
 
 CHANGES: list[OutOfBand] = []
@@ -133,7 +161,6 @@ def foreign(kind: str, name: str, manager: str = "kubectl-create", **fields: Any
             lambda world: world.create(kind, name, manager=manager, **dict(fields)),
             frozenset({f"foreign {kind}/{name} "}),
             manager,
-            undo=((kind, name),),
         )
     )
 
@@ -383,11 +410,9 @@ edited(
 )  # fmt: skip
 
 
-def special(
-    name: str, make: Make, *finds: str, manager: str = "k9s", undo: Sequence[tuple[str, str]] = ()
-) -> None:
+def special(name: str, make: Make, *finds: str, manager: str = "k9s") -> None:
     """Adds a change that is no edit of one object."""
-    CHANGES.append(OutOfBand(name, make, frozenset(finds), manager, tuple(undo)))
+    CHANGES.append(OutOfBand(name, make, frozenset(finds), manager))
 
 
 def scale(name: str, replicas: int) -> Make:
@@ -500,9 +525,6 @@ def _detach(world: Tampering) -> None:
     world.merge("Pod", name, label, manager="kubectl-label")
 
 
-special(
-    "detached-pod", _detach, "foreign Pod/text-embeddings* ", manager="kubectl-label",
-    undo=(("Pod", "text-embeddings*"),),
-)  # fmt: skip
+special("detached-pod", _detach, "foreign Pod/text-embeddings* ", manager="kubectl-label")
 BY_NAME = {change.name: change for change in CHANGES}
 assert len(BY_NAME) == len(CHANGES), json.dumps([change.name for change in CHANGES])

@@ -1,9 +1,9 @@
-"""One deployed project for all changes of a worker."""
+"""Deployed projects, which serve all out-of-band changes of a worker."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,40 +12,60 @@ from framework.cluster.local import LocalCluster
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from tests.conftest import Project
-from tests.drift.bench import CRD, MODELS, SETTINGS, Bench, build_volume
+from tests.drift.deployed_project import CRD, DeployedProject, write_copies
 from tests.shipped import copy_shipped
 
 _PARTS = ("Pulumi.yaml", "__main__.py", "framework", "catalog", "environments", "tools")
 
+Deploy = Callable[[str], DeployedProject]
+
 
 @pytest.fixture(scope="session")
-def bench(
+def deploy(
     local_cluster: LocalCluster, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
-    """A project of three models on the cluster of this run, in a Namespace of its own."""
-    root = tmp_path_factory.mktemp("drift") / "project"
-    copy_shipped(root, *_PARTS)
-    (root / ".state").mkdir()
-    (root / ".cluster").symlink_to(kubeconfig.parent)
-    for file in (*root.glob("catalog/[!_]*.yaml"), *root.glob("environments/*/models/*.yaml")):
-        if file.stem not in MODELS:
-            file.unlink()
-    name = f"drift-{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}"
-    project = Project(root, name)
-    environment = "environments/dev/environment.yaml"
-    project.edit(environment, "namespace: ml-dev", f"namespace: {name}-dev")
-    project.edit(environment, "  disruptionBudget: null", "")
-    project.append("catalog/intent.yaml", SETTINGS)
+) -> Iterator[Deploy]:
+    """Deploys projects on the cluster of this run, each in a Namespace of its own.
+
+    The argument has a letter for each copy of the models.
+    """
+    opened: list[DeployedProject] = []
     with KubeClient.connect(kubeconfig, "local") as kube:
-        for obj in (CRD, build_volume(f"{name}-dev")):
+
+        def deploy_copies(copies: str) -> DeployedProject:
+            root = tmp_path_factory.mktemp("drift") / "project"
+            copy_shipped(root, *_PARTS)
+            (root / ".state").mkdir()
+            (root / ".cluster").symlink_to(kubeconfig.parent)
+            worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
+            project = Project(root, f"drift{len(opened)}-{worker}")
+            environment = "environments/dev/environment.yaml"
+            project.edit(environment, "namespace: ml-dev", f"namespace: {project.namespace}-dev")
+            project.edit(environment, "  disruptionBudget: null", "")
+            write_copies(project, copies)
             try:
-                kube.create(obj, manager="tests")
+                kube.create(CRD, manager="tests")
             except ApiError as error:
                 # Another worker was faster.
                 if error.status != 409:
                     raise
-        bench = Bench(project, kube, kubeconfig)
-        bench.up()
-        yield bench
-        kube.delete("v1", "Namespace", f"{name}-dev")
-        kube.delete("v1", "PersistentVolume", f"{name}-dev", propagation="Background")
+            deployed = DeployedProject(project, copies, kube, kubeconfig)
+            opened.append(deployed)
+            deployed.create_volumes()
+            deployed.up()
+            return deployed
+
+        yield deploy_copies
+        for deployed in opened:
+            deployed.close()
+
+
+@pytest.fixture(scope="session")
+def deployed(deploy: Deploy) -> DeployedProject:
+    """One copy of three models, for the sample of `make test`."""
+    return deploy("a")
+
+
+@pytest.fixture(scope="session")
+def fleet(deploy: Deploy) -> DeployedProject:
+    """Twelve copies of three models, for the whole grid."""
+    return deploy("abcdefghijkl")

@@ -1,122 +1,184 @@
-"""Every kind of out-of-band change is found, named right, and put back by either engine."""
+"""Every kind of out-of-band change is found, named right, and put back by either engine.
+
+A round makes one or more changes in each copy of the models, checks once, puts back, and checks
+again. So one check and one `up` serve a dozen changes, and each change is alone in its copy.
+"""
 
 from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from framework.drift import FindingKind
-from tests.drift.bench import Bench, describe
+from framework.drift import DriftReport, FindingKind
 from tests.drift.changes import BY_NAME, CHANGES, OutOfBand
+from tests.drift.deployed_project import DeployedProject, Differences, read_differences
 
 pytestmark = pytest.mark.cluster
 SEED = 1126
-# Of each kind of finding one, so that `make test` sees all of them.
+Round = Mapping[str, Sequence[OutOfBand]]
+# Of each kind of finding one, so that `make test` sees all of them; each of another object.
 SAMPLE = ("container", "port-number", "autoscaled-to-0", "foreign-Deployment-impostor")
-_SHOWN_S = 10.0
-# The CLI applies our port beside that of the other manager, and both have one name. It replaces no
-# object whose inputs are the same.
-REFUSED_BY_CLI = ("port-number", "config-immutable")
+COPIES = "abcdefghijkl"
+ENGINES = ("embedded", "cli")
+_SHOWN_S = 20.0
+# The CLI replaces no object whose inputs are the same.
+REFUSED_BY_CLI = ("config-immutable",)
+IN_NAMESPACE = "Namespace/"
 
 
-def check_found(bench: Bench, *changes: OutOfBand) -> None:
+def plan_single_rounds(copies: str) -> list[Round]:
+    """Returns rounds with all changes, one in each copy."""
+    return [
+        {copy: [change] for copy, change in zip(copies, CHANGES[at:], strict=False)}
+        for at in range(0, len(CHANGES), len(copies))
+    ]
+
+
+def plan_random_round(seed: int, copies: str) -> Round:
+    """Returns a round with random changes of different objects in each copy."""
+    chance = random.Random(seed)
+    return {copy: list(_choose_together(chance)) for copy in copies}
+
+
+def _choose_together(chance: random.Random) -> Iterator[OutOfBand]:
+    touched: set[str] = set()
+    for change in chance.sample(CHANGES, 12):
+        # All copies share the Namespace.
+        if not change.objects & touched and IN_NAMESPACE not in change.objects:
+            touched |= change.objects
+            yield change
+
+
+def make_changes(deployed: DeployedProject, changes: Round) -> None:
+    for copy, ordered in changes.items():
+        for change in ordered:
+            change.make(deployed.worlds[copy])
+
+
+def build_expected(changes: Round) -> dict[str, Differences]:
+    """Returns the differences that a check must find in each copy."""
+    expected = {}
+    for copy, ordered in changes.items():
+        own = "" if any(IN_NAMESPACE in change.objects for change in ordered) else copy
+        expected[own] = Differences(
+            frozenset(text for change in ordered for text in change.finds),
+            frozenset({change.manager for change in ordered} - {""}),
+        )
+    return expected
+
+
+def check_found(deployed: DeployedProject, changes: Round) -> None:
     """Fails unless the report has what these changes do, and nothing else."""
-    expected = {text for change in changes for text in change.finds}
-    managers = {change.manager for change in changes}
+    expected = build_expected(changes)
     # The Deployment controller replaces a Pod that was taken away from it.
-    until = time.monotonic() + _SHOWN_S
-    while True:
-        report = bench.check()
-        found = {describe(finding) for finding in report.findings}
-        if found == expected or time.monotonic() > until:
-            break
-        time.sleep(0.5)
-    assert found == expected
-    # A removed field leaves no manager behind.
-    assert {finding.manager for finding in report.findings} - {""} == managers - {""}
+    report = wait_for(deployed, expected)
+    found = read_differences(report.findings)
+    names = {copy: [change.name for change in ordered] for copy, ordered in changes.items()}
+    wrong = {
+        copy: (names.get(copy), expected.get(copy), found.get(copy))
+        for copy in expected.keys() | found.keys()
+        if expected.get(copy) != found.get(copy)
+    }
+    assert wrong == {}
     assert (report.problems, report.pending, report.warnings) == ((), (), ())
 
 
-def put_back(bench: Bench, engine: str, *changes: OutOfBand) -> None:
-    """Undoes what is foreign, runs `up`, and fails unless nothing differs any more."""
-    for change in changes:
-        bench.undo(change)
-    bench.up(engine)
-    report = bench.check()
-    assert [describe(finding) for finding in report.findings] == []
+def wait_for(deployed: DeployedProject, expected: Mapping[str, Differences]) -> DriftReport:
+    """Returns the first report with these differences, or the last one before the time is up."""
+    until = time.monotonic() + _SHOWN_S
+    while True:
+        report = deployed.check()
+        if read_differences(report.findings) == expected or time.monotonic() > until:
+            return report
+        time.sleep(0.5)
+
+
+def put_back(deployed: DeployedProject, engine: str) -> None:
+    """Deletes what is foreign, runs `up`, and fails unless nothing differs any more."""
+    deployed.delete_foreign()
+    deployed.up(engine)
+    report = wait_for(deployed, {})
+    assert read_differences(report.findings) == {}
     assert report.clean
 
 
-@pytest.mark.parametrize("name", SAMPLE)
-def test_change_is_found_and_put_back(bench: Bench, name: str) -> None:
-    change = BY_NAME[name]
-    change.make(bench.world)
-    check_found(bench, change)
-    put_back(bench, "embedded", change)
-
-
-@pytest.mark.grid
-@pytest.mark.pulumi_cli
-@pytest.mark.parametrize("engine", ["embedded", "cli"])
-@pytest.mark.parametrize("name", [change.name for change in CHANGES])
-def test_every_change_is_found_and_put_back(bench: Bench, name: str, engine: str) -> None:
-    if name in REFUSED_BY_CLI and engine == "cli":
-        pytest.skip("the command is refused: README, nightly drift check")
-    change = BY_NAME[name]
-    change.make(bench.world)
-    check_found(bench, change)
-    put_back(bench, engine, change)
-
-
-def choose_together(seed: int) -> list[OutOfBand]:
-    """Returns changes of different objects, chosen by the seed."""
-    chosen: dict[str, OutOfBand] = {}
-    for change in random.Random(seed).sample(CHANGES, 12):
-        objects = {text.split(" ")[1] for text in change.finds}
-        touched = {
-            other
-            for found in chosen.values()
-            for other in (text.split(" ")[1] for text in found.finds)
+def run_round(deployed: DeployedProject, changes: Round, engine: str) -> None:
+    """Makes the changes, checks, puts back and checks again."""
+    if engine == "cli":
+        changes = {
+            copy: [change for change in ordered if change.name not in REFUSED_BY_CLI]
+            for copy, ordered in changes.items()
         }
-        if not objects & touched:
-            chosen[change.name] = change
-    return list(chosen.values())
+        changes = {copy: ordered for copy, ordered in changes.items() if ordered}
+    make_changes(deployed, changes)
+    try:
+        check_found(deployed, changes)
+    finally:
+        put_back(deployed, engine)
+
+
+def test_sample_of_changes_is_found_and_put_back(deployed: DeployedProject) -> None:
+    run_round(deployed, {"a": [BY_NAME[name] for name in SAMPLE]}, "embedded")
 
 
 @pytest.mark.grid
 @pytest.mark.pulumi_cli
-@pytest.mark.parametrize("number", range(20))
-def test_changes_together_are_found_and_put_back(bench: Bench, number: int) -> None:
-    changes = [c for c in choose_together(SEED + number) if c.name not in REFUSED_BY_CLI]
-    for change in changes:
-        change.make(bench.world)
-    check_found(bench, *changes)
-    put_back(bench, ("embedded", "cli")[number % 2], *changes)
-
-
-@pytest.mark.grid
-@pytest.mark.pulumi_cli
-def test_immutable_object_is_refused_by_the_cli_and_replaced_by_the_embedded_engine(
-    bench: Bench,
+@pytest.mark.parametrize(
+    ("number", "engine"),
+    [
+        # A group for each engine, because each worker deploys a project of its own.
+        pytest.param(number, engine, marks=pytest.mark.xdist_group(f"drift-{engine}"))
+        for engine in ENGINES
+        for number in range(len(plan_single_rounds(COPIES)))
+    ],
+)
+def test_every_change_is_found_and_put_back(
+    fleet: DeployedProject, number: int, engine: str
 ) -> None:
-    change = BY_NAME["config-immutable"]
-    change.make(bench.world)
+    run_round(fleet, plan_single_rounds(COPIES)[number], engine)
+
+
+@pytest.mark.grid
+@pytest.mark.pulumi_cli
+@pytest.mark.parametrize(
+    ("number", "engine"),
+    [
+        pytest.param(number, engine, marks=pytest.mark.xdist_group(f"drift-{engine}"))
+        for number, engine in enumerate(ENGINES * 3)
+    ],
+)
+def test_changes_together_are_found_and_put_back(
+    fleet: DeployedProject, number: int, engine: str
+) -> None:
+    run_round(fleet, plan_random_round(SEED + number, COPIES), engine)
+
+
+@pytest.mark.grid
+@pytest.mark.pulumi_cli
+@pytest.mark.xdist_group("drift-cli")
+def test_immutable_object_is_refused_by_the_cli_and_replaced_by_the_embedded_engine(
+    fleet: DeployedProject,
+) -> None:
+    changes = {"a": [BY_NAME["config-immutable"]]}
+    make_changes(fleet, changes)
     for verb in ("preview", "up"):
-        shown = bench.project.run(verb, "dev", "--engine", "cli")
+        shown = fleet.project.run(verb, "dev", "--engine", "cli")
         text = " ".join((shown.stdout + shown.stderr).split())
         assert "and the Pulumi CLI does not replace it" in text
         assert shown.returncode == 1
-    check_found(bench, change)
-    put_back(bench, "embedded", change)
+    check_found(fleet, changes)
+    put_back(fleet, "embedded")
 
 
 @pytest.mark.grid
-def test_deleted_namespace_is_one_finding(bench: Bench) -> None:
-    bench.world.delete("Namespace", "")
-    (finding,) = bench.check().findings
+@pytest.mark.xdist_group("drift-embedded")
+def test_deleted_namespace_is_one_finding(fleet: DeployedProject) -> None:
+    fleet.kube.delete("v1", "Namespace", fleet.namespace)
+    (finding,) = fleet.check().findings
     assert (finding.kind, finding.object_kind) == (FindingKind.MISSING, "Namespace")
-    bench.renew_volume()
-    bench.up()
-    assert bench.check().clean
+    fleet.create_volumes()
+    fleet.up()
+    assert fleet.check().clean
