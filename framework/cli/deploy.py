@@ -1,4 +1,4 @@
-"""The verbs that an engine carries out: up, preview, refresh, destroy, outputs."""
+"""The verbs that an engine carries out: up, preview, destroy, outputs."""
 
 from __future__ import annotations
 
@@ -57,14 +57,6 @@ def _apply_plan(root: Path, options: argparse.Namespace) -> ExitCode:
         print(f"{session.render_header()}\n{plan.describe()}", flush=True)
         session = replace(session, request=plan.build_request(session))
         return _apply(session, options, session.engine.up, _AS_PLANNED)
-
-
-def run_refresh(root: Path, options: argparse.Namespace) -> ExitCode:
-    """Updates the recorded state to what the cluster has."""
-    with open_session(root, options) as session:
-        print(session.render_header(), flush=True)
-        same = "the recorded state is what the cluster has"
-        return _apply(session, options, session.engine.refresh, same)
 
 
 def run_destroy(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -281,6 +273,8 @@ class Confirmation:
     list.
     """
 
+    question = "Apply? [y/N] "
+
     def __init__(self, session: Session, options: argparse.Namespace) -> None:
         # A plan was reviewed with its deletions.
         self._yes = options.yes or getattr(options, "plan", None) is not None
@@ -300,7 +294,7 @@ class Confirmation:
         if self._yes:
             return True
         if sys.stdin.isatty() and sys.stdout.isatty():
-            return _ask("Apply? [y/N] ")
+            return _ask(self.question)
         # Without a terminal creates and updates proceed, and what needs consent is refused.
         unconfirmed = [change for change in preview.changes if self._needs_consent(change)]
         if unconfirmed:
@@ -316,9 +310,10 @@ class Confirmation:
     def show(self, preview: Preview) -> None:
         """Prints the change list, with the messages and problems of the preview."""
         self.messages = preview.messages
-        print(f"\n{self._render(_locate_problems(self._session, preview))}\n", flush=True)
+        print(f"\n{self.render(_locate_problems(self._session, preview))}\n", flush=True)
 
-    def _render(self, preview: Preview) -> str:
+    def render(self, preview: Preview) -> str:
+        """Returns the change list with the messages of the preview."""
         rolls_out = self._verb in ("up", "adopt")
         changes = render_changes(
             preview,

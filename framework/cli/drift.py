@@ -64,18 +64,34 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
     Errors: StateError if nothing is recorded, ClusterError, and those of the engine.
     """
     with open_session(root, options) as session:
-        selected = session.request.components
-        # The whole stack is compared: objects of other models would look foreign otherwise.
-        request = replace(session.request, components=None, plan=session.plan)
-        recorded = session.engine.recorded_objects(request)
+        recorded = read_recorded(session)
         if not recorded.objects:
             raise StateError(
                 f"stack {session.plan.stack}: nothing is recorded, so there is nothing to compare; "
                 f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
                 "state is"
             )
-        report = find_drift(request, recorded, unplanned=session.unplanned)
-        report = _add_refresh(session, report, recorded)
+        report = compare_session(session, recorded)
+        return _add_refresh(session, report, recorded)
+
+
+def read_recorded(session: Session) -> RecordedObjects:
+    """Returns all recorded objects: those of other models would look foreign otherwise."""
+    request = replace(session.request, components=None, plan=session.plan)
+    return session.engine.recorded_objects(request)
+
+
+def compare_session(
+    session: Session, recorded: RecordedObjects, *, accepts_recreated: bool = False
+) -> DriftReport:
+    """Compares the recorded objects with their cluster; the findings have their ids."""
+    selected = session.request.components
+    report = find_drift(
+        replace(session.request, components=None, plan=session.plan),
+        recorded,
+        unplanned=session.unplanned,
+        accepts_recreated=accepts_recreated,
+    )
     return replace(
         report,
         findings=tuple(

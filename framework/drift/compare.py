@@ -33,6 +33,7 @@ def find_drift(
     unplanned: frozenset[str] | None = frozenset(),
     today: date | None = None,
     with_sources: bool = True,
+    accepts_recreated: bool = False,
 ) -> DriftReport:
     """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
@@ -40,10 +41,11 @@ def find_drift(
     files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
     ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
     read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
-    behind each field, which takes seconds.
+    behind each field, which takes seconds. `accepts_recreated` is for a refresh, which forgets what
+    was on a cluster that was created again.
     """
     problems: list[FrameworkError] = []
-    with open_clusters(request, recorded, connect) as clusters:
+    with open_clusters(request, recorded, connect, accepts_recreated=accepts_recreated) as clusters:
         for provider in sorted({obj.provider_urn for obj in recorded.objects}):
             clusters.connect(provider)
         compared = compare_with_cluster(

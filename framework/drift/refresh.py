@@ -1,7 +1,9 @@
-"""Compares the check with `pulumi refresh --preview-only --expect-no-changes`, which sees less.
+"""Compares the check with `pulumi refresh`, which sees less.
 
-`pulumi refresh` compares the recorded state with the cluster, and only the fields that the program
-has set. The check also compares with the files, and sees what others added.
+The CLI engine runs `pulumi refresh --preview-only --expect-no-changes` beside the check, and the
+verb `refresh` of either engine shows the check first. A refresh compares the recorded state with
+the cluster, and only the fields that the program has set. The check also compares with the files,
+and sees what others added.
 """
 
 from __future__ import annotations
@@ -51,10 +53,10 @@ def _explain_unseen(finding: Finding) -> str:
 
 def _explain_only_pulumi(accepted: bool) -> str:
     if accepted:
-        return "only Pulumi counts it: a rule of drift.accept covers the difference"
+        return "only a refresh counts it: a rule of drift.accept covers the difference"
     return (
-        "only Pulumi counts it: the difference is one that Kubernetes, an autoscaler or a declared "
-        "injector makes"
+        "only a refresh counts it: the difference is one that Kubernetes, an autoscaler or a "
+        "declared injector makes"
     )
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from framework.core.changes import FieldChange
+from framework.core.changes import FieldChange, Op, Preview
 from framework.core.drift_rules import AcceptRule
 from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup, parse_time
@@ -43,6 +43,16 @@ def render_drift(run: DriftRun, history: History | None = None, *, why: bool = F
     `history` adds since when each finding has stood. `why` also lists every object of a group, with
     the line of the catalog behind the field.
     """
+    blocks = _render_reports(run, history, why=why)
+    blocks += [
+        render_wrapped(f"NOT CHECKED  stack {failed.stack}: {failed.reason}", then="  ")
+        for failed in run.failed
+    ]
+    blocks.append(render_next(run))
+    return render_visible("\n\n".join(filter(None, blocks)))
+
+
+def _render_reports(run: DriftRun, history: History | None, *, why: bool) -> list[str]:
     blocks = []
     for report, groups in run.groups:
         since = history.since(report.stack.name) if history else {}
@@ -51,11 +61,14 @@ def render_drift(run: DriftRun, history: History | None = None, *, why: bool = F
             *(_render_group(group, since, why=why) for group in groups),
             "\n".join(_list_notes(report)),
         ]
-    blocks += [
-        render_wrapped(f"NOT CHECKED  stack {failed.stack}: {failed.reason}", then="  ")
-        for failed in run.failed
-    ]
-    blocks.append(render_next(run))
+    return blocks
+
+
+def render_before_refresh(run: DriftRun, *, why: bool = False) -> str:
+    """Renders the check that a refresh begins with: no command follows from it yet."""
+    blocks = _render_reports(run, None, why=why)
+    if not run.findings:
+        blocks.append("No differences." if run.verdict is Verdict.CLEAN else "")
     return render_visible("\n\n".join(filter(None, blocks)))
 
 
@@ -223,6 +236,25 @@ def describe_refresh(refresh: RefreshVerdict) -> Iterator[str]:
     yield f"refresh --preview-only: {count} {verb}; this check: {refresh.compared or 'none'}"
     for reason, names in refresh.reasons:
         yield f"{list_names(names, _MOST_NAMES)}: {reason}"
+
+
+def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
+    """Renders what a refresh writes to the state, and where that differs from the check."""
+    objects = [change for change in preview.changes if change.object and change.op is not Op.SAME]
+    gone = [change for change in objects if change.op is Op.DELETE]
+    kept = [change for change in objects if change.op is not Op.DELETE]
+    lines = []
+    for changes, effect in ((kept, "takes the live values of"), (gone, "forgets")):
+        if changes:
+            names = list_names([f"{c.kind} {c.object}" for c in changes], _MOST_NAMES)
+            count = render_count(len(changes), "object")
+            lines.append(f"The state {effect} {count}: {names}")
+    lines += [f"{list_names(names, _MOST_NAMES)}: {reason}" for reason, names in verdict.reasons]
+    lines.append(
+        "The files and the cluster stay as they are, so the next check still reports what differs "
+        "from the files."
+    )
+    return render_visible("\n".join(render_wrapped(line, then="  ") for line in lines))
 
 
 def render_rule(rule: AcceptRule | None) -> str:

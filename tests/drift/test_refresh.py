@@ -1,12 +1,21 @@
-"""The verdict of `pulumi refresh` beside that of the check, and why both differ."""
+"""The verdict of `pulumi refresh` beside that of the check, and the verb refresh."""
 
 from __future__ import annotations
 
+import argparse
+
+import pytest
+
+from framework.cli.refresh import run_refresh
+from framework.core.errors import ConsentError
+from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift.refresh import build_refresh_verdict
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.engines.base import RecordedObject
 from framework.output.drift import describe_refresh
+from tests.drift.changes import BY_NAME
+from tests.drift.deployed_project import DeployedProject, read_differences
 
 _TYPE = "kubernetes:apps/v1:Deployment"
 
@@ -69,3 +78,50 @@ def test_long_lists_are_cut() -> None:
     lines = list(describe_refresh(build(*findings)))
     assert lines[0] == "refresh --preview-only: no object differs; this check: 9"
     assert "and 6 more: others added fields" in lines[1]
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    "engine",
+    ["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])],
+)
+def test_refresh_shows_the_check_and_writes_only_after_a_yes(
+    deployed: DeployedProject, engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("env-kubectl", "image", "deleted-Service", "foreign-ConfigMap-notes"):
+        BY_NAME[name].make(deployed.worlds["a"])
+    root, namespace = deployed.project.root, deployed.namespace
+    (state,) = (root / ".state/.pulumi/stacks").glob("*/dev.json")
+    before = state.read_bytes()
+    found = read_differences(deployed.check().findings)
+    options = argparse.Namespace(
+        verb="refresh", environment="dev", engine=engine, yes=False, why=False, model=None
+    )
+    with pytest.raises(ConsentError):
+        run_refresh(root, options)
+    assert state.read_bytes() == before
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        f"DRIFT Deployment {namespace}/fraud-a",
+        "env[DEBUG] added 1 by kubectl-set",
+        f"DRIFT Deployment {namespace}/intent-a",
+        " -> other:1 by k9s",
+        f"DRIFT Service {namespace}/intent-a",
+        f"FOREIGN ConfigMap {namespace}/notes-a no stack owns it by kubectl-create",
+        f"forgets 1 object: Service {namespace}/intent-a",
+        f"ConfigMap {namespace}/notes-a: no stack owns it",
+        "the next check still reports",
+    ):
+        assert text in shown
+    options.yes = options.why = True
+    assert run_refresh(root, options) is ExitCode.DONE
+    assert state.read_bytes() != before
+    assert "spec.template.spec.containers[model].image" in capsys.readouterr().out
+    # The record of the deleted Service is gone. Everything else is still reported.
+    report = deployed.check()
+    left = read_differences(report.findings)["a"].found
+    assert found["a"].found - left == BY_NAME["deleted-Service"].finds
+    assert report.pending == ("intent-a",)
+    deployed.delete_foreign()
+    deployed.up(engine)
+    assert deployed.check().clean
