@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from framework.cli.streams import outlive_readers
+from framework.cli.streams import LostOutput, outlive_readers
 from framework.cli.verbs import GROUPS, OPTIONS, VERBS, Verb
 from framework.core.errors import FrameworkError, UsageError
 from framework.core.exit_codes import ExitCode
@@ -287,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
 def _parse_and_run(
     arguments: Sequence[str] | None, streams: contextlib.ExitStack[bool | None]
 ) -> ExitCode:
+    lost = LostOutput()
     interrupted = "Interrupted."
     try:
         options, rest = build_parser().parse_known_args(arguments)
@@ -294,13 +295,13 @@ def _parse_and_run(
         _check(options, rest, verb)
         if not verb.read_only:
             # Until the last message is printed, also those of the errors below.
-            streams.enter_context(outlive_readers())
+            lost = streams.enter_context(outlive_readers())
         if "yes" in verb.options and verb.environment == "required":
             model = getattr(options, "model", None)
             narrowed = f" MODEL={model}" if model else ""
             command = f"`make {verb.name} ENV={options.environment}{narrowed}`"
             interrupted = f"Interrupted. What had finished is recorded; {command} continues."
-        return _run(verb, options)
+        return _report_loss(_run(verb, options), lost)
     except FrameworkError as error:
         from framework.output.text import render_paragraphs
 
@@ -314,6 +315,18 @@ def _parse_and_run(
 
         print(describe_crash(error), file=sys.stderr)
         return ExitCode.FAILED
+
+
+def _report_loss(code: ExitCode, lost: LostOutput) -> ExitCode:
+    """Returns the exit code of a verb that went on to its end although its output was lost."""
+    if lost.error is None:
+        return code
+    print(
+        f"the output could not be written ({lost.error.strerror}), and the command went on to its "
+        f"end without it; its exit code was {int(code)}",
+        file=sys.stderr,
+    )
+    return code or ExitCode.FAILED
 
 
 def _replace_unencodable() -> None:

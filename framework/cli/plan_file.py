@@ -122,12 +122,26 @@ class PlanToApply:
         known = {model.name for model in session.plan.models}
         if self.models and self.models - known:
             known |= session.engine.recorded(session.request).components
-        gone = [
-            Difference(f"model {name}", ("catalog", "state"))
-            for name in sorted((self.models or frozenset()) - known)
-        ]
+        gone = sorted((self.models or frozenset()) - known)
         if gone:
-            raise self._refuse(gone)
+            differences = [Difference(f"model {name}", self._find_former(name)) for name in gone]
+            is_deleted = all(difference.sources == ("state",) for difference in differences)
+            raise self._refuse(
+                differences, clean=is_deleted and len(gone) == len(self.models or ())
+            )
+
+    def _find_former(self, model: str) -> tuple[str, ...]:
+        """Returns which of catalog and state had a model when the plan was written.
+
+        A model that the plan deletes was in the state alone.
+        """
+        inputs = self._document.inputs
+        # Every model has a Deployment of its name.
+        return tuple(
+            source
+            for source, keys in (("catalog", inputs.catalog), ("state", inputs.state))
+            if any(":Deployment " in key and key.rpartition("/")[2] == model for key in keys)
+        )
 
     def _check(self, session: Session, preview: Preview, basis: Basis) -> None:
         """Raises PlanRefusedError if `up` would not do exactly what the plan says."""

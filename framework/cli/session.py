@@ -111,7 +111,7 @@ def open_session(
                 plan, pattern, lambda: engine.recorded(request).components
             )
         if deploys and components is not None:
-            refuse_renamed(plan, components, lambda: engine.recorded(request).components)
+            refuse_renamed(plan, components)
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)

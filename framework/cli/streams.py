@@ -1,7 +1,8 @@
-"""Lets a verb that changes something go on when the reader of its output closes the pipe.
+"""Lets a verb that changes something go on when its output cannot be written any more.
 
-`make up ENV=prod YES=1 | head` must not stop a rollout in the middle. Both engines print from
-threads and callbacks, where an exception would end the operation, so the streams never fail.
+`make up ENV=prod YES=1 | head` must not stop a rollout in the middle, nor must a full disk that a
+log is written to. Both engines print from threads and callbacks, where an exception would end the
+operation, so the streams never fail.
 """
 
 from __future__ import annotations
@@ -17,13 +18,26 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class _Pipe(io.FileIO):
-    """A file descriptor that takes everything and drops it once its reader is gone."""
+class LostOutput:
+    """The reason why output was lost; `error` is None while nothing was.
+
+    A reader that closed the pipe wants no more output, so that is no loss.
+    """
+
+    error: OSError | None = None
+
+
+class _Sink(io.FileIO):
+    """A file descriptor that takes everything, and drops it once it cannot be written."""
+
+    lost: LostOutput
 
     def write(self, data: ReadableBuffer) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.lost.error = error
             # For the whole process: Python flushes the original stream at exit, and a process that
             # inherits the descriptor would be killed by SIGPIPE.
             devnull = os.open(os.devnull, os.O_WRONLY)
@@ -33,8 +47,9 @@ class _Pipe(io.FileIO):
 
 
 @contextmanager
-def outlive_readers() -> Iterator[None]:
-    """Replaces stdout and stderr by streams on which a closed pipe is not an error."""
+def outlive_readers() -> Iterator[LostOutput]:
+    """Replaces stdout and stderr by streams that never fail, and yields what was lost on them."""
+    lost = LostOutput()
     with ExitStack() as undo:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
@@ -43,18 +58,21 @@ def outlive_readers() -> Iterator[None]:
             buffer = getattr(stream, "buffer", None)
             raw = getattr(buffer, "raw", buffer)
             if isinstance(raw, io.FileIO):
-                replacement = _replace(stream, raw, buffered=raw is not buffer)
+                replacement = _replace(stream, raw, lost, buffered=raw is not buffer)
                 setattr(sys, name, replacement)
                 undo.callback(setattr, sys, name, stream)
                 undo.callback(replacement.flush)
-        yield
+        yield lost
 
 
-def _replace(stream: io.TextIOWrapper, raw: io.FileIO, *, buffered: bool) -> io.TextIOWrapper:
-    pipe = _Pipe(raw.fileno(), "wb", closefd=False)
+def _replace(
+    stream: io.TextIOWrapper, raw: io.FileIO, lost: LostOutput, *, buffered: bool
+) -> io.TextIOWrapper:
+    sink = _Sink(raw.fileno(), "wb", closefd=False)
+    sink.lost = lost
     return io.TextIOWrapper(
         # A text stream takes an unbuffered one too, as Python's own stdout then is.
-        io.BufferedWriter(pipe) if buffered else pipe,
+        io.BufferedWriter(sink) if buffered else sink,
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,

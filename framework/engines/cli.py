@@ -51,6 +51,7 @@ from framework.engines.live_plan import (
     find_failed_needs,
     find_first_stage,
     keep_replicas,
+    take_manifests,
 )
 from framework.engines.problems import refuse_problems
 from framework.engines.project import load_project
@@ -122,6 +123,9 @@ class AutomationEngine:
             opened.remember_cluster()
             feed = ProgressFeed(on_progress)
             reader = opened.read_events(on_progress, components=previewed.reader.components)
+            if provider is not None and request.plan is not None:
+                previewed = replace(previewed, steps=keep_replicas(previewed.steps, provider))
+                request = replace(request, plan=take_manifests(request.plan, previewed.steps))
             put_back = PutBack(provider, feed) if provider is not None else None
             # The CLI compares the program with the recorded inputs. A refresh records what others
             # changed, but not always as an input, and the CLI leaves the rest. So this is put back
@@ -129,9 +133,6 @@ class AutomationEngine:
             if put_back is not None:
                 waits = previewed.waits
                 put_back.run([step for step in previewed.steps if step.change.urn not in waits])
-            if provider is not None and request.plan is not None:
-                plan = keep_replicas(request.plan, previewed.steps, provider)
-                request = replace(request, plan=plan)
             held.close()
             self._apply(opened, previewed, request, put_back, feed, reader)
         # Once more, because before the first deployment no provider was recorded.

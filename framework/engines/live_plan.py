@@ -24,6 +24,7 @@ from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.problems import build_refusal, is_refusal
 from framework.engines.urns import build_manifest_urn
 from framework.engines.values import collect_message_secrets, redact_fields
+from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import ObjectDiff
@@ -92,6 +93,9 @@ def compare_plan(
         except FrameworkError as exc:
             if isinstance(exc, ClusterError) and is_refusal(exc):
                 return _build_refused(change, manifest, recorded.get(change.urn), exc)
+            if isinstance(exc, ApiError):
+                # It is the same for all objects, so it is said once.
+                raise
             reason = _redact(str(exc), manifest)
             named = change.name in reason
             failures.append(reason if named else f'{change.type} "{change.name}": {reason}')
@@ -138,9 +142,7 @@ def _compare(
 ) -> LiveStep:
     old = _read_state(recorded) if recorded else None
     inputs = manifest.build_inputs()
-    # The CLI's create sends all inputs, also to an object that already exists.
-    ignored = manifest.ignore_changes if recorded else ()
-    diff = provider.diff(change.urn, old, inputs, ignored)
+    diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
     if cli_decides and change.op is Op.SAME and op is Op.REPLACE:
@@ -160,32 +162,43 @@ def _compare(
     return LiveStep(shown, manifest, recorded, change.op, already_own=diff.already_own)
 
 
-def keep_replicas(
-    plan: StackPlan, steps: Iterable[LiveStep], provider: KubernetesProvider
-) -> StackPlan:
-    """Returns the plan in which a replaced Deployment under an autoscaler keeps its live replicas.
+def keep_replicas(steps: Iterable[LiveStep], provider: KubernetesProvider) -> tuple[LiveStep, ...]:
+    """Returns the steps in which a Deployment under an autoscaler keeps its live replicas.
 
-    The CLI creates it with what the program registers, and that is the autoscaler's minimum.
+    The CLI's create sends what the program registers, and that is the autoscaler's minimum. It also
+    creates a Deployment that it replaces, and one that exists and is not recorded.
     """
-    replicas: dict[ObjectKey, int] = {}
-    for step in steps:
-        change, manifest = step.change, step.manifest
-        if Op.REPLACE not in (change.op, step.cli_op) or manifest.initial_replicas is None:
-            continue
-        live = provider.read(_read_state(step.recorded)) if step.recorded else None
-        if kept := find_replicas_to_keep(manifest.initial_replicas, live):
-            replicas[change.component, change.type, change.name] = kept
 
-    def keep(model: str, manifest: Manifest) -> Manifest:
-        key = (model, manifest.type_token, manifest.logical_name)
-        kept = replicas.get(key, manifest.initial_replicas)
-        return replace(manifest, initial_replicas=kept)
+    def keep(step: LiveStep) -> LiveStep:
+        declared, kept = step.manifest.initial_replicas, 0
+        if declared is None:
+            return step
+        if step.cli_op is Op.CREATE and provider.find_listed(step.manifest.object):
+            live = provider.get_live(step.manifest.object) or {}
+            kept = int((live.get("spec") or {}).get("replicas") or 0)
+        elif Op.REPLACE in (step.change.op, step.cli_op) and step.recorded:
+            kept = find_replicas_to_keep(declared, provider.read(_read_state(step.recorded)))
+        manifest = replace(step.manifest, initial_replicas=kept or declared)
+        return replace(step, manifest=manifest)
 
+    return tuple(map(keep, steps))
+
+
+def take_manifests(plan: StackPlan, steps: Iterable[LiveStep]) -> StackPlan:
+    """Returns the plan with the manifests of the steps in place of its own."""
+    kept = {(step.change.component, *_key(step.manifest)): step.manifest for step in steps}
     models = [
-        replace(model, manifests=tuple(keep(model.name, item) for item in model.manifests))
+        replace(
+            model,
+            manifests=tuple(kept.get((model.name, *_key(item)), item) for item in model.manifests),
+        )
         for model in plan.models
     ]
-    return replace(plan, models=tuple(models)) if replicas else plan
+    return replace(plan, models=tuple(models))
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest.type_token, manifest.logical_name
 
 
 def _build_unreplaced(

@@ -34,10 +34,10 @@ def refuse_problems(preview: Preview) -> None:
 def is_refusal(exc: ClusterError) -> bool:
     """Returns True if the server refused one object, and other objects may be accepted.
 
-    Rejected credentials and a server that does not answer concern all objects.
+    Rejected credentials and a server that does not serve requests concern all objects.
     """
     if isinstance(exc, ApiError):
-        return exc.status != 401
+        return exc.status != 401 and not exc.is_outage
     return isinstance(exc, AlreadyExistsError | CannotAdoptError | ManagedByToolError)
 
 

@@ -15,6 +15,9 @@ from typing import Any
 from framework.core.errors import ClusterError
 from framework.core.redaction import redact_text
 
+# Overloaded, or without an answer of the server behind a proxy.
+_OUTAGES = frozenset({429, 502, 503, 504})
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -52,7 +55,21 @@ class ApiError(ClusterError):
                 f"({self.message}); log in again, or check the kubeconfig"
             )
         label = f"HTTP {self.status} {self.reason}".strip()
+        if self.is_outage:
+            return (
+                f"{self.where}: the API server does not serve requests now: {self.message} "
+                f"({label}); run the same command again when it does"
+            )
         return f"{self.where}: {self.message} ({label})"
+
+    @property
+    def is_outage(self) -> bool:
+        """True if the server, or a proxy in front of it, could not serve any request.
+
+        The client has repeated the request for a while. A webhook that does not answer is none:
+        the server then answers 500, and other objects may be accepted.
+        """
+        return self.status in _OUTAGES
 
     @property
     def namespace_terminating(self) -> bool:

@@ -56,10 +56,9 @@ def render_changes(
     lines: list[str] = []
     others = list(preview.problems)
     for component, group in groupby(changed, key=lambda change: change.component):
-        lines += writer.render_component(list(group))
         own = [problem for problem in others if component and problem.component == component]
         others = [problem for problem in others if problem not in own]
-        lines += [writer.render_problem(problem) for problem in own]
+        lines += writer.render_component(list(group), own)
     lines.append(f"  {_render_unchanged(shown, plan, components)}")
     return "\n".join([*lines, *writer.render_notes(), *map(_render_problem, others)])
 
@@ -119,9 +118,19 @@ class _ChangeWriter:
         self._width = 6 + max([_NAME_WIDTH, *names])
         self._margin = " " * self._width
 
-    def render_component(self, changes: list[Change]) -> list[str]:
-        """Renders creations on one line, deletions on one line, then each other change."""
-        lines = []
+    def render_component(self, changes: list[Change], problems: list[Problem]) -> list[str]:
+        """Renders creations on one line, deletions on one line, then each other change.
+
+        A problem stands below the change of its object, or below all of them.
+        """
+        lines, rest = [], list(problems)
+
+        def take(group: list[Change]) -> list[str]:
+            names = {f"{change.kind} {change.object or change.name}" for change in group}
+            taken = [problem for problem in rest if problem.object in names]
+            rest[:] = [problem for problem in rest if problem.object not in names]
+            return [self._render_problem(problem) for problem in taken]
+
         for op in (Op.CREATE, Op.DELETE):
             if group := [change for change in changes if change.op is op]:
                 kinds = ", ".join(sorted(map(_render_kind, group)))
@@ -129,6 +138,7 @@ class _ChangeWriter:
                 first = self._start(op, _title(group[0]))
                 lines.append(render_wrapped(kinds + consent, first=first, then=self._margin))
                 lines += self._render_forecasts(group) if op is Op.CREATE else []
+                lines += take(group)
         for change in changes:
             if change.op in (Op.CREATE, Op.DELETE):
                 continue
@@ -137,7 +147,8 @@ class _ChangeWriter:
             rolls = any(field.path.startswith("spec.template") for field in change.fields)
             if rolls or change.op is Op.REPLACE:
                 lines += self._render_forecasts([change])
-        return lines
+            lines += take([change])
+        return [*lines, *map(self._render_problem, rest)]
 
     def _start(self, op: Op, title: str) -> str:
         return f"  {_MARKS[op]} {title}  ".ljust(self._width)
@@ -171,8 +182,7 @@ class _ChangeWriter:
                 lines.append(render_wrapped(forecast, first=self._margin, then=self._margin))
         return lines
 
-    def render_problem(self, problem: Problem) -> str:
-        """Renders a problem of a model below the changes of the model."""
+    def _render_problem(self, problem: Problem) -> str:
         first = f"{self._margin}{problem.severity}: "
         return render_wrapped(str(problem), first=first, then=f"{self._margin}  ")
 

@@ -88,18 +88,16 @@ def select_components(
     return frozenset(model.name for model in select_models(plan, pattern))
 
 
-def refuse_renamed(
-    plan: StackPlan, components: Collection[str], recorded: Callable[[], Collection[str]]
-) -> None:
+def refuse_renamed(plan: StackPlan, components: Collection[str]) -> None:
     """Raises UsageError where the old name of a renamed model is selected without the new one.
 
     Narrowed to the old name, `up` would delete what serves, as for a model that left the catalog.
-    Where both names are recorded, `previousName` came too late to rename, and the old model is one
-    that left. `recorded` is called only where the result depends on it.
+    Also where both names are recorded: after an interrupted rename the new Deployment may not be
+    ready. Narrowed to the new name, `up` deletes the old one once the new one serves.
     """
     for model in plan.models:
         old = model.previous_name
-        if old in components and model.name not in components and model.name not in recorded():
+        if old in components and model.name not in components:
             raise UsageError(
                 f"{old} is renamed to {model.name} ({model.renamed_at}): use MODEL={model.name}"
             )

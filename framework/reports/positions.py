@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from framework.core.stack import Stack
 from framework.plan import Manifest
 from framework.plan.build import build_model
 from framework.reports.explain import ExplainedSetting
+from framework.reports.refusals import find_described
 from framework.reports.rendered_fields import ExplainedFields, FieldExplainer
 
 # Explaining an object by experiment takes one to two seconds. Further problems mostly have the same
@@ -55,14 +57,17 @@ class _PositionFinder:
         model = self._models.get(problem.component)
         if model is None:
             return ""
-        found = (self._find_field(model, problem.object, path) for path in _list_paths(problem))
+        manifest = self._find_manifest(model, problem.object)
+        if manifest is None:
+            return str(model.merged.start_of(model.home))
+        paths = chain(_list_paths(problem), find_described(problem.message, manifest.object))
+        found = (self._find_field(model, manifest, path) for path in paths)
         return next(filter(None, found), str(model.merged.start_of(model.home)))
 
-    def _find_field(self, model: CatalogModel, name: str, path: FieldPath) -> str:
-        """Returns the position of a field, "" if the manifest of the object lacks it."""
-        manifest = self._find_manifest(model, name)
-        steps = resolve(manifest.object, path) if manifest else None
-        if manifest is None or steps is None:
+    def _find_field(self, model: CatalogModel, manifest: Manifest, path: FieldPath) -> str:
+        """Returns the position of a field, "" if the manifest lacks it."""
+        steps = resolve(manifest.object, path)
+        if steps is None:
             return ""
         value = get_at(manifest.object, steps)
         # The server numbers the items of a list, which are named everywhere else.

@@ -69,6 +69,35 @@ def test_other_verb_goes_on_without_output_and_keeps_its_code(
     assert finished == [2000]
 
 
+@pytest.mark.parametrize(("result", "code"), [(0, 1), (3, 3)])
+def test_verb_outlives_a_full_disk_and_says_what_was_lost(
+    result: int,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def print_much(root: Path, options: object) -> int:
+        assert _print_to_stdout() == 2000
+        return result
+
+    _run_instead(print_much, monkeypatch)
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as streams:
+        streams.setattr(sys, "stdout", full)
+        assert front.main(["up", "dev"]) == code
+    assert capsys.readouterr().err == (
+        "the output could not be written (No space left on device), and the command went on to "
+        f"its end without it; its exit code was {result}\n"
+    )
+
+
+def _print_to_stdout() -> int:
+    for number in range(2000):
+        sys.stdout.write(f"rolling {number}\n")
+        if number % 2:
+            sys.stdout.flush()
+    return 2000
+
+
 def _print_to_both() -> int:
     for number in range(2000):
         sys.stdout.write(f"rolling {number}\n")

@@ -22,11 +22,12 @@ import yaml
 
 from framework.cli.plan_file import PlanToApply, PlanWriter
 from framework.cli.session import Session
-from framework.core.errors import PlanFileError, PlanRefusedError, UsageError
+from framework.core.errors import ClusterError, PlanFileError, PlanRefusedError, UsageError
 from framework.core.stack import Stack as PulumiStack
 from framework.engines import reviewed_plan
 from framework.engines.base import Engine, NamedCluster, Request
 from framework.engines.embedded.engine import EmbeddedEngine
+from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
 from framework.kube.reading import ObjectDiff
 from framework.plan import StackPlan
@@ -194,6 +195,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_program: Share
     return world
 
 
+@pytest.fixture(params=["embedded", "cli"])
+def world_of_engine(
+    request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    """The world with plans of each engine. The CLI engine's change list comes from a fake."""
+    if request.param == "cli":
+        state_file = world.stack.state_file
+        world.engine = build_fake_engine(world.cluster, state_file, monkeypatch)
+    return world
+
+
 def test_plan_is_applied_as_it_was_reviewed(world: World) -> None:
     path = world.write_plan()
     assert world.up(path, apply=True)
@@ -336,8 +348,30 @@ def test_gone_model_of_a_plan_is_refused_by_name(world: World) -> None:
     path = world.write_plan("d")
     applied = world.write_plan("d", name="other.json")
     assert world.up(applied, apply=True)
-    with pytest.raises(PlanRefusedError, match="model d: catalog and state changed"):
+    with pytest.raises(PlanRefusedError) as refused:
         world.up(path)
+    # The catalog has not changed: d had left it before the plan was written.
+    assert "model d: its record in the state changed" in str(refused.value)
+    assert "perhaps the plan was applied already" in str(refused.value)
+
+
+def test_model_that_left_the_catalog_since_is_refused_by_name(world: World) -> None:
+    world.write("catalog/e.yaml", FILES["catalog/d.yaml"])
+    path = world.write_plan("e")
+    (world.root / "catalog/e.yaml").unlink()
+    with pytest.raises(PlanRefusedError, match="model e: its settings in the catalog changed"):
+        world.up(path)
+
+
+def test_outage_is_not_the_refusal_of_an_object(
+    world_of_engine: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: object) -> None:
+        raise ApiError("Deployment ml-dev/a", 503, "ServiceUnavailable", "no leader")
+
+    monkeypatch.setattr(world_of_engine.cluster, "diff", answer)
+    with pytest.raises(ClusterError, match="does not serve requests now: no leader"):
+        world_of_engine.write_plan()
 
 
 def test_file_that_is_no_plan_is_not_overwritten(world: World) -> None:
@@ -606,17 +640,6 @@ def find_wrong(world: World, numbers: Sequence[int]) -> list[str]:
             wrong.append(f"{number}: plan of {covered or 'all'}, changed {names}: {refused}")
         restore()
     return wrong
-
-
-@pytest.fixture(params=["embedded", "cli"])
-def world_of_engine(
-    request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    """The world with plans of each engine. The CLI engine's change list comes from a fake."""
-    if request.param == "cli":
-        state_file = world.stack.state_file
-        world.engine = build_fake_engine(world.cluster, state_file, monkeypatch)
-    return world
 
 
 def test_what_matters_is_refused_and_nothing_else(world_of_engine: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,30 @@ def test_deleted_deployment_is_recreated_with_the_minimum(
     deployment = kube.get("apps/v1", "Deployment", "churn", namespace)
     assert deployment is not None
     assert deployment["spec"]["replicas"] == 6
+
+
+@pytest.mark.grid
+@pytest.mark.pulumi_cli
+def test_unrecorded_deployment_keeps_its_live_replicas_with_the_cli(
+    make_quick_project: MakeProject, kube: KubeClient, record: Record
+) -> None:
+    """After the loss of the state, the CLI creates what exists and sends all that it registers."""
+    project = make_quick_project("churn")
+    project.append("catalog/churn.yaml", AUTOSCALED)
+    project.succeed("up", "dev")
+    namespace = f"{project.namespace}-dev"
+    scale = [{"op": "replace", "path": "/spec/replicas", "value": 8}]
+    kube.json_patch(
+        "apps/v1", "Deployment", "churn", namespace, operations=scale, manager="autoscaler"
+    )
+    shutil.rmtree(project.root / ".state")
+    with record(project) as recorder:
+        before = len(recorder.events)
+        preview = project.succeed("preview", "dev", "--engine", "cli")
+        project.succeed("up", "dev", "--yes", "--engine", "cli")
+    assert "replicas  8" not in preview
+    deployment = kube.get("apps/v1", "Deployment", "churn", namespace)
+    assert deployment is not None
+    assert deployment["spec"]["replicas"] == 8
+    assert min(recorder.serving("churn")[before:], default=8) >= 6
+    assert "Nothing to do" in project.succeed("up", "dev", "--engine", "embedded")

@@ -39,6 +39,7 @@ from framework.engines.values import (
     mark_secrets,
     redact_secrets,
 )
+from framework.kube.api_error import ApiError
 
 # Further refusals mostly have the same cause, so they are only counted.
 _MOST_REFUSALS = 50
@@ -51,6 +52,7 @@ class PreviewRun:
         self._state, self._planner, self._clusters = state, planner, clusters
         self._lock = threading.Lock()
         self._refusals: set[str] = set()
+        self._outage: ApiError | None = None
         self._failed: set[str] = set()
         self.steps: dict[str, Step] = {}
         self.outputs: dict[str, Mapping[str, Any]] = {}
@@ -90,6 +92,8 @@ class PreviewRun:
         self.messages.add(severity, message)
 
     def _note_refusal(self, registration: Registration, exc: Exception) -> None:
+        if isinstance(exc, ApiError) and exc.is_outage:
+            self._outage = exc
         text = str(exc) if isinstance(exc, FrameworkError) else f"{type(exc).__name__}: {exc}"
         reason = redact_text(text, collect_message_secrets(registration.inputs))
         if registration.name not in reason:
@@ -109,6 +113,8 @@ class PreviewRun:
         # First the cluster: without it every object was refused for this one reason.
         if self._clusters.failure is not None:
             raise self._clusters.failure
+        if self._outage is not None:
+            raise self._outage
         if self._refusals:
             refusals = sorted(self._refusals)
             rest = len(refusals) - _MOST_REFUSALS
