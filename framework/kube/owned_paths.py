@@ -18,7 +18,7 @@ The mark `.` makes a field owned that has owned fields below it as well:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -139,12 +139,18 @@ def _has_keys(item: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
     )
 
 
-def is_as_sent(live: Any, sent: Any, owned: Mapping[str, Any] | None) -> bool:
+def is_as_sent(
+    live: Any,
+    sent: Any,
+    owned: Mapping[str, Any] | None,
+    is_left_out: Callable[[str, Any], bool] = lambda key, value: False,
+) -> bool:
     """Returns True if `live` has every value that was sent, and all that `owned` names was sent.
 
     `owned` is the sender's FieldsV1 tree: {} for a field that it owns as a whole, None for nothing.
     A value that the server leaves out because it is 0 is still owned; one that somebody removed is
-    not. False also for a value that is only spelled differently, and for items in another order.
+    not. `is_left_out` tells, by key and value, what may be missing without an owner. False also for
+    a value that is only spelled differently, and for items in another order.
     """
     if live == sent:
         return True
@@ -154,9 +160,9 @@ def is_as_sent(live: Any, sent: Any, owned: Mapping[str, Any] | None) -> bool:
             return False
         is_whole = owned is not None and not owned
         return all(
-            is_as_sent(live[key], value, {} if is_whole else elements.get(f"f:{key}"))
+            is_as_sent(live[key], value, {} if is_whole else elements.get(f"f:{key}"), is_left_out)
             if key in live
-            else is_whole or f"f:{key}" in elements
+            else is_whole or f"f:{key}" in elements or is_left_out(key, value)
             for key, value in sent.items()
         )
     if not isinstance(live, list) or not isinstance(sent, list) or len(live) != len(sent):
@@ -171,7 +177,7 @@ def is_as_sent(live: Any, sent: Any, owned: Mapping[str, Any] | None) -> bool:
             return False
     nothing: Mapping[str, Any] | None = {} if owned == {} else None
     return all(
-        is_as_sent(item, value, below.get(index, nothing))
+        is_as_sent(item, value, below.get(index, nothing), is_left_out)
         for index, (item, value) in enumerate(zip(live, sent, strict=True))
     )
 

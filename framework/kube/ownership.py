@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from framework.core.errors import ClusterError
@@ -20,12 +21,30 @@ from framework.kube.managed_fields import (
     is_own,
     writers,
 )
-from framework.kube.objects import Object, ObjectState, object_name
+from framework.kube.objects import Object, ObjectState, group_of, object_name
 from framework.kube.owned_paths import is_as_sent
 
 OWN_PREFIX = "pulumi-kubernetes"
 # The names under which the CLI updates objects. It creates them under those of CLI_MANAGERS.
 _CLI_MANAGER = re.compile(rf"{OWN_PREFIX}-[0-9a-f]{{8}}")
+# The API server leaves these out of an object when they are 0 or false, so that sending such a
+# value is the same as sending none. The CLI does not record it, and its entry does not own it.
+# Others, such as `replicas` and `automountServiceAccountToken`, mean something else when absent.
+ABSENT_IF_ZERO = frozenset(
+    {
+        "minReadySeconds",
+        "paused",
+        "initialDelaySeconds",
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "readOnly",
+        "stdin",
+        "stdinOnce",
+        "tty",
+        "publishNotReadyAddresses",
+    }
+)
 
 
 class AlreadyExistsError(ClusterError):
@@ -134,12 +153,36 @@ def is_untouched(
     if len(written) != 1 or _without_status(live) != _without_status(recorded):
         return False
     (entry,) = written
+    is_left_out = partial(_is_absent_zero, sent["apiVersion"])
     if is_own(entry, manager):
-        return is_as_sent(live, sent, entry.get("fieldsV1") or None)
+        return is_as_sent(live, sent, entry.get("fieldsV1") or None, is_left_out)
     # A create of the CLI. It also owns the server's defaults, so what it owns beyond `sent` says
     # nothing.
     is_create = entry["operation"] == "Update" and entry["manager"] in CLI_MANAGERS
-    return is_create and is_as_sent(live, sent, None)
+    return is_create and is_as_sent(live, sent, None, is_left_out)
+
+
+def is_same_but_zeros(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Returns True if two objects to send differ at most in values of ABSENT_IF_ZERO."""
+    return one == other or _without_zeros(one["apiVersion"], one) == _without_zeros(
+        other["apiVersion"], other
+    )
+
+
+def _is_absent_zero(api_version: str, key: str, value: Any) -> bool:
+    # A group of a CustomResourceDefinition has a dot, and its kinds may give a 0 any meaning.
+    is_zero = not value and isinstance(value, int)
+    return is_zero and key in ABSENT_IF_ZERO and "." not in group_of(api_version)
+
+
+def _without_zeros(api_version: str, tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {
+            key: _without_zeros(api_version, value)
+            for key, value in tree.items()
+            if not _is_absent_zero(api_version, key, value)
+        }
+    return [_without_zeros(api_version, item) for item in tree] if isinstance(tree, list) else tree
 
 
 def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from framework.kube.ownership import (
     has_recorded_labels,
     is_foreign,
     is_recreated,
+    is_same_but_zeros,
     is_untouched,
 )
 from framework.kube.patching import Patch, build_patch, predict
@@ -344,7 +345,8 @@ class ObjectReader:
             wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         recreated = is_recreated(live, old, manager)
         recorded = without_internal(old.outputs)
-        if before == wanted and is_untouched(live, recorded, wanted, manager):
+        # The CLI records no `minReadySeconds: 0`.
+        if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):
             return ObjectDiff(Op.SAME, (), False, "", live)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
         if recreated:

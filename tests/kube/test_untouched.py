@@ -1,0 +1,65 @@
+"""An object that only this stack wrote needs no dry run; values that the CLI leaves out are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework.kube.ownership import is_same_but_zeros, is_untouched
+
+Object = dict[str, Any]
+MANAGER = "pulumi-kubernetes-58430e23"
+
+
+def build(api_version: str, **fields: Any) -> Object:
+    metadata = {"name": "churn", "namespace": "ml"}
+    return {"apiVersion": api_version, "kind": "Any", "metadata": metadata, **fields}
+
+
+def build_live(obj: Object, manager: str, operation: str, owned: Object) -> Object:
+    entry = {"manager": manager, "operation": operation, "fieldsV1": owned}
+    return {**obj, "metadata": {**obj["metadata"], "managedFields": [entry]}}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "sent", "live", "expected"),
+    [
+        pytest.param("apps/v1", {"minReadySeconds": 0}, {}, True, id="number"),
+        pytest.param("apps/v1", {"paused": False}, {}, True, id="boolean"),
+        pytest.param("apps/v1", {"a": [{"tty": False}]}, {"a": [{}]}, True, id="in-a-list"),
+        pytest.param("apps/v1", {"minReadySeconds": 5}, {}, False, id="not-zero"),
+        pytest.param(
+            "apps/v1", {"minReadySeconds": 0}, {"minReadySeconds": 5}, False, id="other-value"
+        ),
+        pytest.param("apps/v1", {"replicas": 0}, {}, False, id="zero-that-counts"),
+        pytest.param("v1", {"tty": ""}, {}, False, id="text"),
+        pytest.param("v1", {"tty": None}, {}, False, id="null"),
+        pytest.param("example.com/v1", {"minReadySeconds": 0}, {}, False, id="custom-resource"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("manager", "operation"), [("pulumi-kubernetes", "Update"), (MANAGER, "Apply")]
+)
+def test_value_that_is_zero_and_absent_is_as_sent(
+    manager: str, operation: str, api_version: str, sent: Object, live: Object, expected: bool
+) -> None:
+    obj = build_live(build(api_version, spec=live), manager, operation, {})
+    assert is_untouched(obj, obj, build(api_version, spec=sent), MANAGER) is expected
+
+
+@pytest.mark.parametrize(
+    ("api_version", "one", "other", "expected"),
+    [
+        ("apps/v1", {"minReadySeconds": 0, "replicas": 2}, {"replicas": 2}, True),
+        ("apps/v1", {"minReadySeconds": 0}, {"minReadySeconds": 5}, False),
+        ("apps/v1", {"replicas": 0}, {}, False),
+        ("apps/v1", {"automountServiceAccountToken": False}, {}, False),
+        ("example.com/v1", {"paused": False}, {}, False),
+    ],
+)
+def test_inputs_that_differ_in_absent_zeros_are_the_same(
+    api_version: str, one: Object, other: Object, expected: bool
+) -> None:
+    pair = build(api_version, spec=one), build(api_version, spec=other)
+    assert is_same_but_zeros(*pair) is is_same_but_zeros(*reversed(pair)) is expected
