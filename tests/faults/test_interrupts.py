@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from framework.kube.client import KubeClient
@@ -106,6 +108,28 @@ def test_second_interrupt_stops_at_once(project: Project, kube: KubeClient, engi
     # The rollout itself would be waited for much longer.
     assert seconds < 40
     continue_with(project, OTHER[engine] if engine == "cli" else engine)
+
+
+@pytest.mark.grid
+@pytest.mark.pulumi_cli
+def test_sigterm_ends_a_preview_and_its_pulumi(make_quick_project: MakeProject) -> None:
+    project = make_quick_project("churn")
+    command = [sys.executable, "-m", "framework", "preview", "dev", "--engine", "cli"]
+    with subprocess.Popen(
+        command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        pulumi: list[psutil.Process] = []
+        while not pulumi:
+            assert run.poll() is None
+            for child in psutil.Process(run.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    pulumi += [child] if "preview" in child.cmdline() else []
+            time.sleep(0.05)
+        run.terminate()
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 1, output
+    assert "Traceback" not in output
+    assert not any(child.is_running() for child in pulumi)
 
 
 def continue_with(project: Project, engine: str) -> None:

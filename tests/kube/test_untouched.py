@@ -1,4 +1,4 @@
-"""An object that only this stack wrote needs no dry run; values that the CLI leaves out are none."""
+"""An object that only this stack wrote needs no dry run; a zero that the CLI leaves out is none."""
 
 from __future__ import annotations
 
