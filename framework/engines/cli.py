@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from framework.core.changes import Op, Preview, Result
+from framework.core.changes import Preview, Result
 from framework.core.errors import EngineError, StateError
 from framework.core.kind_rules import KindRules
 from framework.engines.base import (
@@ -23,13 +23,13 @@ from framework.engines.base import (
     Request,
     order_changes,
 )
-from framework.engines.capacity import describe_kept_pods
-from framework.engines.cli_events import EventReader, event_to_json
-from framework.engines.cli_preview import CliPreview, find_targets, preview_stack
+from framework.engines.cli_apply import CliApply
+from framework.engines.cli_events import event_to_json
+from framework.engines.cli_preview import find_targets, preview_stack
+from framework.engines.cli_rollouts import RolloutFollower
 from framework.engines.cli_stack import (
     CliStack,
     OpenedStack,
-    build_program,
     build_recorded,
     open_stack,
     read_stack,
@@ -45,13 +45,6 @@ from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
     read_basis,
-)
-from framework.engines.live_plan import (
-    PutBack,
-    find_failed_needs,
-    find_first_stage,
-    keep_replicas,
-    take_manifests,
 )
 from framework.engines.problems import refuse_problems
 from framework.engines.project import load_project
@@ -85,6 +78,7 @@ class AutomationEngine:
         """`rules` are those of the kinds that the program registers."""
         self._cli, self._rules = cli, tuple(rules)
 
+    @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview --refresh`, and compares with the live objects."""
         opened = self._read(request)
@@ -122,19 +116,13 @@ class AutomationEngine:
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster()
             feed = ProgressFeed(on_progress)
-            reader = opened.read_events(on_progress, components=previewed.reader.components)
-            if provider is not None and request.plan is not None:
-                previewed = replace(previewed, steps=keep_replicas(previewed.steps, provider))
-                request = replace(request, plan=take_manifests(request.plan, previewed.steps))
-            put_back = PutBack(provider, feed) if provider is not None else None
-            # The CLI compares the program with the recorded inputs. A refresh records what others
-            # changed, but not always as an input, and the CLI leaves the rest. So this is put back
-            # before the CLI runs.
-            if put_back is not None:
-                waits = previewed.waits
-                put_back.run([step for step in previewed.steps if step.change.urn not in waits])
-            held.close()
-            self._apply(opened, previewed, request, put_back, feed, reader)
+            with RolloutFollower(provider, feed, previewed.steps) as follower:
+                reader = opened.read_events(follower.show, components=previewed.reader.components)
+                apply = CliApply(opened, previewed, request, provider, feed, reader, follower)
+                apply.prepare()
+                held.close()
+                apply.run()
+            opened.stack.record_unfinished(follower.failed)
         # Once more, because before the first deployment no provider was recorded.
         opened.remember_cluster()
         result = reader.build_result(opened.stack.read_outputs())
@@ -142,59 +130,8 @@ class AutomationEngine:
             result,
             changes=preview.changes,
             failures=(*feed.failures, *result.failures),
-            seconds={**feed.seconds, **result.seconds},
+            seconds=feed.seconds,
         )
-
-    def _apply(
-        self,
-        opened: OpenedStack,
-        previewed: CliPreview,
-        request: Request,
-        put_back: PutBack | None,
-        feed: ProgressFeed,
-        reader: EventReader,
-    ) -> None:
-        """Runs the CLI, once where no Deployment waits for another one (`capacity.py`).
-
-        By itself the CLI changes both tracks of a model at once. So a first run is for the
-        Deployments that others wait for, with what they need, and the last run for everything. If
-        the first run failed for a model, the last one leaves this model out.
-        """
-        waits, targets = previewed.waits, previewed.targets
-        # With it the CLI would delete a replaced Deployment although its successor failed.
-        is_replaced = any(
-            change.kind == "Deployment" and change.op is Op.REPLACE
-            for change in previewed.preview.changes
-        )
-        options = {
-            "refresh": True,
-            "continue_on_error": not is_replaced,
-            "program": build_program(request),
-        }
-        if not waits:
-            opened.stack.run("up", reader, **options, **opened.build_target(targets))
-            return
-        first = find_first_stage(previewed.steps, previewed.preview.changes, waits)
-        if targets is not None:
-            first &= targets
-        opened.stack.run("up", reader, **options, **opened.build_target(first))
-        failed = [failure.change for failure in reader.failures + feed.failures]
-        causes = find_failed_needs(previewed.steps, failed, waits)
-        waiting = [step for step in previewed.steps if step.change.urn in waits]
-        kept = [step.change for step in waiting if step.change.urn in causes]
-        for change in kept:
-            feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
-        if put_back is not None:
-            put_back.run([step for step in waiting if step.change.urn not in causes])
-        # With what is recorded under a former name: those Pods serve until the new ones do.
-        models = {change.component for change in kept}
-        former = replace(request, components=frozenset(models)).former_components
-        left_out = frozenset(reader.components.find_within(former | models))
-        if targets is None:
-            excluded = {"exclude": opened.list_urns(left_out)} if left_out else {}
-            opened.stack.run("up", reader, **options, **excluded)
-        elif targets - left_out:
-            opened.stack.run("up", reader, **options, **opened.build_target(targets - left_out))
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -238,14 +175,17 @@ class AutomationEngine:
         opened.stack.run("destroy", reader, **options)
         return replace(reader.build_result({}), changes=changes)
 
+    @interrupt_on_sigterm()
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
         return self._open(request).read_outputs()
 
+    @interrupt_on_sigterm()
     def recorded(self, request: Request) -> Recorded:
         """Returns a summary of the recorded state."""
         return summarize_resources(self._open(request).export_resources())
 
+    @interrupt_on_sigterm()
     def check_refresh(self, request: Request) -> frozenset[str] | None:
         """Runs `pulumi refresh --preview-only --expect-no-changes`."""
         opened = self._read(request)
@@ -265,6 +205,7 @@ class AutomationEngine:
                 raise
         return frozenset(changed)
 
+    @interrupt_on_sigterm()
     def recorded_objects(self, request: Request) -> RecordedObjects:
         """Returns the recorded objects of `pulumi stack export --show-secrets`."""
         resources = [Resource(raw) for raw in self._open(request).export_resources()]

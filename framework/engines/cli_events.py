@@ -59,7 +59,8 @@ class EventReader:
     The changes are the steps of the operation, without those of a refresh. Messages that match
     `ignored` are not shown. `components` are known from an earlier operation: a deletion reports a
     component only after the objects in it. Messages and reasons show no secret: neither those of
-    `secrets`, nor what may be one in the inputs of a resource.
+    `secrets`, nor what may be one in the inputs of a resource. `failed_steps` counts the failures
+    of all commands that were read.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class EventReader:
         self._errors: dict[str, list[str]] = {}
         # By URN: a resource that fails in both runs of one `up` is one failure.
         self._failures: dict[str, Failure] = {}
+        self.failed_steps = 0
         self._spans: dict[str, tuple[float, float]] = {}
         self._messages: list[tuple[str, str, str]] = []
         self._done: set[str] = set()
@@ -142,6 +144,7 @@ class EventReader:
         is_conflict = "conflict" in reason
         failure = Failure(change, reason, rollout=is_rollout and not is_conflict)
         self._failures[change.urn] = failure
+        self.failed_steps += 1
         self._report(change, "failed", time, reason)
 
     def _read_message(self, diagnostic: Mapping[str, Any]) -> None:
@@ -198,6 +201,11 @@ class EventReader:
     def failures(self) -> tuple[Failure, ...]:
         """The resources that failed, by URN."""
         return tuple(failure for _, failure in sorted(self._failures.items()))
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The URNs of the resources that have an error."""
+        return frozenset({*self._errors, *self._failures})
 
     @property
     def messages(self) -> tuple[str, ...]:

@@ -59,15 +59,18 @@ def preview_stack(
     request: Request,
     targets: frozenset[str] | None,
     provider: KubernetesProvider | None,
+    left_out: frozenset[str] = frozenset(),
 ) -> CliPreview:
     """Runs `pulumi preview --refresh`, and compares its changes with the live objects.
 
-    Returns the changes of the CLI alone without a plan or a provider, and for these EngineError
-    where the CLI failed.
+    The CLI does not look at the URNs of `left_out`. Returns the changes of the CLI alone without a
+    plan or a provider, and for these EngineError where the CLI failed.
     """
     reader = opened.read_events()
-    target = opened.build_target(targets)
-    failure = opened.stack.try_run("preview", reader, refresh=True, **target)
+    urns = opened.build_target(targets if targets is None else targets - left_out)
+    if targets is None and left_out:
+        urns = {"exclude": opened.list_urns(left_out)}
+    failure = opened.stack.try_run("preview", reader, refresh=True, **urns)
     is_complete = failure is None and not reader.failures
     if provider is None or request.plan is None:
         if failure is not None:
@@ -76,9 +79,15 @@ def preview_stack(
         return CliPreview(reader, preview, targets=targets)
     # The CLI ends a preview soon after the server refused an object.
     listed = reader.changes
-    listed = listed if is_complete else _complete_changes(opened, request, reader)
+    if left_out or not is_complete:
+        listed = _complete_changes(opened, request, reader, keeps_listed=is_complete)
     steps = _compare(opened, request, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
+    # The CLI's preview asks the server to create the new object beside the old one, which `up`
+    # deletes first.
+    deleted = frozenset(step.change.urn for step in steps if step.is_deleted_first)
+    if not problems and reader.refused and reader.refused <= deleted - left_out:
+        return preview_stack(opened, request, targets, provider, deleted)
     if not problems:
         # What the CLI alone refuses.
         reader.build_preview()
@@ -129,11 +138,12 @@ def _compare(
 
 
 def _complete_changes(
-    opened: OpenedStack, request: Request, reader: EventReader
+    opened: OpenedStack, request: Request, reader: EventReader, *, keeps_listed: bool
 ) -> tuple[Change, ...]:
     """Returns the change list of a preview that the CLI ended early, with all objects.
 
-    Objects that are recorded and not in the plan are deletions.
+    Objects that are recorded and not in the plan are deletions. With `keeps_listed` only those are
+    added that the CLI has not listed.
     """
     assert request.plan is not None
     project = load_project(request.root).name
@@ -152,6 +162,9 @@ def _complete_changes(
         for found in live.values()
         if found.is_object and found.urn not in urns and components.is_target(found.urn)
     ]
+    if keeps_listed:
+        listed = {change.urn for change in reader.changes}
+        return (*reader.changes, *(change for change in planned if change.urn not in listed))
     others = [change for change in reader.changes if not change.object]
     return (*others, *planned, *deletions)
 

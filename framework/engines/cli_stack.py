@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -52,14 +53,17 @@ class CliStack:
         The CLI also fails when a resource failed. The reader then has the failures, and no error is
         raised. EngineError for any other failure.
         """
+        before = reader.failed_steps
         try:
             self.stream(command, lambda event: reader.read(event_to_json(event)), **options)
         except EngineError as exc:
-            if not reader.failures:
+            if reader.failed_steps == before:
                 raise EngineError(reader.redact(str(exc))) from exc.__cause__
 
     def try_run(self, command: str, reader: EventReader, **options: Any) -> EngineError | None:
         """Runs a command as `run` does, and returns its error in place of raising it."""
+        # The program of a command that the CLI ends early leaves coroutines that nobody awaits.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         try:
             self.run(command, reader, **options)
         except EngineError as exc:
@@ -116,6 +120,19 @@ class CliStack:
                 raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
         if changed:
             self._translate(lambda: self.automation.import_stack(exported))
+
+    def record_unfinished(self, failed: Mapping[str, str]) -> None:
+        """Records why Deployments are not ready, by URN: the next `up` waits for them again.
+
+        The CLI itself takes a Deployment as ready once its fewest Pods are available.
+        """
+        if not failed:
+            return
+        exported = self._translate(self.automation.export_stack)
+        for raw in exported.deployment.get("resources") or ():
+            if raw["urn"] in failed and not raw.get("delete"):
+                raw["initErrors"] = [failed[raw["urn"]]]
+        self._translate(lambda: self.automation.import_stack(exported))
 
     def _translate(self, action: Callable[[], Any]) -> Any:
         return _translate_errors(action, self.project, self.name)

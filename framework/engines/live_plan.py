@@ -27,7 +27,6 @@ from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
-from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
 
@@ -42,7 +41,8 @@ class LiveStep:
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
     new object. `problem` is the reason why the whole command is refused. `already_own` is True for
-    a new object that already exists as one of this stack.
+    a new object that already exists as one of this stack. An object that `is_deleted_first` must be
+    replaced, and the CLI would not do it: it is deleted before the CLI runs, and created by it.
     """
 
     change: Change
@@ -51,6 +51,7 @@ class LiveStep:
     cli_op: Op
     problem: Problem | None = None
     already_own: bool = False
+    is_deleted_first: bool = False
 
     @property
     def is_skipped_by_cli(self) -> bool:
@@ -145,11 +146,14 @@ def _compare(
     diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
     op = diff.op
-    if cli_decides and change.op is Op.SAME and op is Op.REPLACE:
-        return _build_unreplaced(change, manifest, recorded, diff)
-    # A replacement is decided by the CLI, which carries it out.
+    # Somebody changed what cannot be put back in place, or the CLI's preview refused to create the
+    # new object beside the old one.
+    is_left = change.op in (Op.SAME, Op.UPDATE)
+    is_deleted_first = op is Op.REPLACE and diff.delete_first and is_left
+    # Any other replacement is decided by the CLI, which carries it out.
     is_new = change.op is Op.CREATE and recorded is None and not diff.already_own
-    if cli_decides and (Op.REPLACE in (change.op, op) or is_new):
+    is_replaced = Op.REPLACE in (change.op, op) and not is_deleted_first
+    if cli_decides and (is_replaced or is_new):
         op = change.op
     fields = redact_fields(diff.fields, recorded.secrets if recorded else frozenset())
     shown = replace(
@@ -159,7 +163,14 @@ def _compare(
         note=diff.note,
         takes_over=diff.takes_over,
     )
-    return LiveStep(shown, manifest, recorded, change.op, already_own=diff.already_own)
+    return LiveStep(
+        shown,
+        manifest,
+        recorded,
+        change.op,
+        already_own=diff.already_own,
+        is_deleted_first=is_deleted_first,
+    )
 
 
 def keep_replicas(steps: Iterable[LiveStep], provider: KubernetesProvider) -> tuple[LiveStep, ...]:
@@ -199,23 +210,6 @@ def take_manifests(plan: StackPlan, steps: Iterable[LiveStep]) -> StackPlan:
 
 def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest.type_token, manifest.logical_name
-
-
-def _build_unreplaced(
-    change: Change, manifest: Manifest, recorded: RecordedObject | None, diff: ObjectDiff
-) -> LiveStep:
-    """Returns the refusal of an object that has to be replaced, while the CLI sees no change."""
-    fields = redact_fields(diff.fields, recorded.secrets if recorded else frozenset())
-    changed = ", ".join(field.path for field in fields) or diff.note
-    name = f"{change.kind} {change.object}"
-    message = (
-        f"{name}: somebody changed it in a way that cannot be put back in "
-        f"place ({changed}), and the Pulumi CLI does not replace it; delete it by hand, then run "
-        "`up`, which creates it again, or use the embedded engine"
-    )
-    shown = replace(change, op=Op.UPDATE, fields=fields)
-    problem = Problem(component=change.component, object=name, message=message)
-    return LiveStep(shown, manifest, recorded, change.op, problem=problem)
 
 
 def find_first_stage(
@@ -275,6 +269,7 @@ class PutBack:
     Objects that the CLI updates are only prepared: our field manager becomes the owner of what
     others added, and the CLI's update, which does not send it, removes it. An object that exists
     and is not recorded gets its changes here, since the CLI's create would leave what others added.
+    One that must be replaced is deleted, and the CLI creates it, because its refresh misses it.
     """
 
     def __init__(self, provider: KubernetesProvider, feed: ProgressFeed) -> None:
@@ -296,7 +291,9 @@ class PutBack:
 
     def _write(self, step: LiveStep) -> None:
         try:
-            if step.is_skipped_by_cli:
+            if step.is_deleted_first:
+                self._delete(step)
+            elif step.is_skipped_by_cli:
                 self._update(step)
             elif step.already_own:
                 self._provider.prepare_create(step.change.urn, step.manifest.build_inputs())
@@ -310,6 +307,17 @@ class PutBack:
             reason = _redact(str(exc), step.manifest)
             is_rollout = isinstance(exc, RolloutError)
             self._feed.report_failure(Failure(step.change, reason, rollout=is_rollout))
+
+    def _delete(self, step: LiveStep) -> None:
+        if step.recorded is None:
+            return
+        self._feed.report(step.change, "started")
+        self._provider.delete(
+            _read_state(step.recorded),
+            timeout_s=_WAIT_S,
+            on_held=self._feed.report_holders(step.change),
+            stop=self._stop,
+        )
 
     def _update(self, step: LiveStep) -> None:
         if step.recorded is None:

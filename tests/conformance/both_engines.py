@@ -84,7 +84,9 @@ class BothEngines:
         Returns the changes that both previews show, each as `op Kind name: path old -> new`.
         """
         changes = self.preview(*options)
-        self.run("up", "dev", "--yes", *options, code=code)
+        runs = self.run("up", "dev", "--yes", *options, code=code)
+        tables = {name: self._read_table(name, run.stdout) for name, run in runs.items()}
+        assert tables[CLI] == tables[EMBEDDED]
         self.compare()
         if not options and not code:
             self.hand_over()
@@ -175,6 +177,11 @@ class BothEngines:
                 for field in change["fields"]
             ]
         return lines
+
+    def _read_table(self, name: str, text: str) -> list[str]:
+        """Returns the lines of the final table: Deployment, image and Pods."""
+        lines = self._rename(name, text).splitlines()
+        return [line for line in lines if re.search(r"  Deployment \S+ .*\d+/\d+$", line)]
 
     def _list_objects(self, name: str) -> dict[str, Object]:
         namespace = f"{self._projects[name].namespace}-dev"

@@ -69,6 +69,23 @@ def test_replaced_config_map(make_both: MakeBoth) -> None:
 
 
 @grid
+def test_service_made_headless_is_replaced(make_both: MakeBoth) -> None:
+    both = make_both("churn")
+    both.up()
+    both.append(CHURN, "service: {headless: true}\n")
+    assert any(line.startswith("replace Service") for line in changed(both.up()))
+
+
+@grid
+def test_config_map_made_immutable_by_hand_is_replaced(make_both: MakeBoth) -> None:
+    both = make_both("intent")
+    both.up()
+    (name,) = {line.split("/")[1] for line in both.preview() if line.startswith("same ConfigMap")}
+    both.change_by_hand("v1", "ConfigMap", name, {"data": {"new": "x"}, "immutable": True})
+    assert any(line.startswith("replace ConfigMap") for line in changed(both.up()))
+
+
+@grid
 def test_canary_on_and_off(make_both: MakeBoth) -> None:
     both = make_both("churn")
     both.up()
@@ -211,6 +228,22 @@ def test_renamed_model_that_fails_goes_on_under_its_old_name(
     old, new = recorder.serving("churn"), recorder.serving("attrition")
     assert min(map(sum, zip(old[start - 1 :], new[start - 1 :], strict=True))) == 4
     assert (old[-1], new[-1]) == (0, 4)
+
+
+@grid
+@pytest.mark.parametrize("failing", ["attrition", "intent"])
+def test_renamed_model_and_another_one_fail_apart(make_both: MakeBoth, failing: str) -> None:
+    both = make_both("churn", "intent")
+    both.up()
+    both.rename(CHURN, "catalog/attrition.yaml")
+    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    both.append(f"environments/dev/models/{failing}.yaml", "image: {tag: missing}\n")
+    both.append("environments/dev/models/intent.yaml", "replicas: 3\n")
+    for run in both.run("up", "dev", "--yes", code=3).values():
+        assert "1 model done" in run.stdout
+        assert ", 1 failed." in run.stdout
+    both.edit(f"environments/dev/models/{failing}.yaml", "image: {tag: missing}\n", "")
+    assert changed(both.up())
 
 
 PROGRAM = """

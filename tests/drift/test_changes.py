@@ -24,8 +24,6 @@ SAMPLE = ("container", "port-number", "autoscaled-to-0", "foreign-Deployment-imp
 COPIES = "abcdefghijkl"
 ENGINES = ("embedded", "cli")
 _SHOWN_S = 20.0
-# The CLI replaces no object whose inputs are the same.
-REFUSED_BY_CLI = ("config-immutable",)
 IN_NAMESPACE = "Namespace/"
 
 
@@ -107,12 +105,6 @@ def put_back(deployed: DeployedProject, engine: str) -> None:
 
 def run_round(deployed: DeployedProject, changes: Round, engine: str) -> None:
     """Makes the changes, checks, puts back and checks again."""
-    if engine == "cli":
-        changes = {
-            copy: [change for change in ordered if change.name not in REFUSED_BY_CLI]
-            for copy, ordered in changes.items()
-        }
-        changes = {copy: ordered for copy, ordered in changes.items() if ordered}
     make_changes(deployed, changes)
     try:
         check_found(deployed, changes)
@@ -154,23 +146,6 @@ def test_changes_together_are_found_and_put_back(
     fleet: DeployedProject, number: int, engine: str
 ) -> None:
     run_round(fleet, plan_random_round(SEED + number, COPIES), engine)
-
-
-@pytest.mark.grid
-@pytest.mark.pulumi_cli
-@pytest.mark.xdist_group("drift-cli")
-def test_immutable_object_is_refused_by_the_cli_and_replaced_by_the_embedded_engine(
-    fleet: DeployedProject,
-) -> None:
-    changes = {"a": [BY_NAME["config-immutable"]]}
-    make_changes(fleet, changes)
-    for verb in ("preview", "up"):
-        shown = fleet.project.run(verb, "dev", "--engine", "cli")
-        text = " ".join((shown.stdout + shown.stderr).split())
-        assert "and the Pulumi CLI does not replace it" in text
-        assert shown.returncode == 1
-    check_found(fleet, changes)
-    put_back(fleet, "embedded")
 
 
 @pytest.mark.grid

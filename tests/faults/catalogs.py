@@ -48,16 +48,12 @@ _OF_NAMESPACE = {"kube-root-ca.crt", "default"}
 _CHOSEN_BY_SERVER = {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"}
 
 
-def write_catalog(project: Project, name: str, *, headless: bool = True) -> None:
-    """Makes the models of the project those of one catalog.
-
-    Without `headless` no Service is replaced: the dry run of the CLI's provider refuses it.
-    """
+def write_catalog(project: Project, name: str) -> None:
+    """Makes the models of the project those of one catalog."""
     for pattern in ("catalog/[!_]*.yaml", "environments/*/models/*.yaml"):
         for file in project.root.glob(pattern):
             file.unlink()
     for model, text in _CATALOGS[name].items():
-        text = text if headless else text.replace("service: {headless: true}\n", "")
         project.write(f"catalog/{model}.yaml", text)
 
 

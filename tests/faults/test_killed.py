@@ -44,7 +44,7 @@ class Stack:
 
     def write(self, name: str) -> None:
         """Makes the models of the project those of one catalog."""
-        write_catalog(self.project, name, headless=CLI not in self._engines)
+        write_catalog(self.project, name)
 
     def observe(self) -> Any:
         """Returns what the stack has in the cluster and in the state."""

@@ -23,11 +23,11 @@ class ProgressFeed:
 
     def report(self, change: Change, state: str, message: str = "") -> None:
         """Reports a step; `state` and `message` are those of `Progress`."""
-        self._emit(Progress(change, state, message=message))
+        self.pass_on(Progress(change, state, message=message))
 
     def report_counts(self, change: Change, state: str, counts: RolloutCounts) -> None:
         """Reports the counts of a Deployment's Pods."""
-        self._emit(
+        self.pass_on(
             Progress(
                 change,
                 state,
@@ -53,7 +53,8 @@ class ProgressFeed:
         with self._lock:
             self._failures.append(failure)
 
-    def _emit(self, progress: Progress) -> None:
+    def pass_on(self, progress: Progress) -> None:
+        """Reports an event that is already built."""
         # Under the lock: `on_progress` writes to a terminal and may assume one thread.
         with self._lock:
             now = time.monotonic()

@@ -1,0 +1,140 @@
+"""The apply of the CLI engine: the runs of `pulumi up` that one `up` needs.
+
+Most need one. Deployments that wait for others need two (`capacity.py`), and models whose
+Deployment the CLI replaces get a run of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from framework.core.changes import Op
+from framework.engines.base import Request
+from framework.engines.capacity import describe_kept_pods
+from framework.engines.cli_events import EventReader
+from framework.engines.cli_preview import CliPreview
+from framework.engines.cli_rollouts import RolloutFollower
+from framework.engines.cli_stack import OpenedStack, build_program
+from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.live_plan import (
+    PutBack,
+    find_failed_needs,
+    find_first_stage,
+    keep_replicas,
+    take_manifests,
+)
+from framework.kube.provider import KubernetesProvider
+
+
+class CliApply:
+    """Applies a preview: puts back what others changed, and runs `pulumi up`."""
+
+    def __init__(
+        self,
+        opened: OpenedStack,
+        previewed: CliPreview,
+        request: Request,
+        provider: KubernetesProvider | None,
+        feed: ProgressFeed,
+        reader: EventReader,
+        follower: RolloutFollower,
+    ) -> None:
+        """`provider` is None where the request names no cluster."""
+        self._opened, self._previewed, self._request = opened, previewed, request
+        self._provider, self._feed, self._reader = provider, feed, reader
+        self._follower = follower
+        self._put_back = PutBack(provider, feed) if provider is not None else None
+
+    def prepare(self) -> None:
+        """Puts back what others changed, except for what waits for other Deployments.
+
+        The CLI compares the program with the recorded inputs. A refresh records what others
+        changed, but not always as an input, and the CLI leaves the rest.
+        """
+        steps, plan = self._previewed.steps, self._request.plan
+        # Before a Deployment is deleted, which has the replicas.
+        if self._provider is not None and plan is not None:
+            steps = keep_replicas(steps, self._provider)
+            self._previewed = replace(self._previewed, steps=steps)
+            self._request = replace(self._request, plan=take_manifests(plan, steps))
+        if self._put_back is not None:
+            waits = self._previewed.waits
+            self._put_back.run([step for step in steps if step.change.urn not in waits])
+
+    def run(self) -> None:
+        """Runs the CLI, once where no Deployment waits for another one.
+
+        By itself the CLI changes both tracks of a model at once. So a first run is for the
+        Deployments that others wait for, with what they need, and the last run for everything. If
+        the first run failed for a model, the last one leaves this model out.
+        """
+        waits, targets = self._previewed.waits, self._previewed.targets
+        if not waits:
+            self._run_apart(targets, frozenset())
+            return
+        first = find_first_stage(self._previewed.steps, self._previewed.preview.changes, waits)
+        if targets is not None:
+            first &= targets
+        self._run_apart(frozenset(first), frozenset())
+        self._follower.wait()
+        left_out = self._keep_waiting()
+        if targets is None or targets - left_out:
+            self._run_apart(targets, left_out)
+
+    def _keep_waiting(self) -> frozenset[str]:
+        """Puts back the Deployments that waited, now that those they waited for are available.
+
+        Returns the URNs of the models in which something failed, which keep their Pods.
+        """
+        steps, waits = self._previewed.steps, self._previewed.waits
+        failed = [failure.change for failure in self._reader.failures + self._feed.failures]
+        causes = find_failed_needs(steps, failed, waits)
+        waiting = [step for step in steps if step.change.urn in waits]
+        kept = [step.change for step in waiting if step.change.urn in causes]
+        for change in kept:
+            self._feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
+        if self._put_back is not None:
+            self._put_back.run([step for step in waiting if step.change.urn not in causes])
+        return self._find_models({change.component for change in kept})
+
+    def _find_models(self, models: Collection[str]) -> frozenset[str]:
+        """Returns the URNs of models, with what is recorded under their former names.
+
+        The Pods of a former name serve until the new ones do.
+        """
+        former = replace(self._request, components=frozenset(models)).former_components
+        return frozenset(self._reader.components.find_within(former | frozenset(models)))
+
+    def _run_apart(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> None:
+        """Runs the CLI for `targets` without `left_out`, and then for the replaced Deployments.
+
+        With `--continue-on-error` the CLI would delete a replaced Deployment although its successor
+        failed. Without it, one failure ends the whole run. So only their models run without it.
+        """
+        replaced = self._find_models(
+            {
+                step.change.component
+                for step in self._previewed.steps
+                if step.change.kind == "Deployment" and step.cli_op is Op.REPLACE
+            }
+        )
+        apart = (replaced if targets is None else replaced & targets) - left_out
+        rest = left_out | apart
+        if targets is None:
+            self._run(True, **({"exclude": self._opened.list_urns(rest)} if rest else {}))
+        elif targets - rest:
+            self._run(True, **self._opened.build_target(targets - rest))
+        if apart:
+            self._run(False, **self._opened.build_target(apart))
+
+    def _run(self, continue_on_error: bool, **urns: Any) -> None:
+        self._opened.stack.run(
+            "up",
+            self._reader,
+            refresh=True,
+            continue_on_error=continue_on_error,
+            program=build_program(self._request),
+            **urns,
+        )
