@@ -85,8 +85,8 @@ class BothEngines:
         """
         changes = self.preview(*options)
         runs = self.run("up", "dev", "--yes", *options, code=code)
-        tables = {name: self._read_table(name, run.stdout) for name, run in runs.items()}
-        assert tables[CLI] == tables[EMBEDDED]
+        shown = {name: self._read_summary(name, run.stdout) for name, run in runs.items()}
+        assert shown[CLI] == shown[EMBEDDED]
         self.compare()
         if not options and not code:
             self.hand_over()
@@ -139,7 +139,7 @@ class BothEngines:
     # Comparing
 
     def compare(self) -> None:
-        """Compares the objects in the cluster, the recorded state and the outputs."""
+        """Compares the objects in the cluster and the recorded state."""
         objects = {name: self._list_objects(name) for name in self._projects}
         assert objects[CLI].keys() == objects[EMBEDDED].keys()
         for key, obj in objects[EMBEDDED].items():
@@ -156,6 +156,9 @@ class BothEngines:
                 if field.old is not None or field.new
             ]
             assert not differences, f"{urn}: {differences}"
+
+    def compare_outputs(self) -> None:
+        """Compares what the verb `outputs` prints; `up` prints the same, which it compares."""
         outputs = self.run("outputs", "dev", "--json")
         texts = [self._rename(name, run.stdout) for name, run in outputs.items()]
         assert texts[0] == texts[1]
@@ -178,10 +181,11 @@ class BothEngines:
             ]
         return lines
 
-    def _read_table(self, name: str, text: str) -> list[str]:
-        """Returns the lines of the final table: Deployment, image and Pods."""
-        lines = self._rename(name, text).splitlines()
-        return [line for line in lines if re.search(r"  Deployment \S+ .*\d+/\d+$", line)]
+    def _read_summary(self, name: str, text: str) -> list[str]:
+        """Returns what `up` prints at its end: Deployments, their images and Pods, and outputs."""
+        done, _, outputs = self._rename(name, text).partition("\noutputs\n")
+        pods = [line for line in done.splitlines() if re.search(r"  Deployment .*\d+/\d+$", line)]
+        return [*pods, outputs]
 
     def _list_objects(self, name: str) -> dict[str, Object]:
         namespace = f"{self._projects[name].namespace}-dev"

@@ -34,6 +34,7 @@ def changed(lines: list[str]) -> list[str]:
 def test_create_and_image(make_both: MakeBoth) -> None:
     both = make_both("churn")
     assert {line.split()[0] for line in both.up()} == {"create"}
+    both.compare_outputs()
     both.edit(CHURN, "1.6.1", "1.7.0")
     assert any("containers[model].image" in line for line in changed(both.up()))
 
@@ -183,6 +184,7 @@ def test_refresh(make_both: MakeBoth) -> None:
     both.change_by_hand("apps/v1", "Deployment", "churn", {"spec": {"replicas": 3}})
     both.run("refresh", "dev", "--yes")
     both.compare()
+    both.compare_outputs()
     both.run("drift", "dev", code=16)
     assert any("spec.replicas 3 -> 2" in line for line in changed(both.up()))
 
@@ -194,6 +196,7 @@ def test_destroy(make_both: MakeBoth) -> None:
     both.up()
     both.run("destroy", "dev", "--yes")
     both.compare()
+    both.compare_outputs()
 
 
 @grid
