@@ -102,7 +102,10 @@ class Project:
         self.root, self.namespace = root, namespace
 
     def run(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        """Runs `python -m framework ...` in the copy, for at most two minutes."""
+        """Runs `python -m framework ...` in the copy, for at most five minutes.
+
+        The CLI waits more than a minute for Pods that fail, and a machine may be busy.
+        """
         environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}
         return subprocess.run(
             [sys.executable, "-m", "framework", *arguments],
@@ -111,7 +114,7 @@ class Project:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 

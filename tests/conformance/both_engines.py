@@ -32,6 +32,8 @@ KINDS = (
 # Objects of the Namespace itself, which no stack owns.
 _OTHERS = {"kube-root-ca.crt", "default"}
 _RANDOM = {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"}
+# Of the Services of the local cluster.
+_ADDRESS = re.compile(r"\b10\.96\.\d+\.\d+\b")
 _OPTIONS = ("protect", "retainOnDelete", "ignoreChanges", "customTimeouts", "initErrors")
 
 
@@ -164,7 +166,8 @@ class BothEngines:
         assert texts[0] == texts[1]
 
     def _rename(self, name: str, text: str) -> str:
-        return text.replace(self._projects[name].namespace, "ns")
+        """Returns a text without what differs by chance: the Namespace and the addresses."""
+        return _ADDRESS.sub("10.96.0.0", text.replace(self._projects[name].namespace, "ns"))
 
     def _read_changes(self, name: str, text: str) -> list[str]:
         document = json.loads(self._rename(name, text))
