@@ -23,7 +23,12 @@ from framework.kube.objects import object_name
 from framework.kube.permissions import Permission, cannot_be_asked, find_denied
 from framework.kube.reading import ObjectReader
 from framework.plan import Manifest, StackPlan, TrackPlan
-from framework.plan.quotas import Rollout, find_quota_problems
+from framework.plan.quotas import (
+    Rollout,
+    add_defaults,
+    find_missing_amounts,
+    find_quota_problems,
+)
 from framework.plan.references import Reference, list_provided, list_references
 
 _CHANGES = frozenset({Op.CREATE, Op.UPDATE, Op.REPLACE})
@@ -230,8 +235,34 @@ class _Preflight:
                 yield Problem("", "", f"quotas were not checked: {exc}", Severity.NOTE)
                 continue
             if quotas:
-                created = self._count_created(namespace)
-                yield from find_quota_problems(quotas, rollouts[namespace], created)
+                yield from self._compare_with_quotas(namespace, quotas, rollouts[namespace])
+
+    def _compare_with_quotas(
+        self, namespace: str, quotas: list[Any], rollouts: list[Rollout]
+    ) -> Iterator[Problem]:
+        """Yields the problems of one Namespace, for Pods with the amounts of its LimitRanges."""
+        created = self._count_created(namespace)
+        try:
+            ranges = self._client.list_objects("v1", "LimitRange", namespace)
+        except ApiError as exc:
+            if exc.status != 403:
+                raise
+            # An amount that a container lacks may come from a LimitRange that cannot be read.
+            yield Problem(
+                "", "", f"the defaults of a LimitRange are not known: {exc}", Severity.NOTE
+            )
+            yield from find_quota_problems(quotas, rollouts, created)
+            return
+        filled = [
+            replace(
+                rollout,
+                pod=add_defaults(rollout.pod, ranges),
+                before=rollout.before and add_defaults(rollout.before, ranges),
+            )
+            for rollout in rollouts
+        ]
+        yield from find_missing_amounts(quotas, filled)
+        yield from find_quota_problems(quotas, filled, created)
 
     def _build_rollout(self, item: _Planned, track: TrackPlan) -> Rollout:
         live = self._reader.find_listed(item.manifest.object)

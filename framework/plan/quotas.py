@@ -12,7 +12,7 @@ from typing import Any
 from framework.core.changes import Problem, Severity
 from framework.core.suggestions import list_names
 from framework.plan.checks.facts import render_amount
-from framework.plan.pod_needs import PODS, find_amount, read_amount, resolve_pod_needs
+from framework.plan.pod_needs import PODS, Part, find_amount, read_amount, resolve_pod_needs
 from framework.plan.rendered import mapping_in, mappings_in, texts_in
 
 # Resources of a quota that are named without `requests.`, beside `hugepages-<size>`.
@@ -105,6 +105,112 @@ def find_quota_problems(
             # With scopes, a quota counts Pods only.
             count = 0 if _list_scopes(quota) else created.get(resource, 0)
             yield from _check(quota, resource, (allowed, used), covered, count)
+
+
+def find_missing_amounts(
+    quotas: Iterable[Mapping[str, Any]], rollouts: Iterable[Rollout]
+) -> Iterator[Problem]:
+    """Yields an error for each rollout whose containers lack an amount that a quota limits.
+
+    The server then refuses every Pod: with a quota on `limits.cpu`, each container must have a
+    limit. `rollouts` have the defaults of the Namespace's LimitRanges (`add_defaults`).
+    """
+    quotas = list(quotas)
+    for rollout in rollouts:
+        if not rollout.rolls and rollout.replicas <= rollout.running:
+            continue
+        missing: dict[tuple[str, str, str], list[str]] = {}
+        for quota in quotas:
+            if not _is_covered(quota, rollout.pod):
+                continue
+            metadata = quota["metadata"]
+            for resource in mapping_in(mapping_in(quota, "spec"), "hard"):
+                part, name = _split(resource)
+                for path, container in _list_lacking(rollout.pod, part, name):
+                    key = (path, str(container.get("name")), f"{part}.{name}")
+                    missing.setdefault(key, []).append(
+                        f"{metadata['namespace']}/{metadata['name']}"
+                    )
+        if missing:
+            yield _build_missing(rollout, missing)
+
+
+def _build_missing(
+    rollout: Rollout, missing: Mapping[tuple[str, str, str], Iterable[str]]
+) -> Problem:
+    lacking: dict[str, list[str]] = {}
+    for _, container, resource in missing:
+        lacking.setdefault(container, []).append(resource)
+    parts = [f"container {name} has no {list_names(found)}" for name, found in lacking.items()]
+    names = list_names(sorted({name for found in missing.values() for name in found}))
+    amounts = list_names([*dict.fromkeys(resource for _, _, resource in missing)])
+    return Problem(
+        component=rollout.component,
+        object=rollout.object,
+        message=f"ResourceQuota {names}: {'; '.join(parts)}: the server refuses its Pods",
+        fields=tuple(dict.fromkeys(path for path, _, _ in missing)),
+        next_step=f"set {amounts}, or add a LimitRange with defaults to the Namespace",
+    )
+
+
+def _split(resource: str) -> tuple[Part, str]:
+    """Returns part and name of a quota's resource: `limits.cpu` and `cpu` (of the requests)."""
+    part, _, name = resource.partition(".")
+    return ("limits", name) if part == "limits" else ("requests", name or part)
+
+
+def _list_lacking(
+    pod: Mapping[str, Any], part: Part, resource: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the containers without an amount that each of them needs, with its path.
+
+    Only cpu and memory are required of every container, and not where the Pod as a whole has it.
+    """
+    if resource not in _QUALITY or _has_amount(pod, part, resource):
+        return
+    for kind in ("initContainers", "containers"):
+        for container in mappings_in(pod, kind):
+            if not _has_amount(container, part, resource):
+                field = f"spec.template.spec.{kind}[{container.get('name')}].resources.{part}"
+                yield field, container
+
+
+def _has_amount(owner: Mapping[str, Any], part: Part, resource: str) -> bool:
+    resources = mapping_in(owner, "resources")
+    # The API server copies a limit to the request where there is none.
+    parts = ("requests", "limits") if part == "requests" else ("limits",)
+    return any(mapping_in(resources, name).get(resource) is not None for name in parts)
+
+
+def add_defaults(
+    pod: Mapping[str, Any], limit_ranges: Iterable[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Returns a Pod's spec with the amounts that LimitRanges give its containers."""
+    items = [
+        item
+        for limit_range in limit_ranges
+        for item in mappings_in(mapping_in(limit_range, "spec"), "limits")
+        if item.get("type") == "Container"
+    ]
+    if not items:
+        return pod
+    kinds = {
+        kind: [_fill(container, items) for container in mappings_in(pod, kind)]
+        for kind in ("initContainers", "containers")
+        if kind in pod
+    }
+    return {**pod, **kinds}
+
+
+def _fill(container: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    resources = dict(mapping_in(container, "resources"))
+    # The server copies limits to requests before it applies the defaults.
+    limits = dict(mapping_in(resources, "limits"))
+    requests = {**limits, **mapping_in(resources, "requests")}
+    for item in items:
+        limits = {**mapping_in(item, "default"), **limits}
+        requests = {**mapping_in(item, "defaultRequest"), **requests}
+    return {**container, "resources": {**resources, "limits": limits, "requests": requests}}
 
 
 def _check(

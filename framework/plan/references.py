@@ -58,8 +58,14 @@ def list_references(manifest: Manifest) -> list[Reference]:
     return [
         reference
         for reference in dict.fromkeys(found)
-        if reference.name and (reference.kind, reference.name) not in _BUILT_IN
+        if reference.name and not _is_built_in(reference)
     ]
+
+
+def _is_built_in(reference: Reference) -> bool:
+    # kube-root-ca.crt has one key. Another one is missing, as in any ConfigMap.
+    is_known_key = reference.key in ("", "ca.crt")
+    return (reference.kind, reference.name) in _BUILT_IN and is_known_key
 
 
 def list_provided(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
@@ -175,6 +181,9 @@ def _list_of_volume(
     field = path.child("persistentVolumeClaim").child("claimName")
     unplaced = "its Pods are not scheduled"
     yield Reference(_CORE, "PersistentVolumeClaim", namespace, claim, str(field), unplaced)
+    secret = mapping_in(mapping_in(volume, "csi"), "nodePublishSecretRef")
+    field = path.child("csi").child("nodePublishSecretRef")
+    yield from _list_of_source(secret, "Secret", namespace, field, effect)
     template = mapping_in(mapping_in(volume, "ephemeral"), "volumeClaimTemplate")
     below = path.child("ephemeral").child("volumeClaimTemplate").child("spec")
     yield from _list_of_claim(mapping_in(template, "spec"), below)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -41,6 +42,14 @@ class Bucket:
         """Writes an object."""
         call = urllib.request.Request(self._url(key), data=text.encode(), method="PUT")
         urllib.request.urlopen(call, timeout=10).close()
+
+    def delete_all(self, prefix: str) -> None:
+        """Deletes the objects whose key has this prefix."""
+        with urllib.request.urlopen(self._url(f"?prefix={prefix}"), timeout=10) as answer:
+            keys = re.findall(r"<Key>([^<]+)</Key>", answer.read().decode())
+        for key in keys:
+            call = urllib.request.Request(self._url(key), method="DELETE")
+            urllib.request.urlopen(call, timeout=10).close()
 
     def _url(self, key: str) -> str:
         return f"http://{self.address}/{_BUCKET}/{key}"

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from framework.cluster.local import LocalCluster
 from framework.kube.client import KubeClient
 from tests.conftest import MakeProject
 from tests.engines.s3_server import Bucket, start_s3
+from tests.faults.catalogs import observe, parse_latest, write_catalog
+from tests.faults.killing import run_cli
+from tests.faults.proxy import FaultProxy, lead_through
 from tests.scenarios.by_hand import scale_by_hand
 from tests.scenarios.conftest import kube, make_quick_project
 
@@ -96,6 +100,44 @@ def test_other_cluster_is_refused(make_quick_project: MakeProject, bucket: Bucke
             assert "kube-system UID other" in " ".join(refused.stderr.split())
     # The local cluster was recreated: a refresh records the new one.
     project.succeed("refresh", "dev", "--yes")
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_killed_up_is_finished_by_the_next_one(
+    make_quick_project: MakeProject,
+    bucket: Bucket,
+    kube: KubeClient,
+    local_cluster: LocalCluster,
+    fraction: float,
+) -> None:
+    """`up` and pulumi are killed at a write. The lock stays until `pulumi cancel` removes it."""
+    project, proxy = make_quick_project("churn"), FaultProxy(local_cluster.kubeconfig)
+    lead_through(project, proxy)
+
+    def see() -> object:
+        latest = parse_latest(bucket.read(_STATE))
+        return observe(kube, project, inputs=False, latest=latest)
+
+    try:
+        run = run_cli(project, proxy)
+        seen = {}
+        for name in ("old", "new", "old"):
+            write_catalog(project, name, headless=False)
+            points, _ = run(0, "up")
+            seen[name] = len(points), see()
+        most, expected = seen["new"]
+        write_catalog(project, "new", headless=False)
+        _, killed = run(1 + int(fraction * most), "up")
+        if killed:
+            refused = project.run("up", "dev", "--yes")
+            assert "pulumi cancel" in " ".join(refused.stderr.split())
+            bucket.delete_all(".pulumi/locks/")
+        project.succeed("up", "dev", "--yes")
+        assert see() == expected
+        assert "Nothing to do" in project.succeed("up", "dev", "--yes")
+    finally:
+        proxy.stop()
 
 
 @pytest.mark.parametrize(

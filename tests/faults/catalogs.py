@@ -75,18 +75,25 @@ def list_live(kube: KubeClient, project: Project) -> dict[str, Object]:
 def read_latest(project: Project) -> Object:
     """Returns `checkpoint.latest` of the state."""
     path = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
-    latest: Object = json.loads(path.read_text())["checkpoint"]["latest"]
+    return parse_latest(path.read_text())
+
+
+def parse_latest(text: str) -> Object:
+    """Returns `checkpoint.latest` of the text of a checkpoint."""
+    latest: Object = json.loads(text)["checkpoint"]["latest"]
     return latest
 
 
-def observe(kube: KubeClient, project: Project, *, inputs: bool = True) -> Object:
+def observe(
+    kube: KubeClient, project: Project, *, inputs: bool = True, latest: Object | None = None
+) -> Object:
     """Returns what must be equal after an undisturbed run and after a repeated one.
 
     Without `inputs` those of the state are left out: each engine has a form of its own. Fails if
     the state and the cluster do not fit: another UID, a pending operation, an unfinished rollout,
-    an old record of a replacement.
+    an old record of a replacement. `latest` is the state if it is not in the project's folder.
     """
-    live, latest = list_live(kube, project), read_latest(project)
+    live, latest = list_live(kube, project), latest or read_latest(project)
     assert "pending_operations" not in latest
     uids = {item["metadata"]["uid"] for item in live.values()}
     for resource in latest["resources"]:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from framework.core.changes import Severity
-from framework.plan.quotas import Rollout, find_quota_problems
+from framework.plan.quotas import (
+    Rollout,
+    add_defaults,
+    find_missing_amounts,
+    find_quota_problems,
+)
 
 Object = dict[str, Any]
 
@@ -117,3 +122,74 @@ def test_pod_that_asks_only_for_a_gpu_is_best_effort() -> None:
     gpu = {"containers": [{"name": "model", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
     found = quota({"pods": "1"}, {"pods": "0"}, scopes=["BestEffort"])
     assert [*find_quota_problems([found], [rollout(pod=gpu)], {})]
+
+
+def limited(**limits: str) -> Object:
+    return {"containers": [{"name": "model", "resources": {"limits": limits}}]}
+
+
+@pytest.mark.parametrize(
+    ("hard", "changed", "message"),
+    [
+        ("limits.cpu", {}, "ResourceQuota ml/compute: container model has no limits.cpu"),
+        ("limits.cpu", {"pod": limited(cpu="1")}, ""),
+        ("requests.cpu", {"pod": limited(cpu="1")}, ""),
+        ("memory", {}, "container model has no requests.memory: the server refuses its Pods"),
+        ("cpu", {}, ""),
+        # Only cpu and memory are required of every container.
+        ("requests.ephemeral-storage", {}, ""),
+        ("requests.nvidia.com/gpu", {}, ""),
+        ("pods", {}, ""),
+        ("limits.memory", {"before": pod("1"), "running": 4, "rolls": False}, ""),
+        (
+            "limits.memory",
+            {"before": pod("1"), "running": 2, "rolls": False},
+            "container model has no limits.memory",
+        ),
+        (
+            "requests.cpu",
+            {"pod": {**pod("1"), "initContainers": [{"name": "fetch"}]}},
+            "container fetch has no requests.cpu",
+        ),
+        ("requests.memory", {"pod": {**pod("1"), "resources": {"limits": {"memory": "1Gi"}}}}, ""),
+    ],
+)
+def test_quota_requires_an_amount_of_each_container(
+    hard: str, changed: Object, message: str
+) -> None:
+    problems = [*find_missing_amounts([quota({hard: "99"}, {})], [rollout(**changed)])]
+    assert [problem.severity for problem in problems] == ([Severity.ERROR] if message else [])
+    assert all(message in problem.message for problem in problems)
+
+
+def test_all_missing_amounts_of_a_model_are_one_problem() -> None:
+    quotas = [
+        quota({"limits.cpu": "9", "limits.memory": "9Gi"}, {}),
+        quota({"limits.cpu": "9"}, {}),
+    ]
+    (problem,) = find_missing_amounts(quotas, [rollout()])
+    assert problem.message.startswith(
+        "ResourceQuota ml/compute: container model has no limits.cpu, limits.memory: "
+    )
+    assert problem.fields == ("spec.template.spec.containers[model].resources.limits",)
+    assert problem.next_step.startswith("set limits.cpu, limits.memory, or add a LimitRange")
+
+
+def test_quota_of_another_scope_requires_nothing() -> None:
+    scoped = quota({"limits.cpu": "9"}, {}, scopes=["Terminating"])
+    assert [*find_missing_amounts([scoped], [rollout()])] == []
+
+
+def test_limit_range_adds_amounts_and_counts() -> None:
+    item = {
+        "type": "Container",
+        "default": {"cpu": "2", "memory": "1Gi"},
+        "defaultRequest": {"cpu": "2", "memory": "1Gi"},
+    }
+    ranges = [{"spec": {"limits": [{"type": "Pod", "max": {"cpu": "9"}}, item]}}]
+    filled = rollout(pod=add_defaults(pod("1"), ranges))
+    hard = {"limits.cpu": "9", "requests.cpu": "9", "limits.memory": "3Gi"}
+    found = quota(hard, {})
+    assert [*find_missing_amounts([found], [filled])] == []
+    (problem,) = find_quota_problems([found], [filled], {})
+    assert "limits.memory: 0Gi used, 4Gi more" in problem.message

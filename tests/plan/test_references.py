@@ -31,6 +31,7 @@ def container(**fields: Any) -> Object:
     return {"containers": [{"name": "model", "image": "x", **fields}]}
 
 
+ROOT = "kube-root-ca.crt"
 KEY = {"name": "hub", "key": "token"}
 
 
@@ -48,6 +49,19 @@ KEY = {"name": "hub", "key": "token"}
             [],
         ),
         (container(envFrom=[{"configMapRef": {"name": "c"}}]), ["ConfigMap c"]),
+        (
+            container(
+                env=[
+                    {"name": name, "valueFrom": {"configMapKeyRef": {"name": ROOT, "key": name}}}
+                    for name in ("ca.crt", "other")
+                ]
+            ),
+            [f"ConfigMap {ROOT} other"],
+        ),
+        (
+            {"volumes": [{"name": "v", "csi": {"nodePublishSecretRef": {"name": "s"}}}]},
+            ["Secret s"],
+        ),
         ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, ["Secret s"]),
         (
             {"volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k"}]}}]},
