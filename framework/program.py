@@ -50,7 +50,7 @@ def register_stack(plan: StackPlan) -> None:
         "cluster",
         kubeconfig=plan.cluster.kubeconfig,
         context=plan.cluster.context,
-        cluster_identifier=plan.cluster.context,
+        cluster_identifier=plan.cluster.identifier or plan.cluster.context,
         enable_patch_force=True,
         # A ConfigMap of a fixed name (`config.name`) changes in place: replacing it would delete it
         # first, and Pods that start meanwhile would fail.

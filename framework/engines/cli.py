@@ -51,6 +51,7 @@ from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli
 from framework.engines.recorded import (
     build_deletion,
+    keep_identifier,
     refuse_protected,
     summarize_resources,
 )
@@ -82,6 +83,7 @@ class AutomationEngine:
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview --refresh`, and compares with the live objects."""
         opened = self._read(request)
+        request = keep_identifier(request, opened.recorded.providers)
         targets = find_targets(opened, request)
         with self._connect(request) as provider:
             preview = preview_stack(opened, request, targets, provider).preview
@@ -97,6 +99,7 @@ class AutomationEngine:
         with _hold_lock(request) as held, self._connect(request) as provider:
             opened = read_stack(stack, request)
             self._refuse_others(request, opened)
+            request = keep_identifier(request, opened.recorded.providers)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
             preview = previewed.preview
@@ -107,7 +110,7 @@ class AutomationEngine:
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
                 reader, target = opened.read_events(), opened.build_target(targets)
-                opened.stack.run("up", reader, **target)
+                opened.stack.run("up", reader, program=build_program(request), **target)
                 opened.remember_cluster()
                 outputs = opened.stack.read_outputs()
                 return Result(preview.changes, reader.failures, outputs, messages=preview.messages)

@@ -13,7 +13,7 @@ from framework.core.changes import Change, Op, Preview
 from framework.engines.base import Request, order_changes
 from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.cli_events import EventReader
-from framework.engines.cli_stack import OpenedStack
+from framework.engines.cli_stack import OpenedStack, build_program
 from framework.engines.live_plan import LiveStep, compare_plan, list_plan_changes
 from framework.engines.preflight import add_preflight
 from framework.engines.project import load_project
@@ -70,7 +70,8 @@ def preview_stack(
     urns = opened.build_target(targets if targets is None else targets - left_out)
     if targets is None and left_out:
         urns = {"exclude": opened.list_urns(left_out)}
-    failure = opened.stack.try_run("preview", reader, refresh=True, **urns)
+    program = build_program(request)
+    failure = opened.stack.try_run("preview", reader, program=program, refresh=True, **urns)
     is_complete = failure is None and not reader.failures
     if provider is None or request.plan is None:
         if failure is not None:

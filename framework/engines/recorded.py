@@ -9,7 +9,7 @@ from typing import Any
 
 from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, UnknownNameError
-from framework.engines.base import Recorded, RecordedObject, RecordedObjects
+from framework.engines.base import Recorded, RecordedObject, RecordedObjects, Request
 from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE, parse_urn
 from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
@@ -110,6 +110,19 @@ def summarize_resources(resources: Iterable[Mapping[str, Any]]) -> Recorded:
         elif resource["type"] != STACK_TYPE:
             components.add(parse_urn(resource["urn"]).name)
     return Recorded(frozenset(components), objects, providers)
+
+
+def keep_identifier(request: Request, providers: Mapping[str, Mapping[str, Any]]) -> Request:
+    """Returns the request whose plan has the recorded `clusterIdentifier` of the only provider.
+
+    With another one the CLI replaces the provider and with it every object. The name of a context
+    may change; whether it leads to the same cluster is known by the UID (`IdentityCheck`).
+    """
+    identifiers = [str(inputs.get("clusterIdentifier") or "") for inputs in providers.values()]
+    if request.plan is None or len(identifiers) != 1:
+        return request
+    cluster = replace(request.plan.cluster, identifier=identifiers[0])
+    return replace(request, plan=replace(request.plan, cluster=cluster))
 
 
 def build_recorded_objects(

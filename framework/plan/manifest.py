@@ -70,12 +70,14 @@ class ClusterTarget:
     """The cluster that a stack is deployed to; `kubeconfig` is a path, never the content.
 
     `oldest_version` is the oldest server that the environment may meet, such as `1.33`.
+    `identifier` is the recorded `clusterIdentifier` of the provider, "" for that of the context.
     """
 
     kubeconfig: str
     context: str
     local: bool
     oldest_version: str = ""
+    identifier: str = ""
 
 
 @dataclass(frozen=True)

@@ -91,3 +91,15 @@ def test_narrowed_command_keeps_the_outputs_of_a_model_whose_name_its_service_ha
 def rename(manifest: Manifest, name: str) -> Manifest:
     metadata = {**manifest.object["metadata"], "name": name}
     return replace(manifest, object={**manifest.object, "metadata": metadata})
+
+
+def test_renamed_context_keeps_the_identifier_of_the_cluster(stack: Stack) -> None:
+    """With another identifier the CLI would replace the provider, and with it every object."""
+    (stack.root / "__main__.py").write_text((ROOT / "__main__.py").read_text())
+    plan = PlanStore(SHIPPED).load_one(PulumiStack.of("dev")).require().narrowed_to({"churn"})
+    before = replace(stack.request(), plan=plan)
+    assert stack.engine.up(before, lambda _: True, stack.progress.append) is not None
+    renamed = replace(plan, cluster=replace(plan.cluster, context="renamed"))
+    preview = stack.engine.preview(replace(before, plan=renamed))
+    (changed,) = [change for change in preview.changes if change.op is not Op.SAME]
+    assert [field.path for field in changed.fields] == ["context"]

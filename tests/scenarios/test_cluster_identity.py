@@ -81,3 +81,22 @@ def test_another_server_behind_the_same_context_name_is_refused(
             run = project.run(verb[0], "dev", *verb[1:])
             assert run.returncode == 0, (verb, run.stdout + run.stderr)
         assert kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev") is None
+
+
+@pytest.mark.grid
+@pytest.mark.pulumi_cli
+def test_renamed_context_replaces_nothing_with_the_cli(
+    make_quick_project: MakeProject, kubeconfig: Path
+) -> None:
+    project = make_quick_project("churn", "intent")
+    write_kubeconfig(project, "a.kubeconfig", kubeconfig)
+    write_kubeconfig(project, "b.kubeconfig", kubeconfig, "renamed")
+    name_cluster(project, "a.kubeconfig")
+    project.succeed("up", "dev", "--engine", "cli")
+    name_cluster(project, "b.kubeconfig", "renamed")
+    shown = project.succeed("preview", "dev", "--engine", "cli")
+    assert "replaces" not in shown
+    assert "context  shared -> renamed" in shown
+    # A narrowed command updates the provider, too.
+    project.succeed("up", "dev", "--model", "churn", "--engine", "cli")
+    assert "Nothing to do" in project.succeed("preview", "dev", "--engine", "embedded")

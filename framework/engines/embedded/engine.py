@@ -49,6 +49,7 @@ from framework.engines.recorded import (
     Components,
     build_deletion,
     build_recorded_objects,
+    keep_identifier,
     refuse_protected,
     summarize_resources,
 )
@@ -243,7 +244,7 @@ class Operation:
         *,
         locked: bool,
     ) -> None:
-        self._request, self._project, self.state = request, project, state
+        self._project, self.state = project, state
         self.history = history
         self._connect = connect
         resources = state.get_current().resources
@@ -252,6 +253,7 @@ class Operation:
             for resource in resources
             if resource.is_provider
         }
+        self._request = request = keep_identifier(request, providers)
         identity = IdentityCheck(
             request.stack,
             providers,
