@@ -30,6 +30,7 @@ from framework.engines.cli_rollouts import RolloutFollower
 from framework.engines.cli_stack import (
     CliStack,
     OpenedStack,
+    build_program,
     build_recorded,
     open_stack,
     read_stack,
