@@ -123,11 +123,11 @@ def test_killed_up_is_finished_by_the_next_one(
         run = run_cli(project, proxy)
         seen = {}
         for name in ("old", "new", "old"):
-            write_catalog(project, name, headless=False)
+            write_catalog(project, name)
             points, _ = run(0, "up")
             seen[name] = len(points), see()
         most, expected = seen["new"]
-        write_catalog(project, "new", headless=False)
+        write_catalog(project, "new")
         _, killed = run(1 + int(fraction * most), "up")
         if killed:
             refused = project.run("up", "dev", "--yes")
