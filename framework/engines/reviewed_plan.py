@@ -27,7 +27,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -51,7 +50,7 @@ from framework.kube.objects import (
     encode_string_data,
     without_internal,
 )
-from framework.kube.property_path import drop_at, expand_path, parse_path
+from framework.kube.property_path import without_ignored
 
 if TYPE_CHECKING:
     from framework.engines.live_objects import Basis, ComparedObject
@@ -239,12 +238,10 @@ def _build_values(
     state: ObjectState, inputs: Mapping[str, Any], ignored: Iterable[str]
 ) -> dict[str, Any]:
     """Returns the UID of a live object, and its values of the fields that the inputs set."""
-    live, shape = state.outputs, deepcopy(dict(inputs))
+    live, shape = state.outputs, dict(inputs)
     if shape.get("kind") == "Secret":
         shape = encode_string_data(shape)
-    for text in ignored:
-        for steps in expand_path((live, shape), parse_path(text)):
-            drop_at(shape, steps)
+    shape = without_ignored(shape, live, ignored)
     return {
         "uid": live["metadata"].get("uid"),
         "values": pruned(without_internal(live), without_internal(shape), extra_items=False),

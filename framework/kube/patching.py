@@ -43,7 +43,7 @@ from framework.kube.owned_paths import (
     is_at_or_below,
     without,
 )
-from framework.kube.property_path import drop_at, expand_path, parse_path
+from framework.kube.property_path import drop_at, find_paths
 
 REPLICAS: OwnedPath = ("f:spec", "f:replicas")
 PAUSED: OwnedPath = ("f:spec", "f:paused")
@@ -84,13 +84,11 @@ def build_patch(
     sent = deepcopy(wanted) if ignore_changes else wanted
     injected = _find_injected(live, manager, wanted, injectors)
     kept = set[OwnedPath]()
-    for text in ignore_changes:
-        # Higher indexes first, because the items after a dropped one move to lower indexes.
-        for steps in sorted(expand_path((live, wanted), parse_path(text)), key=str, reverse=True):
-            path = name_path(steps, wanted)
-            kept |= set(_foreign_paths(live, manager, path))
-            if any(find_path(frozenset({owned}), path) for owned in kept):
-                drop_at(sent, steps)
+    for steps in find_paths((live, wanted), ignore_changes):
+        path = name_path(steps, wanted)
+        kept |= set(_foreign_paths(live, manager, path))
+        if any(find_path(frozenset({owned}), path) for owned in kept):
+            drop_at(sent, steps)
     # After the ignored fields, because `spec.paused` may be one of them.
     sent = resumed(live, sent, kept | {path for _, path in injected})
     unowned = unowned_paths(live, manager, sent, before, kept, injected)

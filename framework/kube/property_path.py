@@ -33,11 +33,25 @@ def parse_path(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def expand_path(objects: Iterable[Any], steps: tuple[Step, ...]) -> set[tuple[Step, ...]]:
-    """Returns the paths that a path with "*" matches in these objects; without "*", the path."""
+def find_paths(objects: Iterable[Any], paths: Iterable[str]) -> list[tuple[Step, ...]]:
+    """Returns the steps of each path. A path with "*" is all that it matches in these objects.
+
+    In the order in which they can be removed: higher indexes first, because the items after a
+    removed one move to lower indexes.
+    """
+    objects = tuple(objects)
+    found = {steps for text in paths for steps in _match(objects, parse_path(text))}
+    return sorted(found, key=lambda steps: [_build_key(step) for step in steps], reverse=True)
+
+
+def _match(objects: Iterable[Any], steps: tuple[Step, ...]) -> Iterable[tuple[Step, ...]]:
     if ANY not in steps:
         return {steps}
     return {path for obj in objects for path in _expand(obj, steps)}
+
+
+def _build_key(step: Step) -> tuple[int, str]:
+    return (step, "") if isinstance(step, int) else (-1, step)
 
 
 def _expand(obj: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
@@ -64,13 +78,20 @@ def with_ignored(
     If the old inputs have no value there, the new ones have none either.
     """
     result: dict[str, Any] = deepcopy(dict(new))
-    for text in paths:
-        for steps in expand_path((old, new), parse_path(text)):
-            value = get_at(old, steps)
-            if value is MISSING:
-                drop_at(result, steps)
-            else:
-                _put_at(result, steps, deepcopy(value))
+    for steps in find_paths((old, new), paths):
+        value = get_at(old, steps)
+        if value is MISSING:
+            drop_at(result, steps)
+        else:
+            _put_at(result, steps, deepcopy(value))
+    return result
+
+
+def without_ignored(shape: Mapping[str, Any], live: Any, paths: Iterable[str]) -> dict[str, Any]:
+    """Returns a copy of the shape without the ignored paths; "*" matches in both objects."""
+    result: dict[str, Any] = deepcopy(dict(shape))
+    for steps in find_paths((live, shape), paths):
+        drop_at(result, steps)
     return result
 
 

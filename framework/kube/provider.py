@@ -32,7 +32,7 @@ from framework.kube.patching import (
     set_replicas,
     take_over,
 )
-from framework.kube.reading import ObjectReader, without_replicas
+from framework.kube.prediction import ObjectPredictor, without_replicas
 from framework.kube.waiting import RolloutCounts, RolloutWait, wait_gone, wait_namespace_active
 from framework.kube.watching import Watches
 
@@ -52,7 +52,7 @@ class ReplacedError(ClusterError):
         )
 
 
-class KubernetesProvider(ObjectReader):
+class KubernetesProvider(ObjectPredictor):
     """Reads and writes objects of one cluster. Thread-safe; made for one operation."""
 
     def __init__(

@@ -24,8 +24,8 @@ from framework.kube.client import KindNotServedError
 from framework.kube.object_diff import compare_objects
 from framework.kube.objects import ObjectState, object_name
 from framework.kube.ownership import RecordedNameTakenError
+from framework.kube.prediction import ObjectDiff
 from framework.kube.provider import KubernetesProvider
-from framework.kube.reading import ObjectDiff
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
 FAKE_CLI = PulumiCli(Path("pulumi"), "v3.274.1", "", built=False)

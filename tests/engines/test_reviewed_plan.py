@@ -29,7 +29,7 @@ from framework.engines.base import Engine, NamedCluster, Request
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
-from framework.kube.reading import ObjectDiff
+from framework.kube.prediction import ObjectDiff
 from framework.plan import StackPlan
 from tests.engines.fake_pulumi import build_fake_engine
 from tests.engines.fakes import FakeCluster, SharedProgram, Stack

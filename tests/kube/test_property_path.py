@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framework.core.errors import EngineError
-from framework.kube.property_path import parse_path, with_ignored
+from framework.kube.property_path import parse_path, with_ignored, without_ignored
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,25 @@ def test_ignored_path_keeps_the_value_of_the_old_inputs(
     old: Any, new: Any, path: str, kept: Any
 ) -> None:
     assert with_ignored(new, old, [path]) == kept
+
+
+def test_all_ignored_items_are_removed() -> None:
+    shape = {"l": list(range(12)), "kept": 1}
+    assert without_ignored(shape, {}, ["l[*]"]) == {"l": [], "kept": 1}
+    assert without_ignored(shape, {}, ["l[1]", "l[10]", "l[2]"])["l"] == [
+        0,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        11,
+    ]
+    assert shape["l"] == list(range(12))
+
+
+def test_star_also_matches_what_only_the_live_object_has() -> None:
+    shape = {"data": {"a": 1}}
+    assert without_ignored(shape, {"data": {"b": 2}}, ["data.*"]) == {"data": {}}

@@ -31,8 +31,8 @@ from framework.engines.values import (
 )
 from framework.kube.objects import object_name
 from framework.kube.ownership import AlreadyExistsError
+from framework.kube.prediction import ObjectDiff
 from framework.kube.provider import KubernetesProvider
-from framework.kube.reading import ObjectDiff
 
 UNFINISHED = "its last rollout did not finish"
 
