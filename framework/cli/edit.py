@@ -45,7 +45,7 @@ def run_bump(root: Path, options: argparse.Namespace) -> ExitCode:
     names = _select_names(root, options.model, (environment,) if environment else known)
     bumps = bump_tag(root, names, tag, environment)
     if options.json:
-        from framework.output.documents import Bump
+        from framework.output.catalog_documents import Bump
         from framework.output.json import render_json
 
         print(render_json(Bump(tag, tuple(bumps))))

@@ -57,7 +57,7 @@ def run_validate(root: Path, options: argparse.Namespace) -> ExitCode:
     warnings = sum(group.diagnostic.code.is_warning for group in groups)
     errors = len(groups) - warnings
     if options.json:
-        from framework.output.documents import Validation
+        from framework.output.catalog_documents import Validation
         from framework.output.json import build_diagnostics, render_json
 
         print(render_json(Validation(environments, build_diagnostics(groups))))
@@ -118,7 +118,7 @@ def run_list(root: Path, options: argparse.Namespace) -> ExitCode:
         pairs = {pair for model in planned for pair in model.labels.items()}
         raise unknown_label(label.text, map("=".join, pairs))
     if options.json:
-        from framework.output.documents import Listing
+        from framework.output.catalog_documents import Listing
         from framework.output.json import build_diagnostics, render_json
 
         print(render_json(Listing(models, build_diagnostics(groups))))
@@ -153,7 +153,7 @@ def run_explain(root: Path, options: argparse.Namespace) -> ExitCode:
     else:
         settings = Explainer(catalog, model).find(key)
         if options.json:
-            from framework.output.documents import SettingsExplanation
+            from framework.output.catalog_documents import SettingsExplanation
             from framework.output.json import render_json
 
             text = render_json(SettingsExplanation(model.name, options.environment, settings))
@@ -235,7 +235,7 @@ def _write_folder(
     except OSError as exc:
         raise UsageError(f"OUT={folder} cannot be written: {exc.strerror or exc}") from exc
     if options.json:
-        from framework.output.documents import RenderedFolder
+        from framework.output.catalog_documents import RenderedFolder
         from framework.output.json import render_json
 
         print(render_json(RenderedFolder(str(folder), tuple(sorted(files)), tuple(removed))))
@@ -321,8 +321,8 @@ def run_status(root: Path, options: argparse.Namespace) -> ExitCode:
         }
     tracks = _describe_tracks(usable, options.model, live)
     if options.json:
-        from framework.output.documents import Status
         from framework.output.json import render_json
+        from framework.output.stack_documents import Status
 
         print(render_json(Status(plan.stack.name, tracks)))
     else:

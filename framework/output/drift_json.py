@@ -10,7 +10,8 @@ from framework.drift.grouping import FindingGroup, find_danger
 from framework.drift.history import History, HistoryEntry
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, FailedStack, Verdict, find_verdict
-from framework.output.documents import (
+from framework.output.drift import Since
+from framework.output.drift_documents import (
     AcceptingRule,
     Drift,
     DriftedField,
@@ -22,7 +23,6 @@ from framework.output.documents import (
     RefreshReason,
     ResolvedFinding,
 )
-from framework.output.drift import Since
 
 
 def build_drift(run: DriftRun, history: History | None = None) -> Drift:

@@ -10,7 +10,7 @@ from framework.edits.importing.comparison import Difference
 from framework.edits.importing.importer import Imported
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.proof import Proof
-from framework.output.documents import (
+from framework.output.import_documents import (
     ImportDocument,
     ImportDryRun,
     ImportedField,

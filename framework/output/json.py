@@ -11,26 +11,28 @@ from pydantic import TypeAdapter
 from framework.cluster import ClusterStatus
 from framework.core.changes import Op, Preview
 from framework.core.diagnostics import DiagnosticGroup
-from framework.output.changes import is_shown
-from framework.output.diagnostics import name_layer
-from framework.output.diff import list_diagnostics
-from framework.output.documents import (
+from framework.output.catalog_documents import (
     Affected,
     AffectedEnvironment,
     AffectedModel,
-    ChangeItem,
-    ClusterStatusDocument,
     CommitDiff,
     DiagnosticItem,
     EnvironmentDiff,
-    FieldChangeItem,
     FieldsExplanation,
-    Forecast,
     IncompleteEnvironment,
+)
+from framework.output.changes import is_shown
+from framework.output.diagnostics import name_layer
+from framework.output.diff import list_diagnostics
+from framework.output.forecasts import build_rollout
+from framework.output.stack_documents import (
+    ChangeItem,
+    ClusterStatusDocument,
+    FieldChangeItem,
+    Forecast,
     PreviewDocument,
     ProblemItem,
 )
-from framework.output.forecasts import build_rollout
 from framework.plan import StackPlan, TrackPlan
 from framework.reports.comparison import CommitComparison, Comparison
 from framework.reports.rendered_fields import ExplainedFields

@@ -24,8 +24,8 @@ from framework.core.changes import (
 from framework.core.errors import PlanFileError
 from framework.engines.reviewed_plan import Digests, build_reviewed_change, key_change
 from framework.output.changes import is_shown
-from framework.output.documents import PlanDocument, PlannedChange
 from framework.output.json import build_preview, render_json
+from framework.output.stack_documents import PlanDocument, PlannedChange
 from framework.output.text import render_count, render_values, render_wrapped, shorten_path
 from framework.plan import StackPlan
 
