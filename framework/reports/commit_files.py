@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from framework.core.errors import FrameworkError
-from framework.reports.git import run_git, start_git
+from framework.core.git import run_git, start_git
 
 # Everything that manifests are made from.
 CATALOG_PARTS = ("catalog", "environments")

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from framework.core.errors import UsageError
+from framework.core.git import run_git, start_git
 from framework.reports.commit_files import (
     CATALOG_PARTS,
     CODE,
@@ -22,7 +23,6 @@ from framework.reports.commit_files import (
     list_folder,
     require_submodules,
 )
-from framework.reports.git import run_git, start_git
 
 
 class UnknownRefError(UsageError):

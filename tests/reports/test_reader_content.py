@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import FrameworkError
+from framework.core.git import GitError
 from framework.reports.commit_files import SubmoduleError
 from framework.reports.compare import compare_environments, compare_since
 from framework.reports.comparison import CommitComparison
-from framework.reports.git import GitError
 from framework.reports.revisions import UnknownRefError, resolve_revision
 from framework.reports.sides import load_side
 from tests.reports.repository import FILES, Repository

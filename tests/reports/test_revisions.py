@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import FrameworkError, UsageError
-from framework.reports.git import GitError
+from framework.core.git import GitError
 from framework.reports.revisions import UnknownRefError, resolve_revision
 from tests.reports.repository import FILES, Repository
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import Any, Self
 
 from framework.core.changes import Result
 from framework.core.errors import StateFileError
+from framework.core.git import GitError, start_git
 from framework.engines.state import files
 from framework.engines.state.backend import FileBackend
 
@@ -111,19 +111,10 @@ def _read_git(root: Path) -> tuple[str, Mapping[str, str]]:
 
 
 def _run_git(root: Path, *arguments: str) -> str:
+    """Returns the output of a git command, "" if it fails. An author need not be UTF-8."""
     try:
-        run = subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            # Without it, `git status` writes the index, and a `git commit` at that moment fails.
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = start_git(root, *arguments, timeout_s=_GIT_TIMEOUT_S)
+    except GitError:
         return ""
-    return run.stdout if run.returncode == 0 else ""
+    text = os.fsencode(done.stdout).decode("utf-8", errors="replace")
+    return text if done.returncode == 0 else ""

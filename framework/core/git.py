@@ -51,8 +51,17 @@ def run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) ->
     return completed.stdout
 
 
-def start_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> GitOutput:
-    """Runs a git command, and returns its output also if it fails. Errors: GitError without git."""
+def start_git(
+    root: Path,
+    *arguments: str,
+    stdin: str = "",
+    timeout_s: float | None = None,
+    **environment: str,
+) -> GitOutput:
+    """Runs a git command, and returns its output also if it fails.
+
+    GitError without git, or if git does not end within `timeout_s` seconds.
+    """
     inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
     # Git would refresh the user's index. The messages are matched above in English.
     fixed = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
@@ -62,12 +71,17 @@ def start_git(root: Path, *arguments: str, stdin: str = "", **environment: str) 
             env={**inherited, **fixed, **environment},
             input=os.fsencode(stdin),
             capture_output=True,
+            timeout=timeout_s,
             check=False,
         )
-    except FileNotFoundError as exc:
-        raise GitError(
-            root, "the command is not installed", "install git, which SINCE needs"
-        ) from exc
+    except OSError as exc:
+        problem = "the command is not installed"
+        if not isinstance(exc, FileNotFoundError):
+            problem = f"the command cannot be run ({exc.strerror})"
+        raise GitError(root, problem, "install git, which SINCE needs") from exc
+    except subprocess.TimeoutExpired as exc:
+        problem = f"`git {arguments[0]}` did not end within {timeout_s:g} s"
+        raise GitError(root, problem, "run the command yourself to see the reason") from exc
     # Decoded here, since text mode would turn "\r\n" into "\n" and so change what a blob holds.
     output, errors = os.fsdecode(completed.stdout), os.fsdecode(completed.stderr)
     return GitOutput(completed.returncode, output, errors)

@@ -1,0 +1,34 @@
+"""Git commands run in the repository that they are given, and end."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from framework.core.git import GitError, start_git
+
+
+def test_variables_of_a_hook_do_not_lead_to_another_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    done = start_git(tmp_path, "rev-parse", "--show-toplevel")
+    assert done.stdout.strip() == str(tmp_path)
+
+
+def test_git_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\nexec sleep 60\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(GitError, match=r"`git status` did not end within 0\.1 s"):
+        start_git(tmp_path, "status", timeout_s=0.1)
+
+
+def test_missing_git_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GitError, match="not installed"):
+        start_git(tmp_path, "status")
