@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 from contextlib import ExitStack, suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.cluster.processes import Process, find_listener
+from framework.core.atomic_files import write_atomically
 from framework.core.errors import LocalClusterError
 
 PORT_NAMES = ("apiserver", "etcd", "etcd-peer", "kube-controller-manager", "kube-scheduler")
@@ -137,12 +137,7 @@ def write_private(path: Path, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         path.chmod(0o600)
         return
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)
+    write_atomically(path, text.encode(), 0o600)
 
 
 def _choose(count: int) -> list[int]:

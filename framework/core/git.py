@@ -38,7 +38,7 @@ class GitOutput:
 
 def run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
     """Returns the output of a git command. Errors: GitError."""
-    completed = start_git(root, *arguments, stdin=stdin, **environment)
+    completed = start_git(root, *arguments, stdin=stdin, timeout_s=None, **environment)
     if completed.returncode:
         next_step = "SINCE needs a working git clone of the project"
         if "not a git repository" in completed.error:

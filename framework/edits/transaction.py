@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from framework.catalog import Catalog, read_catalog
+from framework.core.atomic_files import discard, write_beside
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import ConfigError, EditError, FrameworkError
 from framework.core.stack import Stack
@@ -107,20 +107,17 @@ def _make_folders(file: Path) -> list[Path]:
 def _write(root: Path, path: str, content: bytes) -> None:
     # Replace the target of a symbolic link, not the link itself.
     file = (root / path).resolve()
-    # The name begins with a dot, so that a command that lists models meanwhile ignores it.
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if file.exists():
-            temporary.chmod(file.stat().st_mode & 0o7777)
-        temporary.replace(file)
+        # Its name begins with a dot, so that a command that lists models meanwhile ignores it.
+        temporary = write_beside(file, content)
+        try:
+            if file.exists():
+                temporary.chmod(file.stat().st_mode & 0o7777)
+            temporary.replace(file)
+        finally:
+            discard(temporary)
     except OSError as exc:
         raise EditError((path, f"cannot be written: {exc.strerror or exc}")) from exc
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_written(root: Path, change: Change) -> None:

@@ -6,11 +6,11 @@ A nightly job keeps the folder, so that the next check knows since when each fin
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from framework.core.atomic_files import discard, write_beside
 from framework.core.errors import FrameworkError
 from framework.drift.history import DAMAGED, HISTORY, History
 from framework.drift.run import DriftRun, Verdict
@@ -74,13 +74,8 @@ def write_reports(folder: Path, run: DriftRun, history: History) -> tuple[Path, 
             kept = before.read_bytes() if before.is_file() else b""
             files[DAMAGED] = kept + b"".join(line + b"\n" for line in history.damaged)
         for name, content in files.items():
-            beside = folder / f".{name}.{os.getpid()}"
-            temporary[beside] = folder / name
-            with beside.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for beside, target in temporary.items():
+            temporary[folder / name] = write_beside(folder / name, content)
+        for target, beside in temporary.items():
             beside.replace(target)
     except OSError as exc:
         raise FrameworkError(
@@ -88,6 +83,6 @@ def write_reports(folder: Path, run: DriftRun, history: History) -> tuple[Path, 
             "that can be written"
         ) from exc
     finally:
-        for beside in temporary:
-            beside.unlink(missing_ok=True)
+        for beside in temporary.values():
+            discard(beside)
     return tuple(folder / name for name in sorted(files) if name.startswith("report."))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from framework.core.atomic_files import write_atomically
 from framework.core.changes import (
     Change,
     Difference,
@@ -85,17 +84,11 @@ def write_plan(path: Path, document: PlanDocument, digests: Digests) -> None:
     data = json.loads(render_json(document))
     checksum = digests.compute_checksum(_without_checksum(data))
     text = render_json(replace(document, checksum=checksum))
-    # Written beside it and renamed, so that nobody reads half a plan.
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(f"{text}\n", encoding="utf-8")
-        beside.replace(path)
+        write_atomically(path, f"{text}\n".encode())
     except OSError as exc:
         remedy = "name a file in a folder that exists and can be written"
         raise PlanFileError(path, f"cannot be written ({exc.strerror})", remedy) from exc
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Digests]:

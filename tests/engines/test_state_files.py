@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from framework.core import atomic_files
 from framework.core.errors import StateError
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.state import files
@@ -343,7 +344,7 @@ def test_damaged_lock_holds_the_stack(stack: Stack, path: Path, text: str) -> No
 def fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, ending: str) -> list[str]:
     """Fails writes to files of this ending; returns the list of those that failed."""
     failed: list[str] = []
-    write = files.write_all
+    write = atomic_files.write_all
 
     def fail(fd: int, data: bytes) -> None:
         path = str(Path(f"/proc/self/fd/{fd}").readlink())
@@ -353,7 +354,7 @@ def fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, ending: str) -> l
             raise OSError(number, os.strerror(number))
         write(fd, data)
 
-    monkeypatch.setattr(files, "write_all", fail)
+    monkeypatch.setattr(atomic_files, "write_all", fail)
     return failed
 
 
@@ -393,7 +394,7 @@ def test_read_only_file_system_is_reported(
     def fail(path: Path, *args: object, **options: object) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr(files, "open_new", fail)
+    monkeypatch.setattr(atomic_files, "open_new", fail)
     with pytest.raises(StateError, match=r"cannot be written \(read-only file system\)") as error:
         stack.destroy()
     assert len(str(error.value).splitlines()) == 1

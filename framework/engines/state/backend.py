@@ -20,6 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from framework.core import atomic_files
 from framework.core.errors import StateError, StateFileError
 from framework.engines.project import Project
 from framework.engines.state import files
@@ -356,7 +357,7 @@ def _is_cut(path: Path) -> bool:
 
 def _is_abandoned(temporary: Path) -> bool:
     """Returns whether nobody writes a temporary file any more."""
-    if writer := files.read_writer(temporary):
+    if writer := atomic_files.read_writer(temporary):
         return not _is_running(writer)
     try:
         return time.time() - temporary.stat().st_mtime > _ABANDONED_S

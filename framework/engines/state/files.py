@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 
+from framework.core import atomic_files
 from framework.core.errors import StateFileError
 
 # Secrets are encrypted in state, but it names every object, image and host of an environment.
@@ -76,45 +75,7 @@ def write_atomically(path: Path, text: str, mode: int = OWNER_ONLY) -> None:
     On StateFileError the file is as it was, and no temporary file is left beside it.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        fd = open_new(temporary, mode)
-        try:
-            write_all(fd, text.encode("utf-8"))
-            # The rename may reach the disk before the content does: without this, a power failure
-            # would leave an empty file under the final name.
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.replace(path)
-    except BaseException as exc:
-        _discard(temporary)
-        if isinstance(exc, OSError):
-            raise build_write_error(path, exc) from exc
-        raise
-
-
-def read_writer(temporary: Path) -> int:
-    """Returns the id of the process that writes a temporary file, 0 if its name has none."""
-    *_, pid, _, _ = ["0", "0", *temporary.name.split(".")]
-    return int(pid) if pid.isdecimal() else 0
-
-
-def _discard(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        # The reason is the one that the write has already failed for.
-        return
-
-
-def open_new(path: Path, mode: int) -> int:
-    """Opens a file that must not exist yet for writing. Returns its descriptor."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Writes every byte: one `os.write` may write fewer than it was given."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+        atomic_files.write_atomically(path, text.encode("utf-8"), mode)
+    except OSError as exc:
+        raise build_write_error(path, exc) from exc

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from framework.core import atomic_files
 from framework.core.errors import StateFileError
 from framework.engines.state import files
 from framework.engines.state.checkpoint import Checkpoint, Resource, order_resources
@@ -96,7 +97,7 @@ class Journal:
             if self._fd is None:
                 self._fd = _open_to_append(self._path)
             size = os.fstat(self._fd).st_size
-            files.write_all(self._fd, text.encode())
+            atomic_files.write_all(self._fd, text.encode())
             os.fsync(self._fd)
         except OSError as exc:
             self._error = files.build_write_error(self._path, exc)
