@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from framework.cli.session import Session
 from framework.core.changes import Difference, PlanInputs, Preview
 from framework.core.errors import PlanFileError, PlanRefusedError, UsageError
+from framework.core.passphrase import SET_PASSPHRASE, has_passphrase, read_passphrase
 from framework.engines.base import Request
 from framework.engines.live_objects import Basis
 from framework.engines.reviewed_plan import (
@@ -31,8 +31,6 @@ from framework.output.plan_file import (
     write_plan,
 )
 
-_SET_PASSPHRASE = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE"
-
 
 class PlanWriter:
     """Writes the plan of a preview; `request` is the one to preview."""
@@ -51,7 +49,7 @@ class PlanWriter:
                 self._path,
                 f"was not written: {', '.join(names)} would change and has values that may be "
                 "secret, and a digest of them could be guessed without a key",
-                f"{_SET_PASSPHRASE}, here and for `up`",
+                f"{SET_PASSPHRASE}, here and for `up`",
             )
         self._inputs = compute_inputs(
             request.root, plan, request.components, basis, preview.changes, self._digests
@@ -169,13 +167,5 @@ class PlanToApply:
 
 
 def _read_passphrase(root: Path) -> str:
-    """Returns the stack's passphrase, "" where none is set."""
-    if not any(
-        os.environ.get(name)
-        for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-    ):
-        return ""
-    # Imported here: the package for encryption takes long to load.
-    from framework.engines.state.secrets import read_passphrase
-
-    return read_passphrase(root)
+    """Returns the stack's passphrase, "" where none is given."""
+    return read_passphrase(root) if has_passphrase() else ""

@@ -50,9 +50,10 @@ def write_traceback(text: str) -> Path | None:
     import uuid
     from datetime import UTC, datetime
 
+    from framework.core.passphrase import PASSPHRASE
     from framework.core.redaction import redact_text, redact_within
 
-    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE", "")
+    passphrase = os.environ.get(PASSPHRASE, "")
     # Indented lines are frames of the stack; their code has names such as `token = ...` in it.
     shown = "\n".join(
         line if line.startswith("  ") else redact_within(line) for line in text.split("\n")

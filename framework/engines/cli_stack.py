@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, cast
 
 from framework.core.errors import EngineError, StateError
+from framework.core.passphrase import SET_PASSPHRASE
 from framework.core.redaction import REDACTED
 from framework.engines.base import OnProgress, RecordedObjects, Request
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
@@ -288,7 +289,7 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
 
 def _describe_wrong_passphrase(project: Project, stack: str) -> str:
     problem = "the passphrase does not fit this stack: the encryptionsalt"
-    remedy = "set PULUMI_CONFIG_PASSPHRASE to that one"
+    remedy = f"{SET_PASSPHRASE} to that one"
     if not read_salt(project, stack):
         return f"stack {stack}: {problem} in its state was made with another one; {remedy}"
     return (

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from framework.core.errors import StateError, StateFileError
+from framework.core.passphrase import read_passphrase
 from framework.engines.state import files
-from framework.engines.state.secrets import PassphraseCipher, read_passphrase
+from framework.engines.state.secrets import PassphraseCipher
 
 _FIX = "fix it, then run the same command again"
 _SETTINGS_MODE = 0o644

@@ -16,6 +16,7 @@ from pathlib import Path
 from framework.builds.binaries import Binaries, Program
 from framework.builds.modules import load_module, require_version
 from framework.core.errors import BuildError, StateError
+from framework.core.passphrase import PASSPHRASE, has_passphrase
 from framework.core.user_cache import cache_directory
 
 _CLI_ESTIMATE = "built once per user: about four minutes on two cores, downloads included"
@@ -29,7 +30,6 @@ _PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 _PROVIDER_VERSION = "v4.25.0"
 _PROVIDER_FILES = "cmd/pulumi-resource-kubernetes"
 _VERSION_TIMEOUT_S = 20.0
-_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _LAST_LINES = 12
 # The AWS library of the CLI warns at every read from a server that sends no checksums.
 _NOISE = re.compile(r"SDK \S+ \S+ WARN ")
@@ -94,9 +94,9 @@ def build_environment(cli: PulumiCli) -> dict[str, str]:
         # `enablePatchForce`.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
     }
-    if all(os.environ.get(name) is None for name in _PASSPHRASE):
+    if not has_passphrase():
         # The CLI needs a passphrase even for a stack without secrets. The empty one is valid.
-        environment["PULUMI_CONFIG_PASSPHRASE"] = ""
+        environment[PASSPHRASE] = ""
     return environment
 
 

@@ -21,6 +21,7 @@ from framework.core.changes import (
     ReviewedChange,
 )
 from framework.core.errors import PlanFileError
+from framework.core.passphrase import SET_PASSPHRASE
 from framework.engines.reviewed_plan import Digests, build_reviewed_change, key_change
 from framework.output.changes import is_shown
 from framework.output.json import build_preview, render_json
@@ -112,7 +113,7 @@ def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Di
         raise PlanFileError(
             path,
             "was written with a passphrase, which its digests need",
-            "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE as it was then",
+            f"{SET_PASSPHRASE} as it was then",
         )
     digests = Digests(document.inputs.salt, passphrase if document.inputs.keyed else "")
     if digests.compute_checksum(_without_checksum(data)) != document.checksum:

@@ -10,7 +10,6 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -19,11 +18,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from framework.core.errors import StateError
+from framework.core.passphrase import SET_PASSPHRASE
 from framework.engines.values import SECRET, SIGNATURE, Secret, reveal
 
 _ROUNDS = 1_000_000
 _RESTORE = "restore the file as it was, from Git or from the .bak beside it"
-_NEXT_STEP = "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE and run again"
 
 
 class PassphraseCipher:
@@ -80,7 +79,9 @@ class PassphraseCipher:
             raise self._damaged() from exc
 
     def _wrong_passphrase(self) -> StateError:
-        return StateError(f"{self._path}: the passphrase does not fit this stack; {_NEXT_STEP}")
+        return StateError(
+            f"{self._path}: the passphrase does not fit this stack; {SET_PASSPHRASE} and run again"
+        )
 
     def _damaged(self) -> StateError:
         return StateError(f"{self._path}: an encrypted value is damaged; {_RESTORE}")
@@ -127,18 +128,3 @@ def read_plaintext(sealed: Mapping[str, Any]) -> Any:
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:
     return PBKDF2HMAC(SHA256(), 32, salt, _ROUNDS).derive(passphrase.encode())
-
-
-def read_passphrase(root: Path) -> str:
-    """Returns the passphrase of the CLI's environment variables. StateError when none is set.
-
-    As in the CLI, an empty PULUMI_CONFIG_PASSPHRASE is a passphrase.
-    """
-    if (value := os.environ.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
-        return value
-    if file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
-        try:
-            return (root / Path(file).expanduser()).read_text().strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise StateError(f"{file}: the passphrase file cannot be read; {_NEXT_STEP}") from exc
-    raise StateError(f"this stack has secrets and no passphrase is given; {_NEXT_STEP}")

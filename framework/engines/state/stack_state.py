@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from framework.core.errors import StateError, StateFileError
+from framework.core.passphrase import read_passphrase
 from framework.engines.project import (
     Project,
     build_settings_path,
@@ -24,7 +25,7 @@ from framework.engines.state.checkpoint import (
     stamp_manifest,
 )
 from framework.engines.state.journal import Journal, Line, fold, read_journal
-from framework.engines.state.secrets import PassphraseCipher, read_passphrase
+from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.urns import STACK_TYPE
 from framework.engines.values import has_sealed, has_secret, redact_sealed
 
