@@ -9,6 +9,7 @@ from pathlib import Path
 from framework.cli.deploy import Confirmation, apply_changes
 from framework.cli.session import open_session
 from framework.core.changes import Preview
+from framework.core.commands import make_command
 from framework.core.errors import EngineError
 from framework.core.exit_codes import ExitCode
 from framework.engines.project import load_project
@@ -39,11 +40,8 @@ def run_adopt(root: Path, options: argparse.Namespace) -> ExitCode:
             return apply_changes(session, options, session.engine.up, confirmation, _NOTHING)
         except _NothingToAdoptError:
             environment = session.plan.stack.environment
-            narrowed = f" MODEL={options.model}" if options.model else ""
-            print(
-                f"\nNothing to adopt: {_NOTHING}. For other changes: "
-                f"`make preview ENV={environment}{narrowed}`"
-            )
+            command = make_command("preview", environment, options.model)
+            print(f"\nNothing to adopt: {_NOTHING}. For other changes: `{command}`")
             return ExitCode.DONE
 
 

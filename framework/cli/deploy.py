@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
+from framework.core.commands import make_command
 from framework.core.errors import ConsentError, ProtectedError
 from framework.core.exit_codes import ExitCode
 from framework.engines.problems import RefusedError
@@ -196,18 +197,13 @@ def run_preview(root: Path, options: argparse.Namespace) -> ExitCode:
     if next_step:
         print(f"\n{next_step}")
     elif not preview.clean and not preview.refused:
-        print(f"\nnext: make up ENV={session.plan.stack.environment}{_narrowed(options)}")
+        print(f"\nnext: {make_command('up', session.plan.stack.environment, options.model)}")
     return code
-
-
-def _narrowed(options: argparse.Namespace) -> str:
-    model = getattr(options, "model", None)
-    return f" MODEL={model}" if model else ""
 
 
 def _render_refusal(session: Session, options: argparse.Namespace, preview: Preview) -> str:
     environment = session.plan.stack.environment
-    return render_refusal(preview, options.verb, environment, _narrowed(options))
+    return render_refusal(preview, options.verb, environment, options.model)
 
 
 def _locate_problems(session: Session, preview: Preview) -> Preview:

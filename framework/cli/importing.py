@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from framework.core.commands import make_command
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
@@ -213,7 +214,7 @@ def _show_outcome(root: Path, names: Collection[str]) -> ExitCode:
         print(f"\n{render_diagnostics(groups, read_lines(root))}\n")
         print("The files are written; correct these before `make up`.")
         return ExitCode.FAILED
-    suffix = f" MODEL={next(iter(names))}" if len(names) == 1 else ""
+    model = next(iter(names)) if len(names) == 1 else ""
     if environments := list_environments(root):
-        print(f"next: make preview ENV={environments[0]}{suffix}")
+        print(f"next: {make_command('preview', environments[0], model)}")
     return ExitCode.DONE

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from framework.cli.streams import LostOutput, outlive_readers
 from framework.cli.verbs import GROUPS, OPTIONS, VERBS, Verb
+from framework.core.commands import make_command
 from framework.core.errors import FrameworkError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.project_root import find_project_root
@@ -298,9 +299,8 @@ def _parse_and_run(
             lost = streams.enter_context(outlive_readers())
         if "yes" in verb.options and verb.environment == "required":
             model = getattr(options, "model", None)
-            narrowed = f" MODEL={model}" if model else ""
-            command = f"`make {verb.name} ENV={options.environment}{narrowed}`"
-            interrupted = f"Interrupted. What had finished is recorded; {command} continues."
+            command = make_command(verb.name, options.environment, model)
+            interrupted = f"Interrupted. What had finished is recorded; `{command}` continues."
         return _report_loss(_run(verb, options), lost)
     except FrameworkError as error:
         from framework.output.text import render_paragraphs

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framework.cli.session import Session
 from framework.core.changes import Difference, PlanInputs, Preview
+from framework.core.commands import make_command
 from framework.core.errors import PlanFileError, PlanRefusedError, UsageError
 from framework.core.passphrase import SET_PASSPHRASE, has_passphrase, read_passphrase
 from framework.engines.base import Request
@@ -85,8 +86,9 @@ class PlanToApply:
         if options.model is not None:
             raise UsageError(
                 "up takes no MODEL beside PLAN: the plan says which models it covers; leave MODEL "
-                f"out, or write another plan: `make preview ENV={options.environment} "
-                f"MODEL={options.model} PLAN={options.plan}`"
+                f"out, or write another plan: "
+                f"`{make_command('preview', options.environment, options.model)} "
+                f"PLAN={options.plan}`"
             )
         self._path = Path(options.plan)
         self._document, self._digests = read_plan(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -67,17 +66,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
     if not findings:
         print(f"No differences{f' of {options.model}' if options.model else ''}.")
         return ExitCode.DONE
-    numbers = itertools.count(1)
-
-    def show(finding: Finding) -> None:
-        # Each finding takes seconds. On stderr, because the result is all that a pipe needs.
-        text = f"trying {next(numbers)} of {len(findings)}: {describe_finding(finding)}"
-        print(render_visible(text), file=sys.stderr, flush=True)
-
-    if len(findings) > 1:
-        result = take_findings(root, report.stack, findings, show)
-    else:
-        result = take_findings(root, report.stack, findings)
+    result = take_findings(root, report.stack, announce(findings))
     if result.changes:
         print(render_file_changes(result.changes), end="\n\n")
     for taken in result.taken:
@@ -88,6 +77,16 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
     if result.taken:
         print(f"next: make drift ENV={environment}")
     return ExitCode.FAILED if result.not_taken else ExitCode.DONE
+
+
+def announce(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yields the findings. If there are several, prints each one, because each takes seconds."""
+    for number, finding in enumerate(findings, 1):
+        if len(findings) > 1:
+            text = f"trying {number} of {len(findings)}: {describe_finding(finding)}"
+            # On stderr, because the result is all that a pipe needs.
+            print(render_visible(text), file=sys.stderr, flush=True)
+        yield finding
 
 
 def _parse_until(text: str | None) -> date | None:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from framework.core.commands import make_command
 from framework.core.diagnostics import Diagnostic, distinct_diagnostics, group_diagnostics
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
@@ -123,11 +124,11 @@ class PlanRefusedError(FrameworkError):
 
     def __init__(self, path: object, environment: str, report: str, model: str = "") -> None:
         self.path, self.environment, self.report, self.model = path, environment, report, model
-        narrowed = f" MODEL={model}" if model else ""
+        preview = make_command("preview", environment, model)
         super().__init__(
             f"{path}: `up` would not do what this plan says, because something has changed since "
             f"it was written; nothing was applied.\n{report}\n"
-            f"next: `make preview ENV={environment}{narrowed} PLAN={path}`, review it again, then "
+            f"next: `{preview} PLAN={path}`, review it again, then "
             f"`make up ENV={environment} PLAN={path}`"
         )
 
@@ -145,11 +146,10 @@ class ConsentError(FrameworkError):
         self.forced = forced
         effect = "delete or replace objects, or take them over"
         effect = "rewrite the recorded state" if verb == "refresh" else effect
-        narrowed = f" MODEL={model}" if model else ""
-        narrowed += " FORCE=1" if forced else ""
+        command = make_command(verb, environment, model) + (" FORCE=1" if forced else "")
         super().__init__(
             f"{environment}: {count} of these changes {effect}; without a terminal that needs "
-            f"YES=1. Nothing was changed; next: `make {verb} ENV={environment}{narrowed} YES=1`"
+            f"YES=1. Nothing was changed; next: `{command} YES=1`"
         )
 
 

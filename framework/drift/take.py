@@ -17,7 +17,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,15 +86,9 @@ class TakeResult:
     changes: tuple[Change, ...]
 
 
-def take_findings(
-    root: Path,
-    stack: Stack,
-    findings: Iterable[Finding],
-    on_finding: Callable[[Finding], None] = lambda finding: None,
-) -> TakeResult:
-    """Writes the live values of findings into the files of the project.
+def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> TakeResult:
+    """Writes the live values of findings into the files of the project, one after another.
 
-    `on_finding` is called with each finding before it is tried, which takes seconds.
     Errors: ConfigError if the catalog has errors, EditError if a file cannot be edited,
     InvalidEditError if the result would have errors; then no file is changed.
     """
@@ -103,7 +97,6 @@ def take_findings(
     with tempfile.TemporaryDirectory(prefix="modelcatalog-take-") as folder:
         copy = _Copy(Path(folder), root, stack)
         for finding in findings:
-            on_finding(finding)
             try:
                 taken.append(copy.take(finding))
             except FrameworkError as error:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from framework.core.changes import Change, Failure, Op, Preview, Problem, Result, Severity
+from framework.core.commands import make_command
 from framework.core.durations import render_elapsed
 from framework.output.forecasts import build_rollout, render_forecast
 from framework.output.text import (
@@ -69,21 +70,20 @@ def _render_problem(problem: Problem) -> str:
     return render_wrapped(str(problem), first=first, then="    ")
 
 
-def render_refusal(preview: Preview, verb: str, environment: str, narrowed: str) -> str:
+def render_refusal(preview: Preview, verb: str, environment: str, model: str | None) -> str:
     """Renders the last lines of a command that problems stop: their number, and what to do next.
 
-    `narrowed` is ` MODEL=x` as it was given, "" for none.
+    `model` is the option MODEL as it was given.
     """
     errors = [p for p in preview.problems if p.severity is Severity.ERROR]
     taken = [problem for problem in errors if problem.is_taken]
     lines = [f"{render_count(len(errors), 'error')}; nothing was changed."]
     # The Namespace, which is in no model, is taken over with the first model.
-    models = sorted({problem.component for problem in taken} - {""})
-    options = [f" MODEL={model}" for model in models] or ([""] if taken else [])
-    lines += [f"to take over: make adopt ENV={environment}{option}" for option in options]
+    owners = sorted({problem.component for problem in taken} - {""}) or ([""] if taken else [])
+    lines += [f"to take over: {make_command('adopt', environment, owner)}" for owner in owners]
     if len(taken) < len(errors):
         verb = "adopt" if verb == "adopt" else "preview"
-        lines.append(f"next: fix it, then run `make {verb} ENV={environment}{narrowed}`")
+        lines.append(f"next: fix it, then run `{make_command(verb, environment, model)}`")
     return "\n".join(lines)
 
 
@@ -261,8 +261,8 @@ def _render_failure(failure: Failure, models: dict[str, ModelPlan], plan: StackP
     else:
         text = f"{change.kind} {change.object or change.name} failed: {failure.reason}"
     lines = [render_wrapped(line, then="  ") for line in text.splitlines()]
-    narrowed = f" MODEL={model.name}" if model else ""
-    lines.append(f"next: fix it, then run `make up ENV={plan.stack.environment}{narrowed}`")
+    command = make_command("up", plan.stack.environment, model.name if model else "")
+    lines.append(f"next: fix it, then run `{command}`")
     return "\n".join(lines)
 
 

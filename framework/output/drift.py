@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from framework.core.changes import FieldChange, Op, Preview
+from framework.core.commands import make_command
 from framework.core.drift_rules import AcceptRule
 from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup, parse_time
@@ -296,8 +297,7 @@ def list_commands(run: DriftRun) -> list[tuple[str, str]]:
         if answered:
             models = {finding.model for finding in answered}
             model = answered[0].model if len(models) == 1 else ""
-            narrowed = f" MODEL={model}" if model else ""
-            commands.append((name, f"make {verb} ENV={environment}{narrowed}"))
+            commands.append((name, make_command(verb, environment, model)))
     if own:
         example = own[0].id if len(own) == 1 else "ID"
         commands.append(("keep", f"make take ENV={environment} FINDING={example}"))

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
 
+from framework.core.commands import make_command
 from framework.core.redaction import redact_within
 from framework.edits.bump import ModelBump
 from framework.edits.yaml_edit import Change
@@ -31,7 +32,7 @@ def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str, order: Sequ
         end = "No environment changes."
     else:
         model = shlex.quote(pattern)
-        commands = [f"make preview ENV={name} MODEL={model}" for name in environments]
+        commands = [make_command("preview", name, model) for name in environments]
         end = "next: " + "\n      ".join(commands)
     # The report of one model has blank lines around it. With several models, it would be too long.
     return "\n\n".join([*blocks, end]) if len(bumps) == 1 else "\n".join([*blocks, "", end])
@@ -78,5 +79,5 @@ def render_new(path: str, environments: Sequence[str]) -> str:
     model = path.rpartition("/")[2].removesuffix(".yaml")
     return (
         f"wrote {path}   valid in {', '.join(environments)}\n"
-        f"next: describe the model in it, then make preview ENV={environments[0]} MODEL={model}"
+        f"next: describe the model in it, then {make_command('preview', environments[0], model)}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from framework.catalog import load_catalog
-from framework.cli.remedies import find_by_id
+from framework.cli.remedies import announce, find_by_id
 from framework.core.drift_rules import AcceptRule
 from framework.core.errors import EditError, FrameworkError, UnknownNameError, UsageError
 from framework.core.stack import Stack
@@ -158,11 +159,18 @@ def test_argument_is_taken_with_its_list(
 ) -> None:
     write_tree(root, {"catalog/chat.yaml": FILES["catalog/chat.yaml"] + before})
     desired = "--b" if len(after) <= 2 and before else None
-    seen: list[Finding] = []
     finding = change(f"{CONTAINER}.args{item}", live, desired)
-    result = take_findings(root, PROD, [finding], seen.append)
+    result = take_findings(root, PROD, [finding])
     assert [item.reason for item in result.not_taken] == []
-    assert (container(root)["args"], seen) == (after, [finding])
+    assert container(root)["args"] == after
+
+
+def test_several_findings_are_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = change("spec.replicas", 3, 2), change("spec.paused", True, None)
+    assert list(announce([one])) == [one]
+    assert capsys.readouterr().err == ""
+    assert list(announce([one, other])) == [one, other]
+    assert re.findall(r"trying (\d of \d): ", capsys.readouterr().err) == ["1 of 2", "2 of 2"]
 
 
 REFUSED = {
