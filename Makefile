@@ -44,7 +44,7 @@ status: $(VENV)/ready ## show what runs now: versions, ready Pods, canaries
 outputs: $(VENV)/ready ## show the stack's outputs, as last deployed
 drift: $(VENV)/ready ## compare the cluster with the recorded state; exit 16 if they differ [OUT=folder]
 accept: $(VENV)/ready ## accept a finding of drift: write a rule, with a reason and a last day
-take: $(VENV)/ready ## write the live value of drift into the catalog, so that it is as planned
+take: $(VENV)/ready ## write live values that drift found into the catalog
 refresh: $(VENV)/ready ## show drift, ask, and update the recorded state to what the cluster has
 adopt: $(VENV)/ready ## take over existing objects of a model that others created [FORCE=1]
 destroy: $(VENV)/ready ## delete everything that an environment has deployed

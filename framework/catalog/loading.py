@@ -110,7 +110,7 @@ def _find_misplaced_keys(layer: Layer, *, is_model: bool) -> list[Diagnostic]:
         elif key == "name":
             message = '"name" is the file\'s name; remove it, or rename the file'
         else:
-            message = f'"{key}" can be named in interpolations and not set; remove it'
+            message = f'"{key}" can be used in interpolations, but not set; remove it'
             if key == "environment":
                 message += ", or use env for variables of the container"
         diagnostics.append(position.diagnostic(Code.MISPLACED_KEY, message))

@@ -14,11 +14,12 @@ from framework.core.errors import EngineError
 from framework.core.exit_codes import ExitCode
 from framework.engines.project import load_project
 
-_NOTHING = "no object of others has the name of one in this plan"
+_NOTHING = "no planned object exists in the cluster as an object of others"
 
 
 def run_adopt(root: Path, options: argparse.Namespace) -> ExitCode:
-    """Shows what taking over the existing objects would change, asks, and takes them over.
+    """Shows what taking over the existing objects would change, waits for a yes, and takes them
+    over.
 
     EngineError for a state that only the CLI reads.
 

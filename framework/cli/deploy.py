@@ -106,7 +106,7 @@ def apply_changes(
     new_messages = [text for text in result.messages if text not in confirmation.messages]
     if new_messages:
         print(f"\n{render_messages(new_messages)}")
-    # An engine asks only if something changes.
+    # An engine calls the confirmation only if something changes.
     if not confirmation.was_called:
         print(f"\n{session.render_nothing_to_do(when_same)}")
     else:

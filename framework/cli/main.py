@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
             message = f"{match[1]} needs a value"
         elif match := re.match("argument (--[a-z-]+): ignored explicit argument", message):
             message = f"{match[1]} takes no value"
-        raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists what it takes")
+        raise UsageError(f"{self.prog}: {message}; `{self.prog} --help` lists its options")
 
     def _choices(self, name: str) -> list[str]:
         return next(list(a.choices or ()) for a in self._actions if f"--{name}" in a.option_strings)
@@ -205,7 +205,7 @@ def _is_of_cluster(verb: Verb) -> bool:
 def _takes_no_model(verb: Verb) -> UsageError:
     scope = "the whole environment" if verb.environment == "required" else "the whole catalog"
     scope = "the whole local cluster" if _is_of_cluster(verb) else scope
-    return UsageError(f"{verb.name} takes no MODEL: it always concerns {scope}")
+    return UsageError(f"{verb.name} does not accept MODEL: it always applies to {scope}")
 
 
 def _check_names(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:
@@ -225,7 +225,7 @@ def _check_names(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -
     if command:
         raise UsageError(f"{verb.name} takes {takes}; write {command}")
     if rest:
-        help_ = f"`{_PROGRAM} {verb.name} --help` lists what it takes"
+        help_ = f"`{_PROGRAM} {verb.name} --help` lists its options"
         raise UsageError(f"{verb.name} takes {takes}: remove {' '.join(rest)}; {help_}")
 
 

@@ -57,7 +57,7 @@ class PlanWriter:
         )
 
     def write(self, preview: Preview) -> str:
-        """Writes the plan. Returns the line that says how to apply it."""
+        """Writes the plan. Returns the line with the command that applies it."""
         assert self._inputs is not None, "the engine reviews each preview"
         plan, components = self._session.plan, self._session.request.components
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -85,7 +85,7 @@ class PlanToApply:
         """Reads the file of PLAN=. UsageError beside MODEL, PlanFileError for an unfit file."""
         if options.model is not None:
             raise UsageError(
-                "up takes no MODEL beside PLAN: the plan says which models it covers; leave MODEL "
+                "up does not accept MODEL beside PLAN: the plan has its own models; leave MODEL "
                 f"out, or write another plan: "
                 f"`{make_command('preview', options.environment, options.model)} "
                 f"PLAN={options.plan}`"
@@ -144,7 +144,7 @@ class PlanToApply:
         )
 
     def _check(self, session: Session, preview: Preview, basis: Basis) -> None:
-        """Raises PlanRefusedError if `up` would not do exactly what the plan says."""
+        """Raises PlanRefusedError if `up` would not do exactly what is in the plan."""
         document = self._document
         if document.inputs.cluster != basis.cluster:
             raise PlanFileError(

@@ -97,7 +97,7 @@ def _parse_until(text: str | None) -> date | None:
     except ValueError:
         raise UsageError(f'UNTIL={text}: expected a date such as "2026-12-31"') from None
     if until < date.today():
-        raise UsageError(f"UNTIL={text} is over; name a day from {date.today()} on")
+        raise UsageError(f"UNTIL={text} is in the past; give {date.today()} or a later day")
     return until
 
 
@@ -118,7 +118,7 @@ def find_by_id(id: str, findings: Iterable[Finding], environment: str) -> Findin
         )
     if len(matches) > 1:
         raise UsageError(
-            f"FINDING={id}: {len(matches)} findings begin so: {', '.join(sorted(matches))}"
+            f"FINDING={id}: {len(matches)} findings begin with it: {', '.join(sorted(matches))}"
         )
     if not matches:
         raise UnknownNameError("finding", id, known)

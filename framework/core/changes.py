@@ -83,8 +83,8 @@ class Problem:
     `component` is the model, "" for none. `object` is the object that the problem is about, such as
     `Deployment ml-dev/churn`. `fields` are its fields that cause the problem, as paths in the
     manifest. `setting` is the path of a setting of environment.yaml instead, "" for none.
-    `next_step` says how to go on. `position` is the `file:line:column` of the setting behind the
-    first field; "" while it is not looked up. If `is_taken`, the object belongs to others, and
+    `next_step` is what the user can do. `position` is the `file:line:column` of the setting behind
+    the first field; "" while it is not looked up. If `is_taken`, the object belongs to others, and
     `adopt` can take it over.
     """
 
@@ -203,7 +203,7 @@ class ReviewedChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between a plan and a later preview, for one object or for the code.
+    """A difference between a plan and a later preview, in one object or in the code.
 
     `sources` are some of "code", "catalog", "state", "live object". `reviewed` and `now` are the
     two changes of the object; None for no change.

@@ -16,11 +16,12 @@
     ├── EngineError           an engine does not support what the program uses
     ├── PlanFileError         the file of PLAN= cannot be written, or is not the plan of this stack
     ├── PlanRefusedError      `up` would do something else than the plan of PLAN= that was reviewed
-    ├── ConsentError          changes need a confirmation, and there is no terminal to ask on
+    ├── ConsentError          changes need a confirmation, and there is no terminal for it
     └── ProtectedError        `destroy` was called on a protected environment
 
-A message says where the problem is, what is wrong, what is allowed and what to do next. Each class
-composes its message from typed fields. Nothing below the command line prints, colours or exits.
+A message names the place of the problem, what is wrong, what is allowed and what to do next. Each
+class composes its message from typed fields. Nothing below the command line prints, colours or
+exits.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class PlanFileError(FrameworkError):
 
 
 class PlanRefusedError(FrameworkError):
-    """What `up` would do now is not what the reviewed plan at `path` says.
+    """`up` would now do something else than the reviewed plan at `path` describes.
 
     `report` names what has changed since, object by object. `model` is the MODEL option of the
     preview that wrote the plan; "" for the whole stack.
@@ -134,7 +135,7 @@ class PlanRefusedError(FrameworkError):
 
 
 class ConsentError(FrameworkError):
-    """`count` changes need a confirmation, and there is no terminal to ask on.
+    """`count` changes need a confirmation, and there is no terminal for it.
 
     `model` is the MODEL option as it was given; "" for none. `forced` is True beside FORCE=1.
     """

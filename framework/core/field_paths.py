@@ -195,7 +195,7 @@ def identify_items(path: FieldPath, *versions: Sequence[Any]) -> tuple[list[Step
 
     names = tuple([name_item(item) for item in version] for version in versions)
     # A manifest may have two items with the same keys by mistake. The server rejects it; but a
-    # preview shows it before that, and only the index tells the two items apart.
+    # preview shows it before that, and only the index distinguishes the two items.
     return names if all(len(set(steps)) == len(steps) for steps in names) else None
 
 

@@ -111,7 +111,7 @@ class Update:
     `startup_seconds` is the longest that a Pod may take to become ready, and `startup_causes` are
     the settings that decide it, the one with the largest share first. `serves_alone` is False if
     another track keeps serving while this one is updated, `may_be_down` is True where the model
-    says explicitly that it may be down during an update.
+    declares explicitly that it may be down during an update.
     """
 
     replicas: int

@@ -1,8 +1,8 @@
 """Finds passwords among the arguments of commands: in a list of arguments, and in a script.
 
-A long option says by its name what it takes: `--api-key x`. A short one does not: `-p` is the
-password for mysqldump, a port for ssh, and a profile elsewhere. So the short options are listed
-here by client. `-p` of a command that is not listed is not a password.
+The name of a long option shows what its value is: `--api-key x`. That of a short one does not: `-p`
+is the password for mysqldump, a port for ssh, and a profile elsewhere. So the short options are
+listed here by client. `-p` of a command that is not listed is not a password.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Option(NamedTuple):
 
 
 _CLIENTS = {
-    # For `-p x`, mysql asks for a password and opens the database x.
+    # For `-p x`, mysql prompts for a password and opens the database x.
     # https://dev.mysql.com/doc/refman/8.4/en/connection-options.html
     _Option("-p", apart=False): """
         mysql mysqldump mysqladmin mysqlcheck mysqlimport mysqlshow mysqlpump mysqlslap mariadb

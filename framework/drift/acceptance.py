@@ -1,4 +1,4 @@
-"""Applies the rules of `drift.accept`: what they cover is listed, but is no drift."""
+"""Applies the rules of `drift.accept`: what they cover is listed, but does not count as drift."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def find_drift(
 ) -> DriftReport:
     """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
-    `recorded` are the recorded objects of the request, from either engine. Its `plan` says what the
-    files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
+    `recorded` are the recorded objects of the request, from either engine. Its `plan` defines what
+    the files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
     ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
     read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
     behind each field, which takes seconds. `accepts_recreated` is for a refresh, which forgets what
@@ -120,7 +120,7 @@ def _fold_namespaces(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _find_holders(request: Request) -> list[str]:
-    """Returns a warning if another command works on the stack; only a file backend tells."""
+    """Returns a warning if another command works on the stack; only a file backend shows it."""
     project = load_project(request.root)
     if not project.has_file_backend:
         return []

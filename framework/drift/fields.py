@@ -48,7 +48,7 @@ class DesiredObjects:
         }
 
     def is_known(self, model: str) -> bool:
-        """Returns whether the plan says what is desired of a model."""
+        """Returns whether the plan has the desired state of a model."""
         return self._has_plan and model not in self._unplanned
 
     def find(self, recorded: RecordedObject) -> Object | None:

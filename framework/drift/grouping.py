@@ -50,7 +50,7 @@ _LABEL_PATH = re.compile(r"(?:spec\.template\.)?metadata\.(?:labels|annotations)
 
 
 class Danger(StrEnum):
-    """What a finding endangers, the worst first."""
+    """The damage that a finding can do, the worst first."""
 
     SERVING = "serving"
     """Requests may fail: traffic, selectors, readiness, images, objects that are gone."""

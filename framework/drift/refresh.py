@@ -1,9 +1,9 @@
-"""Compares the check with `pulumi refresh`, which sees less.
+"""Compares the check with `pulumi refresh`, which finds less.
 
 The CLI engine runs `pulumi refresh --preview-only --expect-no-changes` beside the check, and the
 verb `refresh` of either engine shows the check first. A refresh compares the recorded state with
 the cluster, and only the fields that the program has set. The check also compares with the files,
-and sees what others added.
+and finds what others added.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ def _find_obstacle(finding: Finding) -> str:
         return "no stack owns it; `make import` turns an object into settings, or accept it"
     if not finding.path:
         remedy = "take it over with `adopt`" if finding.is_taken else "put it back with `up`"
-        return f"is {finding.kind}, which is no value; {remedy}, or disable the model"
+        return f"is {finding.kind}, so there is no value to take; {remedy}, or disable the model"
     if not finding.model:
         return "belongs to no model; edit environment.yaml by hand, or put it back with `up`"
     if REDACTED in repr(finding.live) or REDACTED in repr(finding.desired):
@@ -256,7 +256,7 @@ def _describe_interpolation(live: Any) -> str:
 
 
 def _build_written(finding: Finding, objects: Objects) -> Finding:
-    """Returns the finding with the value to write, in which `${` is no interpolation.
+    """Returns the finding with the value to write, with `${` escaped.
 
     Of a list whose items have no keys, such as `args`, the whole list is written: neither a setting
     nor a patch can name one of its items.

@@ -71,7 +71,7 @@ class AutomationEngine:
     """Runs `pulumi` for every operation.
 
     The CLI decides what changes and writes it. The change list is the one of the embedded engine,
-    found by the same code, which also sees fields that others added to an object.
+    found by the same code, which also finds fields that others added to an object.
     """
 
     name = "cli"

@@ -193,6 +193,6 @@ def refuse_protected(resources: Iterable[Resource]) -> None:
     if protected:
         lines = "\n".join(f"protected: {urn}" for urn in protected)
         raise EngineError(
-            f"{lines}\nNothing was deleted; to go on, take protect off in the program, "
+            f"{lines}\nNothing was deleted; to continue, remove protect in the program, "
             "run `up`, then destroy"
         )

@@ -251,7 +251,7 @@ def _build_values(
 def _build_code(root: Path) -> dict[str, str]:
     """Returns the digest of the code that applies a plan, and the versions of what it calls.
 
-    Any byte counts: whether a change of code matters cannot be told from the outside.
+    Any byte counts, because no check can decide whether a change of code matters.
     """
     from importlib.metadata import version
 

@@ -115,7 +115,7 @@ class ApiConnection:
     ) -> Any:
         """Returns the server's answer, parsed.
 
-        `where` begins the message of an error; `accept` asks for another form of the answer.
+        `where` begins the message of an error; `accept` requests another form of the answer.
         Raises ApiError when the server refuses, and ClusterError when it cannot be reached.
         """
         content = None if body is None else json.dumps(body).encode()
@@ -187,7 +187,7 @@ class ApiConnection:
                 continue
             except BROKEN as exc:
                 # Also when the server closes an idle connection at the moment it is used again.
-                # A server that has never answered is asked only once more.
+                # A call to a server that has never answered is repeated only once.
                 may_answer = self._has_answered or retries.count == 0
                 if not (idempotent and may_answer and retries.wait()):
                     raise self._unreachable(exc) from exc

@@ -136,9 +136,9 @@ def find_foreign_parts(
 ) -> dict[OwnedPath, Entry] | None:
     """Returns the parts of a field that its rightful writers do not own, with the newest owners.
 
-    `may_write` says whether a manager may write an owned path. The newest writer of the whole field
-    says nothing about the others: an injector that writes an annotation is newer than the person
-    who changed the image of the injected container. For example, of `containers[proxy]`
+    `may_write` returns whether a manager may write an owned path. The newest writer of the whole
+    field does not show who wrote the others: an injector that writes an annotation is newer than
+    the person who changed the image of the injected container. For example, of `containers[proxy]`
 
         mesh          Update  containers[proxy], containers[proxy].name
         kubectl-edit  Update  containers[proxy].image            gives  containers[proxy].image

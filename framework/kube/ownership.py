@@ -97,7 +97,7 @@ def find_own_manager(live: Object, wanted: Object, manager: str) -> str:
 
 
 def _has_identity(live: Object, wanted: Object) -> bool:
-    """Returns True if `live` has the labels by which the framework tells whose an object is.
+    """Returns True if `live` has the labels that show to which stack an object belongs.
 
     The other labels may have changed since: they are settings of the model.
     """

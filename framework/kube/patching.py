@@ -100,7 +100,7 @@ def _find_injected(
 ) -> frozenset[Injected]:
     """Returns what injectors own, without the list items that somebody else changed.
 
-    Nobody knows what the injector had written there, and a container cannot be left without an
+    It is unknown what the injector had written there, and a container cannot be left without an
     image. So such an item is removed as a whole, and the injector adds it again.
     """
     if not injectors:

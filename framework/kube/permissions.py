@@ -35,7 +35,7 @@ def find_denied(client: KubeClient, needed: Iterable[Permission]) -> list[Permis
     """Returns the permissions that the user lacks, sorted. Raises ApiError 403, 404.
 
     One call reads the rules of a Namespace. The rules may be incomplete, and some authorizers
-    have none, so what they do not allow is asked for one by one.
+    have none, so each permission that they do not allow is checked alone.
     """
     unclear = sorted(set(needed))
     for namespace in sorted({permission.namespace for permission in unclear} - {""}):

@@ -299,7 +299,7 @@ def _find_unrecorded(
     """
     for shape in shapes:
         shape = without_ignored(shape, live, ignore_changes)
-        # A list item that the inputs do not have is no work of `up`: an injector may keep it.
+        # `up` does not remove a list item that the inputs do not have: an injector may keep it.
         before, now = (pruned(obj, shape, extra_items=False) for obj in (recorded, live))
         fields = compare_objects(before, now, written=live, manager=manager)
         if fields:

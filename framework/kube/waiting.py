@@ -107,7 +107,7 @@ def is_complete(deployment: Mapping[str, Any]) -> bool:
 
 
 def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
-    """Returns the time at which the controller reported an exceeded deadline; "" if it has not.
+    """Returns the time at which the controller reported an exceeded deadline, "" for none.
 
     The condition stays until there is progress again, even if the template changes. So a condition
     from before an update proves nothing about the update: compare the times.

@@ -186,7 +186,7 @@ def render_cause(group: FindingGroup) -> str:
 
 
 def render_time(text: str) -> str:
-    """Returns `2026-11-22 17:40`, in UTC; a text that is no time as it is."""
+    """Returns `2026-11-22 17:40`, in UTC; a text that is not a time as it is."""
     time = parse_time(text)
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}" if time else text
 

@@ -1,6 +1,7 @@
 """Writes all reports of one drift check into a folder, with the history.
 
-A nightly job keeps the folder, so that the next check knows since when each finding has stood.
+A nightly job keeps the folder, so that the next check can find when each finding was first
+reported.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def _render_group(
         body = _render_shared(group, shown, since)
     else:
         title = f"{first.object_kind} {first.object}: {_summarize(group.findings)}"
-        # The title of the group says it all about a whole object.
+        # For a whole object, the title of the group already has everything.
         named = len(group.findings) > 1 or bool(first.path)
         body = join(_render_finding(finding, since, run.checked, named) for finding in shown)
     by = " · ".join(filter(None, (render_cause(group), stack)))
@@ -374,7 +374,7 @@ def _since_date(finding: Finding, since: Since) -> str:
 
 
 def _list_others(run: DriftRun) -> Iterator[Html]:
-    """Yields what is no drift: accepted findings, pending models, warnings."""
+    """Yields what does not count as drift: accepted findings, pending models, warnings."""
     accepted = [finding for report in run.reports for finding in report.accepted]
     if accepted:
         heads = [_head("finding"), _head("live"), _head("rule"), _head("id", "wide")]
@@ -435,5 +435,5 @@ def _list_history(run: DriftRun, history: History) -> Iterator[Html]:
         if more > 0:
             items.append(element("li", f"and {more} more (report.json)"))
         yield _section(
-            "Resolved since the check before", element("div", element("ul", *items), kind="card")
+            "Resolved since the previous check", element("div", element("ul", *items), kind="card")
         )

@@ -122,7 +122,7 @@ def _list_details(report: DriftReport, since: Since) -> Iterator[str]:
 
 
 def _render_tail(run: DriftRun, history: History) -> list[str]:
-    """Returns what is no drift, what was resolved, and the next commands."""
+    """Returns what does not count as drift, what was resolved, and the next commands."""
     lines = _limit(list(_list_notes(run, history)))
     commands = [f"{command}   # {what}" for what, command in list_commands(run)]
     return [*lines, "", *fence(commands, "sh")] if commands else lines
@@ -142,7 +142,7 @@ def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
         if entries and entries[-1].checked == report.checked and entries[-1].resolved:
             titles = [past.title for past in entries[-1].resolved]
             names = list_names(titles, _MOST_RESOLVED)
-            yield f"\n- resolved since the check before: {_text(names)}"
+            yield f"\n- resolved since the previous check: {_text(names)}"
 
 
 def _limit(lines: Sequence[str]) -> list[str]:

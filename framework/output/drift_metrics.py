@@ -21,7 +21,10 @@ _METRICS = (
     ("pending_models", "Models whose files changed since the last up."),
     ("success", "1 if everything could be checked, 0 if not."),
     ("last_check_timestamp_seconds", "Time of the last check."),
-    ("oldest_finding_timestamp_seconds", "First check that found the oldest finding that stands."),
+    (
+        "oldest_finding_timestamp_seconds",
+        "Time of the first check that found the oldest open finding.",
+    ),
     ("duration_seconds", "Duration of the last check of the environment."),
 )
 

@@ -107,8 +107,8 @@ def _read_record(folder: Path, environment: str) -> set[str]:
     if not record.is_file():
         if folder.is_dir() and any(folder.iterdir()):
             raise UsageError(
-                f"OUT={folder} is not empty and holds no earlier render; nothing was written. "
-                "Name a new or an empty folder"
+                f"OUT={folder} is not empty and does not contain an earlier render; nothing was "
+                "written. Name a new or an empty folder"
             )
         return set()
     first, *paths = record.read_text(encoding="utf-8").splitlines() or [""]
@@ -120,7 +120,7 @@ def _read_record(folder: Path, environment: str) -> set[str]:
     # The record may have been edited: a path outside the folder must never be removed.
     if outside := [path for path in paths if not _is_inside(path)]:
         raise UsageError(
-            f"{record} names {outside[0]}, which no render writes; nothing was written. "
+            f"{record} lists {outside[0]}, which render never writes; nothing was written. "
             "Name another folder"
         )
     return set(paths)

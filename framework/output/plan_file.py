@@ -71,7 +71,7 @@ def build_plan(
 
 
 def check_replaceable(path: Path) -> None:
-    """Raises PlanFileError where a file exists that is no plan: PLAN= may be a slip of the pen."""
+    """Raises PlanFileError for an existing file that is not a plan: PLAN= may be a mistake."""
     if path.exists():
         try:
             _load(path)
@@ -95,7 +95,8 @@ def write_plan(path: Path, document: PlanDocument, digests: Digests) -> None:
 def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Digests]:
     """Reads a plan of a stack, and returns it with what computes its digests.
 
-    PlanFileError for a file that is no plan, is damaged or edited, or of another format or stack.
+    PlanFileError for a file that is not a plan, is damaged or edited, or of another format or
+    stack.
     """
     data = _load(path)
     again = f"write it again with `make preview ENV={stack} PLAN={path}`"

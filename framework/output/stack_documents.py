@@ -67,7 +67,7 @@ class ProblemItem:
     """A reason why `up` would fail or hang. With an error, `up` writes nothing.
 
     `position` is the `file:line:column` of the setting behind it, `fields` the fields of the
-    object that cause it. `next` says how to go on.
+    object that cause it. `next` is what the user can do.
     """
 
     severity: Severity

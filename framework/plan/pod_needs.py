@@ -1,4 +1,4 @@
-"""What one Pod needs of each resource, as the scheduler and a ResourceQuota count it.
+"""Computes the resources of one Pod, as the scheduler and a ResourceQuota count them.
 
 Amounts are whole thousandths of a unit, as in Kubernetes: sums have no rounding errors.
 """

@@ -249,7 +249,7 @@ def _check(
             message=message,
             severity=severity,
             fields=(_MAX_SURGE if surges else "spec.replicas",) if only else (),
-            next_step="raise the quota, or let the models need less",
+            next_step="raise the quota, or lower the requests of the models",
         )
 
     if end > 0 and used + end > allowed:

@@ -33,7 +33,7 @@ class Reference:
     """A field of a manifest that names another object.
 
     `namespace` is "" for a kind in no Namespace. `key` is a key that the object must have, "" for
-    none. `effect` says what happens without the object, and `severity` how much that matters.
+    none. `effect` is what happens without the object, `severity` how bad that is.
     """
 
     api_version: str
@@ -117,7 +117,7 @@ def _list_own(obj: Mapping[str, Any], namespace: str) -> Iterator[Reference]:
 
 
 def _list_of_claim(spec: Mapping[str, Any], path: FieldPath) -> Iterator[Reference]:
-    # "" asks for a volume without a class, and no field for the default class.
+    # "" requests a volume without a class; without the field, it is the default class.
     name = str(spec.get("storageClassName") or "")
     field = str(path.child("storageClassName"))
     yield Reference(_STORAGE, "StorageClass", "", name, field, "the claim stays pending")

@@ -41,7 +41,7 @@ def find_unlikely(resource: str, amount: str) -> str:
     if resource == "cpu" and value >= _MANY_CORES and not value % 50 and not unit:
         return (
             f'is {amount}, which is {int(value)} cores; did you mean "{number}m"? '
-            f'Where so many are meant, "{int(value * 1000)}m" says it'
+            f'If you mean that many, write "{int(value * 1000)}m"'
         )
     return ""
 

@@ -44,8 +44,9 @@ class AcceptedDrift(Checked):
 
 
 class InjectorRule(Checked):
-    """What a controller or webhook may add to objects: it is no drift, and `up` leaves it. Every
-    key that is given must match. In patterns `*` stands for any text and `?` for one character."""
+    """What a controller or webhook may add to objects: it does not count as drift, and `up` leaves
+    it. Every key that is given must match. In patterns `*` stands for any text and `?` for one
+    character."""
 
     manager: Pattern | None = None
     """Pattern of the field manager that adds the fields, as the drift report names it."""
@@ -63,7 +64,7 @@ class InjectorRule(Checked):
 
 
 class Drift(Settings):
-    """What the drift check reports, and what `up` leaves in place."""
+    """Differences that the drift check accepts, and additions that `up` leaves in place."""
 
     accept: tuple[AcceptedDrift, ...] = Field(default=(), strict=False)
     """Rules for differences that are accepted, for good or until a date."""

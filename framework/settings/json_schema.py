@@ -1,6 +1,6 @@
 """The JSON Schemas of the four kinds of file, for editors and other tools.
 
-An editor sees one layer, not the merged settings. So these schemas require nothing that another
+An editor checks one layer, not the merged settings. So these schemas require nothing that another
 layer may give, and allow null (it removes an inherited value) and interpolations for any value.
 
 Examples and units come from examples.yaml beside this module. `errorMessage` and

@@ -156,8 +156,8 @@ class Model(ServingContainer):
     ServiceMonitor, an HTTPRoute, a Role. `metadata.name` is by default `<model>-<key>`; namespace
     and labels are added. They are created before the Deployment and deleted with the model or their
     key; a PersistentVolumeClaim is kept. Both tracks share them. The fields of Kubernetes' own
-    kinds are checked here, those of custom resources by the server only, which `preview` asks.
-    Secrets are refused, since the files are not encrypted."""
+    kinds are checked here, those of custom resources only by the server, in the dry run of
+    `preview`. Secrets are refused, since the files are not encrypted."""
     patch: dict[str, dict[str, Any]] = {}
     """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
     on), for fields that no setting covers. A kind alone applies to all objects of the kind.

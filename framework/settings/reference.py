@@ -42,7 +42,7 @@ inherited one: the source of a variable or a volume, the action of a probe, the 
 disruption budget. A setting that may be a single value or a mapping, such as `ports.http`, is
 merged as a mapping.
 """
-_COMMON = "What most models need; every setting is below, by what people do."
+_COMMON = "The settings that most models need. All settings follow below, grouped by task."
 _ADDITIONS = """\
 Fields that are rendered although no file has a setting for them, and the setting that removes each
 or gives it the default of Kubernetes. `catalog/_defaults.yaml` may have it for all models. Two

@@ -241,7 +241,7 @@ _ERRORS = [
     ("name set", {"catalog/m.yaml": _M + "name: x\n"},
      ['catalog/m.yaml:3:1: "name" is the file\'s name; remove it, or rename the file']),
     ("environment set", {_OVERLAY: "environment: {name: x}\n"},
-     [f'{_OVERLAY}:1:1: "environment" can be named in interpolations and not set; remove it, '
+     [f'{_OVERLAY}:1:1: "environment" can be used in interpolations, but not set; remove it, '
       'or use env for variables of the container']),
     ("environment file", {_ENVIRONMENT: "namespace: n\nprotekt: true\n"},
      [f'{_ENVIRONMENT}:2:1: "protekt" is not a setting of an environment; did you mean '

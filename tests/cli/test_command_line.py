@@ -137,8 +137,12 @@ def test_help_imports_no_large_library() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["destroy", "dev", "--model", "churn"], "takes no MODEL", id="destroy MODEL"),
-        pytest.param(["drift", "dev", "--model", "churn"], "takes no MODEL", id="drift MODEL"),
+        pytest.param(
+            ["destroy", "dev", "--model", "churn"], "does not accept MODEL", id="destroy MODEL"
+        ),
+        pytest.param(
+            ["drift", "dev", "--model", "churn"], "does not accept MODEL", id="drift MODEL"
+        ),
         pytest.param([], "name a verb; `", id="no verb"),
         pytest.param(["up"], "ENV", id="no environment"),
         pytest.param(["explain", "churn"], "--model churn`, or", id="model for ENV"),
@@ -264,9 +268,18 @@ def test_names_without_an_option_are_shown_with_it(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("validate churn", "validate takes no MODEL: it always concerns the whole catalog"),
-        ("drift churn dev", "drift takes no MODEL: it always concerns the whole environment"),
-        ("cluster-up churn", "cluster-up takes no MODEL: it always concerns the whole local"),
+        (
+            "validate churn",
+            "validate does not accept MODEL: it always applies to the whole catalog",
+        ),
+        (
+            "drift churn dev",
+            "drift does not accept MODEL: it always applies to the whole environment",
+        ),
+        (
+            "cluster-up churn",
+            "cluster-up does not accept MODEL: it always applies to the whole local",
+        ),
         ("validate dev prod", "validate takes one name, the environment: remove prod"),
         ("explain dev --model churn fraud --key image", "the environment: remove fraud"),
         ("schema dev", "schema takes no ENV: it concerns the catalog"),

@@ -160,7 +160,7 @@ def test_a_probe_removed_by_a_patch_is_reported_at_the_patch(tmp_path: Path) -> 
     pod = f"{{{OWN}, readinessProbe: null}}]}}"
     taken = f"patch: {{Deployment: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"
     [diagnostic] = check(write(tmp_path, "requireProbes: true", taken)).errors
-    words = "containers[0].readinessProbe takes probes.readiness away; remove it from the patch"
+    words = "containers[0].readinessProbe removes probes.readiness; remove it from the patch"
     assert words in diagnostic.message
 
 

@@ -90,7 +90,7 @@ def test_an_ingress_path_is_one_that_a_request_can_have(
         ("requests: {cpu: §4000}", 'did you mean "4000m"?'),
         (
             "requests: {cpu: §500}",
-            'is 500, which is 500 cores; did you mean "500m"? Where so many are meant, "500000m"',
+            'is 500, which is 500 cores; did you mean "500m"? If you mean that many, write "500000',
         ),
         ('limits: {cpu: §"250"}', 'did you mean "250m"?'),
         ("requests: {cpu: §500000}", 'did you mean "500000m"?'),

@@ -91,9 +91,11 @@ def test_one_model_leaves_the_files_of_others(root: Path) -> None:
     ("prepare", "message"),
     [
         pytest.param("file", "is a file", id="a file"),
-        pytest.param("others", "is not empty and holds no earlier render", id="others' files"),
+        pytest.param(
+            "others", "is not empty and does not contain an earlier render", id="others' files"
+        ),
         pytest.param("dev", 'holds the render of "dev", not of "prod"', id="another environment"),
-        pytest.param("outside", "names ../../x.yaml, which no render writes", id="outside"),
+        pytest.param("outside", "lists ../../x.yaml, which render never writes", id="outside"),
     ],
 )
 def test_folder_with_other_content_is_refused(prepare: str, message: str, root: Path) -> None:

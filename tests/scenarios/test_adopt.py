@@ -87,7 +87,7 @@ def test_equal_pods_are_adopted_without_a_restart(
         document = json.loads(project.succeed("preview", "dev", "--json", "--engine", engine))
         assert document["clean"], document["changes"]
     again = project.succeed("adopt", "dev", "--model", "churn", "--yes")
-    assert "no object of others has the name" in unwrapped(again)
+    assert "exists in the cluster as an object of others" in unwrapped(again)
     deployment = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
     assert deployment is not None
     assert len(direct_entries(deployment)) == 1

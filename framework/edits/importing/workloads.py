@@ -135,7 +135,8 @@ def _is_beside(
 
 
 def _belongs(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
-    # A manifest without a Namespace is deployed where `kubectl apply` says, so it fits any.
+    # A manifest without a Namespace is deployed to the Namespace of `kubectl apply`, so it fits
+    # any.
     if source.namespace and deployment.namespace and source.namespace != deployment.namespace:
         return False
     rule = _RULES.get(source.kind)

@@ -197,7 +197,7 @@ class PreviewRun:
         if refusals:
             lines = "\n".join(f"protected: {refusal}" for refusal in sorted(refusals))
             raise EngineError(
-                f"{lines}\nNothing was changed; to go on, take protect off "
+                f"{lines}\nNothing was changed; to continue, remove protect "
                 "in the program and run `up` with nothing else changed, then run again"
             )
 

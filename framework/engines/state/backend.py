@@ -113,8 +113,8 @@ class FileBackend:
         version = int(found[1]) if found else 0
         if version > _LAYOUT:
             raise StateError(
-                f"{meta}: this backend has version {version}, and the embedded engine knows "
-                f"version {_LAYOUT}; use ENGINE=cli with a pulumi that knows it"
+                f"{meta}: this backend has version {version}, and the embedded engine supports "
+                f"version {_LAYOUT}; use ENGINE=cli with a pulumi that supports it"
             )
         former = self.folder / "stacks" / f"{self.stack}.json"
         names = [former, *(former.with_name(former.name + end) for end in _COMPRESSED)]
@@ -161,8 +161,8 @@ class FileBackend:
         """
         path = self.cluster_path
         remedy = (
-            "it says which cluster the stack is deployed on; remove it only when you are sure that "
-            "the environment names that cluster, then run the same command again"
+            "it records which cluster the stack is deployed on; remove it only when you are sure "
+            "that the environment names that cluster, then run the same command again"
         )
         try:
             text = files.read_text(path)

@@ -54,7 +54,7 @@ class UpdateHistory:
         try:
             self._write()
         except StateFileError:
-            # The state is saved. A failure of the operation itself says more than this one.
+            # The state is saved. A failure of the operation itself is more important than this one.
             if error is None:
                 raise
 

@@ -234,7 +234,7 @@ def _missing(
     if patched and path in pod.merged.origins:
         return (
             patched,
-            f"{FieldPath(patched)} takes {FieldPath(path)} away; remove it from the patch",
+            f"{FieldPath(patched)} removes {FieldPath(path)}; remove it from the patch",
         )
     return path, f"{FieldPath(path)} is missing; give one"
 

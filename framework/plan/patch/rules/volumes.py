@@ -170,7 +170,7 @@ def _check_source(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
 
 
 _SOURCE_FIELDS = ("apiGroup", "kind", "name")
-# The fields that a volume of each kind needs; to the server "" is no value.
+# The fields that a volume of each kind needs; for the server, "" is not a value.
 _NEEDED = {
     "AWSElasticBlockStoreVolumeSource": ("volumeID",),
     "AzureDiskVolumeSource": ("diskName", "diskURI"),
