@@ -26,7 +26,6 @@ from framework.engines.urns import build_manifest_urn
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
-from framework.kube.prediction import ObjectDiff
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
