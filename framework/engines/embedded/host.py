@@ -26,6 +26,8 @@ from typing import Any, NoReturn, TextIO
 
 import pulumi.log
 import pulumi.runtime
+import pulumi.runtime.resource
+from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.settings import SETTINGS, Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
@@ -83,6 +85,9 @@ def _run_and_exit(request: dict[str, Any], reports: TextIO) -> NoReturn:
 def _run(request: dict[str, Any]) -> None:
     # The SDK logs half a dozen debug messages for each resource, each with a call to the engine.
     pulumi.log.debug = lambda *args, **options: None
+    # It also reads the whole call stack for each resource, in a sixth of its time. The engine does
+    # not record positions in the program.
+    pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace
     pulumi.runtime.set_all_config(request["config"], request["secret_keys"])
     configure(
         Settings(
