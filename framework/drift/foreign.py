@@ -83,7 +83,12 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
         if "/" in obj.id
     }
     for provider_urn, namespace in _list_namespaces(recorded):
-        provider = clusters.connect(provider_urn).provider
+        try:
+            provider = clusters.connect(provider_urn).provider
+        except FrameworkError as exc:
+            # The cluster stopped after the recorded objects were read, or while they were.
+            found.problems.append(str(exc))
+            continue
         objects = _list_objects(provider, recorded_kinds, namespace, found.problems)
         by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
         for obj in objects:

@@ -331,6 +331,11 @@ class Clusters:
                     raise
             return self._open[provider_urn]
 
+    def give_up(self, provider_urn: str, failure: ClusterError) -> None:
+        """Makes every later `connect` fail: each further call would wait a minute."""
+        with self._lock:
+            self._failed.setdefault(provider_urn, failure)
+
     def _connect_checked(self, urn: str) -> Connection:
         inputs = self._inputs[urn]
         connection = self._connect(inputs, self._root)

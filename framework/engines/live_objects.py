@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from framework.core.changes import Change, Op
-from framework.core.errors import EngineError, FrameworkError
+from framework.core.errors import ClusterError, EngineError, FrameworkError
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import (
     CALLS_AT_ONCE,
@@ -19,6 +19,7 @@ from framework.engines.clusters import (
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
+from framework.kube.api_error import ApiError
 from framework.kube.desired import compare_with_desired
 from framework.kube.object_diff import LiveComparison, LiveStatus
 from framework.kube.objects import Object, ObjectState, is_terminating
@@ -133,6 +134,9 @@ def compare_with_cluster(
         except FrameworkError as exc:
             if on_error is None:
                 raise
+            # An ApiError is an answer.
+            if isinstance(exc, ClusterError) and not isinstance(exc, ApiError):
+                clusters.give_up(obj.provider_urn, exc)
             on_error(exc)
             return None
 

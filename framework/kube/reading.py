@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from framework.core.errors import EngineError
+from framework.core.errors import ClusterError, EngineError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.objects import (
@@ -47,6 +47,7 @@ class _Listing:
     lock: threading.Lock = field(default_factory=threading.Lock)
     taken: float = float("-inf")
     objects: dict[str, Object] | None = None
+    failure: ClusterError | None = None
 
 
 class NamespaceState(Enum):
@@ -93,8 +94,11 @@ class ObjectReader:
         with listing.lock:
             if time.monotonic() - listing.taken > FRESH_S:
                 # Only threads that need the same scope wait here; `_lock` is free in the meantime.
-                listing.objects = self._list(scope)
+                listing.objects, listing.failure = self._try_list(scope)
                 listing.taken = time.monotonic()
+            if listing.failure is not None:
+                # For those who waited as well: each would wait another minute for the server.
+                raise listing.failure
             return listing.objects
 
     def list_kind(
@@ -113,6 +117,14 @@ class ObjectReader:
             return self._client.list_metadata(api_version, kind, namespace)
         except KindNotServedError:
             return []
+
+    def _try_list(self, scope: Scope) -> tuple[dict[str, Object] | None, ClusterError | None]:
+        try:
+            return self._list(scope), None
+        except ApiError:
+            raise
+        except ClusterError as exc:
+            return None, exc
 
     def _list(self, scope: Scope) -> dict[str, Object] | None:
         """Returns the objects of a scope by name; None where the user may get but not list."""

@@ -105,8 +105,8 @@ def put_back(deployed: DeployedProject, engine: str) -> None:
 
 def run_round(deployed: DeployedProject, changes: Round, engine: str) -> None:
     """Makes the changes, checks, puts back and checks again."""
-    make_changes(deployed, changes)
     try:
+        make_changes(deployed, changes)
         check_found(deployed, changes)
     finally:
         put_back(deployed, engine)
