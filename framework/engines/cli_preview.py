@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from framework.core.changes import Change, Op, Preview
+from framework.core.errors import EngineError
+from framework.core.suggestions import list_names
 from framework.engines.base import Request, order_changes
 from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.cli_events import EventReader
@@ -18,8 +20,9 @@ from framework.engines.live_plan import LiveStep, compare_plan, list_plan_change
 from framework.engines.preflight import add_preflight
 from framework.engines.project import load_project
 from framework.engines.recorded import Components, build_deletion
-from framework.engines.urns import list_model_urns
+from framework.engines.urns import build_manifest_urn, list_model_urns
 from framework.kube.provider import KubernetesProvider
+from framework.plan import StackPlan
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,27 @@ def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None
         for urn, parent in list_model_urns(request.plan, load_project(request.root).name):
             components.add(urn, parent, is_component=not parent)
     components.check_targets()
+    if request.plan is not None:
+        _check_namespace(opened, request.plan, request)
     return frozenset(components.list_targets())
+
+
+def _check_namespace(opened: OpenedStack, plan: StackPlan, request: Request) -> None:
+    """Raises EngineError if the Namespace, which no model contains, is not recorded yet.
+
+    The CLI would say of each object that it depends on what is not in its list of targets.
+    """
+    project = load_project(request.root).name
+    urn = build_manifest_urn(plan.stack.name, project, "", plan.namespace)
+    if any(resource.urn == urn for resource in opened.resources):
+        return
+    planned = {model.name for model in plan.models} & (request.components or frozenset())
+    if planned:
+        raise EngineError(
+            f"{list_names(sorted(planned))}: needs Namespace {plan.namespace.name}, which is not "
+            "in the state yet and is left out by MODEL; "
+            f"next: `make up ENV={plan.stack.name}` once, without MODEL"
+        )
 
 
 def preview_stack(

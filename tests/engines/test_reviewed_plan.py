@@ -22,7 +22,13 @@ import yaml
 
 from framework.cli.plan_file import PlanToApply, PlanWriter
 from framework.cli.session import Session
-from framework.core.errors import ClusterError, PlanFileError, PlanRefusedError, UsageError
+from framework.core.errors import (
+    ClusterError,
+    EngineError,
+    PlanFileError,
+    PlanRefusedError,
+    UsageError,
+)
 from framework.core.stack import Stack as PulumiStack
 from framework.engines import reviewed_plan
 from framework.engines.base import Engine, NamedCluster, Request
@@ -374,6 +380,14 @@ def test_outage_is_not_the_refusal_of_an_object(
         world_of_engine.write_plan()
 
 
+def test_first_up_of_one_model_names_the_namespace_that_is_left_out(
+    world_of_engine: World,
+) -> None:
+    shutil.rmtree(world_of_engine.root / ".state")
+    with pytest.raises(EngineError, match=r"ml-dev, which .* left out by MODEL; next: `make up"):
+        world_of_engine.write_plan("a")
+
+
 def test_file_that_is_no_plan_is_not_overwritten(world: World) -> None:
     world.write("notes.json", "{}")
     with pytest.raises(PlanFileError, match="already exists and is not a plan"):
@@ -456,7 +470,10 @@ def live(
 
     def make(world: World, choose: random.Random) -> None:
         parts = path.split(".")
-        target: Any = world.cluster.objects[kind, name]
+        target: Any = world.cluster.objects.get((kind, name))
+        if target is None:
+            # Another change of the same draw has deleted it.
+            return
         for part in parts[:-1]:
             target = target[int(part)] if part.isdigit() else target.setdefault(part, {})
         target[parts[-1]] = value(choose) if callable(value) else value
