@@ -35,7 +35,7 @@ class GoVersion:
 
 @dataclass(frozen=True)
 class GoModule:
-    """A module of ours that pins programs, and the platform to build them for.
+    """One of our modules, which pins programs, and the platform to build them for.
 
     `versions` maps each required module to its version. `digest` covers all files that decide what
     is built.

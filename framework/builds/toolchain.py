@@ -16,7 +16,7 @@ from framework.builds.modules import GoModule, GoVersion
 from framework.builds.progress import OnProgress, SetupProgress
 from framework.core.errors import BuildError
 
-# The pinned toolchain, a package of the Python registry. It stands beside go.mod, or above it.
+# The pinned toolchain, a package of the Python registry. It is beside go.mod, or above it.
 REQUIREMENTS = "go-requirements.txt"
 
 

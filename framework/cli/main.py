@@ -349,7 +349,7 @@ def _run(verb: Verb, options: argparse.Namespace) -> ExitCode:
         code = run(ROOT, options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The others go on without a reader (`outlive_readers`): this pipe is not their output.
+        # The others continue without a reader (`outlive_readers`): this pipe is not their output.
         if not verb.read_only:
             raise
         _discard_output()

@@ -1,4 +1,4 @@
-"""Lets a verb that changes something go on when its output cannot be written any more.
+"""Lets a verb that changes something continue when its output cannot be written any more.
 
 `make up ENV=prod YES=1 | head` must not stop a rollout in the middle, nor must a full disk that a
 log is written to. Both engines print from threads and callbacks, where an exception would end the

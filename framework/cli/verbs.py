@@ -65,7 +65,7 @@ class Verb:
     FORMAT, if not all of them.
     `example` is a make command that shows the options in use.
     `read_only` verbs change nothing, and 0 is their only code for success, so they stop when a
-    reader closes the pipe early (`| head`). The others go on without output.
+    reader closes the pipe early (`| head`). The others continue without output.
     """
 
     name: str

@@ -20,7 +20,7 @@ class Code(StrEnum):
     """The code of each kind of diagnostic, for people who search and programs that filter.
 
     MC0 files and YAML, MC1 settings, MC2 merging, MC3 what cannot work, MC4 the whole environment
-    and its policy, MC9 warnings. A code keeps its meaning for good: the code of a kind that no
+    and its policy, MC9 warnings. A code keeps its meaning: the code of a kind that no
     longer exists is not given to another kind.
     """
 

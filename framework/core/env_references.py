@@ -23,7 +23,7 @@ def list_references(text: str) -> tuple[str, ...]:
 
 
 def order_variables(items: Sequence[Any]) -> list[Any]:
-    """Returns the items of a container's `env` so that each stands after those it refers to.
+    """Returns the items of a container's `env` so that each comes after those it refers to.
 
     Items that no other item refers to too early stay where they are. In a cycle the order does not
     help, and is kept.

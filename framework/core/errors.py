@@ -163,7 +163,7 @@ class OtherClusterError(ClusterError):
     def __init__(self, stack: Stack, recorded: str, named: str, record: str = "") -> None:
         self.stack, self.recorded, self.named, self.record = stack, recorded, named, record
         gone = (
-            f" If the recorded cluster is gone for good, remove {record}, then run "
+            f" If the recorded cluster no longer exists, remove {record}, then run "
             f"`make refresh ENV={stack.environment} YES=1`, which forgets what was deployed on it."
             if record
             else ""

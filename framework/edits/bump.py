@@ -117,8 +117,8 @@ def _find_obstacles(
         if model.settings.image.digest:
             yield (
                 model.merged.origin(_DIGEST),
-                f"{model.name} runs this image.digest in {where}, whatever its tag is; change or "
-                "remove the digest first",
+                f"{model.name} runs this image.digest in {where}, so its tag has no effect; change "
+                "or remove the digest first",
             )
         written = _find_written_tag(model, environment)
         if written and isinstance(written[0], str) and "${" in written[0]:

@@ -1,7 +1,7 @@
 """Waits for all Pods of the Deployments that the CLI has applied, as the embedded engine does.
 
 The CLI calls a Deployment done once its fewest Pods are available, which may be one of two. So each
-one is waited for from that moment on, while the CLI goes on with other objects.
+one is waited for from that moment on, while the CLI continues with other objects.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RolloutFollower:
         try:
             self.wait()
         finally:
-            # After Ctrl-C: the rollouts themselves go on.
+            # After Ctrl-C: the rollouts themselves continue.
             self._stop.set()
             self._pool.shutdown()
 

@@ -285,7 +285,7 @@ class PutBack:
                 for group in (first, last):
                     list(pool.map(self._write, group))
             except BaseException:
-                # Ctrl-C ends the waits; the rollouts themselves go on.
+                # Ctrl-C ends the waits; the rollouts themselves continue.
                 self._stop.set()
                 raise
 

@@ -1,7 +1,8 @@
 """Checks before the first write what the objects of a change list need, all in one report.
 
 References to other objects, the server's version, permissions and quotas. Nothing is read for
-objects that do not change. What this user may not read is a note, never a missing object.
+objects that do not change. An object that this user is not allowed to read is a note, never a
+missing object.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ class _Preflight:
             yield Problem(
                 next(iter(names)) if len(names) == 1 else "",
                 "",
-                f"this user may not {text}; needed by {list_names(sorted(names))}",
+                f"this user is not allowed to {text}; needed by {list_names(sorted(names))}",
                 next_step="ask for a Role or ClusterRole with this verb, and a binding to it",
             )
 
@@ -392,8 +393,9 @@ class _Lookup:
             by_scope.setdefault((kind, namespace), []).append(name)
         for (kind, namespace), names in by_scope.items():
             place = f" in {namespace}" if namespace else ""
-            text = f"not checked, because this user may not read it: {kind} {list_names(names)}"
-            yield Problem("", "", f"{text}{place}", Severity.NOTE)
+            reason = "not checked, because this user is not allowed to read it"
+            message = f"{reason}: {kind} {list_names(names)}{place}"
+            yield Problem("", "", message, Severity.NOTE)
 
     def describe_missing(self, reference: Reference) -> str:
         """Describes what is missing, "" if nothing is, or it cannot be known."""

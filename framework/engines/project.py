@@ -166,7 +166,7 @@ def _load_yaml(path: Path, missing_ok: bool = False) -> dict[str, Any]:
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        # A parser's message has several lines; an error of ours has one.
+        # A parser's message has several lines; our errors have one.
         words = " ".join(str(exc).split())
         raise StateFileError(path, f"is not valid YAML ({words})", _FIX) from exc
     if document is not None and not isinstance(document, dict):

@@ -122,13 +122,13 @@ def keep_last_lines(text: str) -> str:
     return "\n".join(lines[-_LAST_LINES:])
 
 
-def load_pulumi_binaries(root: Path, cache: Path | None = None) -> tuple[Binaries, Binaries]:
+def load_pulumi_binaries(root: Path) -> tuple[Binaries, Binaries]:
     """Returns what `make setup-pulumi` builds: the CLI and the provider.
 
     Two modules, because the provider needs an older release of the CLI's packages. Raises
     BuildError.
     """
-    cache = cache or cache_directory()
+    cache = cache_directory()
     module = load_module(root / "tools" / "pulumi")
     version = require_version(module, _CLI_MODULE)
     variable = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"

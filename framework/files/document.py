@@ -152,7 +152,7 @@ def _syntax_diagnostic(
     if opening and opening.line < position.line - 1 and _OPENING_CONTEXT.search(exc.context or ""):
         message = f"this quote or bracket is not closed; line {position.line} is still inside it"
         return _unreadable(_mark_position(path, opening), message)
-    # `a:<no-break space>1` is text that goes on in the next line, where YAML finds the error.
+    # `a:<no-break space>1` is text that continues in the next line, where YAML finds the error.
     for number in (position.line, position.line - 1):
         index = find_false_space(lines[number - 1]) if 0 < number <= len(lines) else None
         if index is not None:

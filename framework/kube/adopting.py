@@ -2,7 +2,7 @@
 
 Pure functions. The adoption itself is an update (`KubernetesProvider.adopt`): our field manager
 becomes the owner of what the earlier writers own, which changes no field, and then applies the
-manifest. So equal Pods go on running.
+manifest. So equal Pods continue to run.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
 def is_untouched(
     live: Object, recorded: Mapping[str, Any], sent: Mapping[str, Any], manager: str
 ) -> bool:
-    """Returns True if only this stack ever wrote the object, and nobody since it was recorded.
+    """Returns True if only this stack ever wrote the object, and nobody has changed it since it was
+    recorded.
 
     Then an apply of `sent`, the recorded inputs, changes nothing, and needs no dry run. The status
     is left out, since controllers write it all the time through the subresource of that name. A

@@ -168,7 +168,7 @@ class KubernetesProvider(ObjectPredictor):
         That create removes nothing that others added, so it is done here. The CLI applies the
         object under a new name with random digits. Its next update takes over what the name
         `pulumi-kubernetes` owns, and nothing of other names. A field that another name still owns
-        would stay in the cluster for good.
+        would stay in the cluster.
         """
         wanted = self._build_sent(inputs, urn)
         live = self.get_live(wanted)

@@ -59,7 +59,7 @@ class RolloutError(EngineError):
 
 
 class WaitStoppedError(EngineError):
-    """The wait was stopped; the rollout or deletion itself goes on."""
+    """The wait was stopped; the rollout or deletion itself continues."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -222,7 +222,7 @@ class RolloutWait:
     def _handle_event(self, event: WatchEvent) -> Object | None:
         """Returns the object after an event of the watch; None if there is nothing new to check."""
         if isinstance(event, ClusterError):
-            # The user may not watch, or the watch broke for good. Reading may still work.
+            # The user may not watch, or the watch cannot be opened again. Reading may still work.
             self._first_pause_s = self._pause_s = READ_S
             return None
         if event is None or event["metadata"]["uid"] != self._applied["metadata"]["uid"]:

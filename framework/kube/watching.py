@@ -156,7 +156,7 @@ class SharedWatch:
         for event, item in self._client.watch(
             api_version, kind, namespace, timeout_s=WATCH_S, resource_version=self._version
         ):
-            # The version of the last event is the place where the next watch goes on.
+            # The version of the last event is the place where the next watch continues.
             self._version = str(item["metadata"]["resourceVersion"])
             self._failures = 0
             # A bookmark has nothing but a newer version. Without bookmarks the version of a kind

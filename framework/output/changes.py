@@ -121,7 +121,7 @@ class _ChangeWriter:
     def render_component(self, changes: list[Change], problems: list[Problem]) -> list[str]:
         """Renders creations on one line, deletions on one line, then each other change.
 
-        A problem stands below the change of its object, or below all of them.
+        A problem is shown below the change of its object, or below all of them.
         """
         lines, rest = [], list(problems)
 

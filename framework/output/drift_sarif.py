@@ -1,6 +1,6 @@
 """Renders a drift check as SARIF 2.1.0, for code scanning and editors.
 
-A result stands at the line of the catalog that defines the field. Where no line does, it stands at
+A result is at the line of the catalog that defines the field. Where no line does, it is at
 the file of the environment, without a line: code scanning drops results without a file.
 """
 

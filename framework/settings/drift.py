@@ -67,6 +67,6 @@ class Drift(Settings):
     """Differences that the drift check accepts, and additions that `up` leaves in place."""
 
     accept: tuple[AcceptedDrift, ...] = Field(default=(), strict=False)
-    """Rules for differences that are accepted, for good or until a date."""
+    """Rules for differences that are accepted, permanently or until a date."""
     injectors: tuple[InjectorRule, ...] = Field(default=(), strict=False)
     """Controllers and webhooks that may add to the environment's objects, such as a sidecar."""

@@ -88,7 +88,7 @@ class Model(ServingContainer):
     previous_name: ShortName | None = None
     """Name that the model had before its file was renamed. `up` then replaces the objects of that
     name: each new one is created and ready before the old one is deleted, and if the new Deployment
-    fails, the old one goes on serving. A PersistentVolumeClaim keeps its name and data, and the
+    fails, the old one continues to serve. A PersistentVolumeClaim keeps its name and data, and the
     renamed model gets a new one: name the old one in `volumes.<name>.claim.name` to keep using it.
     Remove the setting once every environment has been deployed."""
     enabled: bool = True

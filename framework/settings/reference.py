@@ -104,7 +104,7 @@ def build_rows(settings_type: type[Model] | type[Environment]) -> list[list[Row]
     name = settings_type.__name__
     keys = list(walk.classes[name]["properties"])
     if settings_type is Model:
-        # In the order of the page, so that "as under" refers to what stands above. A setting
+        # In the order of the page, so that "as under" refers to what is above. A setting
         # without a topic comes last, where a test finds it.
         order = [key for topic in TOPICS for key in topic.settings]
         keys.sort(key=lambda key: order.index(key) if key in order else len(order))

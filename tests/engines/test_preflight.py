@@ -109,7 +109,7 @@ def test_object_that_stays_in_the_cluster_needs_no_permission_to_delete(
 ) -> None:
     leaving = Change("old", CLAIM, "weights", Op.DELETE, "ml/weights", "other", note=note)
     problems = check(plan_of({}), ServerWithKinds((), {"delete"}), leaving)
-    text = "this user may not delete persistentvolumeclaims in ml; needed by other"
+    text = "this user is not allowed to delete persistentvolumeclaims in ml; needed by other"
     assert [problem.message for problem in problems] == ([text] if denied else [])
 
 
@@ -144,5 +144,5 @@ def test_what_the_user_may_not_read_is_a_note(forbidden: set[str]) -> None:
     variable = {"name": "T", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "nokey"}}}
     container = {"name": "model", "image": "x", "env": [variable]}
     problems = check(plan_of({"containers": [container]}), Server({"hub"}, forbidden))
-    text = "not checked, because this user may not read it: Secret hub in ml"
+    text = "not checked, because this user is not allowed to read it: Secret hub in ml"
     assert [(p.severity, p.message) for p in problems] == [(Severity.NOTE, text)]

@@ -48,7 +48,7 @@ def test_a_capacity_is_rounded_down() -> None:
 @pytest.mark.parametrize(
     ("capacity", "words"),
     [
-        pytest.param("{cpu: 3900m}", "all models at rest need 4 cpu, and capacity.cpu is 3.9 (",
+        pytest.param("{cpu: 3900m}", "without any update, all models need 4 cpu, and capa",
                      id="cpu"),
         pytest.param("{memory: 8191Mi}", "need 8Gi memory, and capacity.memory is 7.9Gi (",
                      id="Mi"),

@@ -123,7 +123,7 @@ def test_missing_permission_is_named_once(
         problems = preview(project)
         errors = [p["message"] for p in problems if p["severity"] == "error"]
         where = f"deployments.apps in {project.namespace}-dev"
-        assert f"this user may not patch {where}; needed by churn, intent" in errors
+        assert f"this user is not allowed to patch {where}; needed by churn, intent" in errors
         assert not any("is forbidden: User" in message for message in errors)
     finally:
         for kind in ("ClusterRole", "ClusterRoleBinding"):

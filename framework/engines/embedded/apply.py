@@ -2,7 +2,7 @@
 
 Each registration is answered when its step is done. A resource that would now be replaced, and was
 not in the preview, fails: the user has not confirmed it. A failure stops the resources that need
-the failed one; all others go on.
+the failed one; all others continue.
 """
 
 from __future__ import annotations

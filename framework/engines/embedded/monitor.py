@@ -138,7 +138,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         for reason in refusals:
             self._handler.refuse(reason)
         if refusals:
-            # An error of the call would end the program. This answer lets it go on, so that one
+            # An error of the call would end the program. This answer lets it continue, so that one
             # run reports all refusals.
             urn = build_failed_urn(request.type, request.name)
             return _build_response(Answer(urn, failed=True))

@@ -227,7 +227,7 @@ class Planner:
                 return self._plan_adoption(step, inputs, provider)
             if not is_refusal(exc):
                 raise
-            # The program goes on, so that the preview shows every refused object.
+            # The program continues, so that the preview shows every refused object.
             return _build_refused(step, inputs, Op.CREATE if step.old is None else Op.UPDATE, exc)
         return self._add_diff(step, inputs, diff)
 

@@ -99,7 +99,7 @@ class ProgramProcess:
             if _TRACEBACK in output:
                 output = f"{self._output[-1]}; {describe_traceback(output)}"
             return f"the program's process ended with exit code {code}:\n{output}"
-        # Errors of ours, and those that a program raises for its user, are complete messages.
+        # Our errors, and those that a program raises for its user, are complete messages.
         if "FrameworkError" in report["classes"] or "RunError" in report["classes"]:
             return str(report["message"])
         position = f"{report['position']}: " if report["position"] else ""

@@ -152,7 +152,7 @@ def _parse_lines(content: bytes, path: Path) -> Iterator[Line]:
             yield _parse_line(text)
         except ShapeError as exc:
             remedy = (
-                f"move it away (`mv {path} {path}.damaged`) to go on from the state before the "
+                f"move it away (`mv {path} {path}.damaged`) to continue from the state before the "
                 "interrupted command, then see with `preview` what differs"
             )
             raise StateFileError(path, f"line {number}{exc}", remedy) from exc

@@ -1,4 +1,4 @@
-"""Checks that the Pods of a model fit, at rest and at the peak of an update.
+"""Checks that the Pods of a model fit, without an update and at its peak.
 
 Requests are read from the rendered Pods, so that sidecars, init containers and patches count too.
 Amounts are whole thousandths of a unit, as in Kubernetes: sums have no rounding errors.
@@ -20,7 +20,8 @@ from framework.plan.rendered import mapping_in
 
 
 def resolve_needs(pods: Iterable[RenderedPod], resources: Iterable[str]) -> dict[str, int]:
-    """Returns what Pods of a model at rest need of `resources`, which may include `pods`.
+    """Returns what the Pods of a model need without an update of `resources`, which may include
+    `pods`.
 
     Under an autoscaler it is what the model needs at its largest. Resources of which it needs
     nothing are left out.

@@ -60,10 +60,10 @@ class ModelFacts:
     """The facts that the checks over all models need of one model.
 
     `errors` are about this model alone; `reading_errors` is True where some of them were found
-    while its files were loaded. `needs` is what all its Pods at rest request, in thousandths of a
-    unit, and `need_positions` the settings that decide the largest part. `files` are those that it
-    is merged from. `repeats` has each value that equals the value of a lower layer, with the
-    position of the lower one and the value as messages may show it.
+    while its files were loaded. `needs` is what all its Pods request without an update, in
+    thousandths of a unit, and `need_positions` the settings that decide the largest part. `files`
+    are those that it is merged from. `repeats` has each value that equals the value of a lower
+    layer, with the position of the lower one and the value as messages may show it.
     """
 
     name: str
@@ -210,7 +210,8 @@ def check_all_environments(
 def _find_overcommitment(
     environment: EnvironmentFacts, models: Iterable[ModelFacts]
 ) -> Iterator[Diagnostic]:
-    """Yields an error for each resource of which all models at rest need more than the capacity.
+    """Yields an error for each resource of which all models without any update need more than the
+    capacity.
 
     It is at the latest layer, as for all errors with several causes: at the largest user with a
     setting of this environment, else at the capacity. A model that exceeds the capacity alone is
@@ -224,7 +225,7 @@ def _find_overcommitment(
         if total <= capacity.amount or _need(users[0], resource) > capacity.amount:
             continue
         message = (
-            f"all models at rest need {render_amount(total, resource)} {resource}, and "
+            f"without any update, all models need {render_amount(total, resource)} {resource}, and "
             f"{capacity.setting} is {render_amount(capacity.amount, resource, down=True)} "
             f"({capacity.position.short}): {_list_users(users, resource)}; expected fewer "
             "replicas, smaller requests or more capacity"

@@ -169,7 +169,9 @@ def _find_registries(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
 def _find_latest(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
     for image in _list_images(pod):
         if image.tag in ("", "latest") and not image.digest:
-            message = f'the image "{image.reference}" is whatever was pushed last; give a version'
+            message = (
+                f'the image "{image.reference}" is the one that was pushed last; set a version'
+            )
             yield image.setting, message
 
 

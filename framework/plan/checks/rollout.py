@@ -242,7 +242,7 @@ def _find_one_node_claims(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]
     node. Existing claims are not checked: their access modes are known to the cluster alone.
     """
     if track.plan.budget.replicas > 1 or track.model.candidate:
-        # Several Pods cannot share such a claim even at rest, which its kind reports.
+        # Even without an update, several Pods cannot share such a claim, which its kind reports.
         return
     for name, volume in sorted(track.settings.volumes.items()):
         claim = volume.claim

@@ -63,7 +63,7 @@ class RenderedPod(ABC):
     @property
     @abstractmethod
     def count(self) -> int:
-        """The number of Pods at rest."""
+        """The number of Pods without an update."""
 
     @property
     @abstractmethod
@@ -127,7 +127,7 @@ class RenderedTrack(RenderedPod):
 
     @property
     def count(self) -> int:
-        """The number of Pods at rest; with an autoscaler, the most that it may create."""
+        """The number of Pods without an update; with an autoscaler, the most that it may create."""
         return self.plan.budget.replicas
 
     @property

@@ -102,7 +102,7 @@ def _find_broken_rules(
 
 
 def _order_variables(obj: dict[str, Any]) -> dict[str, Any]:
-    """Returns a Deployment in which no variable stands before one that it refers to.
+    """Returns a Deployment in which no variable comes before one that it refers to.
 
     A patch adds a variable at the end of the list, where the ones before it cannot use it.
     """
