@@ -45,7 +45,7 @@ outputs: $(VENV)/ready ## show the stack's outputs, as last deployed
 drift: $(VENV)/ready ## compare the cluster with the recorded state; exit 16 if they differ [OUT=folder]
 accept: $(VENV)/ready ## accept a finding of drift: write a rule, with a reason and a last day
 take: $(VENV)/ready ## write live values that drift found into the catalog
-refresh: $(VENV)/ready ## show drift, ask, and update the recorded state to what the cluster has
+refresh: $(VENV)/ready ## show drift and, after a yes, record what the cluster has
 adopt: $(VENV)/ready ## take over existing objects of a model that others created [FORCE=1]
 destroy: $(VENV)/ready ## delete everything that an environment has deployed
 
@@ -59,7 +59,7 @@ affected: $(VENV)/ready ## list the models and environments that a change touche
 render: $(VENV)/ready ## print the manifests of an environment, ready for kubectl [OUT=folder]
 new: $(VENV)/ready ## add a model: a valid, commented file: MODEL=x PROFILE=y
 bump: $(VENV)/ready ## set the image tag of a model, in its own file or in an environment: MODEL=x TAG=v2
-import: $(VENV)/ready ## turn existing manifests into models, and compare what they render to: FILE=x.yaml
+import: $(VENV)/ready ## turn existing manifests into models, and check what they render: FILE=x.yaml
 schema: $(VENV)/ready ## write the JSON Schemas and the reference of every setting
 
 ##@ Set-up

@@ -1,4 +1,4 @@
-"""The verb refresh: shows the drift check, asks, and updates the recorded state.
+"""The verb refresh: shows the drift check, waits for a yes, and updates the recorded state.
 
 What is recorded afterwards hides drift from `pulumi refresh`, so the report comes before the
 question.

@@ -107,8 +107,8 @@ def preview_stack(
         listed = _complete_changes(opened, request, reader, keeps_listed=is_complete)
     steps = _compare(opened, request, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
-    # The CLI's preview asks the server to create the new object beside the old one, which `up`
-    # deletes first.
+    # The dry run of the CLI's preview creates the new object beside the old one, which `up` deletes
+    # first.
     deleted = frozenset(step.change.urn for step in steps if step.is_deleted_first)
     if not problems and reader.refused and reader.refused <= deleted - left_out:
         return preview_stack(opened, request, targets, provider, deleted)

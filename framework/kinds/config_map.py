@@ -66,7 +66,7 @@ def _logical_name(track: TrackInput, container: str) -> str:
 _FROM_FILES = "it is built from the settings; set config.files"
 
 KIND = Kind(
-    # The program asks the provider to update ConfigMaps in place: one of a fixed name must not
+    # The program lets the provider update ConfigMaps in place: one of a fixed name must not
     # vanish from under the Pods. One with a hash in its name is replaced by its name.
     rules=KindRules("", "ConfigMap", propagation="Background"),
     build=build,
