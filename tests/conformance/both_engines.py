@@ -80,6 +80,10 @@ class BothEngines:
 
     # Commands
 
+    def deploy(self) -> None:
+        """Applies with both engines, as the first step of a scenario; compares nothing."""
+        self.run("up", "dev", "--yes")
+
     def up(self, *options: str, code: int = 0) -> list[str]:
         """Previews and applies with both engines, compares everything, and hands over.
 

@@ -32,7 +32,7 @@ def changed(lines: list[str]) -> list[str]:
 
 
 def test_create_and_image(make_both: MakeBoth) -> None:
-    both = make_both("churn")
+    both = make_both("churn", "intent")
     assert {line.split()[0] for line in both.up()} == {"create"}
     both.compare_outputs()
     both.edit(CHURN, "1.6.1", "1.7.0")
@@ -54,7 +54,7 @@ def test_create_and_image(make_both: MakeBoth) -> None:
 )
 def test_setting_added_and_removed(make_both: MakeBoth, setting: str) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     both.append("environments/dev/models/churn.yaml", f"{setting}\n")
     assert changed(both.up())
     both.remove("environments/dev/models/churn.yaml")
@@ -64,7 +64,7 @@ def test_setting_added_and_removed(make_both: MakeBoth, setting: str) -> None:
 @grid
 def test_replaced_config_map(make_both: MakeBoth) -> None:
     both = make_both("intent")
-    both.up()
+    both.deploy()
     both.edit(INTENT, "level = warn", "level = info")
     assert any("ConfigMap" in line for line in changed(both.up()))
 
@@ -72,7 +72,7 @@ def test_replaced_config_map(make_both: MakeBoth) -> None:
 @grid
 def test_service_made_headless_is_replaced(make_both: MakeBoth) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     both.append(CHURN, "service: {headless: true}\n")
     assert any(line.startswith("replace Service") for line in changed(both.up()))
 
@@ -80,7 +80,7 @@ def test_service_made_headless_is_replaced(make_both: MakeBoth) -> None:
 @grid
 def test_config_map_made_immutable_by_hand_is_replaced(make_both: MakeBoth) -> None:
     both = make_both("intent")
-    both.up()
+    both.deploy()
     (name,) = {line.split("/")[1] for line in both.preview() if line.startswith("same ConfigMap")}
     both.change_by_hand("v1", "ConfigMap", name, {"data": {"new": "x"}, "immutable": True})
     assert any(line.startswith("replace ConfigMap") for line in changed(both.up()))
@@ -89,7 +89,7 @@ def test_config_map_made_immutable_by_hand_is_replaced(make_both: MakeBoth) -> N
 @grid
 def test_canary_on_and_off(make_both: MakeBoth) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     overlay = "environments/dev/models/churn.yaml"
     both.write(overlay, 'canary: {size: 1, candidate: {image: {tag: "1.7.0"}}}\n')
     assert any("churn-canary" in line for line in changed(both.up()))
@@ -102,7 +102,7 @@ def test_autoscaler_on_and_off_at_six_replicas(make_both: MakeBoth, record: Reco
     both = make_both("churn")
     overlay = "environments/dev/models/churn.yaml"
     both.write(overlay, "replicas: 6\n")
-    both.up()
+    both.deploy()
     # This recorder sees the Namespaces of both engines: the name of one begins with the other's.
     with record(both.embedded) as recorder:
         start = len(recorder.events)
@@ -116,7 +116,7 @@ def test_autoscaler_on_and_off_at_six_replicas(make_both: MakeBoth, record: Reco
 @grid
 def test_removed_model(make_both: MakeBoth) -> None:
     both = make_both("churn", "intent")
-    both.up()
+    both.deploy()
     both.remove(INTENT)
     assert any(line.startswith("delete Deployment") for line in changed(both.up()))
 
@@ -124,7 +124,7 @@ def test_removed_model(make_both: MakeBoth) -> None:
 @grid
 def test_narrowed_to_one_model(make_both: MakeBoth) -> None:
     both = make_both("churn", "intent")
-    both.up()
+    both.deploy()
     both.edit(CHURN, "1.6.1", "1.7.0")
     both.append("environments/dev/models/intent.yaml", "replicas: 3\n")
     narrowed = changed(both.up("--model", "churn"))
@@ -136,7 +136,7 @@ def test_narrowed_to_one_model(make_both: MakeBoth) -> None:
 @grid
 def test_failed_rollout_and_recovery(make_both: MakeBoth) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     both.edit(CHURN, "1.6.1", "missing")
     both.run("up", "dev", "--yes", code=3)
     both.edit(CHURN, "missing", "1.6.1")
@@ -146,7 +146,7 @@ def test_failed_rollout_and_recovery(make_both: MakeBoth) -> None:
 @grid
 def test_drift_is_put_back(make_both: MakeBoth) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     variable = {"name": "model", "env": [{"name": "EXTRA", "value": "1"}]}
     spec = {"containers": [variable], "terminationGracePeriodSeconds": 61}
     both.change_by_hand("apps/v1", "Deployment", "churn", {"spec": {"template": {"spec": spec}}})
@@ -160,7 +160,7 @@ def test_drift_is_put_back(make_both: MakeBoth) -> None:
 @grid
 def test_drift_beside_a_change(make_both: MakeBoth) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     both.change_by_hand("apps/v1", "Deployment", "churn", {"metadata": {"labels": {"a": "b"}}})
     both.edit(CHURN, "1.6.1", "1.7.0")
     assert any("labels.a" in line for line in changed(both.up()))
@@ -170,7 +170,7 @@ def test_drift_beside_a_change(make_both: MakeBoth) -> None:
 @grid
 def test_deleted_object_is_created_again(make_both: MakeBoth, kube: KubeClient) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     for project in (both.embedded, both.cli):
         namespace = f"{project.namespace}-dev"
         kube.delete("v1", "Service", "churn", namespace, propagation="Background")
@@ -180,7 +180,7 @@ def test_deleted_object_is_created_again(make_both: MakeBoth, kube: KubeClient) 
 @grid
 def test_refresh(make_both: MakeBoth) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     both.change_by_hand("apps/v1", "Deployment", "churn", {"spec": {"replicas": 3}})
     both.run("refresh", "dev", "--yes")
     both.compare()
@@ -193,7 +193,7 @@ def test_refresh(make_both: MakeBoth) -> None:
 def test_destroy(make_both: MakeBoth) -> None:
     both = make_both("churn", "intent")
     both.environment = {"PULUMI_CONFIG_PASSPHRASE": "words"}
-    both.up()
+    both.deploy()
     both.run("destroy", "dev", "--yes")
     both.compare()
     both.compare_outputs()
@@ -202,7 +202,7 @@ def test_destroy(make_both: MakeBoth) -> None:
 @grid
 def test_renamed_model_serves_all_the_time(make_both: MakeBoth, record: Record) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     with record(both.embedded) as recorder:
         start = len(recorder.events)
         both.rename(CHURN, "catalog/attrition.yaml")
@@ -219,7 +219,7 @@ def test_renamed_model_that_fails_goes_on_under_its_old_name(
     make_both: MakeBoth, record: Record
 ) -> None:
     both = make_both("churn")
-    both.up()
+    both.deploy()
     with record(both.embedded) as recorder:
         start = len(recorder.events)
         both.rename(CHURN, "catalog/attrition.yaml")
@@ -237,7 +237,7 @@ def test_renamed_model_that_fails_goes_on_under_its_old_name(
 @pytest.mark.parametrize("failing", ["attrition", "intent"])
 def test_renamed_model_and_another_one_fail_apart(make_both: MakeBoth, failing: str) -> None:
     both = make_both("churn", "intent")
-    both.up()
+    both.deploy()
     both.rename(CHURN, "catalog/attrition.yaml")
     both.append("catalog/attrition.yaml", "previousName: churn\n")
     both.append(f"environments/dev/models/{failing}.yaml", "image: {tag: missing}\n")
@@ -401,7 +401,7 @@ def test_narrowed_rename_deletes_the_old_objects(make_both: MakeBoth, kube: Kube
         "environments/dev/models/churn.yaml",
         'canary: {size: 1, candidate: {image: {tag: "1.7.0"}}}\n',
     )
-    both.up()
+    both.deploy()
     both.rename(CHURN, "catalog/attrition.yaml")
     both.remove("environments/dev/models/churn.yaml")
     both.append("catalog/attrition.yaml", "previousName: churn\n")
@@ -418,7 +418,7 @@ def test_narrowed_rename_deletes_the_old_objects(make_both: MakeBoth, kube: Kube
 def test_renamed_autoscaled_model_keeps_its_pods(make_both: MakeBoth, kube: KubeClient) -> None:
     both = make_both("churn")
     both.append(CHURN, "autoscaling: {minReplicas: 2, maxReplicas: 9, cpu: 80}\n")
-    both.up()
+    both.deploy()
     scale = [{"op": "replace", "path": "/spec/replicas", "value": 5}]
     spaces = [f"{project.namespace}-dev" for project in (both.embedded, both.cli)]
     for space in spaces:
