@@ -6,6 +6,7 @@ deletes objects.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -13,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,27 +37,32 @@ NO_WEBHOOK = Fault(500, 'failed calling webhook "guard.example.com": timeout', "
 EXPIRED = Fault(401, "Unauthorized", "Unauthorized")
 
 
+# What an undisturbed step to the catalog `new` leaves, by engine: the same for all tests.
+_references: dict[str, str] = {}
+
+
 class Faulty:
     """A project behind the proxy, deployed with the catalog `old` and changed to `new`."""
 
     def __init__(self, project: Project, kube: KubeClient, proxy: FaultProxy) -> None:
         self.project, self._kube, self.proxy = project, kube, proxy
         self.engine = EMBEDDED
-        self._reference: Any = None
 
     def deploy(self, engine: str) -> None:
-        """Deploys both catalogs without a fault, then the first one again."""
+        """Deploys the catalog `old`, the first test of an engine both, without a fault."""
         self.engine = engine
-        for name in ("old", "new", "old"):
+        for name in ("old",) if engine in _references else ("old", "new", "old"):
             write_catalog(self.project, name)
             self.up(code=0)
             if name == "new":
-                self._reference = self.observe()
+                _references[engine] = self.observe()
         write_catalog(self.project, "new")
 
-    def observe(self) -> Any:
+    def observe(self) -> str:
         """Returns what the stack has in the cluster and in the state."""
-        return observe(self._kube, self.project, inputs=self.engine == EMBEDDED)
+        found = observe(self._kube, self.project, inputs=self.engine == EMBEDDED)
+        text = json.dumps(found, sort_keys=True, indent=1)
+        return text.replace(self.project.namespace, "ns").replace(str(self.project.root), "root")
 
     def up(self, code: int | None = None, react: React = lambda request: None) -> str:
         """Runs `up` with faults, and returns its output; with `code` that must be the exit code."""
@@ -69,7 +74,7 @@ class Faulty:
 
     def check(self) -> None:
         """Checks that the cluster and the state are those of an undisturbed run."""
-        assert self.observe() == self._reference
+        assert self.observe() == _references[self.engine]
         assert "Nothing to do" in self.up(code=0)
 
 
