@@ -201,6 +201,9 @@ def open_stack(cli: PulumiCli, request: Request) -> CliStack:
         pulumi_command=cast(Any, InterruptibleCommand(cli)),
     )
     create_backend_folder(project)
+    if project.has_file_backend:
+        # To create a stack the CLI takes its lock, for a preview as well, and removes no dead one.
+        open_backend(project, request.stack.name).remove_dead_locks()
     stack = _translate_errors(
         lambda: automation.create_or_select_stack(
             stack_name=request.stack.name,

@@ -241,21 +241,24 @@ class FileBackend:
 
         `own` is the name of the caller's lock, "" for none.
         """
-        held = []
-        for lock in self._read_locks():
-            if lock.path.name == own:
-                continue
-            # A command that was killed leaves its lock behind. On its own machine the missing
-            # process proves that; on another machine nothing does.
-            if lock.has_ended():
-                files.remove(lock.path)
-            else:
-                held.append(
-                    f"stack {self.stack} is locked by {lock.describe()}; wait for it, or, if it is "
-                    f"dead, remove {lock.path} and run again"
-                )
+        self.remove_dead_locks()
+        held = [
+            f"stack {self.stack} is locked by {lock.describe()}; wait for it, or, if it is "
+            f"dead, remove {lock.path} and run again"
+            for lock in self._read_locks()
+            if lock.path.name != own and not lock.has_ended()
+        ]
         if held:
             raise StateError("\n".join(held))
+
+    def remove_dead_locks(self) -> None:
+        """Removes the locks of commands that were killed on this machine.
+
+        Here the missing process proves that they have ended; on another machine nothing does.
+        """
+        for lock in self._read_locks():
+            if lock.has_ended():
+                files.remove(lock.path)
 
 
 def open_backend(project: Project, stack: str) -> FileBackend:
