@@ -6,7 +6,7 @@ embedded engine (`live_plan.py`), which also shows the fields that others added 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from framework.core.changes import Change, Op, Preview
@@ -107,11 +107,9 @@ def preview_stack(
         listed = _complete_changes(opened, request, reader, keeps_listed=is_complete)
     steps = _compare(opened, request, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
-    # The dry run of the CLI's preview creates the new object beside the old one, which `up` deletes
-    # first.
-    deleted = frozenset(step.change.urn for step in steps if step.is_deleted_first)
-    if not problems and reader.refused and reader.refused <= deleted - left_out:
-        return preview_stack(opened, request, targets, provider, deleted)
+    written_first = _find_written_first(steps, reader.refused)
+    if not problems and reader.refused and reader.refused <= written_first - left_out:
+        return preview_stack(opened, request, targets, provider, written_first | left_out)
     if not problems:
         # What the CLI alone refuses.
         reader.build_preview()
@@ -135,6 +133,23 @@ def preview_stack(
     preview = add_pending_deletions(preview, opened, request)
     preview = add_preflight(preview, request.plan, provider)
     return CliPreview(reader, preview, tuple(steps), waits, targets)
+
+
+def _find_written_first(steps: Iterable[LiveStep], refused: Collection[str]) -> frozenset[str]:
+    """Returns the URNs of objects that `up` writes before the CLI, whose own preview is refused.
+
+    The CLI's preview asks the server to create a new object beside the old one, which `up` deletes
+    first. And it asks for our port beside the one that somebody changed, which has the same name:
+    only `up` becomes the owner of it first. All changed objects of such a kind count, because the
+    CLI ends a preview soon after the first refusal.
+    """
+    steps = tuple(steps)
+    kinds = {step.manifest.kind for step in steps if step.change.urn in refused}
+    return frozenset(
+        step.change.urn
+        for step in steps
+        if step.is_deleted_first or (step.change.op is Op.UPDATE and step.manifest.kind in kinds)
+    )
 
 
 def _compare(

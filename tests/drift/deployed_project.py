@@ -6,8 +6,11 @@ The project has several copies of three models: `intent-a`, `fraud-a`, `text-emb
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
 import time
+import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -145,7 +148,12 @@ class DeployedProject:
     def up(self, engine: str = "embedded") -> None:
         """Puts the cluster back."""
         opened = self._cli if engine == "cli" else self._embedded
-        result = opened.up(self._build_request(), lambda preview: True, lambda progress: None)
+        with warnings.catch_warnings():
+            # The Automation API leaves the event loop of its program open.
+            warnings.simplefilter("ignore", ResourceWarning)
+            result = opened.up(self._build_request(), lambda preview: True, lambda progress: None)
+            asyncio.set_event_loop(None)
+            gc.collect()
         assert result is not None
         assert result.failures == ()
 
