@@ -80,6 +80,11 @@ MISSING = _Missing()
 """Returned where an object has no value. Not None, which can be a value."""
 
 
+def is_at_or_below(path: tuple[Any, ...], parent: tuple[Any, ...]) -> bool:
+    """Returns True if the steps of `path` are those of `parent`, or begin with them."""
+    return path[: len(parent)] == parent
+
+
 @dataclass(frozen=True, slots=True)
 class ItemKey:
     """The key of a list item: `model` in `containers[model]`, `53/UDP` in `ports[53/UDP]`."""

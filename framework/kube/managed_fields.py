@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from framework.core.field_paths import MISSING, FieldPath
+from framework.core.field_paths import MISSING, FieldPath, is_at_or_below
 from framework.kube.owned_paths import (
     OwnedPath,
     build_fields,
     covers,
     find,
     find_path,
-    is_at_or_below,
     is_within_field,
     parse_fields,
 )

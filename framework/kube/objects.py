@@ -49,6 +49,11 @@ def without_internal(tree: Mapping[str, Any]) -> Object:
     return {key: value for key, value in tree.items() if not key.startswith(INTERNAL)}
 
 
+def list_conditions(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns `status.conditions` of an object."""
+    return list((obj.get("status") or {}).get("conditions") or ())
+
+
 def encode_string_data(secret: Mapping[str, Any]) -> Object:
     """Returns a Secret with its `stringData` encoded into `data`, as the API server stores it.
 

@@ -23,7 +23,7 @@ from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
-from framework.core.field_paths import MISSING, FieldPath, ItemKey, Step
+from framework.core.field_paths import MISSING, FieldPath, ItemKey, Step, is_at_or_below
 
 OwnedPath = tuple[str, ...]
 
@@ -63,11 +63,6 @@ def build_fields(paths: Iterable[OwnedPath]) -> dict[str, Any]:
         if node:
             node[_SELF] = {}
     return root
-
-
-def is_at_or_below(path: OwnedPath, parent: OwnedPath) -> bool:
-    """Returns True if `path` is `parent` or a path below it."""
-    return path[: len(parent)] == parent
 
 
 def covers(owned: frozenset[OwnedPath], path: OwnedPath) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.core.drift_rules import Injector
-from framework.core.field_paths import MISSING, FieldPath, name_path
+from framework.core.field_paths import MISSING, FieldPath, is_at_or_below, name_path
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.managed_fields import (
@@ -40,7 +40,6 @@ from framework.kube.owned_paths import (
     describe_path,
     find,
     find_path,
-    is_at_or_below,
     without,
 )
 from framework.kube.property_path import drop_at, find_paths

@@ -12,7 +12,7 @@ from typing import Any
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.objects import Object
+from framework.kube.objects import Object, list_conditions
 
 REVISION = "deployment.kubernetes.io/revision"
 # Reasons of a container that is only starting.
@@ -121,14 +121,14 @@ def _exit_code(terminated: Mapping[str, Any]) -> str:
 
 
 def _scheduling_failures(pod: Mapping[str, Any]) -> Iterator[str]:
-    for condition in _conditions(pod):
+    for condition in list_conditions(pod):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             message = condition.get("message") or condition.get("reason") or "no reason given"
             yield f"{_name(pod)} cannot be scheduled: {str(message).rstrip('.')}"
 
 
 def _replica_set_failures(replica_set: Mapping[str, Any]) -> Iterator[str]:
-    for condition in _conditions(replica_set):
+    for condition in list_conditions(replica_set):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             message = str(condition.get("message", "")).rstrip(".")
             yield f"ReplicaSet {_name(replica_set)} cannot make Pods: {message}"
@@ -164,7 +164,7 @@ def find_holders(client: KubeClient, obj: Mapping[str, Any]) -> str:
         if finalizer != FOREGROUND or not pods:
             holders.append(f"finalizer {finalizer}")
     if obj["kind"] == "Namespace":
-        for condition in _conditions(obj):
+        for condition in list_conditions(obj):
             if condition["status"] == "True":
                 holders.append(condition.get("message") or condition["type"])
     return ", ".join(holders)
@@ -214,12 +214,8 @@ def _name(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"]["name"])
 
 
-def _conditions(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list((obj.get("status") or {}).get("conditions") or ())
-
-
 def _is_true(obj: Mapping[str, Any], condition_type: str) -> bool:
-    return any(c["type"] == condition_type and c["status"] == "True" for c in _conditions(obj))
+    return any(c["type"] == condition_type and c["status"] == "True" for c in list_conditions(obj))
 
 
 def _count(obj: Mapping[str, Any], name: str) -> int:

@@ -19,7 +19,7 @@ from framework.core.field_paths import FieldPath
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.managed_fields import owner_of
-from framework.kube.objects import Object, object_name
+from framework.kube.objects import Object, list_conditions, object_name
 from framework.kube.reasons import NO_FAILURE, find_holders, find_rollout_reason
 from framework.kube.watching import Queue, SharedWatch, WatchEvent
 
@@ -112,7 +112,7 @@ def deadline_exceeded_at(deployment: Mapping[str, Any]) -> str:
     The condition stays until there is progress again, even if the template changes. So a condition
     from before an update proves nothing about the update: compare the times.
     """
-    for condition in _conditions(deployment):
+    for condition in list_conditions(deployment):
         if condition["type"] == "Progressing" and condition.get("reason") == DEADLINE_EXCEEDED:
             return str(condition.get("lastUpdateTime") or condition.get("lastTransitionTime"))
     return ""
@@ -152,12 +152,10 @@ def _progress(deployment: Mapping[str, Any]) -> tuple[object, ...]:
     status = deployment.get("status") or {}
     names = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas")
     counts = [status.get(name, 0) for name in (*names, "availableReplicas")]
-    times = [c.get("lastUpdateTime") for c in _conditions(deployment) if c["type"] == "Progressing"]
+    times = [
+        c.get("lastUpdateTime") for c in list_conditions(deployment) if c["type"] == "Progressing"
+    ]
     return (deployment["metadata"].get("generation"), *counts, *times)
-
-
-def _conditions(deployment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list((deployment.get("status") or {}).get("conditions") or ())
 
 
 def _desired(deployment: Mapping[str, Any]) -> int:

@@ -5,7 +5,6 @@ Text of the catalog is escaped, so that it is not read as markup; nothing is cut
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from difflib import unified_diff
 from html import escape
@@ -24,7 +23,7 @@ from framework.output.diff import (
 )
 from framework.output.diff_environments import render_alone, render_difference_count
 from framework.output.markdown import escape_cell, escape_markdown, fence
-from framework.output.text import list_secret_lines, render_image, shorten_path
+from framework.output.text import list_secret_lines, render_image, render_plain, shorten_path
 from framework.reports.comparison import CommitComparison, Comparison, Difference
 
 _MOST_ROWS = 50
@@ -86,7 +85,7 @@ def _title(group: Group) -> str:
 def _render_short(field: Difference) -> str:
     def shorten(value: Any) -> str:
         is_image = field.path.endswith(".image")
-        text = " ".join((render_image(value) if is_image else _render_value(value)).split())
+        text = " ".join((render_image(value) if is_image else render_plain(value)).split())
         return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
     path = shorten_path(field.path)
@@ -119,7 +118,7 @@ def _render_fields(fields: Sequence[Difference]) -> list[str]:
 
 def _render_field(field: Difference) -> list[str]:
     old, new = (
-        [] if value is None else _render_value(value).splitlines() or [""]
+        [] if value is None else render_plain(value).splitlines() or [""]
         for value in (field.old, field.new)
     )
     if max(len(old), len(new)) > 1:
@@ -128,10 +127,6 @@ def _render_field(field: Difference) -> list[str]:
     return [
         f"{mark} {field.path}: {line}" for mark, part in (("-", old), ("+", new)) for line in part
     ]
-
-
-def _render_value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def _fold(title: str, lines: Iterable[str]) -> list[str]:
@@ -173,7 +168,7 @@ def _render_table(settings: Sequence[Difference], names: tuple[str, str]) -> lis
 
 
 def _render_side(value: Any, positions: Sequence[str]) -> str:
-    text = "not set" if value is None else _render_value(value)
+    text = "not set" if value is None else render_plain(value)
     return escape_cell(text) + "".join(
         f"<br><sub>{escape_cell(position)}</sub>" for position in positions
     )

@@ -6,7 +6,6 @@ that of the questions at night: is it serious, what to do, who did it, since whe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +31,7 @@ from framework.output.drift import (
 from framework.output.drift_chart import render_chart
 from framework.output.drift_markdown import render_verdict
 from framework.output.html import Html, element, join
-from framework.output.text import render_count, render_value, shorten_path
+from framework.output.text import render_count, render_plain, render_value, shorten_path
 
 # A page stays readable, and below 1 MB; report.json has everything.
 _MOST_FINDINGS = 1_000
@@ -334,7 +333,7 @@ def _render_values(finding: Finding) -> Html:
         elif isinstance(value, str) and "\n" in value.strip():
             shown = element("pre", _cut(value, _MOST_CHARACTERS))
         else:
-            shown = element("code", _cut(_plain(value), _MOST_CHARACTERS))
+            shown = element("code", _cut(render_plain(value), _MOST_CHARACTERS))
         rows.append(element("tr", element("th", name, scope="row"), element("td", shown)))
     table = element("table", *rows, kind="values")
     if diff := _render_diff(finding):
@@ -359,10 +358,6 @@ def _render_diff(finding: Finding) -> Html:
     return element("pre", join(shown, "\n")) if shown else Html("")
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
-
-
 def _cut(text: str, most: int) -> str:
     more = len(text) - most
     return text if more <= 0 else f"{text[:most]}... {more} more characters (report.json)"
@@ -382,7 +377,9 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
             element(
                 "tr",
                 element("td", f"{finding.object_kind} {finding.object} {finding.path}".rstrip()),
-                element("td", _cut(_plain(finding.live), 200) if finding.path else finding.kind),
+                element(
+                    "td", _cut(render_plain(finding.live), 200) if finding.path else finding.kind
+                ),
                 element("td", render_rule(finding.accepted_by)),
                 element("td", element("code", finding.id, kind="id"), kind="wide"),
             )

@@ -40,11 +40,16 @@ def render_count(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
+def render_plain(value: Any) -> str:
+    """Renders a text as it is, and any other value as JSON with sorted keys."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
 def render_value(value: Any) -> str:
     """Returns a value on one line, shortened to 60 characters; an empty text in quotes."""
     if isinstance(value, str) and not value.strip():
         return json.dumps(value)
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    text = render_plain(value)
     text = " ".join(text.split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 

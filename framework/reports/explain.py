@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import KeyPath, Position
 from framework.core.errors import UnknownNameError, UsageError
-from framework.core.field_paths import FieldPath, FieldPathError
+from framework.core.field_paths import FieldPath, FieldPathError, is_at_or_below
 from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
 from framework.files import environment_path
 from framework.layers import Layer, Merged, find_referenced_keys
@@ -202,11 +202,11 @@ class Explainer:
         leaves = {
             k: _parse_key(k) for k, (_, setting) in self.settings.items() if not setting.section
         }
-        below = [key for key, leaf in leaves.items() if _is_below(leaf, path)]
+        below = [key for key, leaf in leaves.items() if is_at_or_below(leaf, path)]
         return below or [
             key
             for key, leaf in leaves.items()
-            if _is_below(path, leaf)
+            if is_at_or_below(path, leaf)
             and (isinstance(value := self.settings[key][1].value, list) or value in (None, {}))
         ]
 
@@ -320,7 +320,7 @@ class Explainer:
     def _list_below(self, parent: str) -> Iterator[str]:
         path = _parse_key(parent)
         for key, (_, setting) in self.settings.items():
-            if not setting.section and _is_below(_parse_key(key), path):
+            if not setting.section and is_at_or_below(_parse_key(key), path):
                 yield key
 
 
@@ -338,10 +338,6 @@ def _find_interpolations(value: Any) -> Iterator[str]:
 def _parse_key(key: str) -> tuple[str, ...]:
     # `args[0]` and `ports[http]` have the same steps as `args.0` and `ports.http`.
     return tuple(str(step) for step in FieldPath.parse(key).steps)
-
-
-def _is_below(path: tuple[str, ...], parent: tuple[str, ...]) -> bool:
-    return path[: len(parent)] == parent
 
 
 def _with_parents(keys: Iterable[str]) -> set[str]:

@@ -23,7 +23,7 @@ from framework.core.diagnostics import (
     SettingDiagnostic,
     list_positions,
 )
-from framework.core.field_paths import FieldPath, get_at
+from framework.core.field_paths import FieldPath, get_at, is_at_or_below
 from framework.core.redaction import REDACTED
 from framework.core.suggestions import did_you_mean, near_misses, suggest
 from framework.layers import Layer, Merged
@@ -104,7 +104,7 @@ def validate_settings(
         diagnostic
         for diagnostic in merged.diagnostics
         if not any(
-            _is_below(key, path)
+            is_at_or_below(key, path)
             for key in merged.missing_references.get(diagnostic, ())
             for path in misspelt
         )
@@ -176,10 +176,10 @@ def _follows_broken(error: _Error, broken: Collection[KeyPath]) -> bool:
     """Returns True where the error may only follow from a value that is left out at `broken`."""
     kind = error.details["type"]
     for path in broken:
-        if path and _is_below(error.mapping, path):
+        if path and is_at_or_below(error.mapping, path):
             return True
         # A mapping may be empty only because its one entry is left out.
-        if kind in (*_WHOLE_ERRORS, "too_short") and _is_below(path, error.mapping):
+        if kind in (*_WHOLE_ERRORS, "too_short") and is_at_or_below(path, error.mapping):
             return True
         # The whole document is missing, or a profile: any setting may be in it.
         if kind == "missing" and not path:
@@ -198,13 +198,9 @@ def _follows_unknown(
     """
     path = error.mapping
     return error.details["type"] in _WHOLE_ERRORS and (
-        any(_is_below(path, setting) or _is_below(setting, path) for setting in misspelt)
-        or any(_is_below(path, mapping) for mapping in unexplained)
+        any(is_at_or_below(path, setting) or is_at_or_below(setting, path) for setting in misspelt)
+        or any(is_at_or_below(path, mapping) for mapping in unexplained)
     )
-
-
-def _is_below(path: KeyPath, parent: KeyPath) -> bool:
-    return path[: len(parent)] == parent
 
 
 def _without_open_values(value: Any, path: KeyPath, broken: Collection[KeyPath]) -> Any:
