@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class LostOutput:
     """The reason why output was lost; `error` is None while nothing was.
 
-    A reader that closed the pipe wants no more output, so that is no loss.
+    A reader that closed the pipe needs no more output, so that does not count as a loss.
     """
 
     error: OSError | None = None

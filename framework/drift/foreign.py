@@ -25,7 +25,7 @@ from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
-# Pods. Of the second table the metadata says enough. Secrets are not listed: the right to list
+# Pods. Of the second table the metadata is enough. Secrets are not listed: the right to list
 # them is the right to read them.
 _WHOLE = {
     "Service": "v1",

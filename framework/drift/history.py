@@ -3,8 +3,8 @@
 `history.jsonl` has a line for each check of a stack, in the order of the checks. Only the newest
 lines of a stack name its findings; the older ones keep the counts, so that the file stays small.
 
-A line that cannot be read is never dropped: it moves to `history.damaged.jsonl`, and the command
-says so. A finding that only such a line named counts as new.
+A line that cannot be read is never dropped: it moves to `history.damaged.jsonl`, with a
+warning. A finding that only such a line named counts as new.
 """
 
 from __future__ import annotations

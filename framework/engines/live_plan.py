@@ -95,7 +95,7 @@ def compare_plan(
             if isinstance(exc, ClusterError) and is_refusal(exc):
                 return _build_refused(change, manifest, recorded.get(change.urn), exc)
             if isinstance(exc, ApiError):
-                # It is the same for all objects, so it is said once.
+                # It is the same for all objects, so it is reported once.
                 raise
             reason = _redact(str(exc), manifest)
             named = change.name in reason

@@ -162,7 +162,7 @@ def find_foreign_parts(
                 foreign[owned] = entry
     if not rightful:
         return None
-    # What a rightful writer owns as well has the value that it wants.
+    # A field that a rightful writer owns as well has the right value.
     parts = {
         owned
         for owned in foreign

@@ -144,8 +144,8 @@ def is_as_sent(
 
     `owned` is the sender's FieldsV1 tree: {} for a field that it owns as a whole, None for nothing.
     A value that the server leaves out because it is 0 is still owned; one that somebody removed is
-    not. `is_left_out` tells, by key and value, what may be missing without an owner. False also for
-    a value that is only spelled differently, and for items in another order.
+    not. `is_left_out` decides, by key and value, what may be missing without an owner. False also
+    for a value that is only spelled differently, and for items in another order.
     """
     if live == sent:
         return True

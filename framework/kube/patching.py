@@ -274,7 +274,7 @@ def predict(client: KubeClient, live: Object, patch: Patch) -> Object:
     A dry run of the apply alone is wrong in two points, because `hand_over_replicas` and
     `take_over` have not run before it. For example, the live Deployment has 6 replicas, which ours
     owns, and a variable EXTRA, which kubectl owns. The patch sends neither. The update would keep
-    the 6 replicas and remove EXTRA; the dry run alone would say 1 replica and keep EXTRA. So
+    the 6 replicas and remove EXTRA; the dry run alone would return 1 replica and keep EXTRA. So
 
     1. the apply is tried with the present replicas in it, if it would reset them;
     2. the fields that it could not remove are cut out of its result;

@@ -1,7 +1,7 @@
 """Renders a drift check as Markdown, for an issue or a chat: the causes, then each finding.
 
 Names and values of a cluster are escaped. The text stays below the limit of a GitHub issue, and
-says what was cut.
+lists what was cut.
 """
 
 from __future__ import annotations
