@@ -17,15 +17,18 @@ from tests.conftest import MakeProject, Project
 
 pytestmark = pytest.mark.cluster
 Object = dict[str, Any]
-RefuseImages = Callable[[str, str], None]
+RefuseImages = Callable[..., None]
 
 
 @pytest.fixture
 def refuse_images(kube: KubeClient) -> Iterator[RefuseImages]:
-    """Makes a ValidatingAdmissionPolicy that refuses images with a text, in one Namespace."""
+    """Makes a ValidatingAdmissionPolicy that refuses images with a text, in one Namespace.
+
+    Further arguments are expressions with their messages.
+    """
     made: list[tuple[str, str]] = []
 
-    def refuse(namespace: str, text: str) -> None:
+    def refuse(namespace: str, text: str, **others: str) -> None:
         rule = {
             "apiGroups": ["apps"],
             "apiVersions": ["v1"],
@@ -41,7 +44,8 @@ def refuse_images(kube: KubeClient) -> Iterator[RefuseImages]:
                 {
                     "expression": expression,
                     "message": "spec.template.spec.containers[0].image must not be banned",
-                }
+                },
+                *({"expression": text, "message": message} for message, text in others.items()),
             ],
         }
         selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
@@ -111,6 +115,41 @@ def test_every_refused_object_is_named_with_its_line(
     assert run.returncode == 1, run.stdout + run.stderr
     assert "2 errors; nothing was changed." in _unwrapped(run.stdout)
     assert _images(kube, project) == before
+
+
+@pytest.mark.grid
+def test_words_of_a_policy_lead_to_the_line(
+    make_quick_project: MakeProject, kube: KubeClient, refuse_images: RefuseImages
+) -> None:
+    project = make_quick_project("churn", "intent", "fraud", "whisper")
+    project.succeed("up", "dev")
+    memory = (
+        "object.spec.template.spec.containers.all(c, "
+        "quantity(c.resources.limits.memory).compareTo(quantity('20Gi')) < 0)"
+    )
+    policies = {
+        "label tier must be gold": "object.metadata.?labels.?tier.orValue('gold') == 'gold'",
+        "at most 6 replicas are allowed": "object.spec.?replicas.orValue(1) <= 6",
+        "the memory limit is too high": memory,
+    }
+    refuse_images(f"{project.namespace}-dev", "banned", **policies)
+    overlays = {
+        "churn": "labels: {tier: bronze}\n",
+        "intent": "replicas: 7\n",
+        "fraud": "resources: {limits: {memory: 21Gi}}\n",
+        "whisper": "image: {tag: banned}\n",
+    }
+    for model, text in overlays.items():
+        project.write(f"environments/dev/models/{model}.yaml", text)
+    run = project.run("preview", "dev", "--json")
+    assert run.returncode == 1, run.stderr
+    positions = {item["model"]: item["position"] for item in json.loads(run.stdout)["problems"]}
+    assert positions == {
+        "churn": "environments/dev/models/churn.yaml:1:16",
+        "intent": "environments/dev/models/intent.yaml:1:11",
+        "fraud": "environments/dev/models/fraud.yaml:1:31",
+        "whisper": "environments/dev/models/whisper.yaml:1:14",
+    }
 
 
 def _set_tag(project: Project, model: str, tag: str) -> None:
