@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import random
 import re
 import shutil
@@ -404,8 +405,8 @@ def test_file_that_is_no_plan_is_not_overwritten(world: World) -> None:
 class Change:
     """A change of the world.
 
-    If it `matters`, a plan is refused that covers `model`, "" for all models of the catalog. A plan
-    of the whole stack covers everything.
+    If it `matters`, a plan is refused that covers `model`: "" for all models of the catalog, "*"
+    for any. A plan of the whole stack covers everything.
     """
 
     name: str
@@ -416,8 +417,8 @@ class Change:
     def refuses(self, covered: Sequence[str]) -> bool:
         if not self.matters:
             return False
-        if self.model == "":
-            return covered != ("d",)
+        if self.model in ("", "*"):
+            return self.model == "*" or covered != ("d",)
         return not covered or self.model in covered
 
 
@@ -530,6 +531,40 @@ def state(
     return make
 
 
+def forget(name: str, kind: str) -> Callable[[World, random.Random], None]:
+    """Removes the record of an object, as `pulumi state delete` does."""
+
+    def make(world: World, choose: random.Random) -> None:
+        document = json.loads(world.stack.state_file.read_text())
+        latest = document["checkpoint"]["latest"]
+        latest["resources"] = [
+            resource
+            for resource in latest["resources"]
+            if not (resource["type"].endswith(f":{kind}") and resource.get("id") == name)
+        ]
+        world.stack.state_file.write_text(json.dumps(document))
+
+    return make
+
+
+def rename_recorded_context(world: World, choose: random.Random) -> None:
+    text = world.stack.state_file.read_text()
+    world.stack.state_file.write_text(re.sub('"context": ?"[^"]*"', '"context": "old"', text))
+
+
+def touch_files(world: World, choose: random.Random) -> None:
+    for file in (world.root / "catalog").rglob("*.yaml"):
+        os.utime(file, (choose.randrange(10**9), choose.randrange(10**9)))
+
+
+def add_foreign(world: World, choose: random.Random) -> None:
+    """Adds objects of others, beside ours."""
+    metadata = {"name": "foreign", "namespace": "ml-dev", "labels": {"app": "a"}}
+    for kind in ("Service", "ConfigMap"):
+        obj = {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+        world.cluster.objects[kind, "ml-dev/foreign"] = obj
+
+
 def set_input(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(resource: dict[str, Any]) -> None:
         target = resource["inputs"]
@@ -567,11 +602,16 @@ CHANGES = (
     Change("object-gone", edit("catalog/c.yaml", r"(?s)objects:.*", ""), model="c"),
     Change("default", edit("catalog/_defaults.yaml", "startupSeconds: 30", "startupSeconds: 1#")),
     Change("budget", append(DEV, "overrides: {rollout: {maxSurge: 1#n%}}\n")),
+    Change("used-profile", edit("catalog/_profiles/server.yaml", "acme/server", "acme/s#")),
+    Change("owner", edit("catalog/c.yaml", "owner: team-c", "owner: team-#"), model="c"),
     Change("protect", append(DEV, "protect: true\n"), model="whole"),
     Change("new-model", append("catalog/e.yaml", FILES["catalog/d.yaml"]), model="e"),
     Change("model-back", append("catalog/d.yaml", FILES["catalog/d.yaml"]), model="d"),
     Change("model-off", append("environments/dev/models/b.yaml", "enabled: false\n"), model="b"),
     Change("comment", comment, matters=False),
+    Change("touched", touch_files, matters=False),
+    Change("description", append("catalog/c.yaml", "description: Text #n\n"), model="c"),
+    Change("promotes", append(DEV, "promotesTo: prod\n"), matters=False),
     Change("reformat", reformat, matters=False),
     Change("overlay", move_to_overlay, matters=False),
     Change("readme", append("catalog/README.md", "Read me.\n"), matters=False),
@@ -597,6 +637,7 @@ CHANGES = (
     Change("deleted", delete_live(B, "Service"), model="b"),
     Change("deleted-leaving", delete_live(D, "Deployment"), model="d"),
     Change("recreated", live(B, "metadata.uid", "another"), model="b"),
+    Change("foreign", add_foreign, matters=False),
     Change("status", live(A, "status", lambda c: {"ready": c.randrange(9)}), matters=False),
     Change("progress", live(D, "status.conditions", [{"type": "x"}]), matters=False),
     Change("version", live(B, "metadata.resourceVersion", "123456"), matters=False),
@@ -610,6 +651,10 @@ CHANGES = (
     Change("recorded", state(A, set_input("spec.replicas", 9)), model="a"),
     Change("record-label", state(B, set_input("metadata.labels.x", "y"), "Service"), model="b"),
     Change("record-leaving", state(D, set_input("spec.replicas", 9)), model="d"),
+    Change("record-gone", forget(B, "Service"), model="b"),
+    Change("record-of-leaving-gone", forget(D, "Deployment"), model="d"),
+    Change("recorded-context", rename_recorded_context, model="*"),
+    Change("protected", state(C, lambda r: r.update(protect=True)), model="c"),
     Change("retained", state(C, lambda r: r.update(retainOnDelete=True)), model="c"),
     Change("unfinished", state(A, lambda r: r.update(initErrors=["x"])), model="a"),
     Change("record-times", state(A, touch_record), matters=False),
