@@ -60,7 +60,7 @@ def find_drift(
         foreign = find_foreign(recorded.objects, clusters)
     plan = None if unplanned is None else request.plan
     desired = DesiredObjects(plan, unplanned or frozenset())
-    findings, pending = _collect(compared, desired, request)
+    findings, pending, deletions = _collect(compared, desired, request)
     findings += find_out_of_range(compared, desired)
     findings = list(name_autoscalers(_fold_namespaces(findings), foreign.autoscalers))
     findings += foreign.findings
@@ -76,6 +76,7 @@ def find_drift(
         drift,
         accepted=accepted,
         pending=tuple(sorted(pending | desired.find_new(recorded.objects))),
+        deletions=tuple(sorted(deletions)),
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
@@ -85,14 +86,19 @@ def find_drift(
 
 def _collect(
     compared: Iterable[ComparedObject], desired: DesiredObjects, request: Request
-) -> tuple[list[Finding], set[str]]:
+) -> tuple[list[Finding], set[str], list[str]]:
+    """Returns the findings, the pending models, and the objects that the next `up` deletes."""
     findings: list[Finding] = []
     pending: set[str] = set()
+    deletions: list[str] = []
     for item in compared:
         found = build_findings(item, desired, request.injectors)
         findings += found.findings
         pending |= {item.recorded.component} if found.pending else set()
-    return findings, pending - {""}
+        if found.is_deletion:
+            kind = item.recorded.type.rpartition(":")[2]
+            deletions.append(f"{kind} {item.recorded.id}")
+    return findings, pending - {""}, deletions
 
 
 def _fold_namespaces(findings: Sequence[Finding]) -> list[Finding]:

@@ -75,6 +75,8 @@ class ObjectFindings:
 
     findings: tuple[Finding, ...]
     pending: bool
+    is_deletion: bool = False
+    """The files no longer have the object: the next `up` deletes it."""
 
 
 def build_findings(
@@ -88,7 +90,9 @@ def build_findings(
         wanted = desired.find(obj)
     changes = _find_pending(inputs, wanted, obj.ignore_changes)
     pending = wanted is None or bool(changes)
-    if status is LiveStatus.SAME or (wanted is None and _KINDS[status] is FindingKind.MISSING):
+    if status is LiveStatus.SAME:
+        return ObjectFindings((), pending, is_deletion=wanted is None)
+    if wanted is None and _KINDS[status] is FindingKind.MISSING:
         return ObjectFindings((), pending)
     if compared.replacement is not None:
         return ObjectFindings((_build_taken(obj, compared.replacement),), pending)
@@ -120,7 +124,7 @@ def build_findings(
             pending = True
         else:
             findings.append(_build_field(whole, field, value))
-    return ObjectFindings(tuple(findings), pending)
+    return ObjectFindings(tuple(findings), pending, is_deletion=wanted is None)
 
 
 def _build_taken(obj: RecordedObject, live: Object) -> Finding:

@@ -97,7 +97,8 @@ class DriftReport:
     """The drift of one stack: Namespaces first, missing objects last, foreign ones at the end.
 
     `findings` are drift. `accepted` are those that a rule covers. `pending` are the models whose
-    files changed since the last `up`. `objects` and `models` count everything that was compared.
+    files changed since the last `up`. `deletions` are the objects that the files no longer have, so
+    that the next `up` deletes them. `objects` and `models` count everything that was compared.
     `warnings` are about interrupted commands and rules without effect; `problems` name what could
     not be checked, so a report with any is never clean.
     """
@@ -106,6 +107,7 @@ class DriftReport:
     findings: tuple[Finding, ...]
     accepted: tuple[Finding, ...] = ()
     pending: tuple[str, ...] = ()
+    deletions: tuple[str, ...] = ()
     objects: int = 0
     models: int = 0
     checked: datetime = field(default_factory=partial(datetime.now, UTC))

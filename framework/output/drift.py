@@ -32,6 +32,7 @@ DANGER_NAMES = {
     Danger.SETTING: "other settings",
     Danger.LABEL: "labels and annotations",
 }
+DELETES = "the files no longer have these, so the next `up` deletes them"
 _MOST_NAMES = 3
 _MARGIN = " " * 10
 
@@ -220,6 +221,9 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
             f"applied): {names}   next: `make preview ENV={report.stack.environment}`",
             then=_MARGIN,
         )
+    if report.deletions:
+        names = list_names(report.deletions, _MOST_NAMES)
+        yield render_wrapped(f"deletes   {DELETES}: {names}", then=_MARGIN)
     if report.refresh:
         first, *reasons = describe_refresh(report.refresh)
         yield render_wrapped(f"pulumi    {first}", then=_MARGIN)

@@ -117,8 +117,9 @@ class PulumiRefresh:
 class DriftedStack:
     """The check of one stack. `groups` are sorted by what they endanger, the worst first.
 
-    `pending` are models whose files changed since the last `up`, `problems` what could not be
-    checked. `refresh` is null with the embedded engine.
+    `pending` are models whose files changed since the last `up`, `deletions` the objects that the
+    files no longer have, `problems` what could not be checked. `refresh` is null with the embedded
+    engine.
     """
 
     stack: str
@@ -131,6 +132,7 @@ class DriftedStack:
     accepted: tuple[DriftFinding, ...]
     resolved: tuple[ResolvedFinding, ...]
     pending: tuple[str, ...]
+    deletions: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     refresh: PulumiRefresh | None

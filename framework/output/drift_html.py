@@ -19,6 +19,7 @@ from framework.drift.report import Finding, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 from framework.output.drift import (
     DANGER_NAMES,
+    DELETES,
     Since,
     describe_refresh,
     list_commands,
@@ -399,6 +400,9 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
             names = ", ".join(report.pending)
             text = f"{report.stack}: {names}. The catalog changed and `up` has not run."
             yield _section("Pending", element("div", element("p", text), kind="card"))
+        if report.deletions:
+            text = f"{report.stack}: {DELETES}: {', '.join(report.deletions)}"
+            yield _section("Deletions", element("div", element("p", text), kind="card"))
         if report.refresh:
             items = [element("p", line) for line in describe_refresh(report.refresh)]
             yield _section("pulumi refresh", element("div", *items, kind="card"))

@@ -16,6 +16,7 @@ from framework.drift.report import DriftReport, Finding
 from framework.drift.run import DriftRun, Verdict
 from framework.output.drift import (
     DANGER_NAMES,
+    DELETES,
     Since,
     describe_refresh,
     list_commands,
@@ -136,6 +137,9 @@ def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
         if report.pending:
             names = list_names(report.pending, _MOST_PENDING)
             yield f"\n- pending, changed in the catalog and not applied: {_text(names)}"
+        if report.deletions:
+            names = list_names(report.deletions, _MOST_PENDING)
+            yield f"\n- {_text(f'{DELETES}: {names}')}"
         if report.refresh:
             yield f"\n- pulumi {_text('; '.join(describe_refresh(report.refresh)))}"
         entries = history.of(report.stack.name)

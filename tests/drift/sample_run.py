@@ -140,6 +140,7 @@ def build_report() -> DriftReport:
         tuple(_list_findings()),
         accepted=(replace(accepted, accepted_by=RULE),),
         pending=("image-moderation", "product-tagger"),
+        deletions=("Deployment ml-prod/product-tagger", "Service ml-prod/product-tagger"),
         objects=54,
         models=13,
         checked=CHECKED,

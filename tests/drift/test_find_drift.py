@@ -353,6 +353,7 @@ def test_field_has_three_values(
     report = compare(root, [found], [scaled(live)], request)
     assert [(f.desired, f.recorded, f.live) for f in report.findings] == drift
     assert report.pending == pending
+    assert report.deletions == (("Deployment ml/a",) if desired is None else ())
 
 
 def test_secret_that_differs_is_drift_although_its_values_are_redacted(root: Path) -> None:
