@@ -17,6 +17,7 @@ from framework.core.stack import Stack
 from framework.drift import DriftReport, find_drift
 from framework.drift.fingerprint import with_fingerprint
 from framework.drift.refresh import build_refresh_verdict
+from framework.drift.returned import warn_about_returned
 from framework.drift.run import EXIT_CODES, DriftRun, FailedStack
 from framework.engines.base import RecordedObjects
 from framework.output.drift import render_drift
@@ -46,6 +47,8 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
         raise
     run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
     history = _read_history(folder, run) if folder else None
+    since = history.since(report.stack.name) if history else {}
+    run = replace(run, reports=(warn_about_returned(report, since),))
     if options.json:
         from framework.output.drift_json import build_drift
         from framework.output.json import render_json

@@ -17,7 +17,13 @@ from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
-from framework.kube.managed_fields import find_foreign_parts, find_last_writer, is_controller
+from framework.kube.managed_fields import (
+    entries,
+    find_foreign_parts,
+    find_last_writer,
+    is_controller,
+    is_own,
+)
 from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.owned_paths import describe_path, find
@@ -103,6 +109,7 @@ def build_findings(
         urn=obj.urn,
         model=obj.component,
         note=compared.comparison.note,
+        applied=_find_last_apply(compared),
     )
     findings = []
     if whole.kind is not FindingKind.CHANGED:
@@ -125,6 +132,13 @@ def build_findings(
         else:
             findings.append(_build_field(whole, field, value))
     return ObjectFindings(tuple(findings), pending, is_deletion=wanted is None)
+
+
+def _find_last_apply(compared: ComparedObject) -> str:
+    """Returns the time when `up` wrote the object last, "" if it is unknown."""
+    written = entries(compared.live.outputs) if compared.live else ()
+    manager = compared.recorded.field_manager
+    return max((str(e.get("time", "")) for e in written if is_own(e, manager)), default="")
 
 
 def _build_taken(obj: RecordedObject, live: Object) -> Finding:

@@ -57,6 +57,8 @@ class Finding:
     """The field manager that wrote the live value, or the object, last; "" if unknown."""
     time: str = ""
     """The time of that write in RFC 3339, "" if unknown."""
+    applied: str = ""
+    """The time when the last `up` wrote the object in RFC 3339, "" if unknown."""
     source: Position | None = None
     """The setting behind the field, where one exists."""
     note: str = ""

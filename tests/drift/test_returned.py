@@ -1,0 +1,53 @@
+"""A field that comes back after `up` is named, with what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from framework.core.stack import Stack
+from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.returned import warn_about_returned
+
+FIRST = datetime.fromisoformat("2026-11-25T03:00:00Z")
+UP, LATER, NEXT_DAY = "2026-11-25T09:00:00Z", "2026-11-25T09:00:04Z", "2026-11-26T09:00:00Z"
+
+
+def find(kind: FindingKind = FindingKind.ADDED, **fields: str) -> Finding:
+    values = {"path": "spec.paused", "manager": "mesh", "applied": UP, "time": LATER, **fields}
+    found = Finding(kind, "kubernetes:apps/v1:Deployment", "ml/a", id="1", live=True)
+    return replace(found, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("finding", "first", "is_named"),
+    [
+        pytest.param(find(), None, True, id="at once"),
+        pytest.param(find(time=NEXT_DAY), FIRST, True, id="found before and after `up`"),
+        pytest.param(find(manager="kubectl-edit", time=NEXT_DAY), FIRST, True, id="by a script"),
+        pytest.param(find(manager="kubectl-edit"), None, False, id="by a person"),
+        pytest.param(find(time=NEXT_DAY), None, False, id="a day later"),
+        pytest.param(find(time="2026-11-24T09:00:00Z"), FIRST, False, id="before `up`"),
+        pytest.param(find(manager=""), FIRST, False, id="by nobody that is known"),
+        pytest.param(find(path=""), FIRST, False, id="whole object"),
+        pytest.param(find(applied=""), FIRST, False, id="never applied"),
+    ],
+)
+def test_field_that_comes_back_is_named(
+    finding: Finding, first: datetime | None, is_named: bool
+) -> None:
+    report = DriftReport(Stack.of("prod"), (finding,), warnings=("warning: other",))
+    since = {"1": first} if first else {}
+    warnings = warn_about_returned(report, since).warnings
+    assert warnings[0] == "warning: other"
+    assert len(warnings) == (2 if is_named else 1)
+
+
+def test_warning_names_the_objects_once_and_the_next_step() -> None:
+    findings = (*(find() for _ in range(5)), find(FindingKind.CHANGED))
+    added, changed = warn_about_returned(DriftReport(Stack.of("prod"), findings), {}).warnings
+    assert "and 2 more: mesh wrote spec.paused again after the last `up`" in added
+    assert 'drift.injectors of environment.yaml: {manager: "mesh", path: "spec.paused"' in added
+    assert "stop mesh, keep its value with `take`, or accept" in changed
