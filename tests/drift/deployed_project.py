@@ -6,11 +6,8 @@ The project has several copies of three models: `intent-a`, `fraud-a`, `text-emb
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import re
 import time
-import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -101,8 +98,8 @@ def build_volume(namespace: str, copy: str) -> Object:
 class DeployedProject:
     """One deployed project, and the hands of other people on its cluster.
 
-    Commands run in this process, and both engines stay open: the start of a process would take
-    longer than the command.
+    The check and the embedded engine run in this process, whose start would take longer than the
+    command. The CLI engine runs in one of its own: it leaves event loops open.
     """
 
     def __init__(
@@ -124,16 +121,9 @@ class DeployedProject:
 
     @cached_property
     def _embedded(self) -> Engine:
-        return self._open_engine("embedded")
-
-    @cached_property
-    def _cli(self) -> Engine:
-        return self._open_engine("cli")
-
-    def _open_engine(self, name: str) -> Engine:
         root = self.project.root
-        opened = open_engine(choose_engine(name, root), root, runs_program=True, rules=RULES)
-        return self._open.enter_context(opened)
+        choice = choose_engine("embedded", root)
+        return self._open.enter_context(open_engine(choice, root, runs_program=True, rules=RULES))
 
     def _build_request(self) -> Request:
         root, stack = self.project.root, Stack.of("dev")
@@ -147,13 +137,11 @@ class DeployedProject:
 
     def up(self, engine: str = "embedded") -> None:
         """Puts the cluster back."""
-        opened = self._cli if engine == "cli" else self._embedded
-        with warnings.catch_warnings():
-            # The Automation API leaves the event loop of its program open.
-            warnings.simplefilter("ignore", ResourceWarning)
-            result = opened.up(self._build_request(), lambda preview: True, lambda progress: None)
-            asyncio.set_event_loop(None)
-            gc.collect()
+        if engine == "cli":
+            self.project.succeed("up", "dev", "--yes", "--engine", "cli")
+            return
+        request = self._build_request()
+        result = self._embedded.up(request, lambda preview: True, lambda progress: None)
         assert result is not None
         assert result.failures == ()
 
