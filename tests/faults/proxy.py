@@ -83,6 +83,8 @@ class FaultProxy:
         self.writes = 0
         self.connections: set[socket.socket] = set()
         self._server: _Server | None = None
+        # Set while it listens.
+        self.listening = threading.Event()
         self.port = 0
         self.start()
 
@@ -91,10 +93,12 @@ class FaultProxy:
         self._server = _Server(self)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self.listening.set()
 
     def stop(self) -> None:
         """Cuts every connection, and refuses new ones until `start`."""
         assert self._server is not None
+        self.listening.clear()
         self._server.shutdown()
         self._server.server_close()
         for connection in tuple(self.connections):

@@ -150,6 +150,7 @@ def test_server_away_for_half_a_minute(faulty: Faulty, engine: str) -> None:
     if engine != EMBEDDED:
         # The provider of pulumi gives up; what it wrote is recorded or pending.
         assert "connection refused" in output or "EOF" in output or "0 failed" in output
+        assert faulty.proxy.listening.wait(60)
         faulty.up(code=0)
     faulty.check()
 
@@ -172,10 +173,12 @@ def test_api_server_killed_and_started_again(
     components = {found.name: found.pid for found in own_cluster.status().components}
     server = components["kube-apiserver"]
     assert server is not None
+    restarted = threading.Event()
 
     def restart() -> None:
         os.kill(server, signal.SIGKILL)
         own_cluster.up(lambda progress: None)
+        restarted.set()
 
     project, proxy = make_quick_project("churn"), FaultProxy(own_cluster.kubeconfig)
     lead_through(project, proxy)
@@ -183,6 +186,7 @@ def test_api_server_killed_and_started_again(
         faulty = Faulty(project, kube, proxy)
         faulty.deploy(engine)
         faulty.up(0 if engine == EMBEDDED else None, at_third_write(proxy, restart))
+        assert restarted.wait(120)
         faulty.up(code=0)
         faulty.check()
     proxy.stop()
