@@ -27,6 +27,7 @@ from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import event_to_json
 from framework.engines.cli_preview import find_targets, preview_stack
 from framework.engines.cli_rollouts import RolloutFollower
+from framework.engines.cli_settlement import settle_remote
 from framework.engines.cli_stack import (
     CliStack,
     OpenedStack,
@@ -100,6 +101,7 @@ class AutomationEngine:
         with _hold_lock(request) as held, self._connect(request) as provider:
             opened = read_stack(stack, request)
             self._refuse_others(request, opened)
+            opened = self._settle_remote(request, opened)
             request = keep_identifier(request, opened.recorded.providers)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
@@ -166,6 +168,8 @@ class AutomationEngine:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
         self._settle(request)
         opened = self._read(request)
+        self._refuse_others(request, opened)
+        opened = self._settle_remote(request, opened)
         components = opened.build_components(request)
         resources = [found for found in opened.resources if components.is_target(found.urn)]
         refuse_protected(resources)
@@ -254,6 +258,16 @@ class AutomationEngine:
         roots = [found.urn for found in opened.resources if found.type == STACK_TYPE]
         if roots and not load_project(request.root).has_file_backend:
             opened.stack.refresh_only(roots)
+
+    def _settle_remote(self, request: Request, opened: OpenedStack) -> OpenedStack:
+        """Settles a state that is not in a folder, and returns it as it is then."""
+        if load_project(request.root).has_file_backend:
+            return opened
+        connect = partial(connect_kubernetes, rules=self._rules)
+        with open_clusters(request, opened.recorded, connect) as clusters:
+            if not settle_remote(opened.stack, clusters):
+                return opened
+        return read_stack(opened.stack, request)
 
     @contextmanager
     def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:

@@ -135,6 +135,14 @@ class CliStack:
                 raw["initErrors"] = [failed[raw["urn"]]]
         self._translate(lambda: self.automation.import_stack(exported))
 
+    def export(self) -> Any:
+        """Returns the exported state, secrets in plain text."""
+        return self._translate(self.automation.export_stack)
+
+    def import_back(self, exported: Any) -> None:
+        """Replaces the state by a changed export. StateError if another command holds it."""
+        self._translate(lambda: self.automation.import_stack(exported))
+
     def _translate(self, action: Callable[[], Any]) -> Any:
         return _translate_errors(action, self.project, self.name)
 

@@ -1,15 +1,20 @@
-"""The records of an interrupted replacement, when the user reverts the change."""
+"""The records that an interrupted command leaves: of a replacement, and of objects it created."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from framework.engines.cli_settlement import settle_remote
+from framework.engines.cli_stack import CliStack
+from framework.engines.clusters import Clusters
 from framework.engines.embedded.settlement import restore_wanted
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
+from framework.kube.objects import ObjectState
 from framework.plan import StackPlan
 
 TYPE = "kubernetes:core/v1:ConfigMap"
@@ -69,3 +74,66 @@ def test_crash_between_the_lines_loses_no_record(interrupted: Checkpoint, writte
     assert set(find_ids(cut)) == {"ns/app-1", "ns/app-2"}
     live = replace(cut).live[URN]
     assert live.id == ("ns/app-2" if written == 1 else "ns/app-1")
+
+
+# A state that only the CLI reads
+
+MODEL = "urn:pulumi:dev::test::test:index:Model::app"
+DEPLOYMENT = "urn:pulumi:dev::test::test:index:Model$kubernetes:apps/v1:Deployment::app"
+
+
+def pending(urn: str, kind: str, **fields: Any) -> dict[str, Any]:
+    metadata = {"name": "app", "namespace": "ns"}
+    inputs = {"kind": kind, "metadata": metadata}
+    raw = {"urn": urn, "custom": True, "type": urn.split("::")[2].rpartition("$")[2]}
+    return {**raw, "inputs": inputs, "parent": MODEL, "provider": f"{PROVIDER}::1", **fields}
+
+
+class Remote:
+    """A stack with an exported state, and a cluster that has the objects of the kinds in `live`."""
+
+    def __init__(self, operations: list[tuple[str, dict[str, Any]]], *live: str) -> None:
+        component = {"urn": MODEL, "custom": False, "type": "test:index:Model"}
+        provider = {"urn": PROVIDER, "custom": True, "type": "pulumi:providers:kubernetes"}
+        pending = [{"type": type_, "resource": raw} for type_, raw in operations]
+        resources = [provider, component]
+        self.deployment = {"resources": resources, "pending_operations": pending}
+        self._live, self.imported = live, False
+
+    def export(self) -> Any:
+        return SimpleNamespace(deployment=self.deployment)
+
+    def import_back(self, exported: Any) -> None:
+        self.imported = True
+
+    def connect(self, urn: str) -> Any:
+        assert urn == PROVIDER
+        return SimpleNamespace(provider=self)
+
+    def find_own(self, urn: str, inputs: dict[str, Any]) -> ObjectState | None:
+        if inputs["kind"] not in self._live:
+            return None
+        return ObjectState("ns/app", inputs, {"metadata": {"uid": inputs["kind"]}})
+
+    def settle(self) -> bool:
+        return settle_remote(cast(CliStack, self), cast(Clusters, self))
+
+
+def test_objects_of_pending_creates_are_recorded_after_what_they_need() -> None:
+    operations = [
+        ("creating", pending(DEPLOYMENT, "Deployment", dependencies=[URN, "gone"])),
+        ("creating", pending(URN, "ConfigMap")),
+        ("creating", pending("urn:pulumi:dev::test::kubernetes:core/v1:Service::x", "Service")),
+        ("updating", pending(f"{URN}-2", "ConfigMap")),
+    ]
+    remote = Remote(operations, "ConfigMap", "Deployment")
+    assert remote.settle()
+    assert remote.imported
+    assert remote.deployment["pending_operations"] == []
+    added = remote.deployment["resources"][2:]
+    assert [raw["urn"] for raw in added] == [URN, DEPLOYMENT]
+    assert added[1]["dependencies"] == [URN]
+    assert added[1]["id"] == "ns/app"
+    # The next `up` waits for its rollout.
+    assert added[1]["initErrors"]
+    assert not remote.settle()
