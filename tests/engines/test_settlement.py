@@ -97,7 +97,10 @@ class Remote:
         provider = {"urn": PROVIDER, "custom": True, "type": "pulumi:providers:kubernetes"}
         pending = [{"type": type_, "resource": raw} for type_, raw in operations]
         resources = [provider, component]
-        self.deployment = {"resources": resources, "pending_operations": pending}
+        self.deployment: dict[str, Any] = {
+            "resources": resources,
+            "pending_operations": pending,
+        }
         self._live, self.imported = live, False
 
     def export(self) -> Any:

@@ -147,7 +147,7 @@ def test_words_of_a_policy_lead_to_the_line(
     assert positions == {
         "churn": "environments/dev/models/churn.yaml:1:16",
         "intent": "environments/dev/models/intent.yaml:1:11",
-        "fraud": "environments/dev/models/fraud.yaml:1:31",
+        "fraud": "environments/dev/models/fraud.yaml:1:30",
         "whisper": "environments/dev/models/whisper.yaml:1:14",
     }
 
