@@ -1,9 +1,11 @@
-"""The order of the Deployments of one model, so that Pods are removed only after others serve.
+"""The order of the objects of one model, so that Pods are removed only after others serve.
 
 A canary may take its Pods from the stable track: it grows while the stable track shrinks. If both
 were applied at once, Pods would be removed before others serve. Both engines use this order. It
 is not a dependency in the program: which track shrinks depends on what is live, and a dependency
 would be recorded, so it would point the wrong way when the canary shrinks again.
+
+An autoscaler that the model no longer has is deleted before its Deployment is written.
 """
 
 from __future__ import annotations
@@ -46,6 +48,28 @@ def find_capacity_waits(
             if _shrinks(change) and before:
                 waits[change.urn] = tuple(before)
     return waits
+
+
+def find_obsolete_autoscalers(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Returns the deletions of autoscalers whose Deployments stay.
+
+    Both engines delete these before they write the Deployments. An autoscaler that still exists
+    scales a Deployment back to its own minimum after the write, and is deleted only then. An
+    autoscaler of a former name stays until the end, since it scales the Pods that still serve.
+    """
+    changes = tuple(changes)
+    staying = {
+        (change.component, change.object)
+        for change in changes
+        if change.kind == "Deployment" and change.op is not Op.DELETE
+    }
+    return tuple(
+        change
+        for change in changes
+        if change.kind == "HorizontalPodAutoscaler"
+        and change.op is Op.DELETE
+        and (change.component, change.object) in staying
+    )
 
 
 def note_waits(change: Change, waits: Mapping[str, Iterable[str]]) -> Change:

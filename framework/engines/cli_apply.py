@@ -12,7 +12,7 @@ from typing import Any
 
 from framework.core.changes import Op
 from framework.engines.base import Request
-from framework.engines.capacity import describe_kept_pods
+from framework.engines.capacity import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_rollouts import RolloutFollower
@@ -60,8 +60,14 @@ class CliApply:
             self._previewed = replace(self._previewed, steps=steps)
             self._request = replace(self._request, plan=take_manifests(plan, steps))
         if self._put_back is not None:
+            self._delete_autoscalers(self._put_back)
             waits = self._previewed.waits
             self._put_back.run([step for step in steps if step.change.urn not in waits])
+
+    def _delete_autoscalers(self, put_back: PutBack) -> None:
+        recorded = {obj.urn: obj for obj in self._opened.recorded.objects}
+        for change in find_obsolete_autoscalers(self._previewed.preview.changes):
+            put_back.delete(recorded[change.urn], change)
 
     def run(self) -> None:
         """Runs the CLI, once where no Deployment waits for another one.

@@ -289,6 +289,23 @@ class PutBack:
                 self._stop.set()
                 raise
 
+    def delete(self, recorded: RecordedObject, change: Change) -> None:
+        """Deletes an object, whose record the CLI's refresh then drops."""
+        self._feed.report(change, "started")
+        try:
+            self._provider.delete(
+                _read_state(recorded),
+                timeout_s=_WAIT_S,
+                on_held=self._feed.report_holders(change),
+                stop=self._stop,
+            )
+        except WaitStoppedError:
+            raise
+        except FrameworkError as exc:
+            self._feed.report_failure(Failure(change, str(exc)))
+        else:
+            self._feed.report(change, "done")
+
     def _write(self, step: LiveStep) -> None:
         try:
             if step.is_deleted_first:

@@ -6,7 +6,11 @@ import pytest
 
 from framework.core.changes import Change, FieldChange, Op
 from framework.core.stack import Stack
-from framework.engines.capacity import find_capacity_waits, note_waits
+from framework.engines.capacity import (
+    find_capacity_waits,
+    find_obsolete_autoscalers,
+    note_waits,
+)
 from framework.engines.live_plan import LiveStep, find_failed_needs, find_first_stage
 from framework.engines.urns import build_urn, list_model_urns
 from framework.kinds.kind import Manifest
@@ -55,6 +59,27 @@ def test_track_that_shrinks_waits_for_the_other(
     assert {
         names[urn]: [names[other] for other in before] for urn, before in found.items()
     } == waits
+
+
+AUTOSCALER_GOES = change("ranker", Op.DELETE, kind="autoscaling/v2:HorizontalPodAutoscaler")
+
+
+@pytest.mark.parametrize(
+    ("deployment", "is_first"),
+    [
+        (change("ranker", replicas=(6, 2)), True),
+        (change("ranker", Op.SAME), True),
+        (change("ranker", Op.DELETE), False),
+        (change("ranker-v2", Op.CREATE), False),
+        (change("ranker", model="other"), False),
+    ],
+    ids=["changed", "unchanged", "deleted as well", "renamed", "of another model"],
+)
+def test_autoscaler_goes_first_where_its_deployment_stays(
+    deployment: Change, is_first: bool
+) -> None:
+    found = find_obsolete_autoscalers([deployment, AUTOSCALER_GOES])
+    assert found == ((AUTOSCALER_GOES,) if is_first else ())
 
 
 def test_deployment_that_depends_on_the_shrinking_one_is_not_waited_for() -> None:

@@ -40,6 +40,36 @@ def test_renamed_model_starts_with_the_autoscalers_minimum(
     project.succeed("drift", "dev")
 
 
+@pytest.mark.parametrize(
+    "engine",
+    ["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])],
+)
+def test_removed_autoscaler_is_gone_before_the_deployment_is_written(
+    make_quick_project: MakeProject, kube: KubeClient, record: Record, engine: str
+) -> None:
+    """An autoscaler that still exists would scale the Deployment back to its own minimum."""
+    project = make_quick_project("churn")
+    project.append("catalog/churn.yaml", AUTOSCALED)
+    project.succeed("up", "dev", "--engine", engine)
+    project.edit("catalog/churn.yaml", AUTOSCALED, "replicas: 2\n")
+    with record(project) as recorder:
+        project.succeed("up", "dev", "--yes", "--engine", engine)
+    [deleted] = [
+        event.version
+        for event in recorder.events
+        if (event.type, event.kind) == ("DELETED", "HorizontalPodAutoscaler")
+    ]
+    resized = [
+        event.version
+        for event in recorder.events
+        if event.kind == "Deployment" and event.object["spec"]["replicas"] == 2
+    ]
+    assert resized
+    assert deleted < min(resized)
+    assert "Nothing to do" in project.succeed("up", "dev", "--engine", engine)
+    project.succeed("drift", "dev")
+
+
 @pytest.mark.grid
 def test_autoscaler_keeps_the_number_after_the_first_up(
     make_quick_project: MakeProject, kube: KubeClient, record: Record

@@ -18,7 +18,7 @@ from framework.core.changes import Change, Failure, Op, Preview, Result
 from framework.core.errors import EngineError, FrameworkError, StateError, StateFileError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
-from framework.engines.capacity import describe_kept_pods
+from framework.engines.capacity import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.embedded.capacity import CapacityWaits
 from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.object_writer import ObjectWriter
@@ -63,8 +63,19 @@ class ApplyRun:
         self._failed: dict[str, Failure] = {}
         self._changes: dict[str, Change] = {}
         self._recorded: dict[str, Resource] = {}
+        self._deleted_first: tuple[Change, ...] = ()
         self.messages = Messages()
         self.registered: list[Registration] = []
+
+    def delete_autoscalers(self, preview: Preview) -> None:
+        """Deletes the autoscalers that must be gone before the program writes their Deployments."""
+        self._deleted_first = find_obsolete_autoscalers(preview.changes)
+        by_urn = {change.urn: change for change in self._deleted_first}
+        autoscalers = [r for r in self._previewed.find_leftovers() if r.urn in by_urn]
+        self._build_deletions().run(autoscalers, lambda resource: by_urn[resource.urn])
+
+    def _build_deletions(self) -> Deletions:
+        return Deletions(self._state, self._planner, self._feed, self.stop)
 
     # Called by the program, from many threads
 
@@ -225,7 +236,7 @@ class ApplyRun:
                 deletion = build_deletion(resource, components)
                 self._feed.report(deletion, "skipped", kept[resource.key])
         to_delete = [resource for resource in leftovers if resource.key not in kept]
-        Deletions(self._state, self._planner, self._feed, self.stop).run(
+        self._build_deletions().run(
             to_delete, lambda resource: build_deletion(resource, components)
         )
         # Deletions are computed again: a failure may have made some impossible. All other changes
@@ -241,7 +252,7 @@ class ApplyRun:
             and not self._previewed.is_wanted_again(resource)
         ]
         return Result(
-            order_changes([*changes.values(), *deletions]),
+            order_changes([*changes.values(), *self._deleted_first, *deletions]),
             self._feed.failures,
             self._state.read_stack_outputs(),
             self._feed.seconds,
@@ -250,6 +261,8 @@ class ApplyRun:
     def _find_leftovers(self) -> list[Resource]:
         # What the program registers only in this run was a leftover in the preview.
         applied = self._changes.keys() | self._planner.renames.keys()
+        # Those that could not be deleted first have failed already.
+        applied |= {change.urn for change in self._deleted_first}
         return [
             resource
             for resource in self._previewed.find_leftovers()

@@ -405,6 +405,7 @@ class Operation:
             self.state.record({"rename": dict(self.planner.renames)})
         apply = ApplyRun(self.state, self.planner, run, feed)
         try:
+            apply.delete_autoscalers(preview)
             self._run(process, apply, dry_run=False)
             result = apply.finish(preview)
             result = replace(result, messages=self._redact(apply.messages, apply.registered))
