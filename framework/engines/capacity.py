@@ -53,9 +53,9 @@ def find_capacity_waits(
 def find_obsolete_autoscalers(changes: Iterable[Change]) -> tuple[Change, ...]:
     """Returns the deletions of autoscalers whose Deployments stay.
 
-    Both engines delete these before they write the Deployments. An autoscaler that still exists
-    scales a Deployment back to its own minimum after the write, and is deleted only then. An
-    autoscaler of a former name stays until the end, since it scales the Pods that still serve.
+    Both engines delete these before they write the Deployments. If they were deleted at the end, as
+    other objects are, each would first scale its Deployment back to its own minimum. An autoscaler
+    of a former name stays until the end, since it scales the Pods that still serve.
     """
     changes = tuple(changes)
     staying = {

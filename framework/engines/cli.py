@@ -126,6 +126,7 @@ class AutomationEngine:
                 reader = opened.read_events(follower.show, components=previewed.reader.components)
                 apply = CliApply(opened, previewed, request, provider, feed, reader, follower)
                 apply.prepare()
+                # `pulumi up` takes the lock itself.
                 held.close()
                 apply.run()
             opened.stack.record_unfinished(follower.failed)
@@ -260,7 +261,10 @@ class AutomationEngine:
             opened.stack.refresh_only(roots)
 
     def _settle_remote(self, request: Request, opened: OpenedStack) -> OpenedStack:
-        """Settles a state that is not in a folder, and returns it as it is then."""
+        """Records what an interrupted command created, for a state that is not in a folder.
+
+        Returns the stack as it is afterwards.
+        """
         if load_project(request.root).has_file_backend:
             return opened
         connect = partial(connect_kubernetes, rules=self._rules)

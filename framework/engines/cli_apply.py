@@ -54,12 +54,14 @@ class CliApply:
         changed, but not always as an input, and the CLI leaves the rest.
         """
         steps, plan = self._previewed.steps, self._request.plan
-        # Before a Deployment is deleted, which has the replicas.
+        # First, because an object that must be replaced is deleted below, and the live replicas of
+        # its Deployment would be lost.
         if self._provider is not None and plan is not None:
             steps = keep_replicas(steps, self._provider)
             self._previewed = replace(self._previewed, steps=steps)
             self._request = replace(self._request, plan=take_manifests(plan, steps))
         if self._put_back is not None:
+            # Before any Deployment is written: the autoscaler would scale it back.
             self._delete_autoscalers(self._put_back)
             waits = self._previewed.waits
             self._put_back.run([step for step in steps if step.change.urn not in waits])
@@ -78,21 +80,24 @@ class CliApply:
         """
         waits, targets = self._previewed.waits, self._previewed.targets
         if not waits:
-            self._run_apart(targets, frozenset())
+            self._run_replaced_last(targets, frozenset())
             return
         first = find_first_stage(self._previewed.steps, self._previewed.preview.changes, waits)
         if targets is not None:
             first &= targets
-        self._run_apart(frozenset(first), frozenset())
+        self._run_replaced_last(frozenset(first), frozenset())
+        # The run ends once the minimum of Pods is available. The Deployments that wait need all.
         self._follower.wait()
-        left_out = self._keep_waiting()
+        left_out = self._put_back_waiting()
+        # Without any target the CLI would work on the whole stack.
         if targets is None or targets - left_out:
-            self._run_apart(targets, left_out)
+            self._run_replaced_last(targets, left_out)
 
-    def _keep_waiting(self) -> frozenset[str]:
-        """Puts back the Deployments that waited, now that those they waited for are available.
+    def _put_back_waiting(self) -> frozenset[str]:
+        """Puts back what others changed in the Deployments that waited for others until now.
 
-        Returns the URNs of the models in which something failed, which keep their Pods.
+        A Deployment that waited for one that failed is skipped and keeps its Pods. Returns the URNs
+        of the models with such Deployments.
         """
         steps, waits = self._previewed.steps, self._previewed.waits
         failed = [failure.change for failure in self._reader.failures + self._feed.failures]
@@ -113,11 +118,12 @@ class CliApply:
         former = replace(self._request, components=frozenset(models)).former_components
         return frozenset(self._reader.components.find_within(former | frozenset(models)))
 
-    def _run_apart(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> None:
-        """Runs the CLI for `targets` without `left_out`, and then for the replaced Deployments.
+    def _run_replaced_last(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> None:
+        """Runs the CLI for `targets` without `left_out`, models with replaced Deployments last.
 
-        With `--continue-on-error` the CLI would delete a replaced Deployment although its successor
-        failed. Without it, one failure ends the whole run. So only their models run without it.
+        With `--continue-on-error` the CLI would delete a replaced Deployment although the new one
+        failed. Without the option, one failure ends the whole run. So only these models run without
+        it.
         """
         replaced = self._find_models(
             {
@@ -126,19 +132,22 @@ class CliApply:
                 if step.change.kind == "Deployment" and step.cli_op is Op.REPLACE
             }
         )
-        apart = (replaced if targets is None else replaced & targets) - left_out
-        rest = left_out | apart
+        last = (replaced if targets is None else replaced & targets) - left_out
+        excluded = left_out | last
         if targets is None:
-            self._run(True, **({"exclude": self._opened.list_urns(rest)} if rest else {}))
-        elif targets - rest:
-            self._run(True, **self._opened.build_target(targets - rest))
-        if apart:
-            self._run(False, **self._opened.build_target(apart))
+            # Not a list of targets, which would leave out what belongs to no model.
+            self._run(True, **({"exclude": self._opened.list_urns(excluded)} if excluded else {}))
+        elif targets - excluded:
+            self._run(True, **self._opened.build_target(targets - excluded))
+        if last:
+            self._run(False, **self._opened.build_target(last))
 
     def _run(self, continue_on_error: bool, **urns: Any) -> None:
         self._opened.stack.run(
             "up",
             self._reader,
+            # The refresh records what `PutBack` has written, and drops the records of the objects
+            # that it has deleted, so that the CLI creates them again.
             refresh=True,
             continue_on_error=continue_on_error,
             program=build_program(self._request),

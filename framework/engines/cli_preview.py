@@ -43,9 +43,8 @@ class CliPreview:
 def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None:
     """Returns the URNs of the components and of everything in them; None for the whole stack.
 
-    Both those of the plan and the recorded ones, which the program may no longer have.
-    `--target-dependents` is not used: it would add models that wait for this one in the same
-    lane.
+    These are the URNs of the plan and the recorded ones, which the program may no longer have.
+    `--target-dependents` is not used: it would add the models that wait for this one.
     """
     if request.components is None:
         return None
@@ -62,7 +61,7 @@ def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None
 def _check_namespace(opened: OpenedStack, plan: StackPlan, request: Request) -> None:
     """Raises EngineError if the Namespace, which no model contains, is not recorded yet.
 
-    The CLI would say of each object that it depends on what is not in its list of targets.
+    The CLI would print an error for each object: it depends on a resource that is not a target.
     """
     project = load_project(request.root).name
     urn = build_manifest_urn(plan.stack.name, project, "", plan.namespace)
@@ -86,8 +85,8 @@ def preview_stack(
 ) -> CliPreview:
     """Runs `pulumi preview --refresh`, and compares its changes with the live objects.
 
-    The CLI does not look at the URNs of `left_out`. Returns the changes of the CLI alone without a
-    plan or a provider, and for these EngineError where the CLI failed.
+    `left_out` are URNs that the CLI does not preview. Without a plan or a provider, returns the
+    changes of the CLI alone, and raises EngineError if the CLI failed.
     """
     reader = opened.read_events()
     urns = opened.build_target(targets if targets is None else targets - left_out)
@@ -101,17 +100,19 @@ def preview_stack(
             raise failure
         preview = add_pending_deletions(reader.build_preview(), opened, request)
         return CliPreview(reader, preview, targets=targets)
-    # The CLI ends a preview soon after the server refused an object.
+    # The CLI ends a preview soon after the server refuses an object, so its list has gaps.
     listed = reader.changes
     if left_out or not is_complete:
         listed = _complete_changes(opened, request, reader, keeps_listed=is_complete)
     steps = _compare(opened, request, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
     written_first = _find_written_first(steps, reader.refused)
+    # `up` writes these objects before it runs the CLI, so it does not meet these refusals. The
+    # other objects are previewed again, because the CLI ended before it had seen all of them.
     if not problems and reader.refused and reader.refused <= written_first - left_out:
         return preview_stack(opened, request, targets, provider, written_first | left_out)
     if not problems:
-        # What the CLI alone refuses.
+        # Raises the refusals that only the CLI has found.
         reader.build_preview()
         if failure is not None:
             raise failure
@@ -127,7 +128,7 @@ def preview_stack(
     # The order of a model's Deployments depends on its own alone, as in the embedded engine.
     waits = find_capacity_waits(change for change in changes if change.urn in shown)
     changes = [note_waits(change, waits) for change in changes]
-    # The errors of the CLI are the same refusals once more.
+    # After an incomplete preview, the CLI's errors only repeat the refusals in `problems`.
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
     preview = add_pending_deletions(preview, opened, request)
@@ -136,12 +137,13 @@ def preview_stack(
 
 
 def _find_written_first(steps: Iterable[LiveStep], refused: Collection[str]) -> frozenset[str]:
-    """Returns the URNs of objects that `up` writes before the CLI, whose own preview is refused.
+    """Returns the URNs of objects that `up` writes before it runs the CLI.
 
-    The CLI's preview asks the server to create a new object beside the old one, which `up` deletes
-    first. And it asks for our port beside the one that somebody changed, which has the same name:
-    only `up` becomes the owner of it first. All changed objects of such a kind count, because the
-    CLI ends a preview soon after the first refusal.
+    The server may refuse the CLI's preview of such an object, in two cases. The CLI previews a new
+    object while the old one still exists, which `up` deletes first. And it sends our port of a
+    Service while the port that somebody changed still exists under the same name; `up` first
+    becomes the owner of that port. All changed objects of a refused kind count, because the CLI
+    ends a preview soon after the first refusal.
     """
     steps = tuple(steps)
     kinds = {step.manifest.kind for step in steps if step.change.urn in refused}
@@ -181,8 +183,8 @@ def _complete_changes(
 ) -> tuple[Change, ...]:
     """Returns the change list of a preview that the CLI ended early, with all objects.
 
-    Objects that are recorded and not in the plan are deletions. With `keeps_listed` only those are
-    added that the CLI has not listed.
+    Objects that are recorded and not in the plan are deletions. With `keeps_listed` the changes of
+    the CLI stay, and only the objects that it has not listed are added.
     """
     assert request.plan is not None
     project = load_project(request.root).name

@@ -1,7 +1,7 @@
 """Waits for all Pods of the Deployments that the CLI has applied, as the embedded engine does.
 
-The CLI calls a Deployment done once its fewest Pods are available, which may be one of two. So each
-one is waited for from that moment on, while the CLI continues with other objects.
+The CLI reports a Deployment as done once the minimum of its Pods is available, for example one of
+two. From then on a thread waits for the other Pods, while the CLI continues with other objects.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
+# For a Deployment without a deadline of its own, as in the embedded engine.
 _WAIT_S = 600.0
 
 
 class RolloutFollower:
-    """Passes the CLI's progress on, and waits for each Deployment that it calls done.
+    """Passes the CLI's progress on, and waits for each Deployment that the CLI reports as done.
 
     Used as a context manager around the CLI's run, with `show` as its callback; leaving it waits
-    for the Pods. `failed` are the Deployments whose Pods did not become available.
+    for the Pods. `failed` maps the URNs of Deployments whose Pods did not become available to the
+    reasons.
     """
 
     def __init__(
@@ -59,24 +61,25 @@ class RolloutFollower:
         try:
             self.wait()
         finally:
-            # After Ctrl-C: the rollouts themselves continue.
+            # A Ctrl-C may end `wait` as well, and `shutdown` waits for the threads. The rollouts
+            # themselves continue in the cluster.
             self._stop.set()
             self._pool.shutdown()
 
     def wait(self) -> None:
-        """Waits for the Pods of all Deployments that the CLI has called done so far."""
+        """Waits for the Pods of all Deployments that the CLI has reported as done so far."""
         for wait in tuple(self._waits.values()):
             wait.result()
 
     def show(self, progress: Progress) -> None:
-        """Passes one event of the CLI on; that a Deployment is done only when its Pods are."""
+        """Passes one event of the CLI on. A Deployment is done only when all its Pods are."""
         step = self._steps.get(progress.change.urn)
         is_applied = progress.state == "done" and progress.change.op is not Op.DELETE
         is_deployment = step is not None and step.manifest.kind == "Deployment"
         if self._provider is None or step is None or not is_deployment or not is_applied:
             self._feed.pass_on(progress)
             return
-        # A second run of one `up` comes by the same Deployments again.
+        # One `up` may run the CLI several times, and each run reports the same Deployments.
         if progress.change.urn not in self._waits:
             wait = self._pool.submit(self._wait, self._provider, step, progress)
             self._waits[progress.change.urn] = wait
@@ -93,6 +96,7 @@ class RolloutFollower:
         try:
             inputs = manifest.build_inputs()
             state = provider.read(ObjectState(manifest.id, inputs, {}))
+            # None if somebody has deleted the Deployment since; the next preview shows that.
             if state is not None:
                 timeout = float(manifest.timeout_seconds or _WAIT_S)
                 provider.wait(state, timeout_s=timeout, on_counts=on_counts, stop=self._stop)

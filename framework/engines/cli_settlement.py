@@ -1,9 +1,10 @@
 """Settles what an interrupted command left pending in a state that only the CLI reads.
 
-The CLI repeats a pending update or deletion by itself. A pending create it only warns about: the
-object may exist and is in no record, so that no later command would ever delete it. In a folder
-the embedded engine does this (`embedded/settlement.py`). Elsewhere the state is exported, completed
-and imported; the import takes the lock, and the CLI encrypts secrets again.
+The CLI repeats a pending update or deletion by itself. For a pending create it only prints a
+warning: the object may exist without a record, and then no later command would delete it. For a
+state in a folder, the embedded engine records it (`embedded/settlement.py`). Any other state is
+exported, completed and imported here: the import takes the lock, and the CLI encrypts the secrets
+again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from framework.kube.ownership import AlreadyExistsError
 def settle_remote(stack: CliStack, clusters: Clusters) -> bool:
     """Records the objects of pending creates that exist; returns False if nothing was pending.
 
-    ClusterError. StateError if another command holds the stack.
+    Raises ClusterError if a cluster does not answer, and StateError if another command holds the
+    stack.
     """
     exported = stack.export()
     deployment = exported.deployment or {}
@@ -48,16 +50,21 @@ def _find_created(
         resource = Resource(operation["resource"])
         is_new = operation["type"] == "creating" and resource.urn not in recorded
         if is_new and resource.is_object and (live := _find_own(resource, clusters)):
+            # As for a failed rollout: the next `up` waits for the Pods.
             errors = {"initErrors": [UNFINISHED]} if resource.kind == "Deployment" else {}
             raw = {**resource.raw, "id": live.id, "outputs": live.outputs, **errors}
             created[resource.urn] = raw
     known = recorded | created.keys()
     for raw in created.values():
-        # What was never created is no dependency; the next `up` adds it again.
+        # The CLI refuses to import a dependency on a resource that is not recorded, so one that was
+        # never created is left out. The next `up` records all dependencies again.
         raw["dependencies"] = [urn for urn in raw.get("dependencies") or () if urn in known]
         raw["propertyDependencies"] = {}
+    # The CLI refuses to import a resource that comes before one that it depends on, and the
+    # operations of parallel creates are in any order.
     while created:
         ready = [raw for raw in created.values() if not created.keys() & {*raw["dependencies"]}]
+        # A cycle is possible only in a damaged state. Any order then ends the loop.
         for raw in ready or list(created.values()):
             yield created.pop(raw["urn"])
 
@@ -69,4 +76,5 @@ def _find_own(resource: Resource, clusters: Clusters) -> ObjectState | None:
     try:
         return provider.find_own(resource.urn, inputs)
     except AlreadyExistsError:
+        # An object of others is not recorded. The preview of `up` reports it.
         return None

@@ -101,8 +101,8 @@ class CliStack:
         """Gives each refreshed object the inputs that it had before, which are in `resources`.
 
         A refresh of the CLI also records live values as inputs. Inputs are what the program
-        declared last, and drift compares the cluster with them: it would go blind to what the
-        refresh recorded.
+        declared last, and `drift` compares the cluster with them: it would no longer find what the
+        refresh has recorded.
         """
         before = {
             found.urn: found.raw
@@ -117,6 +117,7 @@ class CliStack:
                 continue
             changed = True
             raw["inputs"] = declared.get("inputs")
+            # The Kubernetes provider keeps a copy of the inputs here and compares with it.
             if "__inputs" in (raw.get("outputs") or {}):
                 raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
         if changed:
@@ -125,7 +126,7 @@ class CliStack:
     def record_unfinished(self, failed: Mapping[str, str]) -> None:
         """Records why Deployments are not ready, by URN: the next `up` waits for them again.
 
-        The CLI itself takes a Deployment as ready once its fewest Pods are available.
+        The CLI itself takes a Deployment as ready once the minimum of its Pods is available.
         """
         if not failed:
             return
@@ -175,7 +176,7 @@ class OpenedStack:
         """Returns URNs as the options `target` and `exclude` take them.
 
         With `--refresh` the CLI refuses a URN that is not recorded, unless it is a pattern. So the
-        name of the stack, which all URNs have, becomes one that matches only itself.
+        name of the stack, which all URNs have, becomes a pattern that matches only this stack.
         """
         recorded = {resource.urn for resource in self.resources}
         return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
@@ -210,7 +211,8 @@ def open_stack(cli: PulumiCli, request: Request) -> CliStack:
     )
     create_backend_folder(project)
     if project.has_file_backend:
-        # To create a stack the CLI takes its lock, for a preview as well, and removes no dead one.
+        # To create a stack, also for a preview, the CLI takes its lock. It does not remove the lock
+        # of a dead command, and would fail.
         open_backend(project, request.stack.name).remove_dead_locks()
     stack = _translate_errors(
         lambda: automation.create_or_select_stack(

@@ -332,7 +332,7 @@ class Clusters:
             return self._open[provider_urn]
 
     def give_up(self, provider_urn: str, failure: ClusterError) -> None:
-        """Makes every later `connect` fail: each further call would wait a minute."""
+        """Makes every later `connect` fail, since each further call would wait for a minute."""
         with self._lock:
             self._failed.setdefault(provider_urn, failure)
 

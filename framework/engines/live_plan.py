@@ -41,8 +41,9 @@ class LiveStep:
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
     new object. `problem` is the reason why the whole command is refused. `already_own` is True for
-    a new object that already exists as one of this stack. An object that `is_deleted_first` must be
-    replaced, and the CLI would not do it: it is deleted before the CLI runs, and created by it.
+    a new object that already exists as one of this stack. `is_deleted_first` is True for an object
+    that must be replaced although the CLI would only update it, or leave it: it is deleted before
+    the CLI runs, and the CLI creates it again.
     """
 
     change: Change
@@ -95,7 +96,7 @@ def compare_plan(
             if isinstance(exc, ClusterError) and is_refusal(exc):
                 return _build_refused(change, manifest, recorded.get(change.urn), exc)
             if isinstance(exc, ApiError):
-                # It is the same for all objects, so it is reported once.
+                # Rejected credentials or an outage are the same for all objects: reported once.
                 raise
             reason = _redact(str(exc), manifest)
             named = change.name in reason
@@ -150,7 +151,7 @@ def _compare(
     # new object beside the old one.
     is_left = change.op in (Op.SAME, Op.UPDATE)
     is_deleted_first = op is Op.REPLACE and diff.delete_first and is_left
-    # Any other replacement is decided by the CLI, which carries it out.
+    # The CLI decides on any other replacement, because it carries it out.
     is_new = change.op is Op.CREATE and recorded is None and not diff.already_own
     is_replaced = Op.REPLACE in (change.op, op) and not is_deleted_first
     if cli_decides and (is_replaced or is_new):
@@ -269,7 +270,8 @@ class PutBack:
     Objects that the CLI updates are only prepared: our field manager becomes the owner of what
     others added, and the CLI's update, which does not send it, removes it. An object that exists
     and is not recorded gets its changes here, since the CLI's create would leave what others added.
-    One that must be replaced is deleted, and the CLI creates it, because its refresh misses it.
+    An object that must be replaced is deleted here. The CLI's refresh then drops its record, and
+    the CLI creates it again.
     """
 
     def __init__(self, provider: KubernetesProvider, feed: ProgressFeed) -> None:

@@ -36,7 +36,7 @@ class Project:
 
     @property
     def has_file_backend(self) -> bool:
-        """True if the state is in a folder, which both engines read; others only the CLI reads."""
+        """True if the state is in a folder, which both engines read. The CLI alone reads others."""
         return self.backend_url.startswith("file://")
 
     def describe_backend(self) -> str:

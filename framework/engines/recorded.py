@@ -115,8 +115,8 @@ def summarize_resources(resources: Iterable[Mapping[str, Any]]) -> Recorded:
 def keep_identifier(request: Request, providers: Mapping[str, Mapping[str, Any]]) -> Request:
     """Returns the request whose plan has the recorded `clusterIdentifier` of the only provider.
 
-    With another one the CLI replaces the provider and with it every object. The name of a context
-    may change; whether it leads to the same cluster is known by the UID (`IdentityCheck`).
+    With another identifier the CLI replaces the provider and with it every object. The name of a
+    context may change; the UID shows whether the cluster is still the same (`IdentityCheck`).
     """
     identifiers = [str(inputs.get("clusterIdentifier") or "") for inputs in providers.values()]
     if request.plan is None or len(identifiers) != 1:

@@ -261,7 +261,7 @@ class ApplyRun:
     def _find_leftovers(self) -> list[Resource]:
         # What the program registers only in this run was a leftover in the preview.
         applied = self._changes.keys() | self._planner.renames.keys()
-        # Those that could not be deleted first have failed already.
+        # An autoscaler that could not be deleted first has failed: it is not tried a second time.
         applied |= {change.urn for change in self._deleted_first}
         return [
             resource

@@ -85,8 +85,8 @@ def _run_and_exit(request: dict[str, Any], reports: TextIO) -> NoReturn:
 def _run(request: dict[str, Any]) -> None:
     # The SDK logs half a dozen debug messages for each resource, each with a call to the engine.
     pulumi.log.debug = lambda *args, **options: None
-    # It also reads the whole call stack for each resource, in a sixth of its time. The engine does
-    # not record positions in the program.
+    # The SDK also reads the whole call stack for each resource, in a sixth of the time of this
+    # process. The engine does not record positions in the program.
     pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace
     pulumi.runtime.set_all_config(request["config"], request["secret_keys"])
     configure(

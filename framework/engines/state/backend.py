@@ -254,7 +254,8 @@ class FileBackend:
     def remove_dead_locks(self) -> None:
         """Removes the locks of commands that were killed on this machine.
 
-        Here the missing process proves that they have ended; on another machine nothing does.
+        On this machine, a process that is missing has ended. The processes of another machine
+        cannot be seen.
         """
         for lock in self._read_locks():
             if lock.has_ended():

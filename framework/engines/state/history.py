@@ -111,7 +111,7 @@ def _read_git(root: Path) -> tuple[str, Mapping[str, str]]:
 
 
 def _run_git(root: Path, *arguments: str) -> str:
-    """Returns the output of a git command, "" if it fails. An author need not be UTF-8."""
+    """Returns the output of a git command, "" if it fails. An author's name may not be UTF-8."""
     try:
         done = start_git(root, *arguments, timeout_s=_GIT_TIMEOUT_S)
     except GitError:
