@@ -318,12 +318,12 @@ def _parse_and_run(
 
 
 def _report_loss(code: ExitCode, lost: LostOutput) -> ExitCode:
-    """Returns the exit code of a verb that went on to its end although its output was lost."""
+    """Returns the exit code of a verb that continued although its output was lost."""
     if lost.error is None:
         return code
     print(
-        f"the output could not be written ({lost.error.strerror}), and the command went on to its "
-        f"end without it; its exit code was {int(code)}",
+        f"the output could not be written ({lost.error.strerror}); the command continued without "
+        f"output and ended with exit code {int(code)}",
         file=sys.stderr,
     )
     return code or ExitCode.FAILED

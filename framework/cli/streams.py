@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LostOutput:
-    """The reason why output was lost; `error` is None while nothing was.
+    """The reason why output was lost; `error` is None if nothing was lost.
 
     A reader that closed the pipe needs no more output, so that does not count as a loss.
     """
@@ -28,7 +28,7 @@ class LostOutput:
 
 
 class _Sink(io.FileIO):
-    """A file descriptor that takes everything, and drops it once it cannot be written."""
+    """A file that accepts all output, and drops it once the output cannot be written."""
 
     lost: LostOutput
 

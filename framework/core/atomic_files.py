@@ -7,12 +7,12 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-# The umask of the process decides what remains of it.
+# The mode of a new file before the process's umask, which removes permissions from it.
 _ANY_MODE = 0o666
 
 
 def write_atomically(path: Path, content: bytes, mode: int = _ANY_MODE) -> None:
-    """Replaces a file. On OSError it is as it was, and no temporary file is left beside it."""
+    """Replaces a file. After an OSError the file is unchanged, and no temporary file is left."""
     temporary = write_beside(path, content, mode)
     try:
         temporary.replace(path)
@@ -50,7 +50,7 @@ def read_writer(temporary: Path) -> int:
 
 def discard(temporary: Path) -> None:
     """Removes a temporary file if it can be removed."""
-    # The reason is usually the one that the write has already failed for.
+    # If it cannot, then usually for the reason of the write's own error, which is reported.
     with suppress(OSError):
         temporary.unlink(missing_ok=True)
 

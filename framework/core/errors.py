@@ -15,7 +15,7 @@
     │   └── StateFileError    one of its files is damaged, or cannot be read or written
     ├── EngineError           an engine does not support what the program uses
     ├── PlanFileError         the file of PLAN= cannot be written, or is not the plan of this stack
-    ├── PlanRefusedError      `up` would do something else than the plan of PLAN= that was reviewed
+    ├── PlanRefusedError      `up` would not do what the reviewed plan of PLAN= describes
     ├── ConsentError          changes need a confirmation, and there is no terminal for it
     └── ProtectedError        `destroy` was called on a protected environment
 
@@ -117,7 +117,7 @@ class PlanFileError(FrameworkError):
 
 
 class PlanRefusedError(FrameworkError):
-    """`up` would now do something else than the reviewed plan at `path` describes.
+    """`up` would no longer do what the reviewed plan at `path` describes.
 
     `report` names what has changed since, object by object. `model` is the MODEL option of the
     preview that wrote the plan; "" for the whole stack.

@@ -22,6 +22,7 @@ def apply_accept_rules(
     drift, accepted, used = [], [], set[int]()
     for finding in findings:
         covering = [index for index, rule in enumerate(valid) if _covers(rule, finding)]
+        # All of them are in use, so none gets a warning. The report shows the first one.
         used |= {*covering}
         if covering:
             accepted.append(replace(finding, accepted_by=valid[covering[0]]))

@@ -46,6 +46,7 @@ def _check(
     if replicas is None or fewest <= replicas <= most:
         return
     entry = owner_of(target.live.outputs, _REPLICAS)
+    # The autoscaler may still be at work: somebody has just changed the replicas, or its own range.
     changed = str(entry.get("time", "")) if entry else ""
     written = [str(e.get("time", "")) for e in entries(autoscaler.live.outputs)]
     if replicas and _is_recent(max([changed, *written])):

@@ -46,6 +46,7 @@ def find_drift(
     """
     problems: list[FrameworkError] = []
     with open_clusters(request, recorded, connect, accepts_recreated=accepts_recreated) as clusters:
+        # A cluster that does not answer ends the check, before a report exists that could be clean.
         for provider in sorted({obj.provider_urn for obj in recorded.objects}):
             clusters.connect(provider)
         compared = compare_with_cluster(
@@ -109,6 +110,7 @@ def _fold_namespaces(findings: Sequence[Finding]) -> list[Finding]:
         if finding.object_kind == "Namespace" and finding.kind is FindingKind.MISSING
     }
     kept = []
+    # Somebody who deletes a Namespace makes one change, so the report has one finding.
     for finding in findings:
         namespace = finding.object.rpartition("/")[0]
         if finding.kind is FindingKind.MISSING and namespace in gone:

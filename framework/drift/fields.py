@@ -98,6 +98,7 @@ def build_findings(
     pending = wanted is None or bool(changes)
     if status is LiveStatus.SAME:
         return ObjectFindings((), pending, is_deletion=wanted is None)
+    # Neither the files nor the cluster have it: the next `up` only drops the record.
     if wanted is None and _KINDS[status] is FindingKind.MISSING:
         return ObjectFindings((), pending)
     if compared.replacement is not None:
@@ -189,6 +190,7 @@ def _leave_out_rightful(
         if manager == compared.recorded.field_manager:
             # An update that failed took it over from somebody who is no longer known.
             manager, time = "", ""
+        # The manager owns the field as a whole; otherwise only a part of it, which is shown alone.
         if len(owned) == len(path.steps):
             yield replace(field, manager=manager, time=time)
         elif (value := find(live, owned)) is not MISSING:
@@ -233,6 +235,8 @@ def _find_desired(
     if field.path in changes:
         return changes[field.path].new
     path = FieldPath.parse(field.path)
+    # A pending change above or below the field changes it as well. For example, the files may
+    # remove the whole container of a variable.
     others = [FieldPath.parse(text) for text in changes]
     if not any(path.is_within(other) or other.is_within(path) for other in others):
         return field.old

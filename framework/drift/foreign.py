@@ -2,7 +2,7 @@
 
 An object that touches our Pods is reported wherever it is: it takes their traffic, limits them or
 scales them. Any other object is reported only in a Namespace that the stack itself creates: a
-Namespace that is shared with other teams has many objects that are none of our business.
+Namespace that is shared with other teams has many objects that do not concern the stack.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
         try:
             provider = clusters.connect(provider_urn).provider
         except FrameworkError as exc:
-            # The cluster stopped after the recorded objects were read, or while they were.
+            # The API server stopped while the recorded objects were read, or after that.
             found.problems.append(str(exc))
             continue
         objects = _list_objects(provider, recorded_kinds, namespace, found.problems)
@@ -149,7 +149,7 @@ def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
         return True
     labels = metadata.get("labels") or {}
     is_ours = all(labels.get(name) == value for name, value in STACK_LABELS.items())
-    # A copy of one of our objects has its labels, too, but nobody of ours wrote it.
+    # A copy of one of our objects has our labels, too, but neither engine wrote it.
     managers = (str(entry["manager"]) for entry in direct_entries(obj))
     return is_ours and any(name.startswith(OWN_PREFIX) for name in managers)
 

@@ -91,6 +91,7 @@ class History:
 
     def _build_entry(self, report: DriftReport) -> HistoryEntry:
         before = {past.id: past for past in _find_standing(self.of(report.stack.name))}
+        # Accepted findings too: one whose rule expires was found long ago.
         found = [*report.findings, *report.accepted]
         standing = {
             finding.id: before.get(finding.id)

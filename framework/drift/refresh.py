@@ -28,6 +28,7 @@ def build_refresh_verdict(
         if finding.urn not in changed:
             name = f"{finding.object_kind} {finding.object}"
             reasons.setdefault(_explain_unseen(finding), []).append(name)
+    # The check lists these as accepted, or leaves them out: a refresh has no rules.
     accepted = {finding.urn for finding in report.accepted}
     for urn in sorted(changed - found):
         reasons.setdefault(_explain_only_pulumi(urn in accepted), []).append(names.get(urn, urn))

@@ -1,7 +1,7 @@
-"""Finds what comes back after `up` has removed it, which only the person on call can end.
+"""Warns about fields that somebody writes again after each `up`, such as a controller.
 
-A controller that adds a field again is drift in every night, and each `up` removes it for seconds.
-Two facts tell it from a person:
+Each `up` puts such a field back for a few seconds, and each check reports it again, until somebody
+stops the controller or allows the field. A field counts as written again in two cases:
 - the history has the finding from before the last `up` wrote the object, and the field was written
   after that `up`;
 - without a history, a manager that is not kubectl wrote the field within a minute after the `up`.
@@ -17,6 +17,7 @@ from framework.core.suggestions import list_names
 from framework.drift.grouping import parse_time
 from framework.drift.report import DriftReport, Finding, FindingKind
 
+# A controller reacts within seconds. A person rarely changes a field so soon after an `up`.
 _AT_ONCE = timedelta(minutes=1)
 _MOST_NAMES = 3
 
@@ -44,6 +45,7 @@ def _has_returned(finding: Finding, first: datetime | None) -> bool:
         return False
     if first is not None and first < applied < written:
         return True
+    # A script that runs kubectl looks the same as a person; only the history distinguishes them.
     is_person = finding.manager.startswith("kubectl")
     return not is_person and applied < written <= applied + _AT_ONCE
 
@@ -51,7 +53,7 @@ def _has_returned(finding: Finding, first: datetime | None) -> bool:
 def _describe(manager: str, kind: FindingKind, path: str, names: list[str]) -> str:
     text = (
         f"warning: {list_names(names, _MOST_NAMES)}: {manager} wrote {path} again after the last "
-        "`up`, so another `up` will not last"
+        "`up`, and is likely to do so after the next one"
     )
     if kind is FindingKind.ADDED:
         return (

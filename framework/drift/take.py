@@ -104,6 +104,7 @@ def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> Take
         changes = copy.list_changes()
     names = {item.finding.model for item in taken}
     if changes:
+        # Nothing else has to be done before the changes are final, so the block is empty.
         with apply_valid_changes(root, changes, names, list_environments(root)):
             pass
     return TakeResult(tuple(taken), tuple(not_taken), changes)
@@ -142,6 +143,7 @@ class _Copy:
         written = _build_written(finding, fields)
         for path, edits, setting in self._list_candidates(written, catalog, model):
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
+            # Every environment reads this line, and none but this one may change.
             elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
             if self._write(path, edits, finding.model):
                 after = self._plan(finding.model, self._stack)

@@ -61,6 +61,7 @@ class StackPods:
                 if selector and selector.items() <= labels.items():
                     yield model, f"selects Pods of {owner}"
         elif kind in ("PodDisruptionBudget", "NetworkPolicy"):
+            # Here an empty selector selects all Pods; that of a Service selects none.
             selector = spec.get("selector" if kind == "PodDisruptionBudget" else "podSelector")
             for model, owner, labels in pods:
                 if selector is not None and selects(selector, labels):

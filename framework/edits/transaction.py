@@ -108,7 +108,7 @@ def _write(root: Path, path: str, content: bytes) -> None:
     # Replace the target of a symbolic link, not the link itself.
     file = (root / path).resolve()
     try:
-        # Its name begins with a dot, so that a command that lists models meanwhile ignores it.
+        # The name of this file begins with a dot, so a command that lists models ignores it.
         temporary = write_beside(file, content)
         try:
             if file.exists():

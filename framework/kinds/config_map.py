@@ -67,7 +67,7 @@ _FROM_FILES = "it is built from the settings; set config.files"
 
 KIND = Kind(
     # The program lets the provider update ConfigMaps in place: one of a fixed name must not
-    # vanish from under the Pods. One with a hash in its name is replaced by its name.
+    # disappear while Pods use it. One with a hash in its name is replaced by its name.
     rules=KindRules("", "ConfigMap", propagation="Background"),
     build=build,
     enabled_by="give it config.files",

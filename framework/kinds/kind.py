@@ -57,7 +57,10 @@ PROTECTED_EVERYWHERE = {
 
 
 def build_type_token(obj: Mapping[str, Any]) -> str:
-    """Returns Pulumi's type of an object: `kubernetes:core/v1:Service`. It names the core group."""
+    """Returns Pulumi's type of an object, such as `kubernetes:core/v1:Service`.
+
+    The core group has a name in it, although `apiVersion: v1` has none.
+    """
     version = str(obj["apiVersion"])
     group = version if "/" in version else f"core/{version}"
     return f"kubernetes:{group}:{obj['kind']}"

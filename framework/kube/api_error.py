@@ -15,7 +15,7 @@ from typing import Any
 from framework.core.errors import ClusterError
 from framework.core.redaction import redact_text
 
-# Overloaded, or without an answer of the server behind a proxy.
+# The server is overloaded, or the proxy in front of it gets no answer.
 _OUTAGES = frozenset({429, 502, 503, 504})
 
 
@@ -66,8 +66,8 @@ class ApiError(ClusterError):
     def is_outage(self) -> bool:
         """True if the server, or a proxy in front of it, could not serve any request.
 
-        The client has repeated the request for a while. A webhook that does not answer is none:
-        the server then answers 500, and other objects may be accepted.
+        The client has repeated the request for a while. A webhook that does not answer is not an
+        outage: the server then answers 500, and may accept other objects.
         """
         return self.status in _OUTAGES
 

@@ -162,7 +162,7 @@ def find_foreign_parts(
                 foreign[owned] = entry
     if not rightful:
         return None
-    # A field that a rightful writer owns as well has the right value.
+    # If a rightful writer owns the field as well, both have set it to the same value.
     parts = {
         owned
         for owned in foreign

@@ -157,16 +157,15 @@ def is_untouched(
     is_left_out = partial(_is_absent_zero, sent["apiVersion"])
     if is_own(entry, manager):
         return is_as_sent(live, sent, entry.get("fieldsV1") or None, is_left_out)
-    # A create of the CLI. It also owns the server's defaults, so what it owns beyond `sent` says
-    # nothing.
+    # A create of the CLI also owns the server's defaults, so it may own more than was sent.
     is_create = entry["operation"] == "Update" and entry["manager"] in CLI_MANAGERS
     return is_create and is_as_sent(live, sent, None, is_left_out)
 
 
-def is_same_but_zeros(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Returns True if two objects to send differ at most in values of ABSENT_IF_ZERO."""
-    return one == other or _without_zeros(one["apiVersion"], one) == _without_zeros(
-        other["apiVersion"], other
+def is_same_but_zeros(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Returns True if two objects to send differ at most in fields of ABSENT_IF_ZERO that are 0."""
+    return old == new or _without_zeros(old["apiVersion"], old) == _without_zeros(
+        new["apiVersion"], new
     )
 
 

@@ -68,7 +68,7 @@ class ObjectPredictor(ObjectReader):
     ) -> None:
         """`rules` are those of the kinds that the caller's programs register."""
         super().__init__(client, prefetch=prefetch)
-        # Those of the environment; set by the engine, which knows the plan.
+        # The injectors of the environment. The engine sets them, since only it has the plan.
         self.injectors: tuple[Injector, ...] = ()
         self._rules = KindRulesTable(rules)
 
@@ -124,7 +124,7 @@ class ObjectPredictor(ObjectReader):
             wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         recreated = is_recreated(live, old, manager)
         recorded = without_internal(old.outputs)
-        # The CLI records no `minReadySeconds: 0`.
+        # The CLI does not record zeros such as `minReadySeconds: 0`.
         if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):
             return ObjectDiff(Op.SAME, (), False, "", live)
         diff = self._diff_live(live, before, wanted, manager, ignore_changes)
@@ -153,7 +153,7 @@ class ObjectPredictor(ObjectReader):
         try:
             predicted = predict(self._client, live, patch)
         except ApiError as exc:
-            # What is not recorded is not replaced either.
+            # An object that is not recorded is never replaced.
             if exc.immutable_fields:
                 raise
             refused = _diff_refused(live, patch, exc)

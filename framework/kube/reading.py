@@ -51,7 +51,7 @@ class _Listing:
 
 
 class NamespaceState(Enum):
-    """Whether the server accepts new objects in a Namespace; the value is the note if not."""
+    """The state of a Namespace; the value says why it accepts no new object."""
 
     USABLE = ""
     MISSING = "does not exist yet"
@@ -97,7 +97,7 @@ class ObjectReader:
                 listing.objects, listing.failure = self._try_list(scope)
                 listing.taken = time.monotonic()
             if listing.failure is not None:
-                # For those who waited as well: each would wait another minute for the server.
+                # Also for the threads that waited here: each would wait another minute.
                 raise listing.failure
             return listing.objects
 
@@ -122,6 +122,7 @@ class ObjectReader:
         try:
             return self._list(scope), None
         except ApiError:
+            # The server answers, so the next thread may try again.
             raise
         except ClusterError as exc:
             return None, exc

@@ -67,7 +67,7 @@ def _render_reports(run: DriftRun, history: History | None, *, why: bool) -> lis
 
 
 def render_before_refresh(run: DriftRun, *, why: bool = False) -> str:
-    """Renders the check that a refresh begins with: no command follows from it yet."""
+    """Renders the check at the beginning of a refresh, without advice on the next command."""
     blocks = _render_reports(run, None, why=why)
     if not run.findings:
         blocks.append("No differences." if run.verdict is Verdict.CLEAN else "")

@@ -162,9 +162,10 @@ def _split(resource: str) -> tuple[Part, str]:
 def _list_lacking(
     pod: Mapping[str, Any], part: Part, resource: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields the containers without an amount that each of them needs, with its path.
+    """Yields each container that lacks an amount, with the path of the missing field.
 
-    Only cpu and memory are required of every container, and not where the Pod as a whole has it.
+    The server requires only cpu and memory of each container, and not if the Pod as a whole has
+    the amount.
     """
     if resource not in _QUALITY or _has_amount(pod, part, resource):
         return

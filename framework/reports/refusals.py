@@ -1,7 +1,7 @@
 """Finds the fields that an admission policy describes in words, such as "label tier" or "replicas".
 
-Policies and webhooks may name no field of the object that they refuse. The words then tell which
-setting to show; without a fitting word it is the model's file.
+Policies and webhooks may name no field of the object that they refuse. Then the words of the
+message decide which setting the report shows; if no word fits, it shows the model's file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def find_described(message: str, obj: Mapping[str, Any]) -> Iterator[FieldPath]:
             for kind in ("containers", "initContainers")
             for item in mappings_in(pod, kind)
         ]
-        # A container whose image or name the message has comes before the others.
+        # A container comes first if the message contains its image or its name.
         containers.sort(key=lambda found: not _is_named(found[1], text, words))
         for container, item in containers:
             yield from _find_in_container(container, item, words)

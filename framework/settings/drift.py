@@ -44,8 +44,8 @@ class AcceptedDrift(Checked):
 
 
 class InjectorRule(Checked):
-    """What a controller or webhook may add to objects: it does not count as drift, and `up` leaves
-    it. Every key that is given must match. In patterns `*` stands for any text and `?` for one
+    """Additions that controllers or webhooks may make: they do not count as drift, and `up` leaves
+    them. Every key that is given must match. In patterns `*` stands for any text and `?` for one
     character."""
 
     manager: Pattern | None = None

@@ -70,7 +70,7 @@ def test_other_verb_goes_on_without_output_and_keeps_its_code(
 
 
 @pytest.mark.parametrize(("result", "code"), [(0, 1), (3, 3)])
-def test_verb_outlives_a_full_disk_and_says_what_was_lost(
+def test_verb_continues_on_a_full_disk_and_reports_the_loss(
     result: int,
     code: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -85,8 +85,8 @@ def test_verb_outlives_a_full_disk_and_says_what_was_lost(
         streams.setattr(sys, "stdout", full)
         assert front.main(["up", "dev"]) == code
     assert capsys.readouterr().err == (
-        "the output could not be written (No space left on device), and the command went on to "
-        f"its end without it; its exit code was {result}\n"
+        "the output could not be written (No space left on device); the command continued without "
+        f"output and ended with exit code {result}\n"
     )
 
 

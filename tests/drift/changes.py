@@ -34,7 +34,7 @@ _OURS = re.compile(r"(intent|fraud|text-embeddings)(?=-|$)")
 
 @dataclass(frozen=True)
 class Tampering:
-    """The API server as the people see it who change the objects of one copy of the models.
+    """Changes the objects of one copy of the models, as other people do it on the API server.
 
     All names are those of the first models, `intent`; those of the copy `b` are `intent-b`.
     """

@@ -96,7 +96,7 @@ def build_volume(namespace: str, copy: str) -> Object:
 
 
 class DeployedProject:
-    """One deployed project, and the hands of other people on its cluster.
+    """One deployed project, and the changes that other people make in its cluster.
 
     The check and the embedded engine run in this process, whose start would take longer than the
     command. The CLI engine runs in one of its own: it leaves event loops open.

@@ -19,7 +19,7 @@ from tests.drift.deployed_project import DeployedProject, Differences, read_diff
 pytestmark = pytest.mark.cluster
 SEED = 1126
 Round = Mapping[str, Sequence[OutOfBand]]
-# Of each kind of finding one, so that `make test` sees all of them; each of another object.
+# One change for each kind of finding, each of a different object: the sample of `make test`.
 SAMPLE = ("container", "port-number", "autoscaled-to-0", "foreign-Deployment-impostor")
 COPIES = "abcdefghijkl"
 ENGINES = ("embedded", "cli")

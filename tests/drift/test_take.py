@@ -166,10 +166,10 @@ def test_argument_is_taken_with_its_list(
 
 
 def test_several_findings_are_announced(capsys: pytest.CaptureFixture[str]) -> None:
-    one, other = change("spec.replicas", 3, 2), change("spec.paused", True, None)
-    assert list(announce([one])) == [one]
+    findings = [change("spec.replicas", 3, 2), change("spec.paused", True, None)]
+    assert list(announce(findings[:1])) == findings[:1]
     assert capsys.readouterr().err == ""
-    assert list(announce([one, other])) == [one, other]
+    assert list(announce(findings)) == findings
     assert re.findall(r"trying (\d of \d): ", capsys.readouterr().err) == ["1 of 2", "2 of 2"]
 
 

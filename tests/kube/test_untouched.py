@@ -1,4 +1,4 @@
-"""An object that only this stack wrote needs no dry run; a zero that the CLI leaves out is none."""
+"""An object that only this stack wrote needs no dry run, also if the CLI left out a zero of it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_value_that_is_zero_and_absent_is_as_sent(
 
 
 @pytest.mark.parametrize(
-    ("api_version", "one", "other", "expected"),
+    ("api_version", "old", "new", "expected"),
     [
         ("apps/v1", {"minReadySeconds": 0, "replicas": 2}, {"replicas": 2}, True),
         ("apps/v1", {"minReadySeconds": 0}, {"minReadySeconds": 5}, False),
@@ -59,7 +59,7 @@ def test_value_that_is_zero_and_absent_is_as_sent(
     ],
 )
 def test_inputs_that_differ_in_absent_zeros_are_the_same(
-    api_version: str, one: Object, other: Object, expected: bool
+    api_version: str, old: Object, new: Object, expected: bool
 ) -> None:
-    pair = build(api_version, spec=one), build(api_version, spec=other)
+    pair = build(api_version, spec=old), build(api_version, spec=new)
     assert is_same_but_zeros(*pair) is is_same_but_zeros(*reversed(pair)) is expected
