@@ -32,7 +32,7 @@ KINDS = (
 # Objects of the Namespace itself, which no stack owns.
 _OTHERS = {"kube-root-ca.crt", "default"}
 _RANDOM = {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"}
-# Of the Services of the local cluster.
+# An address of a Service of the local cluster.
 _ADDRESS = re.compile(r"\b10\.96\.\d+\.\d+\b")
 _OPTIONS = ("protect", "retainOnDelete", "ignoreChanges", "customTimeouts", "initErrors")
 

@@ -490,11 +490,11 @@ foreign("StatefulSet", "impostor", spec={"replicas": 1, "serviceName": "x", **_W
 foreign("NetworkPolicy", "deny-all", spec={"podSelector": {}, "policyTypes": ["Ingress"]})
 foreign("PodDisruptionBudget", "x", spec={"maxUnavailable": 1, "selector": {"matchLabels": OURS}})
 foreign("ResourceQuota", "quota", spec={"hard": {"pods": "500"}})
-# For no Pod: it would refuse the Pods of other changes.
+# Not for Pods, because it would refuse the Pods of other changes.
 _CLAIMS = {"type": "PersistentVolumeClaim", "max": {"storage": "9Gi"}}
 foreign("LimitRange", "limits", spec={"limits": [_CLAIMS]})
 foreign("ConfigMap", "notes", data={"a": "b"})
-# Without a field the server would keep no entry, and nobody could be named.
+# With a field, because the server keeps no managedFields entry for an object without one.
 foreign("ServiceAccount", "robot", automountServiceAccountToken=False)
 foreign("Pod", "shell", spec=_POD)
 foreign(

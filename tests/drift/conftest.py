@@ -1,4 +1,4 @@
-"""Deployed projects, which serve all out-of-band changes of a worker."""
+"""Deployed projects; each test worker uses one for all its out-of-band changes."""
 
 from __future__ import annotations
 

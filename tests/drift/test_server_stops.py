@@ -1,4 +1,4 @@
-"""A check whose API server stops never reads as clean, and reports what it has seen."""
+"""A check whose API server stops is never reported as clean, and reports what it has seen."""
 
 from __future__ import annotations
 

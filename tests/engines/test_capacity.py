@@ -75,7 +75,7 @@ AUTOSCALER_GOES = change("ranker", Op.DELETE, kind="autoscaling/v2:HorizontalPod
     ],
     ids=["changed", "unchanged", "deleted as well", "renamed", "of another model"],
 )
-def test_autoscaler_goes_first_where_its_deployment_stays(
+def test_autoscaler_is_deleted_first_if_its_deployment_stays(
     deployment: Change, is_first: bool
 ) -> None:
     found = find_obsolete_autoscalers([deployment, AUTOSCALER_GOES])

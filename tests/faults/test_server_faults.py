@@ -49,7 +49,7 @@ class Faulty:
         self.engine = EMBEDDED
 
     def deploy(self, engine: str) -> None:
-        """Deploys the catalog `old`, the first test of an engine both, without a fault."""
+        """Deploys the catalog `old` without a fault; the first test of an engine also `new`."""
         self.engine = engine
         for name in ("old",) if engine in _references else ("old", "new", "old"):
             write_catalog(self.project, name)
