@@ -38,6 +38,7 @@ def _run_across(root: Path, options: argparse.Namespace) -> ExitCode:
         if name not in known:
             raise UnknownNameError("environment", name, known)
     pattern = options.model
+    # A name needs one model. A glob or a label needs all, since labels may come from any layer.
     only = frozenset({pattern}) if pattern in list_models(root) else None
     old, new = (load_side(root, name, only=only) for name in (options.environment, options.to))
     comparison = compare_environments(old, new, names=_select_across(root, old, new, pattern))

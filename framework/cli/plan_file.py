@@ -120,11 +120,13 @@ class PlanToApply:
         The engine would call it an unknown name, as if MODEL had been misspelt.
         """
         known = {model.name for model in session.plan.models}
+        # A model that the plan deletes is only in the state.
         if self.models and self.models - known:
             known |= session.engine.recorded(session.request).components
         gone = sorted((self.models or frozenset()) - known)
         if gone:
             differences = [Difference(f"model {name}", self._find_former(name)) for name in gone]
+            # If the plan was to delete them, it has probably been applied already.
             is_deleted = all(difference.sources == ("state",) for difference in differences)
             raise self._refuse(
                 differences, clean=is_deleted and len(gone) == len(self.models or ())
@@ -146,6 +148,7 @@ class PlanToApply:
     def _check(self, session: Session, preview: Preview, basis: Basis) -> None:
         """Raises PlanRefusedError if `up` would not do exactly what is in the plan."""
         document = self._document
+        # First, because on another cluster every object would be listed as different.
         if document.inputs.cluster != basis.cluster:
             raise PlanFileError(
                 self._path,

@@ -99,6 +99,8 @@ def open_session(
             usable = _load_without_diagnostics(root, options.environment, engine)
             plan = usable.plan
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
+        # With an error in the cluster of environment.yaml, the state alone names the cluster: a
+        # default must not lead a command to another one.
         request = Request(
             root,
             plan.stack,

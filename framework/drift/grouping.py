@@ -178,6 +178,7 @@ def _split_by_time(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
     window: list[Finding] = []
     previous: datetime | None = None
     for time, finding in timed:
+        # The gap counts from the write before, not from the first one: see `_GAP`.
         if previous is not None and time - previous > _GAP:
             yield window
             window = []

@@ -329,9 +329,11 @@ def _list_settings(
     files = {s.key: (s.position or "").rsplit(":", 2)[0] for s in explained.settings}
     keys = [key for field in explained.fields for key in field.settings] + [*explained.adds]
     for key in dict.fromkeys(keys):
+        # The explanation also names values that no line of the model's file sets.
         if key.startswith(("the key ", "environment", "name")):
             continue
         path: KeyPath = tuple(str(step) for step in FieldPath.parse(key).steps)
+        # The explanation names the settings of the canary without the key that they are under.
         if path[0] == "candidate":
             path = ("canary", *path)
         if path not in seen:
@@ -387,6 +389,7 @@ def _nest_item(steps: Sequence[Step], depth: int, live: Any) -> Any:
         # An item without a key cannot be patched alone.
         return None
     name: Any = step.text if isinstance(step, ItemKey) else step
+    # A list with two keys has both in its steps: `8080/TCP` is containerPort and protocol.
     first, *others = str(name).split("/") if len(keys) > 1 else [name]
     identity: dict[str, Any] = {keys[0]: name if not others and isinstance(name, int) else first}
     if isinstance(identity[keys[0]], str) and identity[keys[0]].isdigit() and others:

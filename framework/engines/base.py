@@ -178,6 +178,7 @@ def order_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
         is_deletion = change.op is Op.DELETE
         return (
             is_deletion,
+            # The ranks are an order of creation, which deletions do not have.
             0 if is_deletion else rank,
             change.component,
             not is_component,

@@ -174,6 +174,7 @@ class AutomationEngine:
         components = opened.build_components(request)
         resources = [found for found in opened.resources if components.is_target(found.urn)]
         refuse_protected(resources)
+        # A state lists a resource after those that it depends on, so dependents come first here.
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
             return Result(())
@@ -210,6 +211,7 @@ class AutomationEngine:
         try:
             opened.stack.stream("preview_refresh", read, **options)
         except EngineError as exc:
+            # With changes the CLI fails. That is the result of this check, and no error.
             if not changed or _CHANGES_PROPOSED not in str(exc):
                 raise
         return frozenset(changed)

@@ -107,8 +107,10 @@ class EventReader:
 
     def _read_start(self, step: Mapping[str, Any], time: float) -> None:
         self._add_to_components(step)
+        # Before anything else: later messages about this resource may quote these values.
         states = (step.get("old") or {}, step.get("new") or {})
         self._secrets |= find_secret_texts(state.get("inputs") or {} for state in states)
+        # Shown as progress, since it may take long. The change list has only the replacement.
         if step["op"] == _DELETE_REPLACED:
             self._report(self._build_change(step, Op.DELETE), "started", time)
         if step["op"] not in _OPS:
@@ -276,6 +278,7 @@ def _build_field(property_path: str, old: Any, new: Any) -> FieldChange:
     """Builds the change at one of Pulumi's property paths, which number the items of lists."""
     steps = parse_path(property_path)
     path, before, after = name_path(steps, old, new), get_at(old, steps), get_at(new, steps)
+    # As in the change list of the embedded engine: `env[DEBUG]`, not `env[DEBUG].value`.
     if path.steps[-3:-2] == ("env",) and path.steps[-1] == "value":
         path = FieldPath(path.steps[:-1])
     before, after = (redact_field(path, read_item(path, value)) for value in (before, after))

@@ -165,6 +165,7 @@ def _compare(
     """Compares the objects that the command works on with the live ones."""
     assert request.plan is not None
     objects = {found.urn: found for found in opened.recorded.objects}
+    # After a rename with `previousName`, a resource is still recorded under its former URN.
     recorded = {
         change.urn: objects[former]
         for change in listed
@@ -190,6 +191,7 @@ def _complete_changes(
     project = load_project(request.root).name
     live = {found.urn: found for found in opened.resources if not found.pending_delete}
     components = Components(request.components, opened.resources, request.former_components)
+    # With MODEL=, the objects of other models that are not recorded yet are not created either.
     planned = [
         change
         for change in list_plan_changes(request.plan, request.stack.name, project, live)

@@ -104,8 +104,10 @@ class RolloutFollower:
         except WaitStoppedError:
             return
         except FrameworkError as exc:
+            # The messages of containers may quote the values of their variables.
             reason = redact_text(str(exc), collect_message_secrets(manifest.object))
             is_rollout = isinstance(exc, RolloutError)
+            # The CLI lists only fields that differ from what is recorded, not from the live object.
             change = replace(progress.change, fields=step.change.fields)
             self.failed[change.urn] = reason
             self._feed.report_failure(Failure(change, reason, rollout=is_rollout))

@@ -251,6 +251,7 @@ def read_stack(
         check.check(next(iter(summary.providers)), reached)
 
     def remember_cluster() -> None:
+        # The first deployment has recorded the provider after the summary was built.
         providers = summary.providers
         providers = providers or summarize_resources(stack.export_resources()).providers
         if len(providers) == 1:
@@ -293,6 +294,7 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
     except errors.ConcurrentUpdateError as exc:
         raise StateError(_describe_lock(str(exc))) from exc
     except errors.CommandError as exc:
+        # pulumi fails with this on empty attributes, which it leaves when it is killed.
         if "failed to load checkpoint: EOF" in str(exc):
             raise StateError(_describe_cut_attributes(project, stack)) from exc
         if "incorrect passphrase" in str(exc):

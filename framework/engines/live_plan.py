@@ -229,6 +229,7 @@ def find_first_stage(
 
     def is_first(change: Change) -> bool:
         step = by_urn.get(change.urn)
+        # No Deployment waits in other models, and deletions come last: the last run has them.
         if change.op is Op.DELETE or (change.component and change.component not in models):
             return False
         if change.kind == "Deployment":
@@ -252,6 +253,7 @@ def find_failed_needs(
     causes: dict[str, Change] = {}
     for urn, before in waits.items():
         model = by_urn[urn].change.component
+        # A Deployment that was waited for is the clearer reason, so it comes before other objects.
         for change in sorted(failed, key=lambda change: (change.urn not in before, change.urn)):
             step = by_urn.get(change.urn)
             is_used = step is not None and step.manifest.used_by_pods

@@ -78,6 +78,7 @@ class Merged:
                 if value is None:
                     return layer.value_position(path[:end])
             else:
+                # This layer sets a value, so a null of an earlier layer has no effect.
                 return None
         return None
 
@@ -95,6 +96,7 @@ class Merged:
         """Every single value at or below a secret path as text, the longest first."""
         paths = self.secret_paths - self.broken
         texts = {text for path in paths for text in _find_texts(get_at(self.data, path))}
+        # A secret may be a part of another one, which must be redacted as a whole.
         return tuple(sorted(texts, key=lambda text: (-len(text), text)))
 
     def spelling(self, path: KeyPath) -> str | None:

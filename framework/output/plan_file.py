@@ -82,6 +82,7 @@ def check_replaceable(path: Path) -> None:
 
 def write_plan(path: Path, document: PlanDocument, digests: Digests) -> None:
     """Writes the plan with its checksum. PlanFileError where it cannot be written."""
+    # The checksum is of the JSON as `read_plan` gets it, with lists in place of tuples.
     data = json.loads(render_json(document))
     checksum = digests.compute_checksum(_without_checksum(data))
     text = render_json(replace(document, checksum=checksum))
@@ -110,6 +111,7 @@ def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Di
         where = ".".join(map(str, error["loc"]))
         problem = f"is damaged or was edited ({where}: {error['msg']})"
         raise PlanFileError(path, problem, again) from exc
+    # Without the passphrase every digest would differ, and the file would look edited.
     if document.inputs.keyed and not passphrase:
         raise PlanFileError(
             path,

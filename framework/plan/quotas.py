@@ -117,6 +117,7 @@ def find_missing_amounts(
     """
     quotas = list(quotas)
     for rollout in rollouts:
+        # A quota refuses only new Pods, and this rollout creates none.
         if not rollout.rolls and rollout.replicas <= rollout.running:
             continue
         missing: dict[tuple[str, str, str], list[str]] = {}
@@ -226,6 +227,7 @@ def _check(
     growing = [rollout for rollout in rollouts if any(part > 0 for part in growth[rollout])]
     end = sum(growth[rollout][0] for rollout in rollouts) + created * 1000
     peak = sum(growth[rollout][1] for rollout in rollouts) + created * 1000
+    # Not even the first new Pod fits, so the rollout never removes an old one.
     stuck = [r for r in growing if used + growth[r][2] > allowed]
     metadata = quota["metadata"]
     name = f"ResourceQuota {metadata['namespace']}/{metadata['name']}"

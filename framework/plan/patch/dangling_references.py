@@ -54,6 +54,7 @@ def find_dangling_references(plan: ModelPlan, model: CatalogModel) -> Iterator[D
         if manifest.kind != "Deployment":
             continue
         patches = [*list_patches(manifest, plan, model)]
+        # The patch of a Service may name a port that no container has.
         patches += service_patches
         yield from _blame(_find_dangling(manifest.object, [s.object for s in services]), patches)
 
@@ -120,6 +121,7 @@ def _find_dangling_backends(
         target = get_key(backend, "service")
         port = get_key(target, "port")
         wanted = get_key(port, "number") or get_key(port, "name")
+        # None for a Service that the model does not have; its ports are not known here.
         ports = ports_of.get(get_key(target, "name"))
         if ports is None or wanted is None:
             continue

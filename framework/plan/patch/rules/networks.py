@@ -32,6 +32,7 @@ def _check_service(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     for name in _FOR_LOAD_BALANCERS:
         if spec.get(name) not in (None, []) and kind != "LoadBalancer":
             yield broken((name,), "needs type: LoadBalancer")
+    # The server also accepts the policy for a ClusterIP Service with external addresses.
     is_external = kind in _EXTERNAL or (kind == "ClusterIP" and items(spec, "externalIPs"))
     if spec.get("externalTrafficPolicy") and not is_external:
         yield broken(("externalTrafficPolicy",), "needs type: LoadBalancer or NodePort")
@@ -98,6 +99,7 @@ def _check_ingress(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
 
 def _check_route(route: Object, show: Show) -> Iterator[SettingDiagnostic]:
     path, kind = route.get("path") or "", route["pathType"]
+    # Only with ImplementationSpecific may a path be left out.
     if not path.startswith("/") and (path or kind != "ImplementationSpecific"):
         at: KeyPath = ("path",) if "path" in route else ()
         yield broken(at, f"is {show(('path',), path)}; expected a path that begins with '/'"
@@ -145,6 +147,7 @@ def _check_peer(peer: Object, show: Show) -> Iterator[SettingDiagnostic]:
 def _check_block(block: Object, show: Show) -> Iterator[SettingDiagnostic]:
     whole = ip_network(block["cidr"], strict=False)
     for index, text in enumerate(items(block, "except")):
+        # A block that is as large as the whole would leave no address.
         part = ip_network(text, strict=False)
         path: KeyPath = ("except", index)
         if (
