@@ -47,6 +47,8 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
         raise
     run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
     history = _read_history(folder, run) if folder else None
+    # The history has this check already, so a new finding was first found now, after the last
+    # `up`, and does not count as returned.
     since = history.since(report.stack.name) if history else {}
     run = replace(run, reports=(warn_about_returned(report, since),))
     if options.json:
@@ -88,6 +90,7 @@ def compare_session(
     session: Session, recorded: RecordedObjects, *, accepts_recreated: bool = False
 ) -> DriftReport:
     """Compares the recorded objects with their cluster; the findings have their ids."""
+    # With MODEL= the findings are selected afterwards, for the reason in `read_recorded`.
     selected = session.request.components
     report = find_drift(
         replace(session.request, components=None, plan=session.plan),

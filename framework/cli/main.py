@@ -326,6 +326,7 @@ def _report_loss(code: ExitCode, lost: LostOutput) -> ExitCode:
         f"output and ended with exit code {int(code)}",
         file=sys.stderr,
     )
+    # A script that keeps the output must not take an incomplete file for a success.
     return code or ExitCode.FAILED
 
 

@@ -171,6 +171,7 @@ def _trim(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
     """Returns the entries without the oldest, and with named findings only in the newest."""
     kept: list[HistoryEntry] = []
     seen: dict[str, int] = {}
+    # The newest first, because the limits count from the newest check of each stack.
     for entry in sorted(entries, key=lambda entry: entry.checked, reverse=True):
         count = seen.get(entry.stack, 0)
         seen[entry.stack] = count + 1

@@ -54,6 +54,7 @@ class _Sources:
         """Returns the position of a field's setting, else that of the model's file."""
         home = self._homes.get(finding.model)
         file = Position(home, 1, 1) if home else None
+        # A whole object has no setting of its own, so the model's file is the place to look at.
         explained = self._explain(finding) if finding.path and home else None
         if explained is None:
             return file

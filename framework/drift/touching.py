@@ -79,6 +79,7 @@ class StackPods:
             for model, owner, _ in pods:
                 yield model, f"limits the Pods of {owner}"
         else:
+            # Pods, or workloads that create Pods: a Service of ours may select them.
             labels = obj["metadata"].get("labels") or {}
             labels = labels if kind == "Pod" else _find_pod_labels(spec)
             for model, name, selector in self._selectors.get(namespace, []):

@@ -270,6 +270,7 @@ class AutomationEngine:
         if load_project(request.root).has_file_backend:
             return opened
         connect = partial(connect_kubernetes, rules=self._rules)
+        # The recorded providers created the objects, so these are looked up through them.
         with open_clusters(request, opened.recorded, connect) as clusters:
             if not settle_remote(opened.stack, clusters):
                 return opened

@@ -83,6 +83,7 @@ class CliApply:
             self._run_replaced_last(targets, frozenset())
             return
         first = find_first_stage(self._previewed.steps, self._previewed.preview.changes, waits)
+        # With MODEL= the first stage also has objects that this command must not change.
         if targets is not None:
             first &= targets
         self._run_replaced_last(frozenset(first), frozenset())

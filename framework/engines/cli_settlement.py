@@ -59,6 +59,7 @@ def _find_created(
         # The CLI refuses to import a dependency on a resource that is not recorded, so one that was
         # never created is left out. The next `up` records all dependencies again.
         raw["dependencies"] = [urn for urn in raw.get("dependencies") or () if urn in known]
+        # These repeat the dependencies by property, so they may name the same missing resources.
         raw["propertyDependencies"] = {}
     # The CLI refuses to import a resource that comes before one that it depends on, and the
     # operations of parallel creates are in any order.

@@ -125,6 +125,7 @@ class _ChangeWriter:
         """
         lines, rest = [], list(problems)
 
+        # Takes the problems out of `rest`, so that those of no shown object remain for the end.
         def take(group: list[Change]) -> list[str]:
             names = {f"{change.kind} {change.object or change.name}" for change in group}
             taken = [problem for problem in rest if problem.object in names]

@@ -119,6 +119,7 @@ def _render_fields(findings: Sequence[Finding], since: Since, *, why: bool) -> l
             result.append(render_field(change.path, change, first="  ", then="  "))
             end = _join(*_describe_end(finding, since))
             result.append(render_wrapped(end, first="    ", then="    "))
+        # The files have changed since the last `up`. Otherwise this would repeat the desired value.
         if finding.recorded not in (finding.desired, None) and finding.kind is FindingKind.CHANGED:
             recorded = render_values(FieldChange(finding.path, None, finding.recorded))
             result.append(f"    recorded: {recorded.removeprefix('added ')}")
@@ -193,7 +194,7 @@ def render_time(text: str) -> str:
 
 
 def _describe_end(finding: Finding, since: Since) -> tuple[str, str]:
-    """Returns who wrote a finding and since when it has stood, and its id."""
+    """Returns who wrote the difference and the date of its first check, then the finding's id."""
     # A note such as "was recreated by kubectl-replace" names the manager already.
     manager = finding.manager if finding.manager not in finding.note else ""
     cause = ", ".join(filter(None, (manager, render_time(finding.time))))

@@ -60,6 +60,7 @@ class _PositionFinder:
         manifest = self._find_manifest(model, problem.object)
         if manifest is None:
             return str(model.merged.start_of(model.home))
+        # The fields that the server names are certain, and the words of a policy are a guess.
         paths = chain(_list_paths(problem), find_described(problem.message, manifest.object))
         found = (self._find_field(model, manifest, path) for path in paths)
         return next(filter(None, found), str(model.merged.start_of(model.home)))
