@@ -56,7 +56,7 @@ class MissingCli:
 def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
     """Returns the installed CLI. If there is none, and `built` is True, returns the built one.
 
-    With `built` False, the reason tells the user whether there is a built one.
+    With `built` False, the reason also mentions a built one if it exists.
     """
     installed = _find_installed()
     if isinstance(installed, PulumiCli):

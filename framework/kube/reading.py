@@ -51,7 +51,7 @@ class _Listing:
 
 
 class NamespaceState(Enum):
-    """The state of a Namespace; the value says why it accepts no new object."""
+    """The state of a Namespace; the value is the reason why it accepts no new objects."""
 
     USABLE = ""
     MISSING = "does not exist yet"

@@ -12,7 +12,7 @@ def change(type_: str, name: str, op: Op, model: str = "a") -> Change:
     return Change(f"urn:{type_}:{name}", type_, name, op, object=f"ns/{name}", component=model)
 
 
-def test_problem_stands_below_the_change_of_its_object() -> None:
+def test_problem_is_shown_below_the_change_of_its_object() -> None:
     changes = (
         change(SERVICE, "a-canary", Op.CREATE),
         change(DEPLOYMENT, "a", Op.UPDATE),

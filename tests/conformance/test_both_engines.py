@@ -235,7 +235,9 @@ def test_renamed_model_that_fails_goes_on_under_its_old_name(
 
 @grid
 @pytest.mark.parametrize("failing", ["attrition", "intent"])
-def test_renamed_model_and_another_one_fail_apart(make_both: MakeBoth, failing: str) -> None:
+def test_renamed_model_and_another_model_fail_independently(
+    make_both: MakeBoth, failing: str
+) -> None:
     both = make_both("churn", "intent")
     both.deploy()
     both.rename(CHURN, "catalog/attrition.yaml")

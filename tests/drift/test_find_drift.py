@@ -508,7 +508,7 @@ def test_kind_that_cannot_be_read_is_a_problem_and_the_rest_is_reported(root: Pa
     assert not report.clean
 
 
-def test_server_that_stops_in_mid_check_never_reads_as_clean(root: Path) -> None:
+def test_check_whose_server_stops_is_never_reported_as_clean(root: Path) -> None:
     objects = [build("Service", "a"), scaled(2)]
     report = compare(root, [record(obj, "a") for obj in objects], objects, forbidden="stopped")
     assert report.problems == ("https://here: the API server does not answer",)

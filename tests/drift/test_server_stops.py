@@ -46,7 +46,7 @@ def check(deployed: DeployedProject, capsys: pytest.CaptureFixture[str]) -> tupl
 
 
 @pytest.mark.parametrize("last", ["services", "deployments", "resourcequotas"])
-def test_server_that_stops_in_mid_check_exits_with_1_and_shows_what_was_read(
+def test_check_whose_server_stops_exits_with_1_and_shows_what_was_read(
     deployed: DeployedProject, proxy: FaultProxy, capsys: pytest.CaptureFixture[str], last: str
 ) -> None:
     """Every list after the one of `last` gets no answer."""

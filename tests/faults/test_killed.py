@@ -150,7 +150,7 @@ def test_killed_cli_is_finished_by_either_engine(cli: Stack, shard: int) -> None
 
 @pytest.mark.pulumi_cli
 @pytest.mark.grid
-def test_first_up_and_destroy_of_the_cli_killed_in_between(cli: Stack) -> None:
+def test_first_up_and_destroy_of_the_cli_are_completed_after_a_kill(cli: Stack) -> None:
     cli.measure()
     points = cli.destroy(0, 0)
     for turn in range(4):
