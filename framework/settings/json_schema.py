@@ -13,7 +13,8 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -109,18 +110,28 @@ def _subclasses(settings_type: type[Settings]) -> Iterator[type[Settings]]:
 
 def _describe(settings_type: type[Settings]) -> Iterator[tuple[tuple[str, str], str]]:
     """Yields the docstring below each field of a class, by class name and key."""
+    for cls in reversed(settings_type.__mro__):
+        if issubclass(cls, Settings):
+            for name, docstring in _read_docstrings(cls).items():
+                key = str(settings_type.model_fields[name].alias)
+                yield (settings_type.__name__, key), docstring
+
+
+@cache
+def _read_docstrings(settings_type: type[Settings]) -> Mapping[str, str]:
+    """Reads the docstrings below the fields that a class declares itself, by field name."""
     # pydantic's `use_attribute_docstrings` reads the sources when the classes are created. That
     # costs every command a tenth of a second, and only `schema` needs the docstrings.
-    classes = [cls for cls in reversed(settings_type.__mro__) if issubclass(cls, Settings)]
-    for tree in (ast.parse(textwrap.dedent(inspect.getsource(cls))) for cls in classes):
-        for field, text in pairwise(cast(ast.ClassDef, tree.body[0]).body):
-            match field, text:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str() as docstring)),
-                ):
-                    key = str(settings_type.model_fields[name].alias)
-                    yield (settings_type.__name__, key), inspect.cleandoc(docstring)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(settings_type)))
+    docstrings = {}
+    for field, text in pairwise(cast(ast.ClassDef, tree.body[0]).body):
+        match field, text:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str() as docstring)),
+            ):
+                docstrings[name] = inspect.cleandoc(docstring)
+    return docstrings
 
 
 def unit_of(name: str, key: str) -> str:
