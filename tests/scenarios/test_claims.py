@@ -24,7 +24,7 @@ volumes:
 
 
 @pytest.fixture(
-    params=["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)],
+    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])],
 )
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.cluster
 MODEL = "catalog/churn.yaml"
 
 
-@pytest.fixture(params=["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+@pytest.fixture(
+    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
+)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

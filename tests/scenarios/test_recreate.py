@@ -26,7 +26,9 @@ def find_forecast(project: Project) -> dict[str, Any]:
     return dict(preview["forecasts"]["churn"])
 
 
-@pytest.fixture(params=["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+@pytest.fixture(
+    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
+)
 def engine(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"ENGINE": str(request.param), "PULUMI_CONFIG_PASSPHRASE": "test"}
 
