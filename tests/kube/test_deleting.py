@@ -77,8 +77,9 @@ def test_held_deletion_reports_the_pod(
     releasing = Releasing(kube, held)
     provider.delete(state, timeout_s=30, on_held=releasing)
     name = held["metadata"]["name"]
-    # On a slow machine the deletion takes long even after that, and is reported once more.
-    assert f"Pod {name} stays in Terminating (finalizer {HOLD})" in releasing.messages
+    # On a slow machine the other Pod is still there as well, and the deletion is reported again.
+    text = f"Pod {name} stays in Terminating (finalizer {HOLD})"
+    assert any(text in message for message in releasing.messages)
     assert provider.read(state) is None
 
 
