@@ -19,8 +19,7 @@ from tests.conftest import MakeProject, Project
 from tests.faults.catalogs import read_latest
 
 pytestmark = pytest.mark.cluster
-CLI = pytest.param("cli", marks=pytest.mark.pulumi_cli)
-CLI_IN_GRID = pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])
+CLI = pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])
 OTHER = {"embedded": "cli", "cli": "embedded"}
 CHURN = "catalog/churn.yaml"
 
@@ -100,7 +99,7 @@ def test_first_interrupt_saves_and_says_how_to_continue(
     continue_with(project, engine)
 
 
-@pytest.mark.parametrize("engine", ["embedded", CLI_IN_GRID])
+@pytest.mark.parametrize("engine", ["embedded", CLI])
 def test_second_interrupt_stops_at_once(project: Project, kube: KubeClient, engine: str) -> None:
     output, code, seconds = interrupt(project, kube, engine, [signal.SIGINT, signal.SIGINT])
     assert code == 1

@@ -176,9 +176,9 @@ def test_explain_names_exactly_the_settings_that_change_a_field_for_every_settin
     ("path", "value"),
     [
         (("image", "tag"), "9"),
-        (("preStopSeconds",), 7),
+        pytest.param(("preStopSeconds",), 7, marks=pytest.mark.grid),
         (("env", "LOG_LEVEL"), "debug"),
-        (("resources", "limits", "memory"), "9Gi"),
+        pytest.param(("resources", "limits", "memory"), "9Gi", marks=pytest.mark.grid),
     ],
 )
 def test_setting_of_a_candidate_changes_only_the_objects_of_the_canary(

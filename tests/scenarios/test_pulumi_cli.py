@@ -42,6 +42,7 @@ def test_stack_without_secrets_needs_no_passphrase(project: Project) -> None:
     assert outputs["deployments"] == {"churn": "churn"}
 
 
+@pytest.mark.grid
 def test_destroy_reports_each_model(project: Project) -> None:
     project.succeed("up", "dev", "--engine", "cli")
     assert "1 model done" in project.succeed("destroy", "dev", "--engine", "cli", "--yes")
@@ -78,6 +79,7 @@ def fields_of(document: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.grid
 def test_up_of_the_cli_removes_what_others_added(project: Project, kube: KubeClient) -> None:
     project.succeed("up", "dev", "--engine", "cli")
     change_by_hand(kube, f"{project.namespace}-dev")
