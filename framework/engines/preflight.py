@@ -20,7 +20,7 @@ from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.recorded import KEPT_NOTE
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
-from framework.kube.objects import object_name
+from framework.kube.objects import group_of, object_name
 from framework.kube.permissions import Permission, cannot_be_asked, find_denied
 from framework.kube.reading import ObjectReader
 from framework.plan import Manifest, StackPlan, TrackPlan
@@ -207,7 +207,7 @@ class _Preflight:
             served = self._client.served_kind(group_version, kind)
         except KindNotServedError:
             return
-        group = group_version.rpartition("/")[0]
+        group = group_of(group_version)
         namespace, _, name = change.object.rpartition("/")
         for verb in _VERBS[change.op]:
             # A new object is not known by its name yet.
@@ -229,7 +229,7 @@ class _Preflight:
                 found.append(self._build_rollout(item, track))
         for namespace in sorted(rollouts):
             try:
-                quotas = self._client.list_objects("v1", "ResourceQuota", namespace)
+                quotas = self._list_after("ResourceQuota", namespace)
             except ApiError as exc:
                 if exc.status != 403:
                     raise
@@ -244,7 +244,7 @@ class _Preflight:
         """Yields the problems of one Namespace, for Pods with the amounts of its LimitRanges."""
         created = self._count_created(namespace)
         try:
-            ranges = self._client.list_objects("v1", "LimitRange", namespace)
+            ranges = self._list_after("LimitRange", namespace)
         except ApiError as exc:
             if exc.status != 403:
                 raise
@@ -264,6 +264,26 @@ class _Preflight:
         ]
         yield from find_missing_amounts(quotas, filled)
         yield from find_quota_problems(quotas, filled, created)
+
+    def _list_after(self, kind: str, namespace: str) -> list[Any]:
+        """Returns the objects of a core kind in a Namespace as they are after the command.
+
+        `objects:` may have a quota, or the LimitRange that a quota needs: what the server has now
+        would then refuse the very command that changes it. ApiError.
+        """
+        deleted = self._list_deleted()
+        after = {
+            live["metadata"]["name"]: live
+            for live in self._client.list_objects("v1", kind, namespace)
+            if (kind, object_name(live["metadata"])) not in deleted
+        }
+        for item in self._planned:
+            obj = item.manifest.object
+            identity = obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace")
+            if identity == ("v1", kind, namespace):
+                # The status of a quota, which no manifest has, is what is used of it.
+                after[item.manifest.name] = {**after.get(item.manifest.name, {}), **obj}
+        return [*after.values()]
 
     def _build_rollout(self, item: _Planned, track: TrackPlan) -> Rollout:
         live = self._reader.find_listed(item.manifest.object)
@@ -310,7 +330,7 @@ class _Preflight:
                 continue
             if self._reader.find_listed(obj) is not None:
                 continue
-            group = str(obj["apiVersion"]).rpartition("/")[0]
+            group = group_of(str(obj["apiVersion"]))
             name = f"{served.plural}.{group}" if group else served.plural
             names = [f"count/{name}"] + ([] if group else [name])
             for counted in names:

@@ -187,9 +187,12 @@ def _has_amount(owner: Mapping[str, Any], part: Part, resource: str) -> bool:
 def add_defaults(
     pod: Mapping[str, Any], limit_ranges: Iterable[Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    """Returns a Pod's spec with the amounts that LimitRanges give its containers."""
+    """Returns a Pod's spec with the amounts that LimitRanges give its containers.
+
+    The LimitRanges are live, or planned: then without the amounts that the server derives.
+    """
     items = [
-        item
+        _derive_defaults(item)
         for limit_range in limit_ranges
         for item in mappings_in(mapping_in(limit_range, "spec"), "limits")
         if item.get("type") == "Container"
@@ -202,6 +205,17 @@ def add_defaults(
         if kind in pod
     }
     return {**pod, **kinds}
+
+
+def _derive_defaults(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns an item of a LimitRange with its defaults as the server stores them.
+
+    The server fills them when it stores the LimitRange (SetDefaults_LimitRangeItem): the default
+    limit from `max`, and the default request from the default limit, then from `min`.
+    """
+    limits = {**mapping_in(item, "max"), **mapping_in(item, "default")}
+    requests = {**mapping_in(item, "min"), **limits, **mapping_in(item, "defaultRequest")}
+    return {**item, "default": limits, "defaultRequest": requests}
 
 
 def _fill(container: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from framework.core.changes import Change, Op, Preview, Problem, Severity
+from framework.core.changes import Change, FieldChange, Op, Preview, Problem, Severity
 from framework.core.stack import Stack
 from framework.engines.preflight import add_preflight
 from framework.engines.recorded import KEPT_NOTE
@@ -17,7 +17,7 @@ from framework.kinds.kind import Manifest
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.client import ServedKind
 from framework.kube.reading import ObjectReader
-from framework.plan import PlanStore, StackPlan
+from framework.plan import PlanStore, StackPlan, TrackPlan
 from tests.engines.fakes import FakeClient
 from tests.shipped import SHIPPED
 
@@ -31,8 +31,11 @@ class Server(FakeClient):
         self.names, self.forbidden = frozenset(names), forbidden
         self.connection = self
         self.hard: dict[str, str] = {}
+        self.ranges: list[Any] = []
 
     def list_objects(self, api_version: str, kind: str, namespace: str = "") -> list[Any]:
+        if kind == "LimitRange":
+            return self.ranges
         metadata = {"name": "pods", "namespace": namespace}
         status = {"used": {"pods": "0"}}
         return [{"metadata": metadata, "spec": {"hard": self.hard}, "status": status}]
@@ -78,6 +81,12 @@ def plan_of(pod: Mapping[str, Any]) -> StackPlan:
         "spec": {"template": {"spec": {"containers": containers, **pod}}},
     }
     return replace(plan, models=(replace(model, tracks=(), manifests=(Manifest("churn", obj),)),))
+
+
+def model_tracks() -> tuple[TrackPlan, ...]:
+    """Returns the tracks of the shipped model that `plan_of` is about."""
+    plan = PlanStore(SHIPPED).load_one(Stack.of("dev")).require().narrowed_to({"churn"})
+    return plan.models[0].tracks
 
 
 def check(plan: StackPlan, server: Server, *others: Change) -> tuple[Problem, ...]:
@@ -137,6 +146,77 @@ def test_quota_counts_only_objects_that_do_not_exist(live: dict[str, Any] | None
     reader = cast(ObjectReader, SimpleNamespace(client=server, find_listed=lambda wanted: live))
     problems = add_preflight(Preview((created,)), plan, reader).problems
     assert len(problems) == (0 if live else 1)
+
+
+def build_range(name: str, **amounts: dict[str, str]) -> dict[str, Any]:
+    """Returns a LimitRange with these amounts for containers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": name, "namespace": "ml"},
+        "spec": {"limits": [{"type": "Container", **amounts}]},
+    }
+
+
+DEFAULTS = build_range("defaults", default={"cpu": "1"})
+EMPTY = build_range("defaults", default={"memory": "1Gi"})
+
+
+@pytest.mark.parametrize(
+    ("live", "planned", "op", "lacks"),
+    [
+        pytest.param([], [], Op.SAME, True, id="none"),
+        pytest.param([DEFAULTS], [], Op.SAME, False, id="live"),
+        pytest.param([], [DEFAULTS], Op.CREATE, False, id="created"),
+        pytest.param([], [build_range("a", max={"cpu": "1"})], Op.CREATE, False, id="from max"),
+        pytest.param([EMPTY], [DEFAULTS], Op.UPDATE, False, id="replaces live"),
+        pytest.param([DEFAULTS], [EMPTY], Op.UPDATE, True, id="loses its default"),
+        pytest.param([DEFAULTS], [], Op.DELETE, True, id="deleted"),
+    ],
+)
+def test_limit_ranges_count_as_they_are_after_the_command(
+    live: list[dict[str, Any]], planned: list[dict[str, Any]], op: Op, lacks: bool
+) -> None:
+    plan = plan_of({})
+    (model,) = plan.models
+    (deployment,) = model.manifests
+    others = tuple(Manifest(obj["metadata"]["name"], obj) for obj in planned)
+    manifests = (deployment, *others)
+    plan = replace(plan, models=(replace(model, manifests=manifests, tracks=model_tracks()),))
+    token = "kubernetes:core/v1:LimitRange"
+    names = [m.logical_name for m in others] or ["gone"]
+    changes = [Change(n, token, n, op, "ml/defaults", "churn") for n in names]
+    update = Change("urn", deployment.type_token, "churn", Op.UPDATE, "ml/churn", "churn")
+    field = FieldChange("spec.template.spec.containers[model].image", "x", "y")
+    update = replace(update, fields=(field,))
+    server = Server(())
+    server.hard, server.ranges = {"limits.cpu": "99"}, live
+    reader = cast(ObjectReader, SimpleNamespace(client=server, find_listed=lambda wanted: None))
+    problems = add_preflight(Preview((update, *changes)), plan, reader).problems
+    assert ["has no limits.cpu" in problem.message for problem in problems] == [True] * lacks
+
+
+@pytest.mark.parametrize(("pods", "fits"), [("9", True), ("1", False)])
+def test_quota_counts_as_the_command_leaves_it(pods: str, fits: bool) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "pods", "namespace": "ml"},
+        "spec": {"hard": {"pods": pods}},
+    }
+    plan = plan_of({})
+    (model,) = plan.models
+    manifests = (*model.manifests, Manifest("pods", quota))
+    plan = replace(plan, models=(replace(model, manifests=manifests, tracks=model_tracks()),))
+    changes = [
+        Change(m.name, m.type_token, m.logical_name, Op.UPDATE, f"ml/{m.name}", "churn")
+        for m in manifests
+    ]
+    server = Server(())
+    server.hard = {"pods": "2"}
+    reader = cast(ObjectReader, SimpleNamespace(client=server, find_listed=lambda wanted: None))
+    problems = add_preflight(Preview(tuple(changes)), plan, reader).problems
+    assert ["are allowed" in problem.message for problem in problems] == [True] * (not fits)
 
 
 @pytest.mark.parametrize("forbidden", [{"get"}, {"list", "get"}], ids=["keys", "all"])

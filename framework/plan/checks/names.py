@@ -12,6 +12,7 @@ from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
 from framework.kinds.kind import Manifest
+from framework.kube.objects import group_of
 from framework.plan.checks.facts import MODEL_NAME, Claim
 from framework.plan.checks.tracks import container_setting
 from framework.plan.manifest import ModelPlan
@@ -84,7 +85,7 @@ def find_name_diagnostics(model: CatalogModel, names: Names) -> Iterator[Diagnos
 def _list_names(model: CatalogModel, manifest: Manifest) -> Iterator[Claim]:
     """Yields a claim for the name of an object, for its Pulumi name and for each node port."""
     position = _position_of(model, manifest)
-    group = str(manifest.object["apiVersion"]).rpartition("/")[0]
+    group = group_of(str(manifest.object["apiVersion"]))
     namespace = str(manifest.object["metadata"].get("namespace", ""))
     key: tuple[str, ...] = (group, manifest.kind, namespace, manifest.name)
     yield Claim(Code.NAME_CLASH, key, f'{manifest.kind} "{manifest.name}"', position)
