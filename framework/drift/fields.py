@@ -82,7 +82,7 @@ class ObjectFindings:
     findings: tuple[Finding, ...]
     pending: bool
     is_deletion: bool = False
-    """The files no longer have the object: the next `up` deletes it."""
+    """The files no longer have the object, and the next `up` deletes it."""
 
 
 def build_findings(
@@ -96,8 +96,10 @@ def build_findings(
         wanted = desired.find(obj)
     changes = _find_pending(inputs, wanted, obj.ignore_changes)
     pending = wanted is None or bool(changes)
+    # A kept object, such as the claim of a volume, only leaves the state.
+    is_deletion = wanted is None and not obj.retain_on_delete
     if status is LiveStatus.SAME:
-        return ObjectFindings((), pending, is_deletion=wanted is None)
+        return ObjectFindings((), pending, is_deletion)
     # Neither the files nor the cluster have it: the next `up` only drops the record.
     if wanted is None and _KINDS[status] is FindingKind.MISSING:
         return ObjectFindings((), pending)
@@ -132,7 +134,7 @@ def build_findings(
             pending = True
         else:
             findings.append(_build_field(whole, field, value))
-    return ObjectFindings(tuple(findings), pending, is_deletion=wanted is None)
+    return ObjectFindings(tuple(findings), pending, is_deletion)
 
 
 def _find_last_apply(compared: ComparedObject) -> str:

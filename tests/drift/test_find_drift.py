@@ -356,6 +356,19 @@ def test_field_has_three_values(
     assert report.deletions == (("Deployment ml/a",) if desired is None else ())
 
 
+@pytest.mark.parametrize("live", ["1Gi", "2Gi"], ids=["same", "changed"])
+def test_kept_object_that_left_the_files_is_pending_and_not_a_deletion(
+    root: Path, live: str
+) -> None:
+    def claim(size: str) -> Object:
+        return build("PersistentVolumeClaim", "a", spec={"size": size})
+
+    found = record(claim("1Gi"), "a", retain_on_delete=True)
+    report = compare(root, [found], [claim(live)], plan_of(root, None))
+    assert (report.pending, report.deletions) == (("a",), ())
+    assert len(report.findings) == (live != "1Gi")
+
+
 def test_secret_that_differs_is_drift_although_its_values_are_redacted(root: Path) -> None:
     def secret(value: str) -> Object:
         return build("Secret", "a", data={"k": value})
