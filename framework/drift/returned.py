@@ -1,14 +1,16 @@
 """Warns about fields that somebody writes again after each `up`, such as a controller.
 
 Each `up` puts such a field back for a few seconds, and each check reports it again, until somebody
-stops the controller or allows the field. A field counts as written again in two cases:
+stops the controller or allows the field. There are two kinds of evidence:
 - the history has the finding from before the last `up` wrote the object, and the field was written
-  after that `up`;
-- without a history, a manager that is not kubectl wrote the field within a minute after the `up`.
+  after that `up`: it has come back;
+- without a history, a manager wrote the field within a minute after the `up`: it may come back. The
+  clients that people work with, such as kubectl and k9s, do not count then.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,7 +21,16 @@ from framework.drift.report import DriftReport, Finding, FindingKind
 
 # A controller reacts within seconds. A person rarely changes a field so soon after an `up`.
 _AT_ONCE = timedelta(minutes=1)
+# Lens and its forks write as `node-fetch`, and consoles in a browser as `Mozilla`. A script that
+# runs kubectl looks the same as a person, and only the history distinguishes them. Not Rancher: its
+# controllers and its users write under one name.
+_INTERACTIVE = re.compile(
+    r"kubectl|(k9s|node-fetch|mozilla|(open|free)?lens|headlamp|(kubernetes-)?dashboard)\b",
+    re.IGNORECASE,
+)
 _MOST_NAMES = 3
+# The manager, the kind of finding and the path.
+_Key = tuple[str, FindingKind, str]
 
 
 def warn_about_returned(report: DriftReport, since: Mapping[str, datetime]) -> DriftReport:
@@ -27,37 +38,52 @@ def warn_about_returned(report: DriftReport, since: Mapping[str, datetime]) -> D
 
     `since` maps the ids of findings to the first check that found them.
     """
-    returned: dict[tuple[str, FindingKind, str], list[str]] = {}
+    returned: dict[_Key, list[str]] = {}
+    proven: set[_Key] = set()
     for finding in report.findings:
-        if finding.manager and _has_returned(finding, since.get(finding.id)):
+        has_returned = _has_returned(finding, since.get(finding.id))
+        if finding.manager and (has_returned or _may_return(finding)):
             key = finding.manager, finding.kind, finding.path
             returned.setdefault(key, []).append(f"{finding.object_kind} {finding.object}")
+            proven |= {key} if has_returned else set()
     warnings = [
-        _describe(manager, kind, path, names)
-        for (manager, kind, path), names in sorted(returned.items())
+        _describe(key, names, is_proven=key in proven) for key, names in sorted(returned.items())
     ]
     return replace(report, warnings=(*report.warnings, *warnings)) if warnings else report
 
 
 def _has_returned(finding: Finding, first: datetime | None) -> bool:
+    """Returns True if the finding was known before the last `up`, and was written after it."""
+    applied, written = parse_time(finding.applied), parse_time(finding.time)
+    if first is None or applied is None or written is None or not finding.path:
+        return False
+    # The times of managedFields have whole seconds, and a controller reacts within one. What was
+    # written earlier in that second, `up` has put back, so it is no finding.
+    return first < applied <= written
+
+
+def _may_return(finding: Finding) -> bool:
+    """Returns True if something other than a person wrote the field soon after the last `up`."""
     applied, written = parse_time(finding.applied), parse_time(finding.time)
     if applied is None or written is None or not finding.path:
         return False
-    if first is not None and first < applied < written:
-        return True
-    # A script that runs kubectl looks the same as a person; only the history distinguishes them.
-    is_person = finding.manager.startswith("kubectl")
-    return not is_person and applied < written <= applied + _AT_ONCE
+    is_person = _INTERACTIVE.match(finding.manager)
+    return not is_person and applied <= written <= applied + _AT_ONCE
 
 
-def _describe(manager: str, kind: FindingKind, path: str, names: list[str]) -> str:
-    text = (
-        f"warning: {list_names(names, _MOST_NAMES)}: {manager} wrote {path} again after the last "
-        "`up`, and is likely to do so after the next one"
-    )
+def _describe(key: _Key, names: list[str], *, is_proven: bool) -> str:
+    manager, kind, path = key
+    text = f"warning: {list_names(names, _MOST_NAMES)}: {manager} wrote {path}"
+    if is_proven:
+        text += " again after the last `up`, and is likely to do so after the next one; "
+    else:
+        text += (
+            " within a minute after the last `up`, so it may come back after the next one; if "
+            f"{manager} is a controller, "
+        )
     if kind is FindingKind.ADDED:
         return (
-            f"{text}; stop {manager}, or allow it under drift.injectors of environment.yaml: "
+            f"{text}stop it, or allow it under drift.injectors of environment.yaml: "
             f'{{manager: "{manager}", path: "{path}", reason: ...}}'
         )
-    return f"{text}; stop {manager}, keep its value with `take`, or accept the difference"
+    return f"{text}stop it, keep its value with `take`, or accept the difference"

@@ -27,7 +27,14 @@ def find(kind: FindingKind = FindingKind.ADDED, **fields: str) -> Finding:
         pytest.param(find(), None, True, id="at once"),
         pytest.param(find(time=NEXT_DAY), FIRST, True, id="found before and after `up`"),
         pytest.param(find(manager="kubectl-edit", time=NEXT_DAY), FIRST, True, id="by a script"),
+        pytest.param(find(time=UP), None, True, id="in the second of `up`"),
+        pytest.param(find(time=UP), FIRST, True, id="found before, in the second of `up`"),
         pytest.param(find(manager="kubectl-edit"), None, False, id="by a person"),
+        pytest.param(find(manager="k9s"), None, False, id="by a person with k9s"),
+        pytest.param(find(manager="node-fetch"), None, False, id="by a person with Lens"),
+        pytest.param(find(manager="Mozilla"), None, False, id="by a person with a browser"),
+        pytest.param(find(manager="k9s", time=UP), FIRST, True, id="by a person twice"),
+        pytest.param(find(manager="lenses-operator"), None, True, id="named like a client"),
         pytest.param(find(time=NEXT_DAY), None, False, id="a day later"),
         pytest.param(find(time="2026-11-24T09:00:00Z"), FIRST, False, id="before `up`"),
         pytest.param(find(manager=""), FIRST, False, id="by nobody that is known"),
@@ -45,9 +52,14 @@ def test_field_that_comes_back_is_named(
     assert len(warnings) == (2 if is_named else 1)
 
 
-def test_warning_names_the_objects_once_and_the_next_step() -> None:
+@pytest.mark.parametrize("is_known", [True, False], ids=["history", "no history"])
+def test_warning_names_the_objects_once_and_the_next_step(is_known: bool) -> None:
     findings = (*(find() for _ in range(5)), find(FindingKind.CHANGED))
-    added, changed = warn_about_returned(DriftReport(Stack.of("prod"), findings), {}).warnings
-    assert "and 2 more: mesh wrote spec.paused again after the last `up`" in added
+    since = {"1": FIRST} if is_known else {}
+    added, changed = warn_about_returned(DriftReport(Stack.of("prod"), findings), since).warnings
+    said = "again after the last `up`" if is_known else "within a minute after the last `up`"
+    assert f"and 2 more: mesh wrote spec.paused {said}" in added
+    assert ("may come back" in added, "is likely to do so" in added) == (not is_known, is_known)
+    assert ("if mesh is a controller, stop it" in changed) == (not is_known)
     assert 'drift.injectors of environment.yaml: {manager: "mesh", path: "spec.paused"' in added
-    assert "stop mesh, keep its value with `take`, or accept" in changed
+    assert "stop it, keep its value with `take`, or accept" in changed
