@@ -86,8 +86,9 @@ class FakeCluster:
     """A cluster in memory, with the methods of a provider; `objects` are by kind and id.
 
     Rollouts of the ids in `bad` fail, writes of those in `refused` fail, and deletions of those in
-    `held` never end. Objects of the ids in `taken` are of others. `uids` maps other kubeconfigs to
-    the UIDs of their clusters. While `gate` is set and not open, rollouts wait for it.
+    `held` never end. Writes of those in `unanswered` arrive, and a proxy answers with 504. Objects
+    of the ids in `taken` are of others. `uids` maps other kubeconfigs to the UIDs of their
+    clusters. While `gate` is set and not open, rollouts wait for it.
     """
 
     def __init__(self) -> None:
@@ -98,6 +99,7 @@ class FakeCluster:
         self.log: list[tuple[str, str]] = []
         self.bad: set[str] = set()
         self.refused: set[str] = set()
+        self.unanswered: set[str] = set()
         self.held: set[str] = set()
         self.taken: set[str] = set()
         self.gate: threading.Event | None = None
@@ -168,6 +170,8 @@ class FakeCluster:
         with self._lock:
             self.log.append((verb, f"{inputs['kind']} {id_}"))
             self.objects[inputs["kind"], id_] = {**inputs, "status": {"seen": True}}
+        if id_ in self.unanswered:
+            raise ApiError(id_, 504, "", "gateway timeout")
         outputs = {**inputs, "__fieldManager": "fake", "__inputs": inputs}
         return ObjectState(id_, inputs, outputs)
 

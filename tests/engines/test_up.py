@@ -173,6 +173,19 @@ def test_refused_write_is_not_a_rollout_failure(stack: Stack) -> None:
     assert stack.cluster.ids() == ["ConfigMap ns/y"]
 
 
+def test_created_object_whose_answer_a_proxy_lost_is_recorded_by_the_next_command(
+    stack: Stack,
+) -> None:
+    stack.program("config_map('x')\nconfig_map('y')")
+    stack.cluster.unanswered.add("ns/x")
+    (failure,) = stack.up().failures
+    assert "gateway timeout" in failure.reason
+    assert not any(resource["urn"].endswith("::x") for resource in stack.resources)
+    stack.cluster.unanswered.clear()
+    assert not stack.destroy().failures
+    assert stack.cluster.ids() == []
+
+
 def test_recorded_name_of_others_is_refused_before_any_write(stack: Stack) -> None:
     stack.program(TWO_MODELS)
     stack.up()

@@ -196,9 +196,10 @@ class ApplyRun:
         urn = change.urn or build_failed_urn(registration.type, registration.name)
         with self._lock:
             self._failed[urn] = failure
-        if isinstance(exc, ApiError):
-            # The server refused: nothing is pending. After any other error, such as a lost
-            # connection, the write may have happened, and the operation stays pending.
+        if isinstance(exc, ApiError) and exc.status < 500:
+            # The server refused: nothing is pending. After any other error the write may have
+            # happened, and the operation stays pending: the next command looks for the object. So
+            # it is after a lost connection, a proxy's 502 or 504, and a 500 with a timeout of etcd.
             # A state that cannot be written is reported when it is saved at the end.
             with suppress(StateFileError):
                 self._state.record(end_line(urn))
