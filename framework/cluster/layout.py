@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ SERVICE_RANGE, API_SERVICE_ADDRESS = "10.96.0.0/16", "10.96.0.1"
 # Below the range that Linux uses for outgoing connections (32768 and up), which could otherwise
 # occupy a chosen port while the cluster is stopped.
 _CANDIDATES = range(20000, 32000)
+_RELEASE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -117,19 +119,30 @@ def load_ports(path: Path) -> dict[str, int]:
 
 
 def require_free(component: str, port: int, path: Path) -> None:
-    """Raises LocalClusterError, which names the process, if a process listens on `port`."""
-    with socket.socket() as sock:
-        # As the components do: a connection that was just closed does not occupy the port.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            sock.bind((LOOPBACK, port))
-            return
+    """Raises LocalClusterError, which names the process, if a process keeps listening on `port`."""
+    # The kernel closes the sockets of a killed component a moment after its command line is gone,
+    # so the port of the process that is to be replaced may still be in use.
+    until = time.monotonic() + _RELEASE_S
+    while not (is_free := _is_free(port)) and time.monotonic() < until:
+        time.sleep(0.05)
+    if is_free:
+        return
     raise LocalClusterError(
         f"local cluster: {component} cannot listen on {LOOPBACK}:{port}, used by "
         f"{find_listener(port) or 'a process of another user'}; stop that process and run "
         f"`make cluster-up` again, or delete {path} to have other ports chosen: stacks deployed "
         "here will then see a new address"
     )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        # As the components do: a connection that was just closed does not occupy the port.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            sock.bind((LOOPBACK, port))
+            return True
+    return False
 
 
 def write_private(path: Path, text: str) -> None:

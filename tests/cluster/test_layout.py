@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,14 +43,25 @@ def test_free_port_is_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS shows no listeners to an ordinary user")
 def test_error_for_a_port_in_use_names_the_process_and_the_next_step(
-    tmp_path: Path, listener: int
+    tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("framework.cluster.layout._RELEASE_S", 0)
     with pytest.raises(LocalClusterError) as caught:
         require_free("kube-apiserver", listener, tmp_path / "ports.json")
     message = str(caught.value)
     assert f"kube-apiserver cannot listen on 127.0.0.1:{listener}" in message
     assert f"used by pid {os.getpid()} (" in message
     assert f"delete {tmp_path / 'ports.json'} to have other ports chosen" in message
+
+
+def test_port_of_a_process_that_is_ending_is_waited_for(tmp_path: Path) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        release = threading.Timer(0.2, sock.close)
+        release.start()
+        require_free("kube-apiserver", sock.getsockname()[1], tmp_path / "ports.json")
+        release.join()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"etcd": 1}', '{"apiserver": "x"}'])
