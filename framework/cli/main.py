@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from framework.cli.streams import LostOutput, outlive_readers
+from framework.cli.streams import LostOutput, keep_going_without_output
 from framework.cli.verbs import GROUPS, OPTIONS, VERBS, Verb
 from framework.core.commands import make_command
 from framework.core.errors import FrameworkError, UsageError
@@ -296,7 +296,7 @@ def _parse_and_run(
         _check(options, rest, verb)
         if not verb.read_only:
             # Until the last message is printed, also those of the errors below.
-            lost = streams.enter_context(outlive_readers())
+            lost = streams.enter_context(keep_going_without_output())
         if "yes" in verb.options and verb.environment == "required":
             model = getattr(options, "model", None)
             command = make_command(verb.name, options.environment, model)
@@ -350,7 +350,8 @@ def _run(verb: Verb, options: argparse.Namespace) -> ExitCode:
         code = run(ROOT, options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The others continue without a reader (`outlive_readers`): this pipe is not their output.
+        # The others continue without a reader (`keep_going_without_output`), so this pipe is not
+        # their output.
         if not verb.read_only:
             raise
         _discard_output()

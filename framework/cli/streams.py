@@ -47,7 +47,7 @@ class _Sink(io.FileIO):
 
 
 @contextmanager
-def outlive_readers() -> Iterator[LostOutput]:
+def keep_going_without_output() -> Iterator[LostOutput]:
     """Replaces stdout and stderr by streams that never fail, and yields what was lost on them."""
     lost = LostOutput()
     with ExitStack() as undo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,17 @@ class GitOutput:
         return lines[0].removeprefix("fatal: ").rstrip(".") if lines else "no message"
 
 
-def run_git(root: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
+def run_git(
+    root: Path, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
+) -> str:
     """Returns the output of a git command. Errors: GitError."""
-    completed = start_git(root, *arguments, stdin=stdin, timeout_s=None, **environment)
+    completed = start_git(root, *arguments, stdin=stdin, environment=environment)
     if completed.returncode:
-        next_step = "SINCE needs a working git clone of the project"
+        next_step = "this needs a working git clone of the project"
         if "not a git repository" in completed.error:
-            next_step = "SINCE compares with a commit: clone the project, or `git init` and commit"
+            next_step = "this needs its commits: clone the project, or `git init` and commit"
         elif "must be run in a work tree" in completed.error:
-            next_step = "a bare repository has no files to compare: `git worktree add` a folder"
+            next_step = "a bare repository has no files: `git worktree add` a folder"
         elif "safe.directory" in completed.stderr:
             next_step = f"trust it with `git config --global --add safe.directory {root}`"
         raise GitError(root, completed.error, next_step)
@@ -56,7 +59,7 @@ def start_git(
     *arguments: str,
     stdin: str = "",
     timeout_s: float | None = None,
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> GitOutput:
     """Runs a git command, and returns its output also if it fails.
 
@@ -68,7 +71,7 @@ def start_git(
     try:
         completed = subprocess.run(
             ["git", "-C", str(root), *arguments],
-            env={**inherited, **fixed, **environment},
+            env={**inherited, **fixed, **(environment or {})},
             input=os.fsencode(stdin),
             capture_output=True,
             timeout=timeout_s,
@@ -78,7 +81,7 @@ def start_git(
         problem = "the command is not installed"
         if not isinstance(exc, FileNotFoundError):
             problem = f"the command cannot be run ({exc.strerror})"
-        raise GitError(root, problem, "install git, which SINCE needs") from exc
+        raise GitError(root, problem, "install git") from exc
     except subprocess.TimeoutExpired as exc:
         problem = f"`git {arguments[0]}` did not end within {timeout_s:g} s"
         raise GitError(root, problem, "run the command yourself to see the reason") from exc

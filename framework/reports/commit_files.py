@@ -82,8 +82,10 @@ class CommitFiles:
             for path, blob in self.blobs.items()
             if path in paths
         )
-        run_git(self.top, "update-index", "-z", "--index-info", stdin="".join(entries), **index)
-        run_git(self.top, "checkout-index", "--all", f"--prefix={folder}{os.sep}", **index)
+        command = ("update-index", "-z", "--index-info")
+        run_git(self.top, *command, stdin="".join(entries), environment=index)
+        command = ("checkout-index", "--all", f"--prefix={folder}{os.sep}")
+        run_git(self.top, *command, environment=index)
         # The project may be in a folder of its repository.
         root = folder / self.prefix
         root.mkdir(parents=True, exist_ok=True)

@@ -117,8 +117,8 @@ def _run_instead(run: Callable[[Path, object], int], monkeypatch: pytest.MonkeyP
 def test_streams_of_a_process_outlive_their_reader(unbuffered: str) -> None:
     program = (
         "import sys\n"
-        "from framework.cli.streams import outlive_readers\n"
-        "with outlive_readers():\n"
+        "from framework.cli.streams import keep_going_without_output\n"
+        "with keep_going_without_output():\n"
         "    for number in range(3):\n"
         "        print(number, flush=True)\n"
         "        sys.stdin.readline()\n"

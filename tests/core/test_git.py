@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.git import GitError, start_git
+from framework.core.git import GitError, run_git, start_git
 
 
 def test_variables_of_a_hook_do_not_lead_to_another_repository(
@@ -30,5 +30,12 @@ def test_git_that_does_not_end_is_an_error(tmp_path: Path, monkeypatch: pytest.M
 
 def test_missing_git_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GitError, match="not installed"):
+    with pytest.raises(GitError, match="not installed; install git"):
         start_git(tmp_path, "status")
+
+
+def test_folder_outside_a_repository_is_an_error_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(GitError, match=r"not a git repository.*`git init` and commit") as caught:
+        run_git(tmp_path, "status")
+    # The history of updates runs git, too.
+    assert "SINCE" not in str(caught.value)
