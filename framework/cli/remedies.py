@@ -56,11 +56,11 @@ def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
 def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
     """Writes live values into the catalog: of one finding, of a model, or of all."""
     # Imported here: `accept` needs no plan.
-    from framework.drift.take import take_findings
+    from framework.drift.take import order_findings, take_findings
 
     environment = options.environment
     report = check_stack(root, options)
-    findings = list(report.findings)
+    findings = order_findings(report.findings)
     if options.finding:
         findings = [find_by_id(options.finding, [*findings, *report.accepted], environment)]
     if not findings:

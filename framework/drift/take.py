@@ -86,9 +86,26 @@ class TakeResult:
     changes: tuple[Change, ...]
 
 
+def order_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Returns the findings in the order in which all items of a list without keys can be taken.
+
+    Of `args: [a, b, c]` with only `a` left, `args[2]` is taken before `args[1]`: once `b` is
+    removed, `c` has its number. Items that are added or changed go first, with the lowest number.
+    """
+
+    def rank(finding: Finding) -> tuple[bool, int]:
+        step = FieldPath.parse(finding.path).steps[-1] if finding.path else 0
+        index = step if isinstance(step, int) else 0
+        is_removed = isinstance(step, int) and finding.live is None
+        return is_removed, -index if is_removed else index
+
+    return sorted(findings, key=rank)
+
+
 def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> TakeResult:
     """Writes the live values of findings into the files of the project, one after another.
 
+    They must be in the order of `order_findings`.
     Errors: ConfigError if the catalog has errors, EditError if a file cannot be edited,
     InvalidEditError if the result would have errors; then no file is changed.
     """

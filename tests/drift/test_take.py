@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from framework.core.drift_rules import AcceptRule
 from framework.core.errors import EditError, FrameworkError, UnknownNameError, UsageError
 from framework.core.stack import Stack
 from framework.drift.report import Finding, FindingKind
-from framework.drift.take import TakeResult, take_findings
+from framework.drift.take import TakeResult, order_findings, take_findings
 from framework.edits.accept import add_accept_rule
 from framework.output.edits import render_file_changes
 from framework.plan.build import build_model
@@ -163,6 +164,22 @@ def test_argument_is_taken_with_its_list(
     result = take_findings(root, PROD, [finding])
     assert [item.reason for item in result.not_taken] == []
     assert container(root)["args"] == after
+
+
+@pytest.mark.parametrize(
+    "live", [["--a"], ["--c"], ["--a", "--b", "--c", "--d", "--e"], []], ids=lambda live: len(live)
+)
+def test_all_arguments_are_taken_in_one_run(root: Path, live: list[str]) -> None:
+    desired = ["--a", "--b", "--c"]
+    write_tree(root, {"catalog/chat.yaml": FILES["catalog/chat.yaml"] + f"args: {desired}\n"})
+    fields = [
+        change(f"{CONTAINER}.args[{index}]", new, old)
+        for index, (old, new) in enumerate(zip_longest(desired, live))
+        if old != new
+    ]
+    result = take_findings(root, PROD, order_findings(reversed(fields)))
+    assert [item.reason for item in result.not_taken] == []
+    assert container(root).get("args", []) == live
 
 
 def test_several_findings_are_announced(capsys: pytest.CaptureFixture[str]) -> None:
