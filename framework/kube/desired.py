@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from framework.core.changes import FieldChange
 from framework.core.field_paths import MISSING, FieldPath, resolve
-from framework.kube.managed_fields import find_undeclared
+from framework.kube.managed_fields import entries, find_undeclared
 from framework.kube.object_diff import (
     LiveComparison,
     LiveStatus,
@@ -64,11 +64,13 @@ def compare_with_desired(
     if not comparison.exists:
         return comparison
     # The server computes some fields, such as the address of a Service that was recreated. Nobody
-    # set them, and `up` would not put them back.
+    # set them, and `up` would not put them back. Without managedFields it is not known who did, and
+    # `up` puts back all that is not as recorded (kube/lost_owners.py).
+    is_known = bool(entries(live.outputs))
     kept = tuple(
         field
         for field in comparison.fields
-        if field.old is None or field.manager or _sets(inputs, field.path)
+        if field.old is None or field.manager or not is_known or _sets(inputs, field.path)
     )
     if not kept and comparison.status is LiveStatus.CHANGED:
         comparison = replace(comparison, status=LiveStatus.SAME)

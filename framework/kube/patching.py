@@ -211,7 +211,10 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
         client,
         live,
         manager,
-        lambda managed: merge_entries(managed, manager, api_version, patch.kept, patch.injected),
+        # Where managedFields were emptied, only `live` has an owner (kube/lost_owners.py).
+        lambda managed: merge_entries(
+            managed or entries(live), manager, api_version, patch.kept, patch.injected
+        ),
     )
 
 
@@ -248,8 +251,9 @@ def _rewrite_owners(
             return
         version = current["metadata"]["resourceVersion"]
         # A JSON patch can replace managedFields as a whole; an apply cannot send the field at all.
+        # `add` replaces, too, and does not fail if the field is missing.
         operations = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": managed},
+            {"op": "add", "path": "/metadata/managedFields", "value": managed},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         ]
         try:

@@ -18,6 +18,7 @@ from framework.kube.adopting import (
 )
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.lost_owners import with_owners
 from framework.kube.managed_fields import entries, field_paths
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import (
@@ -127,7 +128,8 @@ class ObjectPredictor(ObjectReader):
         # The CLI does not record zeros such as `minReadySeconds: 0`.
         if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):
             return ObjectDiff(Op.SAME, (), False, "", live)
-        diff = self._diff_live(live, before, wanted, manager, ignore_changes)
+        owned = with_owners(live, before, recorded)
+        diff = self._diff_live(live, owned, before, wanted, manager, ignore_changes)
         if recreated:
             # An update even if every field is the same: `up` records the new object.
             op = Op.UPDATE if diff.op is Op.SAME else diff.op
@@ -260,15 +262,16 @@ class ObjectPredictor(ObjectReader):
     def _diff_live(
         self,
         live: Object,
+        owned: Object,
         before: Object,
         wanted: Object,
         manager: str,
         ignore_changes: Sequence[str],
     ) -> ObjectDiff:
         # The same patch that `update` applies, so that a preview cannot promise anything else.
-        patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
+        patch = build_patch(owned, before, wanted, manager, ignore_changes, self.injectors)
         try:
-            predicted = predict(self._client, live, patch)
+            predicted = predict(self._client, owned, patch)
         except ApiError as exc:
             return _diff_refused(live, patch, exc)
         fields = compare_objects(live, predicted, written=live, manager=manager)

@@ -13,6 +13,7 @@ from framework.core.errors import ClusterError
 from framework.core.kind_rules import SKIP_AWAIT, KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.lost_owners import with_owners
 from framework.kube.managed_fields import handover_manager
 from framework.kube.objects import (
     Object,
@@ -22,6 +23,7 @@ from framework.kube.objects import (
     has_fields,
     object_name,
     with_live,
+    without_internal,
 )
 from framework.kube.ownership import AlreadyExistsError, find_own_manager, is_recreated
 from framework.kube.patching import (
@@ -132,6 +134,7 @@ class KubernetesProvider(ObjectPredictor):
         # For one without these labels this call raises RecordedNameTakenError.
         is_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
+        live = with_owners(live, before, without_internal(old.outputs))
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         made = self._apply(live, patch)
         return build_state(made, wanted, manager, old.outputs)
@@ -193,6 +196,7 @@ class KubernetesProvider(ObjectPredictor):
             return
         manager = field_manager(urn, old, wanted)
         before = self._build_sent(old.inputs, urn)
+        live = with_owners(live, before, without_internal(old.outputs))
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         live = hand_over_replicas(self._client, live, patch)
         if self.is_switched_off(live, ignore_changes):

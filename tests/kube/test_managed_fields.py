@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath
+from framework.kube.lost_owners import with_owners
 from framework.kube.managed_fields import (
     field_paths,
     find_foreign_parts,
@@ -168,6 +170,32 @@ def test_unowned_paths_are_those_that_nobody_else_needs(
     entries: Any, sent: Any, recorded: Any, gone: set[tuple[str, ...]]
 ) -> None:
     assert unowned_paths(live(*entries), OURS, sent, recorded) == gone
+
+
+LIMIT = ("f:spec", "f:revisionHistoryLimit")
+
+
+def test_emptied_managed_fields_get_the_owner_of_what_is_not_recorded() -> None:
+    """A default stays: it is recorded. Of a changed default, the server sets the former value."""
+    emptied = live()
+    emptied["spec"] |= {"revisionHistoryLimit": 3, "paused": False}
+    recorded = deepcopy(emptied)
+    recorded["spec"]["revisionHistoryLimit"] = 10
+    del recorded["spec"]["template"]["spec"]["containers"][0]["env"][1]
+    inputs = deepcopy(recorded)
+    del inputs["spec"]["paused"], inputs["spec"]["revisionHistoryLimit"]
+    owned = with_owners({**emptied, "kind": "Deployment"}, inputs, recorded)
+    unowned = unowned_paths(owned, OURS, inputs, inputs)
+    assert unowned == {EXTRA, (*EXTRA, "f:name"), (*EXTRA, "f:value"), LIMIT}
+    merged = merge_entries(owned["metadata"]["managedFields"], OURS, "apps/v1")
+    assert unowned | {REPLICAS, LABEL, MODEL} <= owned_by(merged, OURS)
+    assert ("f:spec", "f:paused") not in owned_by(merged, OURS)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "PersistentVolumeClaim"])
+def test_managed_fields_that_are_there_and_those_of_claims_stay(kind: str) -> None:
+    found = {**live(*[entry(OURS, REPLICAS)] * (kind == "Deployment")), "kind": kind}
+    assert with_owners(found, {}, {"spec": {}}) is found
 
 
 def test_finalizers_of_controllers_stay_and_those_of_people_go() -> None:

@@ -80,6 +80,42 @@ def test_drift_by_kubectl_is_reverted(
     assert provider.diff(URN, updated, inputs, ()).op is Op.SAME
 
 
+@pytest.mark.parametrize("with_additions", [True, False])
+def test_object_with_emptied_managed_fields_is_put_back(
+    provider: KubernetesProvider, kube: KubeClient, namespace: str, with_additions: bool
+) -> None:
+    inputs = deployment(namespace)
+    state = provider.create(URN, inputs)
+    live = live_of(kube, inputs)
+    if with_additions:
+        live["spec"]["revisionHistoryLimit"] = 3
+        container = live["spec"]["template"]["spec"]["containers"][0]
+        container["env"].append({"name": "EXTRA", "value": "1"})
+        live["metadata"]["labels"]["by"] = "hand"
+        live["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
+        live["metadata"].pop("resourceVersion")
+        kube.replace(live, manager="kubectl-edit")
+    empty = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
+    name = inputs["metadata"]["name"]
+    kube.json_patch("apps/v1", "Deployment", name, namespace, operations=empty, manager="kubectl")
+    assert not live_of(kube, inputs)["metadata"].get("managedFields")
+    expected = [
+        "metadata.labels.by",
+        "spec.revisionHistoryLimit",
+        "spec.template.spec.containers[model].env[EXTRA]",
+        "spec.template.spec.nodeSelector",
+    ]
+    found = compare_with_desired(state, provider.read(state), ())
+    assert sorted(field.path for field in found.fields) == expected * with_additions
+    diff = provider.diff(URN, state, inputs, ())
+    assert sorted(field.path for field in diff.fields) == expected * with_additions
+    updated = provider.update(URN, state, inputs, ())
+    assert updated.outputs["spec"] == state.outputs["spec"] == diff.predicted["spec"]
+    assert updated.outputs["metadata"]["labels"] == state.outputs["metadata"]["labels"]
+    assert provider.diff(URN, updated, inputs, ()).op is Op.SAME
+    assert compare_with_desired(updated, provider.read(updated), ()).fields == ()
+
+
 def test_restart_by_kubectl_is_a_field_change(
     provider: KubernetesProvider, kube: KubeClient, kubectl: Any, namespace: str
 ) -> None:
