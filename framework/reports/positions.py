@@ -1,11 +1,13 @@
-"""Finds the settings behind the problems of a preview: their file, line and column.
+"""Finds the settings behind fields: their file, line and column.
 
-Loads the catalog again, so it is called only if there are problems.
+For the problems of a preview (`locate_problems`) and for the findings of a drift check
+(drift/sources.py). Both load the catalog again, so only if there is anything to find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.changes import Problem
-from framework.core.errors import UnknownNameError, UsageError
+from framework.core.errors import FrameworkError
 from framework.core.field_paths import FieldPath, FieldPathError, get_at, name_path, resolve
 from framework.core.stack import Stack
 from framework.plan import Manifest
@@ -22,9 +24,10 @@ from framework.reports.explain import ExplainedSetting
 from framework.reports.refusals import find_described
 from framework.reports.rendered_fields import ExplainedFields, FieldExplainer
 
-# Explaining an object by experiment takes one to two seconds. Further problems mostly have the same
-# cause, so they have the position of the model's file.
-_MOST_EXPLAINED = 3
+# To explain one part of an object, such as its spec, the model is planned some hundred times, which
+# takes about a second. Further fields mostly have the same cause, so they have the position of the
+# model's file.
+_MOST_EXPLAINED = 4
 
 
 def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -40,6 +43,52 @@ def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tu
     return tuple(replace(problem, position=finder.find(problem)) for problem in problems)
 
 
+class SettingFinder:
+    """Finds the settings behind fields by experiment, those of the first few parts of objects."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._explainers: dict[str, FieldExplainer] = {}
+        self._explained: dict[tuple[str, str], ExplainedFields | None] = {}
+
+    def find(self, model: CatalogModel, name: str, path: FieldPath) -> str:
+        """Returns the position of the setting that a field of `Kind/name` comes from, "" for none.
+
+        Of several settings, such as the repository and the tag of an image, it is the one in the
+        most specific file.
+        """
+        explained = self._explain(model, f"{name}.{path.steps[0]}") if path.steps else None
+        if explained is None:
+            return ""
+        keys = {
+            key
+            for field in explained.fields
+            if (found := FieldPath.parse(field.field)).is_within(path) or path.is_within(found)
+            for key in field.settings
+        }
+        # The name of a model or an environment has no line: its position is a file or a folder.
+        written = [s for s in explained.settings if s.key in keys and ":" in (s.position or "")]
+        latest = max(written, key=lambda setting: _rank(setting, model), default=None)
+        return str(latest.position) if latest else ""
+
+    def _explain(self, model: CatalogModel, part: str) -> ExplainedFields | None:
+        """Explains a part of an object, once for all fields in it."""
+        key = model.name, part
+        if key not in self._explained:
+            explained = None
+            if len(self._explained) < _MOST_EXPLAINED:
+                # A custom resource may have a field that nothing in the plan explains.
+                with suppress(FrameworkError):
+                    explained = self._get_explainer(model).explain(part)
+            self._explained[key] = explained
+        return self._explained[key]
+
+    def _get_explainer(self, model: CatalogModel) -> FieldExplainer:
+        if model.name not in self._explainers:
+            self._explainers[model.name] = FieldExplainer(self._catalog, model)
+        return self._explainers[model.name]
+
+
 class _PositionFinder:
     """Finds positions in the files of one environment."""
 
@@ -47,7 +96,7 @@ class _PositionFinder:
         self._catalog = catalog
         self._models = {model.name: model for model in catalog.models}
         self._manifests: dict[str, tuple[Manifest, ...]] = {}
-        self._explained: dict[tuple[str, str], ExplainedFields | None] = {}
+        self._settings = SettingFinder(catalog)
 
     def find(self, problem: Problem) -> str:
         """Returns the position of a problem, "" if it comes from no file."""
@@ -73,7 +122,8 @@ class _PositionFinder:
         value = get_at(manifest.object, steps)
         # The server numbers the items of a list, which are named everywhere else.
         named = name_path(steps, manifest.object)
-        return _find_value(model, manifest, value) or self._explain(model, manifest, named)
+        by_value = _find_value(model, manifest, value)
+        return by_value or self._settings.find(model, f"{manifest.kind}/{manifest.name}", named)
 
     def _find_manifest(self, model: CatalogModel, name: str) -> Manifest | None:
         if model.name not in self._manifests:
@@ -82,34 +132,6 @@ class _PositionFinder:
         wanted = name.partition(" ")[0], name.partition(" ")[2].rpartition("/")[2]
         manifests = self._manifests[model.name]
         return next((m for m in manifests if (m.kind, m.name) == wanted), None)
-
-    def _explain(self, model: CatalogModel, manifest: Manifest, path: FieldPath) -> str:
-        """Returns the position of the setting that a field comes from, found by experiment.
-
-        Of several settings, such as the repository and the tag of an image, it is the one in the
-        most specific file.
-        """
-        key = model.name, f"{manifest.kind}/{manifest.name}."
-        if key not in self._explained:
-            if len(self._explained) >= _MOST_EXPLAINED:
-                return ""
-            try:
-                explained = FieldExplainer(self._catalog, model).explain(key[1])
-            except (UnknownNameError, UsageError):
-                explained = None
-            self._explained[key] = explained
-        found = self._explained[key]
-        if found is None:
-            return ""
-        named = {
-            name
-            for field in found.fields
-            if FieldPath.parse(field.field).is_within(path)
-            for name in field.settings
-        }
-        written = [s for s in found.settings if s.key in named and s.position]
-        latest = max(written, key=lambda setting: _rank(setting, model), default=None)
-        return str(latest.position) if latest else ""
 
 
 def _list_paths(problem: Problem) -> Iterator[FieldPath]:
