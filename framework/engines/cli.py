@@ -145,7 +145,7 @@ class AutomationEngine:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
         self._settle(request)
         opened = read_stack(self._open(request), request, accepts_recreated=True)
-        targets = opened.find_targets(request)
+        targets = opened.build_recorded_target(request)
         recorded = opened.recorded
         with open_clusters(request, recorded, accepts_recreated=True) as clusters:
             compared = compare_with_cluster(
@@ -181,7 +181,7 @@ class AutomationEngine:
         if not confirm(Preview(changes, opened.stack.read_outputs())):
             return None
         reader = opened.read_events(on_progress, components=components)
-        options = {"continue_on_error": True, **opened.find_targets(request)}
+        options = {"continue_on_error": True, **opened.build_recorded_target(request)}
         opened.stack.run("destroy", reader, **options)
         return replace(reader.build_result({}), changes=changes)
 
@@ -207,7 +207,7 @@ class AutomationEngine:
             if metadata.get("op", "same") not in ("same", "refresh"):
                 changed.add(str(metadata["urn"]))
 
-        options = {"expect_no_changes": True, **opened.find_targets(request)}
+        options = {"expect_no_changes": True, **opened.build_recorded_target(request)}
         try:
             opened.stack.stream("preview_refresh", read, **options)
         except EngineError as exc:

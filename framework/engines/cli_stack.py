@@ -6,6 +6,7 @@ The Automation API's methods for stack settings look in the project's root and i
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import runpy
@@ -13,6 +14,8 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from framework.core.errors import EngineError, StateError
@@ -90,7 +93,7 @@ class CliStack:
 
     def export_resources(self) -> list[Mapping[str, Any]]:
         """Returns the resources of the exported state. StateError where their shape is wrong."""
-        deployment = self._translate(self.automation.export_stack).deployment or {}
+        deployment = self.export().deployment or {}
         try:
             check_deployment(deployment, "deployment")
         except ShapeError as exc:
@@ -109,7 +112,7 @@ class CliStack:
             for found in resources
             if found.is_object and not found.pending_delete
         }
-        exported = self._translate(self.automation.export_stack)
+        exported = self.export()
         changed = False
         for raw in exported.deployment.get("resources") or ():
             declared = before.get(raw["urn"])
@@ -121,28 +124,52 @@ class CliStack:
             if "__inputs" in (raw.get("outputs") or {}):
                 raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
         if changed:
-            self._translate(lambda: self.automation.import_stack(exported))
+            self.import_back(exported)
 
-    def record_unfinished(self, failed: Mapping[str, str]) -> None:
+    def record_unfinished(self, reasons: Mapping[str, str]) -> None:
         """Records why Deployments are not ready, by URN: the next `up` waits for them again.
 
         The CLI itself takes a Deployment as ready once the minimum of its Pods is available.
         """
-        if not failed:
+        if not reasons:
             return
-        exported = self._translate(self.automation.export_stack)
+        exported = self.export()
         for raw in exported.deployment.get("resources") or ():
-            if raw["urn"] in failed and not raw.get("delete"):
-                raw["initErrors"] = [failed[raw["urn"]]]
-        self._translate(lambda: self.automation.import_stack(exported))
+            if raw["urn"] in reasons and not raw.get("delete"):
+                raw["initErrors"] = [reasons[raw["urn"]]]
+        self.import_back(exported)
 
     def export(self) -> Any:
         """Returns the exported state, secrets in plain text."""
         return self._translate(self.automation.export_stack)
 
     def import_back(self, exported: Any) -> None:
-        """Replaces the state by a changed export. StateError if another command holds it."""
-        self._translate(lambda: self.automation.import_stack(exported))
+        """Replaces the state by a changed export; the CLI encrypts the secrets again.
+
+        StateError if another command holds the stack, or if a create is pending: the import would
+        drop it, and its object would be lost.
+        """
+        deployment = exported.deployment
+        for operation in deployment.get("pending_operations") or ():
+            if operation["type"] == "creating":
+                created = Resource(operation["resource"])
+                raise StateError(
+                    f"an earlier command was interrupted while it created {created.kind} "
+                    f"{created.name}, and nothing shows whether it did; look at the object, then "
+                    "drop the operation with `pulumi stack export | pulumi stack import`"
+                )
+        # Not the Automation API's `import_stack`: its file stays in /tmp if the import fails.
+        with TemporaryDirectory(prefix="state-") as folder:
+            path = Path(folder) / "state.json"
+            document = {"version": exported.version, "deployment": deployment}
+            path.write_text(json.dumps(document), encoding="utf-8")
+            arguments = ["stack", "import", "--file", str(path), "--stack", self.name]
+            workspace = self.automation.workspace
+            self._translate(
+                lambda: workspace.pulumi_command.run(
+                    arguments, workspace.work_dir, workspace.env_vars
+                )
+            )
 
     def _translate(self, action: Callable[[], Any]) -> Any:
         return _translate_errors(action, self.project, self.name)
@@ -166,7 +193,7 @@ class OpenedStack:
         components.check_targets()
         return components
 
-    def find_targets(self, request: Request) -> dict[str, Any]:
+    def build_recorded_target(self, request: Request) -> dict[str, Any]:
         """Returns the `target` option for a command that runs no program."""
         if request.components is None:
             return {}
@@ -210,10 +237,7 @@ def open_stack(cli: PulumiCli, request: Request) -> CliStack:
         pulumi_command=cast(Any, InterruptibleCommand(cli)),
     )
     create_backend_folder(project)
-    if project.has_file_backend:
-        # To create a stack, also for a preview, the CLI takes its lock. It does not remove the lock
-        # of a dead command, and would fail.
-        open_backend(project, request.stack.name).remove_dead_locks()
+    _make_creatable(project, request.stack.name)
     stack = _translate_errors(
         lambda: automation.create_or_select_stack(
             stack_name=request.stack.name,
@@ -225,6 +249,18 @@ def open_stack(cli: PulumiCli, request: Request) -> CliStack:
         request.stack.name,
     )
     return CliStack(cli, project, request.stack.name, stack)
+
+
+def _make_creatable(project: Project, stack: str) -> None:
+    """Removes the locks of dead commands from a stack that does not exist yet.
+
+    To create a stack, also for a preview, the CLI takes its lock, and it removes no lock itself. On
+    a stack that exists, only commands that write remove them (`FileBackend.refuse_others`).
+    """
+    if project.has_file_backend:
+        backend = open_backend(project, stack)
+        if not backend.checkpoint_path.exists():
+            backend.remove_dead_locks()
 
 
 def read_stack(

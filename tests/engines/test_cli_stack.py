@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pulumi.automation import CommandResult
 from pulumi.automation.errors import create_command_error
 
 from framework.core.errors import EngineError, StateError
-from framework.engines.cli_stack import CliStack
+from framework.core.stack import Stack
+from framework.engines.base import Request
+from framework.engines.cli_stack import CliStack, open_stack
 from framework.engines.project import load_project
+from framework.engines.state.backend import open_backend
 from tests.engines.fakes import FAKE_CLI
 
 PULUMI_YAML = """
@@ -63,3 +71,78 @@ def test_cut_attributes_name_the_file(root: Path) -> None:
 
 def test_other_errors_keep_the_output_of_the_cli(root: Path) -> None:
     assert "something else" in read_error(root, "something else")
+
+
+# The import of a changed export
+
+
+class Workspace:
+    """A workspace whose command records how it is called, and fails with `error`."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.pulumi_command, self.work_dir, self.env_vars = self, "", {"A": "b"}
+        self.error, self.arguments = error, [""]
+        self.document: Any = None
+        self.path = Path()
+
+    def run(self, arguments: list[str], cwd: str, env: Mapping[str, str]) -> None:
+        assert env == self.env_vars
+        self.arguments, self.path = arguments, Path(arguments[arguments.index("--file") + 1])
+        assert self.path.parent.stat().st_mode & 0o077 == 0
+        self.document = json.loads(self.path.read_text())
+        if self.error is not None:
+            raise self.error
+
+
+def import_back(root: Path, workspace: Workspace, *pending: dict[str, Any]) -> None:
+    stack = CliStack(FAKE_CLI, load_project(root), "dev", SimpleNamespace(workspace=workspace))
+    deployment = {"resources": [], "pending_operations": list(pending)}
+    stack.import_back(SimpleNamespace(version=3, deployment=deployment))
+
+
+@pytest.mark.parametrize(
+    "error", [None, KeyboardInterrupt(), create_command_error(CommandResult("", "no", 255))]
+)
+def test_import_leaves_no_file_with_secrets(root: Path, error: BaseException | None) -> None:
+    workspace = Workspace(error)
+    expected = contextlib.nullcontext()
+    with pytest.raises((KeyboardInterrupt, EngineError)) if error else expected:
+        import_back(root, workspace)
+    assert workspace.arguments[:2] == ["stack", "import"]
+    assert workspace.arguments[-2:] == ["--stack", "dev"]
+    assert workspace.document == {
+        "version": 3,
+        "deployment": {"resources": [], "pending_operations": []},
+    }
+    assert not workspace.path.parent.exists()
+
+
+def test_import_keeps_a_pending_create(root: Path) -> None:
+    urn = "urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::app"
+    resource = {"urn": urn, "type": "kubernetes:core/v1:ConfigMap"}
+    workspace = Workspace()
+    with pytest.raises(StateError, match="interrupted while it created ConfigMap app"):
+        import_back(root, workspace, {"type": "creating", "resource": resource})
+    assert workspace.document is None
+    import_back(root, workspace, {"type": "updating", "resource": resource})
+    assert workspace.document is not None
+
+
+# Locks of dead commands
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_reading_a_stack_removes_dead_locks_only_to_create_it(
+    root: Path, exists: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = open_backend(load_project(root), "dev")
+    lock = backend.lock_folder / "1.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"pid": 2**22 + 1, "hostname": socket.gethostname()}))
+    if exists:
+        backend.checkpoint_path.parent.mkdir(parents=True)
+        backend.checkpoint_path.write_text("{}")
+    monkeypatch.setattr("pulumi.automation.create_or_select_stack", lambda **_: None)
+    monkeypatch.setattr("pulumi.automation.LocalWorkspaceOptions", lambda **_: None)
+    open_stack(FAKE_CLI, Request(root, Stack.of("dev")))
+    assert lock.exists() == exists
