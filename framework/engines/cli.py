@@ -101,10 +101,11 @@ class AutomationEngine:
         with _hold_lock(request) as held, self._connect(request) as provider:
             opened = read_stack(stack, request)
             self._refuse_others(request, opened)
-            opened = self._settle_remote(request, opened)
+            opened, warnings = self._settle_remote(request, opened)
             request = keep_identifier(request, opened.recorded.providers)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
+            previewed = previewed.with_messages(warnings)
             preview = previewed.preview
             refuse_problems(preview)
             _review(request, opened, preview)
@@ -170,15 +171,15 @@ class AutomationEngine:
         self._settle(request)
         opened = self._read(request)
         self._refuse_others(request, opened)
-        opened = self._settle_remote(request, opened)
+        opened, warnings = self._settle_remote(request, opened)
         components = opened.build_components(request)
         resources = [found for found in opened.resources if components.is_target(found.urn)]
         refuse_protected(resources)
         # A state lists a resource after those that it depends on, so dependents come first here.
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
-            return Result(())
-        if not confirm(Preview(changes, opened.stack.read_outputs())):
+            return Result((), messages=warnings)
+        if not confirm(Preview(changes, opened.stack.read_outputs(), warnings)):
             return None
         reader = opened.read_events(on_progress, components=components)
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
@@ -262,19 +263,21 @@ class AutomationEngine:
         if roots and not load_project(request.root).has_file_backend:
             opened.stack.refresh_only(roots)
 
-    def _settle_remote(self, request: Request, opened: OpenedStack) -> OpenedStack:
+    def _settle_remote(
+        self, request: Request, opened: OpenedStack
+    ) -> tuple[OpenedStack, tuple[str, ...]]:
         """Records what an interrupted command created, for a state that is not in a folder.
 
-        Returns the stack as it is afterwards.
+        Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
         if load_project(request.root).has_file_backend:
-            return opened
+            return opened, ()
         connect = partial(connect_kubernetes, rules=self._rules)
         # The recorded providers created the objects, so these are looked up through them.
         with open_clusters(request, opened.recorded, connect) as clusters:
-            if not settle_remote(opened.stack, clusters):
-                return opened
-        return read_stack(opened.stack, request)
+            is_changed, warnings = settle_remote(opened.stack, clusters)
+        messages = tuple(sorted(f"warning: {warning}" for warning in warnings))
+        return read_stack(opened.stack, request) if is_changed else opened, messages
 
     @contextmanager
     def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:

@@ -39,6 +39,11 @@ class CliPreview:
     waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: frozenset[str] | None = None
 
+    def with_messages(self, messages: Iterable[str]) -> CliPreview:
+        """Returns a copy with more messages."""
+        merged = tuple(sorted({*self.preview.messages, *messages}))
+        return replace(self, preview=replace(self.preview, messages=merged))
+
 
 def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None:
     """Returns the URNs of the components and of everything in them; None for the whole stack.
@@ -215,7 +220,7 @@ def _complete_changes(
 def add_pending_deletions(preview: Preview, opened: OpenedStack, request: Request) -> Preview:
     """Adds the old objects of earlier replacements, which the CLI deletes and does not list.
 
-    Those that the plan has again are left out: only their old record is dropped (`_settle`).
+    Those that the plan has again are left out: `restore_wanted` restores their records.
     """
     manifests = request.plan.manifests if request.plan else ()
     wanted = {(manifest.type_token, manifest.id) for manifest in manifests}

@@ -14,7 +14,9 @@ from framework.engines.clusters import Clusters
 from framework.engines.embedded.settlement import restore_wanted
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
-from framework.kube.objects import ObjectState
+from framework.engines.values import SECRET, SIGNATURE
+from framework.kube.objects import ObjectState, object_name
+from framework.kube.ownership import AlreadyExistsError
 from framework.plan import StackPlan
 
 TYPE = "kubernetes:core/v1:ConfigMap"
@@ -101,7 +103,9 @@ class Remote:
             "resources": resources,
             "pending_operations": pending,
         }
+        self.name = "dev"
         self._live, self.imported = live, False
+        self.taken: AlreadyExistsError | None = None
 
     def export(self) -> Any:
         return SimpleNamespace(deployment=self.deployment)
@@ -114,11 +118,19 @@ class Remote:
         return SimpleNamespace(provider=self)
 
     def find_own(self, urn: str, inputs: dict[str, Any]) -> ObjectState | None:
+        if self.taken is not None:
+            raise self.taken
         if inputs["kind"] not in self._live:
             return None
-        return ObjectState("ns/app", inputs, {"metadata": {"uid": inputs["kind"]}})
+        metadata = {**inputs["metadata"], "uid": inputs["kind"]}
+        outputs = {**inputs, "metadata": metadata, "__fieldManager": "fake"}
+        return ObjectState(object_name(metadata), inputs, outputs)
 
-    def settle(self) -> bool:
+    @property
+    def added(self) -> list[dict[str, Any]]:
+        return list(self.deployment["resources"][2:])
+
+    def settle(self) -> tuple[bool, tuple[str, ...]]:
         return settle_remote(cast(CliStack, self), cast(Clusters, self))
 
 
@@ -130,13 +142,68 @@ def test_objects_of_pending_creates_are_recorded_after_what_they_need() -> None:
         ("updating", pending(f"{URN}-2", "ConfigMap")),
     ]
     remote = Remote(operations, "ConfigMap", "Deployment")
-    assert remote.settle()
+    changed, warnings = remote.settle()
+    assert changed
     assert remote.imported
+    assert len(warnings) == 2
     assert remote.deployment["pending_operations"] == []
-    added = remote.deployment["resources"][2:]
-    assert [raw["urn"] for raw in added] == [URN, DEPLOYMENT]
-    assert added[1]["dependencies"] == [URN]
-    assert added[1]["id"] == "ns/app"
+    assert [raw["urn"] for raw in remote.added] == [URN, DEPLOYMENT]
+    assert remote.added[1]["dependencies"] == [URN]
+    assert remote.added[1]["id"] == "ns/app"
     # The next `up` waits for its rollout.
-    assert added[1]["initErrors"]
-    assert not remote.settle()
+    assert remote.added[1]["initErrors"]
+    assert remote.settle() == (False, ())
+
+
+def test_secrets_of_a_found_object_are_imported_as_secrets() -> None:
+    secret = pending("urn:pulumi:dev::test::kubernetes:core/v1:Secret::app", "Secret")
+    secret["inputs"]["stringData"] = {"token": "sesame"}
+    marked = {SIGNATURE: SECRET, "plaintext": '"open"'}
+    config = pending(URN, "ConfigMap")
+    config["inputs"]["data"] = {"key": marked}
+    remote = Remote([("creating", secret), ("creating", config)], "Secret", "ConfigMap")
+    assert remote.settle()[0]
+    recorded = {raw["inputs"]["kind"]: raw for raw in remote.added}
+    outputs = recorded["Secret"]["outputs"]
+    assert outputs["stringData"] == {SIGNATURE: SECRET, "plaintext": '{"token": "sesame"}'}
+    # The copy of the inputs, and the inputs themselves.
+    sealed = {"key": marked}
+    assert recorded["ConfigMap"]["inputs"]["data"] == sealed
+    assert recorded["ConfigMap"]["outputs"]["data"] == sealed
+    assert recorded["ConfigMap"]["outputs"]["__inputs"]["data"] == sealed
+    assert outputs["__inputs"]["stringData"] == outputs["stringData"]
+    assert recorded["Secret"]["inputs"]["stringData"] == outputs["stringData"]
+
+
+def test_new_object_of_a_replacement_is_recorded_beside_the_old_one() -> None:
+    new = pending(URN, "ConfigMap")
+    new["inputs"]["metadata"] = {"name": "app-2", "namespace": "ns"}
+    remote = Remote([("creating", new)], "ConfigMap")
+    old = pending(URN, "ConfigMap", id="ns/app-1", outputs={"metadata": {"uid": "old"}})
+    remote.deployment["resources"].append(old)
+    assert remote.settle()[0]
+    ids = {raw["id"]: bool(raw.get("delete")) for raw in remote.added}
+    assert ids == {"ns/app-1": True, "ns/app-2": False}
+
+
+def build_taken(manager: str) -> AlreadyExistsError:
+    managed = [{"manager": manager, "operation": "Apply"}]
+    metadata = {"name": "app", "namespace": "ns", "managedFields": managed}
+    return AlreadyExistsError({"kind": "ConfigMap", "metadata": metadata})
+
+
+def test_object_of_others_ends_the_pending_create() -> None:
+    remote = Remote([("creating", pending(URN, "ConfigMap"))])
+    remote.taken = build_taken("kubectl")
+    assert remote.settle() == (True, ())
+    assert remote.added == []
+
+
+def test_undecided_create_stays_pending_with_a_warning() -> None:
+    remote = Remote([("creating", pending(URN, "ConfigMap"))])
+    remote.taken = build_taken("pulumi-kubernetes-1")
+    changed, [warning] = remote.settle()
+    assert not changed
+    assert not remote.imported
+    assert len(remote.deployment["pending_operations"]) == 1
+    assert "ConfigMap app may be the one that is there now" in warning

@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.engines.embedded.registration import Registration
 from framework.engines.state.checkpoint import Resource, format_now
-from framework.engines.state.stack_state import StackState
+from framework.engines.state.stack_state import ReadableState, StackState
 from framework.engines.values import (
     Secret,
     has_unknown,
@@ -105,16 +105,17 @@ def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[s
 
 
 def build_adopted(
-    state: StackState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
+    state: ReadableState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
 ) -> Resource:
     """Builds the record of an object that an interrupted command created.
 
     `pending` is the resource of its pending operation.
     """
-    inputs = state.read_inputs(pending)
+    inputs = mark_secret_data(state.read_inputs(pending))
     outputs = dict(mark_secrets(live.outputs, inputs)) | {"__inputs": inputs}
     fields = {
         "id": live.id,
+        "inputs": state.seal(inputs),
         "outputs": state.seal(mark_secret_data(outputs)),
         "initErrors": list(init_errors),
     }

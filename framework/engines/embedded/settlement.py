@@ -11,7 +11,7 @@ from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.records import build_adopted
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
-from framework.engines.state.stack_state import StackState
+from framework.engines.state.stack_state import ReadableState
 from framework.engines.values import reveal
 from framework.kube.ownership import AlreadyExistsError
 
@@ -27,7 +27,7 @@ class Settlement:
     warnings: tuple[str, ...] = ()
 
 
-def settle_pending(state: StackState, clusters: Clusters) -> Settlement:
+def settle_pending(state: ReadableState, clusters: Clusters) -> Settlement:
     """Looks up every pending create in the cluster; writes nothing. ClusterError, EngineError.
 
     A command that is killed between the API server's answer and the journal's next line leaves an
@@ -103,7 +103,7 @@ def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
 
 
 def _adopt(
-    state: StackState, recorded: Checkpoint, pending: Resource, clusters: Clusters
+    state: ReadableState, recorded: Checkpoint, pending: Resource, clusters: Clusters
 ) -> Iterator[Line]:
     """Yields the lines that record the object of a pending create; none if it is missing."""
     provider = clusters.connect(pending.provider_urn).provider

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from framework.core.errors import StateError
 from framework.core.passphrase import SET_PASSPHRASE
-from framework.engines.values import SECRET, SIGNATURE, Secret, reveal
+from framework.engines.values import SECRET, SIGNATURE, Secret, map_tree, reveal
 
 _ROUNDS = 1_000_000
 _RESTORE = "restore the file as it was, from Git or from the .bak beside it"
@@ -124,6 +124,17 @@ def unseal(tree: Any, open_value: Callable[[Mapping[str, Any]], Any]) -> Any:
 def read_plaintext(sealed: Mapping[str, Any]) -> Any:
     """Returns the value of a secret that `pulumi stack export --show-secrets` has decrypted."""
     return json.loads(sealed["plaintext"])
+
+
+def write_plaintext(tree: Any) -> Any:
+    """Returns a tree in the form of such an export; `pulumi stack import` encrypts each secret."""
+
+    def write(leaf: Any) -> Any:
+        if not isinstance(leaf, Secret):
+            return leaf
+        return {SIGNATURE: SECRET, "plaintext": json.dumps(reveal(leaf.value))}
+
+    return map_tree(tree, write)
 
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from framework.core.errors import StateError, StateFileError
 from framework.core.passphrase import read_passphrase
@@ -28,6 +28,22 @@ from framework.engines.state.journal import Journal, Line, fold, read_journal
 from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.urns import STACK_TYPE
 from framework.engines.values import has_sealed, has_secret, redact_sealed
+
+
+class ReadableState(Protocol):
+    """The part of a state that the settlement of pending operations needs."""
+
+    def get_current(self) -> Checkpoint:
+        """Returns the state."""
+
+    def read_inputs(self, resource: Resource) -> Any:
+        """Returns the recorded inputs with secrets decrypted; {} for none."""
+
+    def read_outputs(self, resource: Resource) -> Any:
+        """Returns the recorded outputs with secrets decrypted; {} for none."""
+
+    def seal(self, tree: Any) -> Any:
+        """Returns values in the form of the state, with secrets sealed."""
 
 
 class StackState:
