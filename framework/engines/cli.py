@@ -7,7 +7,7 @@ report, and its change list is compared with the live objects (`cli_preview.py`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -25,8 +25,8 @@ from framework.engines.base import (
 )
 from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import event_to_json
+from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
-from framework.engines.cli_rollouts import RolloutFollower
 from framework.engines.cli_settlement import settle_remote
 from framework.engines.cli_stack import (
     CliStack,
@@ -41,7 +41,6 @@ from framework.engines.clusters import (
     open_clusters,
 )
 from framework.engines.embedded.engine import EmbeddedEngine
-from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
@@ -98,7 +97,7 @@ class AutomationEngine:
         self._settle(request)
         # Before the lock is taken: the CLI takes it itself to create a stack.
         stack = self._open(request)
-        with _hold_lock(request) as held, self._connect(request) as provider:
+        with StackLock(stack.project, stack.name) as lock, self._connect(request) as provider:
             opened = read_stack(stack, request)
             self._refuse_others(request, opened)
             opened, warnings = self._settle_remote(request, opened)
@@ -110,11 +109,11 @@ class AutomationEngine:
             refuse_problems(preview)
             _review(request, opened, preview)
             if preview.clean:
-                held.close()
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
                 reader, target = opened.read_events(), opened.build_target(targets)
-                opened.stack.run("up", reader, program=build_program(request), **target)
+                with lock.released():
+                    opened.stack.run("up", reader, program=build_program(request), **target)
                 opened.remember_cluster()
                 outputs = opened.stack.read_outputs()
                 return Result(preview.changes, reader.failures, outputs, messages=preview.messages)
@@ -122,24 +121,11 @@ class AutomationEngine:
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster()
-            feed = ProgressFeed(on_progress)
-            with RolloutFollower(provider, feed, previewed.steps) as follower:
-                reader = opened.read_events(follower.show, components=previewed.reader.components)
-                apply = CliApply(opened, previewed, request, provider, feed, reader, follower)
-                apply.prepare()
-                # `pulumi up` takes the lock itself.
-                held.close()
-                apply.run()
-            opened.stack.record_unfinished(follower.failed)
-        # Once more, because before the first deployment no provider was recorded.
-        opened.remember_cluster()
-        result = reader.build_result(opened.stack.read_outputs())
-        return replace(
-            result,
-            changes=preview.changes,
-            failures=(*feed.failures, *result.failures),
-            seconds=feed.seconds,
-        )
+            apply = CliApply(opened, previewed, request, provider, lock, on_progress)
+            result = apply.run()
+            # Once more, because before the first deployment no provider was recorded.
+            opened.remember_cluster()
+        return replace(result, outputs=opened.stack.read_outputs())
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -291,22 +277,6 @@ class AutomationEngine:
             yield connection.provider
         finally:
             connection.close()
-
-
-@contextmanager
-def _hold_lock(request: Request) -> Iterator[ExitStack]:
-    """Holds the stack's lock until the end, or until the yielded context is closed.
-
-    `pulumi up` takes the lock itself and cannot inherit it, so it is given back just before. A
-    command that takes the stack in that moment makes `pulumi up` fail, unless that command has
-    ended by then.
-    The lock of a remote backend is the CLI's alone: nothing is held before `pulumi up`.
-    """
-    project = load_project(request.root)
-    with ExitStack() as held:
-        if project.has_file_backend:
-            held.enter_context(open_backend(project, request.stack.name).lock())
-        yield held
 
 
 def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:

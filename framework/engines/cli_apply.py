@@ -10,10 +10,11 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from framework.core.changes import Op
-from framework.engines.base import Request
+from framework.core.changes import Op, Result
+from framework.core.errors import EngineError, FrameworkError
+from framework.engines.base import OnProgress, Request
 from framework.engines.capacity import describe_kept_pods, find_obsolete_autoscalers
-from framework.engines.cli_events import EventReader
+from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_rollouts import RolloutFollower
 from framework.engines.cli_stack import OpenedStack, build_program
@@ -29,7 +30,10 @@ from framework.kube.provider import KubernetesProvider
 
 
 class CliApply:
-    """Applies a preview: puts back what others changed, and runs `pulumi up`."""
+    """Applies a preview: puts back what others changed, and runs `pulumi up`.
+
+    The lock is held throughout, except while the CLI runs, which takes it itself.
+    """
 
     def __init__(
         self,
@@ -37,17 +41,63 @@ class CliApply:
         previewed: CliPreview,
         request: Request,
         provider: KubernetesProvider | None,
-        feed: ProgressFeed,
-        reader: EventReader,
-        follower: RolloutFollower,
+        lock: StackLock,
+        on_progress: OnProgress,
     ) -> None:
         """`provider` is None where the request names no cluster."""
         self._opened, self._previewed, self._request = opened, previewed, request
-        self._provider, self._feed, self._reader = provider, feed, reader
-        self._follower = follower
+        self._provider, self._lock = provider, lock
+        self._feed = feed = ProgressFeed(on_progress)
+        self._follower = RolloutFollower(provider, feed, previewed.steps)
+        components = previewed.reader.components
+        self._reader = opened.read_events(self._follower.show, components=components)
         self._put_back = PutBack(provider, feed) if provider is not None else None
 
-    def prepare(self) -> None:
+    def run(self) -> Result:
+        """Applies everything and waits for all Pods. Returns the result without its outputs.
+
+        Whatever ends it, the Deployments whose Pods are not available are recorded as unfinished.
+        Otherwise the next `up` would find nothing to do.
+        """
+        try:
+            with self._follower:
+                self._prepare()
+                self._run_stages()
+        except BaseException as exc:
+            self._end_early(exc)
+            raise
+        unrecorded = self._record_unfinished()
+        result = self._reader.build_result({})
+        return replace(
+            result,
+            changes=self._previewed.preview.changes,
+            failures=(*self._feed.failures, *result.failures),
+            seconds=self._feed.seconds,
+            messages=(*result.messages, *(f"warning: {text}" for text in unrecorded)),
+        )
+
+    def _record_unfinished(self) -> list[str]:
+        """Records the rollouts that did not finish; returns the reason if that is impossible."""
+        put_back = self._put_back.unfinished if self._put_back is not None else {}
+        unfinished = {**put_back, **self._follower.unfinished}
+        refusal = self._lock.record_unfinished(self._opened.stack, unfinished)
+        return [refusal] if refusal else []
+
+    def _end_early(self, exc: BaseException) -> None:
+        """Records what is unfinished, and raises the error with what else the user must know."""
+        texts = self._record_unfinished()
+        if isinstance(exc, FrameworkError):
+            failures = self._feed.failures + self._reader.failures
+            # There is no result that could name them.
+            texts += [
+                f"failed before that: {failure.change.kind} {failure.change.name}: {failure.reason}"
+                for failure in failures
+            ]
+        # Any other exception is a mistake in this program, whose own report must not be lost.
+        if texts and isinstance(exc, KeyboardInterrupt | FrameworkError):
+            raise EngineError("\n".join([str(exc) or "interrupted", *texts])) from exc
+
+    def _prepare(self) -> None:
         """Puts back what others changed, except for what waits for other Deployments.
 
         The CLI compares the program with the recorded inputs. A refresh records what others
@@ -67,11 +117,18 @@ class CliApply:
             self._put_back.run([step for step in steps if step.change.urn not in waits])
 
     def _delete_autoscalers(self, put_back: PutBack) -> None:
-        recorded = {obj.urn: obj for obj in self._opened.recorded.objects}
-        for change in find_obsolete_autoscalers(self._previewed.preview.changes):
-            put_back.delete(recorded[change.urn], change)
+        changes = self._previewed.preview.changes
+        recorded = {(obj.urn, obj.id): obj for obj in self._opened.recorded.objects}
+        staying = {change.urn for change in changes if change.op is not Op.DELETE}
+        for change in find_obsolete_autoscalers(changes):
+            # The list also has old objects of earlier replacements, which the CLI deletes. Each has
+            # the URN of its successor, and may have its name as well.
+            found = recorded.get((change.urn, change.object))
+            if found is None or found.retain_on_delete or change.urn in staying:
+                continue
+            put_back.delete(found, change)
 
-    def run(self) -> None:
+    def _run_stages(self) -> None:
         """Runs the CLI, once where no Deployment waits for another one.
 
         By itself the CLI changes both tracks of a model at once. So a first run is for the
@@ -108,6 +165,7 @@ class CliApply:
         for change in kept:
             self._feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
         if self._put_back is not None:
+            self._lock.require()
             self._put_back.run([step for step in waiting if step.change.urn not in causes])
         return self._find_models({change.component for change in kept})
 
@@ -124,33 +182,35 @@ class CliApply:
 
         With `--continue-on-error` the CLI would delete a replaced Deployment although the new one
         failed. Without the option, one failure ends the whole run. So only these models run without
-        it.
+        it, each in a run of its own: the others would neither run nor be reported.
         """
-        replaced = self._find_models(
-            {
-                step.change.component
-                for step in self._previewed.steps
-                if step.change.kind == "Deployment" and step.cli_op is Op.REPLACE
-            }
-        )
-        last = (replaced if targets is None else replaced & targets) - left_out
-        excluded = left_out | last
+        within = [self._find_models({model}) - left_out for model in self._list_replaced_models()]
+        replaced = [urns if targets is None else urns & targets for urns in within]
+        replaced = [urns for urns in replaced if urns]
+        excluded = left_out.union(*replaced)
         if targets is None:
             # Not a list of targets, which would leave out what belongs to no model.
             self._run(True, **({"exclude": self._opened.list_urns(excluded)} if excluded else {}))
         elif targets - excluded:
             self._run(True, **self._opened.build_target(targets - excluded))
-        if last:
-            self._run(False, **self._opened.build_target(last))
+        for urns in replaced:
+            self._run(False, **self._opened.build_target(urns))
+
+    def _list_replaced_models(self) -> list[str]:
+        """Lists the models with a Deployment that the CLI replaces."""
+        steps = self._previewed.steps
+        return sorted(
+            {
+                step.change.component
+                for step in steps
+                if step.change.kind == "Deployment" and step.cli_op is Op.REPLACE
+            }
+        )
 
     def _run(self, continue_on_error: bool, **urns: Any) -> None:
-        self._opened.stack.run(
-            "up",
-            self._reader,
-            # The refresh records what `PutBack` has written, and drops the records of the objects
-            # that it has deleted, so that the CLI creates them again.
-            refresh=True,
-            continue_on_error=continue_on_error,
-            program=build_program(self._request),
-            **urns,
-        )
+        program = build_program(self._request)
+        # The refresh records what `PutBack` has written, and drops the records of the objects that
+        # it has deleted, so that the CLI creates them again.
+        options = {"refresh": True, "continue_on_error": continue_on_error, **urns}
+        with self._lock.released():
+            self._opened.stack.run("up", self._reader, program=program, **options)

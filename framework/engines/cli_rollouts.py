@@ -13,10 +13,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from framework.core.changes import Failure, Op, Progress
+from framework.core.changes import Change, Failure, Op, Progress
 from framework.core.errors import FrameworkError
 from framework.core.redaction import redact_text
-from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.embedded.object_writer import WAIT_S
+from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.live_plan import LiveStep
 from framework.engines.values import collect_message_secrets
@@ -24,16 +25,13 @@ from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
-# For a Deployment without a deadline of its own, as in the embedded engine.
-_WAIT_S = 600.0
-
 
 class RolloutFollower:
     """Passes the CLI's progress on, and waits for each Deployment that the CLI reports as done.
 
     Used as a context manager around the CLI's run, with `show` as its callback; leaving it waits
-    for the Pods. `failed` maps the URNs of Deployments whose Pods did not become available to the
-    reasons.
+    for the Pods. `unfinished` maps the URNs of Deployments whose Pods are not available, or are no
+    longer waited for, to the reasons.
     """
 
     def __init__(
@@ -41,11 +39,18 @@ class RolloutFollower:
     ) -> None:
         """Without a provider the progress is only passed on."""
         self._provider, self._feed = provider, feed
-        self._steps = {step.change.urn: step for step in steps}
+        self._steps = {
+            step.change.urn: step for step in steps if step.manifest.kind == "Deployment"
+        }
         self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="follow")
-        self._waits: dict[str, Future[None]] = {}
-        self.failed: dict[str, str] = {}
+        # One for each: with fewer, some would be waited for only after others, which may be stuck,
+        # have reached their deadlines.
+        most = max(1, len(self._steps))
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="follow")
+        self._waits: dict[str, list[Future[None]]] = {}
+        # Guards all changes of `unfinished`.
+        self._lock = threading.Lock()
+        self.unfinished: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -68,23 +73,34 @@ class RolloutFollower:
 
     def wait(self) -> None:
         """Waits for the Pods of all Deployments that the CLI has reported as done so far."""
-        for wait in tuple(self._waits.values()):
-            wait.result()
+        for waits in tuple(self._waits.values()):
+            # Each wait begins with those before it.
+            waits[-1].result()
 
     def show(self, progress: Progress) -> None:
         """Passes one event of the CLI on. A Deployment is done only when all its Pods are."""
-        step = self._steps.get(progress.change.urn)
+        urn = progress.change.urn
+        step = self._steps.get(urn)
         is_applied = progress.state == "done" and progress.change.op is not Op.DELETE
-        is_deployment = step is not None and step.manifest.kind == "Deployment"
-        if self._provider is None or step is None or not is_deployment or not is_applied:
+        if self._provider is None or step is None or not is_applied:
             self._feed.pass_on(progress)
             return
-        # One `up` may run the CLI several times, and each run reports the same Deployments.
-        if progress.change.urn not in self._waits:
-            wait = self._pool.submit(self._wait, self._provider, step, progress)
-            self._waits[progress.change.urn] = wait
+        waits = self._waits.setdefault(urn, [])
+        with self._lock:
+            # Until its wait ends well it counts as unfinished, whatever ends this command.
+            self.unfinished.setdefault(urn, UNFINISHED)
+            # One `up` may run the CLI several times, and a later run may update a Deployment again.
+            number = len(waits)
+            wait = self._pool.submit(self._wait, self._provider, step, progress, number)
+            waits.append(wait)
 
-    def _wait(self, provider: KubernetesProvider, step: LiveStep, progress: Progress) -> None:
+    def _wait(
+        self, provider: KubernetesProvider, step: LiveStep, progress: Progress, number: int
+    ) -> None:
+        """Waits for a Deployment, after the `number` waits for earlier updates of it."""
+        urn, manifest = progress.change.urn, step.manifest
+        for before in self._waits[urn][:number]:
+            before.result()
         counts = RolloutCounts()
 
         def on_counts(current: RolloutCounts) -> None:
@@ -92,22 +108,36 @@ class RolloutFollower:
             counts = current
             self._feed.report_counts(progress.change, "rolling", current)
 
-        manifest = step.manifest
         try:
-            inputs = manifest.build_inputs()
-            state = provider.read(ObjectState(manifest.id, inputs, {}))
-            # None if somebody has deleted the Deployment since; the next preview shows that.
-            if state is not None:
-                timeout = float(manifest.timeout_seconds or _WAIT_S)
-                provider.wait(state, timeout_s=timeout, on_counts=on_counts, stop=self._stop)
-            self._feed.report_counts(progress.change, "done", counts)
+            state = provider.read(ObjectState(manifest.id, manifest.build_inputs(), {}))
+            if state is None:
+                raise RolloutError(
+                    manifest.id, "did not roll out", "it was deleted in the meantime"
+                )
+            timeout = float(manifest.timeout_seconds or WAIT_S)
+            provider.wait(state, timeout_s=timeout, on_counts=on_counts, stop=self._stop)
         except WaitStoppedError:
             return
         except FrameworkError as exc:
-            # The messages of containers may quote the values of their variables.
-            reason = redact_text(str(exc), collect_message_secrets(manifest.object))
-            is_rollout = isinstance(exc, RolloutError)
+            self._fail(step, progress.change, exc)
+            return
+        with self._lock:
+            is_last = number + 1 == len(self._waits[urn])
+            # A failure stays one, even if a later run of the CLI repairs it: it was reported.
+            if not is_last or self.unfinished[urn] != UNFINISHED:
+                return
+            del self.unfinished[urn]
+        self._feed.report_counts(progress.change, "done", counts)
+
+    def _fail(self, step: LiveStep, applied: Change, exc: FrameworkError) -> None:
+        # The messages of containers may quote the values of their variables.
+        reason = redact_text(str(exc), collect_message_secrets(step.manifest.object))
+        with self._lock:
+            is_known = self.unfinished[applied.urn] != UNFINISHED
+            self.unfinished[applied.urn] = reason
+        if not is_known:
             # The CLI lists only fields that differ from what is recorded, not from the live object.
-            change = replace(progress.change, fields=step.change.fields)
-            self.failed[change.urn] = reason
-            self._feed.report_failure(Failure(change, reason, rollout=is_rollout))
+            change = replace(applied, fields=step.change.fields)
+            self._feed.report_failure(
+                Failure(change, reason, rollout=isinstance(exc, RolloutError))
+            )

@@ -129,10 +129,8 @@ class CliStack:
     def record_unfinished(self, reasons: Mapping[str, str]) -> None:
         """Records why Deployments are not ready, by URN: the next `up` waits for them again.
 
-        The CLI itself takes a Deployment as ready once the minimum of its Pods is available.
+        Needs the lock to be free; `StackLock.record_unfinished` calls it where it must.
         """
-        if not reasons:
-            return
         exported = self.export()
         for raw in exported.deployment.get("resources") or ():
             if raw["urn"] in reasons and not raw.get("delete"):

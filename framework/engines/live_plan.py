@@ -18,8 +18,8 @@ from framework.core.errors import ClusterError, EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE
-from framework.engines.embedded.object_writer import find_replicas_to_keep
-from framework.engines.embedded.planner import note_unfinished
+from framework.engines.embedded.object_writer import WAIT_S, find_replicas_to_keep
+from framework.engines.embedded.planner import UNFINISHED, note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.problems import build_refusal, is_refusal
 from framework.engines.urns import build_manifest_urn
@@ -30,7 +30,6 @@ from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
 
-_WAIT_S = 600.0
 # The model, type and logical name of a resource.
 ObjectKey = tuple[str, str, str]
 
@@ -274,11 +273,15 @@ class PutBack:
     and is not recorded gets its changes here, since the CLI's create would leave what others added.
     An object that must be replaced is deleted here. The CLI's refresh then drops its record, and
     the CLI creates it again.
+
+    `unfinished` maps the URNs of Deployments whose Pods are not available, or are no longer waited
+    for, to the reasons.
     """
 
     def __init__(self, provider: KubernetesProvider, feed: ProgressFeed) -> None:
         self._provider, self._feed = provider, feed
         self._stop = threading.Event()
+        self.unfinished: dict[str, str] = {}
 
     def run(self, steps: Sequence[LiveStep]) -> None:
         """Writes objects; Deployments last, because their Pods read the other ones."""
@@ -295,14 +298,8 @@ class PutBack:
 
     def delete(self, recorded: RecordedObject, change: Change) -> None:
         """Deletes an object, whose record the CLI's refresh then drops."""
-        self._feed.report(change, "started")
         try:
-            self._provider.delete(
-                _read_state(recorded),
-                timeout_s=_WAIT_S,
-                on_held=self._feed.report_holders(change),
-                stop=self._stop,
-            )
+            self._delete(recorded, change)
         except WaitStoppedError:
             raise
         except FrameworkError as exc:
@@ -310,10 +307,20 @@ class PutBack:
         else:
             self._feed.report(change, "done")
 
+    def _delete(self, recorded: RecordedObject, change: Change) -> None:
+        self._feed.report(change, "started")
+        self._provider.delete(
+            _read_state(recorded),
+            timeout_s=WAIT_S,
+            on_held=self._feed.report_holders(change),
+            stop=self._stop,
+        )
+
     def _write(self, step: LiveStep) -> None:
         try:
             if step.is_deleted_first:
-                self._delete(step)
+                if step.recorded is not None:
+                    self._delete(step.recorded, step.change)
             elif step.is_skipped_by_cli:
                 self._update(step)
             elif step.already_own:
@@ -327,18 +334,9 @@ class PutBack:
         except FrameworkError as exc:
             reason = _redact(str(exc), step.manifest)
             is_rollout = isinstance(exc, RolloutError)
+            if step.change.urn in self.unfinished:
+                self.unfinished[step.change.urn] = reason
             self._feed.report_failure(Failure(step.change, reason, rollout=is_rollout))
-
-    def _delete(self, step: LiveStep) -> None:
-        if step.recorded is None:
-            return
-        self._feed.report(step.change, "started")
-        self._provider.delete(
-            _read_state(step.recorded),
-            timeout_s=_WAIT_S,
-            on_held=self._feed.report_holders(step.change),
-            stop=self._stop,
-        )
 
     def _update(self, step: LiveStep) -> None:
         if step.recorded is None:
@@ -350,14 +348,18 @@ class PutBack:
             step.manifest.build_inputs(),
             step.manifest.ignore_changes,
         )
+        if step.manifest.kind == "Deployment":
+            # The live object is now as planned. So nothing else would show that its Pods are not.
+            self.unfinished[step.change.urn] = UNFINISHED
         counts: list[RolloutCounts] = []
 
         def on_counts(current: RolloutCounts) -> None:
             counts.append(current)
             self._feed.report_counts(step.change, "rolling", current)
 
-        timeout = float(step.manifest.timeout_seconds or _WAIT_S)
+        timeout = float(step.manifest.timeout_seconds or WAIT_S)
         self._provider.wait(made, timeout_s=timeout, on_counts=on_counts, stop=self._stop)
+        self.unfinished.pop(step.change.urn, None)
         if counts:
             self._feed.report_counts(step.change, "done", counts[-1])
         else:

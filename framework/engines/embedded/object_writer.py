@@ -33,7 +33,8 @@ from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, WaitStoppedError
 
-_WAIT_S = 600.0
+# For a Deployment without a deadline of its own, and for a deletion.
+WAIT_S = 600.0
 _TIMEOUT_ANNOTATION = "pulumi.com/timeoutSeconds"
 
 
@@ -106,7 +107,7 @@ class ObjectWriter:
         if step.delete_first:
             provider.delete(
                 before,
-                timeout_s=_WAIT_S,
+                timeout_s=WAIT_S,
                 on_held=self._feed.report_holders(step.change),
                 stop=self._stop,
             )
@@ -163,8 +164,8 @@ def find_replicas_to_keep(declared: int, live: ObjectState | None) -> int:
 
 
 def _find_timeout(step: Step) -> float:
-    """Returns the seconds to wait: customTimeouts, else the provider's annotation, else _WAIT_S."""
+    """Returns the seconds to wait: customTimeouts, else the provider's annotation, else WAIT_S."""
     timeouts = step.registration.timeouts
     name = "create" if step.old is None else "update"
     annotations = (reveal(step.registration.inputs).get("metadata") or {}).get("annotations") or {}
-    return float(timeouts.get(name) or annotations.get(_TIMEOUT_ANNOTATION) or _WAIT_S)
+    return float(timeouts.get(name) or annotations.get(_TIMEOUT_ANNOTATION) or WAIT_S)

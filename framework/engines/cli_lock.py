@@ -1,0 +1,111 @@
+"""The stack's lock during the CLI engine's `up`, and what is recorded under it.
+
+`pulumi up` takes the lock itself and cannot inherit it. So the lock is given back just before each
+run of the CLI, and taken again just after it: the engine waits for Pods and writes objects between
+the runs, and no other command may start meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Self
+
+from framework.core.errors import FrameworkError, StateError
+from framework.engines.cli_stack import CliStack
+from framework.engines.project import Project
+from framework.engines.state.backend import open_backend
+from framework.engines.state.journal import set_line
+from framework.engines.state.stack_state import StackState
+from framework.engines.urns import parse_urn
+
+
+class StackLock:
+    """Holds the lock of a stack from `__enter__` to `__exit__`, except within `released`.
+
+    The lock of a remote backend is the CLI's alone: nothing is held.
+    """
+
+    def __init__(self, project: Project, stack: str) -> None:
+        self._project = project
+        self._backend = open_backend(project, stack) if project.has_file_backend else None
+        self._held = ExitStack()
+        self._refusal: StateError | None = None
+
+    def __enter__(self) -> Self:
+        """Takes the lock. StateError if another command holds it."""
+        if self._backend is not None:
+            self._held.enter_context(self._backend.lock())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._held.close()
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Gives the lock to the CLI for one command.
+
+        A command of others that takes the stack in the moment before makes the CLI fail. One that
+        takes it in the moment after raises nothing here, because the result of the CLI would be
+        lost: `require` raises it before the next write.
+        """
+        self._held.close()
+        try:
+            yield
+        finally:
+            self._refusal = None
+            try:
+                self.__enter__()
+            except StateError as exc:
+                self._refusal = exc
+
+    def require(self) -> None:
+        """Raises StateError if another command has taken the stack since the last run."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    def record_unfinished(self, stack: CliStack, reasons: Mapping[str, str]) -> str:
+        """Records why Deployments are not ready, by URN: the next `up` waits for them again.
+
+        The CLI itself takes a Deployment as ready once the minimum of its Pods is available.
+        Returns the reason where this cannot be recorded, "" if it is.
+        """
+        if not reasons:
+            return ""
+        try:
+            self.require()
+            if not self._record(reasons):
+                with self.released():
+                    stack.record_unfinished(reasons)
+        except FrameworkError as exc:
+            names = ", ".join(sorted(parse_urn(urn).name for urn in reasons))
+            return (
+                f"it is not recorded that the rollout of {names} did not finish, so the next `up` "
+                f"does not wait for it; see `status` for its Pods: {exc}"
+            )
+        return ""
+
+    def _record(self, reasons: Mapping[str, str]) -> bool:
+        """Records without the CLI, whose import needs the lock. Returns False if it must be used.
+
+        An import of the CLI would also drop the operations that an interrupted run left pending.
+        """
+        if self._backend is None:
+            return False
+        try:
+            state = StackState(self._project, self._backend)
+        except StateError:
+            # For example, a state whose secrets a cloud's key service encrypts.
+            return False
+        live = state.get_current().live
+        found = [live[urn].with_fields(initErrors=[reasons[urn]]) for urn in reasons if urn in live]
+        if found:
+            state.record(*map(set_line, found))
+            state.close()
+        return True

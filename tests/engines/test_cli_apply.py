@@ -1,0 +1,449 @@
+"""One `up` of the CLI engine: its lock, its runs, and the rollouts that it waits for.
+
+The stack of the Automation API is a fake that reports Deployments as done, as the CLI does once the
+minimum of their Pods is available.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from framework.core.changes import Change, Op, Preview, Progress, Result
+from framework.core.errors import EngineError, StateError
+from framework.core.stack import Stack
+from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.cli_apply import CliApply
+from framework.engines.cli_events import EventReader
+from framework.engines.cli_lock import StackLock
+from framework.engines.cli_preview import CliPreview
+from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.embedded.planner import UNFINISHED
+from framework.engines.live_plan import LiveStep, PutBack
+from framework.engines.project import Project, load_project
+from framework.engines.recorded import Components
+from framework.engines.state.backend import FileBackend, open_backend
+from framework.kinds.kind import Manifest
+from framework.kube.provider import KubernetesProvider
+from tests.engines.fakes import FAKE_CLI, FakeCluster
+
+MODEL_TYPE = "test:index:Model"
+PREFIX = "urn:pulumi:dev::test::"
+AUTOSCALER = "autoscaling/v2:HorizontalPodAutoscaler"
+PUT_BACK = PutBack.run
+
+
+def build_urn(model: str, kind: str = "apps/v1:Deployment") -> str:
+    return f"{PREFIX}{MODEL_TYPE}$kubernetes:{kind}::{model}"
+
+
+def build_step(name: str, op: Op = Op.UPDATE, model: str = "") -> LiveStep:
+    """Builds the step of a Deployment, of the model of the same name by default."""
+    metadata = {"name": name, "namespace": "ns"}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+    manifest = Manifest(name, body)
+    urn, type_ = build_urn(name), "kubernetes:apps/v1:Deployment"
+    change = Change(urn, type_, name, op, object=f"ns/{name}", component=model or name)
+    return LiveStep(change, manifest, None, op)
+
+
+def list_locks(backend: FileBackend) -> list[Path]:
+    return list(backend.lock_folder.glob("*.json"))
+
+
+class _SignallingLock(StackLock):
+    """A lock that says when a run of the CLI has ended and the lock is taken again."""
+
+    def __init__(self, project: Project, stack: str, ended: threading.Event) -> None:
+        super().__init__(project, stack)
+        self._ended = ended
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        with super().released():
+            yield
+        self._ended.set()
+
+
+@dataclass
+class World:
+    """A project with a recorded state, and the runs of its CLI.
+
+    Each run is the list of the models whose Deployments it reports as done, or an error after them.
+    """
+
+    root: Path
+    cluster: FakeCluster
+    steps: list[LiveStep]
+    runs: list[Any]
+    progress: list[Progress] = field(default_factory=list)
+    on_progress: Callable[[Progress], object] = lambda progress: None
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    in_run: Callable[[], object] = lambda: None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def backend(self) -> FileBackend:
+        return open_backend(load_project(self.root), "dev")
+
+    def write_state(self) -> None:
+        resources: list[dict[str, Any]] = []
+        for step in self.steps:
+            change = step.change
+            component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
+            resources.append({"urn": component, "custom": False, "type": MODEL_TYPE})
+            raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
+            resources.append({**raw, "parent": component, "provider": "", "inputs": {}})
+        latest = {"manifest": {}, "resources": resources}
+        document = {"version": 3, "checkpoint": {"stack": "dev", "latest": latest}}
+        path = self.backend.checkpoint_path
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(document))
+
+    def read_errors(self) -> dict[str, list[str]]:
+        """Returns the recorded reasons why Deployments are not ready, by model."""
+        document = json.loads(self.backend.checkpoint_path.read_text())
+        return {
+            raw["urn"].rpartition("::")[2]: raw["initErrors"]
+            for raw in document["checkpoint"]["latest"]["resources"]
+            if raw.get("initErrors")
+        }
+
+    def show(self, progress: Progress) -> None:
+        self.progress.append(progress)
+        self.on_progress(progress)
+
+    def run(self, command: str, reader: EventReader, **options: Any) -> None:
+        """Stands for `CliStack.run`."""
+        self.ended.clear()
+        self.calls.append(options)
+        # `pulumi up` takes the lock itself.
+        assert not list_locks(self.backend)
+        for item in self.runs.pop(0):
+            if isinstance(item, BaseException):
+                raise item
+            step = next(step for step in self.steps if step.change.name == item)
+            parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
+            state = {"parent": parent, "custom": True, "inputs": {}}
+            metadata = {"op": step.cli_op.value, "urn": step.change.urn, "type": step.change.type}
+            event = {"metadata": {**metadata, "old": state, "new": state}}
+            reader.read({"resourcePreEvent": event})
+            reader.read({"resOutputsEvent": event})
+        self.in_run()
+
+    def apply(
+        self,
+        *,
+        waits: Mapping[str, tuple[str, ...]] | None = None,
+        changes: Iterable[Change] = (),
+        recorded: Iterable[RecordedObject] = (),
+    ) -> Result:
+        project = load_project(self.root)
+        stack = CliStack(FAKE_CLI, project, "dev", None)
+        fake = SimpleNamespace(
+            cli=FAKE_CLI, run=self.run, record_unfinished=stack.record_unfinished
+        )
+        objects = RecordedObjects(tuple(recorded), {})
+        opened = OpenedStack(cast(CliStack, fake), [], objects, lambda: None)
+        components = Components()
+        for step in self.steps:
+            parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
+            components.add(parent, "", is_component=True)
+            components.add(step.change.urn, parent, is_component=False)
+        all_changes = (*(step.change for step in self.steps), *changes)
+        preview = CliPreview(
+            EventReader(components=components), Preview(all_changes), tuple(self.steps), waits or {}
+        )
+        provider = cast(KubernetesProvider, self.cluster)
+        request = Request(self.root, Stack.of("dev"))
+        with _SignallingLock(project, "dev", self.ended) as lock:
+            apply = CliApply(opened, preview, request, provider, lock, self.show)
+            return apply.run()
+
+
+@pytest.fixture
+def puts_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the engine put back what others changed, which the other tests leave out."""
+    monkeypatch.setattr(PutBack, "run", PUT_BACK)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: test\nruntime: python\nbackend: {url: 'file://./.state'}\n"
+    )
+    # The CLI updates everything here: nothing is put back.
+    monkeypatch.setattr(PutBack, "run", lambda self, steps: None)
+    world = World(tmp_path, FakeCluster(), [build_step("a"), build_step("b")], [["a", "b"]])
+    for step in world.steps:
+        world.cluster.objects["Deployment", step.manifest.id] = step.manifest.object
+    world.write_state()
+    return world
+
+
+# What is recorded
+
+
+def test_deployments_are_done_once_their_pods_are(world: World) -> None:
+    result = world.apply()
+    assert not result.failures
+    assert not result.messages
+    assert world.read_errors() == {}
+    assert [item.change.name for item in world.progress if item.state == "done"] != []
+
+
+def test_failed_rollout_is_recorded_with_its_reason(world: World) -> None:
+    world.cluster.bad = {"ns/a"}
+    [failure] = world.apply().failures
+    assert failure.rollout
+    assert world.read_errors() == {"a": [failure.reason]}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), EngineError("pulumi failed")])
+def test_rollout_that_is_no_longer_waited_for_is_recorded(
+    world: World, error: BaseException
+) -> None:
+    # The Pods never become available, and the run ends early.
+    world.cluster.gate = threading.Event()
+    world.runs = [["a", error]]
+    with pytest.raises(type(error)):
+        world.apply()
+    assert world.read_errors() == {"a": [UNFINISHED]}
+    assert not list_locks(world.backend)
+
+
+def test_interrupt_of_the_last_wait_is_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cluster.gate = threading.Event()
+
+    def interrupt(follower: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("framework.engines.cli_rollouts.RolloutFollower.wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply()
+    assert world.read_errors() == {"a": [UNFINISHED], "b": [UNFINISHED]}
+
+
+def test_error_of_a_later_run_names_and_records_earlier_failures(world: World) -> None:
+    world.cluster.bad = {"ns/a"}
+    world.steps = [build_step("a"), build_step("b", Op.REPLACE)]
+    world.runs = [["a"], [EngineError("no connection")]]
+    with pytest.raises(EngineError) as caught:
+        world.apply()
+    assert str(caught.value).splitlines()[0] == "no connection"
+    assert "failed before that: Deployment a: Deployment ns/a did not roll out" in str(caught.value)
+    assert list(world.read_errors()) == ["a"]
+
+
+def test_pending_operations_stay_when_a_rollout_is_recorded(world: World) -> None:
+    document = json.loads(world.backend.checkpoint_path.read_text())
+    urn, type_ = f"{PREFIX}kubernetes:core/v1:ConfigMap::x", "kubernetes:core/v1:ConfigMap"
+    pending = {"type": "creating", "resource": {"urn": urn, "type": type_}}
+    document["checkpoint"]["latest"]["pending_operations"] = [pending]
+    world.backend.checkpoint_path.write_text(json.dumps(document))
+    world.cluster.bad = {"ns/a"}
+    world.apply()
+    assert list(world.read_errors()) == ["a"]
+    assert "pending_operations" in world.backend.checkpoint_path.read_text()
+
+
+def put_back_by_hand(world: World) -> None:
+    """Makes a the only Deployment that differs, and only from the live object."""
+    step = build_step("a")
+    recorded = build_recorded(step.change, inputs=step.manifest.object)
+    world.steps = [replace(step, recorded=recorded, cli_op=Op.SAME)]
+    world.runs = [[]]
+
+
+@pytest.mark.usefixtures("puts_back")
+def test_failed_rollout_of_what_is_put_back_is_recorded(world: World) -> None:
+    put_back_by_hand(world)
+    world.cluster.bad = {"ns/a"}
+    [failure] = world.apply().failures
+    assert world.read_errors() == {"a": [failure.reason]}
+
+
+@pytest.mark.usefixtures("puts_back")
+def test_interrupted_wait_for_what_is_put_back_is_recorded(world: World) -> None:
+    put_back_by_hand(world)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.state == "rolling":
+            raise KeyboardInterrupt
+
+    world.on_progress = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        world.apply()
+    assert world.read_errors() == {"a": [UNFINISHED]}
+
+
+# The lock
+
+
+def test_lock_is_held_while_pods_are_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[tuple[str, int]] = []
+    wait = world.cluster.wait
+
+    def wait_under_lock(state: Any, **options: Any) -> Any:
+        # Until the run that reported the Deployment has ended.
+        world.ended.wait(10)
+        held.append((state.id, len(list_locks(world.backend))))
+        return wait(state, **options)
+
+    def put_back(_: object, steps: list[LiveStep]) -> None:
+        held.append(("put back", len(list_locks(world.backend))))
+
+    monkeypatch.setattr(world.cluster, "wait", wait_under_lock)
+    monkeypatch.setattr(PutBack, "run", put_back)
+    # One Deployment of model a waits for the other: two runs, and a wait between them.
+    world.steps = [build_step("a"), build_step("b", model="a")]
+    world.runs = [["b"], ["a"]]
+    world.apply(waits={build_urn("a"): (build_urn("b"),)})
+    assert held == [("put back", 1), ("ns/b", 1), ("put back", 1), ("ns/a", 1)]
+    assert not list_locks(world.backend)
+
+
+def take_lock(backend: FileBackend) -> None:
+    path = backend.lock_folder / "other.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    holder = {"pid": 7, "username": "ann", "hostname": "elsewhere", "timestamp": "now"}
+    path.write_text(json.dumps(holder))
+
+
+def test_another_command_in_between_makes_a_message_of_the_result(world: World) -> None:
+    world.cluster.bad = {"ns/a"}
+    world.in_run = lambda: take_lock(world.backend)
+    result = world.apply()
+    assert [failure.change.name for failure in result.failures] == ["a"]
+    [message] = result.messages
+    assert message.startswith("warning: it is not recorded that the rollout of a did not finish")
+    assert "locked by ann" in message
+    assert world.read_errors() == {}
+
+
+def test_another_command_in_between_stops_before_the_next_write(world: World) -> None:
+    world.in_run = lambda: take_lock(world.backend)
+    world.steps = [build_step("a"), build_step("b", model="a")]
+    world.runs = [["b"]]
+    with pytest.raises(StateError, match="locked by ann"):
+        world.apply(waits={build_urn("a"): (build_urn("b"),)})
+    assert len(world.calls) == 1
+
+
+# The runs
+
+
+def test_each_replaced_model_has_a_run_of_its_own(world: World) -> None:
+    world.steps = [build_step("a", Op.REPLACE), build_step("b", Op.REPLACE), build_step("c")]
+    world.cluster.objects["Deployment", "ns/c"] = world.steps[2].manifest.object
+    world.runs = [["c"], [], ["b"]]
+    world.apply()
+    assert [call["continue_on_error"] for call in world.calls] == [True, False, False]
+    targets = [{urn.rpartition("::")[2] for urn in call["target"]} for call in world.calls[1:]]
+    assert targets == [{"a"}, {"b"}]
+
+
+def test_deleted_deployment_is_a_failed_rollout(world: World) -> None:
+    del world.cluster.objects["Deployment", "ns/a"]
+    [failure] = world.apply().failures
+    assert failure.rollout
+    assert "it was deleted in the meantime" in failure.reason
+
+
+def test_all_deployments_are_waited_for_at_the_same_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"m{number}" for number in range(40)]
+    world.steps = [build_step(name) for name in names]
+    for step in world.steps:
+        world.cluster.objects["Deployment", step.manifest.id] = step.manifest.object
+    together = threading.Barrier(len(names), timeout=10)
+    monkeypatch.setattr(world.cluster, "wait", lambda state, **_: together.wait())
+    world.runs = [names]
+    assert not world.apply().failures
+
+
+def test_deployment_that_a_later_run_updates_is_waited_for_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.steps = [build_step("a"), build_step("b", Op.REPLACE)]
+    world.runs = [["a", "b"], ["a"]]
+    ends: list[str] = []
+    wait = world.cluster.wait
+
+    def wait_and_break(state: Any, **options: Any) -> Any:
+        # The second update of a breaks it.
+        ends.append(state.id)
+        world.cluster.bad = {"ns/a"} if ends.count("ns/a") == 2 else set()
+        return wait(state, **options)
+
+    monkeypatch.setattr(world.cluster, "wait", wait_and_break)
+    [failure] = world.apply().failures
+    assert failure.change.name == "a"
+    assert list(world.read_errors()) == ["a"]
+
+
+# Autoscalers that are deleted first
+
+
+def build_autoscaler(name: str, op: Op = Op.DELETE, urn: str = "") -> Change:
+    type_ = f"kubernetes:{AUTOSCALER}"
+    urn = urn or build_urn("a", AUTOSCALER)
+    return Change(urn, type_, "a", op, object=f"ns/{name}", component="a")
+
+
+def build_recorded(change: Change, **fields: Any) -> RecordedObject:
+    metadata = {"name": change.object.partition("/")[2], "namespace": "ns"}
+    inputs = {"kind": "HorizontalPodAutoscaler", "metadata": metadata}
+    found = RecordedObject(
+        change.urn, change.type, change.object, "a", "", "", (), inputs=inputs, outputs={}
+    )
+    return replace(found, **fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "recorded", "deleted"),
+    [
+        pytest.param(
+            [build_autoscaler("a")], [build_recorded(build_autoscaler("a"))], True, id="obsolete"
+        ),
+        pytest.param(
+            [build_autoscaler("a")],
+            [build_recorded(build_autoscaler("a"), retain_on_delete=True)],
+            False,
+            id="retained",
+        ),
+        pytest.param([build_autoscaler("a")], [], False, id="only pending"),
+        pytest.param(
+            [build_autoscaler("a")],
+            [build_recorded(build_autoscaler("other"))],
+            False,
+            id="another object",
+        ),
+        pytest.param(
+            [build_autoscaler("a"), build_autoscaler("a", Op.SAME)],
+            [build_recorded(build_autoscaler("a"))],
+            False,
+            id="successor of the same name",
+        ),
+    ],
+)
+def test_only_obsolete_autoscalers_are_deleted_first(
+    world: World, changes: list[Change], recorded: list[RecordedObject], deleted: bool
+) -> None:
+    world.apply(changes=changes, recorded=recorded)
+    log = [("delete", "HorizontalPodAutoscaler ns/a")]
+    assert world.cluster.log == (log if deleted else [])
