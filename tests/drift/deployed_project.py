@@ -61,6 +61,7 @@ CRD = {
 }
 
 
+_COLLECTED_S = 20.0
 _COPIED = re.compile(rf"(?P<model>{'|'.join(MODELS)})-(?P<copy>[a-z])(?=-|$)")
 _CREATED = re.compile(r"(?P<model>.+)-(?P<copy>[a-z])$")
 
@@ -134,6 +135,21 @@ class DeployedProject:
         """Runs the check."""
         request = self._build_request()
         return find_drift(request, self._embedded.recorded_objects(request), with_sources=False)
+
+    def check_settled(self) -> DriftReport:
+        """Runs the check, again while it finds only what the garbage collector has yet to delete.
+
+        Whoever deletes a Deployment leaves its ReplicaSets and Pods to the garbage collector, which
+        takes a few seconds, and a Service its EndpointSlices. Nothing else may differ meanwhile.
+        """
+        until = time.monotonic() + _COLLECTED_S
+        while True:
+            report = self.check()
+            if not report.findings or time.monotonic() > until:
+                return report
+            if not all("; its owner is" in finding.note for finding in report.findings):
+                return report
+            time.sleep(0.5)
 
     def up(self, engine: str = "embedded") -> None:
         """Puts the cluster back."""

@@ -71,7 +71,6 @@ def build_expected(changes: Round) -> dict[str, Differences]:
 def check_found(deployed: DeployedProject, changes: Round) -> None:
     """Fails unless the report has what these changes do, and nothing else."""
     expected = build_expected(changes)
-    # The Deployment controller replaces a Pod that was taken away from it.
     report = wait_for(deployed, expected)
     found = read_differences(report.findings)
     names = {copy: [change.name for change in ordered] for copy, ordered in changes.items()}
@@ -85,7 +84,11 @@ def check_found(deployed: DeployedProject, changes: Round) -> None:
 
 
 def wait_for(deployed: DeployedProject, expected: Mapping[str, Differences]) -> DriftReport:
-    """Returns the first report with these differences, or the last one before the time is up."""
+    """Returns the first report with these differences, or the last one before the time is up.
+
+    Not all that follows from a change is there at once: the Deployment controller replaces a Pod
+    that was taken away from it, and the one of a foreign Deployment creates its Pods.
+    """
     until = time.monotonic() + _SHOWN_S
     while True:
         report = deployed.check()
@@ -98,7 +101,7 @@ def put_back(deployed: DeployedProject, engine: str) -> None:
     """Deletes what is foreign, runs `up`, and fails unless nothing differs any more."""
     deployed.delete_foreign()
     deployed.up(engine)
-    report = wait_for(deployed, {})
+    report = deployed.check_settled()
     assert read_differences(report.findings) == {}
     assert report.clean
 
@@ -108,8 +111,15 @@ def run_round(deployed: DeployedProject, changes: Round, engine: str) -> None:
     try:
         make_changes(deployed, changes)
         check_found(deployed, changes)
-    finally:
-        put_back(deployed, engine)
+    except BaseException as failure:
+        # The next round starts from here. What fails now follows from the failure above, and must
+        # not be shown in its place.
+        try:
+            put_back(deployed, engine)
+        except Exception as exc:
+            failure.add_note(f"and was not put back: {exc}")
+        raise
+    put_back(deployed, engine)
 
 
 def test_sample_of_changes_is_found_and_put_back(deployed: DeployedProject) -> None:

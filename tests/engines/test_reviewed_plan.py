@@ -471,10 +471,7 @@ def live(
 
     def make(world: World, choose: random.Random) -> None:
         parts = path.split(".")
-        target: Any = world.cluster.objects.get((kind, name))
-        if target is None:
-            # Another change of the same draw has deleted it.
-            return
+        target: Any = world.cluster.objects[kind, name]
         for part in parts[:-1]:
             target = target[int(part)] if part.isdigit() else target.setdefault(part, {})
         target[parts[-1]] = value(choose) if callable(value) else value
@@ -675,6 +672,8 @@ def draw(number: int) -> tuple[list[Change], tuple[str, ...]]:
     harmful = [HARMFUL[number * 3 // 4 % len(HARMFUL)]] if number % 4 else []
     changes = [*harmless, *harmful]
     choose.shuffle(changes)
+    # A deleted object cannot be changed any more.
+    changes.sort(key=lambda change: change.name.startswith("deleted"))
     covered = [(), (), ("a",), ("b", "c"), ("d",)][choose.randrange(5)]
     return changes, covered
 

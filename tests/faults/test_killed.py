@@ -145,6 +145,7 @@ def test_killed_cli_is_finished_by_either_engine(cli: Stack, shard: int) -> None
     # Each shard goes on where the one before stopped, so that both engines finish each step.
     for turn, point in enumerate(range(shard, most, CLI_SHARDS), shard):
         cli.kill(point / most, turn)
+    # A shard has only a few turns, and in one of them the run may end before its point (`kill`).
     assert len(cli.points) > most / CLI_SHARDS * 0.6
 
 
