@@ -188,8 +188,9 @@ class Checkpoint:
         """Returns a copy whose secrets are encrypted with this salt and a passphrase."""
         return replace(self, secrets_provider={"type": "passphrase", "state": {"salt": salt}})
 
-    @property
-    def live(self) -> dict[str, Resource]:
+    # Kept, because callers look up one URN after another, of as many as the stack has.
+    @cached_property
+    def live(self) -> Mapping[str, Resource]:
         """Resources by URN, without those that are pending deletion."""
         return {
             resource.urn: resource for resource in self.resources if not resource.pending_delete
