@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
@@ -11,8 +10,6 @@ from tests.drift.deployed_project import DeployedProject, read_differences
 
 pytestmark = pytest.mark.cluster
 SEED = 1126
-# What an autoscaler or a controller does after `up` is not done at once.
-_SETTLED_S = 20.0
 _OVERLAYS = {
     "intent": [
         "{}",
@@ -62,9 +59,7 @@ def walk(deployed: DeployedProject, seed: int, steps: int, engines: tuple[str, .
         assert (read_differences(before.findings), before.problems) == ({}, ()), (step, chosen)
         assert {*before.pending} <= chosen.keys()
         deployed.up(engine)
-        until = time.monotonic() + _SETTLED_S
-        while not (report := deployed.check()).clean and time.monotonic() < until:
-            time.sleep(0.5)
+        report = deployed.check_settled()
         found = read_differences(report.findings)
         assert (found, report.problems, report.pending) == ({}, (), ()), (step, engine, chosen)
     for file in deployed.project.root.glob("environments/dev/models/*.yaml"):
