@@ -48,9 +48,14 @@ def resolve_pod_needs(
 
 def find_amount(container: Mapping[str, Any], resource: str, part: Part = "requests") -> int:
     """Returns the amount of a resource that a container requests, or its limit; 0 for none."""
-    resources = mapping_in(container, "resources")
+    written = find_written_amount(container, resource, part)
+    return 0 if written is None else read_amount(str(written))
+
+
+def find_written_amount(owner: Mapping[str, Any], resource: str, part: Part) -> Any:
+    """Returns an amount of a container or a Pod's spec as it is written; None for none."""
+    resources = mapping_in(owner, "resources")
     # The API server copies a limit to the request where there is none.
-    for kind in ("requests", "limits") if part == "requests" else ("limits",):
-        if (amount := mapping_in(resources, kind).get(resource)) is not None:
-            return read_amount(str(amount))
-    return 0
+    parts = ("requests", "limits") if part == "requests" else ("limits",)
+    amounts = (mapping_in(resources, name).get(resource) for name in parts)
+    return next((amount for amount in amounts if amount is not None), None)

@@ -12,7 +12,14 @@ from typing import Any
 from framework.core.changes import Problem, Severity
 from framework.core.suggestions import list_names
 from framework.plan.checks.facts import render_amount
-from framework.plan.pod_needs import PODS, Part, find_amount, read_amount, resolve_pod_needs
+from framework.plan.pod_needs import (
+    PODS,
+    Part,
+    find_amount,
+    find_written_amount,
+    read_amount,
+    resolve_pod_needs,
+)
 from framework.plan.rendered import mapping_in, mappings_in, texts_in
 
 # Resources of a quota that are named without `requests.`, beside `hugepages-<size>`.
@@ -168,20 +175,13 @@ def _list_lacking(
     The server requires only cpu and memory of each container, and not if the Pod as a whole has
     the amount.
     """
-    if resource not in _QUALITY or _has_amount(pod, part, resource):
+    if resource not in _QUALITY or find_written_amount(pod, resource, part) is not None:
         return
     for kind in ("initContainers", "containers"):
         for container in mappings_in(pod, kind):
-            if not _has_amount(container, part, resource):
+            if find_written_amount(container, resource, part) is None:
                 field = f"spec.template.spec.{kind}[{container.get('name')}].resources.{part}"
                 yield field, container
-
-
-def _has_amount(owner: Mapping[str, Any], part: Part, resource: str) -> bool:
-    resources = mapping_in(owner, "resources")
-    # The API server copies a limit to the request where there is none.
-    parts = ("requests", "limits") if part == "requests" else ("limits",)
-    return any(mapping_in(resources, name).get(resource) is not None for name in parts)
 
 
 def add_defaults(
