@@ -57,18 +57,18 @@ def find_obsolete_autoscalers(changes: Iterable[Change]) -> tuple[Change, ...]:
     other objects are, each would first scale its Deployment back to its own minimum. An autoscaler
     of a former name stays until the end, since it scales the Pods that still serve.
     """
-    changes = tuple(changes)
-    staying = {
-        (change.component, change.object)
-        for change in changes
-        if change.kind == "Deployment" and change.op is not Op.DELETE
-    }
+    staying, deletions = list[Change](), list[Change]()
+    for change in changes:
+        (deletions if change.op is Op.DELETE else staying).append(change)
+    scaled = {(item.component, item.object) for item in staying if item.kind == "Deployment"}
+    # The old object of a replacement has the URN of its successor, and may have its name as well.
+    urns = {item.urn for item in staying}
     return tuple(
         change
-        for change in changes
+        for change in deletions
         if change.kind == "HorizontalPodAutoscaler"
-        and change.op is Op.DELETE
-        and (change.component, change.object) in staying
+        and (change.component, change.object) in scaled
+        and change.urn not in urns
     )
 
 

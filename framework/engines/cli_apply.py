@@ -88,7 +88,7 @@ class CliApply:
         texts = self._record_unfinished()
         if isinstance(exc, FrameworkError):
             failures = self._feed.failures + self._reader.failures
-            # There is no result that could name them.
+            # The error replaces the result, which would have named them.
             texts += [
                 f"failed before that: {failure.change.kind} {failure.change.name}: {failure.reason}"
                 for failure in failures
@@ -117,16 +117,12 @@ class CliApply:
             self._put_back.run([step for step in steps if step.change.urn not in waits])
 
     def _delete_autoscalers(self, put_back: PutBack) -> None:
-        changes = self._previewed.preview.changes
         recorded = {(obj.urn, obj.id): obj for obj in self._opened.recorded.objects}
-        staying = {change.urn for change in changes if change.op is not Op.DELETE}
-        for change in find_obsolete_autoscalers(changes):
-            # The list also has old objects of earlier replacements, which the CLI deletes. Each has
-            # the URN of its successor, and may have its name as well.
+        for change in find_obsolete_autoscalers(self._previewed.preview.changes):
+            # The CLI deletes what an earlier replacement left behind, which is not in `recorded`.
             found = recorded.get((change.urn, change.object))
-            if found is None or found.retain_on_delete or change.urn in staying:
-                continue
-            put_back.delete(found, change)
+            if found is not None and not found.retain_on_delete:
+                put_back.delete(found, change)
 
     def _run_stages(self) -> None:
         """Runs the CLI, once where no Deployment waits for another one.
