@@ -99,7 +99,7 @@ class AutomationEngine:
         stack = self._open(request)
         with StackLock(stack.project, stack.name) as lock, self._connect(request) as provider:
             opened = read_stack(stack, request)
-            self._refuse_others(request, opened)
+            self._refuse_others(opened)
             opened, warnings = self._settle_remote(request, opened)
             request = keep_identifier(request, opened.recorded.providers)
             targets = find_targets(opened, request)
@@ -156,9 +156,10 @@ class AutomationEngine:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
         self._settle(request)
         opened = self._read(request)
-        self._refuse_others(request, opened)
+        self._refuse_others(opened)
         opened, warnings = self._settle_remote(request, opened)
         components = opened.build_components(request)
+        components.check_targets()
         resources = [found for found in opened.resources if components.is_target(found.urn)]
         refuse_protected(resources)
         # A state lists a resource after those that it depends on, so dependents come first here.
@@ -238,7 +239,7 @@ class AutomationEngine:
         if unfinished or backend.find_leftovers():
             EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
 
-    def _refuse_others(self, request: Request, opened: OpenedStack) -> None:
+    def _refuse_others(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
 
         Only a command of the CLI that writes looks at the locks. So this refreshes the resource of
@@ -246,7 +247,7 @@ class AutomationEngine:
         another `up` is writing as drift, and revert it.
         """
         roots = [found.urn for found in opened.resources if found.type == STACK_TYPE]
-        if roots and not load_project(request.root).has_file_backend:
+        if roots and not opened.stack.project.has_file_backend:
             opened.stack.refresh_only(roots)
 
     def _settle_remote(
@@ -256,7 +257,7 @@ class AutomationEngine:
 
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
-        if load_project(request.root).has_file_backend:
+        if opened.stack.project.has_file_backend:
             return opened, ()
         connect = partial(connect_kubernetes, rules=self._rules)
         # The recorded providers created the objects, so these are looked up through them.

@@ -18,8 +18,7 @@ from framework.engines.cli_events import EventReader
 from framework.engines.cli_stack import OpenedStack, build_program
 from framework.engines.live_plan import LiveStep, compare_plan, list_plan_changes
 from framework.engines.preflight import add_preflight
-from framework.engines.project import load_project
-from framework.engines.recorded import Components, build_deletion
+from framework.engines.recorded import build_deletion
 from framework.engines.urns import build_manifest_urn, list_model_urns
 from framework.kube.provider import KubernetesProvider
 from framework.plan import StackPlan
@@ -53,9 +52,9 @@ def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None
     """
     if request.components is None:
         return None
-    components = Components(request.components, opened.resources, request.former_components)
+    components = opened.build_components(request)
     if request.plan is not None:
-        for urn, parent in list_model_urns(request.plan, load_project(request.root).name):
+        for urn, parent in list_model_urns(request.plan, opened.stack.project.name):
             components.add(urn, parent, is_component=not parent)
     components.check_targets()
     if request.plan is not None:
@@ -68,8 +67,7 @@ def _check_namespace(opened: OpenedStack, plan: StackPlan, request: Request) -> 
 
     The CLI would print an error for each object: it depends on a resource that is not a target.
     """
-    project = load_project(request.root).name
-    urn = build_manifest_urn(plan.stack.name, project, "", plan.namespace)
+    urn = build_manifest_urn(plan.stack.name, opened.stack.project.name, "", plan.namespace)
     if any(resource.urn == urn for resource in opened.resources):
         return
     planned = {model.name for model in plan.models} & (request.components or frozenset())
@@ -121,7 +119,7 @@ def preview_stack(
         reader.build_preview()
         if failure is not None:
             raise failure
-    components = Components(request.components, opened.resources, request.former_components)
+    components = opened.build_components(request)
     shown = {step.change.urn: step.change for step in steps}
     live = {found.urn: found for found in opened.resources if not found.pending_delete}
     changes = [
@@ -193,9 +191,9 @@ def _complete_changes(
     the CLI stay, and only the objects that it has not listed are added.
     """
     assert request.plan is not None
-    project = load_project(request.root).name
+    project = opened.stack.project.name
     live = {found.urn: found for found in opened.resources if not found.pending_delete}
-    components = Components(request.components, opened.resources, request.former_components)
+    components = opened.build_components(request)
     # With MODEL=, the objects of other models that are not recorded yet are not created either.
     planned = [
         change
@@ -224,7 +222,7 @@ def add_pending_deletions(preview: Preview, opened: OpenedStack, request: Reques
     """
     manifests = request.plan.manifests if request.plan else ()
     wanted = {(manifest.type_token, manifest.id) for manifest in manifests}
-    components = Components(request.components, opened.resources, request.former_components)
+    components = opened.build_components(request)
     deletions = [
         build_deletion(found, components)
         for found in opened.resources

@@ -186,16 +186,19 @@ class OpenedStack:
     remember_cluster: Callable[[], None]
 
     def build_components(self, request: Request) -> Components:
-        """Builds the recorded components. UnknownNameError for a target that is none of them."""
-        components = Components(request.components, self.resources, request.former_components)
-        components.check_targets()
-        return components
+        """Builds the recorded components, with those of the request as targets."""
+        return Components(request.components, self.resources, request.former_components)
 
     def build_recorded_target(self, request: Request) -> dict[str, Any]:
-        """Returns the `target` option for a command that runs no program."""
+        """Returns the `target` option for a command that runs no program.
+
+        UnknownNameError for a target that is not recorded.
+        """
         if request.components is None:
             return {}
-        return {"target": self.build_components(request).list_targets()}
+        components = self.build_components(request)
+        components.check_targets()
+        return {"target": components.list_targets()}
 
     def list_urns(self, urns: Iterable[str]) -> list[str]:
         """Returns URNs as the options `target` and `exclude` take them.
