@@ -26,6 +26,8 @@ from framework.engines.pulumi_cli import MissingCli, find_pulumi
 from tests.shipped import ROOT, SHIPPED, copy_shipped
 
 _CLUSTER_VARIABLE = "MODELCATALOG_TEST_CLUSTER"
+# The cases of a test that runs with either engine. Those of the CLI take several times as long.
+BOTH_ENGINES = ["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
 _PARTS = ("catalog", "environments", "tools", "Pulumi.yaml", "__main__.py")
 
 

@@ -14,6 +14,7 @@ from framework.drift.refresh import build_refresh_verdict
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.engines.base import RecordedObject
 from framework.output.drift import describe_refresh
+from tests.conftest import BOTH_ENGINES
 from tests.drift.changes import BY_NAME
 from tests.drift.deployed_project import DeployedProject, read_differences
 
@@ -81,10 +82,7 @@ def test_long_lists_are_cut() -> None:
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize(
-    "engine",
-    ["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])],
-)
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_refresh_shows_the_check_and_writes_only_after_a_yes(
     deployed: DeployedProject, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,8 +57,8 @@ def test_warning_names_the_objects_once_and_the_next_step(is_known: bool) -> Non
     findings = (*(find() for _ in range(5)), find(FindingKind.CHANGED))
     since = {"1": FIRST} if is_known else {}
     added, changed = warn_about_returned(DriftReport(Stack.of("prod"), findings), since).warnings
-    said = "again after the last `up`" if is_known else "within a minute after the last `up`"
-    assert f"and 2 more: mesh wrote spec.paused {said}" in added
+    when = "again after the last `up`" if is_known else "within a minute after the last `up`"
+    assert f"and 2 more: mesh wrote spec.paused {when}" in added
     assert ("may come back" in added, "is likely to do so" in added) == (not is_known, is_known)
     assert ("if mesh is a controller, stop it" in changed) == (not is_known)
     assert 'drift.injectors of environment.yaml: {manager: "mesh", path: "spec.paused"' in added

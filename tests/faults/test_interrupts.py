@@ -15,11 +15,10 @@ import psutil
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import MakeProject, Project
+from tests.conftest import BOTH_ENGINES, MakeProject, Project
 from tests.faults.catalogs import read_latest
 
 pytestmark = pytest.mark.cluster
-CLI = pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])
 OTHER = {"embedded": "cli", "cli": "embedded"}
 CHURN = "catalog/churn.yaml"
 
@@ -78,7 +77,7 @@ def list_locks(project: Project) -> list[Path]:
     return list((project.root / ".state").glob("**/locks/**/*.json"))
 
 
-@pytest.mark.parametrize("engine", ["embedded", CLI])
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 @pytest.mark.parametrize(
     "number",
     [
@@ -99,7 +98,7 @@ def test_first_interrupt_saves_and_says_how_to_continue(
     continue_with(project, engine)
 
 
-@pytest.mark.parametrize("engine", ["embedded", CLI])
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_second_interrupt_stops_at_once(project: Project, kube: KubeClient, engine: str) -> None:
     output, code, seconds = interrupt(project, kube, engine, [signal.SIGINT, signal.SIGINT])
     assert code == 1

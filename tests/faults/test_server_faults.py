@@ -19,15 +19,13 @@ import pytest
 
 from framework.cluster.local import LocalCluster
 from framework.kube.client import KubeClient
-from tests.conftest import MakeProject, Project
+from tests.conftest import BOTH_ENGINES, MakeProject, Project
 from tests.faults.catalogs import observe, write_catalog
 from tests.faults.proxy import Fault, FaultProxy, React, Request, lead_through
 from tests.shipped import ROOT
 
 pytestmark = pytest.mark.cluster
 EMBEDDED = "embedded"
-CLI = pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])
-ENGINES = [EMBEDDED, CLI]
 grid = pytest.mark.grid
 
 BUSY = Fault(429, "too many requests", "TooManyRequests", {"Retry-After": "1"})
@@ -143,7 +141,7 @@ def test_transient_faults_are_retried(faulty: Faulty) -> None:
 
 
 @grid
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_server_away_for_half_a_minute(faulty: Faulty, engine: str) -> None:
     faulty.deploy(engine)
     output = faulty.up(0 if engine == EMBEDDED else None, restarting(faulty.proxy, 30))
@@ -166,7 +164,7 @@ def own_cluster() -> Iterator[LocalCluster]:
 
 
 @grid
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_api_server_killed_and_started_again(
     make_quick_project: MakeProject, own_cluster: LocalCluster, engine: str
 ) -> None:
@@ -193,7 +191,7 @@ def test_api_server_killed_and_started_again(
 
 
 @grid
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_busy_server_is_asked_again(faulty: Faulty, engine: str) -> None:
     faulty.deploy(engine)
     faulty.up(0, on_writes(BUSY, 6))
@@ -201,7 +199,7 @@ def test_busy_server_is_asked_again(faulty: Faulty, engine: str) -> None:
 
 
 @grid
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -222,7 +220,7 @@ def test_refusal_is_shown_in_the_words_of_the_server(
 
 
 @grid
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_answers_that_are_lost_create_nothing_twice(faulty: Faulty, engine: str) -> None:
     faulty.deploy(engine)
     faulty.up(0 if engine == EMBEDDED else None, on_writes(Fault(arrives=True), 8))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import MakeProject, Project
+from tests.conftest import BOTH_ENGINES, MakeProject, Project
 from tests.scenarios.recording import Record, Recorder
 
 # The deadline must be longer than startupSeconds plus minReadySeconds.
@@ -21,6 +21,12 @@ def kube(kubeconfig: Path) -> Iterator[KubeClient]:
     """A client of the run's cluster."""
     with KubeClient.connect(kubeconfig, "local") as client:
         yield client
+
+
+@pytest.fixture(params=BOTH_ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of each engine; the cases of the CLI run in `make test-full` only."""
+    return str(request.param)
 
 
 @pytest.fixture

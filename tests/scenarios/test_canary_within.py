@@ -17,13 +17,6 @@ def canary(size: str, tag: str = "1.7.0") -> str:
     return f'canary: {{size: {size}, candidate: {{image: {{tag: "{tag}"}}}}}}\n'
 
 
-@pytest.fixture(
-    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
-)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def project(make_quick_project: MakeProject, engine: str) -> Project:
     """One model of four replicas in staging, whose canaries are within the replicas."""

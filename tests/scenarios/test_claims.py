@@ -23,13 +23,6 @@ volumes:
 """
 
 
-@pytest.fixture(
-    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])],
-)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def run_verb(project: Project, engine: str, verb: str, *arguments: str) -> str:
     run = project.run(verb, "dev", *arguments, "--engine", engine, PULUMI_CONFIG_PASSPHRASE="test")
     assert run.returncode == 0, run.stdout + run.stderr

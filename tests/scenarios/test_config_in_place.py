@@ -12,13 +12,6 @@ pytestmark = pytest.mark.cluster
 MODEL = "catalog/churn.yaml"
 
 
-@pytest.fixture(
-    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
-)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def _get(kube: KubeClient, project: Project, api_version: str, kind: str, name: str) -> Object:
     found = kube.get(api_version, kind, name, f"{project.namespace}-dev")
     assert found is not None

@@ -21,9 +21,6 @@ objects:
 """
 
 
-@pytest.mark.parametrize(
-    "engine", ["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
-)
 def test_an_object_is_created_updated_watched_and_deleted(
     make_live_project: MakeProject, kube: KubeClient, engine: str
 ) -> None:

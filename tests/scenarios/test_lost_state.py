@@ -13,10 +13,6 @@ from tests.conftest import MakeProject, Project
 from tests.scenarios.by_hand import scale_by_hand
 
 pytestmark = pytest.mark.cluster
-ENGINES = [
-    pytest.param("embedded", id="embedded"),
-    pytest.param("cli", id="cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid]),
-]
 CONTAINER = "/spec/template/spec/containers/0"
 
 
@@ -37,7 +33,6 @@ def set_image(tag: str) -> dict[str, Any]:
     return {"op": "replace", "path": f"{CONTAINER}/image", "value": f"seldonio/mlserver:{tag}"}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_what_a_takeover_changes_is_shown_and_done_as_reviewed(
     make_quick_project: MakeProject, kube: KubeClient, engine: str
 ) -> None:

@@ -14,8 +14,6 @@ from tests.scenarios.by_hand import scale_by_hand
 
 pytestmark = pytest.mark.cluster
 CHURN = "catalog/churn.yaml"
-EMBEDDED = pytest.param("embedded", id="embedded")
-CLI = pytest.param("cli", id="cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])
 
 
 def write_plan(project: Project, *arguments: str) -> dict[str, Any]:
@@ -31,7 +29,6 @@ def refuse(project: Project, *arguments: str) -> str:
     return " ".join(run.stderr.split())
 
 
-@pytest.mark.parametrize("engine", [EMBEDDED, CLI])
 def test_plan_is_applied_or_refused_by_what_changed(
     make_quick_project: MakeProject, kube: KubeClient, engine: str
 ) -> None:

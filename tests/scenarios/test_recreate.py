@@ -26,31 +26,25 @@ def find_forecast(project: Project) -> dict[str, Any]:
     return dict(preview["forecasts"]["churn"])
 
 
-@pytest.fixture(
-    params=["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, pytest.mark.grid])]
-)
-def engine(request: pytest.FixtureRequest) -> dict[str, str]:
-    return {"ENGINE": str(request.param), "PULUMI_CONFIG_PASSPHRASE": "test"}
-
-
 def test_recreate_stops_every_pod_before_a_new_one_starts(
-    make_quick_project: MakeProject, kube: KubeClient, record: Record, engine: dict[str, str]
+    make_quick_project: MakeProject, kube: KubeClient, record: Record, engine: str
 ) -> None:
     project = make_quick_project("churn")
-    arguments = ("dev", "--engine", engine.pop("ENGINE"))
-    project.succeed("up", *arguments, **engine)
+    arguments = ("dev", "--engine", engine)
+    passphrase = {"PULUMI_CONFIG_PASSPHRASE": "test"}
+    project.succeed("up", *arguments, **passphrase)
     assert find_strategy(kube, project)["type"] == "RollingUpdate"
 
     # The switch alone replaces no Pods.
     project.write(OVERLAY, "rollout: {strategy: Recreate}\n")
-    project.succeed("up", *arguments, **engine)
+    project.succeed("up", *arguments, **passphrase)
     assert find_strategy(kube, project) == {"type": "Recreate"}
 
     project.edit(MODEL, "1.6.1", "1.7.0")
-    preview = " ".join(project.succeed("preview", *arguments, **engine).split())
+    preview = " ".join(project.succeed("preview", *arguments, **passphrase).split())
     assert "2 replicas, Recreate: down for about" in preview
     with record(project) as recorder:
-        project.succeed("up", *arguments, "--model", "churn", **engine)
+        project.succeed("up", *arguments, "--model", "churn", **passphrase)
     running: dict[str, str] = {}
     for event in recorder.events:
         if event.kind != "Pod":
@@ -60,11 +54,11 @@ def test_recreate_stops_every_pod_before_a_new_one_starts(
         if event.type == "DELETED":
             del running[name]
         assert len(set(running.values())) <= 1, "Pods of both versions exist"
-    assert "Nothing to do" in project.succeed("up", *arguments, **engine)
-    assert json.loads(project.succeed("drift", *arguments, "--json", **engine))["clean"]
+    assert "Nothing to do" in project.succeed("up", *arguments, **passphrase)
+    assert json.loads(project.succeed("drift", *arguments, "--json", **passphrase))["clean"]
 
     project.write(OVERLAY, "rollout: {strategy: RollingUpdate}\n")
-    project.succeed("up", *arguments, **engine)
+    project.succeed("up", *arguments, **passphrase)
     assert find_strategy(kube, project)["type"] == "RollingUpdate"
 
 
