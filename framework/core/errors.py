@@ -16,7 +16,7 @@
     ├── EngineError           an engine does not support what the program uses
     ├── PlanFileError         the file of PLAN= cannot be written, or is not the plan of this stack
     ├── PlanRefusedError      `up` would not do what the reviewed plan of PLAN= describes
-    ├── ConsentError          changes need a confirmation, and there is no terminal for it
+    ├── ConsentError          changes need a confirmation, and no terminal is attached
     └── ProtectedError        `destroy` was called on a protected environment
 
 A message names the place of the problem, what is wrong, what is allowed and what to do next. Each
@@ -135,7 +135,7 @@ class PlanRefusedError(FrameworkError):
 
 
 class ConsentError(FrameworkError):
-    """`count` changes need a confirmation, and there is no terminal for it.
+    """`count` changes need a confirmation, and no terminal is attached.
 
     `model` is the MODEL option as it was given; "" for none. `forced` is True beside FORCE=1.
     """

@@ -57,8 +57,8 @@ def _has_returned(finding: Finding, first: datetime | None) -> bool:
     applied, written = parse_time(finding.applied), parse_time(finding.time)
     if first is None or applied is None or written is None or not finding.path:
         return False
-    # The times of managedFields have whole seconds, and a controller reacts within one. What was
-    # written earlier in that second, `up` has put back, so it is no finding.
+    # The times of managedFields have whole seconds, and a controller reacts within one. If the
+    # value was written before `up` in that second, `up` has put it back, and it is not a finding.
     return first < applied <= written
 
 

@@ -134,7 +134,7 @@ def compare_with_cluster(
         except FrameworkError as exc:
             if on_error is None:
                 raise
-            # After an ApiError the server still answers, so the other objects can be read.
+            # After an ApiError the server can still be reached, so the other objects can be read.
             if isinstance(exc, ClusterError) and not isinstance(exc, ApiError):
                 clusters.give_up(obj.provider_urn, exc)
             on_error(exc)

@@ -67,7 +67,7 @@ class ApiError(ClusterError):
         """True if the server, or a proxy in front of it, could not serve any request.
 
         The client has repeated the request for a while. A webhook that does not answer is not an
-        outage: the server then answers 500, and may accept other objects.
+        outage: the server then returns 500, and may accept other objects.
         """
         return self.status in _OUTAGES
 

@@ -2,8 +2,8 @@
 
 The server tracks no writer of such an object until the next apply, and then gives all that is there
 to one manager, `before-first-apply`: a field that somebody added would stay for ever, and every
-default of the server would look like an addition. So what was added is told from what is recorded,
-and the update writes managedFields again before its apply. Pure functions.
+default of the server would look like an addition. So a comparison with the recorded object finds
+what was added, and the update writes managedFields again before its apply. Pure functions.
 """
 
 from __future__ import annotations

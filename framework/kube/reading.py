@@ -122,7 +122,7 @@ class ObjectReader:
         try:
             return self._list(scope), None
         except ApiError:
-            # The server answers, so the next thread may try again.
+            # The server has sent a response, so the next thread may try again.
             raise
         except ClusterError as exc:
             return None, exc
