@@ -26,9 +26,11 @@ from framework.kube.objects import (
     Object,
     ObjectState,
     encode_string_data,
+    is_terminating,
     without_internal,
 )
 from framework.kube.owned_paths import OwnedPath, find, find_path, without
+from framework.kube.ownership import is_untouched
 from framework.kube.patching import build_patch
 
 
@@ -40,12 +42,16 @@ def compare_with_desired(
         return compare_with_live(recorded, live, ignore_changes)
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
     inputs = without_internal(recorded.inputs)
+    sent = encode_string_data(inputs) if inputs.get("kind") == "Secret" else inputs
+    outputs, now = without_internal(recorded.outputs), without_internal(live.outputs)
+    # Nearly all objects are as `up` left them, and what follows takes 3 ms for each.
+    if not is_terminating(now) and is_untouched(now, outputs, sent, manager):
+        return LiveComparison(LiveStatus.SAME)
     # The inputs are the old and the new ones, so the patch has only what `up` would remove.
     ignored = tuple(ignore_changes)
     patch = build_patch(live.outputs, inputs, inputs, manager, ignored)
     before = frozenset[OwnedPath]()
     if patch.unowned:
-        outputs = without_internal(recorded.outputs)
         before = build_patch(outputs, inputs, inputs, manager, ignored).unowned
     # Somebody who recreates an object owns the defaults in it, too. What the recorded object had,
     # and nobody had added by then, is such a default.
@@ -53,7 +59,6 @@ def compare_with_desired(
         path for path in patch.unowned if path in before or find(recorded.outputs, path) is MISSING
     }
     # An update that failed may have taken over what somebody had added, and a refresh recorded it.
-    sent = encode_string_data(inputs) if inputs.get("kind") == "Secret" else inputs
     added |= {
         path
         for path in find_undeclared(live.outputs, manager, sent)
@@ -78,7 +83,7 @@ def compare_with_desired(
     known = {field.path for field in comparison.fields}
     overwritten = [
         field
-        for field in _find_overwritten(inputs, without_internal(live.outputs), manager)
+        for field in _find_overwritten(inputs, now, manager)
         if field.path not in known and field.path not in ignore_changes
     ]
     if not overwritten:
