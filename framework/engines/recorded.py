@@ -137,7 +137,8 @@ def build_recorded_objects(
     """
     objects, providers = [], {}
     for resource in resources:
-        inputs = unseal(resource.raw.get("inputs") or {})
+        sealed_inputs = resource.raw.get("inputs") or {}
+        inputs = unseal(sealed_inputs)
         if resource.is_provider:
             providers[resource.urn] = reveal(inputs)
         # An object that is to be deleted is not compared: whatever it is now, it goes.
@@ -145,8 +146,14 @@ def build_recorded_objects(
             continue
         if not components.is_target(resource.urn):
             continue
-        outputs = unseal(resource.raw.get("outputs") or {})
-        plain_outputs = reveal(outputs)
+        sealed_outputs = resource.raw.get("outputs") or {}
+        outputs = unseal(sealed_outputs)
+        # `unseal` returns a tree without secrets as it is, and looking for them takes long.
+        has_secrets = (
+            resource.kind == "Secret"
+            or inputs is not sealed_inputs
+            or outputs is not sealed_outputs
+        )
         objects.append(
             RecordedObject(
                 urn=resource.urn,
@@ -154,14 +161,18 @@ def build_recorded_objects(
                 id=resource.id,
                 component=components.find_nearest(resource.urn),
                 provider_urn=resource.provider_urn,
-                field_manager=str(plain_outputs.get(FIELD_MANAGER, "")),
+                field_manager=str(outputs.get(FIELD_MANAGER, "")),
                 ignore_changes=resource.ignore_changes,
                 init_errors=resource.init_errors,
                 protect=resource.protect,
                 retain_on_delete=resource.retain_on_delete,
-                inputs=reveal(inputs),
-                outputs=plain_outputs,
-                secrets=collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs)),
+                inputs=reveal(inputs) if has_secrets else inputs,
+                outputs=reveal(outputs) if has_secrets else outputs,
+                secrets=(
+                    collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs))
+                    if has_secrets
+                    else frozenset()
+                ),
             )
         )
     return RecordedObjects(tuple(objects), providers, messages)
