@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
+import msgspec
 import yaml
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
@@ -126,7 +127,8 @@ class ApiConnection:
             sent = body if isinstance(body, Mapping) else None
             raise build_api_error(where, response.status_code, response.content, sent)
         try:
-            return json.loads(response.content)
+            # Twice as fast as `json`, which matters for a list of thousands of objects.
+            return msgspec.json.decode(response.content)
         except ValueError as exc:
             raise ClusterError(
                 f"{where}: {self.server} sent an answer that is not JSON; check that the "

@@ -5,9 +5,10 @@ Fields that the engines do not read are not checked, since a newer CLI may write
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from framework.engines.urns import OBJECT_PREFIX, is_urn
 
@@ -36,7 +37,7 @@ class ShapeError(ValueError):
 def parse_json(text: str) -> Any:
     """Returns the value of a JSON text. ShapeError, with the reason alone, for anything else."""
     try:
-        return json.loads(text)
+        return msgspec.json.decode(text)
     except RecursionError as exc:
         raise ShapeError("it is nested too deeply") from exc
     except ValueError as exc:
