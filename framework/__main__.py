@@ -30,6 +30,8 @@ def main() -> int:
     exit_code = code or (1 if reports.count else 0)
     # All is saved. A Ctrl-C while Python waits for its threads must not change the exit code.
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(exit_code))
+    # Python visits every object again when it ends, which takes 0.3 s with 1,000 models.
+    gc.freeze()
     return exit_code
 
 
