@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from framework.engines.live_objects import Basis
     from framework.plan import StackPlan
 
+# Models with a handful of objects each: to read them takes fewer calls than a list has pages.
+_FEW = 5
+
 
 @dataclass(frozen=True)
 class NamedCluster:
@@ -64,6 +67,11 @@ class Request:
     def injectors(self) -> tuple[Injector, ...]:
         """The injectors of the environment; () without a plan."""
         return self.plan.injectors if self.plan else ()
+
+    @property
+    def names_few(self) -> bool:
+        """True if the operation is limited to so few models that lists would read much more."""
+        return self.components is not None and len(self.components) <= _FEW
 
 
 @dataclass(frozen=True)

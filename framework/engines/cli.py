@@ -274,6 +274,7 @@ class AutomationEngine:
             return
         connection = connect_kubernetes(asdict(request.cluster), request.root, self._rules)
         connection.provider.injectors = request.injectors
+        connection.provider.uses_lists = not request.names_few
         try:
             yield connection.provider
         finally:

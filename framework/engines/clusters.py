@@ -269,7 +269,7 @@ class Clusters:
 
     `recorded` are the inputs of the recorded providers by URN; `named` is the cluster that the
     environment names now. With `identity` every cluster is checked before anything is read from it.
-    `injectors` may add to the objects on them.
+    `injectors` may add to the objects on them. Without `uses_lists` each object is read alone.
     """
 
     def __init__(
@@ -280,8 +280,9 @@ class Clusters:
         named: NamedCluster | None,
         identity: IdentityCheck | None = None,
         injectors: tuple[Injector, ...] = (),
+        uses_lists: bool = True,
     ) -> None:
-        self._injectors = injectors
+        self._injectors, self._uses_lists = injectors, uses_lists
         self._root, self._connect = root, connect
         self._recorded, self._named, self._identity = recorded, named, identity
         self._lock = threading.Lock()
@@ -347,6 +348,7 @@ class Clusters:
             connection.close()
             raise
         connection.provider.injectors = self._injectors
+        connection.provider.uses_lists = self._uses_lists
         return connection
 
     def remember(self) -> None:

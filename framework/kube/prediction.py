@@ -64,11 +64,9 @@ class ObjectDiff:
 class ObjectPredictor(ObjectReader):
     """Compares the objects of one cluster with their inputs. Thread-safe, for one operation."""
 
-    def __init__(
-        self, client: KubeClient, *, prefetch: bool = True, rules: Iterable[KindRules] = ()
-    ) -> None:
+    def __init__(self, client: KubeClient, *, rules: Iterable[KindRules] = ()) -> None:
         """`rules` are those of the kinds that the caller's programs register."""
-        super().__init__(client, prefetch=prefetch)
+        super().__init__(client)
         # The injectors of the environment. The engine sets them, since only it has the plan.
         self.injectors: tuple[Injector, ...] = ()
         self._rules = KindRulesTable(rules)

@@ -57,11 +57,9 @@ class ReplacedError(ClusterError):
 class KubernetesProvider(ObjectPredictor):
     """Reads and writes objects of one cluster. Thread-safe; made for one operation."""
 
-    def __init__(
-        self, client: KubeClient, *, prefetch: bool = True, rules: Iterable[KindRules] = ()
-    ) -> None:
+    def __init__(self, client: KubeClient, *, rules: Iterable[KindRules] = ()) -> None:
         """`rules` are those of the kinds that the caller's programs register."""
-        super().__init__(client, prefetch=prefetch, rules=rules)
+        super().__init__(client, rules=rules)
         self._watches = Watches(client)
 
     def create(self, urn: str, inputs: Object, ignore_changes: Sequence[str] = ()) -> ObjectState:

@@ -66,8 +66,11 @@ class ObjectReader:
     one object as it is now.
     """
 
-    def __init__(self, client: KubeClient, *, prefetch: bool = True) -> None:
-        self._client, self._prefetch = client, prefetch
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+        # The engine sets it to False where a command works on a few objects: to read those one by
+        # one is cheaper than a list of thousands.
+        self.uses_lists = True
         self._lock = threading.Lock()
         self._listings: dict[Scope, _Listing] = {}
 
@@ -81,7 +84,7 @@ class ObjectReader:
 
         An object that is being deleted is returned as well.
         """
-        if not self._prefetch or wanted["kind"] in NEVER_LISTED:
+        if not self.uses_lists or wanted["kind"] in NEVER_LISTED:
             return self.get_live(wanted)
         listed = self._find_listing(_scope(wanted))
         if listed is None:

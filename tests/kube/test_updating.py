@@ -47,13 +47,14 @@ def test_diff_predicts_the_update(
     assert provider.diff(URN, updated, new, ()).op is Op.SAME
 
 
-@pytest.mark.parametrize("prefetch", [True, False])
-def test_equal_quantities_are_no_change(kube: KubeClient, namespace: str, prefetch: bool) -> None:
+@pytest.mark.parametrize("uses_lists", [True, False])
+def test_equal_quantities_are_no_change(kube: KubeClient, namespace: str, uses_lists: bool) -> None:
     inputs = deployment(namespace)
     inputs["spec"]["template"]["spec"]["containers"][0]["resources"] = {
         "requests": {"cpu": "1000m", "memory": "1024Mi"}
     }
-    provider = KubernetesProvider(kube, prefetch=prefetch, rules=RULES)
+    provider = KubernetesProvider(kube, rules=RULES)
+    provider.uses_lists = uses_lists
     state = provider.create(URN, inputs)
     assert provider.diff(URN, state, inputs, ()).fields == ()
 

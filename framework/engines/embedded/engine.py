@@ -265,7 +265,13 @@ class Operation:
             accepts_recreated=accepts_recreated,
         )
         self.clusters = Clusters(
-            project.root, connect, providers, request.cluster, identity, request.injectors
+            project.root,
+            connect,
+            providers,
+            request.cluster,
+            identity,
+            request.injectors,
+            uses_lists=not request.names_few,
         )
         # Pending creates are looked up with connections of their own: the program may name
         # another way to the same cluster, and the first inputs of a provider count.
