@@ -79,6 +79,7 @@ class AutomationEngine:
     def __init__(self, cli: PulumiCli, rules: Iterable[KindRules] = ()) -> None:
         """`rules` are those of the kinds that the program registers."""
         self._cli, self._rules = cli, tuple(rules)
+        self._stacks: dict[str, CliStack] = {}
 
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
@@ -114,18 +115,16 @@ class AutomationEngine:
                 reader, target = opened.read_events(), opened.build_target(targets)
                 with lock.released():
                     opened.stack.run("up", reader, program=build_program(request), **target)
-                opened.remember_cluster()
-                outputs = opened.stack.read_outputs()
+                outputs = opened.finish()
                 return Result(preview.changes, reader.failures, outputs, messages=preview.messages)
             if not confirm(preview):
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
-            opened.remember_cluster()
+            opened.remember_cluster(found.raw for found in opened.resources)
             apply = CliApply(opened, previewed, request, provider, lock, on_progress)
             result = apply.run()
             # Once more, because before the first deployment no provider was recorded.
-            opened.remember_cluster()
-        return replace(result, outputs=opened.stack.read_outputs())
+            return replace(result, outputs=opened.finish())
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -139,7 +138,7 @@ class AutomationEngine:
                 recorded.objects, clusters, compare_with_live, listed=False
             )
         changes = order_changes(map(build_refresh_change, compared))
-        preview = Preview(changes, opened.stack.read_outputs())
+        preview = Preview(changes, opened.outputs)
         if preview.clean:
             return Result(preview.changes, outputs=preview.outputs)
         if not confirm(preview):
@@ -147,9 +146,7 @@ class AutomationEngine:
         reader = opened.read_events()
         opened.stack.run("refresh", reader, **targets)
         opened.stack.restore_inputs(opened.resources)
-        opened.remember_cluster()
-        result = reader.build_result(opened.stack.read_outputs())
-        return replace(result, changes=preview.changes)
+        return replace(reader.build_result(opened.finish()), changes=preview.changes)
 
     @interrupt_on_sigterm()
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -166,7 +163,7 @@ class AutomationEngine:
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
             return Result((), messages=warnings)
-        if not confirm(Preview(changes, opened.stack.read_outputs(), warnings)):
+        if not confirm(Preview(changes, opened.outputs, warnings)):
             return None
         reader = opened.read_events(on_progress, components=components)
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
@@ -186,7 +183,9 @@ class AutomationEngine:
     @interrupt_on_sigterm()
     def check_refresh(self, request: Request) -> frozenset[str] | None:
         """Runs `pulumi refresh --preview-only --expect-no-changes`."""
-        opened = self._read(request)
+        stack, targets = self._open(request), {}
+        if request.components is not None:
+            targets = read_stack(stack, request).build_recorded_target(request)
         changed: set[str] = set()
 
         def read(event: Any) -> None:
@@ -195,9 +194,8 @@ class AutomationEngine:
             if metadata.get("op", "same") not in ("same", "refresh"):
                 changed.add(str(metadata["urn"]))
 
-        options = {"expect_no_changes": True, **opened.build_recorded_target(request)}
         try:
-            opened.stack.stream("preview_refresh", read, **options)
+            stack.stream("preview_refresh", read, expect_no_changes=True, **targets)
         except EngineError as exc:
             # With changes the CLI fails. That is the result of this check, and no error.
             if not changed or _CHANGES_PROPOSED not in str(exc):
@@ -211,7 +209,13 @@ class AutomationEngine:
         return build_recorded(resources, request.components, check_targets=True)
 
     def _open(self, request: Request) -> CliStack:
-        return open_stack(self._cli, request)
+        """Opens a stack once, because each time the CLI runs for a second."""
+        name = request.stack.name
+        if name not in self._stacks:
+            self._stacks[name] = open_stack(self._cli, request)
+        else:
+            self._stacks[name].give_program(build_program(request))
+        return self._stacks[name]
 
     def _read(self, request: Request) -> OpenedStack:
         return read_stack(self._open(request), request)

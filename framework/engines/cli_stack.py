@@ -20,7 +20,6 @@ from typing import Any, cast
 
 from framework.core.errors import EngineError, StateError
 from framework.core.passphrase import SET_PASSPHRASE
-from framework.core.redaction import REDACTED
 from framework.engines.base import OnProgress, RecordedObjects, Request
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
 from framework.engines.clusters import IdentityCheck, identify_cluster, open_cluster_record
@@ -29,7 +28,11 @@ from framework.engines.project import Project, build_settings_path, load_project
 from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
 from framework.engines.state.backend import create_backend_folder, open_backend
-from framework.engines.state.checkpoint import Resource, check_deployment
+from framework.engines.state.checkpoint import (
+    Resource,
+    check_deployment,
+    read_stack_outputs,
+)
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 
@@ -50,6 +53,10 @@ class CliStack:
     project: Project
     name: str
     automation: Any
+
+    def give_program(self, program: Callable[[], None]) -> None:
+        """Replaces the inline program of the commands that run one."""
+        self.automation.workspace.program = program
 
     def run(self, command: str, reader: EventReader, **options: Any) -> None:
         """Runs `up`, `preview`, `refresh` or `destroy`, and passes its events to the reader.
@@ -85,11 +92,7 @@ class CliStack:
 
     def read_outputs(self) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
-        outputs = self._translate(self.automation.outputs)
-        return {
-            name: REDACTED if output.secret else output.value
-            for name, output in sorted(outputs.items())
-        }
+        return read_stack_outputs(map(Resource, self.export_resources()))
 
     def export_resources(self) -> list[Mapping[str, Any]]:
         """Returns the resources of the exported state. StateError where their shape is wrong."""
@@ -177,13 +180,25 @@ class CliStack:
 class OpenedStack:
     """A stack of the CLI, and what is recorded of it.
 
-    `remember_cluster` records the cluster that the environment names.
+    `remember_cluster` records the cluster that the environment names. It takes the resources that
+    are recorded now: before the first deployment there was no provider.
     """
 
     stack: CliStack
     resources: list[Resource]
     recorded: RecordedObjects
-    remember_cluster: Callable[[], None]
+    remember_cluster: Callable[[Iterable[Mapping[str, Any]]], None]
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The outputs that were recorded when the stack was opened, secrets redacted."""
+        return read_stack_outputs(self.resources)
+
+    def finish(self) -> Mapping[str, Any]:
+        """Records the cluster after a command that wrote; returns the outputs that it recorded."""
+        exported = self.stack.export_resources()
+        self.remember_cluster(exported)
+        return read_stack_outputs(map(Resource, exported))
 
     def build_components(self, request: Request) -> Components:
         """Builds the recorded components, with those of the request as targets."""
@@ -249,7 +264,18 @@ def open_stack(cli: PulumiCli, request: Request) -> CliStack:
         project,
         request.stack.name,
     )
+    _skip_results(stack)
     return CliStack(cli, project, request.stack.name, stack)
+
+
+def _skip_results(stack: Any) -> None:
+    """Leaves out three commands that the Automation API runs after each `up`.
+
+    It reads the outputs twice and the history, for a result that the engine does not use. Each
+    command takes a second.
+    """
+    stack.outputs = dict
+    stack.info = lambda show_secrets=True: "not read"
 
 
 def _make_creatable(project: Project, stack: str) -> None:
@@ -272,7 +298,7 @@ def read_stack(
     resources = [Resource(raw) for raw in exported]
     recorded = build_recorded(resources, request.components)
     if request.cluster is None:
-        return OpenedStack(stack, resources, recorded, lambda: None)
+        return OpenedStack(stack, resources, recorded, lambda exported: None)
     summary = summarize_resources(exported)
     check = IdentityCheck(
         request.stack,
@@ -287,10 +313,8 @@ def read_stack(
     if len(summary.providers) == 1:
         check.check(next(iter(summary.providers)), reached)
 
-    def remember_cluster() -> None:
-        # The first deployment has recorded the provider after the summary was built.
-        providers = summary.providers
-        providers = providers or summarize_resources(stack.export_resources()).providers
+    def remember_cluster(exported: Iterable[Mapping[str, Any]]) -> None:
+        providers = summarize_resources(exported).providers
         if len(providers) == 1:
             check.remember(next(iter(providers)), reached)
 

@@ -40,9 +40,6 @@ class FakeAutomation:
     def export_stack(self) -> SimpleNamespace:
         return SimpleNamespace(deployment={"resources": self._read()})
 
-    def outputs(self) -> dict[str, Any]:
-        return {}
-
     def up(self, **options: Any) -> None:
         pass
 

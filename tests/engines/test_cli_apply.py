@@ -152,7 +152,7 @@ class World:
             cli=FAKE_CLI, run=self.run, record_unfinished=stack.record_unfinished
         )
         objects = RecordedObjects(tuple(recorded), {})
-        opened = OpenedStack(cast(CliStack, fake), [], objects, lambda: None)
+        opened = OpenedStack(cast(CliStack, fake), [], objects, lambda exported: None)
         components = Components()
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"

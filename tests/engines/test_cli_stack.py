@@ -142,7 +142,7 @@ def test_reading_a_stack_removes_dead_locks_only_to_create_it(
     if exists:
         backend.checkpoint_path.parent.mkdir(parents=True)
         backend.checkpoint_path.write_text("{}")
-    monkeypatch.setattr("pulumi.automation.create_or_select_stack", lambda **_: None)
+    monkeypatch.setattr("pulumi.automation.create_or_select_stack", lambda **_: SimpleNamespace())
     monkeypatch.setattr("pulumi.automation.LocalWorkspaceOptions", lambda **_: None)
     open_stack(FAKE_CLI, Request(root, Stack.of("dev")))
     assert lock.exists() == exists

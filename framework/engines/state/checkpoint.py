@@ -31,9 +31,11 @@ from framework.engines.state.shapes import (
 from framework.engines.urns import (
     OBJECT_PREFIX,
     PROVIDER_TYPE,
+    STACK_TYPE,
     parse_urn,
     split_provider_reference,
 )
+from framework.engines.values import redact_sealed
 
 _VERSION, _WITH_FEATURES = 3, 4
 _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
@@ -197,6 +199,14 @@ class Checkpoint:
         return {
             resource.urn: resource for resource in self.resources if not resource.pending_delete
         }
+
+
+def read_stack_outputs(resources: Iterable[Resource]) -> dict[str, Any]:
+    """Returns the outputs of the stack by name, secrets redacted; needs no passphrase."""
+    for resource in resources:
+        if resource.type == STACK_TYPE:
+            return dict(sorted(redact_sealed(resource.raw.get("outputs") or {}).items()))
+    return {}
 
 
 # Reading

@@ -21,13 +21,13 @@ from framework.engines.state.checkpoint import (
     Resource,
     check_integrity,
     parse_checkpoint,
+    read_stack_outputs,
     render_checkpoint,
     stamp_manifest,
 )
 from framework.engines.state.journal import Journal, Line, fold, read_journal
 from framework.engines.state.secrets import PassphraseCipher
-from framework.engines.urns import STACK_TYPE
-from framework.engines.values import has_sealed, has_secret, redact_sealed
+from framework.engines.values import has_sealed, has_secret
 
 
 class ReadableState(Protocol):
@@ -117,10 +117,7 @@ class StackState:
 
     def read_stack_outputs(self) -> Mapping[str, Any]:
         """Returns the outputs of the stack, secrets redacted; needs no passphrase."""
-        for resource in self.get_current().resources:
-            if resource.type == STACK_TYPE:
-                return dict(redact_sealed(resource.raw.get("outputs") or {}))
-        return {}
+        return read_stack_outputs(self.get_current().resources)
 
     # Recording
 
