@@ -3,7 +3,8 @@
     .venv/bin/python -m tools.drift_rbac prod > deploy/nightly/rbac.yaml
 
 The kinds come from the environment's plan and from the check itself. Run it again after a model has
-got an object of a new kind. All rules only read, and none reads Secrets.
+got an object of a new kind. All rules only read, and none reads Secrets. With `--custom` they cover
+the custom resources that the check lists where the cluster has them, such as those of KEDA.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import yaml
 
 from framework.core.stack import Stack
-from framework.drift.foreign import CHECKED_KINDS
+from framework.drift.foreign import CHECKED_KINDS, CUSTOM_KINDS
 from framework.kinds.objects import CLUSTER_SCOPED
 from framework.kube.objects import group_of
 from framework.plan import Manifest, PlanStore, StackPlan
@@ -28,7 +29,9 @@ _RBAC = "rbac.authorization.k8s.io"
 Object = dict[str, Any]
 
 
-def build_rbac(plan: StackPlan, namespace: str = NAMESPACE) -> list[Object]:
+def build_rbac(
+    plan: StackPlan, namespace: str = NAMESPACE, *, custom: bool = False
+) -> list[Object]:
     """Builds a ServiceAccount in `namespace`, and the roles that it needs for one environment."""
     name = f"modelcatalog-drift-{plan.stack.environment}"
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
@@ -38,7 +41,7 @@ def build_rbac(plan: StackPlan, namespace: str = NAMESPACE) -> list[Object]:
         "metadata": {"name": ACCOUNT, "namespace": namespace},
     }
     objects = [account, *_build_role({"name": name}, _build_cluster_rules(plan), subject)]
-    for target, kinds in sorted(_list_kinds(plan).items()):
+    for target, kinds in sorted(_list_kinds(plan, custom=custom).items()):
         metadata = {"name": name, "namespace": target}
         objects += _build_role(metadata, _build_rules(kinds), subject)
     return objects
@@ -90,10 +93,11 @@ def guess_resource(kind: str) -> str:
     return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
-def _list_kinds(plan: StackPlan) -> Mapping[str, set[tuple[str, str]]]:
+def _list_kinds(plan: StackPlan, *, custom: bool) -> Mapping[str, set[tuple[str, str]]]:
     """Returns the kinds that the check lists in each Namespace, as pairs of group and kind."""
+    listed = {**CHECKED_KINDS, **(CUSTOM_KINDS if custom else {})}
     # In the Namespaces of the stack the check looks for foreign objects of further kinds.
-    checked = {(group_of(version), kind) for kind, version in CHECKED_KINDS.items()}
+    checked = {(group_of(version), kind) for kind, version in listed.items()}
     kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}
     for item in _list_model_manifests(plan):
         if not _is_cluster_scoped(item):
@@ -116,11 +120,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment")
     parser.add_argument("--namespace", default=NAMESPACE, help="Namespace of the CronJob")
+    parser.add_argument(
+        "--custom", action="store_true", help="with kinds of KEDA, Istio and others"
+    )
     options = parser.parse_args()
     plan = PlanStore(Path.cwd()).load_one(Stack.of(options.environment)).require()
     print(f"# Written by `python -m tools.drift_rbac {options.environment}`.")
     yaml.safe_dump_all(
-        build_rbac(plan, options.namespace), sys.stdout, sort_keys=False, default_flow_style=None
+        build_rbac(plan, options.namespace, custom=options.custom),
+        sys.stdout,
+        sort_keys=False,
+        default_flow_style=None,
     )
 
 

@@ -58,7 +58,7 @@ def find_drift(
             listed=True,
             on_error=problems.append,
         )
-        foreign = find_foreign(recorded.objects, clusters)
+        foreign = find_foreign(recorded.objects, clusters, request.injectors)
     plan = None if unplanned is None else request.plan
     desired = DesiredObjects(plan, unplanned or frozenset())
     findings, pending, deletions = _collect(compared, desired, request)

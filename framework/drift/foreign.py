@@ -3,25 +3,38 @@
 An object that touches our Pods is reported wherever it is: it takes their traffic, limits them or
 scales them. Any other object is reported only in a Namespace that the stack itself creates: a
 Namespace that is shared with other teams has many objects that do not concern the stack.
+
+A Pod of ours whose spec somebody changed is reported here as well: no record describes a single
+Pod, and `up` does not put it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from framework.core.drift_rules import Injector
 from framework.core.errors import FrameworkError
+from framework.core.suggestions import list_names
 from framework.drift.report import Finding, FindingKind
 from framework.drift.touching import StackPods
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.kinds.kind import build_type_token
 from framework.kinds.naming import STACK_LABELS
-from framework.kube.managed_fields import direct_entries, find_last_writer
+from framework.kube.managed_fields import (
+    direct_entries,
+    entries,
+    field_paths,
+    find_last_writer,
+    is_controller,
+)
 from framework.kube.objects import Object, group_of, is_terminating, object_name
+from framework.kube.owned_paths import OwnedPath, describe_path
 from framework.kube.ownership import OWN_PREFIX
+from framework.kube.patching import is_injected
 from framework.kube.provider import KubernetesProvider
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
@@ -48,11 +61,27 @@ _METADATA = {
     "ReplicaSet": "apps/v1",
     "Job": "batch/v1",
     "CronJob": "batch/v1",
+    # The label names the Service that gets the endpoints.
+    "EndpointSlice": "discovery.k8s.io/v1",
 }
 CHECKED_KINDS = {**_WHOLE, **_METADATA}
 """The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
 stack's own objects."""
+CUSTOM_KINDS = {
+    "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+    # Newer versions of Istio serve this version as well.
+    "VirtualService": "networking.istio.io/v1beta1",
+    "DestinationRule": "networking.istio.io/v1beta1",
+    "Rollout": "argoproj.io/v1alpha1",
+}
+"""Custom resources that size Pods or route their traffic; listed where the cluster has them."""
 # Kubernetes makes these in every Namespace.
+_EPHEMERAL = "f:ephemeralContainers"
+_MOST_FIELDS = 3
+_AUTOSCALERS = frozenset({"HorizontalPodAutoscaler", "ScaledObject"})
 _MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 
 
@@ -66,15 +95,21 @@ class ForeignObjects:
     """Foreign autoscalers by the `namespace/name` and the kind of what they scale."""
 
 
-def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> ForeignObjects:
-    """Lists the objects that no stack owns; writes nothing."""
+def find_foreign(
+    recorded: Sequence[RecordedObject], clusters: Clusters, injectors: Sequence[Injector] = ()
+) -> ForeignObjects:
+    """Lists the objects that no stack owns, and our Pods that somebody changed; writes nothing.
+
+    What one of the `injectors` writes into a Pod is no change.
+    """
     found = ForeignObjects()
     pods = StackPods(recorded)
-    own = {
-        (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id)
+    models = {
+        (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id): obj.component
         for obj in recorded
         if "apiVersion" in obj.inputs
     }
+    own = models.keys()
     own_namespaces = {obj.id for obj in recorded if obj.type == "kubernetes:core/v1:Namespace"}
     # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
@@ -91,13 +126,57 @@ def find_foreign(recorded: Sequence[RecordedObject], clusters: Clusters) -> Fore
             continue
         objects = _list_objects(provider, recorded_kinds, namespace, found.problems)
         by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
+        foreign_pods = _find_touching_pods(objects, by_uid, own, pods)
         for obj in objects:
-            identity = (_group_of(obj), obj["kind"], object_name(obj["metadata"]))
-            if identity in own or _belongs_to_somebody(obj, by_uid):
+            if _identify(obj) in own:
+                continue
+            if _belongs_to_somebody(obj, by_uid):
+                if obj["kind"] == "Pod" and _identify(owner := _find_top(obj, by_uid)) in own:
+                    _add_changed_pod(found, obj, owner, models[_identify(owner)], injectors)
                 continue
             model, effect = pods.describe_touch(obj)
+            if not effect:
+                model, effect = foreign_pods.get(str(obj["metadata"]["uid"]), ("", ""))
             if effect or namespace in own_namespaces:
                 _add(found, obj, model, effect)
+    return found
+
+
+def _identify(obj: Mapping[str, Any]) -> tuple[str, str, str]:
+    return _group_of(obj), obj["kind"], object_name(obj["metadata"])
+
+
+def _find_top(obj: Object, by_uid: Mapping[str, Object]) -> Object:
+    """Returns the listed object at the top of the owners: of a Pod, its Deployment."""
+    seen = set[str]()
+    while (uid := str(obj["metadata"]["uid"])) not in seen:
+        seen.add(uid)
+        owners = obj["metadata"].get("ownerReferences") or ()
+        obj = next((by_uid[o["uid"]] for o in owners if o["uid"] in by_uid), obj)
+    return obj
+
+
+def _find_touching_pods(
+    objects: Sequence[Object],
+    by_uid: Mapping[str, Object],
+    own: Container[tuple[str, str, str]],
+    pods: StackPods,
+) -> dict[str, tuple[str, str]]:
+    """Returns what the Pods of each foreign owner touch, by the owner's UID.
+
+    Of a Job only the metadata is listed, which does not have the labels of its Pods.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for obj in objects:
+        if obj["kind"] != "Pod" or is_terminating(obj):
+            continue
+        top = _find_top(obj, by_uid)
+        # Nearly all Pods are ours, and to compare each with all Services takes seconds.
+        if top is obj or _identify(top) in own:
+            continue
+        model, effect = pods.describe_touch(obj)
+        if effect:
+            found[str(top["metadata"]["uid"])] = (model, f"one of its Pods {effect}")
     return found
 
 
@@ -122,12 +201,13 @@ def _list_objects(
     problems: list[str],
 ) -> list[Object]:
     checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
-    kinds = {**recorded_kinds, **checked}
+    custom = {(group_of(version), kind): version for kind, version in CUSTOM_KINDS.items()}
+    kinds = {**custom, **recorded_kinds, **checked}
 
     def list_kind(key: tuple[str, str]) -> list[Object]:
         # The comparison has listed the recorded kinds as a whole.
         kind, api_version = key[1], kinds[key]
-        whole = kind in _WHOLE or key in recorded_kinds
+        whole = kind in _WHOLE or key in recorded_kinds or key in custom
         try:
             return provider.list_kind(api_version, kind, namespace, whole=whole)
         except FrameworkError as exc:
@@ -169,8 +249,59 @@ def _add(found: ForeignObjects, obj: Object, model: str, effect: str) -> None:
         note=f"{effect}; no stack owns it{owned}" if effect else f"no stack owns it{owned}",
     )
     found.findings.append(finding)
-    if obj["kind"] == "HorizontalPodAutoscaler" and (target := find_scale_target(obj)):
+    if obj["kind"] in _AUTOSCALERS and (target := find_scale_target(obj)):
         found.autoscalers[target] = finding
+
+
+def _add_changed_pod(
+    found: ForeignObjects, pod: Object, owner: Object, model: str, injectors: Sequence[Injector]
+) -> None:
+    """Adds a finding if somebody changed the spec of a Pod after its controller had created it.
+
+    For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
+    changes one. What a webhook added when the Pod was created belongs to the controller.
+    """
+    written: dict[str, Mapping[str, Any]] = {}
+    for entry in entries(pod):
+        manager = str(entry["manager"])
+        if is_controller(manager):
+            continue
+        for path in field_paths(entry):
+            # In the notation of Deployments, so that one entry of an injector covers both.
+            text = f"spec.template.{describe_path(path)}"
+            if _is_part(path) and not is_injected(injectors, "Pod", manager, text):
+                written[_name_part(path)] = entry
+    if not written:
+        return
+    last = max(written.values(), key=lambda entry: str(entry.get("time", "")))
+    finding = Finding(
+        kind=FindingKind.FOREIGN,
+        type=build_type_token(pod),
+        object=object_name(pod["metadata"]),
+        model=model,
+        manager=str(last["manager"]),
+        time=str(last.get("time", "")),
+        note=(
+            f"differs from {owner['kind']} {owner['metadata']['name']}, which created it: "
+            f"somebody changed {list_names(sorted(written), _MOST_FIELDS)}; `up` leaves it, and "
+            "another Pod takes its place if it is deleted"
+        ),
+        is_changed_pod=True,
+    )
+    found.findings.append(finding)
+
+
+def _is_part(path: OwnedPath) -> bool:
+    """Returns whether a path is a part of the spec, and not a list with its items below it."""
+    return path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
+
+
+def _name_part(path: OwnedPath) -> str:
+    """Returns the field of a Pod that was changed.
+
+    Of `ephemeralContainers[debug].image` and its other fields, `ephemeralContainers[debug]`.
+    """
+    return describe_path(path[1:3] if path[1] == _EPHEMERAL else path[1:])
 
 
 def find_scale_target(autoscaler: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -179,7 +310,8 @@ def find_scale_target(autoscaler: Mapping[str, Any]) -> tuple[str, str] | None:
     if not target.get("name"):
         return None
     namespace = autoscaler["metadata"].get("namespace", "")
-    return str(target.get("kind", "")), object_name({**target, "namespace": namespace})
+    kind = str(target.get("kind") or "Deployment")
+    return kind, object_name({**target, "namespace": namespace})
 
 
 def name_autoscalers(
@@ -194,5 +326,5 @@ def name_autoscalers(
         if finding.path != "spec.replicas" or scaler is None:
             yield finding
             continue
-        note = f"HorizontalPodAutoscaler {scaler.object}, which no stack owns, scales it"
+        note = f"{scaler.object_kind} {scaler.object}, which no stack owns, scales it"
         yield replace(finding, manager=scaler.manager, time=scaler.time, note=note)

@@ -29,14 +29,20 @@ _GAP = timedelta(minutes=5)
 _NUMBERED_ITEM = re.compile(r"\[\d+(?:/[A-Z]+)?\]")
 
 _TRAFFIC_KINDS = frozenset(
-    {"Service", "Ingress", "HTTPRoute", "Gateway", "NetworkPolicy", "Endpoints", "EndpointSlice"}
-)
+    {
+        "Service", "Ingress", "HTTPRoute", "GRPCRoute", "Gateway", "NetworkPolicy", "Endpoints",
+        "EndpointSlice", "VirtualService", "DestinationRule",
+    }
+)  # fmt: skip
 _WORKLOAD_KINDS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod"}
 )
 _BUDGET_KINDS = frozenset(
-    {"HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange"}
-)
+    {
+        "HorizontalPodAutoscaler", "VerticalPodAutoscaler", "ScaledObject", "Rollout",
+        "PodDisruptionBudget", "ResourceQuota", "LimitRange",
+    }
+)  # fmt: skip
 # Of a Deployment: what decides whether Pods serve, and what decides how many may be missing.
 _SERVING_PATH = re.compile(
     r"spec\.selector\b|spec\.template\.metadata\.labels\b"
@@ -139,6 +145,8 @@ def find_danger(finding: Finding) -> Danger:
 
 def describe_change(finding: Finding) -> str:
     """Returns the change of one finding in a few words: `env[DEBUG] added`, `missing`."""
+    if finding.is_changed_pod:
+        return "Pod changed by hand"
     if finding.kind is FindingKind.FOREIGN:
         # Two foreign objects of different kinds endanger different things.
         return f"foreign {finding.object_kind}"

@@ -26,7 +26,8 @@ class FindingKind(StrEnum):
     """Somebody deleted the object and created it again. Fields that differ are further findings.
     Without our labels the new object is that of others (`Finding.is_taken`)."""
     FOREIGN = "foreign"
-    """No stack owns the object, and it is in our Namespace or touches our Pods."""
+    """No stack owns the object, and it is in our Namespace or touches our Pods. So is a Pod of ours
+    that somebody changed (`Finding.is_changed_pod`)."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Finding:
     """The rule of `drift.accept` that covers the finding."""
     is_taken: bool = False
     """The name belongs to an object of others now: `up` refuses it, `adopt` takes it over."""
+    is_changed_pod: bool = False
+    """A Pod of ours, foreign because somebody changed it: no record describes a single Pod."""
     id: str = ""
     """The fingerprint, which is the same in every night and on every machine."""
 

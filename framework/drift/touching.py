@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from framework.engines.base import RecordedObject
@@ -10,6 +10,14 @@ from framework.kube.objects import Object
 from framework.plan.rendered import selects
 
 Labels = Mapping[str, str]
+# The kinds that size a workload: the field that names it, and what they do to it.
+_TARGETS = {
+    "HorizontalPodAutoscaler": ("scaleTargetRef", "scales"),
+    "ScaledObject": ("scaleTargetRef", "scales"),
+    "VerticalPodAutoscaler": ("targetRef", "sets the resources of"),
+    "Rollout": ("workloadRef", "scales down"),
+}
+_ISTIO = ("VirtualService", "DestinationRule")
 # The model of some Pods, "" for none; the words that name it; their labels.
 _Pods = tuple[str, str, Labels]
 
@@ -66,15 +74,26 @@ class StackPods:
             for model, owner, labels in pods:
                 if selector is not None and selects(selector, labels):
                     yield model, f"selects Pods of {owner}"
-        elif kind == "HorizontalPodAutoscaler":
-            target = spec.get("scaleTargetRef") or {}
-            key = (namespace, str(target.get("kind")), str(target.get("name")))
-            if (found := self._workloads.get(key)) is not None:
-                yield found, f"scales {key[1]} {key[2]}"
-        elif kind in ("Ingress", "HTTPRoute"):
-            for name in _find_backends(spec):
-                if (found := self._services.get((namespace, name))) is not None:
-                    yield found, f"routes to Service {name}"
+        elif kind in _TARGETS:
+            field, verb = _TARGETS[kind]
+            target = spec.get(field) or {}
+            # A ScaledObject may leave out the kind.
+            workload = (str(target.get("kind") or "Deployment"), str(target.get("name")))
+            if (found := self._workloads.get((namespace, *workload))) is not None:
+                yield found, f"{verb} {' '.join(workload)}"
+            elif kind == "Rollout":
+                yield from self._find_takers(kind, _find_pod_labels(spec), namespace)
+        elif kind in ("Ingress", "HTTPRoute", "GRPCRoute", *_ISTIO):
+            find = _find_hosts if kind in _ISTIO else _find_backends
+            for service in find(spec, namespace):
+                if (found := self._services.get(service)) is not None:
+                    yield found, f"routes to Service {service[1]}"
+        elif kind == "EndpointSlice":
+            # One of Kubernetes' own is owned by its Service.
+            labels = obj["metadata"].get("labels") or {}
+            name = str(labels.get("kubernetes.io/service-name"))
+            if (found := self._services.get((namespace, name))) is not None:
+                yield found, f"adds endpoints to Service {name}"
         elif kind in ("ResourceQuota", "LimitRange"):
             for model, owner, _ in pods:
                 yield model, f"limits the Pods of {owner}"
@@ -82,10 +101,13 @@ class StackPods:
             # Pods, or workloads that create Pods: a Service of ours may select them.
             labels = obj["metadata"].get("labels") or {}
             labels = labels if kind == "Pod" else _find_pod_labels(spec)
-            for model, name, selector in self._selectors.get(namespace, []):
-                if selector.items() <= labels.items():
-                    takes = "takes" if kind == "Pod" else "its Pods take"
-                    yield model, f"{takes} traffic of Service {name}"
+            yield from self._find_takers(kind, labels, namespace)
+
+    def _find_takers(self, kind: str, labels: Labels, namespace: str) -> Iterator[tuple[str, str]]:
+        for model, name, selector in self._selectors.get(namespace, []):
+            if selector.items() <= labels.items():
+                takes = "takes" if kind == "Pod" else "its Pods take"
+                yield model, f"{takes} traffic of Service {name}"
 
 
 def _find_pod_labels(spec: Mapping[str, Any]) -> Labels:
@@ -94,17 +116,31 @@ def _find_pod_labels(spec: Mapping[str, Any]) -> Labels:
     return (metadata or {}).get("labels") or {}
 
 
-def _find_backends(spec: Any) -> Iterable[str]:
-    """Yields the names of the Services that an Ingress or an HTTPRoute sends requests to."""
+def _find_backends(spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
+    """Yields the Namespace and the name of each Service that a route sends requests to."""
     if isinstance(spec, Mapping):
         service = spec.get("service")
         if isinstance(service, Mapping) and "name" in service:
-            yield str(service["name"])
+            yield namespace, str(service["name"])
         for reference in spec.get("backendRefs") or ():
             if reference.get("kind", "Service") == "Service":
-                yield str(reference.get("name"))
+                yield str(reference.get("namespace") or namespace), str(reference.get("name"))
         for value in spec.values():
-            yield from _find_backends(value)
+            yield from _find_backends(value, namespace)
     elif isinstance(spec, list):
         for value in spec:
-            yield from _find_backends(value)
+            yield from _find_backends(value, namespace)
+
+
+def _find_hosts(spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
+    """Yields the Namespace and the name of each Service that an object of Istio names."""
+    if isinstance(spec, Mapping):
+        if isinstance(host := spec.get("host"), str):
+            # `churn`, `churn.ml-prod` or `churn.ml-prod.svc.cluster.local`.
+            name, _, rest = host.partition(".")
+            yield rest.partition(".")[0] or namespace, name
+        for value in spec.values():
+            yield from _find_hosts(value, namespace)
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from _find_hosts(value, namespace)

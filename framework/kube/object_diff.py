@@ -24,7 +24,7 @@ from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
-from framework.kube.ownership import describe_recreation, is_foreign
+from framework.kube.ownership import describe_recreation, is_absent_zero, is_foreign
 
 # Written by the API server or by controllers, and never part of a manifest.
 SERVER_METADATA = frozenset(
@@ -162,12 +162,18 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT, *, extra_items: bool = 
 def find_left_out(live: Mapping[str, Any], sent: Mapping[str, Any]) -> set[str]:
     """Returns the paths that were sent, and that the server leaves out because the value is 0.
 
-    They still have an owner. A field that somebody removed has none.
+    They still have an owner, and a field that somebody removed has none. Of a 0 that means the same
+    as no value it does not matter: after managedFields were emptied, it has no owner either.
     """
+    version = str(sent.get("apiVersion", ""))
     return {
         str(found.path)
         for found in _find_differences(ROOT, sent, pruned(live, sent))
-        if found.new is None and owner_of(live, found.path) is not None
+        if found.new is None
+        and (
+            is_absent_zero(version, str(found.path.steps[-1]), found.old)
+            or owner_of(live, found.path) is not None
+        )
     }
 
 

@@ -154,7 +154,7 @@ def is_untouched(
     if len(written) != 1 or _without_status(live) != _without_status(recorded):
         return False
     (entry,) = written
-    is_left_out = partial(_is_absent_zero, sent["apiVersion"])
+    is_left_out = partial(is_absent_zero, sent["apiVersion"])
     if is_own(entry, manager):
         return is_as_sent(live, sent, entry.get("fieldsV1") or None, is_left_out)
     # A create of the CLI also owns the server's defaults, so it may own more than was sent.
@@ -169,7 +169,8 @@ def is_same_but_zeros(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_absent_zero(api_version: str, key: str, value: Any) -> bool:
+def is_absent_zero(api_version: str, key: str, value: Any) -> bool:
+    """Returns True for a value that the server leaves out and that means the same as none."""
     # A group of a CustomResourceDefinition has a dot, and its kinds may give a 0 any meaning.
     is_zero = not value and isinstance(value, int)
     return is_zero and key in ABSENT_IF_ZERO and "." not in group_of(api_version)
@@ -180,7 +181,7 @@ def _without_zeros(api_version: str, tree: Any) -> Any:
         return {
             key: _without_zeros(api_version, value)
             for key, value in tree.items()
-            if not _is_absent_zero(api_version, key, value)
+            if not is_absent_zero(api_version, key, value)
         }
     return [_without_zeros(api_version, item) for item in tree] if isinstance(tree, list) else tree
 

@@ -164,6 +164,10 @@ def render_objects(group: FindingGroup) -> str:
 def render_change(group: FindingGroup) -> str:
     """Returns the change that the findings of a group share, with the values if all are equal."""
     first = group.findings[0]
+    if first.is_changed_pod:
+        return (
+            "somebody changed them; `up` leaves them, and other Pods take the place of deleted ones"
+        )
     if first.kind is FindingKind.FOREIGN:
         return "no stack owns them"
     change = shorten_path(group.change)

@@ -153,12 +153,17 @@ def has_text(field: FieldChange) -> bool:
 def _diff_lines(old: Any, new: Any) -> list[str]:
     before, after = str(old or "").splitlines(), str(new or "").splitlines()
     lines = [
-        line.rstrip()
+        _shorten_line(line.rstrip())
         for line in unified_diff(before, after, n=0)
         if not line.startswith(("---", "+++", "@@"))
     ] or list_secret_lines(before)
     more = len(lines) - _MOST_DIFF_LINES
     return lines[:_MOST_DIFF_LINES] + ([f"and {more} more lines (--json)"] if more > 0 else [])
+
+
+def _shorten_line(line: str) -> str:
+    # One line of a ConfigMap may have a megabyte.
+    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 3]}..."
 
 
 def list_secret_lines(lines: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from framework.kube.objects import Object
 VERSIONS = {
     "Namespace": "v1", "Service": "v1", "ConfigMap": "v1", "ServiceAccount": "v1", "Pod": "v1",
     "PersistentVolumeClaim": "v1", "ResourceQuota": "v1", "LimitRange": "v1",
+    "EndpointSlice": "discovery.k8s.io/v1",
     "Deployment": "apps/v1", "StatefulSet": "apps/v1", "HorizontalPodAutoscaler": "autoscaling/v2",
     "CronJob": "batch/v1", "Job": "batch/v1", "Ingress": "networking.k8s.io/v1",
     "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1",
@@ -56,14 +57,15 @@ class Tampering:
             return [self._rename(child) for child in value]
         return self._name(value) if isinstance(value, str) else value
 
-    def _path(self, kind: str, name: str) -> str:
+    def path(self, kind: str, name: str) -> str:
+        """Returns the path of an object on the server."""
         scope = "" if kind == "Namespace" else self.namespace
         served = self.kube.served_kind(VERSIONS[kind], kind)
         prefix = f"{served.prefix}/namespaces/{scope}" if scope else served.prefix
         return f"{prefix}/{served.plural}/{self._name(name) or self.namespace}"
 
     def get(self, kind: str, name: str) -> Object:
-        found: Object = self.kube.connection.request("GET", self._path(kind, name), kind)
+        found: Object = self.kube.connection.request("GET", self.path(kind, name), kind)
         return found
 
     def find(self, kind: str, prefix: str) -> str:
@@ -79,13 +81,13 @@ class Tampering:
             for op, path, *rest in operations
         ]
         query, media = {"fieldManager": manager}, "application/json-patch+json"
-        self.kube.connection.request("PATCH", self._path(kind, name), kind, query, body, media)
+        self.kube.connection.request("PATCH", self.path(kind, name), kind, query, body, media)
 
     def merge(self, kind: str, name: str, body: Mapping[str, Any], *, manager: str) -> None:
         """Applies a JSON merge patch; `name/scale` is the subresource."""
         query = {"fieldManager": manager}
         name, slash, subresource = name.partition("/")
-        path = f"{self._path(kind, name)}{slash}{subresource}"
+        path = f"{self.path(kind, name)}{slash}{subresource}"
         self.kube.connection.request("PATCH", path, kind, query, body, MERGE_PATCH)
 
     def create(self, kind: str, name: str, *, manager: str, **fields: Any) -> None:
@@ -528,6 +530,33 @@ def _detach(world: Tampering) -> None:
     world.merge("Pod", name, label, manager="kubectl-label")
 
 
+foreign(
+    "EndpointSlice", "thief",
+    metadata={"labels": {"kubernetes.io/service-name": "fraud"}},
+    addressType="IPv4", endpoints=[{"addresses": ["10.9.9.9"]}], ports=[{"port": 8080}],
+)  # fmt: skip
+
+
+def _change_pod(world: Tampering) -> None:
+    name = world.find("Pod", "text-embeddings")
+    image = [("replace", "/spec/containers/0/image", "other:1")]
+    world.edit("Pod", name, *image, manager="kubectl-set")
+
+
+def _debug_pod(world: Tampering) -> None:
+    """Adds an ephemeral container, as `kubectl debug` does."""
+    name = world.find("Pod", "text-embeddings")
+    body = {"spec": {"ephemeralContainers": [EXTRA_CONTAINER]}}
+    media = "application/strategic-merge-patch+json"
+    path = f"{world.path('Pod', name)}/ephemeralcontainers"
+    query = {"fieldManager": "kubectl-debug"}
+    world.kube.connection.request("PATCH", path, "Pod", query, body, media)
+
+
+for _name, _make, _manager in (
+    ("changed-pod", _change_pod, "kubectl-set"), ("debugged-pod", _debug_pod, "kubectl-debug"),
+):  # fmt: skip
+    special(_name, _make, "foreign Pod/text-embeddings* ", manager=_manager)
 special("detached-pod", _detach, "foreign Pod/text-embeddings* ", manager="kubectl-label")
 BY_NAME = {change.name: change for change in CHANGES}
 assert len(BY_NAME) == len(CHANGES), json.dumps([change.name for change in CHANGES])

@@ -20,7 +20,10 @@ pytestmark = pytest.mark.cluster
 SEED = 1126
 Round = Mapping[str, Sequence[OutOfBand]]
 # One change for each kind of finding, each of a different object: the sample of `make test`.
-SAMPLE = ("container", "port-number", "autoscaled-to-0", "foreign-Deployment-impostor")
+SAMPLE = (
+    "container", "port-number", "autoscaled-to-0", "foreign-Deployment-impostor",
+    "foreign-EndpointSlice-thief", "debugged-pod",
+)  # fmt: skip
 COPIES = "abcdefghijkl"
 ENGINES = ("embedded", "cli")
 _SHOWN_S = 20.0

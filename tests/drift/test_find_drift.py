@@ -17,12 +17,14 @@ from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
 from framework.drift.acceptance import apply_accept_rules
-from framework.drift.foreign import CHECKED_KINDS
+from framework.drift.foreign import CHECKED_KINDS, CUSTOM_KINDS
 from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connection
 from framework.engines.state.backend import FileBackend
 from framework.kube.api_error import ApiError
+from framework.kube.lost_owners import with_owners
+from framework.kube.managed_fields import entries
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.output.drift import list_commands
@@ -78,7 +80,7 @@ class FakeCluster:
 
 
 def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
-    group = {**CHECKED_KINDS, "Secret": "v1", "Namespace": "v1"}.get(kind, "v1")
+    group = {**CHECKED_KINDS, **CUSTOM_KINDS, "Secret": "v1", "Namespace": "v1"}.get(kind, "v1")
     metadata = {"name": name, "uid": f"uid-{name}"} | (
         {"namespace": namespace} if namespace else {}
     )
@@ -291,13 +293,24 @@ def test_removal_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
         {"manager": "ours", "operation": "Apply", "fieldsV1": owned}
     ]
     labels: Object = {"metadata": {**live["metadata"], "labels": {"a": "1"}}}
-    # The server leaves out the 0 of a field that is still owned; nobody owns the other two.
-    spec = {"replicas": 2, "minReadySeconds": 0, "paused": False}
+    # The server leaves out the 0 of a field that is still owned. Nobody owns the other three, but
+    # `paused: false` means the same as no value.
+    spec = {"replicas": 2, "minReadySeconds": 0, "paused": False, "progressDeadlineSeconds": 0}
     report = compare(root, [record(live, "a", inputs={**live, **labels, "spec": spec})], [live])
     assert [(f.path, f.recorded, f.live) for f in report.findings] == [
         ("metadata.labels.a", "1", None),
-        ("spec.paused", False, None),
+        ("spec.progressDeadlineSeconds", 0, None),
     ]
+
+
+def test_emptied_managed_fields_alone_are_no_drift(root: Path) -> None:
+    """Some tools drop them: nobody owns a 0 that was sent and left out by the server."""
+    live = build("Deployment", "a", spec={"replicas": 2})
+    inputs = build("Deployment", "a", spec={"replicas": 2, "minReadySeconds": 0, "paused": False})
+    emptied = {**live, "metadata": {**live["metadata"], "managedFields": []}}
+    found = with_owners(emptied, inputs, live)
+    assert entries(found)
+    assert compare(root, [record(live, "a", inputs=inputs)], [found]).findings == ()
 
 
 @pytest.mark.parametrize("manager", ["ours", "kube-controller-manager"])

@@ -7,18 +7,23 @@ from typing import Any
 
 import pytest
 
+from framework.core.drift_rules import Injector
 from framework.drift import Finding, FindingKind
+from framework.drift.grouping import group_findings
 from framework.kinds.naming import STACK_LABELS
+from framework.output.drift import render_change
 from framework.plan.rendered import selects
-from tests.drift.test_find_drift import Object, build, compare, record, root
+from tests.drift.test_find_drift import Object, build, compare, plan_of, record, root
 
 __all__ = ["root"]
 LABELS = {"app": "a"}
 TEMPLATE = {"template": {"metadata": {"labels": {**LABELS, "hash": "1"}}}}
 NAMESPACE = build("Namespace", "ml", "")
 DEPLOYMENT = build("Deployment", "a", spec=TEMPLATE)
+DEPLOYMENT["metadata"]["uid"] = "uid-deployment"
 SERVICE = build("Service", "a", spec={"selector": LABELS})
 OURS = [NAMESPACE, DEPLOYMENT, SERVICE]
+TARGET = {"kind": "Deployment", "name": "a"}
 
 
 def find_foreign(root: Path, *others: Object, owns_namespace: bool = True) -> list[Finding]:
@@ -31,6 +36,12 @@ def find_foreign(root: Path, *others: Object, owns_namespace: bool = True) -> li
 def written(obj: Object, manager: str, **metadata: Any) -> Object:
     entry = {"manager": manager, "operation": "Update", "time": "2026-11-25T03:00:00Z"}
     return {**obj, "metadata": {**obj["metadata"], "managedFields": [entry], **metadata}}
+
+
+def slice_of(service: str) -> Object:
+    obj = build("EndpointSlice", "x")
+    obj["metadata"]["labels"] = {"kubernetes.io/service-name": service}
+    return obj
 
 
 @pytest.mark.parametrize(
@@ -58,6 +69,25 @@ def written(obj: Object, manager: str, **metadata: Any) -> Object:
             "routes to Service a",
         ),
         (build("StatefulSet", "x", spec=TEMPLATE), "its Pods take traffic of Service a"),
+        (slice_of("a"), "adds endpoints to Service a"),
+        (slice_of("b"), ""),
+        (build("ScaledObject", "x", spec={"scaleTargetRef": {"name": "a"}}), "scales Deployment a"),
+        (
+            build("VerticalPodAutoscaler", "x", spec={"targetRef": TARGET}),
+            "sets the resources of Deployment a",
+        ),
+        (build("Rollout", "x", spec={"workloadRef": TARGET}), "scales down Deployment a"),
+        (build("Rollout", "x", spec=TEMPLATE), "its Pods take traffic of Service a"),
+        (build("GRPCRoute", "x", spec={"rules": [{"backendRefs": [{"name": "a"}]}]}),
+         "routes to Service a"),
+        (build("HTTPRoute", "x", spec={"rules": [{"backendRefs": [
+            {"name": "a", "namespace": "other"}]}]}), ""),
+        (build("VirtualService", "x", spec={"http": [{"route": [{"destination": {
+            "host": "a.ml.svc.cluster.local"}}]}]}), "routes to Service a"),
+        (build("DestinationRule", "x", spec={"host": "a"}), "routes to Service a"),
+        (build("DestinationRule", "x", spec={"host": "a.other"}), ""),
+        # The host of an Ingress is no Service.
+        (build("Ingress", "x", spec={"rules": [{"host": "a.ml.example.com"}]}), ""),
         (build("ResourceQuota", "x"), "limits the Pods of a"),
         (build("ConfigMap", "x"), ""),
     ],
@@ -97,6 +127,87 @@ def test_pod_with_our_labels_takes_traffic_unless_we_own_it(root: Path) -> None:
     assert (finding.manager, finding.time) == ("kubectl-run", "2026-11-25T03:00:00Z")
     owner = {"uid": "uid-a", "kind": "ReplicaSet", "name": "a"}
     assert find_foreign(root, written(pod, "x", ownerReferences=[owner])) == []
+
+
+def own_pod(*written: Object) -> list[Object]:
+    """Returns a Pod of the Deployment `a` that others have written to, and its ReplicaSet."""
+    replicas = build("ReplicaSet", "a-1")
+    owner = {"uid": DEPLOYMENT["metadata"]["uid"], "kind": "Deployment", "name": "a"}
+    replicas["metadata"]["ownerReferences"] = [owner]
+    pod = build("Pod", "a-1-x")
+    created = {"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {"f:containers": {}}}}
+    owner = {"uid": replicas["metadata"]["uid"], "kind": "ReplicaSet", "name": "a-1"}
+    pod["metadata"] |= {
+        "ownerReferences": [owner],
+        "labels": {**LABELS, "hash": "1"},
+        "managedFields": [created, *written],
+    }
+    return [replicas, pod]
+
+
+def written_by(manager: str, spec: Object, subresource: str = "") -> Object:
+    time = "2026-11-25T03:00:00Z"
+    entry = {"manager": manager, "time": time, "subresource": subresource}
+    return {**entry, "fieldsV1": {"f:spec": spec}}
+
+
+IMAGE: Object = {"f:containers": {'k:{"name":"model"}': {"f:image": {}}}}
+DEBUG: Object = {"f:ephemeralContainers": {".": {}, 'k:{"name":"d"}': {".": {}, "f:image": {}}}}
+
+
+@pytest.mark.parametrize("owns_namespace", [True, False])
+@pytest.mark.parametrize(
+    ("entry", "part"),
+    [
+        (written_by("kubectl-set", IMAGE), "containers[model].image"),
+        (written_by("kubectl-debug", DEBUG, "ephemeralContainers"), "ephemeralContainers[d]"),
+    ],
+)
+def test_pod_that_somebody_changed_is_reported(
+    root: Path, entry: Object, part: str, owns_namespace: bool
+) -> None:
+    (finding,) = find_foreign(root, *own_pod(entry), owns_namespace=owns_namespace)
+    assert f"differs from Deployment a, which created it: somebody changed {part};" in finding.note
+    assert (finding.object, finding.model) == ("ml/a-1-x", "a")
+    assert (finding.manager, finding.time) == (entry["manager"], "2026-11-25T03:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"manager": "kwok", "subresource": "status", "fieldsV1": {"f:status": {}}},
+        {"manager": "calico", "fieldsV1": {"f:metadata": {"f:annotations": {"f:x": {}}}}},
+        written_by("vpa-updater", IMAGE, "resize"),
+    ],
+    ids=["status", "annotation", "injector"],
+)
+def test_pod_that_controllers_and_injectors_wrote_is_not_reported(
+    root: Path, entry: Object
+) -> None:
+    injectors = (Injector("vpa-*", "containers[model]", "Pod"),)
+    recorded = [record(obj, "a") for obj in OURS]
+    plan = plan_of(root, DEPLOYMENT, injectors=injectors)
+    report = compare(root, recorded, [*OURS, *own_pod(entry)], plan)
+    assert [f for f in report.findings if f.kind is FindingKind.FOREIGN] == []
+
+
+def test_pods_changed_by_one_actor_are_one_group(root: Path) -> None:
+    entry = written_by("kubectl-set", IMAGE)
+    replicas, pod = own_pod(entry)
+    metadata = {**pod["metadata"], "name": "a-1-y", "uid": "uid-y"}
+    findings = find_foreign(root, replicas, pod, {**pod, "metadata": metadata})
+    (group,) = group_findings([*findings])
+    assert "somebody changed them" in render_change(group)
+
+
+def test_job_in_a_shared_namespace_is_named_by_what_its_pods_take(root: Path) -> None:
+    """Of Jobs only the metadata is read, which does not have the labels of their Pods."""
+    job, pod = build("Job", "thief"), build("Pod", "thief-x")
+    owner = {"uid": job["metadata"]["uid"], "kind": "Job", "name": "thief"}
+    pod["metadata"] |= {"labels": {**LABELS, "hash": "2"}, "ownerReferences": [owner]}
+    (finding,) = find_foreign(root, job, pod, owns_namespace=False)
+    assert (finding.object, finding.model) == ("ml/thief", "a")
+    assert finding.note.startswith("one of its Pods takes traffic of Service a")
 
 
 @pytest.mark.parametrize(
