@@ -18,6 +18,7 @@ from framework.core.kind_rules import KindRules
 from framework.engines.base import Engine
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.pulumi_cli import SETUP, PulumiCli, find_pulumi
+from framework.engines.variables import only_followed_variables
 
 ENGINES = ("auto", "cli", "embedded")
 
@@ -97,18 +98,19 @@ def open_engine(
 
     `rules` tell the engine how to replace, await and delete the kinds that the program registers.
     """
-    if choice.cli is not None:
-        from framework.engines.cli import AutomationEngine
+    with only_followed_variables():
+        if choice.cli is not None:
+            from framework.engines.cli import AutomationEngine
 
-        yield AutomationEngine(choice.cli, rules)
-        return
-    if not runs_program:
-        yield _build_embedded(rules)
-        return
-    # Started before the engine's own imports, so that both processes load Pulumi at the same time.
-    with ProgramProcess(root) as process:
-        import_module("framework.engines.embedded.monitor")
-        yield _build_embedded(rules, start_program=lambda root: nullcontext(process))
+            yield AutomationEngine(choice.cli, rules)
+            return
+        if not runs_program:
+            yield _build_embedded(rules)
+            return
+        # Before the engine's own imports, so that both processes load Pulumi at the same time.
+        with ProgramProcess(root) as process:
+            import_module("framework.engines.embedded.monitor")
+            yield _build_embedded(rules, start_program=lambda root: nullcontext(process))
 
 
 def _build_embedded(rules: Iterable[KindRules], **options: Any) -> Engine:

@@ -66,7 +66,7 @@ class CliApply:
         except BaseException as exc:
             self._end_early(exc)
             raise
-        unrecorded = self._record_unfinished()
+        unrecorded = self._record_failed()
         result = self._reader.build_result({})
         return replace(
             result,
@@ -76,16 +76,23 @@ class CliApply:
             messages=(*result.messages, *(f"warning: {text}" for text in unrecorded)),
         )
 
-    def _record_unfinished(self) -> list[str]:
-        """Records the rollouts that did not finish; returns the reason if that is impossible."""
+    def _record_failed(self) -> list[str]:
+        """Records what failed and did not finish; returns the reason if that is impossible."""
         put_back = self._put_back.unfinished if self._put_back is not None else {}
         unfinished = {**put_back, **self._follower.unfinished}
-        refusal = self._lock.record_unfinished(self._opened.stack, unfinished)
+        if not unfinished and not self._reader.failures:
+            return []
+        outputs = {
+            found.urn: found.raw.get("outputs") or {}
+            for found in self._opened.resources
+            if not found.custom
+        }
+        refusal = self._lock.record_failed(self._opened.stack, unfinished, outputs)
         return [refusal] if refusal else []
 
     def _end_early(self, exc: BaseException) -> None:
         """Records what is unfinished, and raises the error with what else the user must know."""
-        texts = self._record_unfinished()
+        texts = self._record_failed()
         if isinstance(exc, FrameworkError):
             failures = self._feed.failures + self._reader.failures
             # The error replaces the result, which would have named them.

@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from framework.core.errors import FrameworkError, StateError
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import Project
 from framework.engines.state.backend import open_backend
+from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import set_line
+from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import parse_urn
+from framework.engines.values import fill_unknown, has_unknown
 
 
 class StackLock:
@@ -70,20 +73,24 @@ class StackLock:
         if self._refusal is not None:
             raise self._refusal
 
-    def record_unfinished(self, stack: CliStack, reasons: Mapping[str, str]) -> str:
-        """Records why Deployments are not ready, by URN: the next `up` waits for them again.
+    def record_failed(
+        self, stack: CliStack, reasons: Mapping[str, str], outputs: Mapping[str, Any]
+    ) -> str:
+        """Records what a failed `up` leaves. Returns the reason if this is impossible, else "".
 
-        The CLI itself takes a Deployment as ready once the minimum of its Pods is available.
-        Returns the reason where this cannot be recorded, "" if it is.
+        `reasons` say by URN why Deployments are not ready: the CLI itself takes a Deployment as
+        ready once the minimum of its Pods is available, and the next `up` waits for it again.
+        `outputs` are those of the Stack and the components before the command, by URN: the CLI
+        records a placeholder for an output of a model that failed.
         """
-        if not reasons:
-            return ""
         try:
             self.require()
-            if not self._record(reasons):
+            if not self._record(reasons, outputs):
                 with self.released():
-                    stack.record_unfinished(reasons)
+                    stack.record_failed(reasons, outputs)
         except FrameworkError as exc:
+            if not reasons:
+                return f"the outputs of the models that failed are not recorded: {exc}"
             names = ", ".join(sorted(parse_urn(urn).name for urn in reasons))
             return (
                 f"it is not recorded that the rollout of {names} did not finish, so the next `up` "
@@ -91,7 +98,7 @@ class StackLock:
             )
         return ""
 
-    def _record(self, reasons: Mapping[str, str]) -> bool:
+    def _record(self, reasons: Mapping[str, str], outputs: Mapping[str, Any]) -> bool:
         """Records without the CLI, whose import needs the lock. Returns False if it must be used.
 
         An import of the CLI would also drop the operations that an interrupted run left pending.
@@ -105,6 +112,12 @@ class StackLock:
             return False
         live = state.get_current().live
         found = [live[urn].with_fields(initErrors=[reasons[urn]]) for urn in reasons if urn in live]
+        for resource in live.values():
+            recorded = resource.raw.get("outputs") or {}
+            if not resource.custom and has_unknown(recorded):
+                before = unseal(outputs.get(resource.urn) or {}, read_plaintext)
+                known = state.seal(fill_unknown(recorded, before))
+                found.append(Resource({**resource.raw, "outputs": known}))
         if found:
             state.record(*map(set_line, found))
             state.close()

@@ -35,6 +35,7 @@ from framework.engines.state.checkpoint import (
 )
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
+from framework.engines.values import fill_unknown, has_unknown
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
 _PARALLEL = 128
@@ -129,15 +130,17 @@ class CliStack:
         if changed:
             self.import_back(exported)
 
-    def record_unfinished(self, reasons: Mapping[str, str]) -> None:
-        """Records why Deployments are not ready, by URN: the next `up` waits for them again.
+    def record_failed(self, reasons: Mapping[str, str], outputs: Mapping[str, Any]) -> None:
+        """Records what a failed `up` leaves, as `StackLock.record_failed`, which calls this.
 
-        Needs the lock to be free; `StackLock.record_unfinished` calls it where it must.
+        Needs the lock to be free.
         """
         exported = self.export()
         for raw in exported.deployment.get("resources") or ():
             if raw["urn"] in reasons and not raw.get("delete"):
                 raw["initErrors"] = [reasons[raw["urn"]]]
+            if not raw.get("custom") and has_unknown(raw.get("outputs") or {}):
+                raw["outputs"] = fill_unknown(raw["outputs"], outputs.get(raw["urn"]))
         self.import_back(exported)
 
     def export(self) -> Any:

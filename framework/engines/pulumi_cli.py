@@ -94,6 +94,9 @@ def build_environment(cli: PulumiCli) -> dict[str, str]:
         # `enablePatchForce`.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
     }
+    if cli.built:
+        # The provider that we build is on PATH, where this variable hides it.
+        environment["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "false"
     if not has_passphrase():
         # The CLI needs a passphrase even for a stack without secrets. The empty one is valid.
         environment[PASSPHRASE] = ""

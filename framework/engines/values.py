@@ -67,6 +67,29 @@ def has_unknown(tree: Any) -> bool:
     )
 
 
+def fill_unknown(tree: Any, recorded: Any) -> Any:
+    """Returns the tree with the recorded value at each place whose value is unknown.
+
+    If nothing is recorded there, the key is left out: a model that failed keeps its output, and a
+    new one has none yet.
+    """
+    if not has_unknown(tree):
+        return tree
+    if not isinstance(tree, Mapping):
+        return recorded
+    before = without_unknown(recorded) if isinstance(recorded, Mapping) else {}
+    return {
+        key: fill_unknown(child, before.get(key))
+        for key, child in tree.items()
+        if not has_unknown(child) or isinstance(child, Mapping) or key in before
+    }
+
+
+def without_unknown(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns outputs without the unknown values, which a failed run of `pulumi up` records."""
+    return fill_unknown(dict(outputs), {}) if has_unknown(outputs) else dict(outputs)
+
+
 def has_secret(tree: Any) -> bool:
     """Returns whether some value is a `Secret`."""
     return _any_leaf(tree, lambda leaf: isinstance(leaf, Secret))

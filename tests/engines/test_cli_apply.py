@@ -31,12 +31,16 @@ from framework.engines.live_plan import LiveStep, PutBack
 from framework.engines.project import Project, load_project
 from framework.engines.recorded import Components
 from framework.engines.state.backend import FileBackend, open_backend
+from framework.engines.state.stack_state import StackState
+from framework.engines.urns import STACK_TYPE
+from framework.engines.values import UNKNOWN
 from framework.kinds.kind import Manifest
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FAKE_CLI, FakeCluster
 
 MODEL_TYPE = "test:index:Model"
 PREFIX = "urn:pulumi:dev::test::"
+STACK_URN = f"{PREFIX}{STACK_TYPE}::test-dev"
 AUTOSCALER = "autoscaling/v2:HorizontalPodAutoscaler"
 PUT_BACK = PutBack.run
 
@@ -94,8 +98,10 @@ class World:
     def backend(self) -> FileBackend:
         return open_backend(load_project(self.root), "dev")
 
-    def write_state(self) -> None:
-        resources: list[dict[str, Any]] = []
+    def write_state(self, outputs: Mapping[str, Any] | None = None) -> None:
+        """Writes the state; `outputs` are those of the Stack."""
+        stack = {"urn": STACK_URN, "custom": False, "type": STACK_TYPE, "outputs": outputs or {}}
+        resources: list[dict[str, Any]] = [stack]
         for step in self.steps:
             change = step.change
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
@@ -105,8 +111,14 @@ class World:
         latest = {"manifest": {}, "resources": resources}
         document = {"version": 3, "checkpoint": {"stack": "dev", "latest": latest}}
         path = self.backend.checkpoint_path
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document))
+
+    def read_outputs(self) -> Mapping[str, Any]:
+        """Returns the recorded outputs of the Stack, as they are in the file."""
+        document = json.loads(self.backend.checkpoint_path.read_text())
+        outputs: Mapping[str, Any] = document["checkpoint"]["latest"]["resources"][0]["outputs"]
+        return outputs
 
     def read_errors(self) -> dict[str, list[str]]:
         """Returns the recorded reasons why Deployments are not ready, by model."""
@@ -148,11 +160,10 @@ class World:
     ) -> Result:
         project = load_project(self.root)
         stack = CliStack(FAKE_CLI, project, "dev", None)
-        fake = SimpleNamespace(
-            cli=FAKE_CLI, run=self.run, record_unfinished=stack.record_unfinished
-        )
+        fake = SimpleNamespace(cli=FAKE_CLI, run=self.run, record_failed=stack.record_failed)
         objects = RecordedObjects(tuple(recorded), {})
-        opened = OpenedStack(cast(CliStack, fake), [], objects, lambda exported: None)
+        live = StackState(project, self.backend).get_current().live
+        opened = OpenedStack(cast(CliStack, fake), [*live.values()], objects, lambda exported: None)
         components = Components()
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
@@ -206,6 +217,17 @@ def test_failed_rollout_is_recorded_with_its_reason(world: World) -> None:
     [failure] = world.apply().failures
     assert failure.rollout
     assert world.read_errors() == {"a": [failure.reason]}
+
+
+def test_outputs_of_failed_models_stay_as_recorded(world: World) -> None:
+    # pulumi records a placeholder for an output that a failed resource would have given.
+    before = {"images": {"a": "v1", "b": "v1"}, "old": UNKNOWN}
+    after = {"images": {"a": UNKNOWN, "b": "v2", "new": UNKNOWN}, "old": UNKNOWN}
+    world.cluster.bad = {"ns/a"}
+    world.write_state(before)
+    world.in_run = lambda: world.write_state(after)
+    world.apply()
+    assert world.read_outputs() == {"images": {"a": "v1", "b": "v2"}}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), EngineError("pulumi failed")])

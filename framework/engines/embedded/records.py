@@ -14,7 +14,7 @@ from framework.engines.state.checkpoint import Resource, format_now
 from framework.engines.state.stack_state import ReadableState, StackState
 from framework.engines.values import (
     Secret,
-    has_unknown,
+    fill_unknown,
     mark_secret_data,
     mark_secrets,
     reveal,
@@ -156,26 +156,8 @@ def with_outputs(
     if outputs is None or state.read_outputs(resource) == outputs:
         return resource
     recorded = resource.raw.get("outputs") or {}
-    sealed = _seal_known(state, dict(sorted(outputs.items())), recorded)
-    return Resource({**resource.raw, "outputs": sealed})
-
-
-def _seal_known(state: StackState, value: Any, recorded: Any) -> Any:
-    """Returns an output in the form of the state.
-
-    An unknown value stays as it was recorded, or is left out if nothing was recorded: a model that
-    failed keeps its output, and a new one has none yet.
-    """
-    if not has_unknown(value):
-        return state.seal(value)
-    if not isinstance(value, Mapping):
-        return recorded
-    before = recorded if isinstance(recorded, Mapping) else {}
-    return {
-        key: _seal_known(state, child, before.get(key))
-        for key, child in value.items()
-        if not has_unknown(child) or isinstance(child, Mapping) or key in before
-    }
+    known = fill_unknown(dict(sorted(outputs.items())), recorded)
+    return Resource({**resource.raw, "outputs": state.seal(known)})
 
 
 def _build_options(registration: Registration) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from framework.engines.urns import (
     parse_urn,
     split_provider_reference,
 )
-from framework.engines.values import redact_sealed
+from framework.engines.values import redact_sealed, without_unknown
 
 _VERSION, _WITH_FEATURES = 3, 4
 _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
@@ -205,7 +205,8 @@ def read_stack_outputs(resources: Iterable[Resource]) -> dict[str, Any]:
     """Returns the outputs of the stack by name, secrets redacted; needs no passphrase."""
     for resource in resources:
         if resource.type == STACK_TYPE:
-            return dict(sorted(redact_sealed(resource.raw.get("outputs") or {}).items()))
+            outputs = without_unknown(redact_sealed(resource.raw.get("outputs") or {}))
+            return dict(sorted(outputs.items()))
     return {}
 
 

@@ -1,0 +1,69 @@
+"""The PULUMI_* variables of the shell that a command of ours follows.
+
+Pulumi and its Kubernetes provider read many more, which people export for other stacks. Some change
+what is deployed: PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY=false writes without server-side apply,
+PULUMI_CONTINUE_ON_ERROR deletes a replaced Deployment although the new one failed, and
+PULUMI_SKIP_CHECKPOINTS loses the state of a killed run. So only those are kept that say where the
+state is, who the user is, and how much is sent, logged or kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_PREFIX = "PULUMI_"
+_KEPT = frozenset(
+    {
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_API",
+        "PULUMI_BACKEND_URL",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_CONFIG_PASSPHRASE_FILE",
+        "PULUMI_CONSOLE_DOMAIN",
+        "PULUMI_DEFAULT_ORGANIZATION",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+        "PULUMI_DISABLE_CHECKPOINT_BACKUPS",
+        "PULUMI_DISABLE_CI_DETECTION",
+        "PULUMI_HOME",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS",
+        "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES",
+        "PULUMI_RETAIN_CHECKPOINTS",
+        "PULUMI_SKIP_UPDATE_CHECK",
+    }
+)
+_KEPT_PREFIXES = (
+    "PULUMI_CI_",
+    "PULUMI_COMMIT_",
+    "PULUMI_CREDENTIAL",
+    "PULUMI_DIY_BACKEND_",
+    "PULUMI_GIT_",
+    "PULUMI_K8S_CLIENT_",
+    "PULUMI_SELF_MANAGED_STATE_",
+    "PULUMI_VCS_",
+)
+# The embedded engine would not find a state in the layout of stacks without a project.
+_LEGACY_LAYOUT = "_LEGACY_LAYOUT"
+
+
+@contextmanager
+def only_followed_variables() -> Iterator[None]:
+    """Removes the other PULUMI_* variables from the environment of this process and its children.
+
+    From this process as well: the CLI's inline program runs in it, and the constructor of the
+    provider takes its options from variables.
+    """
+    removed = {name: value for name, value in os.environ.items() if not _is_followed(name)}
+    for name in removed:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(removed)
+
+
+def _is_followed(name: str) -> bool:
+    if not name.startswith(_PREFIX) or name in _KEPT:
+        return True
+    return name.startswith(_KEPT_PREFIXES) and not name.endswith(_LEGACY_LAYOUT)
