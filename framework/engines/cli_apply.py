@@ -66,6 +66,7 @@ class CliApply:
         except BaseException as exc:
             self._end_early(exc)
             raise
+        self._reader.explain(self._follower.reasons)
         unrecorded = self._record_failed()
         result = self._reader.build_result({})
         return replace(
@@ -92,6 +93,7 @@ class CliApply:
 
     def _end_early(self, exc: BaseException) -> None:
         """Records what is unfinished, and raises the error with what else the user must know."""
+        self._reader.explain(self._follower.reasons)
         texts = self._record_failed()
         if isinstance(exc, FrameworkError):
             failures = self._feed.failures + self._reader.failures

@@ -45,8 +45,11 @@ BUILT_PROVIDER_MESSAGES = re.compile(
     r"using pulumi-resource-kubernetes from \$PATH at .*"
     r"|resource plugin kubernetes is expected to have version .*"
 )
-# Warnings of a rollout that is going on; they say nothing once the Deployment is ready.
-_ROLLOUT_MESSAGE = re.compile(r".*\[(MinimumReplicasUnavailable|Pod [^\]]*)\]")
+# Warnings of a rollout that is going on; they say nothing once the Deployment is ready, or once it
+# is known why it is not.
+_ROLLOUT_MESSAGE = re.compile(
+    r".*\[(MinimumReplicasUnavailable|ProgressDeadlineExceeded|Pod [^\]]*)\]"
+)
 # The step that deletes the old object of a replacement.
 _DELETE_REPLACED = "delete-replaced"
 # "update failed", the last message of the CLI, repeats its other events.
@@ -79,6 +82,7 @@ class EventReader:
         # By URN: a resource that fails in both runs of one `up` is one failure.
         self._failures: dict[str, Failure] = {}
         self.failed_steps = 0
+        self._explained: set[str] = set()
         self._spans: dict[str, tuple[float, float]] = {}
         self._messages: list[tuple[str, str, str]] = []
         self._done: set[str] = set()
@@ -104,6 +108,13 @@ class EventReader:
         The server and the provider quote values of an object that they refuse.
         """
         return redact_text(text, self._secrets)
+
+    def explain(self, reasons: Mapping[str, str]) -> None:
+        """Gives rollouts that failed, by URN, better reasons than those of the CLI."""
+        for urn, failure in self._failures.items():
+            if failure.rollout and urn in reasons:
+                self._failures[urn] = replace(failure, reason=reasons[urn])
+                self._explained.add(urn)
 
     def _read_start(self, step: Mapping[str, Any], time: float) -> None:
         self._add_to_components(step)
@@ -229,9 +240,10 @@ class EventReader:
         )
 
     def _is_outdated(self, severity: str, urn: str, text: str) -> bool:
-        """Returns whether a warning is about a rollout that has ended well since."""
+        """Returns whether a warning is about a rollout that has ended well, or is explained."""
         is_ready = urn in self._done and urn not in self._failures
-        return severity == "warning" and is_ready and bool(_ROLLOUT_MESSAGE.match(text))
+        is_over = is_ready or urn in self._explained
+        return severity == "warning" and is_over and bool(_ROLLOUT_MESSAGE.match(text))
 
     def _describe(self, urn: str) -> str:
         """Returns the beginning of a message about a resource: its model, kind and name.

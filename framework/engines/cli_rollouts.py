@@ -7,7 +7,7 @@ two. From then on a thread waits for the other Pods, while the CLI continues wit
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import Self
 from framework.core.changes import Change, Failure, Op, Progress
 from framework.core.errors import FrameworkError
 from framework.core.redaction import redact_text
+from framework.engines.cli_waits import CliWaits
 from framework.engines.embedded.object_writer import WAIT_S
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
@@ -48,6 +49,7 @@ class RolloutFollower:
         most = max(1, len(self._steps))
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="follow")
         self._waits: dict[str, list[Future[None]]] = {}
+        self._cli_waits = CliWaits(provider, feed, most) if provider is not None else None
         # Guards all changes of `unfinished`.
         self._lock = threading.Lock()
         self.unfinished: dict[str, str] = {}
@@ -70,6 +72,8 @@ class RolloutFollower:
             # themselves continue in the cluster.
             self._stop.set()
             self._pool.shutdown()
+            if self._cli_waits is not None:
+                self._cli_waits.close()
 
     def wait(self) -> None:
         """Waits for the Pods of all Deployments that the CLI has reported as done so far."""
@@ -82,6 +86,8 @@ class RolloutFollower:
         urn = progress.change.urn
         step = self._steps.get(urn)
         is_applied = progress.state == "done" and progress.change.op is not Op.DELETE
+        if self._cli_waits is not None and step is not None:
+            progress = self._show_cli_wait(self._cli_waits, step, progress)
         if self._provider is None or step is None or not is_applied:
             self._feed.pass_on(progress)
             return
@@ -93,6 +99,22 @@ class RolloutFollower:
             number = len(waits)
             wait = self._pool.submit(self._wait, self._provider, step, progress, number)
             waits.append(wait)
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """The reasons why rollouts failed that the CLI itself waited for, by URN."""
+        return self._cli_waits.reasons if self._cli_waits is not None else {}
+
+    def _show_cli_wait(self, waits: CliWaits, step: LiveStep, progress: Progress) -> Progress:
+        """Follows a Deployment while the CLI waits for it. Returns the event with its reason."""
+        urn = progress.change.urn
+        if progress.state == "started" and progress.change.op is not Op.DELETE:
+            waits.start(step, progress.change, _get_timeout(step))
+        elif progress.state in ("done", "failed"):
+            waits.end(urn)
+        if progress.state == "failed" and urn in waits.reasons:
+            return replace(progress, message=waits.reasons[urn])
+        return progress
 
     def _wait(
         self, provider: KubernetesProvider, step: LiveStep, progress: Progress, number: int
@@ -114,8 +136,7 @@ class RolloutFollower:
                 raise RolloutError(
                     manifest.id, "did not roll out", "it was deleted in the meantime"
                 )
-            timeout = float(manifest.timeout_seconds or WAIT_S)
-            provider.wait(state, timeout_s=timeout, on_counts=on_counts, stop=self._stop)
+            provider.wait(state, timeout_s=_get_timeout(step), on_counts=on_counts, stop=self._stop)
         except WaitStoppedError:
             return
         except FrameworkError as exc:
@@ -141,3 +162,7 @@ class RolloutFollower:
             self._feed.report_failure(
                 Failure(change, reason, rollout=isinstance(exc, RolloutError))
             )
+
+
+def _get_timeout(step: LiveStep) -> float:
+    return float(step.manifest.timeout_seconds or WAIT_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from queue import Empty
 
 from framework.core.errors import ClusterError
 from framework.core.kind_rules import SKIP_AWAIT, KindRules
@@ -35,7 +36,13 @@ from framework.kube.patching import (
     take_over,
 )
 from framework.kube.prediction import ObjectPredictor, without_replicas
-from framework.kube.waiting import RolloutCounts, RolloutWait, wait_gone, wait_namespace_active
+from framework.kube.waiting import (
+    TICK_S,
+    RolloutCounts,
+    RolloutWait,
+    wait_gone,
+    wait_namespace_active,
+)
 from framework.kube.watching import Watches
 
 # A Namespace is gone once the grace periods of its Pods are over.
@@ -269,3 +276,27 @@ class KubernetesProvider(ObjectPredictor):
             may_pause=bool((state.inputs.get("spec") or {}).get("paused")),
         )
         return with_live(state, waiting.run(self._watches.for_object(state.outputs)))
+
+    def wait_written(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
+        """Returns the object once somebody has changed its spec since it was `known`.
+
+        Without outputs, `known` is an object that need not exist yet. Returns None on `stop`, and
+        if the object cannot be watched.
+        """
+        wanted = self._build_sent(known.inputs, known.id)
+        before = known.outputs.get("metadata") or {}
+        with self._watches.for_object(wanted).subscribed(wanted["metadata"]["name"]) as queue:
+            while not stop.is_set():
+                try:
+                    event = queue.get(timeout=TICK_S)
+                except Empty:
+                    continue
+                if isinstance(event, ClusterError):
+                    return None
+                if event is None:
+                    continue
+                now = event["metadata"]
+                is_other = now["uid"] != before.get("uid")
+                if is_other or now["generation"] > before.get("generation", 0):
+                    return with_live(known, event)
+        return None

@@ -88,7 +88,8 @@ class FakeCluster:
     Rollouts of the ids in `bad` fail, writes of those in `refused` fail, and deletions of those in
     `held` never end. Writes of those in `unanswered` arrive, and a proxy answers with 504. Objects
     of the ids in `taken` are of others. `uids` maps other kubeconfigs to the UIDs of their
-    clusters. While `gate` is set and not open, rollouts wait for it.
+    clusters. The CLI is seen to write those in `written`. While `gate` is set and not open,
+    rollouts wait for it.
     """
 
     def __init__(self) -> None:
@@ -102,6 +103,7 @@ class FakeCluster:
         self.unanswered: set[str] = set()
         self.held: set[str] = set()
         self.taken: set[str] = set()
+        self.written: set[str] = set()
         self.gate: threading.Event | None = None
         self.waiting = threading.Event()
         self._lock = threading.Lock()
@@ -193,6 +195,13 @@ class FakeCluster:
             raise RolloutError(state.id, "did not roll out", "ImagePullBackOff on Pod x")
         on_counts(RolloutCounts(1, 1, 1, 1))
         return state
+
+    def wait_written(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
+        # Otherwise the CLI reports that it is done before anybody sees its write.
+        if known.id in self.written:
+            return known
+        stop.wait()
+        return None
 
     def read(self, state: ObjectState, *, listed: bool = False) -> ObjectState | None:
         live = self.objects.get((state.inputs["kind"], state.id))

@@ -43,6 +43,7 @@ PREFIX = "urn:pulumi:dev::test::"
 STACK_URN = f"{PREFIX}{STACK_TYPE}::test-dev"
 AUTOSCALER = "autoscaling/v2:HorizontalPodAutoscaler"
 PUT_BACK = PutBack.run
+FAILS = "fails:"
 
 
 def build_urn(model: str, kind: str = "apps/v1:Deployment") -> str:
@@ -82,6 +83,7 @@ class World:
     """A project with a recorded state, and the runs of its CLI.
 
     Each run is the list of the models whose Deployments it reports as done, or an error after them.
+    With `FAILS` before its name, a Deployment fails once `shown` is set.
     """
 
     root: Path
@@ -93,6 +95,7 @@ class World:
     calls: list[Mapping[str, Any]] = field(default_factory=list)
     in_run: Callable[[], object] = lambda: None
     ended: threading.Event = field(default_factory=threading.Event)
+    shown: threading.Event = field(default_factory=threading.Event)
 
     @property
     def backend(self) -> FileBackend:
@@ -142,13 +145,21 @@ class World:
         for item in self.runs.pop(0):
             if isinstance(item, BaseException):
                 raise item
-            step = next(step for step in self.steps if step.change.name == item)
+            name = item.removeprefix(FAILS)
+            step = next(step for step in self.steps if step.change.name == name)
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
             state = {"parent": parent, "custom": True, "inputs": {}}
             metadata = {"op": step.cli_op.value, "urn": step.change.urn, "type": step.change.type}
             event = {"metadata": {**metadata, "old": state, "new": state}}
             reader.read({"resourcePreEvent": event})
-            reader.read({"resOutputsEvent": event})
+            if name == item:
+                reader.read({"resOutputsEvent": event})
+                continue
+            assert self.shown.wait(10)
+            text = f"[Pod ns/{name}-1]: ImagePullBackOff of the CLI"
+            diagnostic = {"severity": "warning", "urn": step.change.urn, "message": text}
+            reader.read({"diagnosticEvent": diagnostic})
+            reader.read({"resOpFailedEvent": {**event, "status": 1}})
         self.in_run()
 
     def apply(
@@ -217,6 +228,28 @@ def test_failed_rollout_is_recorded_with_its_reason(world: World) -> None:
     [failure] = world.apply().failures
     assert failure.rollout
     assert world.read_errors() == {"a": [failure.reason]}
+
+
+def test_rollout_that_the_cli_waits_for_is_shown_with_the_reason_why_it_fails(
+    world: World,
+) -> None:
+    world.cluster.bad = world.cluster.written = {"ns/a"}
+    world.runs = [[f"{FAILS}a", "b"]]
+
+    def note(progress: Progress) -> None:
+        if progress.state == "rolling" and "ImagePullBackOff" in progress.message:
+            world.shown.set()
+
+    world.on_progress = note
+    result = world.apply()
+    [failure] = result.failures
+    assert failure.rollout
+    assert failure.reason == "Deployment ns/a did not roll out: ImagePullBackOff on Pod x"
+    assert not result.messages
+    by_state = {item.state: item.message for item in world.progress if item.change.name == "a"}
+    assert by_state["rolling"].startswith("missed its deadline, and pulumi waits up to ")
+    assert by_state["rolling"].endswith(": ImagePullBackOff on Pod x")
+    assert by_state["failed"] == failure.reason
 
 
 def test_outputs_of_failed_models_stay_as_recorded(world: World) -> None:

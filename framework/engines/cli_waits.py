@@ -1,0 +1,91 @@
+"""Follows the rollout of a Deployment while the CLI itself waits for it.
+
+The CLI reports nothing during its wait, and waits until its timeout even if the rollout has missed
+its deadline long before. So a thread shows the Pods and what they lack, as the embedded engine
+does. It keeps the reason why the rollout failed: that of the CLI repeats the messages of every Pod.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from framework.core.changes import Change
+from framework.core.durations import render_duration
+from framework.core.errors import FrameworkError
+from framework.core.redaction import redact_text
+from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.live_plan import LiveStep
+from framework.engines.values import collect_message_secrets
+from framework.kinds.kind import Manifest
+from framework.kube.objects import ObjectState
+from framework.kube.provider import KubernetesProvider
+from framework.kube.waiting import RolloutCounts, RolloutError
+
+
+class CliWaits:
+    """The Deployments that the CLI is working on. `reasons` says by URN why rollouts failed."""
+
+    def __init__(self, provider: KubernetesProvider, feed: ProgressFeed, most: int) -> None:
+        """`most` is the largest number of Deployments at a time."""
+        self._provider, self._feed = provider, feed
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="cli-wait")
+        self._ended: dict[str, threading.Event] = {}
+        self.reasons: dict[str, str] = {}
+
+    def start(self, step: LiveStep, change: Change, timeout_s: float) -> None:
+        """Follows a Deployment that the CLI begins to write; it waits for `timeout_s` at most."""
+        self.end(change.urn)
+        ended = self._ended[change.urn] = threading.Event()
+        self.reasons.pop(change.urn, None)
+        self._pool.submit(self._follow, step, change, timeout_s, ended)
+
+    def end(self, urn: str) -> None:
+        """Ends following a Deployment that the CLI has reported as done or failed."""
+        if (ended := self._ended.pop(urn, None)) is not None:
+            ended.set()
+
+    def close(self) -> None:
+        """Ends following all of them."""
+        for urn in tuple(self._ended):
+            self.end(urn)
+        self._pool.shutdown()
+
+    def _follow(
+        self, step: LiveStep, change: Change, timeout_s: float, ended: threading.Event
+    ) -> None:
+        counts = RolloutCounts()
+
+        def on_counts(current: RolloutCounts) -> None:
+            nonlocal counts
+            counts = current
+            # The CLI says when it is done, and the event of its end must stay the last one.
+            if not ended.is_set():
+                self._feed.report_counts(change, "rolling", current)
+
+        known = _build_known(step)
+        try:
+            while (written := self._provider.wait_written(known, ended)) is not None:
+                self._provider.wait(written, timeout_s=timeout_s, on_counts=on_counts, stop=ended)
+                # Complete before the CLI is: others may have changed it since it was recorded, and
+                # the write of the CLI is still to come.
+                known = written
+        except RolloutError as exc:
+            self.reasons[change.urn] = _redact(str(exc), step.manifest)
+            late = f"missed its deadline, and pulumi waits up to {render_duration(timeout_s)}"
+            on_counts(replace(counts, message=f"{late}: {_redact(exc.reason, step.manifest)}"))
+        except FrameworkError:
+            # This only shows progress: the CLI reports whatever else is wrong.
+            return
+
+
+def _build_known(step: LiveStep) -> ObjectState:
+    """Returns the Deployment as it is recorded; without outputs for a new one."""
+    inputs = step.manifest.build_inputs()
+    outputs = dict(step.recorded.outputs) if step.recorded is not None else {}
+    return ObjectState(step.manifest.id, inputs, outputs)
+
+
+def _redact(text: str, manifest: Manifest) -> str:
+    return redact_text(text, collect_message_secrets(manifest.object))
