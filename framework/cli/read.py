@@ -320,14 +320,41 @@ def run_status(root: Path, options: argparse.Namespace) -> ExitCode:
             for item in kube.list_objects("apps/v1", "Deployment", plan.namespace.name)
         }
     tracks = _describe_tracks(usable, options.model, live)
+    pending = _find_pending(root, usable, options.model)
     if options.json:
         from framework.output.json import render_json
         from framework.output.stack_documents import Status
 
-        print(render_json(Status(plan.stack.name, tracks)))
+        print(render_json(Status(plan.stack.name, tracks, pending)))
     else:
-        print(render_status(tracks, plan))
+        print(render_status(tracks, plan, pending))
     return ExitCode.DONE
+
+
+def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[str, ...] | None:
+    """Returns the models that changed since the last `up`.
+
+    None if the state cannot be read, if it is empty (a fresh clone), or if no model is planned.
+    """
+    from framework.drift.fields import find_pending_models
+    from framework.engines import choose_engine, open_engine
+    from framework.engines.base import Request
+    from framework.engines.project import load_project
+
+    try:
+        # The embedded engine reads a folder several times faster than the CLI.
+        name = "embedded" if load_project(root).has_file_backend else "auto"
+        with open_engine(choose_engine(name, root), root, runs_program=False) as engine:
+            recorded = engine.recorded_objects(Request(root, usable.plan.stack)).objects
+    except FrameworkError as error:
+        print(f"whether changes are pending is not known: {error}", file=sys.stderr)
+        return None
+    if not recorded or usable.unplanned is None:
+        return None
+    pending = find_pending_models(recorded, usable.plan, usable.unplanned)
+    labels = {model.name: model.labels for model in usable.plan.models}
+    selected = ModelPattern(pattern)
+    return tuple(name for name in pending if selected.matches(name, labels.get(name, {})))
 
 
 def _load_usable(root: Path, environment: str) -> UsablePlan:

@@ -74,6 +74,23 @@ def _key(recorded: RecordedObject) -> tuple[str, str, str]:
     return recorded.component, recorded.type, parse_urn(recorded.urn).name
 
 
+def find_pending_models(
+    recorded: Sequence[RecordedObject], plan: StackPlan, unplanned: frozenset[str]
+) -> tuple[str, ...]:
+    """Returns the models that the next `up` changes because their files changed, sorted.
+
+    It needs no cluster. `unplanned` are the models whose files have errors.
+    """
+    desired = DesiredObjects(plan, unplanned)
+    pending = desired.find_new(recorded)
+    for obj in recorded:
+        if desired.is_known(obj.component):
+            wanted, inputs = desired.find(obj), without_internal(obj.inputs)
+            if wanted is None or _find_pending(inputs, wanted, obj.ignore_changes):
+                pending.add(obj.component)
+    return tuple(sorted(pending - {""}))
+
+
 @dataclass(frozen=True)
 class ObjectFindings:
     """The findings about one recorded object; `pending` if its desired inputs differ from the

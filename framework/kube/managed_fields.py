@@ -183,15 +183,15 @@ def find_undeclared(
 ) -> frozenset[OwnedPath]:
     """Returns the live fields in the Apply entry of `manager` that the inputs do not set.
 
-    An update that failed may have taken them over from the person who added them. A field that is 0
-    or empty is not counted: the CLI leaves some of these out of the inputs that it records.
+    An update that failed may have taken them over from the person who added them. The CLI does not
+    record some inputs that are 0 or empty; the server leaves the same ones out of the object.
     """
     return frozenset(
         path
         for entry in entries(obj)
         if is_own(entry, manager) and entry.get("apiVersion") == obj.get("apiVersion")
         for path in field_paths(entry)
-        if find(inputs, path) is MISSING and find(obj, path) not in (MISSING, 0, "", [], {})
+        if find(inputs, path) is MISSING and find(obj, path) not in (MISSING, None)
     )
 
 

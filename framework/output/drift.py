@@ -14,6 +14,7 @@ from framework.drift.grouping import Danger, FindingGroup, parse_time
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
+from framework.output.models import render_pending
 from framework.output.text import (
     has_text,
     render_count,
@@ -220,12 +221,7 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
     for rule, count in rules.items():
         yield render_wrapped(f"accepted  {count} ({render_rule(rule)})", then=_MARGIN)
     if report.pending:
-        names = list_names(report.pending, _MOST_NAMES)
-        yield render_wrapped(
-            f"pending   {render_count(len(report.pending), 'model')} (catalog changed, not "
-            f"applied): {names}   next: `make preview ENV={report.stack.environment}`",
-            then=_MARGIN,
-        )
+        yield render_pending(report.pending, report.stack.environment)
     if report.deletions:
         names = list_names(report.deletions, _MOST_NAMES)
         yield render_wrapped(f"deletes   {DELETES}: {names}", then=_MARGIN)

@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.output.text import render_image, render_table, render_wrapped, screen_width
+from framework.core.suggestions import list_names
+from framework.output.text import (
+    render_count,
+    render_image,
+    render_table,
+    render_wrapped,
+    screen_width,
+)
 from framework.plan import StackPlan
 from framework.plan.rendered import find_model_image
 from framework.reports.listing import ListedModel, ListedTracks
 
 _NONE = "-"
+_MOST_NAMES = 3
 
 
 def render_listing(models: Sequence[ListedModel]) -> str:
@@ -113,8 +121,13 @@ class TrackStatus:
         return self.planned is not None and self.running != self.planned
 
 
-def render_status(tracks: Sequence[TrackStatus], plan: StackPlan) -> str:
-    """Renders every track with its image and Pods, and the next command if the plan is ahead."""
+def render_status(
+    tracks: Sequence[TrackStatus], plan: StackPlan, pending: Sequence[str] | None
+) -> str:
+    """Renders every track with its image and Pods, and the next command if the plan is ahead.
+
+    `pending` are the models whose files changed since the last `up`.
+    """
     rows = [["deployment", "image", "updated", "ready", "available", ""]]
     rows += [_render_track(track) for track in tracks]
     behind = [track for track in tracks if track.is_behind]
@@ -122,9 +135,21 @@ def render_status(tracks: Sequence[TrackStatus], plan: StackPlan) -> str:
     text = f"{plan.stack}  {plan.namespace.name} on {plan.cluster.context}{simulated}\n\n"
     text += render_table(rows)
     if behind:
-        command = f"make up ENV={plan.stack.environment}"
-        text += f"\n\n{len(behind)} behind the catalog.   next: {command}"
+        text += f"\n\n{len(behind)} behind the catalog."
+    if behind and not pending:
+        text += f"   next: make up ENV={plan.stack.environment}"
+    if pending:
+        text += f"\n\n{render_pending(pending, plan.stack.environment)}"
     return text
+
+
+def render_pending(models: Sequence[str], environment: str) -> str:
+    """Renders the models whose files changed since the last `up`, and the next command."""
+    return render_wrapped(
+        f"pending   {render_count(len(models), 'model')} (catalog changed, not applied): "
+        f"{list_names(models, _MOST_NAMES)}   next: `make preview ENV={environment}`",
+        then=" " * 10,
+    )
 
 
 def _render_track(track: TrackStatus) -> list[str]:

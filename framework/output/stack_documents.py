@@ -16,10 +16,15 @@ from framework.output.models import TrackStatus
 @with_config(CONFIG)
 @dataclass(frozen=True)
 class Status:
-    """The tracks that run, and those of the plan that do not."""
+    """The tracks that run, and those of the plan that do not.
+
+    `pending` are the models whose files changed since the last `up`; null where the recorded state
+    is empty or cannot be read.
+    """
 
     stack: str
     tracks: tuple[TrackStatus, ...]
+    pending: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,9 @@ def test_deployed_environment_matches_the_schemas(
     (track,) = documents["status"]["tracks"]
     assert track["planned"].endswith(":1.7.0")
     assert track["running"].endswith(":1.6.1")
+    assert documents["status"]["pending"] == ["churn"]
+    shown = " ".join(project.run("status", "dev").stdout.split())
+    assert "pending 1 model (catalog changed, not applied): churn next: `make preview" in shown
     assert documents["preview"]["changes"]
     assert documents["drift"]["clean"]
     status = check("cluster-status", render_json(build_cluster_status(local_cluster.status())))

@@ -17,6 +17,7 @@ from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
 from framework.drift.acceptance import apply_accept_rules
+from framework.drift.fields import find_pending_models
 from framework.drift.foreign import CHECKED_KINDS, CUSTOM_KINDS
 from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, Request
@@ -546,3 +547,27 @@ def test_running_command_is_named(root: Path) -> None:
         report = compare(root, [record(scaled(2), "a")], [scaled(2)])
     assert report.clean
     assert any("another command works on this stack" in text for text in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("desired", "unplanned", "pending"),
+    [
+        pytest.param(2, frozenset(), (), id="same"),
+        pytest.param(3, frozenset(), ("a",), id="changed"),
+        pytest.param(None, frozenset(), ("a",), id="removed"),
+        pytest.param(3, frozenset({"a"}), (), id="with errors"),
+    ],
+)
+def test_pending_models_are_found_without_a_cluster(
+    root: Path, desired: int | None, unplanned: frozenset[str], pending: tuple[str, ...]
+) -> None:
+    plan = plan_of(root, None if desired is None else scaled(desired)).plan
+    assert plan is not None
+    recorded = [record(NAMESPACE.object), record(scaled(2), "a")]
+    assert find_pending_models(recorded, plan, unplanned) == pending
+
+
+def test_new_model_is_pending(root: Path) -> None:
+    plan = plan_of(root, scaled(2)).plan
+    assert plan is not None
+    assert find_pending_models([record(NAMESPACE.object)], plan, frozenset()) == ("a",)

@@ -299,6 +299,14 @@ def test_own_fields_that_the_inputs_do_not_set_are_undeclared() -> None:
     assert find_undeclared(obj, OURS, inputs) == {LABEL, EXTRA}
 
 
+@pytest.mark.parametrize("value", ["", 0, False, {}])
+def test_empty_own_field_that_the_inputs_do_not_set_is_undeclared(value: Any) -> None:
+    left_out = ("f:spec", "f:paused")
+    obj = live(entry(OURS, LABEL, left_out, operation="Apply"))
+    obj["metadata"]["labels"]["tier"] = value
+    assert find_undeclared(obj, OURS, {}) == {LABEL}
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
