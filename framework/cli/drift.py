@@ -80,10 +80,10 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
         return _add_refresh(session, report, recorded)
 
 
-def read_recorded(session: Session) -> RecordedObjects:
+def read_recorded(session: Session, *, accepts_recreated: bool = False) -> RecordedObjects:
     """Returns all recorded objects: those of other models would look foreign otherwise."""
     request = replace(session.request, components=None, plan=session.plan)
-    return session.engine.recorded_objects(request)
+    return session.engine.recorded_objects(request, accepts_recreated=accepts_recreated)
 
 
 def compare_session(

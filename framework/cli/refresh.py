@@ -31,7 +31,7 @@ def run_refresh(root: Path, options: argparse.Namespace) -> ExitCode:
     with open_session(root, options) as session:
         print(session.render_header(), flush=True)
         started, checked = time.monotonic(), datetime.now(UTC)
-        recorded = read_recorded(session)
+        recorded = read_recorded(session, accepts_recreated=True)
         confirmation = Confirmation(session, options)
         if recorded.objects:
             report = compare_session(session, recorded, accepts_recreated=True)

@@ -162,10 +162,14 @@ class Engine(Protocol):
 
         None from an engine that cannot run it."""
 
-    def recorded_objects(self, request: Request) -> RecordedObjects:
+    def recorded_objects(
+        self, request: Request, *, accepts_recreated: bool = False
+    ) -> RecordedObjects:
         """Returns the recorded Kubernetes objects of the request's components. Writes nothing.
 
-        Needs no program. UnknownNameError for a component that the stack does not have."""
+        Those that an interrupted command created are looked up and included; with
+        `accepts_recreated` also on a cluster that is not the recorded one. Needs no program.
+        UnknownNameError for a component that the stack does not have."""
 
 
 # Resources that all others need come first.

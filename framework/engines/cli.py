@@ -95,7 +95,7 @@ class AutomationEngine:
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
-        self._settle(request)
+        settled = self._settle(request)
         # Before the lock is taken: the CLI takes it itself to create a stack.
         stack = self._open(request)
         with StackLock(stack.project, stack.name) as lock, self._connect(request) as provider:
@@ -105,7 +105,7 @@ class AutomationEngine:
             request = keep_identifier(request, opened.recorded.providers)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
-            previewed = previewed.with_messages(warnings)
+            previewed = previewed.with_messages(settled + warnings)
             preview = previewed.preview
             refuse_problems(preview)
             _review(request, opened, preview)
@@ -129,8 +129,10 @@ class AutomationEngine:
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
-        self._settle(request)
+        settled = self._settle(request, accepts_recreated=True)
         opened = read_stack(self._open(request), request, accepts_recreated=True)
+        self._refuse_others(opened)
+        opened, warnings = self._settle_remote(request, opened, accepts_recreated=True)
         targets = opened.build_recorded_target(request)
         recorded = opened.recorded
         with open_clusters(request, recorded, accepts_recreated=True) as clusters:
@@ -138,23 +140,28 @@ class AutomationEngine:
                 recorded.objects, clusters, compare_with_live, listed=False
             )
         changes = order_changes(map(build_refresh_change, compared))
-        preview = Preview(changes, opened.outputs)
+        preview = Preview(changes, opened.outputs, settled + warnings)
         if preview.clean:
-            return Result(preview.changes, outputs=preview.outputs)
+            opened.remember_cluster(found.raw for found in opened.resources)
+            return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)
+        # Otherwise `restore_inputs` would fail below, after the CLI has written the live values.
+        opened.stack.refuse_pending_creates()
         if not confirm(preview):
             return None
         reader = opened.read_events()
         opened.stack.run("refresh", reader, **targets)
         opened.stack.restore_inputs(opened.resources)
-        return replace(reader.build_result(opened.finish()), changes=preview.changes)
+        result = reader.build_result(opened.finish())
+        return replace(result, changes=preview.changes, messages=preview.messages)
 
     @interrupt_on_sigterm()
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
-        self._settle(request)
+        settled = self._settle(request)
         opened = self._read(request)
         self._refuse_others(opened)
         opened, warnings = self._settle_remote(request, opened)
+        warnings = settled + warnings
         components = opened.build_components(request)
         components.check_targets()
         resources = [found for found in opened.resources if components.is_target(found.urn)]
@@ -203,8 +210,18 @@ class AutomationEngine:
         return frozenset(changed)
 
     @interrupt_on_sigterm()
-    def recorded_objects(self, request: Request) -> RecordedObjects:
-        """Returns the recorded objects of `pulumi stack export --show-secrets`."""
+    def recorded_objects(
+        self, request: Request, *, accepts_recreated: bool = False
+    ) -> RecordedObjects:
+        """Returns the recorded objects of `pulumi stack export --show-secrets`.
+
+        The export has neither the journal nor pending creates. Without their objects, `drift` would
+        take what an interrupted command has created for somebody else's.
+        """
+        if self._is_unfinished(request):
+            return self._build_embedded().recorded_objects(
+                request, accepts_recreated=accepts_recreated
+            )
         resources = [Resource(raw) for raw in self._open(request).export_resources()]
         return build_recorded(resources, request.components, check_targets=True)
 
@@ -220,28 +237,38 @@ class AutomationEngine:
     def _read(self, request: Request) -> OpenedStack:
         return read_stack(self._open(request), request)
 
-    def _settle(self, request: Request) -> None:
+    def _settle(self, request: Request, *, accepts_recreated: bool = False) -> tuple[str, ...]:
         """Prepares a command that writes: does what the CLI itself does not do.
 
         Removes the locks of commands that have ended, names the command that holds the stack, and
         records what an interrupted command has done: the CLI does not read the journal, and would
-        try to create an object that exists.
+        try to create an object that exists. Returns warnings in the form of `Preview.messages`.
         """
         project = load_project(request.root)
         if not project.has_file_backend:
-            return
+            return ()
         backend = open_backend(project, request.stack.name)
         backend.refuse_others()
+        if not self._is_unfinished(request) and not backend.find_leftovers():
+            return ()
+        return self._build_embedded().recover(request, accepts_recreated=accepts_recreated)
+
+    def _is_unfinished(self, request: Request) -> bool:
+        """Returns True if an interrupted command left something in a state in a folder."""
+        project = load_project(request.root)
+        if not project.has_file_backend:
+            return False
+        backend = open_backend(project, request.stack.name)
         try:
-            state = StackState(project, backend)
+            checkpoint = StackState(project, backend).checkpoint
         except StateError:
             # The embedded engine has written no journal beside a state that it cannot read.
-            return
-        checkpoint = state.checkpoint
+            return False
         replaced = any(resource.pending_delete for resource in checkpoint.resources)
-        unfinished = backend.journal_path.exists() or checkpoint.pending or replaced
-        if unfinished or backend.find_leftovers():
-            EmbeddedEngine(partial(connect_kubernetes, rules=self._rules)).recover(request)
+        return backend.journal_path.exists() or bool(checkpoint.pending) or replaced
+
+    def _build_embedded(self) -> EmbeddedEngine:
+        return EmbeddedEngine(partial(connect_kubernetes, rules=self._rules))
 
     def _refuse_others(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
@@ -255,7 +282,7 @@ class AutomationEngine:
             opened.stack.refresh_only(roots)
 
     def _settle_remote(
-        self, request: Request, opened: OpenedStack
+        self, request: Request, opened: OpenedStack, *, accepts_recreated: bool = False
     ) -> tuple[OpenedStack, tuple[str, ...]]:
         """Records what an interrupted command created, for a state that is not in a folder.
 
@@ -264,11 +291,12 @@ class AutomationEngine:
         if opened.stack.project.has_file_backend:
             return opened, ()
         connect = partial(connect_kubernetes, rules=self._rules)
+        recreated = {"accepts_recreated": accepts_recreated}
         # The recorded providers created the objects, so these are looked up through them.
-        with open_clusters(request, opened.recorded, connect) as clusters:
+        with open_clusters(request, opened.recorded, connect, **recreated) as clusters:
             is_changed, warnings = settle_remote(opened.stack, clusters)
         messages = tuple(sorted(f"warning: {warning}" for warning in warnings))
-        return read_stack(opened.stack, request) if is_changed else opened, messages
+        return read_stack(opened.stack, request, **recreated) if is_changed else opened, messages
 
     @contextmanager
     def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:

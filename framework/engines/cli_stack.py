@@ -147,6 +147,10 @@ class CliStack:
         """Returns the exported state, secrets in plain text."""
         return self._translate(self.automation.export_stack)
 
+    def refuse_pending_creates(self) -> None:
+        """Raises StateError if a create is pending, because then no state can be imported."""
+        _refuse_pending_creates(self.export().deployment or {})
+
     def import_back(self, exported: Any) -> None:
         """Replaces the state by a changed export; the CLI encrypts the secrets again.
 
@@ -154,14 +158,7 @@ class CliStack:
         drop it, and its object would be lost.
         """
         deployment = exported.deployment
-        for operation in deployment.get("pending_operations") or ():
-            if operation["type"] == "creating":
-                created = Resource(operation["resource"])
-                raise StateError(
-                    f"an earlier command was interrupted while it created {created.kind} "
-                    f"{created.name}, and nothing shows whether it did; look at the object, then "
-                    "drop the operation with `pulumi stack export | pulumi stack import`"
-                )
+        _refuse_pending_creates(deployment)
         # Not the Automation API's `import_stack`: its file stays in /tmp if the import fails.
         with TemporaryDirectory(prefix="state-") as folder:
             path = Path(folder) / "state.json"
@@ -364,6 +361,17 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
         if "incorrect passphrase" in str(exc):
             raise StateError(_describe_wrong_passphrase(project, stack)) from exc
         raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc
+
+
+def _refuse_pending_creates(deployment: Mapping[str, Any]) -> None:
+    for operation in deployment.get("pending_operations") or ():
+        if operation["type"] == "creating":
+            created = Resource(operation["resource"])
+            raise StateError(
+                f"an earlier command was interrupted while it created {created.kind} "
+                f"{created.name}, and nothing shows whether it did; look at the object, then "
+                "drop the operation with `pulumi stack export | pulumi stack import`"
+            )
 
 
 def _describe_wrong_passphrase(project: Project, stack: str) -> str:

@@ -38,7 +38,7 @@ class WarningEngine:
     def preview(self, request: Request) -> Preview:
         return Preview((CHANGE,), {}, WARNINGS)
 
-    def recorded_objects(self, request: Request) -> RecordedObjects:
+    def recorded_objects(self, request: Request, **options: bool) -> RecordedObjects:
         return RecordedObjects((RECORDED,), {}, WARNINGS)
 
     def check_refresh(self, request: Request) -> None:

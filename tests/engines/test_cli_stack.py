@@ -128,6 +128,21 @@ def test_import_keeps_a_pending_create(root: Path) -> None:
     assert workspace.document is not None
 
 
+def test_refresh_is_refused_while_a_create_is_pending(root: Path) -> None:
+    """Its last step, the import, would fail after the CLI has recorded the live values."""
+    urn = "urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::app"
+    resource = {"urn": urn, "type": "kubernetes:core/v1:ConfigMap"}
+    operation = {"type": "creating", "resource": resource}
+    deployment = {"resources": [], "pending_operations": [operation]}
+    exported = SimpleNamespace(version=3, deployment=deployment)
+    automation = SimpleNamespace(export_stack=lambda: exported)
+    stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
+    with pytest.raises(StateError, match="interrupted while it created ConfigMap app"):
+        stack.refuse_pending_creates()
+    operation["type"] = "updating"
+    stack.refuse_pending_creates()
+
+
 # Locks of dead commands
 
 

@@ -140,6 +140,30 @@ def test_killed_up_is_finished_by_the_next_one(
         proxy.stop()
 
 
+@pytest.mark.grid
+def test_refresh_first_records_what_an_interrupted_up_created(
+    make_quick_project: MakeProject, bucket: Bucket, kube: KubeClient
+) -> None:
+    project = make_quick_project("churn")
+    project.succeed("up", "dev", "--yes")
+    whole = json.loads(bucket.read(_STATE))
+    latest = whole["checkpoint"]["latest"]
+    (service,) = [item for item in latest["resources"] if item["type"].endswith(":Service")]
+    recorded = [item["urn"] for item in latest["resources"]]
+    latest["resources"].remove(service)
+    operation = {key: value for key, value in service.items() if key not in ("id", "outputs")}
+    latest["pending_operations"] = [{"type": "creating", "resource": operation}]
+    bucket.write(_STATE, json.dumps(whole))
+    scale_by_hand(kube, project, 3)
+    shown = " ".join(project.succeed("refresh", "dev", "--yes").split())
+    assert "Service churn was created and not recorded" in shown
+    after = parse_latest(bucket.read(_STATE))
+    assert sorted(item["urn"] for item in after["resources"]) == sorted(recorded)
+    assert "pending_operations" not in after
+    project.succeed("up", "dev", "--yes")
+    assert "Nothing to do" in project.succeed("up", "dev", "--yes")
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [

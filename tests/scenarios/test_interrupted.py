@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -61,6 +62,27 @@ def test_unrecorded_object_of_a_removed_model_is_deleted(
     project.succeed("up", "dev", "--yes")
     assert "Deployment churn" not in list_names(kube, namespace)
     assert "pending_operations" not in read_state(project)
+
+
+def test_refresh_records_an_unrecorded_object_also_on_a_recreated_cluster(
+    make_quick_project: MakeProject, engine: str
+) -> None:
+    project = make_quick_project("churn")
+    project.succeed("up", "dev", "--engine", engine)
+    forget(project, "kubernetes:core/v1:Service", "::churn")
+    # It is not somebody else's: `up` of this stack has created it.
+    found = project.succeed("drift", "dev", "--engine", engine)
+    warning = "Service churn was created and not recorded"
+    assert warning in " ".join(found.split())
+    (record,) = (project.root / ".state/.pulumi/clusters").rglob("dev.json")
+    record.write_text(re.sub(r'"uid": "[^"]+"', '"uid": "other"', record.read_text()))
+    refused = project.run("drift", "dev", "--engine", engine)
+    assert "kube-system UID other" in " ".join(refused.stderr.split())
+    shown = project.succeed("refresh", "dev", "--yes", "--engine", engine)
+    assert warning in " ".join(shown.split())
+    assert "pending_operations" not in read_state(project)
+    assert warning not in project.succeed("drift", "dev", "--engine", engine)
+    assert "Nothing to do" in project.succeed("up", "dev", "--engine", engine)
 
 
 @pytest.mark.grid

@@ -189,19 +189,24 @@ class EmbeddedEngine:
         """Returns None, because only the CLI runs `pulumi refresh`."""
         return None
 
-    def recorded_objects(self, request: Request) -> RecordedObjects:
+    def recorded_objects(
+        self, request: Request, *, accepts_recreated: bool = False
+    ) -> RecordedObjects:
         """Returns the recorded objects, with those that an interrupted command created.
 
         Only the latter are looked up in the cluster.
         """
-        with self._open(request, locked=False) as operation:
+        with self._open(request, locked=False, accepts_recreated=accepts_recreated) as operation:
             operation.components.check_targets()
             return operation.build_recorded_objects()
 
-    def recover(self, request: Request) -> None:
-        """Records what an interrupted command has done, for the CLI, which has no journal."""
-        with self._open(request, locked=True):
-            return
+    def recover(self, request: Request, *, accepts_recreated: bool = False) -> tuple[str, ...]:
+        """Records what an interrupted command has done, for the CLI, which has no journal.
+
+        Returns warnings in the form of `Preview.messages`.
+        """
+        with self._open(request, locked=True, accepts_recreated=accepts_recreated) as operation:
+            return operation.messages
 
     @contextmanager
     def _open(
