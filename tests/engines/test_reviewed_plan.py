@@ -672,8 +672,8 @@ def draw(number: int) -> tuple[list[Change], tuple[str, ...]]:
     harmful = [HARMFUL[number * 3 // 4 % len(HARMFUL)]] if number % 4 else []
     changes = [*harmless, *harmful]
     choose.shuffle(changes)
-    # A deleted object cannot be changed any more.
-    changes.sort(key=lambda change: change.name.startswith("deleted"))
+    # A deleted object, and a record that is gone, cannot be changed any more.
+    changes.sort(key=lambda change: bool(re.match("deleted|record-.*gone", change.name)))
     covered = [(), (), ("a",), ("b", "c"), ("d",)][choose.randrange(5)]
     return changes, covered
 
