@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -161,3 +164,19 @@ def test_reading_a_stack_removes_dead_locks_only_to_create_it(
     monkeypatch.setattr("pulumi.automation.LocalWorkspaceOptions", lambda **_: None)
     open_stack(FAKE_CLI, Request(root, Stack.of("dev")))
     assert lock.exists() == exists
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="zombies are read from /proc")
+def test_lock_of_a_killed_process_that_nobody_waits_for_is_removed(root: Path) -> None:
+    backend = open_backend(load_project(root), "dev")
+    lock = backend.lock_folder / "1.json"
+    lock.parent.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        lock.write_text(json.dumps({"pid": process.pid, "hostname": socket.gethostname()}))
+        backend.remove_dead_locks()
+        assert lock.exists()
+        process.kill()
+        # Waits for its end, and leaves it a zombie.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        backend.remove_dead_locks()
+        assert not lock.exists()

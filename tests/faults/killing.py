@@ -84,7 +84,9 @@ def run_cli(project: Project, proxy: FaultProxy) -> RunUntil:
             ) as process,
         ):
             output, _ = process.communicate(timeout=180)
-        proxy.after = lambda request: None
+        # The command itself ends before the processes that it started. Those hold the lock.
+        with lock:
+            proxy.after = lambda request: None
         assert process.returncode in (0, -signal.SIGKILL), output
         return points, process.returncode != 0
 

@@ -378,4 +378,19 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         # The process exists and belongs to another user.
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Returns True if a process has ended and its parent has not asked for its exit code.
+
+    A killed command leaves its `pulumi` to process 1. In many containers that never asks, so the
+    process id, and with it the lock, would stay until the container ends.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        # Not Linux, or it has gone in the meantime.
+        return False
+    # `27647 (pulumi) Z 1 ...`; the name of a program may contain parentheses itself.
+    return status.rpartition(")")[2].split()[:1] == ["Z"]
