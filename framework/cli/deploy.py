@@ -331,6 +331,7 @@ class Confirmation:
 def _ask(question: str) -> bool:
     try:
         return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
+        # Nothing has been done yet, so there is nothing to continue either.
         print()
         return False

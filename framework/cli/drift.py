@@ -98,8 +98,14 @@ def compare_session(
         unplanned=session.unplanned,
         accepts_recreated=accepts_recreated,
     )
+    warnings = report.warnings
+    if session.unused:
+        # On stderr as well, but a page or an issue has only the report.
+        what = "instead, the check compares with what the last `up` recorded"
+        warnings = (f"warning: {session.unused}; {what}", *warnings)
     return replace(
         report,
+        warnings=warnings,
         findings=tuple(
             with_fingerprint(report.stack, finding)
             for finding in report.findings

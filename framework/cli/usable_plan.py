@@ -6,7 +6,7 @@ An error in one file must not keep anyone from looking at, or deleting, what run
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,7 +79,13 @@ def load_usable_plan(
 
     settings, merged = read_environment(root, environment)
     if settings is not None:
-        return UsablePlan(build_stack(stack, settings, merged), loaded.errors, unplanned=None)
+        plan = build_stack(stack, settings, merged)
+        file = f"environments/{environment}/environment.yaml"
+        if any(diagnostic.path == file for diagnostic in loaded.errors):
+            # A value that could not be read is left out. A rule without its last day would accept
+            # drift for ever, and one without its path all drift.
+            plan = replace(plan, accept=(), injectors=())
+        return UsablePlan(plan, loaded.errors, unplanned=None)
     cluster = _read_cluster(merged.data)
     plan = _build_partial_plan(
         stack, merged.data, cluster or _recorded_cluster(recorded()), outputs

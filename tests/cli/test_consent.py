@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -75,6 +76,25 @@ def test_consent_is_refused_without_a_terminal(verb: str, op: Op, message: str) 
     with pytest.raises(ConsentError, match=f"{message}.*make {verb} ENV=staging YES=1"):
         confirmation(preview)
     assert confirmation.messages == ("warning: mind",)
+
+
+@pytest.mark.parametrize("leave", [EOFError, KeyboardInterrupt])
+def test_whoever_leaves_at_the_question_has_changed_nothing(
+    monkeypatch: pytest.MonkeyPatch, leave: type[BaseException]
+) -> None:
+    def refuse(question: str) -> str:
+        raise leave
+
+    monkeypatch.setattr("builtins.input", refuse)
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    options = argparse.Namespace(yes=False, verb="refresh")
+    session = SimpleNamespace(
+        plan=PlanStore(SHIPPED).load_one(Stack.of("staging")).require(),
+        request=SimpleNamespace(components=None, forced=False),
+    )
+    confirmation = Confirmation(session, options)  # type: ignore[arg-type]
+    assert confirmation(Preview((make_change("Service", "old", Op.UPDATE),))) is False
 
 
 def test_next_step_repeats_the_options_as_given() -> None:

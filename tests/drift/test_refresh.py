@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -122,4 +127,53 @@ def test_refresh_shows_the_check_and_writes_only_after_a_yes(
     assert report.pending == ("intent-a",)
     deployed.delete_foreign()
     deployed.up(engine)
+    assert deployed.check().clean
+
+
+class Terminal:
+    """A command in a terminal of its own, as a person starts it."""
+
+    def __init__(self, root: Path, *arguments: str) -> None:
+        own, its = pty.openpty()
+        command = [sys.executable, "-m", "framework", *arguments]
+        self._process = subprocess.Popen(command, cwd=root, stdin=its, stdout=its, stderr=its)
+        os.close(its)
+        self._own, self.shown = own, ""
+
+    def answer(self, keys: str) -> int:
+        """Waits for the question, presses these keys, and returns the exit code."""
+        self._read_until("[y/N] ")
+        os.write(self._own, keys.encode())
+        self._read_until(None)
+        os.close(self._own)
+        return self._process.wait()
+
+    def _read_until(self, text: str | None) -> None:
+        while text is None or text not in self.shown:
+            try:
+                self.shown += os.read(self._own, 4096).decode()
+            except OSError:
+                # Linux reports the end of a terminal as an error.
+                return
+
+
+@pytest.mark.cluster
+def test_refresh_in_a_terminal_writes_only_after_a_yes(deployed: DeployedProject) -> None:
+    BY_NAME["label-added"].make(deployed.worlds["a"])
+    root = deployed.project.root
+    (state,) = (root / ".state/.pulumi/stacks").glob("*/dev.json")
+    before = state.read_bytes()
+    # An empty answer, another word, and Ctrl-D.
+    for keys in ("\n", "yep\n", "\x04"):
+        terminal = Terminal(root, "refresh", "dev")
+        assert terminal.answer(keys) == 1
+        assert "metadata.labels.tier  added gold" in terminal.shown
+        assert terminal.shown.rstrip().endswith("Nothing was changed.")
+        assert state.read_bytes() == before
+    terminal = Terminal(root, "refresh", "dev")
+    assert terminal.answer("Y\n") == 0
+    assert state.read_bytes() != before
+    (finding,) = deployed.check().findings
+    assert finding.path == "metadata.labels.tier"
+    deployed.up()
     assert deployed.check().clean

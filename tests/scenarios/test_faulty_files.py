@@ -69,7 +69,10 @@ def test_verbs_of_state_and_cluster_work_with_a_broken_file(
     shown = warn(project, "status", "dev", "--model", "churn", path=path)
     assert "not in the plan" in shown
     assert "fraud" not in shown
-    assert "No differences" in warn(project, "drift", "dev", path=path)
+    clean = json.loads(warn(project, "drift", "dev", "--json", path=path))
+    assert clean["verdict"] == "clean"
+    (warning,) = clean["stacks"][0]["warnings"]
+    assert f"{path} has errors and is not used" in warning
     scale(kube, project)
     assert "replicas" in warn(project, "drift", "dev", path=path, code=16)
     run = project.run("destroy", "dev")
