@@ -45,6 +45,7 @@ def find_drift(
     was on a cluster that was created again.
     """
     problems: list[FrameworkError] = []
+    plan = None if unplanned is None else request.plan
     with open_clusters(request, recorded, connect, accepts_recreated=accepts_recreated) as clusters:
         # A cluster that does not answer ends the check, before a report exists that could be clean.
         for provider in sorted({obj.provider_urn for obj in recorded.objects}):
@@ -58,8 +59,7 @@ def find_drift(
             listed=True,
             on_error=problems.append,
         )
-        foreign = find_foreign(recorded.objects, clusters, request.injectors)
-    plan = None if unplanned is None else request.plan
+        foreign = find_foreign(recorded.objects, clusters, request.injectors, plan)
     desired = DesiredObjects(plan, unplanned or frozenset())
     findings, pending, deletions = _collect(compared, desired, request)
     findings += find_out_of_range(compared, desired)

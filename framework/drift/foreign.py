@@ -36,6 +36,7 @@ from framework.kube.owned_paths import OwnedPath, describe_path
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.patching import is_injected
 from framework.kube.provider import KubernetesProvider
+from framework.plan import StackPlan
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
 # Pods. Of the second table the metadata is enough. Secrets are not listed: the right to list
@@ -79,6 +80,12 @@ CUSTOM_KINDS = {
 }
 """Custom resources that size Pods or route their traffic; listed where the cluster has them."""
 # Kubernetes makes these in every Namespace.
+# These stay when their model is removed.
+_KEPT = frozenset({"PersistentVolumeClaim"})
+_LOST = (
+    "Pulumi created it, and this stack neither plans nor records it: it was restored from a "
+    "backup, or its record was lost"
+)
 _EPHEMERAL = "f:ephemeralContainers"
 _MOST_FIELDS = 3
 _AUTOSCALERS = frozenset({"HorizontalPodAutoscaler", "ScaledObject"})
@@ -96,12 +103,17 @@ class ForeignObjects:
 
 
 def find_foreign(
-    recorded: Sequence[RecordedObject], clusters: Clusters, injectors: Sequence[Injector] = ()
+    recorded: Sequence[RecordedObject],
+    clusters: Clusters,
+    injectors: Sequence[Injector] = (),
+    plan: StackPlan | None = None,
 ) -> ForeignObjects:
     """Lists the objects that no stack owns, and our Pods that somebody changed; writes nothing.
 
-    What one of the `injectors` writes into a Pod is no change.
+    What one of the `injectors` writes into a Pod is no change. With the `plan`, an object that
+    Pulumi wrote is foreign, too, if this stack neither plans nor records it.
     """
+    planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
     found = ForeignObjects()
     pods = StackPods(recorded)
     models = {
@@ -134,11 +146,19 @@ def find_foreign(
                 if obj["kind"] == "Pod" and _identify(owner := _find_top(obj, by_uid)) in own:
                     _add_changed_pod(found, obj, owner, models[_identify(owner)], injectors)
                 continue
+            is_lost = _is_of_a_stack(obj)
+            if is_lost and (
+                planned is None
+                or namespace not in own_namespaces
+                or obj["kind"] in _KEPT
+                or _identify(obj) in planned
+            ):
+                continue
             model, effect = pods.describe_touch(obj)
             if not effect:
                 model, effect = foreign_pods.get(str(obj["metadata"]["uid"]), ("", ""))
             if effect or namespace in own_namespaces:
-                _add(found, obj, model, effect)
+                _add(found, obj, model, effect, _LOST if is_lost else "no stack owns it")
     return found
 
 
@@ -219,22 +239,24 @@ def _list_objects(
 
 
 def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
-    """Returns whether an object is Kubernetes' own, another stack's, or owned by a listed one."""
+    """Returns whether an object is Kubernetes' own, or owned by a listed one."""
     metadata = obj["metadata"]
     if (obj["kind"], metadata["name"]) in _MADE_BY_KUBERNETES or is_terminating(obj):
         return True
-    owners = metadata.get("ownerReferences") or ()
-    if any(owner["uid"] in by_uid for owner in owners):
-        # The owner is reported, if it is foreign.
-        return True
-    labels = metadata.get("labels") or {}
+    # The owner is reported, if it is foreign.
+    return any(owner["uid"] in by_uid for owner in metadata.get("ownerReferences") or ())
+
+
+def _is_of_a_stack(obj: Object) -> bool:
+    """Returns whether a stack created an object: this one, or another one in its Namespace."""
+    labels = obj["metadata"].get("labels") or {}
     is_ours = all(labels.get(name) == value for name, value in STACK_LABELS.items())
     # A copy of one of our objects has our labels, too, but neither engine wrote it.
     managers = (str(entry["manager"]) for entry in direct_entries(obj))
     return is_ours and any(name.startswith(OWN_PREFIX) for name in managers)
 
 
-def _add(found: ForeignObjects, obj: Object, model: str, effect: str) -> None:
+def _add(found: ForeignObjects, obj: Object, model: str, effect: str, why: str) -> None:
     metadata = obj["metadata"]
     manager, time = find_last_writer(obj)
     owners = [f"{owner['kind']} {owner['name']}" for owner in metadata.get("ownerReferences") or ()]
@@ -246,7 +268,7 @@ def _add(found: ForeignObjects, obj: Object, model: str, effect: str) -> None:
         model=model,
         manager=manager,
         time=time or str(metadata.get("creationTimestamp") or ""),
-        note=f"{effect}; no stack owns it{owned}" if effect else f"no stack owns it{owned}",
+        note=f"{effect}; {why}{owned}" if effect else f"{why}{owned}",
     )
     found.findings.append(finding)
     if obj["kind"] in _AUTOSCALERS and (target := find_scale_target(obj)):

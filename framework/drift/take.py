@@ -252,6 +252,8 @@ class _Copy:
 
 def _find_obstacle(finding: Finding) -> str:
     """Returns why the live value cannot be written whatever the settings are; "" if it may."""
+    if finding.is_changed_pod:
+        return "is a single Pod, which no setting describes; delete it, or accept it"
     if finding.kind is FindingKind.FOREIGN:
         return "no stack owns it; `make import` turns an object into settings, or accept it"
     if not finding.path:

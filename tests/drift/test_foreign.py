@@ -10,6 +10,7 @@ import pytest
 from framework.core.drift_rules import Injector
 from framework.drift import Finding, FindingKind
 from framework.drift.grouping import group_findings
+from framework.engines.base import RecordedObject
 from framework.kinds.naming import STACK_LABELS
 from framework.output.drift import render_change
 from framework.plan.rendered import selects
@@ -224,6 +225,27 @@ def test_job_in_a_shared_namespace_is_named_by_what_its_pods_take(root: Path) ->
 )
 def test_what_belongs_to_somebody_is_not_foreign(root: Path, obj: Object) -> None:
     assert find_foreign(root, obj) == []
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "PersistentVolumeClaim"])
+def test_object_of_pulumi_that_is_neither_planned_nor_recorded_is_reported(
+    root: Path, kind: str
+) -> None:
+    """Somebody restored it from a backup after its model was removed, or the state was lost."""
+    lost = written(build(kind, "old"), "pulumi-kubernetes-1a2b3c4d", labels=STACK_LABELS)
+    planned = written(build("ConfigMap", "a"), "pulumi-kubernetes-1a2b3c4d", labels=STACK_LABELS)
+    plan = plan_of(root, planned)
+    recorded = [record(obj, "a") for obj in OURS]
+
+    def find(recorded: list[RecordedObject]) -> list[Finding]:
+        report = compare(root, recorded, [*OURS, lost, planned], plan)
+        return [f for f in report.findings if f.kind is FindingKind.FOREIGN]
+
+    found = find(recorded)
+    # A claim stays when its model is removed, and another stack may own a shared Namespace.
+    assert [f.object for f in found] == (["ml/old"] if kind == "Deployment" else [])
+    assert all(f.note.startswith("Pulumi created it") for f in found)
+    assert find(recorded[1:]) == []
 
 
 def test_copy_of_our_object_is_foreign_although_it_has_our_labels(root: Path) -> None:
