@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from framework.drift.grouping import find_danger
 from framework.drift.report import DriftReport, Finding
@@ -24,6 +24,8 @@ HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
 _MOST_CHECKS = 400
 """Checks of one stack that are kept: more than a year of nights."""
 _MOST_RESOLVED = 200
+# Two jobs at once differ by less.
+_MOST_SKEW = timedelta(hours=1)
 # The line before the last names the findings too, in case the last one is damaged.
 _NAMING = 2
 
@@ -34,7 +36,7 @@ class PastFinding:
 
     id: str
     title: str
-    since: datetime
+    since: AwareDatetime
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class HistoryEntry:
     """
 
     stack: str
-    checked: datetime
+    checked: AwareDatetime
     verdict: Verdict
     differences: int
     accepted: int = 0
@@ -75,9 +77,10 @@ class History:
 
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""
-        entries = [*self.entries, *(self._build_entry(report) for report in run.reports)]
+        before = replace(self, entries=tuple(_not_after(e, run.checked) for e in self.entries))
+        entries = [*before.entries, *(before._build_entry(report) for report in run.reports)]
         for failed in run.failed:
-            standing = _find_standing(self.of(failed.stack.name))
+            standing = _find_standing(before.of(failed.stack.name))
             entries.append(
                 HistoryEntry(
                     failed.stack.name,
@@ -160,6 +163,20 @@ def load_history(folder: Path) -> History:
     # Two jobs may have written the folder in turn.
     entries.sort(key=lambda entry: entry.checked)
     return History(tuple(entries), tuple(damaged), tuple(problems))
+
+
+def _not_after(entry: HistoryEntry, checked: datetime) -> HistoryEntry:
+    """Returns an entry with no time later than the check that follows it.
+
+    A clock that was once wrong would otherwise leave an entry that stays the newest for years: each
+    night, all findings would be compared with it.
+    """
+    if entry.checked > checked + _MOST_SKEW:
+        entry = replace(entry, checked=checked)
+    if entry.standing and any(past.since > entry.checked for past in entry.standing):
+        standing = (replace(p, since=min(p.since, entry.checked)) for p in entry.standing)
+        entry = replace(entry, standing=tuple(standing))
+    return entry
 
 
 def _find_standing(entries: Sequence[HistoryEntry]) -> Sequence[PastFinding]:

@@ -44,6 +44,30 @@ def test_finding_that_comes_back_stands_since_its_return() -> None:
     assert history.since("prod") == {FIRST.id: CHECKED + timedelta(days=2)}
 
 
+def test_check_with_a_wrong_clock_does_not_stay_the_newest() -> None:
+    history = History().add(check(0, FIRST)).add(check(400, FIRST, SECOND))
+    history = history.add(check(1, FIRST, SECOND)).add(check(2, FIRST, THIRD)).add(check(3, FIRST))
+    assert history.since("prod") == {FIRST.id: CHECKED}
+    resolved = [[past.id for past in entry.resolved] for entry in history.entries]
+    assert resolved == [[], [], [], [SECOND.id], [THIRD.id]]
+    times = [entry.checked for entry in history.entries]
+    assert times == sorted(times)
+    assert times[-1] == CHECKED + timedelta(days=3)
+
+
+def test_finding_first_found_with_a_wrong_clock_does_not_stand_since_the_future() -> None:
+    history = History().add(check(400, FIRST)).add(check(1, FIRST))
+    assert history.since("prod") == {FIRST.id: CHECKED + timedelta(days=1)}
+
+
+def test_line_with_a_time_without_zone_is_damaged(tmp_path: Path) -> None:
+    line = History().add(check(0, FIRST)).render()
+    (tmp_path / HISTORY).write_text(line.replace("Z", ""))
+    history = load_history(tmp_path)
+    assert (history.entries, len(history.damaged)) == ((), 1)
+    assert "timezone" in history.problems[0]
+
+
 def test_finding_that_is_gone_is_resolved_once() -> None:
     history = History().add(check(0, FIRST, SECOND)).add(check(1, SECOND)).add(check(2, SECOND))
     assert [[past.id for past in entry.resolved] for entry in history.entries] == [
