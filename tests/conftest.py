@@ -24,6 +24,7 @@ from framework.cluster.local import LocalCluster
 from framework.core.errors import BuildError, LocalClusterError
 from framework.engines.pulumi_cli import MissingCli, find_pulumi
 from tests.shipped import ROOT, SHIPPED, copy_shipped
+from tests.verb_server import needs_new_python, run_verb
 
 _CLUSTER_VARIABLE = "MODELCATALOG_TEST_CLUSTER"
 # The cases of a test that runs with either engine. Those of the CLI take several times as long.
@@ -109,6 +110,8 @@ class Project:
         The CLI waits more than a minute for Pods that fail, and a machine may be busy.
         """
         environment = {k: v for k, v in os.environ.items() if not k.startswith("COV_")}
+        if not needs_new_python(changed):
+            return run_verb(arguments, self.root, environment | changed, 300)
         return subprocess.run(
             [sys.executable, "-m", "framework", *arguments],
             cwd=self.root,
