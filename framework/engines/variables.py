@@ -1,4 +1,4 @@
-"""The PULUMI_* variables of the shell that a command of ours follows.
+"""The variables of the shell that a command of ours does not follow: PULUMI_* and proxies.
 
 Pulumi and its Kubernetes provider read many more, which people export for other stacks. Some change
 what is deployed: PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY=false writes without server-side apply,
@@ -47,20 +47,31 @@ _KEPT_PREFIXES = (
 _LEGACY_LAYOUT = "_LEGACY_LAYOUT"
 
 
+# The program and the engine talk by gRPC on this machine. Its library would send that to the proxy
+# of HTTPS_PROXY, too, unless NO_PROXY names the address. No other traffic of ours is gRPC.
+_WITHOUT_PROXY = {"no_grpc_proxy": "127.0.0.1,localhost"}
+
+
 @contextmanager
 def only_followed_variables() -> Iterator[None]:
     """Removes the other PULUMI_* variables from the environment of this process and its children.
 
     From this process as well: the CLI's inline program runs in it, and the constructor of the
-    provider takes its options from variables.
+    provider takes its options from variables. For the same reason a proxy is set aside here.
     """
-    removed = {name: value for name, value in os.environ.items() if not _is_followed(name)}
-    for name in removed:
-        del os.environ[name]
+    foreign = [name for name in os.environ if not _is_followed(name)]
+    before = {name: os.environ.get(name) for name in (*foreign, *_WITHOUT_PROXY)}
+    for name in before:
+        os.environ.pop(name, None)
+    os.environ.update(_WITHOUT_PROXY)
     try:
         yield
     finally:
-        os.environ.update(removed)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _is_followed(name: str) -> bool:

@@ -67,7 +67,7 @@ class ApiConnection:
         """
         config = _load_context(kubeconfig, context, advice or _ADVICE)
         if config.user is not None and config.user.exec is not None:
-            _complete_plugin(config.user.exec)
+            _complete_plugin(config.user.exec, kubeconfig)
         # A proxy for the whole machine cannot reach the machine's own loopback address.
         host = urlsplit(config.cluster.server).hostname
         params = ConnectionParams(timeout=TIMEOUT, trust_env=host not in LOOPBACK)
@@ -211,6 +211,12 @@ class ApiConnection:
         )
 
     def _rejected_credentials(self, exc: Exception) -> ClusterError:
+        if isinstance(exc, KeyError) and exc.args == ("token",):
+            return ClusterError(
+                f"{self.server}: the credential plugin of this kubeconfig context returns no "
+                "token, and client certificates of a plugin are not supported; name a context "
+                "whose plugin returns a token, or whose user has certificate files"
+            )
         return ClusterError(
             f"{self.server}: getting the credentials failed ({_one_line(exc)}); run the login "
             "command of this kubeconfig context, then the same command again"
@@ -239,7 +245,10 @@ class _Retries:
         return not self._closed.wait(pause)
 
 
-def _complete_plugin(plugin: UserExec) -> None:
+def _complete_plugin(plugin: UserExec, kubeconfig: Path) -> None:
+    # A command with a slash is relative to the kubeconfig, as in kubectl.
+    if "/" in plugin.command:
+        plugin.command = str(kubeconfig.absolute().parent / plugin.command)
     # lightkube accepts only v1beta1 of the credential plugin API. v1 differs from it in nothing
     # that lightkube reads. It does not set KUBERNETES_EXEC_INFO either, which some plugins require.
     info = {"apiVersion": plugin.apiVersion, "kind": "ExecCredential"}

@@ -1,9 +1,11 @@
-"""The PULUMI_* variables that people export for other stacks."""
+"""The variables that people export for other stacks, and for a proxy."""
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
 from framework.engines import EngineChoice, open_engine
@@ -44,3 +46,22 @@ def test_variables_of_other_stacks_are_left_out_while_an_engine_is_open(
         assert not os.environ.keys() & set(FOREIGN)
         assert os.environ.keys() >= set(FOLLOWED)
     assert os.environ.keys() >= set(FOREIGN)
+
+
+def test_program_and_engine_talk_past_the_proxy_of_the_machine(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with (
+        open_engine(EngineChoice("cli", "", FAKE_CLI), stack.root, runs_program=True),
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        grpc.channel_ready_future(channel).result(timeout=10)
+    server.stop(None).wait()
+    assert "no_grpc_proxy" not in os.environ

@@ -72,6 +72,17 @@ def test_failing_credential_plugin_is_a_cluster_error(tmp_path: Path) -> None:
         KubeClient.connect(path, "here")
 
 
+def test_credential_plugin_without_a_token_is_named(tmp_path: Path) -> None:
+    # Relative to the kubeconfig, as in kubectl. Warnings on stderr do no harm.
+    script = tmp_path / "plugin"
+    script.write_text('#!/bin/sh\necho old >&2\necho \'{"status": {"clientKeyData": "x"}}\'\n')
+    script.chmod(0o755)
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin"}
+    path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", {"exec": plugin})
+    with pytest.raises(ClusterError, match="returns no token, and client certificates"):
+        KubeClient.connect(path, "here")
+
+
 @pytest.mark.cluster
 def test_credential_plugin_runs_with_its_variable(tmp_path: Path, kubeconfig: Path) -> None:
     """The wrong token of the plugin reaches the server, so the plugin ran."""
