@@ -37,6 +37,7 @@ from framework.engines.cli_stack import (
     read_stack,
 )
 from framework.engines.clusters import (
+    build_kubeconfig_path,
     connect_kubernetes,
     open_clusters,
 )
@@ -62,6 +63,7 @@ from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
+from framework.kube.provider_kubeconfig import check_provider_kubeconfig
 
 # The CLI's error for `--expect-no-changes`.
 _CHANGES_PROPOSED = "no changes were expected"
@@ -308,6 +310,9 @@ class AutomationEngine:
         connection.provider.injectors = request.injectors
         connection.provider.uses_lists = not request.names_few
         try:
+            # After the connection, whose errors about the file are more precise.
+            kubeconfig = build_kubeconfig_path(request.cluster.kubeconfig, request.root)
+            check_provider_kubeconfig(kubeconfig, request.cluster.context)
             yield connection.provider
         finally:
             connection.close()

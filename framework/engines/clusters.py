@@ -107,7 +107,7 @@ def connect_kubernetes(
             "a kubernetes Provider with an inline kubeconfig would put keys into state; "
             "give the path of a kubeconfig file"
         )
-    path = root / Path(kubeconfig).expanduser()
+    path = build_kubeconfig_path(kubeconfig, root)
     advice = START_ADVICE if path.parent == root / FOLDER else ""
     client = KubeClient.connect(path, context, advice=advice)
     try:
@@ -117,6 +117,11 @@ def connect_kubernetes(
         raise
     provider = KubernetesProvider(client, rules=rules)
     return Connection(provider, uid, context, client.close, client.server)
+
+
+def build_kubeconfig_path(kubeconfig: str, root: Path) -> Path:
+    """Returns the path of a kubeconfig; a relative one is relative to the project's folder."""
+    return root / Path(kubeconfig).expanduser()
 
 
 def identify_cluster(
