@@ -286,7 +286,8 @@ def _add_changed_pod(
     written: dict[str, Mapping[str, Any]] = {}
     for entry in entries(pod):
         manager = str(entry["manager"])
-        if is_controller(manager):
+        # Nearly all entries are those of the status, and their paths take long to list.
+        if is_controller(manager) or "f:spec" not in (entry.get("fieldsV1") or ()):
             continue
         for path in field_paths(entry):
             # In the notation of Deployments, so that one entry of an injector covers both.
