@@ -24,6 +24,7 @@ from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.kinds.kind import build_type_token
 from framework.kinds.naming import STACK_LABELS
+from framework.kube.api_error import ApiError
 from framework.kube.managed_fields import (
     direct_entries,
     entries,
@@ -80,6 +81,7 @@ CUSTOM_KINDS = {
 }
 """Custom resources that size Pods or route their traffic; listed where the cluster has them."""
 # Kubernetes makes these in every Namespace.
+_NAMESPACE = "kubernetes:core/v1:Namespace"
 # These stay when their model is removed.
 _KEPT = frozenset({"PersistentVolumeClaim"})
 _LOST = (
@@ -113,16 +115,8 @@ def find_foreign(
     What one of the `injectors` writes into a Pod is no change. With the `plan`, an object that
     Pulumi wrote is foreign, too, if this stack neither plans nor records it.
     """
-    planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
     found = ForeignObjects()
-    pods = StackPods(recorded)
-    models = {
-        (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id): obj.component
-        for obj in recorded
-        if "apiVersion" in obj.inputs
-    }
-    own = models.keys()
-    own_namespaces = {obj.id for obj in recorded if obj.type == "kubernetes:core/v1:Namespace"}
+    stack = _OwnObjects(recorded, plan, injectors)
     # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
         (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
@@ -136,30 +130,70 @@ def find_foreign(
             # The API server stopped while the recorded objects were read, or after that.
             found.problems.append(str(exc))
             continue
-        objects = _list_objects(provider, recorded_kinds, namespace, found.problems)
-        by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
-        foreign_pods = _find_touching_pods(objects, by_uid, own, pods)
-        for obj in objects:
-            if _identify(obj) in own:
-                continue
-            if _belongs_to_somebody(obj, by_uid):
-                if obj["kind"] == "Pod" and _identify(owner := _find_top(obj, by_uid)) in own:
-                    _add_changed_pod(found, obj, owner, models[_identify(owner)], injectors)
-                continue
-            is_lost = _is_of_a_stack(obj)
-            if is_lost and (
-                planned is None
-                or namespace not in own_namespaces
-                or obj["kind"] in _KEPT
-                or _identify(obj) in planned
-            ):
-                continue
-            model, effect = pods.describe_touch(obj)
-            if not effect:
-                model, effect = foreign_pods.get(str(obj["metadata"]["uid"]), ("", ""))
-            if effect or namespace in own_namespaces:
-                _add(found, obj, model, effect, _LOST if is_lost else "no stack owns it")
+        objects, failed = _list_objects(provider, recorded_kinds, namespace)
+        found.problems += _describe_failures(failed)
+        _find_in_namespace(found, stack, namespace, objects, failed.keys())
     return found
+
+
+class _OwnObjects:
+    """What a stack records and plans; `models` has the recorded objects with their models."""
+
+    def __init__(
+        self,
+        recorded: Sequence[RecordedObject],
+        plan: StackPlan | None,
+        injectors: Sequence[Injector],
+    ) -> None:
+        self.pods, self.injectors = StackPods(recorded), injectors
+        self.models = {
+            (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id): obj.component
+            for obj in recorded
+            if "apiVersion" in obj.inputs
+        }
+        self.namespaces = {obj.id for obj in recorded if obj.type == _NAMESPACE}
+        self._planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
+
+    def has(self, obj: Object) -> bool:
+        """Returns whether an object is recorded."""
+        return _identify(obj) in self.models
+
+    def may_have(self, obj: Object) -> bool:
+        """Returns whether an unrecorded object of Pulumi may belong to this stack, or another."""
+        return (
+            self._planned is None
+            or obj["metadata"].get("namespace") not in self.namespaces
+            or obj["kind"] in _KEPT
+            or _identify(obj) in self._planned
+        )
+
+
+def _find_in_namespace(
+    found: ForeignObjects,
+    stack: _OwnObjects,
+    namespace: str,
+    objects: Sequence[Object],
+    failed: Container[str],
+) -> None:
+    by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
+    foreign_pods = _find_touching_pods(objects, by_uid, stack)
+    for obj in objects:
+        owners = obj["metadata"].get("ownerReferences") or ()
+        # Without the right to list ReplicaSets, the Pods of all Deployments would look foreign.
+        if stack.has(obj) or any(owner["kind"] in failed for owner in owners):
+            continue
+        if _belongs_to_somebody(obj, by_uid):
+            if obj["kind"] == "Pod" and stack.has(top := _find_top(obj, by_uid)):
+                _add_changed_pod(found, obj, top, stack)
+            continue
+        is_lost = _is_of_a_stack(obj)
+        if is_lost and stack.may_have(obj):
+            continue
+        model, effect = stack.pods.describe_touch(obj)
+        if not effect:
+            model, effect = foreign_pods.get(str(obj["metadata"]["uid"]), ("", ""))
+        if effect or namespace in stack.namespaces:
+            _add(found, obj, model, effect, _LOST if is_lost else "no stack owns it")
 
 
 def _identify(obj: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -177,10 +211,7 @@ def _find_top(obj: Object, by_uid: Mapping[str, Object]) -> Object:
 
 
 def _find_touching_pods(
-    objects: Sequence[Object],
-    by_uid: Mapping[str, Object],
-    own: Container[tuple[str, str, str]],
-    pods: StackPods,
+    objects: Sequence[Object], by_uid: Mapping[str, Object], stack: _OwnObjects
 ) -> dict[str, tuple[str, str]]:
     """Returns what the Pods of each foreign owner touch, by the owner's UID.
 
@@ -192,9 +223,9 @@ def _find_touching_pods(
             continue
         top = _find_top(obj, by_uid)
         # Nearly all Pods are ours, and to compare each with all Services takes seconds.
-        if top is obj or _identify(top) in own:
+        if top is obj or stack.has(top):
             continue
-        model, effect = pods.describe_touch(obj)
+        model, effect = stack.pods.describe_touch(obj)
         if effect:
             found[str(top["metadata"]["uid"])] = (model, f"one of its Pods {effect}")
     return found
@@ -218,8 +249,9 @@ def _list_objects(
     provider: KubernetesProvider,
     recorded_kinds: Mapping[tuple[str, str], str],
     namespace: str,
-    problems: list[str],
-) -> list[Object]:
+) -> tuple[list[Object], dict[str, FrameworkError]]:
+    """Returns the objects of a Namespace, and the kinds that could not be listed."""
+    failed: dict[str, FrameworkError] = {}
     checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
     custom = {(group_of(version), kind): version for kind, version in CUSTOM_KINDS.items()}
     kinds = {**custom, **recorded_kinds, **checked}
@@ -231,11 +263,28 @@ def _list_objects(
         try:
             return provider.list_kind(api_version, kind, namespace, whole=whole)
         except FrameworkError as exc:
-            problems.append(str(exc))
+            failed[kind] = exc
             return []
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="list") as pool:
-        return [obj for objects in pool.map(list_kind, kinds) for obj in objects]
+        return [obj for objects in pool.map(list_kind, kinds) for obj in objects], failed
+
+
+def _describe_failures(failed: Mapping[str, FrameworkError]) -> list[str]:
+    """Returns a problem for each kind, but only one for all that the user may not list."""
+    forbidden, others = list[str](), list[str]()
+    for kind, error in sorted(failed.items()):
+        is_forbidden = isinstance(error, ApiError) and error.status == 403
+        (forbidden if is_forbidden else others).append(kind)
+    problems = [str(failed[kind]) for kind in others]
+    if len(forbidden) == 1:
+        problems.append(str(failed[forbidden[0]]))
+    elif forbidden:
+        problems.append(
+            f"{failed[forbidden[0]]}; forbidden as well: {', '.join(forbidden[1:])}; "
+            "docs/nightly.md shows how to write the rules that the check needs"
+        )
+    return problems
 
 
 def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
@@ -275,9 +324,7 @@ def _add(found: ForeignObjects, obj: Object, model: str, effect: str, why: str) 
         found.autoscalers[target] = finding
 
 
-def _add_changed_pod(
-    found: ForeignObjects, pod: Object, owner: Object, model: str, injectors: Sequence[Injector]
-) -> None:
+def _add_changed_pod(found: ForeignObjects, pod: Object, owner: Object, stack: _OwnObjects) -> None:
     """Adds a finding if somebody changed the spec of a Pod after its controller had created it.
 
     For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
@@ -292,7 +339,7 @@ def _add_changed_pod(
         for path in field_paths(entry):
             # In the notation of Deployments, so that one entry of an injector covers both.
             text = f"spec.template.{describe_path(path)}"
-            if _is_part(path) and not is_injected(injectors, "Pod", manager, text):
+            if _is_part(path) and not is_injected(stack.injectors, "Pod", manager, text):
                 written[_name_part(path)] = entry
     if not written:
         return
@@ -301,7 +348,7 @@ def _add_changed_pod(
         kind=FindingKind.FOREIGN,
         type=build_type_token(pod),
         object=object_name(pod["metadata"]),
-        model=model,
+        model=stack.models[_identify(owner)],
         manager=str(last["manager"]),
         time=str(last.get("time", "")),
         note=(

@@ -66,7 +66,7 @@ class FakeCluster:
     def _refuse(self, kind: str) -> None:
         if self._forbidden == "stopped":
             raise ClusterError("https://here: the API server does not answer")
-        if kind == self._forbidden:
+        if kind in self._forbidden.split():
             raise ApiError(f"list of {kind} in ml", 403, "Forbidden", "no")
 
     def list_kind(

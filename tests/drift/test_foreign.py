@@ -192,6 +192,20 @@ def test_pod_that_controllers_and_injectors_wrote_is_not_reported(
     assert [f for f in report.findings if f.kind is FindingKind.FOREIGN] == []
 
 
+def test_own_pods_are_not_foreign_if_replica_sets_cannot_be_listed(root: Path) -> None:
+    recorded = [record(obj, "a") for obj in OURS]
+    report = compare(root, recorded, [*OURS, *own_pod()], forbidden="ReplicaSet")
+    assert report.findings == ()
+    (problem,) = report.problems
+    assert problem.startswith("list of ReplicaSet in ml")
+
+
+def test_kinds_that_may_not_be_listed_are_one_problem(root: Path) -> None:
+    recorded = [record(obj, "a") for obj in OURS]
+    (problem,) = compare(root, recorded, OURS, forbidden="ReplicaSet Job CronJob").problems
+    assert "forbidden as well: Job, ReplicaSet; docs/nightly.md" in problem
+
+
 def test_pods_changed_by_one_actor_are_one_group(root: Path) -> None:
     entry = written_by("kubectl-set", IMAGE)
     replicas, pod = own_pod(entry)
