@@ -9,6 +9,7 @@ credential plugins.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -45,6 +46,7 @@ REFUSED = (httpx.ConnectError, httpx.ConnectTimeout)
 BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 # The errors of a credential plugin, which runs with the first request.
 CREDENTIAL_ERRORS = (ConfigError, OSError, ValueError, KeyError)
+_SURROGATES = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 _ADVICE = "set cluster.kubeconfig in the environment's environment.yaml to the file to use"
 
 
@@ -119,7 +121,7 @@ class ApiConnection:
         `where` begins the message of an error; `accept` requests another form of the answer.
         Raises ApiError when the server refuses, and ClusterError when it cannot be reached.
         """
-        content = None if body is None else json.dumps(body).encode()
+        content = None if body is None else encode_body(body)
         headers = {"Content-Type": media} if media else {}
         headers |= {"Accept": accept} if accept else {}
         response = self._send(verb, path, query, content, headers)
@@ -221,6 +223,19 @@ class ApiConnection:
             f"{self.server}: getting the credentials failed ({_one_line(exc)}); run the login "
             "command of this kubeconfig context, then the same command again"
         )
+
+
+def encode_body(body: Any) -> bytes:
+    """Returns a body as JSON that the server also reads as YAML, which it does for an apply.
+
+    Of the escapes of JSON, YAML does not have the pair of surrogates that stands for a character
+    such as an emoji, so these are sent as they are. Others stay escaped: YAML would take an
+    unescaped U+2028 for a line break, and fold it into a space.
+    """
+    text = json.dumps(body)
+    if "\\ud" in text:
+        text = _SURROGATES.sub(lambda pair: str(json.loads(f'"{pair[0]}"')), text)
+    return text.encode()
 
 
 class _Retries:

@@ -333,5 +333,5 @@ def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:
         )
         note = f"cannot change in place: {', '.join(immutable)}"
         return ObjectDiff(Op.REPLACE, fields, True, note, patch.sent)
-    note = "not validated by the server: it still counts fields that kubectl wrote"
+    note = "not validated by the server: `up` first takes over fields that another manager wrote"
     return ObjectDiff(Op.UPDATE, fields, False, note, patch.sent)

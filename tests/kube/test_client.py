@@ -14,6 +14,7 @@ import yaml
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.client import KindNotServedError, KubeClient
+from framework.kube.connection import encode_body
 from tests.kube.objects import config_map, secret
 
 
@@ -95,6 +96,33 @@ def test_credential_plugin_runs_with_its_variable(tmp_path: Path, kubeconfig: Pa
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(ClusterError, match="does not accept the credentials"):
         KubeClient.connect(path, "local")
+
+
+# --- bodies
+
+ODD_TEXTS = [
+    "wärn ☃",
+    "\U0001f600 \U0001d4b3",
+    "\\ud83d\\ude00",
+    "\\\U0001f600",
+    "a\u2028b\x85c\x7f",
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS, ids=ascii)
+def test_body_is_the_same_in_json_and_in_yaml(text: str) -> None:
+    sent = encode_body({text: text})
+    assert json.loads(sent) == yaml.safe_load(sent) == {text: text}
+
+
+@pytest.mark.cluster
+def test_any_character_is_applied_as_it_is(kube: KubeClient, namespace: str) -> None:
+    wanted = config_map(namespace)
+    wanted["data"] = {f"key-{number}": text for number, text in enumerate(ODD_TEXTS)}
+    kube.apply(wanted, manager="tests", force=False, dry_run=False)
+    live = kube.get("v1", "ConfigMap", wanted["metadata"]["name"], namespace)
+    assert live is not None
+    assert live["data"] == wanted["data"]
 
 
 # --- errors
