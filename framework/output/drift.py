@@ -105,7 +105,7 @@ def _render_group(group: FindingGroup, since: Since, *, why: bool) -> str:
 
 def _render_fields(findings: Sequence[Finding], since: Since, *, why: bool) -> list[str]:
     findings = [finding for finding in findings if finding.path]
-    changes = [FieldChange(f.path, f.desired, f.live, f.manager, f.time) for f in findings]
+    changes = [build_change(finding) for finding in findings]
     rows = [
         [change.path, render_values(change), *_describe_end(finding, since)]
         for finding, change in zip(findings, changes, strict=True)
@@ -121,12 +121,25 @@ def _render_fields(findings: Sequence[Finding], since: Since, *, why: bool) -> l
             end = _join(*_describe_end(finding, since))
             result.append(render_wrapped(end, first="    ", then="    "))
         # The files have changed since the last `up`. Otherwise this would repeat the desired value.
-        if finding.recorded not in (finding.desired, None) and finding.kind is FindingKind.CHANGED:
+        is_changed = finding.kind is FindingKind.CHANGED
+        if is_changed and finding.desired is None:
+            result.append("    the files no longer set it")
+        elif is_changed and finding.recorded not in (finding.desired, None):
             recorded = render_values(FieldChange(finding.path, None, finding.recorded))
             result.append(f"    recorded: {recorded.removeprefix('added ')}")
         if why and finding.source:
             result.append(f"    set at {finding.source}")
     return result
+
+
+def build_change(finding: Finding) -> FieldChange:
+    """Returns the change of a field, from its desired to its live value.
+
+    If the files no longer set the field, from the recorded one: nobody added it.
+    """
+    is_dropped = finding.kind is FindingKind.CHANGED and finding.desired is None
+    old = finding.recorded if is_dropped else finding.desired
+    return FieldChange(finding.path, old, finding.live, finding.manager, finding.time)
 
 
 def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[str]:
@@ -140,8 +153,7 @@ def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[
         yield render_wrapped(text, first="  ", then="  ")
         return
     for finding in group.findings:
-        change = FieldChange(finding.path, finding.desired, finding.live)
-        values = render_values(change) if finding.path else ""
+        values = render_values(build_change(finding)) if finding.path else ""
         source = f"set at {finding.source}" if finding.source else ""
         line = _join(
             f"{finding.object_kind} {finding.object}",
@@ -174,7 +186,7 @@ def render_change(group: FindingGroup) -> str:
     change = shorten_path(group.change)
     same = {(repr(finding.desired), repr(finding.live)) for finding in group.findings}
     if first.path and len(same) == 1 and len({f.path for f in group.findings}) == 1:
-        values = render_values(FieldChange(first.path, first.desired, first.live))
+        values = render_values(build_change(first))
         return f"{shorten_path(first.path)} {values}"
     return change
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from framework.core.changes import FieldChange
 from framework.core.suggestions import list_names
 from framework.drift.grouping import FindingGroup, describe_change
 from framework.drift.history import History
@@ -18,6 +17,7 @@ from framework.output.drift import (
     DANGER_NAMES,
     DELETES,
     Since,
+    build_change,
     describe_refresh,
     list_commands,
     render_cause,
@@ -167,8 +167,7 @@ def _name_object(finding: Finding) -> str:
 def _short(finding: Finding) -> str:
     if not finding.path:
         return finding.note or describe_change(finding)
-    change = FieldChange(finding.path, finding.desired, finding.live)
-    return f"{finding.path} {render_values(change)}"
+    return f"{finding.path} {render_values(build_change(finding))}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -10,13 +10,12 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from framework.core.changes import FieldChange
 from framework.core.diagnostics import Position
 from framework.drift.grouping import Danger, describe_change, find_danger
 from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.files import environment_path
-from framework.output.drift import render_rule, render_time
+from framework.output.drift import build_change, render_rule, render_time
 from framework.output.text import render_values, render_visible
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -135,7 +134,7 @@ def _describe(finding: Finding, report: DriftReport) -> str:
     """Returns one line: the object, the change with its values, who and when."""
     what = describe_change(finding)
     if finding.path:
-        change = FieldChange(finding.path, finding.desired, finding.live)
+        change = build_change(finding)
         what = f"{finding.path} {render_values(change)}"
     elif finding.note:
         what = finding.note

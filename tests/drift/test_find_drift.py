@@ -28,7 +28,7 @@ from framework.kube.lost_owners import with_owners
 from framework.kube.managed_fields import entries
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
-from framework.output.drift import list_commands
+from framework.output.drift import list_commands, render_drift
 from framework.plan import Manifest, ModelPlan, PlanStore
 from tests.shipped import SHIPPED
 
@@ -571,3 +571,13 @@ def test_new_model_is_pending(root: Path) -> None:
     plan = plan_of(root, scaled(2)).plan
     assert plan is not None
     assert find_pending_models([record(NAMESPACE.object)], plan, frozenset()) == ("a",)
+
+
+def test_change_of_a_field_that_the_files_no_longer_set_is_no_addition(root: Path) -> None:
+    """The model is switched off, and somebody has changed its Deployment before the next `up`."""
+    report = compare(root, [record(scaled(2), "a")], [scaled(5)], plan_of(root, None))
+    (finding,) = report.findings
+    assert (finding.desired, finding.recorded, finding.live) == (None, 2, 5)
+    shown = render_drift(DriftRun("dev", report.checked, (report,)))
+    assert "spec.replicas  2 -> 5" in shown
+    assert "the files no longer set it" in shown
