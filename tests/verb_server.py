@@ -73,12 +73,14 @@ class _Server:
             socket.send_fds(connection, [len(content).to_bytes(8, "big")], files)
             connection.sendall(content)
             connection.settimeout(timeout_s)
-            pid = int.from_bytes(connection.recv(8), "big")
+            pid = 0
             try:
-                return int.from_bytes(connection.recv(8), "big", signed=True)
+                pid = _receive_number(connection)
+                return _receive_number(connection)
             except BaseException as exc:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+                if pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(pid, signal.SIGKILL)
                 if isinstance(exc, TimeoutError):
                     raise subprocess.TimeoutExpired(str(request["arguments"]), timeout_s) from exc
                 raise
@@ -100,6 +102,12 @@ class _Server:
         self._process.stdin.close()
         self._process.wait()
         self._folder.cleanup()
+
+
+def _receive_number(connection: socket.socket) -> int:
+    content = connection.recv(8, socket.MSG_WAITALL)
+    assert len(content) == 8, "the process that runs a verb for the tests has ended"
+    return int.from_bytes(content, "big", signed=True)
 
 
 @cache
