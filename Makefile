@@ -134,12 +134,13 @@ clean: ## stop the local cluster; remove .venv and caches (state and cluster dat
 # Installs the lock file $(1) into $(VENV). `--no-deps`, because the lock is complete: without it, pip
 # before 23.3 resolves an extra (coverage[toml]) again, and rejects its newest release, which has no
 # hash in the lock. $(VENV) is created again after a change of the lock, and after an interrupted
-# set-up, which leaves the file `incomplete`.
+# set-up, which leaves the file `incomplete`. A link is removed first: `--clear` would empty the
+# folder that it leads to, which other checkouts may use.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'setup: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...'; exit 1; }
 	@[ -x $(VENV)/bin/python ] && [ ! -e $(VENV)/incomplete ] && [ ! -e $@ ] \
-		|| $(PYTHON) -m venv --clear $(VENV) \
+		|| { [ ! -L $(VENV) ] || rm $(VENV); $(PYTHON) -m venv --clear $(VENV); } \
 		|| { echo 'setup: python3 cannot make a virtual environment; install its venv module (Debian: python3-venv)'; exit 1; }
 	@touch $(VENV)/incomplete
 	@$(VENV)/bin/python -m pip install --quiet --progress-bar on --disable-pip-version-check \

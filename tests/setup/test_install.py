@@ -152,7 +152,11 @@ def test_interrupted_set_up_is_repaired(checkout: Checkout, index: Path) -> None
     half.mkdir()
     (half / "METADATA").write_text(f"Name: filelock\nVersion: {pinned}\n")
     checkout.environment["PIP_FIND_LINKS"] = str(index)
+    # The link is replaced, because other checkouts may use the folder that it leads to.
+    shared = (checkout.root / ".venv").rename(checkout.root / "shared")
+    (checkout.root / ".venv").symlink_to(shared)
     run = checkout.make(".venv/ready")
     assert run.returncode == 0, run.stdout + run.stderr
+    assert (shared / half.relative_to(checkout.root / ".venv") / "METADATA").exists()
     assert checkout.run(".venv/bin/python", "-c", "import filelock").returncode == 0
     assert "is up to date" in checkout.make(".venv/ready").stdout
