@@ -4,8 +4,7 @@ An object that touches our Pods is reported wherever it is: it takes their traff
 scales them. Any other object is reported only in a Namespace that the stack itself creates: a
 Namespace that is shared with other teams has many objects that do not concern the stack.
 
-A Pod of ours whose spec somebody changed is reported here as well: no record describes a single
-Pod, and `up` does not put it back.
+A Pod of ours that somebody changed is reported here as well (`changed_pods.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 from framework.core.drift_rules import Injector
 from framework.core.errors import FrameworkError
-from framework.core.suggestions import list_names
+from framework.drift.changed_pods import find_changed_pod
 from framework.drift.report import Finding, FindingKind
 from framework.drift.touching import StackPods
 from framework.engines.base import RecordedObject
@@ -27,15 +26,10 @@ from framework.kinds.naming import STACK_LABELS
 from framework.kube.api_error import ApiError
 from framework.kube.managed_fields import (
     direct_entries,
-    entries,
-    field_paths,
     find_last_writer,
-    is_controller,
 )
 from framework.kube.objects import Object, group_of, is_terminating, object_name
-from framework.kube.owned_paths import OwnedPath, describe_path
 from framework.kube.ownership import OWN_PREFIX
-from framework.kube.patching import is_injected
 from framework.kube.provider import KubernetesProvider
 from framework.plan import StackPlan
 
@@ -81,6 +75,16 @@ CUSTOM_KINDS = {
 }
 """Custom resources that size Pods or route their traffic; listed where the cluster has them."""
 # Kubernetes makes these in every Namespace.
+# The kinds that Kubernetes creates for others, by the kind of the owner.
+_CREATORS: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("ReplicaSet",),
+    "ReplicaSet": ("Pod",),
+    "StatefulSet": ("Pod", "PersistentVolumeClaim"),
+    "DaemonSet": ("Pod",),
+    "Service": ("EndpointSlice",),
+    "CronJob": ("Job",),
+    "Job": ("Pod",),
+}
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 # These stay when their model is removed.
 _KEPT = frozenset({"PersistentVolumeClaim"})
@@ -88,8 +92,6 @@ _LOST = (
     "Pulumi created it, and this stack neither plans nor records it: it was restored from a "
     "backup, or its record was lost"
 )
-_EPHEMERAL = "f:ephemeralContainers"
-_MOST_FIELDS = 3
 _AUTOSCALERS = frozenset({"HorizontalPodAutoscaler", "ScaledObject"})
 _MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 
@@ -184,7 +186,12 @@ def _find_in_namespace(
             continue
         if _belongs_to_somebody(obj, by_uid):
             if obj["kind"] == "Pod" and stack.has(top := _find_top(obj, by_uid)):
-                _add_changed_pod(found, obj, top, stack)
+                changed = find_changed_pod(obj, top, stack.injectors)
+                found.findings += [replace(f, model=stack.models[_identify(top)]) for f in changed]
+            elif _is_made_for_owner(obj, by_uid):
+                model, effect = stack.pods.describe_touch(obj)
+                if effect:
+                    _add(found, obj, model, effect, "no stack owns it")
             continue
         is_lost = _is_of_a_stack(obj)
         if is_lost and stack.may_have(obj):
@@ -296,6 +303,21 @@ def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
     return any(owner["uid"] in by_uid for owner in metadata.get("ownerReferences") or ())
 
 
+def _is_made_for_owner(obj: Object, by_uid: Mapping[str, Object]) -> bool:
+    """Returns whether somebody made an object for a workload that creates no such objects itself.
+
+    For example, a controller creates a PodDisruptionBudget for each Deployment that has none.
+    """
+    owners = obj["metadata"].get("ownerReferences") or ()
+    kinds = {by_uid[owner["uid"]]["kind"] for owner in owners if owner["uid"] in by_uid}
+    is_live = not is_terminating(obj)
+    return (
+        is_live
+        and bool(kinds & _CREATORS.keys())
+        and all(obj["kind"] not in _CREATORS.get(kind, ()) for kind in kinds)
+    )
+
+
 def _is_of_a_stack(obj: Object) -> bool:
     """Returns whether a stack created an object: this one, or another one in its Namespace."""
     labels = obj["metadata"].get("labels") or {}
@@ -322,56 +344,6 @@ def _add(found: ForeignObjects, obj: Object, model: str, effect: str, why: str) 
     found.findings.append(finding)
     if obj["kind"] in _AUTOSCALERS and (target := find_scale_target(obj)):
         found.autoscalers[target] = finding
-
-
-def _add_changed_pod(found: ForeignObjects, pod: Object, owner: Object, stack: _OwnObjects) -> None:
-    """Adds a finding if somebody changed the spec of a Pod after its controller had created it.
-
-    For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
-    changes one. What a webhook added when the Pod was created belongs to the controller.
-    """
-    written: dict[str, Mapping[str, Any]] = {}
-    for entry in entries(pod):
-        manager = str(entry["manager"])
-        # Nearly all entries are those of the status, and their paths take long to list.
-        if is_controller(manager) or "f:spec" not in (entry.get("fieldsV1") or ()):
-            continue
-        for path in field_paths(entry):
-            # In the notation of Deployments, so that one entry of an injector covers both.
-            text = f"spec.template.{describe_path(path)}"
-            if _is_part(path) and not is_injected(stack.injectors, "Pod", manager, text):
-                written[_name_part(path)] = entry
-    if not written:
-        return
-    last = max(written.values(), key=lambda entry: str(entry.get("time", "")))
-    finding = Finding(
-        kind=FindingKind.FOREIGN,
-        type=build_type_token(pod),
-        object=object_name(pod["metadata"]),
-        model=stack.models[_identify(owner)],
-        manager=str(last["manager"]),
-        time=str(last.get("time", "")),
-        note=(
-            f"differs from {owner['kind']} {owner['metadata']['name']}, which created it: "
-            f"somebody changed {list_names(sorted(written), _MOST_FIELDS)}; `up` leaves it, and "
-            "another Pod takes its place if it is deleted"
-        ),
-        is_changed_pod=True,
-    )
-    found.findings.append(finding)
-
-
-def _is_part(path: OwnedPath) -> bool:
-    """Returns whether a path is a part of the spec, and not a list with its items below it."""
-    return path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
-
-
-def _name_part(path: OwnedPath) -> str:
-    """Returns the field of a Pod that was changed.
-
-    Of `ephemeralContainers[debug].image` and its other fields, `ephemeralContainers[debug]`.
-    """
-    return describe_path(path[1:3] if path[1] == _EPHEMERAL else path[1:])
 
 
 def find_scale_target(autoscaler: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -206,6 +206,23 @@ def test_kinds_that_may_not_be_listed_are_one_problem(root: Path) -> None:
     assert "forbidden as well: Job, ReplicaSet; docs/nightly.md" in problem
 
 
+@pytest.mark.parametrize(
+    ("obj", "effect"),
+    [
+        (build("PodDisruptionBudget", "x", spec={"selector": {}}), "selects Pods of a"),
+        (build("Deployment", "x", spec=TEMPLATE), "its Pods take traffic of Service a"),
+        (build("ConfigMap", "x"), ""),
+        (build("ReplicaSet", "x", spec=TEMPLATE), ""),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_object_that_others_made_for_our_deployment(root: Path, obj: Object, effect: str) -> None:
+    owner = {"uid": DEPLOYMENT["metadata"]["uid"], "kind": "Deployment", "name": "a"}
+    found = find_foreign(root, written(obj, "pdb-controller", ownerReferences=[owner]))
+    notes = [finding.note.partition(";")[0] for finding in found]
+    assert notes == ([effect] if effect else [])
+
+
 def test_pods_changed_by_one_actor_are_one_group(root: Path) -> None:
     entry = written_by("kubectl-set", IMAGE)
     replicas, pod = own_pod(entry)

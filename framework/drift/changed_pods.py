@@ -1,0 +1,71 @@
+"""Finds Pods of the stack that somebody changed.
+
+No record describes a single Pod, and `up` does not put it back. Of a Pod only the metadata is
+listed: its managedFields tell whether anybody but a controller wrote to its spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from framework.core.drift_rules import Injector
+from framework.core.suggestions import list_names
+from framework.drift.report import Finding, FindingKind
+from framework.kinds.kind import build_type_token
+from framework.kube.managed_fields import entries, field_paths, is_controller
+from framework.kube.objects import Object, object_name
+from framework.kube.owned_paths import OwnedPath, describe_path
+from framework.kube.patching import is_injected
+
+_EPHEMERAL = "f:ephemeralContainers"
+_MOST_FIELDS = 3
+
+
+def find_changed_pod(pod: Object, owner: Object, injectors: Sequence[Injector]) -> list[Finding]:
+    """Returns a finding if somebody changed the spec of a Pod after its controller had created it.
+
+    For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
+    changes one. What a webhook added when the Pod was created belongs to the controller.
+    """
+    written: dict[str, Mapping[str, Any]] = {}
+    for entry in entries(pod):
+        manager = str(entry["manager"])
+        # Nearly all entries are those of the status, and their paths take long to list.
+        if is_controller(manager) or "f:spec" not in (entry.get("fieldsV1") or ()):
+            continue
+        for path in field_paths(entry):
+            # In the notation of Deployments, so that one entry of an injector covers both.
+            text = f"spec.template.{describe_path(path)}"
+            if _is_part(path) and not is_injected(injectors, "Pod", manager, text):
+                written[_name_part(path)] = entry
+    if not written:
+        return []
+    last = max(written.values(), key=lambda entry: str(entry.get("time", "")))
+    finding = Finding(
+        kind=FindingKind.FOREIGN,
+        type=build_type_token(pod),
+        object=object_name(pod["metadata"]),
+        manager=str(last["manager"]),
+        time=str(last.get("time", "")),
+        note=(
+            f"differs from {owner['kind']} {owner['metadata']['name']}, which created it: "
+            f"somebody changed {list_names(sorted(written), _MOST_FIELDS)}; `up` leaves it, and "
+            "another Pod takes its place if it is deleted"
+        ),
+        is_changed_pod=True,
+    )
+    return [finding]
+
+
+def _is_part(path: OwnedPath) -> bool:
+    """Returns whether a path is a part of the spec, and not a list with its items below it."""
+    return path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
+
+
+def _name_part(path: OwnedPath) -> str:
+    """Returns the field of a Pod that was changed.
+
+    Of `ephemeralContainers[debug].image` and its other fields, `ephemeralContainers[debug]`.
+    """
+    return describe_path(path[1:3] if path[1] == _EPHEMERAL else path[1:])
