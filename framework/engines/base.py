@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from framework.engines.live_objects import Basis
     from framework.plan import StackPlan
 
-# Models with a handful of objects each: to read them takes fewer calls than a list has pages.
-_FEW = 5
+# Up to this many models are read object by object, which takes fewer calls than all pages of the
+# lists.
+_MOST_READ_ONE_BY_ONE = 5
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class Request:
         return self.plan.injectors if self.plan else ()
 
     @property
-    def names_few(self) -> bool:
+    def reads_one_by_one(self) -> bool:
         """True if the operation is limited to so few models that lists would read much more."""
-        return self.components is not None and len(self.components) <= _FEW
+        return self.components is not None and len(self.components) <= _MOST_READ_ONE_BY_ONE
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ from framework.engines.recorded import (
     refuse_protected,
     summarize_resources,
 )
-from framework.engines.state.backend import open_backend
+from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
@@ -117,7 +117,7 @@ class AutomationEngine:
                 reader, target = opened.read_events(), opened.build_target(targets)
                 with lock.released():
                     opened.stack.run("up", reader, program=build_program(request), **target)
-                outputs = opened.finish()
+                outputs = opened.record_result()
                 return Result(preview.changes, reader.failures, outputs, messages=preview.messages)
             if not confirm(preview):
                 return None
@@ -126,7 +126,7 @@ class AutomationEngine:
             apply = CliApply(opened, previewed, request, provider, lock, on_progress)
             result = apply.run()
             # Once more, because before the first deployment no provider was recorded.
-            return replace(result, outputs=opened.finish())
+            return replace(result, outputs=opened.record_result())
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -146,14 +146,15 @@ class AutomationEngine:
         if preview.clean:
             opened.remember_cluster(found.raw for found in opened.resources)
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)
-        # Otherwise `restore_inputs` would fail below, after the CLI has written the live values.
+        # Refused before the CLI writes: `restore_inputs` imports the state, which is impossible
+        # while a create is pending.
         opened.stack.refuse_pending_creates()
         if not confirm(preview):
             return None
         reader = opened.read_events()
         opened.stack.run("refresh", reader, **targets)
         opened.stack.restore_inputs(opened.resources)
-        result = reader.build_result(opened.finish())
+        result = reader.build_result(opened.record_result())
         return replace(result, changes=preview.changes, messages=preview.messages)
 
     @interrupt_on_sigterm()
@@ -217,10 +218,11 @@ class AutomationEngine:
     ) -> RecordedObjects:
         """Returns the recorded objects of `pulumi stack export --show-secrets`.
 
-        The export has neither the journal nor pending creates. Without their objects, `drift` would
-        take what an interrupted command has created for somebody else's.
+        After an interrupted command the embedded engine reads the state: the export lacks the
+        objects that this command has created, and `drift` would report them as foreign.
         """
-        if self._is_unfinished(request):
+        backend = _open_folder(request)
+        if backend is not None and _is_unfinished(backend, request):
             return self._build_embedded().recorded_objects(
                 request, accepts_recreated=accepts_recreated
             )
@@ -233,41 +235,26 @@ class AutomationEngine:
         if name not in self._stacks:
             self._stacks[name] = open_stack(self._cli, request)
         else:
-            self._stacks[name].give_program(build_program(request))
+            self._stacks[name].set_program(build_program(request))
         return self._stacks[name]
 
     def _read(self, request: Request) -> OpenedStack:
         return read_stack(self._open(request), request)
 
     def _settle(self, request: Request, *, accepts_recreated: bool = False) -> tuple[str, ...]:
-        """Prepares a command that writes: does what the CLI itself does not do.
+        """Prepares a state in a folder for a command that writes.
 
         Removes the locks of commands that have ended, names the command that holds the stack, and
         records what an interrupted command has done: the CLI does not read the journal, and would
-        try to create an object that exists. Returns warnings in the form of `Preview.messages`.
+        try to create an object that exists. Returns warnings for `Preview.messages`.
         """
-        project = load_project(request.root)
-        if not project.has_file_backend:
+        backend = _open_folder(request)
+        if backend is None:
             return ()
-        backend = open_backend(project, request.stack.name)
         backend.refuse_others()
-        if not self._is_unfinished(request) and not backend.find_leftovers():
+        if not _is_unfinished(backend, request) and not backend.find_leftovers():
             return ()
         return self._build_embedded().recover(request, accepts_recreated=accepts_recreated)
-
-    def _is_unfinished(self, request: Request) -> bool:
-        """Returns True if an interrupted command left something in a state in a folder."""
-        project = load_project(request.root)
-        if not project.has_file_backend:
-            return False
-        backend = open_backend(project, request.stack.name)
-        try:
-            checkpoint = StackState(project, backend).checkpoint
-        except StateError:
-            # The embedded engine has written no journal beside a state that it cannot read.
-            return False
-        replaced = any(resource.pending_delete for resource in checkpoint.resources)
-        return backend.journal_path.exists() or bool(checkpoint.pending) or replaced
 
     def _build_embedded(self) -> EmbeddedEngine:
         return EmbeddedEngine(partial(connect_kubernetes, rules=self._rules))
@@ -308,7 +295,7 @@ class AutomationEngine:
             return
         connection = connect_kubernetes(asdict(request.cluster), request.root, self._rules)
         connection.provider.injectors = request.injectors
-        connection.provider.uses_lists = not request.names_few
+        connection.provider.uses_lists = not request.reads_one_by_one
         try:
             # After the connection, whose errors about the file are more precise.
             kubeconfig = build_kubeconfig_path(request.cluster.kubeconfig, request.root)
@@ -316,6 +303,23 @@ class AutomationEngine:
             yield connection.provider
         finally:
             connection.close()
+
+
+def _open_folder(request: Request) -> FileBackend | None:
+    """Returns the backend of a state that is in a folder, else None."""
+    project = load_project(request.root)
+    return open_backend(project, request.stack.name) if project.has_file_backend else None
+
+
+def _is_unfinished(backend: FileBackend, request: Request) -> bool:
+    """Returns True if an interrupted command left something to settle in the state."""
+    try:
+        checkpoint = StackState(load_project(request.root), backend).checkpoint
+    except StateError:
+        # The embedded engine has written no journal beside a state that it cannot read.
+        return False
+    replaced = any(resource.pending_delete for resource in checkpoint.resources)
+    return backend.journal_path.exists() or bool(checkpoint.pending) or replaced
 
 
 def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:

@@ -55,7 +55,7 @@ class CliStack:
     name: str
     automation: Any
 
-    def give_program(self, program: Callable[[], None]) -> None:
+    def set_program(self, program: Callable[[], None]) -> None:
         """Replaces the inline program of the commands that run one."""
         self.automation.workspace.program = program
 
@@ -194,7 +194,7 @@ class OpenedStack:
         """The outputs that were recorded when the stack was opened, secrets redacted."""
         return read_stack_outputs(self.resources)
 
-    def finish(self) -> Mapping[str, Any]:
+    def record_result(self) -> Mapping[str, Any]:
         """Records the cluster after a command that wrote; returns the outputs that it recorded."""
         exported = self.stack.export_resources()
         self.remember_cluster(exported)
@@ -264,15 +264,15 @@ def open_stack(cli: PulumiCli, request: Request) -> CliStack:
         project,
         request.stack.name,
     )
-    _skip_results(stack)
+    _disable_result_queries(stack)
     return CliStack(cli, project, request.stack.name, stack)
 
 
-def _skip_results(stack: Any) -> None:
-    """Leaves out three commands that the Automation API runs after each `up`.
+def _disable_result_queries(stack: Any) -> None:
+    """Disables the commands that the Automation API runs after each `up`, `refresh` and `destroy`.
 
-    It reads the outputs twice and the history, for a result that the engine does not use. Each
-    command takes a second.
+    After `up` there are three: two for the outputs, one for the history. The engine does not use
+    their results, and each takes a second.
     """
     stack.outputs = dict
     stack.info = lambda show_secrets=True: "not read"

@@ -2,7 +2,8 @@
 
 The CLI reports nothing during its wait, and waits until its timeout even if the rollout has missed
 its deadline long before. So a thread shows the Pods and what they lack, as the embedded engine
-does. It keeps the reason why the rollout failed: that of the CLI repeats the messages of every Pod.
+does. It also keeps the reason of a failed rollout, because the CLI repeats the messages of every
+Pod.
 """
 
 from __future__ import annotations
@@ -66,10 +67,10 @@ class CliWaits:
 
         known = _build_known(step)
         try:
-            while (written := self._provider.wait_written(known, ended)) is not None:
+            while (written := self._provider.wait_for_write(known, ended)) is not None:
                 self._provider.wait(written, timeout_s=timeout_s, on_counts=on_counts, stop=ended)
-                # Complete before the CLI is: others may have changed it since it was recorded, and
-                # the write of the CLI is still to come.
+                # The rollout is complete, but the CLI is not done: this was an earlier change by
+                # somebody else. So wait for the write of the CLI.
                 known = written
         except RolloutError as exc:
             self.reasons[change.urn] = _redact(str(exc), step.manifest)

@@ -274,7 +274,8 @@ class Clusters:
 
     `recorded` are the inputs of the recorded providers by URN; `named` is the cluster that the
     environment names now. With `identity` every cluster is checked before anything is read from it.
-    `injectors` may add to the objects on them. Without `uses_lists` each object is read alone.
+    `injectors` may add to the objects on them. Without `uses_lists` each object is read
+    with a call of its own.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ def fill_unknown(tree: Any, recorded: Any) -> Any:
     """Returns the tree with the recorded value at each place whose value is unknown.
 
     If nothing is recorded there, the key is left out: a model that failed keeps its output, and a
-    new one has none yet.
+    new one has none yet. A list with an unknown item is replaced as a whole.
     """
     if not has_unknown(tree):
         return tree

@@ -1,10 +1,10 @@
-"""The variables of the shell that a command of ours does not follow: PULUMI_* and proxies.
+"""Removes environment variables that would change what the engines deploy: PULUMI_* and proxies.
 
-Pulumi and its Kubernetes provider read many more, which people export for other stacks. Some change
-what is deployed: PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY=false writes without server-side apply,
+Pulumi and its Kubernetes provider read many variables, which people export for other stacks. Some
+change what is deployed: PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY=false writes without server-side apply,
 PULUMI_CONTINUE_ON_ERROR deletes a replaced Deployment although the new one failed, and
-PULUMI_SKIP_CHECKPOINTS loses the state of a killed run. So only those are kept that say where the
-state is, who the user is, and how much is sent, logged or kept.
+PULUMI_SKIP_CHECKPOINTS loses the state of a killed run. Only the variables for the place of the
+state, the credentials, the request rates and the backups are kept.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ _WITHOUT_PROXY = {"no_grpc_proxy": "127.0.0.1,localhost"}
 def only_followed_variables() -> Iterator[None]:
     """Removes the other PULUMI_* variables from the environment of this process and its children.
 
-    From this process as well: the CLI's inline program runs in it, and the constructor of the
-    provider takes its options from variables. For the same reason a proxy is set aside here.
+    They are also removed from this process, because the CLI's inline program runs in it, and the
+    constructor of the provider takes its options from variables. For the same reason, gRPC to this
+    machine bypasses the proxy here.
     """
     foreign = [name for name in os.environ if not _is_followed(name)]
     before = {name: os.environ.get(name) for name in (*foreign, *_WITHOUT_PROXY)}

@@ -277,11 +277,11 @@ class KubernetesProvider(ObjectPredictor):
         )
         return with_live(state, waiting.run(self._watches.for_object(state.outputs)))
 
-    def wait_written(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
-        """Returns the object once somebody has changed its spec since it was `known`.
+    def wait_for_write(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
+        """Waits until the spec of an object changes, and returns the object.
 
-        Without outputs, `known` is an object that need not exist yet. Returns None on `stop`, and
-        if the object cannot be watched.
+        `known` is its last known state; without outputs, it need not exist yet. Returns None on
+        `stop`, and if the object cannot be watched.
         """
         wanted = self._build_sent(known.inputs, known.id)
         before = known.outputs.get("metadata") or {}

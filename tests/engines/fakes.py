@@ -196,7 +196,7 @@ class FakeCluster:
         on_counts(RolloutCounts(1, 1, 1, 1))
         return state
 
-    def wait_written(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
+    def wait_for_write(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
         # Otherwise the CLI reports that it is done before anybody sees its write.
         if known.id in self.written:
             return known

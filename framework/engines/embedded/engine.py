@@ -276,7 +276,7 @@ class Operation:
             request.cluster,
             identity,
             request.injectors,
-            uses_lists=not request.names_few,
+            uses_lists=not request.reads_one_by_one,
         )
         # Pending creates are looked up with connections of their own: the program may name
         # another way to the same cluster, and the first inputs of a provider count.
