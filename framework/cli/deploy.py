@@ -332,6 +332,6 @@ def _ask(question: str) -> bool:
     try:
         return input(question).strip().lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):
-        # Nothing has been done yet, so there is nothing to continue either.
+        # The question comes before the first write, so leaving it is a no.
         print()
         return False

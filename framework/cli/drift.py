@@ -99,10 +99,10 @@ def compare_session(
         accepts_recreated=accepts_recreated,
     )
     warnings = report.warnings
-    if session.unused:
+    if session.unused_files:
         # On stderr as well, but a page or an issue has only the report.
-        what = "instead, the check compares with what the last `up` recorded"
-        warnings = (f"warning: {session.unused}; {what}", *warnings)
+        instead = "their models are compared with what the last `up` recorded"
+        warnings = (f"warning: {session.unused_files}; {instead}", *warnings)
     return replace(
         report,
         warnings=warnings,

@@ -334,7 +334,7 @@ def run_status(root: Path, options: argparse.Namespace) -> ExitCode:
 def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[str, ...] | None:
     """Returns the models that changed since the last `up`.
 
-    None if the state cannot be read, if it is empty (a fresh clone), or if no model is planned.
+    None if the state is empty (a fresh clone) or cannot be read, or if environment.yaml has errors.
     """
     from framework.drift.fields import find_pending_models
     from framework.engines import choose_engine, open_engine
@@ -347,7 +347,7 @@ def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[
         with open_engine(choose_engine(name, root), root, runs_program=False) as engine:
             recorded = engine.recorded_objects(Request(root, usable.plan.stack)).objects
     except FrameworkError as error:
-        print(f"whether changes are pending is not known: {error}", file=sys.stderr)
+        print(f"warning: cannot tell which models are pending: {error}", file=sys.stderr)
         return None
     if not recorded or usable.unplanned is None:
         return None

@@ -30,7 +30,7 @@ class Session:
     """One run of a verb on one stack. `deploys` is True for `up`, `preview` and `adopt`.
 
     `unplanned` names the models that the plan lacks because of errors; None means every model.
-    `unused` is the line about the files that are not used because of them, "" if all are.
+    `unused_files` is a message that names the files left out because of errors, "" for none.
     """
 
     plan: StackPlan
@@ -39,7 +39,7 @@ class Session:
     request: Request
     deploys: bool
     unplanned: frozenset[str] | None = frozenset()
-    unused: str = ""
+    unused_files: str = ""
 
     @cached_property
     def recorded(self) -> Recorded | None:
@@ -120,8 +120,8 @@ def open_session(
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)
         unplanned = usable.unplanned if usable else frozenset()
-        unused = usable.describe_diagnostics() if usable else ""
-        yield Session(plan, engine, choice.why, request, deploys, unplanned, unused)
+        unused_files = usable.describe_diagnostics() if usable else ""
+        yield Session(plan, engine, choice.why, request, deploys, unplanned, unused_files)
 
 
 def _load_without_diagnostics(root: Path, environment: str, engine: Engine) -> UsablePlan:

@@ -82,8 +82,8 @@ def load_usable_plan(
         plan = build_stack(stack, settings, merged)
         file = f"environments/{environment}/environment.yaml"
         if any(diagnostic.path == file for diagnostic in loaded.errors):
-            # A value that could not be read is left out. A rule without its last day would accept
-            # drift for ever, and one without its path all drift.
+            # A value that could not be read is left out. Without `until`, a rule would never
+            # expire; without `path`, it would accept every field.
             plan = replace(plan, accept=(), injectors=())
         return UsablePlan(plan, loaded.errors, unplanned=None)
     cluster = _read_cluster(merged.data)

@@ -1,4 +1,4 @@
-"""Checks a kubeconfig for what Pulumi's Kubernetes provider cannot use of it.
+"""Finds what Pulumi's Kubernetes provider does not support in a kubeconfig.
 
 The provider reads the file as text, so it takes relative paths in it as relative to the folder in
 which pulumi runs. It also wants `current-context` to exist, although another context is named. It
@@ -20,7 +20,8 @@ _USER_PATHS = ("client-certificate", "client-key", "tokenFile")
 
 
 def check_provider_kubeconfig(kubeconfig: Path, context: str) -> None:
-    """Raises ClusterError with everything in a context that only the provider cannot use.
+    """Raises ClusterError that lists all settings of a context that kubectl supports and the
+    provider does not.
 
     The kubeconfig is one that a connection was opened with, so the context is complete.
     """
@@ -38,7 +39,7 @@ def check_provider_kubeconfig(kubeconfig: Path, context: str) -> None:
 def _find_wrong_context(document: Mapping[str, Any]) -> Iterator[str]:
     current = document.get("current-context")
     if current and current not in _index(document, "contexts", "context"):
-        yield f'current-context is "{current}", which is none of its contexts'
+        yield f'current-context is "{current}", which is not a context in this file'
 
 
 def _find_relative_paths(document: Mapping[str, Any], context: str) -> Iterator[str]:

@@ -18,8 +18,8 @@ from framework.output.models import TrackStatus
 class Status:
     """The tracks that run, and those of the plan that do not.
 
-    `pending` are the models whose files changed since the last `up`; null where the recorded state
-    is empty or cannot be read.
+    `pending` are the models whose files changed since the last `up`; null if the recorded state is
+    empty or cannot be read, or if environment.yaml has errors.
     """
 
     stack: str
