@@ -47,9 +47,11 @@ def plan_random_round(seed: int, copies: str) -> Round:
 def _choose_together(chance: random.Random) -> Iterator[OutOfBand]:
     touched: set[str] = set()
     for change in chance.sample(CHANGES, 12):
+        # A deleted Deployment has no Pods that could be changed, too.
+        objects = {name.replace("Pod/", "Deployment/").rstrip("*") for name in change.objects}
         # All copies share the Namespace.
-        if not change.objects & touched and IN_NAMESPACE not in change.objects:
-            touched |= change.objects
+        if not objects & touched and IN_NAMESPACE not in objects:
+            touched |= objects
             yield change
 
 
