@@ -6,8 +6,9 @@ except 0: with 0 replicas the autoscaler is switched off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from framework.core.field_paths import FieldPath
 from framework.drift.fields import DesiredObjects
@@ -28,19 +29,24 @@ def find_out_of_range(compared: Iterable[ComparedObject], desired: DesiredObject
     return [
         finding
         for item in compared
-        if item.recorded.type.endswith(":HorizontalPodAutoscaler") and item.live is not None
+        if item.recorded.type.endswith(":HorizontalPodAutoscaler")
         for finding in _check(
-            item, live.get(find_scale_target(item.live.outputs) or ("", "")), desired
+            item, live.get(find_scale_target(_read_autoscaler(item)) or ("", "")), desired
         )
     ]
+
+
+def _read_autoscaler(item: ComparedObject) -> Mapping[str, Any]:
+    """Returns the live autoscaler; the recorded one if somebody has deleted it."""
+    return item.recorded.outputs if item.live is None else item.live.outputs
 
 
 def _check(
     autoscaler: ComparedObject, target: ComparedObject | None, desired: DesiredObjects
 ) -> Iterator[Finding]:
-    if target is None or target.live is None or autoscaler.live is None:
+    if target is None or target.live is None:
         return
-    spec = autoscaler.live.outputs["spec"]
+    spec = _read_autoscaler(autoscaler)["spec"]
     fewest, most = spec.get("minReplicas", 1), spec["maxReplicas"]
     replicas = (target.live.outputs.get("spec") or {}).get("replicas")
     if replicas is None or fewest <= replicas <= most:
@@ -48,8 +54,9 @@ def _check(
     entry = owner_of(target.live.outputs, _REPLICAS)
     # The autoscaler may still be at work: somebody has just changed the replicas, or its own range.
     changed = str(entry.get("time", "")) if entry else ""
-    written = [str(e.get("time", "")) for e in entries(autoscaler.live.outputs)]
-    if replicas and _is_recent(max([changed, *written])):
+    written = [str(e.get("time", "")) for e in entries(_read_autoscaler(autoscaler))]
+    is_live = autoscaler.live is not None
+    if replicas and is_live and _is_recent(max([changed, *written])):
         return
     yield Finding(
         kind=FindingKind.CHANGED,
@@ -64,7 +71,7 @@ def _check(
         manager=str(entry["manager"]) if entry else "",
         time=changed,
         note=f"outside {fewest} to {most} of HorizontalPodAutoscaler {autoscaler.recorded.id}"
-        + ("; at 0 the autoscaler is switched off" if replicas == 0 else ""),
+        + ("; at 0 the autoscaler is switched off" if is_live and replicas == 0 else ""),
     )
 
 

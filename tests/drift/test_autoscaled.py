@@ -1,0 +1,34 @@
+"""Replicas outside the range of an autoscaler that somebody has deleted."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from framework.drift.autoscaled import find_out_of_range
+from framework.drift.fields import DesiredObjects
+from framework.engines.live_objects import ComparedObject
+
+_SPEC = {"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}
+
+
+def compared(kind: str, group: str, spec: dict[str, Any], *, is_live: bool) -> ComparedObject:
+    outputs = {"kind": kind, "metadata": {"name": "a", "namespace": "ml"}, "spec": spec}
+    recorded = SimpleNamespace(
+        type=f"kubernetes:{group}:{kind}", id="ml/a", urn=kind, component="a", outputs=outputs
+    )
+    live = SimpleNamespace(outputs=outputs) if is_live else None
+    return cast(ComparedObject, SimpleNamespace(recorded=recorded, live=live))
+
+
+@pytest.mark.parametrize(("replicas", "found"), [(0, [0]), (3, []), (9, [9])])
+def test_replicas_outside_the_range_of_a_deleted_autoscaler_are_drift(
+    replicas: int, found: list[int]
+) -> None:
+    autoscaler = compared("HorizontalPodAutoscaler", "autoscaling/v2", _SPEC, is_live=False)
+    deployment = compared("Deployment", "apps/v1", {"replicas": replicas}, is_live=True)
+    desired = cast(DesiredObjects, None)
+    findings = find_out_of_range([autoscaler, deployment], desired)
+    assert [finding.live for finding in findings] == found
