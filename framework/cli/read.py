@@ -334,7 +334,8 @@ def run_status(root: Path, options: argparse.Namespace) -> ExitCode:
 def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[str, ...] | None:
     """Returns the models that changed since the last `up`.
 
-    None if the state is empty (a fresh clone) or cannot be read, or if environment.yaml has errors.
+    None if the state is not in a folder, is empty (a fresh clone) or cannot be read, or if
+    environment.yaml has errors.
     """
     from framework.drift.fields import find_pending_models
     from framework.engines import choose_engine, open_engine
@@ -342,9 +343,10 @@ def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[
     from framework.engines.project import load_project
 
     try:
-        # The embedded engine reads a folder several times faster than the CLI.
-        name = "embedded" if load_project(root).has_file_backend else "auto"
-        with open_engine(choose_engine(name, root), root, runs_program=False) as engine:
+        # Any other state is read by the CLI, which takes seconds and creates a missing stack.
+        if not load_project(root).has_file_backend:
+            return None
+        with open_engine(choose_engine("embedded", root), root, runs_program=False) as engine:
             recorded = engine.recorded_objects(Request(root, usable.plan.stack)).objects
     except FrameworkError as error:
         print(f"warning: cannot tell which models are pending: {error}", file=sys.stderr)

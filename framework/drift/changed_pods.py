@@ -13,8 +13,8 @@ from framework.core.drift_rules import Injector
 from framework.core.suggestions import list_names
 from framework.drift.report import Finding, FindingKind
 from framework.kinds.kind import build_type_token
-from framework.kube.managed_fields import entries, field_paths, is_controller
-from framework.kube.objects import Object, object_name
+from framework.kube.managed_fields import direct_entries, entries, field_paths, is_controller
+from framework.kube.objects import Object, is_terminating, object_name
 from framework.kube.owned_paths import OwnedPath, describe_path
 from framework.kube.patching import is_injected
 
@@ -22,19 +22,30 @@ _EPHEMERAL = "f:ephemeralContainers"
 _MOST_FIELDS = 3
 
 
-def find_changed_pod(pod: Object, owner: Object, injectors: Sequence[Injector]) -> list[Finding]:
+def find_changed_pod(
+    pod: Object, owner: Object, injectors: Sequence[Injector], *, may_resize: bool = False
+) -> list[Finding]:
     """Returns a finding if somebody changed the spec of a Pod after its controller had created it.
 
     For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
-    changes one. What a webhook added when the Pod was created belongs to the controller.
+    changes one. What a webhook added when the Pod was created belongs to the controller. A Pod that
+    is being deleted is no finding: somebody may have deleted it for this reason. With `may_resize`,
+    a VerticalPodAutoscaler may change the resources in place.
     """
+    if is_terminating(pod):
+        return []
+    creator = _find_creator(pod)
     written: dict[str, Mapping[str, Any]] = {}
     for entry in entries(pod):
         manager = str(entry["manager"])
         # Nearly all entries are those of the status, and their paths take long to list.
-        if is_controller(manager) or "f:spec" not in (entry.get("fieldsV1") or ()):
+        if "f:spec" not in (entry.get("fieldsV1") or ()):
+            continue
+        if is_controller(manager) or manager == creator:
             continue
         for path in field_paths(entry):
+            if may_resize and "f:resources" in path:
+                continue
             # In the notation of Deployments, so that one entry of an injector covers both.
             text = f"spec.template.{describe_path(path)}"
             if _is_part(path) and not is_injected(injectors, "Pod", manager, text):
@@ -49,18 +60,31 @@ def find_changed_pod(pod: Object, owner: Object, injectors: Sequence[Injector]) 
         manager=str(last["manager"]),
         time=str(last.get("time", "")),
         note=(
-            f"differs from {owner['kind']} {owner['metadata']['name']}, which created it: "
-            f"somebody changed {list_names(sorted(written), _MOST_FIELDS)}; `up` leaves it, and "
-            "another Pod takes its place if it is deleted"
+            f"somebody changed {list_names(sorted(written), _MOST_FIELDS)} of this Pod after "
+            f"{owner['kind']} {owner['metadata']['name']} had created it; `up` does not undo this; "
+            "delete the Pod, and its controller creates a new one"
         ),
         is_changed_pod=True,
     )
     return [finding]
 
 
+def _find_creator(pod: Object) -> str:
+    """Returns the manager that created a Pod: the one that wrote who owns it.
+
+    It is kube-controller-manager, k3s where that runs all controllers, or an operator.
+    """
+    for entry in direct_entries(pod):
+        metadata = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+        if "f:ownerReferences" in metadata:
+            return str(entry["manager"])
+    return ""
+
+
 def _is_part(path: OwnedPath) -> bool:
-    """Returns whether a path is a part of the spec, and not a list with its items below it."""
-    return path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
+    """Returns True for a field of the spec, except `ephemeralContainers` itself: each of its items
+    has a path of its own."""
+    return len(path) > 1 and path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
 
 
 def _name_part(path: OwnedPath) -> str:

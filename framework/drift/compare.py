@@ -59,7 +59,7 @@ def find_drift(
             listed=True,
             on_error=problems.append,
         )
-        foreign = find_foreign(recorded.objects, clusters, request.injectors, plan)
+        foreign = find_foreign(recorded, clusters, request.injectors, plan)
     desired = DesiredObjects(plan, unplanned or frozenset())
     findings, pending, deletions = _collect(compared, desired, request)
     findings += find_out_of_range(compared, desired)

@@ -18,8 +18,8 @@ from framework.core.drift_rules import Injector
 from framework.core.errors import FrameworkError
 from framework.drift.changed_pods import find_changed_pod
 from framework.drift.report import Finding, FindingKind
-from framework.drift.touching import StackPods
-from framework.engines.base import RecordedObject
+from framework.drift.touching import StackPods, find_resized
+from framework.engines.base import RecordedObject, RecordedObjects
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.kinds.kind import build_type_token
 from framework.kinds.naming import STACK_LABELS
@@ -74,7 +74,6 @@ CUSTOM_KINDS = {
     "Rollout": "argoproj.io/v1alpha1",
 }
 """Custom resources that size Pods or route their traffic; listed where the cluster has them."""
-# Kubernetes makes these in every Namespace.
 # The kinds that Kubernetes creates for others, by the kind of the owner.
 _CREATORS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("ReplicaSet",),
@@ -86,13 +85,14 @@ _CREATORS: Mapping[str, tuple[str, ...]] = {
     "Job": ("Pod",),
 }
 _NAMESPACE = "kubernetes:core/v1:Namespace"
-# These stay when their model is removed.
+# A claim may be kept when its model is removed (`keep`).
 _KEPT = frozenset({"PersistentVolumeClaim"})
 _LOST = (
     "Pulumi created it, and this stack neither plans nor records it: it was restored from a "
     "backup, or its record was lost"
 )
 _AUTOSCALERS = frozenset({"HorizontalPodAutoscaler", "ScaledObject"})
+# Kubernetes makes these in every Namespace.
 _MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 
 
@@ -107,25 +107,25 @@ class ForeignObjects:
 
 
 def find_foreign(
-    recorded: Sequence[RecordedObject],
+    recorded: RecordedObjects,
     clusters: Clusters,
     injectors: Sequence[Injector] = (),
     plan: StackPlan | None = None,
 ) -> ForeignObjects:
     """Lists the objects that no stack owns, and our Pods that somebody changed; writes nothing.
 
-    What one of the `injectors` writes into a Pod is no change. With the `plan`, an object that
-    Pulumi wrote is foreign, too, if this stack neither plans nor records it.
+    What an entry of `injectors` writes into a Pod is no change. With the `plan`, objects that
+    Pulumi created are reported as well if they are neither planned nor recorded.
     """
     found = ForeignObjects()
     stack = _OwnObjects(recorded, plan, injectors)
     # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
         (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
-        for obj in recorded
+        for obj in recorded.objects
         if "/" in obj.id
     }
-    for provider_urn, namespace in _list_namespaces(recorded):
+    for provider_urn, namespace in _list_namespaces(recorded.objects):
         try:
             provider = clusters.connect(provider_urn).provider
         except FrameworkError as exc:
@@ -143,29 +143,35 @@ class _OwnObjects:
 
     def __init__(
         self,
-        recorded: Sequence[RecordedObject],
+        recorded: RecordedObjects,
         plan: StackPlan | None,
         injectors: Sequence[Injector],
     ) -> None:
-        self.pods, self.injectors = StackPods(recorded), injectors
+        self.pods, self.injectors = StackPods(recorded.objects), injectors
         self.models = {
             (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id): obj.component
-            for obj in recorded
+            for obj in recorded.objects
             if "apiVersion" in obj.inputs
         }
-        self.namespaces = {obj.id for obj in recorded if obj.type == _NAMESPACE}
+        self._pending_deletions = recorded.pending_deletions
+        self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
         self._planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
 
     def has(self, obj: Object) -> bool:
         """Returns whether an object is recorded."""
         return _identify(obj) in self.models
 
-    def may_have(self, obj: Object) -> bool:
-        """Returns whether an unrecorded object of Pulumi may belong to this stack, or another."""
+    def accounts_for(self, obj: Object) -> bool:
+        """Returns True if an unrecorded object that Pulumi created is not reported.
+
+        It is planned, is a claim, is the old object of a replacement, which the Pods may still
+        need, or is in a Namespace that another stack may use. True for all without a plan.
+        """
         return (
             self._planned is None
             or obj["metadata"].get("namespace") not in self.namespaces
             or obj["kind"] in _KEPT
+            or (build_type_token(obj), object_name(obj["metadata"])) in self._pending_deletions
             or _identify(obj) in self._planned
         )
 
@@ -175,32 +181,38 @@ def _find_in_namespace(
     stack: _OwnObjects,
     namespace: str,
     objects: Sequence[Object],
-    failed: Container[str],
+    failed: Container[tuple[str, str]],
 ) -> None:
     by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
     foreign_pods = _find_touching_pods(objects, by_uid, stack)
+    resized = find_resized(objects)
     for obj in objects:
         owners = obj["metadata"].get("ownerReferences") or ()
         # Without the right to list ReplicaSets, the Pods of all Deployments would look foreign.
-        if stack.has(obj) or any(owner["kind"] in failed for owner in owners):
+        if stack.has(obj) or any(_identify_kind(owner) in failed for owner in owners):
             continue
         if _belongs_to_somebody(obj, by_uid):
             if obj["kind"] == "Pod" and stack.has(top := _find_top(obj, by_uid)):
-                changed = find_changed_pod(obj, top, stack.injectors)
+                may_resize = (top["kind"], top["metadata"]["name"]) in resized
+                changed = find_changed_pod(obj, top, stack.injectors, may_resize=may_resize)
                 found.findings += [replace(f, model=stack.models[_identify(top)]) for f in changed]
             elif _is_made_for_owner(obj, by_uid):
                 model, effect = stack.pods.describe_touch(obj)
                 if effect:
                     _add(found, obj, model, effect, "no stack owns it")
             continue
-        is_lost = _is_of_a_stack(obj)
-        if is_lost and stack.may_have(obj):
+        is_of_pulumi = _is_of_a_stack(obj)
+        if is_of_pulumi and stack.accounts_for(obj):
             continue
         model, effect = stack.pods.describe_touch(obj)
         if not effect:
             model, effect = foreign_pods.get(str(obj["metadata"]["uid"]), ("", ""))
         if effect or namespace in stack.namespaces:
-            _add(found, obj, model, effect, _LOST if is_lost else "no stack owns it")
+            _add(found, obj, model, effect, _LOST if is_of_pulumi else "no stack owns it")
+
+
+def _identify_kind(obj: Mapping[str, Any]) -> tuple[str, str]:
+    return _group_of(obj), str(obj["kind"])
 
 
 def _identify(obj: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -256,9 +268,9 @@ def _list_objects(
     provider: KubernetesProvider,
     recorded_kinds: Mapping[tuple[str, str], str],
     namespace: str,
-) -> tuple[list[Object], dict[str, FrameworkError]]:
+) -> tuple[list[Object], dict[tuple[str, str], FrameworkError]]:
     """Returns the objects of a Namespace, and the kinds that could not be listed."""
-    failed: dict[str, FrameworkError] = {}
+    failed: dict[tuple[str, str], FrameworkError] = {}
     checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
     custom = {(group_of(version), kind): version for kind, version in CUSTOM_KINDS.items()}
     kinds = {**custom, **recorded_kinds, **checked}
@@ -270,25 +282,26 @@ def _list_objects(
         try:
             return provider.list_kind(api_version, kind, namespace, whole=whole)
         except FrameworkError as exc:
-            failed[kind] = exc
+            failed[key] = exc
             return []
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="list") as pool:
         return [obj for objects in pool.map(list_kind, kinds) for obj in objects], failed
 
 
-def _describe_failures(failed: Mapping[str, FrameworkError]) -> list[str]:
+def _describe_failures(failed: Mapping[tuple[str, str], FrameworkError]) -> list[str]:
     """Returns a problem for each kind, but only one for all that the user may not list."""
-    forbidden, others = list[str](), list[str]()
-    for kind, error in sorted(failed.items()):
+    forbidden, others = list[tuple[str, str]](), list[tuple[str, str]]()
+    for key, error in sorted(failed.items(), key=lambda item: item[0][1]):
         is_forbidden = isinstance(error, ApiError) and error.status == 403
-        (forbidden if is_forbidden else others).append(kind)
-    problems = [str(failed[kind]) for kind in others]
+        (forbidden if is_forbidden else others).append(key)
+    problems = [str(failed[key]) for key in others]
     if len(forbidden) == 1:
         problems.append(str(failed[forbidden[0]]))
     elif forbidden:
+        kinds = ", ".join(kind for _, kind in forbidden[1:])
         problems.append(
-            f"{failed[forbidden[0]]}; forbidden as well: {', '.join(forbidden[1:])}; "
+            f"{failed[forbidden[0]]}; forbidden as well: {kinds}; "
             "docs/nightly.md shows how to write the rules that the check needs"
         )
     return problems

@@ -77,7 +77,7 @@ class History:
 
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""
-        before = replace(self, entries=tuple(_not_after(e, run.checked) for e in self.entries))
+        before = replace(self, entries=tuple(_correct_clocks(self.entries, run.checked)))
         entries = [*before.entries, *(before._build_entry(report) for report in run.reports)]
         for failed in run.failed:
             standing = _find_standing(before.of(failed.stack.name))
@@ -165,12 +165,20 @@ def load_history(folder: Path) -> History:
     return History(tuple(entries), tuple(damaged), tuple(problems))
 
 
-def _not_after(entry: HistoryEntry, checked: datetime) -> HistoryEntry:
-    """Returns an entry with no time later than the check that follows it.
+def _correct_clocks(entries: Sequence[HistoryEntry], checked: datetime) -> list[HistoryEntry]:
+    """Returns the entries with no time later than the check that follows them.
 
-    A clock that was once wrong would otherwise leave an entry that stays the newest for years: each
-    night, all findings would be compared with it.
+    A clock that was once too fast would otherwise leave an entry that stays the newest for years:
+    each night, all findings would be compared with it. If most entries are later than this check,
+    its own clock is the wrong one, and they stay as they are.
     """
+    late = sum(entry.checked > checked + _MOST_SKEW for entry in entries)
+    if late * 2 > len(entries) > 1:
+        return list(entries)
+    return [_not_after(entry, checked) for entry in entries]
+
+
+def _not_after(entry: HistoryEntry, checked: datetime) -> HistoryEntry:
     if entry.checked > checked + _MOST_SKEW:
         entry = replace(entry, checked=checked)
     if entry.standing and any(past.since > entry.checked for past in entry.standing):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from framework.engines.base import RecordedObject
@@ -15,9 +15,11 @@ _TARGETS = {
     "HorizontalPodAutoscaler": ("scaleTargetRef", "scales"),
     "ScaledObject": ("scaleTargetRef", "scales"),
     "VerticalPodAutoscaler": ("targetRef", "sets the resources of"),
-    "Rollout": ("workloadRef", "scales down"),
+    "Rollout": ("workloadRef", "runs further Pods of"),
 }
 _ISTIO = ("VirtualService", "DestinationRule")
+# The kinds of Gateway API that name a parent. One with a Service as parent takes its traffic.
+_ROUTES = ("HTTPRoute", "GRPCRoute")
 # The model of some Pods, "" for none; the words that name it; their labels.
 _Pods = tuple[str, str, Labels]
 
@@ -79,15 +81,14 @@ class StackPods:
             target = spec.get(field) or {}
             # A ScaledObject may leave out the kind.
             workload = (str(target.get("kind") or "Deployment"), str(target.get("name")))
+            if _only_recommends(spec):
+                return
             if (found := self._workloads.get((namespace, *workload))) is not None:
                 yield found, f"{verb} {' '.join(workload)}"
             elif kind == "Rollout":
                 yield from self._find_takers(kind, _find_pod_labels(spec), namespace)
-        elif kind in ("Ingress", "HTTPRoute", "GRPCRoute", *_ISTIO):
-            find = _find_hosts if kind in _ISTIO else _find_backends
-            for service in find(spec, namespace):
-                if (found := self._services.get(service)) is not None:
-                    yield found, f"routes to Service {service[1]}"
+        elif kind in ("Ingress", *_ROUTES, *_ISTIO):
+            yield from self._find_routes(kind, spec, namespace)
         elif kind == "EndpointSlice":
             # One of Kubernetes' own is owned by its Service.
             labels = obj["metadata"].get("labels") or {}
@@ -102,6 +103,28 @@ class StackPods:
             labels = obj["metadata"].get("labels") or {}
             labels = labels if kind == "Pod" else _find_pod_labels(spec)
             yield from self._find_takers(kind, labels, namespace)
+
+    def _find_routes(
+        self, kind: str, spec: Mapping[str, Any], namespace: str
+    ) -> Iterator[tuple[str, str]]:
+        find = _find_destinations if kind in _ISTIO else _find_backends
+        for effect, names in (
+            ("routes to", find(spec, namespace)),
+            ("takes traffic of", _find_taken(kind, spec, namespace)),
+        ):
+            for service in names:
+                for model, name in self._find_services(*service):
+                    yield model, f"{effect} Service {name}"
+
+    def _find_services(self, namespace: str, name: str) -> Iterator[tuple[str, str]]:
+        """Yields the models and names of our Services; the name `*` stands for all of them."""
+        if name != "*":
+            if (model := self._services.get((namespace, name))) is not None:
+                yield model, name
+            return
+        for (other, found), model in self._services.items():
+            if other == namespace:
+                yield model, found
 
     def _find_takers(self, kind: str, labels: Labels, namespace: str) -> Iterator[tuple[str, str]]:
         for model, name, selector in self._selectors.get(namespace, []):
@@ -122,7 +145,8 @@ def _find_backends(spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
         service = spec.get("service")
         if isinstance(service, Mapping) and "name" in service:
             yield namespace, str(service["name"])
-        for reference in spec.get("backendRefs") or ():
+        single = [spec["backendRef"]] if isinstance(spec.get("backendRef"), Mapping) else []
+        for reference in (*(spec.get("backendRefs") or ()), *single):
             if reference.get("kind", "Service") == "Service":
                 yield str(reference.get("namespace") or namespace), str(reference.get("name"))
         for value in spec.values():
@@ -132,15 +156,61 @@ def _find_backends(spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
             yield from _find_backends(value, namespace)
 
 
-def _find_hosts(spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
-    """Yields the Namespace and the name of each Service that an object of Istio names."""
-    if isinstance(spec, Mapping):
-        if isinstance(host := spec.get("host"), str):
-            # `churn`, `churn.ml-prod` or `churn.ml-prod.svc.cluster.local`.
-            name, _, rest = host.partition(".")
-            yield rest.partition(".")[0] or namespace, name
-        for value in spec.values():
-            yield from _find_hosts(value, namespace)
-    elif isinstance(spec, list):
-        for value in spec:
-            yield from _find_hosts(value, namespace)
+def find_resized(objects: Iterable[Object]) -> set[tuple[str, str]]:
+    """Returns the kind and name of each workload whose Pods a VerticalPodAutoscaler resizes."""
+    found = set()
+    for obj in objects:
+        spec = obj.get("spec") or {}
+        if obj["kind"] == "VerticalPodAutoscaler" and not _only_recommends(spec):
+            target = spec.get("targetRef") or {}
+            found.add((str(target.get("kind")), str(target.get("name"))))
+    return found
+
+
+def _only_recommends(spec: Mapping[str, Any]) -> bool:
+    """Returns True for a VerticalPodAutoscaler that changes no Pod."""
+    return bool((spec.get("updatePolicy") or {}).get("updateMode") == "Off")
+
+
+def _find_taken(kind: str, spec: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, str]]:
+    """Yields each Service whose own traffic a route of a mesh takes over."""
+    if kind == "VirtualService":
+        for host in spec.get("hosts") or ():
+            yield from _parse_host(str(host), namespace)
+    elif kind in _ROUTES:
+        for parent in spec.get("parentRefs") or ():
+            if parent.get("kind") == "Service":
+                yield str(parent.get("namespace") or namespace), str(parent.get("name"))
+
+
+def _find_destinations(spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
+    """Yields the Namespace and the name of each Service that an object of Istio sends requests to.
+
+    A DestinationRule names it as `host`, a VirtualService as the host of `destination` or `mirror`.
+    """
+    if isinstance(spec.get("host"), str):
+        yield from _parse_host(spec["host"], namespace)
+    for part in _walk_mappings(spec):
+        for name in ("destination", "mirror"):
+            target = part.get(name)
+            if isinstance(target, Mapping) and isinstance(target.get("host"), str):
+                yield from _parse_host(target["host"], namespace)
+
+
+def _walk_mappings(tree: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(tree, Mapping):
+        yield tree
+    for child in tree.values() if isinstance(tree, Mapping) else tree:
+        if isinstance(child, Mapping | list):
+            yield from _walk_mappings(child)
+
+
+def _parse_host(host: str, namespace: str) -> Iterator[tuple[str, str]]:
+    """Yields the Service of a host: `churn`, `churn.ml-prod` or `churn.ml-prod.svc.cluster.local`.
+
+    The first part may be `*`. Any other name, such as `churn.prod.example.com`, is not one of this
+    cluster.
+    """
+    name, *rest = host.split(".")
+    if len(rest) < 2 or rest[1] == "svc":
+        yield rest[0] if rest else namespace, name

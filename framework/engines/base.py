@@ -118,11 +118,13 @@ class RecordedObjects:
     by URN, both decrypted. An old object that a replacement has still to delete is not included.
 
     `messages` are warnings about interrupted commands, in the form of `Preview.messages`.
+    `pending_deletions` are the types and ids of those old objects.
     """
 
     objects: tuple[RecordedObject, ...]
     providers: Mapping[str, Mapping[str, Any]]
     messages: tuple[str, ...] = ()
+    pending_deletions: frozenset[tuple[str, str]] = frozenset()
 
 
 Confirm = Callable[[Preview], bool]

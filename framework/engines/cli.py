@@ -58,7 +58,7 @@ from framework.engines.recorded import (
     summarize_resources,
 )
 from framework.engines.state.backend import FileBackend, open_backend
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.kube.object_diff import compare_with_live
@@ -222,7 +222,8 @@ class AutomationEngine:
         objects that this command has created, and `drift` would report them as foreign.
         """
         backend = _open_folder(request)
-        if backend is not None and _is_unfinished(backend, request):
+        checkpoint = _read_checkpoint(backend, request) if backend is not None else None
+        if backend is not None and checkpoint and _is_unfinished(backend, checkpoint):
             return self._build_embedded().recorded_objects(
                 request, accepts_recreated=accepts_recreated
             )
@@ -252,7 +253,11 @@ class AutomationEngine:
         if backend is None:
             return ()
         backend.refuse_others()
-        if not _is_unfinished(backend, request) and not backend.find_leftovers():
+        checkpoint = _read_checkpoint(backend, request)
+        # The embedded engine has written nothing beside a state that it cannot read.
+        if checkpoint is None or not (
+            _is_unfinished(backend, checkpoint) or backend.find_leftovers()
+        ):
             return ()
         return self._build_embedded().recover(request, accepts_recreated=accepts_recreated)
 
@@ -311,13 +316,16 @@ def _open_folder(request: Request) -> FileBackend | None:
     return open_backend(project, request.stack.name) if project.has_file_backend else None
 
 
-def _is_unfinished(backend: FileBackend, request: Request) -> bool:
-    """Returns True if an interrupted command left something to settle in the state."""
+def _read_checkpoint(backend: FileBackend, request: Request) -> Checkpoint | None:
+    """Returns the state in a folder; None if only the CLI can read it."""
     try:
-        checkpoint = StackState(load_project(request.root), backend).checkpoint
+        return StackState(load_project(request.root), backend).checkpoint
     except StateError:
-        # The embedded engine has written no journal beside a state that it cannot read.
-        return False
+        return None
+
+
+def _is_unfinished(backend: FileBackend, checkpoint: Checkpoint) -> bool:
+    """Returns True if an interrupted command left something to settle in the state."""
     replaced = any(resource.pending_delete for resource in checkpoint.resources)
     return backend.journal_path.exists() or bool(checkpoint.pending) or replaced
 

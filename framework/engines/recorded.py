@@ -135,13 +135,15 @@ def build_recorded_objects(
 
     `unseal` takes values from state, and returns them with each encrypted one as a `Secret`.
     """
-    objects, providers = [], {}
+    objects, providers, pending = [], {}, set()
     for resource in resources:
         sealed_inputs = resource.raw.get("inputs") or {}
         inputs = unseal(sealed_inputs)
         if resource.is_provider:
             providers[resource.urn] = reveal(inputs)
         # An object that is to be deleted is not compared: whatever it is now, it goes.
+        if resource.is_object and resource.pending_delete:
+            pending.add((resource.type, resource.id))
         if not resource.is_object or resource.pending_delete:
             continue
         if not components.is_target(resource.urn):
@@ -175,7 +177,7 @@ def build_recorded_objects(
                 ),
             )
         )
-    return RecordedObjects(tuple(objects), providers, messages)
+    return RecordedObjects(tuple(objects), providers, messages, frozenset(pending))
 
 
 def build_deletion(resource: Resource, components: Components) -> Change:

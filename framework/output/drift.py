@@ -179,7 +179,8 @@ def render_change(group: FindingGroup) -> str:
     first = group.findings[0]
     if first.is_changed_pod:
         return (
-            "somebody changed them; `up` leaves them, and other Pods take the place of deleted ones"
+            "somebody changed these Pods; `up` does not undo this; delete them, and their "
+            "controllers create new ones"
         )
     if first.kind is FindingKind.FOREIGN:
         return "no stack owns them"

@@ -19,7 +19,7 @@ class Status:
     """The tracks that run, and those of the plan that do not.
 
     `pending` are the models whose files changed since the last `up`; null if the recorded state is
-    empty or cannot be read, or if environment.yaml has errors.
+    not in a folder, is empty or cannot be read, or if environment.yaml has errors.
     """
 
     stack: str

@@ -153,17 +153,32 @@ def has_text(field: FieldChange) -> bool:
 def _diff_lines(old: Any, new: Any) -> list[str]:
     before, after = str(old or "").splitlines(), str(new or "").splitlines()
     lines = [
-        _shorten_line(line.rstrip())
+        line.rstrip()
         for line in unified_diff(before, after, n=0)
         if not line.startswith(("---", "+++", "@@"))
     ] or list_secret_lines(before)
     more = len(lines) - _MOST_DIFF_LINES
-    return lines[:_MOST_DIFF_LINES] + ([f"and {more} more lines (--json)"] if more > 0 else [])
+    return _shorten_lines(lines[:_MOST_DIFF_LINES]) + (
+        [f"and {more} more lines (--json)"] if more > 0 else []
+    )
 
 
-def _shorten_line(line: str) -> str:
-    # One line of a ConfigMap may have a megabyte.
-    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 3]}..."
+def _shorten_lines(lines: list[str]) -> list[str]:
+    """Returns the lines of a diff with long ones cut to the part where they begin to differ.
+
+    One line of a ConfigMap may have a megabyte.
+    """
+    long = sorted(line[1:] for line in lines if len(line) > _WIDEST)
+    # Of sorted texts, the first and the last one differ first.
+    pairs = zip(long[0], long[-1], strict=False) if len(long) > 1 else ()
+    common = next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+    start = max(0, common - _NARROWEST)
+    return [_cut_line(line, start) if len(line) > _WIDEST else line for line in lines]
+
+
+def _cut_line(line: str, start: int) -> str:
+    text = f"...{line[1 + start :]}" if start else line[1:]
+    return f"{line[0]}{text if len(text) < _WIDEST else f'{text[: _WIDEST - 4]}...'}"
 
 
 def list_secret_lines(lines: Sequence[str]) -> list[str]:

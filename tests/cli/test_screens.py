@@ -12,7 +12,13 @@ from framework.drift import DriftReport, Finding, FindingKind
 from framework.drift.run import DriftRun
 from framework.output.changes import render_changes, render_messages, render_result
 from framework.output.drift import render_drift
-from framework.output.text import WIDTH, render_values, render_wrapped, screen_width
+from framework.output.text import (
+    WIDTH,
+    render_field,
+    render_values,
+    render_wrapped,
+    screen_width,
+)
 from framework.plan import PlanStore, StackPlan
 from tests.shipped import SHIPPED
 
@@ -165,3 +171,11 @@ def test_text_is_wrapped_to_the_terminal(
 )
 def test_empty_value_is_shown_in_quotes(old: str | None, new: str | None, shown: str) -> None:
     assert render_values(FieldChange("env[EMPTY]", old, new)) == shown
+
+
+def test_diff_of_long_lines_shows_where_they_differ() -> None:
+    old, new = (f"a\n{'x' * 500}{word}{'y' * 500}" for word in ("old", "new"))
+    text = render_field("data.conf", FieldChange("data.conf", old, new))
+    _, removed, added = text.splitlines()
+    assert ("old" in removed, "new" in added) == (True, True)
+    assert max(map(len, text.splitlines())) <= 205

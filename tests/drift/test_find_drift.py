@@ -128,6 +128,7 @@ def compare(
     unplanned: frozenset[str] = frozenset(),
     forbidden: str = "",
     replaced: frozenset[str] = frozenset(),
+    pending_deletions: frozenset[tuple[str, str]] = frozenset(),
 ) -> DriftReport:
     objects = {}
     for obj in live:
@@ -136,7 +137,7 @@ def compare(
     providers = {"urn:provider": {"kubeconfig": "kubeconfig", "context": "here"}}
     return find_drift(
         request or Request(root, Stack.of("dev")),
-        RecordedObjects(tuple(recorded), providers),
+        RecordedObjects(tuple(recorded), providers, pending_deletions=pending_deletions),
         FakeCluster(objects, forbidden, replaced).connect,
         unplanned=unplanned,
         today=TODAY,

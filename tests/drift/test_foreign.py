@@ -77,7 +77,12 @@ def slice_of(service: str) -> Object:
             build("VerticalPodAutoscaler", "x", spec={"targetRef": TARGET}),
             "sets the resources of Deployment a",
         ),
-        (build("Rollout", "x", spec={"workloadRef": TARGET}), "scales down Deployment a"),
+        (build("Rollout", "x", spec={"workloadRef": TARGET}), "runs further Pods of Deployment a"),
+        (
+            build("VerticalPodAutoscaler", "x", spec={
+                "targetRef": TARGET, "updatePolicy": {"updateMode": "Off"}}),
+            "",
+        ),
         (build("Rollout", "x", spec=TEMPLATE), "its Pods take traffic of Service a"),
         (build("GRPCRoute", "x", spec={"rules": [{"backendRefs": [{"name": "a"}]}]}),
          "routes to Service a"),
@@ -87,6 +92,19 @@ def slice_of(service: str) -> Object:
             "host": "a.ml.svc.cluster.local"}}]}]}), "routes to Service a"),
         (build("DestinationRule", "x", spec={"host": "a"}), "routes to Service a"),
         (build("DestinationRule", "x", spec={"host": "a.other"}), ""),
+        (build("DestinationRule", "x", spec={"host": "*.ml.svc.cluster.local"}),
+         "routes to Service a"),
+        (build("DestinationRule", "x", spec={"host": "a.ml.example.com"}), ""),
+        (build("VirtualService", "x", spec={"hosts": ["a"], "http": [{"route": [{"destination": {
+            "host": "evil"}}]}]}), "takes traffic of Service a"),
+        (build("VirtualService", "x", spec={"http": [{"mirror": {"host": "a"}, "headers": {
+            "request": {"set": {"host": "b"}}}}]}), "routes to Service a"),
+        (build("VirtualService", "x", spec={"http": [{"headers": {"request": {"set": {
+            "host": "a"}}}}]}), ""),
+        (build("HTTPRoute", "x", spec={"parentRefs": [{"kind": "Service", "name": "a"}]}),
+         "takes traffic of Service a"),
+        (build("HTTPRoute", "x", spec={"rules": [{"filters": [{"requestMirror": {"backendRef": {
+            "name": "a"}}}]}]}), "routes to Service a"),
         # The host of an Ingress is no Service.
         (build("Ingress", "x", spec={"rules": [{"host": "a.ml.example.com"}]}), ""),
         (build("ResourceQuota", "x"), "limits the Pods of a"),
@@ -126,18 +144,24 @@ def test_pod_with_our_labels_takes_traffic_unless_we_own_it(root: Path) -> None:
     (finding,) = find_foreign(root, written(pod, "kubectl-run"))
     assert finding.note == "takes traffic of Service a; no stack owns it"
     assert (finding.manager, finding.time) == ("kubectl-run", "2026-11-25T03:00:00Z")
-    owner = {"uid": "uid-a", "kind": "ReplicaSet", "name": "a"}
+    owner = refer_to(build("ReplicaSet", "a"))
     assert find_foreign(root, written(pod, "x", ownerReferences=[owner])) == []
+
+
+def refer_to(owner: Object) -> Object:
+    """Returns an ownerReference to an object."""
+    identity = {key: owner["metadata"][key] for key in ("name", "uid")}
+    return {"apiVersion": owner["apiVersion"], "kind": owner["kind"], **identity}
 
 
 def own_pod(*written: Object) -> list[Object]:
     """Returns a Pod of the Deployment `a` that others have written to, and its ReplicaSet."""
     replicas = build("ReplicaSet", "a-1")
-    owner = {"uid": DEPLOYMENT["metadata"]["uid"], "kind": "Deployment", "name": "a"}
+    owner = refer_to(DEPLOYMENT)
     replicas["metadata"]["ownerReferences"] = [owner]
     pod = build("Pod", "a-1-x")
     created = {"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {"f:containers": {}}}}
-    owner = {"uid": replicas["metadata"]["uid"], "kind": "ReplicaSet", "name": "a-1"}
+    owner = refer_to(replicas)
     pod["metadata"] |= {
         "ownerReferences": [owner],
         "labels": {**LABELS, "hash": "1"},
@@ -168,7 +192,9 @@ def test_pod_that_somebody_changed_is_reported(
     root: Path, entry: Object, part: str, owns_namespace: bool
 ) -> None:
     (finding,) = find_foreign(root, *own_pod(entry), owns_namespace=owns_namespace)
-    assert f"differs from Deployment a, which created it: somebody changed {part};" in finding.note
+    assert finding.note.startswith(
+        f"somebody changed {part} of this Pod after Deployment a had created it; `up` does not undo"
+    )
     assert (finding.object, finding.model) == ("ml/a-1-x", "a")
     assert (finding.manager, finding.time) == (entry["manager"], "2026-11-25T03:00:00Z")
 
@@ -189,6 +215,40 @@ def test_pod_that_controllers_and_injectors_wrote_is_not_reported(
     recorded = [record(obj, "a") for obj in OURS]
     plan = plan_of(root, DEPLOYMENT, injectors=injectors)
     report = compare(root, recorded, [*OURS, *own_pod(entry)], plan)
+    assert [f for f in report.findings if f.kind is FindingKind.FOREIGN] == []
+
+
+def test_manager_that_creates_pods_has_not_changed_them(root: Path) -> None:
+    """With k3s, and for Pods that an operator creates, it is not kube-controller-manager."""
+    created = {"f:metadata": {"f:ownerReferences": {}}, "f:spec": IMAGE}
+    replicas, pod = own_pod({"manager": "k3s", "operation": "Update", "fieldsV1": created})
+    assert find_foreign(root, replicas, pod) == []
+
+
+def test_changed_pod_that_is_being_deleted_is_not_reported(root: Path) -> None:
+    replicas, pod = own_pod(written_by("kubectl-set", IMAGE))
+    pod["metadata"]["deletionTimestamp"] = "2026-11-25T03:00:00Z"
+    assert find_foreign(root, replicas, pod) == []
+
+
+@pytest.mark.parametrize("mode", ["InPlaceOrRecreate", "Off"])
+def test_vertical_autoscaler_may_resize_the_pods_of_its_target(root: Path, mode: str) -> None:
+    resources: Object = {
+        "f:containers": {'k:{"name":"model"}': {"f:resources": {"f:requests": {}}}}
+    }
+    spec = {"targetRef": TARGET, "updatePolicy": {"updateMode": mode}}
+    autoscaler = build("VerticalPodAutoscaler", "x", spec=spec)
+    found = find_foreign(root, autoscaler, *own_pod(written_by("vpa-updater", resources)))
+    assert [f.object for f in found if f.is_changed_pod] == (["ml/a-1-x"] if mode == "Off" else [])
+
+
+def test_old_object_of_an_unfinished_replacement_is_not_lost(root: Path) -> None:
+    """The Pods need the old ConfigMap until the rollout succeeds."""
+    old = written(build("ConfigMap", "a-1"), "pulumi-kubernetes-1a2b3c4d", labels=STACK_LABELS)
+    recorded = [record(obj, "a") for obj in OURS]
+    pending = frozenset({("kubernetes:core/v1:ConfigMap", "ml/a-1")})
+    plan = plan_of(root, DEPLOYMENT)
+    report = compare(root, recorded, [*OURS, old], plan, pending_deletions=pending)
     assert [f for f in report.findings if f.kind is FindingKind.FOREIGN] == []
 
 
@@ -217,7 +277,7 @@ def test_kinds_that_may_not_be_listed_are_one_problem(root: Path) -> None:
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
 def test_object_that_others_made_for_our_deployment(root: Path, obj: Object, effect: str) -> None:
-    owner = {"uid": DEPLOYMENT["metadata"]["uid"], "kind": "Deployment", "name": "a"}
+    owner = refer_to(DEPLOYMENT)
     found = find_foreign(root, written(obj, "pdb-controller", ownerReferences=[owner]))
     notes = [finding.note.partition(";")[0] for finding in found]
     assert notes == ([effect] if effect else [])
@@ -229,13 +289,13 @@ def test_pods_changed_by_one_actor_are_one_group(root: Path) -> None:
     metadata = {**pod["metadata"], "name": "a-1-y", "uid": "uid-y"}
     findings = find_foreign(root, replicas, pod, {**pod, "metadata": metadata})
     (group,) = group_findings([*findings])
-    assert "somebody changed them" in render_change(group)
+    assert "somebody changed these Pods" in render_change(group)
 
 
 def test_job_in_a_shared_namespace_is_named_by_what_its_pods_take(root: Path) -> None:
     """Of Jobs only the metadata is read, which does not have the labels of their Pods."""
     job, pod = build("Job", "thief"), build("Pod", "thief-x")
-    owner = {"uid": job["metadata"]["uid"], "kind": "Job", "name": "thief"}
+    owner = refer_to(job)
     pod["metadata"] |= {"labels": {**LABELS, "hash": "2"}, "ownerReferences": [owner]}
     (finding,) = find_foreign(root, job, pod, owns_namespace=False)
     assert (finding.object, finding.model) == ("ml/thief", "a")

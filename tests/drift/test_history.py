@@ -60,6 +60,14 @@ def test_finding_first_found_with_a_wrong_clock_does_not_stand_since_the_future(
     assert history.since("prod") == {FIRST.id: CHECKED + timedelta(days=1)}
 
 
+def test_check_with_a_slow_clock_changes_no_earlier_check() -> None:
+    history = History().add(check(0, FIRST)).add(check(1, FIRST, SECOND))
+    history = history.add(check(-400, FIRST, SECOND)).add(check(2, FIRST, SECOND))
+    assert history.since("prod") == {FIRST.id: CHECKED, SECOND.id: CHECKED + timedelta(days=1)}
+    times = [entry.checked - CHECKED for entry in history.entries]
+    assert [time.days for time in times] == [-400, 0, 1, 2]
+
+
 def test_line_with_a_time_without_zone_is_damaged(tmp_path: Path) -> None:
     line = History().add(check(0, FIRST)).render()
     (tmp_path / HISTORY).write_text(line.replace("Z", ""))

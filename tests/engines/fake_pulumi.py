@@ -121,6 +121,7 @@ def build_fake_engine(
 
     connect = cluster.connect
     monkeypatch.setattr(AutomationEngine, "_open", open_fake)
+    monkeypatch.setattr(cli, "check_provider_kubeconfig", lambda kubeconfig, context: None)
     monkeypatch.setattr(cli, "connect_kubernetes", lambda inputs, root, _: connect(inputs, root))
     monkeypatch.setattr(cli, "open_clusters", partial(open_clusters, connect=connect))
     monkeypatch.setattr(cli, "read_basis", partial(read_basis, connect=connect))

@@ -9,12 +9,14 @@ import pytest
 
 from framework.core.errors import StateError
 from framework.engines.state.checkpoint import (
+    Checkpoint,
     Resource,
     order_resources,
     parse_checkpoint,
     render_checkpoint,
     stamp_manifest,
 )
+from framework.engines.values import Secret
 from tests.engines.fakes import RECORDED
 
 CHECKPOINTS = sorted(RECORDED.glob("*/checkpoint.json"))
@@ -24,6 +26,12 @@ CHECKPOINTS = sorted(RECORDED.glob("*/checkpoint.json"))
 def test_checkpoint_of_the_cli_is_rendered_unchanged(path: Path) -> None:
     text = path.read_text()
     assert json.loads(render_checkpoint(parse_checkpoint(text, "x"))) == json.loads(text)
+
+
+def test_secret_that_was_not_encrypted_is_never_rendered() -> None:
+    resource = Resource({"urn": "urn:x", "type": "t", "inputs": {"token": Secret("hunter2")}})
+    with pytest.raises(TypeError, match="Secret"):
+        render_checkpoint(Checkpoint("organization/p/dev", (resource,)))
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)

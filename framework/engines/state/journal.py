@@ -10,13 +10,14 @@ A line has one of these forms: `{"begin": <pending operation>}`, `{"set": <resou
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from framework.core import atomic_files
 from framework.core.errors import StateFileError
@@ -76,7 +77,7 @@ class Journal:
         StateFileError where they are not on disk. Every later call then raises it again: lines
         after a gap would describe a state that never existed.
         """
-        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        text = "".join(msgspec.json.encode(line).decode() + "\n" for line in lines)
         with self._queue_lock:
             self._queue.append(text)
         with self._disk_lock:
