@@ -85,7 +85,7 @@ class AutomationEngine:
 
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
-        """Runs `pulumi preview --refresh`, and compares with the live objects."""
+        """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
         opened = self._read(request)
         request = keep_identifier(request, opened.recorded.providers)
         targets = find_targets(opened, request)
@@ -96,7 +96,7 @@ class AutomationEngine:
 
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
-        """Runs `pulumi up --refresh --continue-on-error`, after a preview that is confirmed."""
+        """Runs `pulumi up`, with `--refresh` if needed, after a preview that is confirmed."""
         settled = self._settle(request)
         # Before the lock is taken: the CLI takes it itself to create a stack.
         stack = self._open(request)

@@ -16,6 +16,7 @@ from framework.engines.base import OnProgress, Request
 from framework.engines.capacity import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
+from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_rollouts import RolloutFollower
 from framework.engines.cli_stack import OpenedStack, build_program
 from framework.engines.embedded.progress import ProgressFeed
@@ -214,8 +215,13 @@ class CliApply:
 
     def _run(self, continue_on_error: bool, **urns: Any) -> None:
         program = build_program(self._request)
+        steps = self._previewed.steps
+        updated = {step.change.urn for step in steps if step.is_updated_by_cli}
         # The refresh records what `PutBack` has written, and drops the records of the objects that
         # it has deleted, so that the CLI creates them again.
-        options = {"refresh": True, "continue_on_error": continue_on_error, **urns}
+        refresh = any(step.is_written_before_cli for step in steps) or needs_refresh(
+            self._opened, self._previewed.targets, self._provider, updated
+        )
+        options = {"refresh": refresh, "continue_on_error": continue_on_error, **urns}
         with self._lock.released():
             self._opened.stack.run("up", self._reader, program=program, **options)

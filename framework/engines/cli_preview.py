@@ -15,6 +15,7 @@ from framework.core.suggestions import list_names
 from framework.engines.base import Request, order_changes
 from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.cli_events import EventReader
+from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_stack import OpenedStack, build_program
 from framework.engines.live_plan import LiveStep, compare_plan, list_plan_changes
 from framework.engines.preflight import add_preflight
@@ -86,7 +87,7 @@ def preview_stack(
     provider: KubernetesProvider | None,
     left_out: frozenset[str] = frozenset(),
 ) -> CliPreview:
-    """Runs `pulumi preview --refresh`, and compares its changes with the live objects.
+    """Runs `pulumi preview`, and compares its changes with the live objects.
 
     `left_out` are URNs that the CLI does not preview. Without a plan or a provider, returns the
     changes of the CLI alone, and raises EngineError if the CLI failed.
@@ -95,8 +96,9 @@ def preview_stack(
     urns = opened.build_target(targets if targets is None else targets - left_out)
     if targets is None and left_out:
         urns = {"exclude": opened.list_urns(left_out)}
-    program = build_program(request)
-    failure = opened.stack.try_run("preview", reader, program=program, refresh=True, **urns)
+    options = {"program": build_program(request), **urns}
+    refresh = needs_refresh(opened, targets, provider)
+    failure = opened.stack.try_run("preview", reader, refresh=refresh, **options)
     is_complete = failure is None and not reader.failures
     if provider is None or request.plan is None:
         if failure is not None:

@@ -59,6 +59,11 @@ class LiveStep:
         return self.cli_op is Op.SAME and self.change.op in (Op.CREATE, Op.UPDATE)
 
     @property
+    def is_written_before_cli(self) -> bool:
+        """True for an object that `PutBack` itself writes or deletes before the CLI runs."""
+        return self.is_deleted_first or self.is_skipped_by_cli or self.already_own
+
+    @property
     def is_updated_by_cli(self) -> bool:
         """True for an object that the CLI updates, and that others may have added fields to."""
         return self.cli_op is Op.UPDATE and self.recorded is not None
