@@ -27,7 +27,7 @@ switch = $(if $(is_given),$(if $(filter-out 0 1,$($(1))),$(error $(1)=$($(1)): e
 	$(filter 1,$($(1))),$(flag)))
 # make itself accepts any variable. A misspelt one, as in `make up ENV=dev model=x`, is passed on as
 # `model=`, so that the verb rejects it and suggests MODEL.
-UNKNOWN = $(filter-out ENV $(VALUES) $(SWITCHES) PYTHON SHELL VENV,$(foreach name,$(.VARIABLES),$(if \
+UNKNOWN = $(filter-out ENV $(VALUES) $(SWITCHES) PYTHON SHELL VENV WORKERS,$(foreach name,$(.VARIABLES),$(if \
 	$(call is_given,$(name)),$(name))))
 
 .PHONY: help
