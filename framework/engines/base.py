@@ -11,6 +11,7 @@ from framework.core.changes import Change, Op, Preview, Progress, Result
 from framework.core.drift_rules import Injector
 from framework.core.stack import Stack
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
+from framework.kube.objects import ObjectState
 
 if TYPE_CHECKING:
     from framework.engines.live_objects import Basis
@@ -110,6 +111,11 @@ class RecordedObject:
     init_errors: tuple[str, ...] = ()
     protect: bool = False
     retain_on_delete: bool = False
+
+    @property
+    def state(self) -> ObjectState:
+        """A copy in the form that the provider of a cluster takes."""
+        return ObjectState(self.id, dict(self.inputs), dict(self.outputs))
 
 
 @dataclass(frozen=True)

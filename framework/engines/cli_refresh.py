@@ -14,7 +14,7 @@ from framework.core.errors import FrameworkError
 from framework.engines.base import RecordedObject
 from framework.engines.cli_stack import OpenedStack
 from framework.engines.clusters import CALLS_AT_ONCE
-from framework.kube.objects import ObjectState, without_internal
+from framework.kube.objects import without_internal
 from framework.kube.ownership import is_as_recorded
 from framework.kube.provider import KubernetesProvider
 
@@ -43,12 +43,11 @@ def needs_refresh(
 
 
 def _is_as_recorded(provider: KubernetesProvider, obj: RecordedObject) -> bool:
-    state = ObjectState(obj.id, dict(obj.inputs), dict(obj.outputs))
     try:
-        live = provider.read(state, listed=True)
+        live = provider.read(obj.state, listed=True)
     except FrameworkError:
         # The refresh reports what is wrong, in the words of the CLI.
         return False
-    if live is None or "metadata" not in obj.outputs:
-        return False
-    return is_as_recorded(without_internal(live.outputs), without_internal(obj.outputs))
+    return live is not None and is_as_recorded(
+        without_internal(live.outputs), without_internal(obj.outputs)
+    )

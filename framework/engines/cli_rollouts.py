@@ -15,13 +15,11 @@ from typing import Self
 
 from framework.core.changes import Change, Failure, Op, Progress
 from framework.core.errors import FrameworkError
-from framework.core.redaction import redact_text
 from framework.engines.cli_waits import CliWaits
 from framework.engines.embedded.object_writer import WAIT_S
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
-from framework.engines.live_plan import LiveStep
-from framework.engines.values import collect_message_secrets
+from framework.engines.live_plan import LiveStep, redact_message
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
@@ -152,7 +150,7 @@ class RolloutFollower:
 
     def _fail(self, step: LiveStep, applied: Change, exc: FrameworkError) -> None:
         # The messages of containers may quote the values of their variables.
-        reason = redact_text(str(exc), collect_message_secrets(step.manifest.object))
+        reason = redact_message(str(exc), step.manifest)
         with self._lock:
             is_known = self.unfinished[applied.urn] != UNFINISHED
             self.unfinished[applied.urn] = reason

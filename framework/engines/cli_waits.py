@@ -15,18 +15,15 @@ from dataclasses import replace
 from framework.core.changes import Change
 from framework.core.durations import render_duration
 from framework.core.errors import FrameworkError
-from framework.core.redaction import redact_text
 from framework.engines.embedded.progress import ProgressFeed
-from framework.engines.live_plan import LiveStep
-from framework.engines.values import collect_message_secrets
-from framework.kinds.kind import Manifest
+from framework.engines.live_plan import LiveStep, redact_message
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError
 
 
 class CliWaits:
-    """The Deployments that the CLI is working on. `reasons` says by URN why rollouts failed."""
+    """Follows the Deployments that the CLI works on. `reasons` are those of failures, by URN."""
 
     def __init__(self, provider: KubernetesProvider, feed: ProgressFeed, most: int) -> None:
         """`most` is the largest number of Deployments at a time."""
@@ -61,7 +58,7 @@ class CliWaits:
         def on_counts(current: RolloutCounts) -> None:
             nonlocal counts
             counts = current
-            # The CLI says when it is done, and the event of its end must stay the last one.
+            # The CLI reports the end itself, and that event must stay the last one.
             if not ended.is_set():
                 self._feed.report_counts(change, "rolling", current)
 
@@ -73,9 +70,11 @@ class CliWaits:
                 # somebody else. So wait for the write of the CLI.
                 known = written
         except RolloutError as exc:
-            self.reasons[change.urn] = _redact(str(exc), step.manifest)
+            self.reasons[change.urn] = redact_message(str(exc), step.manifest)
             late = f"missed its deadline, and pulumi waits up to {render_duration(timeout_s)}"
-            on_counts(replace(counts, message=f"{late}: {_redact(exc.reason, step.manifest)}"))
+            on_counts(
+                replace(counts, message=f"{late}: {redact_message(exc.reason, step.manifest)}")
+            )
         except FrameworkError:
             # This only shows progress: the CLI reports whatever else is wrong.
             return
@@ -86,7 +85,3 @@ def _build_known(step: LiveStep) -> ObjectState:
     inputs = step.manifest.build_inputs()
     outputs = dict(step.recorded.outputs) if step.recorded is not None else {}
     return ObjectState(step.manifest.id, inputs, outputs)
-
-
-def _redact(text: str, manifest: Manifest) -> str:
-    return redact_text(text, collect_message_secrets(manifest.object))

@@ -162,7 +162,7 @@ def compare_with_cluster(
 def _compare(
     obj: RecordedObject, clusters: Clusters, compare: Compare, listed: bool
 ) -> ComparedObject:
-    state = ObjectState(obj.id, dict(obj.inputs), dict(obj.outputs))
+    state = obj.state
     replacement = None
     try:
         provider = clusters.connect(obj.provider_urn).provider

@@ -25,7 +25,6 @@ from framework.engines.problems import build_refusal, is_refusal
 from framework.engines.urns import build_manifest_urn
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.api_error import ApiError
-from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
@@ -102,7 +101,7 @@ def compare_plan(
             if isinstance(exc, ApiError):
                 # Rejected credentials or an outage are the same for all objects: reported once.
                 raise
-            reason = _redact(str(exc), manifest)
+            reason = redact_message(str(exc), manifest)
             named = change.name in reason
             failures.append(reason if named else f'{change.type} "{change.name}": {reason}')
             return None
@@ -146,7 +145,7 @@ def _compare(
     provider: KubernetesProvider,
     cli_decides: bool,
 ) -> LiveStep:
-    old = _read_state(recorded) if recorded else None
+    old = recorded.state if recorded else None
     inputs = manifest.build_inputs()
     diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
     diff = note_unfinished(diff, recorded.init_errors if recorded else ())
@@ -193,7 +192,7 @@ def keep_replicas(steps: Iterable[LiveStep], provider: KubernetesProvider) -> tu
             live = provider.get_live(step.manifest.object) or {}
             kept = int((live.get("spec") or {}).get("replicas") or 0)
         elif Op.REPLACE in (step.change.op, step.cli_op) and step.recorded:
-            kept = find_replicas_to_keep(declared, provider.read(_read_state(step.recorded)))
+            kept = find_replicas_to_keep(declared, provider.read(step.recorded.state))
         manifest = replace(step.manifest, initial_replicas=kept or declared)
         return replace(step, manifest=manifest)
 
@@ -266,10 +265,6 @@ def find_failed_needs(
     return causes
 
 
-def _read_state(recorded: RecordedObject) -> ObjectState:
-    return ObjectState(recorded.id, dict(recorded.inputs), dict(recorded.outputs))
-
-
 class PutBack:
     """Writes the objects that differ from the plan and that the CLI would not update.
 
@@ -315,7 +310,7 @@ class PutBack:
     def _delete(self, recorded: RecordedObject, change: Change) -> None:
         self._feed.report(change, "started")
         self._provider.delete(
-            _read_state(recorded),
+            recorded.state,
             timeout_s=WAIT_S,
             on_held=self._feed.report_holders(change),
             stop=self._stop,
@@ -331,13 +326,13 @@ class PutBack:
             elif step.already_own:
                 self._provider.prepare_create(step.change.urn, step.manifest.build_inputs())
             elif step.is_updated_by_cli and step.recorded is not None:
-                state = _read_state(step.recorded)
+                state = step.recorded.state
                 inputs, ignored = step.manifest.build_inputs(), step.manifest.ignore_changes
                 self._provider.prepare_update(step.change.urn, state, inputs, ignored)
         except WaitStoppedError:
             raise
         except FrameworkError as exc:
-            reason = _redact(str(exc), step.manifest)
+            reason = redact_message(str(exc), step.manifest)
             is_rollout = isinstance(exc, RolloutError)
             if step.change.urn in self.unfinished:
                 self.unfinished[step.change.urn] = reason
@@ -349,7 +344,7 @@ class PutBack:
         self._feed.report(step.change, "started")
         made = self._provider.update(
             step.change.urn,
-            _read_state(step.recorded),
+            step.recorded.state,
             step.manifest.build_inputs(),
             step.manifest.ignore_changes,
         )
@@ -371,5 +366,6 @@ class PutBack:
             self._feed.report(step.change, "done")
 
 
-def _redact(text: str, manifest: Manifest) -> str:
+def redact_message(text: str, manifest: Manifest) -> str:
+    """Returns a message about an object without the secrets that its manifest may hold."""
     return redact_text(text, collect_message_secrets(manifest.object))

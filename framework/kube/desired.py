@@ -45,8 +45,7 @@ def compare_with_desired(
     sent = encode_string_data(inputs) if inputs.get("kind") == "Secret" else inputs
     outputs, now = without_internal(recorded.outputs), without_internal(live.outputs)
     # Nearly all objects are as `up` left them, and what follows takes 3 ms for each.
-    is_recorded = "metadata" in outputs
-    if is_recorded and not is_terminating(now) and is_untouched(now, outputs, sent, manager):
+    if not is_terminating(now) and is_untouched(now, outputs, sent, manager):
         return LiveComparison(LiveStatus.SAME)
     # The inputs are the old and the new ones, so the patch has only what `up` would remove.
     ignored = tuple(ignore_changes)

@@ -163,8 +163,11 @@ def is_untouched(
 
 
 def is_as_recorded(live: Object, recorded: Mapping[str, Any]) -> bool:
-    """Returns True if nobody has written to the object since it was recorded, but to its status."""
-    return _without_status(live) == _without_status(recorded)
+    """Returns True if nobody has written to the object since it was recorded, but to its status.
+
+    A record may have no object at all, for example after an import.
+    """
+    return "metadata" in recorded and _without_status(live) == _without_status(recorded)
 
 
 def is_same_but_zeros(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
