@@ -79,7 +79,10 @@ class CliApply:
         )
 
     def _record_failed(self) -> list[str]:
-        """Records what failed and did not finish; returns the reason if that is impossible."""
+        """Records unfinished rollouts, and the outputs that failed models had before.
+
+        Returns the reason if that is impossible.
+        """
         put_back = self._put_back.unfinished if self._put_back is not None else {}
         unfinished = {**put_back, **self._follower.unfinished}
         if not unfinished and not self._reader.failures:

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import Any, Self
 
 from framework.core.errors import FrameworkError, StateError
-from framework.engines.cli_stack import CliStack
+from framework.engines.cli_stack import CliStack, with_failure
 from framework.engines.project import Project
 from framework.engines.state.backend import open_backend
-from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import set_line
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import parse_urn
-from framework.engines.values import fill_unknown, has_unknown
 
 
 class StackLock:
@@ -42,12 +39,7 @@ class StackLock:
             self._held.enter_context(self._backend.lock())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._held.close()
 
     @contextmanager
@@ -110,15 +102,16 @@ class StackLock:
         except StateError:
             # For example, a state whose secrets a cloud's key service encrypts.
             return False
-        live = state.get_current().live
-        found = [live[urn].with_fields(initErrors=[reasons[urn]]) for urn in reasons if urn in live]
-        for resource in live.values():
-            recorded = resource.raw.get("outputs") or {}
-            if not resource.custom and has_unknown(recorded):
-                before = unseal(outputs.get(resource.urn) or {}, read_plaintext)
-                known = state.seal(fill_unknown(recorded, before))
-                found.append(Resource({**resource.raw, "outputs": known}))
-        if found:
-            state.record(*map(set_line, found))
+
+        def read_former(urn: str) -> Any:
+            return state.seal(unseal(outputs.get(urn) or {}, read_plaintext))
+
+        changed = [
+            failed
+            for resource in state.get_current().live.values()
+            if (failed := with_failure(resource, reasons, read_former)) is not resource
+        ]
+        if changed:
+            state.record(*map(set_line, changed))
             state.close()
         return True

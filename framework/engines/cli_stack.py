@@ -136,11 +136,10 @@ class CliStack:
         Needs the lock to be free.
         """
         exported = self.export()
-        for raw in exported.deployment.get("resources") or ():
-            if raw["urn"] in reasons and not raw.get("delete"):
-                raw["initErrors"] = [reasons[raw["urn"]]]
-            if not raw.get("custom") and has_unknown(raw.get("outputs") or {}):
-                raw["outputs"] = fill_unknown(raw["outputs"], outputs.get(raw["urn"]))
+        exported.deployment["resources"] = [
+            with_failure(Resource(raw), reasons, outputs.get).raw
+            for raw in exported.deployment.get("resources") or ()
+        ]
         self.import_back(exported)
 
     def export(self) -> Any:
@@ -361,6 +360,25 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
         if "incorrect passphrase" in str(exc):
             raise StateError(_describe_wrong_passphrase(project, stack)) from exc
         raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc
+
+
+def with_failure(
+    resource: Resource, reasons: Mapping[str, str], read_former: Callable[[str], Any]
+) -> Resource:
+    """Returns a resource with what a failed `up` leaves, or the same one if that is nothing.
+
+    `reasons` say by URN why Deployments are not ready. `read_former` returns the outputs that a
+    component had before, by URN and in the form of the resource.
+    """
+    if resource.pending_delete:
+        return resource
+    fields: dict[str, Any] = {}
+    if resource.urn in reasons:
+        fields["initErrors"] = [reasons[resource.urn]]
+    outputs = resource.raw.get("outputs") or {}
+    if not resource.custom and has_unknown(outputs):
+        fields["outputs"] = fill_unknown(outputs, read_former(resource.urn))
+    return Resource({**resource.raw, **fields}) if fields else resource
 
 
 def _refuse_pending_creates(deployment: Mapping[str, Any]) -> None:
