@@ -84,11 +84,20 @@ def find_pending_models(
     desired = DesiredObjects(plan, unplanned)
     pending = desired.find_new(recorded)
     for obj in recorded:
-        if desired.is_known(obj.component):
-            wanted, inputs = desired.find(obj), without_internal(obj.inputs)
-            if wanted is None or _find_pending(inputs, wanted, obj.ignore_changes):
-                pending.add(obj.component)
+        wanted, changes = _compare_files(obj, desired)
+        if wanted is None or changes:
+            pending.add(obj.component)
     return tuple(sorted(pending - {""}))
+
+
+def _compare_files(
+    obj: RecordedObject, desired: DesiredObjects
+) -> tuple[Object | None, dict[str, FieldChange]]:
+    """Returns the desired inputs of a recorded object, None if the next `up` deletes it, and how
+    they differ from the recorded ones, by path."""
+    inputs = without_internal(obj.inputs)
+    wanted = desired.find(obj) if desired.is_known(obj.component) else inputs
+    return wanted, _find_pending(inputs, wanted, obj.ignore_changes)
 
 
 @dataclass(frozen=True)
@@ -107,11 +116,7 @@ def build_findings(
 ) -> ObjectFindings:
     """Builds the findings about one recorded object: one for each field, or one for all of it."""
     obj, status = compared.recorded, compared.comparison.status
-    inputs = without_internal(obj.inputs)
-    wanted: Object | None = inputs
-    if desired.is_known(obj.component):
-        wanted = desired.find(obj)
-    changes = _find_pending(inputs, wanted, obj.ignore_changes)
+    wanted, changes = _compare_files(obj, desired)
     pending = wanted is None or bool(changes)
     # A kept object, such as the claim of a volume, only leaves the state.
     is_deletion = wanted is None and not obj.retain_on_delete

@@ -14,11 +14,12 @@ from framework.drift.grouping import Danger, FindingGroup, parse_time
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
-from framework.output.models import render_pending
 from framework.output.text import (
+    MOST_NAMES,
     has_text,
     render_count,
     render_field,
+    render_pending,
     render_table,
     render_values,
     render_visible,
@@ -34,7 +35,6 @@ DANGER_NAMES = {
     Danger.LABEL: "labels and annotations",
 }
 DELETES = "the files no longer have these, so the next `up` deletes them"
-_MOST_NAMES = 3
 _MARGIN = " " * 10
 
 Since = Mapping[str, datetime]
@@ -149,7 +149,7 @@ def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[
     yield render_wrapped(_join(title, render_cause(group)), then="  ")
     names = [name.rpartition("/")[2] for _, name in group.objects]
     if not why:
-        text = f"{list_names(names, _MOST_NAMES)}   (each with its id: WHY=1)"
+        text = f"{list_names(names, MOST_NAMES)}   (each with its id: WHY=1)"
         yield render_wrapped(text, first="  ", then="  ")
         return
     for finding in group.findings:
@@ -236,7 +236,7 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
     if report.pending:
         yield render_pending(report.pending, report.stack.environment)
     if report.deletions:
-        names = list_names(report.deletions, _MOST_NAMES)
+        names = list_names(report.deletions, MOST_NAMES)
         yield render_wrapped(f"deletes   {DELETES}: {names}", then=_MARGIN)
     if report.refresh:
         first, *reasons = describe_refresh(report.refresh)
@@ -254,7 +254,7 @@ def describe_refresh(refresh: RefreshVerdict) -> Iterator[str]:
     verb = "differ" if len(refresh.objects) > 1 else "differs"
     yield f"refresh --preview-only: {count} {verb}; this check: {refresh.compared or 'none'}"
     for reason, names in refresh.reasons:
-        yield f"{list_names(names, _MOST_NAMES)}: {reason}"
+        yield f"{list_names(names, MOST_NAMES)}: {reason}"
 
 
 def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
@@ -265,10 +265,10 @@ def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
     lines = []
     for changes, effect in ((kept, "takes the live values of"), (gone, "forgets")):
         if changes:
-            names = list_names([f"{c.kind} {c.object}" for c in changes], _MOST_NAMES)
+            names = list_names([f"{c.kind} {c.object}" for c in changes], MOST_NAMES)
             count = render_count(len(changes), "object")
             lines.append(f"The state {effect} {count}: {names}")
-    lines += [f"{list_names(names, _MOST_NAMES)}: {reason}" for reason, names in verdict.reasons]
+    lines += [f"{list_names(names, MOST_NAMES)}: {reason}" for reason, names in verdict.reasons]
     lines.append(
         "The files and the cluster stay as they are, so the next check still reports what differs "
         "from the files."

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.core.suggestions import list_names
 from framework.output.text import (
-    render_count,
     render_image,
+    render_pending,
     render_table,
     render_wrapped,
     screen_width,
@@ -19,7 +18,6 @@ from framework.plan.rendered import find_model_image
 from framework.reports.listing import ListedModel, ListedTracks
 
 _NONE = "-"
-_MOST_NAMES = 3
 
 
 def render_listing(models: Sequence[ListedModel]) -> str:
@@ -141,15 +139,6 @@ def render_status(
     if pending:
         text += f"\n\n{render_pending(pending, plan.stack.environment)}"
     return text
-
-
-def render_pending(models: Sequence[str], environment: str) -> str:
-    """Renders the models whose files changed since the last `up`, and the next command."""
-    return render_wrapped(
-        f"pending   {render_count(len(models), 'model')} (catalog changed, not applied): "
-        f"{list_names(models, _MOST_NAMES)}   next: `make preview ENV={environment}`",
-        then=" " * 10,
-    )
 
 
 def _render_track(track: TrackStatus) -> list[str]:

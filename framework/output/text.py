@@ -11,11 +11,15 @@ from collections.abc import Iterable, Sequence
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
+from framework.core.suggestions import list_names
+
 if TYPE_CHECKING:
     from framework.core.changes import FieldChange
 
 WIDTH = 100
 """The width of text in a pipe, where the output must not depend on the machine."""
+MOST_NAMES = 3
+"""The names of a list that one line shows."""
 _NARROWEST, _WIDEST = 60, 200
 _MOST_CHARACTERS = 60
 _MOST_DIFF_LINES = 12
@@ -107,6 +111,15 @@ def render_table(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
         indent
         + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in lines
+    )
+
+
+def render_pending(models: Sequence[str], environment: str) -> str:
+    """Renders the models whose files changed since the last `up`, and the next command."""
+    return render_wrapped(
+        f"pending   {render_count(len(models), 'model')} (catalog changed, not applied): "
+        f"{list_names(models, MOST_NAMES)}   next: `make preview ENV={environment}`",
+        then=" " * 10,
     )
 
 
