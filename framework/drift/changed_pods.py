@@ -28,9 +28,9 @@ def find_changed_pod(
     """Returns a finding if somebody changed the spec of a Pod after its controller had created it.
 
     For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
-    changes one. What a webhook added when the Pod was created belongs to the controller. A Pod that
-    is being deleted is no finding: somebody may have deleted it for this reason. With `may_resize`,
-    a VerticalPodAutoscaler may change the resources in place.
+    changes one. What a webhook added when the Pod was created belongs to the controller. Returns
+    none for a Pod that is being deleted: somebody may have deleted it for this reason. With
+    `may_resize`, a VerticalPodAutoscaler may change the resources in place.
     """
     if is_terminating(pod):
         return []

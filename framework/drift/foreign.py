@@ -114,8 +114,8 @@ def find_foreign(
 ) -> ForeignObjects:
     """Lists the objects that no stack owns, and our Pods that somebody changed; writes nothing.
 
-    What an entry of `injectors` writes into a Pod is no change. With the `plan`, objects that
-    Pulumi created are reported as well if they are neither planned nor recorded.
+    Ignores what an entry of `injectors` writes into a Pod. With the `plan`, also reports objects
+    that Pulumi created and that are neither planned nor recorded.
     """
     found = ForeignObjects()
     stack = _OwnObjects(recorded, plan, injectors)
@@ -139,7 +139,7 @@ def find_foreign(
 
 
 class _OwnObjects:
-    """What a stack records and plans; `models` has the recorded objects with their models."""
+    """Tells which objects a stack records or plans; `models` maps the recorded ones to models."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ def _identify_kind(obj: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _identify(obj: Mapping[str, Any]) -> tuple[str, str, str]:
-    return _group_of(obj), obj["kind"], object_name(obj["metadata"])
+    return *_identify_kind(obj), object_name(obj["metadata"])
 
 
 def _find_top(obj: Object, by_uid: Mapping[str, Object]) -> Object:

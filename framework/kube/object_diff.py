@@ -162,8 +162,8 @@ def pruned(obj: Any, shape: Any, path: FieldPath = ROOT, *, extra_items: bool = 
 def find_left_out(live: Mapping[str, Any], sent: Mapping[str, Any]) -> set[str]:
     """Returns the paths that were sent, and that the server leaves out because the value is 0.
 
-    They still have an owner, and a field that somebody removed has none. Of a 0 that means the same
-    as no value it does not matter: after managedFields were emptied, it has no owner either.
+    Such a field still has an owner, and a field that somebody removed has none. If 0 means the same
+    as no value, the owner is not checked, because managedFields may have been emptied.
     """
     version = str(sent.get("apiVersion", ""))
     return {

@@ -1,8 +1,8 @@
 """Finds what Pulumi's Kubernetes provider does not support in a kubeconfig.
 
 The provider reads the file as text, so it takes relative paths in it as relative to the folder in
-which pulumi runs. It also wants `current-context` to exist, although another context is named. It
-notices both after the first writes, and then advises to remove objects from the state.
+which pulumi runs. It also requires that `current-context` exists, although another context is
+named. Both errors come after the first writes, and advise to remove objects from the state.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class FakeCluster:
         return state
 
     def wait_for_write(self, known: ObjectState, stop: threading.Event) -> ObjectState | None:
-        # Otherwise the CLI reports that it is done before anybody sees its write.
+        # For all others, the CLI ends before its write is observed.
         if known.id in self.written:
             return known
         stop.wait()

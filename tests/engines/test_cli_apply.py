@@ -65,7 +65,7 @@ def list_locks(backend: FileBackend) -> list[Path]:
 
 
 class _SignallingLock(StackLock):
-    """A lock that says when a run of the CLI has ended and the lock is taken again."""
+    """A lock that sets `ended` when a run of the CLI is over and the lock is taken again."""
 
     def __init__(self, project: Project, stack: str, ended: threading.Event) -> None:
         super().__init__(project, stack)

@@ -146,14 +146,14 @@ def test_refresh_first_records_what_an_interrupted_up_created(
 ) -> None:
     project = make_quick_project("churn")
     project.succeed("up", "dev", "--yes")
-    whole = json.loads(bucket.read(_STATE))
-    latest = whole["checkpoint"]["latest"]
+    document = json.loads(bucket.read(_STATE))
+    latest = document["checkpoint"]["latest"]
     (service,) = [item for item in latest["resources"] if item["type"].endswith(":Service")]
     recorded = [item["urn"] for item in latest["resources"]]
     latest["resources"].remove(service)
     operation = {key: value for key, value in service.items() if key not in ("id", "outputs")}
     latest["pending_operations"] = [{"type": "creating", "resource": operation}]
-    bucket.write(_STATE, json.dumps(whole))
+    bucket.write(_STATE, json.dumps(document))
     scale_by_hand(kube, project, 3)
     shown = " ".join(project.succeed("refresh", "dev", "--yes").split())
     assert "Service churn was created and not recorded" in shown

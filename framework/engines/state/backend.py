@@ -382,10 +382,11 @@ def _is_running(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Returns True if a process has ended and its parent has not asked for its exit code.
+    """Returns True if a process has ended and its parent has not collected its exit code.
 
-    A killed command leaves its `pulumi` to process 1. In many containers that never asks, so the
-    process id, and with it the lock, would stay until the container ends.
+    The `pulumi` of a killed command becomes a child of process 1. In many containers process 1
+    never collects exit codes, so the process id, and with it the lock, would stay until the end of
+    the container.
     """
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
