@@ -10,6 +10,7 @@ the custom resources that the check lists where the cluster has them, such as th
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -125,7 +126,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     plan = PlanStore(Path.cwd()).load_one(Stack.of(options.environment)).require()
-    print(f"# Written by `python -m tools.drift_rbac {options.environment}`.")
+    print(f"# Written by `python -m tools.drift_rbac {shlex.join(sys.argv[1:])}`.")
     yaml.safe_dump_all(
         build_rbac(plan, options.namespace, custom=options.custom),
         sys.stdout,
