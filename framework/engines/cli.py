@@ -27,13 +27,14 @@ from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import event_to_json
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
-from framework.engines.cli_settlement import settle_remote
+from framework.engines.cli_settlement import settle_export, settle_remote
 from framework.engines.cli_stack import (
     CliStack,
     OpenedStack,
     build_program,
     build_recorded,
     open_stack,
+    read_export,
     read_stack,
 )
 from framework.engines.clusters import (
@@ -58,7 +59,7 @@ from framework.engines.recorded import (
     summarize_resources,
 )
 from framework.engines.state.backend import FileBackend, open_backend
-from framework.engines.state.checkpoint import Checkpoint, Resource
+from framework.engines.state.checkpoint import Checkpoint
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.kube.object_diff import compare_with_live
@@ -81,6 +82,8 @@ class AutomationEngine:
     def __init__(self, cli: PulumiCli, rules: Iterable[KindRules] = ()) -> None:
         """`rules` are those of the kinds that the program registers."""
         self._cli, self._rules = cli, tuple(rules)
+        # Connects the clusters of recorded providers; `_connect` the one of the environment.
+        self._connect_recorded = partial(connect_kubernetes, rules=self._rules)
         self._stacks: dict[str, CliStack] = {}
 
     @interrupt_on_sigterm()
@@ -216,10 +219,10 @@ class AutomationEngine:
     def recorded_objects(
         self, request: Request, *, accepts_recreated: bool = False
     ) -> RecordedObjects:
-        """Returns the recorded objects of `pulumi stack export --show-secrets`.
+        """Returns the recorded objects, with those that an interrupted command created.
 
-        After an interrupted command the embedded engine reads the state: the export lacks the
-        objects that this command has created, and `drift` would report them as foreign.
+        The export lacks the latter, and `drift` would report them as foreign. So the embedded
+        engine reads a state in a folder, and any other state is settled here; nothing is written.
         """
         backend = _open_folder(request)
         checkpoint = _read_checkpoint(backend, request) if backend is not None else None
@@ -227,8 +230,16 @@ class AutomationEngine:
             return self._build_embedded().recorded_objects(
                 request, accepts_recreated=accepts_recreated
             )
-        resources = [Resource(raw) for raw in self._open(request).export_resources()]
-        return build_recorded(resources, request.components, check_targets=True)
+        stack = self._open(request)
+        checkpoint = read_export(stack.export(), stack.name)
+        messages: tuple[str, ...] = ()
+        if checkpoint.pending:
+            before = build_recorded(list(checkpoint.resources), None)
+            recreated = {"accepts_recreated": accepts_recreated}
+            with open_clusters(request, before, self._connect_recorded, **recreated) as clusters:
+                checkpoint, messages = settle_export(checkpoint, clusters)
+        resources = list(checkpoint.resources)
+        return build_recorded(resources, request, check_targets=True, messages=messages)
 
     def _open(self, request: Request) -> CliStack:
         """Opens a stack once, because each time the CLI runs for a second."""
@@ -262,7 +273,7 @@ class AutomationEngine:
         return self._build_embedded().recover(request, accepts_recreated=accepts_recreated)
 
     def _build_embedded(self) -> EmbeddedEngine:
-        return EmbeddedEngine(partial(connect_kubernetes, rules=self._rules))
+        return EmbeddedEngine(self._connect_recorded)
 
     def _refuse_others(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
@@ -284,12 +295,11 @@ class AutomationEngine:
         """
         if opened.stack.project.has_file_backend:
             return opened, ()
-        connect = partial(connect_kubernetes, rules=self._rules)
         recreated = {"accepts_recreated": accepts_recreated}
         # The recorded providers created the objects, so these are looked up through them.
+        connect = self._connect_recorded
         with open_clusters(request, opened.recorded, connect, **recreated) as clusters:
-            is_changed, warnings = settle_remote(opened.stack, clusters)
-        messages = tuple(sorted(f"warning: {warning}" for warning in warnings))
+            is_changed, messages = settle_remote(opened.stack, clusters)
         return read_stack(opened.stack, request, **recreated) if is_changed else opened, messages
 
     @contextmanager

@@ -219,7 +219,12 @@ class CliApply:
     def _run(self, continue_on_error: bool, **urns: Any) -> None:
         program = build_program(self._request)
         steps = self._previewed.steps
-        updated = {step.change.urn for step in steps if step.is_updated_by_cli}
+        # The URNs that are recorded, which a rename with `previousName` changes.
+        updated = {
+            step.recorded.urn if step.recorded else step.change.urn
+            for step in steps
+            if step.is_updated_by_cli
+        }
         # The refresh records what `PutBack` has written, and drops the records of the objects that
         # it has deleted, so that the CLI creates them again.
         refresh = any(step.is_written_before_cli for step in steps) or needs_refresh(

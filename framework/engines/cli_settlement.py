@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.engines.cli_stack import CliStack
+from framework.engines.cli_stack import CliStack, read_export
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.settlement import settle_pending
 from framework.engines.state.checkpoint import Checkpoint, Resource
@@ -38,26 +38,33 @@ class _ExportedState:
         return write_plaintext(tree)
 
 
+def settle_export(checkpoint: Checkpoint, clusters: Clusters) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Returns an exported state with the objects of pending creates that exist; writes nothing.
+
+    The second value are the warnings about what was pending, in the form of `Preview.messages`.
+    Raises ClusterError if a cluster does not answer.
+    """
+    settlement = settle_pending(_ExportedState(checkpoint), clusters)
+    messages = tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
+    return fold(checkpoint, settlement.lines), messages
+
+
 def settle_remote(stack: CliStack, clusters: Clusters) -> tuple[bool, tuple[str, ...]]:
     """Records the objects of pending creates that exist.
 
-    Returns whether the state was changed, and the warnings about what was pending. Raises
-    ClusterError if a cluster does not answer, and StateError if another command holds the stack.
+    Returns whether the state was changed, and the warnings of `settle_export`. Raises ClusterError
+    if a cluster does not answer, and StateError if another command holds the stack.
     """
     exported = stack.export()
-    deployment = exported.deployment or {}
-    pending = tuple(deployment.get("pending_operations") or ())
-    if not pending:
+    checkpoint = read_export(exported, stack.name)
+    if not checkpoint.pending:
         return False, ()
-    resources = tuple(map(Resource, deployment.get("resources") or ()))
-    checkpoint = Checkpoint(stack.name, resources, pending)
-    settlement = settle_pending(_ExportedState(checkpoint), clusters)
-    settled = fold(checkpoint, settlement.lines)
+    settled, messages = settle_export(checkpoint, clusters)
     if any(operation["type"] == "creating" for operation in settled.pending):
         # The import drops all pending operations. So nothing is imported while one is undecided:
         # the next command decides again, and the warnings say what the user must look at.
-        return False, settlement.warnings
-    deployment["resources"] = [resource.raw for resource in settled.resources]
-    deployment["pending_operations"] = []
+        return False, messages
+    exported.deployment["resources"] = [resource.raw for resource in settled.resources]
+    exported.deployment["pending_operations"] = []
     stack.import_back(exported)
-    return True, settlement.warnings
+    return True, messages

@@ -29,6 +29,7 @@ from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
 from framework.engines.state.backend import create_backend_folder, open_backend
 from framework.engines.state.checkpoint import (
+    Checkpoint,
     Resource,
     check_deployment,
     read_stack_outputs,
@@ -97,12 +98,7 @@ class CliStack:
 
     def export_resources(self) -> list[Mapping[str, Any]]:
         """Returns the resources of the exported state. StateError where their shape is wrong."""
-        deployment = self.export().deployment or {}
-        try:
-            check_deployment(deployment, "deployment")
-        except ShapeError as exc:
-            raise StateError(f"`pulumi stack export` cannot be read: {exc}") from exc
-        return list(deployment.get("resources") or ())
+        return [resource.raw for resource in read_export(self.export(), self.name).resources]
 
     def restore_inputs(self, resources: Iterable[Resource]) -> None:
         """Gives each refreshed object the inputs that it had before, which are in `resources`.
@@ -230,7 +226,13 @@ class OpenedStack:
     def read_events(
         self, on_progress: OnProgress | None = None, *, components: Components | None = None
     ) -> EventReader:
-        """Returns a reader for the events of one command, or of several that belong together."""
+        """Returns a reader for the events of one command, or of several that belong together.
+
+        By default it knows the recorded components: without `--refresh` the CLI reports nothing
+        about what is recorded under the former name of a renamed model.
+        """
+        if components is None:
+            components = Components(recorded=self.resources)
         ignored = BUILT_PROVIDER_MESSAGES if self.stack.cli.built else None
         secrets = {text for found in self.recorded.objects for text in found.secrets}
         return EventReader(on_progress, ignored=ignored, components=components, secrets=secrets)
@@ -295,7 +297,7 @@ def read_stack(
     """Reads what is recorded. ClusterError if the environment names another cluster."""
     exported = stack.export_resources()
     resources = [Resource(raw) for raw in exported]
-    recorded = build_recorded(resources, request.components)
+    recorded = build_recorded(resources, request)
     if request.cluster is None:
         return OpenedStack(stack, resources, recorded, lambda exported: None)
     summary = summarize_resources(exported)
@@ -320,15 +322,36 @@ def read_stack(
     return OpenedStack(stack, resources, recorded, remember_cluster)
 
 
+def read_export(exported: Any, stack_name: str) -> Checkpoint:
+    """Returns what is in an exported state. StateError where its shape is wrong."""
+    deployment = exported.deployment or {}
+    try:
+        check_deployment(deployment, "deployment")
+    except ShapeError as exc:
+        raise StateError(f"`pulumi stack export` cannot be read: {exc}") from exc
+    resources = tuple(map(Resource, deployment.get("resources") or ()))
+    return Checkpoint(stack_name, resources, tuple(deployment.get("pending_operations") or ()))
+
+
 def build_recorded(
-    resources: list[Resource], targets: frozenset[str] | None, *, check_targets: bool = False
+    resources: list[Resource],
+    request: Request | None,
+    *,
+    check_targets: bool = False,
+    messages: tuple[str, ...] = (),
 ) -> RecordedObjects:
-    """Builds the recorded objects. With `check_targets`, raises UnknownNameError for a target that
-    is not recorded."""
-    components = Components(targets, resources)
+    """Builds the recorded objects that a request works on, None for all.
+
+    With `check_targets`, raises UnknownNameError for a target that is not recorded.
+    """
+    if request is None:
+        components = Components(None, resources)
+    else:
+        components = Components(request.components, resources, request.former_components)
     if check_targets:
         components.check_targets()
-    return build_recorded_objects(resources, components, partial(unseal, open_value=read_plaintext))
+    open_secrets = partial(unseal, open_value=read_plaintext)
+    return build_recorded_objects(resources, components, open_secrets, messages)
 
 
 def build_program(request: Request) -> Callable[[], None]:

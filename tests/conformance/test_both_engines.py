@@ -195,7 +195,6 @@ def test_destroy(make_both: MakeBoth) -> None:
     both.compare_outputs()
 
 
-@grid
 def test_renamed_model_serves_all_the_time(make_both: MakeBoth, record: Record) -> None:
     both = make_both("churn")
     both.deploy()

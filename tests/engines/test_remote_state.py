@@ -154,6 +154,11 @@ def test_refresh_first_records_what_an_interrupted_up_created(
     operation = {key: value for key, value in service.items() if key not in ("id", "outputs")}
     latest["pending_operations"] = [{"type": "creating", "resource": operation}]
     bucket.write(_STATE, json.dumps(document))
+    # Drift finds the object without writing: it is ours, and not foreign.
+    before = bucket.read(_STATE)
+    drift = project.succeed("drift", "dev")
+    assert "Service churn was created and not recorded" in " ".join(drift.split())
+    assert bucket.read(_STATE) == before
     scale_by_hand(kube, project, 3)
     shown = " ".join(project.succeed("refresh", "dev", "--yes").split())
     assert "Service churn was created and not recorded" in shown
