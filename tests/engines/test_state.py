@@ -22,6 +22,7 @@ from framework.core.errors import (
 )
 from framework.drift import FindingKind
 from framework.engines.base import NamedCluster
+from framework.engines.state.stack_state import StackState
 from tests.engines.fakes import RECORDED, Stack, ops
 
 SECRET = "s3cr3t-value"
@@ -42,6 +43,20 @@ def test_secret_is_encrypted_in_every_state_file(stack: Stack) -> None:
     assert result.outputs == {"token": "[secret]"}
     assert stack.preview().clean
     assert "encryptionsalt" in (stack.root / "environments/Pulumi.dev.yaml").read_text()
+
+
+def test_killed_first_up_keeps_the_salt_of_its_secrets(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.program(WITH_SECRET)
+    with monkeypatch.context() as killed:
+        killed.setattr(StackState, "keep_salt", lambda self: None)
+        killed.setattr(StackState, "close", lambda self: None)
+        stack.up()
+    assert not (stack.root / "environments/Pulumi.dev.yaml").exists()
+    assert stack.preview().clean
+    stack.up()
+    assert stack.preview().clean
 
 
 def test_changed_secret_is_redacted_in_the_change_list(stack: Stack) -> None:

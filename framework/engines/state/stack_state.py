@@ -57,6 +57,7 @@ class StackState:
         self._journal: Journal | None = None
         self._lines: list[Line] = []
         self.checkpoint = fold(self._read_checkpoint(), read_journal(backend.journal_path))
+        self._recorded_salt = self.checkpoint.salt
 
     # Reading
 
@@ -135,6 +136,13 @@ class StackState:
                 files.make_folder(path.parent)
                 self._journal = Journal(path)
             journal = self._journal
+            if self._cipher is not None and self._cipher.salt != self._recorded_salt:
+                # Before any line with encrypted values is on disk: if this process is killed, no
+                # other place has the salt, and nobody could read these values again.
+                self._recorded_salt = self._cipher.salt
+                salt_line = {"salt": self._recorded_salt}
+                self._lines.insert(len(self._lines) - len(lines), salt_line)
+                journal.append(salt_line)
         journal.append(*lines)
 
     def assume(self, *lines: Line) -> None:
@@ -204,5 +212,5 @@ class StackState:
             # The CLI reads the salt from the stack's settings and would make a new one.
             if not read_salt(self.project, self.backend.stack):
                 write_salt(self.project, self.backend.stack, salt)
-            if self.get_current().salt != salt:
-                self.record({"salt": salt})
+            if self._recorded_salt != salt:
+                self.record()
