@@ -251,18 +251,18 @@ class ObjectReader:
             return bool(obj["metadata"].get("namespace"))
 
     def is_switched_off(self, live: Object, ignore_changes: Sequence[str]) -> bool:
-        """Returns True for a Deployment with 0 replicas although an autoscaler scales it.
+        """Returns True for a Deployment with 0 replicas that its autoscaler leaves at 0.
 
         An autoscaler leaves an object with 0 replicas alone, so nobody would ever put them back.
-        Our autoscaler has the name of the Deployment. An autoscaler of others has another name, and
-        may scale to 0 on purpose.
+        This also holds for an autoscaler that `up` has yet to create: the catalog had no replicas
+        before, or somebody has deleted the autoscaler. Only one with minReplicas 0 scales up again.
         """
         if REPLICAS_FIELD not in ignore_changes or live["spec"].get("replicas") != 0:
             return False
+        # Our autoscaler has the name of the Deployment.
         names = {key: live["metadata"].get(key) for key in ("name", "namespace")}
         autoscaler = self.find_listed({**_AUTOSCALER, "metadata": names})
-        target = (autoscaler or {}).get("spec", {}).get("scaleTargetRef", {})
-        return (target.get("kind"), target.get("name")) == (live["kind"], names["name"])
+        return autoscaler is None or autoscaler["spec"].get("minReplicas") != 0
 
 
 def _scope(obj: Mapping[str, Any]) -> Scope:

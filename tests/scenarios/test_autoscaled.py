@@ -20,11 +20,11 @@ def rename(project: Project, old: str, new: str) -> None:
     file.rename(file.with_name(f"{new}.yaml"))
 
 
-def scale_to_8(kube: KubeClient, namespace: str) -> None:
+def scale(kube: KubeClient, namespace: str, replicas: int) -> None:
     """Scales the Deployment as an autoscaler does, which has no metrics here."""
-    scale = [{"op": "replace", "path": "/spec/replicas", "value": 8}]
+    operations = [{"op": "replace", "path": "/spec/replicas", "value": replicas}]
     kube.json_patch(
-        "apps/v1", "Deployment", "churn", namespace, operations=scale, manager="autoscaler"
+        "apps/v1", "Deployment", "churn", namespace, operations=operations, manager="autoscaler"
     )
 
 
@@ -74,6 +74,28 @@ def test_removed_autoscaler_is_gone_before_the_deployment_is_written(
     project.succeed("drift", "dev")
 
 
+@pytest.mark.parametrize("was_autoscaled", [True, False])
+def test_deployment_at_0_without_autoscaler_gets_its_minimum(
+    make_quick_project: MakeProject, kube: KubeClient, engine: str, was_autoscaled: bool
+) -> None:
+    """An autoscaler that is created for a Deployment with 0 replicas would leave it at 0."""
+    project = make_quick_project("churn")
+    namespace = f"{project.namespace}-dev"
+    project.append("catalog/churn.yaml", AUTOSCALED if was_autoscaled else "replicas: 0\n")
+    project.succeed("up", "dev", "--engine", engine)
+    if was_autoscaled:
+        kube.delete("autoscaling/v2", "HorizontalPodAutoscaler", "churn", namespace)
+        scale(kube, namespace, 0)
+    else:
+        project.edit("catalog/churn.yaml", "replicas: 0\n", AUTOSCALED)
+    project.succeed("up", "dev", "--engine", engine)
+    deployment = kube.get("apps/v1", "Deployment", "churn", namespace)
+    assert deployment is not None
+    assert deployment["spec"]["replicas"] == 6
+    assert "Nothing to do" in project.succeed("up", "dev", "--engine", engine)
+    project.succeed("drift", "dev")
+
+
 @pytest.mark.grid
 def test_autoscaler_keeps_the_number_after_the_first_up(
     make_quick_project: MakeProject, kube: KubeClient, record: Record
@@ -104,7 +126,7 @@ def test_moved_model_starts_with_the_pods_it_had(
     project.append("catalog/churn.yaml", AUTOSCALED)
     project.succeed("up", "dev")
     old, new = f"{project.namespace}-dev", f"{project.namespace}-moved-dev"
-    scale_to_8(kube, old)
+    scale(kube, old, 8)
     project.succeed("up", "dev")
     project.edit("environments/dev/environment.yaml", old, new)
     with record(project) as recorder:
@@ -139,7 +161,7 @@ def test_unrecorded_deployment_keeps_its_live_replicas_with_the_cli(
     project.append("catalog/churn.yaml", AUTOSCALED)
     project.succeed("up", "dev")
     namespace = f"{project.namespace}-dev"
-    scale_to_8(kube, namespace)
+    scale(kube, namespace, 8)
     shutil.rmtree(project.root / ".state")
     with record(project) as recorder:
         before = len(recorder.events)
