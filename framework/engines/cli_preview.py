@@ -137,7 +137,7 @@ def preview_stack(
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
     preview = add_pending_deletions(preview, opened, request)
-    preview = add_preflight(preview, request.plan, provider)
+    preview = add_preflight(preview, request.plan, provider, request.components)
     return CliPreview(reader, preview, tuple(steps), waits, targets)
 
 

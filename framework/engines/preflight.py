@@ -59,14 +59,20 @@ class _Planned:
         return f"{self.manifest.kind} {self.manifest.id}"
 
 
-def add_preflight(preview: Preview, plan: StackPlan, reader: ObjectReader) -> Preview:
+def add_preflight(
+    preview: Preview,
+    plan: StackPlan,
+    reader: ObjectReader,
+    components: Collection[str] | None = None,
+) -> Preview:
     """Returns the preview with the problems of what its changes need. ClusterError.
 
-    `plan` has the manifests that the command works on, at least.
+    `plan` has the manifests that the command works on, at least. `components` are the models that
+    it works on, None for all.
     """
     if preview.clean:
         return preview
-    preflight = _Preflight(preview, plan, reader)
+    preflight = _Preflight(preview, plan, reader, components)
     problems = [*preflight.find_problems()]
     refusals = preview.problems
     if preflight.lacks_permission:
@@ -78,7 +84,13 @@ def add_preflight(preview: Preview, plan: StackPlan, reader: ObjectReader) -> Pr
 class _Preflight:
     """The checks of one change list. `lacks_permission` is True if one call is not allowed."""
 
-    def __init__(self, preview: Preview, plan: StackPlan, reader: ObjectReader) -> None:
+    def __init__(
+        self,
+        preview: Preview,
+        plan: StackPlan,
+        reader: ObjectReader,
+        components: Collection[str] | None,
+    ) -> None:
         self._plan, self._reader, self._preview = plan, reader, preview
         self._client = reader.client
         self.lacks_permission = False
@@ -87,6 +99,9 @@ class _Preflight:
             _Planned(component, manifest, change)
             for component, manifest in plan.list_manifests()
             if (change := changes.get((component, manifest.type_token, manifest.logical_name)))
+            # With MODEL= an unchanged object of another model was not compared. The cluster may
+            # have it in another form, or not at all, so it provides nothing here.
+            and (change.op is not Op.SAME or components is None or component in components)
         ]
         self._changed = [item for item in self._planned if item.change.op in _CHANGES]
         # Objects of a Namespace that `up` creates cannot exist yet.

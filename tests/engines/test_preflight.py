@@ -112,6 +112,39 @@ def test_claim_that_leaves_the_plan_is_missing_unless_it_stays_in_the_cluster(
     assert [problem.message.partition(":")[0] for problem in problems] == expected
 
 
+@pytest.mark.parametrize(
+    ("op", "model", "lacks"),
+    [
+        pytest.param(Op.SAME, "other", False, id="whole stack"),
+        pytest.param(Op.SAME, "churn", True, id="another model"),
+        pytest.param(Op.CREATE, "churn", False, id="created by this command"),
+    ],
+)
+def test_object_of_a_model_that_is_left_out_counts_as_it_is_in_the_cluster(
+    op: Op, model: str, lacks: bool
+) -> None:
+    """MODEL=churn does not apply the new key of the ConfigMap, which the catalog already has."""
+    variable = {"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shared", "key": "NEW"}}}
+    plan = plan_of({"containers": [{"name": "model", "image": "x", "env": [variable]}]})
+    metadata = {"name": "shared", "namespace": "ml"}
+    shared = Manifest(
+        "shared",
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"NEW": "1"}},
+    )
+    other = replace(plan.models[0], name="other", manifests=(shared,))
+    plan = replace(plan, models=(*plan.models, other))
+    update = Change(
+        "urn", plan.models[0].manifests[0].type_token, "churn", Op.UPDATE, "ml/churn", "churn"
+    )
+    provided = Change("shared", shared.type_token, "shared", op, "ml/shared", "other")
+    reader = cast(
+        ObjectReader, SimpleNamespace(client=Server({"shared"}), find_listed=lambda wanted: None)
+    )
+    components = None if model == "other" else {model}
+    problems = add_preflight(Preview((update, provided)), plan, reader, components).problems
+    assert ['has no key "NEW"' in problem.message for problem in problems] == [True] * lacks
+
+
 @pytest.mark.parametrize(("note", "denied"), [("", True), (KEPT_NOTE, False)])
 def test_object_that_stays_in_the_cluster_needs_no_permission_to_delete(
     note: str, denied: bool

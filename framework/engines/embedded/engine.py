@@ -352,9 +352,11 @@ class Operation:
         registered = [step.registration for step in run.steps.values()]
         preview = replace(preview, messages=self._redact(run.messages, registered))
         objects = [r.provider for r in registered if r.is_object]
-        if self._request.plan is None or not objects:
+        plan = self._request.plan
+        if plan is None or not objects:
             return preview
-        return add_preflight(preview, self._request.plan, self.planner.connect(objects[0]))
+        reader = self.planner.connect(objects[0])
+        return add_preflight(preview, plan, reader, self._request.components)
 
     def review(self, preview: Preview) -> None:
         """Passes a preview and what it was computed from to the request's `review`."""
