@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from framework.core.changes import FieldChange
-from framework.core.field_paths import MISSING, FieldPath, resolve
+from framework.core.field_paths import MISSING, FieldPath, get_at, resolve
 from framework.kube.managed_fields import entries, find_undeclared
 from framework.kube.object_diff import (
     LiveComparison,
@@ -26,6 +26,7 @@ from framework.kube.objects import (
     Object,
     ObjectState,
     encode_string_data,
+    is_same_value,
     is_terminating,
     without_internal,
 )
@@ -75,7 +76,8 @@ def compare_with_desired(
     kept = tuple(
         field
         for field in comparison.fields
-        if field.old is None or field.manager or not is_known or _sets(inputs, field.path)
+        if (field.old is None or field.manager or not is_known or _sets(inputs, field.path))
+        and not _is_as_set(sent, now, field.path)
     )
     if not kept and comparison.status is LiveStatus.CHANGED:
         comparison = replace(comparison, status=LiveStatus.SAME)
@@ -96,6 +98,19 @@ def compare_with_desired(
 
 def _sets(inputs: Object, path: str) -> bool:
     return resolve(inputs, FieldPath.parse(path)) is not None
+
+
+def _is_as_set(inputs: Object, live: Object, path: str) -> bool:
+    """Returns whether the live object has the value that the inputs set, whatever is recorded.
+
+    The CLI's provider sometimes records the object as it was before its own update: its watch may
+    be late, and only a change of the spec has a generation that it could wait for.
+    """
+    field = FieldPath.parse(path)
+    steps, live_steps = resolve(inputs, field), resolve(live, field)
+    if steps is None or live_steps is None:
+        return False
+    return is_same_value(get_at(inputs, steps), get_at(live, live_steps))
 
 
 def _find_overwritten(inputs: Object, live: Object, manager: str) -> list[FieldChange]:
