@@ -215,7 +215,11 @@ def _read_bool(text: str) -> bool:
 
 def _read_int(text: str) -> int:
     if _DECIMAL.fullmatch(text):
-        return int(text)
+        number = int(text)
+        # Pulumi passes numbers as floats, which do not have every integer beyond 2**53.
+        if (rounded := int(float(number))) != number:
+            raise _ScalarError(f'{text} would be rounded to {rounded}; quote it: "{text}"')
+        return number
     if ":" in text:
         raise _ScalarError(f'{text} would be read as a number in base 60; quote it: "{text}"')
     if re.fullmatch(r"[-+]?0[0-7_]+", text):

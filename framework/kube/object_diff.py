@@ -23,7 +23,13 @@ from framework.core.field_paths import (
 from framework.core.quantities import is_same_quantity
 from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
 from framework.kube.managed_fields import is_own, owner_of
-from framework.kube.objects import FIELD_MANAGER, ObjectState, is_terminating, without_internal
+from framework.kube.objects import (
+    FIELD_MANAGER,
+    ObjectState,
+    is_same_value,
+    is_terminating,
+    without_internal,
+)
 from framework.kube.ownership import describe_recreation, is_absent_zero, is_foreign
 
 # Written by the API server or by controllers, and never part of a manifest.
@@ -198,7 +204,7 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
-    if old == new or is_same_quantity(path.steps, old, new):
+    if is_same_value(old, new) or is_same_quantity(path.steps, old, new):
         return
     # Without this, the first label would be one change of the whole mapping: `labels: None -> {a:
     # b}`.

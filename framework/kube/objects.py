@@ -32,6 +32,20 @@ def group_of(api_version: str) -> str:
     return api_version.rpartition("/")[0]
 
 
+def is_same_value(old: Any, new: Any) -> bool:
+    """Returns True for equal JSON values. For Python, true also equals 1, and false equals 0.
+
+    The difference counts in a custom resource, whose fields may take both.
+    """
+    if old != new:
+        return False
+    if isinstance(old, Mapping):
+        return all(is_same_value(value, new[key]) for key, value in old.items())
+    if isinstance(old, list):
+        return all(map(is_same_value, old, new))
+    return isinstance(old, bool) is isinstance(new, bool)
+
+
 def is_terminating(live: Mapping[str, Any]) -> bool:
     """Returns True for an object that still exists although its deletion was requested."""
     return bool(live["metadata"].get("deletionTimestamp"))

@@ -24,6 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 from framework.core.field_paths import MISSING, FieldPath, ItemKey, Step, is_at_or_below
+from framework.kube.objects import is_same_value
 
 OwnedPath = tuple[str, ...]
 
@@ -147,7 +148,7 @@ def is_as_sent(
     not. `is_left_out` decides, by key and value, what may be missing without an owner. False also
     for a value that is only spelled differently, and for items in another order.
     """
-    if live == sent:
+    if is_same_value(live, sent):
         return True
     elements = owned or {}
     if isinstance(live, Mapping) and isinstance(sent, Mapping):

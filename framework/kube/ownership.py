@@ -21,7 +21,7 @@ from framework.kube.managed_fields import (
     is_own,
     writers,
 )
-from framework.kube.objects import Object, ObjectState, group_of, object_name
+from framework.kube.objects import Object, ObjectState, group_of, is_same_value, object_name
 from framework.kube.owned_paths import is_as_sent
 
 OWN_PREFIX = "pulumi-kubernetes"
@@ -172,8 +172,8 @@ def is_as_recorded(live: Object, recorded: Mapping[str, Any]) -> bool:
 
 def is_same_but_zeros(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Returns True if two objects to send differ at most in fields of ABSENT_IF_ZERO that are 0."""
-    return old == new or _without_zeros(old["apiVersion"], old) == _without_zeros(
-        new["apiVersion"], new
+    return is_same_value(old, new) or is_same_value(
+        _without_zeros(old["apiVersion"], old), _without_zeros(new["apiVersion"], new)
     )
 
 

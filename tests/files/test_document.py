@@ -29,6 +29,7 @@ MALFORMED = [
     ("octal", "a: 012\n", 1, 4, "octal number 10"),
     ("mode", "a: 0644\n", 1, 4, "or write 420"),
     ("base 60", "a: 1:30\n", 1, 4, "in base 60; quote it"),
+    ("rounded", "a: 9007199254740993\n", 1, 4, "would be rounded to 9007199254740992; quote it"),
     ("hexadecimal", "a: 0x1F\n", 1, 4, "not a plain decimal number"),
     ("underscore", "a: 1_000\n", 1, 4, "not a plain decimal number"),
     ("exponent", "a: 1e3\n", 1, 4, "a number to some YAML readers and text to others"),

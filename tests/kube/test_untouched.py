@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from framework.kube.desired import compare_with_desired
+from framework.kube.object_diff import LiveStatus, compare_objects
+from framework.kube.objects import FIELD_MANAGER, ObjectState
 from framework.kube.ownership import is_same_but_zeros, is_untouched
 
 Object = dict[str, Any]
@@ -56,6 +59,9 @@ def test_value_that_is_zero_and_absent_is_as_sent(
         ("apps/v1", {"replicas": 0}, {}, False),
         ("apps/v1", {"automountServiceAccountToken": False}, {}, False),
         ("example.com/v1", {"paused": False}, {}, False),
+        ("example.com/v1", {"strict": 1}, {"strict": True}, False),
+        ("example.com/v1", {"rates": [0]}, {"rates": [False]}, False),
+        ("example.com/v1", {"rate": 1}, {"rate": 1.0}, True),
     ],
 )
 def test_inputs_that_differ_in_absent_zeros_are_the_same(
@@ -63,3 +69,31 @@ def test_inputs_that_differ_in_absent_zeros_are_the_same(
 ) -> None:
     pair = build(api_version, spec=old), build(api_version, spec=new)
     assert is_same_but_zeros(*pair) is is_same_but_zeros(*reversed(pair)) is expected
+
+
+def test_true_is_not_one_in_a_custom_resource() -> None:
+    sent, live = build("example.com/v1", spec={"a": 1}), build("example.com/v1", spec={"a": True})
+    assert [field.path for field in compare_objects(sent, live)] == ["spec.a"]
+    owned: Object = {"f:spec": {"f:a": {}}}
+    obj = build_live(live, MANAGER, "Apply", owned)
+    assert not is_untouched(obj, obj, sent, MANAGER)
+
+
+@pytest.mark.parametrize(("live", "status"), [("b", LiveStatus.SAME), ("c", LiveStatus.CHANGED)])
+@pytest.mark.parametrize("recorded", [{}, {"owner": "a"}], ids=["missing", "old"])
+def test_late_record_of_an_update_is_no_drift(
+    recorded: Object, live: str, status: LiveStatus
+) -> None:
+    """The CLI's provider may record the object as it was before its own update of a label."""
+
+    def build_labelled(labels: Object) -> Object:
+        obj = build("apps/v1")
+        return {**obj, "metadata": {**obj["metadata"], "labels": labels}}
+
+    owned: Object = {"f:metadata": {"f:labels": {"f:owner": {}}}}
+    now = build_live(build_labelled({"owner": live}), MANAGER, "Apply", owned)
+    before = build_live(build_labelled(recorded), MANAGER, "Apply", {})
+    inputs = build_labelled({"owner": "b"})
+    state = ObjectState("ml/churn", inputs, {**before, FIELD_MANAGER: MANAGER})
+    found = compare_with_desired(state, ObjectState("ml/churn", inputs, now), ())
+    assert found.status is status
