@@ -125,7 +125,7 @@ class AutomationEngine:
             if not confirm(preview):
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
-            opened.remember_cluster(found.raw for found in opened.resources)
+            opened.remember_cluster(opened.resources)
             apply = CliApply(opened, previewed, request, provider, lock, on_progress)
             result = apply.run()
             # Once more, because before the first deployment no provider was recorded.
@@ -147,7 +147,7 @@ class AutomationEngine:
         changes = order_changes(map(build_refresh_change, compared))
         preview = Preview(changes, opened.outputs, settled + warnings)
         if preview.clean:
-            opened.remember_cluster(found.raw for found in opened.resources)
+            opened.remember_cluster(opened.resources)
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)
         # Refused before the CLI writes: `restore_inputs` imports the state, which is impossible
         # while a create is pending.
@@ -234,11 +234,11 @@ class AutomationEngine:
         checkpoint = read_export(stack.export(), stack.name)
         messages: tuple[str, ...] = ()
         if checkpoint.pending:
-            before = build_recorded(list(checkpoint.resources), None)
+            before = build_recorded(checkpoint.resources, None)
             recreated = {"accepts_recreated": accepts_recreated}
             with open_clusters(request, before, self._connect_recorded, **recreated) as clusters:
                 checkpoint, messages = settle_export(checkpoint, clusters)
-        resources = list(checkpoint.resources)
+        resources = checkpoint.resources
         return build_recorded(resources, request, check_targets=True, messages=messages)
 
     def _open(self, request: Request) -> CliStack:

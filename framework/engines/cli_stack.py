@@ -11,7 +11,7 @@ import os
 import re
 import runpy
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -94,11 +94,11 @@ class CliStack:
 
     def read_outputs(self) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
-        return read_stack_outputs(map(Resource, self.export_resources()))
+        return read_stack_outputs(self.export_resources())
 
-    def export_resources(self) -> list[Mapping[str, Any]]:
+    def export_resources(self) -> tuple[Resource, ...]:
         """Returns the resources of the exported state. StateError where their shape is wrong."""
-        return [resource.raw for resource in read_export(self.export(), self.name).resources]
+        return read_export(self.export(), self.name).resources
 
     def restore_inputs(self, resources: Iterable[Resource]) -> None:
         """Gives each refreshed object the inputs that it had before, which are in `resources`.
@@ -180,9 +180,9 @@ class OpenedStack:
     """
 
     stack: CliStack
-    resources: list[Resource]
+    resources: tuple[Resource, ...]
     recorded: RecordedObjects
-    remember_cluster: Callable[[Iterable[Mapping[str, Any]]], None]
+    remember_cluster: Callable[[Iterable[Resource]], None]
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -193,7 +193,7 @@ class OpenedStack:
         """Records the cluster after a command that wrote; returns the outputs that it recorded."""
         exported = self.stack.export_resources()
         self.remember_cluster(exported)
-        return read_stack_outputs(map(Resource, exported))
+        return read_stack_outputs(exported)
 
     def build_components(self, request: Request) -> Components:
         """Builds the recorded components, with those of the request as targets."""
@@ -295,12 +295,11 @@ def read_stack(
     stack: CliStack, request: Request, *, accepts_recreated: bool = False
 ) -> OpenedStack:
     """Reads what is recorded. ClusterError if the environment names another cluster."""
-    exported = stack.export_resources()
-    resources = [Resource(raw) for raw in exported]
+    resources = stack.export_resources()
     recorded = build_recorded(resources, request)
     if request.cluster is None:
         return OpenedStack(stack, resources, recorded, lambda exported: None)
-    summary = summarize_resources(exported)
+    summary = summarize_resources(resources)
     check = IdentityCheck(
         request.stack,
         summary.providers,
@@ -314,7 +313,7 @@ def read_stack(
     if len(summary.providers) == 1:
         check.check(next(iter(summary.providers)), reached)
 
-    def remember_cluster(exported: Iterable[Mapping[str, Any]]) -> None:
+    def remember_cluster(exported: Iterable[Resource]) -> None:
         providers = summarize_resources(exported).providers
         if len(providers) == 1:
             check.remember(next(iter(providers)), reached)
@@ -334,7 +333,7 @@ def read_export(exported: Any, stack_name: str) -> Checkpoint:
 
 
 def build_recorded(
-    resources: list[Resource],
+    resources: Sequence[Resource],
     request: Request | None,
     *,
     check_targets: bool = False,

@@ -11,7 +11,7 @@ from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, UnknownNameError
 from framework.engines.base import Recorded, RecordedObject, RecordedObjects, Request
 from framework.engines.state.checkpoint import Resource
-from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE, parse_urn
+from framework.engines.urns import STACK_TYPE, parse_urn
 from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
 from framework.kube.objects import FIELD_MANAGER
 
@@ -98,17 +98,17 @@ class Components:
             raise UnknownNameError("component", name, self.names)
 
 
-def summarize_resources(resources: Iterable[Mapping[str, Any]]) -> Recorded:
-    """Returns a summary of the resources of a checkpoint, given as JSON."""
+def summarize_resources(resources: Iterable[Resource]) -> Recorded:
+    """Returns a summary of the resources of a checkpoint."""
     components, objects = set(), 0
     providers: dict[str, Mapping[str, Any]] = {}
     for resource in resources:
-        if resource["type"] == PROVIDER_TYPE:
-            providers[resource["urn"]] = resource.get("inputs") or {}
-        elif resource.get("custom"):
+        if resource.is_provider:
+            providers[resource.urn] = resource.raw.get("inputs") or {}
+        elif resource.custom:
             objects += 1
-        elif resource["type"] != STACK_TYPE:
-            components.add(parse_urn(resource["urn"]).name)
+        elif resource.type != STACK_TYPE:
+            components.add(resource.name)
     return Recorded(frozenset(components), objects, providers)
 
 
@@ -137,10 +137,8 @@ def build_recorded_objects(
     """
     objects, providers, pending = [], {}, set()
     for resource in resources:
-        sealed_inputs = resource.raw.get("inputs") or {}
-        inputs = unseal(sealed_inputs)
         if resource.is_provider:
-            providers[resource.urn] = reveal(inputs)
+            providers[resource.urn] = reveal(unseal(resource.raw.get("inputs") or {}))
         # An object that is to be deleted is not compared: whatever it is now, it goes.
         if resource.is_object and resource.pending_delete:
             pending.add((resource.type, resource.id))
@@ -148,6 +146,8 @@ def build_recorded_objects(
             continue
         if not components.is_target(resource.urn):
             continue
+        sealed_inputs = resource.raw.get("inputs") or {}
+        inputs = unseal(sealed_inputs)
         sealed_outputs = resource.raw.get("outputs") or {}
         outputs = unseal(sealed_outputs)
         # `unseal` returns a tree without secrets as it is, and looking for them takes long.

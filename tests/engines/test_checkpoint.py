@@ -28,6 +28,24 @@ def test_checkpoint_of_the_cli_is_rendered_unchanged(path: Path) -> None:
     assert json.loads(render_checkpoint(parse_checkpoint(text, "x"))) == json.loads(text)
 
 
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.parent.name)
+def test_inputs_and_outputs_are_read_when_they_are_needed(path: Path) -> None:
+    text = path.read_text()
+    checkpoint = parse_checkpoint(text, "x")
+    assert not any({"inputs", "outputs"} & found.head.keys() for found in checkpoint.resources)
+    latest = json.loads(text)["checkpoint"]["latest"]
+    assert [found.raw for found in checkpoint.resources] == latest["resources"]
+    assert json.loads(render_checkpoint(checkpoint)) == json.loads(text)
+
+
+def test_number_out_of_range_is_an_error_that_names_the_resource() -> None:
+    document = json.loads((RECORDED / "1-created/checkpoint.json").read_text())
+    document["checkpoint"]["latest"]["resources"][-1]["inputs"]["x"] = "BIG"
+    checkpoint = parse_checkpoint(json.dumps(document).replace('"BIG"', "1e400"), "x")
+    with pytest.raises(StateError, match=r"^urn:.* cannot be read: Number out of range"):
+        _ = checkpoint.resources[-1].raw
+
+
 def test_secret_that_was_not_encrypted_is_never_rendered() -> None:
     resource = Resource({"urn": "urn:x", "type": "t", "inputs": {"token": Secret("hunter2")}})
     with pytest.raises(TypeError, match="Secret"):

@@ -174,7 +174,9 @@ class World:
         fake = SimpleNamespace(cli=FAKE_CLI, run=self.run, record_failed=stack.record_failed)
         objects = RecordedObjects(tuple(recorded), {})
         live = StackState(project, self.backend).get_current().live
-        opened = OpenedStack(cast(CliStack, fake), [*live.values()], objects, lambda exported: None)
+        opened = OpenedStack(
+            cast(CliStack, fake), tuple(live.values()), objects, lambda exported: None
+        )
         components = Components()
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"

@@ -59,7 +59,7 @@ def check(
     cluster = FakeCluster()
     for obj in live:
         cluster.objects["Deployment", f"ns/{obj['metadata']['name']}"] = obj
-    opened = OpenedStack(cast(Any, None), [], recorded, lambda exported: None)
+    opened = OpenedStack(cast(Any, None), (), recorded, lambda exported: None)
     return needs_refresh(opened, targets, cast(KubernetesProvider, cluster), updated)
 
 

@@ -109,7 +109,7 @@ def test_command_on_a_renamed_model_works_on_its_former_objects() -> None:
 
 
 def test_cli_lists_pending_deletions() -> None:
-    resources = [build_component("a"), build_resource("a"), build_resource("a", is_pending=True)]
+    resources = (build_component("a"), build_resource("a"), build_resource("a", is_pending=True))
     opened = OpenedStack(cast(Any, None), resources, RecordedObjects((), {}), lambda exported: None)
     request = Request(SHIPPED, PulumiStack.of("dev"))
     preview = add_pending_deletions(Preview(()), opened, request)

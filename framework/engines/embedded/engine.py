@@ -182,8 +182,7 @@ class EmbeddedEngine:
 
     def recorded(self, request: Request) -> Recorded:
         """Returns a summary of the recorded state."""
-        resources = _read_state(request).get_current().resources
-        return summarize_resources(resource.raw for resource in resources)
+        return summarize_resources(_read_state(request).get_current().resources)
 
     def check_refresh(self, request: Request) -> frozenset[str] | None:
         """Returns None, because only the CLI runs `pulumi refresh`."""
