@@ -42,7 +42,7 @@ up: $(VENV)/ready ## deploy an environment: preview, confirm, roll out, watch
 preview: $(VENV)/ready ## show what up would change, with the forecast of each rollout
 status: $(VENV)/ready ## show what runs now: versions, ready Pods, canaries
 outputs: $(VENV)/ready ## show the stack's outputs, as last deployed
-drift: $(VENV)/ready ## compare the cluster with the recorded state; exit 16 if they differ [OUT=folder]
+drift: $(VENV)/ready ## compare the cluster with the files and the last up; exit 16 if they differ [OUT=folder]
 accept: $(VENV)/ready ## accept a finding of drift: write a rule, with a reason and a last day
 take: $(VENV)/ready ## write live values that drift found into the catalog
 refresh: $(VENV)/ready ## show drift and, after a yes, record what the cluster has

@@ -24,8 +24,8 @@ _given_plans: dict[Path, StackPlan] = {}
 def give_plan(root: Path, plan: StackPlan) -> None:
     """Keeps a plan that is already loaded, for `load_stack_plan`.
 
-    The embedded engine calls this in the program's process. So `up` loads the plan once, and not a
-    second and a third time for its preview and its apply. Plain `pulumi up` does not call it.
+    Both engines call this in the process that runs the program. So `up` loads the plan once, not
+    again for each run. Plain `pulumi up` does not call it.
     """
     _given_plans[root.resolve()] = plan
 

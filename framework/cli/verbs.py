@@ -92,7 +92,7 @@ GROUPS = {
              read_only=True),
         Verb("outputs", "show the stack's outputs, as last deployed", "deploy:run_outputs",
              options=("engine", "json"), example="make outputs ENV=prod", read_only=True),
-        Verb("drift", "compare the cluster with the recorded state; exit 16 if they differ",
+        Verb("drift", "compare the cluster with the files and the last up; exit 16 if they differ",
              "drift:run_drift", options=("engine", "out", "why", "json"),
              example="make drift ENV=prod OUT=drift/prod"),
         Verb("accept", "accept a finding of drift: write a rule, with a reason and a last day",

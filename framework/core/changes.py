@@ -194,7 +194,7 @@ class PlanInputs:
 
 @dataclass(frozen=True)
 class ReviewedChange:
-    """One object's change in a plan or in a later preview; None where there is no change."""
+    """The change of one object, in a plan or in a later preview."""
 
     op: Op
     fields: tuple[FieldChange, ...]

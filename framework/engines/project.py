@@ -95,8 +95,8 @@ def write_salt(project: Project, stack: str, salt: str) -> None:
     """Adds the salt to the stack's settings."""
     path = build_settings_path(project, stack)
     text = files.read_text(path) or ""
-    # The file is in Git beside the environments, and everyone may read it. `resolve`: a rename onto
-    # a symbolic link would replace the link itself.
+    # The file has only the salt, so everyone may read it. `resolve`: a rename onto a symbolic link
+    # would replace the link itself.
     content = f"encryptionsalt: {salt}\n{text}"
     files.write_atomically(path.resolve(), content, mode=_SETTINGS_MODE)
 

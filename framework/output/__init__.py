@@ -1,1 +1,4 @@
-"""Writes results as text, Markdown, JSON and GitHub annotations; decides nothing."""
+"""Writes results as text, Markdown, JSON, SARIF, HTML, metrics and GitHub annotations.
+
+Decides nothing.
+"""

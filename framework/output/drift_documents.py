@@ -17,7 +17,10 @@ from framework.output.stack_documents import FieldChangeItem
 
 @dataclass(frozen=True)
 class DriftedField(FieldChangeItem):
-    """A field that differs: `old` is recorded, `new` is live. Who wrote it may be unknown."""
+    """A field that differs: `old` is the desired value, `new` the live one.
+
+    Who wrote it may be unknown.
+    """
 
     manager: str | None
     time: str | None
@@ -25,7 +28,7 @@ class DriftedField(FieldChangeItem):
 
 @dataclass(frozen=True)
 class DriftedObject:
-    """An object that differs between the recorded state and the cluster."""
+    """An object with drift, with all its fields that differ."""
 
     op: Op
     urn: str

@@ -1,4 +1,4 @@
-"""The plan store: the one way to get the plans of stacks, with the diagnostics of the checks.
+"""The plan store: the only way to get checked plans of stacks, with the diagnostics.
 
 A model whose files have not changed is read from the cache. The others are planned, in several
 processes where there are many. The result is the same either way.
