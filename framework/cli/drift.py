@@ -36,7 +36,7 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
         report = check_stack(root, options)
     except FrameworkError as error:
         if folder and not isinstance(error, UsageError):
-            # A page of last night would read as clean.
+            # Otherwise the page of last night would stay, and look like a clean check.
             failed = FailedStack(Stack.of(options.environment), str(error))
             seconds = time.monotonic() - started
             try:

@@ -1,7 +1,7 @@
 """Replicas outside the range of the stack's own autoscaler, which are drift.
 
-Replicas within the range are the autoscaler's work. Any other number it puts back within seconds,
-except 0: with 0 replicas the autoscaler is switched off.
+Replicas within the range are set by the autoscaler. It corrects any other number within seconds,
+except 0: with 0 replicas it is switched off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds Pods of the stack that somebody changed.
 
-No record describes a single Pod, and `up` does not put it back. Of a Pod only the metadata is
-listed: its managedFields tell whether anybody but a controller wrote to its spec.
+No record describes a single Pod, and `up` does not put it back. Only the metadata of Pods is
+listed: managedFields show whether anybody except a controller changed the spec.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def find_changed_pod(
 
 
 def _find_creator(pod: Object) -> str:
-    """Returns the manager that created a Pod: the one that wrote who owns it.
+    """Returns the manager that created a Pod: the one that owns `ownerReferences`.
 
-    It is kube-controller-manager, k3s where that runs all controllers, or an operator.
+    It is kube-controller-manager, k3s (which runs all controllers in one process), or an operator.
     """
     for entry in direct_entries(pod):
         metadata = (entry.get("fieldsV1") or {}).get("f:metadata") or {}

@@ -34,8 +34,8 @@ from framework.kube.provider import KubernetesProvider
 from framework.plan import StackPlan
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
-# Pods. Of the second table the metadata is enough. Secrets are not listed: the right to list
-# them is the right to read them.
+# Pods. For the kinds of the second table, only the metadata is listed. Secrets are not listed: the
+# right to list them is the right to read them.
 _WHOLE = {
     "Service": "v1",
     "PodDisruptionBudget": "policy/v1",
@@ -234,7 +234,7 @@ def _find_touching_pods(
 ) -> dict[str, tuple[str, str]]:
     """Returns what the Pods of each foreign owner touch, by the owner's UID.
 
-    Of a Job only the metadata is listed, which does not have the labels of its Pods.
+    Only the metadata of a Job is listed, and it does not have the labels of its Pods.
     """
     found: dict[str, tuple[str, str]] = {}
     for obj in objects:

@@ -43,7 +43,8 @@ _BUDGET_KINDS = frozenset(
         "PodDisruptionBudget", "ResourceQuota", "LimitRange",
     }
 )  # fmt: skip
-# Of a Deployment: what decides whether Pods serve, and what decides how many may be missing.
+# Fields of a Deployment: those that decide whether Pods serve (_SERVING_PATH), and those that
+# decide how many may be missing (_BUDGET_PATH).
 _SERVING_PATH = re.compile(
     r"spec\.selector\b|spec\.template\.metadata\.labels\b"
     r"|spec\.template\.spec\.(?:initContainers|containers)\[[^\]]+\]"

@@ -17,9 +17,10 @@ from framework.engines.base import RecordedObject
 def build_refresh_verdict(
     report: DriftReport, changed: frozenset[str], recorded: Iterable[RecordedObject]
 ) -> RefreshVerdict:
-    """Builds the verdict of `pulumi refresh`, and the reason for each object where both differ.
+    """Builds the verdict of `pulumi refresh`.
 
-    `changed` are the URNs whose record a refresh would change.
+    It has the reason for each object that only one of the two checks counts. `changed` are the URNs
+    whose record a refresh would change.
     """
     names = {obj.urn: f"{obj.type.rpartition(':')[2]} {obj.id}" for obj in recorded}
     found = {finding.urn for finding in report.findings}

@@ -47,8 +47,8 @@ class Finding:
     urn: str = ""
     """The URN of the resource, "" for a foreign object."""
     model: str = ""
-    """The nearest component of the resource. Of a foreign object the model that it touches. "" for
-    none."""
+    """The nearest component of the resource. For a foreign object, the model that it touches. ""
+    for none."""
     path: str = ""
     """The path of the field, in the notation of core/field_paths.py; "" for a whole object."""
     desired: Any = None
@@ -84,7 +84,8 @@ class RefreshVerdict:
     """The verdict of `pulumi refresh --preview-only`, which the CLI engine runs beside the check.
 
     `objects` are those whose record a refresh would change, `compared` counts those where the check
-    found drift. `reasons` are pairs of a reason and the objects that only one of both counts.
+    found drift. `reasons` are pairs of a reason and the objects that only one of the two
+    checks counts.
     """
 
     objects: tuple[str, ...]

@@ -89,8 +89,9 @@ class TakeResult:
 def order_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Returns the findings in the order in which all items of a list without keys can be taken.
 
-    Of `args: [a, b, c]` with only `a` left, `args[2]` is taken before `args[1]`: once `b` is
-    removed, `c` has its number. Items that are added or changed go first, with the lowest number.
+    For example, `args: [a, b, c]` became `[a]`: `args[2]` is taken before `args[1]`, because after
+    `b` is removed, `c` has index 1. Items that are added or changed go first, with the
+    lowest number.
     """
 
     def rank(finding: Finding) -> tuple[bool, int]:
@@ -160,7 +161,7 @@ class _Copy:
         written = _build_written(finding, fields)
         for path, edits, setting in self._list_candidates(written, catalog, model):
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
-            # Every environment reads this line, and none but this one may change.
+            # Every environment reads this line, but only the manifests of this one may change.
             elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
             if self._write(path, edits, finding.model):
                 after = self._plan(finding.model, self._stack)
@@ -279,8 +280,8 @@ def _describe_interpolation(live: Any) -> str:
 def _build_written(finding: Finding, objects: Objects) -> Finding:
     """Returns the finding with the value to write, with `${` escaped.
 
-    Of a list whose items have no keys, such as `args`, the whole list is written: neither a setting
-    nor a patch can name one of its items.
+    If the items of a list have no keys, such as `args`, the whole list is written: neither a
+    setting nor a patch can name one of its items.
     """
     path = FieldPath.parse(finding.path)
     parent, index = FieldPath(path.steps[:-1]), path.steps[-1]

@@ -46,9 +46,9 @@ class StackLock:
     def released(self) -> Iterator[None]:
         """Gives the lock to the CLI for one command.
 
-        A command of others that takes the stack in the moment before makes the CLI fail. One that
-        takes it in the moment after raises nothing here, because the result of the CLI would be
-        lost: `require` raises it before the next write.
+        If another command takes the lock just before the CLI does, the CLI fails. If it takes the
+        lock just after, nothing is raised here, because the result of the CLI would be lost:
+        `require` raises it before the next write.
         """
         self._held.close()
         try:

@@ -309,7 +309,7 @@ def read_stack(
         accepts_recreated=accepts_recreated,
     )
     reached = identify_cluster(asdict(request.cluster), request.root)
-    # Of several providers it is unknown which one the environment means.
+    # With several providers, it is unknown which one the environment means.
     if len(summary.providers) == 1:
         check.check(next(iter(summary.providers)), reached)
 
@@ -378,7 +378,7 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
     except errors.CommandError as exc:
         # pulumi fails with this on empty attributes, which it leaves when it is killed.
         if "failed to load checkpoint: EOF" in str(exc):
-            raise StateError(_describe_cut_attributes(project, stack)) from exc
+            raise StateError(_describe_empty_attributes(project, stack)) from exc
         if "incorrect passphrase" in str(exc):
             raise StateError(_describe_wrong_passphrase(project, stack)) from exc
         raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc
@@ -426,7 +426,7 @@ def _describe_wrong_passphrase(project: Project, stack: str) -> str:
     )
 
 
-def _describe_cut_attributes(project: Project, stack: str) -> str:
+def _describe_empty_attributes(project: Project, stack: str) -> str:
     path = f"{stack}.json.attrs in {project.describe_backend()}"
     if project.has_file_backend:
         path = f"{open_backend(project, stack).checkpoint_path}.attrs"

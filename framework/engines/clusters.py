@@ -304,7 +304,7 @@ class Clusters:
         """Adds a recorded provider, unless the program has registered it before.
 
         The only recorded provider is reached by the names in environment.yaml, because its
-        kubeconfig may have moved since. Of several providers it is unknown which one is meant.
+        kubeconfig may have moved since. With several, it is unknown which one is meant.
         """
         is_only = len(self._recorded) == 1
         self.add(urn, {**inputs, **asdict(self._named)} if self._named and is_only else inputs)
@@ -447,7 +447,7 @@ def check_recorded_cluster(
         partial(identify_cluster, root=root),
         has_objects=any(resource.is_object for resource in resources),
     )
-    # Of several providers it is unknown which one the environment means.
+    # With several providers, it is unknown which one the environment means.
     if len(providers) == 1:
         check.check(next(iter(providers)), reached)
 

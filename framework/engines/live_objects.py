@@ -76,8 +76,8 @@ def read_basis(
 ) -> Basis:
     """Reads what a preview was computed from. Call it after the preview.
 
-    The live objects may be some milliseconds newer than those that the preview saw. That is the
-    safe side: a change in between is in the digest, so a plan that does not know it is refused.
+    The live objects may be some milliseconds newer than those that the preview saw. This is safe:
+    the digest includes a change in between, so a plan from before it is refused.
     """
     compared = compare_with_cluster(recorded.objects, clusters, compare_with_desired, listed=True)
     if request.cluster is None:

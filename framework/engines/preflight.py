@@ -142,7 +142,7 @@ class _Preflight:
         for item in self._changed:
             for reference in list_references(item.manifest):
                 if (reference.kind, reference.namespace, reference.name) not in provided:
-                    # The field differs from object to object, and is kept beside the reference.
+                    # The field differs from object to object, and is kept with the reference.
                     same = replace(reference, field="")
                     needed.setdefault(same, []).append((item, reference.field))
         if not needed:

@@ -86,7 +86,7 @@ def _find_built(root: Path) -> PulumiCli | None:
 
 
 def build_environment(cli: PulumiCli) -> dict[str, str]:
-    """Returns the variables to set for the CLI, beside those of this process."""
+    """Returns the variables to set for the CLI, in addition to those of this process."""
     environment = {
         "PATH": cli.search_path,
         "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -12,8 +12,8 @@ its own preview, and applies the plan only if nothing that matters differs:
 
 Digests are of content, not of a commit: after a squash merge the commit is another one.
 
-**Secrets.** Everything but the secret is known to a reader of the plan, who also has the
-repository. From a plain digest, salted or not, a short password can be guessed within minutes.
+**Secrets.** A reader of the plan file also has the repository, and so knows everything except the
+secret. A short password can be guessed from a plain digest within minutes, salted or not.
 So there are two forms. With a passphrase (PULUMI_CONFIG_PASSPHRASE) a digest is an HMAC whose key
 is derived from it as the key of the state is: guessing a value is as hard as decrypting the state.
 Without one, secrets are left out before anything is digested. A changed secret is then noticed as
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 # The rounds of Pulumi's passphrase provider: what protects the state protects the plan, too.
 _ROUNDS = 1_000_000
 _DIGITS = 32
-# The key of what all models share, beside those of objects.
+# The key of what all models share. The other keys are those of objects.
 ENVIRONMENT = "environment.yaml"
 # Ends the key of a deleted object in a change list.
 _DELETED = " (deleted)"

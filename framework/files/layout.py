@@ -142,7 +142,7 @@ def _find_named_files(
         diagnostics += invalid
         if invalid:
             del paths[stem]
-            # Of two files with one proposal, the second gets another.
+            # If two files have one proposal, the second gets another.
             taken.add(_find_free(_propose_name(stem), taken))
     return paths
 

@@ -228,8 +228,8 @@ class ApiConnection:
 def encode_body(body: Any) -> bytes:
     """Returns a body as JSON that the server also reads as YAML, which it does for an apply.
 
-    Of the escapes of JSON, YAML does not have the pair of surrogates that stands for a character
-    such as an emoji, so these are sent as they are. Others stay escaped: YAML would take an
+    YAML does not have JSON's escape for characters such as an emoji, a pair of surrogates, so these
+    are sent as they are. Others stay escaped: YAML would take an
     unescaped U+2028 for a line break, and fold it into a space.
     """
     text = json.dumps(body)

@@ -56,7 +56,8 @@ def with_owners(live: Object, inputs: Object, recorded: Mapping[str, Any]) -> Ob
 
 def _is_owned(path: OwnedPath, value: Any, inputs: Object, recorded: Mapping[str, Any]) -> bool:
     before = find(recorded, path)
-    # Of a mapping, the server names the fields as owned, and it itself only if it is new.
+    # Server-side apply records the fields in a mapping as owned, and the mapping itself only if the
+    # write created it.
     if isinstance(value, Mapping) and path[-1].startswith("f:"):
         return before is MISSING
     if find(inputs, path) is not MISSING:

@@ -137,14 +137,14 @@ def find_foreign_parts(
 
     `may_write` returns whether a manager may write an owned path. The newest writer of the whole
     field does not show who wrote the others: an injector that writes an annotation is newer than
-    the person who changed the image of the injected container. For example, of `containers[proxy]`
+    the person who changed the image of the injected container. For example, for `containers[proxy]`
 
         mesh          Update  containers[proxy], containers[proxy].name
         kubectl-edit  Update  containers[proxy].image            gives  containers[proxy].image
 
-    {} if all of it belongs to the rightful writers. None if no part is owned on its own, or none by
-    them: then the field is one whole. What the CLI's create owns, and webhooks in the requests of
-    `manager`, counts for nobody.
+    Returns {} if `may_write` covers all of it. Returns None if no part is owned separately, or none
+    by an allowed manager: the field is then one unit. Entries of the CLI's create, and of webhooks
+    in the requests of `manager`, are ignored.
     """
     rightful, foreign = set[OwnedPath](), dict[OwnedPath, Entry]()
     for entry in entries(obj):
@@ -311,10 +311,10 @@ def unowned_paths(
 ) -> frozenset[OwnedPath]:
     """Returns the live paths that an update removes although `manager` does not own them yet.
 
-    They are the paths that the update takes over and that `sent` lacks. Of the CLI's create, only
-    those in the `recorded` inputs are removed: a create also owns the server's defaults, and those
-    must stay. A path is not removed while another manager owns it, or something below it. For
-    example, if `sent` has neither variable:
+    They are the paths that the update takes over and that `sent` lacks. Paths of the CLI's create
+    are removed only if they are in the `recorded` inputs: a create also owns the server's defaults,
+    and those must stay. A path is not removed while another manager owns it, or something below it.
+    For example, if `sent` has neither variable:
 
         kubectl-set  Update  env[EXTRA], env[SHARED]
         injector     Update  env[SHARED]                gives  env[EXTRA]

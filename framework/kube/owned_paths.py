@@ -213,8 +213,8 @@ def _drop(parent: Any, element: str) -> None:
 def find_path(owned: frozenset[OwnedPath], path: FieldPath) -> OwnedPath | None:
     """Returns the owned path that contains a field, or is below it; None if the field is not owned.
 
-    A path above the field counts only if it is atomic, as in `covers`. Of several paths below the
-    field, which is a mapping or a list then, the first is returned.
+    A path above the field counts only if it is atomic, as in `covers`. With several paths below
+    the field, which is a mapping or a list then, the first is returned.
 
         owned                                          path                       result
         containers[model], containers[model].image     containers[model].image    the second

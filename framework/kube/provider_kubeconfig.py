@@ -49,7 +49,7 @@ def _find_relative_paths(document: Mapping[str, Any], context: str) -> Iterator[
     for settings, keys in ((cluster, _CLUSTER_PATHS), (user, _USER_PATHS)):
         for key in keys:
             path = settings.get(key)
-            # `certificate-authority-data` and its like win over the path.
+            # `certificate-authority-data` and the other inline fields override the path.
             if path and not settings.get(f"{key}-data") and not PurePath(path).is_absolute():
                 yield f"{key} is the relative path {path}"
     command = (user.get("exec") or {}).get("command", "")

@@ -21,7 +21,7 @@ from framework.core.redaction import mentions_secret
 # reads the machine, and oc.decode, oc.create or a computed resolver name could do so unseen.
 _ALLOWED_RESOLVERS = frozenset({"oc.select"})
 
-# One reference. An odd number of backslashes before it escapes it: `\${a}` is text. Of an even
+# One reference. An odd number of backslashes before it escapes it: `\${a}` is text. In an even
 # number, each pair is a literal backslash and escapes nothing: `\\${a}` has a reference.
 REFERENCE = re.compile(r"(?<!\\)(?P<backslashes>(?:\\\\)*)\$\{(?P<key>[^${}:]+)\}")
 # The key in `${oc.select:key}` and `${oc.select:"key",default}`.

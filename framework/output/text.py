@@ -131,7 +131,7 @@ def shorten_path(path: str) -> str:
 def render_field(path: str, field: FieldChange, *, first: str = "", then: str = "") -> str:
     """Renders a field change: on one line if it fits, else with its values below its path.
 
-    Of a text with several lines it shows only the lines that differ. `first` starts the first
+    For a text with several lines, it shows only the lines that differ. `first` starts the first
     line, `then` every other line.
     """
     values = render_values(field)
@@ -182,9 +182,9 @@ def _shorten_lines(lines: list[str]) -> list[str]:
     One line of a ConfigMap may have a megabyte.
     """
     long = sorted(line[1:] for line in lines if len(line) > _WIDEST)
-    # Of sorted texts, the first and the last one differ first.
+    # In sorted texts, the first and the last differ at the earliest place.
     pairs = zip(long[0], long[-1], strict=False) if len(long) > 1 else ()
-    common = next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+    common = next((at for at, (first, last) in enumerate(pairs) if first != last), 0)
     start = max(0, common - _NARROWEST)
     return [_cut_line(line, start) if len(line) > _WIDEST else line for line in lines]
 

@@ -55,7 +55,7 @@ def _write_in_track(settings: Model, merged: Merged) -> tuple[Model, Merged]:
 def _list_places(settings: Model) -> Iterator[tuple[KeyPath, FieldType]]:
     """Yields the path of each setting in the form of Kubernetes, and its type.
 
-    Of a custom resource, only the metadata has a type; its other fields are unknown here.
+    For a custom resource, only the metadata has a type; its other fields are unknown here.
     """
     for key in settings.patch:
         yield ("patch", key), FieldType(key.partition("/")[0])

@@ -116,7 +116,7 @@ def list_commit_files(root: Path, commit: str) -> CommitFiles:
 def is_read(path: str) -> bool:
     """Returns True for a file that the reader may read: hidden files and folders are left out.
 
-    Of the framework, only Python and JSON files count: plans are made by them.
+    In framework/, only Python and JSON files count: plans are made by them.
     """
     head, *below = path.split("/")
     if any(name.startswith(".") for name in below):

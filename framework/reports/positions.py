@@ -54,8 +54,8 @@ class SettingFinder:
     def find(self, model: CatalogModel, name: str, path: FieldPath) -> str:
         """Returns the position of the setting that a field of `Kind/name` comes from, "" for none.
 
-        Of several settings, such as the repository and the tag of an image, it is the one in the
-        most specific file.
+        With several settings, such as the repository and the tag of an image, it is the one in
+        the most specific file.
         """
         explained = self._explain(model, f"{name}.{path.steps[0]}") if path.steps else None
         if explained is None:

@@ -127,7 +127,7 @@ def join_dotted_key(settings_type: type[BaseModel], parts: Sequence[str]) -> lis
             values = [type_ for _, type_ in _list_arms(get_args(mapping)[1])]
             if not any(value is Any or _has_keys(value) for value in values):
                 return [*parts[:index], ".".join(parts[index:])]
-        # Of a text or a mapping of settings, only the latter can have something below it.
+        # If it may be a text or a mapping of settings, only the mapping can have a part below it.
         of_class = next((arm for arm in arms if _is_settings(arm)), mapping)
         annotation = _find_annotation(of_class, part) if of_class else Any
     return None

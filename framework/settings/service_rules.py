@@ -137,7 +137,7 @@ def _find_unknown_targets(
 ) -> Iterator[SettingDiagnostic]:
     """Reports target ports that no container has, or that two containers have.
 
-    Of two, Kubernetes would take the one of the first container (FindPort in k8s.io/endpointslice).
+    With two, Kubernetes would take that of the first container (FindPort in k8s.io/endpointslice).
     """
     paths: dict[str, list[_Path]] = {}
     for at in list_container_ports(model):

@@ -67,7 +67,7 @@ def test_wrong_passphrase_without_settings_names_the_state(root: Path) -> None:
     assert "remove" not in message
 
 
-def test_cut_attributes_name_the_file(root: Path) -> None:
+def test_empty_attributes_name_the_file(root: Path) -> None:
     message = read_error(root, "error: failed to load checkpoint: EOF")
     assert message.startswith(f"{root}/.state/.pulumi/stacks/test/dev.json.attrs: ")
 

@@ -195,7 +195,7 @@ def _fill_container(container: Mapping[str, Any]) -> Mapping[str, Any]:
         requests = {**limits, **(resources.get("requests") or {})}
         filled["resources"] = {**resources, "requests": requests}
     if variables := container.get("env"):
-        # Of two variables with one name, containers see the last.
+        # If two variables have one name, containers see the last.
         filled["env"] = list({variable.get("name"): variable for variable in variables}.values())
     return filled
 

@@ -41,7 +41,7 @@ def _containers(result: Translation) -> list[dict[str, Any]]:
 def take_configs(result: Translation) -> None:
     """Turns each ConfigMap that exactly one volume contains into `config.files` of a container.
 
-    Of the containers that mount it, the model's comes first. A container has at most one ConfigMap.
+    If several containers mount it, the model's comes first. A container has at most one ConfigMap.
     """
     for source in result.workload.find_all("ConfigMap"):
         volume, reason = _find_config_volume(result, source)

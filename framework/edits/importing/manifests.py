@@ -204,7 +204,7 @@ def clean_object(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Returns an object without what the server writes, and the names of the fields to mention.
 
-    Of a live object, this includes the addresses and ports that the server has assigned. A port of
+    For a live object, this includes the addresses and ports that the server has assigned. A port of
     the nodes that was applied stays.
     """
     metadata = {

@@ -248,7 +248,7 @@ class Planner:
     def _add_diff(self, step: Step, inputs: Mapping[str, Any], diff: ObjectDiff) -> Step:
         diff = note_unfinished(diff, step.old.init_errors if step.old else ())
         recorded = self._state.read_inputs(step.old) if step.old else {}
-        # Of both: the old value of a secret that changes must not be printed either.
+        # Secrets of both: the old value of a secret must not be printed either.
         secrets = collect_secret_texts(recorded, step.registration.inputs)
         fields = redact_fields(diff.fields, secrets)
         change = replace(

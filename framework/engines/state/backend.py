@@ -182,8 +182,8 @@ class FileBackend:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the stack's lock. StateError when another command holds it."""
-        # The CLI's own protocol: look for locks, write one, look again. Of two commands that start
-        # at the same time at least one finds the other's lock and stops; both may stop.
+        # The CLI's own protocol: look for locks, write one, look again. If two commands
+        # start at the same time, at least one finds the other's lock and stops; both may stop.
         self.refuse_others()
         own = self.lock_folder / f"{uuid.uuid4()}.json"
         holder = {
@@ -205,7 +205,7 @@ class FileBackend:
                 own.unlink(missing_ok=True)
 
     def find_leftovers(self) -> list[Path]:
-        """Returns what commands that were killed while they wrote have left, apart from locks.
+        """Returns the files that killed commands left unfinished, except locks.
 
         Files that a command writes now are among them, unless the caller has the lock.
         """
@@ -214,13 +214,19 @@ class FileBackend:
         own = [self.history_folder.glob("*"), self.backups_folder.glob("*")]
         for folder in (self.checkpoint_path.parent, self.cluster_path.parent):
             own += [folder.glob(f"{self.stack}.json*"), folder.glob(f".{self.stack}.json*")]
-        leftovers = [path for path in chain(*own) if path.suffix == ".tmp" or _is_cut(path)]
+        leftovers = [
+            path for path in chain(*own) if path.suffix == ".tmp" or _is_empty_attributes(path)
+        ]
         # Commands that do not have the lock write here, too: those of other stacks, and those that
         # this lock refuses.
         shared = [*self.lock_folder.glob("*"), *self.folder.glob("*meta.yaml*")]
         for path in shared:
             is_orphan = path.suffix == _ATTRIBUTES and not path.with_suffix("").exists()
-            if (path.suffix == ".tmp" and _is_abandoned(path)) or is_orphan or _is_cut(path):
+            if (
+                (path.suffix == ".tmp" and _is_abandoned(path))
+                or is_orphan
+                or _is_empty_attributes(path)
+            ):
                 leftovers.append(path)
         return leftovers
 
@@ -331,8 +337,8 @@ class Lock:
         pid = self.holder.get("pid")
         if not isinstance(pid, int) or pid <= 0:
             return False
-        # A process id may be used again by another process. Then the lock counts as held, which is
-        # the safe side: the message names the file to remove.
+        # A process id may be used again by another process. Then the lock counts as held. This is
+        # safe: the message names the file to remove.
         return self.holder.get("hostname") == socket.gethostname() and not _is_running(pid)
 
 
@@ -348,7 +354,7 @@ def _read_lock(path: Path) -> Lock | None:
     return Lock(path, holder if isinstance(holder, dict) else {})
 
 
-def _is_cut(path: Path) -> bool:
+def _is_empty_attributes(path: Path) -> bool:
     """Returns whether the CLI was killed while it wrote a file of attributes.
 
     It refuses every file with empty attributes ("EOF"), and needs none.

@@ -86,7 +86,7 @@ def _advise(track: RenderedTrack) -> str:
 def find_cause(pods: Iterable[RenderedPod], resource: str) -> Position:
     """Returns the position of the setting behind the largest need of a resource.
 
-    Of the request and the number of Pods, it is the one that the latest layer sets.
+    It is the request or the number of Pods, whichever the later layer sets.
     """
     pod = _find_largest(pods, resource)
     causes = _list_causes(pod, resource)

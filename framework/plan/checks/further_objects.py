@@ -1,7 +1,8 @@
 """Checks the objects of the setting `objects` before the API server has to refuse them.
 
-The kinds of Kubernetes are checked against their definitions, as patches are. Of a custom resource,
-only the metadata is checked: only the server has its definition, and checks it in a preview.
+The kinds of Kubernetes are checked against their definitions, as patches are. For a custom
+resource, only the metadata is checked: only the server has its definition, and checks it in a
+preview.
 """
 
 from __future__ import annotations
