@@ -321,13 +321,14 @@ def _report_loss(code: ExitCode, lost: LostOutput) -> ExitCode:
     """Returns the exit code of a verb that continued although its output was lost."""
     if lost.error is None:
         return code
+    # A script that keeps the output must not take an incomplete file for a success.
+    final = code or ExitCode.FAILED
     print(
         f"the output could not be written ({lost.error.strerror}); the command continued without "
-        f"output and ended with exit code {int(code)}",
+        f"output. Its own exit code was {int(code)}; it exits with {int(final)}",
         file=sys.stderr,
     )
-    # A script that keeps the output must not take an incomplete file for a success.
-    return code or ExitCode.FAILED
+    return final
 
 
 def _replace_unencodable() -> None:

@@ -82,11 +82,14 @@ class PlanToApply:
     """A plan file that `up` is to apply."""
 
     def __init__(self, root: Path, options: argparse.Namespace) -> None:
-        """Reads the file of PLAN=. UsageError beside MODEL, PlanFileError for an unfit file."""
+        """Reads the file of PLAN=.
+
+        Errors: UsageError with MODEL, PlanFileError for a file that cannot be used.
+        """
         if options.model is not None:
             raise UsageError(
-                "up does not accept MODEL beside PLAN: the plan has its own models; leave MODEL "
-                f"out, or write another plan: "
+                "up does not accept MODEL together with PLAN: the plan has its own models; leave "
+                f"MODEL out, or write another plan: "
                 f"`{make_command('preview', options.environment, options.model)} "
                 f"PLAN={options.plan}`"
             )

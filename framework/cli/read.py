@@ -126,7 +126,8 @@ def run_list(root: Path, options: argparse.Namespace) -> ExitCode:
     if models:
         print(render_listing(models))
     elif not groups:
-        print(f"no model that runs in {' or '.join(environments)} matches")
+        names = " or ".join(environments)
+        print(f"no model that runs in {names} matches; `make list` shows all models")
     if groups:
         text = render_diagnostics(groups, read_lines(root))
         print(f"{text}\n\nModels with errors in their settings are not listed.", file=sys.stderr)

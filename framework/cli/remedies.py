@@ -118,7 +118,8 @@ def find_by_id(id: str, findings: Iterable[Finding], environment: str) -> Findin
         )
     if len(matches) > 1:
         raise UsageError(
-            f"FINDING={id}: {len(matches)} findings begin with it: {', '.join(sorted(matches))}"
+            f"FINDING={id}: {len(matches)} findings begin with it: {', '.join(sorted(matches))}; "
+            "give more digits of the id"
         )
     if not matches:
         raise UnknownNameError("finding", id, known)

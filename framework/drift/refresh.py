@@ -43,7 +43,10 @@ def build_refresh_verdict(
 def _explain_unseen(finding: Finding) -> str:
     """Returns why `pulumi refresh` does not see an object that the check has found."""
     if finding.is_changed_pod:
-        return "Pulumi looks only at objects of the stack, and a single Pod is none"
+        return (
+            "Pulumi looks only at objects of the stack, and a Pod that a controller creates is "
+            "not one"
+        )
     if finding.kind is FindingKind.FOREIGN:
         return "no stack owns it, and Pulumi looks only at objects of the stack"
     if finding.kind is FindingKind.ADDED:

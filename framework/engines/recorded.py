@@ -206,6 +206,6 @@ def refuse_protected(resources: Iterable[Resource]) -> None:
     if protected:
         lines = "\n".join(f"protected: {urn}" for urn in protected)
         raise EngineError(
-            f"{lines}\nNothing was deleted; to continue, remove protect in the program, "
-            "run `up`, then destroy"
+            f"{lines}\nNothing was deleted; to continue, set `protect: false` in environment.yaml "
+            "(or in your own program), run `up`, then destroy"
         )

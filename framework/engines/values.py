@@ -243,7 +243,10 @@ def tree_from_json(tree: Any) -> Any:
         if signature == SECRET:
             return Secret(tree_from_json(tree.get("value")))
         if signature is not None:
-            raise EngineError("an asset, an archive or a resource as an input needs the pulumi CLI")
+            raise EngineError(
+                "an asset, an archive or a resource as an input needs the pulumi CLI; "
+                "use ENGINE=cli"
+            )
         return {key: tree_from_json(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [tree_from_json(value) for value in tree]

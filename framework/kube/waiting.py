@@ -386,10 +386,12 @@ def wait_gone(
         now = time.monotonic()
         if now - started >= timeout_s:
             holders = find_holders(client, live or obj)
+            where = f" --namespace {metadata['namespace']}" if metadata.get("namespace") else ""
             raise ClusterError(
                 f"{name}: still exists {render_duration(timeout_s)} after its deletion was "
-                f"requested{f'; held by: {holders}' if holders else ''}; see what holds it, then "
-                "run the same command again"
+                f"requested{f'; waiting for: {holders}' if holders else ''}; `kubectl describe "
+                f"{obj['kind'].lower()} {metadata['name']}{where}` shows why; then run the same "
+                "command again"
             )
         if live is not None and now >= look_at:
             look_at = now + HELD_S

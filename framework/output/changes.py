@@ -83,7 +83,8 @@ def render_refusal(preview: Preview, verb: str, environment: str, model: str | N
     lines += [f"to take over: {make_command('adopt', environment, owner)}" for owner in owners]
     if len(taken) < len(errors):
         verb = "adopt" if verb == "adopt" else "preview"
-        lines.append(f"next: fix it, then run `{make_command(verb, environment, model)}`")
+        faults = "it" if len(errors) - len(taken) == 1 else "them"
+        lines.append(f"next: fix {faults}, then run `{make_command(verb, environment, model)}`")
     return "\n".join(lines)
 
 

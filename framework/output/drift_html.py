@@ -429,7 +429,7 @@ def _list_history(run: DriftRun, history: History) -> Iterator[Html]:
     ]
     if resolved:
         items = [
-            element("li", f"{past.title}, had stood since {past.since:%Y-%m-%d}")
+            element("li", f"{past.title}, first found {past.since:%Y-%m-%d}")
             for _, past in resolved[:_MOST_RESOLVED]
         ]
         more = len(resolved) - len(items)

@@ -135,8 +135,8 @@ def _render_progress(progress: Progress) -> str:
         # Shortened: the summary at the end has the whole message.
         return f"{name:<20} {progress.state}: {_shorten(progress.message, _LONGEST_FAILURE)}"
     if progress.state == "waiting":
-        held_by = _shorten(progress.message, _LONGEST_REASON)
-        return f"{name:<20} deleting\n    held by: {held_by}"
+        reason = _shorten(progress.message, _LONGEST_REASON)
+        return f"{name:<20} deleting\n    waiting for: {reason}"
     if change.op is Op.DELETE:
         return f"{name:<20} {'deleted' if progress.state == 'done' else 'deleting'}"
     if progress.state == "done":

@@ -86,7 +86,7 @@ def test_verb_continues_on_a_full_disk_and_reports_the_loss(
         assert front.main(["up", "dev"]) == code
     assert capsys.readouterr().err == (
         "the output could not be written (No space left on device); the command continued without "
-        f"output and ended with exit code {result}\n"
+        f"output. Its own exit code was {result}; it exits with {code}\n"
     )
 
 

@@ -52,9 +52,9 @@ def test_pipe_repeats_what_holds_a_deletion(kind: str, clock: Clock) -> None:
     name = "m" if kind == "Deployment" else "ConfigMap m"
     assert lines == [
         f"{name} deleting 0:05",
-        "held by: finalizer example.com/hold",
+        "waiting for: finalizer example.com/hold",
         f"{name} deleting 1:05",
-        "held by: finalizer example.com/hold",
+        "waiting for: finalizer example.com/hold",
         f"{name} deleted 1:10",
     ]
 
@@ -73,7 +73,7 @@ def test_terminal_shows_what_holds_a_deletion_until_it_is_done() -> None:
         progress.show(Progress(change("ConfigMap"), "started"))
         progress.show(Progress(change("ConfigMap"), "waiting", message="finalizer x"))
         deadline = time.monotonic() + 5
-        while "held by: finalizer x" not in stream.getvalue():
+        while "waiting for: finalizer x" not in stream.getvalue():
             assert time.monotonic() < deadline, stream.getvalue()
             time.sleep(0.05)
         progress.show(Progress(change("ConfigMap"), "done"))

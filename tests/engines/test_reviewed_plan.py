@@ -272,7 +272,7 @@ def test_plan_of_another_stack_or_cluster_is_refused(world: World) -> None:
     with pytest.raises(PlanFileError, match="is a plan of stack dev, not of prod"):
         PlanToApply(world.root, options)
     options = argparse.Namespace(plan=str(path), model="a", environment="dev")
-    with pytest.raises(UsageError, match="does not accept MODEL beside PLAN"):
+    with pytest.raises(UsageError, match="does not accept MODEL together with PLAN"):
         PlanToApply(world.root, options)
     # The engine itself refuses another cluster than the recorded one. Here nothing is recorded.
     shutil.rmtree(world.root / ".state")

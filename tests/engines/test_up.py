@@ -254,7 +254,7 @@ def test_removed_protect_is_a_warning_although_no_object_changes(stack: Stack) -
     stack.program("config_map('x')")
     preview = stack.preview()
     assert preview.clean
-    assert preview.messages == ("warning: `up` takes protect from 1 resource",)
+    assert preview.messages == ("warning: `up` removes `protect` from 1 resource",)
     stack.up()
     assert stack.preview().messages == ()
 

@@ -164,5 +164,5 @@ def test_server_that_stays_away_fails_a_deletion(monkeypatch: pytest.MonkeyPatch
 
 def test_held_deletion_reports_the_finalizer_where_pods_cannot_be_listed() -> None:
     deployment = going("foregroundDeletion", kind="Deployment")
-    with pytest.raises(ClusterError, match="held by: finalizer foregroundDeletion"):
+    with pytest.raises(ClusterError, match="waiting for: finalizer foregroundDeletion"):
         wait(FakeReads(deployment), seconds=0.1)

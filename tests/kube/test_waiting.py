@@ -108,7 +108,7 @@ def test_timeout_of_a_deletion_names_the_finalizer(
     inputs = config_map(namespace)
     inputs["metadata"]["finalizers"] = ["example.com/hold"]
     state = provider.create(URN, inputs)
-    with pytest.raises(ClusterError, match=r"held by: finalizer example\.com/hold"):
+    with pytest.raises(ClusterError, match=r"waiting for: finalizer example\.com/hold"):
         provider.delete(state, timeout_s=0.2)
     operations = [{"op": "remove", "path": "/metadata/finalizers"}]
     kube.json_patch(

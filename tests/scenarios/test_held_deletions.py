@@ -37,7 +37,7 @@ def test_held_deletion_shows_the_pod_and_an_interrupt_is_not_a_failure(
         path.unlink()
 
     message, code = run_and_react(project, f"Pod {name}", interrupt, "up", "dev", "--yes")
-    assert f"held by: Pod {name} stays in Terminating (finalizer {HOLD})" in message
+    assert f"waiting for: Pod {name} stays in Terminating (finalizer {HOLD})" in message
     assert code != 0
     assert "failed" not in message
     assert f"the cluster continues deleting: {namespace}/churn" in " ".join(message.split())

@@ -113,7 +113,7 @@ _OPTION_NAMES = {
     "deletedWith": "deleted_with",
     "pluginDownloadURL": "plugin_download_url",
     "envVarMappings": "env_var_mappings",
-    "packageRef": "a parameterised package",
+    "packageRef": "a parameterized package",
     "remote": "a remote component",
 }
 
@@ -165,7 +165,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return self._abort(f"method {request.tok}", context)
 
     def RegisterPackage(self, request: Any, context: Any) -> Any:
-        return self._abort(f"package {request.name}: a parameterised package", context)
+        return self._abort(f"package {request.name}: a parameterized package", context)
 
     def RegisterStackTransform(self, request: Any, context: Any) -> Any:
         return self._refuse("a stack transform")
@@ -180,11 +180,11 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return self._refuse(f'error hook "{request.name}"')
 
     def _refuse(self, what: str) -> Any:
-        self._handler.refuse(f"{what} needs the pulumi CLI")
+        self._handler.refuse(f"{what} needs the pulumi CLI; use ENGINE=cli")
         return empty_pb2.Empty()
 
     def _abort(self, what: str, context: Any) -> Any:
-        reason = f"{what} needs the pulumi CLI"
+        reason = f"{what} needs the pulumi CLI; use ENGINE=cli"
         self._handler.refuse(reason)
         context.abort(grpc.StatusCode.UNIMPLEMENTED, reason)
 
@@ -228,7 +228,10 @@ def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[st
     name = f'{request.type} "{request.name}"'
     is_object = request.type.startswith(OBJECT_PREFIX)
     if request.custom and not is_object and request.type not in (STACK_TYPE, PROVIDER_TYPE):
-        yield f"{name}: type {request.type} needs the pulumi CLI; supported: kubernetes:*"
+        yield (
+            f"{name}: type {request.type} needs the pulumi CLI; supported: kubernetes:*; "
+            "use ENGINE=cli"
+        )
     if request.custom and is_object and not request.provider:
         yield (
             f"{name}: has no explicit provider, and the default one needs the pulumi CLI; "
@@ -242,7 +245,7 @@ def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[st
         if field_name == "hooks" and not value.ListFields():
             continue
         option = _OPTION_NAMES.get(field_name, field_name)
-        yield f"{name}: option {option} needs the pulumi CLI"
+        yield f"{name}: option {option} needs the pulumi CLI; use ENGINE=cli"
 
 
 def _build_registration(request: resource_pb2.RegisterResourceRequest) -> Registration:

@@ -197,8 +197,9 @@ class PreviewRun:
         if refusals:
             lines = "\n".join(f"protected: {refusal}" for refusal in sorted(refusals))
             raise EngineError(
-                f"{lines}\nNothing was changed; to continue, remove protect "
-                "in the program and run `up` with nothing else changed, then run again"
+                f"{lines}\nNothing was changed; to continue, set `protect: false` in "
+                "environment.yaml (or in your own program), run `up` with nothing else changed, "
+                "then run this again"
             )
 
     def _note_protection(self) -> None:
@@ -207,7 +208,7 @@ class PreviewRun:
         That changes no object, so the preview is clean; yet `up` must record it before anything
         may be deleted.
         """
-        for protect, word in ((False, "from"), (True, "to")):
+        for protect, verb, word in ((False, "removes", "from"), (True, "adds", "to")):
             count = sum(
                 step.target and step.old is not None and step.old.protect is not protect
                 for step in self.steps.values()
@@ -215,7 +216,7 @@ class PreviewRun:
             )
             if count:
                 resources = "1 resource" if count == 1 else f"{count} resources"
-                self.messages.add("warning", f"`up` takes protect {word} {resources}")
+                self.messages.add("warning", f"`up` {verb} `protect` {word} {resources}")
 
     def _build_stack_outputs(self) -> Mapping[str, Any]:
         """Returns the program's exports, secrets redacted, unknown values marked as such."""
