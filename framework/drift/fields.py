@@ -126,7 +126,7 @@ def build_findings(
     if wanted is None and _KINDS[status] is FindingKind.MISSING:
         return ObjectFindings((), pending)
     if compared.replacement is not None:
-        return ObjectFindings((_build_taken(obj, compared.replacement),), pending)
+        return ObjectFindings((_build_replaced(obj, compared.replacement),), pending)
     whole = Finding(
         kind=_KINDS[status],
         type=obj.type,
@@ -166,7 +166,7 @@ def _find_last_apply(compared: ComparedObject) -> str:
     return max((str(e.get("time", "")) for e in written if is_own(e, manager)), default="")
 
 
-def _build_taken(obj: RecordedObject, live: Object) -> Finding:
+def _build_replaced(obj: RecordedObject, live: Object) -> Finding:
     """Builds the finding about an object of others that has the name of a recorded one."""
     manager, time = find_last_writer(live)
     return Finding(
@@ -181,7 +181,7 @@ def _build_taken(obj: RecordedObject, live: Object) -> Finding:
             f"was replaced by an object of {describe_writers(live)}, which `up` refuses: delete "
             "it, or take it over with `make adopt`"
         ),
-        is_taken=True,
+        belongs_to_others=True,
     )
 
 

@@ -24,7 +24,7 @@ class FindingKind(StrEnum):
     """The object is gone, or is being deleted, alone or with its Namespace."""
     RECREATED = "recreated"
     """Somebody deleted the object and created it again. Fields that differ are further findings.
-    Without our labels the new object is that of others (`Finding.is_taken`)."""
+    Without our labels the new object is that of others (`Finding.belongs_to_others`)."""
     FOREIGN = "foreign"
     """No stack owns the object, and it is in our Namespace or touches our Pods. So is a Pod of ours
     that somebody changed (`Finding.is_changed_pod`)."""
@@ -66,7 +66,7 @@ class Finding:
     """One sentence for the reader, "" where the values say it all."""
     accepted_by: AcceptRule | None = None
     """The rule of `drift.accept` that covers the finding."""
-    is_taken: bool = False
+    belongs_to_others: bool = False
     """The name belongs to an object of others now: `up` refuses it, `adopt` takes it over."""
     is_changed_pod: bool = False
     """A Pod of ours, foreign because somebody changed it: no record describes a single Pod."""

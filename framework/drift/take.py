@@ -258,7 +258,9 @@ def _find_obstacle(finding: Finding) -> str:
     if finding.kind is FindingKind.FOREIGN:
         return "no stack owns it; `make import` turns an object into settings, or accept it"
     if not finding.path:
-        remedy = "take it over with `adopt`" if finding.is_taken else "put it back with `up`"
+        remedy = (
+            "take it over with `adopt`" if finding.belongs_to_others else "put it back with `up`"
+        )
         return f"is {finding.kind}, so there is no value to take; {remedy}, or disable the model"
     if not finding.model:
         return "belongs to no model; edit environment.yaml by hand, or put it back with `up`"

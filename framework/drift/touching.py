@@ -110,7 +110,7 @@ class StackPods:
         find = _find_destinations if kind in _ISTIO else _find_backends
         for effect, names in (
             ("routes to", find(spec, namespace)),
-            ("takes traffic of", _find_taken(kind, spec, namespace)),
+            ("takes traffic of", _find_intercepted(kind, spec, namespace)),
         ):
             for service in names:
                 for model, name in self._find_services(*service):
@@ -172,7 +172,9 @@ def _only_recommends(spec: Mapping[str, Any]) -> bool:
     return bool((spec.get("updatePolicy") or {}).get("updateMode") == "Off")
 
 
-def _find_taken(kind: str, spec: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, str]]:
+def _find_intercepted(
+    kind: str, spec: Mapping[str, Any], namespace: str
+) -> Iterator[tuple[str, str]]:
     """Yields each Service whose own traffic a route of a mesh takes over."""
     if kind == "VirtualService":
         for host in spec.get("hosts") or ():

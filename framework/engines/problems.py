@@ -53,7 +53,7 @@ def build_refusal(exc: ClusterError, change: Change, secrets: Iterable[str]) -> 
         object=name,
         message=message,
         fields=fields,
-        is_taken=isinstance(exc, AlreadyExistsError),
+        belongs_to_others=isinstance(exc, AlreadyExistsError),
     )
 
 

@@ -201,10 +201,11 @@ def find_undeclared(
 # owns it. So a variable that was added with `kubectl set env` would stay for ever. An update
 # therefore makes itself the owner first (`merge_entries`), and the apply after it, which does not
 # send the variable, removes it. A preview writes nothing, so it has to compute what that apply
-# will remove (`unowned_paths`). Both split each entry in the same way, with `_find_taken`.
+# will remove (`unowned_paths`). Both split each entry in the same way, with
+# `_find_paths_to_take_over`.
 
 
-def _find_taken(
+def _find_paths_to_take_over(
     entry: Entry,
     manager: str,
     api_version: str,
@@ -252,7 +253,7 @@ def merge_entries(
     taken = set[OwnedPath]()
     result: list[dict[str, Any]] = []
     for entry in managed:
-        moves = _find_taken(entry, manager, api_version, kept, injected)
+        moves = _find_paths_to_take_over(entry, manager, api_version, kept, injected)
         taken |= moves
         stays = field_paths(entry) - moves
         if not moves:
@@ -325,7 +326,7 @@ def unowned_paths(
         if is_own(entry, manager):
             # The server itself removes these when they are not sent, in a dry run as well.
             continue
-        taken = _find_taken(entry, manager, obj["apiVersion"], kept, injected)
+        taken = _find_paths_to_take_over(entry, manager, obj["apiVersion"], kept, injected)
         others |= field_paths(entry) - taken
         if entry["manager"] not in CLI_MANAGERS | {manager}:
             candidates |= taken

@@ -76,7 +76,7 @@ def render_refusal(preview: Preview, verb: str, environment: str, model: str | N
     `model` is the option MODEL as it was given.
     """
     errors = [p for p in preview.problems if p.severity is Severity.ERROR]
-    taken = [problem for problem in errors if problem.is_taken]
+    taken = [problem for problem in errors if problem.belongs_to_others]
     lines = [f"{render_count(len(errors), 'error')}; nothing was changed."]
     # The Namespace, which is in no model, is taken over with the first model.
     owners = sorted({problem.component for problem in taken} - {""}) or ([""] if taken else [])

@@ -309,8 +309,8 @@ def list_commands(run: DriftRun) -> list[tuple[str, str]]:
     commands = []
     for name, verb, answered in (
         # `up` refuses everything while an object of others has the name of one of the stack.
-        ("take over", "adopt", [finding for finding in own if finding.is_taken]),
-        ("put back", "up", [finding for finding in own if not finding.is_taken]),
+        ("take over", "adopt", [finding for finding in own if finding.belongs_to_others]),
+        ("put back", "up", [finding for finding in own if not finding.belongs_to_others]),
     ):
         if answered:
             models = {finding.model for finding in answered}

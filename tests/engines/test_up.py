@@ -193,7 +193,11 @@ def test_recorded_name_of_others_is_refused_before_any_write(stack: Stack) -> No
     stack.cluster.taken.add("ns/a")
     stack.program(TWO_MODELS.replace("name, parent", "name, 'v2', parent"))
     (problem,) = stack.preview().problems
-    assert (problem.component, problem.object, problem.is_taken) == ("a", "Deployment ns/a", True)
+    assert (problem.component, problem.object, problem.belongs_to_others) == (
+        "a",
+        "Deployment ns/a",
+        True,
+    )
     assert "take it over with `make adopt`" in problem.message
     with pytest.raises(RefusedError, match="make adopt"):
         stack.up()

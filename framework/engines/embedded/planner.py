@@ -86,7 +86,7 @@ class Planner:
         self.slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
         self.renames: dict[str, str] = {}
         # URNs that the program has registered, and the former URNs of those that were renamed.
-        self._taken: set[str] = set()
+        self._registered: set[str] = set()
         # URNs that are not recorded and that the command does not create.
         self._absent: set[str] = set()
 
@@ -103,9 +103,9 @@ class Planner:
         with self._lock:
             # Pulumi has the same rule: the URN is the identity of a resource, and the state has one
             # record for each.
-            if urn in self._taken:
+            if urn in self._registered:
                 raise EngineError(f"{urn} is registered twice; give one a different name")
-            self._taken.add(urn)
+            self._registered.add(urn)
             # In the same lock: two resources with one alias must not both inherit the record.
             old = self._find_old(urn, registration)
         self.components.add(urn, registration.parent, is_component=not registration.custom)
@@ -179,9 +179,9 @@ class Planner:
         # The parent is registered before its children, so its renaming is known by now.
         former_parents = [old for old, new in self.renames.items() if new == registration.parent]
         for former in build_former_urns(urn, registration, former_parents):
-            if former in self._live and former not in self._taken:
+            if former in self._live and former not in self._registered:
                 self.renames[former] = urn
-                self._taken.add(former)
+                self._registered.add(former)
                 return self._live[former].renamed(self.renames)
         return None
 
