@@ -125,7 +125,7 @@ class PlanToApply:
         known = {model.name for model in session.plan.models}
         # A model that the plan deletes is only in the state.
         if self.models and self.models - known:
-            known |= session.engine.recorded(session.request).components
+            known |= session.engine.summarize(session.request).components
         gone = sorted((self.models or frozenset()) - known)
         if gone:
             differences = [Difference(f"model {name}", self._find_former(name)) for name in gone]

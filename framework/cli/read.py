@@ -373,7 +373,7 @@ def _load_usable(root: Path, environment: str) -> UsablePlan:
             return getattr(engine, question)(request)
 
     usable = load_usable_plan(
-        root, environment, lambda: ask_engine("recorded"), lambda: ask_engine("outputs")
+        root, environment, lambda: ask_engine("summarize"), lambda: ask_engine("outputs")
     )
     if not usable.plan.cluster.context or not usable.plan.namespace.name:
         # Neither the files nor the recorded state name the cluster and the namespace.

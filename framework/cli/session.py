@@ -15,7 +15,7 @@ from typing import TextIO
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
-from framework.engines.base import Engine, NamedCluster, Recorded, Request
+from framework.engines.base import Engine, NamedCluster, Request, StateSummary
 from framework.kinds.registry import RULES
 from framework.output.setup import SetupScreen
 from framework.output.text import render_count, render_wrapped
@@ -42,24 +42,24 @@ class Session:
     unused_files: str = ""
 
     @cached_property
-    def recorded(self) -> Recorded | None:
+    def state_summary(self) -> StateSummary | None:
         """The recorded resources; None for verbs that deploy, whose header counts the plan."""
-        return None if self.deploys else self.engine.recorded(self.request)
+        return None if self.deploys else self.engine.summarize(self.request)
 
     def render_header(self) -> str:
         """Returns the environment, its cluster, the engine and the reason for its choice."""
         plan = self.plan
         models = render_count(len(plan.models), "model")
         objects = render_count(len(plan.manifests), "object")
-        if self.recorded:
-            models = render_count(len(self.recorded.components), "recorded model")
-            objects = render_count(self.recorded.objects, "object")
+        if self.state_summary:
+            models = render_count(len(self.state_summary.components), "recorded model")
+            objects = render_count(self.state_summary.objects, "object")
         simulated = " (simulated nodes: no container runs)" if plan.cluster.local else ""
         lines = [
             f"{plan.stack.name:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}",
             render_wrapped(f"engine   {self.engine.name} ({self.why_engine})", then=_MARGIN),
         ]
-        if plan.disabled and not self.recorded:
+        if plan.disabled and not self.state_summary:
             names = ", ".join(plan.disabled)
             lines.append(render_wrapped(f"off      {names} (enabled: false)", then=_MARGIN))
         if self.request.components is not None:
@@ -112,7 +112,7 @@ def open_session(
         pattern = getattr(options, "model", None)
         if components is None:
             components = select_components(
-                plan, pattern, lambda: engine.recorded(request).components
+                plan, pattern, lambda: engine.summarize(request).components
             )
         if deploys and components is not None:
             refuse_renamed(plan, components)
@@ -130,7 +130,7 @@ def _load_without_diagnostics(root: Path, environment: str, engine: Engine) -> U
     usable = load_usable_plan(
         root,
         environment,
-        lambda: engine.recorded(request),
+        lambda: engine.summarize(request),
         lambda: engine.outputs(request),
     )
     if usable.diagnostics:

@@ -84,8 +84,8 @@ class Problem:
     `Deployment ml-dev/churn`. `fields` are its fields that cause the problem, as paths in the
     manifest. `setting` is the path of a setting of environment.yaml instead, "" for none.
     `next_step` is what the user can do. `position` is the `file:line:column` of the setting behind
-    the first field; "" while it is not looked up. With `belongs_to_others`, `adopt` can take the object
-    over.
+    the first field; "" while it is not looked up. With `belongs_to_others`, `adopt` can take
+    the object over.
     """
 
     component: str

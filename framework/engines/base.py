@@ -78,7 +78,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class StateSummary:
     """A summary of a stack's recorded state: the names of its components, the number of its
     Kubernetes objects, and the inputs of its providers by URN."""
 
@@ -164,7 +164,7 @@ class Engine(Protocol):
     def outputs(self, request: Request) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted. Needs no program and no cluster."""
 
-    def recorded(self, request: Request) -> Recorded:
+    def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state. Needs no program, cluster or passphrase."""
 
     def check_refresh(self, request: Request) -> frozenset[str] | None:

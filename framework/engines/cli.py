@@ -18,9 +18,9 @@ from framework.core.kind_rules import KindRules
 from framework.engines.base import (
     Confirm,
     OnProgress,
-    Recorded,
     RecordedObjects,
     Request,
+    StateSummary,
     order_changes,
 )
 from framework.engines.cli_apply import CliApply
@@ -189,7 +189,7 @@ class AutomationEngine:
         return self._open(request).read_outputs()
 
     @interrupt_on_sigterm()
-    def recorded(self, request: Request) -> Recorded:
+    def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state."""
         return summarize_resources(self._open(request).export_resources())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from framework.core.changes import Change, Op
 from framework.core.errors import EngineError, UnknownNameError
-from framework.engines.base import Recorded, RecordedObject, RecordedObjects, Request
+from framework.engines.base import RecordedObject, RecordedObjects, Request, StateSummary
 from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import STACK_TYPE, parse_urn
 from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
@@ -98,7 +98,7 @@ class Components:
             raise UnknownNameError("component", name, self.names)
 
 
-def summarize_resources(resources: Iterable[Resource]) -> Recorded:
+def summarize_resources(resources: Iterable[Resource]) -> StateSummary:
     """Returns a summary of the resources of a checkpoint."""
     components, objects = set(), 0
     providers: dict[str, Mapping[str, Any]] = {}
@@ -109,7 +109,7 @@ def summarize_resources(resources: Iterable[Resource]) -> Recorded:
             objects += 1
         elif resource.type != STACK_TYPE:
             components.add(resource.name)
-    return Recorded(frozenset(components), objects, providers)
+    return StateSummary(frozenset(components), objects, providers)
 
 
 def keep_identifier(request: Request, providers: Mapping[str, Mapping[str, Any]]) -> Request:

@@ -27,7 +27,7 @@ def write(stack: Stack, text: str, name: str = "test/dev.json", meta: str = "ver
 
 
 def count(stack: Stack) -> int:
-    return stack.engine.recorded(stack.request()).objects
+    return stack.engine.summarize(stack.request()).objects
 
 
 def with_version(version: int, *features: str) -> str:

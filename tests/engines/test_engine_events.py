@@ -142,7 +142,7 @@ def test_component_name_may_contain_colons(monkeypatch: pytest.MonkeyPatch) -> N
     )
     cli_stack = CliStack(FAKE_CLI, load_project(SHIPPED), "dev", stack)
     monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: cli_stack)
-    assert AutomationEngine(FAKE_CLI).recorded(Request(SHIPPED, Stack.of("dev"))).components == {
+    assert AutomationEngine(FAKE_CLI).summarize(Request(SHIPPED, Stack.of("dev"))).components == {
         "a::b"
     }
 

@@ -15,9 +15,9 @@ from framework.core.errors import EngineError
 from framework.engines.base import (
     Confirm,
     OnProgress,
-    Recorded,
     RecordedObjects,
     Request,
+    StateSummary,
     order_changes,
 )
 from framework.engines.clusters import (
@@ -180,7 +180,7 @@ class EmbeddedEngine:
         """Returns the recorded outputs, secrets redacted."""
         return _read_state(request).read_stack_outputs()
 
-    def recorded(self, request: Request) -> Recorded:
+    def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state."""
         return summarize_resources(_read_state(request).get_current().resources)
 
