@@ -100,9 +100,9 @@ def open_engine(
     """
     with only_followed_variables():
         if choice.cli is not None:
-            from framework.engines.cli import AutomationEngine
+            from framework.engines.cli import CliEngine
 
-            yield AutomationEngine(choice.cli, rules)
+            yield CliEngine(choice.cli, rules)
             return
         if not runs_program:
             yield _build_embedded(rules)

@@ -70,7 +70,7 @@ from framework.kube.provider_kubeconfig import check_provider_kubeconfig
 _CHANGES_PROPOSED = "no changes were expected"
 
 
-class AutomationEngine:
+class CliEngine:
     """Runs `pulumi` for every operation.
 
     The CLI decides what changes and writes it. The change list is the one of the embedded engine,

@@ -19,7 +19,7 @@ import pytest
 
 from framework.engines import cli, cli_stack
 from framework.engines.base import Request
-from framework.engines.cli import AutomationEngine
+from framework.engines.cli import CliEngine
 from framework.engines.cli_stack import CliStack
 from framework.engines.clusters import identify_cluster, open_clusters
 from framework.engines.live_objects import read_basis
@@ -111,7 +111,7 @@ class FakeAutomation:
 
 def build_fake_engine(
     cluster: FakeCluster, state_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> AutomationEngine:
+) -> CliEngine:
     """Builds the CLI engine, which runs no process and reaches the cluster in memory."""
 
     def open_fake(_: object, request: Request) -> CliStack:
@@ -120,10 +120,10 @@ def build_fake_engine(
         return CliStack(FAKE_CLI, project, request.stack.name, automation)
 
     connect = cluster.connect
-    monkeypatch.setattr(AutomationEngine, "_open", open_fake)
+    monkeypatch.setattr(CliEngine, "_open", open_fake)
     monkeypatch.setattr(cli, "check_provider_kubeconfig", lambda kubeconfig, context: None)
     monkeypatch.setattr(cli, "connect_kubernetes", lambda inputs, root, _: connect(inputs, root))
     monkeypatch.setattr(cli, "open_clusters", partial(open_clusters, connect=connect))
     monkeypatch.setattr(cli, "read_basis", partial(read_basis, connect=connect))
     monkeypatch.setattr(cli_stack, "identify_cluster", partial(identify_cluster, connect=connect))
-    return AutomationEngine(FAKE_CLI)
+    return CliEngine(FAKE_CLI)

@@ -11,7 +11,7 @@ from framework.core.changes import Op, Progress
 from framework.core.errors import EngineError
 from framework.core.stack import Stack
 from framework.engines.base import Request
-from framework.engines.cli import AutomationEngine
+from framework.engines.cli import CliEngine
 from framework.engines.cli_events import EventReader, event_to_json
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
@@ -141,10 +141,8 @@ def test_component_name_may_contain_colons(monkeypatch: pytest.MonkeyPatch) -> N
         export_stack=lambda: SimpleNamespace(deployment={"resources": resources})
     )
     cli_stack = CliStack(FAKE_CLI, load_project(SHIPPED), "dev", stack)
-    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: cli_stack)
-    assert AutomationEngine(FAKE_CLI).summarize(Request(SHIPPED, Stack.of("dev"))).components == {
-        "a::b"
-    }
+    monkeypatch.setattr(CliEngine, "_open", lambda engine, request: cli_stack)
+    assert CliEngine(FAKE_CLI).summarize(Request(SHIPPED, Stack.of("dev"))).components == {"a::b"}
 
 
 def test_component_targets_everything_in_it() -> None:

@@ -12,7 +12,7 @@ from framework.core.changes import Op, Preview
 from framework.core.errors import UnknownNameError
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import RecordedObjects, Request
-from framework.engines.cli import AutomationEngine
+from framework.engines.cli import CliEngine
 from framework.engines.cli_preview import add_pending_deletions
 from framework.engines.cli_stack import CliStack, OpenedStack
 from framework.engines.project import load_project
@@ -73,9 +73,9 @@ def test_recorded_objects_of_both_engines_are_the_same(monkeypatch: pytest.Monke
     exported = SimpleNamespace(deployment={"resources": resources})
     stack = SimpleNamespace(export_stack=lambda: exported)
     cli_stack = CliStack(FAKE_CLI, load_project(SHIPPED), "dev", stack)
-    monkeypatch.setattr(AutomationEngine, "_open", lambda engine, request: cli_stack)
+    monkeypatch.setattr(CliEngine, "_open", lambda engine, request: cli_stack)
     request = Request(SHIPPED, PulumiStack.of("dev"))
-    assert AutomationEngine(FAKE_CLI).recorded_objects(request) == embedded
+    assert CliEngine(FAKE_CLI).recorded_objects(request) == embedded
     assert embedded.objects
 
 
