@@ -127,7 +127,7 @@ def build_findings(
         return ObjectFindings((), pending)
     if compared.replacement is not None:
         return ObjectFindings((_build_replaced(obj, compared.replacement),), pending)
-    whole = Finding(
+    base = Finding(
         kind=_KINDS[status],
         type=obj.type,
         object=obj.id,
@@ -137,16 +137,16 @@ def build_findings(
         applied=_find_last_apply(compared),
     )
     findings = []
-    if whole.kind is not FindingKind.CHANGED:
+    if base.kind is not FindingKind.CHANGED:
         manager, time = find_last_writer(compared.live.outputs) if compared.live else ("", "")
-        findings.append(replace(whole, manager=manager, time=time))
-    kind = whole.object_kind
+        findings.append(replace(base, manager=manager, time=time))
+    kind = base.object_kind
     # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
     # environment variable of a Deployment, as a secret too.
     fields = tuple(
         part
         for field in compared.comparison.fields
-        for part in _leave_out_rightful(field, kind, compared, injectors)
+        for part in _drop_allowed_parts(field, kind, compared, injectors)
     )
     for field in redact_fields(fields, obj.secrets):
         value = _find_desired(field, changes, wanted)
@@ -155,7 +155,7 @@ def build_findings(
             # Somebody has already done by hand what the next `up` does.
             pending = True
         else:
-            findings.append(_build_field(whole, field, value))
+            findings.append(_build_field(base, field, value))
     return ObjectFindings(tuple(findings), pending, is_deletion)
 
 
@@ -185,10 +185,10 @@ def _build_replaced(obj: RecordedObject, live: Object) -> Finding:
     )
 
 
-def _leave_out_rightful(
+def _drop_allowed_parts(
     field: FieldChange, kind: str, compared: ComparedObject, injectors: Sequence[Injector]
 ) -> Iterator[FieldChange]:
-    """Yields what is left of an added field without the parts of injectors and of Kubernetes.
+    """Yields an added field without the parts that injectors and Kubernetes may add.
 
     Kubernetes itself adds fields such as the volume of a claim.
     """
@@ -275,10 +275,10 @@ def _is_same(field: FieldChange, desired: Any) -> bool:
     return bool(desired == field.new) or is_same_quantity(steps, desired, field.new)
 
 
-def _build_field(whole: Finding, field: FieldChange, desired: Any) -> Finding:
+def _build_field(base: Finding, field: FieldChange, desired: Any) -> Finding:
     is_added = field.old is None and desired is None
     return replace(
-        whole,
+        base,
         kind=FindingKind.ADDED if is_added else FindingKind.CHANGED,
         path=field.path,
         desired=desired,

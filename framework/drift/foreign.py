@@ -36,7 +36,7 @@ from framework.plan import StackPlan
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
 # Pods. For the kinds of the second table, only the metadata is listed. Secrets are not listed: the
 # right to list them is the right to read them.
-_WHOLE = {
+_FULL_KINDS = {
     "Service": "v1",
     "PodDisruptionBudget": "policy/v1",
     "NetworkPolicy": "networking.k8s.io/v1",
@@ -46,7 +46,7 @@ _WHOLE = {
     "StatefulSet": "apps/v1",
     "DaemonSet": "apps/v1",
 }
-_METADATA = {
+_METADATA_KINDS = {
     "ServiceAccount": "v1",
     "ConfigMap": "v1",
     "PersistentVolumeClaim": "v1",
@@ -60,7 +60,7 @@ _METADATA = {
     # The label names the Service that gets the endpoints.
     "EndpointSlice": "discovery.k8s.io/v1",
 }
-CHECKED_KINDS = {**_WHOLE, **_METADATA}
+CHECKED_KINDS = {**_FULL_KINDS, **_METADATA_KINDS}
 """The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
 stack's own objects."""
 CUSTOM_KINDS = {
@@ -276,11 +276,11 @@ def _list_objects(
     kinds = {**custom, **recorded_kinds, **checked}
 
     def list_kind(key: tuple[str, str]) -> list[Object]:
-        # The comparison has listed the recorded kinds as a whole.
+        # The comparison has listed the recorded kinds already, with all fields.
         kind, api_version = key[1], kinds[key]
-        whole = kind in _WHOLE or key in recorded_kinds or key in custom
+        is_full = kind in _FULL_KINDS or key in recorded_kinds or key in custom
         try:
-            return provider.list_kind(api_version, kind, namespace, whole=whole)
+            return provider.list_kind(api_version, kind, namespace, metadata_only=not is_full)
         except FrameworkError as exc:
             failed[key] = exc
             return []

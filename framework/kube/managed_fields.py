@@ -133,9 +133,9 @@ def find_foreign_parts(
     manager: str,
     may_write: Callable[[str, OwnedPath], bool],
 ) -> dict[OwnedPath, Entry] | None:
-    """Returns the parts of a field that its rightful writers do not own, with the newest owners.
+    """Returns the parts of a field that allowed managers do not own, with the newest owners.
 
-    `may_write` returns whether a manager may write an owned path. The newest writer of the whole
+    Allowed are managers for which `may_write` is True, with an owned path. The newest writer of the whole
     field does not show who wrote the others: an injector that writes an annotation is newer than
     the person who changed the image of the injected container. For example, for `containers[proxy]`
 
@@ -146,7 +146,7 @@ def find_foreign_parts(
     by an allowed manager: the field is then one unit. Entries of the CLI's create, and of webhooks
     in the requests of `manager`, are ignored.
     """
-    rightful, foreign = set[OwnedPath](), dict[OwnedPath, Entry]()
+    allowed, foreign = set[OwnedPath](), dict[OwnedPath, Entry]()
     for entry in entries(obj):
         name = str(entry["manager"])
         if name in CLI_MANAGERS or (name == manager and not is_own(entry, manager)):
@@ -155,21 +155,21 @@ def find_foreign_parts(
             if not is_within_field(owned, path):
                 continue
             if may_write(name, owned):
-                rightful.add(owned)
+                allowed.add(owned)
             elif owned not in foreign or str(foreign[owned].get("time", "")) < str(
                 entry.get("time", "")
             ):
                 foreign[owned] = entry
-    if not rightful:
+    if not allowed:
         return None
-    # If a rightful writer owns the field as well, both have set it to the same value.
+    # If an allowed manager owns the field as well, both have set it to the same value.
     parts = {
         owned
         for owned in foreign
-        if not any(other == owned or is_at_or_below(other, owned) for other in rightful)
+        if not any(other == owned or is_at_or_below(other, owned) for other in allowed)
     }
-    # Somebody else added the list item itself, and the rightful writer only changed it.
-    whole = {owned for owned in foreign.keys() - rightful if len(owned) == len(path.steps)}
+    # Somebody else added the list item itself, and the allowed manager only changed it.
+    whole = {owned for owned in foreign.keys() - allowed if len(owned) == len(path.steps)}
     tops = whole or {
         owned
         for owned in parts

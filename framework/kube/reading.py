@@ -105,14 +105,14 @@ class ObjectReader:
             return listing.objects
 
     def list_kind(
-        self, api_version: str, kind: str, namespace: str, *, whole: bool
+        self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[Object]:
         """Returns every object of a kind in a Namespace; [] for a kind that is not served.
 
-        Without `whole`, only their metadata. Whole objects may be ten seconds old. Raises ApiError
-        where the user may not list them.
+        With `metadata_only`, only their metadata. Complete objects may be ten seconds old. Raises
+        ApiError where the user may not list them.
         """
-        if whole and kind not in NEVER_LISTED:
+        if not metadata_only and kind not in NEVER_LISTED:
             listed = self._find_listing((api_version, kind, namespace))
             if listed is not None:
                 return list(listed.values())

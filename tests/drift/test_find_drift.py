@@ -70,11 +70,11 @@ class FakeCluster:
             raise ApiError(f"list of {kind} in ml", 403, "Forbidden", "no")
 
     def list_kind(
-        self, api_version: str, kind: str, namespace: str, *, whole: bool
+        self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[Object]:
         self._refuse(kind)
         return [
-            obj if whole else {key: obj[key] for key in ("apiVersion", "kind", "metadata")}
+            {key: obj[key] for key in ("apiVersion", "kind", "metadata")} if metadata_only else obj
             for (found, id_), obj in self._objects.items()
             if found == kind and id_.rpartition("/")[0] == namespace
         ]

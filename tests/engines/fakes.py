@@ -212,7 +212,7 @@ class FakeCluster:
         return None
 
     def list_kind(
-        self, api_version: str, kind: str, namespace: str, *, whole: bool
+        self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[dict[str, Any]]:
         return []
 
