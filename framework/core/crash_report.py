@@ -18,7 +18,7 @@ from framework.core.user_cache import cache_directory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _NEXT_STEP = "run it again, and report this file with the command if it fails again"
-_MOST_FILES = 20
+_MAX_FILES = 20
 
 
 def describe_crash(error: BaseException) -> str:
@@ -86,7 +86,7 @@ def _command() -> str:
 
 def _remove_oldest(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        for path in sorted(folder.glob("*.txt"))[:-_MOST_FILES]:
+        for path in sorted(folder.glob("*.txt"))[:-_MAX_FILES]:
             path.unlink(missing_ok=True)
 
 

@@ -32,7 +32,7 @@ from framework.core.commands import make_command
 from framework.core.diagnostics import Diagnostic, distinct_diagnostics, group_diagnostics
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
-from framework.core.suggestions import MOST_LISTED, list_names, near_misses
+from framework.core.suggestions import MAX_LISTED, list_names, near_misses
 
 
 class FrameworkError(Exception):
@@ -56,7 +56,7 @@ class UnknownNameError(UsageError):
         self.kind, self.name, self.known = kind, name, in_order
         hint = " or ".join(near_misses(name, self.known, most=3))
         message = f'no {kind} is called "{name}"; ' + (f"did you mean {hint}? " if hint else "")
-        if not hint or len(self.known) <= MOST_LISTED:
+        if not hint or len(self.known) <= MAX_LISTED:
             message += f"known: {list_names(self.known) or 'none'}"
         super().__init__(message.rstrip())
 

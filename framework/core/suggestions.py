@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 # Eight names are read at a glance; a catalog may have a thousand.
-MOST_LISTED = 8
+MAX_LISTED = 8
 
 
-def list_names(names: Sequence[str], most: int = MOST_LISTED) -> str:
+def list_names(names: Sequence[str], most: int = MAX_LISTED) -> str:
     """Returns the first names and the number of the others: `a, b, c and 5 more`."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

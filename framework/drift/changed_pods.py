@@ -19,7 +19,7 @@ from framework.kube.owned_paths import OwnedPath, describe_path
 from framework.kube.patching import is_injected
 
 _EPHEMERAL = "f:ephemeralContainers"
-_MOST_FIELDS = 3
+_MAX_FIELDS = 3
 
 
 def find_changed_pod(
@@ -60,7 +60,7 @@ def find_changed_pod(
         manager=str(last["manager"]),
         time=str(last.get("time", "")),
         note=(
-            f"somebody changed {list_names(sorted(written), _MOST_FIELDS)} of this Pod after "
+            f"somebody changed {list_names(sorted(written), _MAX_FIELDS)} of this Pod after "
             f"{owner['kind']} {owner['metadata']['name']} had created it; `up` does not undo this; "
             "delete the Pod, and its controller creates a new one"
         ),

@@ -28,7 +28,7 @@ _INTERACTIVE = re.compile(
     r"kubectl|(k9s|node-fetch|mozilla|(open|free)?lens|headlamp|(kubernetes-)?dashboard)\b",
     re.IGNORECASE,
 )
-_MOST_NAMES = 3
+_MAX_NAMES = 3
 # The manager, the kind of finding and the path.
 _Key = tuple[str, FindingKind, str]
 
@@ -73,7 +73,7 @@ def _may_return(finding: Finding) -> bool:
 
 def _describe(key: _Key, names: list[str], *, is_proven: bool) -> str:
     manager, kind, path = key
-    text = f"warning: {list_names(names, _MOST_NAMES)}: {manager} wrote {path}"
+    text = f"warning: {list_names(names, _MAX_NAMES)}: {manager} wrote {path}"
     if is_proven:
         text += " again after the last `up`, and is likely to do so after the next one; "
     else:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Up to this many models are read object by object, which takes fewer calls than all pages of the
 # lists.
-_MOST_READ_ONE_BY_ONE = 5
+_MAX_READ_ONE_BY_ONE = 5
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Request:
     @property
     def reads_one_by_one(self) -> bool:
         """True if the operation is limited to so few models that lists would read much more."""
-        return self.components is not None and len(self.components) <= _MOST_READ_ONE_BY_ONE
+        return self.components is not None and len(self.components) <= _MAX_READ_ONE_BY_ONE
 
 
 @dataclass(frozen=True)

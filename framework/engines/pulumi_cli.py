@@ -33,7 +33,7 @@ _VERSION_TIMEOUT_S = 20.0
 _LAST_LINES = 12
 # The AWS library of the CLI warns at every read from a server that sends no checksums.
 _NOISE = re.compile(r"SDK \S+ \S+ WARN ")
-_MOST_PRINTED = 40
+_MAX_PRINTED = 40
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _find_installed() -> PulumiCli | MissingCli:
         return MissingCli(f"no kubernetes plugin of pulumi found in {home}/plugins")
     printed = _run_version(command)
     if not VersionInfo.is_valid(printed.removeprefix("v")):
-        prints = f'"{printed[:_MOST_PRINTED]}", which is not a version' if printed else "no version"
+        prints = f'"{printed[:_MAX_PRINTED]}", which is not a version' if printed else "no version"
         return MissingCli(f"{command} does not run here: `pulumi version` prints {prints}")
     return PulumiCli(Path(command), printed, os.environ.get("PATH", ""), built=False)
 

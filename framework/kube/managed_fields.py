@@ -135,9 +135,10 @@ def find_foreign_parts(
 ) -> dict[OwnedPath, Entry] | None:
     """Returns the parts of a field that allowed managers do not own, with the newest owners.
 
-    Allowed are managers for which `may_write` is True, with an owned path. The newest writer of the whole
-    field does not show who wrote the others: an injector that writes an annotation is newer than
-    the person who changed the image of the injected container. For example, for `containers[proxy]`
+    Allowed are managers for which `may_write` is True, with an owned path. The newest writer of the
+    whole field does not show who wrote the others: an injector that writes an annotation is newer
+    than the person who changed the image of the injected container. For example, for
+    `containers[proxy]`
 
         mesh          Update  containers[proxy], containers[proxy].name
         kubectl-edit  Update  containers[proxy].image            gives  containers[proxy].image

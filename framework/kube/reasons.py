@@ -21,7 +21,7 @@ STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 FOREGROUND = "foregroundDeletion"
 NO_FAILURE = "no failure reported"
 """A part of the reason if nothing reports a failure: the rollout may only be slow."""
-_MOST_PODS = 3
+_MAX_PODS = 3
 
 
 def find_rollout_reason(client: KubeClient, deployment: Mapping[str, Any]) -> str:
@@ -182,8 +182,8 @@ def _find_terminating(client: KubeClient, obj: Mapping[str, Any]) -> str:
         # The user may not be allowed to list Pods; the finalizer is reported instead.
         return ""
     pods.sort(key=lambda pod: (not pod["metadata"].get("finalizers"), _name(pod)))
-    described = [_describe_terminating(pod) for pod in pods[:_MOST_PODS]]
-    more = f" and {len(pods) - _MOST_PODS} more Pods" if len(pods) > _MOST_PODS else ""
+    described = [_describe_terminating(pod) for pod in pods[:_MAX_PODS]]
+    more = f" and {len(pods) - _MAX_PODS} more Pods" if len(pods) > _MAX_PODS else ""
     return ", ".join(described) + more
 
 

@@ -42,7 +42,7 @@ SILENT_S = 3.0
 # The same if the object cannot be watched, or the server does not answer.
 READ_S = 1.0
 # Each read that finds nothing new doubles the time to the next one, up to this.
-MOST_SILENT_S = 15.0
+MAX_SILENT_S = 15.0
 # The wait fails when the server has not answered for this long.
 AWAY_S = 20.0
 # What delays a deletion is reported after this long, and repeated after a minute.
@@ -239,7 +239,7 @@ class RolloutWait:
         """Returns the object as the server has it; None while the server does not answer."""
         metadata = self._applied["metadata"]
         self._read_at = time.monotonic()
-        self._pause_s = min(2 * self._pause_s, MOST_SILENT_S)
+        self._pause_s = min(2 * self._pause_s, MAX_SILENT_S)
         try:
             live = self._client.get(
                 self._applied["apiVersion"], "Deployment", metadata["name"], metadata["namespace"]

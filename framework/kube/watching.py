@@ -25,7 +25,7 @@ GONE = 410
 REFUSED = frozenset({403, 405})
 # The pause after an error: long enough to spare the server, short enough to go unnoticed.
 RETRY_S = 0.5
-MOST_FAILURES = 20
+MAX_FAILURES = 20
 
 # An object, None when it was deleted, or the error that ended the watch.
 WatchEvent = Object | None | ClusterError
@@ -107,7 +107,7 @@ class SharedWatch:
         self._failures += 1
         if isinstance(exc, ApiError) and exc.status in REFUSED:
             return False
-        if self._failures >= MOST_FAILURES or self._client.closed:
+        if self._failures >= MAX_FAILURES or self._client.closed:
             return False
         # 410: the server no longer has that version. This is normal on a busy server, and a new
         # list fixes it, so there is nothing to wait for.

@@ -24,8 +24,8 @@ from framework.plan import ModelPlan, StackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}
 _NAME_WIDTH, _WIDEST_NAME = 16, 24
-_MOST_FIELDS = 12
-_MOST_NAMES = 6
+_MAX_FIELDS = 12
+_MAX_NAMES = 6
 # Available and desired Pods, by `namespace/name` of a Deployment.
 PodCounts = Mapping[str, tuple[int, int]]
 
@@ -167,10 +167,10 @@ class _ChangeWriter:
             lines = [first + head]
             lines += [
                 render_field(shorten_path(field.path), field, first=margin, then=margin)
-                for field in fields[:_MOST_FIELDS]
+                for field in fields[:_MAX_FIELDS]
             ]
-        if len(fields) > _MOST_FIELDS:
-            lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} more fields (--json)")
+        if len(fields) > _MAX_FIELDS:
+            lines.append(f"{margin}and {len(fields) - _MAX_FIELDS} more fields (--json)")
         if change.note:
             lines.append(render_wrapped(change.note, first=margin, then=margin))
         return lines
@@ -198,7 +198,7 @@ class _ChangeWriter:
         lines = []
         for note, names in sorted(notes.items()):
             objects = ", ".join(sorted(names))
-            if len(names) > _MOST_NAMES:
+            if len(names) > _MAX_NAMES:
                 objects = f"{len(names)} objects"
             lines.append(render_wrapped(f"{objects}: {note}", first="  ", then="  "))
         return lines

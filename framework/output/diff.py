@@ -29,10 +29,10 @@ from framework.reports.comparison import (
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 MODEL = "<model>"
-_MOST_FIELDS = 12
-_MOST_NAMES = 6
-_MOST_DIAGNOSTICS = 50
-_MOST_UNCOMPARED = 50
+_MAX_FIELDS = 12
+_MAX_NAMES = 6
+_MAX_DIAGNOSTICS = 50
+_MAX_UNCOMPARED = 50
 _WIDEST_NAME = 24
 
 
@@ -43,7 +43,7 @@ class Group:
     names: tuple[str, ...]
     model: ModelDifference
 
-    def render_names(self, most: int = _MOST_NAMES) -> str:
+    def render_names(self, most: int = _MAX_NAMES) -> str:
         """Returns `churn, fraud and 3 more`."""
         more = len(self.names) - most
         if more <= 1:
@@ -131,7 +131,7 @@ def render_uncompared(comparison: Comparison) -> str:
         return "not compared"
     if not comparison.not_compared:
         return ""
-    return f"not compared: {list_names(comparison.not_compared, _MOST_UNCOMPARED)}"
+    return f"not compared: {list_names(comparison.not_compared, _MAX_UNCOMPARED)}"
 
 
 def list_diagnostics(comparisons: Iterable[Comparison]) -> list[DiagnosticGroup]:
@@ -144,9 +144,9 @@ def list_diagnostics(comparisons: Iterable[Comparison]) -> list[DiagnosticGroup]
 def render_diagnostics(comparisons: Sequence[Comparison]) -> list[str]:
     """Returns `2 errors:`, then one line for each, as in `validate`; [] if there are none."""
     groups = list_diagnostics(comparisons)
-    lines = [str(group) for group in groups[:_MOST_DIAGNOSTICS]]
-    if len(groups) > _MOST_DIAGNOSTICS:
-        lines.append(f"and {len(groups) - _MOST_DIAGNOSTICS} more (--json)")
+    lines = [str(group) for group in groups[:_MAX_DIAGNOSTICS]]
+    if len(groups) > _MAX_DIAGNOSTICS:
+        lines.append(f"and {len(groups) - _MAX_DIAGNOSTICS} more (--json)")
     # A commit that cannot be rendered fails in the same words for each environment.
     failures = dict.fromkeys(comparison.failure or "" for comparison in comparisons)
     lines += [line for failure in failures for line in failure.splitlines()]
@@ -204,14 +204,14 @@ def _render_object(difference: ObjectDifference, title: str, margin: str) -> lis
 
 def _render_fields(fields: Sequence[Difference], margin: str) -> list[str]:
     lines = []
-    for run in split_runs(fields[:_MOST_FIELDS]):
+    for run in split_runs(fields[:_MAX_FIELDS]):
         for field in run:
             change = FieldChange(field.path, field.old, field.new)
             lines.append(render_field(shorten_path(field.path), change, first=margin, then=margin))
         if causes := render_causes(run[0].causes):
             lines.append(render_wrapped(causes, first=f"{margin}    ", then=f"{margin}    "))
-    if len(fields) > _MOST_FIELDS:
-        lines.append(f"{margin}and {len(fields) - _MOST_FIELDS} more fields (--json)")
+    if len(fields) > _MAX_FIELDS:
+        lines.append(f"{margin}and {len(fields) - _MAX_FIELDS} more fields (--json)")
     return lines
 
 

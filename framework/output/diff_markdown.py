@@ -26,9 +26,9 @@ from framework.output.markdown import escape_cell, escape_markdown, fence
 from framework.output.text import list_secret_lines, render_image, render_plain, shorten_path
 from framework.reports.comparison import CommitComparison, Comparison, Difference
 
-_MOST_ROWS = 50
-_MOST_FIELDS = 3
-_MOST_CHARACTERS = 40
+_MAX_ROWS = 50
+_MAX_FIELDS = 3
+_MAX_CHARACTERS = 40
 # In a diff block the space keeps a changed object's line uncoloured.
 _MARKS = {"added": "+", "removed": "-", "changed": " "}
 
@@ -43,9 +43,9 @@ def render_since_markdown(comparison: Comparison, since: CommitComparison) -> st
     groups = group_alike(comparison.affected)
     if groups:
         lines += ["", "| model | change | what |", "| --- | --- | --- |"]
-        lines += [_render_row(group) for group in groups[:_MOST_ROWS]]
-        if len(groups) > _MOST_ROWS:
-            lines.append(f"| and {len(groups) - _MOST_ROWS} more | | |")
+        lines += [_render_row(group) for group in groups[:_MAX_ROWS]]
+        if len(groups) > _MAX_ROWS:
+            lines.append(f"| and {len(groups) - _MAX_ROWS} more | | |")
     if comparison.settings:
         lines += _fold("the environment itself", _render_fields(comparison.settings))
     for difference in comparison.objects:
@@ -71,22 +71,22 @@ def _render_row(group: Group) -> str:
         fields = [field for difference in model.objects for field in difference.fields]
         # dict.fromkeys: the canary's field mostly changes as the stable one does.
         texts = list(dict.fromkeys(map(_render_short, fields)))
-        if len(texts) > _MOST_FIELDS:
-            texts[_MOST_FIELDS:] = [f"and {len(texts) - _MOST_FIELDS} more"]
+        if len(texts) > _MAX_FIELDS:
+            texts[_MAX_FIELDS:] = [f"and {len(texts) - _MAX_FIELDS} more"]
         text = "; ".join(texts) or render_kinds(model.objects)
     return f"| {escape_cell(_title(group))} | {model.change} | {escape_cell(text)} |"
 
 
 def _title(group: Group) -> str:
     count = f" ({len(group.names)} models)" if len(group.names) > 1 else ""
-    return f"{group.render_names(_MOST_ROWS)}{count}"
+    return f"{group.render_names(_MAX_ROWS)}{count}"
 
 
 def _render_short(field: Difference) -> str:
     def shorten(value: Any) -> str:
         is_image = field.path.endswith(".image")
         text = " ".join((render_image(value) if is_image else render_plain(value)).split())
-        return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
+        return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 3]}..."
 
     path = shorten_path(field.path)
     if field.old is None:

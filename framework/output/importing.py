@@ -18,8 +18,8 @@ from framework.output.text import render_count, render_table, render_value, rend
 DryRun = tuple[Sequence[Difference], Sequence[str]]
 DryRuns = Mapping[str, DryRun]
 # For more models than this, the texts of the files are not shown.
-_MOST_SHOWN = 3
-_MOST_DIFFERENCES = 20
+_MAX_SHOWN = 3
+_MAX_DIFFERENCES = 20
 
 
 def render_import(
@@ -28,7 +28,7 @@ def render_import(
     dry_runs: DryRuns,
 ) -> str:
     """Renders the result for all models, with the dry run of each by its name."""
-    show_text = len(models) <= _MOST_SHOWN
+    show_text = len(models) <= _MAX_SHOWN
     blocks = [_render_model(model, dry_runs.get(model.name), show_text) for model in models]
     if leftovers:
         rows = [[str(s), str(s.position), reason] for s, reason in leftovers.items()]
@@ -127,15 +127,15 @@ def _render_differences(
 ) -> list[str]:
     found = list(differences)
     lines = []
-    for difference in found[:_MOST_DIFFERENCES]:
+    for difference in found[:_MAX_DIFFERENCES]:
         text = f"{difference.field}: {_show(difference.wanted)} -> {_show(difference.rendered)}"
         if difference.fields:
             count = render_count(difference.fields, "field")
             text = f"{difference.kind} {difference.wanted} is not rendered ({count})"
         reason = find_reason(difference, reasons)
         lines.append(_row(label, f"{text}   {reason}".rstrip()))
-    if len(found) > _MOST_DIFFERENCES:
-        lines.append(_row(label, f"... and {len(found) - _MOST_DIFFERENCES} more fields"))
+    if len(found) > _MAX_DIFFERENCES:
+        lines.append(_row(label, f"... and {len(found) - _MAX_DIFFERENCES} more fields"))
     return lines
 
 

@@ -30,8 +30,8 @@ from framework.output.text import render_count, render_values, render_wrapped, s
 from framework.plan import StackPlan
 
 FORMAT = 1
-_MOST_FIELDS = 12
-_MOST_OBJECTS = 30
+_MAX_FIELDS = 12
+_MAX_OBJECTS = 30
 
 
 def build_plan(
@@ -184,7 +184,7 @@ def render_differences(differences: Iterable[Difference], *, clean: bool = False
     """
     shown = list(differences)
     lines = []
-    for difference in shown[:_MOST_OBJECTS]:
+    for difference in shown[:_MAX_OBJECTS]:
         sources = " and ".join(difference.sources)
         head = f"{difference.subject}: {_HEADS.get(difference.sources, f'{sources} changed')}"
         lines.append(render_wrapped(head, first="  ", then="    "))
@@ -192,8 +192,8 @@ def render_differences(differences: Iterable[Difference], *, clean: bool = False
             render_wrapped(line, first="    ", then="      ")
             for line in _render_change(difference.reviewed, difference.now)
         ]
-    if len(shown) > _MOST_OBJECTS:
-        lines.append(f"  and {len(shown) - _MOST_OBJECTS} more")
+    if len(shown) > _MAX_OBJECTS:
+        lines.append(f"  and {len(shown) - _MAX_OBJECTS} more")
     if clean:
         lines.append("  now there is nothing to change: perhaps the plan was applied already")
     return "\n".join(lines)
@@ -217,14 +217,14 @@ def _render_change(reviewed: ReviewedChange | None, now: ReviewedChange | None) 
     differing = sorted(
         path for path in planned.keys() | current.keys() if planned.get(path) != current.get(path)
     )
-    for path in differing[:_MOST_FIELDS]:
+    for path in differing[:_MAX_FIELDS]:
         sides = (
             render_values(found[path]) if path in found else "no change"
             for found in (planned, current)
         )
         lines.append("{}  plan: {}; now: {}".format(shorten_path(path), *sides))
-    if len(differing) > _MOST_FIELDS:
-        lines.append(f"and {len(differing) - _MOST_FIELDS} more fields")
+    if len(differing) > _MAX_FIELDS:
+        lines.append(f"and {len(differing) - _MAX_FIELDS} more fields")
     return lines
 
 

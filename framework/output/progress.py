@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _BAR_WIDTH = 16
-_MOST_LINES = 20
+_MAX_LINES = 20
 _LONGEST_FAILURE, _LONGEST_REASON = 60, 85
 
 
@@ -121,8 +121,8 @@ class RolloutProgress:
             text = Text(f"  {self._lines.pop(urn)}  {self._elapsed(urn)}")
             self._live.console.print(text, soft_wrap=True)
         lines = [f"  {line}" for line in self._lines.values()]
-        if len(lines) > _MOST_LINES:
-            lines[_MOST_LINES:] = [f"  and {len(lines) - _MOST_LINES} more"]
+        if len(lines) > _MAX_LINES:
+            lines[_MAX_LINES:] = [f"  and {len(lines) - _MAX_LINES} more"]
         self._live.update(Text("\n".join(lines)))
 
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """The width of text in a pipe, where the output must not depend on the machine."""
-MOST_NAMES = 3
+MAX_NAMES = 3
 """The names of a list that one line shows."""
 _NARROWEST, _WIDEST = 60, 200
-_MOST_CHARACTERS = 60
-_MOST_DIFF_LINES = 12
+_MAX_CHARACTERS = 60
+_MAX_DIFF_LINES = 12
 _COMMAND = re.compile(r"`[^`]*`")
 # Replaces the spaces of a command while text is wrapped, so that a command stays on one line and
 # can be copied.
@@ -55,7 +55,7 @@ def render_value(value: Any) -> str:
         return json.dumps(value)
     text = render_plain(value)
     text = " ".join(text.split())
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 3]}..."
 
 
 def render_visible(text: str) -> str:
@@ -118,7 +118,7 @@ def render_pending(models: Sequence[str], environment: str) -> str:
     """Renders the models whose files changed since the last `up`, and the next command."""
     return render_wrapped(
         f"pending   {render_count(len(models), 'model')} (catalog changed, not applied): "
-        f"{list_names(models, MOST_NAMES)}   next: `make preview ENV={environment}`",
+        f"{list_names(models, MAX_NAMES)}   next: `make preview ENV={environment}`",
         then=" " * 10,
     )
 
@@ -170,8 +170,8 @@ def _diff_lines(old: Any, new: Any) -> list[str]:
         for line in unified_diff(before, after, n=0)
         if not line.startswith(("---", "+++", "@@"))
     ] or list_secret_lines(before)
-    more = len(lines) - _MOST_DIFF_LINES
-    return _shorten_lines(lines[:_MOST_DIFF_LINES]) + (
+    more = len(lines) - _MAX_DIFF_LINES
+    return _shorten_lines(lines[:_MAX_DIFF_LINES]) + (
         [f"and {more} more lines (--json)"] if more > 0 else []
     )
 

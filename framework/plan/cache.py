@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (".py", ".json")
 _LIBRARIES = ("omegaconf", "pydantic", "pydantic_core", "pyyaml")
 # Thirty versions of a thousand models in three environments.
-_MOST_ENTRIES = 100_000
+_MAX_ENTRIES = 100_000
 _LOCK_TIMEOUT_S = 5.0
 _KEYS_PER_QUERY = 500
 # What unpickling may raise where the file was damaged, or an entry has a class that was removed.
@@ -195,7 +195,7 @@ class PlanCache:
             connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
             connection.execute(
                 "DELETE FROM entries WHERE rowid <= (SELECT max(rowid) FROM entries) - ?",
-                (_MOST_ENTRIES,),
+                (_MAX_ENTRIES,),
             )
         # Entries are unpickled, which runs code: no other user may write them.
         self._path.chmod(0o600)

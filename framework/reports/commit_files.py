@@ -28,7 +28,7 @@ CODE = "framework"
 _PARTS = (*CATALOG_PARTS, CODE, "requirements.lock")
 _LINK, _SUBMODULE = "120000", "160000"
 # As many as Linux follows in one path (`MAXSYMLINKS`).
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 
 
 class SubmoduleError(FrameworkError):
@@ -219,7 +219,7 @@ class _Resolver:
             child = self._open(nodes[-1], here, name)
             if isinstance(child, Blob) and child.mode == _LINK:
                 links, first_link = links + 1, first_link or child
-                if links > _MOST_LINKS:
+                if links > _MAX_LINKS:
                     return here, first_link
                 target = Path(self._targets[child.id])
                 if target.is_absolute():

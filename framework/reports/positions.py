@@ -27,7 +27,7 @@ from framework.reports.rendered_fields import ExplainedFields, FieldExplainer
 # To explain one part of an object, such as its spec, the model is planned some hundred times, which
 # takes about a second. Further fields mostly have the same cause, so they have the position of the
 # model's file.
-_MOST_EXPLAINED = 4
+_MAX_EXPLAINED = 4
 
 
 def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -76,7 +76,7 @@ class SettingFinder:
         key = model.name, part
         if key not in self._explained:
             explained = None
-            if len(self._explained) < _MOST_EXPLAINED:
+            if len(self._explained) < _MAX_EXPLAINED:
                 # A custom resource may have a field that nothing in the plan explains.
                 with suppress(FrameworkError):
                     explained = self._get_explainer(model).explain(part)

@@ -60,7 +60,7 @@ def refuse(stack: Stack, *verbs: Callable[[], object]) -> str:
     request, engine = stack.request(), stack.engine
     reading = [
         partial(verb, request)
-        for verb in (engine.recorded_objects, engine.outputs, engine.recorded)
+        for verb in (engine.recorded_objects, engine.outputs, engine.summarize)
     ]
     messages = []
     for verb in (*verbs, stack.destroy, stack.refresh, *reading):

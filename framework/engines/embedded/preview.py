@@ -42,7 +42,7 @@ from framework.engines.values import (
 from framework.kube.api_error import ApiError
 
 # Further refusals mostly have the same cause, so they are only counted.
-_MOST_REFUSALS = 50
+_MAX_REFUSALS = 50
 
 
 class PreviewRun:
@@ -117,9 +117,9 @@ class PreviewRun:
             raise self._outage
         if self._refusals:
             refusals = sorted(self._refusals)
-            rest = len(refusals) - _MOST_REFUSALS
+            rest = len(refusals) - _MAX_REFUSALS
             more = [f"and {rest} more"] if rest > 0 else []
-            raise EngineError("\n".join([*refusals[:_MOST_REFUSALS], *more]))
+            raise EngineError("\n".join([*refusals[:_MAX_REFUSALS], *more]))
 
     def finish(self) -> Preview:
         """Returns the change list. EngineError for refusals, and for changes of protected

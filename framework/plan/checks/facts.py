@@ -15,7 +15,7 @@ from framework.core.diagnostics import Code, Diagnostic, Position, distinct_diag
 
 # The first part of the key of a claim for a model's own name, or for its previous one.
 MODEL_NAME = "model"
-_MOST_LISTED = 3
+_MAX_LISTED = 3
 # Thousandths of a byte in a tenth of a Gi, the smallest amount of memory that messages show.
 _TENTH = 1024**3 * 100
 
@@ -248,9 +248,9 @@ def _list_users(users: Sequence[ModelFacts], resource: str) -> str:
     shown = [
         f"{model.name} {render_amount(_need(model, resource), resource)} "
         f"({_cause(model, resource).short})"
-        for model in users[:_MOST_LISTED]
+        for model in users[:_MAX_LISTED]
     ]
-    if rest := users[_MOST_LISTED:]:
+    if rest := users[_MAX_LISTED:]:
         amount = render_amount(sum(_need(model, resource) for model in rest), resource)
         shown.append(f"{len(rest)} more {amount}")
     return ", ".join(shown)

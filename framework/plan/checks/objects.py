@@ -18,8 +18,8 @@ from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, mappings_in
 
 # TotalAnnotationSizeLimitB and MaxSecretSize of Kubernetes, which counts the bytes in UTF-8.
-_MOST_ANNOTATIONS = 256 * 1024
-_MOST_DATA = 1024 * 1024
+_MAX_ANNOTATIONS = 256 * 1024
+_MAX_DATA = 1024 * 1024
 # The setting that the annotations of each kind come from.
 _ANNOTATIONS: dict[str, KeyPath] = {
     "Deployment": ("annotations",),
@@ -59,11 +59,11 @@ def _find_large_parts(track: RenderedTrack, manifest: Manifest) -> Iterator[Diag
         yield from _find_large_annotations(track, ("podAnnotations",), annotations)
     files = mapping_in(manifest.object, "data") if manifest.kind == "ConfigMap" else {}
     sizes = {name: len(str(content).encode()) for name, content in files.items()}
-    if sum(sizes.values()) > _MOST_DATA:
+    if sum(sizes.values()) > _MAX_DATA:
         largest = max(sizes, key=lambda name: sizes[name])
         message = (
             f"{FieldPath(data)} has {sum(sizes.values())} bytes, {sizes[largest]} of them in "
-            f"{largest}; expected at most {_MOST_DATA} (1 MiB), the limit of a ConfigMap: put "
+            f"{largest}; expected at most {_MAX_DATA} (1 MiB), the limit of a ConfigMap: put "
             "large files into the image or a volume"
         )
         yield track.diagnostic(Code.BAD_VALUE, (*data, largest), message)
@@ -73,12 +73,12 @@ def _find_large_annotations(
     track: RenderedTrack, setting: KeyPath, annotations: Mapping[str, Any]
 ) -> Iterator[Diagnostic]:
     sizes = {key: len(f"{key}{value}".encode()) for key, value in annotations.items()}
-    if sum(sizes.values()) <= _MOST_ANNOTATIONS:
+    if sum(sizes.values()) <= _MAX_ANNOTATIONS:
         return
     largest = max(sizes, key=lambda key: sizes[key])
     path = ("description",) if largest == _DESCRIPTION else (*setting, largest)
     message = (
-        f"{FieldPath(path)} has {sizes[largest]} bytes; expected at most {_MOST_ANNOTATIONS} "
+        f"{FieldPath(path)} has {sizes[largest]} bytes; expected at most {_MAX_ANNOTATIONS} "
         "(256 KiB) in all annotations of an object, the limit of Kubernetes"
     )
     yield track.diagnostic(Code.BAD_VALUE, path, message)

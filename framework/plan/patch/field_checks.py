@@ -14,13 +14,13 @@ from framework.core.diagnostics import Code, KeyPath, SettingDiagnostic
 from framework.core.field_paths import FieldPath
 from framework.core.quantities import parse_quantity
 from framework.core.redaction import REDACTED
-from framework.core.suggestions import MOST_LISTED, did_you_mean, near_misses, suggest
+from framework.core.suggestions import MAX_LISTED, did_you_mean, near_misses, suggest
 from framework.plan.patch.field_types import FieldType, kubernetes_version
 from framework.plan.patch.merge import DIRECTIVE, find_item, get_key, merge_key, suggest_item
 from framework.plan.patch.rules import (
     FIELD_RULES,
     MAPPING_RULES,
-    MOST_ITEMS,
+    MAX_ITEMS,
     ONE_OF,
     find_broken_rules,
 )
@@ -127,7 +127,7 @@ class _Checks:
     ) -> Iterator[SettingDiagnostic]:
         """Yields what breaks the rule of a field; in a list, each item that does."""
         items = {(*at, i): item for i, item in enumerate(value)} if isinstance(value, list) else {}
-        most = MOST_ITEMS.get(field)
+        most = MAX_ITEMS.get(field)
         if most and len(items) > most:
             yield _diagnostic(at, f"has {len(items)} items; expected at most {most}")
         if rule := FIELD_RULES.get(field):
@@ -275,7 +275,7 @@ def _describe_unknown(key: str, type_: FieldType) -> str:
     if deeper := _find_deeper(key, type_):
         owner, path = deeper
         return f'{message}; {_a(owner)} has it: did you mean "{path}"?'
-    if len(type_.fields) > MOST_LISTED and not near_misses(key, type_.fields):
+    if len(type_.fields) > MAX_LISTED and not near_misses(key, type_.fields):
         return f"{message} in Kubernetes {kubernetes_version()}"
     return message + suggest(key, type_.fields)
 
@@ -306,9 +306,9 @@ def _describe_new(type_: FieldType, name: Any, lacking: list[str], hint: str) ->
 def _list_allowed(value: Any, allowed: tuple[str, ...]) -> str:
     quoted = [f'"{name}"' for name in allowed]
     names = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-    if len(quoted) > MOST_LISTED:
-        more = len(quoted) - MOST_LISTED
-        names = f"{', '.join(quoted[:MOST_LISTED])} or one of {more} more"
+    if len(quoted) > MAX_LISTED:
+        more = len(quoted) - MAX_LISTED
+        names = f"{', '.join(quoted[:MAX_LISTED])} or one of {more} more"
     hint = did_you_mean(str(value), allowed)
     return f"{names}; {hint}" if hint else names
 

@@ -24,9 +24,9 @@ from framework.plan.patch.rules import (
     workloads,
 )
 from framework.plan.patch.rules.base import Rule, Show, broken, find_duplicates
-from framework.plan.patch.rules.fields import FIELD_RULES, MAPPING_RULES, MOST_ITEMS, ONE_OF
+from framework.plan.patch.rules.fields import FIELD_RULES, MAPPING_RULES, MAX_ITEMS, ONE_OF
 
-__all__ = ["FIELD_RULES", "MAPPING_RULES", "MOST_ITEMS", "ONE_OF", "find_broken_rules"]
+__all__ = ["FIELD_RULES", "MAPPING_RULES", "MAX_ITEMS", "ONE_OF", "find_broken_rules"]
 
 _MODULES = (access, autoscaling, networks, pods, resources, scheduling, volumes, workloads)
 _RULES: Mapping[str, tuple[Rule, ...]] = {

@@ -444,7 +444,7 @@ MAPPING_RULES: dict[str, tuple[FieldRule, FieldRule | None]] = {
     "selector": _TEXT_LABELS,
 }
 # Lists with a largest number of items.
-MOST_ITEMS = {
+MAX_ITEMS = {
     ("Container", "restartPolicyRules"): 20,
     ("PodDNSConfig", "nameservers"): 3,
     ("PodDNSConfig", "searches"): 32,
