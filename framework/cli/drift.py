@@ -49,7 +49,7 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
     history = _read_history(folder, run) if folder else None
     # The history has this check already, so a new finding was first found now, after the last
     # `up`, and does not count as returned.
-    since = history.since(report.stack.name) if history else {}
+    since = history.find_first_checks(report.stack.name) if history else {}
     run = replace(run, reports=(warn_about_returned(report, since),))
     if options.json:
         from framework.output.drift_json import build_drift

@@ -1,4 +1,4 @@
-"""The history of drift checks: since when each finding has stood, and which were resolved.
+"""The history of drift checks: when each finding was first found, and which were resolved.
 
 `history.jsonl` has a line for each check of a stack, in the order of the checks. Only the newest
 lines of a stack name its findings; the older ones keep the counts, so that the file stays small.
@@ -13,19 +13,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from framework.drift.grouping import find_danger
 from framework.drift.report import DriftReport, Finding
 from framework.drift.run import DriftRun, Verdict, find_verdict
 
 HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
-_MOST_CHECKS = 400
+_MAX_CHECKS = 400
 """Checks of one stack that are kept: more than a year of nights."""
-_MOST_RESOLVED = 200
+_MAX_RESOLVED = 200
 # Two jobs at once differ by less.
-_MOST_SKEW = timedelta(hours=1)
+_MAX_SKEW = timedelta(hours=1)
 # The line before the last names the findings too, in case the last one is damaged.
 _NAMING = 2
 
@@ -43,9 +44,10 @@ class PastFinding:
 class HistoryEntry:
     """One check of one stack.
 
-    `dangers` counts the findings by what they endanger. `standing` are all findings, accepted ones
-    too; None in older lines. `resolved` are those of the check before that are gone. A stack that
-    could not be checked as a whole resolves nothing, and its findings stay.
+    `dangers` counts the findings by what they endanger. `open_findings` are all findings, accepted
+    ones too (`standing` in the file); None in older lines. `resolved` are those of the check before
+    that are gone. A stack that could not be checked as a whole resolves nothing, and its findings
+    stay.
     """
 
     stack: str
@@ -55,7 +57,7 @@ class HistoryEntry:
     accepted: int = 0
     pending: int = 0
     dangers: dict[str, int] | None = None
-    standing: tuple[PastFinding, ...] | None = None
+    open_findings: Annotated[tuple[PastFinding, ...] | None, Field(alias="standing")] = None
     resolved: tuple[PastFinding, ...] = ()
 
 
@@ -67,44 +69,44 @@ class History:
     damaged: tuple[bytes, ...] = ()
     problems: tuple[str, ...] = ()
 
-    def of(self, stack: str) -> tuple[HistoryEntry, ...]:
+    def list_checks(self, stack: str) -> tuple[HistoryEntry, ...]:
         """Returns the checks of one stack."""
         return tuple(entry for entry in self.entries if entry.stack == stack)
 
-    def since(self, stack: str) -> Mapping[str, datetime]:
-        """Returns the time of the first check that found each standing finding, by its id."""
-        return {past.id: past.since for past in _find_standing(self.of(stack))}
+    def find_first_checks(self, stack: str) -> Mapping[str, datetime]:
+        """Returns the time of the first check that found each open finding, by its id."""
+        return {past.id: past.since for past in _find_open(self.list_checks(stack))}
 
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""
         before = replace(self, entries=tuple(_correct_clocks(self.entries, run.checked)))
         entries = [*before.entries, *(before._build_entry(report) for report in run.reports)]
         for failed in run.failed:
-            standing = _find_standing(before.of(failed.stack.name))
+            open_findings = _find_open(before.list_checks(failed.stack.name))
             entries.append(
                 HistoryEntry(
                     failed.stack.name,
                     run.checked,
                     Verdict.FAILED,
                     differences=0,
-                    standing=tuple(standing),
+                    open_findings=tuple(open_findings),
                 )
             )
         return replace(self, entries=tuple(_trim(entries)))
 
     def _build_entry(self, report: DriftReport) -> HistoryEntry:
-        before = {past.id: past for past in _find_standing(self.of(report.stack.name))}
+        before = {past.id: past for past in _find_open(self.list_checks(report.stack.name))}
         # Accepted findings too: one whose rule expires was found long ago.
         found = [*report.findings, *report.accepted]
-        standing = {
+        open_findings = {
             finding.id: before.get(finding.id)
             or PastFinding(finding.id, describe_finding(finding), report.checked)
             for finding in found
         }
-        gone = [past for past in before.values() if past.id not in standing]
+        gone = [past for past in before.values() if past.id not in open_findings]
         if report.problems:
             # What was not looked at may still be there.
-            standing |= {past.id: past for past in gone}
+            open_findings |= {past.id: past for past in gone}
             gone = []
         dangers: dict[str, int] = {}
         for finding in report.findings:
@@ -118,13 +120,15 @@ class History:
             accepted=len(report.accepted),
             pending=len(report.pending),
             dangers=dangers,
-            standing=tuple(standing.values()),
-            resolved=tuple(gone[:_MOST_RESOLVED]),
+            open_findings=tuple(open_findings.values()),
+            resolved=tuple(gone[:_MAX_RESOLVED]),
         )
 
     def render(self) -> str:
         """Returns the text of `history.jsonl`."""
-        return "".join(f"{_ADAPTER.dump_json(entry).decode()}\n" for entry in self.entries)
+        return "".join(
+            f"{_ADAPTER.dump_json(entry, by_alias=True).decode()}\n" for entry in self.entries
+        )
 
 
 _ADAPTER = TypeAdapter(HistoryEntry)
@@ -172,23 +176,23 @@ def _correct_clocks(entries: Sequence[HistoryEntry], checked: datetime) -> list[
     each night, all findings would be compared with it. If most entries are later than this check,
     its own clock is the wrong one, and they stay as they are.
     """
-    late = sum(entry.checked > checked + _MOST_SKEW for entry in entries)
+    late = sum(entry.checked > checked + _MAX_SKEW for entry in entries)
     if late * 2 > len(entries) > 1:
         return list(entries)
     return [_not_after(entry, checked) for entry in entries]
 
 
 def _not_after(entry: HistoryEntry, checked: datetime) -> HistoryEntry:
-    if entry.checked > checked + _MOST_SKEW:
+    if entry.checked > checked + _MAX_SKEW:
         entry = replace(entry, checked=checked)
-    if entry.standing and any(past.since > entry.checked for past in entry.standing):
-        standing = (replace(p, since=min(p.since, entry.checked)) for p in entry.standing)
-        entry = replace(entry, standing=tuple(standing))
+    if entry.open_findings and any(past.since > entry.checked for past in entry.open_findings):
+        open_findings = (replace(p, since=min(p.since, entry.checked)) for p in entry.open_findings)
+        entry = replace(entry, open_findings=tuple(open_findings))
     return entry
 
 
-def _find_standing(entries: Sequence[HistoryEntry]) -> Sequence[PastFinding]:
-    named = (entry.standing for entry in reversed(entries) if entry.standing is not None)
+def _find_open(entries: Sequence[HistoryEntry]) -> Sequence[PastFinding]:
+    named = (entry.open_findings for entry in reversed(entries) if entry.open_findings is not None)
     return next(named, ())
 
 
@@ -200,6 +204,6 @@ def _trim(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
     for entry in sorted(entries, key=lambda entry: entry.checked, reverse=True):
         count = seen.get(entry.stack, 0)
         seen[entry.stack] = count + 1
-        if count < _MOST_CHECKS:
-            kept.append(entry if count < _NAMING else replace(entry, standing=None))
+        if count < _MAX_CHECKS:
+            kept.append(entry if count < _NAMING else replace(entry, open_findings=None))
     return kept[::-1]

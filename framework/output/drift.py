@@ -15,7 +15,7 @@ from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.output.text import (
-    MOST_NAMES,
+    MAX_NAMES,
     has_text,
     render_count,
     render_field,
@@ -43,8 +43,8 @@ Since = Mapping[str, datetime]
 def render_drift(run: DriftRun, history: History | None = None, *, why: bool = False) -> str:
     """Renders the check of an environment.
 
-    `history` adds since when each finding has stood. `why` also lists every object of a group, with
-    the line of the catalog behind the field.
+    `history` adds the date of the check that first found each finding. `why` also lists
+    every object of a group, with the line of the catalog behind the field.
     """
     blocks = _render_reports(run, history, why=why)
     blocks += [
@@ -58,7 +58,7 @@ def render_drift(run: DriftRun, history: History | None = None, *, why: bool = F
 def _render_reports(run: DriftRun, history: History | None, *, why: bool) -> list[str]:
     blocks = []
     for report, groups in run.groups:
-        since = history.since(report.stack.name) if history else {}
+        since = history.find_first_checks(report.stack.name) if history else {}
         blocks += [
             _render_header(report, run.seconds),
             *(_render_group(group, since, why=why) for group in groups),
@@ -149,7 +149,7 @@ def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[
     yield render_wrapped(_join(title, render_cause(group)), then="  ")
     names = [name.rpartition("/")[2] for _, name in group.objects]
     if not why:
-        text = f"{list_names(names, MOST_NAMES)}   (each with its id: WHY=1)"
+        text = f"{list_names(names, MAX_NAMES)}   (each with its id: WHY=1)"
         yield render_wrapped(text, first="  ", then="  ")
         return
     for finding in group.findings:
@@ -218,8 +218,8 @@ def _describe_end(finding: Finding, since: Since) -> tuple[str, str]:
     cause = ", ".join(filter(None, (manager, render_time(finding.time))))
     by = f"by {cause}" if manager else cause
     first = since.get(finding.id)
-    stood = f"(since {first:%Y-%m-%d})" if first else ""
-    return " ".join(filter(None, (by, stood))), f"[{finding.id}]" if finding.id else ""
+    found = f"(since {first:%Y-%m-%d})" if first else ""
+    return " ".join(filter(None, (by, found))), f"[{finding.id}]" if finding.id else ""
 
 
 def _join(*parts: str) -> str:
@@ -236,7 +236,7 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
     if report.pending:
         yield render_pending(report.pending, report.stack.environment)
     if report.deletions:
-        names = list_names(report.deletions, MOST_NAMES)
+        names = list_names(report.deletions, MAX_NAMES)
         yield render_wrapped(f"deletes   {DELETES}: {names}", then=_MARGIN)
     if report.refresh:
         first, *reasons = describe_refresh(report.refresh)
@@ -254,7 +254,7 @@ def describe_refresh(refresh: RefreshVerdict) -> Iterator[str]:
     verb = "differ" if len(refresh.objects) > 1 else "differs"
     yield f"refresh --preview-only: {count} {verb}; this check: {refresh.compared or 'none'}"
     for reason, names in refresh.reasons:
-        yield f"{list_names(names, MOST_NAMES)}: {reason}"
+        yield f"{list_names(names, MAX_NAMES)}: {reason}"
 
 
 def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
@@ -265,10 +265,10 @@ def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
     lines = []
     for changes, effect in ((kept, "takes the live values of"), (gone, "forgets")):
         if changes:
-            names = list_names([f"{c.kind} {c.object}" for c in changes], MOST_NAMES)
+            names = list_names([f"{c.kind} {c.object}" for c in changes], MAX_NAMES)
             count = render_count(len(changes), "object")
             lines.append(f"The state {effect} {count}: {names}")
-    lines += [f"{list_names(names, MOST_NAMES)}: {reason}" for reason, names in verdict.reasons]
+    lines += [f"{list_names(names, MAX_NAMES)}: {reason}" for reason, names in verdict.reasons]
     lines.append(
         "The files and the cluster stay as they are, so the next check still reports what differs "
         "from the files."

@@ -11,14 +11,14 @@ from framework.output.drift import DANGER_NAMES
 from framework.output.html import Html, element, join
 from framework.output.text import render_count
 
-_MOST_BARS = 60
+_MAX_BARS = 60
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 150, 34, 10, 22
 _FLOOR = _HEIGHT - _BOTTOM
 
 
 def render_chart(stack: str, entries: Sequence[HistoryEntry]) -> Html:
     """Renders the last checks of a stack, and the same numbers as a table for screen readers."""
-    shown = entries[-_MOST_BARS:]
+    shown = entries[-_MAX_BARS:]
     top = max(1, *(entry.differences for entry in shown))
     first, last = shown[0].checked, shown[-1].checked
     title = f"Differences of {stack} in {render_count(len(shown), 'check')}"

@@ -35,12 +35,12 @@ from framework.output.html import Html, element, join
 from framework.output.text import render_count, render_plain, render_value, shorten_path
 
 # A page stays readable, and below 1 MB; report.json has everything.
-_MOST_FINDINGS = 1_000
-_MOST_CHARACTERS = 1_000
-_MOST_DIFF_LINES = 40
-_MOST_RESOLVED = 50
+_MAX_FINDINGS = 1_000
+_MAX_CHARACTERS = 1_000
+_MAX_DIFF_LINES = 40
+_MAX_RESOLVED = 50
 # Groups that are open at first. On a bad night, a list of causes is more useful than a long page.
-_MOST_OPEN = 8
+_MAX_OPEN = 8
 
 # Nothing may be loaded, so a value that slipped through could not call home either.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
@@ -61,7 +61,7 @@ class _Room:
     """Counts how many more findings the page may show."""
 
     def __init__(self) -> None:
-        self.left = _MOST_FINDINGS
+        self.left = _MAX_FINDINGS
 
     def take(self, findings: Sequence[Finding]) -> Sequence[Finding]:
         """Returns the findings that fit."""
@@ -200,13 +200,15 @@ def _list_causes(run: DriftRun, history: History) -> Iterator[Html]:
         )
         for report, group in groups:
             opened += 1
-            is_open = opened <= _MOST_OPEN and len(group.findings) <= _MOST_OPEN
+            is_open = opened <= _MAX_OPEN and len(group.findings) <= _MAX_OPEN
             stack = report.stack.name if len(run.groups) > 1 else ""
             blocks.append(
-                _render_group(group, room, history.since(report.stack.name), run, stack, is_open)
+                _render_group(
+                    group, room, history.find_first_checks(report.stack.name), run, stack, is_open
+                )
             )
     if blocks:
-        left_out = len(run.findings) - _MOST_FINDINGS
+        left_out = len(run.findings) - _MAX_FINDINGS
         if left_out > 0:
             text = f"{render_count(left_out, 'finding')} left out here; report.json has all."
             blocks.append(element("p", text, kind="soft"))
@@ -332,9 +334,9 @@ def _render_values(finding: Finding) -> Html:
         if value is None:
             shown = element("span", "not set", kind="soft")
         elif isinstance(value, str) and "\n" in value.strip():
-            shown = element("pre", _cut(value, _MOST_CHARACTERS))
+            shown = element("pre", _cut(value, _MAX_CHARACTERS))
         else:
-            shown = element("code", _cut(render_plain(value), _MOST_CHARACTERS))
+            shown = element("code", _cut(render_plain(value), _MAX_CHARACTERS))
         rows.append(element("tr", element("th", name, scope="row"), element("td", shown)))
     table = element("table", *rows, kind="values")
     if diff := _render_diff(finding):
@@ -351,7 +353,7 @@ def _render_diff(finding: Finding) -> Html:
     lines = [line for line in diff if not line.startswith("@@")]
     shown = [
         element("span", _cut(line, 200), kind="add" if line.startswith("+") else "del")
-        for line in lines[:_MOST_DIFF_LINES]
+        for line in lines[:_MAX_DIFF_LINES]
     ]
     more = len(lines) - len(shown)
     if more > 0:
@@ -384,7 +386,7 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
                 element("td", render_rule(finding.accepted_by)),
                 element("td", element("code", finding.id, kind="id"), kind="wide"),
             )
-            for finding in accepted[:_MOST_FINDINGS]
+            for finding in accepted[:_MAX_FINDINGS]
         ]
         table = element(
             "table",
@@ -415,7 +417,7 @@ def _list_history(run: DriftRun, history: History) -> Iterator[Html]:
     """Yields the chart and what was resolved, for each stack that has a history."""
     charts: list[Html] = []
     for name in [*(r.stack.name for r in run.reports), *(f.stack.name for f in run.failed)]:
-        entries = history.of(name)
+        entries = history.list_checks(name)
         if entries:
             charts.append(element("div", render_chart(name, entries), kind="card"))
     if charts:
@@ -423,14 +425,14 @@ def _list_history(run: DriftRun, history: History) -> Iterator[Html]:
     resolved = [
         (report, past)
         for report in run.reports
-        for entry in history.of(report.stack.name)[-1:]
+        for entry in history.list_checks(report.stack.name)[-1:]
         if entry.checked == report.checked
         for past in entry.resolved
     ]
     if resolved:
         items = [
             element("li", f"{past.title}, first found {past.since:%Y-%m-%d}")
-            for _, past in resolved[:_MOST_RESOLVED]
+            for _, past in resolved[:_MAX_RESOLVED]
         ]
         more = len(resolved) - len(items)
         if more > 0:

@@ -53,8 +53,8 @@ def _build_stack(
     report: DriftReport, groups: Sequence[FindingGroup], history: History
 ) -> DriftedStack:
     name = report.stack.name
-    since = history.since(name)
-    resolved = _find_resolved(history.of(name), report)
+    since = history.find_first_checks(name)
+    resolved = _find_resolved(history.list_checks(name), report)
     return DriftedStack(
         stack=name,
         verdict=find_verdict(report),

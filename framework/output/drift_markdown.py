@@ -29,18 +29,18 @@ from framework.output.markdown import escape_cell, escape_markdown, fence
 from framework.output.text import render_count, render_value, render_values, render_visible
 
 # GitHub accepts 65,536 characters. The rest is for what a workflow adds around the report.
-_MOST_BYTES = 60_000
-_MOST_ROWS = 50
+_MAX_BYTES = 60_000
+_MAX_ROWS = 50
 # The most bytes of what is before the tables, and of what is behind them.
-_MOST_BYTES_AROUND = 15_000
+_MAX_BYTES_AROUND = 15_000
 # Kept for the heads of the tables, the commands, and the notes about what was cut.
 _RESERVED = 4_000
-_MOST_PENDING = 50
-_MOST_RESOLVED = 10
+_MAX_PENDING = 50
+_MAX_RESOLVED = 10
 
 
 def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
-    """Renders the check; `history` adds since when each finding has stood."""
+    """Renders the check; `history` adds the date of the check that first found each finding."""
     history = history or History()
     head = [f"### {escape_markdown(run.environment)}: {render_verdict(run)}", ""]
     head += _limit(list(_render_stacks(run)))
@@ -49,10 +49,10 @@ def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
     details = [
         row
         for report in run.reports
-        for row in _list_details(report, history.since(report.stack.name))
+        for row in _list_details(report, history.find_first_checks(report.stack.name))
     ]
-    room = _MOST_BYTES - _size([*head, *tail]) - _RESERVED
-    shown_causes = _fit(causes[:_MOST_ROWS], room)
+    room = _MAX_BYTES - _size([*head, *tail]) - _RESERVED
+    shown_causes = _fit(causes[:_MAX_ROWS], room)
     shown = _fit(details, room - _size(shown_causes))
     lines = [*head]
     if shown_causes:
@@ -94,7 +94,7 @@ def _list_causes(
     part: tuple[DriftReport, Sequence[FindingGroup]], history: History
 ) -> Iterator[str]:
     report, groups = part
-    since = history.since(report.stack.name)
+    since = history.find_first_checks(report.stack.name)
     for group in groups:
         first = group.findings[0]
         objects = render_objects(group) if group.is_shared else _name_object(first)
@@ -135,23 +135,23 @@ def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
             text = f"{_name_object(finding)} {_short(finding)} ({render_rule(finding.accepted_by)})"
             yield f"\n- accepted: {_text(text)}"
         if report.pending:
-            names = list_names(report.pending, _MOST_PENDING)
+            names = list_names(report.pending, _MAX_PENDING)
             yield f"\n- pending, changed in the catalog and not applied: {_text(names)}"
         if report.deletions:
-            names = list_names(report.deletions, _MOST_PENDING)
+            names = list_names(report.deletions, _MAX_PENDING)
             yield f"\n- {_text(f'{DELETES}: {names}')}"
         if report.refresh:
             yield f"\n- pulumi {_text('; '.join(describe_refresh(report.refresh)))}"
-        entries = history.of(report.stack.name)
+        entries = history.list_checks(report.stack.name)
         if entries and entries[-1].checked == report.checked and entries[-1].resolved:
             titles = [past.title for past in entries[-1].resolved]
-            names = list_names(titles, _MOST_RESOLVED)
+            names = list_names(titles, _MAX_RESOLVED)
             yield f"\n- resolved since the previous check: {_text(names)}"
 
 
 def _limit(lines: Sequence[str]) -> list[str]:
     """Returns the first lines that fit beside the tables, and how many do not."""
-    shown = _fit(lines, _MOST_BYTES_AROUND)
+    shown = _fit(lines, _MAX_BYTES_AROUND)
     left_out = len(lines) - len(shown)
     return [*shown, f"\n{_render_cut(left_out, 'line')}"] if left_out else shown
 

@@ -42,10 +42,10 @@ def render_metrics(run: DriftRun, history: History | None = None) -> str:
         complete = find_verdict(report) is not Verdict.FAILED
         samples["success"].append((labels, int(complete)))
         samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))
-        since = history.since(report.stack.name) if history else {}
-        standing = [since[f.id].timestamp() for f in report.findings if f.id in since]
-        if standing:
-            samples["oldest_finding_timestamp_seconds"].append((labels, min(standing)))
+        since = history.find_first_checks(report.stack.name) if history else {}
+        first_checks = [since[f.id].timestamp() for f in report.findings if f.id in since]
+        if first_checks:
+            samples["oldest_finding_timestamp_seconds"].append((labels, min(first_checks)))
     for failed in run.failed:
         # No sample of findings: 0 would read as clean.
         labels = {"environment": run.environment, "stack": failed.stack.name}

@@ -35,19 +35,19 @@ def check(night: int, *findings: Finding, accepted: bool = False, problem: str =
 
 def test_finding_stands_since_the_first_check_that_found_it() -> None:
     history = History().add(check(0, FIRST)).add(check(1, FIRST, SECOND))
-    since = history.since("prod")
+    since = history.find_first_checks("prod")
     assert since == {FIRST.id: CHECKED, SECOND.id: CHECKED + timedelta(days=1)}
 
 
 def test_finding_that_comes_back_stands_since_its_return() -> None:
     history = History().add(check(0, FIRST)).add(check(1)).add(check(2, FIRST))
-    assert history.since("prod") == {FIRST.id: CHECKED + timedelta(days=2)}
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED + timedelta(days=2)}
 
 
 def test_check_with_a_wrong_clock_does_not_stay_the_newest() -> None:
     history = History().add(check(0, FIRST)).add(check(400, FIRST, SECOND))
     history = history.add(check(1, FIRST, SECOND)).add(check(2, FIRST, THIRD)).add(check(3, FIRST))
-    assert history.since("prod") == {FIRST.id: CHECKED}
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED}
     resolved = [[past.id for past in entry.resolved] for entry in history.entries]
     assert resolved == [[], [], [], [SECOND.id], [THIRD.id]]
     times = [entry.checked for entry in history.entries]
@@ -57,13 +57,16 @@ def test_check_with_a_wrong_clock_does_not_stay_the_newest() -> None:
 
 def test_finding_first_found_with_a_wrong_clock_does_not_stand_since_the_future() -> None:
     history = History().add(check(400, FIRST)).add(check(1, FIRST))
-    assert history.since("prod") == {FIRST.id: CHECKED + timedelta(days=1)}
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED + timedelta(days=1)}
 
 
 def test_check_with_a_slow_clock_changes_no_earlier_check() -> None:
     history = History().add(check(0, FIRST)).add(check(1, FIRST, SECOND))
     history = history.add(check(-400, FIRST, SECOND)).add(check(2, FIRST, SECOND))
-    assert history.since("prod") == {FIRST.id: CHECKED, SECOND.id: CHECKED + timedelta(days=1)}
+    assert history.find_first_checks("prod") == {
+        FIRST.id: CHECKED,
+        SECOND.id: CHECKED + timedelta(days=1),
+    }
     times = [entry.checked - CHECKED for entry in history.entries]
     assert [time.days for time in times] == [-400, 0, 1, 2]
 
@@ -89,7 +92,7 @@ def test_finding_that_is_gone_is_resolved_once() -> None:
 def test_accepted_finding_is_not_resolved() -> None:
     history = History().add(check(0, FIRST)).add(check(1, FIRST, accepted=True))
     assert history.entries[-1].resolved == ()
-    assert history.since("prod") == {FIRST.id: CHECKED}
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED}
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["failed", "incomplete"])
@@ -99,7 +102,7 @@ def test_check_that_is_not_complete_resolves_nothing(whole: bool) -> None:
     history = history.add(failed if whole else check(1, problem="forbidden"))
     assert history.entries[-1].verdict is Verdict.FAILED
     assert history.entries[-1].resolved == ()
-    assert history.since("prod") == {FIRST.id: CHECKED}
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED}
 
 
 def test_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_damaged_line_is_explained_and_kept(tmp_path: Path, line: bytes) -> None
     (tmp_path / HISTORY).write_bytes(b"\n".join([first, line, second, b""]))
     history = load_history(tmp_path)
     assert len(history.entries) == 2
-    assert history.since("prod") == {FIRST.id: CHECKED}
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED}
     (problem,) = history.problems
     assert problem.startswith(f"{tmp_path / HISTORY}:2: is not a check")
     assert DAMAGED in problem
@@ -145,8 +148,8 @@ def test_only_the_newest_checks_name_their_findings_and_old_ones_are_dropped() -
     for night in range(405):
         history = history.add(check(night, FIRST))
     assert len(history.entries) == 400
-    assert [entry.standing is None for entry in history.entries[-3:]] == [True, False, False]
-    assert history.since("prod") == {FIRST.id: CHECKED}
+    assert [entry.open_findings is None for entry in history.entries[-3:]] == [True, False, False]
+    assert history.find_first_checks("prod") == {FIRST.id: CHECKED}
     assert len(history.render().encode()) < 200_000
 
 
