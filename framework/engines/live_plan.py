@@ -312,7 +312,7 @@ class PutBack:
         self._provider.delete(
             recorded.state,
             timeout_s=WAIT_S,
-            on_held=self._feed.report_holders(change),
+            on_blocked=self._feed.report_blockers(change),
             stop=self._stop,
         )
 

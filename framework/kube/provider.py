@@ -216,12 +216,12 @@ class KubernetesProvider(ObjectPredictor):
         state: ObjectState,
         *,
         timeout_s: float,
-        on_held: Callable[[str], None] = lambda holders: None,
+        on_blocked: Callable[[str], None] = lambda blockers: None,
         stop: threading.Event | None = None,
     ) -> None:
         """Deletes the object of the recorded UID and waits until it is gone.
 
-        A missing object is not an error. If the deletion takes long, `on_held` is called with what
+        A missing object is not an error. If the deletion takes long, `on_blocked` is called with what
         delays it. Raises WaitStoppedError on `stop`, ReplacedError if another object has the name.
         """
         obj = self._build_sent(state.inputs, state.id)
@@ -243,7 +243,7 @@ class KubernetesProvider(ObjectPredictor):
             if exc.status == 409 and "UID" in exc.message:
                 raise ReplacedError(obj) from exc
             raise
-        wait_gone(self._client, obj, uid, timeout_s, on_held=on_held, stop=stop)
+        wait_gone(self._client, obj, uid, timeout_s, on_blocked=on_blocked, stop=stop)
 
     def wait(
         self,

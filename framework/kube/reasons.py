@@ -152,22 +152,22 @@ def _last_warning(client: KubeClient, namespace: str, pods: list[Object]) -> str
     return f"{last.get('reason', 'Warning')} on {name}: {message}"
 
 
-def find_holders(client: KubeClient, obj: Mapping[str, Any]) -> str:
+def find_deletion_blockers(client: KubeClient, obj: Mapping[str, Any]) -> str:
     """Describes what delays the deletion of an object; "" if nothing is known.
 
     A foreground deletion waits for Pods, any deletion for finalizers, and that of a Namespace for
     what its conditions say.
     """
     pods = _find_terminating(client, obj)
-    holders = [pods] if pods else []
+    blockers = [pods] if pods else []
     for finalizer in obj["metadata"].get("finalizers") or ():
         if finalizer != FOREGROUND or not pods:
-            holders.append(f"finalizer {finalizer}")
+            blockers.append(f"finalizer {finalizer}")
     if obj["kind"] == "Namespace":
         for condition in list_conditions(obj):
             if condition["status"] == "True":
-                holders.append(condition.get("message") or condition["type"])
-    return ", ".join(holders)
+                blockers.append(condition.get("message") or condition["type"])
+    return ", ".join(blockers)
 
 
 def _find_terminating(client: KubeClient, obj: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.kube.managed_fields import owner_of
 from framework.kube.objects import Object, list_conditions, object_name
-from framework.kube.reasons import NO_FAILURE, find_holders, find_rollout_reason
+from framework.kube.reasons import NO_FAILURE, find_deletion_blockers, find_rollout_reason
 from framework.kube.watching import Queue, SharedWatch, WatchEvent
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
@@ -46,7 +46,7 @@ MAX_SILENT_S = 15.0
 # The wait fails when the server has not answered for this long.
 AWAY_S = 20.0
 # What delays a deletion is reported after this long, and repeated after a minute.
-HELD_S, HELD_AGAIN_S = 5.0, 60.0
+BLOCKED_S, BLOCKED_AGAIN_S = 5.0, 60.0
 POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
 
 
@@ -354,19 +354,19 @@ def wait_gone(
     uid: str,
     timeout_s: float,
     *,
-    on_held: Callable[[str], None] = lambda holders: None,
+    on_blocked: Callable[[str], None] = lambda blockers: None,
     stop: threading.Event | None = None,
 ) -> None:
     """Waits until the object of this UID no longer exists.
 
-    If the deletion takes long, `on_held` is called with what delays it, again when that changes,
+    If the deletion takes long, `on_blocked` is called with what delays it, again when that changes,
     and once a minute. Raises WaitStoppedError on `stop`, ClusterError after `timeout_s`.
     """
     metadata = obj["metadata"]
     name = f"{obj['kind']} {object_name(metadata)}"
     stop = stop or threading.Event()
     started = heard_at = reported_at = time.monotonic()
-    pause, look_at = POLL_FIRST_S, started + HELD_S
+    pause, look_at = POLL_FIRST_S, started + BLOCKED_S
     reported: str | None = None
     live: Object | None = None
     while True:
@@ -385,20 +385,20 @@ def wait_gone(
             heard_at = time.monotonic()
         now = time.monotonic()
         if now - started >= timeout_s:
-            holders = find_holders(client, live or obj)
+            blockers = find_deletion_blockers(client, live or obj)
             where = f" --namespace {metadata['namespace']}" if metadata.get("namespace") else ""
             raise ClusterError(
                 f"{name}: still exists {render_duration(timeout_s)} after its deletion was "
-                f"requested{f'; waiting for: {holders}' if holders else ''}; `kubectl describe "
+                f"requested{f'; waiting for: {blockers}' if blockers else ''}; `kubectl describe "
                 f"{obj['kind'].lower()} {metadata['name']}{where}` shows why; then run the same "
                 "command again"
             )
         if live is not None and now >= look_at:
-            look_at = now + HELD_S
-            holders = find_holders(client, live)
-            if holders != reported or now - reported_at >= HELD_AGAIN_S:
-                reported, reported_at = holders, now
-                on_held(holders or "unknown; the object has no finalizer and no condition")
+            look_at = now + BLOCKED_S
+            blockers = find_deletion_blockers(client, live)
+            if blockers != reported or now - reported_at >= BLOCKED_AGAIN_S:
+                reported, reported_at = blockers, now
+                on_blocked(blockers or "unknown; the object has no finalizer and no condition")
         if stop.wait(min(pause, started + timeout_s - now)):
             raise WaitStoppedError(name)
         pause = min(pause * 1.5, POLL_LAST_S)

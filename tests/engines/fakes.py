@@ -221,13 +221,13 @@ class FakeCluster:
         state: ObjectState,
         *,
         timeout_s: float,
-        on_held: Callable[[str], None],
+        on_blocked: Callable[[str], None],
         stop: threading.Event,
     ) -> None:
         if state.id in self.refused:
             raise ApiError(state.id, 403, "Forbidden", "may not go")
         if state.id in self.held:
-            on_held("finalizer example.com/hold")
+            on_blocked("finalizer example.com/hold")
             self.waiting.set()
             assert stop.wait(10)
             raise WaitStoppedError(state.id)

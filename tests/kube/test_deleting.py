@@ -23,7 +23,7 @@ HOLD = "example.com/hold"
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("framework.kube.waiting.HELD_S", 0.3)
+    monkeypatch.setattr("framework.kube.waiting.BLOCKED_S", 0.3)
 
 
 def set_finalizers(kube: KubeClient, obj: Object, finalizers: list[str]) -> None:
@@ -59,7 +59,7 @@ def test_held_deletion_reports_the_finalizer(
     inputs["metadata"]["finalizers"] = [HOLD]
     state = provider.create(URN, inputs)
     releasing = Releasing(kube, inputs)
-    provider.delete(state, timeout_s=30, on_held=releasing)
+    provider.delete(state, timeout_s=30, on_blocked=releasing)
     assert releasing.messages == [f"finalizer {HOLD}"]
 
 
@@ -75,7 +75,7 @@ def test_held_deletion_reports_the_pod(
     held = min(pods, key=lambda pod: str(pod["metadata"]["name"]))
     set_finalizers(kube, held, [HOLD])
     releasing = Releasing(kube, held)
-    provider.delete(state, timeout_s=30, on_held=releasing)
+    provider.delete(state, timeout_s=30, on_blocked=releasing)
     name = held["metadata"]["name"]
     # On a slow machine the other Pod is still there as well, and the deletion is reported again.
     text = f"Pod {name} stays in Terminating (finalizer {HOLD})"
@@ -95,7 +95,7 @@ def test_held_deletion_reports_the_conditions_of_a_namespace(
     held["metadata"]["finalizers"] = [HOLD]
     kube.create(held, manager="tests")
     releasing = Releasing(kube, held)
-    provider.delete(made, timeout_s=30, on_held=releasing)
+    provider.delete(made, timeout_s=30, on_blocked=releasing)
     assert any(f"finalizers remaining: {HOLD}" in message for message in releasing.messages)
 
 
@@ -131,14 +131,14 @@ def going(*finalizers: str, kind: str = "ConfigMap") -> Object:
 
 def wait(client: FakeReads, *, seconds: float = 5) -> list[str]:
     messages: list[str] = []
-    wait_gone(client, going(), "u", seconds, on_held=messages.append)  # type: ignore[arg-type]
+    wait_gone(client, going(), "u", seconds, on_blocked=messages.append)  # type: ignore[arg-type]
     return messages
 
 
 def test_holders_of_a_deletion_are_reported_when_they_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("framework.kube.waiting.HELD_S", 0)
+    monkeypatch.setattr("framework.kube.waiting.BLOCKED_S", 0)
     monkeypatch.setattr("framework.kube.waiting.POLL_FIRST_S", 0.001)
     client = FakeReads(*[going("a")] * 5, *[going("b")] * 5, None)
     assert wait(client) == ["finalizer a", "finalizer b"]
@@ -147,8 +147,8 @@ def test_holders_of_a_deletion_are_reported_when_they_change(
 def test_holders_of_a_deletion_are_reported_again_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("framework.kube.waiting.HELD_S", 0)
-    monkeypatch.setattr("framework.kube.waiting.HELD_AGAIN_S", 0)
+    monkeypatch.setattr("framework.kube.waiting.BLOCKED_S", 0)
+    monkeypatch.setattr("framework.kube.waiting.BLOCKED_AGAIN_S", 0)
     assert wait(FakeReads(going("a"), going("a"), None)) == ["finalizer a"] * 2
 
 

@@ -76,7 +76,7 @@ class Deletions:
             self._planner.connect(resource.provider).delete(
                 read_object_state(self._state, resource),
                 timeout_s=float(timeout),
-                on_held=self._feed.report_holders(change),
+                on_blocked=self._feed.report_blockers(change),
                 stop=self._stop,
             )
         except Exception as exc:

@@ -108,7 +108,7 @@ class ObjectWriter:
             provider.delete(
                 before,
                 timeout_s=WAIT_S,
-                on_held=self._feed.report_holders(step.change),
+                on_blocked=self._feed.report_blockers(step.change),
                 stop=self._stop,
             )
         return provider.create(step.urn, inputs)

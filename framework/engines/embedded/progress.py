@@ -39,9 +39,9 @@ class ProgressFeed:
             )
         )
 
-    def report_holders(self, change: Change) -> Callable[[str], None]:
+    def report_blockers(self, change: Change) -> Callable[[str], None]:
         """Returns a function that reports what a deletion waits for, such as a finalizer."""
-        return lambda holders: self.report(change, "waiting", holders)
+        return lambda blockers: self.report(change, "waiting", blockers)
 
     def report_failure(self, failure: Failure) -> None:
         """Reports a step that failed, and adds it to the failures."""
