@@ -36,7 +36,7 @@ POOL = httpx.Limits(max_connections=192, max_keepalive_connections=160, keepaliv
 TIMEOUT = httpx.Timeout(60, connect=5, pool=60)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A request is repeated for this long while a server that has answered before is away or busy.
-AWAY_S = 60.0
+RETRY_FOR_S = 60.0
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 2.0
 # The server is overloaded, starts or elects a leader. It has not carried out the request.
 BUSY = frozenset({429, 503})
@@ -243,7 +243,7 @@ class _Retries:
 
     def __init__(self, closed: threading.Event) -> None:
         self._closed, self._pause_s = closed, FIRST_PAUSE_S
-        self._end = time.monotonic() + AWAY_S
+        self._end = time.monotonic() + RETRY_FOR_S
         self.count = 0
 
     def wait(self, after: str = "") -> bool:

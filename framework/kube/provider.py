@@ -221,8 +221,9 @@ class KubernetesProvider(ObjectPredictor):
     ) -> None:
         """Deletes the object of the recorded UID and waits until it is gone.
 
-        A missing object is not an error. If the deletion takes long, `on_blocked` is called with what
-        delays it. Raises WaitStoppedError on `stop`, ReplacedError if another object has the name.
+        A missing object is not an error. If the deletion takes long, `on_blocked` is called with
+        what delays it. Raises WaitStoppedError on `stop`, ReplacedError if another object has the
+        name.
         """
         obj = self._build_sent(state.inputs, state.id)
         metadata = obj["metadata"]

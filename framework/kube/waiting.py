@@ -44,7 +44,7 @@ READ_S = 1.0
 # Each read that finds nothing new doubles the time to the next one, up to this.
 MAX_SILENT_S = 15.0
 # The wait fails when the server has not answered for this long.
-AWAY_S = 20.0
+NO_ANSWER_S = 20.0
 # What delays a deletion is reported after this long, and repeated after a minute.
 BLOCKED_S, BLOCKED_AGAIN_S = 5.0, 60.0
 POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
@@ -247,7 +247,7 @@ class RolloutWait:
         except ClusterError as exc:
             if self._client.closed:
                 raise WaitStoppedError(f"Deployment {self._name}") from exc
-            if _is_forbidden(exc) or time.monotonic() - self._heard_at > AWAY_S:
+            if _is_forbidden(exc) or time.monotonic() - self._heard_at > NO_ANSWER_S:
                 raise
             self._pause_s = READ_S
             return None
@@ -377,7 +377,7 @@ def wait_gone(
         except ClusterError as exc:
             if client.closed:
                 raise WaitStoppedError(name) from exc
-            if _is_forbidden(exc) or time.monotonic() - heard_at > AWAY_S:
+            if _is_forbidden(exc) or time.monotonic() - heard_at > NO_ANSWER_S:
                 raise
         else:
             if live is None or (uid and live["metadata"]["uid"] != uid):

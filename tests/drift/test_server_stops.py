@@ -18,7 +18,7 @@ from tests.faults.proxy import Fault, FaultProxy, Request, lead_through
 
 pytestmark = pytest.mark.cluster
 # A request waits for this long for a server that has answered before.
-_AWAY_S = 0.5
+_RETRY_FOR_S = 0.5
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def proxy(
     deployed: DeployedProject, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FaultProxy]:
     """A proxy between the check and the server."""
-    monkeypatch.setattr(connection, "AWAY_S", _AWAY_S)
+    monkeypatch.setattr(connection, "RETRY_FOR_S", _RETRY_FOR_S)
     proxy = FaultProxy(kubeconfig)
     environment = deployed.project.root / "environments/dev/environment.yaml"
     text = environment.read_text()

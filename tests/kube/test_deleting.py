@@ -157,7 +157,7 @@ def test_server_that_is_away_for_a_moment_does_not_fail_a_deletion() -> None:
 
 
 def test_server_that_stays_away_fails_a_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("framework.kube.waiting.AWAY_S", 0.1)
+    monkeypatch.setattr("framework.kube.waiting.NO_ANSWER_S", 0.1)
     with pytest.raises(ClusterError, match="does not answer"):
         wait(FakeReads(AWAY))
 

@@ -48,7 +48,7 @@ def client_of(*responses: Any) -> KubeClient:
 @pytest.fixture
 def briefly_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeats requests for a fraction of a second only."""
-    monkeypatch.setattr(connection, "AWAY_S", 0.3)
+    monkeypatch.setattr(connection, "RETRY_FOR_S", 0.3)
 
 
 def apply(client: KubeClient) -> dict[str, Any]:

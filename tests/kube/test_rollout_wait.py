@@ -84,7 +84,7 @@ def test_server_that_comes_back_does_not_fail_the_rollout() -> None:
 
 
 def test_server_that_stays_away_fails_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("framework.kube.waiting.AWAY_S", 0.1)
+    monkeypatch.setattr("framework.kube.waiting.NO_ANSWER_S", 0.1)
     with pytest.raises(ClusterError, match="does not answer"):
         wait(FakeReads(AWAY), AWAY)
 
