@@ -110,14 +110,14 @@ class PlanToApply:
 
     def build_request(self, session: Session) -> Request:
         """Builds the request that `up` carries out. PlanRefusedError where a model is gone."""
-        self._refuse_gone(session)
+        self._check_models_exist(session)
 
         def review(preview: Preview, basis: Basis) -> None:
             self._check(session, preview, basis)
 
         return replace(session.request, review=review)
 
-    def _refuse_gone(self, session: Session) -> None:
+    def _check_models_exist(self, session: Session) -> None:
         """Refuses a plan of models that neither catalog nor state has any more.
 
         The engine would call it an unknown name, as if MODEL had been misspelt.

@@ -20,7 +20,7 @@ from framework.kinds.registry import RULES
 from framework.output.setup import SetupScreen
 from framework.output.text import render_count, render_wrapped
 from framework.plan import PlanStore, StackPlan
-from framework.plan.selection import refuse_renamed, select_components
+from framework.plan.selection import check_renamed, select_components
 
 _MARGIN = " " * 9
 
@@ -115,7 +115,7 @@ def open_session(
                 plan, pattern, lambda: engine.summarize(request).components
             )
         if deploys and components is not None:
-            refuse_renamed(plan, components)
+            check_renamed(plan, components)
         request = replace(request, components=components)
         if plan.cluster.local and deploys:
             start_local_cluster(root, to)

@@ -49,13 +49,13 @@ from framework.engines.live_objects import (
     compare_with_cluster,
     read_basis,
 )
-from framework.engines.problems import refuse_problems
+from framework.engines.problems import check_problems
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli
 from framework.engines.recorded import (
     build_deletion,
+    check_protected,
     keep_identifier,
-    refuse_protected,
     summarize_resources,
 )
 from framework.engines.state.backend import FileBackend, open_backend
@@ -105,14 +105,14 @@ class CliEngine:
         stack = self._open(request)
         with StackLock(stack.project, stack.name) as lock, self._connect(request) as provider:
             opened = read_stack(stack, request)
-            self._refuse_others(opened)
+            self._check_remote_lock(opened)
             opened, warnings = self._settle_remote(request, opened)
             request = keep_identifier(request, opened.recorded.providers)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(settled + warnings)
             preview = previewed.preview
-            refuse_problems(preview)
+            check_problems(preview)
             _review(request, opened, preview)
             if preview.clean:
                 # The state also has options that a preview does not show, such as retainOnDelete.
@@ -136,7 +136,7 @@ class CliEngine:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
         settled = self._settle(request, accepts_recreated=True)
         opened = read_stack(self._open(request), request, accepts_recreated=True)
-        self._refuse_others(opened)
+        self._check_remote_lock(opened)
         opened, warnings = self._settle_remote(request, opened, accepts_recreated=True)
         targets = opened.build_recorded_target(request)
         recorded = opened.recorded
@@ -151,7 +151,7 @@ class CliEngine:
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)
         # Refused before the CLI writes: `restore_inputs` imports the state, which is impossible
         # while a create is pending.
-        opened.stack.refuse_pending_creates()
+        opened.stack.check_pending_creates()
         if not confirm(preview):
             return None
         reader = opened.read_events()
@@ -165,13 +165,13 @@ class CliEngine:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
         settled = self._settle(request)
         opened = self._read(request)
-        self._refuse_others(opened)
+        self._check_remote_lock(opened)
         opened, warnings = self._settle_remote(request, opened)
         warnings = settled + warnings
         components = opened.build_components(request)
         components.check_targets()
         resources = [found for found in opened.resources if components.is_target(found.urn)]
-        refuse_protected(resources)
+        check_protected(resources)
         # A state lists a resource after those that it depends on, so dependents come first here.
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
@@ -263,7 +263,7 @@ class CliEngine:
         backend = _open_folder(request)
         if backend is None:
             return ()
-        backend.refuse_others()
+        backend.check_lock()
         checkpoint = _read_checkpoint(backend, request)
         # The embedded engine has written nothing beside a state that it cannot read.
         if checkpoint is None or not (
@@ -275,7 +275,7 @@ class CliEngine:
     def _build_embedded(self) -> EmbeddedEngine:
         return EmbeddedEngine(self._connect_recorded)
 
-    def _refuse_others(self, opened: OpenedStack) -> None:
+    def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
 
         Only a command of the CLI that writes looks at the locks. So this refreshes the resource of

@@ -142,7 +142,7 @@ class CliStack:
         """Returns the exported state, secrets in plain text."""
         return self._translate(self.automation.export_stack)
 
-    def refuse_pending_creates(self) -> None:
+    def check_pending_creates(self) -> None:
         """Raises StateError if a create is pending, because then no state can be imported."""
         _refuse_pending_creates(self.export().deployment or {})
 
@@ -283,7 +283,7 @@ def _make_creatable(project: Project, stack: str) -> None:
     """Removes the locks of dead commands from a stack that does not exist yet.
 
     To create a stack, also for a preview, the CLI takes its lock, and it removes no lock itself. On
-    a stack that exists, only commands that write remove them (`FileBackend.refuse_others`).
+    a stack that exists, only commands that write remove them (`FileBackend.check_lock`).
     """
     if project.has_file_backend:
         backend = open_backend(project, stack)

@@ -25,7 +25,7 @@ class RefusedError(EngineError):
         super().__init__("\n".join(map(str, errors)))
 
 
-def refuse_problems(preview: Preview) -> None:
+def check_problems(preview: Preview) -> None:
     """Raises RefusedError if the preview has an error."""
     if preview.refused:
         raise RefusedError(preview)

@@ -200,7 +200,7 @@ def build_same(resource: Resource, components: Components) -> Change:
     )
 
 
-def refuse_protected(resources: Iterable[Resource]) -> None:
+def check_protected(resources: Iterable[Resource]) -> None:
     """Raises EngineError if a resource that is to be deleted is protected."""
     protected = sorted(resource.urn for resource in resources if resource.protect)
     if protected:

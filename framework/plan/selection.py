@@ -88,7 +88,7 @@ def select_components(
     return frozenset(model.name for model in select_models(plan, pattern))
 
 
-def refuse_renamed(plan: StackPlan, components: Collection[str]) -> None:
+def check_renamed(plan: StackPlan, components: Collection[str]) -> None:
     """Raises UsageError where the old name of a renamed model is selected without the new one.
 
     Narrowed to the old name, `up` would delete what serves, as for a model that left the catalog.

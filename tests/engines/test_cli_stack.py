@@ -141,9 +141,9 @@ def test_refresh_is_refused_while_a_create_is_pending(root: Path) -> None:
     automation = SimpleNamespace(export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
     with pytest.raises(StateError, match="interrupted while it created ConfigMap app"):
-        stack.refuse_pending_creates()
+        stack.check_pending_creates()
     operation["type"] = "updating"
-    stack.refuse_pending_creates()
+    stack.check_pending_creates()
 
 
 # Locks of dead commands

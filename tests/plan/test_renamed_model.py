@@ -8,7 +8,7 @@ import pytest
 
 from framework.core.errors import UsageError
 from framework.plan import StackPlan
-from framework.plan.selection import refuse_renamed, select_components
+from framework.plan.selection import check_renamed, select_components
 from tests.plan.small_catalog import check, write_files
 
 A = "catalog/a.yaml"
@@ -22,7 +22,7 @@ def plan(tmp_path: Path) -> StackPlan:
 def select(plan: StackPlan, pattern: str, *recorded: str) -> frozenset[str]:
     components = select_components(plan, pattern, lambda: recorded)
     assert components is not None
-    refuse_renamed(plan, components)
+    check_renamed(plan, components)
     return components
 
 

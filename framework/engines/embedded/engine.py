@@ -43,14 +43,14 @@ from framework.engines.live_objects import (
     read_basis,
 )
 from framework.engines.preflight import add_preflight
-from framework.engines.problems import refuse_problems
+from framework.engines.problems import check_problems
 from framework.engines.project import Project, load_config, load_project
 from framework.engines.recorded import (
     Components,
     build_deletion,
     build_recorded_objects,
+    check_protected,
     keep_identifier,
-    refuse_protected,
     summarize_resources,
 )
 from framework.engines.state.backend import open_backend
@@ -105,7 +105,7 @@ class EmbeddedEngine:
         ):
             run = operation.preview(process)
             preview = operation.build_preview(run)
-            refuse_problems(preview)
+            check_problems(preview)
             # A missing passphrase is an error before the question, not after half an apply.
             if run.has_secrets():
                 operation.state.require_cipher()
@@ -159,7 +159,7 @@ class EmbeddedEngine:
                 for resource in operation.state.get_current().resources
                 if operation.components.is_target(resource.urn)
             ]
-            refuse_protected(resources)
+            check_protected(resources)
             changes = tuple(
                 build_deletion(resource, operation.components) for resource in reversed(resources)
             )

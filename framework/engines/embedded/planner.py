@@ -165,7 +165,7 @@ class Planner:
     def _decide(self, step: Step) -> Step:
         if not step.target:
             return step
-        self._refuse_absent(step.registration)
+        self._check_present(step.registration)
         if step.registration.is_provider:
             return self._plan_provider(step)
         if step.registration.is_object:
@@ -185,7 +185,7 @@ class Planner:
                 return self._live[former].renamed(self.renames)
         return None
 
-    def _refuse_absent(self, registration: Registration) -> None:
+    def _check_present(self, registration: Registration) -> None:
         provider = split_provider_reference(registration.provider)[0]
         needs = (provider, *registration.needs)
         missing = sorted(parse_urn(urn).name for urn in needs if urn in self._absent)

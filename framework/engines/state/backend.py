@@ -99,11 +99,11 @@ class FileBackend:
 
         StateError for a backend in a form that only the CLI reads.
         """
-        self._refuse_layout()
-        self._refuse_compressed()
+        self._check_layout()
+        self._check_compressed()
         return files.read_text(self.checkpoint_path)
 
-    def _refuse_layout(self) -> None:
+    def _check_layout(self) -> None:
         """Raises StateError for stacks without projects, as the CLI kept them before 3.61.
 
         The stack would look new, and `up` would create everything a second time.
@@ -124,7 +124,7 @@ class FileBackend:
                 "reads; move them into the project with `pulumi state upgrade`, or use ENGINE=cli"
             )
 
-    def _refuse_compressed(self) -> None:
+    def _check_compressed(self) -> None:
         """Raises StateError for a compressed checkpoint that is newer than a plain one.
 
         The CLI reads the newest of them (`stackPath` in pkg/backend/diy/state.go).
@@ -184,7 +184,7 @@ class FileBackend:
         """Holds the stack's lock. StateError when another command holds it."""
         # The CLI's own protocol: look for locks, write one, look again. If two commands
         # start at the same time, at least one finds the other's lock and stops; both may stop.
-        self.refuse_others()
+        self.check_lock()
         own = self.lock_folder / f"{uuid.uuid4()}.json"
         holder = {
             "pid": os.getpid(),
@@ -194,7 +194,7 @@ class FileBackend:
         }
         files.write_atomically(own, json.dumps(holder))
         try:
-            self.refuse_others(own.name)
+            self.check_lock(own.name)
             for leftover in self.find_leftovers():
                 files.remove(leftover)
             yield
@@ -242,7 +242,7 @@ class FileBackend:
         locks = [_read_lock(path) for path in paths]
         return [lock for lock in locks if lock is not None]
 
-    def refuse_others(self, own: str = "") -> None:
+    def check_lock(self, own: str = "") -> None:
         """Raises StateError if a command holds the stack; removes the locks of dead ones.
 
         `own` is the name of the caller's lock, "" for none.
