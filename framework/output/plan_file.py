@@ -93,14 +93,14 @@ def write_plan(path: Path, document: PlanDocument, digests: Digests) -> None:
         raise PlanFileError(path, f"cannot be written ({exc.strerror})", remedy) from exc
 
 
-def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Digests]:
-    """Reads a plan of a stack, and returns it with what computes its digests.
+def read_plan(path: Path, environment: str, passphrase: str) -> tuple[PlanDocument, Digests]:
+    """Reads a plan of an environment, and returns it with what computes its digests.
 
     PlanFileError for a file that is not a plan, is damaged or edited, or of another format or
-    stack.
+    environment.
     """
     data = _load(path)
-    again = f"write it again with `make preview ENV={stack} PLAN={path}`"
+    again = f"write it again with `make preview ENV={environment} PLAN={path}`"
     if data["format"] != FORMAT:
         problem = f"has format {data['format']}, and this version reads format {FORMAT}"
         raise PlanFileError(path, problem, again)
@@ -123,10 +123,10 @@ def read_plan(path: Path, stack: str, passphrase: str) -> tuple[PlanDocument, Di
         other = ", or was written with another passphrase" if document.inputs.keyed else ""
         problem = f"is damaged or was edited{other}: its checksum does not fit"
         raise PlanFileError(path, problem, again)
-    if document.stack != stack:
+    if document.environment != environment:
         raise PlanFileError(
             path,
-            f"is a plan of stack {document.stack}, not of {stack}",
+            f"is a plan of environment {document.environment}, not of {environment}",
             f"use ENV={document.environment}, or {again}",
         )
     return document, digests

@@ -269,7 +269,7 @@ def test_unfit_file_is_refused_by_name(
 def test_plan_of_another_stack_or_cluster_is_refused(world: World) -> None:
     path = world.write_plan()
     options = argparse.Namespace(plan=str(path), model=None, environment="prod")
-    with pytest.raises(PlanFileError, match="is a plan of stack dev, not of prod"):
+    with pytest.raises(PlanFileError, match="is a plan of environment dev, not of prod"):
         PlanToApply(world.root, options)
     options = argparse.Namespace(plan=str(path), model="a", environment="dev")
     with pytest.raises(UsageError, match="does not accept MODEL together with PLAN"):
