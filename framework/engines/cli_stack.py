@@ -144,7 +144,7 @@ class CliStack:
 
     def check_pending_creates(self) -> None:
         """Raises StateError if a create is pending, because then no state can be imported."""
-        _refuse_pending_creates(self.export().deployment or {})
+        _check_pending_creates(self.export().deployment or {})
 
     def import_back(self, exported: Any) -> None:
         """Replaces the state by a changed export; the CLI encrypts the secrets again.
@@ -153,7 +153,7 @@ class CliStack:
         drop it, and its object would be lost.
         """
         deployment = exported.deployment
-        _refuse_pending_creates(deployment)
+        _check_pending_creates(deployment)
         # Not the Automation API's `import_stack`: its file stays in /tmp if the import fails.
         with TemporaryDirectory(prefix="state-") as folder:
             path = Path(folder) / "state.json"
@@ -403,7 +403,7 @@ def with_failure(
     return Resource({**resource.raw, **fields}) if fields else resource
 
 
-def _refuse_pending_creates(deployment: Mapping[str, Any]) -> None:
+def _check_pending_creates(deployment: Mapping[str, Any]) -> None:
     for operation in deployment.get("pending_operations") or ():
         if operation["type"] == "creating":
             created = Resource(operation["resource"])
