@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cli = find_pulumi(ROOT) if needing else None
     if isinstance(cli, MissingCli):
         for item in needing:
-            item.add_marker(pytest.mark.skip(reason=cli.why))
+            item.add_marker(pytest.mark.skip(reason=cli.reason))
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def run_adopt(root: Path, options: argparse.Namespace) -> ExitCode:
     options.engine = "embedded"
     with open_session(root, options, deploys=True) as session:
         request = replace(session.request, adopts=True, forced=options.force)
-        session = replace(session, request=request, why_engine="its state serves both engines")
+        session = replace(session, request=request, engine_reason="its state serves both engines")
         print(session.render_header(), flush=True)
         confirmation = _AdoptConfirmation(session, options)
         try:

@@ -35,7 +35,7 @@ class Session:
 
     plan: StackPlan
     engine: Engine
-    why_engine: str
+    engine_reason: str
     request: Request
     deploys: bool
     unplanned: frozenset[str] | None = frozenset()
@@ -57,7 +57,7 @@ class Session:
         simulated = " (simulated nodes: no container runs)" if plan.cluster.local else ""
         lines = [
             f"{plan.stack.name:<9}{models}, {objects}   cluster {plan.cluster.context}{simulated}",
-            render_wrapped(f"engine   {self.engine.name} ({self.why_engine})", then=_MARGIN),
+            render_wrapped(f"engine   {self.engine.name} ({self.engine_reason})", then=_MARGIN),
         ]
         if plan.disabled and not self.state_summary:
             names = ", ".join(plan.disabled)
@@ -67,10 +67,10 @@ class Session:
             lines.append(render_wrapped(f"only     {names}", then=_MARGIN))
         return "\n".join(lines)
 
-    def render_nothing_to_do(self, why: str) -> str:
+    def render_nothing_to_do(self, reason: str) -> str:
         """Returns the line that a verb prints if nothing changes."""
         narrowed = self.request.components is not None
-        return f"Nothing to do{' for these models' if narrowed else ''}: {why}."
+        return f"Nothing to do{' for these models' if narrowed else ''}: {reason}."
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def open_session(
             start_local_cluster(root, to)
         unplanned = usable.unplanned if usable else frozenset()
         unused_files = usable.describe_diagnostics() if usable else ""
-        yield Session(plan, engine, choice.why, request, deploys, unplanned, unused_files)
+        yield Session(plan, engine, choice.reason, request, deploys, unplanned, unused_files)
 
 
 def _load_without_diagnostics(root: Path, environment: str, engine: Engine) -> UsablePlan:

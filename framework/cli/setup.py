@@ -21,7 +21,7 @@ def run_setup_pulumi(root: Path, options: argparse.Namespace) -> int:
                 binaries.build(screen.show)
         cli = find_pulumi(root)
     if not isinstance(cli, PulumiCli):
-        raise BuildError(f"pulumi cannot be used here: {cli.why}")
+        raise BuildError(f"pulumi cannot be used here: {cli.reason}")
     print(f"pulumi {cli.version}: {cli.command}")
     if cli.built:
         print("ENGINE=cli uses it, unless another pulumi is installed")

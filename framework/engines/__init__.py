@@ -28,7 +28,7 @@ class EngineChoice:
     """The chosen engine, `cli` or `embedded`, and the reason in words; with `cli`, the CLI."""
 
     name: str
-    why: str
+    reason: str
     cli: PulumiCli | None = None
 
 
@@ -45,19 +45,19 @@ def choose_engine(name: str, root: Path) -> EngineChoice:
     if (remote := _describe_remote_state(root)) is not None:
         return _choose_for_remote_state(name, root, remote)
     if name == "embedded":
-        why = f"as requested; state: {_describe_state(root)}, readable by the CLI"
-        return EngineChoice("embedded", why)
+        reason = f"as requested; state: {_describe_state(root)}, readable by the CLI"
+        return EngineChoice("embedded", reason)
     cli = find_pulumi(root, built=name == "cli")
     if isinstance(cli, PulumiCli):
         source = _describe_source(cli)
-        why = f"as requested; {source}" if name == "cli" else f"pulumi {source}"
-        return EngineChoice("cli", why, cli)
+        reason = f"as requested; {source}" if name == "cli" else f"pulumi {source}"
+        return EngineChoice("cli", reason, cli)
     if name == "cli":
         raise EngineError(
-            f"ENGINE=cli: {cli.why}. Run `{SETUP}` once, install both, or use ENGINE=embedded"
+            f"ENGINE=cli: {cli.reason}. Run `{SETUP}` once, install both, or use ENGINE=embedded"
         )
     return EngineChoice(
-        "embedded", f"{cli.why}; state: {_describe_state(root)}, readable by the CLI"
+        "embedded", f"{cli.reason}; state: {_describe_state(root)}, readable by the CLI"
     )
 
 
@@ -72,7 +72,7 @@ def _choose_for_remote_state(name: str, root: Path, remote: str) -> EngineChoice
     cli = find_pulumi(root)
     if not isinstance(cli, PulumiCli):
         raise EngineError(
-            f"the state is in {remote}, which only the pulumi CLI reads, and {cli.why}. Run "
+            f"the state is in {remote}, which only the pulumi CLI reads, and {cli.reason}. Run "
             f"`{SETUP}` once, or install both"
         )
     return EngineChoice("cli", f"{_describe_source(cli)}; state: {remote}", cli)

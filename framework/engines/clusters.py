@@ -416,7 +416,7 @@ def open_cluster_record(root: Path, stack: Stack) -> ClusterRecord:
         return open_backend(project, stack.name)
     cli = find_pulumi(root)
     if isinstance(cli, MissingCli):
-        raise StateError(f"the state is in {project.describe_backend()}, and {cli.why}")
+        raise StateError(f"the state is in {project.describe_backend()}, and {cli.reason}")
     return StackTags(cli, root, stack)
 
 

@@ -48,9 +48,9 @@ class PulumiCli:
 
 @dataclass(frozen=True)
 class MissingCli:
-    """The CLI engine cannot run here; `why` is the reason as text."""
+    """The CLI engine cannot run here; `reason` says why."""
 
-    why: str
+    reason: str
 
 
 def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
@@ -72,7 +72,7 @@ def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
         return installed
     if built:
         return own
-    return MissingCli(f"{installed.why}, only the built one, which ENGINE=cli runs")
+    return MissingCli(f"{installed.reason}, only the built one, which ENGINE=cli runs")
 
 
 def _find_built(root: Path) -> PulumiCli | None:

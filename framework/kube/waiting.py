@@ -51,11 +51,11 @@ POLL_FIRST_S, POLL_LAST_S = 0.05, 1.0
 
 
 class RolloutError(EngineError):
-    """A Deployment did not roll out. `why` is the symptom, `reason` the cause, with its Pod."""
+    """A Deployment did not roll out. `symptom` is what was seen, `reason` its cause."""
 
-    def __init__(self, name: str, why: str, reason: str) -> None:
-        self.name, self.why, self.reason = name, why, reason
-        super().__init__(f"Deployment {name} {why}: {reason}")
+    def __init__(self, name: str, symptom: str, reason: str) -> None:
+        self.name, self.symptom, self.reason = name, symptom, reason
+        super().__init__(f"Deployment {name} {symptom}: {reason}")
 
 
 class WaitStoppedError(EngineError):
@@ -316,8 +316,8 @@ class RolloutWait:
             f"`kubectl rollout resume deployment/{name} --namespace {namespace}`",
         )
 
-    def _build_error(self, why: str) -> RolloutError:
-        return RolloutError(self._name, why, self._find_reason(self._live or self._applied))
+    def _build_error(self, symptom: str) -> RolloutError:
+        return RolloutError(self._name, symptom, self._find_reason(self._live or self._applied))
 
     def _find_reason(self, live: Object) -> str:
         try:

@@ -53,14 +53,14 @@ def built(machine: Path, tools: Path) -> Path:
 def test_auto_without_a_cli_is_embedded(machine: Path) -> None:
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
-    assert choice.why == "no pulumi CLI is installed; state: .state, readable by the CLI"
+    assert choice.reason == "no pulumi CLI is installed; state: .state, readable by the CLI"
 
 
 def test_auto_without_the_plugin_is_embedded(machine: Path) -> None:
     install(machine, "pulumi")
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
-    assert "no kubernetes plugin" in choice.why
+    assert "no kubernetes plugin" in choice.reason
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_auto_with_a_broken_cli_is_embedded(machine: Path, script: str) -> None:
     install(machine, "pulumi-resource-kubernetes")
     choice = choose_engine("auto", machine)
     assert choice.name == "embedded"
-    assert f"{command} does not run here" in choice.why
+    assert f"{command} does not run here" in choice.reason
 
 
 def test_version_that_is_none_is_quoted_in_one_line(machine: Path, tools: Path) -> None:
@@ -87,7 +87,7 @@ def test_auto_finds_the_plugin_on_the_path(machine: Path) -> None:
     install(machine, "pulumi-resource-kubernetes")
     choice = choose_engine("auto", machine)
     assert choice.name == "cli"
-    assert choice.why == "pulumi v3.274.1 is installed"
+    assert choice.reason == "pulumi v3.274.1 is installed"
 
 
 def test_auto_finds_the_plugin_in_pulumi_home(machine: Path) -> None:
@@ -100,7 +100,7 @@ def test_auto_finds_the_plugin_in_pulumi_home(machine: Path) -> None:
 def test_built_cli_is_used_only_when_asked_for(machine: Path, built: Path) -> None:
     embedded = choose_engine("auto", machine)
     assert embedded.name == "embedded"
-    assert embedded.why.startswith(
+    assert embedded.reason.startswith(
         "no pulumi CLI is installed, only the built one, which ENGINE=cli runs; state: "
     )
     choice = choose_engine("cli", machine)
