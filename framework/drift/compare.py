@@ -22,7 +22,7 @@ from framework.engines.clusters import (
 from framework.engines.live_objects import ComparedObject, compare_with_cluster
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
-from framework.kube.desired import compare_with_desired
+from framework.kube.last_applied import compare_with_last_applied
 
 
 def find_drift(
@@ -55,7 +55,7 @@ def find_drift(
             # ten seconds.
             recorded.objects,
             clusters,
-            compare_with_desired,
+            compare_with_last_applied,
             listed=True,
             on_error=problems.append,
         )

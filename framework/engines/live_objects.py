@@ -20,7 +20,7 @@ from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
 from framework.kube.api_error import ApiError
-from framework.kube.desired import compare_with_desired
+from framework.kube.last_applied import compare_with_last_applied
 from framework.kube.object_diff import LiveComparison, LiveStatus
 from framework.kube.objects import Object, ObjectState, is_terminating
 
@@ -79,7 +79,9 @@ def read_basis(
     The live objects may be some milliseconds newer than those that the preview saw. This is safe:
     the digest includes a change in between, so a plan from before it is refused.
     """
-    compared = compare_with_cluster(recorded.objects, clusters, compare_with_desired, listed=True)
+    compared = compare_with_cluster(
+        recorded.objects, clusters, compare_with_last_applied, listed=True
+    )
     if request.cluster is None:
         return Basis("", recorded, tuple(compared))
     inputs = asdict(request.cluster)
@@ -122,7 +124,7 @@ def compare_with_cluster(
 ) -> list[ComparedObject]:
     """Compares recorded objects with the live ones, in the given order; writes nothing.
 
-    `compare` is `compare_with_desired` for drift, and `compare_with_live` for a refresh, which
+    `compare` is `compare_with_last_applied` for drift, and `compare_with_live` for a refresh, which
     records the object as it is. With `listed` a live object may be ten seconds old, and most need
     no call of their own. Raises ClusterError, EngineError; with `on_error` an object that cannot be
     read is left out, and the error is passed on.

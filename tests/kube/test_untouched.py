@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from framework.kube.desired import compare_with_desired
+from framework.kube.last_applied import compare_with_last_applied
 from framework.kube.object_diff import LiveStatus, compare_objects
 from framework.kube.objects import FIELD_MANAGER, ObjectState
 from framework.kube.ownership import is_same_but_zeros, is_untouched
@@ -95,5 +95,5 @@ def test_late_record_of_an_update_is_no_drift(
     before = build_live(build_labelled(recorded), MANAGER, "Apply", {})
     inputs = build_labelled({"owner": "b"})
     state = ObjectState("ml/churn", inputs, {**before, FIELD_MANAGER: MANAGER})
-    found = compare_with_desired(state, ObjectState("ml/churn", inputs, now), ())
+    found = compare_with_last_applied(state, ObjectState("ml/churn", inputs, now), ())
     assert found.status is status

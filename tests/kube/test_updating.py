@@ -11,7 +11,7 @@ from framework.core.changes import FieldChange, Op
 from framework.core.drift_rules import Injector
 from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
-from framework.kube.desired import compare_with_desired
+from framework.kube.last_applied import compare_with_last_applied
 from framework.kube.managed_fields import has_manager
 from framework.kube.object_diff import LiveStatus
 from framework.kube.objects import ObjectState
@@ -106,7 +106,7 @@ def test_object_with_emptied_managed_fields_is_put_back(
         "spec.template.spec.containers[model].env[EXTRA]",
         "spec.template.spec.nodeSelector",
     ]
-    found = compare_with_desired(state, provider.read(state), ())
+    found = compare_with_last_applied(state, provider.read(state), ())
     assert sorted(field.path for field in found.fields) == expected * with_additions
     diff = provider.diff(URN, state, inputs, ())
     assert sorted(field.path for field in diff.fields) == expected * with_additions
@@ -114,7 +114,7 @@ def test_object_with_emptied_managed_fields_is_put_back(
     assert updated.outputs["spec"] == state.outputs["spec"] == diff.predicted["spec"]
     assert updated.outputs["metadata"]["labels"] == state.outputs["metadata"]["labels"]
     assert provider.diff(URN, updated, inputs, ()).op is Op.SAME
-    assert compare_with_desired(updated, provider.read(updated), ()).fields == ()
+    assert compare_with_last_applied(updated, provider.read(updated), ()).fields == ()
 
 
 def test_restart_by_kubectl_is_a_field_change(
@@ -197,7 +197,7 @@ def test_takeover_whose_apply_failed_is_still_drift_after_a_refresh(
     take_over(kube, live_of(kube, inputs), patch)
     refreshed = provider.read(state)
     assert refreshed is not None
-    found = compare_with_desired(refreshed, refreshed, ())
+    found = compare_with_last_applied(refreshed, refreshed, ())
     assert [field.path for field in found.fields] == ["data.new", "immutable"]
     assert provider.diff(URN, refreshed, inputs, ()).op is Op.REPLACE
 
@@ -285,9 +285,9 @@ def test_field_that_somebody_removed_is_put_back_after_a_refresh(
         assert refreshed is not None
         diff = provider.diff(URN, refreshed, inputs, ())
         assert [change.path for change in diff.fields] == [field]
-        assert compare_with_desired(refreshed, refreshed, ()).status is LiveStatus.CHANGED
+        assert compare_with_last_applied(refreshed, refreshed, ()).status is LiveStatus.CHANGED
         state = provider.update(URN, state, inputs, ())
-        assert compare_with_desired(state, state, ()).status is LiveStatus.SAME
+        assert compare_with_last_applied(state, state, ()).status is LiveStatus.SAME
 
 
 def test_update_that_was_not_recorded_is_reverted_after_a_refresh(

@@ -1,7 +1,7 @@
-"""Compares the live object with the desired one, for drift.
+"""Compares the live object with the one that `up` last applied, for drift.
 
-The desired object is the recorded one, without what others added, and with the values that the
-inputs set. The recorded object alone is not enough: `pulumi up --refresh` and a refresh record
+It is the recorded object, without what others added, and with the values that the inputs set. The
+recorded object alone is not enough: `pulumi up --refresh` and a refresh record
 everything that the object has, also what nobody declared.
 """
 
@@ -35,10 +35,10 @@ from framework.kube.ownership import is_untouched
 from framework.kube.patching import build_patch
 
 
-def compare_with_desired(
+def compare_with_last_applied(
     recorded: ObjectState, live: ObjectState | None, ignore_changes: Collection[str]
 ) -> LiveComparison:
-    """Compares a live object, as `ObjectReader.read` returns it, with the desired one."""
+    """Compares a live object, as `ObjectReader.read` returns it, with the last applied one."""
     if live is None:
         return compare_with_live(recorded, live, ignore_changes)
     manager = str(recorded.outputs.get(FIELD_MANAGER, ""))
@@ -65,8 +65,8 @@ def compare_with_desired(
         for path in find_undeclared(live.outputs, manager, sent)
         if not any(find_path(frozenset({path}), field) for field in map(FieldPath.parse, ignored))
     }
-    desired = without(recorded.outputs, added)
-    comparison = compare_with_live(replace(recorded, outputs=desired), live, ignore_changes)
+    applied = without(recorded.outputs, added)
+    comparison = compare_with_live(replace(recorded, outputs=applied), live, ignore_changes)
     if not comparison.exists:
         return comparison
     # The server computes some fields, such as the address of a Service that was recreated. Nobody
