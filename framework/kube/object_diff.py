@@ -30,7 +30,7 @@ from framework.kube.objects import (
     is_terminating,
     without_internal,
 )
-from framework.kube.ownership import describe_recreation, is_absent_zero, is_foreign
+from framework.kube.ownership import describe_recreation, is_absent_zero, was_recreated_by_others
 
 # Written by the API server or by controllers, and never part of a manifest.
 SERVER_METADATA = frozenset(
@@ -100,7 +100,7 @@ def compare_with_live(
     is_sent = "replicas" in (recorded.inputs.get("spec") or {})
     if not is_sent or "spec.replicas" in ignore_changes:
         fields = tuple(field for field in fields if field.path != "spec.replicas")
-    if is_foreign(live.outputs, recorded, manager):
+    if was_recreated_by_others(live.outputs, recorded, manager):
         return LiveComparison(LiveStatus.RECREATED, fields, describe_recreation(live.outputs))
     return LiveComparison(LiveStatus.CHANGED if fields else LiveStatus.SAME, fields)
 

@@ -107,7 +107,7 @@ def _has_identity(live: Object, wanted: Object) -> bool:
     return bool(identity) and identity.items() <= present.items()
 
 
-def is_foreign(live: Object, state: ObjectState, manager: str) -> bool:
+def was_recreated_by_others(live: Object, state: ObjectState, manager: str) -> bool:
     """Returns True for another object with the name of the recorded one, not written by `manager`.
 
     Another object has another UID.
@@ -128,12 +128,12 @@ def has_recorded_labels(live: Object, state: ObjectState) -> bool:
     return bool(recorded) and all(labels.get(name) == value for name, value in recorded.items())
 
 
-def is_recreated(live: Object, state: ObjectState, manager: str) -> bool:
+def check_recreated(live: Object, state: ObjectState, manager: str) -> bool:
     """Returns True if somebody else recreated the object, as `kubectl replace --force` does.
 
-    Raises RecordedNameTakenError if the new object does not have the recorded labels.
+    Raises RecordedNameTakenError if the new one lacks the recorded labels.
     """
-    if not is_foreign(live, state, manager):
+    if not was_recreated_by_others(live, state, manager):
         return False
     if not has_recorded_labels(live, state):
         raise RecordedNameTakenError(live)

@@ -29,9 +29,9 @@ from framework.kube.objects import (
 )
 from framework.kube.owned_paths import without
 from framework.kube.ownership import (
+    check_recreated,
     describe_recreation,
     find_own_manager,
-    is_recreated,
     is_same_but_zeros,
     is_untouched,
 )
@@ -121,7 +121,7 @@ class ObjectPredictor(ObjectReader):
         if self.is_switched_off(live, ignore_changes):
             ignore_changes = without_replicas(ignore_changes)
             wanted = self._build_wanted(urn, old, inputs, ignore_changes)
-        recreated = is_recreated(live, old, manager)
+        recreated = check_recreated(live, old, manager)
         recorded = without_internal(old.outputs)
         # The CLI does not record zeros such as `minReadySeconds: 0`.
         if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):

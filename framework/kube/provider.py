@@ -26,7 +26,7 @@ from framework.kube.objects import (
     with_live,
     without_internal,
 )
-from framework.kube.ownership import AlreadyExistsError, find_own_manager, is_recreated
+from framework.kube.ownership import AlreadyExistsError, check_recreated, find_own_manager
 from framework.kube.patching import (
     Patch,
     build_patch,
@@ -137,7 +137,7 @@ class KubernetesProvider(ObjectPredictor):
             wanted = self._build_wanted(urn, old, inputs, ignore_changes)
         # A recreated object that has the recorded labels is taken over, as the preview showed.
         # For one without these labels this call raises RecordedNameTakenError.
-        is_recreated(live, old, manager)
+        check_recreated(live, old, manager)
         before = self._build_sent(old.inputs, urn)
         live = with_owners(live, before, without_internal(old.outputs))
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)

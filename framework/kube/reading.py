@@ -25,7 +25,7 @@ from framework.kube.objects import (
 from framework.kube.ownership import (
     find_own_manager,
     has_recorded_labels,
-    is_foreign,
+    was_recreated_by_others,
 )
 
 DEFAULT_NAMESPACE = "default"
@@ -196,7 +196,7 @@ class ObjectReader:
             return None
         manager = field_manager("", state, wanted)
         # Without its labels it may be an object of another team that only has the same name.
-        if is_foreign(live, state, manager) and not has_recorded_labels(live, state):
+        if was_recreated_by_others(live, state, manager) and not has_recorded_labels(live, state):
             return None
         return with_live(state, live)
 
