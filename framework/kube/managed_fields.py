@@ -79,7 +79,7 @@ def handover_manager(manager: str) -> str:
     return f"{manager}-handover"
 
 
-def is_mergeable(entry: Entry, manager: str) -> bool:
+def may_take_over(entry: Entry, manager: str) -> bool:
     """Returns True if an update by `manager` takes over what this entry owns.
 
     That is so for everybody who writes to our objects: kubectl, the CLI's create, k9s, any other
@@ -200,7 +200,7 @@ def find_undeclared(
 
 # When an applier stops sending a field, server-side apply removes the field only if nobody else
 # owns it. So a variable that was added with `kubectl set env` would stay for ever. An update
-# therefore makes itself the owner first (`merge_entries`), and the apply after it, which does not
+# therefore makes itself the owner first (`take_over_entries`), and the apply after it, which does not
 # send the variable, removes it. A preview writes nothing, so it has to compute what that apply
 # will remove (`unowned_paths`). Both split each entry in the same way, with
 # `_find_paths_to_take_over`.
@@ -218,7 +218,7 @@ def _find_paths_to_take_over(
     Paths at or below `kept` stay with their owners, and `injected` ones with their managers. So do
     all paths of another apiVersion, since they may not exist in this one.
     """
-    if not is_mergeable(entry, manager) or entry.get("apiVersion") != api_version:
+    if not may_take_over(entry, manager) or entry.get("apiVersion") != api_version:
         return frozenset()
     # The finalizers of people are taken over, those of controllers are not.
     stays = (*kept,) if is_kubectl(entry) else (*kept, _FINALIZERS)
@@ -230,7 +230,7 @@ def _find_paths_to_take_over(
     )
 
 
-def merge_entries(
+def take_over_entries(
     managed: Sequence[Entry],
     manager: str,
     api_version: str,

@@ -27,11 +27,11 @@ from framework.kube.managed_fields import (
     entries,
     field_paths,
     handover_manager,
-    is_mergeable,
     is_own,
-    merge_entries,
+    may_take_over,
     owner_entries,
     rename_manager,
+    take_over_entries,
     unowned_paths,
 )
 from framework.kube.objects import Object
@@ -107,7 +107,7 @@ def _find_injected(
     injected, others = set[Injected](), set[OwnedPath]()
     for entry in entries(live):
         name, is_ours = str(entry["manager"]), is_own(entry, manager)
-        if not is_ours and not is_mergeable(entry, manager):
+        if not is_ours and not may_take_over(entry, manager):
             continue
         for path in field_paths(entry):
             if not is_ours and is_injected(injectors, live["kind"], name, describe_path(path)):
@@ -156,17 +156,17 @@ def _resets_replicas(live: Object, patch: Patch) -> bool:
     """Returns True if applying the patch would reset `replicas` to 1.
 
     This happens if the patch no longer sends the field and nobody else owns it: every owner is the
-    manager itself, or an entry that `take_over` folds into it.
+    manager itself, or an entry that `take_over` takes over.
     """
     if live["kind"] not in SCALED or find(patch.sent, REPLICAS) is not MISSING:
         return False
     owners = owner_entries(live, REPLICAS)
     # An autoscaler writes `replicas` through the subresource `scale`. Its entry is neither ours nor
-    # mergeable, so once it has written the field, nothing is reset.
+    # taken over, so once it has written the field, nothing is reset.
     return bool(owners) and all(
         is_own(entry, patch.manager)
         or (
-            is_mergeable(entry, patch.manager)
+            may_take_over(entry, patch.manager)
             and REPLICAS not in patch.kept
             and (entry["manager"], REPLICAS) not in patch.injected
         )
@@ -212,7 +212,7 @@ def take_over(client: KubeClient, live: Object, patch: Patch) -> None:
         live,
         manager,
         # Where managedFields were emptied, only `live` has an owner (kube/lost_owners.py).
-        lambda managed: merge_entries(
+        lambda managed: take_over_entries(
             managed or entries(live), manager, api_version, patch.kept, patch.injected
         ),
     )

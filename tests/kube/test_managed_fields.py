@@ -18,8 +18,8 @@ from framework.kube.managed_fields import (
     field_paths,
     find_foreign_parts,
     find_undeclared,
-    merge_entries,
     owner_of,
+    take_over_entries,
     unowned_paths,
 )
 from framework.kube.owned_paths import (
@@ -107,19 +107,19 @@ def test_merge_folds_the_entries_of_everybody_but_controllers_and_subresources(
     manager: str, more: dict[str, str], folded: bool
 ) -> None:
     managed = [entry(OURS, REPLICAS, operation="Apply"), entry(manager, EXTRA, **more)]
-    result = merge_entries(managed, OURS, "apps/v1")
+    result = take_over_entries(managed, OURS, "apps/v1")
     assert (result is not None) is folded
     if folded:
         assert owned_by(result, OURS) == {REPLICAS, EXTRA}
 
 
 def test_merge_without_an_apply_entry_makes_one() -> None:
-    result = merge_entries([entry("pulumi-kubernetes", REPLICAS)], OURS, "apps/v1")
+    result = take_over_entries([entry("pulumi-kubernetes", REPLICAS)], OURS, "apps/v1")
     assert [(e["manager"], e["operation"]) for e in result or []] == [(OURS, "Apply")]
 
 
 def test_ignored_paths_stay_with_their_owner() -> None:
-    result = merge_entries(
+    result = take_over_entries(
         [entry("kubectl-edit", REPLICAS, EXTRA)], OURS, "apps/v1", kept=[REPLICAS]
     )
     assert owned_by(result, "kubectl-edit") == {REPLICAS}
@@ -137,7 +137,7 @@ def test_merge_gives_the_ownership_that_the_cli_gives(fixtures: Path) -> None:
         for step in ("5-put-back-refused", "6-put-back-forced")
     )
     managed = before["metadata"]["managedFields"]
-    result = merge_entries(managed, OURS, "apps/v1")
+    result = take_over_entries(managed, OURS, "apps/v1")
     assert EXTRA in owned_by(result, OURS)
     expected = owned_by(after["metadata"]["managedFields"], OURS)
     # The apply after it removes the fields that are not sent, and takes those of kubectl's scale.
@@ -187,7 +187,7 @@ def test_emptied_managed_fields_get_the_owner_of_what_is_not_recorded() -> None:
     owned = with_owners({**emptied, "kind": "Deployment"}, inputs, recorded)
     unowned = unowned_paths(owned, OURS, inputs, inputs)
     assert unowned == {EXTRA, (*EXTRA, "f:name"), (*EXTRA, "f:value"), LIMIT}
-    merged = merge_entries(owned["metadata"]["managedFields"], OURS, "apps/v1")
+    merged = take_over_entries(owned["metadata"]["managedFields"], OURS, "apps/v1")
     assert unowned | {REPLICAS, LABEL, MODEL} <= owned_by(merged, OURS)
     assert ("f:spec", "f:paused") not in owned_by(merged, OURS)
 
@@ -213,7 +213,7 @@ def test_what_an_injector_may_add_stays_with_its_owner() -> None:
     patch = build_patch(obj, inputs, inputs, OURS, (), [Injector(manager="me*", path="*.env")])
     assert patch.unowned == {LABEL}
     managed = obj["metadata"]["managedFields"]
-    merged = merge_entries(managed, OURS, "apps/v1", patch.kept, patch.injected)
+    merged = take_over_entries(managed, OURS, "apps/v1", patch.kept, patch.injected)
     assert owned_by(merged, "mesh") == {EXTRA}
 
 
@@ -338,7 +338,7 @@ def test_a_path_that_is_not_taken_over_is_not_predicted_to_be_removed(
     entries: Any, kept: list[tuple[str, ...]]
 ) -> None:
     recorded = {"metadata": {"labels": {"tier": "x"}}}
-    assert merge_entries(entries, OURS, "apps/v1", kept) is None
+    assert take_over_entries(entries, OURS, "apps/v1", kept) is None
     assert unowned_paths(live(*entries), OURS, {}, recorded, kept) == set()
 
 
