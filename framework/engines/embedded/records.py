@@ -104,7 +104,7 @@ def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[s
     return dict(mark_secret_data(outputs))
 
 
-def build_adopted(
+def build_recovered(
     state: ReadableState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
 ) -> Resource:
     """Builds the record of an object that an interrupted command created.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.planner import UNFINISHED
-from framework.engines.embedded.records import build_adopted
+from framework.engines.embedded.records import build_recovered
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.stack_state import ReadableState
@@ -54,18 +54,18 @@ def settle_pending(state: ReadableState, clusters: Clusters) -> Settlement:
             )
             continue
         try:
-            adopted = list(_adopt(state, recorded, pending, clusters))
+            recovered = list(_recover(state, recorded, pending, clusters))
         except AlreadyExistsError as exc:
             if not exc.pulumi:
                 lines.append(end_line(pending.urn))
                 continue
             warnings.append(_describe_pending(pending, f"may be the one that is there now: {exc}"))
             continue
-        if adopted:
+        if recovered:
             warnings.append(
                 _describe_pending(pending, "was created and not recorded; `up` records it")
             )
-        lines += [*adopted, end_line(pending.urn)]
+        lines += [*recovered, end_line(pending.urn)]
     return Settlement(tuple(lines), tuple(warnings))
 
 
@@ -102,7 +102,7 @@ def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _adopt(
+def _recover(
     state: ReadableState, recorded: Checkpoint, pending: Resource, clusters: Clusters
 ) -> Iterator[Line]:
     """Yields the lines that record the object of a pending create; none if it is missing."""
@@ -118,7 +118,7 @@ def _adopt(
         # A replacement that creates the new object first: the old one still exists.
         yield set_line(old.with_fields(delete=True))
     errors = [UNFINISHED] if pending.kind == "Deployment" else []
-    yield set_line(build_adopted(state, pending, live, errors))
+    yield set_line(build_recovered(state, pending, live, errors))
 
 
 def _get_uid(outputs: Mapping[str, Any]) -> str:
