@@ -200,8 +200,8 @@ def find_undeclared(
 
 # When an applier stops sending a field, server-side apply removes the field only if nobody else
 # owns it. So a variable that was added with `kubectl set env` would stay for ever. An update
-# therefore makes itself the owner first (`take_over_entries`), and the apply after it, which does not
-# send the variable, removes it. A preview writes nothing, so it has to compute what that apply
+# therefore makes itself the owner first (`take_over_entries`), and the apply after it, which does
+# not send the variable, removes it. A preview writes nothing, so it has to compute what that apply
 # will remove (`unowned_paths`). Both split each entry in the same way, with
 # `_find_paths_to_take_over`.
 
