@@ -19,14 +19,14 @@ from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_rollouts import RolloutFollower
 from framework.engines.cli_stack import OpenedStack, build_program
-from framework.engines.embedded.progress import ProgressFeed
-from framework.engines.live_plan import (
-    PutBack,
+from framework.engines.cli_steps import (
+    PreCliWriter,
     find_failed_needs,
     find_first_stage,
     keep_replicas,
     take_manifests,
 )
+from framework.engines.embedded.progress import ProgressFeed
 from framework.kube.provider import KubernetesProvider
 
 
@@ -52,7 +52,7 @@ class CliApply:
         self._follower = RolloutFollower(provider, feed, previewed.steps)
         components = previewed.reader.components
         self._reader = opened.read_events(self._follower.show, components=components)
-        self._put_back = PutBack(provider, feed) if provider is not None else None
+        self._pre_cli_writer = PreCliWriter(provider, feed) if provider is not None else None
 
     def run(self) -> Result:
         """Applies everything and waits for all Pods. Returns the result without its outputs.
@@ -83,8 +83,8 @@ class CliApply:
 
         Returns the reason if that is impossible.
         """
-        put_back = self._put_back.unfinished if self._put_back is not None else {}
-        unfinished = {**put_back, **self._follower.unfinished}
+        written = self._pre_cli_writer.unfinished if self._pre_cli_writer is not None else {}
+        unfinished = {**written, **self._follower.unfinished}
         if not unfinished and not self._reader.failures:
             return []
         outputs = {
@@ -123,19 +123,19 @@ class CliApply:
             steps = keep_replicas(steps, self._provider)
             self._previewed = replace(self._previewed, steps=steps)
             self._request = replace(self._request, plan=take_manifests(plan, steps))
-        if self._put_back is not None:
+        if self._pre_cli_writer is not None:
             # Before any Deployment is written: the autoscaler would scale it back.
-            self._delete_autoscalers(self._put_back)
+            self._delete_autoscalers(self._pre_cli_writer)
             waits = self._previewed.waits
-            self._put_back.run([step for step in steps if step.change.urn not in waits])
+            self._pre_cli_writer.run([step for step in steps if step.change.urn not in waits])
 
-    def _delete_autoscalers(self, put_back: PutBack) -> None:
+    def _delete_autoscalers(self, writer: PreCliWriter) -> None:
         recorded = {(obj.urn, obj.id): obj for obj in self._opened.recorded.objects}
         for change in find_obsolete_autoscalers(self._previewed.preview.changes):
             # The CLI deletes what an earlier replacement left behind, which is not in `recorded`.
             found = recorded.get((change.urn, change.object))
             if found is not None and not found.retain_on_delete:
-                put_back.delete(found, change)
+                writer.delete(found, change)
 
     def _run_stages(self) -> None:
         """Runs the CLI, once where no Deployment waits for another one.
@@ -155,12 +155,12 @@ class CliApply:
         self._run_replaced_last(frozenset(first), frozenset())
         # The run ends once the minimum of Pods is available. The Deployments that wait need all.
         self._follower.wait()
-        left_out = self._put_back_waiting()
+        left_out = self._write_waiting()
         # Without any target the CLI would work on the whole stack.
         if targets is None or targets - left_out:
             self._run_replaced_last(targets, left_out)
 
-    def _put_back_waiting(self) -> frozenset[str]:
+    def _write_waiting(self) -> frozenset[str]:
         """Puts back what others changed in the Deployments that waited for others until now.
 
         A Deployment that waited for one that failed is skipped and keeps its Pods. Returns the URNs
@@ -173,9 +173,9 @@ class CliApply:
         kept = [step.change for step in waiting if step.change.urn in causes]
         for change in kept:
             self._feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
-        if self._put_back is not None:
+        if self._pre_cli_writer is not None:
             self._lock.require()
-            self._put_back.run([step for step in waiting if step.change.urn not in causes])
+            self._pre_cli_writer.run([step for step in waiting if step.change.urn not in causes])
         return self._find_models({change.component for change in kept})
 
     def _find_models(self, models: Collection[str]) -> frozenset[str]:
@@ -225,8 +225,8 @@ class CliApply:
             for step in steps
             if step.is_updated_by_cli
         }
-        # The refresh records what `PutBack` has written, and drops the records of the objects that
-        # it has deleted, so that the CLI creates them again.
+        # The refresh records what `PreCliWriter` has written, and drops the records of the objects
+        # that it has deleted, so that the CLI creates them again.
         refresh = any(step.is_written_before_cli for step in steps) or needs_refresh(
             self._opened, self._previewed.targets, self._provider, updated
         )

@@ -1,7 +1,7 @@
 """The preview of the CLI engine: its change list, compared with the live objects.
 
 The CLI compares the program only with what is recorded. So the change list is the one of the
-embedded engine (`live_plan.py`), which also shows the fields that others added to an object.
+embedded engine (`cli_steps.py`), which also shows the fields that others added to an object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_stack import OpenedStack, build_program
-from framework.engines.live_plan import LiveStep, compare_plan, list_plan_changes
+from framework.engines.cli_steps import CliStep, compare_plan, list_plan_changes
 from framework.engines.preflight import add_preflight
 from framework.engines.recorded import build_deletion
 from framework.engines.urns import build_manifest_urn, list_model_urns
@@ -35,7 +35,7 @@ class CliPreview:
 
     reader: EventReader
     preview: Preview
-    steps: tuple[LiveStep, ...] = ()
+    steps: tuple[CliStep, ...] = ()
     waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: frozenset[str] | None = None
 
@@ -141,7 +141,7 @@ def preview_stack(
     return CliPreview(reader, preview, tuple(steps), waits, targets)
 
 
-def _find_written_first(steps: Iterable[LiveStep], refused: Collection[str]) -> frozenset[str]:
+def _find_written_first(steps: Iterable[CliStep], refused: Collection[str]) -> frozenset[str]:
     """Returns the URNs of objects that `up` writes before it runs the CLI.
 
     The server may refuse the CLI's preview of such an object, in two cases. The CLI previews a new
@@ -166,7 +166,7 @@ def _compare(
     provider: KubernetesProvider,
     listed: Iterable[Change],
     is_complete: bool,
-) -> list[LiveStep]:
+) -> list[CliStep]:
     """Compares the objects that the command works on with the live ones."""
     assert request.plan is not None
     objects = {found.urn: found for found in opened.recorded.objects}

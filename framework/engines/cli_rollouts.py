@@ -15,11 +15,11 @@ from typing import Self
 
 from framework.core.changes import Change, Failure, Op, Progress
 from framework.core.errors import FrameworkError
+from framework.engines.cli_steps import CliStep, redact_message
 from framework.engines.cli_waits import CliWaits
 from framework.engines.embedded.object_writer import WAIT_S
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
-from framework.engines.live_plan import LiveStep, redact_message
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
@@ -34,7 +34,7 @@ class RolloutFollower:
     """
 
     def __init__(
-        self, provider: KubernetesProvider | None, feed: ProgressFeed, steps: Iterable[LiveStep]
+        self, provider: KubernetesProvider | None, feed: ProgressFeed, steps: Iterable[CliStep]
     ) -> None:
         """Without a provider the progress is only passed on."""
         self._provider, self._feed = provider, feed
@@ -103,7 +103,7 @@ class RolloutFollower:
         """The reasons why rollouts failed that the CLI itself waited for, by URN."""
         return self._cli_waits.reasons if self._cli_waits is not None else {}
 
-    def _show_cli_wait(self, waits: CliWaits, step: LiveStep, progress: Progress) -> Progress:
+    def _show_cli_wait(self, waits: CliWaits, step: CliStep, progress: Progress) -> Progress:
         """Follows a Deployment while the CLI waits for it. Returns the event with its reason."""
         urn = progress.change.urn
         if progress.state == "started" and progress.change.op is not Op.DELETE:
@@ -115,7 +115,7 @@ class RolloutFollower:
         return progress
 
     def _wait(
-        self, provider: KubernetesProvider, step: LiveStep, progress: Progress, number: int
+        self, provider: KubernetesProvider, step: CliStep, progress: Progress, number: int
     ) -> None:
         """Waits for a Deployment, after the `number` waits for earlier updates of it."""
         urn, manifest = progress.change.urn, step.manifest
@@ -148,7 +148,7 @@ class RolloutFollower:
             del self.unfinished[urn]
         self._feed.report_counts(progress.change, "done", counts)
 
-    def _fail(self, step: LiveStep, applied: Change, exc: FrameworkError) -> None:
+    def _fail(self, step: CliStep, applied: Change, exc: FrameworkError) -> None:
         # The messages of containers may quote the values of their variables.
         reason = redact_message(str(exc), step.manifest)
         with self._lock:
@@ -162,5 +162,5 @@ class RolloutFollower:
             )
 
 
-def _get_timeout(step: LiveStep) -> float:
+def _get_timeout(step: CliStep) -> float:
     return float(step.manifest.timeout_seconds or WAIT_S)

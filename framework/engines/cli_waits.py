@@ -15,8 +15,8 @@ from dataclasses import replace
 from framework.core.changes import Change
 from framework.core.durations import render_duration
 from framework.core.errors import FrameworkError
+from framework.engines.cli_steps import CliStep, redact_message
 from framework.engines.embedded.progress import ProgressFeed
-from framework.engines.live_plan import LiveStep, redact_message
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError
@@ -32,7 +32,7 @@ class CliWaits:
         self._ended: dict[str, threading.Event] = {}
         self.reasons: dict[str, str] = {}
 
-    def start(self, step: LiveStep, change: Change, timeout_s: float) -> None:
+    def start(self, step: CliStep, change: Change, timeout_s: float) -> None:
         """Follows a Deployment that the CLI begins to write; it waits for `timeout_s` at most."""
         self.end(change.urn)
         ended = self._ended[change.urn] = threading.Event()
@@ -51,7 +51,7 @@ class CliWaits:
         self._pool.shutdown()
 
     def _follow(
-        self, step: LiveStep, change: Change, timeout_s: float, ended: threading.Event
+        self, step: CliStep, change: Change, timeout_s: float, ended: threading.Event
     ) -> None:
         counts = RolloutCounts()
 
@@ -80,7 +80,7 @@ class CliWaits:
             return
 
 
-def _build_known(step: LiveStep) -> ObjectState:
+def _build_known(step: CliStep) -> ObjectState:
     """Returns the Deployment as it is recorded; without outputs for a new one."""
     inputs = step.manifest.build_inputs()
     outputs = dict(step.recorded.outputs) if step.recorded is not None else {}

@@ -11,7 +11,7 @@ from framework.engines.capacity import (
     find_obsolete_autoscalers,
     note_waits,
 )
-from framework.engines.live_plan import LiveStep, find_failed_needs, find_first_stage
+from framework.engines.cli_steps import CliStep, find_failed_needs, find_first_stage
 from framework.engines.urns import build_urn, list_model_urns
 from framework.kinds.kind import Manifest
 from framework.plan import PlanStore
@@ -105,7 +105,7 @@ def test_first_run_of_the_cli_has_what_the_growing_track_needs() -> None:
         namespace, STABLE_SHRINKS, CANARY_STARTS, config, canary_config, account, gone, other,
     ]  # fmt: skip
     steps = [
-        LiveStep(
+        CliStep(
             item,
             Manifest(item.name, {}, track="canary" if "canary" in item.name else "stable"),
             None,
@@ -137,7 +137,7 @@ def test_deployment_keeps_its_pods_if_what_it_waits_for_fails_or_is_skipped(
     service = change("service", Op.CREATE, kind="core/v1:Service")
     changes = [STABLE_SHRINKS, CANARY_STARTS, config, other, service]
     steps = [
-        LiveStep(item, Manifest(item.name, {}, used_by_pods="config" in item.name), None, item.op)
+        CliStep(item, Manifest(item.name, {}, used_by_pods="config" in item.name), None, item.op)
         for item in changes
     ]
     waits = find_capacity_waits(changes)

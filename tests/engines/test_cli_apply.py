@@ -26,8 +26,8 @@ from framework.engines.cli_events import EventReader
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.cli_steps import CliStep, PreCliWriter
 from framework.engines.embedded.planner import UNFINISHED
-from framework.engines.live_plan import LiveStep, PutBack
 from framework.engines.project import Project, load_project
 from framework.engines.recorded import Components
 from framework.engines.state.backend import FileBackend, open_backend
@@ -42,7 +42,7 @@ MODEL_TYPE = "test:index:Model"
 PREFIX = "urn:pulumi:dev::test::"
 STACK_URN = f"{PREFIX}{STACK_TYPE}::test-dev"
 AUTOSCALER = "autoscaling/v2:HorizontalPodAutoscaler"
-PUT_BACK = PutBack.run
+WRITE_BEFORE_CLI = PreCliWriter.run
 FAILS = "fails:"
 
 
@@ -50,14 +50,14 @@ def build_urn(model: str, kind: str = "apps/v1:Deployment") -> str:
     return f"{PREFIX}{MODEL_TYPE}$kubernetes:{kind}::{model}"
 
 
-def build_step(name: str, op: Op = Op.UPDATE, model: str = "") -> LiveStep:
+def build_step(name: str, op: Op = Op.UPDATE, model: str = "") -> CliStep:
     """Builds the step of a Deployment, of the model of the same name by default."""
     metadata = {"name": name, "namespace": "ns"}
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
     manifest = Manifest(name, body)
     urn, type_ = build_urn(name), "kubernetes:apps/v1:Deployment"
     change = Change(urn, type_, name, op, object=f"ns/{name}", component=model or name)
-    return LiveStep(change, manifest, None, op)
+    return CliStep(change, manifest, None, op)
 
 
 def list_locks(backend: FileBackend) -> list[Path]:
@@ -88,7 +88,7 @@ class World:
 
     root: Path
     cluster: FakeCluster
-    steps: list[LiveStep]
+    steps: list[CliStep]
     runs: list[Any]
     progress: list[Progress] = field(default_factory=list)
     on_progress: Callable[[Progress], object] = lambda progress: None
@@ -196,7 +196,7 @@ class World:
 @pytest.fixture
 def puts_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the engine put back what others changed, which the other tests leave out."""
-    monkeypatch.setattr(PutBack, "run", PUT_BACK)
+    monkeypatch.setattr(PreCliWriter, "run", WRITE_BEFORE_CLI)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "name: test\nruntime: python\nbackend: {url: 'file://./.state'}\n"
     )
     # The CLI updates everything here: nothing is put back.
-    monkeypatch.setattr(PutBack, "run", lambda self, steps: None)
+    monkeypatch.setattr(PreCliWriter, "run", lambda self, steps: None)
     world = World(tmp_path, FakeCluster(), [build_step("a"), build_step("b")], [["a", "b"]])
     for step in world.steps:
         world.cluster.objects["Deployment", step.manifest.id] = step.manifest.object
@@ -360,11 +360,11 @@ def test_lock_is_held_while_pods_are_waited_for(
         held.append((state.id, len(list_locks(world.backend))))
         return wait(state, **options)
 
-    def put_back(_: object, steps: list[LiveStep]) -> None:
+    def put_back(_: object, steps: list[CliStep]) -> None:
         held.append(("put back", len(list_locks(world.backend))))
 
     monkeypatch.setattr(world.cluster, "wait", wait_under_lock)
-    monkeypatch.setattr(PutBack, "run", put_back)
+    monkeypatch.setattr(PreCliWriter, "run", put_back)
     # One Deployment of model a waits for the other: two runs, and a wait between them.
     world.steps = [build_step("a"), build_step("b", model="a")]
     world.runs = [["b"], ["a"]]

@@ -34,7 +34,7 @@ ObjectKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class LiveStep:
+class CliStep:
     """One object of the plan, compared with the live one.
 
     `cli_op` is the operation of the CLI, which `change` may differ from. `recorded` is None for a
@@ -59,7 +59,7 @@ class LiveStep:
 
     @property
     def is_written_before_cli(self) -> bool:
-        """True for an object that `PutBack` itself writes or deletes before the CLI runs."""
+        """True for an object that `PreCliWriter` itself writes or deletes before the CLI runs."""
         return self.is_deleted_first or self.is_skipped_by_cli or self.already_own
 
     @property
@@ -75,7 +75,7 @@ def compare_plan(
     provider: KubernetesProvider,
     *,
     cli_decides: bool = True,
-) -> list[LiveStep]:
+) -> list[CliStep]:
     """Compares the objects of the CLI's change list with the live ones; writes nothing.
 
     With `cli_decides` the operations of the CLI stay where it creates or replaces an object.
@@ -89,7 +89,7 @@ def compare_plan(
     }
     failures: list[str] = []
 
-    def compare(change: Change) -> LiveStep | None:
+    def compare(change: Change) -> CliStep | None:
         manifest = manifests.get((change.component, change.type, change.name))
         if manifest is None or change.op is Op.DELETE:
             return None
@@ -115,10 +115,10 @@ def compare_plan(
 
 def _build_refused(
     change: Change, manifest: Manifest, recorded: RecordedObject | None, exc: ClusterError
-) -> LiveStep:
+) -> CliStep:
     refused = replace(change, op=Op.UPDATE if recorded else Op.CREATE, fields=(), note="")
     problem = build_refusal(exc, refused, collect_message_secrets(manifest.object))
-    return LiveStep(refused, manifest, recorded, change.op, problem=problem)
+    return CliStep(refused, manifest, recorded, change.op, problem=problem)
 
 
 def list_plan_changes(
@@ -144,7 +144,7 @@ def _compare(
     recorded: RecordedObject | None,
     provider: KubernetesProvider,
     cli_decides: bool,
-) -> LiveStep:
+) -> CliStep:
     old = recorded.state if recorded else None
     inputs = manifest.build_inputs()
     diff = provider.diff(change.urn, old, inputs, manifest.ignore_changes)
@@ -167,7 +167,7 @@ def _compare(
         note=diff.note,
         takes_over=diff.takes_over,
     )
-    return LiveStep(
+    return CliStep(
         shown,
         manifest,
         recorded,
@@ -177,14 +177,14 @@ def _compare(
     )
 
 
-def keep_replicas(steps: Iterable[LiveStep], provider: KubernetesProvider) -> tuple[LiveStep, ...]:
+def keep_replicas(steps: Iterable[CliStep], provider: KubernetesProvider) -> tuple[CliStep, ...]:
     """Returns the steps in which a Deployment under an autoscaler keeps its live replicas.
 
     The CLI's create sends what the program registers, and that is the autoscaler's minimum. It also
     creates a Deployment that it replaces, and one that exists and is not recorded.
     """
 
-    def keep(step: LiveStep) -> LiveStep:
+    def keep(step: CliStep) -> CliStep:
         declared, kept = step.manifest.initial_replicas, 0
         if declared is None:
             return step
@@ -199,7 +199,7 @@ def keep_replicas(steps: Iterable[LiveStep], provider: KubernetesProvider) -> tu
     return tuple(map(keep, steps))
 
 
-def take_manifests(plan: StackPlan, steps: Iterable[LiveStep]) -> StackPlan:
+def take_manifests(plan: StackPlan, steps: Iterable[CliStep]) -> StackPlan:
     """Returns the plan with the manifests of the steps in place of its own."""
     kept = {(step.change.component, *_key(step.manifest)): step.manifest for step in steps}
     models = [
@@ -217,7 +217,7 @@ def _key(manifest: Manifest) -> tuple[str, str]:
 
 
 def find_first_stage(
-    steps: Iterable[LiveStep], changes: Iterable[Change], waits: Mapping[str, Iterable[str]]
+    steps: Iterable[CliStep], changes: Iterable[Change], waits: Mapping[str, Iterable[str]]
 ) -> set[str]:
     """Returns the URNs that the CLI is to apply before the Deployments that wait (`capacity.py`).
 
@@ -245,7 +245,7 @@ def find_first_stage(
 
 
 def find_failed_needs(
-    steps: Iterable[LiveStep], failed: Collection[Change], waits: Mapping[str, Collection[str]]
+    steps: Iterable[CliStep], failed: Collection[Change], waits: Mapping[str, Collection[str]]
 ) -> dict[str, Change]:
     """Maps each Deployment that must keep its Pods to the failed change that is the reason, by URN.
 
@@ -265,7 +265,7 @@ def find_failed_needs(
     return causes
 
 
-class PutBack:
+class PreCliWriter:
     """Writes the objects that differ from the plan and that the CLI would not update.
 
     Objects that the CLI updates are only prepared: our field manager becomes the owner of what
@@ -283,11 +283,11 @@ class PutBack:
         self._stop = threading.Event()
         self.unfinished: dict[str, str] = {}
 
-    def run(self, steps: Sequence[LiveStep]) -> None:
+    def run(self, steps: Sequence[CliStep]) -> None:
         """Writes objects; Deployments last, because their Pods read the other ones."""
         last = [step for step in steps if step.manifest.kind == "Deployment"]
         first = [step for step in steps if step.manifest.kind != "Deployment"]
-        with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="put-back") as pool:
+        with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="pre-cli") as pool:
             try:
                 for group in (first, last):
                     list(pool.map(self._write, group))
@@ -316,7 +316,7 @@ class PutBack:
             stop=self._stop,
         )
 
-    def _write(self, step: LiveStep) -> None:
+    def _write(self, step: CliStep) -> None:
         try:
             if step.is_deleted_first:
                 if step.recorded is not None:
@@ -338,7 +338,7 @@ class PutBack:
                 self.unfinished[step.change.urn] = reason
             self._feed.report_failure(Failure(step.change, reason, rollout=is_rollout))
 
-    def _update(self, step: LiveStep) -> None:
+    def _update(self, step: CliStep) -> None:
         if step.recorded is None:
             return
         self._feed.report(step.change, "started")
