@@ -1,6 +1,6 @@
 """The apply of the CLI engine: the runs of `pulumi up` that one `up` needs.
 
-Most need one. Deployments that wait for others need two (`capacity.py`), and models whose
+Most need one. Deployments that wait for others need two (`deployment_order.py`), and models whose
 Deployment the CLI replaces get a run of their own.
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 from framework.core.changes import Op, Result
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import OnProgress, Request
-from framework.engines.capacity import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
@@ -26,6 +25,7 @@ from framework.engines.cli_steps import (
     keep_replicas,
     take_manifests,
 )
+from framework.engines.deployment_order import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.embedded.progress import ProgressFeed
 from framework.kube.provider import KubernetesProvider
 

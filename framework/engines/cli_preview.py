@@ -13,11 +13,11 @@ from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError
 from framework.core.suggestions import list_names
 from framework.engines.base import Request, order_changes
-from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_stack import OpenedStack, build_program
 from framework.engines.cli_steps import CliStep, compare_plan, list_plan_changes
+from framework.engines.deployment_order import find_deployment_waits, note_waits
 from framework.engines.preflight import add_preflight
 from framework.engines.recorded import build_deletion
 from framework.engines.urns import build_manifest_urn, list_model_urns
@@ -131,7 +131,7 @@ def preview_stack(
         for change in listed
     ]
     # The order of a model's Deployments depends on its own alone, as in the embedded engine.
-    waits = find_capacity_waits(change for change in changes if change.urn in shown)
+    waits = find_deployment_waits(change for change in changes if change.urn in shown)
     changes = [note_waits(change, waits) for change in changes]
     # After an incomplete preview, the CLI's errors only repeat the refusals in `problems`.
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]

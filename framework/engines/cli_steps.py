@@ -219,11 +219,12 @@ def _key(manifest: Manifest) -> tuple[str, str]:
 def find_first_stage(
     steps: Iterable[CliStep], changes: Iterable[Change], waits: Mapping[str, Iterable[str]]
 ) -> set[str]:
-    """Returns the URNs that the CLI is to apply before the Deployments that wait (`capacity.py`).
+    """Returns the URNs that the CLI is to apply before the Deployments that wait.
 
-    They are the Deployments that are waited for, with what they need: everything outside of the
-    models, and the objects of their models. A replaced object of the other track, which is its
-    ConfigMap, is left for later: the CLI deletes the old one at the end of each run.
+    `deployment_order.py` finds these. Before them come the Deployments that are waited for, with
+    what they need: everything outside of the models, and the objects of their models. A replaced
+    object of the other track, which is its ConfigMap, is left for later: the CLI deletes the old
+    one at the end of each run.
     """
     by_urn = {step.change.urn: step for step in steps}
     growing = {urn for before in waits.values() for urn in before}

@@ -18,9 +18,9 @@ from framework.core.changes import Change, Failure, Op, Preview, Result
 from framework.core.errors import EngineError, FrameworkError, StateError, StateFileError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
-from framework.engines.capacity import describe_kept_pods, find_obsolete_autoscalers
-from framework.engines.embedded.capacity import CapacityWaits
+from framework.engines.deployment_order import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.embedded.deletion import Deletions, find_needed
+from framework.engines.embedded.deployment_waits import DeploymentWaits
 from framework.engines.embedded.object_writer import ObjectWriter
 from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.preview import PreviewRun, answer_step
@@ -57,7 +57,7 @@ class ApplyRun:
         self._by_name = {_build_key(s.registration): s for s in previewed.steps.values()}
         self.stop = threading.Event()
         self._writer = ObjectWriter(state, planner, feed, self.stop)
-        self._capacity = CapacityWaits(previewed.waits, self.stop)
+        self._waits = DeploymentWaits(previewed.waits, self.stop)
         # Guards all that follows.
         self._lock = threading.Lock()
         self._failed: dict[str, Failure] = {}
@@ -85,7 +85,7 @@ class ApplyRun:
         with self._lock:
             self.registered.append(registration)
         # Around everything, so that a step that fails or is skipped also ends the waits for it.
-        with self._capacity.track(previewed.urn if previewed else ""):
+        with self._waits.track(previewed.urn if previewed else ""):
             return self._register(registration, previewed)
 
     def register_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ class ApplyRun:
             if self.stop.is_set():
                 raise WaitStoppedError(registration.name)
             step = self._plan_known(previewed, registration)
-            if cause := self._find_failed(self._capacity.wait(step)):
+            if cause := self._find_failed(self._waits.wait(step)):
                 return self._skip(step, cause, describe_kept_pods(cause.change))
             with self._lock:
                 self._changes[step.urn] = step.change
@@ -225,7 +225,7 @@ class ApplyRun:
 
     def wait_idle(self, seconds: float) -> None:
         """Waits for the steps in progress. Call it after `stop` is set."""
-        self._capacity.wait_idle(seconds)
+        self._waits.wait_idle(seconds)
 
     def finish(self, preview: Preview) -> Result:
         """Deletes the leftovers, except those of components that failed. Returns the result."""

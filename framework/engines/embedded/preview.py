@@ -15,8 +15,8 @@ from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
-from framework.engines.capacity import find_capacity_waits, note_waits
 from framework.engines.clusters import Clusters
+from framework.engines.deployment_order import find_deployment_waits, note_waits
 from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.progress import Messages
 from framework.engines.embedded.records import (
@@ -158,7 +158,7 @@ class PreviewRun:
 
     def _note_waits(self) -> None:
         needs = {urn: step.registration.needs for urn, step in self.steps.items()}
-        self.waits = find_capacity_waits((step.change for step in self.steps.values()), needs)
+        self.waits = find_deployment_waits((step.change for step in self.steps.values()), needs)
         for urn in self.waits:
             step = self.steps[urn]
             self.steps[urn] = replace(step, change=note_waits(step.change, self.waits))

@@ -6,12 +6,12 @@ import pytest
 
 from framework.core.changes import Change, FieldChange, Op
 from framework.core.stack import Stack
-from framework.engines.capacity import (
-    find_capacity_waits,
+from framework.engines.cli_steps import CliStep, find_failed_needs, find_first_stage
+from framework.engines.deployment_order import (
+    find_deployment_waits,
     find_obsolete_autoscalers,
     note_waits,
 )
-from framework.engines.cli_steps import CliStep, find_failed_needs, find_first_stage
 from framework.engines.urns import build_urn, list_model_urns
 from framework.kinds.kind import Manifest
 from framework.plan import PlanStore
@@ -55,7 +55,7 @@ def test_track_that_shrinks_waits_for_the_other(
     changes: list[Change], waits: dict[str, list[str]]
 ) -> None:
     names = {item.urn: item.name for item in changes}
-    found = find_capacity_waits(changes)
+    found = find_deployment_waits(changes)
     assert {
         names[urn]: [names[other] for other in before] for urn, before in found.items()
     } == waits
@@ -84,11 +84,11 @@ def test_autoscaler_is_deleted_first_if_its_deployment_stays(
 
 def test_deployment_that_depends_on_the_shrinking_one_is_not_waited_for() -> None:
     needs = {CANARY_STARTS.urn: ["between"], "between": [STABLE_SHRINKS.urn]}
-    assert find_capacity_waits([STABLE_SHRINKS, CANARY_STARTS], needs) == {}
+    assert find_deployment_waits([STABLE_SHRINKS, CANARY_STARTS], needs) == {}
 
 
 def test_note_says_what_is_waited_for() -> None:
-    waits = find_capacity_waits([STABLE_SHRINKS, CANARY_STARTS])
+    waits = find_deployment_waits([STABLE_SHRINKS, CANARY_STARTS])
     assert note_waits(STABLE_SHRINKS, waits).note == "once ranker-canary is available"
     assert note_waits(CANARY_STARTS, waits) is CANARY_STARTS
 
@@ -114,7 +114,7 @@ def test_first_run_of_the_cli_has_what_the_growing_track_needs() -> None:
         for item in changes
         if item is not gone
     ]
-    first = find_first_stage(steps, changes, find_capacity_waits(changes))
+    first = find_first_stage(steps, changes, find_deployment_waits(changes))
     names = {item.name for item in changes if item.urn in first}
     assert names == {"ml", "ranker-canary", "canary-config", "account"}
 
@@ -140,7 +140,7 @@ def test_deployment_keeps_its_pods_if_what_it_waits_for_fails_or_is_skipped(
         CliStep(item, Manifest(item.name, {}, used_by_pods="config" in item.name), None, item.op)
         for item in changes
     ]
-    waits = find_capacity_waits(changes)
+    waits = find_deployment_waits(changes)
     causes = find_failed_needs(steps, [item for item in changes if item.name in failed], waits)
     assert {urn: found.name for urn, found in causes.items()} == (
         {STABLE_SHRINKS.urn: cause} if cause else {}

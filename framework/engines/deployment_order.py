@@ -19,7 +19,7 @@ from framework.engines.urns import parse_urn
 Needs = Mapping[str, Collection[str]]
 
 
-def find_capacity_waits(
+def find_deployment_waits(
     changes: Iterable[Change], needs: Needs | None = None
 ) -> dict[str, tuple[str, ...]]:
     """Maps each Deployment that shrinks to the Deployments that must be available first, by URN.

@@ -1,4 +1,4 @@
-"""Makes the steps of an apply wait for other Deployments, in the order of `engines/capacity.py`."""
+"""Makes the steps of an apply wait for other Deployments, as `deployment_order.py` finds them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _IDLE_LIMIT_S = 10.0
 _TICK_S = 0.1
 
 
-class CapacityWaits:
-    """Makes the steps of an apply wait for the Deployments that `find_capacity_waits` names.
+class DeploymentWaits:
+    """Makes the steps of an apply wait for the Deployments that `find_deployment_waits` names.
 
     `stop` ends the waits.
     """
