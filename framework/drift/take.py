@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.diagnostics import KeyPath
@@ -128,6 +128,14 @@ def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> Take
     return TakeResult(tuple(taken), tuple(not_taken), changes)
 
 
+class _Planned(NamedTuple):
+    """A model of one environment, and its manifests by kind and name."""
+
+    catalog: Catalog
+    model: CatalogModel
+    objects: Objects
+
+
 class _Copy:
     """A copy of the catalog in which edits are tried; accepted edits stay."""
 
@@ -156,10 +164,9 @@ class _Copy:
         if before is None:
             reason = f"{finding.model} is not planned in {self._stack}, so no setting renders it"
             raise EditError((where, reason))
-        catalog, model, fields = before
         refusals: list[tuple[str, str]] = []
-        written = _build_written(finding, fields)
-        for path, edits, setting in self._list_candidates(written, catalog, model):
+        written = _build_written(finding, before.objects)
+        for path, edits, setting in self._list_candidates(written, before.catalog, before.model):
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
             # Every environment reads this line, but only the manifests of this one may change.
             elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
@@ -167,7 +174,7 @@ class _Copy:
                 after = self._plan(finding.model, self._stack)
                 if (
                     after is not None
-                    and _has_taken(fields, after[2], finding)
+                    and _has_taken(before.objects, after.objects, finding)
                     and (not elsewhere or elsewhere == self._plan_elsewhere(finding.model))
                 ):
                     errors = self._find_errors(finding.model)
@@ -187,7 +194,7 @@ class _Copy:
             )
         )
 
-    def _plan(self, name: str, stack: Stack) -> tuple[Catalog, CatalogModel, Objects] | None:
+    def _plan(self, name: str, stack: Stack) -> _Planned | None:
         """Returns a model with its manifests; None if it has errors or does not run there."""
         try:
             catalog = load_catalog(self._root, stack, models=[name])
@@ -197,7 +204,7 @@ class _Copy:
             if model.name == name:
                 manifests = build_model(model, catalog.environment).manifests
                 objects = {(m.kind, m.name): m.object for m in manifests}
-                return catalog, model, objects
+                return _Planned(catalog, model, objects)
         return None
 
     def _find_errors(self, name: str) -> str:
@@ -209,7 +216,7 @@ class _Copy:
         """Returns the manifests of a model in every other environment."""
         others = [e for e in list_environments(self._root) if e != self._stack.environment]
         plans = {other: self._plan(name, Stack.of(other)) for other in others}
-        return {other: plan[2] if plan else None for other, plan in plans.items()}
+        return {other: plan.objects if plan else None for other, plan in plans.items()}
 
     def _list_candidates(
         self, finding: Finding, catalog: Catalog, model: CatalogModel
