@@ -53,10 +53,10 @@ class ObjectDiff:
     """
 
     op: Op
-    fields: tuple[FieldChange, ...]
-    delete_first: bool
-    note: str
     predicted: dict[str, Any]
+    fields: tuple[FieldChange, ...] = ()
+    delete_first: bool = False
+    note: str = ""
     takes_over: bool = False
     already_own: bool = False
 
@@ -125,7 +125,7 @@ class ObjectPredictor(ObjectReader):
         recorded = without_internal(old.outputs)
         # The CLI does not record zeros such as `minReadySeconds: 0`.
         if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):
-            return ObjectDiff(Op.SAME, (), False, "", live)
+            return ObjectDiff(Op.SAME, live)
         owned = with_owners(live, before, recorded)
         diff = self._diff_live(live, owned, before, wanted, manager, ignore_changes)
         if recreated:
@@ -162,7 +162,7 @@ class ObjectPredictor(ObjectReader):
         fields = compare_objects(live, predicted, written=live, manager=manager)
         op = Op.UPDATE if fields else Op.CREATE
         return ObjectDiff(
-            op, fields, False, note, predicted, takes_over=bool(fields), already_own=True
+            op, predicted, fields, note=note, takes_over=bool(fields), already_own=True
         )
 
     def diff_adopted(
@@ -198,7 +198,7 @@ class ObjectPredictor(ObjectReader):
             note += "; `destroy` will delete it with everything in it"
         for tool in tools:
             note += f"; {tool.name} still manages it: {tool.effect}"
-        return ObjectDiff(Op.UPDATE, fields, False, note, predicted, takes_over=True)
+        return ObjectDiff(Op.UPDATE, predicted, fields, note=note, takes_over=True)
 
     def _build_adoption(
         self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]
@@ -229,7 +229,7 @@ class ObjectPredictor(ObjectReader):
         """
         namespace = self.find_terminating_namespace(wanted)
         going = f"Namespace {namespace} is being deleted" if namespace else "is being deleted"
-        return ObjectDiff(Op.CREATE, (), False, f"{going}: recreated once it is gone", wanted)
+        return ObjectDiff(Op.CREATE, wanted, note=f"{going}: recreated once it is gone")
 
     def _dry_create(self, wanted: Object, manager: str, note: str) -> ObjectDiff:
         state = self.find_namespace_state(wanted)
@@ -237,7 +237,7 @@ class ObjectPredictor(ObjectReader):
             try:
                 # Not forced: if somebody creates it in the meantime, nothing is taken over.
                 predicted = self._client.apply(wanted, manager=manager, force=False, dry_run=True)
-                return ObjectDiff(Op.CREATE, (), False, note, predicted)
+                return ObjectDiff(Op.CREATE, predicted, note=note)
             except KindNotServedError:
                 # The CustomResourceDefinition may be among the objects that `up` creates first.
                 kind = f"{wanted['apiVersion']} {wanted['kind']}"
@@ -255,7 +255,7 @@ class ObjectPredictor(ObjectReader):
             reason = f"Namespace {wanted['metadata']['namespace']} {state.value}"
         unchecked = f"not validated by the server: {reason}"
         note = f"{note}; {unchecked}" if note else unchecked
-        return ObjectDiff(Op.CREATE, (), False, note, wanted)
+        return ObjectDiff(Op.CREATE, wanted, note=note)
 
     def _diff_live(
         self,
@@ -274,11 +274,11 @@ class ObjectPredictor(ObjectReader):
             return _diff_refused(live, patch, exc)
         fields = compare_objects(live, predicted, written=live, manager=manager)
         if not fields:
-            return ObjectDiff(Op.SAME, (), False, "", predicted)
+            return ObjectDiff(Op.SAME, predicted)
         named = named_changes(fields, live, before, wanted)
         if self._rules.replaces(wanted, named):
-            return ObjectDiff(Op.REPLACE, fields, True, "", predicted)
-        return ObjectDiff(Op.UPDATE, fields, False, "", predicted)
+            return ObjectDiff(Op.REPLACE, predicted, fields, delete_first=True)
+        return ObjectDiff(Op.UPDATE, predicted, fields)
 
 
 def without_replicas(ignore_changes: Sequence[str]) -> tuple[str, ...]:
@@ -332,6 +332,6 @@ def _diff_refused(live: Object, patch: Patch, refusal: ApiError) -> ObjectDiff:
             live, without(live, patch.unowned), written=live, manager=patch.manager
         )
         note = f"cannot change in place: {', '.join(immutable)}"
-        return ObjectDiff(Op.REPLACE, fields, True, note, patch.sent)
+        return ObjectDiff(Op.REPLACE, patch.sent, fields, delete_first=True, note=note)
     note = "not validated by the server: `up` first takes over fields that another manager wrote"
-    return ObjectDiff(Op.UPDATE, fields, False, note, patch.sent)
+    return ObjectDiff(Op.UPDATE, patch.sent, fields, note=note)

@@ -122,19 +122,19 @@ class FakeCluster:
         ignore_changes: Sequence[str],
     ) -> ObjectDiff:
         if old is None:
-            return ObjectDiff(Op.CREATE, (), False, "", inputs)
+            return ObjectDiff(Op.CREATE, inputs)
         if _id(old.inputs) != _id(inputs):
             fields = compare_objects(old.inputs, inputs)
-            return ObjectDiff(Op.REPLACE, fields, False, "", inputs)
+            return ObjectDiff(Op.REPLACE, inputs, fields)
         live = self.objects.get((inputs["kind"], old.id))
         if old.id in self.taken:
             raise RecordedNameTakenError(inputs)
         if live is None:
-            return ObjectDiff(Op.CREATE, (), False, "was deleted from the cluster", inputs)
+            return ObjectDiff(Op.CREATE, inputs, note="was deleted from the cluster")
         fields = compare_objects({k: live.get(k) for k in inputs}, inputs)
         selector = any(field.path.startswith("spec.selector") for field in fields)
         op = Op.REPLACE if selector else Op.UPDATE if fields else Op.SAME
-        return ObjectDiff(op, fields, selector, "", {**live, **inputs})
+        return ObjectDiff(op, {**live, **inputs}, fields, delete_first=selector)
 
     def find_listed(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
         return self.objects.get((wanted["kind"], object_name(wanted["metadata"])))
@@ -157,7 +157,7 @@ class FakeCluster:
     def diff_adopted(
         self, urn: str, inputs: dict[str, Any], ignore_changes: Sequence[str], *, forced: bool
     ) -> ObjectDiff:
-        return ObjectDiff(Op.UPDATE, (), False, "taken over", inputs, takes_over=True)
+        return ObjectDiff(Op.UPDATE, inputs, note="taken over", takes_over=True)
 
     def adopt(
         self, urn: str, inputs: dict[str, Any], ignore_changes: Sequence[str], uid: str
