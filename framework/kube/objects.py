@@ -122,4 +122,5 @@ def with_live(state: ObjectState, live: Mapping[str, Any]) -> ObjectState:
     """Returns the state with the object as it is now; its inputs and field manager stay."""
     keys = {INITIAL_API_VERSION: state.inputs["apiVersion"], INPUTS: state.inputs}
     kept = {k: v for k, v in state.outputs.items() if k in (FIELD_MANAGER, *keys)}
+    # The recorded keys win. `keys` are for a state without outputs, which has none.
     return ObjectState(state.id, state.inputs, {**live, **keys, **kept})

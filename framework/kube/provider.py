@@ -45,7 +45,8 @@ from framework.kube.waiting import (
 )
 from framework.kube.watching import Watches
 
-# A Namespace is gone once the grace periods of its Pods are over.
+# A Namespace is gone once the grace periods of its Pods are over: 30 s by default, up to ten
+# minutes for servers that drain requests.
 TERMINATING_WAIT_S = 600
 
 

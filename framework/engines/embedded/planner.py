@@ -83,6 +83,7 @@ class Planner:
         self.components = components
         self._live = state.get_current().live
         self._lock = threading.Lock()
+        # Limits the calls to API servers at one time. Waits for rollouts do not hold a slot.
         self.slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
         self.renames: dict[str, str] = {}
         # URNs that the program has registered, and the former URNs of those that were renamed.
