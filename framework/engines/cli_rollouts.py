@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from framework.core.changes import Change, Failure, Op, Progress
+from framework.core.durations import render_duration
 from framework.core.errors import FrameworkError
 from framework.engines.cli_steps import CliStep, redact_message
-from framework.engines.cli_waits import CliWaits
 from framework.engines.embedded.object_writer import WAIT_S
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
@@ -47,7 +47,7 @@ class RolloutFollower:
         most = max(1, len(self._steps))
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="follow")
         self._waits: dict[str, list[Future[None]]] = {}
-        self._cli_waits = CliWaits(provider, feed, most) if provider is not None else None
+        self._cli_waits = _CliWaitFollower(provider, feed, most) if provider is not None else None
         # Guards all changes of `unfinished`.
         self._lock = threading.Lock()
         self.unfinished: dict[str, str] = {}
@@ -103,7 +103,9 @@ class RolloutFollower:
         """The reasons why rollouts failed that the CLI itself waited for, by URN."""
         return self._cli_waits.reasons if self._cli_waits is not None else {}
 
-    def _show_cli_wait(self, waits: CliWaits, step: CliStep, progress: Progress) -> Progress:
+    def _show_cli_wait(
+        self, waits: _CliWaitFollower, step: CliStep, progress: Progress
+    ) -> Progress:
         """Follows a Deployment while the CLI waits for it. Returns the event with its reason."""
         urn = progress.change.urn
         if progress.state == "started" and progress.change.op is not Op.DELETE:
@@ -160,6 +162,77 @@ class RolloutFollower:
             self._feed.report_failure(
                 Failure(change, reason, rollout=isinstance(exc, RolloutError))
             )
+
+
+class _CliWaitFollower:
+    """Follows the Deployments that the CLI works on, while it waits for them itself.
+
+    The CLI reports nothing during its wait, and waits until its timeout even if the rollout has
+    missed its deadline long before. So a thread shows the Pods and what they lack, as the embedded
+    engine does. `reasons` has the reasons of failures by URN, because the CLI repeats the messages
+    of every Pod.
+    """
+
+    def __init__(self, provider: KubernetesProvider, feed: ProgressFeed, most: int) -> None:
+        """`most` is the largest number of Deployments at a time."""
+        self._provider, self._feed = provider, feed
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="cli-wait")
+        self._ended: dict[str, threading.Event] = {}
+        self.reasons: dict[str, str] = {}
+
+    def start(self, step: CliStep, change: Change, timeout_s: float) -> None:
+        """Follows a Deployment that the CLI begins to write; it waits for `timeout_s` at most."""
+        self.end(change.urn)
+        ended = self._ended[change.urn] = threading.Event()
+        self.reasons.pop(change.urn, None)
+        self._pool.submit(self._follow, step, change, timeout_s, ended)
+
+    def end(self, urn: str) -> None:
+        """Ends following a Deployment that the CLI has reported as done or failed."""
+        if (ended := self._ended.pop(urn, None)) is not None:
+            ended.set()
+
+    def close(self) -> None:
+        """Ends following all of them."""
+        for urn in tuple(self._ended):
+            self.end(urn)
+        self._pool.shutdown()
+
+    def _follow(
+        self, step: CliStep, change: Change, timeout_s: float, ended: threading.Event
+    ) -> None:
+        counts = RolloutCounts()
+
+        def on_counts(current: RolloutCounts) -> None:
+            nonlocal counts
+            counts = current
+            # The CLI reports the end itself, and that event must stay the last one.
+            if not ended.is_set():
+                self._feed.report_counts(change, "rolling", current)
+
+        known = _build_known(step)
+        try:
+            while (written := self._provider.wait_for_write(known, ended)) is not None:
+                self._provider.wait(written, timeout_s=timeout_s, on_counts=on_counts, stop=ended)
+                # The rollout is complete, but the CLI is not done: this was an earlier change by
+                # somebody else. So wait for the write of the CLI.
+                known = written
+        except RolloutError as exc:
+            self.reasons[change.urn] = redact_message(str(exc), step.manifest)
+            late = f"missed its deadline, and pulumi waits up to {render_duration(timeout_s)}"
+            on_counts(
+                replace(counts, message=f"{late}: {redact_message(exc.reason, step.manifest)}")
+            )
+        except FrameworkError:
+            # This only shows progress: the CLI reports whatever else is wrong.
+            return
+
+
+def _build_known(step: CliStep) -> ObjectState:
+    """Returns the Deployment as it is recorded; without outputs for a new one."""
+    inputs = step.manifest.build_inputs()
+    outputs = dict(step.recorded.outputs) if step.recorded is not None else {}
+    return ObjectState(step.manifest.id, inputs, outputs)
 
 
 def _get_timeout(step: CliStep) -> float:
