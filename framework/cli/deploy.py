@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from framework.cli.prompts import ask_yes_no, is_terminal
 from framework.cli.session import Session, open_session, start_local_cluster
 from framework.core.changes import Change, Op, Preview, Result
 from framework.core.commands import make_command
@@ -289,8 +290,8 @@ class Confirmation:
         self.show(preview)
         if self._yes:
             return True
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            return _ask(self.question)
+        if is_terminal():
+            return ask_yes_no(self.question)
         # Without a terminal creates and updates proceed, and what needs consent is refused.
         unconfirmed = [change for change in preview.changes if self._needs_consent(change)]
         if unconfirmed:
@@ -326,12 +327,3 @@ class Confirmation:
         if self._verb == "refresh":
             return change.op is not Op.SAME
         return needs_consent(change, self._models)
-
-
-def _ask(question: str) -> bool:
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except (EOFError, KeyboardInterrupt):
-        # The question comes before the first write, so leaving it is a no.
-        print()
-        return False

@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from framework.catalog import list_models, load_catalog
+from framework.cli.prompts import is_terminal, split_words
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
@@ -143,10 +143,10 @@ def _complete_draft(root: Path, options: argparse.Namespace) -> Draft:
         check_name(root, name)
     if options.tag is not None:
         check_tag(options.tag)
-    profiles = _split(options.profile) if options.profile is not None else None
+    profiles = split_words(options.profile) if options.profile is not None else None
     if profiles is not None:
         check_profiles(root, profiles)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("CI"):
+    if not is_terminal() or os.environ.get("CI"):
         draft = Draft(root, name or "", profiles or (), options.owner, options.tag)
         needed = {"MODEL": name, "PROFILE": ",".join(profiles or ())}
         # The profiles may provide the owner and the tag; then neither is needed.
@@ -156,15 +156,15 @@ def _complete_draft(root: Path, options: argparse.Namespace) -> Draft:
         _require("new", needed)
         return draft
     if name is None:
-        name = _ask("name of the model", lambda answer: check_name(root, answer))
+        name = _ask_until_valid("name of the model", lambda answer: check_name(root, answer))
     draft = Draft(root, name, profiles or _ask_profiles(root), options.owner, options.tag)
     owner, tag = draft.owner, draft.tag
     if "owner" in draft.missing:
         owners = ", ".join(list_owners(root)) or "none"
         print(render_wrapped(f"owners so far: {owners}", then="  "))
-        owner = _ask("owner", lambda answer: None)
+        owner = _ask_until_valid("owner", lambda answer: None)
     if "tag" in draft.missing:
-        tag = _ask("image tag", check_tag)
+        tag = _ask_until_valid("image tag", check_tag)
     return Draft(root, draft.name, draft.profiles, owner, tag)
 
 
@@ -183,20 +183,16 @@ def _ask_profiles(root: Path) -> tuple[str, ...]:
     numbers = {str(number): name for number, name in enumerate(known, 1)}
 
     def choose(answer: str) -> tuple[str, ...]:
-        return tuple(numbers.get(part, part) for part in _split(answer))
+        return tuple(numbers.get(part, part) for part in split_words(answer))
 
-    answer = _ask(
+    answer = _ask_until_valid(
         "profiles, by number or name, the later ones win (a server, then a size)",
         lambda answer: check_profiles(root, choose(answer)),
     )
     return choose(answer)
 
 
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(filter(None, re.split(r"[,\s]+", names)))
-
-
-def _ask(question: str, check: Callable[[str], object]) -> str:
+def _ask_until_valid(question: str, check: Callable[[str], object]) -> str:
     """Asks until `check` accepts the answer; it raises UsageError to refuse one."""
     while True:
         answer = input(f"{question}: ").strip()

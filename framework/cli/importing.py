@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from framework.cli.prompts import ask_yes_no, is_terminal, split_words
 from framework.core.commands import make_command
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
@@ -40,12 +40,12 @@ from framework.plan import PlanStore
 def run_import(root: Path, options: argparse.Namespace) -> ExitCode:
     """Reads manifests, shows the entries they become and the proof, and writes them."""
     environments = _read_environments(root, options.environment)
-    files = [*_split(options.base), *_split(options.file)]
+    files = [*split_words(options.base), *split_words(options.file)]
     files += [w for w in " ".join(options.environment).split() if not _is_environment(root, w)]
     if not files:
         raise UsageError("import needs FILE: `make import FILE=manifests.yaml OWNER=team`")
     sources = read_manifests(files, sys.stdin.read() if "-" in files else "")
-    profiles = tuple(_split(options.profile)) if options.profile is not None else None
+    profiles = split_words(options.profile) if options.profile is not None else None
     if profiles:
         check_profiles(root, profiles)
     result = import_manifests(
@@ -118,10 +118,10 @@ def _propose_profile(
         return {}, None
     path = f"catalog/_profiles/{name}.yaml"
     if not options.yes:
-        if options.json or not _is_terminal():
+        if options.json or not is_terminal():
             return {}, path
         values = render_count(count_lines(shared), "value")
-        if not _ask(f"Write {path} with {values} that these models share? [y/N] "):
+        if not ask_yes_no(f"Write {path} with {values} that these models share? [y/N] "):
             return {}, None
     return {path: use_profile(root, models, name, shared)}, None
 
@@ -130,10 +130,6 @@ def _list_files(models: Sequence[Imported], profile: Mapping[str, str]) -> dict[
     entries = {model.path: model.text for model in models}
     overlays = {o.path: o.text for model in models for o in model.overlays if o.text}
     return {**profile, **entries, **overlays}
-
-
-def _split(text: str | None) -> list[str]:
-    return [part for part in re.split(r"[,\s]+", text or "") if part]
 
 
 def _find_owner(owner: str | None, sources: Sequence[Source]) -> str | None:
@@ -174,19 +170,7 @@ def _dry_run(root: Path, models: Sequence[Imported]) -> DryRuns:
 
 
 def _is_confirmed(files: Mapping[str, str], options: argparse.Namespace) -> bool:
-    return options.yes or not _is_terminal() or _ask(f"\nWrite {', '.join(files)}? [y/N] ")
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _ask(question: str) -> bool:
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except (EOFError, KeyboardInterrupt):
-        print()
-        return False
+    return options.yes or not is_terminal() or ask_yes_no(f"\nWrite {', '.join(files)}? [y/N] ")
 
 
 def _write(root: Path, files: Mapping[str, str]) -> dict[str, str]:
