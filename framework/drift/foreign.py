@@ -381,5 +381,5 @@ def name_autoscalers(
         if finding.path != "spec.replicas" or scaler is None:
             yield finding
             continue
-        note = f"{scaler.object_kind} {scaler.object}, which no stack owns, scales it"
+        note = f"{scaler.label}, which no stack owns, scales it"
         yield replace(finding, manager=scaler.manager, time=scaler.time, note=note)

@@ -77,6 +77,14 @@ class History:
         """Returns the time of the first check that found each open finding, by its id."""
         return {past.id: past.since for past in _find_open(self.list_checks(stack))}
 
+    def find_resolved(self, report: DriftReport) -> tuple[PastFinding, ...]:
+        """Returns what the check before had found and this one has not; () without OUT=."""
+        entries = self.list_checks(report.stack.name)
+        # Without OUT= the history has no entry of this check.
+        if not entries or entries[-1].checked != report.checked:
+            return ()
+        return entries[-1].resolved
+
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""
         before = replace(self, entries=tuple(_correct_clocks(self.entries, run.checked)))
@@ -137,7 +145,7 @@ _ADAPTER = TypeAdapter(HistoryEntry)
 def describe_finding(finding: Finding) -> str:
     """Returns the object and the field of a finding: `Deployment ml/churn spec.replicas`."""
     kind = "" if finding.path else f" {finding.kind}"
-    return f"{finding.object_kind} {finding.object} {finding.path}".rstrip() + kind
+    return f"{finding.label} {finding.path}".rstrip() + kind
 
 
 def load_history(folder: Path) -> History:

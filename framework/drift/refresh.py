@@ -27,7 +27,7 @@ def build_refresh_verdict(
     reasons: dict[str, list[str]] = {}
     for finding in report.findings:
         if finding.urn not in changed:
-            name = f"{finding.object_kind} {finding.object}"
+            name = finding.label
             reasons.setdefault(_explain_unseen(finding), []).append(name)
     # The check lists these as accepted, or leaves them out: a refresh has no rules.
     accepted = {finding.urn for finding in report.accepted}

@@ -78,6 +78,11 @@ class Finding:
         """The last part of the type token: `Deployment`."""
         return self.type.rpartition(":")[2]
 
+    @property
+    def label(self) -> str:
+        """The kind and the name of the object: `Deployment ml-prod/ranker`."""
+        return f"{self.object_kind} {self.object}"
+
 
 @dataclass(frozen=True)
 class RefreshVerdict:

@@ -44,7 +44,7 @@ def warn_about_returned(report: DriftReport, since: Mapping[str, datetime]) -> D
         has_returned = _has_returned(finding, since.get(finding.id))
         if finding.manager and (has_returned or _may_return(finding)):
             key = finding.manager, finding.kind, finding.path
-            returned.setdefault(key, []).append(f"{finding.object_kind} {finding.object}")
+            returned.setdefault(key, []).append(finding.label)
             proven |= {key} if has_returned else set()
     warnings = [
         _describe(key, names, is_proven=key in proven) for key, names in sorted(returned.items())

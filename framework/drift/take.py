@@ -157,7 +157,7 @@ class _Copy:
 
     def take(self, finding: Finding) -> Taken:
         """Tries the candidates in order. Errors: EditError with the reason."""
-        where = f"{finding.object_kind} {finding.object}"
+        where = finding.label
         if reason := _find_obstacle(finding):
             raise EditError((where, reason))
         before = self._plan(finding.model, self._stack)

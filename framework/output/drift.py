@@ -90,10 +90,10 @@ def _render_group(group: FindingGroup, since: Since, *, why: bool) -> str:
     first = group.findings[0]
     if first.kind is FindingKind.FOREIGN:
         note = first.note or "no stack owns it"
-        line = f"FOREIGN  {first.object_kind} {first.object} {note}"
+        line = f"FOREIGN  {first.label} {note}"
         return render_wrapped(_join(line, *_describe_end(first, since)), then="  ")
     whole = [finding for finding in group.findings if not finding.path]
-    title = f"DRIFT  {first.object_kind} {first.object}"
+    title = f"DRIFT  {first.label}"
     notes = []
     for finding in whole:
         words = finding.note or f"{finding.kind}"
@@ -156,7 +156,7 @@ def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[
         values = render_values(build_change(finding)) if finding.path else ""
         source = f"set at {finding.source}" if finding.source else ""
         line = _join(
-            f"{finding.object_kind} {finding.object}",
+            finding.label,
             values,
             *_describe_end(finding, since),
             source,
@@ -211,11 +211,16 @@ def render_time(text: str) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}" if time else text
 
 
+def render_writer(manager: str, time: str) -> str:
+    """Returns `kubectl-edit, 2026-11-22 17:40`, without the parts that are unknown."""
+    return ", ".join(filter(None, (manager, render_time(time))))
+
+
 def _describe_end(finding: Finding, since: Since) -> tuple[str, str]:
     """Returns who wrote the difference and the date of its first check, then the finding's id."""
     # A note such as "was recreated by kubectl-replace" names the manager already.
     manager = finding.manager if finding.manager not in finding.note else ""
-    cause = ", ".join(filter(None, (manager, render_time(finding.time))))
+    cause = render_writer(manager, finding.time)
     by = f"by {cause}" if manager else cause
     first = since.get(finding.id)
     found = f"(since {first:%Y-%m-%d})" if first else ""

@@ -28,6 +28,7 @@ from framework.output.drift import (
     render_objects,
     render_rule,
     render_time,
+    render_writer,
 )
 from framework.output.drift_chart import render_chart
 from framework.output.drift_markdown import render_verdict
@@ -224,7 +225,7 @@ def _render_group(
         title = f"{render_objects(group)}: {render_change(group)}"
         body = _render_shared(group, shown, since)
     else:
-        title = f"{first.object_kind} {first.object}: {_summarize(group.findings)}"
+        title = f"{first.label}: {_summarize(group.findings)}"
         # For a whole object, the title of the group already has everything.
         named = len(group.findings) > 1 or bool(first.path)
         body = join(_render_finding(finding, since, run.checked, named) for finding in shown)
@@ -275,7 +276,7 @@ def _render_shared(group: FindingGroup, shown: Sequence[Finding], since: Since) 
     rows = [
         element(
             "tr",
-            element("td", f"{finding.object_kind} {finding.object}"),
+            element("td", finding.label),
             *(
                 element("td", element("code", _cut(render_value(value), 200)))
                 for value in ((finding.desired, finding.live) if has_values else ())
@@ -309,7 +310,7 @@ def _render_finding(finding: Finding, since: Since, checked: datetime, named: bo
         stood = f"since {first:%Y-%m-%d}" + (
             f" ({render_count(nights, 'night')})" if nights else ""
         )
-    cause = ", ".join(filter(None, (finding.manager, render_time(finding.time))))
+    cause = render_writer(finding.manager, finding.time)
     facts: list[str | Html] = [
         f"by {cause}" if finding.manager else cause or "by whom is unknown",
         stood,
@@ -379,7 +380,7 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
         rows = [
             element(
                 "tr",
-                element("td", f"{finding.object_kind} {finding.object} {finding.path}".rstrip()),
+                element("td", f"{finding.label} {finding.path}".rstrip()),
                 element(
                     "td", _cut(render_plain(finding.live), 200) if finding.path else finding.kind
                 ),
@@ -422,17 +423,11 @@ def _list_history(run: DriftRun, history: History) -> Iterator[Html]:
             charts.append(element("div", render_chart(name, entries), kind="card"))
     if charts:
         yield _section("History", *charts)
-    resolved = [
-        (report, past)
-        for report in run.reports
-        for entry in history.list_checks(report.stack.name)[-1:]
-        if entry.checked == report.checked
-        for past in entry.resolved
-    ]
+    resolved = [past for report in run.reports for past in history.find_resolved(report)]
     if resolved:
         items = [
             element("li", f"{past.title}, first found {past.since:%Y-%m-%d}")
-            for _, past in resolved[:_MAX_RESOLVED]
+            for past in resolved[:_MAX_RESOLVED]
         ]
         more = len(resolved) - len(items)
         if more > 0:

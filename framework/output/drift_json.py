@@ -7,7 +7,7 @@ from datetime import datetime
 
 from framework.core.changes import Op
 from framework.drift.grouping import FindingGroup, find_danger
-from framework.drift.history import History, HistoryEntry
+from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, FailedStack, Verdict, find_verdict
 from framework.output.drift import Since
@@ -54,7 +54,10 @@ def _build_stack(
 ) -> DriftedStack:
     name = report.stack.name
     since = history.find_first_checks(name)
-    resolved = _find_resolved(history.list_checks(name), report)
+    resolved = tuple(
+        ResolvedFinding(past.id, past.title, _write_time(past.since))
+        for past in history.find_resolved(report)
+    )
     return DriftedStack(
         stack=name,
         verdict=find_verdict(report),
@@ -78,18 +81,6 @@ def _build_refresh(refresh: RefreshVerdict | None) -> PulumiRefresh | None:
         return None
     reasons = tuple(RefreshReason(reason, names) for reason, names in refresh.reasons)
     return PulumiRefresh(refresh.clean, refresh.objects, reasons)
-
-
-def _find_resolved(
-    entries: Sequence[HistoryEntry], report: DriftReport
-) -> tuple[ResolvedFinding, ...]:
-    # Without OUT= the history has no entry of this check.
-    if not entries or entries[-1].checked != report.checked:
-        return ()
-    return tuple(
-        ResolvedFinding(past.id, past.title, _write_time(past.since))
-        for past in entries[-1].resolved
-    )
 
 
 def _build_failed(failed: FailedStack) -> DriftedStack:

@@ -97,7 +97,7 @@ def _list_causes(
     since = history.find_first_checks(report.stack.name)
     for group in groups:
         first = group.findings[0]
-        objects = render_objects(group) if group.is_shared else _name_object(first)
+        objects = render_objects(group) if group.is_shared else first.label
         changes = [render_change(group)] if group.is_shared else [*map(_short, group.findings)]
         times = [since[f.id] for f in group.findings if f.id in since]
         cause = render_cause(group).removeprefix("by ")
@@ -111,7 +111,7 @@ def _list_details(report: DriftReport, since: Since) -> Iterator[str]:
         yield _row(
             [
                 f"{finding.id}",
-                _name_object(finding),
+                finding.label,
                 finding.path or finding.note or finding.kind,
                 *(
                     "" if value is None else render_value(value)
@@ -132,7 +132,7 @@ def _render_tail(run: DriftRun, history: History) -> list[str]:
 def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
     for report in run.reports:
         for finding in report.accepted:
-            text = f"{_name_object(finding)} {_short(finding)} ({render_rule(finding.accepted_by)})"
+            text = f"{finding.label} {_short(finding)} ({render_rule(finding.accepted_by)})"
             yield f"\n- accepted: {_text(text)}"
         if report.pending:
             names = list_names(report.pending, _MAX_PENDING)
@@ -142,10 +142,8 @@ def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
             yield f"\n- {_text(f'{DELETES}: {names}')}"
         if report.refresh:
             yield f"\n- pulumi {_text('; '.join(describe_refresh(report.refresh)))}"
-        entries = history.list_checks(report.stack.name)
-        if entries and entries[-1].checked == report.checked and entries[-1].resolved:
-            titles = [past.title for past in entries[-1].resolved]
-            names = list_names(titles, _MAX_RESOLVED)
+        if resolved := history.find_resolved(report):
+            names = list_names([past.title for past in resolved], _MAX_RESOLVED)
             yield f"\n- resolved since the previous check: {_text(names)}"
 
 
@@ -158,10 +156,6 @@ def _limit(lines: Sequence[str]) -> list[str]:
 
 def _render_cut(count: int, noun: str) -> str:
     return f"_{render_count(count, noun)} left out here; report.html and report.json have all._"
-
-
-def _name_object(finding: Finding) -> str:
-    return f"{finding.object_kind} {finding.object}"
 
 
 def _short(finding: Finding) -> str:

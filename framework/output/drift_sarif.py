@@ -15,7 +15,7 @@ from framework.drift.grouping import Danger, describe_change, find_danger
 from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.files import environment_path
-from framework.output.drift import build_change, render_rule, render_time
+from framework.output.drift import build_change, render_rule, render_writer
 from framework.output.text import render_values, render_visible
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -138,6 +138,6 @@ def _describe(finding: Finding, report: DriftReport) -> str:
         what = f"{finding.path} {render_values(change)}"
     elif finding.note:
         what = finding.note
-    cause = ", ".join(filter(None, (finding.manager, render_time(finding.time))))
+    cause = render_writer(finding.manager, finding.time)
     by = f" (by {cause})" if cause else ""
-    return f"{report.stack}: {finding.object_kind} {finding.object}: {what}{by}"
+    return f"{report.stack}: {finding.label}: {what}{by}"
