@@ -17,7 +17,6 @@ from framework.core.changes import Change, Failure, Op, Progress
 from framework.core.durations import render_duration
 from framework.core.errors import FrameworkError
 from framework.engines.cli_steps import CliStep, redact_message
-from framework.engines.embedded.object_writer import WAIT_S
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.progress import ProgressFeed
 from framework.kube.objects import ObjectState
@@ -109,7 +108,7 @@ class RolloutFollower:
         """Follows a Deployment while the CLI waits for it. Returns the event with its reason."""
         urn = progress.change.urn
         if progress.state == "started" and progress.change.op is not Op.DELETE:
-            waits.start(step, progress.change, _get_timeout(step))
+            waits.start(step, progress.change, step.timeout_s)
         elif progress.state in ("done", "failed"):
             waits.end(urn)
         if progress.state == "failed" and urn in waits.reasons:
@@ -136,7 +135,7 @@ class RolloutFollower:
                 raise RolloutError(
                     manifest.id, "did not roll out", "it was deleted in the meantime"
                 )
-            provider.wait(state, timeout_s=_get_timeout(step), on_counts=on_counts, stop=self._stop)
+            provider.wait(state, timeout_s=step.timeout_s, on_counts=on_counts, stop=self._stop)
         except WaitStoppedError:
             return
         except FrameworkError as exc:
@@ -233,7 +232,3 @@ def _build_known(step: CliStep) -> ObjectState:
     inputs = step.manifest.build_inputs()
     outputs = dict(step.recorded.outputs) if step.recorded is not None else {}
     return ObjectState(step.manifest.id, inputs, outputs)
-
-
-def _get_timeout(step: CliStep) -> float:
-    return float(step.manifest.timeout_seconds or WAIT_S)

@@ -53,6 +53,11 @@ class CliStep:
     is_deleted_first: bool = False
 
     @property
+    def timeout_s(self) -> float:
+        """The time that the Pods of this object have to become available."""
+        return float(self.manifest.timeout_seconds or WAIT_S)
+
+    @property
     def is_skipped_by_cli(self) -> bool:
         """True for an object that differs, and that the CLI would leave as it is."""
         return self.cli_op is Op.SAME and self.change.op in (Op.CREATE, Op.UPDATE)
@@ -358,13 +363,9 @@ class PreCliWriter:
             counts.append(current)
             self._feed.report_counts(step.change, "rolling", current)
 
-        timeout = float(step.manifest.timeout_seconds or WAIT_S)
-        self._provider.wait(made, timeout_s=timeout, on_counts=on_counts, stop=self._stop)
+        self._provider.wait(made, timeout_s=step.timeout_s, on_counts=on_counts, stop=self._stop)
         self.unfinished.pop(step.change.urn, None)
-        if counts:
-            self._feed.report_counts(step.change, "done", counts[-1])
-        else:
-            self._feed.report(step.change, "done")
+        self._feed.report_done(step.change, counts)
 
 
 def redact_message(text: str, manifest: Manifest) -> str:

@@ -55,10 +55,7 @@ class ObjectWriter:
         counts: list[RolloutCounts] = []
         made = self._wait(step, provider, made, counts)
         self._state.record(set_line(self._build(step, made)))
-        if counts:
-            self._feed.report_counts(step.change, "done", counts[-1])
-        else:
-            self._feed.report(step.change, "done")
+        self._feed.report_done(step.change, counts)
         outputs = build_program_outputs(mark_secret_outputs(step.registration, made))
         return Answer(step.urn, made.id, outputs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from framework.core.changes import SHOWN_SEVERITIES, Change, Failure, Progress
 from framework.core.redaction import redact_text
@@ -38,6 +38,13 @@ class ProgressFeed:
                 counts.message,
             )
         )
+
+    def report_done(self, change: Change, counts: Sequence[RolloutCounts]) -> None:
+        """Reports a step that is done, with the last counts of its Pods if it has any."""
+        if counts:
+            self.report_counts(change, "done", counts[-1])
+        else:
+            self.report(change, "done")
 
     def report_blockers(self, change: Change) -> Callable[[str], None]:
         """Returns a function that reports what a deletion waits for, such as a finalizer."""
