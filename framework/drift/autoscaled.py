@@ -13,6 +13,7 @@ from typing import Any
 from framework.core.field_paths import FieldPath
 from framework.drift.fields import DesiredObjects
 from framework.drift.foreign import find_scale_target
+from framework.drift.grouping import parse_time
 from framework.drift.report import Finding, FindingKind
 from framework.engines.live_objects import ComparedObject
 from framework.kube.managed_fields import entries, owner_of
@@ -25,11 +26,11 @@ _SETTLED = timedelta(seconds=60)
 def find_out_of_range(compared: Iterable[ComparedObject], desired: DesiredObjects) -> list[Finding]:
     """Returns a finding for each live object that its own autoscaler does not keep in range."""
     compared = list(compared)
-    live = {(item.recorded.type.rpartition(":")[2], item.recorded.id): item for item in compared}
+    live = {(item.recorded.kind, item.recorded.id): item for item in compared}
     return [
         finding
         for item in compared
-        if item.recorded.type.endswith(":HorizontalPodAutoscaler")
+        if item.recorded.kind == "HorizontalPodAutoscaler"
         for finding in _check(
             item, live.get(find_scale_target(_read_autoscaler(item)) or ("", "")), desired
         )
@@ -76,7 +77,5 @@ def _check(
 
 
 def _is_recent(time: str) -> bool:
-    try:
-        return datetime.now(UTC) - datetime.fromisoformat(time) < _SETTLED
-    except ValueError:
-        return False
+    parsed = parse_time(time)
+    return parsed is not None and datetime.now(UTC) - parsed < _SETTLED

@@ -97,8 +97,7 @@ def _collect(
         findings += found.findings
         pending |= {item.recorded.component} if found.pending else set()
         if found.is_deletion:
-            kind = item.recorded.type.rpartition(":")[2]
-            deletions.append(f"{kind} {item.recorded.id}")
+            deletions.append(f"{item.recorded.kind} {item.recorded.id}")
     return findings, pending - {""}, deletions
 
 

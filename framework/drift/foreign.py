@@ -149,7 +149,7 @@ class _OwnObjects:
     ) -> None:
         self.pods, self.injectors = StackPods(recorded.objects), injectors
         self.models = {
-            (_group_of(obj.inputs), obj.type.rpartition(":")[2], obj.id): obj.component
+            (_group_of(obj.inputs), obj.kind, obj.id): obj.component
             for obj in recorded.objects
             if "apiVersion" in obj.inputs
         }

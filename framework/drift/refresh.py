@@ -22,7 +22,7 @@ def build_refresh_verdict(
     It has the reason for each object that only one of the two checks counts. `changed` are the URNs
     whose record a refresh would change.
     """
-    names = {obj.urn: f"{obj.type.rpartition(':')[2]} {obj.id}" for obj in recorded}
+    names = {obj.urn: f"{obj.kind} {obj.id}" for obj in recorded}
     found = {finding.urn for finding in report.findings}
     reasons: dict[str, list[str]] = {}
     for finding in report.findings:

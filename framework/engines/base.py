@@ -114,6 +114,11 @@ class RecordedObject:
     retain_on_delete: bool = False
 
     @property
+    def kind(self) -> str:
+        """The last part of the type token: `Deployment`."""
+        return self.type.rpartition(":")[2]
+
+    @property
     def state(self) -> ObjectState:
         """A copy in the form that the provider of a cluster takes."""
         return ObjectState(self.id, dict(self.inputs), dict(self.outputs))
