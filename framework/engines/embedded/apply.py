@@ -250,7 +250,7 @@ class ApplyRun:
             build_deletion(resource, components)
             for resource in to_delete
             if not (resource.pending_delete and resource.urn in replaced)
-            and not self._previewed.is_wanted_again(resource)
+            and not self._previewed.is_in_use_again(resource)
         ]
         return Result(
             order_changes([*changes.values(), *self._deleted_first, *deletions]),

@@ -66,7 +66,7 @@ class Deletions:
 
     def _delete(self, resource: Resource, change: Change) -> bool:
         """Deletes a resource. Returns False when it still exists."""
-        if not resource.is_object or resource.retain_on_delete or self._is_live_again(resource):
+        if not resource.is_object or resource.retain_on_delete or self._is_in_use_again(resource):
             self._state.record(drop_line(resource), end_line(resource.urn))
             return True
         self._feed.report(change, "started")
@@ -92,7 +92,7 @@ class Deletions:
         self._feed.report(change, "done")
         return True
 
-    def _is_live_again(self, resource: Resource) -> bool:
+    def _is_in_use_again(self, resource: Resource) -> bool:
         """Returns whether this is the old record of a replaced object that another resource has.
 
         Then only the record is removed: the object is in use again.

@@ -401,9 +401,9 @@ class Operation:
             self.state.record(*map(set_line, resources))
             self.state.keep_salt()
         leftovers = run.find_leftovers()
-        live_again = [resource for resource in leftovers if run.is_wanted_again(resource)]
-        if live_again:
-            self.state.record(*map(drop_line, live_again))
+        used_again = [resource for resource in leftovers if run.is_in_use_again(resource)]
+        if used_again:
+            self.state.record(*map(drop_line, used_again))
         self._end_pending(run)
 
     def apply(

@@ -135,7 +135,7 @@ class PreviewRun:
         changes += [
             build_deletion(resource, self._planner.components)
             for resource in leftovers
-            if not self.is_wanted_again(resource)
+            if not self.is_in_use_again(resource)
         ]
         problems = sorted(step.problem for step in self.steps.values() if step.problem)
         outputs = self._build_stack_outputs()
@@ -174,7 +174,7 @@ class PreviewRun:
             and resource.type != STACK_TYPE
         ]
 
-    def is_wanted_again(self, resource: Resource) -> bool:
+    def is_in_use_again(self, resource: Resource) -> bool:
         """Returns whether the program again has the old object of a replacement.
 
         Then only the old record is dropped, and the object stays. This happens when `up` fails
