@@ -32,6 +32,9 @@ class KindRules:
     """Field paths that cannot change in place. A change of such a field, or below it, replaces the
     object: the old object is deleted first. The Pulumi Kubernetes provider has the same rules, so
     that both engines preview the same replacements."""
+    kept_by_server: tuple[tuple[str, str], ...] = ()
+    """Fields of `replaced_by`, with the value that the API server keeps if an apply no longer sends
+    the field. So a dry run shows no change, and only a replacement ends the value."""
     wait_for: Literal["", "rollout", "active"] = ""
     """The condition that an operation waits for after it has applied the object: the rollout of a
     Deployment, or the phase Active of a Namespace. Other kinds are not waited for: a claim may

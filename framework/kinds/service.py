@@ -72,7 +72,13 @@ def _build_port(port: ExposedPort) -> dict[str, Any]:
 
 
 KIND = Kind(
-    rules=KindRules("", "Service", replaced_by=("spec.clusterIP",), propagation="Background"),
+    rules=KindRules(
+        "",
+        "Service",
+        replaced_by=("spec.clusterIP",),
+        kept_by_server=(("spec.clusterIP", "None"),),
+        propagation="Background",
+    ),
     build=build,
     enabled_by="set service.enabled: true",
     protected={"spec.selector": SELECTOR},

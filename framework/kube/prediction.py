@@ -272,7 +272,10 @@ class ObjectPredictor(ObjectReader):
             predicted = predict(self._client, owned, patch)
         except ApiError as exc:
             return _diff_refused(live, patch, exc)
-        fields = compare_objects(live, predicted, written=live, manager=manager)
+        fields = (
+            *compare_objects(live, predicted, written=live, manager=manager),
+            *self._rules.find_kept(before, wanted, predicted),
+        )
         if not fields:
             return ObjectDiff(Op.SAME, predicted)
         named = named_changes(fields, live, before, wanted)

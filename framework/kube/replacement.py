@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from framework.core.changes import FieldChange
+from framework.core.field_paths import FieldPath, get_at, resolve
 from framework.core.kind_rules import KindRules
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import group_of
@@ -64,6 +65,23 @@ class KindRulesTable:
         """Returns the changed fields that cannot change in place."""
         roots = self.find(obj).replaced_by
         return [f for f in fields if any(_is_within(f.path, root) for root in roots)]
+
+    def find_kept(
+        self, before: Mapping[str, Any], wanted: Mapping[str, Any], predicted: Mapping[str, Any]
+    ) -> list[FieldChange]:
+        """Returns the values that the inputs no longer set, and that the server would keep.
+
+        `predicted` is the object after an apply of `wanted`.
+        """
+        kept = []
+        for text, value in self.find(wanted).kept_by_server:
+            path = FieldPath.parse(text)
+            was_set, is_set, stays = (resolve(obj, path) for obj in (before, wanted, predicted))
+            if was_set is None or is_set is not None or stays is None:
+                continue
+            if get_at(before, was_set) == get_at(predicted, stays) == value:
+                kept.append(FieldChange(text, value, None))
+        return kept
 
 
 def is_other_object(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -71,6 +71,8 @@ def test_service_made_headless_is_replaced(make_both: MakeBoth) -> None:
     both.deploy()
     both.append(CHURN, "service: {headless: true}\n")
     assert any(line.startswith("replace Service") for line in changed(both.up()))
+    both.edit(CHURN, "service: {headless: true}\n", "")
+    assert any(line.startswith("replace Service") for line in changed(both.up()))
 
 
 @grid

@@ -8,11 +8,16 @@ import pytest
 
 from framework.core.changes import Op
 from framework.kube.provider import KubernetesProvider
-from tests.kube.objects import config_map, deployment, secret, urn
+from tests.kube.objects import Object, config_map, deployment, secret, service, urn
 
 pytestmark = pytest.mark.cluster
 
 URN = urn("sentiment")
+
+
+def headless(namespace: str) -> Object:
+    obj = service(namespace)
+    return {**obj, "spec": {**obj["spec"], "clusterIP": "None"}}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,8 @@ URN = urn("sentiment")
             ),
             id="selector",
         ),
+        pytest.param(service, headless, id="headless"),
+        pytest.param(headless, service, id="no-longer-headless"),
     ],
 )
 def test_change_of_an_immutable_field_replaces_the_object(
