@@ -231,9 +231,9 @@ def _find_pending(
     changes = [c for c in compare_objects(inputs, wanted) if c.path not in ignore_changes]
     if any(_is_dropped(change) for change in changes):
         # Imported here: the types of all fields take long to load.
-        from framework.edits.importing.api_defaults import normalise
+        from framework.plan.api_defaults import normalize
 
-        normal = normalise(wanted)
+        normal = normalize(wanted)
         changes = [
             change
             for change in changes

@@ -106,7 +106,7 @@ def _build_result(finding: Finding, report: DriftReport) -> dict[str, Any]:
                 ],
             }
         ],
-        # Code scanning recognises the finding of an earlier night by this, also on another line.
+        # Code scanning recognizes the finding of an earlier night by this, also on another line.
         "partialFingerprints": {"driftFinding/v1": finding.id},
     }
     if finding.accepted_by:

@@ -14,5 +14,6 @@ The modules in the order in which a manifest passes through them:
     overlays       does the same for each environment
     dry_run        compares both sides on an API server
 
-`importer` calls them. `api_defaults` and `comparison` decide which manifests are equal.
+`importer` calls them. `comparison`, with `framework/plan/api_defaults.py`, decides which
+manifests are equal.
 """

@@ -186,7 +186,7 @@ def _read_policy(policy: Mapping[str, Any] | None) -> Settings | None:
 
 
 def _read_peers(rules: Any, direction: str) -> Settings:
-    """Returns the peers of rules that have one peer each, as `normalise` makes them."""
+    """Returns the peers of rules that have one peer each, as `normalize` makes them."""
     peers: Settings = {}
     for rule in rules:
         settings: Settings = {}

@@ -11,10 +11,10 @@ from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import MISSING, ROOT, FieldPath, match_items, walk
 from framework.core.kind_rules import SKIP_AWAIT
 from framework.core.redaction import redact_field
-from framework.edits.importing.api_defaults import is_equal, normalise
 from framework.kinds.kind import PROTECTED_EVERYWHERE
 from framework.kinds.naming import RESERVED_LABELS
 from framework.kinds.registry import find_kind
+from framework.plan.api_defaults import is_equal, normalize
 from framework.plan.patch.field_checks import find_field_diagnostics
 from framework.plan.patch.field_types import FieldType
 from framework.plan.patch.merge import DIRECTIVE, find_touched, merge_key
@@ -58,8 +58,8 @@ class Difference:
 
 
 def without_generated(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a normalised object without the labels and annotations of the framework."""
-    normal = deepcopy(normalise(obj))
+    """Returns a normalized object without the labels and annotations of the framework."""
+    normal = deepcopy(normalize(obj))
     spec = normal.get("spec") or {}
     template = spec.get("template") or {}
     for metadata in (normal.get("metadata") or {}, template.get("metadata") or {}):
@@ -98,7 +98,7 @@ def _is_identity(path: FieldPath) -> bool:
 def find_differences(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Difference]:
     """Returns each field in which a rendered object differs from the manifest.
 
-    Both are normalised. Additional labels of the rendered object are not differences: the framework
+    Both are normalized. Additional labels of the rendered object are not differences: the framework
     gives the labels of the Pods to every object of a model.
     """
     kind = str(wanted["kind"])
@@ -148,7 +148,7 @@ def _open(path: FieldPath, old: Any, new: Any) -> Iterator[tuple[FieldPath, Any,
 
 
 def build_patch(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the strategic merge patch from a rendered object to the manifest; both normalised."""
+    """Returns the strategic merge patch from a rendered object to the manifest; both normalized."""
     patch = _patch(ROOT, rendered, wanted, FieldType(str(wanted["kind"])))
     for name in ("apiVersion", "kind"):
         patch.pop(name, None)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from framework.edits.importing.api_defaults import canonical_image, default_pull_policy
+from framework.plan.api_defaults import canonical_image, default_pull_policy
 
 Settings = dict[str, Any]
 

@@ -14,7 +14,6 @@ from framework.core.diagnostics import Diagnostic
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import without_nulls
 from framework.core.redaction import is_secret
-from framework.edits.importing.api_defaults import find_shape_errors
 from framework.edits.importing.comparison import remove_at
 from framework.edits.importing.containers import SECURITY, Settings
 from framework.edits.importing.entry import add_missing, build_settings, diff_settings, render_entry
@@ -38,6 +37,7 @@ from framework.edits.importing.translation import Translation, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
 from framework.files import find_catalog, list_environments, name_diagnostics
 from framework.plan import ModelPlan
+from framework.plan.api_defaults import find_shape_errors
 from framework.plan.build import build_model, build_unpatched_model
 from framework.settings.model import Model
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
-from framework.edits.importing.api_defaults import normalise
 from framework.edits.importing.companions import read_companions
 from framework.edits.importing.containers import Settings, unused_name
 from framework.edits.importing.entry import build_settings
 from framework.edits.importing.pods import read_deployment
 from framework.edits.importing.translation import Translation
 from framework.kinds.naming import RESERVED_LABELS
+from framework.plan.api_defaults import normalize
 from framework.settings.model import Model
 
 # Settings that describe one object. An object that they cannot describe, such as an Ingress without
@@ -46,7 +46,7 @@ def read_settings(translation: Translation, owner: str) -> tuple[Model | None, d
 
 
 def _read_all(translation: Translation, owner: str) -> Settings:
-    normal = replace(translation, objects=[_normalise(obj) for obj in translation.objects])
+    normal = replace(translation, objects=[_normalize(obj) for obj in translation.objects])
     settings = read_deployment(normal.deployment)
     settings["owner"] = owner
     _read_labels(normal, settings)
@@ -160,5 +160,5 @@ def _read_labels(translation: Translation, settings: Settings) -> None:
     settings["podLabels"] = {k: v for k, v in labels.items() if k not in settings["labels"]}
 
 
-def _normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
-    return {"metadata": {}, "spec": {}, **normalise(obj)}
+def _normalize(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": {}, "spec": {}, **normalize(obj)}

@@ -89,16 +89,16 @@ _INHERITED = (
 )  # fmt: skip
 
 
-def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
+def normalize(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an equal object without defaults. Objects of unknown kinds stay as they are."""
     type_ = FieldType(str(obj["kind"]))
-    normal = _normalise(obj, type_) if type_.fields else dict(obj)
+    normal = _normalize(obj, type_) if type_.fields else dict(obj)
     return {"apiVersion": obj.get("apiVersion"), "kind": obj["kind"], **normal}
 
 
-def _normalise(value: Any, type_: FieldType) -> Any:
+def _normalize(value: Any, type_: FieldType) -> Any:
     if type_.name == "list" and type_.items and isinstance(value, list):
-        return [_normalise(item, type_.items) for item in value]
+        return [_normalize(item, type_.items) for item in value]
     if type_.name == "map" or not type_.fields or not isinstance(value, Mapping):
         return value
     if fill := _FILLS.get(type_.name):
@@ -107,7 +107,7 @@ def _normalise(value: Any, type_: FieldType) -> Any:
     normal = {}
     for key, child in value.items():
         child_type = type_.fields.get(key, FieldType("object"))
-        child = _normalise(child, child_type)
+        child = _normalize(child, child_type)
         is_empty = child in ({}, []) and key not in _MEANINGFUL_WHEN_EMPTY
         if not is_empty and not (key in defaults and is_equal(child, defaults[key], child_type)):
             normal[key] = child
