@@ -28,7 +28,7 @@ from framework.kube.object_diff import LiveStatus, compare_objects, read_item
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.owned_paths import describe_path, find
 from framework.kube.patching import is_injected
-from framework.plan import StackPlan
+from framework.plan import ObjectKey, StackPlan
 
 _KINDS: Mapping[LiveStatus, FindingKind] = {
     LiveStatus.CHANGED: FindingKind.CHANGED,
@@ -48,10 +48,7 @@ class DesiredObjects:
     def __init__(self, plan: StackPlan | None, unplanned: frozenset[str]) -> None:
         self._unplanned = unplanned
         self._has_plan = plan is not None
-        self._manifests = {
-            (model, manifest.type_token, manifest.logical_name): manifest
-            for model, manifest in (plan.list_manifests() if plan else ())
-        }
+        self._manifests = plan.index_manifests() if plan else {}
 
     def is_known(self, model: str) -> bool:
         """Returns whether the plan has the desired state of a model."""
@@ -70,7 +67,7 @@ class DesiredObjects:
         return {key[0] for key in self._manifests.keys() - set(map(_key, recorded))} - {""}
 
 
-def _key(recorded: RecordedObject) -> tuple[str, str, str]:
+def _key(recorded: RecordedObject) -> ObjectKey:
     return recorded.component, recorded.type, parse_urn(recorded.urn).name
 
 

@@ -29,9 +29,6 @@ from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan
 
-# The model, type and logical name of a resource.
-ObjectKey = tuple[str, str, str]
-
 
 @dataclass(frozen=True)
 class CliStep:
@@ -88,10 +85,7 @@ def compare_plan(
     `recorded` are the recorded objects by the URN that they have in `changes`. An object that the
     server refuses has a `problem`. Raises ClusterError for a cluster that does not answer.
     """
-    manifests: dict[ObjectKey, Manifest] = {
-        (model, manifest.type_token, manifest.logical_name): manifest
-        for model, manifest in plan.list_manifests()
-    }
+    manifests = plan.index_manifests()
     failures: list[str] = []
 
     def compare(change: Change) -> CliStep | None:

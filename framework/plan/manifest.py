@@ -13,6 +13,8 @@ from framework.kinds.naming import Track
 
 MODEL_TYPE = "modelcatalog:index:Model"
 """Pulumi's type of the component of a model."""
+ObjectKey = tuple[str, str, str]
+"""The model, type token and logical name of a resource."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,13 @@ class StackPlan:
         for model in self.models:
             if names is None or model.name in names:
                 yield from ((model.name, manifest) for manifest in model.manifests)
+
+    def index_manifests(self) -> dict[ObjectKey, Manifest]:
+        """Returns every manifest by its key."""
+        return {
+            (model, manifest.type_token, manifest.logical_name): manifest
+            for model, manifest in self.list_manifests()
+        }
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
