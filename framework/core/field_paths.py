@@ -85,6 +85,12 @@ def is_at_or_below(path: tuple[Any, ...], parent: tuple[Any, ...]) -> bool:
     return path[: len(parent)] == parent
 
 
+def is_text_within(path: str, root: str) -> bool:
+    """Returns True if the text of a field path is that of `root`, or of a field below it."""
+    # Without the dot or bracket, `spec.selectorPolicy` would be within `spec.selector`.
+    return path == root or path.startswith((f"{root}.", f"{root}["))
+
+
 @dataclass(frozen=True, slots=True)
 class ItemKey:
     """The key of a list item: `model` in `containers[model]`, `53/UDP` in `ports[53/UDP]`."""

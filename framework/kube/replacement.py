@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from framework.core.changes import FieldChange
-from framework.core.field_paths import FieldPath, get_at, resolve
+from framework.core.field_paths import FieldPath, get_at, is_text_within, resolve
 from framework.core.kind_rules import KindRules
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import group_of
@@ -64,7 +64,7 @@ class KindRulesTable:
     ) -> list[FieldChange]:
         """Returns the changed fields that cannot change in place."""
         roots = self.find(obj).replaced_by
-        return [f for f in fields if any(_is_within(f.path, root) for root in roots)]
+        return [f for f in fields if any(is_text_within(f.path, root) for root in roots)]
 
     def find_kept(
         self, before: Mapping[str, Any], wanted: Mapping[str, Any], predicted: Mapping[str, Any]
@@ -121,10 +121,7 @@ def named_changes(
     return tuple(
         field
         for field in fields
-        if any(_is_within(field.path, path) or _is_within(path, field.path) for path in paths)
+        if any(
+            is_text_within(field.path, path) or is_text_within(path, field.path) for path in paths
+        )
     )
-
-
-def _is_within(path: str, root: str) -> bool:
-    # Without the dot or bracket, `spec.selectorPolicy` would be within `spec.selector`.
-    return path == root or path.startswith((f"{root}.", f"{root}["))

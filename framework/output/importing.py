@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from framework.core.field_paths import MISSING
+from framework.core.field_paths import MISSING, is_text_within
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.suggestions import list_names
 from framework.edits.importing.comparison import Difference
@@ -141,12 +141,7 @@ def _render_differences(
 
 def find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
     """Returns the reason for a field, or for a parent of it; "" if there is none."""
-    return next((r for field, r in reasons.items() if _is_near(field, difference.field)), "")
-
-
-def _is_near(field: str, other: str) -> bool:
-    """Returns True if `field` is `other` or a parent of it."""
-    return other == field or other.startswith((f"{field}.", f"{field}["))
+    return next((r for field, r in reasons.items() if is_text_within(difference.field, field)), "")
 
 
 def _show(value: object) -> str:
