@@ -9,6 +9,7 @@ import pytest
 
 from framework.drift.autoscaled import find_out_of_range
 from framework.drift.fields import DesiredObjects
+from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 
 _SPEC = {"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}
@@ -16,8 +17,16 @@ _SPEC = {"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": {"kind": "Deploym
 
 def compared(kind: str, group: str, spec: dict[str, Any], *, is_live: bool) -> ComparedObject:
     outputs = {"kind": kind, "metadata": {"name": "a", "namespace": "ml"}, "spec": spec}
-    recorded = SimpleNamespace(
-        type=f"kubernetes:{group}:{kind}", id="ml/a", urn=kind, component="a", outputs=outputs
+    recorded = RecordedObject(
+        urn=kind,
+        type=f"kubernetes:{group}:{kind}",
+        id="ml/a",
+        component="a",
+        provider_urn="",
+        field_manager="",
+        ignore_changes=(),
+        inputs={},
+        outputs=outputs,
     )
     live = SimpleNamespace(outputs=outputs) if is_live else None
     return cast(ComparedObject, SimpleNamespace(recorded=recorded, live=live))
