@@ -1,23 +1,23 @@
 """The apply of the CLI engine: the runs of `pulumi up` that one `up` needs.
 
-Most need one. Deployments that wait for others need two (`deployment_order.py`), and models whose
-Deployment the CLI replaces get a run of their own.
+Most need one. Deployments that wait for others need two (`deployment_order.py`). Deletions that a
+failed rollout must prevent need one more, or a run for each model (`cli_deletions.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
-from framework.core.changes import Op, Result
+from framework.core.changes import Change, Op, Result
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import OnProgress, Request
+from framework.engines.cli_deletions import KEPT, HeldDeletions, find_held_deletions
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_rollouts import RolloutFollower
-from framework.engines.cli_stack import OpenedStack, build_program
+from framework.engines.cli_stack import FailedUp, OpenedStack, build_program
 from framework.engines.cli_steps import (
     PreCliWriter,
     find_failed_needs,
@@ -27,6 +27,7 @@ from framework.engines.cli_steps import (
 )
 from framework.engines.deployment_order import describe_kept_pods, find_obsolete_autoscalers
 from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.recorded import build_deletion
 from framework.kube.provider import KubernetesProvider
 
 
@@ -53,6 +54,9 @@ class CliApply:
         components = previewed.reader.components
         self._reader = opened.read_events(self._follower.show, components=components)
         self._pre_cli_writer = PreCliWriter(provider, feed) if provider is not None else None
+        self._held = HeldDeletions()
+        # The recorded URNs that a refresh has changed, and that no step has written since.
+        self._refreshed: frozenset[str] = frozenset()
 
     def run(self) -> Result:
         """Applies everything and waits for all Pods. Returns the result without its outputs.
@@ -79,20 +83,26 @@ class CliApply:
         )
 
     def _record_failed(self) -> list[str]:
-        """Records unfinished rollouts, and the outputs that failed models had before.
+        """Records unfinished rollouts, and what failed models and objects had before.
 
         Returns the reason if that is impossible.
         """
         written = self._pre_cli_writer.unfinished if self._pre_cli_writer is not None else {}
         unfinished = {**written, **self._follower.unfinished}
-        if not unfinished and not self._reader.failures:
+        refreshed = {
+            found.object_key: found
+            for found in self._opened.resources
+            if found.urn in self._refreshed and found.is_object and not found.pending_delete
+        }
+        if not unfinished and not refreshed and not self._reader.failures:
             return []
         outputs = {
             found.urn: found.raw.get("outputs") or {}
             for found in self._opened.resources
             if not found.custom
         }
-        refusal = self._lock.record_failed(self._opened.stack, unfinished, outputs)
+        failed = FailedUp(unfinished, outputs, refreshed)
+        refusal = self._lock.record_failed(self._opened.stack, failed)
         return [refusal] if refusal else []
 
     def _end_early(self, exc: BaseException) -> None:
@@ -138,27 +148,69 @@ class CliApply:
                 writer.delete(found, change)
 
     def _run_stages(self) -> None:
-        """Runs the CLI, once where no Deployment waits for another one.
+        """Runs the CLI, once where no Deployment waits for another one and no deletion is held.
 
         By itself the CLI changes both tracks of a model at once. So a first run is for the
         Deployments that others wait for, with what they need, and the last run for everything. If
         the first run failed for a model, the last one leaves this model out.
         """
         waits, targets = self._previewed.waits, self._previewed.targets
-        if not waits:
-            self._run_replaced_last(targets, frozenset())
-            return
-        first = find_first_stage(self._previewed.steps, self._previewed.preview.changes, waits)
-        # With MODEL= the first stage also has objects that this command must not change.
-        if targets is not None:
-            first &= targets
-        self._run_replaced_last(frozenset(first), frozenset())
-        # The run ends once the minimum of Pods is available. The Deployments that wait need all.
-        self._follower.wait()
-        left_out = self._write_waiting()
+        self._held = self._find_held()
+        held, left_out = frozenset(self._held.models), frozenset[str]()
+        if waits:
+            steps, changes = self._previewed.steps, self._previewed.preview.changes
+            first = frozenset(find_first_stage(steps, changes, waits)) - held
+            # With MODEL= the first stage also has objects that this command must not change.
+            self._run_alone_last(first if targets is None else first & targets, frozenset())
+            # The run ends once the minimum of Pods is available. The Deployments that wait need
+            # all.
+            self._follower.wait()
+            left_out = self._write_waiting()
         # Without any target the CLI would work on the whole stack.
         if targets is None or targets - left_out:
-            self._run_replaced_last(targets, left_out)
+            self._run_alone_last(targets, left_out | held)
+        if held:
+            self._delete_held(left_out)
+
+    def _find_held(self) -> HeldDeletions:
+        """Finds the deletions that a failed rollout must prevent."""
+        components = self._reader.components
+        pending = [
+            build_deletion(found, components)
+            for found in self._opened.resources
+            if found.pending_delete
+        ]
+        # With MODEL= the CLI gets a list of targets, and it refuses one that lacks a deletion.
+        return find_held_deletions(
+            self._previewed.steps,
+            map(self._name_model, self._previewed.preview.changes),
+            map(self._name_model, pending),
+            can_leave_out=self._previewed.targets is None,
+        )
+
+    def _name_model(self, change: Change) -> Change:
+        """Returns a change with the present name of its model, which may be recorded otherwise."""
+        models = self._request.plan.models if self._request.plan is not None else ()
+        names = {model.previous_name: model.name for model in models if model.previous_name}
+        return replace(change, component=names.get(change.component, change.component))
+
+    def _delete_held(self, left_out: frozenset[str]) -> None:
+        """Deletes what was held back, except for models that failed or are left out."""
+        self._follower.wait()
+        failed = self._list_failed()
+        kept = {
+            urn for urn, model in self._held.models.items() if model in failed or urn in left_out
+        }
+        for change in self._previewed.preview.changes:
+            if change.urn in kept and change.op is Op.DELETE:
+                self._feed.report(change, "skipped", KEPT)
+        if urns := frozenset(self._held.models) - kept:
+            self._run(True, targets=urns)
+
+    def _list_failed(self) -> frozenset[str]:
+        """Lists the models that have failed so far."""
+        failures = self._reader.failures + self._feed.failures
+        return frozenset(self._name_model(failure.change).component for failure in failures)
 
     def _write_waiting(self) -> frozenset[str]:
         """Puts back what others changed in the Deployments that waited for others until now.
@@ -186,37 +238,37 @@ class CliApply:
         former = replace(self._request, components=frozenset(models)).former_components
         return frozenset(self._reader.components.find_within(former | frozenset(models)))
 
-    def _run_replaced_last(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> None:
-        """Runs the CLI for `targets` without `left_out`, models with replaced Deployments last.
+    def _run_alone_last(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> None:
+        """Runs the CLI for `targets` without `left_out`; last for the models that need own runs.
 
         With `--continue-on-error` the CLI would delete a replaced Deployment although the new one
         failed. Without the option, one failure ends the whole run. So only these models run without
-        it, each in a run of its own: the others would neither run nor be reported.
+        it, each in a run of its own: the others would neither run nor be reported. A model that has
+        failed already does not run: what is left of the run could succeed, and then delete.
         """
-        within = [self._find_models({model}) - left_out for model in self._list_replaced_models()]
-        replaced = [urns if targets is None else urns & targets for urns in within]
-        replaced = [urns for urns in replaced if urns]
-        excluded = left_out.union(*replaced)
+        alone = {model: self._find_models({model}) - left_out for model in sorted(self._held.alone)}
+        excluded = left_out.union(*alone.values())
         if targets is None:
             # Not a list of targets, which would leave out what belongs to no model.
-            self._run(True, **({"exclude": self._opened.list_urns(excluded)} if excluded else {}))
+            self._run(True, excluded=excluded)
         elif targets - excluded:
-            self._run(True, **self._opened.build_target(targets - excluded))
-        for urns in replaced:
-            self._run(False, **self._opened.build_target(urns))
+            self._run(True, targets=targets - excluded)
+        for model, within in alone.items():
+            urns = within if targets is None else within & targets
+            if urns and model not in self._list_failed():
+                self._run(False, targets=urns)
 
-    def _list_replaced_models(self) -> list[str]:
-        """Lists the models with a Deployment that the CLI replaces."""
-        steps = self._previewed.steps
-        return sorted(
-            {
-                step.change.component
-                for step in steps
-                if step.change.kind == "Deployment" and step.cli_op is Op.REPLACE
-            }
-        )
-
-    def _run(self, continue_on_error: bool, **urns: Any) -> None:
+    def _run(
+        self,
+        continue_on_error: bool,
+        *,
+        targets: frozenset[str] | None = None,
+        excluded: frozenset[str] = frozenset(),
+    ) -> None:
+        """Runs `pulumi up` for the URNs of `targets`, or for all but `excluded`."""
+        # Another command may have changed the state after the run before, and this one would apply
+        # a plan that was made before that.
+        self._lock.require()
         program = build_program(self._request)
         steps = self._previewed.steps
         # The URNs that are recorded, which a rename with `previousName` changes.
@@ -230,6 +282,20 @@ class CliApply:
         refresh = any(step.is_written_before_cli for step in steps) or needs_refresh(
             self._opened, self._previewed.targets, self._provider, updated
         )
+        changes = self._previewed.preview.changes
+        deleted = {change.urn for change in changes if change.op is Op.DELETE}
+        urns = self._opened.build_target(targets, deleted)
+        if excluded:
+            urns = {"exclude": self._opened.list_urns(excluded)}
         options = {"refresh": refresh, "continue_on_error": continue_on_error, **urns}
-        with self._lock.released():
-            self._opened.stack.run("up", self._reader, program=program, **options)
+        self._reader.begin_command()
+        try:
+            with self._lock.released():
+                self._opened.stack.run("up", self._reader, program=program, **options)
+        finally:
+            within = frozenset(found.urn for found in self._opened.resources) - excluded
+            within = within if targets is None else within & targets
+            written, former = self._reader.recorded, self._reader.former_urns
+            written = written | {former[urn] for urn in written if urn in former}
+            self._refreshed |= within if refresh else frozenset()
+            self._refreshed -= written & within

@@ -63,7 +63,8 @@ class EventReader:
     `ignored` are not shown. `components` are known from an earlier operation: a deletion reports a
     component only after the objects in it. Messages and reasons show no secret: neither those of
     `secrets`, nor what may be one in the inputs of a resource. `failed_steps` counts the failures
-    of all commands that were read.
+    of all commands that were read. `recorded` are the URNs whose program inputs the CLI has
+    recorded since `begin_command`.
     """
 
     def __init__(
@@ -86,9 +87,14 @@ class EventReader:
         self._spans: dict[str, tuple[float, float]] = {}
         self._messages: list[tuple[str, str, str]] = []
         self._done: set[str] = set()
+        self.recorded: set[str] = set()
         self.outputs: Mapping[str, Any] = {}
         # The URN that each resource is recorded under, which `previousName` may change.
         self.former_urns: dict[str, str] = {}
+
+    def begin_command(self) -> None:
+        """Forgets what earlier commands have recorded."""
+        self.recorded = set()
 
     def read(self, event: Mapping[str, Any]) -> None:
         """Takes one event; ignores those that are not about resources."""
@@ -142,9 +148,11 @@ class EventReader:
         if step["op"] == _DELETE_REPLACED:
             self._report(self._build_change(step, Op.DELETE), "done", time)
             return
-        change = self._changes.get(step["urn"])
+        # A refresh also reports what an earlier command has changed, which says nothing new.
+        change = self._changes.get(step["urn"]) if step["op"] in _OPS else None
         if change is not None:
             self._done.add(change.urn)
+            self.recorded.add(change.urn)
             self._report(change, "done", time)
 
     def _read_failure(self, step: Mapping[str, Any], status: int, time: float) -> None:
@@ -157,6 +165,9 @@ class EventReader:
         is_conflict = "conflict" in reason
         failure = Failure(change, reason, rollout=is_rollout and not is_conflict)
         self._failures[change.urn] = failure
+        if failure.rollout:
+            # It is written, and the CLI records it with the reason.
+            self.recorded.add(change.urn)
         self.failed_steps += 1
         self._report(change, "failed", time, reason)
 

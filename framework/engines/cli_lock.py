@@ -7,12 +7,17 @@ the runs, and no other command may start meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from framework.core.errors import FrameworkError, StateError
-from framework.engines.cli_stack import CliStack, with_failure
+from framework.engines.cli_stack import (
+    CliStack,
+    FailedUp,
+    describe_lost_inputs,
+    with_failure,
+)
 from framework.engines.project import Project
 from framework.engines.state.backend import open_backend
 from framework.engines.state.journal import set_line
@@ -65,32 +70,18 @@ class StackLock:
         if self._refusal is not None:
             raise self._refusal
 
-    def record_failed(
-        self, stack: CliStack, reasons: Mapping[str, str], outputs: Mapping[str, Any]
-    ) -> str:
-        """Records what a failed `up` leaves. Returns the reason if this is impossible, else "".
-
-        `reasons` say by URN why Deployments are not ready: the CLI itself takes a Deployment as
-        ready once the minimum of its Pods is available, and the next `up` waits for it again.
-        `outputs` are those of the Stack and the components before the command, by URN: the CLI
-        records a placeholder for an output of a model that failed.
-        """
+    def record_failed(self, stack: CliStack, failed: FailedUp) -> str:
+        """Records what a failed `up` leaves. Returns the reason if this is impossible, else ""."""
         try:
             self.require()
-            if not self._record(reasons, outputs):
+            if not self._record(failed):
                 with self.released():
-                    stack.record_failed(reasons, outputs)
+                    stack.record_failed(failed)
         except FrameworkError as exc:
-            if not reasons:
-                return f"the outputs of the models that failed are not recorded: {exc}"
-            names = ", ".join(sorted(parse_urn(urn).name for urn in reasons))
-            return (
-                f"it is not recorded that the rollout of {names} did not finish, so the next `up` "
-                f"does not wait for it; see `status` for its Pods: {exc}"
-            )
+            return _describe_unrecorded(failed, exc)
         return ""
 
-    def _record(self, reasons: Mapping[str, str], outputs: Mapping[str, Any]) -> bool:
+    def _record(self, failed: FailedUp) -> bool:
         """Records without the CLI, whose import needs the lock. Returns False if it must be used.
 
         An import of the CLI would also drop the operations that an interrupted run left pending.
@@ -103,15 +94,28 @@ class StackLock:
             # For example, a state whose secrets a cloud's key service encrypts.
             return False
 
-        def read_former(urn: str) -> Any:
-            return state.seal(unseal(outputs.get(urn) or {}, read_plaintext))
+        def convert(tree: Any) -> Any:
+            return state.seal(unseal(tree, read_plaintext))
 
         changed = [
-            failed
+            changed
             for resource in state.get_current().live.values()
-            if (failed := with_failure(resource, reasons, read_former)) is not resource
+            if (changed := with_failure(resource, failed, convert)) is not resource
         ]
         if changed:
             state.record(*map(set_line, changed))
             state.close()
         return True
+
+
+def _describe_unrecorded(failed: FailedUp, exc: FrameworkError) -> str:
+    texts = []
+    if failed.reasons:
+        names = ", ".join(sorted(parse_urn(urn).name for urn in failed.reasons))
+        texts.append(
+            f"it is not recorded that the rollout of {names} did not finish, so the next `up` "
+            f"does not wait for it; see `status` for its Pods: {exc}"
+        )
+    if failed.refreshed:
+        texts.append(describe_lost_inputs(exc))
+    return "; ".join(texts) or (f"the outputs of the models that failed are not recorded: {exc}")

@@ -11,14 +11,15 @@ import os
 import re
 import runpy
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from framework.core.errors import EngineError, StateError
+from framework.core.errors import EngineError, FrameworkError, StateError
 from framework.core.passphrase import SET_PASSPHRASE
 from framework.engines.base import OnProgress, RecordedObjects, Request
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
@@ -38,10 +39,30 @@ from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 from framework.engines.values import fill_unknown, has_unknown
 
+# The type, id and provider of an object.
+ObjectKey = tuple[str, str, str]
+
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
 _PARALLEL = 128
 # The line that the CLI prints for each lock of a backend without a server of its own.
 _LOCK = re.compile(r"created by (?P<user>.+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<time>\S+)")
+
+
+@dataclass(frozen=True)
+class FailedUp:
+    """What is to be recorded after an `up` that failed or ended early.
+
+    `reasons` say by URN why Deployments are not ready: the CLI itself takes a Deployment as ready
+    once the minimum of its Pods is available, and the next `up` waits for it again.
+    `outputs` are those of the Stack and the components before the command, by URN: the CLI records
+    a placeholder for an output of a model that failed.
+    `refreshed` are the resources before the command that a refresh has recorded and no step has
+    written since, by `object_key`: the refresh records live values as inputs.
+    """
+
+    reasons: Mapping[str, str]
+    outputs: Mapping[str, Any]
+    refreshed: Mapping[ObjectKey, Resource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,14 +147,14 @@ class CliStack:
         if changed:
             self.import_back(exported)
 
-    def record_failed(self, reasons: Mapping[str, str], outputs: Mapping[str, Any]) -> None:
+    def record_failed(self, failed: FailedUp) -> None:
         """Records what a failed `up` leaves, as `StackLock.record_failed`, which calls this.
 
         Needs the lock to be free.
         """
         exported = self.export()
         exported.deployment["resources"] = [
-            with_failure(Resource(raw), reasons, outputs.get).raw
+            with_failure(Resource(raw), failed).raw
             for raw in exported.deployment.get("resources") or ()
         ]
         self.import_back(exported)
@@ -195,6 +216,26 @@ class OpenedStack:
         self.remember_cluster(exported)
         return read_stack_outputs(exported)
 
+    @contextmanager
+    def restoring_inputs(self) -> Iterator[None]:
+        """Restores the recorded inputs after a refresh, also after one that ended early.
+
+        EngineError, with the error that ended the refresh, if that is impossible.
+        """
+        error: BaseException | None = None
+        try:
+            yield
+        except (KeyboardInterrupt, FrameworkError) as exc:
+            error = exc
+        try:
+            self.stack.restore_inputs(self.resources)
+        except FrameworkError as exc:
+            texts = [str(error) or "interrupted"] if error else []
+            texts.append(describe_lost_inputs(exc))
+            raise EngineError("\n".join(texts)) from exc
+        if error is not None:
+            raise error
+
     def build_components(self, request: Request) -> Components:
         """Builds the recorded components, with those of the request as targets."""
         return Components(request.components, self.resources, request.former_components)
@@ -210,18 +251,22 @@ class OpenedStack:
         components.check_targets()
         return {"target": components.list_targets()}
 
-    def list_urns(self, urns: Iterable[str]) -> list[str]:
+    def list_urns(self, urns: Iterable[str], deleted: Collection[str] = ()) -> list[str]:
         """Returns URNs as the options `target` and `exclude` take them.
 
         With `--refresh` the CLI refuses a URN that is not recorded, unless it is a pattern. So the
         name of the stack, which all URNs have, becomes a pattern that matches only this stack.
+        So it does for the URNs of `deleted`: a refresh may drop their records, and they do not
+        come again.
         """
-        recorded = {resource.urn for resource in self.resources}
+        recorded = {resource.urn for resource in self.resources}.difference(deleted)
         return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
 
-    def build_target(self, urns: Iterable[str] | None) -> dict[str, Any]:
-        """Returns the `target` option; none for the whole stack."""
-        return {} if urns is None else {"target": self.list_urns(urns)}
+    def build_target(
+        self, urns: Iterable[str] | None, deleted: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Returns the `target` option; none for the whole stack. `deleted` as for `list_urns`."""
+        return {} if urns is None else {"target": self.list_urns(urns, deleted)}
 
     def read_events(
         self, on_progress: OnProgress | None = None, *, components: Components | None = None
@@ -385,22 +430,38 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
 
 
 def with_failure(
-    resource: Resource, reasons: Mapping[str, str], read_former: Callable[[str], Any]
+    resource: Resource, failed: FailedUp, convert: Callable[[Any], Any] = lambda tree: tree
 ) -> Resource:
     """Returns a resource with what a failed `up` leaves, or the same one if that is nothing.
 
-    `reasons` say by URN why Deployments are not ready. `read_former` returns the outputs that a
-    component had before, by URN and in the form of the resource.
+    `convert` returns values of an export in the form of the resource.
     """
     if resource.pending_delete:
         return resource
     fields: dict[str, Any] = {}
-    if resource.urn in reasons:
-        fields["initErrors"] = [reasons[resource.urn]]
     outputs = resource.raw.get("outputs") or {}
+    if (before := failed.refreshed.get(resource.object_key)) is not None and resource.is_object:
+        inputs = convert(before.raw.get("inputs"))
+        if inputs != resource.raw.get("inputs"):
+            fields["inputs"] = inputs
+            # The Kubernetes provider keeps a copy of the inputs here and compares with it.
+            copy = convert((before.raw.get("outputs") or {}).get("__inputs"))
+            fields["outputs"] = {**outputs, "__inputs": copy}
+    if resource.urn in failed.reasons:
+        fields["initErrors"] = [failed.reasons[resource.urn]]
     if not resource.custom and has_unknown(outputs):
-        fields["outputs"] = fill_unknown(outputs, read_former(resource.urn))
+        former = convert(failed.outputs.get(resource.urn) or {})
+        fields["outputs"] = fill_unknown(outputs, former)
     return Resource({**resource.raw, **fields}) if fields else resource
+
+
+def describe_lost_inputs(reason: object) -> str:
+    """Returns the message that a refresh left live values as inputs in the state."""
+    return (
+        "the state has live values in place of what the files declare, because it could not be "
+        "written after the refresh, so `drift` does not show them; next: `up`, which records "
+        f"what the files declare: {reason}"
+    )
 
 
 def _check_pending_creates(deployment: Mapping[str, Any]) -> None:

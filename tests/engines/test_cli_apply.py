@@ -96,21 +96,33 @@ class World:
     in_run: Callable[[], object] = lambda: None
     ended: threading.Event = field(default_factory=threading.Event)
     shown: threading.Event = field(default_factory=threading.Event)
+    pending: list[Change] = field(default_factory=list)
 
     @property
     def backend(self) -> FileBackend:
         return open_backend(load_project(self.root), "dev")
 
-    def write_state(self, outputs: Mapping[str, Any] | None = None) -> None:
-        """Writes the state; `outputs` are those of the Stack."""
+    def write_state(
+        self,
+        outputs: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Writes the state; `outputs` are those of the Stack, `inputs` those of each object."""
         stack = {"urn": STACK_URN, "custom": False, "type": STACK_TYPE, "outputs": outputs or {}}
         resources: list[dict[str, Any]] = [stack]
+        for model in dict.fromkeys(step.change.component for step in self.steps):
+            component = f"{PREFIX}{MODEL_TYPE}::{model}"
+            resources.append({"urn": component, "custom": False, "type": MODEL_TYPE})
         for step in self.steps:
             change = step.change
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
-            resources.append({"urn": component, "custom": False, "type": MODEL_TYPE})
             raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
-            resources.append({**raw, "parent": component, "provider": "", "inputs": {}})
+            raw |= {"inputs": inputs or {}, "outputs": {"__inputs": inputs or {}}}
+            resources.append({**raw, "parent": component, "provider": ""})
+        for change in self.pending:
+            raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
+            component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
+            resources.append({**raw, "parent": component, "provider": "", "delete": True})
         latest = {"manifest": {}, "resources": resources}
         document = {"version": 3, "checkpoint": {"stack": "dev", "latest": latest}}
         path = self.backend.checkpoint_path
@@ -132,6 +144,15 @@ class World:
             if raw.get("initErrors")
         }
 
+    def read_inputs(self) -> dict[str, tuple[Any, Any]]:
+        """Returns the recorded inputs of the Deployments, and their copies, by model."""
+        document = json.loads(self.backend.checkpoint_path.read_text())
+        return {
+            raw["urn"].rpartition("::")[2]: (raw["inputs"], raw["outputs"]["__inputs"])
+            for raw in document["checkpoint"]["latest"]["resources"]
+            if raw["custom"]
+        }
+
     def show(self, progress: Progress) -> None:
         self.progress.append(progress)
         self.on_progress(progress)
@@ -145,6 +166,9 @@ class World:
         for item in self.runs.pop(0):
             if isinstance(item, BaseException):
                 raise item
+            if callable(item):
+                item()
+                continue
             name = item.removeprefix(FAILS)
             step = next(step for step in self.steps if step.change.name == name)
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
@@ -168,28 +192,30 @@ class World:
         waits: Mapping[str, tuple[str, ...]] | None = None,
         changes: Iterable[Change] = (),
         recorded: Iterable[RecordedObject] = (),
+        targets: frozenset[str] | None = None,
     ) -> Result:
         project = load_project(self.root)
         stack = CliStack(FAKE_CLI, project, "dev", None)
         fake = SimpleNamespace(cli=FAKE_CLI, run=self.run, record_failed=stack.record_failed)
         objects = RecordedObjects(tuple(recorded), {})
-        live = StackState(project, self.backend).get_current().live
-        opened = OpenedStack(
-            cast(CliStack, fake), tuple(live.values()), objects, lambda exported: None
-        )
+        state = StackState(project, self.backend).get_current()
+        pending = [found for found in state.resources if found.pending_delete]
+        resources = (*state.live.values(), *pending)
+        opened = OpenedStack(cast(CliStack, fake), resources, objects, lambda exported: None)
         components = Components()
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
             components.add(parent, "", is_component=True)
-            components.add(step.change.urn, parent, is_component=False)
-        all_changes = (*(step.change for step in self.steps), *changes)
-        preview = CliPreview(
-            EventReader(components=components), Preview(all_changes), tuple(self.steps), waits or {}
-        )
+        all_changes = (*(step.change for step in self.steps), *changes, *self.pending)
+        for change in all_changes:
+            parent = f"{PREFIX}{MODEL_TYPE}::{change.component}"
+            components.add(change.urn, parent, is_component=False)
+        reader, preview = EventReader(components=components), Preview(all_changes)
+        previewed = CliPreview(reader, preview, tuple(self.steps), waits or {}, targets)
         provider = cast(KubernetesProvider, self.cluster)
         request = Request(self.root, Stack.of("dev"))
         with _SignallingLock(project, "dev", self.ended) as lock:
-            apply = CliApply(opened, preview, request, provider, lock, self.show)
+            apply = CliApply(opened, previewed, request, provider, lock, self.show)
             return apply.run()
 
 
@@ -345,6 +371,49 @@ def test_interrupted_wait_for_what_is_put_back_is_recorded(world: World) -> None
     assert world.read_errors() == {"a": [UNFINISHED]}
 
 
+# Inputs after a refresh, which records live values as inputs
+
+
+DECLARED, LIVE = {"declared": "1"}, {"declared": "1", "foreign": "2"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), EngineError("pulumi failed")])
+def test_inputs_of_what_an_early_end_left_are_as_before(world: World, error: BaseException) -> None:
+    world.write_state(inputs=DECLARED)
+    # The step of a is complete: what it has recorded stays.
+    world.runs = [[lambda: world.write_state(inputs=LIVE), "a", error]]
+    with pytest.raises(type(error)):
+        world.apply()
+    assert world.calls[0]["refresh"]
+    assert world.read_inputs() == {"a": (LIVE, LIVE), "b": (DECLARED, DECLARED)}
+
+
+def test_inputs_of_an_object_that_was_skipped_are_as_before(world: World) -> None:
+    world.steps = [build_step("a"), build_step("b", model="a")]
+    world.write_state(inputs=DECLARED)
+    world.shown.set()
+    world.runs = [[lambda: world.write_state(inputs=LIVE), f"{FAILS}a"]]
+    world.apply()
+    assert world.read_inputs() == {"a": (LIVE, LIVE), "b": (DECLARED, DECLARED)}
+
+
+def test_inputs_of_what_an_earlier_run_has_written_stay(world: World) -> None:
+    world.steps = [build_step("a"), build_step("b", Op.REPLACE)]
+    world.write_state(inputs=DECLARED)
+    world.runs = [[lambda: world.write_state(inputs=LIVE), "a"], [KeyboardInterrupt()]]
+    with pytest.raises(KeyboardInterrupt):
+        world.apply()
+    assert world.read_inputs() == {"a": (LIVE, LIVE), "b": (DECLARED, DECLARED)}
+
+
+def test_inputs_that_cannot_be_restored_are_a_message(world: World) -> None:
+    world.write_state(inputs=DECLARED)
+    world.in_run = lambda: take_lock(world.backend)
+    world.runs = [["a"]]
+    [message] = world.apply().messages
+    assert "the state has live values in place of what the files declare" in message
+
+
 # The lock
 
 
@@ -400,6 +469,15 @@ def test_another_command_in_between_stops_before_the_next_write(world: World) ->
     assert len(world.calls) == 1
 
 
+def test_another_command_in_between_stops_before_the_next_run(world: World) -> None:
+    world.in_run = lambda: take_lock(world.backend)
+    world.steps = [build_step("a"), build_step("b", Op.REPLACE)]
+    world.runs = [["a"]]
+    with pytest.raises(StateError, match="locked by ann"):
+        world.apply()
+    assert len(world.calls) == 1
+
+
 # The runs
 
 
@@ -411,6 +489,91 @@ def test_each_replaced_model_has_a_run_of_its_own(world: World) -> None:
     assert [call["continue_on_error"] for call in world.calls] == [True, False, False]
     targets = [{urn.rpartition("::")[2] for urn in call["target"]} for call in world.calls[1:]]
     assert targets == [{"a"}, {"b"}]
+
+
+def build_deletion(name: str, kind: str = "apps/v1:Deployment", *, urn: str = "") -> Change:
+    """Builds the deletion of an object of model a."""
+    type_ = f"kubernetes:{kind}"
+    urn = urn or build_urn(name, kind)
+    return Change(urn, type_, name, Op.DELETE, object=f"ns/{name}", component="a")
+
+
+def read_scopes(world: World) -> list[tuple[bool, str, set[str]]]:
+    """Returns of each run its `continue_on_error`, and the names that it has or leaves out."""
+    scopes = []
+    for call in world.calls:
+        [option] = [option for option in ("target", "exclude") if option in call] or [""]
+        names = {urn.rpartition("::")[2] for urn in call.get(option, ())}
+        scopes.append((call["continue_on_error"], option, names))
+    return scopes
+
+
+CANARY = build_deletion("a-canary")
+LEFT_CONFIG = build_deletion("a-config", "core/v1:ConfigMap")
+
+
+@pytest.mark.parametrize("pending", [False, True], ids=["leaves the plan", "left by a replacement"])
+def test_deletions_of_a_changed_model_come_after_its_rollout(world: World, pending: bool) -> None:
+    deletion = LEFT_CONFIG if pending else CANARY
+    world.pending = [deletion] if pending else []
+    world.write_state()
+    world.runs = [["a", "b"], []]
+    world.apply(changes=[] if pending else [deletion])
+    names = {deletion.name}
+    assert read_scopes(world) == [(True, "exclude", names), (True, "target", names)]
+
+
+@pytest.mark.parametrize("by_cli", [True, False], ids=["pulumi fails", "pulumi was done before"])
+@pytest.mark.parametrize("pending", [False, True], ids=["leaves the plan", "left by a replacement"])
+def test_nothing_of_a_model_is_deleted_whose_rollout_failed(
+    world: World, pending: bool, by_cli: bool
+) -> None:
+    deletion = LEFT_CONFIG if pending else CANARY
+    world.pending = [deletion] if pending else []
+    world.write_state()
+    world.cluster.bad = {"ns/a"}
+    world.shown.set()
+    world.runs = [[f"{FAILS}a" if by_cli else "a", "b"]]
+    [failure] = world.apply(changes=[] if pending else [deletion]).failures
+    assert failure.change.name == "a"
+    assert read_scopes(world) == [(True, "exclude", {deletion.name})]
+    [kept] = [item for item in world.progress if item.state == "skipped"]
+    assert (kept.change, kept.message) == (deletion, "kept: its component did not finish")
+
+
+def test_model_whose_old_deployment_still_serves_has_a_run_of_its_own(world: World) -> None:
+    # A failed replacement left it: it has the URN of the Deployment that this run updates.
+    world.pending = [build_deletion("old", urn=build_urn("a"))]
+    world.write_state()
+    world.runs = [["b"], ["a"]]
+    world.apply()
+    assert read_scopes(world) == [(True, "exclude", {"a"}), (False, "target", {"a"})]
+
+
+def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
+    # The CLI refuses a list of targets that lacks a deletion.
+    world.runs = [["b"], ["a"]]
+    urns = frozenset({build_urn("a"), build_urn("b"), CANARY.urn})
+    world.apply(changes=[CANARY], targets=urns)
+    assert read_scopes(world) == [(True, "target", {"b"}), (False, "target", {"a", "a-canary"})]
+
+
+@pytest.mark.usefixtures("puts_back")
+def test_failed_model_does_not_run_to_its_deletions(world: World) -> None:
+    put_back_by_hand(world)
+    world.steps.append(build_step("b", model="a"))
+    world.pending = [build_deletion("old", urn=build_urn("b"))]
+    world.write_state()
+    world.cluster.bad = {"ns/a"}
+    world.apply()
+    assert read_scopes(world) == [(True, "exclude", {"a", "b"})]
+
+
+def test_deletion_of_an_unchanged_model_needs_no_other_run(world: World) -> None:
+    world.steps = [build_step("b")]
+    world.runs = [["b"]]
+    world.apply(changes=[CANARY])
+    assert read_scopes(world) == [(True, "", set())]
 
 
 def test_deleted_deployment_is_a_failed_rollout(world: World) -> None:
@@ -501,6 +664,7 @@ def build_recorded(change: Change, **fields: Any) -> RecordedObject:
 def test_only_obsolete_autoscalers_are_deleted_first(
     world: World, changes: list[Change], recorded: list[RecordedObject], deleted: bool
 ) -> None:
+    world.runs.append([])
     world.apply(changes=changes, recorded=recorded)
     log = [("delete", "HorizontalPodAutoscaler ns/a")]
     assert world.cluster.log == (log if deleted else [])

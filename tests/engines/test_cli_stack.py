@@ -19,10 +19,11 @@ from pulumi.automation.errors import create_command_error
 
 from framework.core.errors import EngineError, StateError
 from framework.core.stack import Stack
-from framework.engines.base import Request
-from framework.engines.cli_stack import CliStack, open_stack
+from framework.engines.base import RecordedObjects, Request
+from framework.engines.cli_stack import CliStack, OpenedStack, open_stack
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
+from framework.engines.state.checkpoint import Resource
 from tests.engines.fakes import FAKE_CLI
 
 PULUMI_YAML = """
@@ -180,3 +181,48 @@ def test_lock_of_a_killed_process_that_nobody_waits_for_is_removed(root: Path) -
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         backend.remove_dead_locks()
         assert not lock.exists()
+
+
+# Inputs after a refresh
+
+
+CONFIG = {
+    "urn": "urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::app",
+    "type": "kubernetes:core/v1:ConfigMap", "custom": True, "id": "ns/app",
+}  # fmt: skip
+
+
+def refresh(root: Path, error: BaseException | None, workspace: Workspace) -> None:
+    """Ends a refresh with `error`, after it has recorded live values as inputs."""
+    before = Resource({**CONFIG, "inputs": {"data": {"a": "1"}}})
+    live = {**CONFIG, "inputs": {"data": {"a": "1", "foreign": "2"}}}
+    exported = SimpleNamespace(version=3, deployment={"resources": [live]})
+    automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
+    stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
+    opened = OpenedStack(stack, (before,), RecordedObjects((), {}), lambda exported: None)
+    with opened.restoring_inputs():
+        if error is not None:
+            raise error
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), EngineError("no connection")])
+def test_refresh_that_ends_early_leaves_the_declared_inputs(
+    root: Path, error: BaseException | None
+) -> None:
+    workspace = Workspace()
+    with pytest.raises(type(error)) if error else contextlib.nullcontext():
+        refresh(root, error, workspace)
+    [resource] = workspace.document["deployment"]["resources"]
+    assert resource["inputs"] == {"data": {"a": "1"}}
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), EngineError("no connection")])
+def test_inputs_that_cannot_be_restored_are_reported(
+    root: Path, error: BaseException | None
+) -> None:
+    workspace = Workspace(create_command_error(CommandResult("", "locked", 255)))
+    with pytest.raises(EngineError, match="drift` does not show them; next: `up`") as caught:
+        refresh(root, error, workspace)
+    expected = {KeyboardInterrupt: "interrupted", EngineError: "no connection"}
+    first = str(caught.value).splitlines()[0]
+    assert first == expected[type(error)] if error else "does not show them" in first

@@ -90,3 +90,21 @@ def test_promotion_keeps_the_models_replicas(project: Project, engine: str, reco
         project.succeed("up", "staging", "--engine", engine)
     assert min(recorder.serving("churn")[before - 1 :]) >= 4
     assert recorder.serving("churn")[-1] == 4
+
+
+def test_failed_promotion_keeps_the_canary(project: Project, engine: str, record: Record) -> None:
+    project.write(OVERLAY, STABLE + canary("50%"))
+    project.succeed("up", "staging", "--engine", engine)
+    project.write(OVERLAY, STABLE + 'image: {tag: "missing"}\n')
+    with record(project) as recorder:
+        before = len(recorder.events)
+        run = project.run("up", "staging", "--engine", engine)
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert min(recorder.serving("churn", "canary")[before - 1 :]) == 2
+    assert "kept: its component did not finish" in " ".join(run.stdout.split())
+    project.write(OVERLAY, STABLE + 'image: {tag: "1.7.0"}\n')
+    with record(project) as recorder:
+        before = len(recorder.events)
+        project.succeed("up", "staging", "--engine", engine, "--yes")
+    assert recorder.serving("churn", "canary")[-1] == 0
+    assert recorder.serving("churn", "stable")[-1] == 4

@@ -1,0 +1,82 @@
+"""Decides which deletions of one `up` must wait for the rollouts of their models.
+
+At the end of a run with `--continue-on-error` the CLI deletes everything that no failed resource
+depends on, also for a model whose rollout failed. So it would delete what still serves: the canary
+of a failed promotion, or an old object that an earlier failed `up` has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from framework.core.changes import Change, Op
+from framework.engines.cli_steps import CliStep
+from framework.engines.deployment_order import find_obsolete_autoscalers
+
+KEPT = "kept: its component did not finish"
+
+
+@dataclass(frozen=True)
+class HeldDeletions:
+    """The deletions that must not happen if the rollout of their model fails.
+
+    `models` maps the URNs that the first run leaves out, and a later one deletes, to their models.
+    `alone` are the models that need a run of their own without `--continue-on-error`: a run cannot
+    leave out the old object of a replacement and write the new one, which has the same URN.
+    """
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    alone: frozenset[str] = frozenset()
+
+
+def find_held_deletions(
+    steps: Iterable[CliStep],
+    changes: Iterable[Change],
+    pending: Iterable[Change],
+    *,
+    can_leave_out: bool,
+) -> HeldDeletions:
+    """Finds the deletions of models with a changed Deployment.
+
+    `changes` are all of the command, `pending` the deletions of what earlier replacements left.
+    The components of both are the names that the models have now. Without `can_leave_out` all
+    models with such a deletion are `alone`.
+    """
+    steps, changes = tuple(steps), tuple(changes)
+    rolling = {step.change.component for step in steps if _is_rolling(step)}
+    alone = {step.change.component for step in steps if _is_replaced(step)} & rolling
+    written = {step.change.urn for step in steps if _is_written(step)}
+    # `up` deletes these before everything else.
+    deleted_first = {change.urn for change in find_obsolete_autoscalers(changes)}
+    models: dict[str, str] = {}
+    for change in (*(change for change in changes if change.op is Op.DELETE), *pending):
+        if change.component not in rolling or change.urn in deleted_first or not change.object:
+            continue
+        if change.urn in written or not can_leave_out:
+            alone.add(change.component)
+        models[change.urn] = change.component
+    held = {urn: model for urn, model in models.items() if model not in alone}
+    return HeldDeletions(held, frozenset(alone))
+
+
+def _is_rolling(step: CliStep) -> bool:
+    return step.change.kind == "Deployment" and {step.change.op, step.cli_op} != {Op.SAME}
+
+
+def _is_replaced(step: CliStep) -> bool:
+    """Returns whether the CLI deletes the old object at the end although the Deployment failed.
+
+    The Deployment depends on the objects that its Pods use, so the old ones of these stay.
+    """
+    if step.cli_op is not Op.REPLACE:
+        return False
+    if step.change.kind == "Deployment":
+        return True
+    # An object that keeps its name is deleted before the new one is created, in any run.
+    is_renamed = step.recorded is not None and step.recorded.id != step.manifest.id
+    return is_renamed and not step.manifest.used_by_pods
+
+
+def _is_written(step: CliStep) -> bool:
+    return step.cli_op is not Op.SAME or step.is_written_before_cli
