@@ -117,6 +117,7 @@ def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> An
                 custom_timeouts=timeouts,
                 ignore_changes=list(manifest.ignore_changes),
                 retain_on_delete=manifest.retain,
+                aliases=[manifest.former_urn] if manifest.former_urn else None,
             ),
         ),
     )

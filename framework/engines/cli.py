@@ -43,6 +43,7 @@ from framework.engines.clusters import (
     open_clusters,
 )
 from framework.engines.embedded.engine import EmbeddedEngine
+from framework.engines.former_urns import with_former_urns
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
@@ -89,8 +90,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
-        opened = self._read(request)
-        request = keep_identifier(request, opened.recorded.providers)
+        request, opened = _add_recorded(request, self._read(request))
         targets = find_targets(opened, request)
         with self._connect(request) as provider:
             preview = preview_stack(opened, request, targets, provider).preview
@@ -107,7 +107,7 @@ class CliEngine:
             opened = read_stack(stack, request)
             self._check_remote_lock(opened)
             opened, warnings = self._settle_remote(request, opened)
-            request = keep_identifier(request, opened.recorded.providers)
+            request, opened = _add_recorded(request, opened)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(settled + warnings)
@@ -237,7 +237,7 @@ class CliEngine:
             before = build_recorded(checkpoint.resources, None)
             recreated = {"accepts_recreated": accepts_recreated}
             with open_clusters(request, before, self._connect_recorded, **recreated) as clusters:
-                checkpoint, messages = settle_export(checkpoint, clusters)
+                checkpoint, messages = settle_export(checkpoint, clusters, request.plan)
         resources = checkpoint.resources
         return build_recorded(resources, request, check_targets=True, messages=messages)
 
@@ -299,7 +299,7 @@ class CliEngine:
         # The recorded providers created the objects, so these are looked up through them.
         connect = self._connect_recorded
         with open_clusters(request, opened.recorded, connect, **recreated) as clusters:
-            is_changed, messages = settle_remote(opened.stack, clusters)
+            is_changed, messages = settle_remote(opened.stack, clusters, request.plan)
         return read_stack(opened.stack, request, **recreated) if is_changed else opened, messages
 
     @contextmanager
@@ -318,6 +318,15 @@ class CliEngine:
             yield connection.provider
         finally:
             connection.close()
+
+
+def _add_recorded(request: Request, opened: OpenedStack) -> tuple[Request, OpenedStack]:
+    """Returns a request whose plan fits the records, and the stack with the records it works on."""
+    request = keep_identifier(request, opened.recorded.providers)
+    named = with_former_urns(request, opened.stack.project.name, opened.resources)
+    if named.former_components != request.former_components:
+        opened = replace(opened, recorded=build_recorded(opened.resources, named))
+    return named, opened
 
 
 def _open_folder(request: Request) -> FileBackend | None:

@@ -9,14 +9,17 @@ secrets again.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.engines.cli_stack import CliStack, read_export
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.settlement import settle_pending
+from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
 from framework.engines.state.secrets import read_plaintext, unseal, write_plaintext
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 
 class _ExportedState:
@@ -38,28 +41,35 @@ class _ExportedState:
         return write_plaintext(tree)
 
 
-def settle_export(checkpoint: Checkpoint, clusters: Clusters) -> tuple[Checkpoint, tuple[str, ...]]:
-    """Returns an exported state with the objects of pending creates that exist; writes nothing.
+def settle_export(
+    checkpoint: Checkpoint, clusters: Clusters, plan: StackPlan | None
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Returns an exported state as the embedded engine would settle it; writes nothing.
 
-    The second value are the warnings about what was pending, in the form of `Preview.messages`.
-    Raises ClusterError if a cluster does not answer.
+    It has the objects of pending creates that exist, and the records of replaced objects that the
+    plan has again. The second value are the warnings about what was pending, in the form of
+    `Preview.messages`. Raises ClusterError if a cluster does not answer.
     """
     settlement = settle_pending(_ExportedState(checkpoint), clusters)
-    messages = tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
-    return fold(checkpoint, settlement.lines), messages
+    settled = fold(checkpoint, settlement.lines)
+    if plan is not None:
+        settled = fold(settled, restore_wanted(settled, plan))
+    return settled, tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
 
 
-def settle_remote(stack: CliStack, clusters: Clusters) -> tuple[bool, tuple[str, ...]]:
-    """Records the objects of pending creates that exist.
+def settle_remote(
+    stack: CliStack, clusters: Clusters, plan: StackPlan | None
+) -> tuple[bool, tuple[str, ...]]:
+    """Settles the state of a stack that only the CLI reads.
 
     Returns whether the state was changed, and the warnings of `settle_export`. Raises ClusterError
     if a cluster does not answer, and StateError if another command holds the stack.
     """
     exported = stack.export()
     checkpoint = read_export(exported, stack.name)
-    if not checkpoint.pending:
-        return False, ()
-    settled, messages = settle_export(checkpoint, clusters)
+    settled, messages = settle_export(checkpoint, clusters, plan)
+    if settled == checkpoint:
+        return False, messages
     if any(operation["type"] == "creating" for operation in settled.pending):
         # The import drops all pending operations. So nothing is imported while one is undecided:
         # the next command decides again, and the warnings say what the user must look at.

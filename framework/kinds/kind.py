@@ -91,6 +91,8 @@ class Manifest:
     `services.public`."""
     object_key: str = ""
     """Key of the object in the setting `objects`; "" for an object built from other settings."""
+    former_urn: str = ""
+    """URN that the object is recorded under, "" if it is the one that the program gives it."""
 
     @property
     def kind(self) -> str:

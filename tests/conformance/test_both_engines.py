@@ -231,6 +231,29 @@ def test_renamed_model_that_fails_goes_on_under_its_old_name(
 
 
 @grid
+def test_failed_rename_that_is_reverted_keeps_the_old_pods(
+    make_both: MakeBoth, record: Record
+) -> None:
+    both = make_both("churn")
+    both.deploy()
+    with record(both.embedded) as recorder:
+        start = len(recorder.events)
+        both.rename(CHURN, "catalog/attrition.yaml")
+        both.append("catalog/attrition.yaml", "previousName: churn\n")
+        both.edit("catalog/attrition.yaml", "1.6.1", "missing")
+        both.run("up", "dev", "--yes", code=3)
+        both.edit("catalog/attrition.yaml", "missing", "1.6.1")
+        both.edit("catalog/attrition.yaml", "previousName: churn\n", "")
+        both.rename("catalog/attrition.yaml", CHURN)
+        both.run("up", "dev", "--yes")
+    both.compare()
+    both.hand_over()
+    old, new = recorder.serving("churn"), recorder.serving("attrition")
+    assert min(old[start - 1 :]) == 4
+    assert (old[-1], new[-1]) == (4, 0)
+
+
+@grid
 @pytest.mark.parametrize("failing", ["attrition", "intent"])
 def test_renamed_model_and_another_model_fail_independently(
     make_both: MakeBoth, failing: str

@@ -131,7 +131,7 @@ class Remote:
         return list(self.deployment["resources"][2:])
 
     def settle(self) -> tuple[bool, tuple[str, ...]]:
-        return settle_remote(cast(CliStack, self), cast(Clusters, self))
+        return settle_remote(cast(CliStack, self), cast(Clusters, self), None)
 
 
 def test_objects_of_pending_creates_are_recorded_after_what_they_need() -> None:

@@ -96,7 +96,7 @@ def observe(
     live, latest = list_live(kube, project), latest or read_latest(project)
     assert "pending_operations" not in latest
     uids = {item["metadata"]["uid"] for item in live.values()}
-    for resource in latest["resources"]:
+    for resource in latest.get("resources") or ():
         assert not resource.get("initErrors"), resource["urn"]
         assert not resource.get("delete"), resource["urn"]
         metadata = (resource.get("outputs") or {}).get("metadata") or {}

@@ -29,10 +29,12 @@ class Deletions:
         self, state: StackState, planner: Planner, feed: ProgressFeed, stop: threading.Event
     ) -> None:
         self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
+        self._deleted: frozenset[str] = frozenset()
 
     def run(self, resources: Iterable[Resource], describe: Callable[[Resource], Change]) -> None:
         """Deletes resources. If one cannot be deleted, the resources that it needs stay too."""
         waiting = {resource.key: resource for resource in resources}
+        self._deleted = frozenset(waiting)
         running: dict[Future[bool], Resource] = {}
         blocked: set[str] = set()
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="delete")
@@ -93,16 +95,17 @@ class Deletions:
         return True
 
     def _is_in_use_again(self, resource: Resource) -> bool:
-        """Returns whether this is the old record of a replaced object that another resource has.
+        """Returns whether another recorded resource, which stays, has the object.
 
-        Then only the record is removed: the object is in use again.
+        Then only the record is removed. For example, a change is reverted before the old object was
+        deleted: `a` was replaced by `b`, which failed, and the program has `a` again.
         """
-        # This happens when a change is reverted before the old object was deleted: `a` was replaced
-        # by `b`, which failed, and the program has `a` again.
-        return resource.pending_delete and any(
+        return any(
             other.object_key == resource.object_key
             for other in self._state.get_current().resources
             if not other.pending_delete
+            and other.key != resource.key
+            and (resource.pending_delete or other.key not in self._deleted)
         )
 
 

@@ -36,6 +36,7 @@ from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import restore_wanted, settle_pending
+from framework.engines.former_urns import with_former_urns
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
@@ -283,9 +284,9 @@ class Operation:
         self._warnings = self._settle_pending(recorded_clusters, locked=locked)
         if request.plan is not None:
             self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
-        self.components = Components(
-            request.components, state.get_current().resources, request.former_components
-        )
+        resources = state.get_current().resources
+        self._request = request = with_former_urns(request, project.name, resources)
+        self.components = Components(request.components, resources, request.former_components)
         self.planner = Planner(
             state, self.clusters, self.components, adopts=request.adopts, forced=request.forced
         )

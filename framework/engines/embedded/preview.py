@@ -28,7 +28,7 @@ from framework.engines.embedded.records import (
 )
 from framework.engines.embedded.registration import Answer, Registration
 from framework.engines.recorded import build_deletion, build_same
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import Resource, identify_object
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, build_failed_urn, parse_urn
 from framework.engines.values import (
@@ -175,14 +175,16 @@ class PreviewRun:
         ]
 
     def is_in_use_again(self, resource: Resource) -> bool:
-        """Returns whether the program again has the old object of a replacement.
+        """Returns whether another resource of the program has the object of a leftover.
 
-        Then only the old record is dropped, and the object stays. This happens when `up` fails
-        after it created the new object, and the user then reverts the change.
+        Then only the old record is dropped, and the object stays. For example, `up` fails after it
+        created the new object of a replacement, and the user then reverts the change.
         """
-        return resource.pending_delete and any(
-            (step.registration.type, step.change.object, step.provider_urn) == resource.object_key
+        return any(
+            identify_object(step.registration.type, step.change.object, step.provider_urn)
+            == resource.object_key
             for step in self.steps.values()
+            if step.registration.is_object
         )
 
     def _check_protected(self, leftovers: Iterable[Resource]) -> None:

@@ -80,25 +80,25 @@ def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
         restored    ConfigMap app-1                      ConfigMap app-2, to be deleted
 
     Without this, both engines would create app-1 under another field manager, and the CLI would
-    then delete it.
+    then delete it. After a rename the CLI records the old object alone under the former URN.
     """
     wanted = {(manifest.type_token, manifest.id) for manifest in plan.manifests}
+    live = {resource.object_key for resource in recorded.live.values()}
     lines: list[Line] = []
     for resource in recorded.resources:
         replacing = recorded.live.get(resource.urn)
-        if not resource.pending_delete or replacing is None:
+        if not resource.pending_delete or (resource.type, resource.id) not in wanted:
             continue
-        if (resource.type, resource.id) not in wanted or replacing.id == resource.id:
+        restored = [set_line(resource.with_fields(delete=None)), drop_line(resource)]
+        if replacing is None:
+            if resource.object_key not in live:
+                lines += restored
             continue
-        if (replacing.type, replacing.id) in wanted:
+        if replacing.id == resource.id or (replacing.type, replacing.id) in wanted:
             continue
         # A crash may lose the last of these lines. In this order a record that is then left over is
         # always the second one of its object, and the next command drops it.
-        lines += [
-            set_line(replacing.with_fields(delete=True)),
-            set_line(resource.with_fields(delete=None)),
-            drop_line(resource),
-        ]
+        lines += [set_line(replacing.with_fields(delete=True)), *restored]
     return tuple(lines)
 
 

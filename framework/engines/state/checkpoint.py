@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,21 @@ _decode = msgspec.json.Decoder().decode
 _BULKY = frozenset({"inputs", "outputs"})
 _VERSION, _WITH_FEATURES = 3, 4
 _NEXT_STEP = "restore the .bak file beside it, or repair it with `pulumi state`"
+
+
+class ObjectIdentity(NamedTuple):
+    """An object in a cluster. Its API version does not count: one object has several."""
+
+    group: str
+    kind: str
+    id: str
+    provider_urn: str
+
+
+def identify_object(type_: str, id_: str, provider_urn: str) -> ObjectIdentity:
+    """Returns the identity of an object, from its type token and its `namespace/name`."""
+    group_version, _, kind = type_.rpartition(":")
+    return ObjectIdentity(group_version.rpartition("/")[0], kind, id_, provider_urn)
 
 
 class Resource:
@@ -181,9 +196,9 @@ class Resource:
         return f"{self.urn}#{self.id}" if self.pending_delete else self.urn
 
     @property
-    def object_key(self) -> tuple[str, str, str]:
+    def object_key(self) -> ObjectIdentity:
         """The identity of the object in its cluster, whichever URN it is recorded under."""
-        return self.type, self.id, self.provider_urn
+        return identify_object(self.type, self.id, self.provider_urn)
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
