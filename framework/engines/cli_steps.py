@@ -21,7 +21,7 @@ from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.embedded.object_writer import WAIT_S, find_replicas_to_keep
 from framework.engines.embedded.planner import UNFINISHED, note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
-from framework.engines.problems import build_refusal, is_refusal
+from framework.engines.problems import build_kept_problem, build_refusal, is_refusal
 from framework.engines.urns import build_manifest_urn
 from framework.engines.values import collect_message_secrets, redact_fields
 from framework.kube.api_error import ApiError
@@ -166,11 +166,16 @@ def _compare(
         note=diff.note,
         takes_over=diff.takes_over,
     )
+    is_kept = manifest.retain or (recorded is not None and recorded.retain_on_delete)
+    is_deleted = diff.op is Op.REPLACE and diff.delete_first
     return CliStep(
         shown,
         manifest,
         recorded,
         change.op,
+        problem=build_kept_problem(replace(shown, fields=fields))
+        if is_kept and is_deleted
+        else None,
         already_own=diff.already_own,
         is_deleted_first=is_deleted_first,
     )

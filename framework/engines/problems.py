@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from framework.core.changes import Change, Preview, Problem, Severity
 from framework.core.errors import ClusterError, EngineError
 from framework.core.redaction import redact_text
+from framework.core.suggestions import list_names
 from framework.kube.adopting import CannotAdoptError, ManagedByToolError
 from framework.kube.api_error import ApiError
 from framework.kube.ownership import AlreadyExistsError
@@ -54,6 +55,26 @@ def build_refusal(exc: ClusterError, change: Change, secrets: Iterable[str]) -> 
         message=message,
         fields=fields,
         belongs_to_others=isinstance(exc, AlreadyExistsError),
+    )
+
+
+def build_kept_problem(change: Change) -> Problem:
+    """Builds the problem of an object that stays in the cluster and cannot change in place.
+
+    Its replacement would delete it, and with a claim the data of a volume.
+    """
+    name = f"{change.kind} {change.object or change.name}"
+    fields = tuple(field.path for field in change.fields)
+    cause = list_names(fields) if fields else change.note
+    return Problem(
+        component=change.component,
+        object=name,
+        message=f"{name} is kept (`keep: true`), and only a deletion could change it: {cause}",
+        fields=fields,
+        next_step=(
+            "undo the change, or give the volume a new name; to delete the object and its data, "
+            "set `keep: false` and run `up` before you change it"
+        ),
     )
 
 

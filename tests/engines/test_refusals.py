@@ -8,6 +8,7 @@ import pytest
 
 from framework.core.errors import ClusterError, EngineError, StateError
 from framework.engines.clusters import connect_kubernetes
+from framework.engines.problems import RefusedError
 from tests.engines.fakes import Stack
 
 
@@ -79,3 +80,25 @@ def test_runtime_other_than_python_needs_the_cli(stack: Stack) -> None:
     (stack.root / "Pulumi.yaml").write_text("name: t\nruntime: nodejs\n")
     with pytest.raises(StateError, match="nodejs"):
         stack.engine.outputs(stack.request())
+
+
+def test_kept_object_is_never_deleted_to_be_replaced(stack: Stack) -> None:
+    body = (
+        "register('apps/v1', 'Deployment', 'p', 'p', {'spec': {'selector': {'a': '%s'}}}, None, %s)"
+    )
+    kept = "{'retain_on_delete': True}"
+    stack.program(body % ("1", kept))
+    stack.up()
+    stack.program(body % ("2", kept))
+    (problem,) = stack.preview().problems
+    assert "Deployment ns/p is kept (`keep: true`)" in problem.message
+    assert "spec.selector.a" in problem.message
+    with pytest.raises(RefusedError):
+        stack.up()
+    # The record has the option until an `up` has removed it.
+    stack.program(body % ("2", "{}"))
+    assert len(stack.preview().problems) == 1
+    stack.program(body % ("1", "{}"))
+    stack.up()
+    stack.program(body % ("2", "{}"))
+    assert stack.up().failures == ()

@@ -93,6 +93,9 @@ class ObjectWriter:
         self, step: Step, provider: KubernetesProvider, old: Resource, inputs: dict[str, Any]
     ) -> ObjectState:
         """Creates the new object of a replacement; with `delete_first`, after deleting the old."""
+        if step.problem is not None:
+            # A step that was planned again, because its inputs were unknown in the preview.
+            raise EngineError(str(step.problem))
         before = read_object_state(self._state, old)
         # Created with the replicas of the file, a Deployment under an autoscaler would begin far
         # too small.

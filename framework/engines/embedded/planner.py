@@ -16,7 +16,7 @@ from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.engines.embedded.former_urns import build_former_urns
 from framework.engines.embedded.records import build_provider_inputs, read_object_state
 from framework.engines.embedded.registration import Registration
-from framework.engines.problems import build_refusal, is_refusal
+from framework.engines.problems import build_kept_problem, build_refusal, is_refusal
 from framework.engines.recorded import Components
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.stack_state import StackState
@@ -255,12 +255,16 @@ class Planner:
         change = replace(
             step.change, op=diff.op, fields=fields, note=diff.note, takes_over=diff.takes_over
         )
+        delete_first = diff.delete_first or step.registration.delete_before_replace
+        is_kept = step.registration.retain_on_delete or bool(step.old and step.old.retain_on_delete)
+        is_deleted = diff.op is Op.REPLACE and delete_first
         return replace(
             step,
             change=change,
             inputs=inputs,
             predicted=diff.predicted,
-            delete_first=diff.delete_first or step.registration.delete_before_replace,
+            delete_first=delete_first,
+            problem=build_kept_problem(change) if is_kept and is_deleted else None,
         )
 
 
