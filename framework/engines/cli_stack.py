@@ -31,6 +31,7 @@ from framework.engines.recorded import Components, build_recorded_objects, summa
 from framework.engines.state.backend import create_backend_folder, open_backend
 from framework.engines.state.checkpoint import (
     Checkpoint,
+    ObjectIdentity,
     Resource,
     check_deployment,
     read_stack_outputs,
@@ -38,9 +39,6 @@ from framework.engines.state.checkpoint import (
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 from framework.engines.values import fill_unknown, has_unknown
-
-# The type, id and provider of an object.
-ObjectKey = tuple[str, str, str]
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
 _PARALLEL = 128
@@ -62,7 +60,7 @@ class FailedUp:
 
     reasons: Mapping[str, str]
     outputs: Mapping[str, Any]
-    refreshed: Mapping[ObjectKey, Resource] = field(default_factory=dict)
+    refreshed: Mapping[ObjectIdentity, Resource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
