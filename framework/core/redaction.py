@@ -210,8 +210,7 @@ def redact(path: Iterable[str | int], value: Any) -> Any:
     """
     path = tuple(path)
     if isinstance(value, dict):
-        # `{name: API_TOKEN, value: x}` is an item of a list of variables or headers.
-        name = value.get("name") if "value" in value else None
+        name = find_name_of_value(value)
         return {
             key: redact((*path, name, key) if name and key == "value" else (*path, key), child)
             for key, child in redact_arguments(value).items()
@@ -223,6 +222,14 @@ def redact(path: Iterable[str | int], value: Any) -> Any:
     return REDACTED if can_be_secret(value) and is_secret_key(path) else value
 
 
+def find_name_of_value(item: Any) -> str:
+    """Returns the name in `{name: API_TOKEN, value: x}`, an item of a list of variables, headers or
+    parameters; "" if `item` is no such mapping. Custom resources also call the name `key`."""
+    if not isinstance(item, Mapping) or "value" not in item:
+        return ""
+    return next((name for key in ("name", "key") if isinstance(name := item.get(key), str)), "")
+
+
 def redact_field(path: FieldPath, value: Any) -> Any:
     """Returns the value at a field of a manifest, as `redact` does for a setting.
 
@@ -231,7 +238,13 @@ def redact_field(path: FieldPath, value: Any) -> Any:
     """
     if isinstance(value, dict):
         items = redact_arguments(value).items()
-        return {key: redact_field(path.child(key), child) for key, child in items}
+        name = find_name_of_value(value)
+        # Where the items go by index, the path has no name: that of a variable that occurs twice.
+        named = path.child(name) if name else path
+        return {
+            key: redact_field((named if key == "value" else path).child(key), child)
+            for key, child in items
+        }
     if isinstance(value, list):
         return [
             redact_field(path.child(step), item)
@@ -245,9 +258,9 @@ def redact_field(path: FieldPath, value: Any) -> Any:
 def find_secret_paths(tree: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yields the path of each value in settings that `redact` replaces, or a part of it."""
     if isinstance(tree, dict):
-        name = tree.get("name") if "value" in tree else None
+        name = find_name_of_value(tree)
         for key, child in tree.items():
-            is_value = bool(name) and key == "value" and is_secret((*path, str(name)), child)
+            is_value = bool(name) and key == "value" and is_secret((*path, name), child)
             if is_value and not isinstance(child, dict | list):
                 yield (*path, key)
             else:
@@ -314,8 +327,8 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def _find(tree: Any) -> Iterator[str]:
     if isinstance(tree, Mapping):
-        name, value = tree.get("name"), tree.get("value")
-        if isinstance(name, str) and is_secret_key((name,)) and can_be_secret(value):
+        name, value = find_name_of_value(tree), tree.get("value")
+        if name and is_secret_key((name,)) and can_be_secret(value):
             yield str(value)
         for key, value in tree.items():
             if key in FREE_KEYS and isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath, get_at, resolve
 from framework.core.quantities import is_same_quantity
-from framework.core.redaction import REDACTED, redact_field
+from framework.core.redaction import REDACTED, redact_value
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
@@ -24,7 +24,7 @@ from framework.kube.managed_fields import (
     is_controller,
     is_own,
 )
-from framework.kube.object_diff import LiveStatus, compare_objects, read_item
+from framework.kube.object_diff import LiveStatus, compare_objects, read_item, redact_object
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.owned_paths import describe_path, find
 from framework.kube.patching import is_injected
@@ -146,7 +146,7 @@ def build_findings(
         for part in _drop_allowed_parts(field, kind, compared, injectors)
     )
     for field in redact_fields(fields, obj.secrets):
-        value = _find_desired(field, changes, wanted)
+        value = redact_value(_find_desired(field, changes, wanted), obj.secrets)
         # Redacted values are equal as text, whatever they were.
         if value != field.old and REDACTED not in str(value) and _is_same(field, value):
             # Somebody has already done by hand what the next `up` does.
@@ -216,7 +216,9 @@ def _drop_allowed_parts(
             yield replace(field, manager=manager, time=time)
         elif (value := find(live, owned)) is not MISSING:
             below = FieldPath.parse(describe_path(owned))
-            value = redact_field(below, read_item(below, value))
+            shown = find(redact_object(live), owned)
+            # A member of a set is found by its value, which may be redacted.
+            value = REDACTED if shown is MISSING else read_item(below, shown)
             yield FieldChange(str(below), None, value, manager, time)
 
 
@@ -264,7 +266,7 @@ def _find_desired(
     steps = resolve(wanted, path)
     if steps is None:
         return None
-    return redact_field(path, read_item(path, get_at(wanted, steps)))
+    return read_item(path, get_at(redact_object(wanted), steps))
 
 
 def _is_same(field: FieldChange, desired: Any) -> bool:

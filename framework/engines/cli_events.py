@@ -22,12 +22,12 @@ from framework.core.changes import (
 )
 from framework.core.errors import EngineError
 from framework.core.field_paths import FieldPath, get_at, name_path
-from framework.core.redaction import find_secret_texts, redact_field, redact_text
+from framework.core.redaction import find_secret_texts, redact_text
 from framework.engines.base import OnProgress, order_changes
 from framework.engines.recorded import Components
 from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
 from framework.engines.values import redact_sealed
-from framework.kube.object_diff import read_item
+from framework.kube.object_diff import read_item, redact_object
 from framework.kube.objects import object_name
 from framework.kube.property_path import parse_path
 
@@ -291,8 +291,14 @@ def _read_fields(step: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     if not step.get("old") or not step.get("new"):
         return ()
     is_object = step["type"].startswith(OBJECT_PREFIX)
-    old = redact_sealed(step["old"].get("outputs" if is_object else "inputs") or {})
-    new = redact_sealed(step["new"].get("inputs") or {})
+    # As a whole: the path of a value does not tell all that makes it a secret.
+    old, new = (
+        redact_object(redact_sealed(side or {}))
+        for side in (
+            step["old"].get("outputs" if is_object else "inputs"),
+            step["new"].get("inputs"),
+        )
+    )
     paths = step.get("detailedDiff") or step.get("diffs") or ()
     return tuple(_build_field(path, old, new) for path in sorted(paths))
 
@@ -304,8 +310,7 @@ def _build_field(property_path: str, old: Any, new: Any) -> FieldChange:
     # As in the change list of the embedded engine: `env[DEBUG]`, not `env[DEBUG].value`.
     if path.steps[-3:-2] == ("env",) and path.steps[-1] == "value":
         path = FieldPath(path.steps[:-1])
-    before, after = (redact_field(path, read_item(path, value)) for value in (before, after))
-    return FieldChange(str(path), before, after)
+    return FieldChange(str(path), read_item(path, before), read_item(path, after))
 
 
 # The Automation API's events as the JSON of an event log

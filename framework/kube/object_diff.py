@@ -21,7 +21,15 @@ from framework.core.field_paths import (
     match_items,
 )
 from framework.core.quantities import is_same_quantity
-from framework.core.redaction import REDACTED, find_secret_arguments, redact_field
+from framework.core.redaction import (
+    REDACTED,
+    can_be_secret,
+    find_name_of_value,
+    find_secret_arguments,
+    is_secret_key,
+    redact_arguments,
+    redact_field,
+)
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import (
     FIELD_MANAGER,
@@ -211,13 +219,19 @@ def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Differen
     if path.steps and path.steps[-1] in OPEN_FIELDS:
         old, new = _open_missing(old, new), _open_missing(new, old)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
+        # The path of `{name: X-Api-Key, value: x}` has an index in place of the name.
+        is_secret = any(is_secret_key((find_name_of_value(side),)) for side in (old, new))
         for key in sorted({*old, *new}):
             before, after, child = old.get(key), new.get(key), path.child(key)
             if key == "args" and isinstance(before, list) and isinstance(after, list):
                 commands = (old.get("command") or (), new.get("command") or ())
                 yield from _find_list_differences(child, before, after, commands)
-            else:
-                yield from _find_differences(child, before, after)
+                continue
+            if key == "args" and before != after:
+                # Only `command`, which is beside them, tells that `-px` has a password.
+                before, after = (redact_arguments(side).get("args") for side in (old, new))
+            for found in _find_differences(child, before, after):
+                yield replace(found, secret=True) if is_secret and key == "value" else found
     elif isinstance(old, list) and isinstance(new, list):
         yield from _find_list_differences(path, old, new)
     else:
@@ -286,12 +300,25 @@ def read_item(path: FieldPath, item: Any) -> Any:
     """Returns a list item in the form that people read; MISSING becomes None.
 
     An environment variable with a plain value becomes the value, so that a change reads
-    `env[LOG_LEVEL]: info -> debug`.
+    `env[LOG_LEVEL]: info -> debug`. One that occurs twice has an index as its path, and stays whole
+    because only its name tells whether the value is secret.
     """
     if item is MISSING:
         return None
-    is_variable = len(path.steps) > 1 and path.steps[-2] == "env" and isinstance(item, Mapping)
-    return item.get("value", "") if is_variable and item.keys() <= {"name", "value"} else item
+    is_named = path.steps[-2:-1] == ("env",) and not isinstance(path.steps[-1], int)
+    is_variable = is_named and isinstance(item, Mapping) and item.keys() <= {"name", "value"}
+    return item.get("value", "") if is_variable else item
+
+
+def redact_object(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an object with its secrets redacted, as those in a change are.
+
+    Redact the whole object to show a part of it: beside an argument stands its command.
+    """
+    redacted: dict[str, Any] = redact_field(ROOT, dict(obj))
+    if obj.get("kind") == "Secret":
+        redacted |= {part: _redact(obj[part]) for part in SECRET_PARTS & obj.keys()}
+    return redacted
 
 
 def _build_change(
@@ -302,7 +329,7 @@ def _build_change(
     if secret and path.steps[0] in SECRET_PARTS:
         old, new = _redact(old), _redact(new)
     elif difference.secret:
-        old, new = (None if value is None else REDACTED for value in (old, new))
+        old, new = (REDACTED if can_be_secret(value) else value for value in (old, new))
     else:
         old, new = redact_field(path, old), redact_field(path, new)
     entry = owner_of(written, written_path) if written else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -269,6 +269,31 @@ def build_scaled(replicas: int, manager: str, **owned: Any) -> Object:
 
 LABELS: Object = {"f:metadata": {"f:labels": {"f:added": {}}}}
 REPLICAS: Object = {"f:spec": {"f:replicas": {}}}
+
+
+def build_redis(*args: str, writers: Sequence[str] = ()) -> Object:
+    container: Object = {"name": "model", "command": ["redis-cli"]}
+    container |= {"args": [*args]} if args else {}
+    obj = build("Deployment", "a", spec={"template": {"spec": {"containers": [container]}}})
+    path = {"f:template": {"f:spec": {"f:containers": {'k:{"name":"model"}': {"f:args": {}}}}}}
+    for manager in writers:
+        entry = {"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": path}}
+        obj["metadata"]["managedFields"].append(entry)
+    return obj
+
+
+def test_desired_secret_inside_a_pending_change_is_redacted(root: Path) -> None:
+    # The files set the whole template anew, and somebody changed one argument of it.
+    found = record(build_redis("-a", "recorded-pw"), "a", inputs=build("Deployment", "a", spec={}))
+    live = build_redis("-a", "live-pw", writers=["kubectl-edit"])
+    (finding,) = compare(root, [found], [live], plan_of(root, build_redis("-a", "new-pw"))).findings
+    assert (finding.desired, finding.recorded, finding.live) == (REDACTED, REDACTED, REDACTED)
+
+
+def test_part_that_others_added_is_redacted_by_the_command_beside_it(root: Path) -> None:
+    live = build_redis("-a", "hunter22", writers=["kubectl-edit"])
+    (finding,) = compare(root, [record(build_redis(), "a")], [live]).findings
+    assert finding.live == ["-a", REDACTED]
 
 
 def test_addition_that_a_refresh_recorded_is_still_drift(root: Path) -> None:

@@ -138,6 +138,12 @@ def test_pruned_keeps_the_fields_of_the_shape() -> None:
     }
 
 
+def headers(name: str, value: str) -> dict[str, Any]:
+    return pod(readinessProbe={"httpGet": {"httpHeaders": [{"name": name, "value": value}]}})
+
+
+_HEADERS = "spec.containers[model].readinessProbe.httpGet.httpHeaders"
+_TOKEN = {"name": "API_TOKEN", "value": "first"}
 _FILE = "port = {}\npassword = {}\n"
 
 
@@ -171,6 +177,48 @@ _FILE = "port = {}\npassword = {}\n"
             pod(env=[{"name": "T", "valueFrom": {"secretKeyRef": {"name": "a", "key": "other"}}}]),
             [("spec.containers[model].env[T].valueFrom.secretKeyRef.key", "token", "other")],
             id="reference to a Secret",
+        ),
+        pytest.param(
+            pod(env=[_TOKEN]), pod(env=[_TOKEN, {**_TOKEN, "value": "other"}]),
+            [("spec.containers[model].env[1]", None, {**_TOKEN, "value": "[secret]"})],
+            id="variable that occurs twice",
+        ),
+        pytest.param(
+            pod(env=[_TOKEN, _TOKEN]), pod(env=[_TOKEN, {**_TOKEN, "value": "other"}]),
+            [("spec.containers[model].env[1].value", "[secret]", "[secret]")],
+            id="second value of a variable",
+        ),
+        pytest.param(
+            headers("X-Api-Key", "a"), headers("X-Api-Key", "b"),
+            [(f"{_HEADERS}[0].value", "[secret]", "[secret]")], id="header of a probe",
+        ),
+        pytest.param(
+            headers("Host", "a"), headers("X-Api-Key", "b"),
+            [(f"{_HEADERS}[0].name", "Host", "X-Api-Key"),
+             (f"{_HEADERS}[0].value", "[secret]", "[secret]")], id="header with a new name",
+        ),
+        pytest.param(
+            headers("Host", "a"), headers("Host", "b"),
+            [(f"{_HEADERS}[0].value", "a", "b")], id="plain header",
+        ),
+        pytest.param(
+            {"spec": {"parameters": [{"key": "password", "value": {"text": "a"}}]}},
+            {"spec": {"parameters": [{"key": "password", "value": {"text": "b"}}]}},
+            [("spec.parameters[0].value.text", "[secret]", "[secret]")],
+            id="parameter of a custom resource",
+        ),
+        pytest.param(
+            {"spec": {}}, {"spec": {"parameters": [{"name": "password", "value": "b"}]}},
+            [("spec.parameters", None, [{"name": "password", "value": "[secret]"}])],
+            id="new parameters",
+        ),
+        pytest.param(
+            pod(command=["mysql"]), pod(command=["mysql"], args=["-phunter22"]),
+            [("spec.containers[model].args", None, ["-p[secret]"])], id="new args of a command",
+        ),
+        pytest.param(
+            pod(command=["redis-cli"], args=["-a", "hunter22"]), pod(command=["redis-cli"]),
+            [("spec.containers[model].args", ["-a", "[secret]"], None)], id="removed args",
         ),
     ],
 )  # fmt: skip
