@@ -34,33 +34,51 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
     started, checked = time.monotonic(), datetime.now(UTC)
     try:
         report = check_stack(root, options)
-    except FrameworkError as error:
+        run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
+        history = _read_history(folder, run) if folder else None
+        # The history has this check already, so a new finding was first found now, after the last
+        # `up`, and does not count as returned.
+        since = history.find_first_checks(report.stack.name) if history else {}
+        run = replace(run, reports=(warn_about_returned(report, since),))
+        text = _render_run(run, history, options)
+    except Exception as error:
+        # After a crash as well: the page of last night would stay, and look like a clean check.
         if folder and not isinstance(error, UsageError):
-            # Otherwise the page of last night would stay, and look like a clean check.
-            failed = FailedStack(Stack.of(options.environment), str(error))
             seconds = time.monotonic() - started
-            try:
-                _write(folder, DriftRun(options.environment, checked, (), (failed,), seconds))
-            except FrameworkError as other:
-                # In addition to the reason of the failed check, which is raised below.
-                print(other, file=sys.stderr)
+            _write_failed(folder, options.environment, checked, seconds, error)
         raise
-    run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
-    history = _read_history(folder, run) if folder else None
-    # The history has this check already, so a new finding was first found now, after the last
-    # `up`, and does not count as returned.
-    since = history.find_first_checks(report.stack.name) if history else {}
-    run = replace(run, reports=(warn_about_returned(report, since),))
+    try:
+        print(text, flush=True)
+    finally:
+        # Also if nobody reads the output any more, as after `| head`.
+        if folder and history:
+            _write(folder, run, history, show=not options.json)
+    return EXIT_CODES[run.verdict]
+
+
+def _render_run(run: DriftRun, history: History | None, options: argparse.Namespace) -> str:
     if options.json:
         from framework.output.drift_json import build_drift
         from framework.output.json import render_json
 
-        print(render_json(build_drift(run, history)))
-    else:
-        print(render_drift(run, history, why=options.why), flush=True)
-    if folder and history:
-        _write(folder, run, history, show=not options.json)
-    return EXIT_CODES[run.verdict]
+        return render_json(build_drift(run, history))
+    return render_drift(run, history, why=options.why)
+
+
+def _write_failed(
+    folder: Path, environment: str, checked: datetime, seconds: float, error: Exception
+) -> None:
+    """Writes the reports of a check that failed."""
+    # The message of a crash may quote a secret; the command line writes it to a private file.
+    crash = f"unexpected {type(error).__name__}; the log of the job names the file with the details"
+    reason = str(error) if isinstance(error, FrameworkError) else crash
+    failed = FailedStack(Stack.of(environment), reason)
+    try:
+        _write(folder, DriftRun(environment, checked, (), (failed,), seconds))
+    except FrameworkError as other:
+        # In addition to the reason of the failed check, which the caller raises.
+        if str(other) != str(error):
+            print(other, file=sys.stderr)
 
 
 def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:

@@ -69,6 +69,9 @@ _NEEDS_QUOTES = re.compile(r'[.\[\]"/\s]|^$')
 # The key of an item is in brackets already. It needs quotes only if it contains brackets or quotes,
 # or if it consists of digits, which would be read as an index.
 _ITEM_NEEDS_QUOTES = re.compile(r'[\[\]"]|^\d*$')
+# Between quotes, a backslash is before a quote and before another backslash.
+_TO_ESCAPE, _ESCAPE = re.compile(r'(["\\])'), r"\\\1"
+_ESCAPED = re.compile(r'\\(["\\])')
 
 
 class _Missing:
@@ -141,7 +144,7 @@ class FieldPath:
             elif item is not None:
                 steps.append(ItemKey(item))
             else:
-                steps.append(key if quoted is None else quoted.replace('\\"', '"'))
+                steps.append(key if quoted is None else _ESCAPED.sub(r"\1", quoted))
             position = match.end()
         return cls(tuple(steps))
 
@@ -153,8 +156,7 @@ class FieldPath:
             elif isinstance(step, ItemKey) and not _ITEM_NEEDS_QUOTES.search(step.text):
                 text += f"[{step.text}]"
             elif isinstance(step, ItemKey) or _NEEDS_QUOTES.search(step):
-                escaped = str(step).replace('"', '\\"')
-                text += f'["{escaped}"]'
+                text += f'["{_TO_ESCAPE.sub(_ESCAPE, str(step))}"]'
             else:
                 text += f".{step}" if text else step
         return text

@@ -48,6 +48,8 @@ DEPLOYMENT = {
         ("spec.replicas", ("spec", "replicas")),
         ('metadata.annotations["a.b/c"]', ("metadata", "annotations", "a.b/c")),
         ('data["say \\"hi\\""]', ("data", 'say "hi"')),
+        (r'data["a.b\\"]', ("data", "a.b\\")),
+        (r'containers["a]\\\"b"].image', ("containers", 'a]\\"b', "image")),
         ("args[1]", ("args", 1)),
         ("containers[model].image", ("containers", ItemKey("model"), "image")),
         ("volumeMounts[/models]", ("volumeMounts", ItemKey("/models"))),
@@ -60,7 +62,7 @@ def test_text_and_steps_convert_both_ways(text: str, steps: tuple[Any, ...]) -> 
     assert str(FieldPath(steps)) == text
 
 
-keys = st.text(st.characters(exclude_characters="\\"), max_size=5)
+keys = st.text(max_size=5) | st.text('\\"[].a', max_size=5)
 items = st.from_regex(r"[a-z/.]+", fullmatch=True).map(ItemKey)
 
 

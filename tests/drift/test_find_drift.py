@@ -275,7 +275,9 @@ def build_redis(*args: str, writers: Sequence[str] = ()) -> Object:
     container: Object = {"name": "model", "command": ["redis-cli"]}
     container |= {"args": [*args]} if args else {}
     obj = build("Deployment", "a", spec={"template": {"spec": {"containers": [container]}}})
-    path = {"f:template": {"f:spec": {"f:containers": {'k:{"name":"model"}': {"f:args": {}}}}}}
+    path: Object = {
+        "f:template": {"f:spec": {"f:containers": {'k:{"name":"model"}': {"f:args": {}}}}}
+    }
     for manager in writers:
         entry = {"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": path}}
         obj["metadata"]["managedFields"].append(entry)
