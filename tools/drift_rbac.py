@@ -20,12 +20,13 @@ import yaml
 
 from framework.core.stack import Stack
 from framework.drift.foreign import CHECKED_KINDS, CUSTOM_KINDS
-from framework.kinds.objects import CLUSTER_SCOPED
 from framework.kube.objects import group_of
 from framework.plan import Manifest, PlanStore, StackPlan
 
 ACCOUNT, NAMESPACE = "drift", "modelcatalog"
 _RBAC = "rbac.authorization.k8s.io"
+# Plurals already.
+_PLURALS = {"endpoints": "endpoints"}
 
 Object = dict[str, Any]
 
@@ -87,11 +88,17 @@ def _build_rule(group: str, kinds: Iterable[str], verb: str, names: Iterable[str
 
 
 def guess_resource(kind: str) -> str:
-    """Returns the resource of a kind, by the rule with which Kubernetes itself guesses it."""
+    """Returns the resource of a kind, by the rules that authors of kinds follow.
+
+    An object does not have it, and asking a cluster needs one.
+    """
     name = kind.lower()
-    if name.endswith("y"):
+    if name in _PLURALS:
+        return _PLURALS[name]
+    # A consonant before it: the plural of Gateway is gateways.
+    if name.endswith("y") and name[-2:-1] not in (*"aeiou",):
         return f"{name[:-1]}ies"
-    return f"{name}es" if name.endswith("s") else f"{name}s"
+    return f"{name}es" if name.endswith(("s", "x", "ch", "sh")) else f"{name}s"
 
 
 def _list_kinds(plan: StackPlan, *, custom: bool) -> Mapping[str, set[tuple[str, str]]]:
@@ -102,7 +109,7 @@ def _list_kinds(plan: StackPlan, *, custom: bool) -> Mapping[str, set[tuple[str,
     kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}
     for item in _list_model_manifests(plan):
         if not _is_cluster_scoped(item):
-            namespace = item.object["metadata"].get("namespace") or plan.namespace.name
+            namespace = item.object["metadata"]["namespace"]
             pair = (group_of(str(item.object["apiVersion"])), item.kind)
             kinds.setdefault(namespace, set(checked)).add(pair)
     return kinds
@@ -113,7 +120,8 @@ def _list_model_manifests(plan: StackPlan) -> Iterator[Manifest]:
 
 
 def _is_cluster_scoped(item: Manifest) -> bool:
-    return item.kind in CLUSTER_SCOPED.get(group_of(str(item.object["apiVersion"])), ())
+    # The plan gives every other object its Namespace; of custom resources the environment knows it.
+    return "namespace" not in item.object["metadata"]
 
 
 def main() -> None:

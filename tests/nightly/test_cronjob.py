@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ def test_resources_are_guessed_as_kubernetes_does() -> None:
         "NetworkPolicy": "networkpolicies",
         "ServiceAccount": "serviceaccounts",
         "ScaledObject": "scaledobjects",
+        "Gateway": "gateways",
+        "Endpoints": "endpoints",
+        "EnvoyProxy": "envoyproxies",
+        "Mesh": "meshes",
     }
     assert {kind: guess_resource(kind) for kind in expected} == expected
 
@@ -46,6 +50,26 @@ def test_shipped_rules_are_those_of_prod() -> None:
     rules = [rule for obj in shipped for rule in obj.get("rules", ())]
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list"}
     assert not any("secrets" in rule["resources"] for rule in rules)
+
+
+def test_cluster_scoped_custom_resource_is_read_by_its_name(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project("churn")
+    project.append(
+        "catalog/churn.yaml",
+        "objects: {pool: {apiVersion: example.com/v1, kind: GpuPool, spec: {size: 1}}}\n",
+    )
+    environment = "environments/prod/environment.yaml"
+    project.edit(environment, "policy:\n", "policy:\n  clusterScopedKinds: [GpuPool]\n")
+    plan = PlanStore(project.root).load_one(Stack.of("prod")).require()
+    rules = [
+        (obj["kind"], rule["verbs"])
+        for obj in build_rbac(plan)
+        for rule in obj.get("rules", ())
+        if "gpupools" in rule["resources"]
+    ]
+    assert rules == [("ClusterRole", ["get"])]
 
 
 class Account:
