@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from framework.cli.drift import check_stack
@@ -96,8 +96,10 @@ def _parse_until(text: str | None) -> date | None:
         until = date.fromisoformat(text)
     except ValueError:
         raise UsageError(f'UNTIL={text}: expected a date such as "2026-12-31"') from None
-    if until < date.today():
-        raise UsageError(f"UNTIL={text} is in the past; give {date.today()} or a later day")
+    # In UTC, as in the check, so that a rule ends everywhere at the same time.
+    today = datetime.now(UTC).date()
+    if until < today:
+        raise UsageError(f"UNTIL={text} is in the past; give {today} or a later day (in UTC)")
     return until
 
 

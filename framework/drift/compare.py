@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 from framework.core.errors import FrameworkError
 from framework.drift.acceptance import apply_accept_rules
@@ -70,7 +70,10 @@ def find_drift(
     rules = request.plan.accept if request.plan else ()
     described = _describe_problems(problems, foreign)
     drift, accepted, warnings = apply_accept_rules(
-        sorted(findings, key=_sort_key), rules, today or date.today(), complete=not described
+        sorted(findings, key=_sort_key),
+        rules,
+        today or datetime.now(UTC).date(),
+        complete=not described,
     )
     return DriftReport(
         request.stack,

@@ -36,7 +36,7 @@ class AcceptedDrift(Checked):
     reason: str = Field(min_length=1)
     """Reason why the difference is accepted."""
     until: IsoDate | None = None
-    """Last day of the rule: `"2026-12-31"`, quoted. After it the difference is drift again."""
+    """Last day of the rule in UTC: `"2026-12-31"`, quoted. After it, the difference is drift."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a rule that covers every difference."""

@@ -81,7 +81,7 @@ def test_metrics_reach_the_pushgateway(tmp_path: Path) -> None:
     received: list[tuple[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+        def do_PUT(self) -> None:
             length = int(self.headers["Content-Length"])
             received.append((self.path, self.rfile.read(length).decode()))
             self.send_response(200)

@@ -50,8 +50,29 @@ def test_workflow_runs_at_night_with_only_the_permissions_that_it_needs() -> Non
     assert all(
         re.search(r"@[0-9a-f]{40}$", step["uses"]) for step in job["steps"] if "uses" in step
     )
+    # A check that hangs ends before the job, so that the issue says so.
+    check = next(step for step in job["steps"] if step.get("id") == "check")
+    assert int(check["timeout-minutes"]) < int(job["timeout-minutes"])
     # Expressions such as the name of an environment must not become shell code, only variables.
     assert not any("${{" in step.get("run", "") for step in job["steps"])
+
+
+def test_history_is_saved_after_a_failed_check() -> None:
+    caches = [
+        step
+        for step in _job()["steps"]
+        if step.get("uses", "").startswith("actions/cache") and "drift/" in step["with"]["path"]
+    ]
+    restore, save = caches
+    assert restore["uses"].startswith("actions/cache/restore@")
+    assert save["uses"] == restore["uses"].replace("restore", "save")
+    assert save["if"] == "${{ !cancelled() }}"
+    # The report exits with 1 after a failed check, and the step above it may have failed.
+    steps = _job()["steps"]
+    assert steps.index(save) > next(
+        index for index, step in enumerate(steps) if step.get("name") == "Report"
+    )
+    assert {key: restore["with"][key] for key in save["with"]} == save["with"]
 
 
 def _report(
