@@ -191,6 +191,10 @@ def _drop_allowed_parts(
     """
 
     def may_write(manager: str, path: str) -> bool:
+        if _is_within_finalizers(path) and not manager.startswith("kubectl"):
+            # As in `up`, which leaves the finalizers of operators. Without managedFields it does
+            # not know those of people.
+            return bool(manager) or not (compared.live and entries(compared.live.outputs))
         return is_controller(manager) or is_injected(injectors, kind, manager, path)
 
     parts = None
@@ -220,6 +224,11 @@ def _drop_allowed_parts(
             # A member of a set is found by its value, which may be redacted.
             value = REDACTED if shown is MISSING else read_item(below, shown)
             yield FieldChange(str(below), None, value, manager, time)
+
+
+def _is_within_finalizers(path: str) -> bool:
+    """Returns whether a field is metadata.finalizers, or an item of it."""
+    return FieldPath.parse(path).steps[:2] == ("metadata", "finalizers")
 
 
 def _find_pending(

@@ -134,7 +134,9 @@ def find_foreign(
             continue
         objects, failed = _list_objects(provider, recorded_kinds, namespace)
         found.problems += _describe_failures(failed)
-        _find_in_namespace(found, stack, namespace, objects, failed.keys())
+        owners = _Owners(provider, stack, namespace, objects)
+        _find_in_namespace(found, stack, namespace, objects, failed.keys(), owners)
+        found.problems += owners.problems
     return found
 
 
@@ -176,13 +178,81 @@ class _OwnObjects:
         )
 
 
+class _Owners:
+    """Finds the owners of objects that were not listed; `problems` name those it may not read.
+
+    An operator makes objects in two steps, such as a RayService, its RayCluster and the Pods of
+    that, and the kind in the middle is not listed. The lists are also not of one moment: the
+    ReplicaSet of a new Pod may have been created after its own list.
+    """
+
+    def __init__(
+        self,
+        provider: KubernetesProvider,
+        stack: _OwnObjects,
+        namespace: str,
+        objects: Sequence[Object],
+    ) -> None:
+        self._provider, self._stack, self._namespace = provider, stack, namespace
+        self._uids = {str(obj["metadata"]["uid"]) for obj in objects}
+        self._read: dict[str, Object | None] = {}
+        self._listed_again: dict[tuple[str, str], dict[str, Object]] = {}
+        self.problems: list[str] = []
+
+    def lead_to_known(self, obj: Object) -> bool:
+        """Returns whether the controllers above an object lead to a recorded or a listed one.
+
+        True as well if one of them may not be read: that is a problem, not a finding.
+        """
+        seen = set[str]()
+        while True:
+            references = obj["metadata"].get("ownerReferences") or ()
+            owner = next((ref for ref in references if ref.get("controller")), None)
+            if owner is None or owner["uid"] in seen:
+                return False
+            seen.add(str(owner["uid"]))
+            if owner["uid"] in self._uids:
+                return True
+            try:
+                found = self._find(owner)
+            except FrameworkError as exc:
+                if str(exc) not in self.problems:
+                    self.problems.append(str(exc))
+                return True
+            if found is None or self._stack.has(found):
+                return found is not None
+            obj = found
+
+    def _find(self, owner: Mapping[str, Any]) -> Object | None:
+        """Returns the object of an owner reference; None if it is gone."""
+        kind, version, uid = str(owner["kind"]), str(owner["apiVersion"]), str(owner["uid"])
+        if CHECKED_KINDS.get(kind) == version:
+            # A list, because the check needs no other right for these kinds.
+            if (version, kind) not in self._listed_again:
+                listed = self._provider.list_kind(
+                    version, kind, self._namespace, metadata_only=True
+                )
+                by_uid = {str(obj["metadata"]["uid"]): obj for obj in listed}
+                self._listed_again[version, kind] = by_uid
+            return self._listed_again[version, kind].get(uid)
+        if uid not in self._read:
+            metadata = {"name": owner["name"], "namespace": self._namespace}
+            wanted = {"apiVersion": version, "kind": kind, "metadata": metadata}
+            live = self._provider.get_live(wanted)
+            is_same = live is not None and live["metadata"]["uid"] == uid
+            self._read[uid] = live if is_same else None
+        return self._read[uid]
+
+
 def _find_in_namespace(
     found: ForeignObjects,
     stack: _OwnObjects,
     namespace: str,
     objects: Sequence[Object],
     failed: Container[tuple[str, str]],
+    above: _Owners,
 ) -> None:
+    claims = _list_claim_prefixes(objects)
     by_uid = {str(obj["metadata"]["uid"]): obj for obj in objects}
     foreign_pods = _find_touching_pods(objects, by_uid, stack)
     resized = find_resized(objects)
@@ -190,6 +260,8 @@ def _find_in_namespace(
         owners = obj["metadata"].get("ownerReferences") or ()
         # Without the right to list ReplicaSets, the Pods of all Deployments would look foreign.
         if stack.has(obj) or any(_identify_kind(owner) in failed for owner in owners):
+            continue
+        if obj["kind"] == "PersistentVolumeClaim" and _is_of_template(obj, claims):
             continue
         if _belongs_to_somebody(obj, by_uid):
             if obj["kind"] == "Pod" and stack.has(top := _find_top(obj, by_uid)):
@@ -207,8 +279,27 @@ def _find_in_namespace(
         model, effect = stack.pods.describe_touch(obj)
         if not effect:
             model, effect = foreign_pods.get(str(obj["metadata"]["uid"]), ("", ""))
-        if effect or namespace in stack.namespaces:
+        is_reported = effect or namespace in stack.namespaces
+        if is_reported and not above.lead_to_known(obj):
             _add(found, obj, model, effect, _LOST if is_of_pulumi else "no stack owns it")
+
+
+def _list_claim_prefixes(objects: Iterable[Object]) -> tuple[str, ...]:
+    """Returns the beginnings of the names of claims that StatefulSets create: `data-queue-`."""
+    return tuple(
+        f"{template['metadata']['name']}-{obj['metadata']['name']}-"
+        for obj in objects
+        if obj["kind"] == "StatefulSet"
+        for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()
+    )
+
+
+def _is_of_template(claim: Object, prefixes: Iterable[str]) -> bool:
+    # Without an owner reference: Kubernetes keeps the claims of a StatefulSet that is deleted.
+    name = str(claim["metadata"]["name"])
+    return any(
+        name.startswith(prefix) and name.removeprefix(prefix).isdigit() for prefix in prefixes
+    )
 
 
 def _identify_kind(obj: Mapping[str, Any]) -> tuple[str, str]:
@@ -255,13 +346,13 @@ def _group_of(obj: Mapping[str, Any]) -> str:
 
 
 def _list_namespaces(recorded: Sequence[RecordedObject]) -> list[tuple[str, str]]:
-    """Returns the provider's URN and the name of each Namespace with recorded objects, sorted."""
+    """Returns the provider's URN and the name of each Namespace of the stack, sorted."""
     found = {
-        (obj.provider_urn, namespace)
+        # The stack may have recorded only its Namespace yet.
+        (obj.provider_urn, obj.id if obj.type == _NAMESPACE else obj.id.rpartition("/")[0])
         for obj in recorded
-        if (namespace := obj.id.rpartition("/")[0])
     }
-    return sorted(found)
+    return sorted(pair for pair in found if pair[1])
 
 
 def _list_objects(

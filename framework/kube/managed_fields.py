@@ -30,7 +30,17 @@ CREATED_BY_CLI = "pulumi-kubernetes"
 CLI_MANAGERS = frozenset({CREATED_BY_CLI, "pulumi-resource-kubernetes"})
 # The controllers of Kubernetes itself. They write fields that no manifest has, such as the volume
 # of a claim; whatever they add belongs to the object.
-CONTROLLERS = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"})
+# k3s and kubelite (of MicroK8s) run all of them in one process.
+CONTROLLERS = frozenset(
+    {
+        "k3s",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kubelite",
+    }
+)
 _CLOUD_CONTROLLER = "cloud-controller-manager"
 # A controller that has to clean up before an object is deleted adds a finalizer to it.
 _FINALIZERS: OwnedPath = ("f:metadata", "f:finalizers")

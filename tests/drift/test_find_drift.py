@@ -44,8 +44,12 @@ class FakeCluster:
         objects: Mapping[tuple[str, str], Object],
         forbidden: str = "",
         replaced: frozenset[str] = frozenset(),
+        unlisted: Sequence[Object] = (),
     ) -> None:
         self._objects, self._forbidden, self._replaced = objects, forbidden, replaced
+        # Of kinds that the check does not list, or created after the list of their kind.
+        self._unlisted = {(obj["kind"], obj["metadata"]["name"]): obj for obj in unlisted}
+        self._lists: set[tuple[str, str]] = set()
 
     def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
         provider = cast(KubernetesProvider, self)
@@ -63,6 +67,11 @@ class FakeCluster:
         assert listed, "drift reads in bulk"
         return self._objects.get((state.inputs["kind"], state.id))
 
+    def get_live(self, wanted: Object) -> Object | None:
+        self._refuse(wanted["kind"])
+        metadata = wanted["metadata"]
+        return self._unlisted.get((wanted["kind"], metadata["name"]))
+
     def _refuse(self, kind: str) -> None:
         if self._forbidden == "stopped":
             raise ClusterError("https://here: the API server does not answer")
@@ -73,7 +82,10 @@ class FakeCluster:
         self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[Object]:
         self._refuse(kind)
-        return [
+        is_again = (kind, namespace) in self._lists
+        self._lists.add((kind, namespace))
+        late = [obj for (found, _), obj in self._unlisted.items() if found == kind and is_again]
+        return late + [
             {key: obj[key] for key in ("apiVersion", "kind", "metadata")} if metadata_only else obj
             for (found, id_), obj in self._objects.items()
             if found == kind and id_.rpartition("/")[0] == namespace
@@ -129,6 +141,7 @@ def compare(
     forbidden: str = "",
     replaced: frozenset[str] = frozenset(),
     pending_deletions: frozenset[tuple[str, str]] = frozenset(),
+    unlisted: Sequence[Object] = (),
 ) -> DriftReport:
     objects = {}
     for obj in live:
@@ -138,7 +151,7 @@ def compare(
     return find_drift(
         request or Request(root, Stack.of("dev")),
         RecordedObjects(tuple(recorded), providers, pending_deletions=pending_deletions),
-        FakeCluster(objects, forbidden, replaced).connect,
+        FakeCluster(objects, forbidden, replaced, unlisted).connect,
         unplanned=unplanned,
         today=TODAY,
         with_sources=False,
@@ -308,6 +321,24 @@ def test_addition_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("manager", "emptied", "drift"),
+    [("keda", False, []), ("kubectl-edit", False, ["metadata.finalizers"]), ("", True, [])],
+)
+def test_finalizers_are_drift_only_if_up_removes_them(
+    root: Path, manager: str, emptied: bool, drift: list[str]
+) -> None:
+    live = build("Service", "a")
+    live["metadata"]["finalizers"] = ["x.example.com/y"]
+    owned: Object = {"f:metadata": {"f:finalizers": {".": {}, 'v:"x.example.com/y"': {}}}}
+    entry = {"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsV1": owned}
+    live["metadata"]["managedFields"] = (
+        [] if emptied else [*live["metadata"]["managedFields"], entry]
+    )
+    report = compare(root, [record(build("Service", "a"), "a")], [live])
+    assert [finding.path for finding in report.findings] == drift
+
+
 def test_value_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     live = build_scaled(5, "kubectl", **REPLICAS)
     inputs = build("Deployment", "a", spec={"replicas": 2})
@@ -342,7 +373,7 @@ def test_emptied_managed_fields_alone_are_no_drift(root: Path) -> None:
     assert compare(root, [record(live, "a", inputs=inputs)], [found]).findings == ()
 
 
-@pytest.mark.parametrize("manager", ["ours", "kube-controller-manager"])
+@pytest.mark.parametrize("manager", ["ours", "kube-controller-manager", "k3s", "kubelite"])
 def test_additions_of_controllers_and_own_spellings_are_no_drift(root: Path, manager: str) -> None:
     live = build_scaled(2, manager, **LABELS)
     live["metadata"]["labels"] = {"added": "1"}

@@ -260,6 +260,66 @@ def test_own_pods_are_not_foreign_if_replica_sets_cannot_be_listed(root: Path) -
     assert problem.startswith("list of ReplicaSet in ml")
 
 
+def control(obj: Object, owner: Object) -> Object:
+    reference = {**refer_to(owner), "controller": True}
+    return {**obj, "metadata": {**obj["metadata"], "ownerReferences": [reference]}}
+
+
+RAY = {**build("RayService", "ray"), "apiVersion": "ray.io/v1"}
+RAY_CLUSTER = control({**build("RayCluster", "ray-x"), "apiVersion": "ray.io/v1"}, RAY)
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "forbidden", "foreign", "problems"),
+    [
+        ([RAY_CLUSTER], "", [], 0),
+        # Nobody knows, so it is no finding.
+        ([RAY_CLUSTER], "RayCluster", [], 1),
+        # Of somebody else: the RayCluster itself is not listed, so its Pod is all that is seen.
+        ([{**RAY_CLUSTER, "metadata": {"name": "ray-x", "uid": "uid-ray-x"}}], "", ["ml/p"], 0),
+        ([{**RAY_CLUSTER, "metadata": {"name": "ray-x", "uid": "another"}}], "", ["ml/p"], 0),
+        ([], "", ["ml/p"], 0),
+    ],
+    ids=["ours", "forbidden", "of-nobody", "recreated", "gone"],
+)
+def test_object_that_an_operator_made_in_two_steps(
+    root: Path, unlisted: list[Object], forbidden: str, foreign: list[str], problems: int
+) -> None:
+    pod = control(build("Pod", "p"), RAY_CLUSTER)
+    recorded = [record(NAMESPACE, ""), record(RAY, "a")]
+    report = compare(root, recorded, [NAMESPACE, RAY, pod], unlisted=unlisted, forbidden=forbidden)
+    assert [finding.object for finding in report.findings] == foreign
+    assert len(report.problems) == problems
+
+
+def test_new_pod_is_ours_if_its_replica_set_was_created_after_the_list(root: Path) -> None:
+    replicas = control(build("ReplicaSet", "a-2"), DEPLOYMENT)
+    pod = control(build("Pod", "a-2-x"), replicas)
+    recorded = [record(obj, "a") for obj in OURS]
+    assert compare(root, recorded, [*OURS, pod], unlisted=[replicas]).findings == ()
+    (finding,) = compare(root, recorded, [*OURS, pod]).findings
+    assert finding.note == "no stack owns it; its owner is ReplicaSet a-2"
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [("data-queue-0", False), ("data-queue-x", True), ("data-other-0", True), ("queue-0", True)],
+)
+def test_claim_of_a_stateful_set_is_not_foreign(root: Path, name: str, foreign: bool) -> None:
+    templates = [{"metadata": {"name": "data"}}]
+    queue = build("StatefulSet", "queue", spec={"volumeClaimTemplates": templates})
+    claim = build("PersistentVolumeClaim", name)
+    recorded = [record(NAMESPACE, ""), record(queue, "a")]
+    found = compare(root, recorded, [NAMESPACE, queue, claim]).findings
+    assert [finding.object for finding in found] == ([f"ml/{name}"] if foreign else [])
+
+
+def test_foreign_object_is_found_while_only_the_namespace_is_recorded(root: Path) -> None:
+    deployment = build("Deployment", "evil", spec=TEMPLATE)
+    (finding,) = compare(root, [record(NAMESPACE, "")], [NAMESPACE, deployment]).findings
+    assert (finding.kind, finding.object) == (FindingKind.FOREIGN, "ml/evil")
+
+
 def test_kinds_that_may_not_be_listed_are_one_problem(root: Path) -> None:
     recorded = [record(obj, "a") for obj in OURS]
     (problem,) = compare(root, recorded, OURS, forbidden="ReplicaSet Job CronJob").problems
