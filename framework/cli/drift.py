@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from framework.cli.session import Session, open_session
 from framework.core.errors import FrameworkError, StateError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
-from framework.drift import DriftReport, find_drift
+from framework.drift import DriftReport, Finding, find_drift
 from framework.drift.fingerprint import with_fingerprint
 from framework.drift.refresh import build_refresh_verdict
 from framework.drift.returned import warn_about_returned
@@ -127,9 +128,24 @@ def compare_session(
         findings=tuple(
             with_fingerprint(report.stack, finding)
             for finding in report.findings
-            if selected is None or finding.model in selected
+            if selected is None or _concerns(finding, selected, recorded)
         ),
         accepted=tuple(with_fingerprint(report.stack, finding) for finding in report.accepted),
+    )
+
+
+def _concerns(finding: Finding, selected: Collection[str], recorded: RecordedObjects) -> bool:
+    """Returns whether a finding is about one of the selected models, or about all in a Namespace:
+    its deletion, or a foreign object that touches several models."""
+    if finding.model:
+        return finding.model in selected
+    is_gone = finding.object_kind == "Namespace" and not finding.path
+    if not is_gone and not finding.touches_several:
+        return False
+    namespace = finding.object if is_gone else finding.object.rpartition("/")[0]
+    return any(
+        obj.component in selected and obj.id.rpartition("/")[0] == namespace
+        for obj in recorded.objects
     )
 
 

@@ -85,7 +85,17 @@ def find_drift(
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
         problems=described,
+        kubectl_options=_build_kubectl_options(request, recorded),
     )
+
+
+def _build_kubectl_options(request: Request, recorded: RecordedObjects) -> tuple[str, ...]:
+    if request.cluster is not None:
+        cluster = request.cluster
+        return ("--kubeconfig", cluster.kubeconfig, "--context", cluster.context)
+    # The kubeconfig of another program's provider may be its text, with credentials.
+    contexts = {str(inputs.get("context") or "") for inputs in recorded.providers.values()}
+    return ("--context", contexts.pop()) if len(contexts) == 1 and all(contexts) else ()
 
 
 def _collect(

@@ -443,6 +443,7 @@ def _add(found: ForeignObjects, obj: Object, model: str, effect: str, why: str) 
         model=model,
         manager=manager,
         time=time or str(metadata.get("creationTimestamp") or ""),
+        touches_several=bool(effect) and not model,
         note=f"{effect}; {why}{owned}" if effect else f"{why}{owned}",
     )
     found.findings.append(finding)

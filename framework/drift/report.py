@@ -70,6 +70,8 @@ class Finding:
     """The name belongs to an object of others now: `up` refuses it, `adopt` takes it over."""
     is_changed_pod: bool = False
     """A Pod of ours, foreign because somebody changed it: no record describes a single Pod."""
+    touches_several: bool = False
+    """A foreign object that touches several models, so that `model` names none of them."""
     id: str = ""
     """The fingerprint, which is the same in every night and on every machine."""
 
@@ -124,6 +126,8 @@ class DriftReport:
     checked: datetime = field(default_factory=partial(datetime.now, UTC))
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    kubectl_options: tuple[str, ...] = ()
+    """The options with which kubectl talks to the cluster that was checked."""
     refresh: RefreshVerdict | None = None
     """None with the embedded engine, which has no `pulumi refresh`."""
 

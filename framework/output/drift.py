@@ -10,10 +10,12 @@ from framework.core.changes import FieldChange, Op, Preview
 from framework.core.commands import make_command
 from framework.core.drift_rules import AcceptRule
 from framework.core.suggestions import list_names
+from framework.drift.foreign import CHECKED_KINDS
 from framework.drift.grouping import Danger, FindingGroup, parse_time
 from framework.drift.history import History
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
+from framework.kube.objects import group_of
 from framework.output.text import (
     MAX_NAMES,
     has_text,
@@ -306,11 +308,30 @@ def render_next(run: DriftRun) -> str:
     return "\n".join([*lines, *(f"{name}: {command}" for name, command in others)])
 
 
+def _build_kubectl_delete(run: DriftRun, finding: Finding) -> str:
+    """Returns the command that deletes a foreign object, in the cluster where it was found."""
+    report = next(report for report in run.reports if finding in report.findings)
+    namespace, _, name = finding.object.rpartition("/")
+    words = ["kubectl", *report.kubectl_options, "delete", _name_resource(finding), name]
+    return shlex.join([*words, *(["-n", namespace] if namespace else [])])
+
+
+def _name_resource(finding: Finding) -> str:
+    """Returns the kind for kubectl, with its group unless that is one of Kubernetes: a Service of
+    Knative is another object than the Service of the same name."""
+    version = finding.type.split(":")[1]
+    kind = finding.object_kind
+    is_plain = CHECKED_KINDS.get(kind) == version.removeprefix("core/")
+    group = group_of(version.removeprefix("core/"))
+    return kind.lower() if is_plain or not group else f"{kind.lower()}.{group}"
+
+
 def list_commands(run: DriftRun) -> list[tuple[str, str]]:
     """Returns the commands that answer drift, each with what it does."""
     environment = run.environment
     own = [finding for finding in run.findings if finding.kind is not FindingKind.FOREIGN]
     foreign = [finding for finding in run.findings if finding.kind is FindingKind.FOREIGN]
+    deleted = {name for report in run.reports for name in report.deletions}
     commands = []
     for name, verb, answered in (
         # `up` refuses everything while an object of others has the name of one of the stack.
@@ -319,17 +340,18 @@ def list_commands(run: DriftRun) -> list[tuple[str, str]]:
     ):
         if answered:
             models = {finding.model for finding in answered}
-            model = answered[0].model if len(models) == 1 else ""
+            # A model that was removed or renamed is no value of MODEL any more.
+            is_planned = not any(f.label in deleted for f in answered)
+            model = answered[0].model if len(models) == 1 and is_planned else ""
             commands.append((name, make_command(verb, environment, model)))
-    if own:
-        example = own[0].id if len(own) == 1 else "ID"
+    # A whole object that is missing has no value that the files could take.
+    fields = [finding for finding in own if finding.path]
+    if fields:
+        example = fields[0].id if len(fields) == 1 else "ID"
         commands.append(("keep", f"make take ENV={environment} FINDING={example}"))
-    for finding in foreign[:1]:
-        # `up` changes only what its stack owns.
-        namespace, _, name = finding.object.rpartition("/")
-        where = f" -n {shlex.quote(namespace)}" if namespace else ""
-        kind = finding.object_kind.lower()
-        commands.append(("delete", f"kubectl delete {kind} {shlex.quote(name)}{where}"))
+    # `up` changes only what its stack owns. The data of a claim would be lost with it.
+    deletable = [f for f in foreign if f.object_kind != "PersistentVolumeClaim"]
+    commands += [("delete", _build_kubectl_delete(run, finding)) for finding in deletable[:1]]
     if run.findings:
         example = run.findings[0].id if len(run.findings) == 1 else "ID"
         accept = f"make accept ENV={environment} FINDING={example} REASON='...' UNTIL=YYYY-MM-DD"

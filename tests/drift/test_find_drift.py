@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from framework.cli.drift import _concerns
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule, Injector
 from framework.core.errors import ClusterError
@@ -234,6 +235,76 @@ def test_recreated_object_names_its_maker(root: Path) -> None:
     assert findings(compare(root, [record(build("Service", "a"))], [live])) == [
         ("ml/a", FindingKind.RECREATED, "was recreated by kubectl-replace")
     ]
+
+
+def advise(report: DriftReport) -> dict[str, str]:
+    return dict(list_commands(DriftRun("dev", report.checked, (report,))))
+
+
+def test_missing_object_is_not_offered_to_take(root: Path) -> None:
+    report = compare(root, [record(build("Service", "a"), "a")], [])
+    assert advise(report).keys() == {"put back", "accept"}
+    assert advise(report)["put back"] == "make up ENV=dev MODEL=a"
+
+
+def test_advice_on_a_renamed_model_names_no_model(root: Path) -> None:
+    live = build_scaled(9, "kubectl-scale", **REPLICAS)
+    report = compare(
+        root, [record(build_scaled(2, "ours"), "old")], [live], plan_of(root, build("Service", "x"))
+    )
+    assert report.findings
+    assert report.deletions
+    assert advise(report)["put back"] == "make up ENV=dev"
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "command"),
+    [
+        ("v1", "Service", "kubectl --context here delete service x -n ml"),
+        (
+            "example.com/v1",
+            "Widget",
+            "kubectl --context here delete widget.example.com x -n ml",
+        ),
+        ("v1", "PersistentVolumeClaim", None),
+    ],
+)
+def test_advice_to_delete_names_the_cluster_and_the_group(
+    root: Path, version: str, kind: str, command: str | None
+) -> None:
+    namespace = build("Namespace", "ml", "")
+    own = {**build(kind, "own"), "apiVersion": version}
+    foreign = {**build(kind, "x"), "apiVersion": version}
+    report = compare(root, [record(namespace), record(own, "a")], [namespace, own, foreign])
+    assert [finding.object for finding in report.findings] == ["ml/x"]
+    assert advise(report).get("delete") == command
+
+
+@pytest.mark.parametrize(
+    ("live", "selected", "found"),
+    [
+        (["policy"], "a", ["ml/x"]),
+        (["policy"], "c", []),
+        # The Namespace is gone, and with it all that is in it.
+        ([], "a", ["ml"]),
+        ([], "c", []),
+    ],
+)
+def test_finding_about_several_models_concerns_each_of_them(
+    root: Path, live: list[str], selected: str, found: list[str]
+) -> None:
+    namespace = build("Namespace", "ml", "")
+    own = [
+        build("Deployment", name, spec={"template": {"metadata": {"labels": {"app": name}}}})
+        for name in "ab"
+    ]
+    policy = build("NetworkPolicy", "x", spec={"podSelector": {}})
+    recorded = [record(namespace), *(record(obj, obj["metadata"]["name"]) for obj in own)]
+    report = compare(root, recorded, [namespace, *own, policy] if live else [])
+    shown = [
+        f for f in report.findings if _concerns(f, {selected}, RecordedObjects(tuple(recorded), {}))
+    ]
+    assert [finding.object for finding in shown] == found
 
 
 @pytest.mark.parametrize("kind", ["Service", "HorizontalPodAutoscaler", "Deployment"])
