@@ -109,7 +109,8 @@ def observe(
     return {
         "live": {key: _normalize(item) for key, item in live.items()},
         "state": {
-            resource["urn"]: _read_recorded(resource, inputs) for resource in latest["resources"]
+            resource["urn"]: _read_recorded(resource, inputs)
+            for resource in latest.get("resources") or ()
         },
     }
 
