@@ -27,14 +27,28 @@ def find_out_of_range(compared: Iterable[ComparedObject], desired: DesiredObject
     """Returns a finding for each live object that its own autoscaler does not keep in range."""
     compared = list(compared)
     live = {(item.recorded.kind, item.recorded.id): item for item in compared}
-    return [
-        finding
-        for item in compared
-        if item.recorded.kind == "HorizontalPodAutoscaler"
-        for finding in _check(
-            item, live.get(find_scale_target(_read_autoscaler(item)) or ("", "")), desired
-        )
-    ]
+    found: list[Finding] = []
+    for item in compared:
+        if item.recorded.kind == "HorizontalPodAutoscaler":
+            target = live.get(find_scale_target(_read_autoscaler(item)) or ("", ""))
+            found += _check(item, target)
+        elif allowed := desired.find_external_range(item.recorded):
+            found += _check_external(item, allowed)
+    return found
+
+
+def _check_external(target: ComparedObject, allowed: tuple[int, int]) -> Iterator[Finding]:
+    """Yields a finding for a Deployment with `autoscaling.external` out of its own range."""
+    replicas = _read_replicas(target)
+    if replicas is None or allowed[0] <= replicas <= allowed[1]:
+        return
+    _, changed = _find_writer(target)
+    # A ScaledObject may still be at work. One that is not corrects nothing.
+    if replicas and _is_recent(changed):
+        return
+    fewest, most = allowed
+    note = f"outside {fewest} to {most} of autoscaling, which is external"
+    yield _build_finding(target, fewest, replicas, note)
 
 
 def _read_autoscaler(item: ComparedObject) -> Mapping[str, Any]:
@@ -42,24 +56,38 @@ def _read_autoscaler(item: ComparedObject) -> Mapping[str, Any]:
     return item.recorded.outputs if item.live is None else item.live.outputs
 
 
-def _check(
-    autoscaler: ComparedObject, target: ComparedObject | None, desired: DesiredObjects
-) -> Iterator[Finding]:
-    if target is None or target.live is None:
+def _check(autoscaler: ComparedObject, target: ComparedObject | None) -> Iterator[Finding]:
+    if target is None:
         return
     spec = _read_autoscaler(autoscaler)["spec"]
     fewest, most = spec.get("minReplicas", 1), spec["maxReplicas"]
-    replicas = (target.live.outputs.get("spec") or {}).get("replicas")
+    replicas = _read_replicas(target)
     if replicas is None or fewest <= replicas <= most:
         return
-    entry = owner_of(target.live.outputs, _REPLICAS)
     # The autoscaler may still be at work: somebody has just changed the replicas, or its own range.
-    changed = str(entry.get("time", "")) if entry else ""
+    _, changed = _find_writer(target)
     written = [str(e.get("time", "")) for e in entries(_read_autoscaler(autoscaler))]
     is_live = autoscaler.live is not None
     if replicas and is_live and _is_recent(max([changed, *written])):
         return
-    yield Finding(
+    note = f"outside {fewest} to {most} of HorizontalPodAutoscaler {autoscaler.recorded.id}"
+    note += "; at 0 the autoscaler is switched off" if is_live and replicas == 0 else ""
+    yield _build_finding(target, fewest, replicas, note)
+
+
+def _read_replicas(target: ComparedObject) -> int | None:
+    return ((target.live.outputs.get("spec") or {}).get("replicas")) if target.live else None
+
+
+def _find_writer(target: ComparedObject) -> tuple[str, str]:
+    """Returns the manager that wrote the replicas, and the time."""
+    entry = owner_of(target.live.outputs, _REPLICAS) if target.live else None
+    return (str(entry["manager"]), str(entry.get("time", ""))) if entry else ("", "")
+
+
+def _build_finding(target: ComparedObject, fewest: int, replicas: int, note: str) -> Finding:
+    manager, time = _find_writer(target)
+    return Finding(
         kind=FindingKind.CHANGED,
         type=target.recorded.type,
         object=target.recorded.id,
@@ -69,10 +97,9 @@ def _check(
         desired=fewest,
         recorded=fewest,
         live=replicas,
-        manager=str(entry["manager"]) if entry else "",
-        time=changed,
-        note=f"outside {fewest} to {most} of HorizontalPodAutoscaler {autoscaler.recorded.id}"
-        + ("; at 0 the autoscaler is switched off" if is_live and replicas == 0 else ""),
+        manager=manager,
+        time=time,
+        note=note,
     )
 
 

@@ -62,6 +62,11 @@ class DesiredObjects:
         inputs = manifest.build_inputs()
         return encode_string_data(inputs) if manifest.kind == "Secret" else inputs
 
+    def find_external_range(self, recorded: RecordedObject) -> tuple[int, int] | None:
+        """Returns the numbers of Pods that the files allow something else to set, if they do."""
+        manifest = self._manifests.get(_key(recorded))
+        return manifest.external_range if manifest else None
+
     def find_new(self, recorded: Sequence[RecordedObject]) -> set[str]:
         """Returns the models with objects that are not recorded yet."""
         return {key[0] for key in self._manifests.keys() - set(map(_key, recorded))} - {""}

@@ -55,6 +55,11 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         ignore_changes=("spec.replicas",) if autoscaling else (),
         # An autoscaler does nothing while a Deployment has zero replicas.
         initial_replicas=max(1, autoscaling.min_replicas) if autoscaling else None,
+        external_range=(
+            (autoscaling.min_replicas, autoscaling.max_replicas)
+            if autoscaling and autoscaling.external
+            else None
+        ),
         track=track.track,
     )
 

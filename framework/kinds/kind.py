@@ -80,6 +80,8 @@ class Manifest:
     initial_replicas: int | None = None
     """Replicas of a new Deployment under an autoscaler. Without it the API server would start one
     Pod, whatever the autoscaler's minimum is."""
+    external_range: tuple[int, int] | None = None
+    """Smallest and largest number of Pods, where something outside the catalog sets it."""
     used_by_pods: bool = False
     """True for an object that Pods refer to, so that it must exist before their Deployment."""
     retain: bool = False
