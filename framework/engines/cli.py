@@ -155,8 +155,8 @@ class CliEngine:
         if not confirm(preview):
             return None
         reader = opened.read_events()
-        opened.stack.run("refresh", reader, **targets)
-        opened.stack.restore_inputs(opened.resources)
+        with opened.restoring_inputs():
+            opened.stack.run("refresh", reader, **targets)
         result = reader.build_result(opened.record_result())
         return replace(result, changes=preview.changes, messages=preview.messages)
 

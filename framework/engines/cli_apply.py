@@ -12,7 +12,12 @@ from dataclasses import replace
 from framework.core.changes import Change, Op, Result
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import OnProgress, Request
-from framework.engines.cli_deletions import KEPT, HeldDeletions, find_held_deletions
+from framework.engines.cli_deletions import (
+    KEPT,
+    HeldDeletions,
+    find_held_deletions,
+    find_unprotected,
+)
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
@@ -185,6 +190,7 @@ class CliApply:
             self._previewed.steps,
             map(self._name_model, self._previewed.preview.changes),
             map(self._name_model, pending),
+            find_unprotected(self._opened.resources),
             can_leave_out=self._previewed.targets is None,
         )
 
@@ -248,15 +254,33 @@ class CliApply:
         """
         alone = {model: self._find_models({model}) - left_out for model in sorted(self._held.alone)}
         excluded = left_out.union(*alone.values())
-        if targets is None:
+        general = targets
+        if targets is None and excluded & find_unprotected(self._opened.resources):
+            # Nothing outside of the models: the CLI also deletes what depends on a target.
+            components = self._reader.components
+            general = frozenset(components.find_within(components.names))
+        if general is None:
             # Not a list of targets, which would leave out what belongs to no model.
             self._run(True, excluded=excluded)
-        elif targets - excluded:
-            self._run(True, targets=targets - excluded)
+        elif general - excluded:
+            self._run(True, targets=general - excluded)
         for model, within in alone.items():
             urns = within if targets is None else within & targets
             if urns and model not in self._list_failed():
                 self._run(False, targets=urns)
+        if general is not targets:
+            self._run_outside(left_out)
+
+    def _run_outside(self, left_out: frozenset[str]) -> None:
+        """Runs the CLI for changes outside of the models that it could not make before."""
+        changes = self._previewed.preview.changes
+        outside = [item for item in changes if not item.component and item.op is not Op.SAME]
+        failed = self._held.alone & self._list_failed()
+        if outside and not failed and not left_out & find_unprotected(self._opened.resources):
+            self._run(True, excluded=left_out)
+            return
+        for change in outside:
+            self._feed.report(change, "skipped", "it waits until the renamed models serve")
 
     def _run(
         self,

@@ -7,12 +7,13 @@ of a failed promotion, or an old object that an earlier failed `up` has left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from framework.core.changes import Change, Op
 from framework.engines.cli_steps import CliStep
 from framework.engines.deployment_order import find_obsolete_autoscalers
+from framework.engines.state.checkpoint import Resource
 
 KEPT = "kept: its component did not finish"
 
@@ -34,14 +35,15 @@ def find_held_deletions(
     steps: Iterable[CliStep],
     changes: Iterable[Change],
     pending: Iterable[Change],
+    unprotected: Collection[str],
     *,
     can_leave_out: bool,
 ) -> HeldDeletions:
     """Finds the deletions of models with a changed Deployment.
 
     `changes` are all of the command, `pending` the deletions of what earlier replacements left.
-    The components of both are the names that the models have now. Without `can_leave_out` all
-    models with such a deletion are `alone`.
+    The components of both are the names that the models have now. `unprotected` are the URNs of
+    `find_unprotected`. Without `can_leave_out` all models with such a deletion are `alone`.
     """
     steps, changes = tuple(steps), tuple(changes)
     rolling = {step.change.component for step in steps if _is_rolling(step)}
@@ -53,11 +55,22 @@ def find_held_deletions(
     for change in (*(change for change in changes if change.op is Op.DELETE), *pending):
         if change.component not in rolling or change.urn in deleted_first or not change.object:
             continue
-        if change.urn in written or not can_leave_out:
+        if change.urn in written or change.urn in unprotected or not can_leave_out:
             alone.add(change.component)
         models[change.urn] = change.component
     held = {urn: model for urn, model in models.items() if model not in alone}
     return HeldDeletions(held, frozenset(alone))
+
+
+def find_unprotected(resources: Iterable[Resource]) -> frozenset[str]:
+    """Returns the URNs that only old objects of replacements have.
+
+    The option `--exclude` of the CLI does not keep these objects. After a rename that failed, the
+    old Deployment alone is recorded under the former URN.
+    """
+    resources = tuple(resources)
+    live = {found.urn for found in resources if not found.pending_delete}
+    return frozenset(found.urn for found in resources if found.pending_delete) - live
 
 
 def _is_rolling(step: CliStep) -> bool:

@@ -254,6 +254,27 @@ def test_failed_rename_that_is_reverted_keeps_the_old_pods(
 
 
 @grid
+def test_second_failure_of_a_renamed_model_keeps_its_old_deployment(
+    make_both: MakeBoth, kube: KubeClient
+) -> None:
+    both = make_both("churn")
+    both.deploy()
+    both.rename(CHURN, "catalog/attrition.yaml")
+    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    both.edit("catalog/attrition.yaml", "1.6.1", "missing")
+    both.run("up", "dev", "--yes", code=3)
+    # Now the new Deployment is only updated, and the old one is left by a replacement.
+    both.append("catalog/attrition.yaml", "env: {ADDED: '1'}\n")
+    both.run("up", "dev", "--yes", code=3)
+    for project in (both.embedded, both.cli):
+        old = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
+        assert old is not None
+        assert old["status"]["availableReplicas"] == 4
+    both.edit("catalog/attrition.yaml", "missing", "1.7.0")
+    both.up()
+
+
+@grid
 @pytest.mark.parametrize("failing", ["attrition", "intent"])
 def test_renamed_model_and_another_model_fail_independently(
     make_both: MakeBoth, failing: str

@@ -96,7 +96,9 @@ class World:
     in_run: Callable[[], object] = lambda: None
     ended: threading.Event = field(default_factory=threading.Event)
     shown: threading.Event = field(default_factory=threading.Event)
+    # The old objects of replacements, and whether their URNs have new ones that need no change.
     pending: list[Change] = field(default_factory=list)
+    is_replaced: bool = False
 
     @property
     def backend(self) -> FileBackend:
@@ -120,9 +122,12 @@ class World:
             raw |= {"inputs": inputs or {}, "outputs": {"__inputs": inputs or {}}}
             resources.append({**raw, "parent": component, "provider": ""})
         for change in self.pending:
-            raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
-            resources.append({**raw, "parent": component, "provider": "", "delete": True})
+            raw = {"urn": change.urn, "custom": True, "type": change.type, "parent": component}
+            raw |= {"inputs": {}, "outputs": {"__inputs": {}}, "provider": ""}
+            if self.is_replaced:
+                resources.append({**raw, "id": f"{change.object}-new"})
+            resources.append({**raw, "id": change.object, "delete": True})
         latest = {"manifest": {}, "resources": resources}
         document = {"version": 3, "checkpoint": {"stack": "dev", "latest": latest}}
         path = self.backend.checkpoint_path
@@ -516,6 +521,7 @@ LEFT_CONFIG = build_deletion("a-config", "core/v1:ConfigMap")
 def test_deletions_of_a_changed_model_come_after_its_rollout(world: World, pending: bool) -> None:
     deletion = LEFT_CONFIG if pending else CANARY
     world.pending = [deletion] if pending else []
+    world.is_replaced = True
     world.write_state()
     world.runs = [["a", "b"], []]
     world.apply(changes=[] if pending else [deletion])
@@ -530,6 +536,7 @@ def test_nothing_of_a_model_is_deleted_whose_rollout_failed(
 ) -> None:
     deletion = LEFT_CONFIG if pending else CANARY
     world.pending = [deletion] if pending else []
+    world.is_replaced = True
     world.write_state()
     world.cluster.bad = {"ns/a"}
     world.shown.set()
@@ -548,6 +555,23 @@ def test_model_whose_old_deployment_still_serves_has_a_run_of_its_own(world: Wor
     world.runs = [["b"], ["a"]]
     world.apply()
     assert read_scopes(world) == [(True, "exclude", {"a"}), (False, "target", {"a"})]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_old_deployment_of_a_failed_rename_stays_until_the_new_one_serves(
+    world: World, fails: bool
+) -> None:
+    # Under this URN nothing else is recorded, and `--exclude` does not keep it.
+    world.pending = [build_deletion("former")]
+    world.write_state()
+    world.shown.set()
+    outside = Change(f"{PREFIX}kubernetes:core/v1:Namespace::ns", "Namespace", "ns", Op.UPDATE)
+    world.runs = [["b"], [f"{FAILS}a"]] if fails else [["b"], ["a"], []]
+    world.apply(changes=[outside])
+    runs = [(True, "target", {"b"}), (False, "target", {"a", "former"})]
+    assert read_scopes(world) == (runs if fails else [*runs, (True, "", set())])
+    skipped = [item.change for item in world.progress if item.state == "skipped"]
+    assert skipped == ([outside] if fails else [])
 
 
 def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
