@@ -17,6 +17,7 @@ from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
 from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
+from framework.kube.lost_owners import FILLED_IN_LATER
 from framework.kube.managed_fields import (
     entries,
     find_foreign_parts,
@@ -195,11 +196,17 @@ def _drop_allowed_parts(
     Kubernetes itself adds fields such as the volume of a claim.
     """
 
+    has_owners = bool(compared.live and entries(compared.live.outputs))
+    if field.old is None and kind in FILLED_IN_LATER and not has_owners:
+        # Somebody emptied managedFields, so the binding of the volume looks like an addition. `up`
+        # leaves it as well.
+        return
+
     def may_write(manager: str, path: str) -> bool:
         if _is_within_finalizers(path) and not manager.startswith("kubectl"):
             # As in `up`, which leaves the finalizers of operators. Without managedFields it does
             # not know those of people.
-            return bool(manager) or not (compared.live and entries(compared.live.outputs))
+            return bool(manager) or not has_owners
         return is_controller(manager) or is_injected(injectors, kind, manager, path)
 
     parts = None

@@ -20,7 +20,7 @@ from framework.kube.owned_paths import OwnedPath, build_fields, find
 # The server's own name for what was there before the first apply.
 _UNKNOWN = "before-first-apply"
 # The server and the binding of a volume fill in fields of a claim later, which never change again.
-_FILLED_IN_LATER = frozenset({"PersistentVolumeClaim"})
+FILLED_IN_LATER = frozenset({"PersistentVolumeClaim"})
 _PARTS_OF_METADATA = ("labels", "annotations")
 _OF_CONTROLLERS = ("f:metadata", "f:annotations", "f:deployment.kubernetes.io/revision")
 
@@ -37,7 +37,7 @@ def with_owners(live: Object, inputs: Object, recorded: Mapping[str, Any]) -> Ob
         live       env[LEVEL], imagePullPolicy, env[EXTRA]
         owned      env[LEVEL], env[EXTRA]
     """
-    if entries(live) or not recorded or live["kind"] in _FILLED_IN_LATER:
+    if entries(live) or not recorded or live["kind"] in FILLED_IN_LATER:
         return live
     owned = {
         path

@@ -392,6 +392,13 @@ def test_addition_that_a_refresh_recorded_is_still_drift(root: Path) -> None:
     ]
 
 
+def test_volume_of_a_claim_without_managed_fields_is_no_drift(root: Path) -> None:
+    claim = build("PersistentVolumeClaim", "a", spec={"accessModes": ["ReadWriteOnce"]})
+    live = {**claim, "spec": {**claim["spec"], "volumeName": "pv-1"}}
+    live["metadata"] = {**claim["metadata"], "annotations": {"bound": "yes"}, "managedFields": []}
+    assert compare(root, [record(claim, "a")], [live]).findings == ()
+
+
 @pytest.mark.parametrize(
     ("manager", "emptied", "drift"),
     [("keda", False, []), ("kubectl-edit", False, ["metadata.finalizers"]), ("", True, [])],

@@ -108,6 +108,8 @@ def test_an_external_autoscaler_sizes_the_deployment(tmp_path: Path) -> None:
     deployment = next(m for m in plan.manifests if m.kind == "Deployment")
     assert "replicas" not in deployment.object["spec"]
     assert (deployment.ignore_changes, deployment.initial_replicas) == (("spec.replicas",), 2)
+    assert deployment.external_range is not None
+    assert deployment.external_range[0] == 2
     (track,) = plan.tracks
     assert (track.budget.replicas, track.fewest_replicas, track.autoscaled) == (6, 2, True)
 
