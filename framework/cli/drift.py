@@ -20,7 +20,7 @@ from framework.drift.fingerprint import with_fingerprint
 from framework.drift.refresh import build_refresh_verdict
 from framework.drift.returned import warn_about_returned
 from framework.drift.run import EXIT_CODES, DriftRun, FailedStack
-from framework.engines.base import RecordedObjects
+from framework.engines.base import RecordedObjects, RefreshLocksError
 from framework.output.drift import render_drift
 
 if TYPE_CHECKING:
@@ -153,6 +153,9 @@ def _add_refresh(session: Session, report: DriftReport, recorded: RecordedObject
     """Adds the verdict of `pulumi refresh`, if the engine runs it."""
     try:
         changed = session.engine.check_refresh(session.request)
+    except RefreshLocksError as exc:
+        warning = f"warning: pulumi refresh --preview-only: not run: {exc}"
+        return replace(report, warnings=(*report.warnings, warning))
     except FrameworkError as exc:
         problem = f"pulumi refresh --preview-only: {exc}"
         return replace(report, problems=(*report.problems, problem))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from framework.core.changes import Change, Op, Preview, Progress, Result
 from framework.core.drift_rules import Injector
+from framework.core.errors import EngineError
 from framework.core.stack import Stack
 from framework.engines.urns import PROVIDER_TYPE, STACK_TYPE
 from framework.kube.objects import ObjectState
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 # Up to this many models are read object by object, which takes fewer calls than all pages of the
 # lists.
 _MAX_READ_ONE_BY_ONE = 5
+
+
+class RefreshLocksError(EngineError):
+    """The CLI is too old to run a refresh without the lock of the state."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"pulumi {version} locks the state for it, which a check must not; expected v3.274 or "
+            "later; update it, or build it with `make setup-pulumi`"
+        )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from framework.engines.base import (
     Confirm,
     OnProgress,
     RecordedObjects,
+    RefreshLocksError,
     Request,
     StateSummary,
     order_changes,
@@ -69,6 +70,8 @@ from framework.kube.provider_kubeconfig import check_provider_kubeconfig
 
 # The CLI's error for `--expect-no-changes`.
 _CHANGES_PROPOSED = "no changes were expected"
+# Older versions lock the state for a refresh that is only a preview, and an `up` would fail.
+_NO_LOCK_SINCE = (3, 274)
 
 
 class CliEngine:
@@ -195,7 +198,13 @@ class CliEngine:
 
     @interrupt_on_sigterm()
     def check_refresh(self, request: Request) -> frozenset[str] | None:
-        """Runs `pulumi refresh --preview-only --expect-no-changes`."""
+        """Runs `pulumi refresh --preview-only --expect-no-changes`.
+
+        Raises RefreshLocksError for a CLI that would lock the state for it.
+        """
+        version = self._cli.version.removeprefix("v").split(".")
+        if tuple(int(part) for part in version[:2]) < _NO_LOCK_SINCE:
+            raise RefreshLocksError(self._cli.version)
         stack, targets = self._open(request), {}
         if request.components is not None:
             targets = read_stack(stack, request).build_recorded_target(request)
