@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +73,10 @@ def run_validate(root: Path, options: argparse.Namespace) -> ExitCode:
 
 
 def resolve_today(text: str | None) -> date:
-    """Returns the date of TODAY=, or today's. Errors: UsageError."""
+    """Returns the date of TODAY=, or today's in UTC. Errors: UsageError."""
     if text is None:
-        return date.today()
+        # As for the rules of drift: a waiver must expire on every machine at the same moment.
+        return datetime.now(UTC).date()
     try:
         return date.fromisoformat(text)
     except ValueError as exc:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TextIO
@@ -95,7 +95,7 @@ def open_session(
         usable = None
         if deploys:
             # An expired waiver stops a deployment, but not a look at what is deployed.
-            store = PlanStore(root, today=date.today())
+            store = PlanStore(root, today=datetime.now(UTC).date())
             plan = store.load_one(Stack.of(options.environment)).require()
         else:
             usable = _load_without_diagnostics(root, options.environment, engine)
