@@ -269,7 +269,7 @@ def test_second_failure_of_a_renamed_model_keeps_its_old_deployment(
     for project in (both.embedded, both.cli):
         old = kube.get("apps/v1", "Deployment", "churn", f"{project.namespace}-dev")
         assert old is not None
-        assert old["status"]["availableReplicas"] == 4
+        assert old["status"]["availableReplicas"] == 2
     both.edit("catalog/attrition.yaml", "missing", "1.7.0")
     both.up()
 
