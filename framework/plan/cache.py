@@ -70,6 +70,9 @@ def compute_digests(root: Path, stack: Stack, models: Collection[str] | None = N
     # diagnostics, and `promotesTo` may name any environment.
     names = (stack.environment, stack.name, files.diagnostics, own.diagnostics, environments)
     strays = sorted(own.overlays.keys() - files.models.keys())
+    if strays:
+        # The message about a file of no model lists the models that exist.
+        strays += sorted(files.models)
     for text in (_code_digest(), repr(names), repr(strays)):
         _feed(shared, text.encode())
     # All profiles, also those that a model does not use: to know which it uses, its file would have
