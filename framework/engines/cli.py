@@ -44,7 +44,6 @@ from framework.engines.clusters import (
     open_clusters,
 )
 from framework.engines.embedded.engine import EmbeddedEngine
-from framework.engines.former_urns import with_former_urns
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
@@ -54,6 +53,7 @@ from framework.engines.live_objects import (
 from framework.engines.problems import check_problems
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import PulumiCli
+from framework.engines.record_aliases import with_record_aliases
 from framework.engines.recorded import (
     build_deletion,
     check_protected,
@@ -332,7 +332,7 @@ class CliEngine:
 def _add_recorded(request: Request, opened: OpenedStack) -> tuple[Request, OpenedStack]:
     """Returns a request whose plan fits the records, and the stack with the records it works on."""
     request = keep_identifier(request, opened.recorded.providers)
-    named = with_former_urns(request, opened.stack.project.name, opened.resources)
+    named = with_record_aliases(request, opened.stack.project.name, opened.resources)
     if named.former_components != request.former_components:
         opened = replace(opened, recorded=build_recorded(opened.resources, named))
     return named, opened

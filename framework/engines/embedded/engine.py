@@ -36,7 +36,6 @@ from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import restore_wanted, settle_pending
-from framework.engines.former_urns import with_former_urns
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
@@ -46,6 +45,7 @@ from framework.engines.live_objects import (
 from framework.engines.preflight import add_preflight
 from framework.engines.problems import check_problems
 from framework.engines.project import Project, load_config, load_project
+from framework.engines.record_aliases import with_record_aliases
 from framework.engines.recorded import (
     Components,
     build_deletion,
@@ -285,7 +285,7 @@ class Operation:
         if request.plan is not None:
             self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
         resources = state.get_current().resources
-        self._request = request = with_former_urns(request, project.name, resources)
+        self._request = request = with_record_aliases(request, project.name, resources)
         self.components = Components(request.components, resources, request.former_components)
         self.planner = Planner(
             state, self.clusters, self.components, adopts=request.adopts, forced=request.forced

@@ -1,9 +1,9 @@
 """Finds the records of a plan's objects that have another URN than the plan gives them.
 
-Pulumi knows a resource by its URN alone. If the record of an object has another URN, both engines
-take the object for a new one and for one that left the plan: they apply it, and delete it
+Pulumi identifies a resource by its URN alone. If the record of an object has another URN, both
+engines take the object for a new one and for one that left the plan: they apply it, and delete it
 afterwards. So the URN of the record becomes an alias, as `previousName` does for a whole model.
-There is no setting for these cases:
+No setting covers these cases:
 
     the rename of a model failed and was reverted        recorded as b, in the plan as a again
     it failed and was then repeated with a third name    recorded as b, in the plan as c, formerly a
@@ -22,7 +22,7 @@ from framework.engines.urns import build_manifest_urn, build_model_urn, list_mod
 from framework.plan.manifest import MODEL_TYPE, ModelPlan, StackPlan
 
 
-def with_former_urns(request: Request, project: str, resources: Sequence[Resource]) -> Request:
+def with_record_aliases(request: Request, project: str, resources: Sequence[Resource]) -> Request:
     """Returns the request whose plan has the former names of models and the URNs of records.
 
     `resources` are the recorded ones. Only the models that the command works on are looked at.

@@ -12,8 +12,8 @@ from framework.core.changes import Op
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import Request
 from framework.engines.embedded.settlement import restore_wanted
-from framework.engines.former_urns import with_former_urns
 from framework.engines.project import load_project
+from framework.engines.record_aliases import with_record_aliases
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
@@ -53,7 +53,7 @@ def record(manifest: Manifest, component: str, **fields: Any) -> Resource:
 
 def complete(plan: StackPlan, records: list[Resource], *components: str) -> StackPlan:
     request = Request(Path(), plan.stack, frozenset(components) or None, plan=plan)
-    completed = with_former_urns(request, PROJECT, records).plan
+    completed = with_record_aliases(request, PROJECT, records).plan
     assert completed is not None
     return completed
 
