@@ -13,7 +13,6 @@ from framework.core.changes import Change, Op, Result
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import OnProgress, Request
 from framework.engines.cli_deletions import (
-    KEPT,
     HeldDeletions,
     find_held_deletions,
     find_unprotected,
@@ -30,7 +29,11 @@ from framework.engines.cli_steps import (
     keep_replicas,
     take_manifests,
 )
-from framework.engines.deployment_order import describe_kept_pods, find_obsolete_autoscalers
+from framework.engines.deployment_order import (
+    KEPT_UNFINISHED,
+    describe_kept_pods,
+    find_obsolete_autoscalers,
+)
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.recorded import build_deletion
 from framework.kube.provider import KubernetesProvider
@@ -209,7 +212,7 @@ class CliApply:
         }
         for change in self._previewed.preview.changes:
             if change.urn in kept and change.op is Op.DELETE:
-                self._feed.report(change, "skipped", KEPT)
+                self._feed.report(change, "skipped", KEPT_UNFINISHED)
         if urns := frozenset(self._held.models) - kept:
             self._run(True, targets=urns)
 

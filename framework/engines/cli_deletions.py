@@ -15,8 +15,6 @@ from framework.engines.cli_steps import CliStep
 from framework.engines.deployment_order import find_obsolete_autoscalers
 from framework.engines.state.checkpoint import Resource
 
-KEPT = "kept: its component did not finish"
-
 
 @dataclass(frozen=True)
 class HeldDeletions:

@@ -18,6 +18,9 @@ from framework.engines.urns import parse_urn
 
 Needs = Mapping[str, Collection[str]]
 
+KEPT_UNFINISHED = "kept: its component did not finish"
+"""The reason why nothing of a model is deleted whose Deployment failed."""
+
 
 def find_deployment_waits(
     changes: Iterable[Change], needs: Needs | None = None

@@ -18,7 +18,11 @@ from framework.core.changes import Change, Failure, Op, Preview, Result
 from framework.core.errors import EngineError, FrameworkError, StateError, StateFileError
 from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
-from framework.engines.deployment_order import describe_kept_pods, find_obsolete_autoscalers
+from framework.engines.deployment_order import (
+    KEPT_UNFINISHED,
+    describe_kept_pods,
+    find_obsolete_autoscalers,
+)
 from framework.engines.embedded.deletion import Deletions, find_needed
 from framework.engines.embedded.deployment_waits import DeploymentWaits
 from framework.engines.embedded.object_writer import ObjectWriter
@@ -277,7 +281,7 @@ class ApplyRun:
         # The old Pods of a failed component may still be the ones that serve, and they need the
         # ConfigMap that they were started with.
         kept = {
-            resource.key: "kept: its component did not finish"
+            resource.key: KEPT_UNFINISHED
             for resource in leftovers
             if components.find_nearest(resource.urn) in failed
         }
