@@ -31,6 +31,11 @@ def changed(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith("same")]
 
 
+def rename_to_attrition(both: BothEngines) -> None:
+    both.rename(CHURN, "catalog/attrition.yaml")
+    both.append("catalog/attrition.yaml", "previousName: churn\n")
+
+
 def test_create_and_image(make_both: MakeBoth) -> None:
     both = make_both("churn", "intent")
     assert {line.split()[0] for line in both.up()} == {"create"}
@@ -202,8 +207,7 @@ def test_renamed_model_serves_all_the_time(make_both: MakeBoth, record: Record) 
     both.deploy()
     with record(both.embedded) as recorder:
         start = len(recorder.events)
-        both.rename(CHURN, "catalog/attrition.yaml")
-        both.append("catalog/attrition.yaml", "previousName: churn\n")
+        rename_to_attrition(both)
         changes = changed(both.up())
     assert any("replace Deployment" in line and "attrition" in line for line in changes)
     old, new = recorder.serving("churn"), recorder.serving("attrition")
@@ -219,8 +223,7 @@ def test_renamed_model_that_fails_goes_on_under_its_old_name(
     both.deploy()
     with record(both.embedded) as recorder:
         start = len(recorder.events)
-        both.rename(CHURN, "catalog/attrition.yaml")
-        both.append("catalog/attrition.yaml", "previousName: churn\n")
+        rename_to_attrition(both)
         both.edit("catalog/attrition.yaml", "1.6.1", "missing")
         both.run("up", "dev", "--yes", code=3)
         both.edit("catalog/attrition.yaml", "missing", "1.7.0")
@@ -238,8 +241,7 @@ def test_failed_rename_that_is_reverted_keeps_the_old_pods(
     both.deploy()
     with record(both.embedded) as recorder:
         start = len(recorder.events)
-        both.rename(CHURN, "catalog/attrition.yaml")
-        both.append("catalog/attrition.yaml", "previousName: churn\n")
+        rename_to_attrition(both)
         both.edit("catalog/attrition.yaml", "1.6.1", "missing")
         both.run("up", "dev", "--yes", code=3)
         both.edit("catalog/attrition.yaml", "missing", "1.6.1")
@@ -259,8 +261,7 @@ def test_second_failure_of_a_renamed_model_keeps_its_old_deployment(
 ) -> None:
     both = make_both("churn")
     both.deploy()
-    both.rename(CHURN, "catalog/attrition.yaml")
-    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    rename_to_attrition(both)
     both.edit("catalog/attrition.yaml", "1.6.1", "missing")
     both.run("up", "dev", "--yes", code=3)
     # Now the new Deployment is only updated, and the old one is left by a replacement.
@@ -281,8 +282,7 @@ def test_renamed_model_and_another_model_fail_independently(
 ) -> None:
     both = make_both("churn", "intent")
     both.deploy()
-    both.rename(CHURN, "catalog/attrition.yaml")
-    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    rename_to_attrition(both)
     both.append(f"environments/dev/models/{failing}.yaml", "image: {tag: missing}\n")
     both.append("environments/dev/models/intent.yaml", "replicas: 3\n")
     for run in both.run("up", "dev", "--yes", code=3).values():
@@ -445,9 +445,8 @@ def test_narrowed_rename_deletes_the_old_objects(make_both: MakeBoth, kube: Kube
         'canary: {size: 1, candidate: {image: {tag: "1.7.0"}}}\n',
     )
     both.deploy()
-    both.rename(CHURN, "catalog/attrition.yaml")
+    rename_to_attrition(both)
     both.remove("environments/dev/models/churn.yaml")
-    both.append("catalog/attrition.yaml", "previousName: churn\n")
     changes = changed(both.up("--model", "attrition"))
     assert any("delete Deployment" in line and "churn-canary" in line for line in changes)
     for project in (both.embedded, both.cli):
@@ -468,8 +467,7 @@ def test_renamed_autoscaled_model_keeps_its_pods(make_both: MakeBoth, kube: Kube
         kube.json_patch(
             "apps/v1", "Deployment", "churn", space, operations=scale, manager="autoscaler"
         )
-    both.rename(CHURN, "catalog/attrition.yaml")
-    both.append("catalog/attrition.yaml", "previousName: churn\n")
+    rename_to_attrition(both)
     both.up()
     for space in spaces:
         deployment = kube.get("apps/v1", "Deployment", "attrition", space)
