@@ -224,7 +224,7 @@ def redact(path: Iterable[str | int], value: Any) -> Any:
 
 def find_name_of_value(item: Any) -> str:
     """Returns the name in `{name: API_TOKEN, value: x}`, an item of a list of variables, headers or
-    parameters; "" if `item` is no such mapping. Custom resources also call the name `key`."""
+    parameters; "" for any other `item`. Custom resources also call the name `key`."""
     if not isinstance(item, Mapping) or "value" not in item:
         return ""
     return next((name for key in ("name", "key") if isinstance(name := item.get(key), str)), "")

@@ -78,7 +78,7 @@ class History:
         return {past.id: past.since for past in _find_open(self.list_checks(stack))}
 
     def find_resolved(self, report: DriftReport) -> tuple[PastFinding, ...]:
-        """Returns what the check before had found and this one has not; () without OUT=."""
+        """Returns the findings of the check before that this one did not find; () without OUT=."""
         entries = self.list_checks(report.stack.name)
         # Without OUT= the history has no entry of this check.
         if not entries or entries[-1].checked != report.checked:

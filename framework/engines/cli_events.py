@@ -148,7 +148,7 @@ class EventReader:
         if step["op"] == _DELETE_REPLACED:
             self._report(self._build_change(step, Op.DELETE), "done", time)
             return
-        # A refresh also reports what an earlier command has changed, which says nothing new.
+        # A refresh also reports changes of an earlier command, which were reported already.
         change = self._changes.get(step["urn"]) if step["op"] in _OPS else None
         if change is not None:
             self._done.add(change.urn)

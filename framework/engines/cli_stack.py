@@ -48,7 +48,7 @@ _LOCK = re.compile(r"created by (?P<user>.+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) 
 
 @dataclass(frozen=True)
 class FailedUp:
-    """What is to be recorded after an `up` that failed or ended early.
+    """Describes what to record after an `up` that failed or ended early.
 
     `reasons` say by URN why Deployments are not ready: the CLI itself takes a Deployment as ready
     once the minimum of its Pods is available, and the next `up` waits for it again.
@@ -271,8 +271,8 @@ class OpenedStack:
     ) -> EventReader:
         """Returns a reader for the events of one command, or of several that belong together.
 
-        By default it knows the recorded components: without `--refresh` the CLI reports nothing
-        about what is recorded under the former name of a renamed model.
+        By default it has the recorded components: without `--refresh`, the events lack the
+        resources that are recorded under the former name of a renamed model.
         """
         if components is None:
             components = Components(recorded=self.resources)

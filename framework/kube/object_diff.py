@@ -228,7 +228,7 @@ def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Differen
                 yield from _find_list_differences(child, before, after, commands)
                 continue
             if key == "args" and before != after:
-                # Only `command`, which is beside them, tells that `-px` has a password.
+                # In `-px`, the password is found only with the `command` of the same container.
                 before, after = (redact_arguments(side).get("args") for side in (old, new))
             for found in _find_differences(child, before, after):
                 yield replace(found, secret=True) if is_secret and key == "value" else found
@@ -300,8 +300,8 @@ def read_item(path: FieldPath, item: Any) -> Any:
     """Returns a list item in the form that people read; MISSING becomes None.
 
     An environment variable with a plain value becomes the value, so that a change reads
-    `env[LOG_LEVEL]: info -> debug`. One that occurs twice has an index as its path, and stays whole
-    because only its name tells whether the value is secret.
+    `env[LOG_LEVEL]: info -> debug`. One that occurs twice has an index as its path. It stays a
+    mapping, because the value may be secret by its name.
     """
     if item is MISSING:
         return None
