@@ -103,9 +103,10 @@ def guess_resource(kind: str) -> str:
 
 def _list_kinds(plan: StackPlan, *, custom: bool) -> Mapping[str, set[tuple[str, str]]]:
     """Returns the kinds that the check lists in each Namespace, as pairs of group and kind."""
-    versions = {**CHECKED_KINDS, **(CUSTOM_KINDS if custom else {})}
     # In the Namespaces of the stack the check looks for foreign objects of further kinds.
-    checked = {(group_of(version), kind) for kind, version in versions.items()}
+    checked = {(group_of(version), kind) for kind, version in CHECKED_KINDS.items()}
+    if custom:
+        checked |= {(group, kind) for group, found in CUSTOM_KINDS.items() for kind in found}
     kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}
     for item in _list_model_manifests(plan):
         if not _is_cluster_scoped(item):

@@ -64,16 +64,16 @@ CHECKED_KINDS = {**_FULL_KINDS, **_METADATA_KINDS}
 """The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
 stack's own objects."""
 CUSTOM_KINDS = {
-    "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
-    "ScaledObject": "keda.sh/v1alpha1",
-    "HTTPRoute": "gateway.networking.k8s.io/v1",
-    "GRPCRoute": "gateway.networking.k8s.io/v1",
-    # Newer versions of Istio serve this version as well.
-    "VirtualService": "networking.istio.io/v1beta1",
-    "DestinationRule": "networking.istio.io/v1beta1",
-    "Rollout": "argoproj.io/v1alpha1",
+    "autoscaling.k8s.io": ("VerticalPodAutoscaler",),
+    "keda.sh": ("ScaledObject",),
+    "argoproj.io": ("Rollout",),
+    "gateway.networking.k8s.io": ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"),
+    "networking.istio.io": ("VirtualService", "DestinationRule", "EnvoyFilter", "Sidecar"),
+    "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
+    "cilium.io": ("CiliumNetworkPolicy",),
 }
-"""Custom resources that size Pods or route their traffic; listed where the cluster has them."""
+"""Custom resources that size Pods, or route or limit their traffic, by API group. They are listed
+where the cluster has them."""
 # The kinds that Kubernetes creates for others, by the kind of the owner.
 _CREATORS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("ReplicaSet",),
@@ -363,14 +363,17 @@ def _list_objects(
     """Returns the objects of a Namespace, and the kinds that could not be listed."""
     failed: dict[tuple[str, str], FrameworkError] = {}
     checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
-    custom = {(group_of(version), kind): version for kind, version in CUSTOM_KINDS.items()}
+    custom = {(group, kind): "" for group, names in CUSTOM_KINDS.items() for kind in names}
     kinds = {**custom, **recorded_kinds, **checked}
 
     def list_kind(key: tuple[str, str]) -> list[Object]:
+        group, kind = key
         # The comparison has listed the recorded kinds already, with all fields.
-        kind, api_version = key[1], kinds[key]
         is_full = kind in _FULL_KINDS or key in recorded_kinds or key in custom
         try:
+            api_version = kinds[key] or provider.find_served_version(group, kind)
+            if not api_version:
+                return []
             return provider.list_kind(api_version, kind, namespace, metadata_only=not is_full)
         except FrameworkError as exc:
             failed[key] = exc

@@ -17,9 +17,24 @@ _TARGETS = {
     "VerticalPodAutoscaler": ("targetRef", "sets the resources of"),
     "Rollout": ("workloadRef", "runs further Pods of"),
 }
+# The kinds with a label selector of Kubernetes, and its field.
+_SELECTORS = {
+    "PodDisruptionBudget": "selector",
+    "NetworkPolicy": "podSelector",
+    "CiliumNetworkPolicy": "endpointSelector",
+}
 _ISTIO = ("VirtualService", "DestinationRule")
 # The kinds of Gateway API that name a parent. One with a Service as parent takes its traffic.
-_ROUTES = ("HTTPRoute", "GRPCRoute")
+_ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
+# The kinds of meshes that limit or change the traffic of Pods: the path of the labels that select
+# the Pods. Without them, an object is for all Pods of its Namespace.
+_MESH_SELECTORS = {
+    "AuthorizationPolicy": ("selector", "matchLabels"),
+    "PeerAuthentication": ("selector", "matchLabels"),
+    "RequestAuthentication": ("selector", "matchLabels"),
+    "EnvoyFilter": ("workloadSelector", "labels"),
+    "Sidecar": ("workloadSelector", "labels"),
+}
 # The model of some Pods, "" for none; the words that name it; their labels.
 _Pods = tuple[str, str, Labels]
 
@@ -70,11 +85,17 @@ class StackPods:
             for model, owner, labels in pods:
                 if selector and selector.items() <= labels.items():
                     yield model, f"selects Pods of {owner}"
-        elif kind in ("PodDisruptionBudget", "NetworkPolicy"):
+        elif kind in _SELECTORS:
             # Here an empty selector selects all Pods; that of a Service selects none.
-            selector = spec.get("selector" if kind == "PodDisruptionBudget" else "podSelector")
+            for selector in _find_selectors(obj, _SELECTORS[kind]):
+                for model, owner, labels in pods:
+                    if selects(selector, labels):
+                        yield model, f"selects Pods of {owner}"
+        elif kind in _MESH_SELECTORS:
+            first, second = _MESH_SELECTORS[kind]
+            wanted = (spec.get(first) or {}).get(second) or {}
             for model, owner, labels in pods:
-                if selector is not None and selects(selector, labels):
+                if wanted.items() <= labels.items():
                     yield model, f"selects Pods of {owner}"
         elif kind in _TARGETS:
             field, verb = _TARGETS[kind]
@@ -131,6 +152,23 @@ class StackPods:
             if selector.items() <= labels.items():
                 takes = "takes" if kind == "Pod" else "its Pods take"
                 yield model, f"{takes} traffic of Service {name}"
+
+
+def _find_selectors(obj: Object, field: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the selectors of an object; a CiliumNetworkPolicy may have several specs."""
+    for spec in (obj.get("spec") or {}, *(obj.get("specs") or ())):
+        if spec.get(field) is not None:
+            yield _drop_sources(spec[field])
+
+
+def _drop_sources(selector: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a selector without the sources of labels that Cilium allows, as in `k8s:app`."""
+    labels = selector.get("matchLabels") or {}
+    terms = selector.get("matchExpressions") or ()
+    return {
+        "matchLabels": {key.rpartition(":")[2]: value for key, value in labels.items()},
+        "matchExpressions": [{**term, "key": term["key"].rpartition(":")[2]} for term in terms],
+    }
 
 
 def _find_pod_labels(spec: Mapping[str, Any]) -> Labels:

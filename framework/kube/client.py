@@ -57,6 +57,7 @@ class KubeClient:
     def __init__(self, connection: ApiConnection) -> None:
         self.connection = connection
         self._served: dict[str, dict[str, ServedKind]] = {}
+        self._groups: dict[str, list[str]] | None = None
         self._version: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
@@ -136,6 +137,33 @@ class KubeClient:
         if kind not in kinds:
             raise KindNotServedError(api_version, kind, sorted(kinds))
         return kinds[kind]
+
+    def find_served_version(self, group: str, kind: str) -> str:
+        """Returns the apiVersion in which the server has a kind; "" if it does not have the kind.
+
+        The server's preferred version comes first.
+        """
+        with self._lock:
+            if self._groups is None:
+                self._groups = self._discover_groups()
+            versions = self._groups.get(group, ())
+        for api_version in versions:
+            try:
+                self.served_kind(api_version, kind)
+            except KindNotServedError:
+                continue
+            return api_version
+        return ""
+
+    def _discover_groups(self) -> dict[str, list[str]]:
+        """Returns the apiVersions of each API group, the preferred one first."""
+        found = {}
+        for group in self.connection.request("GET", "/apis", "/apis")["groups"]:
+            preferred = group["preferredVersion"]["groupVersion"]
+            others = [version["groupVersion"] for version in group["versions"]]
+            others = [version for version in others if version != preferred]
+            found[group["name"]] = [preferred, *others]
+        return found
 
     def _discover(self, api_version: str) -> dict[str, ServedKind]:
         # The core group has no name and a path of its own: `/api/v1`, but `/apis/apps/v1`.

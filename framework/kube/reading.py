@@ -121,6 +121,10 @@ class ObjectReader:
         except KindNotServedError:
             return []
 
+    def find_served_version(self, group: str, kind: str) -> str:
+        """Returns the apiVersion in which the server has a kind; "" if it does not have it."""
+        return self._client.find_served_version(group, kind)
+
     def _try_list(self, scope: Scope) -> tuple[dict[str, Object] | None, ClusterError | None]:
         try:
             return self._list(scope), None

@@ -79,6 +79,9 @@ class FakeCluster:
         if kind in self._forbidden.split():
             raise ApiError(f"list of {kind} in ml", 403, "Forbidden", "no")
 
+    def find_served_version(self, group: str, kind: str) -> str:
+        return f"{group}/v1"
+
     def list_kind(
         self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[Object]:
@@ -94,13 +97,14 @@ class FakeCluster:
 
 
 def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
-    group = {**CHECKED_KINDS, **CUSTOM_KINDS, "Secret": "v1", "Namespace": "v1"}.get(kind, "v1")
+    custom = {name: f"{group}/v1" for group, names in CUSTOM_KINDS.items() for name in names}
+    api_version = {**CHECKED_KINDS, **custom}.get(kind, "v1")
     metadata = {"name": name, "uid": f"uid-{name}"} | (
         {"namespace": namespace} if namespace else {}
     )
     managed = [{"manager": "ours", "operation": "Apply", "fieldsV1": {}}]
     return {
-        "apiVersion": group,
+        "apiVersion": api_version,
         "kind": kind,
         "metadata": {**metadata, "managedFields": managed},
         **fields,

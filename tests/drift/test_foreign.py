@@ -109,6 +109,18 @@ def slice_of(service: str) -> Object:
         (build("Ingress", "x", spec={"rules": [{"host": "a.ml.example.com"}]}), ""),
         (build("ResourceQuota", "x"), "limits the Pods of a"),
         (build("ConfigMap", "x"), ""),
+        # Without a selector it is for all Pods of the Namespace.
+        (build("AuthorizationPolicy", "x", spec={"action": "DENY"}), "selects Pods of a"),
+        (build("PeerAuthentication", "x", spec={"selector": {"matchLabels": {"app": "b"}}}), ""),
+        (build("EnvoyFilter", "x", spec={"workloadSelector": {"labels": LABELS}}),
+         "selects Pods of a"),
+        (build("Sidecar", "x", spec={"workloadSelector": {"labels": {"app": "b"}}}), ""),
+        (build("CiliumNetworkPolicy", "x", spec={"endpointSelector": {"matchLabels": {
+            "k8s:app": "a"}}}), "selects Pods of a"),
+        (build("CiliumNetworkPolicy", "x", specs=[{"endpointSelector": {"matchExpressions": [
+            {"key": "any:app", "operator": "NotIn", "values": ["a"]}]}}]), ""),
+        (build("TCPRoute", "x", spec={"rules": [{"backendRefs": [{"name": "a"}]}]}),
+         "routes to Service a"),
     ],
 )  # fmt: skip
 def test_object_that_touches_our_pods_is_foreign_in_a_shared_namespace(

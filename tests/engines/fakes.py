@@ -211,6 +211,9 @@ class FakeCluster:
     def find_replacement(self, state: ObjectState, *, listed: bool = False) -> None:
         return None
 
+    def find_served_version(self, group: str, kind: str) -> str:
+        return ""
+
     def list_kind(
         self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[dict[str, Any]]:

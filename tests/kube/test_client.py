@@ -173,6 +173,21 @@ def test_unserved_kind_is_an_error(kube: KubeClient) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("group", "kind", "api_version"),
+    [
+        ("autoscaling", "HorizontalPodAutoscaler", "autoscaling/v2"),
+        ("apps", "Deploymint", ""),
+        ("keda.sh", "ScaledObject", ""),
+    ],
+)
+def test_version_of_a_kind_is_the_one_that_the_server_prefers(
+    kube: KubeClient, group: str, kind: str, api_version: str
+) -> None:
+    assert kube.find_served_version(group, kind) == api_version
+
+
+@pytest.mark.cluster
 def test_missing_permission_is_an_api_error(
     kube: KubeClient, kubeconfig: Path, tmp_path: Path
 ) -> None:
