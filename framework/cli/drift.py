@@ -96,7 +96,9 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
                 "state is"
             )
         report = compare_session(session, recorded)
-        return _add_refresh(session, report, recorded)
+        report = _add_refresh(session, report, recorded)
+        # Last, so that it covers the whole check.
+        return _add_other_command(session, report, recorded)
 
 
 def read_recorded(session: Session, *, accepts_recreated: bool = False) -> RecordedObjects:
@@ -162,6 +164,22 @@ def _add_refresh(session: Session, report: DriftReport, recorded: RecordedObject
     if changed is None:
         return report
     return replace(report, refresh=build_refresh_verdict(report, changed, recorded.objects))
+
+
+def _add_other_command(
+    session: Session, report: DriftReport, recorded: RecordedObjects
+) -> DriftReport:
+    """Adds a warning if another command has written the state during the check.
+
+    Only for a state whose locks nobody can read, as in a bucket.
+    """
+    if not recorded.revision or read_recorded(session).revision == recorded.revision:
+        return report
+    warning = (
+        "warning: another command wrote the state of this stack during the check, so some "
+        "differences may be its work; next: check again when it has ended"
+    )
+    return replace(report, warnings=(*report.warnings, warning))
 
 
 def _read_history(folder: Path, run: DriftRun) -> History:

@@ -140,7 +140,7 @@ def _fold_namespaces(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _find_holders(request: Request) -> list[str]:
-    """Returns a warning if another command works on the stack; only a file backend shows it."""
+    """Returns a warning for each lock on the stack, which only a state in a folder shows."""
     project = load_project(request.root)
     if not project.has_file_backend:
         return []

@@ -141,13 +141,15 @@ class RecordedObjects:
     by URN, both decrypted. An old object that a replacement has still to delete is not included.
 
     `messages` are warnings about interrupted commands, in the form of `Preview.messages`.
-    `pending_deletions` are the types and ids of those old objects.
+    `pending_deletions` are the types and ids of those old objects. `revision` identifies the state
+    that they were read from; "" for a state in a folder, whose locks show who works on it.
     """
 
     objects: tuple[RecordedObject, ...]
     providers: Mapping[str, Mapping[str, Any]]
     messages: tuple[str, ...] = ()
     pending_deletions: frozenset[tuple[str, str]] = frozenset()
+    revision: str = ""
 
 
 Confirm = Callable[[Preview], bool]

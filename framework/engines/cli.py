@@ -6,10 +6,12 @@ report, and its change list is compared with the live objects (`cli_preview.py`)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from framework.core.changes import Preview, Result
@@ -34,8 +36,8 @@ from framework.engines.cli_stack import (
     OpenedStack,
     build_program,
     build_recorded,
+    check_pending_creates,
     open_stack,
-    read_export,
     read_stack,
 )
 from framework.engines.clusters import (
@@ -61,7 +63,7 @@ from framework.engines.recorded import (
     summarize_resources,
 )
 from framework.engines.state.backend import FileBackend, open_backend
-from framework.engines.state.checkpoint import Checkpoint
+from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.kube.object_diff import compare_with_live
@@ -71,7 +73,7 @@ from framework.kube.provider_kubeconfig import check_provider_kubeconfig
 # The CLI's error for `--expect-no-changes`.
 _CHANGES_PROPOSED = "no changes were expected"
 # Older versions lock the state for a refresh that is only a preview, and an `up` would fail.
-_NO_LOCK_SINCE = (3, 274)
+_NO_LOCK_SINCE = "3.274.0"
 
 
 class CliEngine:
@@ -154,7 +156,7 @@ class CliEngine:
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)
         # Refused before the CLI writes: `restore_inputs` imports the state, which is impossible
         # while a create is pending.
-        opened.stack.check_pending_creates()
+        check_pending_creates(opened.checkpoint.pending)
         if not confirm(preview):
             return None
         reader = opened.read_events()
@@ -194,7 +196,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state."""
-        return summarize_resources(self._open(request).export_resources())
+        return summarize_resources(self._open(request).export_checkpoint().resources)
 
     @interrupt_on_sigterm()
     def check_refresh(self, request: Request) -> frozenset[str] | None:
@@ -202,8 +204,10 @@ class CliEngine:
 
         Raises RefreshLocksError for a CLI that would lock the state for it.
         """
-        version = self._cli.version.removeprefix("v").split(".")
-        if tuple(int(part) for part in version[:2]) < _NO_LOCK_SINCE:
+        # Imported here: only drift checks compare versions.
+        from semver import VersionInfo
+
+        if VersionInfo.parse(self._cli.version.removeprefix("v")) < _NO_LOCK_SINCE:
             raise RefreshLocksError(self._cli.version)
         stack, targets = self._open(request), {}
         if request.components is not None:
@@ -239,8 +243,7 @@ class CliEngine:
             return self._build_embedded().recorded_objects(
                 request, accepts_recreated=accepts_recreated
             )
-        stack = self._open(request)
-        checkpoint = read_export(stack.export(), stack.name)
+        exported = checkpoint = self._open(request).export_checkpoint()
         messages: tuple[str, ...] = ()
         if checkpoint.pending:
             before = build_recorded(checkpoint.resources, None)
@@ -248,7 +251,11 @@ class CliEngine:
             with open_clusters(request, before, self._connect_recorded, **recreated) as clusters:
                 checkpoint, messages = settle_export(checkpoint, clusters, request.plan)
         resources = checkpoint.resources
-        return build_recorded(resources, request, check_targets=True, messages=messages)
+        recorded = build_recorded(resources, request, check_targets=True, messages=messages)
+        if backend is not None:
+            return recorded
+        messages = _describe_unfinished(exported) + messages
+        return replace(recorded, messages=messages, revision=_build_revision(exported))
 
     def _open(self, request: Request) -> CliStack:
         """Opens a stack once, because each time the CLI runs for a second."""
@@ -302,7 +309,8 @@ class CliEngine:
 
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
-        if opened.stack.project.has_file_backend:
+        has_leftovers = opened.checkpoint.pending or _has_replaced(opened.checkpoint)
+        if opened.stack.project.has_file_backend or not has_leftovers:
             return opened, ()
         recreated = {"accepts_recreated": accepts_recreated}
         # The recorded providers created the objects, so these are looked up through them.
@@ -354,8 +362,31 @@ def _read_checkpoint(backend: FileBackend, request: Request) -> Checkpoint | Non
 
 def _is_unfinished(backend: FileBackend, checkpoint: Checkpoint) -> bool:
     """Returns True if an interrupted command left something to settle in the state."""
-    replaced = any(resource.pending_delete for resource in checkpoint.resources)
-    return backend.journal_path.exists() or bool(checkpoint.pending) or replaced
+    is_interrupted = backend.journal_path.exists() or bool(checkpoint.pending)
+    return is_interrupted or _has_replaced(checkpoint)
+
+
+def _describe_unfinished(exported: Checkpoint) -> tuple[str, ...]:
+    """Returns a warning if the state names operations that have not ended."""
+    names = [Resource(found["resource"]).name for found in exported.pending]
+    if not names:
+        return ()
+    others = f" and {len(names) - 1} others" if len(names) > 1 else ""
+    return (
+        f"warning: {names[0]}{others}: a change has not ended, so another command works on this "
+        "stack, or was interrupted; some differences may be its work",
+    )
+
+
+def _build_revision(exported: Checkpoint) -> str:
+    """Builds a text that is equal for two exports of one state, unless it was written between."""
+    content = [[resource.raw for resource in exported.resources], exported.pending]
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _has_replaced(checkpoint: Checkpoint) -> bool:
+    """Returns True if the old object of a replacement is still to be deleted."""
+    return any(resource.pending_delete for resource in checkpoint.resources)
 
 
 def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:

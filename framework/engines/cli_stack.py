@@ -113,11 +113,11 @@ class CliStack:
 
     def read_outputs(self) -> Mapping[str, Any]:
         """Returns the recorded outputs, secrets redacted."""
-        return read_stack_outputs(self.export_resources())
+        return read_stack_outputs(self.export_checkpoint().resources)
 
-    def export_resources(self) -> tuple[Resource, ...]:
-        """Returns the resources of the exported state. StateError where their shape is wrong."""
-        return read_export(self.export(), self.name).resources
+    def export_checkpoint(self) -> Checkpoint:
+        """Returns the exported state. StateError where its shape is wrong."""
+        return read_export(self.export(), self.name)
 
     def restore_inputs(self, resources: Iterable[Resource]) -> None:
         """Gives each refreshed object the inputs that it had before, which are in `resources`.
@@ -161,10 +161,6 @@ class CliStack:
         """Returns the exported state, secrets in plain text."""
         return self._translate(self.automation.export_stack)
 
-    def check_pending_creates(self) -> None:
-        """Raises StateError if a create is pending, because then no state can be imported."""
-        _check_pending_creates(self.export().deployment or {})
-
     def import_back(self, exported: Any) -> None:
         """Replaces the state by a changed export; the CLI encrypts the secrets again.
 
@@ -172,7 +168,7 @@ class CliStack:
         drop it, and its object would be lost.
         """
         deployment = exported.deployment
-        _check_pending_creates(deployment)
+        check_pending_creates(deployment.get("pending_operations") or ())
         # Not the Automation API's `import_stack`: its file stays in /tmp if the import fails.
         with TemporaryDirectory(prefix="state-") as folder:
             path = Path(folder) / "state.json"
@@ -199,9 +195,14 @@ class OpenedStack:
     """
 
     stack: CliStack
-    resources: tuple[Resource, ...]
+    checkpoint: Checkpoint
     recorded: RecordedObjects
     remember_cluster: Callable[[Iterable[Resource]], None]
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources that were recorded when the stack was opened."""
+        return self.checkpoint.resources
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -210,7 +211,7 @@ class OpenedStack:
 
     def record_result(self) -> Mapping[str, Any]:
         """Records the cluster after a command that wrote; returns the outputs that it recorded."""
-        exported = self.stack.export_resources()
+        exported = self.stack.export_checkpoint().resources
         self.remember_cluster(exported)
         return read_stack_outputs(exported)
 
@@ -338,11 +339,11 @@ def read_stack(
     stack: CliStack, request: Request, *, accepts_recreated: bool = False
 ) -> OpenedStack:
     """Reads what is recorded. ClusterError if the environment names another cluster."""
-    resources = stack.export_resources()
-    recorded = build_recorded(resources, request)
+    checkpoint = stack.export_checkpoint()
+    recorded = build_recorded(checkpoint.resources, request)
     if request.cluster is None:
-        return OpenedStack(stack, resources, recorded, lambda exported: None)
-    summary = summarize_resources(resources)
+        return OpenedStack(stack, checkpoint, recorded, lambda exported: None)
+    summary = summarize_resources(checkpoint.resources)
     check = IdentityCheck(
         request.stack,
         summary.providers,
@@ -361,7 +362,7 @@ def read_stack(
         if len(providers) == 1:
             check.remember(next(iter(providers)), reached)
 
-    return OpenedStack(stack, resources, recorded, remember_cluster)
+    return OpenedStack(stack, checkpoint, recorded, remember_cluster)
 
 
 def read_export(exported: Any, stack_name: str) -> Checkpoint:
@@ -462,8 +463,9 @@ def describe_lost_inputs(reason: object) -> str:
     )
 
 
-def _check_pending_creates(deployment: Mapping[str, Any]) -> None:
-    for operation in deployment.get("pending_operations") or ():
+def check_pending_creates(operations: Iterable[Mapping[str, Any]]) -> None:
+    """Raises StateError if a create is pending, because then no state can be imported."""
+    for operation in operations:
         if operation["type"] == "creating":
             created = Resource(operation["resource"])
             raise StateError(

@@ -31,6 +31,7 @@ from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.project import Project, load_project
 from framework.engines.recorded import Components
 from framework.engines.state.backend import FileBackend, open_backend
+from framework.engines.state.checkpoint import Checkpoint
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.engines.values import UNKNOWN
@@ -206,7 +207,9 @@ class World:
         state = StackState(project, self.backend).get_current()
         pending = [found for found in state.resources if found.pending_delete]
         resources = (*state.live.values(), *pending)
-        opened = OpenedStack(cast(CliStack, fake), resources, objects, lambda exported: None)
+        opened = OpenedStack(
+            cast(CliStack, fake), Checkpoint("dev", resources), objects, lambda exported: None
+        )
         components = Components()
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"

@@ -10,6 +10,7 @@ import pytest
 from framework.engines.base import RecordedObject, RecordedObjects
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_stack import OpenedStack
+from framework.engines.state.checkpoint import Checkpoint
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FakeCluster
 
@@ -59,7 +60,7 @@ def check(
     cluster = FakeCluster()
     for obj in live:
         cluster.objects["Deployment", f"ns/{obj['metadata']['name']}"] = obj
-    opened = OpenedStack(cast(Any, None), (), recorded, lambda exported: None)
+    opened = OpenedStack(cast(Any, None), Checkpoint("dev"), recorded, lambda exported: None)
     return needs_refresh(opened, targets, cast(KubernetesProvider, cluster), updated)
 
 

@@ -20,10 +20,10 @@ from pulumi.automation.errors import create_command_error
 from framework.core.errors import EngineError, StateError
 from framework.core.stack import Stack
 from framework.engines.base import RecordedObjects, Request
-from framework.engines.cli_stack import CliStack, OpenedStack, open_stack
+from framework.engines.cli_stack import CliStack, OpenedStack, check_pending_creates, open_stack
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import Checkpoint, Resource
 from tests.engines.fakes import FAKE_CLI
 
 PULUMI_YAML = """
@@ -42,7 +42,7 @@ def read_error(root: Path, stderr: str) -> str:
 
     stack = CliStack(FAKE_CLI, load_project(root), "dev", SimpleNamespace(export_stack=fail))
     with pytest.raises((StateError, EngineError)) as caught:
-        stack.export_resources()
+        stack.export_checkpoint()
     return str(caught.value)
 
 
@@ -132,19 +132,15 @@ def test_import_keeps_a_pending_create(root: Path) -> None:
     assert workspace.document is not None
 
 
-def test_refresh_is_refused_while_a_create_is_pending(root: Path) -> None:
+def test_refresh_is_refused_while_a_create_is_pending() -> None:
     """Its last step, the import, would fail after the CLI has recorded the live values."""
     urn = "urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::app"
     resource = {"urn": urn, "type": "kubernetes:core/v1:ConfigMap"}
     operation = {"type": "creating", "resource": resource}
-    deployment = {"resources": [], "pending_operations": [operation]}
-    exported = SimpleNamespace(version=3, deployment=deployment)
-    automation = SimpleNamespace(export_stack=lambda: exported)
-    stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
     with pytest.raises(StateError, match="interrupted while it created ConfigMap app"):
-        stack.check_pending_creates()
+        check_pending_creates([operation])
     operation["type"] = "updating"
-    stack.check_pending_creates()
+    check_pending_creates([operation])
 
 
 # Locks of dead commands
@@ -199,7 +195,9 @@ def refresh(root: Path, error: BaseException | None, workspace: Workspace) -> No
     exported = SimpleNamespace(version=3, deployment={"resources": [live]})
     automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
-    opened = OpenedStack(stack, (before,), RecordedObjects((), {}), lambda exported: None)
+    opened = OpenedStack(
+        stack, Checkpoint("dev", (before,)), RecordedObjects((), {}), lambda exported: None
+    )
     with opened.restoring_inputs():
         if error is not None:
             raise error

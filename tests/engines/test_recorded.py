@@ -17,7 +17,7 @@ from framework.engines.cli_preview import add_pending_deletions
 from framework.engines.cli_stack import CliStack, OpenedStack
 from framework.engines.project import load_project
 from framework.engines.recorded import Components, build_recorded_objects
-from framework.engines.state.checkpoint import Resource, parse_checkpoint
+from framework.engines.state.checkpoint import Checkpoint, Resource, parse_checkpoint
 from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.urns import build_urn
 from framework.engines.values import Secret, map_tree
@@ -110,7 +110,12 @@ def test_command_on_a_renamed_model_works_on_its_former_objects() -> None:
 
 def test_cli_lists_pending_deletions() -> None:
     resources = (build_component("a"), build_resource("a"), build_resource("a", is_pending=True))
-    opened = OpenedStack(cast(Any, None), resources, RecordedObjects((), {}), lambda exported: None)
+    opened = OpenedStack(
+        cast(Any, None),
+        Checkpoint("dev", resources),
+        RecordedObjects((), {}),
+        lambda exported: None,
+    )
     request = Request(SHIPPED, PulumiStack.of("dev"))
     preview = add_pending_deletions(Preview(()), opened, request)
     [change] = preview.changes

@@ -9,7 +9,7 @@ import pytest
 
 from framework.cluster.local import LocalCluster
 from framework.kube.client import KubeClient
-from tests.conftest import MakeProject
+from tests.conftest import MakeProject, Project
 from tests.engines.s3_server import Bucket, start_s3
 from tests.faults.catalogs import observe, parse_latest, write_catalog
 from tests.faults.killing import run_cli
@@ -43,6 +43,7 @@ def test_state_and_lock_are_in_the_bucket(make_quick_project: MakeProject, bucke
     assert "Deployment" in bucket.read(_STATE)
     assert "2/2" in project.succeed("status", "dev")
     assert "No differences" in project.succeed("drift", "dev")
+    check_another_command_is_named(project, bucket)
     # A second command finds the lock before it writes anything.
     holder = {"pid": 7, "username": "ann", "hostname": "elsewhere"}
     bucket.write(_LOCK, json.dumps({**holder, "timestamp": "2026-11-22T17:40:00Z"}))
@@ -51,6 +52,20 @@ def test_state_and_lock_are_in_the_bucket(make_quick_project: MakeProject, bucke
     words = " ".join(refused.stderr.split())
     assert "locked by ann (pid 7 on elsewhere, since 2026-11-22T17:40:00Z)" in words
     assert "pulumi cancel" in words
+
+
+def check_another_command_is_named(project: Project, bucket: Bucket) -> None:
+    """An `up` of another machine waits for a rollout, which only the state shows."""
+    kept = bucket.read(_STATE)
+    state = json.loads(kept)
+    resources = state["checkpoint"]["latest"]["resources"]
+    deployment = next(raw for raw in resources if raw["type"].endswith(":Deployment"))
+    operation = {"type": "updating", "resource": deployment}
+    state["checkpoint"]["latest"]["pending_operations"] = [operation]
+    bucket.write(_STATE, json.dumps(state))
+    shown = " ".join(project.succeed("drift", "dev").split())
+    assert "churn: a change has not ended, so another command works on this stack" in shown
+    bucket.write(_STATE, kept)
 
 
 @pytest.mark.grid
