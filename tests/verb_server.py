@@ -27,6 +27,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from framework.engines.embedded import process
+from tests.forked_host import ForkedHost
 from tests.shipped import SHIPPED
 
 # A running Python has read these at its start.
@@ -142,9 +144,10 @@ def _import_everything() -> None:
 
     for module in pkgutil.walk_packages(framework.__path__, "framework."):
         # The last one finds the project in the folder where it is imported.
-        if not module.name.endswith(("__main__", ".host", ".cli.main")):
+        if not module.name.endswith(("__main__", ".cli.main")):
             importlib.import_module(module.name)
     importlib.import_module("pulumi.automation")
+    importlib.import_module("pulumi_kubernetes")
 
 
 def _answer(connection: socket.socket) -> None:
@@ -182,6 +185,8 @@ def _become_verb(request: Mapping[str, Any], files: Sequence[int]) -> None:
     time.tzset()
     sys.argv = [f"{request['root']}/framework/__main__.py", *request["arguments"]]
     sys.path[0] = request["root"]
+    # The program's process needs no new Python either.
+    vars(process)["start_host"] = ForkedHost
     # A worker process imports the module `__main__` of its parent.
     sys.modules["__main__"] = importlib.import_module("framework.__main__")
 

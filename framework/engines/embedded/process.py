@@ -26,26 +26,31 @@ _GRACE_S = 2.0
 _TRACEBACK = "Traceback (most recent call last)"
 
 
+def start_host(root: Path, report_fd: int) -> subprocess.Popen[str]:
+    """Starts `host` in the project's folder; it writes its reports to `report_fd`."""
+    # A session of its own: Ctrl-C in the terminal reaches the engine alone, which then ends the
+    # program itself, after the steps that are under way.
+    return subprocess.Popen(
+        [sys.executable, "-m", "framework.engines.embedded.host", str(report_fd)],
+        cwd=root,
+        env=package_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(report_fd,),
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+
+
 class ProgramProcess:
     """A process that has loaded the SDK, and runs the program once for every request."""
 
     def __init__(self, root: Path) -> None:
         reports, report_fd = os.pipe()
         self._reports = os.fdopen(reports)
-        # A session of its own: Ctrl-C in the terminal reaches the engine alone, which then ends
-        # the program itself, after the steps that are under way.
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "framework.engines.embedded.host", str(report_fd)],
-            cwd=root,
-            env=package_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(report_fd,),
-            start_new_session=True,
-            text=True,
-            errors="replace",
-        )
+        self._child = start_host(root, report_fd)
         # The child has its own copy. As long as this one is open, reading the reports would not end
         # with it.
         os.close(report_fd)
