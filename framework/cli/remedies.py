@@ -12,8 +12,9 @@ from framework.cli.drift import check_stack
 from framework.core.drift_rules import AcceptRule
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
+from framework.drift.acceptance import build_accept_rule
 from framework.drift.history import describe_finding
-from framework.drift.report import Finding, FindingKind
+from framework.drift.report import Finding
 from framework.edits.accept import add_accept_rule
 from framework.output.edits import render_file_changes
 from framework.output.text import render_visible
@@ -37,20 +38,24 @@ def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
         where = finding.accepted_by.position
         print(f"{describe_finding(finding)} is accepted already, by the rule at {where}.")
         return ExitCode.DONE
-    rule = AcceptRule(
-        options.reason.strip(),
-        kind=finding.object_kind,
-        object=finding.object,
-        path=finding.path,
-        until=until,
-    )
+    rule = build_accept_rule(finding, options.reason.strip(), until)
     change = add_accept_rule(root, environment, rule)
     print(render_file_changes([change]))
     print(render_visible(f"\naccepted  {describe_finding(finding)}"))
-    if not finding.path and finding.kind is not FindingKind.FOREIGN:
-        print("The rule has no path, so it covers every difference of this object.")
+    print(_describe_limit(rule))
     print(f"next: make drift ENV={environment}")
     return ExitCode.DONE
+
+
+def _describe_limit(rule: AcceptRule) -> str:
+    if rule.live is not None:
+        return (
+            "The rule covers this live value only; without `live`, it covers every value with the "
+            f"same danger ({rule.danger}) or less."
+        )
+    if rule.path:
+        return f"The rule covers every value of the field with this danger ({rule.danger}) or less."
+    return f"The rule covers that the object is {rule.change}, and no differences of its fields."
 
 
 def run_take(root: Path, options: argparse.Namespace) -> ExitCode:

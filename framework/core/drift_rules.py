@@ -5,10 +5,12 @@ Plain data, so that the plan, the API client and the reports can use them withou
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 from framework.core.diagnostics import Position
 
@@ -20,8 +22,10 @@ _POD_SPEC = "spec.template.spec."
 class AcceptRule:
     """One rule of `drift.accept`: findings that it covers are listed as accepted.
 
-    `kind`, `model`, `object` and `path` are patterns; "" covers everything. `until` is the last
-    day on which the rule holds, None for ever. `position` is where the rule is written.
+    `kind`, `model`, `object` and `path` are patterns; "" covers everything. `change` is the kind of
+    finding and `danger` the worst danger, "" for any. `live` is the live value (`render_live`),
+    None for any. `until` is the last day on which the rule holds, None for ever. `position` is
+    where the rule is written.
     """
 
     reason: str
@@ -29,11 +33,17 @@ class AcceptRule:
     model: str = ""
     object: str = ""
     path: str = ""
+    change: str = ""
+    danger: str = ""
+    live: str | None = None
     until: date | None = None
     position: Position | None = None
 
     def covers(self, *, kind: str, model: str, object: str, path: str) -> bool:
-        """Returns whether every pattern matches; `path` is "" for a whole object."""
+        """Returns whether every pattern matches; `path` is "" for a whole object.
+
+        `drift/acceptance.py` also checks `change`, `danger` and `live`.
+        """
         pairs = ((self.kind, kind), (self.model, model), (self.object, object))
         return all(map(_matches, *zip(*pairs, strict=True))) and covers_path(self.path, path)
 
@@ -62,6 +72,11 @@ class Injector:
             and _matches(self.manager, manager)
             and covers_path(self.path, path)
         )
+
+
+def render_live(live: Any) -> str:
+    """Returns a live value as `live` of a rule has it: a text as it is, all else as JSON."""
+    return live if isinstance(live, str) else json.dumps(live, sort_keys=True, ensure_ascii=False)
 
 
 def covers_path(pattern: str, path: str) -> bool:

@@ -1,4 +1,8 @@
-"""Applies the rules of `drift.accept`: what they cover is listed, but does not count as drift."""
+"""Applies the rules of `drift.accept`: what they cover is listed, but does not count as drift.
+
+A rule that `accept` writes covers the difference that somebody saw, and nothing worse: 9 replicas
+for a load test, but not the 0 replicas of next week.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from framework.core.drift_rules import AcceptRule
+from framework.core.drift_rules import AcceptRule, render_live
+from framework.core.redaction import REDACTED
+from framework.drift.grouping import Danger, find_danger
 from framework.drift.report import Finding
+
+_MAX_LIVE = 2000
+"""Characters of a live value that `accept` writes into environment.yaml."""
+
+
+def build_accept_rule(finding: Finding, reason: str, until: date | None) -> AcceptRule:
+    """Returns the rule for one finding, as narrow as the finding itself."""
+    live = render_live(finding.live)
+    # A redacted value stands for every secret. A whole object has no value.
+    has_value = finding.path and REDACTED not in live and len(live) <= _MAX_LIVE
+    return AcceptRule(
+        reason,
+        kind=finding.object_kind,
+        object=finding.object,
+        path=finding.path,
+        change=finding.kind.value,
+        danger=find_danger(finding).value,
+        live=live if has_value else None,
+        until=until,
+    )
 
 
 def apply_accept_rules(
@@ -19,34 +45,73 @@ def apply_accept_rules(
     `complete`: it may cover what could not be read.
     """
     valid = [rule for rule in rules if not rule.has_expired(today)]
-    drift, accepted, used = [], [], set[int]()
+    drift: list[Finding] = []
+    accepted: list[Finding] = []
+    used, warnings = set[int](), dict[int, str]()
     for finding in findings:
-        covering = [index for index, rule in enumerate(valid) if _covers(rule, finding)]
+        matching = [index for index, rule in enumerate(valid) if _matches(rule, finding)]
+        covering = [index for index in matching if not _find_limit(valid[index], finding)]
         # All of them are in use, so none gets a warning. The report shows the first one.
         used |= {*covering}
         if covering:
             accepted.append(replace(finding, accepted_by=valid[covering[0]]))
         else:
             drift.append(finding)
-    warnings = [
-        f"warning: {_locate(rule)}this rule of drift.accept covers nothing: remove it"
-        for index, rule in enumerate(valid)
-        if complete and index not in used
-    ]
-    warnings += [
-        f"warning: {_locate(rule)}this rule of drift.accept expired on {rule.until}: "
-        "remove it, or put back what it covered"
+            # The first finding is enough to see why the rule is too narrow now.
+            for index in matching:
+                warnings.setdefault(index, _describe_exceeded(valid[index], finding))
+        if covering and _is_unlimited(valid[covering[0]], finding):
+            warnings.setdefault(covering[0], _describe_unlimited(valid[covering[0]], finding))
+    for index, rule in enumerate(valid):
+        if complete and index not in used | warnings.keys():
+            warnings[index] = f"{_start(rule)} covers nothing: remove it"
+    expired = [
+        f"{_start(rule)} expired on {rule.until}: remove it, or put back what it covered"
         for rule in rules
         if rule.has_expired(today)
     ]
-    return tuple(drift), tuple(accepted), warnings
+    return tuple(drift), tuple(accepted), [*(warnings[i] for i in sorted(warnings)), *expired]
 
 
-def _covers(rule: AcceptRule, finding: Finding) -> bool:
-    return rule.covers(
+def _matches(rule: AcceptRule, finding: Finding) -> bool:
+    # An object that was foreign and is imported now is the stack's own: `change` tells them apart.
+    return rule.change in ("", finding.kind) and rule.covers(
         kind=finding.object_kind, model=finding.model, object=finding.object, path=finding.path
     )
 
 
-def _locate(rule: AcceptRule) -> str:
-    return f"{rule.position}: " if rule.position else ""
+def _find_limit(rule: AcceptRule, finding: Finding) -> str:
+    """Returns why a rule does not cover a finding that it matches; "" if it covers it."""
+    danger = find_danger(finding)
+    if rule.danger and danger.is_worse_than(Danger(rule.danger)):
+        return f"endangers more (danger {danger}) than the rule allows ({rule.danger})"
+    if rule.live is not None and rule.live != render_live(finding.live):
+        return "has another live value than `live`"
+    return ""
+
+
+def _describe_exceeded(rule: AcceptRule, finding: Finding) -> str:
+    return (
+        f"{_start(rule)} does not cover {_name(finding)}, which {_find_limit(rule, finding)}: put "
+        "the difference back, or accept it again"
+    )
+
+
+def _is_unlimited(rule: AcceptRule, finding: Finding) -> bool:
+    return not rule.danger and rule.live is None and find_danger(finding) is Danger.SERVING
+
+
+def _describe_unlimited(rule: AcceptRule, finding: Finding) -> str:
+    return (
+        f"{_start(rule)} has no `danger`, so it covers {_name(finding)}, which can make requests "
+        "fail: put the difference back, or add `danger: serving` to keep it accepted"
+    )
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.label} {finding.path or finding.kind}"
+
+
+def _start(rule: AcceptRule) -> str:
+    where = f"{rule.position}: " if rule.position else ""
+    return f"warning: {where}this rule of drift.accept"

@@ -68,6 +68,10 @@ class Danger(StrEnum):
     LABEL = "label"
     """Labels and annotations, which select nothing."""
 
+    def is_worse_than(self, other: Danger) -> bool:
+        """Returns True if this danger comes before the other one."""
+        return _RANKS[self] < _RANKS[other]
+
 
 _RANKS = {danger: rank for rank, danger in enumerate(Danger)}
 

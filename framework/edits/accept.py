@@ -10,6 +10,7 @@ from framework.edits.transaction import apply_valid_changes
 from framework.edits.yaml_edit import Change, Edit, build_change
 from framework.files import environment_path
 from framework.files.document import load_document
+from framework.layers.references import escape
 
 _ACCEPT = ("drift", "accept")
 
@@ -32,10 +33,18 @@ def _build_edit(root: Path, path: str, rule: AcceptRule) -> Edit:
         "model": rule.model,
         "object": rule.object,
         "path": rule.path,
+        "change": rule.change,
+        "danger": rule.danger,
+        "live": rule.live,
         "reason": rule.reason,
-        "until": rule.until.isoformat() if rule.until else "",
+        "until": rule.until.isoformat() if rule.until else None,
     }
-    entry = {key: value for key, value in written.items() if value}
+    # An empty `live` is a value, that of an emptied variable. A `${` would be an interpolation.
+    entry = {
+        key: escape(value)
+        for key, value in written.items()
+        if value or (key == "live" and value is not None)
+    }
     drift = load_document(root, path)[0].data.get("drift")
     rules = drift.get("accept") if isinstance(drift, dict) else None
     if isinstance(rules, list) and rules:

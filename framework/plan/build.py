@@ -50,6 +50,9 @@ def build_stack(stack: Stack, environment: Environment, merged: Merged) -> Stack
                 model=rule.model or "",
                 object=rule.object or "",
                 path=rule.path or "",
+                change=rule.change or "",
+                danger=rule.danger or "",
+                live=rule.live,
                 until=date.fromisoformat(rule.until) if rule.until else None,
                 position=merged.origin(("drift", "accept", index)),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,9 @@ from framework.settings.base import Checked, Settings
 from framework.settings.values import IsoDate
 
 Pattern = Annotated[str, Field(min_length=1)]
+# The values of FindingKind and Danger in framework/drift, which is above the settings.
+Change = Literal["changed", "added", "missing", "recreated", "foreign"]
+DangerLimit = Literal["label", "setting", "budget", "serving"]
 
 
 def _require_one(settings: Settings, *keys: str) -> Iterator[SettingDiagnostic]:
@@ -33,6 +36,16 @@ class AcceptedDrift(Checked):
     path: Pattern | None = None
     """Pattern of the field, which covers everything below it as well. `spec.template.spec.` may be
     left out: `containers[model].env[DEBUG]`."""
+    change: Change | None = None
+    """Kind of difference. `foreign` does not cover the same object after its import, and `missing`
+    does not cover its fields after it is back. Without it, the rule covers every kind."""
+    danger: DangerLimit | None = None
+    """Worst danger that the rule covers, as the drift report names it: a rule with `budget` covers
+    9 replicas, but not 0. Without it, the rule covers every danger, and a check warns if that
+    includes `serving`."""
+    live: str | None = None
+    """Live value that the rule covers: a text as it is, all else as JSON in quotes, such as `"9"`;
+    `"null"` for a field that is gone. Without it, the rule covers every value."""
     reason: str = Field(min_length=1)
     """Reason why the difference is accepted."""
     until: IsoDate | None = None

@@ -228,11 +228,11 @@ def test_file_that_somebody_edits_meanwhile_is_left_as_it_is(root: Path) -> None
 
 RULE = AcceptRule(
     "load test: until the cache is there", kind="Deployment", object="ml-prod/chat",
-    path="spec.replicas", until=date(2099, 12, 31),
+    path="spec.replicas", change="changed", danger="budget", live="9", until=date(2099, 12, 31),
 )  # fmt: skip
 WRITTEN = (
-    "{kind: Deployment, object: ml-prod/chat, path: spec.replicas, "
-    'reason: "load test: until the cache is there", until: "2099-12-31"}'
+    "{kind: Deployment, object: ml-prod/chat, path: spec.replicas, change: changed, "
+    'danger: budget, live: "9", reason: "load test: until the cache is there", until: "2099-12-31"}'
 )
 
 
