@@ -126,13 +126,18 @@ class CliEngine:
                 with lock.released():
                     opened.stack.run("up", reader, program=build_program(request), **target)
                 outputs = opened.record_result()
-                return Result(preview.changes, reader.failures, outputs, messages=preview.messages)
+                result = Result(
+                    preview.changes, reader.failures, outputs, messages=preview.messages
+                )
+                opened.forget_replicas(request, result)
+                return result
             if not confirm(preview):
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster(opened.resources)
             apply = CliApply(opened, previewed, request, provider, lock, on_progress)
             result = apply.run()
+            opened.forget_replicas(request, result)
             # Once more, because before the first deployment no provider was recorded.
             return replace(result, outputs=opened.record_result())
 
@@ -186,7 +191,9 @@ class CliEngine:
         reader = opened.read_events(on_progress, components=components)
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
         opened.stack.run("destroy", reader, **options)
-        return replace(reader.build_result({}), changes=changes)
+        result = replace(reader.build_result({}), changes=changes)
+        opened.forget_replicas(request, result)
+        return result
 
     @interrupt_on_sigterm()
     def outputs(self, request: Request) -> Mapping[str, Any]:

@@ -138,7 +138,7 @@ class CliApply:
         # First, because an object that must be replaced is deleted below, and the live replicas of
         # its Deployment would be lost.
         if self._provider is not None and plan is not None:
-            steps = keep_replicas(steps, self._provider)
+            steps = keep_replicas(steps, self._provider, self._opened.kept_replicas)
             self._previewed = replace(self._previewed, steps=steps)
             self._request = replace(self._request, plan=take_manifests(plan, steps))
         if self._pre_cli_writer is not None:

@@ -19,12 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from framework.core.changes import Result
 from framework.core.errors import EngineError, FrameworkError, StateError
 from framework.core.passphrase import SET_PASSPHRASE
 from framework.engines.base import OnProgress, RecordedObjects, Request
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
-from framework.engines.clusters import IdentityCheck, identify_cluster, open_cluster_record
+from framework.engines.clusters import IdentityCheck, identify_cluster, open_stack_record
 from framework.engines.interrupts import InterruptibleCommand
+from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.project import Project, build_settings_path, load_project, read_salt
 from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
@@ -190,6 +192,7 @@ class CliStack:
 class OpenedStack:
     """A stack of the CLI, and what is recorded of it.
 
+    `kept_replicas` are those of Deployments that an `up` has deleted to create them again.
     `remember_cluster` records the cluster that the environment names. It takes the resources that
     are recorded now: before the first deployment there was no provider.
     """
@@ -197,6 +200,7 @@ class OpenedStack:
     stack: CliStack
     checkpoint: Checkpoint
     recorded: RecordedObjects
+    kept_replicas: KeptReplicas
     remember_cluster: Callable[[Iterable[Resource]], None]
 
     @property
@@ -208,6 +212,11 @@ class OpenedStack:
     def outputs(self) -> Mapping[str, Any]:
         """The outputs that were recorded when the stack was opened, secrets redacted."""
         return read_stack_outputs(self.resources)
+
+    def forget_replicas(self, request: Request, result: Result) -> None:
+        """Forgets the replicas of deleted Deployments, once every one of the stack exists again."""
+        if request.components is None and not result.failures:
+            self.kept_replicas.clear()
 
     def record_result(self) -> Mapping[str, Any]:
         """Records the cluster after a command that wrote; returns the outputs that it recorded."""
@@ -341,13 +350,15 @@ def read_stack(
     """Reads what is recorded. ClusterError if the environment names another cluster."""
     checkpoint = stack.export_checkpoint()
     recorded = build_recorded(checkpoint.resources, request)
+    record = open_stack_record(request.root, request.stack)
+    kept_replicas = KeptReplicas(record)
     if request.cluster is None:
-        return OpenedStack(stack, checkpoint, recorded, lambda exported: None)
+        return OpenedStack(stack, checkpoint, recorded, kept_replicas, lambda exported: None)
     summary = summarize_resources(checkpoint.resources)
     check = IdentityCheck(
         request.stack,
         summary.providers,
-        open_cluster_record(request.root, request.stack),
+        record,
         partial(identify_cluster, root=request.root),
         has_objects=summary.objects > 0,
         accepts_recreated=accepts_recreated,
@@ -362,7 +373,7 @@ def read_stack(
         if len(providers) == 1:
             check.remember(next(iter(providers)), reached)
 
-    return OpenedStack(stack, checkpoint, recorded, remember_cluster)
+    return OpenedStack(stack, checkpoint, recorded, kept_replicas, remember_cluster)
 
 
 def read_export(exported: Any, stack_name: str) -> Checkpoint:

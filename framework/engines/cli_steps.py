@@ -18,9 +18,10 @@ from framework.core.errors import ClusterError, EngineError, FrameworkError
 from framework.core.redaction import redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.clusters import CALLS_AT_ONCE
-from framework.engines.embedded.object_writer import WAIT_S, find_replicas_to_keep
+from framework.engines.embedded.object_writer import WAIT_S
 from framework.engines.embedded.planner import UNFINISHED, note_unfinished
 from framework.engines.embedded.progress import ProgressFeed
+from framework.engines.kept_replicas import KeptReplicas, find_replicas_to_keep
 from framework.engines.problems import build_kept_problem, build_refusal, is_refusal
 from framework.engines.urns import build_manifest_urn
 from framework.engines.values import collect_message_secrets, redact_fields
@@ -181,24 +182,40 @@ def _compare(
     )
 
 
-def keep_replicas(steps: Iterable[CliStep], provider: KubernetesProvider) -> tuple[CliStep, ...]:
+def keep_replicas(
+    steps: Iterable[CliStep], provider: KubernetesProvider, kept: KeptReplicas
+) -> tuple[CliStep, ...]:
     """Returns the steps in which a Deployment under an autoscaler keeps its live replicas.
 
     The CLI's create sends what the program registers, and that is the autoscaler's minimum. It also
-    creates a Deployment that it replaces, and one that exists and is not recorded.
+    creates a Deployment that it replaces, and one that exists and is not recorded. `kept` gets the
+    replicas of those that are deleted first, and has those that an earlier command has deleted.
     """
 
+    def find(step: CliStep, declared: int) -> int:
+        manifest = step.manifest
+        recorded = step.recorded.state if step.recorded else None
+        ops = (step.change.op, step.cli_op)
+        if step.cli_op is Op.CREATE and provider.find_listed(manifest.object):
+            live = provider.get_live(manifest.object) or {}
+            if replicas := int((live.get("spec") or {}).get("replicas") or 0):
+                return replicas
+        elif Op.REPLACE in ops and recorded and (live_state := provider.read(recorded)):
+            replicas = find_replicas_to_keep(declared, live_state)
+            # One with another name is created first.
+            if recorded.id == manifest.id:
+                kept.keep(recorded, replicas)
+            return replicas
+        if Op.CREATE in ops or Op.REPLACE in ops:
+            return max(declared, kept.find(manifest.id, recorded))
+        return 0
+
     def keep(step: CliStep) -> CliStep:
-        declared, kept = step.manifest.initial_replicas, 0
+        declared = step.manifest.initial_replicas
         if declared is None:
             return step
-        if step.cli_op is Op.CREATE and provider.find_listed(step.manifest.object):
-            live = provider.get_live(step.manifest.object) or {}
-            kept = int((live.get("spec") or {}).get("replicas") or 0)
-        elif Op.REPLACE in (step.change.op, step.cli_op) and step.recorded:
-            kept = find_replicas_to_keep(declared, provider.read(step.recorded.state))
-        manifest = replace(step.manifest, initial_replicas=kept or declared)
-        return replace(step, manifest=manifest)
+        replicas = find(step, declared) or declared
+        return replace(step, manifest=replace(step.manifest, initial_replicas=replicas))
 
     return tuple(map(keep, steps))
 

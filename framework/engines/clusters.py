@@ -31,7 +31,7 @@ from framework.engines.base import NamedCluster, RecordedObjects, Request
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import MissingCli, find_pulumi
 from framework.engines.stack_tags import StackTags
-from framework.engines.state.backend import open_backend
+from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.stack_state import StackState
 from framework.kube.client import KubeClient
 from framework.kube.provider import KubernetesProvider
@@ -391,7 +391,7 @@ def open_clusters(
     identity = IdentityCheck(
         request.stack,
         recorded.providers,
-        open_cluster_record(request.root, request.stack),
+        open_stack_record(request.root, request.stack),
         partial(identify_cluster, root=request.root, connect=connect),
         has_objects=bool(recorded.objects),
         accepts_recreated=accepts_recreated,
@@ -406,8 +406,8 @@ def open_clusters(
         clusters.close()
 
 
-def open_cluster_record(root: Path, stack: Stack) -> ClusterRecord:
-    """Returns the record of a stack's clusters: a file beside the state, or tags of the stack.
+def open_stack_record(root: Path, stack: Stack) -> FileBackend | StackTags:
+    """Returns what keeps records beside a stack's state: files of its folder, or tags.
 
     StateError for a backend that only the CLI reads, if there is no CLI.
     """
@@ -456,7 +456,7 @@ def _check_tagged_cluster(
     root: Path, stack: Stack, named: NamedCluster, reached: ClusterIdentity
 ) -> None:
     """Raises ClusterError when the cluster that was reached is not the one in the stack's tags."""
-    record = open_cluster_record(root, stack)
+    record = open_stack_record(root, stack)
     identify = partial(identify_cluster, root=root)
     check = IdentityCheck(stack, {"named": asdict(named)}, record, identify, has_objects=True)
     try:

@@ -1,7 +1,8 @@
-"""The record of a stack's cluster in tags of the stack, where the state is not in a folder.
+"""The records beside a state that is not in a folder, in tags of the stack.
 
-The file backend keeps this record in a file beside the state, see `state/backend.py`. Every other
-backend is read by the pulumi CLI, and all of them have tags.
+They are the identity of the cluster, and the replicas of deleted Deployments (`kept_replicas.py`).
+The file backend keeps them in files beside the state, see `state/backend.py`. Every other backend
+is read by the pulumi CLI, and all of them have tags.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from framework.engines.state.checkpoint import Resource
 # One tag for each field: a tag of Pulumi Cloud holds at most 256 characters.
 _PREFIX = "modelcatalog:cluster-"
 _FIELDS = ("uid", "context", "server")
+# One tag for each Deployment. Its name does not fit: that of a tag has at most 40 characters.
+_REPLICAS_PREFIX = "modelcatalog:replicas-"
 
 
 class StackTags:
@@ -36,28 +40,55 @@ class StackTags:
 
     def read_cluster(self) -> dict[str, Any]:
         """Returns the recorded identity, empty when there is none. StateError."""
-        return dict(self._identity)
+        names = {name: f"{_PREFIX}{name}" for name in _FIELDS}
+        return {name: self._tags[tag] for name, tag in names.items() if tag in self._tags}
 
     @cached_property
-    def _identity(self) -> dict[str, str]:
+    def _tags(self) -> dict[str, str]:
         try:
-            tags = json.loads(self._run("stack", "tag", "ls", "--json"))
+            return dict(json.loads(self._run("stack", "tag", "ls", "--json")))
         except StateError as exc:
             # A stack is created by its first deployment.
             if "no stack named" in str(exc):
                 return {}
             raise
-        names = {name: f"{_PREFIX}{name}" for name in _FIELDS}
-        return {name: tags[tag] for name, tag in names.items() if tag in tags}
 
     def write_cluster(self, record: Mapping[str, Any]) -> None:
         """Records the only cluster of the record; writes only the tags that change. StateError."""
         (identity,) = record["clusters"].values()
         for name in _FIELDS:
-            value = identity.get(name, "")
-            if value and value != self._identity.get(name):
-                self._run("stack", "tag", "set", f"{_PREFIX}{name}", value)
-                self._identity[name] = value
+            if value := identity.get(name, ""):
+                self._set(f"{_PREFIX}{name}", value)
+
+    def read_replicas(self) -> dict[str, Any]:
+        """Returns what `write_replicas` has written. StateError."""
+        entries = {}
+        for tag, value in self._tags.items():
+            if tag.startswith(_REPLICAS_PREFIX):
+                name, replicas, uid = value.split(" ")
+                entries[name] = {"replicas": int(replicas), "uid": uid}
+        return entries
+
+    def write_replicas(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replaces the tags with `replicas` and `uid` of each Deployment. StateError."""
+        wanted = {
+            _REPLICAS_PREFIX + sha256(name.encode()).hexdigest()[:16]: (
+                f"{name} {entry['replicas']} {entry['uid']}"
+            )
+            for name, entry in entries.items()
+        }
+        for tag in [tag for tag in self._tags if tag.startswith(_REPLICAS_PREFIX)]:
+            if tag not in wanted:
+                self._run("stack", "tag", "rm", tag)
+                del self._tags[tag]
+        for tag, value in wanted.items():
+            self._set(tag, value)
+
+    def _set(self, tag: str, value: str) -> None:
+        """Sets a tag, unless it has this value already."""
+        if self._tags.get(tag) != value:
+            self._run("stack", "tag", "set", tag, value)
+            self._tags[tag] = value
 
     def has_objects(self) -> bool:
         """Returns whether the state records any Kubernetes object."""

@@ -28,6 +28,7 @@ from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_stack import CliStack, OpenedStack
 from framework.engines.cli_steps import CliStep, PreCliWriter
 from framework.engines.embedded.planner import UNFINISHED
+from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.project import Project, load_project
 from framework.engines.recorded import Components
 from framework.engines.state.backend import FileBackend, open_backend
@@ -208,7 +209,11 @@ class World:
         pending = [found for found in state.resources if found.pending_delete]
         resources = (*state.live.values(), *pending)
         opened = OpenedStack(
-            cast(CliStack, fake), Checkpoint("dev", resources), objects, lambda exported: None
+            cast(CliStack, fake),
+            Checkpoint("dev", resources),
+            objects,
+            KeptReplicas(self.backend),
+            lambda exported: None,
         )
         components = Components()
         for step in self.steps:

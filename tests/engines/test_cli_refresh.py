@@ -60,7 +60,8 @@ def check(
     cluster = FakeCluster()
     for obj in live:
         cluster.objects["Deployment", f"ns/{obj['metadata']['name']}"] = obj
-    opened = OpenedStack(cast(Any, None), Checkpoint("dev"), recorded, lambda exported: None)
+    nothing = cast(Any, None)
+    opened = OpenedStack(nothing, Checkpoint("dev"), recorded, nothing, lambda exported: None)
     return needs_refresh(opened, targets, cast(KubernetesProvider, cluster), updated)
 
 

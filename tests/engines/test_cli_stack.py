@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pulumi.automation import CommandResult
@@ -196,7 +196,11 @@ def refresh(root: Path, error: BaseException | None, workspace: Workspace) -> No
     automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
     opened = OpenedStack(
-        stack, Checkpoint("dev", (before,)), RecordedObjects((), {}), lambda exported: None
+        stack,
+        Checkpoint("dev", (before,)),
+        RecordedObjects((), {}),
+        cast(Any, None),
+        lambda exported: None,
     )
     with opened.restoring_inputs():
         if error is not None:

@@ -114,6 +114,7 @@ def test_cli_lists_pending_deletions() -> None:
         cast(Any, None),
         Checkpoint("dev", resources),
         RecordedObjects((), {}),
+        cast(Any, None),
         lambda exported: None,
     )
     request = Request(SHIPPED, PulumiStack.of("dev"))

@@ -37,6 +37,7 @@ from framework.engines.embedded.records import build_refreshed
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
+from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
@@ -115,6 +116,7 @@ class EmbeddedEngine:
                 operation.history.begin("update")
                 operation.record_unchanged(run)
                 operation.clusters.remember()
+                operation.forget_replicas()
                 outputs = operation.state.read_stack_outputs()
                 result = Result(preview.changes, outputs=outputs, messages=preview.messages)
                 return operation.history.end(result)
@@ -424,6 +426,7 @@ class Operation:
             result = replace(result, messages=self._redact(apply.messages, apply.registered))
             if not result.failures:
                 self._end_pending(run)
+                self.forget_replicas()
             return result
         except BaseException:
             # Steps in progress may still end, and their results are recorded. Without the wait, an
@@ -444,6 +447,11 @@ class Operation:
         ]
         if urns:
             self.state.record(*map(end_line, urns))
+
+    def forget_replicas(self) -> None:
+        """Forgets the replicas of deleted Deployments, once every one of the stack exists again."""
+        if self._request.components is None:
+            KeptReplicas(self.state.backend).clear()
 
     def check_clusters(self) -> None:
         """Connects to every recorded cluster that has objects. ClusterError, EngineError.
@@ -468,6 +476,8 @@ class Operation:
         except BaseException:
             stop.set()
             raise
+        if not feed.failures:
+            self.forget_replicas()
 
 
 def _read_state(request: Request) -> StackState:

@@ -25,12 +25,14 @@ from framework.engines.embedded.records import (
     read_object_state,
 )
 from framework.engines.embedded.registration import Answer
+from framework.engines.kept_replicas import KeptReplicas, find_replicas_to_keep
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import begin_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import reveal
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import REPLICAS_FIELD
 from framework.kube.waiting import RolloutCounts, WaitStoppedError
 
 # For a Deployment without a deadline of its own, and for a deletion.
@@ -45,6 +47,7 @@ class ObjectWriter:
         self, state: StackState, planner: Planner, feed: ProgressFeed, stop: threading.Event
     ) -> None:
         self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
+        self._kept_replicas = KeptReplicas(state.backend)
 
     def write(self, step: Step) -> Answer:
         """Creates, updates or replaces an object, and waits until it is ready."""
@@ -62,17 +65,18 @@ class ObjectWriter:
     def _write(self, step: Step, provider: KubernetesProvider) -> ObjectState:
         """Writes an object and records it as not ready yet."""
         registration, old = step.registration, step.old
-        inputs = reveal(registration.inputs)
+        before = read_object_state(self._state, old) if old is not None else None
+        inputs = self._keep_replicas(step, provider, before)
         left_behind = []
         if step.adopts:
             self._begin("creating" if old is None else "updating", step, inputs)
             uid = str(step.predicted["metadata"].get("uid", ""))
             made = provider.adopt(step.urn, inputs, registration.ignore_changes, uid)
-        elif old is None:
+        elif old is None or before is None:
             self._begin("creating", step, inputs)
             made = provider.create(step.urn, inputs, registration.ignore_changes)
         elif step.change.op is Op.REPLACE:
-            made = self._replace(step, provider, old, inputs)
+            made = self._replace(step, provider, before, inputs)
             if not step.delete_first:
                 # The old object is recorded as pending deletion; `finish` deletes it at the end.
                 # Without this line the new record, which has the same URN, would take its place,
@@ -80,7 +84,6 @@ class ObjectWriter:
                 left_behind.append(set_line(old.with_fields(delete=True)))
         else:
             self._begin("updating", step, inputs)
-            before = read_object_state(self._state, old)
             made = provider.update(step.urn, before, inputs, registration.ignore_changes)
         # In this order, since a crash may lose the last of the lines: an operation that stays
         # pending only makes the next command look for the object once more.
@@ -89,20 +92,32 @@ class ObjectWriter:
         self._state.record(*left_behind, set_line(resource), end_line(step.urn))
         return made
 
+    def _keep_replicas(
+        self, step: Step, provider: KubernetesProvider, before: ObjectState | None
+    ) -> dict[str, Any]:
+        """Returns the inputs; for a new Deployment under an autoscaler with the replicas it had.
+
+        Created with those of the file, it would begin far too small.
+        """
+        inputs: dict[str, Any] = reveal(step.registration.inputs)
+        is_new = step.change.op in (Op.CREATE, Op.REPLACE)
+        if not is_new or REPLICAS_FIELD not in step.registration.ignore_changes:
+            return inputs
+        declared = int(inputs["spec"].get("replicas") or 0)
+        live = provider.read(before) if before and step.change.op is Op.REPLACE else None
+        replicas = find_replicas_to_keep(declared, live)
+        if live is None:
+            replicas = max(declared, self._kept_replicas.find(step.change.object, before))
+        elif before is not None and step.delete_first:
+            self._kept_replicas.keep(before, replicas)
+        if not replicas:
+            return inputs
+        return {**inputs, "spec": {**inputs["spec"], "replicas": replicas}}
+
     def _replace(
-        self, step: Step, provider: KubernetesProvider, old: Resource, inputs: dict[str, Any]
+        self, step: Step, provider: KubernetesProvider, before: ObjectState, inputs: dict[str, Any]
     ) -> ObjectState:
         """Creates the new object of a replacement; with `delete_first`, after deleting the old."""
-        if step.problem is not None:
-            # A step that was planned again, because its inputs were unknown in the preview.
-            raise EngineError(str(step.problem))
-        before = read_object_state(self._state, old)
-        # Created with the replicas of the file, a Deployment under an autoscaler would begin far
-        # too small.
-        if "spec.replicas" in step.registration.ignore_changes:
-            live, spec = provider.read(before), inputs["spec"]
-            replicas = find_replicas_to_keep(int(spec.get("replicas") or 0), live)
-            inputs = {**inputs, "spec": {**spec, "replicas": replicas}} if replicas else inputs
         self._begin("creating", step, inputs)
         if step.delete_first:
             provider.delete(
@@ -152,15 +167,6 @@ class ObjectWriter:
         # A replacement gets a new record, with its own time of creation.
         old = step.old if step.change.op is not Op.REPLACE else None
         return build_object(self._state, step.registration, step.urn, old, made, errors)
-
-
-def find_replicas_to_keep(declared: int, live: ObjectState | None) -> int:
-    """Returns the replicas of the Deployment that is replaced, if they are more; 0 otherwise.
-
-    An autoscaler may have scaled to 8 Pods, all of them serving, while `declared` is 2.
-    """
-    replicas = int(((live.outputs if live else {}).get("spec") or {}).get("replicas") or 0)
-    return replicas if replicas > declared else 0
 
 
 def _find_timeout(step: Step) -> float:

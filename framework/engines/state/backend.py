@@ -92,6 +92,11 @@ class FileBackend:
         """The path of the record of the clusters that the stack is deployed on."""
         return self.folder / "clusters" / self.project / f"{self.stack}.json"
 
+    @property
+    def replicas_path(self) -> Path:
+        """The path of the replicas of deleted Deployments (`kept_replicas.py`)."""
+        return self.folder / "replicas" / self.project / f"{self.stack}.json"
+
     # Checkpoint
 
     def read_checkpoint(self) -> str | None:
@@ -176,6 +181,28 @@ class FileBackend:
         """Replaces the record of clusters; writes nothing where it is the same already."""
         if self.read_cluster() != record:
             files.write_atomically(self.cluster_path, json.dumps(record) + "\n")
+
+    # Replicas of deleted Deployments
+
+    def read_replicas(self) -> dict[str, Any]:
+        """Returns what `write_replicas` has written. StateFileError for a damaged file."""
+        path = self.replicas_path
+        text = files.read_text(path)
+        try:
+            return {} if text is None else _parse_replicas(text)
+        except ShapeError as exc:
+            remedy = (
+                "it has the replicas of Deployments that an interrupted `up` has deleted; if you "
+                "remove it, they start with the minimum of their autoscalers"
+            )
+            raise StateFileError(path, str(exc), remedy) from exc
+
+    def write_replicas(self, entries: Mapping[str, Any]) -> None:
+        """Replaces the file with `replicas` and `uid` of each Deployment; removes an empty one."""
+        if entries:
+            files.write_atomically(self.replicas_path, json.dumps(entries) + "\n")
+        else:
+            files.remove(self.replicas_path)
 
     # Locks
 
@@ -306,6 +333,17 @@ def _parse_cluster(text: str) -> dict[str, Any]:
         check_type(identity, dict, f"the record of {urn}")
         check_field(identity, "uid", str, f"the record of {urn}")
     return dict(record)
+
+
+def _parse_replicas(text: str) -> dict[str, Any]:
+    entries = parse_json(text)
+    check_type(entries, dict, "the file")
+    for name, entry in entries.items():
+        check_type(entry, dict, name)
+        check_field(entry, "uid", str, name)
+        if not isinstance(entry.get("replicas"), int):
+            raise ShapeError(f"{name}.replicas is not a number")
+    return dict(entries)
 
 
 def _user_name() -> str:

@@ -1,0 +1,86 @@
+"""Keeps the replicas of a Deployment that is deleted, until it is created again.
+
+The files do not have the replicas of a Deployment under an autoscaler. While a replacement is
+between deletion and creation, nothing in the cluster has them either. If the command is killed
+then, or the creation fails, the next command would create the Deployment with the autoscaler's
+minimum. So the number is written beside the state before the deletion. It cannot be in the state
+itself, because the CLI drops the record of a deleted object.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from framework.kube.objects import ObjectState
+
+Entries = Mapping[str, Mapping[str, Any]]
+
+
+class ReplicasRecord(Protocol):
+    """Stores the entries: a file beside the state, or tags of the stack."""
+
+    def read_replicas(self) -> Entries:
+        """Returns `replicas` and `uid` of each deleted Deployment, by `namespace/name`."""
+
+    def write_replicas(self, entries: Entries) -> None:
+        """Replaces all entries. StateError."""
+
+
+@dataclass
+class KeptReplicas:
+    """The replicas of the Deployments that a stack has deleted to create them again.
+
+    Safe for use from any number of threads.
+    """
+
+    record: ReplicasRecord
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, recorded: ObjectState, replicas: int) -> None:
+        """Records the replicas of a Deployment before it is deleted; 0 if there are none to keep.
+
+        `recorded` is the Deployment as the state has it. StateError.
+        """
+        with self._lock:
+            entries = dict(self.record.read_replicas())
+            entries.pop(recorded.id, None)
+            if replicas:
+                entries[recorded.id] = {"replicas": replicas, "uid": _get_uid(recorded)}
+            self._write(entries)
+
+    def find(self, object_id: str, recorded: ObjectState | None) -> int:
+        """Returns the replicas that a Deployment had when it was deleted, 0 for none.
+
+        `recorded` is None if the state does not have the Deployment. If the state has a newer one
+        of that name, somebody else has deleted that one, and the number of the former is too old.
+        """
+        with self._lock:
+            entry = self.record.read_replicas().get(object_id)
+        if entry is None or (recorded is not None and entry["uid"] != _get_uid(recorded)):
+            return 0
+        return int(entry["replicas"])
+
+    def clear(self) -> None:
+        """Removes all entries, after a command that left no Deployment uncreated. StateError."""
+        with self._lock:
+            self._write({})
+
+    def _write(self, entries: Entries) -> None:
+        if self.record.read_replicas() != entries:
+            self.record.write_replicas(entries)
+
+
+def find_replicas_to_keep(declared: int, live: ObjectState | None) -> int:
+    """Returns the replicas of the Deployment that is replaced, if they are more; 0 otherwise.
+
+    An autoscaler may have scaled to 8 Pods, all of them serving, while `declared` is 2.
+    """
+    replicas = int(((live.outputs if live else {}).get("spec") or {}).get("replicas") or 0)
+    return replicas if replicas > declared else 0
+
+
+def _get_uid(state: ObjectState) -> str:
+    return str((state.outputs.get("metadata") or {}).get("uid", ""))
