@@ -12,14 +12,12 @@ from framework.core.durations import render_elapsed
 from framework.output.forecasts import build_rollout, render_forecast
 from framework.output.text import (
     render_count,
-    render_field,
-    render_image,
     render_table,
-    render_value,
     render_wrapped,
     screen_width,
     shorten_path,
 )
+from framework.output.values import render_field, render_image, render_value
 from framework.plan import ModelPlan, StackPlan
 
 _MARKS = {Op.CREATE: "+", Op.UPDATE: "~", Op.REPLACE: "±", Op.DELETE: "-", Op.SAME: " "}

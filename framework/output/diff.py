@@ -12,12 +12,8 @@ from dataclasses import dataclass
 from framework.core.changes import FieldChange
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.core.suggestions import list_names
-from framework.output.text import (
-    render_count,
-    render_field,
-    render_wrapped,
-    shorten_path,
-)
+from framework.output.text import render_count, render_wrapped, shorten_path
+from framework.output.values import render_field
 from framework.reports.comparison import (
     Cause,
     CommitComparison,

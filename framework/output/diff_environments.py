@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from framework.output.diff import MODEL
-from framework.output.text import (
-    render_count,
-    render_value,
-    render_wrapped,
-    screen_width,
-    shorten_path,
-)
+from framework.output.text import render_count, render_wrapped, screen_width, shorten_path
+from framework.output.values import render_apart
 from framework.reports.comparison import Comparison, Difference, ModelDifference, ObjectDifference
 
 _NOT_SET = "-"
@@ -102,7 +97,7 @@ def _render_rendered_fields(fields: Sequence[Difference], names: tuple[str, str]
 
 def _column_widths(differences: Sequence[Difference], names: tuple[str, str]) -> tuple[int, int]:
     path = max(len(shorten_path(difference.path)) for difference in differences)
-    old = max(len(names[0]), *(len(_render_side(difference.old)) for difference in differences))
+    old = max(len(names[0]), *(len(_render_sides(difference)[0]) for difference in differences))
     return min(_WIDEST_PATH, path), min(_WIDEST_VALUE, old)
 
 
@@ -110,15 +105,15 @@ def _render_row(
     difference: Difference, path_width: int, old_width: int, names: tuple[str, str]
 ) -> str:
     path = shorten_path(difference.path)
-    old, new = _render_side(difference.old), _render_side(difference.new)
+    old, new = _render_sides(difference)
     line = f"    {path:<{path_width}}  {old:<{old_width}}  {new}"
     if len(path) > path_width or len(old) > old_width or len(line) > screen_width():
         return f"    {path}\n        {names[0]}: {old}\n        {names[1]}: {new}"
     return line
 
 
-def _render_side(value: object) -> str:
-    return _NOT_SET if value is None else render_value(value)
+def _render_sides(difference: Difference) -> list[str]:
+    return render_apart((difference.old, difference.new), missing=_NOT_SET)
 
 
 # What all models have in common

@@ -6,10 +6,9 @@ Text of the catalog is escaped, so that it is not read as markup; nothing is cut
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import unified_diff
 from html import escape
-from typing import Any
 
+from framework.core.changes import FieldChange
 from framework.output.diff import (
     Group,
     group_alike,
@@ -23,7 +22,8 @@ from framework.output.diff import (
 )
 from framework.output.diff_environments import render_alone, render_difference_count
 from framework.output.markdown import escape_cell, escape_markdown, fence
-from framework.output.text import list_secret_lines, render_image, render_plain, shorten_path
+from framework.output.text import shorten_path
+from framework.output.values import has_text, list_changed_lines, render_apart
 from framework.reports.comparison import CommitComparison, Comparison, Difference
 
 _MAX_ROWS = 50
@@ -83,17 +83,14 @@ def _title(group: Group) -> str:
 
 
 def _render_short(field: Difference) -> str:
-    def shorten(value: Any) -> str:
-        is_image = field.path.endswith(".image")
-        text = " ".join((render_image(value) if is_image else render_plain(value)).split())
-        return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 3]}..."
-
     path = shorten_path(field.path)
     if field.old is None:
         return f"{path} added"
     if field.new is None:
         return f"{path} removed"
-    return f"{path} {shorten(field.old)} → {shorten(field.new)}"
+    values = (field.old, field.new)
+    old, new = render_apart(values, most=_MAX_CHARACTERS, is_image=path.endswith(".image"))
+    return f"{path} {old} → {new}"
 
 
 def _render_objects(group: Group) -> list[str]:
@@ -117,16 +114,12 @@ def _render_fields(fields: Sequence[Difference]) -> list[str]:
 
 
 def _render_field(field: Difference) -> list[str]:
-    old, new = (
-        [] if value is None else render_plain(value).splitlines() or [""]
-        for value in (field.old, field.new)
-    )
-    if max(len(old), len(new)) > 1:
-        changed = list(unified_diff(old, new, n=1, lineterm=""))[2:] or list_secret_lines(old)
-        return [f"  {field.path}:", *(line for line in changed if not line.startswith("@@"))]
-    return [
-        f"{mark} {field.path}: {line}" for mark, part in (("-", old), ("+", new)) for line in part
-    ]
+    change = FieldChange(field.path, field.old, field.new)
+    if has_text(change) and (changed := list_changed_lines(change, context=1, most=None)):
+        return [f"  {field.path}:", *changed]
+    texts = render_apart((field.old, field.new), most=None, missing="")
+    sides = zip("-+", (field.old, field.new), texts, strict=True)
+    return [f"{mark} {field.path}: {text}" for mark, value, text in sides if value is not None]
 
 
 def _fold(title: str, lines: Iterable[str]) -> list[str]:
@@ -162,13 +155,13 @@ def _render_table(settings: Sequence[Difference], names: tuple[str, str]) -> lis
     for setting in settings:
         old = [cause.old_position for cause in setting.causes if cause.old_position]
         new = [cause.new_position for cause in setting.causes if cause.new_position]
-        cells = (_render_side(setting.old, old), _render_side(setting.new, new))
+        texts = render_apart((setting.old, setting.new), most=None, missing="not set")
+        cells = (_render_side(texts[0], old), _render_side(texts[1], new))
         lines.append(f"| {escape_cell(setting.path)} | {cells[0]} | {cells[1]} |")
     return lines
 
 
-def _render_side(value: Any, positions: Sequence[str]) -> str:
-    text = "not set" if value is None else render_plain(value)
+def _render_side(text: str, positions: Sequence[str]) -> str:
     return escape_cell(text) + "".join(
         f"<br><sub>{escape_cell(position)}</sub>" for position in positions
     )

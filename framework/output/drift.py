@@ -18,17 +18,15 @@ from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.kube.objects import group_of
 from framework.output.text import (
     MAX_NAMES,
-    has_text,
     render_count,
-    render_field,
     render_pending,
     render_table,
-    render_values,
     render_visible,
     render_wrapped,
     screen_width,
     shorten_path,
 )
+from framework.output.values import has_text, render_apart, render_field, render_values
 
 DANGER_NAMES = {
     Danger.SERVING: "serving path",
@@ -127,8 +125,9 @@ def _render_fields(findings: Sequence[Finding], since: Since, *, why: bool) -> l
         if is_changed and finding.desired is None:
             result.append("    the files no longer set it")
         elif is_changed and finding.recorded not in (finding.desired, None):
-            recorded = render_values(FieldChange(finding.path, None, finding.recorded))
-            result.append(f"    recorded: {recorded.removeprefix('added ')}")
+            values = (finding.recorded, finding.desired, finding.live)
+            recorded = render_apart(values, is_image=finding.path.endswith(".image"))[0]
+            result.append(f"    recorded: {recorded}")
         if why and finding.source:
             result.append(f"    set at {finding.source}")
     return result

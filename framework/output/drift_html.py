@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import unified_diff
 from pathlib import Path
 
+from framework.core.changes import FieldChange
 from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup
 from framework.drift.history import History
@@ -33,11 +33,14 @@ from framework.output.drift import (
 from framework.output.drift_chart import render_chart
 from framework.output.drift_markdown import render_verdict
 from framework.output.html import Html, element, join
-from framework.output.text import render_count, render_plain, render_value, shorten_path
+from framework.output.text import render_count, shorten_path
+from framework.output.values import list_changed_lines, render_apart
 
 # A page stays readable, and below 1 MB; report.json has everything.
 _MAX_FINDINGS = 1_000
 _MAX_CHARACTERS = 1_000
+_MAX_LINE = 200
+_NOT_SET = "not set"
 _MAX_DIFF_LINES = 40
 _MAX_RESOLVED = 50
 # Groups that are open at first. On a bad night, a list of causes is more useful than a long page.
@@ -259,7 +262,7 @@ def _change_word(finding: Finding) -> str:
         return "added"
     if finding.live is None:
         return "removed"
-    short = [render_value(value) for value in (finding.desired, finding.live)]
+    short = render_apart((finding.desired, finding.live), missing=_NOT_SET)
     if all(len(text) <= 16 for text in short):
         return " → ".join(short)
     return "changed"
@@ -278,8 +281,8 @@ def _render_shared(group: FindingGroup, shown: Sequence[Finding], since: Since) 
             "tr",
             element("td", finding.label),
             *(
-                element("td", element("code", _cut(render_value(value), 200)))
-                for value in ((finding.desired, finding.live) if has_values else ())
+                element("td", element("code", text))
+                for text in (_render_pair(finding) if has_values else ())
             ),
             element("td", str(finding.source or ""), kind="wide"),
             element("td", _since_date(finding, since), kind="wide"),
@@ -297,6 +300,10 @@ def _render_shared(group: FindingGroup, shown: Sequence[Finding], since: Since) 
         kind="objects",
     )
     return join((values, element("div", table, kind="scroll")))
+
+
+def _render_pair(finding: Finding) -> list[str]:
+    return render_apart((finding.desired, finding.live), missing=_NOT_SET, most=_MAX_LINE)
 
 
 def _render_finding(finding: Finding, since: Since, checked: datetime, named: bool) -> Html:
@@ -330,14 +337,14 @@ def _render_finding(finding: Finding, since: Since, checked: datetime, named: bo
 def _render_values(finding: Finding) -> Html:
     """Renders the three values; of long texts also the lines that differ."""
     rows = []
-    for name in ("desired", "recorded", "live"):
-        value = getattr(finding, name)
+    values = (finding.desired, finding.recorded, finding.live)
+    is_text = any(isinstance(value, str) and "\n" in value.strip() for value in values)
+    texts = render_apart(values, most=_MAX_CHARACTERS, missing=_NOT_SET, keep_lines=is_text)
+    for name, value, text in zip(("desired", "recorded", "live"), values, texts, strict=True):
         if value is None:
-            shown = element("span", "not set", kind="soft")
-        elif isinstance(value, str) and "\n" in value.strip():
-            shown = element("pre", _cut(value, _MAX_CHARACTERS))
+            shown = element("span", text, kind="soft")
         else:
-            shown = element("code", _cut(render_plain(value), _MAX_CHARACTERS))
+            shown = element("pre" if is_text else "code", text)
         rows.append(element("tr", element("th", name, scope="row"), element("td", shown)))
     table = element("table", *rows, kind="values")
     if diff := _render_diff(finding):
@@ -349,22 +356,15 @@ def _render_diff(finding: Finding) -> Html:
     old, new = finding.desired, finding.live
     if not (isinstance(old, str) and isinstance(new, str)) or "\n" not in old.strip() + new.strip():
         return Html("")
-    # The first two lines name the files. A line of a text may begin with `---` as well.
-    diff = list(unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""))[2:]
-    lines = [line for line in diff if not line.startswith("@@")]
+    lines = list_changed_lines(FieldChange(finding.path, old, new), most=None)
     shown = [
-        element("span", _cut(line, 200), kind="add" if line.startswith("+") else "del")
+        element("span", line, kind="add" if line.startswith("+") else "del")
         for line in lines[:_MAX_DIFF_LINES]
     ]
     more = len(lines) - len(shown)
     if more > 0:
         shown.append(element("span", f"and {more} more lines", kind="soft"))
     return element("pre", join(shown, "\n")) if shown else Html("")
-
-
-def _cut(text: str, most: int) -> str:
-    more = len(text) - most
-    return text if more <= 0 else f"{text[:most]}... {more} more characters (report.json)"
 
 
 def _since_date(finding: Finding, since: Since) -> str:
@@ -381,9 +381,7 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
             element(
                 "tr",
                 element("td", f"{finding.label} {finding.path}".rstrip()),
-                element(
-                    "td", _cut(render_plain(finding.live), 200) if finding.path else finding.kind
-                ),
+                element("td", _render_pair(finding)[1] if finding.path else finding.kind),
                 element("td", render_rule(finding.accepted_by)),
                 element("td", element("code", finding.id, kind="id"), kind="wide"),
             )

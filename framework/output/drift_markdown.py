@@ -26,7 +26,8 @@ from framework.output.drift import (
     render_rule,
 )
 from framework.output.markdown import escape_cell, escape_markdown, fence
-from framework.output.text import render_count, render_value, render_values, render_visible
+from framework.output.text import render_count, render_visible
+from framework.output.values import render_apart, render_values
 
 # GitHub accepts 65,536 characters. The rest is for what a workflow adds around the report.
 _MAX_BYTES = 60_000
@@ -113,10 +114,7 @@ def _list_details(report: DriftReport, since: Since) -> Iterator[str]:
                 f"{finding.id}",
                 finding.label,
                 finding.path or finding.note or finding.kind,
-                *(
-                    "" if value is None else render_value(value)
-                    for value in (finding.desired, finding.recorded, finding.live)
-                ),
+                *render_apart((finding.desired, finding.recorded, finding.live), missing=""),
                 str(finding.source or ""),
             ]
         )

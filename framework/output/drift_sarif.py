@@ -16,7 +16,8 @@ from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.files import environment_path
 from framework.output.drift import build_change, render_rule, render_writer
-from framework.output.text import render_values, render_visible
+from framework.output.text import render_visible
+from framework.output.values import render_values
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {

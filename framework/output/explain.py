@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from framework.output.text import render_count, render_value, render_wrapped, screen_width
+from framework.output.text import render_count, render_wrapped, screen_width
+from framework.output.values import render_apart, render_value
 from framework.reports.explain import ExplainedSetting
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ def _column_width(texts: Iterable[str], widest: int) -> int:
 
 
 def _render_setting(setting: ExplainedSetting, key_width: int, value_width: int) -> str:
-    value, position = render_value(setting.value), setting.position or _DEFAULT
-    overridden = [f"{render_value(old.value)} ({old.position})" for old in setting.overrode]
+    position = setting.position or _DEFAULT
+    value, *old_values = render_apart([setting.value, *(old.value for old in setting.overrode)])
+    olds = zip(old_values, setting.overrode, strict=True)
+    overridden = [f"{text} ({old.position})" for text, old in olds]
     below = [f"over {text}" for text in overridden]
     for text in setting.interpolations:
         origin = "" if text.key == setting.key else f" ({text.key}, {text.position})"

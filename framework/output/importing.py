@@ -11,7 +11,8 @@ from framework.edits.importing.comparison import Difference
 from framework.edits.importing.importer import Imported, Overlay
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.proof import Proof
-from framework.output.text import render_count, render_table, render_value, render_wrapped
+from framework.output.text import render_count, render_table, render_wrapped
+from framework.output.values import render_apart
 
 # The result of a dry run: the fields that the server would store differently, and the errors of the
 # objects that it refuses.
@@ -128,7 +129,11 @@ def _render_differences(
     found = list(differences)
     lines = []
     for difference in found[:_MAX_DIFFERENCES]:
-        text = f"{difference.field}: {_show(difference.wanted)} -> {_show(difference.rendered)}"
+        sides = [difference.wanted, difference.rendered]
+        values = [None if value is MISSING else value for value in sides]
+        is_image = difference.field.endswith(".image")
+        old, new = render_apart(values, missing="(none)", is_image=is_image)
+        text = f"{difference.field}: {old} -> {new}"
         if difference.fields:
             count = render_count(difference.fields, "field")
             text = f"{difference.kind} {difference.wanted} is not rendered ({count})"
@@ -142,7 +147,3 @@ def _render_differences(
 def find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
     """Returns the reason for a field, or for a parent of it; "" if there is none."""
     return next((r for field, r in reasons.items() if is_text_within(difference.field, field)), "")
-
-
-def _show(value: object) -> str:
-    return "(none)" if value is MISSING else render_value(value)

@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework.output.text import (
-    render_image,
-    render_pending,
-    render_table,
-    render_wrapped,
-    screen_width,
-)
+from framework.output.text import render_pending, render_table, render_wrapped, screen_width
+from framework.output.values import render_apart, render_image
 from framework.plan import StackPlan
 from framework.plan.rendered import find_model_image
 from framework.reports.listing import ListedModel, ListedTracks
@@ -55,10 +50,12 @@ def _render_images(model: ListedModel) -> str:
     environments: dict[str, list[str]] = {}
     for name, tracks in model.environments.items():
         if tracks:
-            environments.setdefault(render_image(tracks.image), []).append(name)
+            environments.setdefault(tracks.image, []).append(name)
     if len(environments) < 2:
-        return "".join(environments) or _NONE
-    return ", ".join(f"{image} ({' '.join(names)})" for image, names in environments.items())
+        return "".join(map(render_image, environments)) or _NONE
+    images = render_apart(list(environments), most=None, is_image=True)
+    names = map(" ".join, environments.values())
+    return ", ".join(f"{image} ({text})" for image, text in zip(images, names, strict=True))
 
 
 def _render_replicas(tracks: ListedTracks | None) -> str:
@@ -147,6 +144,11 @@ def _render_track(track: TrackStatus) -> list[str]:
     counts = [
         f"{count}/{track.replicas}" for count in (track.updated, track.ready, track.available)
     ]
-    note = f"catalog: {render_image(track.planned)}" if track.planned and track.is_behind else ""
-    note = "not in the plan" if track.planned is None else note
-    return [track.deployment, render_image(track.running), *counts, note]
+    running, note = render_image(track.running), ""
+    if track.planned is None:
+        note = "not in the plan"
+    elif track.is_behind:
+        images = (track.running, track.planned)
+        running, planned = render_apart(images, most=None, is_image=True)
+        note = f"catalog: {planned}"
+    return [track.deployment, running, *counts, note]

@@ -26,7 +26,8 @@ from framework.engines.reviewed_plan import Digests, build_reviewed_change, key_
 from framework.output.changes import is_shown
 from framework.output.json import build_preview, render_json
 from framework.output.stack_documents import PlanDocument, PlannedChange
-from framework.output.text import render_count, render_values, render_wrapped, shorten_path
+from framework.output.text import render_count, render_wrapped, shorten_path
+from framework.output.values import render_changes
 from framework.plan import StackPlan
 
 FORMAT = 1
@@ -218,10 +219,8 @@ def _render_change(reviewed: ReviewedChange | None, now: ReviewedChange | None) 
         path for path in planned.keys() | current.keys() if planned.get(path) != current.get(path)
     )
     for path in differing[:_MAX_FIELDS]:
-        sides = (
-            render_values(found[path]) if path in found else "no change"
-            for found in (planned, current)
-        )
+        texts = iter(render_changes([found[path] for found in (planned, current) if path in found]))
+        sides = (next(texts) if path in found else "no change" for found in (planned, current))
         lines.append("{}  plan: {}; now: {}".format(shorten_path(path), *sides))
     if len(differing) > _MAX_FIELDS:
         lines.append(f"and {len(differing) - _MAX_FIELDS} more fields")

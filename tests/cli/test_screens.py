@@ -14,11 +14,10 @@ from framework.output.changes import render_changes, render_messages, render_res
 from framework.output.drift import render_drift
 from framework.output.text import (
     WIDTH,
-    render_field,
-    render_values,
     render_wrapped,
     screen_width,
 )
+from framework.output.values import render_field, render_values
 from framework.plan import PlanStore, StackPlan
 from tests.shipped import SHIPPED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from unittest import mock
 
-from framework.output import drift, text
+from framework.output import drift, text, values
 from framework.output.drift import render_drift
 from framework.output.drift_files import render_reports
 from tests.drift.sample_run import build_failed_run, build_history, build_run
@@ -22,6 +22,7 @@ def build_golden() -> dict[str, str]:
         with (
             mock.patch.object(drift, "screen_width", lambda width=width: width),
             mock.patch.object(text, "screen_width", lambda width=width: width),
+            mock.patch.object(values, "screen_width", lambda width=width: width),
         ):
             files[f"screen-{width}.txt"] = render_drift(run, build_history()) + "\n"
     files["screen-failed-why.txt"] = render_drift(build_failed_run(), why=True) + "\n"

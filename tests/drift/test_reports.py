@@ -16,7 +16,7 @@ import pytest
 from framework.drift.history import History
 from framework.drift.report import DriftReport, FindingKind
 from framework.drift.run import DriftRun
-from framework.output import drift, text
+from framework.output import drift, text, values
 from framework.output.drift import render_drift
 from framework.output.drift_files import render_reports
 from framework.output.drift_markdown import render_drift_markdown
@@ -60,7 +60,7 @@ def test_report_equals_its_golden_file(name: str) -> None:
 def test_terminal_report_fits_the_width(
     run: DriftRun, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (drift, text):
+    for module in (drift, text, values):
         monkeypatch.setattr(module, "screen_width", lambda: width)
     lines = render_drift(run, build_history(), why=True).splitlines()
     # A command, a path and an id stay whole, so that they can be copied.

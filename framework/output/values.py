@@ -1,0 +1,252 @@
+"""Renders values and their changes, so that two different values never look the same.
+
+A report of a difference must show it. Values are therefore shortened together: the text begins
+near the place where they differ, and quotes appear where types or spaces would look alike.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import combinations, zip_longest
+from typing import TYPE_CHECKING, Any
+
+from framework.output.text import render_visible, screen_width
+
+if TYPE_CHECKING:
+    from framework.core.changes import FieldChange
+
+_MAX_CHARACTERS = 60
+_MAX_LINE = 200
+_MAX_DIFF_LINES = 12
+# The characters that a cut text shows before and after the first difference.
+_BEFORE, _AFTER = 1 / 3, 1 / 2
+# Characters that take no room on a screen, or look like a space, but are no spaces to Python.
+_BLANK = "\u034f\u115f\u1160\u2800\u3164"
+
+
+def render_plain(value: Any) -> str:
+    """Renders a text as it is, and any other value as JSON with sorted keys."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def render_value(value: Any) -> str:
+    """Returns one value on one line, shortened to 60 characters; an empty text in quotes.
+
+    For values that are compared, use `render_apart`.
+    """
+    return render_apart([value])[0]
+
+
+def render_image(reference: str) -> str:
+    """Returns an image without its registry and folders: `mlserver:1.7.0`.
+
+    For images that are compared, use `render_apart`.
+    """
+    return reference.rpartition("/")[2]
+
+
+def render_apart(
+    values: Sequence[Any],
+    *,
+    most: int | None = _MAX_CHARACTERS,
+    missing: str | None = None,
+    is_image: bool = False,
+    keep_lines: bool = False,
+) -> list[str]:
+    """Renders values so that different ones look different, also on a screen.
+
+    Each text has about `most` characters, or more if more than two values are compared. `missing`
+    stands for None. With `is_image`, the values are images, which need no registry if all have the
+    same. With `keep_lines`, spaces and line breaks stay as they are.
+    """
+    exact = [_render_exact(value) for value in values]
+    forms: list[Callable[[Any], str]] = [_render_exact]
+    if not _mixes_types(values):
+        forms.insert(0, render_plain if keep_lines else _render_line)
+        if is_image and _has_one_registry(values):
+            forms.insert(0, render_image)
+    shown: list[str] = []
+    for form in forms:
+        is_missing = [value is None and missing is not None for value in values]
+        present = [v for v, left_out in zip(values, is_missing, strict=True) if not left_out]
+        texts = iter(_cut_apart([render_visible(form(value)) for value in present], most))
+        shown = [missing or "" if left_out else next(texts) for left_out in is_missing]
+        looks = [_look_at(text, keep_lines=keep_lines) for text in shown]
+        pairs = zip(combinations(exact, 2), combinations(looks, 2), strict=True)
+        is_apart = all(one == other or look != second for (one, other), (look, second) in pairs)
+        if is_apart and all(look or not text for look, text in zip(looks, shown, strict=True)):
+            break
+    return shown
+
+
+def _render_line(value: Any) -> str:
+    if isinstance(value, str) and not value.strip():
+        return json.dumps(value)
+    return " ".join(render_plain(value).split())
+
+
+def _render_exact(value: Any) -> str:
+    """Returns JSON in ASCII, where no two characters look alike; only the first of several spaces
+    is a space, because Markdown, HTML and wrapping join them."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    while "  " in text:
+        text = text.replace("  ", " \\u0020")
+    return text
+
+
+def _mixes_types(values: Sequence[Any]) -> bool:
+    """Returns True if the text of one value could be read as another type, such as 5 and "6"."""
+    texts = [value for value in values if isinstance(value, str)]
+    others = [value for value in values if not isinstance(value, str) and value is not None]
+    return bool(others) and any(map(_is_json, texts))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_one_registry(values: Sequence[Any]) -> bool:
+    texts = [value for value in values if value is not None]
+    if not all(isinstance(value, str) for value in texts):
+        return False
+    return len({text.rpartition("/")[0] for text in texts}) == 1 and len(set(texts)) > 1
+
+
+def _look_at(text: str, *, keep_lines: bool) -> str:
+    """Returns a text that is equal for two texts that a reader cannot tell apart."""
+    if not text.isascii():
+        normal = unicodedata.normalize("NFKC", text)
+        text = "".join(
+            char
+            for char in normal
+            if unicodedata.category(char) != "Cf" and char not in _BLANK and not _is_variation(char)
+        )
+    if keep_lines:
+        return "\n".join(line.expandtabs().rstrip() for line in text.split("\n"))
+    return " ".join(text.split())
+
+
+def _is_variation(char: str) -> bool:
+    return "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+
+
+def _cut_apart(texts: Sequence[str], most: int | None) -> list[str]:
+    """Shortens texts to `most` characters, around the places where they begin to differ."""
+    if most is None or all(len(text) <= most for text in texts):
+        return list(texts)
+    before, after = int(most * _BEFORE), int(most * _AFTER)
+    places = {_find_difference(*pair) for pair in combinations(texts, 2) if len(set(pair)) > 1}
+    # A place near the beginning needs no cut before it.
+    parts = {(max(0, at - before), at + after) if at > after else (0, most - 3) for at in places}
+    return [_join_parts(text, sorted(parts) or [(0, most - 3)], most) for text in texts]
+
+
+def _find_difference(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _join_parts(text: str, parts: Sequence[tuple[int, int]], most: int) -> str:
+    if len(text) <= most and parts[0][0] == 0:
+        return text
+    shown, end = "", 0
+    for start, stop in parts:
+        if start >= len(text):
+            break
+        shown += ("..." if start > end else "") + text[max(start, end) : stop]
+        end = max(end, stop)
+    return shown + ("..." if len(text) > end else "")
+
+
+def render_field(path: str, field: FieldChange, *, first: str = "", then: str = "") -> str:
+    """Renders a field change: on one line if it fits, else with its values below its path.
+
+    For a text with several lines, it shows only the lines that differ. `first` starts the first
+    line, `then` every other line.
+    """
+    values = render_values(field)
+    lines = [f"{path}  {values}"]
+    if has_text(field) and (changed := list_changed_lines(field)):
+        lines = [path, *changed]
+    elif len(first + lines[0]) > screen_width():
+        fits = len(then + values) <= screen_width() - 2 or None in (field.old, field.new)
+        old, new = _render_sides([field])
+        lines = [path, values] if fits else [path, old, f"-> {new}"]
+    return "\n".join([first + lines[0], *(f"{then}  {line}" for line in lines[1:])])
+
+
+def render_values(field: FieldChange) -> str:
+    """Returns `1 -> 2`, `added 2` or `removed (was 1)`."""
+    return render_changes([field])[0]
+
+
+def render_changes(fields: Sequence[FieldChange]) -> list[str]:
+    """Renders changes of one field that are compared with each other."""
+    sides = iter(_render_sides(fields))
+    return [_describe_change(field, next(sides), next(sides)) for field in fields]
+
+
+def _describe_change(field: FieldChange, old: str, new: str) -> str:
+    if field.old is None:
+        return f"added {new}"
+    return f"removed (was {old})" if field.new is None else f"{old} -> {new}"
+
+
+def _render_sides(fields: Sequence[FieldChange]) -> list[str]:
+    values = [value for field in fields for value in (field.old, field.new)]
+    return render_apart(values, missing="", is_image=fields[0].path.endswith(".image"))
+
+
+def has_text(field: FieldChange) -> bool:
+    """Returns True if a value has several lines, such as a file in a ConfigMap."""
+    return any(isinstance(value, str) and "\n" in value.strip() for value in (field.old, field.new))
+
+
+def list_changed_lines(
+    field: FieldChange, *, context: int = 0, most: int | None = _MAX_DIFF_LINES
+) -> list[str]:
+    """Returns the lines of a diff between two texts, [] if they differ only in how lines end.
+
+    Long lines are cut to the part where they differ: one line of a ConfigMap may have a megabyte.
+    """
+    old, new = (
+        [] if value is None else render_plain(value).split("\n") for value in (field.old, field.new)
+    )
+    if old and new and not old[-1] and not new[-1]:
+        old, new = old[:-1], new[:-1]
+    lines = list(_diff_lines(old, new, context)) or list_secret_lines(old)
+    more = len(lines) - most if most is not None else 0
+    return lines[:most] + ([f"and {more} more lines (--json)"] if more > 0 else [])
+
+
+def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterator[str]:
+    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(context):
+        for tag, start, end, other_start, other_end in group:
+            before, after = old[start:end], new[other_start:other_end]
+            if tag == "equal":
+                yield from (f" {_render_line_pair([line])[0]}" for line in before)
+                continue
+            # A changed line is cut together with the one that takes its place.
+            pairs = [_render_line_pair(pair) for pair in zip_longest(before, after)]
+            yield from (f"-{pair[0]}" for pair in pairs[: len(before)])
+            yield from (f"+{pair[1]}" for pair in pairs[: len(after)])
+
+
+def _render_line_pair(lines: Sequence[str | None]) -> list[str]:
+    return render_apart(lines, most=_MAX_LINE, missing="", keep_lines=True)
+
+
+def list_secret_lines(lines: Sequence[str]) -> list[str]:
+    """Returns the lines of a diff between two texts that differ only in their secrets."""
+    # Imported only here: most commands print no such text, and this one is slow to load.
+    from framework.core.redaction import REDACTED
+
+    secret = [line for line in lines if REDACTED in line]
+    return [f"{mark}{line}" for mark in "-+" for line in secret]

@@ -1,0 +1,286 @@
+"""Different values never look the same, in any report."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html import unescape
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from framework.core.changes import Difference as PlanDifference
+from framework.core.changes import FieldChange, Op, ReviewedChange
+from framework.core.stack import Stack
+from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.run import DriftRun
+from framework.output.diff_environments import render_across
+from framework.output.diff_markdown import render_across_markdown, render_since_markdown
+from framework.output.drift import render_drift
+from framework.output.drift_html import render_drift_html
+from framework.output.drift_markdown import render_drift_markdown
+from framework.output.drift_sarif import render_sarif
+from framework.output.explain import render_explained
+from framework.output.models import TrackStatus, _render_images, _render_track
+from framework.output.plan_file import render_differences
+from framework.output.values import list_changed_lines, render_apart, render_field, render_values
+from framework.reports.comparison import (
+    CommitComparison,
+    Comparison,
+    Difference,
+    ModelDifference,
+    ObjectDifference,
+)
+from framework.reports.explain import ExplainedSetting, OverriddenValue
+from framework.reports.listing import ListedModel, ListedTracks
+
+SPACES = [" ", "  ", "\u00a0", "\u200b", "\t", "\n", "\r\n", "\u3164", "\u2028", "\x1b"]
+texts = st.text(st.sampled_from("ab1.:/-_ \n\"'|`<&*#@$\\\u00e9"), max_size=90)
+scalars = texts | st.booleans() | st.integers(-3, 99) | st.floats(allow_nan=False)
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Draws two different values, mostly such as differ little."""
+    first = draw(documents)
+    kind = draw(st.sampled_from(["space", "character", "type", "other"]))
+    second: Any = draw(documents)
+    if kind == "type":
+        second = first if not isinstance(first, str) else second
+        second = json.dumps(second)
+    elif kind != "other":
+        first = draw(texts) * draw(st.integers(1, 4))
+        at = draw(st.integers(0, len(first)))
+        inserted = draw(st.sampled_from(SPACES)) if kind == "space" else draw(texts)
+        second = first[:at] + inserted + first[at:]
+    return first, second
+
+
+def are_equal(old: Any, new: Any) -> bool:
+    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+
+
+def look(text: str) -> str:
+    """Returns what a browser shows of a text: spaces are joined, comments left out."""
+    return " ".join(re.sub("<!-- -->|[\u200b\u2028\u3164]", "", unescape(text)).split())
+
+
+IMAGES = [
+    ("registry-a.example.com/team/mlserver:1.7.0", "evil.example.com/x/mlserver:1.7.0"),
+    ("registry-a.example.com/team/mlserver:1.7.0", "evil.example.com/x/mlserver:1.8.0"),
+    ("docker.io/mlserver:1", "mlserver:1"),
+]
+PAIRS: list[tuple[Any, Any]] = [
+    ("abc", "abc\n"),
+    ("a b", "a  b"),
+    ("a b", "a\u00a0b"),
+    ("abc", "ab\u200bc"),
+    (5, "5"),
+    (True, "true"),
+    ("null", "None"),
+    ("", '""'),
+    ("a\x1b", "a\\x1b"),
+    ("x" * 80 + "a", "x" * 80 + "b"),
+    ("x" * 57 + "...", "x" * 90),
+    ("x" * 60, "x" * 61),
+    ("\u200b" + "x" * 80 + "a", "x" * 80 + "b"),
+    ({"a": [*range(30)], "z": 1}, {"a": [*range(30)], "z": 2}),
+    ({"replicas": 3}, {"replicas": "3"}),
+    ("-XX:+UseG1GC -XX:MaxRAMPercentage=75.0 -Xmx4g", "-XX:+UseG1GC -XX:MaxRAMPercentage=75.0"),
+    ("a\nb", "a\nb\n"),
+    ("a\nb\n", "a\r\nb\r\n"),
+    ("a\n  b\nc", "a\nb\nc"),
+    ("a\n-- b\n", "a\n"),
+    (" x -> y ", "x -> y"),
+]
+
+
+def check_drift(old: Any, new: Any, path: str) -> DriftRun:
+    finding = Finding(
+        FindingKind.CHANGED,
+        "kubernetes:apps/v1:Deployment",
+        "ml-prod/chat",
+        model="chat",
+        path=path,
+        desired=old,
+        recorded=old,
+        live=new,
+        id="d29a2d4f2af7a5b1",
+    )
+    checked = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    report = DriftReport(Stack.of("prod"), (finding,), checked=checked)
+    return DriftRun("prod", checked, (report,))
+
+
+def compare_models(old: Any, new: Any, path: str, *, rendered: bool) -> Comparison:
+    difference = (Difference(path, old, new),)
+    objects = (ObjectDifference("Deployment", "chat", "changed", difference),)
+    model = ModelDifference(
+        "chat",
+        "changed",
+        settings=() if rendered else difference,
+        objects=objects if rendered else (),
+    )
+    return Comparison("prod", "changed", models=(model,))
+
+
+def render_plan(old: Any, new: Any, path: str) -> str:
+    sides = [
+        ReviewedChange(Op.UPDATE, (FieldChange(path, "before", value),), takes_over=False)
+        for value in (old, new)
+    ]
+    return render_differences([PlanDifference("Deployment chat", ("catalog",), *sides)])
+
+
+def explain(old: Any, new: Any, path: str) -> str:
+    overridden = (OverriddenValue(old, "catalog/chat.yaml:3:1"),)
+    return render_explained([ExplainedSetting(path, new, "a.yaml:1:1", overrode=overridden)])
+
+
+SINCE = CommitComparison("HEAD~1", "a" * 40, None, ())
+NAMES = ("dev", "prod")
+RENDERERS: dict[str, Callable[[Any, Any, str], str]] = {
+    "drift, terminal": lambda *change: render_drift(check_drift(*change)),
+    "drift, Markdown, causes": lambda *change: next(
+        line
+        for line in render_drift_markdown(check_drift(*change)).splitlines()
+        if line.startswith(("| serving", "| other", "| budgets", "| labels"))
+    ),
+    "drift, Markdown, details": lambda *change: next(
+        line
+        for line in render_drift_markdown(check_drift(*change)).splitlines()
+        if "d29a2d4f2af7a5b1" in line
+    ),
+    "drift, SARIF": lambda *change: render_sarif(check_drift(*change)),
+    "drift, HTML": lambda *change: render_drift_html(check_drift(*change)),
+    "preview": lambda old, new, path: render_field(path, FieldChange(path, old, new)),
+    "diff, terminal": lambda *change: render_across(compare_models(*change, rendered=True), NAMES),
+    "diff of settings, terminal": lambda *change: render_across(
+        compare_models(*change, rendered=False), NAMES
+    ),
+    "diff, Markdown, table": lambda *change: next(
+        line
+        for line in render_since_markdown(
+            compare_models(*change, rendered=True), SINCE
+        ).splitlines()
+        if line.startswith("| chat")
+    ),
+    "diff, Markdown, details": lambda *change: render_since_markdown(
+        compare_models(*change, rendered=True), SINCE
+    ).partition("<details>")[2],
+    "diff of settings, Markdown": lambda *change: render_across_markdown(
+        compare_models(*change, rendered=False), NAMES
+    ),
+    "plan": render_plan,
+    "explain": explain,
+}
+
+
+def check(render: Callable[[Any, Any, str], str], old: Any, new: Any, path: str) -> None:
+    """A report whose two sides look the same is also the report of the change back."""
+    assert look(render(old, new, path)) != look(render(new, old, path))
+
+
+each_renderer = pytest.mark.parametrize(
+    "render", [pytest.param(render, id=name) for name, render in RENDERERS.items()]
+)
+
+
+@each_renderer
+@pytest.mark.parametrize(("old", "new"), PAIRS, ids=repr)
+def test_report_shows_that_values_differ(
+    render: Callable[[Any, Any, str], str], old: Any, new: Any
+) -> None:
+    check(render, old, new, "spec.value")
+
+
+@each_renderer
+@pytest.mark.parametrize(("old", "new"), IMAGES)
+def test_report_shows_that_the_registry_of_an_image_differs(
+    render: Callable[[Any, Any, str], str], old: str, new: str
+) -> None:
+    path = "spec.template.spec.containers[model].image"
+    check(render, old, new, path)
+    assert "evil.example.com" in render(old, new, path) or "docker.io" in render(old, new, path)
+
+
+@each_renderer
+@settings(max_examples=15, deadline=None)
+@given(pair=pairs())
+def test_report_shows_that_random_values_differ(
+    render: Callable[[Any, Any, str], str], pair: tuple[Any, Any]
+) -> None:
+    # Python holds 1, 1.0 and True equal, so no comparison reports them.
+    if not are_equal(*pair) and pair[0] != pair[1]:
+        check(render, *pair, "spec.value")
+
+
+@settings(max_examples=150, deadline=None)
+@given(pair=pairs(), third=documents, most=st.sampled_from([40, 60, 200, None]))
+def test_three_values_are_shown_apart(pair: tuple[Any, Any], third: Any, most: int | None) -> None:
+    values = [*pair, third]
+    shown = render_apart(values, most=most)
+    for one, other in combinations(range(3), 2):
+        if not are_equal(values[one], values[other]):
+            assert look(shown[one]) != look(shown[other])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("ghcr.io/a/mlserver:1.6", "ghcr.io/a/mlserver:1.7", "mlserver:1.6 -> mlserver:1.7"),
+        ("ghcr.io/a/mlserver:1", "evil.io/a/mlserver:1", None),
+        (None, "evil.io/a/mlserver:1", "added evil.io/a/mlserver:1"),
+    ],
+)
+def test_image_is_shortened_only_if_its_registry_stays(
+    old: str | None, new: str, shown: str | None
+) -> None:
+    assert render_values(FieldChange("a.image", old, new)) == (shown or f"{old} -> {new}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (1, 2, "1 -> 2"),
+        (1, "25%", "1 -> 25%"),
+        (5, "5", '5 -> "5"'),
+        ("a b", "a  b", '"a b" -> "a \\u0020b"'),
+        (f"{'x' * 100}4g y", f"{'x' * 100}512m", f"...{'x' * 20}4g y -> ...{'x' * 20}512m"),
+        ("[secret]", "[secret]", "[secret] -> [secret]"),
+    ],
+)
+def test_values_are_as_short_as_their_difference_allows(old: Any, new: Any, shown: str) -> None:
+    assert render_values(FieldChange("a", old, new)) == shown
+
+
+def test_changed_lines_are_cut_where_each_of_them_differs() -> None:
+    old = [f"{'a' * 300}1{'a' * 300}", "same", f"{'b' * 900}1{'b' * 300}"]
+    new = [line.replace("1", "2") for line in old]
+    changed = list_changed_lines(FieldChange("data[a]", "\n".join(old), "\n".join(new)))
+    assert [re.sub(r"[^12+-]", "", line) for line in changed] == ["-1", "+2", "-1", "+2"]
+
+
+def test_listing_names_the_registry_only_where_environments_differ_in_it() -> None:
+    def render(*images: str) -> str:
+        tracks = {str(n): ListedTracks("team", image, 1, None, 0) for n, image in enumerate(images)}
+        return _render_images(ListedModel("chat", (), (), dict(tracks)))
+
+    assert render("ghcr.io/a:1", "ghcr.io/a:1") == "a:1"
+    assert render("ghcr.io/a:1", "ghcr.io/a:2") == "a:1 (0), a:2 (1)"
+    assert render("ghcr.io/a:1", "evil.io/a:1") == "ghcr.io/a:1 (0), evil.io/a:1 (1)"
+
+
+def test_status_names_the_registry_that_is_behind() -> None:
+    track = TrackStatus("chat", "stable", "chat", "ghcr.io/a:1", "evil.io/a:1", 1, 1, 1, 1)
+    row = _render_track(track)
+    assert row[1] == "evil.io/a:1"
+    assert row[-1] == "catalog: ghcr.io/a:1"
