@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -30,7 +30,11 @@ from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import event_to_json
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
-from framework.engines.cli_settlement import settle_export, settle_remote
+from framework.engines.cli_settlement import (
+    has_pending_creates,
+    settle_export,
+    settle_remote,
+)
 from framework.engines.cli_stack import (
     CliStack,
     OpenedStack,
@@ -95,10 +99,12 @@ class CliEngine:
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
-        request, opened = _add_recorded(request, self._read(request))
+        opened, messages = self._assume_settled(request, self._read(request))
+        request, opened = _add_recorded(request, opened)
         targets = find_targets(opened, request)
         with self._connect(request) as provider:
-            preview = preview_stack(opened, request, targets, provider).preview
+            previewed = preview_stack(opened, request, targets, provider)
+            preview = previewed.with_messages(messages).preview
             _review(request, opened, preview)
             return preview
 
@@ -111,7 +117,7 @@ class CliEngine:
         with StackLock(stack.project, stack.name) as lock, self._connect(request) as provider:
             opened = read_stack(stack, request)
             self._check_remote_lock(opened)
-            opened, warnings = self._settle_remote(request, opened)
+            opened, warnings = self._settle_remote(request, opened, lock)
             request, opened = _add_recorded(request, opened)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
@@ -244,8 +250,7 @@ class CliEngine:
         The export lacks the latter, and `drift` would report them as foreign. So the embedded
         engine reads a state in a folder, and any other state is settled here; nothing is written.
         """
-        backend = _open_folder(request)
-        checkpoint = _read_checkpoint(backend, request) if backend is not None else None
+        backend, checkpoint = _read_folder(request)
         if backend is not None and checkpoint and _is_unfinished(backend, checkpoint):
             return self._build_embedded().recorded_objects(
                 request, accepts_recreated=accepts_recreated
@@ -283,11 +288,10 @@ class CliEngine:
         records what an interrupted command has done: the CLI does not read the journal, and would
         try to create an object that exists. Returns warnings for `Preview.messages`.
         """
-        backend = _open_folder(request)
+        backend, checkpoint = _read_folder(request)
         if backend is None:
             return ()
         backend.check_lock()
-        checkpoint = _read_checkpoint(backend, request)
         # The embedded engine has written nothing beside a state that it cannot read.
         if checkpoint is None or not (
             _is_unfinished(backend, checkpoint) or backend.find_leftovers()
@@ -309,21 +313,63 @@ class CliEngine:
         if roots and not opened.stack.project.has_file_backend:
             opened.stack.refresh_only(roots)
 
-    def _settle_remote(
-        self, request: Request, opened: OpenedStack, *, accepts_recreated: bool = False
+    def _assume_settled(
+        self, request: Request, opened: OpenedStack
     ) -> tuple[OpenedStack, tuple[str, ...]]:
-        """Records what an interrupted command created, for a state that is not in a folder.
+        """Returns the stack as the next `up` settles it, and warnings; writes nothing.
 
+        Otherwise a preview would show once more what an interrupted command has done, and `up`
+        would refuse the plan of that preview: it settles the state before it compares.
+        """
+        backend, checkpoint = _read_folder(request)
+        if backend is not None and checkpoint is not None:
+            messages = tuple(
+                f"warning: another command works on this stack, so this may change: {holder}"
+                for holder in backend.find_holders()
+            )
+            if not _is_unfinished(backend, checkpoint):
+                return opened, messages
+            settled, warnings = self._build_embedded().export_settled(request)
+        else:
+            messages = _describe_unfinished(opened.checkpoint)
+            if not (opened.checkpoint.pending or _has_replaced(opened.checkpoint)):
+                return opened, messages
+            with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
+                settled, warnings = settle_export(opened.checkpoint, clusters, request.plan)
+            if has_pending_creates(settled):
+                # `up` cannot record anything then, see `settle_remote`.
+                return opened, messages + warnings
+        recorded = build_recorded(settled.resources, request)
+        assumed = replace(opened, checkpoint=settled, recorded=recorded, is_assumed=True)
+        return assumed, messages + warnings
+
+    def _settle_remote(
+        self,
+        request: Request,
+        opened: OpenedStack,
+        lock: StackLock | None = None,
+        *,
+        accepts_recreated: bool = False,
+    ) -> tuple[OpenedStack, tuple[str, ...]]:
+        """Records what an interrupted command created, for a state that only the CLI reads.
+
+        It is not in a folder, or in a form of a folder that the embedded engine does not read.
+        `lock` is the lock of the stack, if this command holds it: the CLI takes it for the import.
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
         has_leftovers = opened.checkpoint.pending or _has_replaced(opened.checkpoint)
-        if opened.stack.project.has_file_backend or not has_leftovers:
+        if not has_leftovers or _read_folder(request)[1] is not None:
             return opened, ()
         recreated = {"accepts_recreated": accepts_recreated}
         # The recorded providers created the objects, so these are looked up through them.
         connect = self._connect_recorded
-        with open_clusters(request, opened.recorded, connect, **recreated) as clusters:
+        with (
+            open_clusters(request, opened.recorded, connect, **recreated) as clusters,
+            lock.released() if lock is not None else nullcontext(),
+        ):
             is_changed, messages = settle_remote(opened.stack, clusters, request.plan)
+        if lock is not None:
+            lock.require()
         return read_stack(opened.stack, request, **recreated) if is_changed else opened, messages
 
     @contextmanager
@@ -353,18 +399,19 @@ def _add_recorded(request: Request, opened: OpenedStack) -> tuple[Request, Opene
     return named, opened
 
 
-def _open_folder(request: Request) -> FileBackend | None:
-    """Returns the backend of a state that is in a folder, else None."""
+def _read_folder(request: Request) -> tuple[FileBackend | None, Checkpoint | None]:
+    """Returns the backend of a state that is in a folder, and the state; None for what is not so.
+
+    The state is None if only the CLI can read it, for example one that is compressed.
+    """
     project = load_project(request.root)
-    return open_backend(project, request.stack.name) if project.has_file_backend else None
-
-
-def _read_checkpoint(backend: FileBackend, request: Request) -> Checkpoint | None:
-    """Returns the state in a folder; None if only the CLI can read it."""
+    if not project.has_file_backend:
+        return None, None
+    backend = open_backend(project, request.stack.name)
     try:
-        return StackState(load_project(request.root), backend).checkpoint
+        return backend, StackState(project, backend).checkpoint
     except StateError:
-        return None
+        return backend, None
 
 
 def _is_unfinished(backend: FileBackend, checkpoint: Checkpoint) -> bool:

@@ -99,7 +99,9 @@ def preview_stack(
     options = {"program": build_program(request), **urns}
     refresh = needs_refresh(opened, targets, provider)
     failure = opened.stack.try_run("preview", reader, refresh=refresh, **options)
-    is_complete = failure is None and not reader.failures
+    # The CLI previews its own state. Where that lacks what an interrupted command has done, only
+    # the comparison with the live objects counts.
+    is_complete = failure is None and not reader.failures and not opened.is_assumed
     if provider is None or request.plan is None:
         if failure is not None:
             raise failure
@@ -118,7 +120,8 @@ def preview_stack(
         return preview_stack(opened, request, targets, provider, written_first | left_out)
     if not problems:
         # Raises the refusals that only the CLI has found.
-        reader.build_preview()
+        if not opened.is_assumed:
+            reader.build_preview()
         if failure is not None:
             raise failure
     components = opened.build_components(request)
@@ -213,7 +216,11 @@ def _complete_changes(
     if keeps_listed:
         listed = {change.urn for change in reader.changes}
         return (*reader.changes, *(change for change in planned if change.urn not in listed))
-    others = [change for change in reader.changes if not change.object]
+    others = [
+        replace(change, op=Op.SAME) if change.op is Op.CREATE and change.urn in live else change
+        for change in reader.changes
+        if not change.object and (change.op is not Op.DELETE or change.urn in live)
+    ]
     return (*others, *planned, *deletions)
 
 

@@ -2,9 +2,9 @@
 
 The CLI repeats a pending update or deletion by itself. For a pending create it only prints a
 warning: the object may exist without a record, and then no later command would delete it. For a
-state in a folder, the embedded engine records it (`embedded/settlement.py`). Any other state is
-exported, settled by the same code and imported: the import takes the lock, and the CLI encrypts the
-secrets again.
+state in a folder, the embedded engine records it (`embedded/settlement.py`). Any other state, and
+one that is compressed, is exported, settled by the same code and imported: the import takes the
+lock, and the CLI encrypts the secrets again.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ def settle_export(
     return settled, tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
 
 
+def has_pending_creates(checkpoint: Checkpoint) -> bool:
+    """Returns True if it is undecided whether the object of a create exists."""
+    return any(operation["type"] == "creating" for operation in checkpoint.pending)
+
+
 def settle_remote(
     stack: CliStack, clusters: Clusters, plan: StackPlan | None
 ) -> tuple[bool, tuple[str, ...]]:
@@ -70,7 +75,7 @@ def settle_remote(
     settled, messages = settle_export(checkpoint, clusters, plan)
     if settled == checkpoint:
         return False, messages
-    if any(operation["type"] == "creating" for operation in settled.pending):
+    if has_pending_creates(settled):
         # The import drops all pending operations. So nothing is imported while one is undecided:
         # the next command decides again, and the warnings say what the user must look at.
         return False, messages

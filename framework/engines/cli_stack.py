@@ -195,6 +195,8 @@ class OpenedStack:
     `kept_replicas` are those of Deployments that an `up` has deleted to create them again.
     `remember_cluster` records the cluster that the environment names. It takes the resources that
     are recorded now: before the first deployment there was no provider.
+    `is_assumed` is True if the state of the CLI does not have what an interrupted command has done,
+    while `checkpoint` and `recorded` have it.
     """
 
     stack: CliStack
@@ -202,6 +204,7 @@ class OpenedStack:
     recorded: RecordedObjects
     kept_replicas: KeptReplicas
     remember_cluster: Callable[[Iterable[Resource]], None]
+    is_assumed: bool = False
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -268,6 +271,8 @@ class OpenedStack:
         come again.
         """
         recorded = {resource.urn for resource in self.resources}.difference(deleted)
+        if self.is_assumed:
+            recorded = set()
         return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
 
     def build_target(

@@ -56,9 +56,10 @@ from framework.engines.recorded import (
     summarize_resources,
 )
 from framework.engines.state.backend import open_backend
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.history import UpdateHistory
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
+from framework.engines.state.secrets import write_plaintext
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import Secret, collect_message_secrets, reveal
 from framework.kube.object_diff import compare_with_live
@@ -201,6 +202,23 @@ class EmbeddedEngine:
         with self._open(request, locked=False, accepts_recreated=accepts_recreated) as operation:
             operation.components.check_targets()
             return operation.build_recorded_objects()
+
+    def export_settled(self, request: Request) -> tuple[Checkpoint, tuple[str, ...]]:
+        """Returns the state as `recover` would leave it, in the form of an export of the CLI.
+
+        Writes nothing. The second value are warnings in the form of `Preview.messages`.
+        """
+        with self._open(request, locked=False) as operation:
+            state = operation.state
+            checkpoint = state.get_current()
+            resources = tuple(
+                resource.with_fields(
+                    inputs=write_plaintext(state.read_inputs(resource)),
+                    outputs=write_plaintext(state.read_outputs(resource)),
+                )
+                for resource in checkpoint.resources
+            )
+            return replace(checkpoint, resources=resources), operation.messages
 
     def recover(self, request: Request, *, accepts_recreated: bool = False) -> tuple[str, ...]:
         """Records what an interrupted command has done, for the CLI, which has no journal.

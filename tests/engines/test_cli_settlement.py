@@ -1,0 +1,155 @@
+"""The CLI engine settles what an interrupted command left, in any state and also for a preview."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from framework.engines.cli import CliEngine
+from framework.engines.cli_lock import StackLock
+from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded
+from framework.engines.project import load_project
+from framework.engines.state.backend import open_backend
+from framework.engines.state.checkpoint import Checkpoint
+from framework.engines.state.secrets import write_plaintext
+from framework.engines.state.stack_state import StackState
+from tests.engines.fakes import FAKE_CLI, Stack
+
+_PROGRAM = """
+    config_map('x')
+    register("core/v1", "Secret", "s", "s", {"stringData": {"a": "sesame"}}, None, {})
+"""
+
+
+@pytest.fixture
+def interrupted(stack: Stack) -> Stack:
+    """A stack whose last `up` has created ConfigMap x and ended before it could record it."""
+    stack.program(_PROGRAM)
+    stack.cluster.unanswered.add("ns/x")
+    assert stack.up().failures
+    stack.cluster.unanswered.clear()
+    return stack
+
+
+class FakeStack:
+    """A stack of the CLI: its state in the form of an export, and the imports of it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.project, self.name = load_project(stack.root), "dev"
+        self.backend = open_backend(self.project, "dev")
+        self.imported: list[Any] = []
+        self.exported = self._export()
+
+    def _export(self) -> Checkpoint:
+        state = StackState(self.project, self.backend)
+        resources = tuple(
+            found.with_fields(
+                inputs=write_plaintext(state.read_inputs(found)),
+                outputs=write_plaintext(state.read_outputs(found)),
+            )
+            for found in state.checkpoint.resources
+        )
+        return replace(state.checkpoint, resources=resources)
+
+    def export(self) -> Any:
+        deployment = {
+            "resources": [found.raw for found in self.exported.resources],
+            "pending_operations": list(self.exported.pending),
+        }
+        return SimpleNamespace(version=3, deployment=deployment)
+
+    def import_back(self, exported: Any) -> None:
+        assert self.backend.find_holders() == []
+        self.imported.append(exported.deployment)
+
+    def open(self, stack: Stack) -> OpenedStack:
+        recorded = build_recorded(self.exported.resources, stack.request())
+        nothing = cast(Any, None)
+        return OpenedStack(cast(CliStack, self), self.exported, recorded, nothing, nothing)
+
+
+def build_engine(stack: Stack) -> CliEngine:
+    engine = CliEngine(FAKE_CLI)
+    engine._connect_recorded = stack.cluster.connect  # type: ignore[assignment]
+    return engine
+
+
+def read_records(opened: OpenedStack) -> dict[str, Any]:
+    return {found.urn: (found.inputs, found.field_manager) for found in opened.recorded.objects}
+
+
+def compress_state(stack: Stack) -> None:
+    """Leaves the state in a form that only the CLI reads."""
+    file = stack.state_file
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+    file.with_name(f"{file.name}.bak").unlink(missing_ok=True)
+
+
+def test_preview_assumes_what_up_records_in_a_folder(interrupted: Stack) -> None:
+    fake, before = FakeStack(interrupted), interrupted.state_file.read_bytes()
+    engine, request = build_engine(interrupted), interrupted.request()
+    assumed, messages = engine._assume_settled(request, fake.open(interrupted))
+    assert interrupted.state_file.read_bytes() == before
+    assert assumed.is_assumed
+    assert assumed.checkpoint.pending == ()
+    assert "ConfigMap x was created and not recorded" in messages[0]
+
+    engine._settle(request)
+    settled = FakeStack(interrupted).open(interrupted)
+    assert read_records(assumed) == read_records(settled)
+    assert any(urn.endswith("::x") for urn in read_records(settled))
+    # With nothing pending, the state of the CLI is used.
+    again, messages = engine._assume_settled(request, settled)
+    assert again is settled
+    assert messages == ()
+
+
+def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
+    stack.program(_PROGRAM)
+    stack.up()
+    fake = FakeStack(stack)
+    with fake.backend.lock():
+        _, messages = build_engine(stack)._assume_settled(stack.request(), fake.open(stack))
+    assert "another command works on this stack, so this may change" in messages[0]
+
+
+def test_preview_assumes_what_up_imports(interrupted: Stack) -> None:
+    fake, engine = FakeStack(interrupted), build_engine(interrupted)
+    compress_state(interrupted)
+    request = interrupted.request()
+    assumed, _ = engine._assume_settled(request, fake.open(interrupted))
+    assert fake.imported == []
+    assert assumed.is_assumed
+    assert any(urn.endswith("::x") for urn in read_records(assumed))
+
+
+def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
+    interrupted: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, engine = FakeStack(interrupted), build_engine(interrupted)
+    compress_state(interrupted)
+    request = interrupted.request()
+    assert engine._settle(request) == ()
+    monkeypatch.setattr("framework.engines.cli.read_stack", lambda *args, **options: "read again")
+    with StackLock(fake.project, "dev") as lock:
+        opened, messages = engine._settle_remote(request, fake.open(interrupted), lock)
+        # The CLI takes the lock for the import, and this command has it again.
+        assert fake.backend.find_holders()
+    assert cast(Any, opened) == "read again"
+    assert "ConfigMap x was created and not recorded" in messages[0]
+    [deployment] = fake.imported
+    assert deployment["pending_operations"] == []
+    assert any(raw["urn"].endswith("::x") for raw in deployment["resources"])
+
+
+def test_assumed_urns_are_patterns_for_the_cli(interrupted: Stack) -> None:
+    """The CLI refuses a URN that it has not recorded, unless it is a pattern."""
+    opened = FakeStack(interrupted).open(interrupted)
+    [urn] = [found.urn for found in opened.resources if found.name == "s"]
+    assert opened.list_urns([urn]) == [urn]
+    assert replace(opened, is_assumed=True).list_urns([urn]) == [urn.replace("::", "*::", 1)]
