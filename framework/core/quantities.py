@@ -36,6 +36,16 @@ _MAPPINGS = frozenset(
 )
 
 
+# The groups of Kubernetes itself whose name has a dot, and whose objects hold quantities.
+_GROUPS = frozenset({"node.k8s.io", "resource.k8s.io", "storage.k8s.io"})
+
+
+def is_custom(api_version: object) -> bool:
+    """Returns True for a group that a CustomResourceDefinition adds: its name has a dot."""
+    group = str(api_version or "").rpartition("/")[0]
+    return "." in group and group not in _GROUPS
+
+
 @cache
 def parse_quantity(text: str) -> Fraction | None:
     """Returns the value of a quantity: 1/2 for "500m"; None for a text that is not one.
@@ -66,20 +76,27 @@ def multiply_quantity(text: str, factor: int) -> str:
     return f"{product.normalize() if product % 1 else int(product)}{text[match.end('number') :]}"
 
 
-def is_quantity_path(path: Sequence[object]) -> bool:
-    """Returns True if the field of an object, or the setting, at `path` holds a quantity."""
+def is_quantity_path(path: Sequence[object], *, custom: bool = False) -> bool:
+    """Returns True if the field of an object, or the setting, at `path` holds a quantity.
+
+    `custom` is True for a custom resource. Its `default.version` may be any text, and the server
+    stores what was sent. Only `resources` of a container mostly has the type of Kubernetes, and
+    operators write its canonical form.
+    """
     if len(path) < 2:
         return False
     parent, name = str(path[-2]), str(path[-1])
+    if custom:
+        return len(path) > 2 and path[-3] == "resources" and parent in ("requests", "limits")
     # `annotations.divisor` is a text that somebody wrote.
     if parent in FREE_KEYS:
         return False
     return name in _FIELDS or _FIELDS_OF.get(parent) == name or parent in _MAPPINGS
 
 
-def is_same_quantity(path: Sequence[object], old: Any, new: Any) -> bool:
+def is_same_quantity(path: Sequence[object], old: Any, new: Any, *, custom: bool = False) -> bool:
     """Returns True if `path` holds a quantity, and both values are the same one."""
-    if not is_quantity_path(path):
+    if not is_quantity_path(path, custom=custom):
         return False
     before, after = (
         parse_quantity(str(value)) if type(value) in (str, int, float) else None
@@ -88,13 +105,20 @@ def is_same_quantity(path: Sequence[object], old: Any, new: Any) -> bool:
     return before is not None and before == after
 
 
-def normalize_quantities(value: Any, path: tuple[object, ...] = ()) -> Any:
-    """Returns an object in which equal quantities are equal texts."""
+def normalize_quantities(value: Any, path: tuple[object, ...] = (), *, custom: bool = False) -> Any:
+    """Returns an object, or several, in which equal quantities are equal texts."""
     if isinstance(value, dict):
-        return {key: normalize_quantities(child, (*path, key)) for key, child in value.items()}
+        custom = is_custom(value["apiVersion"]) if "apiVersion" in value else custom
+        return {
+            key: normalize_quantities(child, (*path, key), custom=custom)
+            for key, child in value.items()
+        }
     if isinstance(value, list):
-        return [normalize_quantities(child, (*path, index)) for index, child in enumerate(value)]
-    if is_quantity_path(path) and type(value) in (str, int, float):
+        return [
+            normalize_quantities(child, (*path, index), custom=custom)
+            for index, child in enumerate(value)
+        ]
+    if is_quantity_path(path, custom=custom) and type(value) in (str, int, float):
         amount = parse_quantity(str(value))
         return value if amount is None else str(amount)
     return value

@@ -9,7 +9,7 @@ from typing import Any
 from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath, get_at, resolve
-from framework.core.quantities import is_same_quantity
+from framework.core.quantities import is_custom, is_same_quantity
 from framework.core.redaction import REDACTED, redact_value
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import RecordedObject
@@ -154,7 +154,7 @@ def build_findings(
     for field in redact_fields(fields, obj.secrets):
         value = redact_value(_find_desired(field, changes, wanted), obj.secrets)
         # Redacted values are equal as text, whatever they were.
-        if value != field.old and REDACTED not in str(value) and _is_same(field, value):
+        if value != field.old and REDACTED not in str(value) and _is_same(field, value, obj.type):
             # Somebody has already done by hand what the next `up` does.
             pending = True
         else:
@@ -290,9 +290,10 @@ def _find_desired(
     return read_item(path, get_at(redact_object(wanted), steps))
 
 
-def _is_same(field: FieldChange, desired: Any) -> bool:
+def _is_same(field: FieldChange, desired: Any, type_token: str) -> bool:
     steps = FieldPath.parse(field.path).steps
-    return bool(desired == field.new) or is_same_quantity(steps, desired, field.new)
+    custom = is_custom(type_token.split(":")[1])
+    return bool(desired == field.new) or is_same_quantity(steps, desired, field.new, custom=custom)
 
 
 def _build_field(base: Finding, field: FieldChange, desired: Any) -> Finding:

@@ -20,7 +20,7 @@ from framework.core.field_paths import (
     identify_items,
     match_items,
 )
-from framework.core.quantities import is_same_quantity
+from framework.core.quantities import is_custom, is_same_quantity
 from framework.core.redaction import (
     REDACTED,
     can_be_secret,
@@ -138,7 +138,7 @@ def compare_objects(
     secret = (new.get("kind") or old.get("kind")) == "Secret"
     return tuple(
         _build_change(difference, secret, written, manager)
-        for difference in _find_differences(ROOT, _without_noise(old), _without_noise(new))
+        for difference in _list_differences(_without_noise(old), _without_noise(new))
     )
 
 
@@ -182,7 +182,7 @@ def find_left_out(live: Mapping[str, Any], sent: Mapping[str, Any]) -> set[str]:
     version = str(sent.get("apiVersion", ""))
     return {
         str(found.path)
-        for found in _find_differences(ROOT, sent, pruned(live, sent))
+        for found in _list_differences(sent, pruned(live, sent))
         if found.new is None
         and (
             is_absent_zero(version, str(found.path.steps[-1]), found.old)
@@ -211,8 +211,15 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "metadata": kept_metadata} if kept_metadata else kept
 
 
+def _list_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[_Difference]:
+    custom = is_custom(new.get("apiVersion") or old.get("apiVersion"))
+    for found in _find_differences(ROOT, old, new):
+        if not is_same_quantity(found.path.steps, found.old, found.new, custom=custom):
+            yield found
+
+
 def _find_differences(path: FieldPath, old: Any, new: Any) -> Iterator[_Difference]:
-    if is_same_value(old, new) or is_same_quantity(path.steps, old, new):
+    if is_same_value(old, new):
         return
     # Without this, the first label would be one change of the whole mapping: `labels: None -> {a:
     # b}`.

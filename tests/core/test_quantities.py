@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 from importlib import import_module
+from typing import Any
 
 import pytest
 
 from framework.core.field_paths import FieldPath
-from framework.core.quantities import is_quantity_path, is_same_quantity, parse_quantity
+from framework.core.quantities import (
+    is_quantity_path,
+    is_same_quantity,
+    normalize_quantities,
+    parse_quantity,
+)
 from framework.kube.object_diff import compare_objects
 from framework.plan.patch.field_types import _load_additions
 
@@ -85,3 +91,43 @@ def test_every_quantity_of_the_api_is_recognized() -> None:
         assert is_quantity_path((owner.get(definition, "parent"), name)), field
     for mapping in _load_additions()["quantityMaps"]:
         assert is_quantity_path((mapping.partition(".")[2], "cpu")), mapping
+
+
+_SPEC_CHANGES = [
+    ({"default": {"version": "1.10"}}, {"default": {"version": "1.1"}}),
+    ({"min": {"release": "2.0"}}, {"min": {"release": "2"}}),
+    ({"target": {"value": "1e3"}}, {"target": {"value": "1000"}}),
+    ({"limits": {"tier": "1k"}}, {"limits": {"tier": "1000"}}),
+    ({"quantity": {"quantity": "1.0"}}, {"quantity": {"quantity": "1"}}),
+    ({"hard": {"build": 1.0}}, {"hard": {"build": "1"}}),
+]
+
+
+@pytest.mark.parametrize(
+    ("version", "same"),
+    [
+        ("example.com/v1", False),
+        ("gateway.networking.k8s.io/v1", False),
+        ("v1", True),
+        ("apps/v1", True),
+        ("node.k8s.io/v1", True),
+    ],
+)
+@pytest.mark.parametrize(("old", "new"), _SPEC_CHANGES)
+def test_text_of_a_custom_resource_is_no_quantity(
+    version: str, same: bool, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    head = {"apiVersion": version, "kind": "Widget", "metadata": {"name": "w"}}
+    before, after = ({**head, "spec": spec} for spec in (old, new))
+    assert (not compare_objects(before, after)) is same
+    assert (normalize_quantities(before) == normalize_quantities(after)) is same
+
+
+def test_resources_of_a_custom_resource_are_quantities() -> None:
+    head = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
+    old, new = (
+        {**head, "spec": {"template": {"resources": {"limits": {"cpu": cpu}}}}}
+        for cpu in ("0.5", "500m")
+    )
+    assert compare_objects(old, new) == ()
+    assert normalize_quantities(old) == normalize_quantities(new)
