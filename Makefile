@@ -90,7 +90,7 @@ coverage: $(VENV)/ready-dev ## run the same tests and measure their coverage (ta
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not grid' -rs --cov --cov-report=term
 
 test-full: $(VENV)/ready-dev ## run all tests, with the whole of the large grids; show the slowest tests
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -rs --durations 10
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -rs --durations 10 --hypothesis-profile full
 
 check: check-format check-types check-imports check-locks ## run the four checks below
 

@@ -32,13 +32,22 @@ BOTH_ENGINES = ["embedded", pytest.param("cli", marks=[pytest.mark.pulumi_cli, p
 _PARTS = ("catalog", "environments", "tools", "Pulumi.yaml", "__main__.py")
 
 
+# A slow machine is no fault of the code. Tests are quick by their number of examples.
+for _name, _examples in (("sample", 30), ("full", 400)):
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Creates the cluster's folder; the workers of xdist inherit its name."""
     # The processes that the tests start write the bytecode of the package for the next ones.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # A slow machine is no fault of the code. Tests are quick by their number of examples.
-    settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("any machine")
+    if not config.getoption("hypothesis_profile"):
+        settings.load_profile("sample")
     # `timeout` and CI end a run with SIGTERM. Python would end at once and leave the cluster.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _CLUSTER_VARIABLE not in os.environ:

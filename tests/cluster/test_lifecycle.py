@@ -75,6 +75,7 @@ def test_cluster_starts_is_repaired_and_stops(cluster: LocalCluster, progress: P
     assert cluster.exists
 
 
+@pytest.mark.grid
 def test_cluster_starts_over_stale_pid_files_with_the_same_address(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_error_names_a_component_that_cannot_start_and_its_log(
     assert "not a directory" in message
 
 
+@pytest.mark.grid
 def test_port_in_use_is_an_error(cluster: LocalCluster, tmp_path: Path) -> None:
     cluster.up(Progress())
     port = next(c.ports[0] for c in cluster.status().components if c.name == "kube-apiserver")

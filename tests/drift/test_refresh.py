@@ -157,6 +157,7 @@ class Terminal:
                 return
 
 
+@pytest.mark.grid
 @pytest.mark.cluster
 def test_refresh_in_a_terminal_writes_only_after_a_yes(deployed: DeployedProject) -> None:
     BY_NAME["label-added"].make(deployed.worlds["a"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.core.diagnostics import KeyPath
@@ -100,15 +100,7 @@ def _outside(text: str, document: Document, path: KeyPath) -> tuple[list[str], l
     return lines[:first], lines[min(later, default=len(lines)) :]
 
 
-_SETTINGS = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
 @pytest.mark.parametrize("kind", ["set", "add", "remove"])
-@_SETTINGS
 @given(text=_files(), data=st.data())
 def test_edit_changes_only_its_own_entry(
     kind: str, text: str, data: st.DataObject, tmp_path: Path
@@ -165,7 +157,6 @@ def _is_emptied(document: Document, path: KeyPath, before: str, after: str) -> b
 
 
 @given(value=_VALUES)
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_value_is_read_back_and_can_be_undone(value: Any, tmp_path: Path) -> None:
     text = "x: {k: old, l: 1}   # c\nblock:\n  k: old  # d\n"
     for path in (("x", "k"), ("block", "k")):

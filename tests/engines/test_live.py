@@ -59,6 +59,7 @@ def test_recorded_resources_have_the_fields_of_the_clis(live_stack: Stack) -> No
         assert made["outputs"].keys() >= resource.raw["outputs"].keys() - {"token"}
 
 
+@pytest.mark.grid
 def test_drift_has_the_manager_and_up_reverts_it(live_stack: Stack) -> None:
     live_stack.up()
     scaled = {
@@ -77,6 +78,7 @@ def test_drift_has_the_manager_and_up_reverts_it(live_stack: Stack) -> None:
     assert live_stack.drift().clean
 
 
+@pytest.mark.grid
 def test_failed_rollout_succeeds_after_a_fix(live_stack: Stack) -> None:
     program = live_stack.root / "__main__.py"
     program.write_text(program.read_text().replace('"20"', '"4"'))
@@ -89,6 +91,7 @@ def test_failed_rollout_succeeds_after_a_fix(live_stack: Stack) -> None:
     assert live_stack.preview().clean
 
 
+@pytest.mark.grid
 def test_object_deleted_by_others_is_created_again(live_stack: Stack) -> None:
     live_stack.up()
     with _kube(live_stack) as kube:
@@ -99,6 +102,7 @@ def test_object_deleted_by_others_is_created_again(live_stack: Stack) -> None:
     assert live_stack.preview().clean
 
 
+@pytest.mark.grid
 def test_killed_up_is_finished_by_the_next_one(live_stack: Stack) -> None:
     live_stack.config(broken="true")
     command = [sys.executable, "-c", UP, str(live_stack.root)]

@@ -113,7 +113,7 @@ def cli(
 def test_killed_up_is_finished_by_the_next_one(embedded: Stack) -> None:
     embedded.measure()
     chosen = random.Random(os.environ.get("SEED", "faults"))
-    for turn in range(3):
+    for turn in range(2):
         embedded.kill(chosen.random(), turn, again=False)
 
 

@@ -83,6 +83,7 @@ def test_held_deletion_reports_the_pod(
     assert provider.read(state) is None
 
 
+@pytest.mark.grid
 @pytest.mark.cluster
 def test_held_deletion_reports_the_conditions_of_a_namespace(
     provider: KubernetesProvider, kube: KubeClient, namespace: str

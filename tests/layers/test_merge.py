@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -87,7 +87,6 @@ def _merge_fitting(stack: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], A
 
 
 @given(_STACKS)
-@settings(deadline=None, max_examples=300)
 def test_merge_equals_a_naive_merge_and_plain_omegaconf(stack: list[dict[str, Any]]) -> None:
     kept, naive = _merge_fitting(stack)
     layers = [_layer(index, data) for index, data in enumerate(kept)]
@@ -123,7 +122,6 @@ def _paths(value: Any, path: KeyPath = ()) -> set[KeyPath]:
 
 
 @given(_STACKS)
-@settings(deadline=None, max_examples=300)
 def test_exactly_the_paths_of_the_result_have_an_origin(
     stack: list[dict[str, Any]],
 ) -> None:
@@ -141,7 +139,6 @@ def test_exactly_the_paths_of_the_result_have_an_origin(
 
 
 @given(_STACKS, st.lists(_MAPPINGS, min_size=2, max_size=3))
-@settings(deadline=None, max_examples=150)
 def test_models_on_a_shared_stack_do_not_affect_each_other(
     shared: list[dict[str, Any]], own: list[dict[str, Any]]
 ) -> None:
@@ -163,14 +160,12 @@ def test_models_on_a_shared_stack_do_not_affect_each_other(
 
 
 @given(st.text(alphabet="\\${}:a. ?", max_size=8).filter(lambda text: text.strip("\\") != "???"))
-@settings(deadline=None, max_examples=400)
 def test_escaped_text_resolves_to_itself(text: str) -> None:
     config = OmegaConf.create({"a": escape(text), "b": "${a}"})
     assert OmegaConf.to_container(config, resolve=True) == {"a": text, "b": text}
 
 
 @given(_MAPPINGS, st.lists(_MAPPINGS, min_size=2, max_size=3))
-@settings(deadline=None, max_examples=150)
 def test_layer_shared_by_models_is_not_changed_by_a_merge(
     shared: dict[str, Any], own: list[dict[str, Any]]
 ) -> None:

@@ -74,7 +74,7 @@ def test_removed_autoscaler_is_gone_before_the_deployment_is_written(
     project.succeed("drift", "dev")
 
 
-@pytest.mark.parametrize("was_autoscaled", [True, False])
+@pytest.mark.parametrize("was_autoscaled", [True, pytest.param(False, marks=pytest.mark.grid)])
 def test_deployment_at_0_without_autoscaler_gets_its_minimum(
     make_quick_project: MakeProject, kube: KubeClient, engine: str, was_autoscaled: bool
 ) -> None:

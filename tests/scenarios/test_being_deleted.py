@@ -10,6 +10,7 @@ from tests.conftest import MakeProject
 pytestmark = pytest.mark.cluster
 
 
+@pytest.mark.grid
 def test_objects_of_a_namespace_being_deleted_are_created_again(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:

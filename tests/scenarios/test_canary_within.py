@@ -31,6 +31,7 @@ def project(make_quick_project: MakeProject, engine: str) -> Project:
     return made
 
 
+@pytest.mark.grid
 def test_candidate_that_cannot_start_takes_no_capacity(
     project: Project, engine: str, kube: KubeClient, record: Record
 ) -> None:

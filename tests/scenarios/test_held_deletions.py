@@ -24,6 +24,7 @@ def interrupt(run: subprocess.Popen[str]) -> None:
     run.send_signal(signal.SIGINT)
 
 
+@pytest.mark.grid
 def test_held_deletion_shows_the_pod_and_an_interrupt_is_not_a_failure(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:

@@ -113,7 +113,8 @@ def test_pending_create_of_an_absent_object_is_forgotten(
     assert "pending_operations" not in read_state(project)
 
 
-@pytest.mark.parametrize("seconds", [0.0, pytest.param(0.3, marks=pytest.mark.grid)])
+@pytest.mark.grid
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
 def test_models_withdrawn_after_a_kill_leave_nothing(
     make_quick_project: MakeProject, kube: KubeClient, seconds: float
 ) -> None:

@@ -13,6 +13,7 @@ from tests.scenarios.recording import Record
 pytestmark = pytest.mark.cluster
 
 
+@pytest.mark.grid
 def test_namespace_stays_while_a_kept_pod_serves(
     make_quick_project: MakeProject, kube: KubeClient, record: Record
 ) -> None:

@@ -19,6 +19,7 @@ def images(project: Project) -> dict[str, str]:
     return {name: image.rpartition(":")[2] for name, image in found.items()}
 
 
+@pytest.mark.grid
 def test_outputs_keep_the_image_of_models_that_were_not_deployed(
     make_quick_project: MakeProject,
 ) -> None:

@@ -49,6 +49,7 @@ def used_config_maps(kube: KubeClient, project: Project) -> set[str]:
     return {str(volume["configMap"]["name"]) for volume in volumes if "configMap" in volume}
 
 
+@pytest.mark.grid
 def test_paused_deployment_is_resumed_and_rolls(kube: KubeClient, project: Project) -> None:
     project.succeed("up", "dev")
     pause(kube, live(kube, project))
@@ -71,6 +72,7 @@ def test_paused_deployment_is_resumed_and_rolls(kube: KubeClient, project: Proje
     assert json.loads(project.succeed("drift", "dev", "--json"))["clean"]
 
 
+@pytest.mark.grid
 def test_cause_removed_by_hand_lets_the_next_up_succeed(kube: KubeClient, project: Project) -> None:
     # The scheduler tries a Pod that it could not place again after up to 10 seconds.
     overlay = "rollout: {progressDeadlineSeconds: 16}\n"

@@ -73,6 +73,7 @@ def test_one_replica_is_replaced_without_a_surge(make_quick_project: MakeProject
     assert "1.7.0  1/1" in project.succeed("up", "dev")
 
 
+@pytest.mark.grid
 def test_a_failed_recreate_says_that_nothing_serves(make_quick_project: MakeProject) -> None:
     project = make_quick_project("churn")
     project.write(OVERLAY, "replicas: 1\nrollout: {strategy: Recreate}\n")

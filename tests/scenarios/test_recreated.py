@@ -38,6 +38,7 @@ def get_image(live: dict[str, Any]) -> str:
     return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
+@pytest.mark.grid
 def test_recreated_object_with_our_labels_is_taken_over_after_consent(
     make_quick_project: MakeProject, kube: KubeClient
 ) -> None:

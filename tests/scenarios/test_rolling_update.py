@@ -40,7 +40,7 @@ def test_tutorial_rolls_out_the_new_image(make_live_project: MakeProject) -> Non
     [
         pytest.param("dev", "churn", 2, 1, 1, id="dev: the tutorial's budget"),
         pytest.param("staging", "sentiment", 3, 1, 0, id="staging: canary within"),
-        pytest.param("prod", "sentiment", 6, 2, 0, id="prod: percentages"),
+        pytest.param("prod", "sentiment", 6, 2, 0, id="prod: percentages", marks=pytest.mark.grid),
     ],
 )
 def test_every_watch_event_keeps_the_budget(

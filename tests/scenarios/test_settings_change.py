@@ -23,11 +23,12 @@ def project(make_quick_project: MakeProject) -> Project:
     return made
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param("2", id="same", marks=pytest.mark.grid),
-        pytest.param("3", id="third", marks=pytest.mark.grid),
+        pytest.param("2", id="same"),
+        pytest.param("3", id="third"),
         pytest.param("1", id="back"),
     ],
 )

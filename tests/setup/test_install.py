@@ -129,6 +129,7 @@ def checkout(tmp_path: Path, index: Path) -> Checkout:
     return Checkout(tmp_path / "checkout", index)
 
 
+@pytest.mark.grid
 def test_oldest_pip_installs_both_locks_beside_a_newer_release(
     checkout: Checkout, index: Path
 ) -> None:
