@@ -14,6 +14,8 @@ from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import OnProgress, Request
 from framework.engines.cli_deletions import (
     HeldDeletions,
+    RunScope,
+    build_scope,
     find_held_deletions,
     find_unprotected,
 )
@@ -36,6 +38,7 @@ from framework.engines.deployment_order import (
 )
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.recorded import build_deletion
+from framework.engines.urns import list_model_urns
 from framework.kube.provider import KubernetesProvider
 
 
@@ -311,18 +314,38 @@ class CliApply:
         )
         changes = self._previewed.preview.changes
         deleted = {change.urn for change in changes if change.op is Op.DELETE}
-        urns = self._opened.build_target(targets, deleted)
-        if excluded:
-            urns = {"exclude": self._opened.list_urns(excluded)}
+        scope = self._build_scope(targets, excluded, deleted)
+        if scope.is_empty:
+            # Without any target the CLI would work on the whole stack.
+            return
+        urns = self._opened.build_target(scope.targets, deleted)
+        if scope.excluded:
+            urns = {"exclude": self._opened.list_urns(scope.excluded)}
         options = {"refresh": refresh, "continue_on_error": continue_on_error, **urns}
         self._reader.begin_command()
         try:
             with self._lock.released():
                 self._opened.stack.run("up", self._reader, program=program, **options)
         finally:
-            within = frozenset(found.urn for found in self._opened.resources) - excluded
-            within = within if targets is None else within & targets
+            recorded = (found.urn for found in self._opened.resources)
+            within = frozenset(filter(scope.contains, recorded))
             written, former = self._reader.recorded, self._reader.former_urns
             written = written | {former[urn] for urn in written if urn in former}
             self._refreshed |= within if refresh else frozenset()
             self._refreshed -= written & within
+
+    def _build_scope(
+        self, targets: frozenset[str] | None, excluded: frozenset[str], deleted: Collection[str]
+    ) -> RunScope:
+        """Builds the scope of a run, which may not name a target that a deletion depends on."""
+        if targets is None:
+            return RunScope(None, excluded)
+        steps, changes = self._previewed.steps, self._previewed.preview.changes
+        changed = {change.urn for change in changes if change.op is not Op.SAME}
+        changed |= {step.change.urn for step in steps if step.cli_op is not Op.SAME}
+        resources = self._opened.resources
+        known = {*(found.urn for found in resources), *(change.urn for change in changes)}
+        if self._request.plan is not None:
+            project = self._opened.stack.project.name
+            known.update(urn for urn, _ in list_model_urns(self._request.plan, project))
+        return build_scope(targets, changed, deleted, known, resources)

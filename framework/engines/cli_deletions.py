@@ -1,4 +1,4 @@
-"""Decides which deletions of one `up` must wait for the rollouts of their models.
+"""Decides which deletions of one `up` must wait, and how a run of the CLI leaves them out.
 
 At the end of a run with `--continue-on-error` the CLI deletes everything that no failed resource
 depends on, also for a model whose rollout failed. So it would delete what still serves: the canary
@@ -41,7 +41,8 @@ def find_held_deletions(
 
     `changes` are all of the command, `pending` the deletions of what earlier replacements left.
     The components of both are the names that the models have now. `unprotected` are the URNs of
-    `find_unprotected`. Without `can_leave_out` all models with such a deletion are `alone`.
+    `find_unprotected`. Without `can_leave_out` all models with such a deletion are `alone`, and so
+    they are if one deletion is unprotected: the other models then run as a list of targets.
     """
     steps, changes = tuple(steps), tuple(changes)
     rolling = {step.change.component for step in steps if _is_rolling(step)}
@@ -53,9 +54,11 @@ def find_held_deletions(
     for change in (*(change for change in changes if change.op is Op.DELETE), *pending):
         if change.component not in rolling or change.urn in deleted_first or not change.object:
             continue
-        if change.urn in written or change.urn in unprotected or not can_leave_out:
+        if change.urn in written:
             alone.add(change.component)
         models[change.urn] = change.component
+    if not can_leave_out or not models.keys().isdisjoint(unprotected):
+        alone.update(models.values())
     held = {urn: model for urn, model in models.items() if model not in alone}
     return HeldDeletions(held, frozenset(alone))
 
@@ -69,6 +72,72 @@ def find_unprotected(resources: Iterable[Resource]) -> frozenset[str]:
     resources = tuple(resources)
     live = {found.urn for found in resources if not found.pending_delete}
     return frozenset(found.urn for found in resources if found.pending_delete) - live
+
+
+@dataclass(frozen=True)
+class RunScope:
+    """The URNs of one run: those of `targets`, None for the whole stack, without `excluded`."""
+
+    targets: frozenset[str] | None
+    excluded: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is nothing to run for."""
+        return self.targets is not None and not self.targets
+
+    def contains(self, urn: str) -> bool:
+        """Returns whether the run works on this resource."""
+        return urn not in self.excluded and (self.targets is None or urn in self.targets)
+
+
+def build_scope(
+    targets: frozenset[str],
+    changed: Collection[str],
+    deleted: Collection[str],
+    known: Collection[str],
+    resources: Iterable[Resource],
+) -> RunScope:
+    """Builds the scope of a run for `targets` that must not delete anything else.
+
+    The CLI also deletes what depends on a target, or is inside it, if the program no longer has it,
+    and fails because that is not a target. An example are two models and a run for the first one:
+
+        targets            Namespace, ranker with its canary
+        deleted            the other model, and the PodDisruptionBudget of ranker
+        they depend on     Namespace, ranker
+
+    So the targets that a deletion depends on are left out. If one of them is in `changed`, the run
+    is for all of `known` but the other resources, in the option `--exclude`, which keeps
+    deletions. It is the second choice, because it names many URNs, and because it does not keep
+    what only the old object of a replacement has (`find_unprotected`).
+    """
+    resources = tuple(resources)
+    withheld = [
+        found
+        for found in resources
+        if (found.pending_delete or found.urn in deleted) and found.urn not in targets
+    ]
+    needed = _find_needed(withheld, resources) & targets
+    is_kept = find_unprotected(resources).isdisjoint(found.urn for found in withheld)
+    if is_kept and not needed.isdisjoint(changed):
+        return RunScope(None, frozenset(known) - targets)
+    return RunScope(targets - needed)
+
+
+def _find_needed(users: Iterable[Resource], resources: Iterable[Resource]) -> frozenset[str]:
+    """Returns the URNs that some resources need, directly or through other ones."""
+    needs: dict[str, set[str]] = {}
+    for found in resources:
+        needs.setdefault(found.urn, set()).update(found.needs)
+    needed = set[str]()
+    unvisited = [urn for user in users for urn in user.needs]
+    while unvisited:
+        urn = unvisited.pop()
+        if urn not in needed:
+            needed.add(urn)
+            unvisited.extend(needs.get(urn, ()))
+    return frozenset(needed)
 
 
 def _is_rolling(step: CliStep) -> bool:

@@ -101,6 +101,8 @@ class World:
     # The old objects of replacements, and whether their URNs have new ones that need no change.
     pending: list[Change] = field(default_factory=list)
     is_replaced: bool = False
+    # Recorded objects that the plan no longer has.
+    gone: list[Change] = field(default_factory=list)
 
     @property
     def backend(self) -> FileBackend:
@@ -123,6 +125,11 @@ class World:
             raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
             raw |= {"inputs": inputs or {}, "outputs": {"__inputs": inputs or {}}}
             resources.append({**raw, "parent": component, "provider": ""})
+        for change in self.gone:
+            component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
+            raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
+            raw |= {"inputs": {}, "outputs": {"__inputs": {}}, "provider": ""}
+            resources.append({**raw, "parent": component})
         for change in self.pending:
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
             raw = {"urn": change.urn, "custom": True, "type": change.type, "parent": component}
@@ -219,10 +226,11 @@ class World:
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
             components.add(parent, "", is_component=True)
-        all_changes = (*(step.change for step in self.steps), *changes, *self.pending)
+        all_changes = (*(step.change for step in self.steps), *changes, *self.gone, *self.pending)
         for change in all_changes:
             parent = f"{PREFIX}{MODEL_TYPE}::{change.component}"
-            components.add(change.urn, parent, is_component=False)
+            if change.urn != parent:
+                components.add(change.urn, parent, is_component=False)
         reader, preview = EventReader(components=components), Preview(all_changes)
         previewed = CliPreview(reader, preview, tuple(self.steps), waits or {}, targets)
         provider = cast(KubernetesProvider, self.cluster)
@@ -588,6 +596,47 @@ def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> No
     urns = frozenset({build_urn("a"), build_urn("b"), CANARY.urn})
     world.apply(changes=[CANARY], targets=urns)
     assert read_scopes(world) == [(True, "target", {"b"}), (False, "target", {"a", "a-canary"})]
+
+
+BUDGET = "policy/v1:PodDisruptionBudget"
+
+
+@pytest.mark.parametrize("narrowed", [False, True], ids=["whole stack", "MODEL="])
+@pytest.mark.parametrize("gone", [CANARY, build_deletion("a", BUDGET)], ids=lambda item: item.name)
+def test_first_stage_names_no_model_with_a_deletion(
+    world: World, gone: Change, narrowed: bool
+) -> None:
+    # Deployment a waits for b of the same model, and the model loses another object.
+    world.steps = [build_step("a"), build_step("b", model="a")]
+    world.cluster.objects["Deployment", "ns/b"] = world.steps[1].manifest.object
+    world.gone = [gone]
+    world.write_state()
+    world.runs = [["b"], ["a"], []]
+    component = f"{PREFIX}{MODEL_TYPE}::a"
+    urns = {component, build_urn("a"), build_urn("b"), gone.urn}
+    model = Change(component, MODEL_TYPE, "a", Op.SAME, component="a")
+    world.apply(
+        waits={build_urn("a"): (build_urn("b"),)},
+        changes=[model],
+        targets=frozenset(urns) if narrowed else None,
+    )
+    first, *others = world.calls
+    assert first["target"] == [build_urn("b")]
+    assert others
+    if narrowed:
+        assert {urn.replace("*", "") for urn in others[0]["target"]} == urns
+
+
+def test_model_with_a_deletion_runs_alone_beside_a_failed_rename(world: World) -> None:
+    # Both models have a deletion, and `--exclude` does not keep the one of the rename.
+    world.pending = [build_deletion("former")]
+    promoted = replace(CANARY, urn=build_urn("b-canary"), name="b-canary", component="b")
+    world.gone = [promoted]
+    world.write_state()
+    world.runs = [["a"], ["b"]]
+    world.apply()
+    runs = [{"a", "former"}, {"b", "b-canary"}]
+    assert read_scopes(world) == [(False, "target", names) for names in runs]
 
 
 @pytest.mark.usefixtures("puts_back")

@@ -13,8 +13,12 @@ OVERLAY = "environments/staging/models/churn.yaml"
 STABLE = "replicas: 4\nrollout: {minReadySeconds: 0}\n"
 
 
-def canary(size: str, tag: str = "1.7.0") -> str:
-    return f'canary: {{size: {size}, candidate: {{image: {{tag: "{tag}"}}}}}}\n'
+BUDGET, NO_BUDGET = "disruptionBudget: {maxUnavailable: 1}\n", "disruptionBudget: null\n"
+
+
+def canary(size: str, tag: str = "1.7.0", config: str = "") -> str:
+    files = f", config: {{files: {{a.properties: {config}}}}}" if config else ""
+    return f'canary: {{size: {size}, candidate: {{image: {{tag: "{tag}"}}{files}}}}}\n'
 
 
 @pytest.fixture
@@ -109,3 +113,41 @@ def test_failed_promotion_keeps_the_canary(project: Project, engine: str, record
         project.succeed("up", "staging", "--engine", engine, "--yes")
     assert recorder.serving("churn", "canary")[-1] == 0
     assert recorder.serving("churn", "stable")[-1] == 4
+
+
+@pytest.mark.grid
+@pytest.mark.pulumi_cli
+def test_canary_starts_and_grows_beside_deletions(
+    make_quick_project: MakeProject, kube: KubeClient, record: Record
+) -> None:
+    project = make_quick_project("churn", "intent")
+    namespace = f"{project.namespace}-staging"
+    config = "config: {mountPath: /etc/server, files: {a.properties: old}}\n"
+    stable = f"{STABLE}{config}"
+    project.edit(
+        "environments/staging/environment.yaml",
+        "canary: {size: 25%, mode: within}",
+        "canary: {mode: within}",
+    )
+    up = ("up", "staging", "--engine", "cli", "--yes")
+    project.write(OVERLAY, stable + BUDGET)
+    project.succeed(*up)
+    with record(project) as recorder:
+        before = len(recorder.events)
+        # The PodDisruptionBudget depends on objects of the model that do not change.
+        project.write(OVERLAY, stable + NO_BUDGET + canary("25%", config="new"))
+        project.succeed(*up, "--model", "churn")
+        assert kube.get("policy/v1", "PodDisruptionBudget", "churn", namespace) is None
+        # It depends on the ConfigMap of the canary, which is replaced.
+        project.write(OVERLAY, stable + BUDGET + canary("25%", config="new"))
+        project.succeed(*up)
+        project.write(OVERLAY, stable + NO_BUDGET + canary("50%", config="newer"))
+        project.succeed(*up, "--model", "churn")
+        assert kube.get("policy/v1", "PodDisruptionBudget", "churn", namespace) is None
+        (project.root / "catalog/intent.yaml").unlink()
+        project.write(OVERLAY, stable + NO_BUDGET + canary("75%", config="newest"))
+        project.succeed(*up)
+        assert kube.get("apps/v1", "Deployment", "intent", namespace) is None
+    assert min(recorder.serving("churn")[before - 1 :]) >= 4
+    found = recorder.serving("churn", "stable")[-1], recorder.serving("churn", "canary")[-1]
+    assert found == (1, 3)
