@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from framework.core.changes import Preview, Result
+from framework.core.changes import Op, Preview, Result
 from framework.core.errors import EngineError, StateError
 from framework.core.kind_rules import KindRules
 from framework.engines.base import (
@@ -27,7 +27,7 @@ from framework.engines.base import (
     order_changes,
 )
 from framework.engines.cli_apply import CliApply
-from framework.engines.cli_events import event_to_json
+from framework.engines.cli_events import EventReader, event_to_json
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
 from framework.engines.cli_settlement import (
@@ -49,6 +49,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     open_clusters,
 )
+from framework.engines.deletions import add_replaced, read_exported_state
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
@@ -104,7 +105,8 @@ class CliEngine:
         targets = find_targets(opened, request)
         with self._connect(request) as provider:
             previewed = preview_stack(opened, request, targets, provider)
-            preview = previewed.with_messages(messages).preview
+            previewed = previewed.with_messages(messages)
+            preview = self._add_replaced(request, opened, previewed.preview, previewed.reader)
             _review(request, opened, preview)
             return preview
 
@@ -122,7 +124,7 @@ class CliEngine:
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(settled + warnings)
-            preview = previewed.preview
+            preview = self._add_replaced(request, opened, previewed.preview, previewed.reader)
             check_problems(preview)
             _review(request, opened, preview)
             if preview.clean:
@@ -171,7 +173,8 @@ class CliEngine:
         if not confirm(preview):
             return None
         reader = opened.read_events()
-        with opened.restoring_inputs():
+        replaced = {item.recorded.urn for item in compared if item.replacement is not None}
+        with opened.restoring_inputs(replaced):
             opened.stack.run("refresh", reader, **targets)
         result = reader.build_result(opened.record_result())
         return replace(result, changes=preview.changes, messages=preview.messages)
@@ -192,7 +195,10 @@ class CliEngine:
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
             return Result((), messages=warnings)
-        if not confirm(Preview(changes, opened.outputs, warnings)):
+        preview = Preview(changes, opened.outputs, warnings)
+        preview = self._add_replaced(request, opened, preview)
+        check_problems(preview)
+        if not confirm(preview):
             return None
         reader = opened.read_events(on_progress, components=components)
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
@@ -301,6 +307,30 @@ class CliEngine:
 
     def _build_embedded(self) -> EmbeddedEngine:
         return EmbeddedEngine(self._connect_recorded)
+
+    def _add_replaced(
+        self,
+        request: Request,
+        opened: OpenedStack,
+        preview: Preview,
+        reader: EventReader | None = None,
+    ) -> Preview:
+        """Returns the preview with the problems of objects that it must not delete.
+
+        The CLI deletes by name, whatever object has the name by then. `reader` has the former names
+        of the resources.
+        """
+        if all(change.op not in (Op.DELETE, Op.REPLACE) for change in preview.changes):
+            return preview
+        former_urns = reader.former_urns if reader is not None else {}
+        with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
+            return add_replaced(
+                preview,
+                opened.resources,
+                read_exported_state,
+                lambda resource: clusters.connect(resource.provider_urn).provider,
+                former_urns,
+            )
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.

@@ -121,12 +121,15 @@ class CliStack:
         """Returns the exported state. StateError where its shape is wrong."""
         return read_export(self.export(), self.name)
 
-    def restore_inputs(self, resources: Iterable[Resource]) -> None:
+    def restore_inputs(self, resources: Iterable[Resource], replaced: Collection[str] = ()) -> None:
         """Gives each refreshed object the inputs that it had before, which are in `resources`.
 
         A refresh of the CLI also records live values as inputs. Inputs are what the program
         declared last, and `drift` compares the cluster with them: it would no longer find what the
         refresh has recorded.
+        `replaced` are the URNs of objects whose names others have now. The refresh reads by name
+        and records the objects of others, and a later command would delete them, so these records
+        are dropped.
         """
         before = {
             found.urn: found.raw
@@ -134,7 +137,7 @@ class CliStack:
             if found.is_object and not found.pending_delete
         }
         exported = self.export()
-        changed = False
+        changed = _drop_records(exported.deployment, replaced)
         for raw in exported.deployment.get("resources") or ():
             declared = before.get(raw["urn"])
             if declared is None or raw.get("delete") or raw.get("inputs") == declared.get("inputs"):
@@ -228,10 +231,11 @@ class OpenedStack:
         return read_stack_outputs(exported)
 
     @contextmanager
-    def restoring_inputs(self) -> Iterator[None]:
+    def restoring_inputs(self, replaced: Collection[str] = ()) -> Iterator[None]:
         """Restores the recorded inputs after a refresh, also after one that ended early.
 
-        EngineError, with the error that ended the refresh, if that is impossible.
+        `replaced` as for `CliStack.restore_inputs`. EngineError, with the error that ended the
+        refresh, if that is impossible.
         """
         error: BaseException | None = None
         try:
@@ -239,7 +243,7 @@ class OpenedStack:
         except (KeyboardInterrupt, FrameworkError) as exc:
             error = exc
         try:
-            self.stack.restore_inputs(self.resources)
+            self.stack.restore_inputs(self.resources, replaced)
         except FrameworkError as exc:
             texts = [str(error) or "interrupted"] if error else []
             texts.append(describe_lost_inputs(exc))
@@ -468,6 +472,24 @@ def with_failure(
         former = convert(failed.outputs.get(resource.urn) or {})
         fields["outputs"] = fill_unknown(outputs, former)
     return Resource({**resource.raw, **fields}) if fields else resource
+
+
+def _drop_records(deployment: dict[str, Any], urns: Collection[str]) -> bool:
+    """Removes the live records of some resources, and what depends on them no longer names them.
+
+    Returns whether there were any.
+    """
+    resources = deployment.get("resources") or []
+    kept = [raw for raw in resources if raw["urn"] not in urns or raw.get("delete")]
+    if len(kept) == len(resources):
+        return False
+    for raw in kept:
+        raw["dependencies"] = [urn for urn in raw.get("dependencies") or () if urn not in urns]
+        by_property = raw.get("propertyDependencies") or {}
+        for name, needed in by_property.items():
+            by_property[name] = [urn for urn in needed or () if urn not in urns]
+    deployment["resources"] = kept
+    return True
 
 
 def describe_lost_inputs(reason: object) -> str:

@@ -211,6 +211,19 @@ class ObjectReader:
         live = self.find_listed(wanted) if listed else self.get_live(wanted)
         return None if live is None or is_terminating(live) else live
 
+    def find_recreated(self, state: ObjectState, *, listed: bool = False) -> Object | None:
+        """Returns the object that somebody else created under the name of a recorded one.
+
+        None if there is none, or if it is being deleted. Its labels do not matter: the caller is
+        about to delete the recorded object, and this is another one.
+        """
+        wanted = self._build_sent(state.inputs, state.id)
+        live = self.find_listed(wanted) if listed else self.get_live(wanted)
+        if live is None or is_terminating(live):
+            return None
+        manager = field_manager("", state, wanted)
+        return live if was_recreated_by_others(live, state, manager) else None
+
     def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
         """Returns the object that an interrupted `create` has created; None if there is none.
 

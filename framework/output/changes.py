@@ -80,7 +80,7 @@ def render_refusal(preview: Preview, verb: str, environment: str, model: str | N
     owners = sorted({problem.component for problem in taken} - {""}) or ([""] if taken else [])
     lines += [f"to take over: {make_command('adopt', environment, owner)}" for owner in owners]
     if len(taken) < len(errors):
-        verb = "adopt" if verb == "adopt" else "preview"
+        verb = verb if verb in ("adopt", "destroy") else "preview"
         faults = "it" if len(errors) - len(taken) == 1 else "them"
         lines.append(f"next: fix {faults}, then run `{make_command(verb, environment, model)}`")
     return "\n".join(lines)

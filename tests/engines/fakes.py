@@ -87,8 +87,10 @@ class FakeCluster:
 
     Rollouts of the ids in `bad` fail, writes of those in `refused` fail, and deletions of those in
     `held` never end. Writes of those in `unanswered` arrive, and a proxy answers with 504. Objects
-    of the ids in `taken` are of others. `uids` maps other kubeconfigs to the UIDs of their
-    clusters. The CLI is seen to write those in `written`. While `gate` is set and not open,
+    of the ids in `taken` are of others, and so are those in `recreated`, which have other UIDs than
+    the recorded ones. `looked_at` are the ids that were read before a deletion. `uids` maps other
+    kubeconfigs to the UIDs of their clusters. The CLI is seen to write those in `written`. While
+    `gate` is set and not open,
     rollouts wait for it.
     """
 
@@ -103,6 +105,8 @@ class FakeCluster:
         self.unanswered: set[str] = set()
         self.held: set[str] = set()
         self.taken: set[str] = set()
+        self.recreated: set[str] = set()
+        self.looked_at: list[str] = []
         self.written: set[str] = set()
         self.gate: threading.Event | None = None
         self.waiting = threading.Event()
@@ -210,6 +214,11 @@ class FakeCluster:
 
     def find_replacement(self, state: ObjectState, *, listed: bool = False) -> None:
         return None
+
+    def find_recreated(self, state: ObjectState, *, listed: bool = False) -> dict[str, Any] | None:
+        with self._lock:
+            self.looked_at.append(state.id)
+        return self.find_listed(state.inputs) if state.id in self.recreated else None
 
     def find_served_version(self, group: str, kind: str) -> str:
         return ""

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -182,17 +182,22 @@ def test_lock_of_a_killed_process_that_nobody_waits_for_is_removed(root: Path) -
 # Inputs after a refresh
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "urn": "urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::app",
     "type": "kubernetes:core/v1:ConfigMap", "custom": True, "id": "ns/app",
 }  # fmt: skip
 
 
-def refresh(root: Path, error: BaseException | None, workspace: Workspace) -> None:
+def refresh(
+    root: Path, error: BaseException | None, workspace: Workspace, replaced: Collection[str] = ()
+) -> None:
     """Ends a refresh with `error`, after it has recorded live values as inputs."""
     before = Resource({**CONFIG, "inputs": {"data": {"a": "1"}}})
     live = {**CONFIG, "inputs": {"data": {"a": "1", "foreign": "2"}}}
-    exported = SimpleNamespace(version=3, deployment={"resources": [live]})
+    urns = [CONFIG["urn"], "other"]
+    user = {"urn": "user", "dependencies": urns, "propertyDependencies": {"spec": urns}}
+    resources = [live, {**live, "delete": True}, {**user, "type": CONFIG["type"]}]
+    exported = SimpleNamespace(version=3, deployment={"resources": resources})
     automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
     opened = OpenedStack(
@@ -202,7 +207,7 @@ def refresh(root: Path, error: BaseException | None, workspace: Workspace) -> No
         cast(Any, None),
         lambda exported: None,
     )
-    with opened.restoring_inputs():
+    with opened.restoring_inputs(replaced):
         if error is not None:
             raise error
 
@@ -214,8 +219,16 @@ def test_refresh_that_ends_early_leaves_the_declared_inputs(
     workspace = Workspace()
     with pytest.raises(type(error)) if error else contextlib.nullcontext():
         refresh(root, error, workspace)
-    [resource] = workspace.document["deployment"]["resources"]
+    resource, *_ = workspace.document["deployment"]["resources"]
     assert resource["inputs"] == {"data": {"a": "1"}}
+
+
+def test_refresh_does_not_record_an_object_of_others(root: Path) -> None:
+    workspace = Workspace()
+    refresh(root, None, workspace, replaced={CONFIG["urn"]})
+    old, user = workspace.document["deployment"]["resources"]
+    assert (old["urn"], old["delete"]) == (CONFIG["urn"], True)
+    assert user["dependencies"] == user["propertyDependencies"]["spec"] == ["other"]
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt(), EngineError("no connection")])

@@ -106,3 +106,34 @@ def test_recreated_object_without_our_labels_is_refused_until_it_is_adopted(
     assert get_image(get_deployment(kube, project, "reranker")).endswith("cpu-1.6")
     assert "No differences" in project.succeed("drift", "dev")
     project.succeed("destroy", "dev", "--yes")
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+def test_object_of_others_survives_the_removal_of_its_model_and_destroy(
+    make_quick_project: MakeProject, kube: KubeClient, engine: str
+) -> None:
+    project = make_quick_project("churn", "reranker")
+    project.succeed("up", "dev", "--engine", engine)
+    # A team takes its model back: a Deployment of the same name, without our labels.
+    replace_by_force(kube, get_deployment(kube, project, "churn"), app="other")
+    uid = get_deployment(kube, project, "churn")["metadata"]["uid"]
+
+    destroy = project.run("destroy", "dev", "--yes", "--engine", engine)
+    assert destroy.returncode == 1, destroy.stdout
+    assert "1 error; nothing was changed." in destroy.stdout
+    assert get_deployment(kube, project, "reranker")
+
+    for path in (*project.root.glob("*/churn.yaml"), *project.root.glob("*/*/*/churn.yaml")):
+        path.unlink()
+    for verb in ("preview", "up"):
+        run = project.run(verb, "dev", "--engine", engine, *(["--yes"] if verb == "up" else []))
+        assert run.returncode == 1, run.stdout
+        assert "is another object than the one recorded" in " ".join(run.stdout.split())
+
+    # The way out that the message names.
+    project.succeed("refresh", "dev", "--yes", "--engine", engine)
+    project.succeed("up", "dev", "--yes", "--engine", engine)
+    assert get_deployment(kube, project, "churn")["metadata"]["uid"] == uid
+    assert kube.get("v1", "Service", "churn", f"{project.namespace}-dev") is None
+    assert "Nothing to do" in project.succeed("up", "dev", "--engine", engine)

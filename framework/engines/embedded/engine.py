@@ -27,13 +27,14 @@ from framework.engines.clusters import (
     connect_kubernetes,
     identify_cluster,
 )
+from framework.engines.deletions import add_replaced
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.preview import PreviewRun
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
-from framework.engines.embedded.records import build_refreshed
+from framework.engines.embedded.records import build_refreshed, read_object_state
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
@@ -171,6 +172,8 @@ class EmbeddedEngine:
             if not changes:
                 return Result((), messages=operation.messages)
             operation.check_clusters()
+            preview = operation.add_replaced(preview)
+            check_problems(preview)
             if not confirm(preview):
                 return None
             feed = ProgressFeed(on_progress)
@@ -368,7 +371,7 @@ class Operation:
 
     def build_preview(self, run: PreviewRun) -> Preview:
         """Builds the preview of a run, with what the program logged and what the objects lack."""
-        preview = run.finish()
+        preview = self.add_replaced(run.finish())
         registered = [step.registration for step in run.steps.values()]
         preview = replace(preview, messages=self._redact(run.messages, registered))
         objects = [r.provider for r in registered if r.is_object]
@@ -377,6 +380,16 @@ class Operation:
             return preview
         reader = self.planner.connect(objects[0])
         return add_preflight(preview, plan, reader, self._request.components)
+
+    def add_replaced(self, preview: Preview) -> Preview:
+        """Returns the preview with the problems of objects that it must not delete."""
+        return add_replaced(
+            preview,
+            self.state.get_current().resources,
+            partial(read_object_state, self.state),
+            lambda resource: self.planner.connect(resource.provider),
+            {new: former for former, new in self.planner.renames.items()},
+        )
 
     def review(self, preview: Preview) -> None:
         """Passes a preview and what it was computed from to the request's `review`."""

@@ -1,0 +1,94 @@
+"""Checks the deletions of a change list against the cluster, for both engines.
+
+An object of others may have the name of a recorded one by now. The embedded engine deletes by UID,
+so the server refuses; the CLI deletes by name. So both engines look before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+from framework.core.changes import Change, Op, Preview, Problem
+from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.state.checkpoint import Resource
+from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.values import reveal
+from framework.kube.api_error import ApiError
+from framework.kube.objects import ObjectState
+from framework.kube.provider import KubernetesProvider, ReplacedError
+
+ReadState = Callable[[Resource], ObjectState]
+ConnectProvider = Callable[[Resource], KubernetesProvider]
+# Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
+_MAX_READ_ONE_BY_ONE = 16
+
+
+def add_replaced(
+    preview: Preview,
+    resources: Iterable[Resource],
+    read_state: ReadState,
+    connect: ConnectProvider,
+    former_urns: Mapping[str, str],
+) -> Preview:
+    """Returns the preview with a problem for each object to delete that others have replaced.
+
+    `resources` are the recorded ones, `read_state` decrypts one, and `connect` returns the provider
+    of its cluster. `former_urns` has the URN that a renamed resource is recorded under. Reads only
+    what the preview deletes. ClusterError.
+    """
+    deletions = [*_list_deletions(preview.changes, resources, former_urns)]
+    if not deletions:
+        return preview
+    listed = len(deletions) > _MAX_READ_ONE_BY_ONE
+
+    def find(deletion: tuple[Change, Resource]) -> Problem | None:
+        change, resource = deletion
+        try:
+            live = connect(resource).find_recreated(read_state(resource), listed=listed)
+        except ApiError as exc:
+            # The deletion itself reports what is wrong, as before. An outage concerns all objects.
+            if exc.is_outage or exc.status == 401:
+                raise
+            return None
+        if live is None:
+            return None
+        name = f"{change.kind} {resource.id}"
+        return Problem(change.component, name, str(ReplacedError(live)))
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deletions") as pool:
+        problems = {problem for problem in pool.map(find, deletions) if problem is not None}
+    if not problems:
+        return preview
+    return replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
+
+
+def _list_deletions(
+    changes: Iterable[Change], resources: Iterable[Resource], former_urns: Mapping[str, str]
+) -> Iterator[tuple[Change, Resource]]:
+    """Yields the changes that delete an object of another name than they create, with its record.
+
+    A replacement under the same name compares the live object itself.
+    """
+    resources = tuple(resources)
+    recorded = {(found.urn, found.id): found for found in resources}
+    live = {found.urn: found for found in resources if not found.pending_delete}
+    for change in changes:
+        found = None
+        if change.op is Op.DELETE:
+            found = recorded.get((change.urn, change.object))
+        elif change.op is Op.REPLACE:
+            found = live.get(former_urns.get(change.urn, change.urn))
+            found = None if found is None or found.id == change.object else found
+        # Of retained objects only the records are removed.
+        if found is not None and found.is_object and not found.retain_on_delete:
+            yield change, found
+
+
+def read_exported_state(resource: Resource) -> ObjectState:
+    """Returns a resource of an export in the form of the provider; its secrets are plain text."""
+    open_secrets = partial(unseal, open_value=read_plaintext)
+    inputs, outputs = resource.raw.get("inputs") or {}, resource.raw.get("outputs") or {}
+    return ObjectState(resource.id, reveal(open_secrets(inputs)), reveal(open_secrets(outputs)))

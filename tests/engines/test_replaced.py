@@ -1,0 +1,95 @@
+"""An object of others under a recorded name is never deleted."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from framework.core.changes import Change, Op, Preview
+from framework.engines.deletions import add_replaced, read_exported_state
+from framework.engines.problems import RefusedError
+from framework.engines.state.checkpoint import Resource
+from framework.kube.provider import KubernetesProvider
+from tests.engines.fakes import FakeCluster, Stack
+
+REASON = "is another object than the one recorded: somebody recreated it under that name"
+
+
+@pytest.fixture
+def replaced(stack: Stack) -> Stack:
+    """A stack with two ConfigMaps, one of which somebody else has deleted and created."""
+    stack.program("config_map('kept')\nconfig_map('going')")
+    stack.up()
+    stack.cluster.recreated = {"ns/going"}
+    return stack
+
+
+@pytest.mark.parametrize("verb", ["up", "destroy"])
+def test_object_of_others_is_refused_before_anything_is_deleted(replaced: Stack, verb: str) -> None:
+    replaced.program("config_map('kept', {'a': 'changed'})")
+    log = list(replaced.cluster.log)
+    with pytest.raises(RefusedError, match=REASON):
+        replaced.up() if verb == "up" else replaced.destroy()
+    assert replaced.cluster.log == log
+
+
+def test_preview_names_the_object_of_others(replaced: Stack) -> None:
+    replaced.program("config_map('kept')")
+    (problem,) = replaced.preview().problems
+    assert REASON in problem.message
+    assert "make refresh" in problem.message
+
+
+def test_renamed_object_whose_old_name_others_have_is_refused(replaced: Stack) -> None:
+    replaced.program("config_map('kept')\nconfig_map('going', object_name='new')")
+    (problem,) = replaced.preview().problems
+    assert problem.object == "ConfigMap ns/going"
+
+
+@pytest.mark.parametrize(
+    ("program", "read"),
+    [
+        pytest.param("config_map('kept')\nconfig_map('going')", [], id="nothing"),
+        pytest.param("config_map('kept', {'a': '1'})\nconfig_map('going')", [], id="update"),
+        pytest.param("config_map('kept')", ["ns/going"], id="deletion"),
+    ],
+)
+def test_only_deleted_objects_are_read(stack: Stack, program: str, read: list[str]) -> None:
+    stack.program("config_map('kept')\nconfig_map('going')")
+    stack.up()
+    stack.program(program)
+    stack.preview()
+    assert stack.cluster.looked_at == read
+
+
+def build_resource(name: str, **fields: Any) -> Resource:
+    body = {"kind": "ConfigMap", "metadata": {"name": name, "namespace": "ns"}}
+    raw = {"urn": f"urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::{name}", "custom": True}
+    raw |= {"type": "kubernetes:core/v1:ConfigMap", "id": f"ns/{name}", "inputs": body}
+    return Resource({**raw, **fields})
+
+
+@pytest.mark.parametrize(
+    ("resource", "op", "object_id", "refused"),
+    [
+        pytest.param(build_resource("a"), Op.DELETE, "ns/a", True, id="deletion"),
+        pytest.param(build_resource("a", delete=True), Op.DELETE, "ns/a", True, id="left behind"),
+        pytest.param(build_resource("a", retainOnDelete=True), Op.DELETE, "ns/a", False, id="kept"),
+        pytest.param(build_resource("a"), Op.REPLACE, "ns/b", True, id="new name"),
+        pytest.param(build_resource("a"), Op.REPLACE, "ns/a", False, id="same name"),
+        pytest.param(build_resource("a"), Op.UPDATE, "ns/a", False, id="update"),
+    ],
+)
+def test_every_object_that_pulumi_would_delete_is_looked_at(
+    resource: Resource, op: Op, object_id: str, refused: bool
+) -> None:
+    cluster = FakeCluster()
+    cluster.objects["ConfigMap", "ns/a"] = resource.raw["inputs"]
+    cluster.recreated = {"ns/a"}
+    change = Change(resource.urn, resource.type, "a", op, object=object_id)
+    provider = cast(KubernetesProvider, cluster)
+    found = add_replaced(
+        Preview((change,)), [resource], read_exported_state, lambda _: provider, {}
+    )
+    assert [problem.object for problem in found.problems] == ["ConfigMap ns/a"] * refused
