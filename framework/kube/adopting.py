@@ -27,10 +27,17 @@ class CannotAdoptError(ClusterError):
     def __init__(self, live: Mapping[str, Any], differences: str) -> None:
         self.kind, self.name = live["kind"], object_name(live["metadata"])
         self.differences = differences
+        lost = "it would have to be deleted and created again, and nothing would serve meanwhile"
+        advice = "deploy the model under another name beside it, then delete this one"
+        if self.kind == "PersistentVolumeClaim":
+            lost = "it would have to be deleted, and the data in it with it"
+            advice = (
+                "give the volume's `claim` the same values, such as `claim.storageClass`, or mount "
+                f"it as it is, with `claim: {live['metadata']['name']}`"
+            )
         super().__init__(
             f"{self.kind} {self.name}: cannot be taken over, because this cannot change in place: "
-            f"{differences}; it would have to be deleted and created again, and nothing would "
-            "serve meanwhile; deploy the model under another name beside it, then delete this one"
+            f"{differences}; {lost}; {advice}"
         )
 
 

@@ -46,6 +46,9 @@ from framework.kube.property_path import drop_at, find_paths
 
 REPLICAS: OwnedPath = ("f:spec", "f:replicas")
 PAUSED: OwnedPath = ("f:spec", "f:paused")
+# Fields that the server never removes, by kind, with all below them. The creator of a claim, or an
+# admission plugin in the creator's request, chose its class and its volume.
+_NEVER_REMOVED: dict[str, OwnedPath] = {"PersistentVolumeClaim": ("f:spec",)}
 SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 TRIES = 5
 
@@ -78,7 +81,8 @@ def build_patch(
 
     `before` are the inputs as last sent; at the ignored paths `wanted` has the values of `before`.
     An ignored field of another manager is not sent: the forced apply would take it from its owner.
-    What `injectors` may add stays with its owner as well.
+    What `injectors` may add stays with its owner as well, and so does what the server never removes
+    from an object of this kind.
     """
     sent = deepcopy(wanted) if ignore_changes else wanted
     injected = _find_injected(live, manager, wanted, injectors)
@@ -90,6 +94,7 @@ def build_patch(
             drop_at(sent, steps)
     # After the ignored fields, because `spec.paused` may be one of them.
     sent = resumed(live, sent, kept | {path for _, path in injected})
+    kept |= _find_never_removed(live, manager, sent)
     unowned = unowned_paths(live, manager, sent, before, kept, injected)
     return Patch(manager, sent, unowned, frozenset(kept), injected)
 
@@ -124,6 +129,20 @@ def _find_injected(
         (name, path)
         for name, path in injected
         if not any(is_at_or_below(path, item) for item in changed)
+    )
+
+
+def _find_never_removed(live: Object, manager: str, sent: Object) -> frozenset[OwnedPath]:
+    """Returns what others own, `sent` lacks, and the server would refuse to remove."""
+    top = _NEVER_REMOVED.get(live["kind"])
+    if top is None:
+        return frozenset()
+    return frozenset(
+        path
+        for entry in entries(live)
+        if not is_own(entry, manager)
+        for path in field_paths(entry)
+        if is_at_or_below(path, top) and find(sent, path) is MISSING
     )
 
 

@@ -19,7 +19,6 @@ from framework.kube.adopting import (
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.lost_owners import with_owners
-from framework.kube.managed_fields import entries, field_paths
 from framework.kube.object_diff import compare_objects, pruned
 from framework.kube.objects import (
     Object,
@@ -149,7 +148,7 @@ class ObjectPredictor(ObjectReader):
         # object, the state was lost, or another clone has the state.
         note = "already exists and is managed by this stack: taken over"
         manager = find_own_manager(live, wanted, manager)
-        patch = self._build_own_adoption(live, wanted, manager, ignore_changes)
+        patch = self._build_adoption(live, wanted, manager, ignore_changes)[1]
         try:
             predicted = predict(self._client, live, patch)
         except ApiError as exc:
@@ -187,6 +186,8 @@ class ObjectPredictor(ObjectReader):
             if not exc.immutable_fields:
                 raise
             shown = compare_objects(pruned(live, wanted), wanted)
+            # What the manifest does not set would be removed, and that may be what is refused.
+            shown += compare_objects(live, without(live, patch.unowned))
             named = [f for f in shown if f.path.startswith(exc.immutable_fields)]
             raise CannotAdoptError(live, describe_fields(named, exc.immutable_fields)) from exc
         fields = compare_objects(live, predicted, written=live, manager=manager)
@@ -210,17 +211,6 @@ class ObjectPredictor(ObjectReader):
         # All fields of the earlier writers are removed unless they are wanted, as if they had been
         # in our own inputs before.
         return wanted, build_patch(live, live, wanted, manager, ignore_changes, self.injectors)
-
-    def _build_own_adoption(
-        self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]
-    ) -> Patch:
-        """Returns the patch for an object of this stack that is not recorded."""
-        if live["kind"] != "PersistentVolumeClaim":
-            return self._build_adoption(live, plain, manager, ignore_changes)[1]
-        # The server chose the class of a claim, its creator owns the field, and it can never be
-        # removed. So a claim that was kept gets what is wanted, and loses nothing.
-        kept = frozenset(path for entry in entries(live) for path in field_paths(entry))
-        return Patch(manager, plain, frozenset(), kept)
 
     def _create_again(self, wanted: Object) -> ObjectDiff:
         """Returns the diff of an object that is being deleted, and then created again.

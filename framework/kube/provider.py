@@ -91,7 +91,7 @@ class KubernetesProvider(ObjectPredictor):
             live = None
         if live is not None:
             manager = find_own_manager(live, wanted, manager)
-            patch = self._build_own_adoption(live, wanted, manager, ignore_changes)
+            _, patch = self._build_adoption(live, wanted, manager, ignore_changes)
             return build_state(self._apply(live, patch), wanted, manager)
         if not has_fields(wanted):
             # An apply that sets no field does not appear in managedFields, while a POST does.
@@ -184,7 +184,7 @@ class KubernetesProvider(ObjectPredictor):
         if live is None or self.is_terminating_with_namespace(live):
             return
         manager = find_own_manager(live, wanted, field_manager(urn, None, wanted))
-        live = self._apply(live, self._build_own_adoption(live, wanted, manager, ()))
+        live = self._apply(live, self._build_adoption(live, wanted, manager, ())[1])
         release(self._client, live, manager)
         self.forget(wanted)
 
