@@ -49,7 +49,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     open_clusters,
 )
-from framework.engines.deletions import add_replaced, read_exported_state
+from framework.engines.deletions import add_lost, add_replaced, read_exported_state
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
@@ -106,7 +106,7 @@ class CliEngine:
         with self._connect(request) as provider:
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(messages)
-            preview = self._add_replaced(request, opened, previewed.preview, previewed.reader)
+            preview = self._check_deletions(request, opened, previewed.preview, previewed.reader)
             _review(request, opened, preview)
             return preview
 
@@ -124,7 +124,7 @@ class CliEngine:
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(settled + warnings)
-            preview = self._add_replaced(request, opened, previewed.preview, previewed.reader)
+            preview = self._check_deletions(request, opened, previewed.preview, previewed.reader)
             check_problems(preview)
             _review(request, opened, preview)
             if preview.clean:
@@ -196,7 +196,7 @@ class CliEngine:
         if not changes:
             return Result((), messages=warnings)
         preview = Preview(changes, opened.outputs, warnings)
-        preview = self._add_replaced(request, opened, preview)
+        preview = self._check_deletions(request, opened, preview)
         check_problems(preview)
         if not confirm(preview):
             return None
@@ -308,7 +308,7 @@ class CliEngine:
     def _build_embedded(self) -> EmbeddedEngine:
         return EmbeddedEngine(self._connect_recorded)
 
-    def _add_replaced(
+    def _check_deletions(
         self,
         request: Request,
         opened: OpenedStack,
@@ -318,11 +318,13 @@ class CliEngine:
         """Returns the preview with the problems of objects that it must not delete.
 
         The CLI deletes by name, whatever object has the name by then. `reader` has the former names
-        of the resources.
+        of the resources; None for `destroy`, which deletes kept objects with their Namespace.
         """
         if all(change.op not in (Op.DELETE, Op.REPLACE) for change in preview.changes):
             return preview
         former_urns = reader.former_urns if reader is not None else {}
+        refuses = reader is not None
+        preview = add_lost(preview, opened.resources, former_urns, refuses=refuses)
         with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
             return add_replaced(
                 preview,

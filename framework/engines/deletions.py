@@ -1,7 +1,8 @@
-"""Checks the deletions of a change list against the cluster, for both engines.
+"""Checks the deletions of a change list before anything is written, for both engines.
 
 An object of others may have the name of a recorded one by now. The embedded engine deletes by UID,
-so the server refuses; the CLI deletes by name. So both engines look before anything is written.
+so the server refuses; the CLI deletes by name. And an object that is kept, such as the claim of a
+volume, goes with its Namespace.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from framework.kube.provider import KubernetesProvider, ReplacedError
 
 ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
+_LOST_NOTE = "is deleted with its Namespace, and its data with it"
 # Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
 _MAX_READ_ONE_BY_ONE = 16
 
@@ -63,6 +65,60 @@ def add_replaced(
     if not problems:
         return preview
     return replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
+
+
+def add_lost(
+    preview: Preview,
+    resources: Iterable[Resource],
+    former_urns: Mapping[str, str],
+    *,
+    refuses: bool,
+) -> Preview:
+    """Returns the preview with a note at each kept object that is deleted with its Namespace.
+
+    With `refuses` each is also a problem: `destroy` deletes everything, and says so, but nobody
+    expects the loss of data from a new name of the Namespace. `former_urns` as for `add_replaced`.
+    """
+    resources = tuple(resources)
+    namespaces = {
+        (found.provider_urn, found.id)
+        for _, found in _list_deletions(preview.changes, resources, former_urns)
+        if found.kind == "Namespace"
+    }
+    lost = {
+        (found.urn, found.id): found
+        for found in resources
+        if found.is_object
+        and found.retain_on_delete
+        and (found.provider_urn, found.id.rpartition("/")[0]) in namespaces
+    }
+    if not lost:
+        return preview
+    urns = {urn for urn, _ in lost}
+    changes, problems = list[Change](), set(preview.problems)
+    components = {former_urns.get(item.urn, item.urn): item.component for item in preview.changes}
+    for change in preview.changes:
+        is_deleted = change.op is Op.DELETE and (change.urn, change.object) in lost
+        is_moved = change.op is Op.REPLACE and former_urns.get(change.urn, change.urn) in urns
+        changes.append(replace(change, note=_LOST_NOTE) if is_deleted or is_moved else change)
+    if refuses:
+        problems |= {_build_lost_problem(found, components) for found in lost.values()}
+    return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
+
+
+def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Problem:
+    name, namespace = f"{resource.kind} {resource.id}", resource.id.rpartition("/")[0]
+    return Problem(
+        components.get(resource.urn, ""),
+        name,
+        f"{name} is kept (`keep: true`), but this deletes its Namespace {namespace}, and the "
+        "object and its data with it",
+        setting="namespace",
+        next_step=(
+            f"undo the change, so that `namespace` is {namespace} again, or copy the data; to "
+            "delete the object and its data, set `keep: false` and run `up` before you change it"
+        ),
+    )
 
 
 def _list_deletions(

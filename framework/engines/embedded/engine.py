@@ -27,7 +27,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     identify_cluster,
 )
-from framework.engines.deletions import add_replaced
+from framework.engines.deletions import add_lost, add_replaced
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
@@ -172,7 +172,7 @@ class EmbeddedEngine:
             if not changes:
                 return Result((), messages=operation.messages)
             operation.check_clusters()
-            preview = operation.add_replaced(preview)
+            preview = operation.check_deletions(preview, refuses_lost=False)
             check_problems(preview)
             if not confirm(preview):
                 return None
@@ -371,7 +371,7 @@ class Operation:
 
     def build_preview(self, run: PreviewRun) -> Preview:
         """Builds the preview of a run, with what the program logged and what the objects lack."""
-        preview = self.add_replaced(run.finish())
+        preview = self.check_deletions(run.finish(), refuses_lost=True)
         registered = [step.registration for step in run.steps.values()]
         preview = replace(preview, messages=self._redact(run.messages, registered))
         objects = [r.provider for r in registered if r.is_object]
@@ -381,14 +381,20 @@ class Operation:
         reader = self.planner.connect(objects[0])
         return add_preflight(preview, plan, reader, self._request.components)
 
-    def add_replaced(self, preview: Preview) -> Preview:
-        """Returns the preview with the problems of objects that it must not delete."""
+    def check_deletions(self, preview: Preview, *, refuses_lost: bool) -> Preview:
+        """Returns the preview with the problems of objects that it must not delete.
+
+        `refuses_lost` is for kept objects that are deleted with their Namespace.
+        """
+        resources = self.state.get_current().resources
+        former_urns = {new: former for former, new in self.planner.renames.items()}
+        preview = add_lost(preview, resources, former_urns, refuses=refuses_lost)
         return add_replaced(
             preview,
-            self.state.get_current().resources,
+            resources,
             partial(read_object_state, self.state),
             lambda resource: self.planner.connect(resource.provider),
-            {new: former for former, new in self.planner.renames.items()},
+            former_urns,
         )
 
     def review(self, preview: Preview) -> None:

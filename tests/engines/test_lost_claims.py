@@ -1,0 +1,112 @@
+"""A kept object is deleted with its Namespace: `destroy` says so, and `up` refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework.core.changes import Change, Op, Preview
+from framework.engines.deletions import add_lost
+from framework.engines.problems import RefusedError
+from framework.engines.state.checkpoint import Resource
+from tests.engines.fakes import Stack
+
+NAMESPACE, CLAIM = "kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim"
+PROGRAM = """
+def in_namespace(name, *kept):
+    inputs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    options = pulumi.ResourceOptions(provider=provider)
+    pulumi.CustomResource("kubernetes:core/v1:Namespace", "namespace", inputs, options)
+    for claim in kept:
+        metadata = {"name": claim, "namespace": name}
+        inputs = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+        options = pulumi.ResourceOptions(provider=provider, retain_on_delete=True)
+        pulumi.CustomResource("kubernetes:core/v1:PersistentVolumeClaim", claim, inputs, options)
+
+
+"""
+LOST = "is deleted with its Namespace, and its data with it"
+
+
+@pytest.fixture
+def claims(stack: Stack) -> Stack:
+    """A stack with two kept claims in its Namespace."""
+    stack.program(f"{PROGRAM}in_namespace('old', 'weights', 'cache')")
+    stack.up()
+    return stack
+
+
+def read_notes(preview: Preview) -> dict[str, str]:
+    return {change.object: change.note for change in preview.changes if change.type == CLAIM}
+
+
+def test_destroy_says_that_kept_claims_go_with_their_namespace(claims: Stack) -> None:
+    shown: list[Preview] = []
+
+    def refuse(preview: Preview) -> bool:
+        shown.append(preview)
+        return False
+
+    assert claims.engine.destroy(claims.request(), refuse, print) is None
+    assert read_notes(shown[0]) == {"old/weights": LOST, "old/cache": LOST}
+
+
+def test_claim_that_leaves_alone_is_kept(claims: Stack) -> None:
+    claims.program(f"{PROGRAM}in_namespace('old', 'weights')")
+    preview = claims.preview()
+    assert not preview.problems
+    assert read_notes(preview)["old/cache"] == "stays in the cluster (retainOnDelete)"
+
+
+def test_other_namespace_is_refused_while_kept_claims_are_in_the_old_one(claims: Stack) -> None:
+    # One claim moves, and the other one leaves the program as well.
+    claims.program(f"{PROGRAM}in_namespace('new', 'weights')")
+    preview = claims.preview()
+    assert [problem.object for problem in preview.problems] == [
+        "PersistentVolumeClaim old/cache",
+        "PersistentVolumeClaim old/weights",
+    ]
+    assert "this deletes its Namespace old" in preview.problems[0].message
+    before = claims.cluster.ids()
+    with pytest.raises(RefusedError):
+        claims.up()
+    assert claims.cluster.ids() == before
+
+
+def build(name: str, type_: str, **fields: Any) -> Resource:
+    urn = f"urn:pulumi:dev::test::{type_}::{name.rpartition('/')[2]}"
+    provider = "urn:pulumi:dev::test::pulumi:providers:kubernetes::cluster::id"
+    return Resource(
+        {"urn": urn, "type": type_, "custom": True, "id": name, "provider": provider, **fields}
+    )
+
+
+@pytest.mark.parametrize("op", [Op.DELETE, Op.REPLACE])
+@pytest.mark.parametrize(
+    ("claim", "lost"),
+    [
+        pytest.param(build("old/weights", CLAIM, retainOnDelete=True), True, id="kept"),
+        pytest.param(build("old/weights", CLAIM), False, id="deleted in any case"),
+        pytest.param(build("other/weights", CLAIM, retainOnDelete=True), False, id="elsewhere"),
+        pytest.param(
+            build("old/weights", CLAIM, retainOnDelete=True, provider="urn::other::id"),
+            False,
+            id="another cluster",
+        ),
+    ],
+)
+def test_only_kept_objects_of_the_deleted_namespace_are_lost(
+    claim: Resource, lost: bool, op: Op
+) -> None:
+    namespace = build("old", NAMESPACE)
+    is_moved = op is Op.REPLACE
+    changes = (
+        Change(namespace.urn, NAMESPACE, "old", op, object="new" if is_moved else "old"),
+        Change(claim.urn, CLAIM, "weights", op, object="new/weights" if is_moved else claim.id),
+    )
+    found = add_lost(Preview(changes), [namespace, claim], {}, refuses=True)
+    assert [problem.object for problem in found.problems] == (
+        ["PersistentVolumeClaim old/weights"] if lost else []
+    )
+    assert [change.note for change in found.changes] == ["", LOST if lost else ""]
