@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from itertools import groupby
 from pathlib import Path
 
 from framework.cli.drift import check_stack
@@ -61,37 +62,40 @@ def _describe_limit(rule: AcceptRule) -> str:
 def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
     """Writes live values into the catalog: of one finding, of a model, or of all."""
     # Imported here: `accept` needs no plan.
-    from framework.drift.take import order_findings, take_findings
+    from framework.drift.take import take_findings
+    from framework.drift.take_lists import find_companions
 
     environment = options.environment
     report = check_stack(root, options)
-    findings = order_findings(report.findings)
+    findings = report.findings
     if options.finding:
-        findings = [find_by_id(options.finding, [*findings, *report.accepted], environment)]
+        known = [*findings, *report.accepted]
+        findings = find_companions(find_by_id(options.finding, known, environment), known)
     if not findings:
         print(f"No differences{f' of {options.model}' if options.model else ''}.")
         return ExitCode.DONE
-    result = take_findings(root, report.stack, announce(findings))
+    result = take_findings(root, report.stack, findings, announce)
     if result.changes:
         print(render_file_changes(result.changes), end="\n\n")
     for taken in result.taken:
         print(f"took      {render_visible(describe_finding(taken.finding))}: {taken.setting}")
-    for refused in result.not_taken:
-        finding = f"{describe_finding(refused.finding)} [{refused.finding.id}]"
-        print(render_visible(f"not taken {finding}:\n    {refused.reason}"))
+    # The differences of one list have one reason.
+    for reason, refused in groupby(result.not_taken, key=lambda item: item.reason):
+        for item in refused:
+            finding = f"{describe_finding(item.finding)} [{item.finding.id}]"
+            print(render_visible(f"not taken {finding}:"))
+        print(render_visible(f"    {reason}"))
     if result.taken:
         print(f"next: make drift ENV={environment}")
     return ExitCode.FAILED if result.not_taken else ExitCode.DONE
 
 
-def announce(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Yields the findings. If there are several, prints each one, because each takes seconds."""
-    for number, finding in enumerate(findings, 1):
-        if len(findings) > 1:
-            text = f"trying {number} of {len(findings)}: {describe_finding(finding)}"
-            # On stderr, because the result is all that a pipe needs.
-            print(render_visible(text), file=sys.stderr, flush=True)
-        yield finding
+def announce(number: int, count: int, finding: Finding) -> None:
+    """Prints the finding that `take` tries now, if it is one of several."""
+    if count > 1:
+        text = f"trying {number} of {count}: {describe_finding(finding)}"
+        # On stderr, because the result is all that a pipe needs.
+        print(render_visible(text), file=sys.stderr, flush=True)
 
 
 def _parse_until(text: str | None) -> date | None:

@@ -183,6 +183,18 @@ def list_keys(path: FieldPath) -> tuple[str, ...]:
     return LIST_KEYS.get(".".join(names[-2:])) or LIST_KEYS.get(names[-1], ())
 
 
+def find_plain_list(path: FieldPath) -> FieldPath | None:
+    """Returns the first list on the way to a field whose items go by index; None if there is none.
+
+    For `spec.template.spec.tolerations[0].effect` it is `spec.template.spec.tolerations`.
+    """
+    for depth, step in enumerate(path.steps):
+        above = FieldPath(path.steps[:depth])
+        if isinstance(step, int) and not list_keys(above):
+            return above
+    return None
+
+
 def identify_items(path: FieldPath, *versions: Sequence[Any]) -> tuple[list[Step], ...] | None:
     """Returns a name for each item of the list at `path`, for each of its versions.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
-from framework.core.field_paths import MISSING, FieldPath, get_at, resolve
+from framework.core.field_paths import MISSING, FieldPath, find_plain_list, get_at, resolve
 from framework.core.quantities import is_custom, is_same_quantity
 from framework.core.redaction import REDACTED, redact_value
 from framework.drift.report import Finding, FindingKind
@@ -159,7 +159,21 @@ def build_findings(
             pending = True
         else:
             findings.append(_build_field(base, field, value))
+    findings = [_add_list(finding, compared.comparison.fields, changes) for finding in findings]
     return ObjectFindings(tuple(findings), pending, is_deletion)
+
+
+def _add_list(finding: Finding, fields: Iterable[FieldChange], changes: Iterable[str]) -> Finding:
+    """Returns the finding with what `take` must know about the list without keys that it is in."""
+    path = find_plain_list(FieldPath.parse(finding.path))
+    if path is None:
+        return finding
+    pending = map(FieldPath.parse, changes)
+    return replace(
+        finding,
+        list_differences=sum(FieldPath.parse(field.path).is_within(path) for field in fields),
+        list_is_pending=any(o.is_within(path) or path.is_within(o) for o in pending),
+    )
 
 
 def _find_last_apply(compared: ComparedObject) -> str:

@@ -72,6 +72,10 @@ class Finding:
     """A Pod of ours, foreign because somebody changed it: no record describes a single Pod."""
     touches_several: bool = False
     """A foreign object that touches several models, so that `model` names none of them."""
+    list_differences: int = 0
+    """The number of live differences of the list without keys that the field is in; 0 for none."""
+    list_is_pending: bool = False
+    """The files changed this list since the last `up`."""
     id: str = ""
     """The fingerprint, which is the same in every night and on every machine."""
 

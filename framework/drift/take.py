@@ -17,7 +17,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +26,25 @@ from typing import Any, NamedTuple
 from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import ConfigError, EditError, FrameworkError
-from framework.core.field_paths import FieldPath, ItemKey, Step, get_at, list_keys, resolve
+from framework.core.field_paths import (
+    FieldPath,
+    ItemKey,
+    Step,
+    find_plain_list,
+    get_at,
+    list_keys,
+    resolve,
+)
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift.report import Finding, FindingKind
+from framework.drift.take_lists import (
+    ListChange,
+    build_list_change,
+    build_whole_list,
+    group_by_list,
+    list_item_edits,
+)
 from framework.edits.transaction import apply_valid_changes
 from framework.edits.yaml_edit import Change, Edit, build_change
 from framework.files import list_environments
@@ -56,6 +71,8 @@ _ENTRIES = (
 # Lists that are settings of the same names.
 _LISTS = re.compile(r"spec\.template\.spec\.containers\[model\]\.(?P<key>args|command)")
 _IMAGE = ("tag", "digest", "repository")
+# A file, the edits to try there, and the setting for the message.
+Candidate = tuple[str, list[Edit], str]
 # The manifests of a model by kind and name.
 Objects = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -86,27 +103,16 @@ class TakeResult:
     changes: tuple[Change, ...]
 
 
-def order_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Returns the findings in the order in which all items of a list without keys can be taken.
-
-    For example, `args: [a, b, c]` became `[a]`: `args[2]` is taken before `args[1]`, because after
-    `b` is removed, `c` has index 1. Items that are added or changed go first, with the
-    lowest number.
-    """
-
-    def rank(finding: Finding) -> tuple[bool, int]:
-        step = FieldPath.parse(finding.path).steps[-1] if finding.path else 0
-        index = step if isinstance(step, int) else 0
-        is_removed = isinstance(step, int) and finding.live is None
-        return is_removed, -index if is_removed else index
-
-    return sorted(findings, key=rank)
-
-
-def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> TakeResult:
+def take_findings(
+    root: Path,
+    stack: Stack,
+    findings: Iterable[Finding],
+    announce: Callable[[int, int, Finding], None] = lambda number, count, finding: None,
+) -> TakeResult:
     """Writes the live values of findings into the files of the project, one after another.
 
-    They must be in the order of `order_findings`.
+    The findings about a list without keys are taken together, or not at all. `announce` is called
+    before each try, because each takes seconds.
     Errors: ConfigError if the catalog has errors, EditError if a file cannot be edited,
     InvalidEditError if the result would have errors; then no file is changed.
     """
@@ -114,11 +120,14 @@ def take_findings(root: Path, stack: Stack, findings: Iterable[Finding]) -> Take
     not_taken: list[NotTaken] = []
     with tempfile.TemporaryDirectory(prefix="modelcatalog-take-") as folder:
         copy = _Copy(Path(folder), root, stack)
-        for finding in findings:
+        groups = group_by_list(findings)
+        for number, group in enumerate(groups, 1):
+            announce(number, len(groups), group[0])
             try:
-                taken.append(copy.take(finding))
+                file, setting = copy.take(group)
+                taken += (Taken(finding, file, setting) for finding in group)
             except FrameworkError as error:
-                not_taken.append(NotTaken(finding, str(error)))
+                not_taken += (NotTaken(finding, str(error)) for finding in group)
         changes = copy.list_changes()
     names = {item.finding.model for item in taken}
     if changes:
@@ -155,44 +164,67 @@ class _Copy:
             changes.append(Change(path, old, new, load_document(self._root, path)[0].data))
         return tuple(changes)
 
-    def take(self, finding: Finding) -> Taken:
-        """Tries the candidates in order. Errors: EditError with the reason."""
-        where = finding.label
-        if reason := _find_obstacle(finding):
-            raise EditError((where, reason))
+    def take(self, findings: Sequence[Finding]) -> tuple[str, str]:
+        """Tries the candidates in order for one finding, or for all findings of a list.
+
+        Returns the file and the setting that were edited. Errors: EditError with the reason.
+        """
+        finding = findings[0]
+        for each in findings:
+            if reason := _find_obstacle(each):
+                raise EditError((each.label, reason))
         before = self._plan(finding.model, self._stack)
         if before is None:
             reason = f"{finding.model} is not planned in {self._stack}, so no setting renders it"
-            raise EditError((where, reason))
-        refusals: list[tuple[str, str]] = []
-        written = _build_written(finding, before.objects)
-        for path, edits, setting in self._list_candidates(written, before.catalog, before.model):
+            raise EditError((finding.label, reason))
+        path = find_plain_list(FieldPath.parse(finding.path))
+        if path is None:
+            # A text with `${` would be an interpolation.
+            written = replace(finding, live=escape(finding.live))
+            candidates = self._list_candidates(written, before.catalog, before.model)
+            return self._try(before, finding, candidates)
+        obj = before.objects.get(_identify(finding), {})
+        change = build_list_change(findings, obj)
+        candidates = self._list_list_candidates(finding, change, before.catalog, before.model)
+        return self._try(before, finding, candidates, change)
+
+    def _try(
+        self,
+        before: _Planned,
+        finding: Finding,
+        candidates: Iterable[Candidate],
+        change: ListChange | None = None,
+    ) -> tuple[str, str]:
+        """Applies the first candidate that renders the live value and changes nothing else."""
+        refusals: list[tuple[object, str]] = []
+        obstacles: list[tuple[object, str]] = []
+        for path, edits, setting in candidates:
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
             # Every environment reads this line, but only the manifests of this one may change.
             elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
-            if self._write(path, edits, finding.model):
+            try:
+                self._write(path, edits, finding.model)
                 after = self._plan(finding.model, self._stack)
                 if (
                     after is not None
-                    and _has_taken(before.objects, after.objects, finding)
+                    and _has_taken(before.objects, after.objects, finding, change)
                     and (not elsewhere or elsewhere == self._plan_elsewhere(finding.model))
                 ):
                     errors = self._find_errors(finding.model)
                     if not errors:
                         self._originals.setdefault(path, old)
-                        return Taken(finding, path, setting)
+                        return path, setting
+                    # The setting is found, and the checks of the catalog refuse the value.
                     refusals.append((f"{path} {setting}", errors))
+            except EditError as error:
+                # For example, a value that other places share through an anchor.
+                obstacles += error.refusals
+            except ConfigError:
+                pass
             self._restore(path, old)
-        if refusals:
-            # The setting is found, and the checks of the catalog refuse the value.
-            raise EditError(refusals[0])
-        raise EditError(
-            (
-                f"{where} {finding.path}",
-                "no setting and no patch renders exactly the live value; edit the catalog by hand"
-                f"{_describe_interpolation(finding.live)}, put it back with `up`, or accept it",
-            )
-        )
+        if change is not None:
+            refusals += [*obstacles, _describe_list_obstacle(finding, change)]
+        raise EditError(refusals[0] if refusals else _describe_no_setting(finding))
 
     def _plan(self, name: str, stack: Stack) -> _Planned | None:
         """Returns a model with its manifests; None if it has errors or does not run there."""
@@ -220,8 +252,8 @@ class _Copy:
 
     def _list_candidates(
         self, finding: Finding, catalog: Catalog, model: CatalogModel
-    ) -> Iterator[tuple[str, list[Edit], str]]:
-        overlay = f"environments/{self._stack.environment}/models/{finding.model}.yaml"
+    ) -> Iterator[Candidate]:
+        overlay = self._overlay(finding)
         for file, edits in _list_settings(finding, catalog, model):
             # A line of a profile or of environment.yaml applies to other models as well.
             if file in (overlay, f"catalog/{finding.model}.yaml"):
@@ -237,19 +269,41 @@ class _Copy:
             merged = _merge_patch(held, patch)
             yield overlay, [Edit(("patch", entry), merged)], f"patch.{entry}"
 
+    def _list_list_candidates(
+        self, finding: Finding, change: ListChange, catalog: Catalog, model: CatalogModel
+    ) -> Iterator[Candidate]:
+        """Yields the edits of a list without keys: of its items, where a file has the list."""
+        overlay, own = self._overlay(finding), f"catalog/{finding.model}.yaml"
+        settings = find_list_settings(finding, change, catalog, model)
+        for path in settings:
+            for file in (overlay, own):
+                data = load_document(self._root, file)[0].data if self._exists(file) else {}
+                edits = list_item_edits(change, path, get_at(data, path, None))
+                if edits:
+                    yield file, edits, str(FieldPath(path))
+            data = load_document(self._root, overlay)[0].data if self._exists(overlay) else {}
+            if get_at(data, path, None) is not None:
+                # A whole list in its place would lose what the overlay has there.
+                continue
+            if change.adds_at_end:
+                added = escape(change.new[len(change.old) :])
+                yield overlay, [Edit(path, {"append": added})], str(FieldPath(path))
+            whole = build_whole_list(change, path, model)
+            if whole is not None:
+                yield overlay, [Edit(path, whole)], str(FieldPath(path))
+
+    def _overlay(self, finding: Finding) -> str:
+        return f"environments/{self._stack.environment}/models/{finding.model}.yaml"
+
     def _exists(self, path: str) -> bool:
         return (self._root / path).is_file()
 
-    def _write(self, path: str, edits: Sequence[Edit], model: str) -> bool:
+    def _write(self, path: str, edits: Sequence[Edit], model: str) -> None:
         opening = f"# Settings of {model} in {self._stack} only, laid over catalog/{model}.yaml.\n"
-        try:
-            change = build_change(self._root, path, edits, opening=opening)
-        except (EditError, ConfigError):
-            return False
+        change = build_change(self._root, path, edits, opening=opening)
         file = self._root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(change.new)
-        return True
 
     def _restore(self, path: str, old: bytes | None) -> None:
         if old is None:
@@ -286,40 +340,48 @@ def _describe_interpolation(live: Any) -> str:
     return " (a literal `${` is written as `\\${` there)" if is_read else ""
 
 
-def _build_written(finding: Finding, objects: Objects) -> Finding:
-    """Returns the finding with the value to write, with `${` escaped.
-
-    If the items of a list have no keys, such as `args`, the whole list is written: neither a
-    setting nor a patch can name one of its items.
-    """
-    path = FieldPath.parse(finding.path)
-    parent, index = FieldPath(path.steps[:-1]), path.steps[-1]
-    if not isinstance(index, int) or list_keys(parent):
-        return replace(finding, live=escape(finding.live))
-    owner = objects.get((finding.object_kind, finding.object.rpartition("/")[2]), {})
-    steps = resolve(owner, parent)
-    items = list(get_at(owner, steps)) if steps is not None else []
-    items[index : index + 1] = [] if finding.live is None else [finding.live]
-    return replace(finding, path=str(parent), live=escape(items))
+def _identify(finding: Finding) -> tuple[str, str]:
+    return finding.object_kind, finding.object.rpartition("/")[2]
 
 
-def _has_taken(before: Objects, after: Objects, finding: Finding) -> bool:
+def _describe_no_setting(finding: Finding) -> tuple[str, str]:
+    return (
+        f"{finding.label} {finding.path}",
+        "no setting and no patch renders exactly the live value; edit the catalog by hand"
+        f"{_describe_interpolation(finding.live)}, put it back with `up`, or accept it",
+    )
+
+
+def _describe_list_obstacle(finding: Finding, change: ListChange) -> tuple[str, str]:
+    return (
+        f"{finding.label} {change.path}",
+        "the items that differ cannot be edited alone, and a new list would freeze the others; "
+        "edit the catalog by hand, put the list back with `up`, or accept it",
+    )
+
+
+def _has_taken(
+    before: Objects, after: Objects, finding: Finding, change: ListChange | None
+) -> bool:
     """Returns True if the field has the live value now, and no other field changed."""
     if before.keys() != after.keys():
         return False
-    own = (finding.object_kind, finding.object.rpartition("/")[2])
+    own = _identify(finding)
     changed: dict[FieldPath, Any] = {}
     for identity, old in before.items():
         for field in compare_objects(old, after[identity]):
             if identity != own:
                 return False
             changed |= _flatten(FieldPath.parse(field.path), field.new)
+    if change is not None:
+        steps = resolve(after[own], change.path)
+        rendered = get_at(after[own], steps) if steps is not None else []
+        return rendered == change.new and all(path.is_within(change.path) for path in changed)
     return changed == _flatten(FieldPath.parse(finding.path), finding.live)
 
 
 def _flatten(path: FieldPath, value: Any) -> dict[FieldPath, Any]:
     """Returns the single values at or below a path: a new mapping is reported as one change."""
-    value = _plain(value)
     if not isinstance(value, Mapping) or not value:
         return {path: value}
     leaves: dict[FieldPath, Any] = {}
@@ -348,11 +410,37 @@ def _list_settings(
             groups = match.groupdict()
             key = groups.get("key") or groups.get("quoted") or ""
             seen.add((*setting.split("."), key))
-            yield "", [Edit((*setting.split("."), key), _plain(finding.live))]
+            yield "", [Edit((*setting.split("."), key), finding.live)]
+    for steps, file in _explain_settings(finding, finding.path, catalog, model):
+        path = tuple(map(str, steps))
+        if path not in seen:
+            seen.add(path)
+            for edits in _list_edits(path, finding):
+                yield file, edits
+
+
+def find_list_settings(
+    finding: Finding, change: ListChange, catalog: Catalog, model: CatalogModel
+) -> list[KeyPath]:
+    """Returns the settings that may render a list without keys, the most likely first."""
+    found: dict[KeyPath, None] = {}
+    if match := _LISTS.fullmatch(str(change.path)):
+        found[match["key"],] = None
+    for steps, _ in _explain_settings(finding, str(change.path), catalog, model):
+        # The explanation may name the items of the list, such as `scheduling.tolerations[0].key`.
+        depth = next((d for d, step in enumerate(steps) if isinstance(step, int)), len(steps))
+        found[tuple(map(str, steps[:depth]))] = None
+    return [*found]
+
+
+def _explain_settings(
+    finding: Finding, field: str, catalog: Catalog, model: CatalogModel
+) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """Yields the keys of the settings behind a field, each with the file that defines it."""
     name = finding.object.rpartition("/")[2]
     try:
         explainer = FieldExplainer(catalog, model)
-        explained = explainer.explain(f"{finding.object_kind}/{name}.{finding.path}")
+        explained = explainer.explain(f"{finding.object_kind}/{name}.{field}")
     except FrameworkError:
         return
     files = {s.key: (s.position or "").rsplit(":", 2)[0] for s in explained.settings}
@@ -361,18 +449,13 @@ def _list_settings(
         # The explanation also names values that no line of the model's file sets.
         if key.startswith(("the key ", "environment", "name")):
             continue
-        path: KeyPath = tuple(str(step) for step in FieldPath.parse(key).steps)
+        steps = FieldPath.parse(key).steps
         # The explanation names the settings of the canary without the key that they are under.
-        if path[0] == "candidate":
-            path = ("canary", *path)
-        if path not in seen:
-            seen.add(path)
-            for edits in _list_edits(path, finding):
-                yield files.get(key, ""), edits
+        yield ("canary", *steps) if steps[0] == "candidate" else steps, files.get(key, "")
 
 
 def _list_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
-    live = _plain(finding.live)
+    live = finding.live
     if path[-2:-1] == ("image",) and path[-1] in _IMAGE and isinstance(live, str):
         # Three settings make one reference, so two of them may have to change.
         rest, _, digest = live.partition("@")
@@ -385,13 +468,6 @@ def _list_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
             yield [Edit((*path[:-1], key), value) for key, value in parts.items() if value]
         return
     yield [Edit(path, live)]
-
-
-def _plain(value: Any) -> Any:
-    """Returns the value of an item such as `{name: DEBUG, value: "1"}`, or the value itself."""
-    if isinstance(value, Mapping) and set(value) == {"name", "value"}:
-        return value["value"]
-    return value
 
 
 def _build_patch(finding: Finding) -> dict[str, Any] | None:

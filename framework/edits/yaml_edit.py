@@ -29,6 +29,7 @@ from framework.edits.yaml_text import (
     Target,
     UnknownLayoutError,
     append_value,
+    insert_item,
     remove_entry,
     rewrite_remove,
     rewrite_set,
@@ -53,12 +54,13 @@ class Edit:
     """Sets `value` at `path`, or removes the entry there (REMOVED). Missing mappings are added.
 
     A new key goes below its sibling `after`; without such a sibling it becomes the last key. The
-    index behind the last item of a list adds an item.
+    index behind the last item of a list adds an item. `inserts` adds the item before that index.
     """
 
     path: KeyPath
     value: Any = REMOVED
     after: str | None = None
+    inserts: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, D
     root = read_layout(text)
     target = _TargetFinder(path, text, edit.path).find(root, removes=removes) if root else None
     edited = ""
-    if target and target.entry:
+    if target and target.entry and not edit.inserts:
         # To the end of the line: the comment behind a removed value goes with it.
         edited = text[target.entry.start : find_line(text, target.entry.value.end)[1]]
     # The second attempt reformats the whole file, so it runs only if the first does not read back.
@@ -145,12 +147,17 @@ def _replace_characters(text: str, target: Target | None, edit: Edit) -> str:
         return append_value(text, edit.path, edit.value)
     if edit.value is REMOVED:
         return remove_entry(text, target)
+    if edit.inserts and target.entry:
+        return insert_item(text, target, edit.value)
     return set_value(text, target, edit.value, edit.after)
 
 
 def _rewrite(text: str, target: Target | None, edit: Edit) -> str:
     if edit.value is REMOVED:
         return rewrite_remove(text, edit.path)
+    if edit.inserts:
+        # It keeps the comments of a list by the index of the item, so they would move.
+        raise UnknownLayoutError
     return rewrite_set(text, edit.path, edit.value)
 
 
@@ -166,11 +173,14 @@ def _expect_set(document: Document, edit: Edit) -> dict[str, Any] | None:
         # Through JSON, because the value may be a tuple or a subclass of str, and a file never
         # reads back as one of these.
         value = json.loads(json.dumps(edit.value))
-        if isinstance(parent, list) and edit.path[-1] == len(parent):
+        index = edit.path[-1]
+        if isinstance(parent, list) and isinstance(index, int) and edit.inserts:
+            parent.insert(index, value)
+        elif isinstance(parent, list) and index == len(parent):
             parent.append(value)
         else:
             # Assigning to a list index that does not exist, or into a text, raises.
-            parent[edit.path[-1]] = value
+            parent[index] = value
     except (LookupError, TypeError):
         return None
     return expected

@@ -79,6 +79,30 @@ def set_value(text: str, target: Target, value: Any, after: str | None) -> str:
     return _replace(text, target.entry, _nest(target.missing, value))
 
 
+def insert_item(text: str, target: Target, value: Any) -> str:
+    """Adds an item before the target. Comments above the target stay with it.
+
+    Errors: UnknownLayoutError.
+    """
+    parent, entry = target.parent, target.entry
+    assert entry is not None
+    rendered = render_inline(value)
+    if parent.flow:
+        return f"{text[: entry.start]}{rendered}, {text[entry.start :]}"
+    begin = find_line(text, entry.start)[0]
+    before = text[begin : entry.start]
+    if not _DASH.fullmatch(before):
+        raise UnknownLayoutError
+    index = parent.entries.index(entry)
+    key = target.above.key if target.above else None
+    above = parent.entries[index - 1].value if index else key
+    if above is None:
+        raise UnknownLayoutError
+    # A comment line belongs to what is below it, so the item goes right below what is above.
+    end = find_line(text, above.end)[1]
+    return f"{text[:end]}{_newline(text)}{before}{rendered}{text[end:]}"
+
+
 def remove_entry(text: str, target: Target) -> str:
     """Removes the target with the comment on its last line. Comments above it stay.
 

@@ -562,6 +562,23 @@ def test_model_with_errors_counts_as_recorded(root: Path) -> None:
     assert report.pending == ()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "pending"),
+    [(["--a", "--b"], False), (["--a", "--b", "--new"], True), (["--new", "--a", "--b"], True)],
+    ids=["same", "appended", "inserted"],
+)
+def test_items_by_index_tell_how_much_of_their_list_differs(
+    root: Path, wanted: list[str], pending: bool
+) -> None:
+    recorded, live = build_redis("--a", "--b"), build_redis("--v", "--a", "--b")
+    request = plan_of(root, build_redis(*wanted))
+    report = compare(root, [record(recorded, "a")], [live], request)
+    lists = {(f.list_differences, f.list_is_pending) for f in report.findings}
+    assert lists == {(3, pending)}
+    scaled_by_hand = compare(root, [record(scaled(2), "a")], [scaled(5)])
+    assert [f.list_differences for f in scaled_by_hand.findings] == [0]
+
+
 TODAY = date(2026, 11, 26)
 
 
