@@ -15,8 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from framework.core.changes import Result
@@ -174,18 +172,16 @@ class CliStack:
         """
         deployment = exported.deployment
         check_pending_creates(deployment.get("pending_operations") or ())
-        # Not the Automation API's `import_stack`: its file stays in /tmp if the import fails.
-        with TemporaryDirectory(prefix="state-") as folder:
-            path = Path(folder) / "state.json"
-            document = {"version": exported.version, "deployment": deployment}
-            path.write_text(json.dumps(document), encoding="utf-8")
-            arguments = ["stack", "import", "--file", str(path), "--stack", self.name]
-            workspace = self.automation.workspace
-            self._translate(
-                lambda: workspace.pulumi_command.run(
-                    arguments, workspace.work_dir, workspace.env_vars
-                )
+        # Not the Automation API's `import_stack`: it writes the plain secrets to a file, which a
+        # process that is killed leaves. Without `--file` the CLI reads its standard input.
+        document = json.dumps({"version": exported.version, "deployment": deployment})
+        arguments = ["stack", "import", "--stack", self.name]
+        workspace = self.automation.workspace
+        self._translate(
+            lambda: workspace.pulumi_command.run(
+                arguments, workspace.work_dir, workspace.env_vars, text=document
             )
+        )
 
     def _translate(self, action: Callable[[], Any]) -> Any:
         return _translate_errors(action, self.project, self.name)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NoReturn
 
@@ -62,14 +62,19 @@ class InterruptibleCommand:
         additional_env: Mapping[str, str],
         on_output: OnOutput | None = None,
         on_error: OnOutput | None = None,
+        *,
+        text: str | None = None,
     ) -> CommandResult:
-        """Runs a command to its end. CommandError if it fails, KeyboardInterrupt after Ctrl-C."""
+        """Runs a command to its end, with `text` as its standard input.
+
+        CommandError if it fails, KeyboardInterrupt after Ctrl-C.
+        """
         from pulumi.automation import CommandResult
         from pulumi.automation.errors import create_command_error
 
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
@@ -80,7 +85,10 @@ class InterruptibleCommand:
         ) as process:
             output = _LineReader(process.stdout, on_output)
             errors = _LineReader(process.stderr, on_error)
-            interrupted = _wait_and_forward(process, (output, errors))
+            threads: list[threading.Thread] = [output, errors]
+            if process.stdin is not None and text is not None:
+                threads.append(_start_writer(process.stdin, text))
+            interrupted = _wait_and_forward(process, threads)
         if interrupted:
             raise KeyboardInterrupt
         result = CommandResult(output.text, errors.text, process.returncode)
@@ -110,15 +118,26 @@ class _LineReader(threading.Thread):
         return "\n".join(self._lines)
 
 
-def _wait_and_forward(
-    process: subprocess.Popen[str], readers: tuple[threading.Thread, ...]
-) -> bool:
+def _start_writer(stream: IO[str], text: str) -> threading.Thread:
+    """Starts a thread that writes a text to a process: a pipe takes only 64 KiB at a time."""
+
+    def write() -> None:
+        # pulumi fails before it has read everything, for example where the stack is locked.
+        with contextlib.suppress(BrokenPipeError), stream:
+            stream.write(text)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    return writer
+
+
+def _wait_and_forward(process: subprocess.Popen[str], threads: Iterable[threading.Thread]) -> bool:
     """Waits until pulumi has ended, and forwards every Ctrl-C. Returns whether there was one."""
     interrupts = 0
     while True:
         try:
-            for reader in readers:
-                reader.join()
+            for thread in threads:
+                thread.join()
             process.wait()
             return interrupts > 0
         except KeyboardInterrupt:

@@ -8,19 +8,22 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from pulumi.automation import CommandResult
+from pulumi.automation import CommandError, CommandResult
 from pulumi.automation.errors import create_command_error
 
 from framework.core.errors import EngineError, StateError
 from framework.core.stack import Stack
 from framework.engines.base import RecordedObjects, Request
 from framework.engines.cli_stack import CliStack, OpenedStack, check_pending_creates, open_stack
+from framework.engines.interrupts import InterruptibleCommand
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
@@ -87,13 +90,10 @@ class Workspace:
         self.pulumi_command, self.work_dir, self.env_vars = self, "", {"A": "b"}
         self.error, self.arguments = error, [""]
         self.document: Any = None
-        self.path = Path()
 
-    def run(self, arguments: list[str], cwd: str, env: Mapping[str, str]) -> None:
+    def run(self, arguments: list[str], cwd: str, env: Mapping[str, str], *, text: str) -> None:
         assert env == self.env_vars
-        self.arguments, self.path = arguments, Path(arguments[arguments.index("--file") + 1])
-        assert self.path.parent.stat().st_mode & 0o077 == 0
-        self.document = json.loads(self.path.read_text())
+        self.arguments, self.document = arguments, json.loads(text)
         if self.error is not None:
             raise self.error
 
@@ -107,18 +107,23 @@ def import_back(root: Path, workspace: Workspace, *pending: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "error", [None, KeyboardInterrupt(), create_command_error(CommandResult("", "no", 255))]
 )
-def test_import_leaves_no_file_with_secrets(root: Path, error: BaseException | None) -> None:
+def test_import_writes_no_file_with_secrets(
+    root: Path, error: BaseException | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a file was written")
+
+    for name in ("mkdtemp", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
     workspace = Workspace(error)
     expected = contextlib.nullcontext()
     with pytest.raises((KeyboardInterrupt, EngineError)) if error else expected:
         import_back(root, workspace)
-    assert workspace.arguments[:2] == ["stack", "import"]
-    assert workspace.arguments[-2:] == ["--stack", "dev"]
+    assert workspace.arguments == ["stack", "import", "--stack", "dev"]
     assert workspace.document == {
         "version": 3,
         "deployment": {"resources": [], "pending_operations": []},
     }
-    assert not workspace.path.parent.exists()
 
 
 def test_import_keeps_a_pending_create(root: Path) -> None:
@@ -241,3 +246,21 @@ def test_inputs_that_cannot_be_restored_are_reported(
     expected = {KeyboardInterrupt: "interrupted", EngineError: "no connection"}
     first = str(caught.value).splitlines()[0]
     assert first == expected[type(error)] if error else "does not show them" in first
+
+
+# The standard input of a command
+
+
+@pytest.mark.parametrize("script", ["cat", "exit 3"])
+def test_command_reads_a_long_text_or_ends_before(tmp_path: Path, script: str) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    command = InterruptibleCommand(replace(FAKE_CLI, command=program))
+    # Longer than the 64 KiB that a pipe holds.
+    text = "secret " * 50_000
+    if script == "cat":
+        assert command.run([], str(tmp_path), {}, text=text).stdout == text.rstrip()
+    else:
+        with pytest.raises(CommandError):
+            command.run([], str(tmp_path), {}, text=text)
