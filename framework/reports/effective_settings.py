@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -234,21 +235,19 @@ def _other_texts(text: str) -> Iterator[str]:
 def _list_samples(member: Any) -> Iterator[Any]:
     """Yields values for a setting that is not set.
 
-    A settings class gets two, one with its defaults and one without: a probe with the defaults may
-    equal the probe that is built where none is set, and would seem to have no effect.
+    A settings class gets one with its defaults, because a probe with the defaults may equal the
+    probe that is built where none is set, and would seem to have no effect. So it also gets one
+    for each of its settings, with this one changed: together the changes may break a rule.
     """
     if member is type(None):
         return
     sample = _make_sample(member)
     yield sample
     if isinstance(sample, BaseModel):
-        update = {}
         for name, field in type(sample).model_fields.items():
             value = getattr(sample, name)
-            others = [*_other_values(field.annotation, value)][:2]
-            if others and value not in (None, {}, ()):
-                update[name] = others[-1]
-        yield sample.model_copy(update=update)
+            others = [*islice(_other_values(field.annotation, value), 1 if value is None else 2)]
+            yield from (sample.model_copy(update={name: other}) for other in others[-1:])
 
 
 def _make_sample(annotation: Any) -> Any:
