@@ -36,7 +36,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
         "stdin": False, "stdinOnce": False, "tty": False,
     },
-    "ContainerPort": {"protocol": "TCP"},
+    "ContainerPort": {"protocol": "TCP", "hostPort": 0},
     # Without allowPrivilegeEscalation, a process may gain privileges; the others are false.
     "SecurityContext": {
         "runAsNonRoot": False, "readOnlyRootFilesystem": False, "privileged": False,
@@ -70,8 +70,9 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
         "externalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack",
         "allocateLoadBalancerNodePorts": True, "publishNotReadyAddresses": False,
+        "healthCheckNodePort": 0,
     },
-    "ServicePort": {"protocol": "TCP"},
+    "ServicePort": {"protocol": "TCP", "nodePort": 0},
     "PersistentVolumeClaimSpec": {"volumeMode": "Filesystem"},
     "NetworkPolicyPort": {"protocol": "TCP"},
     "HorizontalPodAutoscalerSpec": {"minReplicas": 1},
@@ -81,6 +82,16 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 # In these fields an empty mapping or list has a meaning. In any other, it means "not set".
 _MEANINGFUL_WHEN_EMPTY = frozenset(
     {"emptyDir", "podSelector", "namespaceSelector", "ingress", "egress", "from", "to"}
+)
+# In these an empty text has a meaning. In any other field it means "not set": the server does not
+# store it. A claim with the class "" takes only volumes without a class.
+_MEANINGFUL_TEXTS = frozenset(
+    {
+        ("PersistentVolumeClaimSpec", "storageClassName"),
+        ("PersistentVolumeClaimSpec", "volumeAttributesClassName"),
+        ("TypedLocalObjectReference", "apiGroup"),
+        ("TypedObjectReference", "apiGroup"),
+    }
 )
 # What containers inherit from the securityContext of their Pod.
 _INHERITED = (
@@ -108,7 +119,9 @@ def _normalize(value: Any, type_: FieldType) -> Any:
     for key, child in value.items():
         child_type = type_.fields.get(key, FieldType("object"))
         child = _normalize(child, child_type)
-        is_empty = child in ({}, []) and key not in _MEANINGFUL_WHEN_EMPTY
+        is_empty = (child in ({}, []) and key not in _MEANINGFUL_WHEN_EMPTY) or (
+            child == "" and (type_.name, key) not in _MEANINGFUL_TEXTS
+        )
         if not is_empty and not (key in defaults and is_equal(child, defaults[key], child_type)):
             normal[key] = child
     return normal

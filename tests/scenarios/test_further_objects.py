@@ -59,3 +59,39 @@ def test_an_object_is_created_updated_watched_and_deleted(
     project.write(MODEL, without)
     assert "churn-reader" in run("up", "--yes")
     assert find_role() is None
+
+
+EMPTY = """
+objects:
+  binding:
+    apiVersion: rbac.authorization.k8s.io/v1
+    kind: RoleBinding
+    roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: a}
+    subjects: [{kind: ServiceAccount, name: a, namespace: b, apiGroup: ""}]
+  service:
+    apiVersion: v1
+    kind: Service
+    spec: {ports: [{port: 80, name: "", nodePort: 0}], selector: {a: ""}, clusterIP: ""}
+  claim:
+    apiVersion: v1
+    kind: PersistentVolumeClaim
+    spec:
+      accessModes: [ReadWriteOnce]
+      resources: {requests: {storage: 1Gi}}
+      storageClassName: ""
+      volumeName: ""
+patch:
+  Deployment: {spec: {template: {spec: {hostname: "", priorityClassName: ""}}}}
+"""
+
+
+@pytest.mark.grid
+def test_empty_texts_that_the_server_does_not_store_are_neither_a_change_nor_pending(
+    make_live_project: MakeProject, engine: str
+) -> None:
+    project = make_live_project("churn")
+    project.write(MODEL, (project.root / MODEL).read_text() + EMPTY)
+    for verb, expected in (("up", ""), ("preview", "Nothing to do"), ("drift", "No differences")):
+        run = project.run(verb, "dev", "--engine", engine, PULUMI_CONFIG_PASSPHRASE="test")
+        assert (run.returncode, expected in run.stdout) == (0, True), run.stdout + run.stderr
+        assert "pending" not in run.stdout

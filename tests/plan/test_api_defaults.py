@@ -1,0 +1,46 @@
+"""Fields that the API server does not store, or fills in, are left out of normal objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework.plan.api_defaults import normalize
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "stored"),
+    [
+        (
+            "Service",
+            {"ports": [{"port": 80, "name": "", "nodePort": 0}]},
+            {"ports": [{"port": 80}]},
+        ),
+        ("Service", {"clusterIP": "", "selector": {"a": ""}}, {"selector": {"a": ""}}),
+        (
+            "PersistentVolumeClaim",
+            {"storageClassName": "", "volumeName": ""},
+            {"storageClassName": ""},
+        ),
+        (
+            "PersistentVolumeClaim",
+            {"dataSource": {"apiGroup": "", "kind": "PersistentVolumeClaim", "name": "a"}},
+            {"dataSource": {"apiGroup": "", "kind": "PersistentVolumeClaim", "name": "a"}},
+        ),
+        ("Ingress", {"rules": [{"host": "", "http": {"paths": []}}]}, {"rules": [{}]}),
+        (
+            "NetworkPolicy",
+            {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]},
+            {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]},
+        ),
+    ],
+    ids=["numbers and names", "labels", "class", "group", "emptied mappings", "empty selectors"],
+)
+def test_empty_values_are_left_out_where_they_mean_nothing(
+    kind: str, written: Json, stored: Json
+) -> None:
+    normal = normalize({"apiVersion": "v1", "kind": kind, "spec": written})
+    assert normal["spec"] == stored
