@@ -11,6 +11,7 @@ from pydantic import Field
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.forms import FormTree
 from framework.core.quantities import quantity_value
+from framework.settings.annotations import find_pod_faults, find_unknown_containers
 from framework.settings.base import Settings
 from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
 from framework.settings.foreign_names import EXAMPLES
@@ -20,6 +21,7 @@ from framework.settings.objects import Objects, find_object_shapes
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
 from framework.settings.probes import Probe, active, guaranteed_seconds, startup_failures
+from framework.settings.reserved import MODEL_CONTAINER
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
 from framework.settings.service_rules import find_service_diagnostics, list_container_ports
 from framework.settings.values import (
@@ -206,6 +208,12 @@ class Model(ServingContainer):
         yield from find_pod_diagnostics(self)
         yield from find_service_diagnostics(self)
         yield from _find_policy_diagnostics(self)
+        names = {MODEL_CONTAINER, *self.init_containers, *self.sidecars}
+        for name, message in (
+            *find_pod_faults(self.pod_annotations),
+            *find_unknown_containers(self.pod_annotations, names),
+        ):
+            yield SettingDiagnostic(("podAnnotations", name), message)
 
 
 @cache

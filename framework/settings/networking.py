@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import Code, SettingDiagnostic
+from framework.settings.annotations import find_ingress_faults, find_service_faults
 from framework.settings.base import Checked, Settings
 from framework.settings.forms import Shorthand
 from framework.settings.reserved import NAMESPACE_LABEL
@@ -85,6 +86,8 @@ class Service(Checked):
             yield SettingDiagnostic(
                 ("loadBalancerClass",), f"is allowed with LoadBalancer only, not {self.type}"
             )
+        for name, message in find_service_faults(self.annotations, self.type):
+            yield SettingDiagnostic(("annotations", name), message, others=(("type",),))
 
 
 # What the API server refuses in a path that is compared with that of a request.
@@ -113,7 +116,10 @@ class Ingress(Checked):
     """Annotations of the Ingress."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports a path that no request can have, because clients shorten it."""
+        """Reports two classes, and a path that no request can have, because clients shorten it."""
+        faults = find_ingress_faults(self.annotations, self.class_name, "className")
+        for name, message in faults:
+            yield SettingDiagnostic(("annotations", name), message, others=(("className",),))
         if self.path_type == "ImplementationSpecific":
             return
         parts = [part for part in _UNCLEAN if part in self.path]

@@ -424,7 +424,12 @@ FilePath = Annotated[
         "the path of a file below the volume, without '/' or '..' at the start and without '..'",
     ),
 ]
-_RESOURCE = f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|{_SUBDOMAIN}/{_QUALIFIED}"
+# The server adds `requests.` to the name of a device for quotas: with it, the name must not begin
+# with `requests.` itself, nor be longer than a label's key.
+_DEVICE = r"(.*kubernetes\.io/|(?!requests\.)[^/]{1,244}/)"
+_RESOURCE = (
+    f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|(?={_DEVICE}){_SUBDOMAIN}/{_QUALIFIED}"
+)
 CapacityName = Annotated[
     str,
     Form(f"pods|{_RESOURCE}", "pods, cpu, memory, ephemeral-storage, or one like nvidia.com/gpu"),

@@ -38,7 +38,11 @@ _STRICTER = {
         r"rollingUpdate\.max",
         "selector is written by the server",
         r"stopSignal needs os\.name|evictionResponders",
+        r"protocol: HTTP2|protocol is HTTP2",
         "lacks limits",
+    ),
+    "it writes another value over it, which the CLI would report as a change": (
+        r"RoleBinding (subjects\[\d\]|roleRef)\.apiGroup is \"\";",
     ),
     "it accepts the template, and refuses its Pods or Jobs": (
         r"template\.metadata|jobTemplate\.metadata",
@@ -46,9 +50,9 @@ _STRICTER = {
         r"StatefulSet .*subdomain|StatefulSet .*hostname",
     ),
     "the node refuses the Pod": (r"emptyDir\.medium", r"imagePullSecrets\[\d\]\.name"),
-    "an apply cuts the number to 32 bits": ("that is not so large",),
+    "an apply cuts the number to 32 bits": ("that is not so large", r" is \d{10,};"),
     "nobody means this amount": ("did you mean", "resources.* whole devices"),
-    "nothing is called so": (r"metadata\.finalizers",),
+    "nothing is called so": (r"metadata\.finalizers", r"ServiceAccount secrets\[\d\] has no name"),
 }
 
 
@@ -64,11 +68,15 @@ def _list_problems(obj: Json) -> list[str]:
     return [f"{kind} {FieldPath(p.path)} {p.message}" for p in problems]
 
 
-def _ask(kube: KubeClient, obj: Json) -> str:
+def _ask(kube: KubeClient, obj: Json) -> str | None:
+    """Returns why the server refuses an object; None if it refuses only on this cluster.
+
+    Then the server has not validated the rest of the object: it allocates addresses first.
+    """
     try:
         kube.apply(obj, manager="tests", force=True, dry_run=True)
     except ApiError as exc:
-        return "" if _OF_THIS_CLUSTER.search(str(exc)) else str(exc)
+        return None if _OF_THIS_CLUSTER.search(str(exc)) else str(exc)
     return ""
 
 
@@ -96,7 +104,7 @@ def test_validate_refuses_exactly_what_the_server_refuses(
         text = yaml.safe_dump(obj)[:1500]
         if refusal and not own:
             missing[text] = refusal[:500]
-        elif not refusal and not all(map(_is_deliberate, own)):
+        elif refusal == "" and not all(map(_is_deliberate, own)):
             too_strict[text] = own
     assert sum(not own for own in problems) * 100 >= count * 30
     assert (missing, too_strict) == ({}, {})

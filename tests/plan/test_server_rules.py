@@ -76,6 +76,9 @@ def test_a_valid_object_of_each_kind_breaks_no_rule(kind: str) -> None:
         ("Job", "spec.podFailurePolicy",
          "{rules: [{action: Ignore, onExitCodes: {operator: In, values: [0]}}]}",
          "spec.podFailurePolicy.rules[0].onExitCodes.values", "not a failure"),
+        ("Job", "spec", "{completionMode: Indexed, successPolicy: {rules: [{succeededCount: 2}]}, "
+         "template: {spec: {containers: [{name: a, image: a}], restartPolicy: Never}}}",
+         "spec.successPolicy.rules[0].succeededCount", "at most 1"),
         ("Job", "spec", "{completionMode: Indexed, completions: 2, successPolicy: {rules: "
          "[{succeededIndexes: a}]}, template: {spec: {containers: [{name: a, image: a}], "
          "restartPolicy: Never}}}", "spec.successPolicy.rules[0].succeededIndexes", "0-2,5"),
@@ -153,6 +156,9 @@ def test_a_valid_object_of_each_kind_breaks_no_rule(kind: str) -> None:
          "without //"),
         ("Ingress", "spec.rules.0.http.paths.0.backend", "{service: {name: a}}",
          "spec.rules[0].http.paths[0].backend.service", "its name or number"),
+        ("Ingress", "spec.rules.0.http.paths.0.backend",
+         "{resource: {apiGroup: '', kind: a, name: b}}",
+         "spec.rules[0].http.paths[0].backend.resource.apiGroup", "or no apiGroup"),
         ("NetworkPolicy", "spec.ingress.0.ports.0.endPort", "79",
          "spec.ingress[0].ports[0].endPort", "at least the port, 80"),
         ("NetworkPolicy", "spec.egress.0.to.0.ipBlock.except", "[10.0.0.0/8]",
@@ -167,6 +173,9 @@ def test_a_valid_object_of_each_kind_breaks_no_rule(kind: str) -> None:
         ("Role", "rules.0.resources", "~", "rules[0]", "has no resources"),
         ("RoleBinding", "subjects.0.apiGroup", "rbac.authorization.k8s.io", "subjects[0].apiGroup",
          "ServiceAccount"),
+        ("RoleBinding", "roleRef.apiGroup", "''", "roleRef.apiGroup", "rbac.authorization.k8s.io"),
+        ("RoleBinding", "subjects.0", "{kind: User, name: a, apiGroup: ''}", "subjects[0].apiGroup",
+         "expected rbac.authorization.k8s.io"),
         ("ConfigMap", "binaryData", "{a: YQ==}", "data.a", "in binaryData as well"),
         ("ConfigMap", "binaryData", "{b: a}", "binaryData.b", "text in base64"),
         ("ConfigMap", "metadata.finalizers", "[a]", "metadata.finalizers[0]", "a domain before it"),
@@ -178,3 +187,49 @@ def test_an_object_that_the_server_would_refuse_is_reported(
 ) -> None:
     found = _find(kind, _change(kind, path, text))
     assert (at, True) in [(str(FieldPath(p.path)), words in p.message) for p in found], found
+
+
+CLASS = "kubernetes.io/ingress.class"
+RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+MODE = "service.kubernetes.io/topology-mode"
+HINTS = "service.kubernetes.io/topology-aware-hints"
+COST = "controller.kubernetes.io/pod-deletion-cost"
+SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
+ARMOR = "container.apparmor.security.beta.kubernetes.io/"
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotations", "fields", "words"),
+    [
+        ("Ingress", {CLASS: "a"}, {"ingressClassName": "b"}, "another class than"),
+        ("Ingress", {CLASS: "a"}, {"ingressClassName": "a"}, ""),
+        ("Ingress", {CLASS: "a"}, {}, ""),
+        ("Service", {RANGES: "10.0.0.0/8"}, {}, "LoadBalancer only, not ClusterIP"),
+        ("Service", {RANGES: "10.0.0.0/8, fd00::/8"}, {"type": "LoadBalancer"}, ""),
+        ("Service", {RANGES: "a"}, {"type": "LoadBalancer"}, "separated by commas"),
+        ("Service", {MODE: "Auto", HINTS: "Disabled"}, {}, "its old name"),
+        ("Service", {MODE: "Auto", HINTS: "Auto"}, {}, ""),
+        ("Deployment", {COST: "1.5"}, {}, "a whole number"),
+        ("Deployment", {COST: "-5"}, {}, ""),
+        ("Deployment", {SECCOMP: "localhost/../a"}, {}, "runtime/default"),
+        ("Deployment", {SECCOMP: "localhost/a"}, {}, ""),
+        ("Deployment", {ARMOR + "x": "unconfined"}, {}, "expected one of model"),
+        ("Deployment", {ARMOR + "model": "a"}, {}, "localhost/<profile>"),
+        ("Deployment", {ARMOR + "model": "localhost/a"}, {}, ""),
+        ("Deployment", {"kubernetes.io/config.mirror": "a"}, {}, "by the kubelet"),
+    ],
+)
+def test_annotations_that_the_server_reads_are_checked(
+    kind: str, annotations: Json, fields: Json, words: str
+) -> None:
+    changed = deepcopy(OBJECTS[kind])
+    changed["spec"] |= fields
+    pods = kind == "Deployment"
+    holder = changed["spec"]["template"] if pods else changed
+    holder["metadata"] = {**holder.get("metadata", {}), "annotations": annotations}
+    found = _find(kind, changed)
+    at = ("spec", "template") if pods else ()
+    assert [problem.path for problem in found] == (
+        [(*at, "metadata", "annotations", next(iter(annotations)))] if words else []
+    )
+    assert all(words in problem.message for problem in found), found

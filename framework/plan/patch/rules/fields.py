@@ -358,7 +358,9 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
     ("ResourceClaim", "request"): optional(SHORT_NAME),
     ("ResourceFieldSelector", "resource"): form_of(ResourceField),
     ("ResourceMetricSource", "name"): NOT_EMPTY,
-    ("RoleRef", "apiGroup"): choice("rbac.authorization.k8s.io", ""),
+    # The server takes "" as well and writes the group over it, which would replace the object again
+    # and again: a RoleBinding cannot change its role.
+    ("RoleRef", "apiGroup"): choice("rbac.authorization.k8s.io"),
     ("RoleRef", "kind"): choice("Role", "ClusterRole"),
     ("RoleRef", "name"): _PATH_SEGMENT,
     ("RollingUpdateDaemonSet", "maxSurge"): _pods_or_percent(100),

@@ -20,6 +20,7 @@ from framework.plan.patch.rules.base import (
     needs_one_of,
 )
 from framework.plan.patch.rules.fields import OBJECT_NAME, ONE_OF
+from framework.settings.annotations import find_ingress_faults, find_service_faults
 
 _EXTERNAL = ("LoadBalancer", "NodePort")
 _FOR_LOAD_BALANCERS = (
@@ -48,6 +49,15 @@ def _check_service(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     else:
         yield from _check_addresses(spec, kind, show)
     yield from _check_ports(spec, show)
+
+
+def _check_service_annotations(service: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    spec = mapping(service, "spec")
+    type_, ranges = spec.get("type", "ClusterIP"), items(spec, "loadBalancerSourceRanges")
+    for name, message in find_service_faults(
+        mapping(service, "metadata", "annotations"), type_, has_ranges=bool(ranges)
+    ):
+        yield broken(("metadata", "annotations", name), message, ("spec", "type"))
 
 
 def _check_external_name(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -92,6 +102,16 @@ def _check_ports(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
             yield broken(("ports", index, "nodePort"), "needs type: NodePort or LoadBalancer")
 
 
+def _check_ingress_class(ingress: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    field: KeyPath = ("spec", "ingressClassName")
+    for name, message in find_ingress_faults(
+        mapping(ingress, "metadata", "annotations"),
+        mapping(ingress, "spec").get("ingressClassName"),
+        "spec.ingressClassName",
+    ):
+        yield broken(("metadata", "annotations", name), message, field)
+
+
 def _check_ingress(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     if not items(spec, "rules") and spec.get("defaultBackend") is None:
         yield broken((), "has neither rules nor defaultBackend; expected one of them")
@@ -121,6 +141,10 @@ def _check_rule(rule: Object, show: Show) -> Iterator[SettingDiagnostic]:
 
 
 def _check_backend(backend: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    if mapping(backend, "resource").get("apiGroup") == "":
+        # A claim may have an empty group as its source, an Ingress may not.
+        message = "is empty; expected a group such as x.example.com, or no apiGroup"
+        yield broken(("resource", "apiGroup"), message)
     port = mapping(backend, "service", "port")
     if backend.get("service") is not None and not port.get("name") and not port.get("number"):
         yield broken(("service",), "has no port; expected its name or number")
@@ -161,12 +185,14 @@ def _check_block(block: Object, show: Show) -> Iterator[SettingDiagnostic]:
 RULES: dict[str, Rule] = {
     "HTTPIngressPath": _check_route,
     "IPBlock": _check_block,
+    "Ingress": _check_ingress_class,
     "IngressBackend": every(needs_one_of(*ONE_OF["IngressBackend"]), _check_backend),
     "IngressRule": _check_rule,
     "IngressServiceBackend": needs("name"),
     "IngressSpec": _check_ingress,
     "NetworkPolicyPeer": _check_peer,
     "NetworkPolicyPort": _check_policy_port,
+    "Service": _check_service_annotations,
     "ServiceBackendPort": excludes("name", "number"),
     "ServiceSpec": _check_service,
 }

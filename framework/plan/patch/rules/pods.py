@@ -21,6 +21,7 @@ from framework.plan.patch.rules.base import (
     only_with,
 )
 from framework.plan.patch.rules.fields import NOT_EMPTY, ONE_OF
+from framework.settings.annotations import find_pod_faults, find_unknown_containers
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 # Kubernetes: `terminationGracePeriodSeconds` of a Pod that has none.
@@ -58,6 +59,17 @@ def _check_pod(pod: Object, show: Show) -> Iterator[SettingDiagnostic]:
     for path, container in _containers(pod):
         yield from _check_references(pod, path, container, show)
         yield from _check_in_pod(pod, path, container)
+
+
+def _check_annotations(template: Object, show: Show) -> Iterator[SettingDiagnostic]:
+    annotations = mapping(template, "metadata", "annotations")
+    pod = mapping(template, "spec")
+    names = {container["name"] for _, container in _containers(pod)}
+    for name, message in (
+        *find_pod_faults(annotations, has_node=bool(pod.get("nodeName"))),
+        *find_unknown_containers(annotations, names),
+    ):
+        yield broken(("metadata", "annotations", name), message, ("spec", "containers"))
 
 
 def _check_host(pod: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -278,6 +290,7 @@ RULES: dict[str, Rule] = {
     "PodResourceClaim": needs_one_of(*ONE_OF["PodResourceClaim"]),
     "PodSecurityContext": _check_sysctls,
     "PodSpec": _check_pod,
+    "PodTemplateSpec": _check_annotations,
     "ResourceClaim": needs("name"),
     "SeccompProfile": every(_check_profile, only_with("type", "Localhost", "localhostProfile")),
     "SecretEnvSource": needs("name"),

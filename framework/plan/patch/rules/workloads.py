@@ -131,11 +131,11 @@ def _check_indexed(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         return
     completions, most = spec.get("completions"), spec.get("maxFailedIndexes")
     parallelism = spec.get("parallelism", 0)
-    if completions is None:
-        # Without both, the server sets both to 1.
-        if spec.get("parallelism") is not None:
-            yield broken(("completionMode",), "is Indexed, which needs completions")
+    if completions is None and spec.get("parallelism") is not None:
+        yield broken(("completionMode",), "is Indexed, which needs completions")
         return
+    # Without both, the server sets both to 1.
+    completions = 1 if completions is None else completions
     yield from _check_succeeded_indexes(spec)
     if parallelism > 100_000:
         yield broken(("parallelism",), f"is {parallelism}; expected at most 100000")
