@@ -28,7 +28,7 @@ _MODELS = ["sentiment", "fraud", "intent", "llama-chat"]
 _SAMPLE = ["sentiment", *(pytest.param(model, marks=pytest.mark.grid) for model in _MODELS[1:])]
 
 # Settings that a candidate does not inherit if it has another one: a tag replaces the digest.
-_REPLACED_BY = {("image", "digest"): ("image", "tag")}
+_REPLACED_BY: dict[tuple[str, ...], tuple[str, ...]] = {("image", "digest"): ("image", "tag")}
 _KEY = re.compile("the key (.+) of (.+)")
 
 # Values for settings that are not set and so have none to vary; valid in every shipped model.
