@@ -29,6 +29,14 @@ _PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 # schema is the one that the command embeds.
 _PROVIDER_VERSION = "v4.25.0"
 _PROVIDER_FILES = "cmd/pulumi-resource-kubernetes"
+# What the engine needs of the CLI, and the release that has it first, by pulumi's changelog:
+#     3.114  `up --continue-on-error`
+#     3.158  `--exclude`; from 3.188 also with patterns, which name URNs that are not recorded
+#     3.208  `--target` for the old object of a replacement
+#     3.211  tags of a stack, in a backend without a server of its own
+#     3.225  a new component that is not a target, as with MODEL=; before, the CLI panics
+# An older one fails in the middle of an `up`.
+_OLDEST_VERSION = "3.225.0"
 _VERSION_TIMEOUT_S = 20.0
 _LAST_LINES = 12
 # The AWS library of the CLI warns at every read from a server that sends no checksums.
@@ -166,6 +174,11 @@ def _find_installed() -> PulumiCli | MissingCli:
     if not VersionInfo.is_valid(printed.removeprefix("v")):
         prints = f'"{printed[:_MAX_PRINTED]}", which is not a version' if printed else "no version"
         return MissingCli(f"{command} does not run here: `pulumi version` prints {prints}")
+    if VersionInfo.parse(printed.removeprefix("v")) < _OLDEST_VERSION:
+        return MissingCli(
+            f"{command} is pulumi {printed}, which is too old: this needs v{_OLDEST_VERSION} or "
+            "later, so update it"
+        )
     return PulumiCli(Path(command), printed, os.environ.get("PATH", ""), built=False)
 
 

@@ -74,6 +74,37 @@ def test_auto_with_a_broken_cli_is_embedded(machine: Path, script: str) -> None:
     assert f"{command} does not run here" in choice.reason
 
 
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("v3.100.0", "embedded"), ("v3.224.9", "embedded"), ("v3.225.0", "cli"), ("v4.0.0", "cli")],
+)
+def test_auto_with_an_old_cli_is_embedded(machine: Path, version: str, expected: str) -> None:
+    command = install(machine, "pulumi", f"echo {version}")
+    install(machine, "pulumi-resource-kubernetes")
+    choice = choose_engine("auto", machine)
+    assert choice.name == expected
+    if expected == "embedded":
+        reason = f"{command} is pulumi {version}, which is too old: this needs v3.225.0 or later"
+        assert choice.reason.startswith(reason)
+
+
+@pytest.mark.usefixtures("tools")
+def test_old_cli_is_refused_by_name(machine: Path) -> None:
+    install(machine, "pulumi", "echo v3.100.0")
+    install(machine, "pulumi-resource-kubernetes")
+    with pytest.raises(EngineError, match=r"v3\.100\.0.* too old: .*so update it") as raised:
+        choose_engine("cli", machine)
+    assert "make setup-pulumi" in str(raised.value)
+
+
+def test_old_cli_gives_way_to_the_built_one(machine: Path, built: Path) -> None:
+    install(machine, "pulumi", "echo v3.100.0")
+    install(machine, "pulumi-resource-kubernetes")
+    choice = choose_engine("cli", machine)
+    assert choice.cli is not None
+    assert choice.cli.command == built
+
+
 def test_version_that_is_none_is_quoted_in_one_line(machine: Path, tools: Path) -> None:
     install(machine, "pulumi", "echo 'Welcome to the wrapper'")
     install(machine, "pulumi-resource-kubernetes")
