@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -15,8 +14,9 @@ from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.drift.acceptance import build_accept_rule
 from framework.drift.history import describe_finding
-from framework.drift.report import Finding
+from framework.drift.report import DriftReport, Finding
 from framework.edits.accept import add_accept_rule
+from framework.output.drift import list_messages
 from framework.output.edits import render_file_changes
 from framework.output.text import render_visible
 
@@ -34,18 +34,26 @@ def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
         )
     until = _parse_until(options.until)
     report = check_stack(root, options)
-    finding = find_by_id(options.finding, [*report.findings, *report.accepted], environment)
+    incomplete = _print_messages(report)
+    finding = find_by_id(options.finding, report)
     if finding.accepted_by:
         where = finding.accepted_by.position
         print(f"{describe_finding(finding)} is accepted already, by the rule at {where}.")
-        return ExitCode.DONE
+        return incomplete
     rule = build_accept_rule(finding, options.reason.strip(), until)
     change = add_accept_rule(root, environment, rule)
     print(render_file_changes([change]))
     print(render_visible(f"\naccepted  {describe_finding(finding)}"))
     print(_describe_limit(rule))
     print(f"next: make drift ENV={environment}")
-    return ExitCode.DONE
+    return incomplete
+
+
+def _print_messages(report: DriftReport) -> ExitCode:
+    """Prints the problems and warnings of a check. Returns FAILED if it was not complete."""
+    for message in list_messages(report):
+        print(render_visible(message))
+    return ExitCode.FAILED if report.problems else ExitCode.DONE
 
 
 def _describe_limit(rule: AcceptRule) -> str:
@@ -67,13 +75,16 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
 
     environment = options.environment
     report = check_stack(root, options)
+    incomplete = _print_messages(report)
     findings = report.findings
     if options.finding:
-        known = [*findings, *report.accepted]
-        findings = find_companions(find_by_id(options.finding, known, environment), known)
+        known = (*findings, *report.accepted)
+        findings = find_companions(find_by_id(options.finding, report), known)
     if not findings:
-        print(f"No differences{f' of {options.model}' if options.model else ''}.")
-        return ExitCode.DONE
+        where = f" of {options.model}" if options.model else ""
+        limit = " in what could be checked" if report.problems else ""
+        print(f"No differences{where}{limit}.")
+        return incomplete
     result = take_findings(root, report.stack, findings, announce)
     if result.changes:
         print(render_file_changes(result.changes), end="\n\n")
@@ -87,7 +98,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_visible(f"    {reason}"))
     if result.taken:
         print(f"next: make drift ENV={environment}")
-    return ExitCode.FAILED if result.not_taken else ExitCode.DONE
+    return ExitCode.FAILED if result.not_taken else incomplete
 
 
 def announce(number: int, count: int, finding: Finding) -> None:
@@ -112,14 +123,19 @@ def _parse_until(text: str | None) -> date | None:
     return until
 
 
-def find_by_id(id: str, findings: Iterable[Finding], environment: str) -> Finding:
+def find_by_id(id: str, report: DriftReport) -> Finding:
     """Returns the finding with an id, or with the only id that begins so.
 
     Errors: FrameworkError if nothing differs, UnknownNameError with the nearest ids.
     """
-    known = {finding.id: finding for finding in findings}
+    known = {finding.id: finding for finding in (*report.findings, *report.accepted)}
+    if not known and report.problems:
+        raise FrameworkError(
+            f"{report.stack}: finding {id} was not found, and not everything could be checked; "
+            "remove the cause, then run the command again"
+        )
     if not known:
-        raise FrameworkError(f"{environment}: nothing differs, so there is no finding {id}")
+        raise FrameworkError(f"{report.stack}: nothing differs, so there is no finding {id}")
     matches = [other for other in known if other == id]
     if not matches and len(id) >= _SHORTEST_ID:
         matches = [other for other in known if other.startswith(id.lower())]

@@ -248,6 +248,11 @@ def _list_notes(report: DriftReport) -> Iterator[str]:
         first, *reasons = describe_refresh(report.refresh)
         yield render_wrapped(f"pulumi    {first}", then=_MARGIN)
         yield from (render_wrapped(reason, first=_MARGIN, then=_MARGIN) for reason in reasons)
+    yield from list_messages(report)
+
+
+def list_messages(report: DriftReport) -> Iterator[str]:
+    """Yields what could not be checked, and the warnings of the check."""
     for problem in report.problems:
         yield render_wrapped(f"NOT CHECKED  {problem}", then="  ")
     for warning in report.warnings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import zip_longest
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from framework.catalog import load_catalog
+from framework.cli import remedies
 from framework.cli.remedies import announce, find_by_id
 from framework.core.drift_rules import AcceptRule
 from framework.core.errors import EditError, FrameworkError, UnknownNameError, UsageError
 from framework.core.stack import Stack
-from framework.drift.report import Finding, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.take import TakeResult, take_findings
 from framework.edits.accept import add_accept_rule
 from framework.output.edits import render_file_changes
@@ -269,23 +271,126 @@ def test_rule_is_added_behind_the_others_and_comments_stay(
 
 
 def test_finding_is_found_by_the_first_digits_of_its_id() -> None:
-    findings = build_report().findings
-    assert find_by_id(findings[3].id[:5].upper(), findings, "prod") is findings[3]
+    report = build_report()
+    assert find_by_id(report.findings[3].id[:5].upper(), report) is report.findings[3]
 
 
 def test_unknown_finding_suggests_the_nearest_id() -> None:
-    findings = build_report().findings
+    report = build_report()
+    findings = report.findings
     wrong = findings[0].id[:-1] + ("0" if findings[0].id[-1] != "0" else "1")
     with pytest.raises(UnknownNameError, match=f"did you mean {findings[0].id}"):
-        find_by_id(wrong, findings, "prod")
+        find_by_id(wrong, report)
 
 
 def test_too_few_digits_name_the_least_number() -> None:
-    findings = build_report().findings
+    report = build_report()
     with pytest.raises(UsageError, match=r"FINDING=.*needs at least 4 digits"):
-        find_by_id(findings[0].id[:3], findings, "prod")
+        find_by_id(report.findings[0].id[:3], report)
 
 
 def test_finding_of_a_clean_environment_is_an_error() -> None:
     with pytest.raises(FrameworkError, match="nothing differs"):
-        find_by_id("abcdef", (), "prod")
+        find_by_id("abcdef", DriftReport(PROD, ()))
+
+
+def run(verb: Callable[[Path, Namespace], int], root: Path, **options: Any) -> int:
+    given = {"environment": "prod", "finding": None, "model": None, "reason": "x", "until": None}
+    return verb(root, Namespace(**{**given, **options}))
+
+
+PROBLEMS = ("Deployment ml-prod/chat: HTTP 403 forbidden", "list of Service: HTTP 500")
+
+
+def test_take_after_a_check_that_was_not_complete_fails_and_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = DriftReport(PROD, (), problems=PROBLEMS, warnings=("warning: up was interrupted",))
+    monkeypatch.setattr(remedies, "check_stack", lambda *_: report)
+    assert run(remedies.run_take, root, model="chat") == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "NOT CHECKED  Deployment ml-prod/chat: HTTP 403 forbidden",
+        "NOT CHECKED  list of Service: HTTP 500",
+        "warning: up was interrupted",
+        "No differences of chat in what could be checked.",
+    ]
+
+
+def test_finding_is_taken_or_accepted_after_an_incomplete_check_and_the_verb_fails(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = change("spec.replicas", 9, 6)
+    report = DriftReport(PROD, (finding,), problems=PROBLEMS)
+    monkeypatch.setattr(remedies, "check_stack", lambda *_: report)
+    assert run(remedies.run_accept, root, finding=finding.id) == 1
+    assert "accepted  Deployment ml-prod/chat spec.replicas" in capsys.readouterr().out
+    assert run(remedies.run_take, root) == 1
+    out = capsys.readouterr().out
+    assert "NOT CHECKED" in out
+    assert "took      Deployment ml-prod/chat spec.replicas" in out
+
+
+def test_id_that_an_incomplete_check_did_not_find_may_exist(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = DriftReport(PROD, (), problems=PROBLEMS)
+    monkeypatch.setattr(remedies, "check_stack", lambda *_: report)
+    for verb in (remedies.run_accept, remedies.run_take):
+        with pytest.raises(FrameworkError, match="not everything could be checked"):
+            run(verb, root, finding="abcdef")
+
+
+@pytest.mark.parametrize("model", ["chat", None], ids=["model", "all"])
+def test_complete_check_without_differences_is_done(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    model: str | None,
+) -> None:
+    monkeypatch.setattr(remedies, "check_stack", lambda *_: DriftReport(PROD, ()))
+    assert run(remedies.run_take, root, model=model) == 0
+    assert capsys.readouterr().out == f"No differences{' of chat' if model else ''}.\n"
+
+
+WIDGET = (
+    "objects:\n  r: {apiVersion: example.com/v1, kind: Widget, metadata: {name: w}, "
+    "spec: {param: x, items: {a: 1}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "live"),
+    [
+        ("spec.param", {"name": "a", "value": "b"}),
+        ("spec.items", {"name": "a", "value": "b"}),
+        ("spec.param", {"value": "b"}),
+        ("spec.items.a", "1"),
+    ],
+    ids=["in-place-of-a-text", "in-place-of-a-mapping", "value-alone", "text"],
+)
+def test_value_of_a_custom_resource_keeps_its_type(root: Path, path: str, live: Any) -> None:
+    write_tree(
+        root,
+        {
+            "catalog/chat.yaml": FILES["catalog/chat.yaml"] + WIDGET,
+            "environments/dev/models/chat.yaml": "enabled: false\n",
+        },
+    )
+    steps = path.split(".")
+    before = render(root, "prod")["Widget"]
+    finding = build_finding(
+        FindingKind.CHANGED,
+        "kubernetes:example.com/v1:Widget",
+        "ml-prod/w",
+        path,
+        model="chat",
+        desired="x",
+        live=live,
+    )
+    result = take_findings(root, PROD, [finding])
+    value: Any = render(root, "prod")["Widget"]
+    for step in steps:
+        value = value[step]
+    # Refused, or written as it is: never a part of it.
+    assert (value == live) if result.taken else render(root, "prod")["Widget"] == before
+    assert result.taken or path == "spec.items"
