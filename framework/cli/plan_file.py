@@ -15,6 +15,7 @@ from framework.core.errors import PlanFileError, PlanRefusedError, UsageError
 from framework.core.passphrase import SET_PASSPHRASE, has_passphrase, read_passphrase
 from framework.engines.base import Request
 from framework.engines.live_objects import Basis
+from framework.engines.project import Project, load_project
 from framework.engines.reviewed_plan import (
     Digests,
     compute_inputs,
@@ -97,6 +98,25 @@ class PlanToApply:
         self._document, self._digests = read_plan(
             self._path, options.environment, _read_passphrase(root)
         )
+        self._check_backend(load_project(root))
+
+    def _check_backend(self, project: Project) -> None:
+        """Refuses a plan for another project or backend, before a stack is created there.
+
+        `up` would record everything in a state that nobody looks at again. The digests do not show
+        it: before the first deployment, every state is empty.
+        """
+        inputs = self._document.inputs
+        reviewed, now = (inputs.project, inputs.backend), (project.name, project.identify_backend())
+        # A plan of an earlier version names none, and is refused because the code has changed.
+        if reviewed != now and any(reviewed):
+            raise PlanFileError(
+                self._path,
+                f"was written for project {reviewed[0]} with its state in {reviewed[1]}, and this "
+                f"is project {now[0]} with its state in {now[1]}",
+                "set PULUMI_BACKEND_URL as it was for `preview`, or write it again with "
+                f"`make preview ENV={self._document.environment} PLAN={self._path}`",
+            )
 
     @property
     def models(self) -> frozenset[str] | None:

@@ -180,7 +180,8 @@ class PlanInputs:
 
     `catalog`, `state` and `live` have one for each object, by `type namespace/name`. `keyed` is
     True where they are keyed with the passphrase; without, secrets are left out. `cluster` is the
-    UID of the kube-system Namespace.
+    UID of the kube-system Namespace. `project` and `backend`, which say where the state is, are
+    plain text; "" in a plan of an earlier version.
     """
 
     salt: str
@@ -190,6 +191,8 @@ class PlanInputs:
     catalog: dict[str, str]
     state: dict[str, str]
     live: dict[str, str]
+    project: str = ""
+    backend: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import yaml
 
 from framework.core.errors import StateError, StateFileError
 from framework.core.passphrase import read_passphrase
+from framework.core.secret_names import is_secret_name
 from framework.engines.state import files
 from framework.engines.state.secrets import PassphraseCipher
 
@@ -44,6 +45,17 @@ class Project:
         place = self.backend_url.partition("?")[0] or "the backend of `pulumi login`"
         return _USER_INFO.sub("://", place)
 
+    def identify_backend(self) -> str:
+        """Returns the backend as a plan file names it: two that differ hold different states.
+
+        Without users and passwords. Without a URL it is the one that `pulumi login` has chosen.
+        """
+        place, _, query = (self.backend_url or _read_login()).partition("?")
+        names = sorted(item for item in query.split("&") if item)
+        kept = [item for item in names if not is_secret_name(item.partition("=")[0])]
+        text = _USER_INFO.sub("://", place).rstrip("/")
+        return "?".join([text, "&".join(kept)]) if kept else text
+
 
 @dataclass(frozen=True)
 class StackConfig:
@@ -51,6 +63,16 @@ class StackConfig:
 
     values: Mapping[str, str] = field(repr=False)
     secret_keys: frozenset[str] = frozenset()
+
+
+def _read_login() -> str:
+    """Returns the URL of `pulumi login`; that of Pulumi Cloud if nobody has logged in."""
+    home = Path(os.environ.get("PULUMI_HOME") or "~/.pulumi").expanduser()
+    try:
+        current = json.loads((home / "credentials.json").read_bytes()).get("current")
+    except (OSError, ValueError, AttributeError):
+        current = ""
+    return str(current or os.environ.get("PULUMI_API") or "https://api.pulumi.com")
 
 
 def load_project(root: Path) -> Project:

@@ -3,7 +3,9 @@
 A plan file holds the change list that was reviewed and these digests. `up` computes them again from
 its own preview, and applies the plan only if nothing that matters differs:
 
-    code       framework/, __main__.py, the versions of Pulumi and of its Kubernetes provider
+    backend    the project's name and the place of the state, which decide what is recorded where
+    code       framework/, the program of Pulumi.yaml with the project's own modules that it
+               imports, the versions of Pulumi and of its Kubernetes provider
     catalog    each manifest and how it is registered; not the bytes of the YAML files
     state      the recorded inputs and options of each object; not outputs, which have timestamps
     live       the values of the fields that the manifest sets; not status and managedFields. Also
@@ -26,6 +28,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -43,6 +46,8 @@ from framework.core.changes import (
 from framework.core.field_paths import ROOT
 from framework.core.redaction import REDACTED, redact_field, redact_text
 from framework.engines.base import RecordedObject
+from framework.engines.program_files import find_program_files
+from framework.engines.project import Project, load_project
 from framework.engines.values import collect_message_secrets
 from framework.kube.object_diff import SECRET_PARTS, pruned
 from framework.kube.objects import (
@@ -154,16 +159,21 @@ def compute_inputs(
     catalog = {key: digests.compute(_build_catalog(m)) for key, m in manifests.items()}
     catalog[ENVIRONMENT] = digests.compute(
         {
-            "cluster": asdict(plan.cluster),
+            # Without the oldest version: it only decides which settings are refused, and a server
+            # that is older is a problem of the preview.
+            "cluster": {k: v for k, v in asdict(plan.cluster).items() if k != "oldest_version"},
             # A narrowed command does not touch the Namespace, the only object that it protects.
             "protect": plan.protect if models is None else None,
         }
     )
+    project = load_project(root)
     return PlanInputs(
         salt=digests.salt,
         keyed=digests.keyed,
+        project=project.name,
+        backend=project.identify_backend(),
         cluster=basis.cluster,
-        code=_build_code(root),
+        code=_build_code(project),
         catalog=dict(sorted(catalog.items())),
         state=dict(sorted(state.items())),
         live=dict(sorted(live.items())),
@@ -248,8 +258,8 @@ def _build_values(
     }
 
 
-def _build_code(root: Path) -> dict[str, str]:
-    """Returns the digest of the code that applies a plan, and the versions of what it calls.
+def _build_code(project: Project) -> dict[str, str]:
+    """Returns the digests of the code that applies a plan, and the versions of what it calls.
 
     Any byte counts, because no check can decide whether a change of code matters.
     """
@@ -257,11 +267,13 @@ def _build_code(root: Path) -> dict[str, str]:
 
     from framework.plan.cache import digest_package
 
-    program = root / "__main__.py"
-    content = program.read_bytes() if program.is_file() else b""
+    files = {
+        os.path.relpath(path, project.root): path.read_bytes()
+        for path in find_program_files(project.root, project.program)
+    }
     return {
         "framework/": digest_package()[:_DIGITS],
-        "__main__.py": hashlib.sha256(content).hexdigest()[:_DIGITS],
+        **{name: hashlib.sha256(text).hexdigest()[:_DIGITS] for name, text in files.items()},
         "pulumi": version("pulumi"),
         "pulumi-kubernetes": version("pulumi-kubernetes"),
     }

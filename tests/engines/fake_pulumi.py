@@ -123,7 +123,13 @@ def build_fake_engine(
     monkeypatch.setattr(CliEngine, "_open", open_fake)
     monkeypatch.setattr(cli, "check_provider_kubeconfig", lambda kubeconfig, context: None)
     monkeypatch.setattr(cli, "connect_kubernetes", lambda inputs, root, _: connect(inputs, root))
-    monkeypatch.setattr(cli, "open_clusters", partial(open_clusters, connect=connect))
+    monkeypatch.setattr(
+        cli,
+        "open_clusters",
+        lambda request, recorded, _=None, **options: open_clusters(
+            request, recorded, connect, **options
+        ),
+    )
     monkeypatch.setattr(cli, "read_basis", partial(read_basis, connect=connect))
     monkeypatch.setattr(cli_stack, "identify_cluster", partial(identify_cluster, connect=connect))
     return CliEngine(FAKE_CLI)

@@ -165,9 +165,11 @@ class World:
         objects = copy.deepcopy(self.cluster.objects)
 
         def restore() -> None:
-            for folder in ("catalog", "environments", ".state"):
+            for folder in ("catalog", "environments", ".state", "own"):
                 shutil.rmtree(self.root / folder)
                 shutil.copytree(saved / folder, self.root / folder)
+            for file in ("Pulumi.yaml", "__main__.py", "beside.py"):
+                shutil.copy(saved / file, self.root / file)
             self.cluster.objects = copy.deepcopy(objects)
 
         return restore
@@ -185,7 +187,14 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_program: Share
     world = World(Stack(root, engine, cluster), cluster, engine)
     for path, text in FILES.items():
         world.write(path, text)
-    world.write("__main__.py", (ROOT / "__main__.py").read_text())
+    # Never imported: the process of the program, which all tests share, runs in another folder.
+    program = (ROOT / "__main__.py").read_text() + "if not __name__:\n    from own import labels\n"
+    world.write("__main__.py", program)
+    world.write("other.py", program)
+    world.write("own/__init__.py", "")
+    world.write("own/labels.py", "from . import names\n")
+    world.write("own/names.py", "PREFIX = 'a'\n")
+    world.write("beside.py", "print('not imported')\n")
     world.write(
         "Pulumi.yaml",
         "name: test\nruntime: python\nstackConfigDir: environments\n"
@@ -280,6 +289,52 @@ def test_plan_of_another_stack_or_cluster_is_refused(world: World) -> None:
     path = world.write_plan()
     world.cluster.uid = "cluster-2"
     with pytest.raises(PlanFileError, match="kube-system UID cluster-1, and dev is now on the one"):
+        world.up(path)
+
+
+@pytest.mark.parametrize(
+    ("variables", "old", "new", "now"),
+    [
+        pytest.param({}, "./.state", "./elsewhere", "test with its state in file://./elsewhere",
+                     id="folder"),
+        pytest.param({"PULUMI_BACKEND_URL": "s3://ann:sesame@states?endpoint=minio&awstoken=hush"},
+                     "", "", "test with its state in s3://states?endpoint=minio", id="bucket"),
+        pytest.param({}, "name: test", "name: other", "other with its state in file://./.state",
+                     id="name"),
+        pytest.param({"PULUMI_API": "https://pulumi.acme.example"},
+                     "backend: {url: 'file://./.state'}", "",
+                     "test with its state in https://pulumi.acme.example", id="login"),
+    ],
+)  # fmt: skip
+def test_plan_of_another_backend_is_refused_before_the_first_deployment(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    old: str,
+    new: str,
+    now: str,
+) -> None:
+    """Every state is empty then, so nothing else differs."""
+    shutil.rmtree(world.root / ".state")
+    world.cluster.objects.clear()
+    path = world.write_plan()
+    monkeypatch.setenv("PULUMI_HOME", str(world.root))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    world.write("Pulumi.yaml", world.read("Pulumi.yaml").replace(old, new))
+    with pytest.raises(PlanFileError) as refused:
+        world.up(path)
+    assert "was written for project test with its state in file://./.state" in str(refused.value)
+    assert f"this is project {now}" in str(refused.value)
+    assert "PULUMI_BACKEND_URL" in str(refused.value)
+    assert not re.search("sesame|hush", str(refused.value))
+    assert not (world.root / "elsewhere").exists()
+
+
+def test_module_of_the_program_is_named(world: World) -> None:
+    path = world.write_plan()
+    world.write("own/names.py", "PREFIX = 'b'\n")
+    with pytest.raises(PlanRefusedError, match=r"own/names\.py: code changed"):
         world.up(path)
 
 
@@ -619,6 +674,21 @@ CHANGES = (
         matters=False,
     ),
     Change("policy", append(DEV, "policy: {allowedRegistries: [ghcr.io]}\n"), matters=False),
+    Change(
+        "oldest-server",
+        append(DEV, "cluster: {kubernetesVersion: '1.31'}\n"),
+        matters=False,
+    ),
+    # project
+    Change("backend", edit("Pulumi.yaml", r"\./\.state", "./.state-#"), model="*"),
+    Change("project", edit("Pulumi.yaml", "name: test", "name: test#"), model="*"),
+    Change("main", edit("Pulumi.yaml", "name: test", "name: test\nmain: other.py"), model="*"),
+    Change("program", append("__main__.py", "# #n\n"), model="*"),
+    Change("module", append("own/names.py", "SUFFIX = '#n'\n"), model="*"),
+    Change("package", append("own/__init__.py", "import os\n"), model="*"),
+    Change("other-module", append("beside.py", "# #n\n"), matters=False),
+    Change("unused-module", append("own/unused.py", "# #n\n"), matters=False),
+    Change("same-backend", edit("Pulumi.yaml", r"\./\.state'", "./.state/'"), matters=False),
     # live objects
     Change("scaled", live(A, "spec.replicas", lambda c: c.randrange(5, 99)), model="a"),
     Change(
@@ -694,7 +764,7 @@ def find_wrong(world: World, numbers: Sequence[int]) -> list[str]:
         try:
             world.up(paths[covered])
             refused = ""
-        except PlanRefusedError as error:
+        except (PlanRefusedError, PlanFileError) as error:
             refused = str(error)
         if bool(refused) is not expected:
             names = ", ".join(change.name for change in changes)
