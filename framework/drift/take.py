@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from framework.catalog import Catalog, CatalogModel, load_catalog
-from framework.core.diagnostics import KeyPath
+from framework.core.diagnostics import Diagnostic, KeyPath
 from framework.core.errors import ConfigError, EditError, FrameworkError
 from framework.core.field_paths import (
     FieldPath,
@@ -45,13 +45,16 @@ from framework.drift.take_lists import (
     group_by_list,
     list_item_edits,
 )
-from framework.edits.transaction import apply_valid_changes
+from framework.edits.transaction import (
+    apply_without_new_errors,
+    find_new_errors,
+    list_errors,
+)
 from framework.edits.yaml_edit import Change, Edit, build_change
 from framework.files import list_environments
 from framework.files.document import load_document
 from framework.kube.object_diff import compare_objects
 from framework.layers.references import escape
-from framework.plan import PlanStore
 from framework.plan.build import build_model
 from framework.plan.patch.merge import DIRECTIVE
 from framework.reports.rendered_fields import FieldExplainer
@@ -130,10 +133,11 @@ def take_findings(
                 not_taken += (NotTaken(finding, str(error)) for finding in group)
         changes = copy.list_changes()
     names = {item.finding.model for item in taken}
-    if changes:
-        # Nothing else has to be done before the changes are final, so the block is empty.
-        with apply_valid_changes(root, changes, names, list_environments(root)):
-            pass
+    # An environment does not read the overlays of the others.
+    reads_all = any(change.path.startswith("catalog/") for change in changes)
+    apply_without_new_errors(
+        root, changes, names, list_environments(root) if reads_all else [stack.environment]
+    )
     return TakeResult(tuple(taken), tuple(not_taken), changes)
 
 
@@ -151,7 +155,7 @@ class _Copy:
     def __init__(self, folder: Path, root: Path, stack: Stack) -> None:
         self._root, self._stack = folder, stack
         for name in _FOLDERS:
-            shutil.copytree(root / name, folder / name)
+            _copy_folder(root, name, folder)
         # The content of each edited file when the copy was made, None for a new file. If somebody
         # edits the file of the project meanwhile, nothing is written.
         self._originals: dict[str, bytes | None] = {}
@@ -198,11 +202,14 @@ class _Copy:
         """Applies the first candidate that renders the live value and changes nothing else."""
         refusals: list[tuple[object, str]] = []
         obstacles: list[tuple[object, str]] = []
+        known = list_errors(self._root, [finding.model], [self._stack.environment])
         for path, edits, setting in candidates:
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
             # Every environment reads this line, but only the manifests of this one may change.
-            elsewhere = self._plan_elsewhere(finding.model) if path.startswith("catalog/") else {}
+            elsewhere: Mapping[str, Objects | None] = {}
             try:
+                if path.startswith("catalog/"):
+                    elsewhere = self._plan_elsewhere(finding.model)
                 self._write(path, edits, finding.model)
                 after = self._plan(finding.model, self._stack)
                 if (
@@ -210,7 +217,7 @@ class _Copy:
                     and _has_taken(before.objects, after.objects, finding, change)
                     and (not elsewhere or elsewhere == self._plan_elsewhere(finding.model))
                 ):
-                    errors = self._find_errors(finding.model)
+                    errors = self._find_new_errors(finding.model, known)
                     if not errors:
                         self._originals.setdefault(path, old)
                         return path, setting
@@ -227,11 +234,8 @@ class _Copy:
         raise EditError(refusals[0] if refusals else _describe_no_setting(finding))
 
     def _plan(self, name: str, stack: Stack) -> _Planned | None:
-        """Returns a model with its manifests; None if it has errors or does not run there."""
-        try:
-            catalog = load_catalog(self._root, stack, models=[name])
-        except ConfigError:
-            return None
+        """Returns a model with its manifests; None if it does not run there. Errors: ConfigError"""
+        catalog = load_catalog(self._root, stack, models=[name])
         for model in catalog.models:
             if model.name == name:
                 manifests = build_model(model, catalog.environment).manifests
@@ -239,13 +243,18 @@ class _Copy:
                 return _Planned(catalog, model, objects)
         return None
 
-    def _find_errors(self, name: str) -> str:
-        """Returns the errors that the catalog has with a model as it is now, "" for none."""
-        loaded = PlanStore(self._root).load_one(self._stack, models=[name])
-        return str(ConfigError(loaded.errors)) if loaded.errors else ""
+    def _find_new_errors(self, name: str, known: Sequence[Diagnostic]) -> str:
+        """Returns the errors of a model that are not `known`, "" for none."""
+        found = list_errors(self._root, [name], [self._stack.environment])
+        new = find_new_errors(known, found)
+        return str(ConfigError(new)) if new else ""
 
     def _plan_elsewhere(self, name: str) -> dict[str, Objects | None]:
-        """Returns the manifests of a model in every other environment."""
+        """Returns the manifests of a model in every other environment, None where it does not run.
+
+        Errors: ConfigError if an environment has errors, so that nobody knows what an edit of
+        catalog/ would change there.
+        """
         others = [e for e in list_environments(self._root) if e != self._stack.environment]
         plans = {other: self._plan(name, Stack.of(other)) for other in others}
         return {other: plan.objects if plan else None for other, plan in plans.items()}
@@ -310,6 +319,41 @@ class _Copy:
             (self._root / path).unlink(missing_ok=True)
         else:
             (self._root / path).write_bytes(old)
+
+
+def _copy_folder(root: Path, name: str, folder: Path) -> None:
+    """Copies the files that are not hidden. Errors: EditError if one cannot be read.
+
+    Editors hide their locks, such as `.#chat.yaml` of Emacs, which is a link to no file.
+    """
+
+    def locate(source: str) -> str:
+        return Path(source).relative_to(root).as_posix()
+
+    def copy(source: str, target: str) -> None:
+        if not Path(source).exists():
+            # A link to no file is an error of the catalog, which the copy keeps.
+            Path(target).symlink_to(target)
+            return
+        try:
+            # Without the mode: the file may be read-only.
+            shutil.copyfile(source, target)
+        except OSError as exc:
+            why = exc.strerror or str(exc)
+            raise EditError((locate(source), f"cannot be read: {why}; allow reading it")) from exc
+
+    try:
+        shutil.copytree(
+            root / name,
+            folder / name,
+            ignore=lambda _, names: [name for name in names if name.startswith(".")],
+            copy_function=copy,
+        )
+    except shutil.Error as exc:
+        refusals = [(locate(source), f"cannot be read: {why}") for source, _, why in exc.args[0]]
+        raise EditError(*refusals) from exc
+    except OSError as exc:
+        raise EditError((name, f"cannot be read: {exc.strerror or exc}")) from exc
 
 
 def _find_obstacle(finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +35,38 @@ def load_catalogs(
 
     Errors: ConfigError with the errors of all environments.
     """
+    environments = [*environments]
+    if errors := list_errors(root, names, environments):
+        raise ConfigError(errors)
+    stacks = [Stack.of(environment) for environment in environments]
+    return {stack.environment: read_catalog(root, stack, models=names) for stack in stacks}
+
+
+def list_errors(
+    root: Path, names: Collection[str], environments: Iterable[str]
+) -> list[Diagnostic]:
+    """Returns the errors of these models in each environment."""
     stacks = [Stack.of(environment) for environment in environments]
     loaded = PlanStore(root).load(stacks, models=names).plans.values()
-    if errors := [error for plan in loaded for error in plan.errors]:
-        raise ConfigError(errors)
-    return {stack.environment: read_catalog(root, stack, models=names) for stack in stacks}
+    return [error for plan in loaded for error in plan.errors]
+
+
+def find_new_errors(before: Iterable[Diagnostic], after: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Returns the errors that an edit adds. Their lines do not count, because an edit moves them.
+
+    Two environments report the same error of a file that both read, so each error counts once.
+    """
+    known = Counter(map(_identify, dict.fromkeys(before)))
+    new = []
+    for error in dict.fromkeys(after):
+        known[_identify(error)] -= 1
+        if known[_identify(error)] < 0:
+            new.append(error)
+    return new
+
+
+def _identify(error: Diagnostic) -> tuple[str, str, str, str]:
+    return error.path, error.code, error.message, error.model
 
 
 @contextmanager
@@ -60,6 +88,23 @@ def apply_valid_changes(
         except ConfigError as error:
             raise InvalidEditError(error.diagnostics, advice) from error
         yield catalogs
+
+
+def apply_without_new_errors(
+    root: Path, changes: Sequence[Change], names: Collection[str], environments: Sequence[str]
+) -> None:
+    """Writes the changes, or restores every file if they add errors to these models.
+
+    An error that was there before may be of a file that somebody else is editing. Errors:
+    InvalidEditError; EditError if a file cannot be written.
+    """
+    if not changes:
+        return
+    before = list_errors(root, names, environments)
+    with apply_changes(root, changes):
+        after = list_errors(root, names, environments)
+        if new := find_new_errors(before, after):
+            raise InvalidEditError(new)
 
 
 @contextmanager

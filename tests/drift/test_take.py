@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -225,6 +226,60 @@ def test_file_that_somebody_edits_meanwhile_is_left_as_it_is(root: Path) -> None
     with pytest.raises(EditError, match=OVERLAY):
         take_findings(root, PROD, edit_after_the_first())
     assert (root / OVERLAY).read_text() == "replicas: 7\n"
+
+
+# Errors in files that somebody else is editing, and that a take for prod does not touch.
+BROKEN = {
+    "environment": {"environments/dev/environment.yaml": "namespace: ml-dev\nbogus: 1\n"},
+    "overlay": {"environments/dev/models/chat.yaml": "replicas: x\n"},
+    "no-yaml": {"environments/dev/models/chat.yaml": "replicas: [\n"},
+    "folder-of-nothing": {"environments/test/notes.txt": "soon\n"},
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_error_of_another_environment_does_not_stop_a_take(root: Path, case: str) -> None:
+    write_tree(root, BROKEN[case])
+    result = take_findings(root, PROD, [change("spec.replicas", 9, 6)])
+    assert [item.reason for item in result.not_taken] == []
+    assert "replicas: 9" in (root / OVERLAY).read_text()
+
+
+def test_catalog_is_not_edited_while_another_environment_has_errors(root: Path) -> None:
+    # Without the error, dev would read no tag of the catalog, and the catalog would be edited.
+    write_tree(root, {"environments/dev/models/chat.yaml": "image: {tag: '0.9'}\nreplicas: x\n"})
+    image = change(f"{CONTAINER}.image", "ghcr.io/acme/chat:1.1", "ghcr.io/acme/chat:1.0")
+    assert take_findings(root, PROD, [image]).not_taken == ()
+    assert (root / "catalog/chat.yaml").read_text() == FILES["catalog/chat.yaml"]
+    assert container(root)["image"] == "ghcr.io/acme/chat:1.1"
+
+
+def test_errors_that_were_there_before_do_not_stop_a_take(root: Path) -> None:
+    policy = "policy: {allowedRegistries: [quay.io]}\n"
+    with (root / "environments/prod/environment.yaml").open("a") as file:
+        file.write(policy)
+    result = take_findings(root, PROD, [change("spec.replicas", 9, 6)])
+    assert [item.reason for item in result.not_taken] == []
+    write_tree(root, {"environments/prod/models/chat.yaml": FILES[OVERLAY]})
+    image = change(f"{CONTAINER}.image", "docker.io/acme/chat:1.1", "ghcr.io/acme/chat:1.0")
+    assert "quay.io" in take_findings(root, PROD, [image]).not_taken[0].reason
+
+
+def test_link_to_no_file_and_read_only_files_are_copied(root: Path) -> None:
+    # Emacs locks a file that is edited so.
+    (root / "catalog/.#chat.yaml").symlink_to("me@host.123:456")
+    (root / "environments/dev/README.md").symlink_to("nowhere")
+    (root / OVERLAY).chmod(0o444)
+    result = take_findings(root, PROD, [change("spec.replicas", 9, 6)])
+    assert [item.reason for item in result.not_taken] == []
+    assert (root / OVERLAY).stat().st_mode & 0o777 == 0o444
+
+
+def test_file_that_cannot_be_copied_is_an_error_with_its_place(root: Path) -> None:
+    # A pipe stands for a file without read permission, which root may read.
+    os.mkfifo(root / "environments/dev/models")
+    with pytest.raises(EditError, match=r"environments/dev/models: cannot be read"):
+        take_findings(root, PROD, [change("spec.replicas", 9, 6)])
 
 
 RULE = AcceptRule(
