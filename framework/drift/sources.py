@@ -40,14 +40,14 @@ class _Sources:
         self._settings = SettingFinder(catalog)
 
     def find(self, finding: Finding) -> Position | None:
-        """Returns the position of a field's setting, else that of the model's file."""
+        """Returns the position of a field's setting, else the model's file without a line."""
         model = self._models.get(finding.model)
         if model is None:
             return None
         name = f"{finding.object_kind}/{finding.object.rpartition('/')[2]}"
         # A whole object has no setting of its own, so the model's file is the place to look at.
         found = self._settings.find(model, name, FieldPath.parse(finding.path))
-        return _parse(found) if found else Position(model.home, 1, 1)
+        return _parse(found) if found else Position(model.home, 0, 0)
 
 
 def _parse(position: str) -> Position:

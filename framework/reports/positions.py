@@ -6,8 +6,7 @@ For the problems of a preview (`locate_problems`) and for the findings of a drif
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -22,12 +21,11 @@ from framework.plan import Manifest
 from framework.plan.build import build_model
 from framework.reports.explain import ExplainedSetting
 from framework.reports.refusals import find_described
-from framework.reports.rendered_fields import ExplainedFields, FieldExplainer
+from framework.reports.rendered_fields import FieldExplainer, get_tracked, is_leaf, walk_tracked
 
-# To explain one part of an object, such as its spec, the model is planned some hundred times, which
-# takes about a second. Further fields mostly have the same cause, so they have the position of the
-# model's file.
-_MAX_EXPLAINED = 4
+# To try every setting of one model takes up to half a second. In further models, only the settings
+# that were found for the same field of the first ones are tried, which takes some hundredths.
+_MAX_MODELS = 20
 
 
 def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -44,12 +42,13 @@ def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tu
 
 
 class SettingFinder:
-    """Finds the settings behind fields by experiment, those of the first few parts of objects."""
+    """Finds the settings behind fields, by experiment."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._explainers: dict[str, FieldExplainer] = {}
-        self._explained: dict[tuple[str, str], ExplainedFields | None] = {}
+        self._models: dict[str, _ModelSettings] = {}
+        self._left = _MAX_MODELS
+        self._known: dict[tuple[str, str, str], set[str]] = {}
 
     def find(self, model: CatalogModel, name: str, path: FieldPath) -> str:
         """Returns the position of the setting that a field of `Kind/name` comes from, "" for none.
@@ -57,36 +56,63 @@ class SettingFinder:
         With several settings, such as the repository and the tag of an image, it is the one in
         the most specific file.
         """
-        explained = self._explain(model, f"{name}.{path.steps[0]}") if path.steps else None
-        if explained is None:
+        if not path.steps:
             return ""
-        keys = {
-            key
-            for field in explained.fields
-            if (found := FieldPath.parse(field.field)).is_within(path) or path.is_within(found)
-            for key in field.settings
-        }
+        settings = self._load(model)
+        # The same field of another model, such as spec.replicas of its Deployment.
+        kind, _, own_name = name.partition("/")
+        field = kind, own_name.replace(model.name, "*"), str(path)
+        candidates = self._known.setdefault(field, set())
+        keys = settings.find(name, path, None if settings.is_complete else candidates)
+        candidates |= keys
         # The name of a model or an environment has no line: its position is a file or a folder.
-        written = [s for s in explained.settings if s.key in keys and ":" in (s.position or "")]
+        explained = settings.explainer.explain_settings(sorted(keys))
+        written = [setting for setting in explained if ":" in (setting.position or "")]
         latest = max(written, key=lambda setting: _rank(setting, model), default=None)
         return str(latest.position) if latest else ""
 
-    def _explain(self, model: CatalogModel, part: str) -> ExplainedFields | None:
-        """Explains a part of an object, once for all fields in it."""
-        key = model.name, part
-        if key not in self._explained:
-            explained = None
-            if len(self._explained) < _MAX_EXPLAINED:
-                # A custom resource may have a field that nothing in the plan explains.
-                with suppress(FrameworkError):
-                    explained = self._get_explainer(model).explain(part)
-            self._explained[key] = explained
-        return self._explained[key]
+    def _load(self, model: CatalogModel) -> _ModelSettings:
+        if model.name not in self._models:
+            self._left -= 1
+            explainer = FieldExplainer(self._catalog, model)
+            self._models[model.name] = _ModelSettings(explainer, is_complete=self._left >= 0)
+        return self._models[model.name]
 
-    def _get_explainer(self, model: CatalogModel) -> FieldExplainer:
-        if model.name not in self._explainers:
-            self._explainers[model.name] = FieldExplainer(self._catalog, model)
-        return self._explainers[model.name]
+
+class _ModelSettings:
+    """The settings of one model, and the fields that change with each of them.
+
+    If not `is_complete`, only the candidates that other models suggest are tried.
+    """
+
+    def __init__(self, explainer: FieldExplainer, *, is_complete: bool) -> None:
+        self.explainer, self.is_complete = explainer, is_complete
+        self._written = frozenset(explainer.list_written())
+        self._changed: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+
+    def find(self, name: str, path: FieldPath, candidates: Iterable[str] | None) -> set[str]:
+        """Returns the keys of the settings behind a field; all are candidates if None."""
+        try:
+            index, found = self.explainer.find_field(f"{name}.{path}")
+        except FrameworkError:
+            # A custom resource may have a field that nothing in the plan explains.
+            return set()
+        fields = {
+            tracked: value
+            for tracked, field, value in walk_tracked(self.explainer.manifests[index].object)
+            if is_leaf(value) and (field.is_within(found) or found.is_within(field))
+        }
+        return {
+            key
+            for key in (self._written if candidates is None else self._written & {*candidates})
+            for changed in self._find_changed(key).get(index, ())
+            if any(get_tracked(changed, field) != value for field, value in fields.items())
+        }
+
+    def _find_changed(self, key: str) -> dict[int, list[Mapping[str, Any]]]:
+        if key not in self._changed:
+            self._changed[key] = self.explainer.find_changed_objects(key)
+        return self._changed[key]
 
 
 class _PositionFinder:

@@ -157,6 +157,36 @@ class FieldExplainer:
             settings=settings,
         )
 
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """The manifests of the model and its Namespace."""
+        return self._manifests
+
+    def list_written(self) -> tuple[str, ...]:
+        """Returns the keys of the settings and sections that a file sets."""
+        settings = self._explainer.settings.items()
+        return tuple(key for key, (_, setting) in settings if not setting.default)
+
+    def find_changed_objects(self, key: str) -> dict[int, list[Mapping[str, Any]]]:
+        """Returns the objects that a setting changes, as they are then, by the index of their
+        manifest. An object that needs the setting is left out."""
+        changed: dict[int, list[Mapping[str, Any]]] = {}
+        needing = set()
+        for manifests in self._list_plans(*self._explainer.settings[key]):
+            for index, base in enumerate(self._manifests):
+                same = _find_same_object(manifests, base)
+                if same is None:
+                    needing.add(index)
+                elif same.object != base.object:
+                    changed.setdefault(index, []).append(same.object)
+        return {index: objects for index, objects in changed.items() if index not in needing}
+
+    def explain_settings(self, keys: Iterable[str]) -> tuple[ExplainedSetting, ...]:
+        """Explains settings, without those of which another one is a part."""
+        shown = _without_parents([*keys])
+        settings = self._explainer.explain_with_reads(shown)
+        return tuple(setting for setting in settings if setting.key in shown)
+
     def _explain_settings(
         self, keys: Iterable[Iterable[str]], entry_keys: Mapping[str, ExplainedSetting]
     ) -> tuple[ExplainedSetting, ...]:
@@ -275,7 +305,7 @@ def _select_fields(
     for tracked, field, value in walk_tracked(manifest):
         if field == path:
             below = tracked
-        if field.is_within(path) and _is_leaf(value):
+        if field.is_within(path) and is_leaf(value):
             fields[str(tracked)] = _Field(field, value)
     return below, fields
 
@@ -299,15 +329,33 @@ def walk_tracked(
             yield from walk_tracked(child, tracked.child(key), path.child(key))
     elif isinstance(value, list):
         steps = name_items(path, value)
-        names = [item.get("name") if isinstance(item, Mapping) else None for item in value]
-        has_names = None not in names and len(set(names)) == len(names)
-        for item, step, name in zip(value, steps, names, strict=True):
-            tracked_item = tracked.child(ItemKey(str(name)) if has_names else step)
+        for item, step, name in zip(value, steps, _track_items(value, steps), strict=True):
+            tracked_item = tracked.child(name)
             yield tracked_item, path.child(step), item
             yield from walk_tracked(item, tracked_item, path.child(step))
 
 
-def _is_leaf(value: Any) -> bool:
+def get_tracked(value: Any, path: FieldPath) -> Any:
+    """Returns the value at a tracked path, MISSING if there is none."""
+    for depth, step in enumerate(path.steps):
+        if isinstance(value, Mapping):
+            value = value.get(str(step), MISSING)
+        elif isinstance(value, list):
+            steps = _track_items(value, name_items(FieldPath(path.steps[:depth]), value))
+            value = value[steps.index(step)] if step in steps else MISSING
+        else:
+            return MISSING
+    return value
+
+
+def _track_items(items: Sequence[Any], steps: Sequence[Step]) -> list[Step]:
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
+    has_names = None not in names and len(set(names)) == len(names)
+    return [ItemKey(str(name)) for name in names] if has_names else list(steps)
+
+
+def is_leaf(value: Any) -> bool:
+    """Returns True for a single value, and for an empty mapping or list."""
     return not isinstance(value, Mapping | list) or not value
 
 
@@ -316,7 +364,7 @@ def _flatten(manifest: Mapping[str, Any], below: FieldPath) -> dict[str, Any]:
     return {
         str(tracked): value
         for tracked, _, value in walk_tracked(manifest)
-        if _is_leaf(value) and tracked.is_within(below)
+        if is_leaf(value) and tracked.is_within(below)
     }
 
 
