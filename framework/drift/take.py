@@ -18,7 +18,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -274,9 +273,10 @@ class _Copy:
             kind = finding.object_kind
             entry = f"{kind}/{track}" if kind == "Deployment" else kind
             written = load_document(self._root, overlay)[0].data if self._exists(overlay) else {}
-            held = (written.get("patch") or {}).get(entry) or {}
-            merged = _merge_patch(held, patch)
-            yield overlay, [Edit(("patch", entry), merged)], f"patch.{entry}"
+            path: KeyPath = ("patch", entry)
+            held = get_at(written, path, None)
+            edits = [*_list_patch_edits(path, held, patch)] if held else [Edit(path, patch)]
+            yield overlay, edits, f"patch.{entry}"
 
     def _list_list_candidates(
         self, finding: Finding, change: ListChange, catalog: Catalog, model: CatalogModel
@@ -501,17 +501,25 @@ def _explain_settings(
 def _list_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
     live = finding.live
     if path[-2:-1] == ("image",) and path[-1] in _IMAGE and isinstance(live, str):
-        # Three settings make one reference, so two of them may have to change.
-        rest, _, digest = live.partition("@")
-        repository, colon, tag = rest.rpartition(":")
-        if "/" in tag or not colon:
-            repository, tag = rest, ""
-        parts = dict(zip(_IMAGE, (tag, digest, repository), strict=True))
-        if path[-1] == "tag":
-            yield from ([Edit((*path[:-1], key), parts[key])] for key in _IMAGE if parts[key])
-            yield [Edit((*path[:-1], key), value) for key, value in parts.items() if value]
+        # Three settings make one reference, so two of them may have to change. A part that is the
+        # same is not written: it may be an interpolation.
+        old, new = _split_image(finding.desired), _split_image(live)
+        changed = [key for key in _IMAGE if new[key] and new[key] != old[key]]
+        # At the line of the first part; most files have no line of the digest, but one of the tag.
+        if path[-1] in changed[:1] or (path[-1] == "tag" and changed == ["digest"]):
+            yield [Edit((*path[:-1], key), new[key]) for key in changed]
         return
     yield [Edit(path, live)]
+
+
+def _split_image(reference: Any) -> dict[str, str]:
+    """Returns the tag, the digest and the repository of an image, each "" if it has none."""
+    rest, _, digest = str(reference or "").partition("@")
+    repository, colon, tag = rest.rpartition(":")
+    # The colon of `registry:5000/chat` is that of a port.
+    if "/" in tag or not colon:
+        repository, tag = rest, ""
+    return dict(zip(_IMAGE, (tag, digest, repository), strict=True))
 
 
 def _build_patch(finding: Finding) -> dict[str, Any] | None:
@@ -553,22 +561,27 @@ def _nest_item(steps: Sequence[Step], depth: int, live: Any) -> Any:
     return None if inner is None else [{**identity, **inner}]
 
 
-def _merge_patch(held: Any, added: Any) -> Any:
-    """Returns both patches as one. Items of lists are merged if their first entry is the same."""
+def _list_patch_edits(path: KeyPath, held: Any, added: Any) -> Iterator[Edit]:
+    """Yields the edits that add a patch to the one that the file has, and keep its comments.
+
+    Items of lists are the same if their first entry is the same.
+    """
     if isinstance(held, Mapping) and isinstance(added, Mapping):
-        merged = deepcopy(dict(held))
         for key, value in added.items():
-            merged[key] = _merge_patch(merged[key], value) if key in merged else value
-        return merged
-    if isinstance(held, list) and isinstance(added, list):
-        merged_items = deepcopy(held)
+            if key in held:
+                yield from _list_patch_edits((*path, key), held[key], value)
+            else:
+                yield Edit((*path, key), value)
+    elif isinstance(held, list) and isinstance(added, list):
+        end = len(held)
         for item in added:
             identity = next(iter(item.items())) if isinstance(item, Mapping) and item else None
-            for index, other in enumerate(merged_items):
+            for index, other in enumerate(held):
                 if identity and isinstance(other, Mapping) and identity in other.items():
-                    merged_items[index] = _merge_patch(other, item)
+                    yield from _list_patch_edits((*path, index), other, item)
                     break
             else:
-                merged_items.append(item)
-        return merged_items
-    return added
+                yield Edit((*path, end), item)
+                end += 1
+    else:
+        yield Edit(path, added)

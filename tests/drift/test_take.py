@@ -228,6 +228,46 @@ def test_file_that_somebody_edits_meanwhile_is_left_as_it_is(root: Path) -> None
     assert (root / OVERLAY).read_text() == "replicas: 7\n"
 
 
+@pytest.mark.parametrize(
+    ("live", "after"),
+    [
+        ("ghcr.io/acme/chat:1.1", "image: {repository: 'ghcr.io/${owner}/chat', tag: '1.1'}"),
+        (
+            "ghcr.io/acme/chat:1.1@sha256:" + "a" * 64,
+            "image: {repository: 'ghcr.io/${owner}/chat', tag: '1.1', digest: sha256:",
+        ),
+    ],
+    ids=["tag", "tag-and-digest"],
+)
+def test_part_of_an_image_that_is_the_same_keeps_its_interpolation(
+    root: Path, live: str, after: str
+) -> None:
+    overlay = "image: {repository: 'ghcr.io/${owner}/chat', tag: '1.0'}   # ours\n"
+    catalog = FILES["catalog/chat.yaml"].replace("team-nlp", "acme")
+    write_tree(root, {OVERLAY: overlay, "catalog/chat.yaml": catalog})
+    take(root, change(f"{CONTAINER}.image", live, "ghcr.io/acme/chat:1.0"))
+    assert after in (root / OVERLAY).read_text()
+    assert container(root)["image"] == live
+
+
+def test_patch_of_another_field_keeps_its_interpolations_and_comments(root: Path) -> None:
+    patch = (
+        "patch:\n"
+        "  Deployment/stable:\n"
+        "    # A console.\n"
+        "    spec:\n"
+        "      template:\n"
+        "        spec:\n"
+        "          containers:\n"
+        "            - name: model   # ours\n"
+        "              workingDir: /srv/${name}   # by name\n"
+    )
+    write_tree(root, {OVERLAY: patch})
+    assert take(root, change(f"{CONTAINER}.stdinOnce", True, None)).not_taken == ()
+    assert (root / OVERLAY).read_text() == patch + "              stdinOnce: true\n"
+    assert container(root)["workingDir"] == "/srv/chat"
+
+
 # Errors in files that somebody else is editing, and that a take for prod does not touch.
 BROKEN = {
     "environment": {"environments/dev/environment.yaml": "namespace: ml-dev\nbogus: 1\n"},
