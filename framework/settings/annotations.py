@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 # An annotation, and what is wrong with its value.
-Fault = tuple[str, str]
+Error = tuple[str, str]
 Annotations = Mapping[str, str]
 
 INGRESS_CLASS = "kubernetes.io/ingress.class"
@@ -29,18 +29,18 @@ _APP_ARMOR_PROFILE = re.compile("(runtime/default|unconfined|localhost/.*)?")
 _INTEGER = re.compile("0|-?[0-9]+")
 
 
-def find_ingress_faults(
+def find_ingress_errors(
     annotations: Annotations, class_name: str | None, field: str
-) -> Iterator[Fault]:
+) -> Iterator[Error]:
     """Yields a second name of the IngressClass; `field` is where the first one is written."""
     old = annotations.get(INGRESS_CLASS)
     if old is not None and class_name is not None and old != class_name:
         yield INGRESS_CLASS, f'is another class than {field}, "{class_name}"; remove one of them'
 
 
-def find_service_faults(
+def find_service_errors(
     annotations: Annotations, type_: str, *, has_ranges: bool = False
-) -> Iterator[Fault]:
+) -> Iterator[Error]:
     """Yields what a Service of a type must not have; `has_ranges` if a field has the ranges."""
     ranges = annotations.get(_SOURCE_RANGES)
     if ranges is not None and not has_ranges:
@@ -53,7 +53,7 @@ def find_service_faults(
         yield _TOPOLOGY[0], f"differs from {_TOPOLOGY[1]}, its old name; remove that one"
 
 
-def find_pod_faults(annotations: Annotations, has_node: bool = False) -> Iterator[Fault]:
+def find_pod_errors(annotations: Annotations, has_node: bool = False) -> Iterator[Error]:
     """Yields values of a Pod's annotations that the server refuses."""
     for name, value in annotations.items():
         if name == _DELETION_COST and not _is_cost(value):
@@ -67,7 +67,7 @@ def find_pod_faults(annotations: Annotations, has_node: bool = False) -> Iterato
             yield name, 'expected "runtime/default", "unconfined" or "localhost/<profile>"'
 
 
-def find_unknown_containers(annotations: Annotations, names: set[str]) -> Iterator[Fault]:
+def find_unknown_containers(annotations: Annotations, names: set[str]) -> Iterator[Error]:
     """Yields AppArmor annotations of containers that the Pod does not have."""
     for name in annotations:
         if name.startswith(_APP_ARMOR) and name.removeprefix(_APP_ARMOR) not in names:

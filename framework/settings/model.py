@@ -11,7 +11,7 @@ from pydantic import Field
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.forms import FormTree
 from framework.core.quantities import quantity_value
-from framework.settings.annotations import find_pod_faults, find_unknown_containers
+from framework.settings.annotations import find_pod_errors, find_unknown_containers
 from framework.settings.base import Settings
 from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
 from framework.settings.foreign_names import EXAMPLES
@@ -208,12 +208,7 @@ class Model(ServingContainer):
         yield from find_pod_diagnostics(self)
         yield from find_service_diagnostics(self)
         yield from _find_policy_diagnostics(self)
-        names = {MODEL_CONTAINER, *self.init_containers, *self.sidecars}
-        for name, message in (
-            *find_pod_faults(self.pod_annotations),
-            *find_unknown_containers(self.pod_annotations, names),
-        ):
-            yield SettingDiagnostic(("podAnnotations", name), message)
+        yield from _find_annotation_diagnostics(self)
 
 
 @cache
@@ -256,6 +251,16 @@ def _find_startup_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
                 "startup probe, or a larger initialDelaySeconds",
                 others=(("startupSeconds",), ("probes", "startup")),
             )
+
+
+def _find_annotation_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
+    """Reports annotations of the Pods that Kubernetes reads and would refuse."""
+    names = {MODEL_CONTAINER, *model.init_containers, *model.sidecars}
+    for name, message in (
+        *find_pod_errors(model.pod_annotations),
+        *find_unknown_containers(model.pod_annotations, names),
+    ):
+        yield SettingDiagnostic(("podAnnotations", name), message)
 
 
 def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import Code, SettingDiagnostic
-from framework.settings.annotations import find_ingress_faults, find_service_faults
+from framework.settings.annotations import find_ingress_errors, find_service_errors
 from framework.settings.base import Checked, Settings
 from framework.settings.forms import Shorthand
 from framework.settings.reserved import NAMESPACE_LABEL
@@ -86,7 +86,7 @@ class Service(Checked):
             yield SettingDiagnostic(
                 ("loadBalancerClass",), f"is allowed with LoadBalancer only, not {self.type}"
             )
-        for name, message in find_service_faults(self.annotations, self.type):
+        for name, message in find_service_errors(self.annotations, self.type):
             yield SettingDiagnostic(("annotations", name), message, others=(("type",),))
 
 
@@ -117,8 +117,8 @@ class Ingress(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports two classes, and a path that no request can have, because clients shorten it."""
-        faults = find_ingress_faults(self.annotations, self.class_name, "className")
-        for name, message in faults:
+        errors = find_ingress_errors(self.annotations, self.class_name, "className")
+        for name, message in errors:
             yield SettingDiagnostic(("annotations", name), message, others=(("className",),))
         if self.path_type == "ImplementationSpecific":
             return

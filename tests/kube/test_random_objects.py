@@ -19,6 +19,7 @@ from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
 from framework.plan.patch.field_checks import find_definition_diagnostics
 from framework.settings.messages import show
+from tests.random_models.annotations import ANNOTATED, annotate
 from tests.random_models.chooser import Chooser
 from tests.random_models.fields import Fields
 from tests.random_models.objects import OBJECTS
@@ -58,7 +59,10 @@ _STRICTER = {
 
 def _draw(seed: int) -> Json:
     choose = Chooser(seed)
-    drawn = Fields(choose).object(choose.any_of(sorted(OBJECTS)))
+    return _name(Fields(choose).object(choose.any_of(sorted(OBJECTS))))
+
+
+def _name(drawn: Json) -> Json:
     return {**drawn, "metadata": {**drawn.get("metadata", {}), "name": "a", "namespace": "default"}}
 
 
@@ -108,3 +112,10 @@ def test_validate_refuses_exactly_what_the_server_refuses(
             too_strict[text] = own
     assert sum(not own for own in problems) * 100 >= count * 30
     assert (missing, too_strict) == ({}, {})
+
+
+@pytest.mark.cluster
+def test_validate_knows_which_annotations_the_server_refuses(kube: KubeClient) -> None:
+    for kind, written, fields, words in ANNOTATED:
+        refusal = _ask(kube, _name(annotate(kind, written, fields)))
+        assert bool(refusal) == bool(words), (written, refusal)

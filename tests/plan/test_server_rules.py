@@ -16,6 +16,7 @@ from framework.core.diagnostics import SettingDiagnostic
 from framework.core.field_paths import FieldPath
 from framework.plan.patch.field_checks import find_definition_diagnostics
 from framework.settings.messages import show
+from tests.random_models.annotations import ANNOTATED, annotate
 from tests.random_models.objects import OBJECTS
 
 Json = dict[str, Any]
@@ -189,46 +190,12 @@ def test_an_object_that_the_server_would_refuse_is_reported(
     assert (at, True) in [(str(FieldPath(p.path)), words in p.message) for p in found], found
 
 
-CLASS = "kubernetes.io/ingress.class"
-RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
-MODE = "service.kubernetes.io/topology-mode"
-HINTS = "service.kubernetes.io/topology-aware-hints"
-COST = "controller.kubernetes.io/pod-deletion-cost"
-SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
-ARMOR = "container.apparmor.security.beta.kubernetes.io/"
-
-
-@pytest.mark.parametrize(
-    ("kind", "annotations", "fields", "words"),
-    [
-        ("Ingress", {CLASS: "a"}, {"ingressClassName": "b"}, "another class than"),
-        ("Ingress", {CLASS: "a"}, {"ingressClassName": "a"}, ""),
-        ("Ingress", {CLASS: "a"}, {}, ""),
-        ("Service", {RANGES: "10.0.0.0/8"}, {}, "LoadBalancer only, not ClusterIP"),
-        ("Service", {RANGES: "10.0.0.0/8, fd00::/8"}, {"type": "LoadBalancer"}, ""),
-        ("Service", {RANGES: "a"}, {"type": "LoadBalancer"}, "separated by commas"),
-        ("Service", {MODE: "Auto", HINTS: "Disabled"}, {}, "its old name"),
-        ("Service", {MODE: "Auto", HINTS: "Auto"}, {}, ""),
-        ("Deployment", {COST: "1.5"}, {}, "a whole number"),
-        ("Deployment", {COST: "-5"}, {}, ""),
-        ("Deployment", {SECCOMP: "localhost/../a"}, {}, "runtime/default"),
-        ("Deployment", {SECCOMP: "localhost/a"}, {}, ""),
-        ("Deployment", {ARMOR + "x": "unconfined"}, {}, "expected one of model"),
-        ("Deployment", {ARMOR + "model": "a"}, {}, "localhost/<profile>"),
-        ("Deployment", {ARMOR + "model": "localhost/a"}, {}, ""),
-        ("Deployment", {"kubernetes.io/config.mirror": "a"}, {}, "by the kubelet"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "annotations", "fields", "words"), ANNOTATED)
 def test_annotations_that_the_server_reads_are_checked(
     kind: str, annotations: Json, fields: Json, words: str
 ) -> None:
-    changed = deepcopy(OBJECTS[kind])
-    changed["spec"] |= fields
-    pods = kind == "Deployment"
-    holder = changed["spec"]["template"] if pods else changed
-    holder["metadata"] = {**holder.get("metadata", {}), "annotations": annotations}
-    found = _find(kind, changed)
-    at = ("spec", "template") if pods else ()
+    found = _find(kind, annotate(kind, annotations, fields))
+    at = ("spec", "template") if kind == "Deployment" else ()
     assert [problem.path for problem in found] == (
         [(*at, "metadata", "annotations", next(iter(annotations)))] if words else []
     )

@@ -20,7 +20,7 @@ from framework.plan.patch.rules.base import (
     needs_one_of,
 )
 from framework.plan.patch.rules.fields import OBJECT_NAME, ONE_OF
-from framework.settings.annotations import find_ingress_faults, find_service_faults
+from framework.settings.annotations import find_ingress_errors, find_service_errors
 
 _EXTERNAL = ("LoadBalancer", "NodePort")
 _FOR_LOAD_BALANCERS = (
@@ -54,7 +54,7 @@ def _check_service(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
 def _check_service_annotations(service: Object, show: Show) -> Iterator[SettingDiagnostic]:
     spec = mapping(service, "spec")
     type_, ranges = spec.get("type", "ClusterIP"), items(spec, "loadBalancerSourceRanges")
-    for name, message in find_service_faults(
+    for name, message in find_service_errors(
         mapping(service, "metadata", "annotations"), type_, has_ranges=bool(ranges)
     ):
         yield broken(("metadata", "annotations", name), message, ("spec", "type"))
@@ -104,7 +104,7 @@ def _check_ports(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
 
 def _check_ingress_class(ingress: Object, show: Show) -> Iterator[SettingDiagnostic]:
     field: KeyPath = ("spec", "ingressClassName")
-    for name, message in find_ingress_faults(
+    for name, message in find_ingress_errors(
         mapping(ingress, "metadata", "annotations"),
         mapping(ingress, "spec").get("ingressClassName"),
         "spec.ingressClassName",
