@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from framework.engines.state import files
 from framework.engines.state.checkpoint import Checkpoint
-from framework.engines.state.journal import Journal, fold, read_journal
+from framework.engines.state.journal import Journal, fold, parse_journal
 
 STACK = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"
 MODEL = "urn:pulumi:dev::p::t:i:Model::m"
@@ -24,7 +25,9 @@ def test_journal_written_by_many_threads_has_every_line(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: journal.append({"drop": str(n)}), range(300)))
     journal.close()
-    assert {line["drop"] for line in read_journal(tmp_path / "j")} == {str(n) for n in range(300)}
+    assert {
+        line["drop"] for line in parse_journal(files.read_bytes(tmp_path / "j"), tmp_path / "j")
+    } == {str(n) for n in range(300)}
 
 
 @pytest.mark.parametrize("cut", range(1, 20, 3))
@@ -35,12 +38,12 @@ def test_incomplete_last_line_is_left_out(tmp_path: Path, cut: int) -> None:
     journal.close()
     text = (tmp_path / "j").read_text()
     (tmp_path / "j").write_text(text[:-cut])
-    lines = read_journal(tmp_path / "j")
+    lines = parse_journal(files.read_bytes(tmp_path / "j"), tmp_path / "j")
     assert len(lines) == (2 if cut == 1 else 1)
 
 
 def test_missing_journal_has_no_lines(tmp_path: Path) -> None:
-    assert read_journal(tmp_path / "j") == []
+    assert parse_journal(files.read_bytes(tmp_path / "j"), tmp_path / "j") == []
 
 
 def test_fold_orders_resources_and_ends_operations() -> None:

@@ -18,7 +18,7 @@ from framework.core import atomic_files
 from framework.core.errors import StateError
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.state import files
-from framework.engines.state.journal import Journal, read_journal
+from framework.engines.state.journal import Journal, parse_journal
 from tests.engines.fakes import FakeCluster, SharedProgram, Stack
 
 PROJECT = """\
@@ -296,7 +296,7 @@ def test_journal_that_is_not_utf8_is_refused(stack: Stack, path: Path) -> None:
 def test_incomplete_last_line_is_left_out(tmp_path: Path, tail: str) -> None:
     journal = tmp_path / "journal"
     journal.write_bytes(GONE.encode() + tail.encode("latin-1"))
-    assert read_journal(journal) == [json.loads(GONE)]
+    assert parse_journal(files.read_bytes(journal), journal) == [json.loads(GONE)]
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_half_written_line_is_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(StateError):
         journal.append({"drop": "c"})
     journal.close()
-    assert read_journal(path) == [{"drop": "a"}]
+    assert parse_journal(files.read_bytes(path), path) == [{"drop": "a"}]
 
 
 def test_checkpoint_and_copy_are_readable_by_the_owner_only(stack: Stack, path: Path) -> None:

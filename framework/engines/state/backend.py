@@ -38,6 +38,8 @@ _LAYOUT = 1
 _ATTRIBUTES = ".attrs"
 # Writing a file takes less than a second.
 _ABANDONED_S = 60.0
+# A command that writes takes longer than reading the state.
+_READS = 10
 _META_VERSION = re.compile(r"(?m)^version:\s*(\d+)")
 # By suffix: the name of the format, and the command that unpacks it in place.
 _COMPRESSED = {".gz": ("gzip", "gunzip --force"), ".zst": ("zstd", "unzstd --force --rm")}
@@ -107,6 +109,33 @@ class FileBackend:
         self._check_layout()
         self._check_compressed()
         return files.read_text(self.checkpoint_path)
+
+    def read_state(self) -> tuple[str | None, bytes | None]:
+        """Returns the text of the checkpoint and the content of the journal; None if it is missing.
+
+        Both are of one moment, also without the lock. An `up` that ends replaces the checkpoint and
+        then removes the journal. A reader that has the old checkpoint and finds no journal would
+        lack all that this `up` has done.
+        """
+        for _ in range(_READS):
+            before = self._identify_checkpoint()
+            text, journal = self.read_checkpoint(), files.read_bytes(self.journal_path)
+            # With the same checkpoint afterwards, the journal was not removed in between.
+            if self._identify_checkpoint() == before:
+                return text, journal
+        raise StateError(
+            f"{self.checkpoint_path}: other commands write it all the time; wait until they have "
+            "ended, then run again"
+        )
+
+    def _identify_checkpoint(self) -> tuple[int, int, int]:
+        """Returns what differs between two checkpoints of one path; zeros if there is none."""
+        try:
+            found = self.checkpoint_path.stat()
+        except OSError:
+            # Reading it reports the reason.
+            return 0, 0, 0
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _check_layout(self) -> None:
         """Raises StateError for stacks without projects, as the CLI kept them before 3.61.

@@ -125,20 +125,19 @@ def _truncate(fd: int, size: int) -> None:
     try:
         os.ftruncate(fd, size)
     except OSError:
-        # The half line stays as the last one, and `read_journal` leaves that out.
+        # The half line stays as the last one, and `parse_journal` leaves that out.
         return
 
 
 # Reading
 
 
-def read_journal(path: Path) -> list[Line]:
+def parse_journal(content: bytes | None, path: Path) -> list[Line]:
     """Returns the lines of a journal, [] if it does not exist. An incomplete last line is left out.
 
     StateFileError, which names the line, for any other line that this engine cannot have written:
     if it were skipped, a step would be lost without notice.
     """
-    content = files.read_bytes(path)
     return [] if content is None else list(_parse_lines(content, path))
 
 

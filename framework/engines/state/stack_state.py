@@ -25,7 +25,7 @@ from framework.engines.state.checkpoint import (
     render_checkpoint,
     stamp_manifest,
 )
-from framework.engines.state.journal import Journal, Line, fold, read_journal
+from framework.engines.state.journal import Journal, Line, fold, parse_journal
 from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.values import has_sealed, has_secret
 
@@ -56,25 +56,28 @@ class StackState:
         self._cipher: PassphraseCipher | None = None
         self._journal: Journal | None = None
         self._lines: list[Line] = []
-        self.checkpoint = fold(self._read_checkpoint(), read_journal(backend.journal_path))
+        self.checkpoint = self._read()
         self._recorded_salt = self.checkpoint.salt
 
     # Reading
 
-    def _read_checkpoint(self) -> Checkpoint:
+    def _read(self) -> Checkpoint:
         path = self.backend.checkpoint_path
         try:
-            text = self.backend.read_checkpoint()
-            if text is not None:
-                return parse_checkpoint(text, str(path))
+            text, journal = self.backend.read_state()
+            checkpoint = None if text is None else parse_checkpoint(text, str(path))
         except StateFileError as exc:
+            if str(exc.path) == str(self.backend.journal_path):
+                raise
             raise StateFileError(path, exc.problem, self._advise_restoring()) from exc
-        # Without a checkpoint the stack is new, unless the copy beside it has resources. A copy
-        # without resources is left by `pulumi stack rm`, which renames the checkpoint to it.
-        copy = self._read_backup()
-        if copy is not None and copy.resources:
-            raise StateFileError(path, "the file does not exist", self._advise_restoring())
-        return Checkpoint(f"organization/{self.project.name}/{self.backend.stack}")
+        if checkpoint is None:
+            # Without a checkpoint the stack is new, unless the copy beside it has resources. A copy
+            # without resources is left by `pulumi stack rm`, which renames the checkpoint to it.
+            copy = self._read_backup()
+            if copy is not None and copy.resources:
+                raise StateFileError(path, "the file does not exist", self._advise_restoring())
+            checkpoint = Checkpoint(f"organization/{self.project.name}/{self.backend.stack}")
+        return fold(checkpoint, parse_journal(journal, self.backend.journal_path))
 
     def _read_backup(self) -> Checkpoint | None:
         """Returns the copy beside the checkpoint, None where there is none that can be used."""
