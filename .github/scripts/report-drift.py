@@ -17,12 +17,16 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from github_api import describe_error, is_ours, link_run, list_all, request, shorten, write_summary
 
 CLEAN, FAILED, DRIFT = 0, 1, 16
+VERDICTS = {CLEAN: "clean", FAILED: "failed", DRIFT: "drift"}
+# An older report is that of another night.
+LONGEST_RUN = timedelta(hours=2)
 LABEL = "drift"
 
 
@@ -50,24 +54,38 @@ def load_report(folder: Path) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def count_new(folder: Path) -> int:
-    """Returns the number of findings that the check before did not have."""
-    return sum(
-        finding["since"] is not None and finding["since"] == stack["checked"]
-        for stack in load_report(folder).get("stacks", ())
-        for finding in stack["findings"]
-    )
+def is_of_this_run(report: dict[str, Any], code: int) -> bool:
+    """Returns True unless the check stopped before it could write a report.
+
+    A check exits with the code of its report. If it stops before, for example because its set-up
+    failed, the report is that of another night.
+    """
+    if code not in VERDICTS or report.get("verdict") != VERDICTS[code]:
+        return False
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(str(report.get("checked")))
+    except (ValueError, TypeError):
+        return False
+    return age < LONGEST_RUN
+
+
+def count_new(folder: Path, code: int) -> int:
+    """Returns the number of findings that are new, no longer accepted, or worse than before.
+
+    Also after a check of a part: the next complete check does not find them for the first time.
+    """
+    report = load_report(folder)
+    if not is_of_this_run(report, code):
+        return 0
+    stacks = report.get("stacks", ())
+    return sum(finding["new"] is True for stack in stacks for finding in stack["findings"])
 
 
 def describe_failure(environment: str, folder: Path, code: int) -> str:
     """Returns whether a check that failed has checked nothing, or a part."""
     report = load_report(folder)
-    # Another code, or verdict, means that the report is an earlier one.
-    in_part = (
-        code == FAILED
-        and report.get("verdict") == "failed"
-        and any(stack["findings"] for stack in report.get("stacks", ()))
-    )
+    findings = [finding for stack in report.get("stacks", ()) for finding in stack["findings"]]
+    in_part = is_of_this_run(report, code) and bool(findings)
     return f"{environment} {'was not fully' if in_part else 'could not be'} checked"
 
 
@@ -78,9 +96,7 @@ def read_report(environment: str, folder: Path, code: int) -> str:
         what = describe_failure(environment, folder, code)
         head = f"**{what}**, so there may be drift that is not listed."
         last = load_report(folder)
-        # A check that fails exits with 1, and writes a report that says so. Otherwise it stopped
-        # before, for example because its set-up failed, and the report is that of another night.
-        if last and (code != FAILED or last.get("verdict") != "failed"):
+        if last and not is_of_this_run(last, code):
             head += f" This is the report of an earlier check, of {last.get('checked')}."
     try:
         report = (folder / "report.md").read_text(encoding="utf-8")
@@ -104,13 +120,13 @@ def report_open(environment: str, folder: Path, code: int, report: str) -> None:
     number = int(known[0]["number"])
     was_closed = known[0]["state"] == "closed"
     request("PATCH", f"/issues/{number}", {"title": title, "body": text, "state": "open"})
-    new = count_new(folder) if code == DRIFT else 0
+    new = count_new(folder, code)
     # Nobody is told about a changed text. A comment is written only if there is news.
     if was_closed:
         comment(number, f"{title} again. [The run]({link_run()})")
     elif new:
-        noun = "difference" if new == 1 else "differences"
-        comment(number, f"{new} new {noun}. [The run]({link_run()})")
+        words = "difference is" if new == 1 else "differences are"
+        comment(number, f"{new} {words} new or worse. [The run]({link_run()})")
 
 
 def close(environment: str) -> None:

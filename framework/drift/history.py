@@ -17,8 +17,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from framework.drift.grouping import find_danger
-from framework.drift.report import DriftReport, Finding
+from framework.drift.grouping import Danger, find_danger
+from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 
 HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
@@ -33,11 +33,25 @@ _NAMING = 2
 
 @dataclass(frozen=True)
 class PastFinding:
-    """A finding of an earlier check. `since` is the time of the first check that found it."""
+    """A finding of an earlier check. `since` is the time of the first check that found it.
+
+    `change` and `danger` are None in older files.
+    """
 
     id: str
     title: str
     since: AwareDatetime
+    change: FindingKind | None = None
+    danger: Danger | None = None
+    accepted: bool = False
+
+    def is_news(self, before: PastFinding | None) -> bool:
+        """Returns True for drift that the check before did not report as such, or as less bad."""
+        if self.accepted or (before and not before.accepted and before.danger is None):
+            return False
+        if before is None or before.accepted or before.danger is None or self.danger is None:
+            return True
+        return self.danger.is_worse_than(before.danger)
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class HistoryEntry:
     `dangers` counts the findings by what they endanger. `open_findings` are all findings, accepted
     ones too (`standing` in the file); None in older lines. `resolved` are those of the check before
     that are gone. A stack that could not be checked as a whole resolves nothing, and its findings
-    stay.
+    stay. `news` are the ids of the findings that somebody should hear about.
     """
 
     stack: str
@@ -59,6 +73,7 @@ class HistoryEntry:
     dangers: dict[str, int] | None = None
     open_findings: Annotated[tuple[PastFinding, ...] | None, Field(alias="standing")] = None
     resolved: tuple[PastFinding, ...] = ()
+    news: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,23 @@ class History:
     def find_first_checks(self, stack: str) -> Mapping[str, datetime]:
         """Returns the time of the first check that found each open finding, by its id."""
         return {past.id: past.since for past in _find_open(self.list_checks(stack))}
+
+    def find_open(self, stack: str) -> tuple[PastFinding, ...]:
+        """Returns the findings of a stack that stand, also those that the last check could not
+        look at."""
+        return tuple(_find_open(self.list_checks(stack)))
+
+    def find_last_complete(self, stack: str) -> datetime | None:
+        """Returns the time of the last check that looked at everything."""
+        checks = reversed(self.list_checks(stack))
+        return next((e.checked for e in checks if e.verdict is not Verdict.FAILED), None)
+
+    def find_news(self, report: DriftReport) -> frozenset[str] | None:
+        """Returns the ids of findings that are new, no longer accepted, or worse than before."""
+        entries = self.list_checks(report.stack.name)
+        if not entries or entries[-1].checked != report.checked:
+            return None
+        return frozenset(entries[-1].news)
 
     def find_resolved(self, report: DriftReport) -> tuple[PastFinding, ...]:
         """Returns the findings of the check before that this one did not find; () without OUT=."""
@@ -107,10 +139,10 @@ class History:
         # Accepted findings too: one whose rule expires was found long ago.
         found = [*report.findings, *report.accepted]
         open_findings = {
-            finding.id: before.get(finding.id)
-            or PastFinding(finding.id, describe_finding(finding), report.checked)
+            finding.id: _build_past(finding, before.get(finding.id), report.checked)
             for finding in found
         }
+        news = [past.id for past in open_findings.values() if past.is_news(before.get(past.id))]
         gone = [past for past in before.values() if past.id not in open_findings]
         if report.problems:
             # What was not looked at may still be there.
@@ -130,6 +162,7 @@ class History:
             dangers=dangers,
             open_findings=tuple(open_findings.values()),
             resolved=tuple(gone[:_MAX_RESOLVED]),
+            news=tuple(news),
         )
 
     def render(self) -> str:
@@ -140,6 +173,17 @@ class History:
 
 
 _ADAPTER = TypeAdapter(HistoryEntry)
+
+
+def _build_past(finding: Finding, before: PastFinding | None, checked: datetime) -> PastFinding:
+    return PastFinding(
+        finding.id,
+        describe_finding(finding),
+        before.since if before else checked,
+        change=finding.kind,
+        danger=find_danger(finding),
+        accepted=finding.accepted_by is not None,
+    )
 
 
 def describe_finding(finding: Finding) -> str:
@@ -213,5 +257,5 @@ def _trim(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
         count = seen.get(entry.stack, 0)
         seen[entry.stack] = count + 1
         if count < _MAX_CHECKS:
-            kept.append(entry if count < _NAMING else replace(entry, open_findings=None))
+            kept.append(entry if count < _NAMING else replace(entry, open_findings=None, news=()))
     return kept[::-1]

@@ -53,7 +53,8 @@ class DriftFinding:
     """One difference: a field of an object, or a whole object if `path` is null.
 
     `id` is the fingerprint, the same in every night and on every machine. `source` is the position
-    of the setting behind the field. `since` is the first check that found it, null without OUT=.
+    of the setting behind the field. `since` is the first check that found it. `new` is true if the
+    check before did not report it as drift, or with a smaller danger. Both are null without OUT=.
     """
 
     id: str
@@ -73,6 +74,7 @@ class DriftFinding:
     source: str | None
     note: str
     since: str | None
+    new: bool | None
     accepted_by: AcceptingRule | None
 
 

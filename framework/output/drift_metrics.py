@@ -6,11 +6,12 @@ job that no longer runs; an alert on success finds a check that failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
 from framework.drift.grouping import Danger, find_danger
 from framework.drift.history import History
-from framework.drift.report import DriftReport, FindingKind
+from framework.drift.report import Finding, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 
 _PREFIX = "modelcatalog_drift"
@@ -22,6 +23,10 @@ _METRICS = (
     ("success", "1 if everything could be checked, 0 if not."),
     ("last_check_timestamp_seconds", "Time of the last check."),
     (
+        "last_complete_check_timestamp_seconds",
+        "Time of the last check that could check everything.",
+    ),
+    (
         "oldest_finding_timestamp_seconds",
         "Time of the first check that found the oldest open finding.",
     ),
@@ -29,36 +34,78 @@ _METRICS = (
 )
 
 Sample = tuple[Mapping[str, str], float]
+Labels = tuple[FindingKind, Danger]
 
 
 def render_metrics(run: DriftRun, history: History | None = None) -> str:
-    """Renders the metrics of each stack; `history` adds the age of the oldest finding."""
+    """Renders the metrics of each stack. `history` includes the check.
+
+    A finding stands until a check looks again and does not find it. So after a check that failed,
+    wholly or in part, the findings of the history count: an alert must not end because nothing
+    could be read.
+    """
+    history = history or History()
     samples: dict[str, list[Sample]] = {name: [] for name, _ in _METRICS}
     for report in run.reports:
         labels = {"environment": run.environment, "stack": report.stack.name}
-        samples["findings"] += _count_findings(report, labels)
+        standing = [*map(_describe, report.findings)]
+        if find_verdict(report) is Verdict.FAILED:
+            seen = {finding.id for finding in (*report.findings, *report.accepted)}
+            standing += _list_standing(history, report.stack.name, seen)
+        samples["findings"] += _count_findings(standing, labels)
         samples["accepted_findings"].append((labels, len(report.accepted)))
         samples["pending_models"].append((labels, len(report.pending)))
         complete = find_verdict(report) is not Verdict.FAILED
         samples["success"].append((labels, int(complete)))
         samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))
-        since = history.find_first_checks(report.stack.name) if history else {}
-        first_checks = [since[f.id].timestamp() for f in report.findings if f.id in since]
-        if first_checks:
-            samples["oldest_finding_timestamp_seconds"].append((labels, min(first_checks)))
+        last = report.checked if complete else None
+        _add_times(samples, history, labels, last)
     for failed in run.failed:
-        # No sample of findings: 0 would read as clean.
         labels = {"environment": run.environment, "stack": failed.stack.name}
         samples["success"].append((labels, 0))
+        # Without a finding that stands there is no sample, because 0 would read as clean.
+        if standing := _list_standing(history, failed.stack.name):
+            samples["findings"] += _count_findings(standing, labels)
+        _add_times(samples, history, labels)
     samples["duration_seconds"].append(({"environment": run.environment}, round(run.seconds, 3)))
     return "".join(_render_metric(name, text, samples[name]) for name, text in _METRICS)
 
 
-def _count_findings(report: DriftReport, labels: Mapping[str, str]) -> Iterable[Sample]:
+def _describe(finding: Finding) -> Labels:
+    return finding.kind, find_danger(finding)
+
+
+def _list_standing(history: History, stack: str, seen: Collection[str] = ()) -> list[Labels]:
+    """Returns the findings of earlier checks that nobody accepted, without those of `seen`."""
+    return [
+        # An older file does not have them.
+        (past.change or FindingKind.CHANGED, past.danger or Danger.SETTING)
+        for past in history.find_open(stack)
+        if past.id not in seen and not past.accepted
+    ]
+
+
+def _add_times(
+    samples: dict[str, list[Sample]],
+    history: History,
+    labels: Mapping[str, str],
+    complete: datetime | None = None,
+) -> None:
+    complete = complete or history.find_last_complete(labels["stack"])
+    if complete:
+        sample = labels, complete.timestamp()
+        samples["last_complete_check_timestamp_seconds"].append(sample)
+    standing = [past for past in history.find_open(labels["stack"]) if not past.accepted]
+    if standing:
+        oldest = min(past.since for past in standing).timestamp()
+        samples["oldest_finding_timestamp_seconds"].append((labels, oldest))
+
+
+def _count_findings(findings: Iterable[Labels], labels: Mapping[str, str]) -> Iterable[Sample]:
     """Yields every combination of change and danger, so that a series goes back to 0."""
     counts = {(kind, danger): 0 for kind in FindingKind for danger in Danger}
-    for finding in report.findings:
-        counts[finding.kind, find_danger(finding)] += 1
+    for finding in findings:
+        counts[finding] += 1
     for (kind, danger), count in counts.items():
         yield {**labels, "change": kind.value, "danger": danger.value}, count
 

@@ -11,10 +11,11 @@ import pytest
 
 from framework.core.errors import FrameworkError
 from framework.drift.history import DAMAGED, HISTORY, History, load_history
-from framework.drift.report import DriftReport, Finding
+from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import DriftRun, FailedStack, Verdict
 from framework.output.drift_files import write_reports
-from tests.drift.sample_run import CHECKED, PROD, RULE, build_report
+from framework.output.drift_metrics import render_metrics
+from tests.drift.sample_run import CHECKED, DEPLOYMENT, PROD, RULE, build_finding, build_report
 
 FIRST, SECOND, THIRD = build_report().findings[:3]
 
@@ -42,6 +43,74 @@ def test_finding_stands_since_the_first_check_that_found_it() -> None:
 def test_finding_that_comes_back_stands_since_its_return() -> None:
     history = History().add(check(0, FIRST)).add(check(1)).add(check(2, FIRST))
     assert history.find_first_checks("prod") == {FIRST.id: CHECKED + timedelta(days=2)}
+
+
+def find_news(history: History, run: DriftRun) -> set[str]:
+    news = history.add(run).find_news(run.reports[0])
+    assert news is not None
+    return set(news)
+
+
+def test_news_is_what_the_check_before_did_not_report_as_drift() -> None:
+    history = History().add(check(0, FIRST))
+    assert find_news(History(), check(0, FIRST)) == {FIRST.id}
+    assert find_news(history, check(1, FIRST)) == set()
+    assert find_news(history, check(1, FIRST, SECOND)) == {SECOND.id}
+    # A check of a part is announced itself, and the complete one after it is not.
+    part = check(1, FIRST, SECOND, problem="forbidden")
+    assert find_news(history, part) == {SECOND.id}
+    assert find_news(history.add(part), check(2, FIRST, SECOND)) == set()
+    # What was not looked at stands, so it is no news later.
+    assert find_news(history.add(check(1, problem="x")), check(2, FIRST)) == set()
+
+
+def test_finding_whose_rule_expired_is_news() -> None:
+    history = History().add(check(0, FIRST, accepted=True))
+    assert find_news(history, check(1, FIRST, accepted=True)) == set()
+    assert find_news(history, check(1, FIRST)) == {FIRST.id}
+
+
+def test_finding_that_gets_worse_is_news() -> None:
+    replicas = build_finding(
+        FindingKind.CHANGED, DEPLOYMENT, "ml-prod/chat", "spec.replicas", desired=6, live=9
+    )
+    gone = replace(replicas, live=0)
+    assert find_news(History().add(check(0, replicas)), check(1, gone)) == {gone.id}
+    assert find_news(History().add(check(0, gone)), check(1, replicas)) == set()
+
+
+def test_line_of_an_older_version_makes_no_news(tmp_path: Path) -> None:
+    history = History().add(check(0, FIRST))
+    lines = [json.loads(line) for line in history.render().splitlines()]
+    for past in lines[0]["standing"]:
+        del past["danger"], past["change"], past["accepted"]
+    (tmp_path / HISTORY).write_text(json.dumps(lines[0]) + "\n")
+    assert find_news(load_history(tmp_path), check(1, FIRST)) == set()
+
+
+def count_metric(run: DriftRun, history: History, name: str = "findings") -> list[int]:
+    text = render_metrics(run, history.add(run))
+    lines = [x for x in text.splitlines() if x.startswith(f"modelcatalog_drift_{name}{{")]
+    return [int(line.rpartition(" ")[2]) for line in lines]
+
+
+def test_metrics_keep_the_findings_that_a_failed_check_could_not_look_at() -> None:
+    history = History().add(check(0, FIRST, SECOND)).add(check(1, FIRST, SECOND))
+    checked = CHECKED + timedelta(days=2)
+    failed = DriftRun("prod", checked, (), (FailedStack(PROD, "unreachable"),))
+    again = replace(failed, checked=checked + timedelta(days=1))
+    part = check(2, FIRST, problem="forbidden")
+    for run, past in ((failed, history), (again, history.add(failed)), (part, history)):
+        assert sum(count_metric(run, past)) == 2
+        assert count_metric(run, past, "success") == [0]
+        last = (CHECKED + timedelta(days=1)).timestamp()
+        assert count_metric(run, past, "last_complete_check_timestamp_seconds") == [last]
+    # A complete check resolves, and an accepted finding does not stand.
+    assert sum(count_metric(check(2, FIRST), history)) == 1
+    assert sum(count_metric(check(2), history)) == 0
+    accepted = History().add(check(0, FIRST, accepted=True))
+    assert sum(count_metric(check(1, problem="x"), accepted)) == 0
+    assert count_metric(failed, accepted) == []
 
 
 def test_check_with_a_wrong_clock_does_not_stay_the_newest() -> None:

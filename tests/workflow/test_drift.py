@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,21 @@ def test_history_is_saved_after_a_failed_check() -> None:
 
 
 def _report(
-    folder: Path, github: GitHub, code: object, findings: tuple[str, ...] = (), checked: str = "1"
+    folder: Path,
+    github: GitHub,
+    code: object,
+    findings: tuple[str, ...] = (),
+    checked: str = "1",
+    *,
+    age: timedelta = timedelta(),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the script on a report with these findings, each with the check that found it first."""
+    """Runs the script on a report with these findings, each with the check in which it was news."""
     reports = folder / "drift/prod"
     reports.mkdir(parents=True, exist_ok=True)
-    stack = {"checked": checked, "findings": [{"since": since} for since in findings]}
+    stack = {"findings": [{"new": since == checked} for since in findings]}
     verdict = {0: "clean", 16: "drift", 1: "failed"}.get(code if isinstance(code, int) else 0)
-    document = {"verdict": verdict, "checked": checked, "stacks": [stack]}
+    time = (datetime.now(UTC) - age).isoformat()
+    document = {"verdict": verdict, "checked": time, "stacks": [stack]}
     (reports / "report.json").write_text(json.dumps(document))
     (reports / "report.md").write_text(f"### prod: {verdict}, {len(findings)} findings\n")
     return _run_script(folder, github, str(code))
@@ -118,7 +126,7 @@ def test_issue_is_created_updated_closed_and_opened_again(github: GitHub, tmp_pa
     assert issue["comments"] == []
     _report(tmp_path, github, 16, ("1", "3", "3"), "3")
     assert "### prod: drift, 3 findings" in issue["body"]
-    assert issue["comments"][-1].startswith("2 new differences.")
+    assert issue["comments"][-1].startswith("2 differences are new or worse.")
 
     _report(tmp_path, github, 0)
     assert issue["state"] == "closed"
@@ -168,6 +176,28 @@ def test_check_with_findings_that_failed_in_part_says_so(github: GitHub, tmp_pat
     (issue,) = github.issues
     assert issue["title"] == "prod was not fully checked"
     assert "**prod was not fully checked**, so there may be drift" in issue["body"]
+
+
+def test_drift_that_first_appears_in_a_check_of_a_part_is_announced(
+    github: GitHub, tmp_path: Path
+) -> None:
+    _report(tmp_path, github, 16, ("1",), "1")
+    _report(tmp_path, github, 1, ("1", "2"), "2")
+    (issue,) = github.issues
+    assert [text.partition(".")[0] for text in issue["comments"]] == [
+        "1 difference is new or worse"
+    ]
+    _report(tmp_path, github, 16, ("1", "2"), "3")
+    assert len(issue["comments"]) == 1
+
+
+def test_report_of_last_night_is_not_announced_again(github: GitHub, tmp_path: Path) -> None:
+    _report(tmp_path, github, 16, ("1",), "1")
+    # The check of last night failed in part, and that of tonight stopped before its report.
+    _report(tmp_path, github, 1, ("2",), "2", age=timedelta(days=1))
+    (issue,) = github.issues
+    assert issue["comments"] == []
+    assert "the report of an earlier check" in issue["body"]
 
 
 def test_failed_check_without_a_report_creates_the_issue(github: GitHub, tmp_path: Path) -> None:
