@@ -49,7 +49,12 @@ from framework.engines.clusters import (
     connect_kubernetes,
     open_clusters,
 )
-from framework.engines.deletions import add_lost, add_replaced, read_exported_state
+from framework.engines.deletions import (
+    add_lost,
+    add_replaced,
+    add_unrecorded_claims,
+    read_exported_state,
+)
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
@@ -326,12 +331,15 @@ class CliEngine:
         refuses = reader is not None
         preview = add_lost(preview, opened.resources, former_urns, refuses=refuses)
         with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
+
+            def connect(resource: Resource) -> KubernetesProvider:
+                return clusters.connect(resource.provider_urn).provider
+
+            preview = add_unrecorded_claims(
+                preview, opened.resources, connect, former_urns, refuses=refuses
+            )
             return add_replaced(
-                preview,
-                opened.resources,
-                read_exported_state,
-                lambda resource: clusters.connect(resource.provider_urn).provider,
-                former_urns,
+                preview, opened.resources, read_exported_state, connect, former_urns
             )
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:

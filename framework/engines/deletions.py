@@ -18,11 +18,12 @@ from framework.engines.state.checkpoint import Resource
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.values import reveal
 from framework.kube.api_error import ApiError
-from framework.kube.objects import ObjectState
+from framework.kube.objects import ObjectState, is_terminating, object_name
 from framework.kube.provider import KubernetesProvider, ReplacedError
 
 ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
+_CLAIM = "PersistentVolumeClaim"
 _LOST_NOTE = "is deleted with its Namespace, and its data with it"
 # Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
 _MAX_READ_ONE_BY_ONE = 16
@@ -80,11 +81,8 @@ def add_lost(
     expects the loss of data from a new name of the Namespace. `former_urns` as for `add_replaced`.
     """
     resources = tuple(resources)
-    namespaces = {
-        (found.provider_urn, found.id)
-        for _, found in _list_deletions(preview.changes, resources, former_urns)
-        if found.kind == "Namespace"
-    }
+    deleted = _list_namespaces(preview.changes, resources, former_urns)
+    namespaces = {(found.provider_urn, found.id) for found in deleted}
     lost = {
         (found.urn, found.id): found
         for found in resources
@@ -104,6 +102,54 @@ def add_lost(
     if refuses:
         problems |= {_build_lost_problem(found, components) for found in lost.values()}
     return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
+
+
+def add_unrecorded_claims(
+    preview: Preview,
+    resources: Iterable[Resource],
+    connect: ConnectProvider,
+    former_urns: Mapping[str, str],
+    *,
+    refuses: bool,
+) -> Preview:
+    """Returns the preview with the claims that are not recorded, and go with their Namespace.
+
+    A claim that was kept when its model was removed is no longer recorded. With `refuses` each is a
+    problem, else a warning.
+    """
+    resources = tuple(resources)
+    recorded = {(found.provider_urn, found.kind, found.id) for found in resources}
+    problems, warnings = set(preview.problems), set(preview.messages)
+    for namespace in _list_namespaces(preview.changes, resources, former_urns):
+        try:
+            claims = connect(namespace).list_kind("v1", _CLAIM, namespace.id, metadata_only=True)
+        except ApiError as exc:
+            # Who may not list claims may still delete the Namespace.
+            if exc.is_outage or exc.status == 401:
+                raise
+            continue
+        for claim in claims:
+            id_ = object_name(claim["metadata"])
+            if (namespace.provider_urn, _CLAIM, id_) in recorded or is_terminating(claim):
+                continue
+            name = f"{_CLAIM} {id_}"
+            message = f"{name} is not recorded, and {_LOST_NOTE}"
+            if refuses:
+                next_step = f"undo the change, so that `namespace` is {namespace.id} again, or copy"
+                next_step += " the data and delete the claim"
+                problem = Problem("", name, message, setting="namespace", next_step=next_step)
+                problems.add(problem)
+            else:
+                warnings.add(f"warning: {message}")
+    return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
+
+
+def _list_namespaces(
+    changes: Iterable[Change], resources: Iterable[Resource], former_urns: Mapping[str, str]
+) -> list[Resource]:
+    """Returns the recorded Namespaces that the changes delete."""
+    deletions = _list_deletions(changes, resources, former_urns)
+    return [found for _, found in deletions if found.kind == "Namespace"]
 
 
 def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Problem:

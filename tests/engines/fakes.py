@@ -226,7 +226,11 @@ class FakeCluster:
     def list_kind(
         self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[dict[str, Any]]:
-        return []
+        return [
+            live
+            for (found, id_), live in sorted(self.objects.items())
+            if found == kind and id_.startswith(f"{namespace}/")
+        ]
 
     def delete(
         self,

@@ -41,7 +41,8 @@ def read_notes(preview: Preview) -> dict[str, str]:
     return {change.object: change.note for change in preview.changes if change.type == CLAIM}
 
 
-def test_destroy_says_that_kept_claims_go_with_their_namespace(claims: Stack) -> None:
+def preview_destroy(claims: Stack) -> Preview:
+    """Returns what `destroy` shows before it deletes anything."""
     shown: list[Preview] = []
 
     def refuse(preview: Preview) -> bool:
@@ -49,7 +50,11 @@ def test_destroy_says_that_kept_claims_go_with_their_namespace(claims: Stack) ->
         return False
 
     assert claims.engine.destroy(claims.request(), refuse, print) is None
-    assert read_notes(shown[0]) == {"old/weights": LOST, "old/cache": LOST}
+    return shown[0]
+
+
+def test_destroy_says_that_kept_claims_go_with_their_namespace(claims: Stack) -> None:
+    assert read_notes(preview_destroy(claims)) == {"old/weights": LOST, "old/cache": LOST}
 
 
 def test_claim_that_leaves_alone_is_kept(claims: Stack) -> None:
@@ -72,6 +77,25 @@ def test_other_namespace_is_refused_while_kept_claims_are_in_the_old_one(claims:
     with pytest.raises(RefusedError):
         claims.up()
     assert claims.cluster.ids() == before
+
+
+def forget_cache(claims: Stack) -> None:
+    """Removes a claim from the program, which keeps it in the cluster."""
+    claims.program(f"{PROGRAM}in_namespace('old', 'weights')")
+    claims.up()
+    assert "PersistentVolumeClaim old/cache" in claims.cluster.ids()
+
+
+def test_claim_that_was_kept_before_is_named_as_well(claims: Stack) -> None:
+    forget_cache(claims)
+    claims.program(f"{PROGRAM}in_namespace('new')")
+    assert [problem.object for problem in claims.preview().problems] == [
+        "PersistentVolumeClaim old/cache",
+        "PersistentVolumeClaim old/weights",
+    ]
+    assert preview_destroy(claims).messages == (
+        f"warning: PersistentVolumeClaim old/cache is not recorded, and {LOST}",
+    )
 
 
 def build(name: str, type_: str, **fields: Any) -> Resource:

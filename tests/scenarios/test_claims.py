@@ -105,3 +105,38 @@ def test_a_claim_is_created_grown_kept_and_deleted(
     assert find_claim(kube, namespace) is None
     kube.delete("v1", "PersistentVolume", namespace, propagation="Background")
     kube.delete("storage.k8s.io/v1", "StorageClass", namespace, propagation="Background")
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
+    make_live_project: MakeProject, kube: KubeClient, engine: str
+) -> None:
+    project = make_live_project("churn")
+    namespace = f"{project.namespace}-dev"
+    create_storage(kube, namespace)
+    project.append(MODEL, VOLUME.replace("CLASS", namespace))
+    run_verb(project, engine, "up")
+    # A claim that a removed model has left looks like one that somebody else has created.
+    claim = find_claim(kube, namespace)
+    assert claim
+    metadata = {"name": "former", "namespace": namespace}
+    spec = {key: claim["spec"][key] for key in ("accessModes", "resources", "storageClassName")}
+    former = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    kube.create({**former, "spec": spec}, manager="tests")
+
+    project.edit("environments/dev/environment.yaml", namespace, f"{namespace}-2")
+    for verb in (["preview"], ["up", "--yes"]):
+        run = project.run(verb[0], "dev", *verb[1:], "--engine", engine)
+        shown = " ".join(run.stdout.split())
+        assert run.returncode == 1, run.stdout + run.stderr
+        assert f"PersistentVolumeClaim {namespace}/churn-weights is kept" in shown
+        assert f"PersistentVolumeClaim {namespace}/former is not recorded" in shown
+    assert find_claim(kube, namespace) is not None
+
+    project.edit("environments/dev/environment.yaml", f"{namespace}-2", namespace)
+    shown = " ".join(run_verb(project, engine, "destroy", "--yes").split())
+    assert "churn-weights: is deleted with its Namespace" in shown
+    assert "former is not recorded, and is deleted with its Namespace" in shown
+    kube.delete("v1", "PersistentVolume", namespace, propagation="Background")
+    kube.delete("storage.k8s.io/v1", "StorageClass", namespace, propagation="Background")

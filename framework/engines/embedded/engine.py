@@ -27,7 +27,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     identify_cluster,
 )
-from framework.engines.deletions import add_lost, add_replaced
+from framework.engines.deletions import add_lost, add_replaced, add_unrecorded_claims
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
@@ -66,6 +66,7 @@ from framework.engines.values import Secret, collect_message_secrets, reveal
 from framework.kube.object_diff import compare_with_live
 
 if TYPE_CHECKING:
+    from framework.kube.provider import KubernetesProvider
     from framework.plan import StackPlan
 
 _STOP_S = 10.0
@@ -388,14 +389,16 @@ class Operation:
         """
         resources = self.state.get_current().resources
         former_urns = {new: former for former, new in self.planner.renames.items()}
+
+        def connect(resource: Resource) -> KubernetesProvider:
+            return self.planner.connect(resource.provider)
+
         preview = add_lost(preview, resources, former_urns, refuses=refuses_lost)
-        return add_replaced(
-            preview,
-            resources,
-            partial(read_object_state, self.state),
-            lambda resource: self.planner.connect(resource.provider),
-            former_urns,
+        preview = add_unrecorded_claims(
+            preview, resources, connect, former_urns, refuses=refuses_lost
         )
+        read_state = partial(read_object_state, self.state)
+        return add_replaced(preview, resources, read_state, connect, former_urns)
 
     def review(self, preview: Preview) -> None:
         """Passes a preview and what it was computed from to the request's `review`."""
