@@ -108,7 +108,7 @@ def test_a_claim_is_created_grown_kept_and_deleted(
 
 
 @pytest.mark.grid
-@pytest.mark.parametrize("engine", ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+@pytest.mark.parametrize("engine", ["embedded"])
 def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
     make_live_project: MakeProject, kube: KubeClient, engine: str
 ) -> None:
