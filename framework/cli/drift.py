@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from framework.cli.session import Session, open_session
 from framework.core.errors import FrameworkError, StateError, UsageError
 from framework.core.exit_codes import ExitCode
+from framework.core.git import find_prefix
 from framework.core.stack import Stack
 from framework.drift import DriftReport, Finding, find_drift
 from framework.drift.fingerprint import with_fingerprint
@@ -46,14 +47,14 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
         # After a crash as well: the page of last night would stay, and look like a clean check.
         if folder and not isinstance(error, UsageError):
             seconds = time.monotonic() - started
-            _write_failed(folder, options.environment, checked, seconds, error)
+            _write_failed(root, folder, options.environment, checked, seconds, error)
         raise
     try:
         print(text, flush=True)
     finally:
         # Also if nobody reads the output any more, as after `| head`.
         if folder and history:
-            _write(folder, run, history, show=not options.json)
+            _write(root, folder, run, history, show=not options.json)
     return EXIT_CODES[run.verdict]
 
 
@@ -67,7 +68,12 @@ def _render_run(run: DriftRun, history: History | None, options: argparse.Namesp
 
 
 def _write_failed(
-    folder: Path, environment: str, checked: datetime, seconds: float, error: Exception
+    root: Path,
+    folder: Path,
+    environment: str,
+    checked: datetime,
+    seconds: float,
+    error: Exception,
 ) -> None:
     """Writes the reports of a check that failed."""
     # The message of a crash may quote a secret; the command line writes it to a private file.
@@ -75,7 +81,7 @@ def _write_failed(
     reason = str(error) if isinstance(error, FrameworkError) else crash
     failed = FailedStack(Stack.of(environment), reason)
     try:
-        _write(folder, DriftRun(environment, checked, (), (failed,), seconds))
+        _write(root, folder, DriftRun(environment, checked, (), (failed,), seconds))
     except FrameworkError as other:
         # In addition to the reason of the failed check, which the caller raises.
         if str(other) != str(error):
@@ -195,11 +201,13 @@ def _read_history(folder: Path, run: DriftRun) -> History:
         ) from exc
 
 
-def _write(folder: Path, run: DriftRun, history: History | None = None, show: bool = False) -> None:
+def _write(
+    root: Path, folder: Path, run: DriftRun, history: History | None = None, show: bool = False
+) -> None:
     from framework.output.drift_files import write_reports
 
     history = history or _read_history(folder, run)
-    files = write_reports(folder, run, history)
+    files = write_reports(folder, run, history, find_prefix(root))
     for problem in history.problems:
         print(problem, file=sys.stderr)
     if show:

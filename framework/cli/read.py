@@ -17,6 +17,7 @@ from framework.core.diagnostics import Position, group_diagnostics
 from framework.core.errors import ConfigError, FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.field_paths import FieldPath, FieldPathError
+from framework.core.git import find_prefix
 from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
 from framework.files import count_files, find_catalog, list_environments
@@ -63,7 +64,7 @@ def run_validate(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_json(Validation(environments, build_diagnostics(groups))))
         return ExitCode.FAILED if errors else ExitCode.DONE
     if groups and options.format == "github":
-        print(render_annotations(groups))
+        print(render_annotations(groups, find_prefix(root)))
     elif groups:
         print(f"{render_diagnostics(groups, read_lines(root))}\n")
     models = render_count(len(find_catalog(root).models), "model")

@@ -88,3 +88,14 @@ def start_git(
     # Decoded here, since text mode would turn "\r\n" into "\n" and so change what a blob holds.
     output, errors = os.fsdecode(completed.stdout), os.fsdecode(completed.stderr)
     return GitOutput(completed.returncode, output, errors)
+
+
+def find_prefix(root: Path) -> str:
+    """Returns the folder of the project in its repository, such as `models/`; "" for the top.
+
+    GitHub names files from the top. Without a repository, the project is the top.
+    """
+    try:
+        return run_git(root, "rev-parse", "--show-prefix").strip("\n")
+    except GitError:
+        return ""

@@ -84,19 +84,20 @@ def name_layer(path: str) -> str:
     return ""
 
 
-def render_annotations(groups: Sequence[DiagnosticGroup]) -> str:
+def render_annotations(groups: Sequence[DiagnosticGroup], prefix: str = "") -> str:
     """Renders workflow commands, which GitHub shows as annotations in a pull request.
 
+    `prefix` is the folder of the project in its repository: GitHub names files from the top.
     Syntax: docs.github.com, "Workflow commands for GitHub Actions".
     """
-    return "\n".join(map(_render_annotation, groups))
+    return "\n".join(_render_annotation(group, prefix) for group in groups)
 
 
-def _render_annotation(group: DiagnosticGroup) -> str:
+def _render_annotation(group: DiagnosticGroup, prefix: str) -> str:
     diagnostic = group.diagnostic
     kind = "warning" if diagnostic.code.is_warning else "error"
     properties = {
-        "file": diagnostic.path,
+        "file": f"{prefix}{diagnostic.path}",
         "line": max(1, diagnostic.line),
         "col": max(1, diagnostic.column),
         "title": f"{diagnostic.code} {diagnostic.code.meaning}",

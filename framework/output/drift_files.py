@@ -24,12 +24,15 @@ from framework.output.json import render_json
 
 
 def render_reports(
-    run: DriftRun, history: History, neighbours: Sequence[Neighbour] = ()
+    run: DriftRun, history: History, neighbours: Sequence[Neighbour] = (), prefix: str = ""
 ) -> dict[str, str]:
-    """Returns the text of each report by its file name. `history` includes the check."""
+    """Returns the text of each report by its file name.
+
+    `history` includes the check. `prefix` is the folder of the project in its repository.
+    """
     return {
         "report.md": render_drift_markdown(run, history),
-        "report.sarif": render_sarif(run),
+        "report.sarif": render_sarif(run, prefix),
         "report.prom": render_metrics(run, history),
         "report.html": render_drift_html(run, history, neighbours),
         "report.json": f"{render_json(build_drift(run, history))}\n",
@@ -57,13 +60,15 @@ def find_neighbours(folder: Path, environment: str) -> tuple[Neighbour, ...]:
     return tuple(found)
 
 
-def write_reports(folder: Path, run: DriftRun, history: History) -> tuple[Path, ...]:
+def write_reports(
+    folder: Path, run: DriftRun, history: History, prefix: str = ""
+) -> tuple[Path, ...]:
     """Writes the reports and the history; returns the paths of the reports.
 
     Every file is complete or as it was before: all are written beside their places first, and then
     renamed. Raises FrameworkError if the folder cannot be written.
     """
-    reports = render_reports(run, history, find_neighbours(folder, run.environment))
+    reports = render_reports(run, history, find_neighbours(folder, run.environment), prefix)
     files = {name: text.encode() for name, text in reports.items()}
     files[HISTORY] = history.render().encode()
     temporary: dict[Path, Path] = {}

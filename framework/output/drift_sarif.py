@@ -36,10 +36,13 @@ _RULES = {
 _RULE_IDS = {kind: f"drift/{kind}" for kind in FindingKind}
 
 
-def render_sarif(run: DriftRun) -> str:
-    """Renders the check of an environment as one run of SARIF."""
+def render_sarif(run: DriftRun, prefix: str = "") -> str:
+    """Renders the check of an environment as one run of SARIF.
+
+    `prefix` is the folder of the project in its repository, such as `models/`.
+    """
     results = [
-        _build_result(finding, report)
+        _build_result(finding, report, prefix)
         for report in run.reports
         for finding in (*report.findings, *report.accepted)
     ]
@@ -89,7 +92,7 @@ def _build_invocation(run: DriftRun) -> dict[str, Any]:
     }
 
 
-def _build_result(finding: Finding, report: DriftReport) -> dict[str, Any]:
+def _build_result(finding: Finding, report: DriftReport, prefix: str) -> dict[str, Any]:
     home = Position(environment_path(report.stack.environment), 0, 0)
     result: dict[str, Any] = {
         "ruleId": _RULE_IDS[finding.kind],
@@ -98,7 +101,7 @@ def _build_result(finding: Finding, report: DriftReport) -> dict[str, Any]:
         "message": {"text": render_visible(_describe(finding, report))},
         "locations": [
             {
-                "physicalLocation": _build_location(finding.source or home),
+                "physicalLocation": _build_location(finding.source or home, prefix),
                 "logicalLocations": [
                     {
                         "fullyQualifiedName": render_visible(_name(finding, report)),
@@ -107,8 +110,13 @@ def _build_result(finding: Finding, report: DriftReport) -> dict[str, Any]:
                 ],
             }
         ],
-        # Code scanning recognizes the finding of an earlier night by this, also on another line.
-        "partialFingerprints": {"driftFinding/v1": finding.id},
+        # Code scanning recognizes the finding of an earlier night only by
+        # `primaryLocationLineHash`. Without it, the upload takes a hash of the line's text, which
+        # all findings of one line share.
+        "partialFingerprints": {
+            "primaryLocationLineHash": finding.id,
+            "driftFinding/v1": finding.id,
+        },
     }
     if finding.accepted_by:
         result["suppressions"] = [
@@ -122,9 +130,9 @@ def _name(finding: Finding, report: DriftReport) -> str:
     return f"{name}/{finding.path}" if finding.path else name
 
 
-def _build_location(position: Position) -> dict[str, Any]:
+def _build_location(position: Position, prefix: str) -> dict[str, Any]:
     location: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(position.path), "uriBaseId": "%SRCROOT%"}
+        "artifactLocation": {"uri": quote(f"{prefix}{position.path}"), "uriBaseId": "%SRCROOT%"}
     }
     if position.line:
         location["region"] = {"startLine": position.line, "startColumn": position.column}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.git import GitError, run_git, start_git
+from framework.core.git import GitError, find_prefix, run_git, start_git
 
 
 def test_variables_of_a_hook_do_not_lead_to_another_repository(
@@ -39,3 +39,12 @@ def test_folder_outside_a_repository_is_an_error_with_the_next_step(tmp_path: Pa
         run_git(tmp_path, "status")
     # The history of updates runs git, too.
     assert "SINCE" not in str(caught.value)
+
+
+def test_prefix_is_the_folder_of_the_project_in_its_repository(tmp_path: Path) -> None:
+    project = tmp_path / "teams" / "models"
+    project.mkdir(parents=True)
+    assert find_prefix(project) == ""
+    run_git(tmp_path, "init", "-q")
+    assert find_prefix(project) == "teams/models/"
+    assert find_prefix(tmp_path) == ""
