@@ -12,8 +12,10 @@ _FENCE = re.compile("`{3,}")
 def escape_markdown(text: str) -> str:
     """Escapes text so that Markdown shows it as it is: no link, no mention, no emphasis."""
     escaped = re.sub(r"([\\`*_\[\]~#!])", r"\\\1", escape(text, quote=False))
-    # GitHub would notify whoever is called `@name`, and make links of addresses; a comment breaks
-    # the mention and the link.
+    # GitHub would notify whoever is called `@name`, and make links of addresses and of issues such
+    # as `owner/repo#7`, which shows the mention there. It does so after Markdown, where the
+    # backslash is gone; a comment breaks the mention and the link.
+    escaped = re.sub(r"(\\#)(?=\d)|\b(GH)(?=-\d)", r"\1\2<!-- -->", escaped, flags=re.IGNORECASE)
     for start, end in (("@", ""), (":", "//"), ("www", ".")):
         escaped = escaped.replace(f"{start}{end}", f"{start}<!-- -->{end}")
     return " ".join(escaped.split())

@@ -20,6 +20,8 @@ from framework.output import drift, text, values
 from framework.output.drift import render_drift
 from framework.output.drift_files import render_reports
 from framework.output.drift_markdown import render_drift_markdown
+from framework.output.drift_sarif import render_sarif
+from framework.output.markdown import escape_markdown
 from tests.cli.test_json import check as check_json
 from tests.drift.golden_reports import FOLDER, WIDTHS, build_golden
 from tests.drift.sample_run import (
@@ -188,8 +190,31 @@ def test_sarif_result_stands_at_the_line_of_the_catalog_and_keeps_its_fingerprin
         else:
             assert place["artifactLocation"]["uri"] == "environments/prod/environment.yaml"
             assert "region" not in place
+    # Code scanning reads no other fingerprint, and merges results that have the same.
+    hashes = [item["partialFingerprints"]["primaryLocationLineHash"] for item in results]
+    assert hashes == [*by_id]
     (accepted,) = report.accepted
     assert "until 2026-12-31" in by_id[accepted.id]["suppressions"][0]["justification"]
+
+
+def test_sarif_names_files_from_the_top_of_the_repository() -> None:
+    (result, *_) = json.loads(render_sarif(build_run(), "teams/a b/"))["runs"][0]["results"]
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri.startswith("teams/a%20b/")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("acme/payments#7", r"acme/payments\#<!-- -->7"),
+        ("fixes #12", r"fixes \#<!-- -->12"),
+        ("GH-9, gh-10", "GH<!-- -->-9, gh<!-- -->-10"),
+        ("# heading", r"\# heading"),
+        ("high-9", "high-9"),
+    ],
+)
+def test_value_of_the_cluster_refers_to_no_issue(text: str, shown: str) -> None:
+    assert escape_markdown(text) == shown
 
 
 @each_run
