@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from framework.core.suggestions import list_names
 from framework.drift.grouping import parse_time
 from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.edits.yaml_text import render_inline
 
 # A controller reacts within seconds. A person rarely changes a field so soon after an `up`.
 _AT_ONCE = timedelta(minutes=1)
@@ -84,6 +85,6 @@ def _describe(key: _Key, names: list[str], *, is_proven: bool) -> str:
     if kind is FindingKind.ADDED:
         return (
             f"{text}stop it, or allow it under drift.injectors of environment.yaml: "
-            f'{{manager: "{manager}", path: "{path}", reason: ...}}'
+            + render_inline({"manager": manager, "path": path, "reason": "say why"})
         )
     return f"{text}stop it, keep its value with `take`, or accept the difference"

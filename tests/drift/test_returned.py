@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+import yaml
 
 from framework.core.stack import Stack
 from framework.drift.report import DriftReport, Finding, FindingKind
@@ -61,5 +62,23 @@ def test_warning_names_the_objects_once_and_the_next_step(is_known: bool) -> Non
     assert f"and 2 more: mesh wrote spec.paused {when}" in added
     assert ("may come back" in added, "is likely to do so" in added) == (not is_known, is_known)
     assert ("if mesh is a controller, stop it" in changed) == (not is_known)
-    assert 'drift.injectors of environment.yaml: {manager: "mesh", path: "spec.paused"' in added
+    assert "drift.injectors of environment.yaml: {manager: mesh, path: spec.paused," in added
     assert "stop it, keep its value with `take`, or accept" in changed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        'metadata.annotations["cloud.google.com/neg-status"]',
+        "spec.template.spec.containers[istio-proxy]",
+        'metadata.labels["it\'s: a # {key}"]',
+    ],
+)
+@pytest.mark.parametrize("manager", ["glbc", 'a "manager": x', "12"])
+def test_advised_injector_is_yaml(path: str, manager: str) -> None:
+    finding = replace(find(), path=path, manager=manager)
+    (warning,) = warn_about_returned(
+        DriftReport(Stack.of("prod"), (finding,)), {"1": FIRST}
+    ).warnings
+    advice = yaml.safe_load(warning.partition("environment.yaml: ")[2])
+    assert advice == {"manager": manager, "path": path, "reason": "say why"}
