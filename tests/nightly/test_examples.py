@@ -62,6 +62,27 @@ def test_gitlab_job(make_live_project: MakeProject, tmp_path: Path) -> None:
     assert job["artifacts"]["when"] == "always"
 
 
+def test_gitlab_saves_its_caches_also_with_drift() -> None:
+    # A job that finds drift has failed, and by default its caches are not saved.
+    assert [cache["when"] for cache in _load_job()["cache"]] == ["always", "always"]
+
+
+def test_image_has_no_file_of_the_machine_that_builds_it() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    ignored = {line for line in lines if line and not line.startswith("#")}
+    assert {"environments/Pulumi.*.yaml", "**/.*", "**/__pycache__"} == ignored
+    # Nothing that the image needs is ignored.
+    copied = re.findall(r"(?m)^COPY --chown=drift ([^\n]+) \S+$", _read_containerfile())
+    for name in " ".join(copied).split():
+        assert (ROOT / name).exists(), name
+        hidden = [path for path in (ROOT / name).rglob(".*") if path.suffix in (".py", ".yaml")]
+        assert hidden == [], name
+
+
+def _read_containerfile() -> str:
+    return (_FOLDER / "Containerfile").read_text()
+
+
 def test_gitlab_reads_every_environment_that_ships() -> None:
     (matrix,) = _load_job()["parallel"]["matrix"]
     shipped = {path.name for path in (ROOT / "environments").iterdir() if path.is_dir()}
