@@ -134,6 +134,17 @@ class History:
             )
         return replace(self, entries=tuple(_trim(entries)))
 
+    def with_other_stacks(self, current: History, run: DriftRun) -> History:
+        """Returns the history with what `current` has about the stacks that the run did not check.
+
+        Another environment may have written its check into the same file in the meantime.
+        """
+        own = {report.stack.name for report in run.reports}
+        own |= {failed.stack.name for failed in run.failed}
+        entries = [entry for entry in self.entries if entry.stack in own]
+        entries += [entry for entry in current.entries if entry.stack not in own]
+        return replace(self, entries=tuple(sorted(entries, key=lambda entry: entry.checked)))
+
     def _build_entry(self, report: DriftReport) -> HistoryEntry:
         before = {past.id: past for past in _find_open(self.list_checks(report.stack.name))}
         # Accepted findings too: one whose rule expires was found long ago.

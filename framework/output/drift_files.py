@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from filelock import FileLock
+
 from framework.core.atomic_files import discard, write_beside
 from framework.core.errors import FrameworkError
-from framework.drift.history import DAMAGED, HISTORY, History
+from framework.drift.history import DAMAGED, HISTORY, History, load_history
 from framework.drift.run import DriftRun, Verdict
 from framework.output.drift_html import Neighbour, render_drift_html
 from framework.output.drift_json import build_drift
@@ -21,6 +23,10 @@ from framework.output.drift_markdown import render_drift_markdown
 from framework.output.drift_metrics import render_metrics
 from framework.output.drift_sarif import render_sarif
 from framework.output.json import render_json
+
+# Two environments may write their checks into one folder at the same time.
+_LOCK = ".history.lock"
+_MAX_WAIT_S = 60
 
 
 def render_reports(
@@ -70,19 +76,21 @@ def write_reports(
     """
     reports = render_reports(run, history, find_neighbours(folder, run.environment), prefix)
     files = {name: text.encode() for name, text in reports.items()}
-    files[HISTORY] = history.render().encode()
     temporary: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if history.damaged:
-            # Appended: an earlier check may have moved lines there.
-            before = folder / DAMAGED
-            kept = before.read_bytes() if before.is_file() else b""
-            files[DAMAGED] = kept + b"".join(line + b"\n" for line in history.damaged)
-        for name, content in files.items():
-            temporary[folder / name] = write_beside(folder / name, content)
-        for target, beside in temporary.items():
-            beside.replace(target)
+        with FileLock(folder / _LOCK, timeout=_MAX_WAIT_S):
+            merged = history.with_other_stacks(load_history(folder), run)
+            files[HISTORY] = merged.render().encode()
+            if history.damaged:
+                # Appended: an earlier check may have moved lines there.
+                before = folder / DAMAGED
+                kept = before.read_bytes() if before.is_file() else b""
+                files[DAMAGED] = kept + b"".join(line + b"\n" for line in history.damaged)
+            for name, content in files.items():
+                temporary[folder / name] = write_beside(folder / name, content)
+            for target, beside in temporary.items():
+                beside.replace(target)
     except OSError as exc:
         raise FrameworkError(
             f"OUT={folder}: the reports cannot be written: {exc.strerror or exc}; name a folder "

@@ -8,11 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from framework.core.errors import FrameworkError
+from framework.core.stack import Stack
 from framework.drift.history import DAMAGED, HISTORY, History, load_history
 from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import DriftRun, FailedStack, Verdict
+from framework.output import drift_files
 from framework.output.drift_files import write_reports
 from framework.output.drift_metrics import render_metrics
 from tests.drift.sample_run import CHECKED, DEPLOYMENT, PROD, RULE, build_finding, build_report
@@ -227,7 +230,7 @@ def test_reports_are_written_whole_or_not_at_all(
 ) -> None:
     run = check(0, FIRST)
     write_reports(tmp_path, run, History().add(run))
-    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("[!.]*")}
     assert set(before) == {
         *(f"report.{kind}" for kind in ("html", "json", "md", "prom", "sarif")),
         HISTORY,
@@ -240,7 +243,7 @@ def test_reports_are_written_whole_or_not_at_all(
     later = check(1, SECOND)
     with pytest.raises(FrameworkError, match=r"cannot be written: No space left"):
         write_reports(tmp_path, later, load_history(tmp_path).add(later))
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("[!.]*")} == before
 
 
 def test_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
@@ -262,3 +265,29 @@ def test_page_links_the_environments_in_folders_beside_it(tmp_path: Path) -> Non
     assert "1 difference, checked 2026-11-23 03:00" in page
     assert "another tool" not in page
     assert json.loads((tmp_path / "staging/report.json").read_text())["verdict"] == "clean"
+
+
+def test_two_environments_keep_their_checks_in_one_folder(tmp_path: Path) -> None:
+    prod = check(0, FIRST)
+    dev = DriftRun("dev", CHECKED, (replace(prod.reports[0], stack=Stack.of("dev")),))
+    failed = DriftRun("test", CHECKED, (), (FailedStack(Stack.of("test"), "unreachable"),))
+    # All have read the history before the first of them writes.
+    histories = [load_history(tmp_path).add(run) for run in (prod, dev, failed)]
+    for run, history in zip((prod, dev, failed), histories, strict=True):
+        write_reports(tmp_path, run, history)
+    written = load_history(tmp_path)
+    assert sorted(entry.stack for entry in written.entries) == ["dev", "prod", "test"]
+    later = check(1, FIRST)
+    write_reports(tmp_path, later, written.add(later))
+    again = load_history(tmp_path)
+    assert sorted(entry.stack for entry in again.entries) == ["dev", "prod", "prod", "test"]
+    assert again.find_first_checks("prod") == {FIRST.id: CHECKED}
+
+
+def test_report_waits_for_another_one_in_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift_files, "_MAX_WAIT_S", 0.1)
+    run = check(0, FIRST)
+    with FileLock(tmp_path / ".history.lock"), pytest.raises(FrameworkError, match="OUT="):
+        write_reports(tmp_path, run, History().add(run))
