@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from framework.kube.client import KubeClient
-from tests.conftest import Project
+from tests.conftest import BOTH_ENGINES, Project
 
 pytestmark = pytest.mark.cluster
 MakeProject = Callable[..., Project]
@@ -23,8 +23,11 @@ volumes:
 """
 
 
+PASSPHRASE = {"PULUMI_CONFIG_PASSPHRASE": "test"}
+
+
 def run_verb(project: Project, engine: str, verb: str, *arguments: str) -> str:
-    run = project.run(verb, "dev", *arguments, "--engine", engine, PULUMI_CONFIG_PASSPHRASE="test")
+    run = project.run(verb, "dev", *arguments, "--engine", engine, **PASSPHRASE)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
@@ -108,7 +111,7 @@ def test_a_claim_is_created_grown_kept_and_deleted(
 
 
 @pytest.mark.grid
-@pytest.mark.parametrize("engine", ["embedded"])
+@pytest.mark.parametrize("engine", BOTH_ENGINES)
 def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
     make_live_project: MakeProject, kube: KubeClient, engine: str
 ) -> None:
@@ -127,9 +130,9 @@ def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
 
     project.edit("environments/dev/environment.yaml", namespace, f"{namespace}-2")
     for verb in (["preview"], ["up", "--yes"]):
-        run = project.run(verb[0], "dev", *verb[1:], "--engine", engine)
-        shown = " ".join(run.stdout.split())
+        run = project.run(verb[0], "dev", *verb[1:], "--engine", engine, **PASSPHRASE)
         assert run.returncode == 1, run.stdout + run.stderr
+        shown = " ".join(run.stdout.split())
         assert f"PersistentVolumeClaim {namespace}/churn-weights is kept" in shown
         assert f"PersistentVolumeClaim {namespace}/former is not recorded" in shown
     assert find_claim(kube, namespace) is not None
