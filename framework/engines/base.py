@@ -28,7 +28,7 @@ class RefreshLocksError(EngineError):
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"pulumi {version} locks the state for it, which a check must not; expected v3.274 or "
+            f"pulumi {version} locks the state for it, which a check must not; expected v3.229 or "
             "later; update it, or build it with `make setup-pulumi`"
         )
 

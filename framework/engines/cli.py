@@ -83,7 +83,7 @@ from framework.kube.provider_kubeconfig import check_provider_kubeconfig
 # The CLI's error for `--expect-no-changes`.
 _CHANGES_PROPOSED = "no changes were expected"
 # Older versions lock the state for a refresh that is only a preview, and an `up` would fail.
-_NO_LOCK_SINCE = "3.274.0"
+_NO_LOCK_SINCE = "3.229.0"
 
 
 class CliEngine:

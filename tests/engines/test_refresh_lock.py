@@ -17,7 +17,7 @@ from framework.engines.cli import CliEngine
 from tests.engines.fakes import FAKE_CLI
 
 
-@pytest.mark.parametrize("version", ["v3.99.0", "v3.273.1"])
+@pytest.mark.parametrize("version", ["v3.99.0", "v3.228.0"])
 def test_old_cli_gives_a_warning_in_place_of_the_verdict(tmp_path: Path, version: str) -> None:
     engine = CliEngine(replace(FAKE_CLI, version=version))
     session: Any = SimpleNamespace(engine=engine, request=Request(tmp_path, Stack.of("dev")))
