@@ -227,7 +227,7 @@ class FakeCluster:
         self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[dict[str, Any]]:
         return [
-            live
+            {**live, "metadata": {"uid": f"uid-{kind}-{id_}", **live["metadata"]}}
             for (found, id_), live in sorted(self.objects.items())
             if found == kind and id_.startswith(f"{namespace}/")
         ]

@@ -30,7 +30,8 @@ def change_by_hand(kube: KubeClient, project: Project, *operations: dict[str, An
 
 
 def set_image(tag: str) -> dict[str, Any]:
-    return {"op": "replace", "path": f"{CONTAINER}/image", "value": f"seldonio/mlserver:{tag}"}
+    image = f"docker.io/seldonio/mlserver:{tag}"
+    return {"op": "replace", "path": f"{CONTAINER}/image", "value": image}
 
 
 def test_what_a_takeover_changes_is_shown_and_done_as_reviewed(
