@@ -49,12 +49,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     open_clusters,
 )
-from framework.engines.deletions import (
-    add_lost,
-    add_replaced,
-    add_unrecorded_claims,
-    read_exported_state,
-)
+from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
@@ -105,7 +100,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
-        opened, messages = self._assume_settled(request, self._read(request))
+        opened, messages = self._settle_in_memory(request, self._read(request))
         request, opened = _add_recorded(request, opened)
         targets = find_targets(opened, request)
         with self._connect(request) as provider:
@@ -178,8 +173,8 @@ class CliEngine:
         if not confirm(preview):
             return None
         reader = opened.read_events()
-        replaced = {item.recorded.urn for item in compared if item.replacement is not None}
-        with opened.restoring_inputs(replaced):
+        recreated = {item.recorded.urn for item in compared if item.replacement is not None}
+        with opened.restoring_inputs(recreated):
             opened.stack.run("refresh", reader, **targets)
         result = reader.build_result(opened.record_result())
         return replace(result, changes=preview.changes, messages=preview.messages)
@@ -270,8 +265,9 @@ class CliEngine:
         messages: tuple[str, ...] = ()
         if checkpoint.pending:
             before = build_recorded(checkpoint.resources, None)
-            recreated = {"accepts_recreated": accepts_recreated}
-            with open_clusters(request, before, self._connect_recorded, **recreated) as clusters:
+            with open_clusters(
+                request, before, self._connect_recorded, accepts_recreated=accepts_recreated
+            ) as clusters:
                 checkpoint, messages = settle_export(checkpoint, clusters, request.plan)
         resources = checkpoint.resources
         recorded = build_recorded(resources, request, check_targets=True, messages=messages)
@@ -328,18 +324,18 @@ class CliEngine:
         if all(change.op not in (Op.DELETE, Op.REPLACE) for change in preview.changes):
             return preview
         former_urns = reader.former_urns if reader is not None else {}
-        refuses = reader is not None
-        preview = add_lost(preview, opened.resources, former_urns, refuses=refuses)
         with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
 
             def connect(resource: Resource) -> KubernetesProvider:
                 return clusters.connect(resource.provider_urn).provider
 
-            preview = add_unrecorded_claims(
-                preview, opened.resources, connect, former_urns, refuses=refuses
-            )
-            return add_replaced(
-                preview, opened.resources, read_exported_state, connect, former_urns
+            return check_deletions(
+                preview,
+                opened.resources,
+                former_urns,
+                read_exported_state,
+                connect,
+                refuses_lost=reader is not None,
             )
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
@@ -353,7 +349,7 @@ class CliEngine:
         if roots and not opened.stack.project.has_file_backend:
             opened.stack.refresh_only(roots)
 
-    def _assume_settled(
+    def _settle_in_memory(
         self, request: Request, opened: OpenedStack
     ) -> tuple[OpenedStack, tuple[str, ...]]:
         """Returns the stack as the next `up` settles it, and warnings; writes nothing.
@@ -372,7 +368,7 @@ class CliEngine:
             settled, warnings = self._build_embedded().export_settled(request)
         else:
             messages = _describe_unfinished(opened.checkpoint)
-            if not (opened.checkpoint.pending or _has_replaced(opened.checkpoint)):
+            if not (opened.checkpoint.pending or _has_pending_deletes(opened.checkpoint)):
                 return opened, messages
             with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
                 settled, warnings = settle_export(opened.checkpoint, clusters, request.plan)
@@ -380,8 +376,8 @@ class CliEngine:
                 # `up` cannot record anything then, see `settle_remote`.
                 return opened, messages + warnings
         recorded = build_recorded(settled.resources, request)
-        assumed = replace(opened, checkpoint=settled, recorded=recorded, is_assumed=True)
-        return assumed, messages + warnings
+        opened = replace(opened, checkpoint=settled, recorded=recorded, is_settled_in_memory=True)
+        return opened, messages + warnings
 
     def _settle_remote(
         self,
@@ -397,20 +393,23 @@ class CliEngine:
         `lock` is the lock of the stack, if this command holds it: the CLI takes it for the import.
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
-        has_leftovers = opened.checkpoint.pending or _has_replaced(opened.checkpoint)
+        has_leftovers = opened.checkpoint.pending or _has_pending_deletes(opened.checkpoint)
         if not has_leftovers or _read_folder(request)[1] is not None:
             return opened, ()
-        recreated = {"accepts_recreated": accepts_recreated}
         # The recorded providers created the objects, so these are looked up through them.
         connect = self._connect_recorded
         with (
-            open_clusters(request, opened.recorded, connect, **recreated) as clusters,
+            open_clusters(
+                request, opened.recorded, connect, accepts_recreated=accepts_recreated
+            ) as clusters,
             lock.released() if lock is not None else nullcontext(),
         ):
             is_changed, messages = settle_remote(opened.stack, clusters, request.plan)
         if lock is not None:
             lock.require()
-        return read_stack(opened.stack, request, **recreated) if is_changed else opened, messages
+        if is_changed:
+            opened = read_stack(opened.stack, request, accepts_recreated=accepts_recreated)
+        return opened, messages
 
     @contextmanager
     def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:
@@ -457,7 +456,7 @@ def _read_folder(request: Request) -> tuple[FileBackend | None, Checkpoint | Non
 def _is_unfinished(backend: FileBackend, checkpoint: Checkpoint) -> bool:
     """Returns True if an interrupted command left something to settle in the state."""
     is_interrupted = backend.journal_path.exists() or bool(checkpoint.pending)
-    return is_interrupted or _has_replaced(checkpoint)
+    return is_interrupted or _has_pending_deletes(checkpoint)
 
 
 def _describe_unfinished(exported: Checkpoint) -> tuple[str, ...]:
@@ -465,10 +464,12 @@ def _describe_unfinished(exported: Checkpoint) -> tuple[str, ...]:
     names = [Resource(found["resource"]).name for found in exported.pending]
     if not names:
         return ()
-    others = f" and {len(names) - 1} others" if len(names) > 1 else ""
+    more = len(names) - 1
+    others = f" and {more} other{'s' if more > 1 else ''}" if more else ""
     return (
-        f"warning: {names[0]}{others}: a change has not ended, so another command works on this "
-        "stack, or was interrupted; some differences may be its work",
+        f"warning: {names[0]}{others}: a change has not ended, because another command works on "
+        "this stack or was interrupted, so some changes may be its own; next: wait until it has "
+        "ended; if it was interrupted, run `up`, which records what it has done",
     )
 
 
@@ -478,7 +479,7 @@ def _build_revision(exported: Checkpoint) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _has_replaced(checkpoint: Checkpoint) -> bool:
+def _has_pending_deletes(checkpoint: Checkpoint) -> bool:
     """Returns True if the old object of a replacement is still to be deleted."""
     return any(resource.pending_delete for resource in checkpoint.resources)
 

@@ -101,7 +101,7 @@ def preview_stack(
     failure = opened.stack.try_run("preview", reader, refresh=refresh, **options)
     # The CLI previews its own state. Where that lacks what an interrupted command has done, only
     # the comparison with the live objects counts.
-    is_complete = failure is None and not reader.failures and not opened.is_assumed
+    is_complete = failure is None and not reader.failures and not opened.is_settled_in_memory
     if provider is None or request.plan is None:
         if failure is not None:
             raise failure
@@ -120,21 +120,14 @@ def preview_stack(
         return preview_stack(opened, request, targets, provider, written_first | left_out)
     if not problems:
         # Raises the refusals that only the CLI has found.
-        if not opened.is_assumed:
+        if not opened.is_settled_in_memory:
             reader.build_preview()
         if failure is not None:
             raise failure
-    components = opened.build_components(request)
-    shown = {step.change.urn: step.change for step in steps}
-    live = {found.urn: found for found in opened.resources if not found.pending_delete}
-    changes = [
-        build_deletion(live[change.urn], components)
-        if change.op is Op.DELETE and change.urn in live
-        else shown.get(change.urn, change)
-        for change in listed
-    ]
+    changes = _merge_changes(opened, request, steps, listed)
     # The order of a model's Deployments depends on its own alone, as in the embedded engine.
-    waits = find_deployment_waits(change for change in changes if change.urn in shown)
+    compared = {step.change.urn for step in steps}
+    waits = find_deployment_waits(change for change in changes if change.urn in compared)
     changes = [note_waits(change, waits) for change in changes]
     # After an incomplete preview, the CLI's errors only repeat the refusals in `problems`.
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
@@ -142,6 +135,21 @@ def preview_stack(
     preview = add_pending_deletions(preview, opened, request)
     preview = add_preflight(preview, request.plan, provider, request.components)
     return CliPreview(reader, preview, tuple(steps), waits, targets)
+
+
+def _merge_changes(
+    opened: OpenedStack, request: Request, steps: Iterable[CliStep], listed: Iterable[Change]
+) -> list[Change]:
+    """Returns the listed changes: of compared objects that of the comparison, else the CLI's."""
+    components = opened.build_components(request)
+    compared = {step.change.urn: step.change for step in steps}
+    live = {found.urn: found for found in opened.resources if not found.pending_delete}
+    return [
+        build_deletion(live[change.urn], components)
+        if change.op is Op.DELETE and change.urn in live
+        else compared.get(change.urn, change)
+        for change in listed
+    ]
 
 
 def _find_written_first(steps: Iterable[CliStep], refused: Collection[str]) -> frozenset[str]:
@@ -216,6 +224,8 @@ def _complete_changes(
     if keeps_listed:
         listed = {change.urn for change in reader.changes}
         return (*reader.changes, *(change for change in planned if change.urn not in listed))
+    # Providers and components have no object to compare. The CLI lists them by its own state, where
+    # those that an interrupted command has recorded are missing, or not deleted yet.
     others = [
         replace(change, op=Op.SAME) if change.op is Op.CREATE and change.urn in live else change
         for change in reader.changes

@@ -119,15 +119,17 @@ class CliStack:
         """Returns the exported state. StateError where its shape is wrong."""
         return read_export(self.export(), self.name)
 
-    def restore_inputs(self, resources: Iterable[Resource], replaced: Collection[str] = ()) -> None:
+    def restore_inputs(
+        self, resources: Iterable[Resource], recreated: Collection[str] = ()
+    ) -> None:
         """Gives each refreshed object the inputs that it had before, which are in `resources`.
 
         A refresh of the CLI also records live values as inputs. Inputs are what the program
         declared last, and `drift` compares the cluster with them: it would no longer find what the
         refresh has recorded.
-        `replaced` are the URNs of objects whose names others have now. The refresh reads by name
-        and records the objects of others, and a later command would delete them, so these records
-        are dropped.
+        `recreated` are the URNs of objects that somebody else deleted and created again. The
+        refresh reads by name and records the new objects as ours, and a later command would delete
+        them, so these records are dropped.
         """
         before = {
             found.urn: found.raw
@@ -135,7 +137,7 @@ class CliStack:
             if found.is_object and not found.pending_delete
         }
         exported = self.export()
-        changed = _drop_records(exported.deployment, replaced)
+        changed = _drop_records(exported.deployment, recreated)
         for raw in exported.deployment.get("resources") or ():
             declared = before.get(raw["urn"])
             if declared is None or raw.get("delete") or raw.get("inputs") == declared.get("inputs"):
@@ -179,7 +181,7 @@ class CliStack:
         workspace = self.automation.workspace
         self._translate(
             lambda: workspace.pulumi_command.run(
-                arguments, workspace.work_dir, workspace.env_vars, text=document
+                arguments, workspace.work_dir, workspace.env_vars, input=document
             )
         )
 
@@ -194,8 +196,8 @@ class OpenedStack:
     `kept_replicas` are those of Deployments that an `up` has deleted to create them again.
     `remember_cluster` records the cluster that the environment names. It takes the resources that
     are recorded now: before the first deployment there was no provider.
-    `is_assumed` is True if the state of the CLI does not have what an interrupted command has done,
-    while `checkpoint` and `recorded` have it.
+    `is_settled_in_memory` is True if `checkpoint` and `recorded` have what an interrupted command
+    has done, but the state of the CLI does not, because nothing was written yet.
     """
 
     stack: CliStack
@@ -203,7 +205,7 @@ class OpenedStack:
     recorded: RecordedObjects
     kept_replicas: KeptReplicas
     remember_cluster: Callable[[Iterable[Resource]], None]
-    is_assumed: bool = False
+    is_settled_in_memory: bool = False
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -216,7 +218,7 @@ class OpenedStack:
         return read_stack_outputs(self.resources)
 
     def forget_replicas(self, request: Request, result: Result) -> None:
-        """Forgets the replicas of deleted Deployments, once every one of the stack exists again."""
+        """Forgets the kept replicas, once all Deployments of the stack exist again."""
         if request.components is None and not result.failures:
             self.kept_replicas.clear()
 
@@ -227,10 +229,10 @@ class OpenedStack:
         return read_stack_outputs(exported)
 
     @contextmanager
-    def restoring_inputs(self, replaced: Collection[str] = ()) -> Iterator[None]:
+    def restoring_inputs(self, recreated: Collection[str] = ()) -> Iterator[None]:
         """Restores the recorded inputs after a refresh, also after one that ended early.
 
-        `replaced` as for `CliStack.restore_inputs`. EngineError, with the error that ended the
+        `recreated` as for `CliStack.restore_inputs`. EngineError, with the error that ended the
         refresh, if that is impossible.
         """
         error: BaseException | None = None
@@ -239,7 +241,7 @@ class OpenedStack:
         except (KeyboardInterrupt, FrameworkError) as exc:
             error = exc
         try:
-            self.stack.restore_inputs(self.resources, replaced)
+            self.stack.restore_inputs(self.resources, recreated)
         except FrameworkError as exc:
             texts = [str(error) or "interrupted"] if error else []
             texts.append(describe_lost_inputs(exc))
@@ -271,7 +273,7 @@ class OpenedStack:
         come again.
         """
         recorded = {resource.urn for resource in self.resources}.difference(deleted)
-        if self.is_assumed:
+        if self.is_settled_in_memory:
             recorded = set()
         return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
 
@@ -471,9 +473,9 @@ def with_failure(
 
 
 def _drop_records(deployment: dict[str, Any], urns: Collection[str]) -> bool:
-    """Removes the live records of some resources, and what depends on them no longer names them.
+    """Removes the records of these URNs, and the dependencies of other resources on them.
 
-    Returns whether there were any.
+    Records of objects that are pending deletion stay. Returns True if a record was removed.
     """
     resources = deployment.get("resources") or []
     kept = [raw for raw in resources if raw["urn"] not in urns or raw.get("delete")]

@@ -7,7 +7,7 @@ volume, goes with its Namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.values import reveal
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState, is_terminating, object_name
-from framework.kube.provider import KubernetesProvider, ReplacedError
+from framework.kube.provider import KubernetesProvider, RecreatedError
 
 ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
@@ -29,19 +29,40 @@ _LOST_NOTE = "is deleted with its Namespace, and its data with it"
 _MAX_READ_ONE_BY_ONE = 16
 
 
-def add_replaced(
+def check_deletions(
     preview: Preview,
     resources: Iterable[Resource],
+    former_urns: Mapping[str, str],
     read_state: ReadState,
     connect: ConnectProvider,
-    former_urns: Mapping[str, str],
+    *,
+    refuses_lost: bool,
 ) -> Preview:
-    """Returns the preview with a problem for each object to delete that others have replaced.
+    """Returns the preview with the problems and warnings of its deletions. ClusterError.
 
-    `resources` are the recorded ones, `read_state` decrypts one, and `connect` returns the provider
-    of its cluster. `former_urns` has the URN that a renamed resource is recorded under. Reads only
-    what the preview deletes. ClusterError.
+    A problem is an object that somebody else recreated and, with `refuses_lost`, a kept object that
+    is deleted with its Namespace. Without `refuses_lost` the latter is a note or a warning:
+    `destroy` deletes everything, and says so, but nobody expects the loss of data from a new name
+    of the Namespace.
+
+    `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
+    recorded under. `read_state` decrypts a resource, and `connect` returns the provider of its
+    cluster. Reads only what the preview deletes.
     """
+    resources = tuple(resources)
+    preview = _add_lost_objects(preview, resources, former_urns, refuses=refuses_lost)
+    preview = _add_unrecorded_claims(preview, resources, former_urns, connect, refuses=refuses_lost)
+    return _add_recreated(preview, resources, former_urns, read_state, connect)
+
+
+def _add_recreated(
+    preview: Preview,
+    resources: Sequence[Resource],
+    former_urns: Mapping[str, str],
+    read_state: ReadState,
+    connect: ConnectProvider,
+) -> Preview:
+    """Returns the preview with a problem for each object to delete that somebody else recreated."""
     deletions = [*_list_deletions(preview.changes, resources, former_urns)]
     if not deletions:
         return preview
@@ -52,14 +73,14 @@ def add_replaced(
         try:
             live = connect(resource).find_recreated(read_state(resource), listed=listed)
         except ApiError as exc:
-            # The deletion itself reports what is wrong, as before. An outage concerns all objects.
-            if exc.is_outage or exc.status == 401:
+            # The deletion itself reports what is wrong with one object.
+            if _concerns_all_objects(exc):
                 raise
             return None
         if live is None:
             return None
         name = f"{change.kind} {resource.id}"
-        return Problem(change.component, name, str(ReplacedError(live)))
+        return Problem(change.component, name, str(RecreatedError(live)))
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deletions") as pool:
         problems = {problem for problem in pool.map(find, deletions) if problem is not None}
@@ -68,20 +89,18 @@ def add_replaced(
     return replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
 
 
-def add_lost(
+def _add_lost_objects(
     preview: Preview,
-    resources: Iterable[Resource],
+    resources: Sequence[Resource],
     former_urns: Mapping[str, str],
     *,
     refuses: bool,
 ) -> Preview:
     """Returns the preview with a note at each kept object that is deleted with its Namespace.
 
-    With `refuses` each is also a problem: `destroy` deletes everything, and says so, but nobody
-    expects the loss of data from a new name of the Namespace. `former_urns` as for `add_replaced`.
+    With `refuses` each is also a problem.
     """
-    resources = tuple(resources)
-    deleted = _list_namespaces(preview.changes, resources, former_urns)
+    deleted = _list_deleted_namespaces(preview.changes, resources, former_urns)
     namespaces = {(found.provider_urn, found.id) for found in deleted}
     lost = {
         (found.urn, found.id): found
@@ -104,11 +123,11 @@ def add_lost(
     return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
 
 
-def add_unrecorded_claims(
+def _add_unrecorded_claims(
     preview: Preview,
-    resources: Iterable[Resource],
-    connect: ConnectProvider,
+    resources: Sequence[Resource],
     former_urns: Mapping[str, str],
+    connect: ConnectProvider,
     *,
     refuses: bool,
 ) -> Preview:
@@ -117,22 +136,21 @@ def add_unrecorded_claims(
     A claim that was kept when its model was removed is no longer recorded. With `refuses` each is a
     problem, else a warning.
     """
-    resources = tuple(resources)
     recorded = {(found.provider_urn, found.kind, found.id) for found in resources}
     problems, warnings = set(preview.problems), set(preview.messages)
-    for namespace in _list_namespaces(preview.changes, resources, former_urns):
+    for namespace in _list_deleted_namespaces(preview.changes, resources, former_urns):
         try:
             claims = connect(namespace).list_kind("v1", _CLAIM, namespace.id, metadata_only=True)
         except ApiError as exc:
-            # Who may not list claims may still delete the Namespace.
-            if exc.is_outage or exc.status == 401:
+            # A user without the right to list claims may still delete the Namespace.
+            if _concerns_all_objects(exc):
                 raise
             continue
         for claim in claims:
-            id_ = object_name(claim["metadata"])
-            if (namespace.provider_urn, _CLAIM, id_) in recorded or is_terminating(claim):
+            claim_id = object_name(claim["metadata"])
+            if (namespace.provider_urn, _CLAIM, claim_id) in recorded or is_terminating(claim):
                 continue
-            name = f"{_CLAIM} {id_}"
+            name = f"{_CLAIM} {claim_id}"
             message = f"{name} is not recorded, and {_LOST_NOTE}"
             if refuses:
                 next_step = f"undo the change, so that `namespace` is {namespace.id} again, or copy"
@@ -144,8 +162,13 @@ def add_unrecorded_claims(
     return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
 
 
-def _list_namespaces(
-    changes: Iterable[Change], resources: Iterable[Resource], former_urns: Mapping[str, str]
+def _concerns_all_objects(error: ApiError) -> bool:
+    """Returns True for an outage and for refused credentials, which no single object causes."""
+    return error.is_outage or error.status == 401
+
+
+def _list_deleted_namespaces(
+    changes: Iterable[Change], resources: Sequence[Resource], former_urns: Mapping[str, str]
 ) -> list[Resource]:
     """Returns the recorded Namespaces that the changes delete."""
     deletions = _list_deletions(changes, resources, former_urns)
@@ -157,8 +180,8 @@ def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Pr
     return Problem(
         components.get(resource.urn, ""),
         name,
-        f"{name} is kept (`keep: true`), but this deletes its Namespace {namespace}, and the "
-        "object and its data with it",
+        f"{name} is kept (`keep: true`), but another `namespace` deletes the Namespace "
+        f"{namespace}, with this object and its data",
         setting="namespace",
         next_step=(
             f"undo the change, so that `namespace` is {namespace} again, or copy the data; to "
@@ -168,13 +191,12 @@ def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Pr
 
 
 def _list_deletions(
-    changes: Iterable[Change], resources: Iterable[Resource], former_urns: Mapping[str, str]
+    changes: Iterable[Change], resources: Sequence[Resource], former_urns: Mapping[str, str]
 ) -> Iterator[tuple[Change, Resource]]:
     """Yields the changes that delete an object of another name than they create, with its record.
 
     A replacement under the same name compares the live object itself.
     """
-    resources = tuple(resources)
     recorded = {(found.urn, found.id): found for found in resources}
     live = {found.urn: found for found in resources if not found.pending_delete}
     for change in changes:

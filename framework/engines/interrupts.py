@@ -63,9 +63,9 @@ class InterruptibleCommand:
         on_output: OnOutput | None = None,
         on_error: OnOutput | None = None,
         *,
-        text: str | None = None,
+        input: str | None = None,
     ) -> CommandResult:
-        """Runs a command to its end, with `text` as its standard input.
+        """Runs a command to its end, with `input` on its standard input.
 
         CommandError if it fails, KeyboardInterrupt after Ctrl-C.
         """
@@ -74,7 +74,7 @@ class InterruptibleCommand:
 
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],
-            stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
@@ -86,8 +86,8 @@ class InterruptibleCommand:
             output = _LineReader(process.stdout, on_output)
             errors = _LineReader(process.stderr, on_error)
             threads: list[threading.Thread] = [output, errors]
-            if process.stdin is not None and text is not None:
-                threads.append(_start_writer(process.stdin, text))
+            if process.stdin is not None and input is not None:
+                threads.append(_start_writer(process.stdin, input))
             interrupted = _wait_and_forward(process, threads)
         if interrupted:
             raise KeyboardInterrupt

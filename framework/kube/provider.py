@@ -50,8 +50,8 @@ from framework.kube.watching import Watches
 TERMINATING_WAIT_S = 600
 
 
-class ReplacedError(ClusterError):
-    """The object to be deleted was replaced by another one of the same name."""
+class RecreatedError(ClusterError):
+    """The object to delete was recreated by somebody else under the same name."""
 
     def __init__(self, obj: Object) -> None:
         super().__init__(
@@ -223,7 +223,7 @@ class KubernetesProvider(ObjectPredictor):
         """Deletes the object of the recorded UID and waits until it is gone.
 
         A missing object is not an error. If the deletion takes long, `on_blocked` is called with
-        what delays it. Raises WaitStoppedError on `stop`, ReplacedError if another object has the
+        what delays it. Raises WaitStoppedError on `stop`, RecreatedError if another object has the
         name.
         """
         obj = self._build_sent(state.inputs, state.id)
@@ -243,7 +243,7 @@ class KubernetesProvider(ObjectPredictor):
             return
         except ApiError as exc:
             if exc.status == 409 and "UID" in exc.message:
-                raise ReplacedError(obj) from exc
+                raise RecreatedError(obj) from exc
             raise
         wait_gone(self._client, obj, uid, timeout_s, on_blocked=on_blocked, stop=stop)
 

@@ -93,18 +93,18 @@ def compress_state(stack: Stack) -> None:
 def test_preview_assumes_what_up_records_in_a_folder(interrupted: Stack) -> None:
     fake, before = FakeStack(interrupted), interrupted.state_file.read_bytes()
     engine, request = build_engine(interrupted), interrupted.request()
-    assumed, messages = engine._assume_settled(request, fake.open(interrupted))
+    in_memory, messages = engine._settle_in_memory(request, fake.open(interrupted))
     assert interrupted.state_file.read_bytes() == before
-    assert assumed.is_assumed
-    assert assumed.checkpoint.pending == ()
+    assert in_memory.is_settled_in_memory
+    assert in_memory.checkpoint.pending == ()
     assert "ConfigMap x was created and not recorded" in messages[0]
 
     engine._settle(request)
     settled = FakeStack(interrupted).open(interrupted)
-    assert read_records(assumed) == read_records(settled)
+    assert read_records(in_memory) == read_records(settled)
     assert any(urn.endswith("::x") for urn in read_records(settled))
     # With nothing pending, the state of the CLI is used.
-    again, messages = engine._assume_settled(request, settled)
+    again, messages = engine._settle_in_memory(request, settled)
     assert again is settled
     assert messages == ()
 
@@ -114,7 +114,7 @@ def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.up()
     fake = FakeStack(stack)
     with fake.backend.lock():
-        _, messages = build_engine(stack)._assume_settled(stack.request(), fake.open(stack))
+        _, messages = build_engine(stack)._settle_in_memory(stack.request(), fake.open(stack))
     assert "another command works on this stack, so this may change" in messages[0]
 
 
@@ -122,10 +122,10 @@ def test_preview_assumes_what_up_imports(interrupted: Stack) -> None:
     fake, engine = FakeStack(interrupted), build_engine(interrupted)
     compress_state(interrupted)
     request = interrupted.request()
-    assumed, _ = engine._assume_settled(request, fake.open(interrupted))
+    in_memory, _ = engine._settle_in_memory(request, fake.open(interrupted))
     assert fake.imported == []
-    assert assumed.is_assumed
-    assert any(urn.endswith("::x") for urn in read_records(assumed))
+    assert in_memory.is_settled_in_memory
+    assert any(urn.endswith("::x") for urn in read_records(in_memory))
 
 
 def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
@@ -147,9 +147,11 @@ def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
     assert any(raw["urn"].endswith("::x") for raw in deployment["resources"])
 
 
-def test_assumed_urns_are_patterns_for_the_cli(interrupted: Stack) -> None:
+def test_urns_settled_in_memory_are_patterns_for_the_cli(interrupted: Stack) -> None:
     """The CLI refuses a URN that it has not recorded, unless it is a pattern."""
     opened = FakeStack(interrupted).open(interrupted)
     [urn] = [found.urn for found in opened.resources if found.name == "s"]
     assert opened.list_urns([urn]) == [urn]
-    assert replace(opened, is_assumed=True).list_urns([urn]) == [urn.replace("::", "*::", 1)]
+    assert replace(opened, is_settled_in_memory=True).list_urns([urn]) == [
+        urn.replace("::", "*::", 1)
+    ]

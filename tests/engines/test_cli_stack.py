@@ -91,9 +91,9 @@ class Workspace:
         self.error, self.arguments = error, [""]
         self.document: Any = None
 
-    def run(self, arguments: list[str], cwd: str, env: Mapping[str, str], *, text: str) -> None:
+    def run(self, arguments: list[str], cwd: str, env: Mapping[str, str], *, input: str) -> None:
         assert env == self.env_vars
-        self.arguments, self.document = arguments, json.loads(text)
+        self.arguments, self.document = arguments, json.loads(input)
         if self.error is not None:
             raise self.error
 
@@ -260,7 +260,7 @@ def test_command_reads_a_long_text_or_ends_before(tmp_path: Path, script: str) -
     # Longer than the 64 KiB that a pipe holds.
     text = "secret " * 50_000
     if script == "cat":
-        assert command.run([], str(tmp_path), {}, text=text).stdout == text.rstrip()
+        assert command.run([], str(tmp_path), {}, input=text).stdout == text.rstrip()
     else:
         with pytest.raises(CommandError):
-            command.run([], str(tmp_path), {}, text=text)
+            command.run([], str(tmp_path), {}, input=text)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from framework.core.changes import Change, Op, Preview
-from framework.engines.deletions import add_lost
+from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
-from tests.engines.fakes import Stack
+from framework.kube.provider import KubernetesProvider
+from tests.engines.fakes import FakeCluster, Stack
 
 NAMESPACE, CLAIM = "kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim"
 PROGRAM = """
@@ -57,7 +58,7 @@ def test_destroy_says_that_kept_claims_go_with_their_namespace(claims: Stack) ->
     assert read_notes(preview_destroy(claims)) == {"old/weights": LOST, "old/cache": LOST}
 
 
-def test_claim_that_leaves_alone_is_kept(claims: Stack) -> None:
+def test_claim_that_is_removed_without_its_namespace_is_kept(claims: Stack) -> None:
     claims.program(f"{PROGRAM}in_namespace('old', 'weights')")
     preview = claims.preview()
     assert not preview.problems
@@ -72,7 +73,7 @@ def test_other_namespace_is_refused_while_kept_claims_are_in_the_old_one(claims:
         "PersistentVolumeClaim old/cache",
         "PersistentVolumeClaim old/weights",
     ]
-    assert "this deletes its Namespace old" in preview.problems[0].message
+    assert "another `namespace` deletes the Namespace old, with" in preview.problems[0].message
     before = claims.cluster.ids()
     with pytest.raises(RefusedError):
         claims.up()
@@ -129,7 +130,15 @@ def test_only_kept_objects_of_the_deleted_namespace_are_lost(
         Change(namespace.urn, NAMESPACE, "old", op, object="new" if is_moved else "old"),
         Change(claim.urn, CLAIM, "weights", op, object="new/weights" if is_moved else claim.id),
     )
-    found = add_lost(Preview(changes), [namespace, claim], {}, refuses=True)
+    provider = cast(KubernetesProvider, FakeCluster())
+    found = check_deletions(
+        Preview(changes),
+        [namespace, claim],
+        {},
+        read_exported_state,
+        lambda _: provider,
+        refuses_lost=True,
+    )
     assert [problem.object for problem in found.problems] == (
         ["PersistentVolumeClaim old/weights"] if lost else []
     )

@@ -64,7 +64,7 @@ def check_another_command_is_named(project: Project, bucket: Bucket) -> None:
     state["checkpoint"]["latest"]["pending_operations"] = [operation]
     bucket.write(_STATE, json.dumps(state))
     shown = " ".join(project.succeed("drift", "dev").split())
-    assert "churn: a change has not ended, so another command works on this stack" in shown
+    assert "churn: a change has not ended, because another command works on this stack" in shown
     bucket.write(_STATE, kept)
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from framework.core.changes import Change, Op, Preview
-from framework.engines.deletions import add_replaced, read_exported_state
+from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
 from framework.kube.provider import KubernetesProvider
@@ -89,7 +89,12 @@ def test_every_object_that_pulumi_would_delete_is_looked_at(
     cluster.recreated = {"ns/a"}
     change = Change(resource.urn, resource.type, "a", op, object=object_id)
     provider = cast(KubernetesProvider, cluster)
-    found = add_replaced(
-        Preview((change,)), [resource], read_exported_state, lambda _: provider, {}
+    found = check_deletions(
+        Preview((change,)),
+        [resource],
+        {},
+        read_exported_state,
+        lambda _: provider,
+        refuses_lost=True,
     )
     assert [problem.object for problem in found.problems] == ["ConfigMap ns/a"] * refused

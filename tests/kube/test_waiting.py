@@ -14,7 +14,7 @@ from framework.core.errors import ClusterError, EngineError
 from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import ObjectState, field_manager
-from framework.kube.provider import KubernetesProvider, ReplacedError
+from framework.kube.provider import KubernetesProvider, RecreatedError
 from framework.kube.waiting import wait_namespace_active
 from tests.kube.objects import config_map, deployment, service, urn
 
@@ -97,7 +97,7 @@ def test_delete_leaves_another_object_of_the_same_name(
     provider.delete(state, timeout_s=10)
     kube.create(service(namespace), manager="someone")
     assert provider.read(state) is None
-    with pytest.raises(ReplacedError, match="was not deleted"):
+    with pytest.raises(RecreatedError, match="was not deleted"):
         provider.delete(state, timeout_s=10)
     assert kube.get("v1", "Service", "sentiment", namespace) is not None
 

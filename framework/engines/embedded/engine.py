@@ -27,7 +27,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     identify_cluster,
 )
-from framework.engines.deletions import add_lost, add_replaced, add_unrecorded_claims
+from framework.engines.deletions import check_deletions
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
@@ -393,12 +393,10 @@ class Operation:
         def connect(resource: Resource) -> KubernetesProvider:
             return self.planner.connect(resource.provider)
 
-        preview = add_lost(preview, resources, former_urns, refuses=refuses_lost)
-        preview = add_unrecorded_claims(
-            preview, resources, connect, former_urns, refuses=refuses_lost
-        )
         read_state = partial(read_object_state, self.state)
-        return add_replaced(preview, resources, read_state, connect, former_urns)
+        return check_deletions(
+            preview, resources, former_urns, read_state, connect, refuses_lost=refuses_lost
+        )
 
     def review(self, preview: Preview) -> None:
         """Passes a preview and what it was computed from to the request's `review`."""
@@ -489,7 +487,7 @@ class Operation:
             self.state.record(*map(end_line, urns))
 
     def forget_replicas(self) -> None:
-        """Forgets the replicas of deleted Deployments, once every one of the stack exists again."""
+        """Forgets the kept replicas, once all Deployments of the stack exist again."""
         if self._request.components is None:
             KeptReplicas(self.state.backend).clear()
 
