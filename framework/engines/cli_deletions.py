@@ -41,8 +41,9 @@ def find_held_deletions(
 
     `changes` are all of the command, `pending` the deletions of what earlier replacements left.
     The components of both are the names that the models have now. `unprotected` are the URNs of
-    `find_unprotected`. Without `can_leave_out` all models with such a deletion are `alone`, and so
-    they are if one deletion is unprotected: the other models then run as a list of targets.
+    `find_unprotected`. All models with such a deletion are `alone` if `can_leave_out` is False, and
+    also if one of the deletions is in `unprotected`: the other models then run as a list of
+    targets.
     """
     steps, changes = tuple(steps), tuple(changes)
     rolling = {step.change.component for step in steps if _is_rolling(step)}
@@ -98,40 +99,43 @@ def build_scope(
     known: Collection[str],
     resources: Iterable[Resource],
 ) -> RunScope:
-    """Builds the scope of a run for `targets` that must not delete anything else.
+    """Builds the scope of a run for `targets`, in which the CLI deletes nothing else.
 
-    The CLI also deletes what depends on a target, or is inside it, if the program no longer has it,
-    and fails because that is not a target. An example are two models and a run for the first one:
+    If a resource to delete depends on a target, or is a child of it, the CLI tries to delete it in
+    the same run, and fails because it is not a target. Example, with two models:
 
-        targets            Namespace, ranker with its canary
-        deleted            the other model, and the PodDisruptionBudget of ranker
-        they depend on     Namespace, ranker
+        targets                Namespace, ranker with its canary
+        deletions              all of the other model, and the PodDisruptionBudget of ranker
+        these depend on        Namespace, ranker
 
-    So the targets that a deletion depends on are left out. If one of them is in `changed`, the run
-    is for all of `known` but the other resources, in the option `--exclude`, which keeps
-    deletions. It is the second choice, because it names many URNs, and because it does not keep
-    what only the old object of a replacement has (`find_unprotected`).
+    So the targets that a deletion depends on are left out. If one of them is in `changed`, it
+    cannot be left out. Then all of `known` outside of `targets` are excluded instead: `--exclude`
+    also keeps deletions. This is the second choice, because the list is long, and because
+    `--exclude` does not keep a URN that only the old object of a replacement has
+    (`find_unprotected`).
     """
     resources = tuple(resources)
-    withheld = [
+    later_deletions = [
         found
         for found in resources
         if (found.pending_delete or found.urn in deleted) and found.urn not in targets
     ]
-    needed = _find_needed(withheld, resources) & targets
-    is_kept = find_unprotected(resources).isdisjoint(found.urn for found in withheld)
-    if is_kept and not needed.isdisjoint(changed):
+    needed = _find_dependencies(later_deletions, resources) & targets
+    can_exclude = find_unprotected(resources).isdisjoint(found.urn for found in later_deletions)
+    if can_exclude and not needed.isdisjoint(changed):
         return RunScope(None, frozenset(known) - targets)
     return RunScope(targets - needed)
 
 
-def _find_needed(users: Iterable[Resource], resources: Iterable[Resource]) -> frozenset[str]:
-    """Returns the URNs that some resources need, directly or through other ones."""
+def _find_dependencies(
+    dependents: Iterable[Resource], resources: Iterable[Resource]
+) -> frozenset[str]:
+    """Returns the URNs that `dependents` need, directly or through other resources."""
     needs: dict[str, set[str]] = {}
     for found in resources:
         needs.setdefault(found.urn, set()).update(found.needs)
     needed = set[str]()
-    unvisited = [urn for user in users for urn in user.needs]
+    unvisited = [urn for dependent in dependents for urn in dependent.needs]
     while unvisited:
         urn = unvisited.pop()
         if urn not in needed:

@@ -192,7 +192,7 @@ def keep_replicas(
     replicas of those that are deleted first, and has those that an earlier command has deleted.
     """
 
-    def find(step: CliStep, declared: int) -> int:
+    def find_or_record(step: CliStep, declared: int) -> int:
         manifest = step.manifest
         recorded = step.recorded.state if step.recorded else None
         ops = (step.change.op, step.cli_op)
@@ -202,7 +202,8 @@ def keep_replicas(
                 return replicas
         elif Op.REPLACE in ops and recorded and (live_state := provider.read(recorded)):
             replicas = find_replicas_to_keep(declared, live_state)
-            # One with another name is created first.
+            # A replacement with another name is created before the old one is deleted, so nothing
+            # is lost.
             if recorded.id == manifest.id:
                 kept.keep(recorded, replicas)
             return replicas
@@ -214,7 +215,7 @@ def keep_replicas(
         declared = step.manifest.initial_replicas
         if declared is None:
             return step
-        replicas = find(step, declared) or declared
+        replicas = find_or_record(step, declared) or declared
         return replace(step, manifest=replace(step.manifest, initial_replicas=replicas))
 
     return tuple(map(keep, steps))

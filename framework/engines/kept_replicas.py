@@ -54,8 +54,9 @@ class KeptReplicas:
     def find(self, object_id: str, recorded: ObjectState | None) -> int:
         """Returns the replicas that a Deployment had when it was deleted, 0 for none.
 
-        `recorded` is None if the state does not have the Deployment. If the state has a newer one
-        of that name, somebody else has deleted that one, and the number of the former is too old.
+        `recorded` is the Deployment as the state has it, None if it is not there. The number is
+        used only for the Deployment with the recorded UID: another UID means that it was created
+        again since, so the number is too old.
         """
         with self._lock:
             entry = self.record.read_replicas().get(object_id)
@@ -64,7 +65,7 @@ class KeptReplicas:
         return int(entry["replicas"])
 
     def clear(self) -> None:
-        """Removes all entries, after a command that left no Deployment uncreated. StateError."""
+        """Removes all entries, once all deleted Deployments have been created again. StateError."""
         with self._lock:
             self._write({})
 

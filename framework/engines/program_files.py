@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-# Its digest covers all of its files, whatever the program imports of it.
+# The framework is left out: the plan has a digest of the whole package.
 _FRAMEWORK = "framework"
 
 
@@ -18,19 +18,19 @@ def find_program_files(root: Path, program: Path) -> tuple[Path, ...]:
     """Returns the program and the modules of the project that it imports, directly or not.
 
     They are looked for in `root` and in the program's folder. Libraries and the framework itself
-    are left out. Sorted; a program that does not exist is left out, too.
+    are left out. The paths are sorted. Returns () if the program does not exist.
     """
     folders = tuple(dict.fromkeys((root, program.parent)))
     found: set[Path] = set()
-    open_files = [program]
-    while open_files:
-        path = open_files.pop()
+    unvisited = [program]
+    while unvisited:
+        path = unvisited.pop()
         if path in found or not path.is_file():
             continue
         found.add(path)
         for name in _list_imports(path, folders):
             for folder in folders:
-                open_files += _find_module(folder, name)
+                unvisited += _find_module(folder, name)
     return tuple(sorted(found))
 
 

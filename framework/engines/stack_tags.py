@@ -22,7 +22,8 @@ from framework.engines.state.checkpoint import Resource
 # One tag for each field: a tag of Pulumi Cloud holds at most 256 characters.
 _PREFIX = "modelcatalog:cluster-"
 _FIELDS = ("uid", "context", "server")
-# One tag for each Deployment. Its name does not fit: that of a tag has at most 40 characters.
+# One tag for each Deployment. The tag has a hash of the Deployment's name, because the name of a
+# tag has at most 40 characters.
 _REPLICAS_PREFIX = "modelcatalog:replicas-"
 
 

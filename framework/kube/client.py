@@ -139,9 +139,9 @@ class KubeClient:
         return kinds[kind]
 
     def find_served_version(self, group: str, kind: str) -> str:
-        """Returns the apiVersion in which the server has a kind; "" if it does not have the kind.
+        """Returns the first apiVersion in which the server serves a kind, "" if it serves none.
 
-        The server's preferred version comes first.
+        The version that the server prefers is tried first.
         """
         with self._lock:
             if self._groups is None:

@@ -46,9 +46,9 @@ from framework.kube.property_path import drop_at, find_paths
 
 REPLICAS: OwnedPath = ("f:spec", "f:replicas")
 PAUSED: OwnedPath = ("f:spec", "f:paused")
-# Fields that the server never removes, by kind, with all below them. The creator of a claim, or an
-# admission plugin in the creator's request, chose its class and its volume.
-_NEVER_REMOVED: dict[str, OwnedPath] = {"PersistentVolumeClaim": ("f:spec",)}
+# Immutable fields, with all below them, by kind. Our manifest may lack some: the class and the
+# volume of a claim were chosen by its creator, or by an admission plugin.
+_IMMUTABLE: dict[str, OwnedPath] = {"PersistentVolumeClaim": ("f:spec",)}
 SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 TRIES = 5
 
@@ -94,7 +94,7 @@ def build_patch(
             drop_at(sent, steps)
     # After the ignored fields, because `spec.paused` may be one of them.
     sent = resumed(live, sent, kept | {path for _, path in injected})
-    kept |= _find_never_removed(live, manager, sent)
+    kept |= _find_immutable(live, manager, sent)
     unowned = unowned_paths(live, manager, sent, before, kept, injected)
     return Patch(manager, sent, unowned, frozenset(kept), injected)
 
@@ -132,9 +132,9 @@ def _find_injected(
     )
 
 
-def _find_never_removed(live: Object, manager: str, sent: Object) -> frozenset[OwnedPath]:
+def _find_immutable(live: Object, manager: str, sent: Object) -> frozenset[OwnedPath]:
     """Returns what others own, `sent` lacks, and the server would refuse to remove."""
-    top = _NEVER_REMOVED.get(live["kind"])
+    top = _IMMUTABLE.get(live["kind"])
     if top is None:
         return frozenset()
     return frozenset(

@@ -66,7 +66,7 @@ class ObjectWriter:
         """Writes an object and records it as not ready yet."""
         registration, old = step.registration, step.old
         before = read_object_state(self._state, old) if old is not None else None
-        inputs = self._keep_replicas(step, provider, before)
+        inputs = self._build_inputs(step, provider, before)
         left_behind = []
         if step.adopts:
             self._begin("creating" if old is None else "updating", step, inputs)
@@ -92,12 +92,13 @@ class ObjectWriter:
         self._state.record(*left_behind, set_line(resource), end_line(step.urn))
         return made
 
-    def _keep_replicas(
+    def _build_inputs(
         self, step: Step, provider: KubernetesProvider, before: ObjectState | None
     ) -> dict[str, Any]:
-        """Returns the inputs; for a new Deployment under an autoscaler with the replicas it had.
+        """Builds the inputs of the object to write.
 
-        Created with those of the file, it would begin far too small.
+        A Deployment under an autoscaler that is created or replaced gets the replicas that it had:
+        the minimum would be too few. Records them before a replacement that deletes first.
         """
         inputs: dict[str, Any] = reveal(step.registration.inputs)
         is_new = step.change.op in (Op.CREATE, Op.REPLACE)

@@ -38,8 +38,9 @@ _LAYOUT = 1
 _ATTRIBUTES = ".attrs"
 # Writing a file takes less than a second.
 _ABANDONED_S = 60.0
-# A command that writes takes longer than reading the state.
-_READS = 10
+# How often an unlocked reader tries again. Commands that write take seconds, so a second try
+# mostly succeeds.
+_MAX_READS = 10
 _META_VERSION = re.compile(r"(?m)^version:\s*(\d+)")
 # By suffix: the name of the format, and the command that unpacks it in place.
 _COMPRESSED = {".gz": ("gzip", "gunzip --force"), ".zst": ("zstd", "unzstd --force --rm")}
@@ -101,7 +102,7 @@ class FileBackend:
 
     # Checkpoint
 
-    def read_checkpoint(self) -> str | None:
+    def _read_checkpoint(self) -> str | None:
         """Returns the text of the checkpoint, None when it does not exist.
 
         StateError for a backend in a form that only the CLI reads.
@@ -117,15 +118,15 @@ class FileBackend:
         then removes the journal. A reader that has the old checkpoint and finds no journal would
         lack all that this `up` has done.
         """
-        for _ in range(_READS):
+        for _ in range(_MAX_READS):
             before = self._identify_checkpoint()
-            text, journal = self.read_checkpoint(), files.read_bytes(self.journal_path)
+            text, journal = self._read_checkpoint(), files.read_bytes(self.journal_path)
             # With the same checkpoint afterwards, the journal was not removed in between.
             if self._identify_checkpoint() == before:
                 return text, journal
         raise StateError(
-            f"{self.checkpoint_path}: other commands write it all the time; wait until they have "
-            "ended, then run again"
+            f"{self.checkpoint_path}: other commands changed it during each of {_MAX_READS} reads; "
+            "wait until they have ended, then run this command again"
         )
 
     def _identify_checkpoint(self) -> tuple[int, int, int]:
@@ -178,7 +179,7 @@ class FileBackend:
         meta = self.folder / "meta.yaml"
         if not meta.exists():
             files.write_atomically(meta, "version: 1\n")
-        previous = self.read_checkpoint()
+        previous = self._read_checkpoint()
         if previous is not None:
             # Written before the checkpoint is replaced: at each moment one of the two files is
             # complete.
