@@ -104,7 +104,7 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
         report = compare_session(session, recorded)
         report = _add_refresh(session, report, recorded)
         # Last, so that it covers the whole check.
-        return _add_other_command(session, report, recorded)
+        return _warn_of_other_command(session, report, recorded)
 
 
 def read_recorded(session: Session, *, accepts_recreated: bool = False) -> RecordedObjects:
@@ -172,12 +172,12 @@ def _add_refresh(session: Session, report: DriftReport, recorded: RecordedObject
     return replace(report, refresh=build_refresh_verdict(report, changed, recorded.objects))
 
 
-def _add_other_command(
+def _warn_of_other_command(
     session: Session, report: DriftReport, recorded: RecordedObjects
 ) -> DriftReport:
     """Adds a warning if another command has written the state during the check.
 
-    Only for a state whose locks nobody can read, as in a bucket.
+    Only for a state in a bucket or in Pulumi Cloud, whose locks `drift` cannot read.
     """
     if not recorded.revision or read_recorded(session).revision == recorded.revision:
         return report

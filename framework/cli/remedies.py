@@ -34,23 +34,24 @@ def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
         )
     until = _parse_until(options.until)
     report = check_stack(root, options)
-    incomplete = _print_messages(report)
+    exit_code = _report_messages(report)
     finding = find_by_id(options.finding, report)
     if finding.accepted_by:
         where = finding.accepted_by.position
         print(f"{describe_finding(finding)} is accepted already, by the rule at {where}.")
-        return incomplete
+        return exit_code
     rule = build_accept_rule(finding, options.reason.strip(), until)
     change = add_accept_rule(root, environment, rule)
     print(render_file_changes([change]))
     print(render_visible(f"\naccepted  {describe_finding(finding)}"))
     print(_describe_limit(rule))
     print(f"next: make drift ENV={environment}")
-    return incomplete
+    return exit_code
 
 
-def _print_messages(report: DriftReport) -> ExitCode:
-    """Prints the problems and warnings of a check. Returns FAILED if it was not complete."""
+def _report_messages(report: DriftReport) -> ExitCode:
+    """Prints the problems and warnings of a check. Returns the exit code: FAILED if there are
+    problems."""
     for message in list_messages(report):
         print(render_visible(message))
     return ExitCode.FAILED if report.problems else ExitCode.DONE
@@ -60,11 +61,17 @@ def _describe_limit(rule: AcceptRule) -> str:
     if rule.live is not None:
         return (
             "The rule covers this live value only; without `live`, it covers every value with the "
-            f"same danger ({rule.danger}) or less."
+            f"same danger ({rule.danger}) or a smaller one."
         )
     if rule.path:
-        return f"The rule covers every value of the field with this danger ({rule.danger}) or less."
-    return f"The rule covers that the object is {rule.change}, and no differences of its fields."
+        return (
+            f"The rule covers every value of the field with the same danger ({rule.danger}) or a "
+            "smaller one."
+        )
+    return (
+        f"The rule covers only that the object is {rule.change}: differences of its fields are "
+        "drift."
+    )
 
 
 def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -75,7 +82,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
 
     environment = options.environment
     report = check_stack(root, options)
-    incomplete = _print_messages(report)
+    exit_code = _report_messages(report)
     findings = report.findings
     if options.finding:
         known = (*findings, *report.accepted)
@@ -84,7 +91,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         where = f" of {options.model}" if options.model else ""
         limit = " in what could be checked" if report.problems else ""
         print(f"No differences{where}{limit}.")
-        return incomplete
+        return exit_code
     result = take_findings(root, report.stack, findings, announce)
     if result.changes:
         print(render_file_changes(result.changes), end="\n\n")
@@ -98,7 +105,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_visible(f"    {reason}"))
     if result.taken:
         print(f"next: make drift ENV={environment}")
-    return ExitCode.FAILED if result.not_taken else incomplete
+    return ExitCode.FAILED if result.not_taken else exit_code
 
 
 def announce(number: int, count: int, finding: Finding) -> None:

@@ -183,9 +183,10 @@ def list_keys(path: FieldPath) -> tuple[str, ...]:
     return LIST_KEYS.get(".".join(names[-2:])) or LIST_KEYS.get(names[-1], ())
 
 
-def find_plain_list(path: FieldPath) -> FieldPath | None:
-    """Returns the first list on the way to a field whose items go by index; None if there is none.
+def find_list_without_keys(path: FieldPath) -> FieldPath | None:
+    """Returns the first list without keys on the way to a field; None if there is none.
 
+    Its items have no key in LIST_KEYS, so a path names them by index.
     For `spec.template.spec.tolerations[0].effect` it is `spec.template.spec.tolerations`.
     """
     for depth, step in enumerate(path.steps):

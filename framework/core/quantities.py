@@ -36,14 +36,18 @@ _MAPPINGS = frozenset(
 )
 
 
-# The groups of Kubernetes itself whose name has a dot, and whose objects hold quantities.
-_GROUPS = frozenset({"node.k8s.io", "resource.k8s.io", "storage.k8s.io"})
+# The built-in API groups with a dot in their names whose objects hold quantities.
+_BUILT_IN_GROUPS = frozenset({"node.k8s.io", "resource.k8s.io", "storage.k8s.io"})
 
 
-def is_custom(api_version: object) -> bool:
-    """Returns True for a group that a CustomResourceDefinition adds: its name has a dot."""
+def may_be_custom(api_version: object) -> bool:
+    """Returns True if an object may be a custom resource, whose group has a dot in its name.
+
+    So have built-in groups such as `networking.k8s.io`, but no field of their objects is a
+    quantity, so they need no exception.
+    """
     group = str(api_version or "").rpartition("/")[0]
-    return "." in group and group not in _GROUPS
+    return "." in group and group not in _BUILT_IN_GROUPS
 
 
 @cache
@@ -76,17 +80,17 @@ def multiply_quantity(text: str, factor: int) -> str:
     return f"{product.normalize() if product % 1 else int(product)}{text[match.end('number') :]}"
 
 
-def is_quantity_path(path: Sequence[object], *, custom: bool = False) -> bool:
+def is_quantity_path(path: Sequence[object], *, is_custom_resource: bool = False) -> bool:
     """Returns True if the field of an object, or the setting, at `path` holds a quantity.
 
-    `custom` is True for a custom resource. Its `default.version` may be any text, and the server
-    stores what was sent. Only `resources` of a container mostly has the type of Kubernetes, and
-    operators write its canonical form.
+    `default.version` of a custom resource may be any text, and the server stores what was sent.
+    Only `resources` of a container mostly has the type of Kubernetes, and operators write its
+    canonical form.
     """
     if len(path) < 2:
         return False
     parent, name = str(path[-2]), str(path[-1])
-    if custom:
+    if is_custom_resource:
         return len(path) > 2 and path[-3] == "resources" and parent in ("requests", "limits")
     # `annotations.divisor` is a text that somebody wrote.
     if parent in FREE_KEYS:
@@ -94,9 +98,11 @@ def is_quantity_path(path: Sequence[object], *, custom: bool = False) -> bool:
     return name in _FIELDS or _FIELDS_OF.get(parent) == name or parent in _MAPPINGS
 
 
-def is_same_quantity(path: Sequence[object], old: Any, new: Any, *, custom: bool = False) -> bool:
+def is_same_quantity(
+    path: Sequence[object], old: Any, new: Any, *, is_custom_resource: bool = False
+) -> bool:
     """Returns True if `path` holds a quantity, and both values are the same one."""
-    if not is_quantity_path(path, custom=custom):
+    if not is_quantity_path(path, is_custom_resource=is_custom_resource):
         return False
     before, after = (
         parse_quantity(str(value)) if type(value) in (str, int, float) else None
@@ -105,20 +111,27 @@ def is_same_quantity(path: Sequence[object], old: Any, new: Any, *, custom: bool
     return before is not None and before == after
 
 
-def normalize_quantities(value: Any, path: tuple[object, ...] = (), *, custom: bool = False) -> Any:
-    """Returns an object, or several, in which equal quantities are equal texts."""
+def normalize_quantities(
+    value: Any, path: tuple[object, ...] = (), *, is_custom_resource: bool = False
+) -> Any:
+    """Returns an object or a list of objects in which equal quantities are equal texts."""
     if isinstance(value, dict):
-        custom = is_custom(value["apiVersion"]) if "apiVersion" in value else custom
+        if "apiVersion" in value:
+            is_custom_resource = may_be_custom(value["apiVersion"])
         return {
-            key: normalize_quantities(child, (*path, key), custom=custom)
+            key: normalize_quantities(child, (*path, key), is_custom_resource=is_custom_resource)
             for key, child in value.items()
         }
     if isinstance(value, list):
         return [
-            normalize_quantities(child, (*path, index), custom=custom)
+            normalize_quantities(child, (*path, index), is_custom_resource=is_custom_resource)
             for index, child in enumerate(value)
         ]
-    if is_quantity_path(path, custom=custom) and type(value) in (str, int, float):
+    if is_quantity_path(path, is_custom_resource=is_custom_resource) and type(value) in (
+        str,
+        int,
+        float,
+    ):
         amount = parse_quantity(str(value))
         return value if amount is None else str(amount)
     return value

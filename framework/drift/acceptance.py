@@ -92,8 +92,8 @@ def _find_limit(rule: AcceptRule, finding: Finding) -> str:
 
 def _describe_exceeded(rule: AcceptRule, finding: Finding) -> str:
     return (
-        f"{_start(rule)} does not cover {_name(finding)}, which {_find_limit(rule, finding)}: put "
-        "the difference back, or accept it again"
+        f"{_start(rule)} does not cover {_name(finding)}, which {_find_limit(rule, finding)}: "
+        "remove the difference with `up`, or accept it again"
     )
 
 
@@ -104,7 +104,7 @@ def _is_unlimited(rule: AcceptRule, finding: Finding) -> bool:
 def _describe_unlimited(rule: AcceptRule, finding: Finding) -> str:
     return (
         f"{_start(rule)} has no `danger`, so it covers {_name(finding)}, which can make requests "
-        "fail: put the difference back, or add `danger: serving` to keep it accepted"
+        "fail: remove the difference with `up`, or add `danger: serving` to keep it accepted"
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
-from framework.core.field_paths import MISSING, FieldPath, find_plain_list, get_at, resolve
-from framework.core.quantities import is_custom, is_same_quantity
+from framework.core.field_paths import MISSING, FieldPath, find_list_without_keys, get_at, resolve
+from framework.core.quantities import is_same_quantity, may_be_custom
 from framework.core.redaction import REDACTED, redact_value
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import RecordedObject
@@ -159,20 +159,26 @@ def build_findings(
             pending = True
         else:
             findings.append(_build_field(base, field, value))
-    findings = [_add_list(finding, compared.comparison.fields, changes) for finding in findings]
+    findings = [
+        _add_list_state(finding, compared.comparison.fields, changes) for finding in findings
+    ]
     return ObjectFindings(tuple(findings), pending, is_deletion)
 
 
-def _add_list(finding: Finding, fields: Iterable[FieldChange], changes: Iterable[str]) -> Finding:
-    """Returns the finding with what `take` must know about the list without keys that it is in."""
-    path = find_plain_list(FieldPath.parse(finding.path))
+def _add_list_state(
+    finding: Finding, fields: Iterable[FieldChange], changes: Iterable[str]
+) -> Finding:
+    """Returns the finding with the differences of its list without keys, which `take` needs."""
+    path = find_list_without_keys(FieldPath.parse(finding.path))
     if path is None:
         return finding
     pending = map(FieldPath.parse, changes)
     return replace(
         finding,
         list_differences=sum(FieldPath.parse(field.path).is_within(path) for field in fields),
-        list_is_pending=any(o.is_within(path) or path.is_within(o) for o in pending),
+        list_is_pending=any(
+            changed.is_within(path) or path.is_within(changed) for changed in pending
+        ),
     )
 
 
@@ -306,8 +312,10 @@ def _find_desired(
 
 def _is_same(field: FieldChange, desired: Any, type_token: str) -> bool:
     steps = FieldPath.parse(field.path).steps
-    custom = is_custom(type_token.split(":")[1])
-    return bool(desired == field.new) or is_same_quantity(steps, desired, field.new, custom=custom)
+    is_custom_resource = may_be_custom(type_token.split(":")[1])
+    return bool(desired == field.new) or is_same_quantity(
+        steps, desired, field.new, is_custom_resource=is_custom_resource
+    )
 
 
 def _build_field(base: Finding, field: FieldChange, desired: Any) -> Finding:

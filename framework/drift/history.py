@@ -45,8 +45,9 @@ class PastFinding:
     danger: Danger | None = None
     accepted: bool = False
 
-    def is_news(self, before: PastFinding | None) -> bool:
-        """Returns True for drift that the check before did not report as such, or as less bad."""
+    def is_new_or_worse(self, before: PastFinding | None) -> bool:
+        """Returns True if the check before did not find this drift, had it accepted, or found less
+        danger."""
         if self.accepted or (before and not before.accepted and before.danger is None):
             return False
         if before is None or before.accepted or before.danger is None or self.danger is None:
@@ -61,7 +62,8 @@ class HistoryEntry:
     `dangers` counts the findings by what they endanger. `open_findings` are all findings, accepted
     ones too (`standing` in the file); None in older lines. `resolved` are those of the check before
     that are gone. A stack that could not be checked as a whole resolves nothing, and its findings
-    stay. `news` are the ids of the findings that somebody should hear about.
+    stay. `new_ids` are the ids of the findings that are new, no longer accepted, or worse than
+    before (`news` in the file).
     """
 
     stack: str
@@ -73,7 +75,7 @@ class HistoryEntry:
     dangers: dict[str, int] | None = None
     open_findings: Annotated[tuple[PastFinding, ...] | None, Field(alias="standing")] = None
     resolved: tuple[PastFinding, ...] = ()
-    news: tuple[str, ...] = ()
+    new_ids: Annotated[tuple[str, ...], Field(alias="news")] = ()
 
 
 @dataclass(frozen=True)
@@ -93,21 +95,20 @@ class History:
         return {past.id: past.since for past in _find_open(self.list_checks(stack))}
 
     def find_open(self, stack: str) -> tuple[PastFinding, ...]:
-        """Returns the findings of a stack that stand, also those that the last check could not
-        look at."""
+        """Returns the open findings of a stack, with those that the last check could not read."""
         return tuple(_find_open(self.list_checks(stack)))
 
     def find_last_complete(self, stack: str) -> datetime | None:
-        """Returns the time of the last check that looked at everything."""
+        """Returns the time of the last complete check of a stack, None if there was none."""
         checks = reversed(self.list_checks(stack))
         return next((e.checked for e in checks if e.verdict is not Verdict.FAILED), None)
 
-    def find_news(self, report: DriftReport) -> frozenset[str] | None:
+    def find_new(self, report: DriftReport) -> frozenset[str] | None:
         """Returns the ids of findings that are new, no longer accepted, or worse than before."""
         entries = self.list_checks(report.stack.name)
         if not entries or entries[-1].checked != report.checked:
             return None
-        return frozenset(entries[-1].news)
+        return frozenset(entries[-1].new_ids)
 
     def find_resolved(self, report: DriftReport) -> tuple[PastFinding, ...]:
         """Returns the findings of the check before that this one did not find; () without OUT=."""
@@ -153,7 +154,9 @@ class History:
             finding.id: _build_past(finding, before.get(finding.id), report.checked)
             for finding in found
         }
-        news = [past.id for past in open_findings.values() if past.is_news(before.get(past.id))]
+        new_ids = [
+            past.id for past in open_findings.values() if past.is_new_or_worse(before.get(past.id))
+        ]
         gone = [past for past in before.values() if past.id not in open_findings]
         if report.problems:
             # What was not looked at may still be there.
@@ -173,7 +176,7 @@ class History:
             dangers=dangers,
             open_findings=tuple(open_findings.values()),
             resolved=tuple(gone[:_MAX_RESOLVED]),
-            news=tuple(news),
+            new_ids=tuple(new_ids),
         )
 
     def render(self) -> str:
@@ -268,5 +271,7 @@ def _trim(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
         count = seen.get(entry.stack, 0)
         seen[entry.stack] = count + 1
         if count < _MAX_CHECKS:
-            kept.append(entry if count < _NAMING else replace(entry, open_findings=None, news=()))
+            kept.append(
+                entry if count < _NAMING else replace(entry, open_findings=None, new_ids=())
+            )
     return kept[::-1]

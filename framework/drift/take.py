@@ -29,7 +29,7 @@ from framework.core.diagnostics import Diagnostic, KeyPath
 from framework.core.errors import ConfigError, EditError, FrameworkError
 from framework.core.field_paths import (
     FieldPath,
-    find_plain_list,
+    find_list_without_keys,
     get_at,
     resolve,
 )
@@ -38,17 +38,17 @@ from framework.core.stack import Stack
 from framework.drift.report import Finding, FindingKind
 from framework.drift.take_candidates import (
     build_patch,
-    find_list_settings,
-    list_patch_edits,
-    list_settings,
+    build_patch_edits,
+    build_setting_edits,
+    find_settings_of_list,
     name_settings,
 )
 from framework.drift.take_lists import (
     ListChange,
+    build_item_edits,
     build_list_change,
     build_whole_list,
     group_by_list,
-    list_item_edits,
 )
 from framework.edits.transaction import (
     apply_without_new_errors,
@@ -170,15 +170,15 @@ class _Copy:
         if before is None:
             reason = f"{finding.model} is not planned in {self._stack}, so no setting renders it"
             raise EditError((finding.label, reason))
-        path = find_plain_list(FieldPath.parse(finding.path))
+        path = find_list_without_keys(FieldPath.parse(finding.path))
         if path is None:
             # A text with `${` would be an interpolation.
             written = replace(finding, live=escape(finding.live))
-            candidates = self._list_candidates(written, before.catalog, before.model)
+            candidates = self._find_field_candidates(written, before.catalog, before.model)
             return self._try(before, finding, candidates)
         obj = before.objects.get(_identify(finding), {})
         change = build_list_change(findings, obj)
-        candidates = self._list_item_candidates(finding, change, before.catalog, before.model)
+        candidates = self._find_list_candidates(finding, change, before.catalog, before.model)
         return self._try(before, finding, candidates, change)
 
     def _try(
@@ -248,11 +248,11 @@ class _Copy:
         plans = {other: self._plan(name, Stack.of(other)) for other in others}
         return {other: plan.objects if plan else None for other, plan in plans.items()}
 
-    def _list_candidates(
+    def _find_field_candidates(
         self, finding: Finding, catalog: Catalog, model: CatalogModel
     ) -> Iterator[Candidate]:
         overlay = self._overlay(finding)
-        for file, edits in list_settings(finding, catalog, model):
+        for file, edits in build_setting_edits(finding, catalog, model):
             # A line of a profile or of environment.yaml applies to other models as well.
             if file in (overlay, f"catalog/{finding.model}.yaml"):
                 yield file, edits, name_settings(edits)
@@ -262,26 +262,23 @@ class _Copy:
             track = "canary" if finding.object.endswith("-canary") else "stable"
             kind = finding.object_kind
             entry = f"{kind}/{track}" if kind == "Deployment" else kind
-            written = load_document(self._root, overlay)[0].data if self._exists(overlay) else {}
             path: KeyPath = ("patch", entry)
-            held = get_at(written, path, None)
-            edits = [*list_patch_edits(path, held, patch)] if held else [Edit(path, patch)]
+            held = get_at(self._read(overlay), path, None)
+            edits = [*build_patch_edits(path, held, patch)] if held else [Edit(path, patch)]
             yield overlay, edits, f"patch.{entry}"
 
-    def _list_item_candidates(
+    def _find_list_candidates(
         self, finding: Finding, change: ListChange, catalog: Catalog, model: CatalogModel
     ) -> Iterator[Candidate]:
         """Yields the edits of a list without keys: of its items, where a file has the list."""
         overlay, own = self._overlay(finding), f"catalog/{finding.model}.yaml"
-        settings = find_list_settings(finding, change, catalog, model)
+        settings = find_settings_of_list(finding, change, catalog, model)
         for path in settings:
             for file in (overlay, own):
-                data = load_document(self._root, file)[0].data if self._exists(file) else {}
-                edits = list_item_edits(change, path, get_at(data, path, None))
+                edits = build_item_edits(change, path, get_at(self._read(file), path, None))
                 if edits:
                     yield file, edits, str(FieldPath(path))
-            data = load_document(self._root, overlay)[0].data if self._exists(overlay) else {}
-            if get_at(data, path, None) is not None:
+            if get_at(self._read(overlay), path, None) is not None:
                 # A whole list in its place would lose what the overlay has there.
                 continue
             if change.adds_at_end:
@@ -294,8 +291,10 @@ class _Copy:
     def _overlay(self, finding: Finding) -> str:
         return f"environments/{self._stack.environment}/models/{finding.model}.yaml"
 
-    def _exists(self, path: str) -> bool:
-        return (self._root / path).is_file()
+    def _read(self, path: str) -> Any:
+        """Returns the data of a YAML file of the copy, {} if it does not exist."""
+        exists = (self._root / path).is_file()
+        return load_document(self._root, path)[0].data if exists else {}
 
     def _write(self, path: str, edits: Sequence[Edit], model: str) -> None:
         opening = f"# Settings of {model} in {self._stack} only, laid over catalog/{model}.yaml.\n"
@@ -389,8 +388,9 @@ def _describe_no_setting(finding: Finding) -> tuple[str, str]:
 def _describe_list_obstacle(finding: Finding, change: ListChange) -> tuple[str, str]:
     return (
         f"{finding.label} {change.path}",
-        "the items that differ cannot be edited alone, and a new list would freeze the others; "
-        "edit the catalog by hand, put the list back with `up`, or accept it",
+        "the items that differ cannot be edited alone, and a whole new list would lose the "
+        "interpolations of the others; edit the catalog by hand, put the list back with `up`, or "
+        "accept it",
     )
 
 

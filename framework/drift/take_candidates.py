@@ -40,7 +40,7 @@ def name_settings(edits: Sequence[Edit]) -> str:
     return ", ".join(str(FieldPath(edit.path)) for edit in edits)
 
 
-def list_settings(
+def build_setting_edits(
     finding: Finding, catalog: Catalog, model: CatalogModel
 ) -> Iterator[tuple[str, list[Edit]]]:
     """Yields the edits that may render a field, each with the file that defines its setting.
@@ -61,11 +61,11 @@ def list_settings(
         path = tuple(map(str, steps))
         if path not in seen:
             seen.add(path)
-            for edits in _list_edits(path, finding):
+            for edits in _build_edits(path, finding):
                 yield file, edits
 
 
-def find_list_settings(
+def find_settings_of_list(
     finding: Finding, change: ListChange, catalog: Catalog, model: CatalogModel
 ) -> list[KeyPath]:
     """Returns the settings that may render a list without keys, the most likely first."""
@@ -100,7 +100,7 @@ def _explain_settings(
         yield ("canary", *steps) if steps[0] == "candidate" else steps, files.get(key, "")
 
 
-def _list_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
+def _build_edits(path: KeyPath, finding: Finding) -> Iterator[list[Edit]]:
     live = finding.live
     if path[-2:-1] == ("image",) and path[-1] in _IMAGE and isinstance(live, str):
         # Three settings make one reference, so two of them may have to change. A part that is the
@@ -163,7 +163,7 @@ def _nest_item(steps: Sequence[Step], depth: int, live: Any) -> Any:
     return None if inner is None else [{**identity, **inner}]
 
 
-def list_patch_edits(path: KeyPath, held: Any, added: Any) -> Iterator[Edit]:
+def build_patch_edits(path: KeyPath, held: Any, added: Any) -> Iterator[Edit]:
     """Yields the edits that add a patch to the one that the file has, and keep its comments.
 
     Items of lists are the same if their first entry is the same.
@@ -171,7 +171,7 @@ def list_patch_edits(path: KeyPath, held: Any, added: Any) -> Iterator[Edit]:
     if isinstance(held, Mapping) and isinstance(added, Mapping):
         for key, value in added.items():
             if key in held:
-                yield from list_patch_edits((*path, key), held[key], value)
+                yield from build_patch_edits((*path, key), held[key], value)
             else:
                 yield Edit((*path, key), value)
     elif isinstance(held, list) and isinstance(added, list):
@@ -180,7 +180,7 @@ def list_patch_edits(path: KeyPath, held: Any, added: Any) -> Iterator[Edit]:
             identity = next(iter(item.items())) if isinstance(item, Mapping) and item else None
             for index, other in enumerate(held):
                 if identity and isinstance(other, Mapping) and identity in other.items():
-                    yield from list_patch_edits((*path, index), other, item)
+                    yield from build_patch_edits((*path, index), other, item)
                     break
             else:
                 yield Edit((*path, end), item)

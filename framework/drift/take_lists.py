@@ -18,7 +18,7 @@ from typing import Any
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import EditError
-from framework.core.field_paths import FieldPath, find_plain_list, get_at, resolve
+from framework.core.field_paths import FieldPath, find_list_without_keys, get_at, resolve
 from framework.drift.report import Finding
 from framework.edits.yaml_edit import REMOVED, Edit
 from framework.layers.references import escape
@@ -60,7 +60,7 @@ def group_by_list(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
     """Returns the findings that can only be taken together, in the order of their first ones."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for number, finding in enumerate(findings):
-        path = find_plain_list(FieldPath.parse(finding.path))
+        path = find_list_without_keys(FieldPath.parse(finding.path))
         key = (finding.type, finding.object, path) if path else (number,)
         groups.setdefault(key, []).append(finding)
     return [tuple(group) for group in groups.values()]
@@ -77,21 +77,22 @@ def build_list_change(findings: Sequence[Finding], obj: Mapping[str, Any]) -> Li
     Errors: EditError if the live list is not known as a whole, or if the files changed it since the
     last `up`: an index of one list may then be another item in the other.
     """
-    path = find_plain_list(FieldPath.parse(findings[0].path))
+    path = find_list_without_keys(FieldPath.parse(findings[0].path))
     assert path is not None
     where = f"{findings[0].label} {path}"
     if len(findings) < findings[0].list_differences:
         raise EditError(
             (
                 where,
-                "the list has more differences, which are accepted or allowed; a list is taken as "
-                "a whole: name one of them with FINDING=, or edit the catalog by hand",
+                "other differences of this list are accepted by drift.accept or allowed by "
+                "drift.injectors, and a list is taken as a whole; FINDING= with the id of one "
+                "difference also takes the accepted ones, else edit the catalog by hand",
             )
         )
     steps = resolve(obj, path)
     old = list(get_at(obj, steps)) if steps is not None else []
-    moved = any(f.desired != f.recorded or _read(obj, f) != f.desired for f in findings)
-    if moved or any(finding.list_is_pending for finding in findings):
+    files_changed = any(f.desired != f.recorded or _read(obj, f) != f.desired for f in findings)
+    if files_changed or any(finding.list_is_pending for finding in findings):
         raise EditError(
             (
                 where,
@@ -130,7 +131,7 @@ def _build_live(
     return [item for item in live if item is not _GONE]
 
 
-def list_item_edits(change: ListChange, path: KeyPath, written: Any) -> list[Edit]:
+def build_item_edits(change: ListChange, path: KeyPath, written: Any) -> list[Edit]:
     """Returns the edits of the items of a list that a file has at `path`; [] if it has none.
 
     `written` is the value there: a list, or a mapping of `items` or `append`. The items that it
@@ -150,11 +151,11 @@ def list_item_edits(change: ListChange, path: KeyPath, written: Any) -> list[Edi
     for start, end, items in change.list_steps():
         if start < before:
             return []
-        edits += _list_step_edits(path, start - before, change.old[start:end], items, is_text)
+        edits += _build_step_edits(path, start - before, change.old[start:end], items, is_text)
     return edits
 
 
-def _list_step_edits(
+def _build_step_edits(
     path: KeyPath, start: int, old: Sequence[Any], new: Sequence[Any], is_text: bool
 ) -> Iterator[Edit]:
     """Yields the edits that replace the items from `start` on."""

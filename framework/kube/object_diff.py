@@ -20,7 +20,7 @@ from framework.core.field_paths import (
     identify_items,
     match_items,
 )
-from framework.core.quantities import is_custom, is_same_quantity
+from framework.core.quantities import is_same_quantity, may_be_custom
 from framework.core.redaction import (
     REDACTED,
     can_be_secret,
@@ -212,9 +212,11 @@ def _without_noise(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[_Difference]:
-    custom = is_custom(new.get("apiVersion") or old.get("apiVersion"))
+    is_custom_resource = may_be_custom(new.get("apiVersion") or old.get("apiVersion"))
     for found in _find_differences(ROOT, old, new):
-        if not is_same_quantity(found.path.steps, found.old, found.new, custom=custom):
+        if not is_same_quantity(
+            found.path.steps, found.old, found.new, is_custom_resource=is_custom_resource
+        ):
             yield found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from framework.core.atomic_files import discard, write_beside
 from framework.core.errors import FrameworkError
@@ -91,6 +91,11 @@ def write_reports(
                 temporary[folder / name] = write_beside(folder / name, content)
             for target, beside in temporary.items():
                 beside.replace(target)
+    except Timeout as exc:
+        raise FrameworkError(
+            f"OUT={folder}: another check has been writing its reports there for {_MAX_WAIT_S} s; "
+            "wait until it has ended and check again, or name another folder"
+        ) from exc
     except OSError as exc:
         raise FrameworkError(
             f"OUT={folder}: the reports cannot be written: {exc.strerror or exc}; name a folder "

@@ -53,7 +53,7 @@ def _build_stack(
     report: DriftReport, groups: Sequence[FindingGroup], history: History
 ) -> DriftedStack:
     name = report.stack.name
-    since, news = history.find_first_checks(name), history.find_news(report)
+    since, new_ids = history.find_first_checks(name), history.find_new(report)
     resolved = tuple(
         ResolvedFinding(past.id, past.title, _write_time(past.since))
         for past in history.find_resolved(report)
@@ -64,9 +64,9 @@ def _build_stack(
         models=report.models,
         objects=report.objects,
         checked=_write_time(report.checked),
-        findings=tuple(_build_finding(finding, since, news) for finding in report.findings),
+        findings=tuple(_build_finding(finding, since, new_ids) for finding in report.findings),
         groups=tuple(map(_build_group, groups)),
-        accepted=tuple(_build_finding(finding, since, news) for finding in report.accepted),
+        accepted=tuple(_build_finding(finding, since, new_ids) for finding in report.accepted),
         resolved=resolved,
         pending=report.pending,
         deletions=report.deletions,
@@ -102,7 +102,7 @@ def _build_failed(failed: FailedStack) -> DriftedStack:
     )
 
 
-def _build_finding(finding: Finding, since: Since, news: Collection[str] | None) -> DriftFinding:
+def _build_finding(finding: Finding, since: Since, new_ids: Collection[str] | None) -> DriftFinding:
     rule = finding.accepted_by
     first = since.get(finding.id)
     return DriftFinding(
@@ -123,7 +123,7 @@ def _build_finding(finding: Finding, since: Since, news: Collection[str] | None)
         source=str(finding.source) if finding.source else None,
         note=finding.note,
         since=_write_time(first) if first else None,
-        new=None if news is None else finding.id in news,
+        new=None if new_ids is None else finding.id in new_ids,
         accepted_by=AcceptingRule(
             rule.reason,
             rule.until.isoformat() if rule.until else None,

@@ -34,51 +34,50 @@ _METRICS = (
 )
 
 Sample = tuple[Mapping[str, str], float]
-Labels = tuple[FindingKind, Danger]
+Category = tuple[FindingKind, Danger]
 
 
 def render_metrics(run: DriftRun, history: History | None = None) -> str:
     """Renders the metrics of each stack. `history` includes the check.
 
-    A finding stands until a check looks again and does not find it. So after a check that failed,
-    wholly or in part, the findings of the history count: an alert must not end because nothing
-    could be read.
+    A finding is open until a later check reads its object and does not find it. So after a check
+    that failed, wholly or in part, the findings of the history count: an alert must not end because
+    nothing could be read.
     """
     history = history or History()
     samples: dict[str, list[Sample]] = {name: [] for name, _ in _METRICS}
     for report in run.reports:
         labels = {"environment": run.environment, "stack": report.stack.name}
-        standing = [*map(_describe, report.findings)]
+        open_findings = [*map(_classify, report.findings)]
         if find_verdict(report) is Verdict.FAILED:
             seen = {finding.id for finding in (*report.findings, *report.accepted)}
-            standing += _list_standing(history, report.stack.name, seen)
-        samples["findings"] += _count_findings(standing, labels)
+            open_findings += _list_open(history, report.stack.name, seen)
+        samples["findings"] += _count_findings(open_findings, labels)
         samples["accepted_findings"].append((labels, len(report.accepted)))
         samples["pending_models"].append((labels, len(report.pending)))
         complete = find_verdict(report) is not Verdict.FAILED
         samples["success"].append((labels, int(complete)))
         samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))
-        last = report.checked if complete else None
-        _add_times(samples, history, labels, last)
+        _add_times(samples, history, labels, report.checked if complete else None)
     for failed in run.failed:
         labels = {"environment": run.environment, "stack": failed.stack.name}
         samples["success"].append((labels, 0))
-        # Without a finding that stands there is no sample, because 0 would read as clean.
-        if standing := _list_standing(history, failed.stack.name):
-            samples["findings"] += _count_findings(standing, labels)
+        # No sample if no finding is open, because 0 would read as clean.
+        if open_findings := _list_open(history, failed.stack.name):
+            samples["findings"] += _count_findings(open_findings, labels)
         _add_times(samples, history, labels)
     samples["duration_seconds"].append(({"environment": run.environment}, round(run.seconds, 3)))
     return "".join(_render_metric(name, text, samples[name]) for name, text in _METRICS)
 
 
-def _describe(finding: Finding) -> Labels:
+def _classify(finding: Finding) -> Category:
     return finding.kind, find_danger(finding)
 
 
-def _list_standing(history: History, stack: str, seen: Collection[str] = ()) -> list[Labels]:
+def _list_open(history: History, stack: str, seen: Collection[str] = ()) -> list[Category]:
     """Returns the findings of earlier checks that nobody accepted, without those of `seen`."""
     return [
-        # An older file does not have them.
+        # Lines of an older version have neither; such a finding counts as a changed setting.
         (past.change or FindingKind.CHANGED, past.danger or Danger.SETTING)
         for past in history.find_open(stack)
         if past.id not in seen and not past.accepted
@@ -89,19 +88,19 @@ def _add_times(
     samples: dict[str, list[Sample]],
     history: History,
     labels: Mapping[str, str],
-    complete: datetime | None = None,
+    last_complete: datetime | None = None,
 ) -> None:
-    complete = complete or history.find_last_complete(labels["stack"])
-    if complete:
-        sample = labels, complete.timestamp()
+    last_complete = last_complete or history.find_last_complete(labels["stack"])
+    if last_complete:
+        sample = labels, last_complete.timestamp()
         samples["last_complete_check_timestamp_seconds"].append(sample)
-    standing = [past for past in history.find_open(labels["stack"]) if not past.accepted]
-    if standing:
-        oldest = min(past.since for past in standing).timestamp()
+    open_findings = [past for past in history.find_open(labels["stack"]) if not past.accepted]
+    if open_findings:
+        oldest = min(past.since for past in open_findings).timestamp()
         samples["oldest_finding_timestamp_seconds"].append((labels, oldest))
 
 
-def _count_findings(findings: Iterable[Labels], labels: Mapping[str, str]) -> Iterable[Sample]:
+def _count_findings(findings: Iterable[Category], labels: Mapping[str, str]) -> Iterable[Sample]:
     """Yields every combination of change and danger, so that a series goes back to 0."""
     counts = {(kind, danger): 0 for kind in FindingKind for danger in Danger}
     for finding in findings:

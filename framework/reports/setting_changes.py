@@ -26,8 +26,8 @@ _FREE_FORM = frozenset(
     for setting in Model.model_fields.values()
     if get_origin(setting.annotation) is dict
 )
-# These settings may be those of custom resources.
-_FURTHER = frozenset({"objects", "patch"})
+# Below these settings users write objects of any kind, so also custom resources.
+_ANY_OBJECT = frozenset({"objects", "patch"})
 # The order of these mappings is the order of a list in the manifest.
 _ORDERED = frozenset({"env", "envFrom", "ports", "volumes", "mounts", "httpHeaders"})
 # `defaults` and `overrides` are settings of the models; a description reaches no manifest.
@@ -128,7 +128,7 @@ def _walk_differences(path: KeyPath, old: Any, new: Any) -> Iterator[tuple[KeyPa
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, pair in enumerate(zip(old, new, strict=True)):
             yield from _walk_differences((*path, index), *pair)
-    elif is_same_quantity(path, old, new, custom=not _FURTHER.isdisjoint(path[:1])):
+    elif is_same_quantity(path, old, new, is_custom_resource=bool(path) and path[0] in _ANY_OBJECT):
         return
     elif type(old) is not type(new) or old != new or isinstance(old, dict):
         # A mapping gets here only if it is reordered, which `==` ignores.

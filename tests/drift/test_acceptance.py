@@ -88,8 +88,8 @@ def test_rule_that_became_too_narrow_is_named_with_the_finding() -> None:
     assert len(drift) == 1
     assert warnings == [
         "warning: e.yaml:3:7: this rule of drift.accept does not cover Deployment ml-prod/chat "
-        "spec.replicas, which endangers more (danger serving) than the rule allows (budget): put "
-        "the difference back, or accept it again"
+        "spec.replicas, which endangers more (danger serving) than the rule allows (budget): "
+        "remove the difference with `up`, or accept it again"
     ]
 
 

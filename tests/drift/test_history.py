@@ -48,47 +48,47 @@ def test_finding_that_comes_back_stands_since_its_return() -> None:
     assert history.find_first_checks("prod") == {FIRST.id: CHECKED + timedelta(days=2)}
 
 
-def find_news(history: History, run: DriftRun) -> set[str]:
-    news = history.add(run).find_news(run.reports[0])
-    assert news is not None
-    return set(news)
+def find_new(history: History, run: DriftRun) -> set[str]:
+    new_ids = history.add(run).find_new(run.reports[0])
+    assert new_ids is not None
+    return set(new_ids)
 
 
-def test_news_is_what_the_check_before_did_not_report_as_drift() -> None:
+def test_finding_is_new_if_the_check_before_did_not_report_it_as_drift() -> None:
     history = History().add(check(0, FIRST))
-    assert find_news(History(), check(0, FIRST)) == {FIRST.id}
-    assert find_news(history, check(1, FIRST)) == set()
-    assert find_news(history, check(1, FIRST, SECOND)) == {SECOND.id}
+    assert find_new(History(), check(0, FIRST)) == {FIRST.id}
+    assert find_new(history, check(1, FIRST)) == set()
+    assert find_new(history, check(1, FIRST, SECOND)) == {SECOND.id}
     # A check of a part is announced itself, and the complete one after it is not.
     part = check(1, FIRST, SECOND, problem="forbidden")
-    assert find_news(history, part) == {SECOND.id}
-    assert find_news(history.add(part), check(2, FIRST, SECOND)) == set()
-    # What was not looked at stands, so it is no news later.
-    assert find_news(history.add(check(1, problem="x")), check(2, FIRST)) == set()
+    assert find_new(history, part) == {SECOND.id}
+    assert find_new(history.add(part), check(2, FIRST, SECOND)) == set()
+    # What could not be read stays open, so it is not new later.
+    assert find_new(history.add(check(1, problem="x")), check(2, FIRST)) == set()
 
 
-def test_finding_whose_rule_expired_is_news() -> None:
+def test_finding_whose_rule_expired_is_new() -> None:
     history = History().add(check(0, FIRST, accepted=True))
-    assert find_news(history, check(1, FIRST, accepted=True)) == set()
-    assert find_news(history, check(1, FIRST)) == {FIRST.id}
+    assert find_new(history, check(1, FIRST, accepted=True)) == set()
+    assert find_new(history, check(1, FIRST)) == {FIRST.id}
 
 
-def test_finding_that_gets_worse_is_news() -> None:
+def test_finding_that_gets_worse_is_new() -> None:
     replicas = build_finding(
         FindingKind.CHANGED, DEPLOYMENT, "ml-prod/chat", "spec.replicas", desired=6, live=9
     )
     gone = replace(replicas, live=0)
-    assert find_news(History().add(check(0, replicas)), check(1, gone)) == {gone.id}
-    assert find_news(History().add(check(0, gone)), check(1, replicas)) == set()
+    assert find_new(History().add(check(0, replicas)), check(1, gone)) == {gone.id}
+    assert find_new(History().add(check(0, gone)), check(1, replicas)) == set()
 
 
-def test_line_of_an_older_version_makes_no_news(tmp_path: Path) -> None:
+def test_finding_in_a_line_of_an_older_version_is_not_new(tmp_path: Path) -> None:
     history = History().add(check(0, FIRST))
     lines = [json.loads(line) for line in history.render().splitlines()]
     for past in lines[0]["standing"]:
         del past["danger"], past["change"], past["accepted"]
     (tmp_path / HISTORY).write_text(json.dumps(lines[0]) + "\n")
-    assert find_news(load_history(tmp_path), check(1, FIRST)) == set()
+    assert find_new(load_history(tmp_path), check(1, FIRST)) == set()
 
 
 def count_metric(run: DriftRun, history: History, name: str = "findings") -> list[int]:
@@ -289,5 +289,6 @@ def test_report_waits_for_another_one_in_its_folder(
 ) -> None:
     monkeypatch.setattr(drift_files, "_MAX_WAIT_S", 0.1)
     run = check(0, FIRST)
-    with FileLock(tmp_path / ".history.lock"), pytest.raises(FrameworkError, match="OUT="):
+    message = r"OUT=.*another check has been writing .* for 0\.1 s; wait until it has ended"
+    with FileLock(tmp_path / ".history.lock"), pytest.raises(FrameworkError, match=message):
         write_reports(tmp_path, run, History().add(run))

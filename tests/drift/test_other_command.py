@@ -17,7 +17,7 @@ from framework.engines.base import RecordedObjects
 @pytest.mark.parametrize(
     ("before", "after", "warns"), [("", "", False), ("a", "a", False), ("a", "b", True)]
 )
-def test_state_that_changed_is_a_warning(
+def test_state_written_during_the_check_gives_a_warning(
     monkeypatch: pytest.MonkeyPatch, before: str, after: str, warns: bool
 ) -> None:
     revisions = iter([before, after])
@@ -28,5 +28,5 @@ def test_state_that_changed_is_a_warning(
     session = cast(Session, SimpleNamespace())
     monkeypatch.setattr(drift, "read_recorded", read_recorded)
     recorded = read_recorded(session)
-    report = drift._add_other_command(session, DriftReport(Stack.of("prod"), ()), recorded)
+    report = drift._warn_of_other_command(session, DriftReport(Stack.of("prod"), ()), recorded)
     assert any("another command wrote the state" in text for text in report.warnings) is warns

@@ -17,7 +17,7 @@ from framework.core.field_paths import ROOT, FieldPath, get_at, resolve
 from framework.core.stack import Stack
 from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.take import TakeResult, take_findings
-from framework.drift.take_lists import ListChange, list_item_edits
+from framework.drift.take_lists import ListChange, build_item_edits
 from framework.edits.yaml_edit import build_change
 from framework.kube.object_diff import compare_objects
 from framework.plan.build import build_model
@@ -197,7 +197,7 @@ def test_item_that_the_overlay_cannot_edit_alone_is_refused(tmp_path: Path) -> N
     assert (root / OVERLAY).read_text() == overlay
 
 
-def test_list_that_others_share_is_refused_with_the_place(tmp_path: Path) -> None:
+def test_list_shared_through_an_anchor_is_refused_with_its_position(tmp_path: Path) -> None:
     overlay = "args: &shared [--a, --b]\nsidecars: {log: {image: 'a/log:1', args: *shared}}\n"
     root = build_tree(tmp_path, overlay=overlay)
     result = take(root, ARGS, ["--a", "--c"])
@@ -232,7 +232,7 @@ REFUSED: dict[str, tuple[list[str], list[str], dict[str, Any], str]] = {
     ),
     "accepted-in-part": (
         ["--api-key", "k", "--x"], ["--api-key", "k", "--y"], {"list_differences": 2},
-        "accepted or allowed",
+        "accepted by drift.accept or allowed by drift.injectors",
     ),
 }  # fmt: skip
 
@@ -271,7 +271,7 @@ def test_edits_of_random_lists_keep_what_is_equal(tmp_path: Path, flow: bool) ->
         text = f"args: [{', '.join(old)}]\nz: 1\n" if flow else f"args:\n{items}z: 1\n"
         (tmp_path / "x.yaml").write_text(text)
         change = ListChange(ROOT, old, new)
-        edits = list_item_edits(change, ("args",), old)
+        edits = build_item_edits(change, ("args",), old)
         after = build_change(tmp_path, "x.yaml", edits)
         assert after.data == {"args": new, "z": 1}
         differ = {n for start, end, _ in change.list_steps() for n in range(start, end)}
