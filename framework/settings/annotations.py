@@ -7,7 +7,7 @@ Kubernetes; the settings and the objects in the form of Kubernetes share them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
 
 # An annotation, and what is wrong with its value.
@@ -26,48 +26,61 @@ _SECCOMP_PROFILE = re.compile(
     r"runtime/default|docker/default|unconfined|localhost/(?!/)(?!(.*/)?\.\.(/|$)).+"
 )
 _APP_ARMOR_PROFILE = re.compile("(runtime/default|unconfined|localhost/.*)?")
+_EXPECTED_PROFILE = 'expected "runtime/default", "unconfined"'
 _INTEGER = re.compile("0|-?[0-9]+")
 
 
 def find_ingress_errors(
     annotations: Annotations, class_name: str | None, field: str
 ) -> Iterator[Error]:
-    """Yields a second name of the IngressClass; `field` is where the first one is written."""
+    """Yields the old annotation of the class, if `field`, which has the class as well, differs."""
     old = annotations.get(INGRESS_CLASS)
     if old is not None and class_name is not None and old != class_name:
-        yield INGRESS_CLASS, f'is another class than {field}, "{class_name}"; remove one of them'
+        message = f'names another class than {field} ("{class_name}"); remove one of them'
+        yield INGRESS_CLASS, message
 
 
 def find_service_errors(
     annotations: Annotations, type_: str, *, has_ranges: bool = False
 ) -> Iterator[Error]:
-    """Yields what a Service of a type must not have; `has_ranges` if a field has the ranges."""
+    """Yields the annotations that the server refuses for a Service of this type.
+
+    `has_ranges` is True if `loadBalancerSourceRanges` is set; the server then ignores the
+    annotation.
+    """
     ranges = annotations.get(_SOURCE_RANGES)
     if ranges is not None and not has_ranges:
         if type_ != "LoadBalancer":
             yield _SOURCE_RANGES, f"is allowed with type LoadBalancer only, not {type_}"
         elif ranges.strip() and not all(map(_is_range, ranges.split(","))):
-            yield _SOURCE_RANGES, 'expected ranges such as "10.0.0.0/8", separated by commas'
+            message = "has a part that is not an IP range; expected ranges such as "
+            yield _SOURCE_RANGES, f'{message}"10.0.0.0/8", separated by commas'
     mode, hints = (annotations.get(name) for name in _TOPOLOGY)
     if mode is not None and hints is not None and mode != hints:
         yield _TOPOLOGY[0], f"differs from {_TOPOLOGY[1]}, its old name; remove that one"
 
 
-def find_pod_errors(annotations: Annotations, has_node: bool = False) -> Iterator[Error]:
-    """Yields values of a Pod's annotations that the server refuses."""
+def find_pod_errors(
+    annotations: Annotations, containers: Collection[str], *, has_node: bool = False
+) -> Iterator[Error]:
+    """Yields the annotations of a Pod that the server refuses, each with the reason.
+
+    `containers` are the names of its containers. `has_node` is True if `nodeName` is set.
+    """
     for name, value in annotations.items():
         if name == _DELETION_COST and not _is_cost(value):
-            yield name, "expected a whole number such as 100"
+            yield name, "is not a whole number of 32 bits; expected one such as 100"
         elif name == _MIRROR and not has_node:
             yield name, "is set by the kubelet for its static Pods; remove it"
         elif name == _SECCOMP or name.startswith(_CONTAINER_SECCOMP):
             if not _SECCOMP_PROFILE.fullmatch(value):
-                yield name, 'expected "runtime/default", "unconfined" or "localhost/<path>"'
+                yield name, f'is not a seccomp profile; {_EXPECTED_PROFILE} or "localhost/<path>"'
         elif name.startswith(_APP_ARMOR) and not _APP_ARMOR_PROFILE.fullmatch(value):
-            yield name, 'expected "runtime/default", "unconfined" or "localhost/<profile>"'
+            yield name, f'is not an AppArmor profile; {_EXPECTED_PROFILE} or "localhost/<profile>"'
+    yield from _find_unknown_containers(annotations, containers)
 
 
-def find_unknown_containers(annotations: Annotations, names: set[str]) -> Iterator[Error]:
+def _find_unknown_containers(annotations: Annotations, names: Collection[str]) -> Iterator[Error]:
     """Yields AppArmor annotations of containers that the Pod does not have."""
     for name in annotations:
         if name.startswith(_APP_ARMOR) and name.removeprefix(_APP_ARMOR) not in names:

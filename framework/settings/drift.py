@@ -40,9 +40,9 @@ class AcceptedDrift(Checked):
     """Kind of difference. `foreign` does not cover the same object after its import, and `missing`
     does not cover its fields after it is back. Without it, the rule covers every kind."""
     danger: DangerLimit | None = None
-    """Worst danger that the rule covers, as the drift report names it: a rule with `budget` covers
-    9 replicas, but not 0. Without it, the rule covers every danger, and a check warns if that
-    includes `serving`."""
+    """Worst danger that the rule covers; report.json has it as `danger` of each finding. A rule
+    with `budget` covers 9 replicas, but not 0. Without it, the rule covers every danger, and a
+    check warns if that includes `serving`."""
     live: str | None = None
     """Live value that the rule covers: a text as it is, all else as JSON in quotes, such as `"9"`;
     `"null"` for a field that is gone. Without it, the rule covers every value."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.forms import FormTree
 from framework.core.quantities import quantity_value
-from framework.settings.annotations import find_pod_errors, find_unknown_containers
+from framework.settings.annotations import find_pod_errors
 from framework.settings.base import Settings
 from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
 from framework.settings.foreign_names import EXAMPLES
@@ -256,10 +256,7 @@ def _find_startup_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
 def _find_annotation_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
     """Reports annotations of the Pods that Kubernetes reads and would refuse."""
     names = {MODEL_CONTAINER, *model.init_containers, *model.sidecars}
-    for name, message in (
-        *find_pod_errors(model.pod_annotations),
-        *find_unknown_containers(model.pod_annotations, names),
-    ):
+    for name, message in find_pod_errors(model.pod_annotations, names):
         yield SettingDiagnostic(("podAnnotations", name), message)
 
 

@@ -424,21 +424,25 @@ FilePath = Annotated[
         "the path of a file below the volume, without '/' or '..' at the start and without '..'",
     ),
 ]
-# The server adds `requests.` to the name of a device for quotas: with it, the name must not begin
-# with `requests.` itself, nor be longer than a label's key.
+# A ResourceQuota names a device `requests.<device>`. So the server refuses a device that begins
+# with `requests.`, or whose name with this prefix is longer than the key of a label.
 _DEVICE = r"(.*kubernetes\.io/|(?!requests\.)[^/]{1,244}/)"
 _RESOURCE = (
     f"cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMGT]i|(?={_DEVICE}){_SUBDOMAIN}/{_QUALIFIED}"
 )
 CapacityName = Annotated[
     str,
-    Form(f"pods|{_RESOURCE}", "pods, cpu, memory, ephemeral-storage, or one like nvidia.com/gpu"),
+    Form(
+        f"pods|{_RESOURCE}",
+        "pods, cpu, memory, ephemeral-storage, or one like nvidia.com/gpu, without `requests.`",
+    ),
 ]
 ResourceName = Annotated[
     str,
     Form(
         _RESOURCE,
-        "cpu, memory, ephemeral-storage, hugepages-<size>, or a device such as nvidia.com/gpu",
+        "cpu, memory, ephemeral-storage, hugepages-<size>, or a device such as nvidia.com/gpu, "
+        "without `requests.`",
     ),
 ]
 PodField = Annotated[

@@ -54,7 +54,7 @@ def _find(tmp_path: Path, text: str) -> list[tuple[str, str]]:
         ("networkPolicy: {allowFrom: {a: {cidr: §'::ffff:10.0.0.0/104'}}}", "a range of addresses"),
         ("resources: {limits: {§requests.x.com/gpu: 1}}", "or a device such as nvidia.com/gpu"),
         ("ingress: {host: a.b, className: x, annotations: {kubernetes.io/ingress.class: §y}}",
-         'another class than className, "x"'),
+         'another class than className ("x")'),
         ("service: {annotations: {service.beta.kubernetes.io/load-balancer-source-ranges: "
          "§10.0.0.0/8}}", "with type LoadBalancer only, not ClusterIP"),
         ("podAnnotations: {controller.kubernetes.io/pod-deletion-cost: §'1.5'}", "a whole number"),

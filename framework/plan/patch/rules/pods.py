@@ -21,7 +21,7 @@ from framework.plan.patch.rules.base import (
     only_with,
 )
 from framework.plan.patch.rules.fields import NOT_EMPTY, ONE_OF
-from framework.settings.annotations import find_pod_errors, find_unknown_containers
+from framework.settings.annotations import find_pod_errors
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 # Kubernetes: `terminationGracePeriodSeconds` of a Pod that has none.
@@ -65,10 +65,8 @@ def _check_annotations(template: Object, show: Show) -> Iterator[SettingDiagnost
     annotations = mapping(template, "metadata", "annotations")
     pod = mapping(template, "spec")
     names = {container["name"] for _, container in _containers(pod)}
-    for name, message in (
-        *find_pod_errors(annotations, has_node=bool(pod.get("nodeName"))),
-        *find_unknown_containers(annotations, names),
-    ):
+    has_node = bool(pod.get("nodeName"))
+    for name, message in find_pod_errors(annotations, names, has_node=has_node):
         yield broken(("metadata", "annotations", name), message, ("spec", "containers"))
 
 
