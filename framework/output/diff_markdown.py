@@ -89,7 +89,7 @@ def _render_short(field: Difference) -> str:
     if field.new is None:
         return f"{path} removed"
     values = (field.old, field.new)
-    old, new = render_apart(values, most=_MAX_CHARACTERS, is_image=path.endswith(".image"))
+    old, new = render_apart(values, max_length=_MAX_CHARACTERS, is_image=path.endswith(".image"))
     return f"{path} {old} → {new}"
 
 
@@ -115,9 +115,9 @@ def _render_fields(fields: Sequence[Difference]) -> list[str]:
 
 def _render_field(field: Difference) -> list[str]:
     change = FieldChange(field.path, field.old, field.new)
-    if has_text(change) and (changed := list_changed_lines(change, context=1, most=None)):
+    if has_text(change) and (changed := list_changed_lines(change, context=1, max_lines=None)):
         return [f"  {field.path}:", *changed]
-    texts = render_apart((field.old, field.new), most=None, missing="")
+    texts = render_apart((field.old, field.new), max_length=None, missing="")
     sides = zip("-+", (field.old, field.new), texts, strict=True)
     return [f"{mark} {field.path}: {text}" for mark, value, text in sides if value is not None]
 
@@ -155,7 +155,7 @@ def _render_table(settings: Sequence[Difference], names: tuple[str, str]) -> lis
     for setting in settings:
         old = [cause.old_position for cause in setting.causes if cause.old_position]
         new = [cause.new_position for cause in setting.causes if cause.new_position]
-        texts = render_apart((setting.old, setting.new), most=None, missing="not set")
+        texts = render_apart((setting.old, setting.new), max_length=None, missing="not set")
         cells = (_render_side(texts[0], old), _render_side(texts[1], new))
         lines.append(f"| {escape_cell(setting.path)} | {cells[0]} | {cells[1]} |")
     return lines

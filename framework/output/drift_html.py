@@ -303,7 +303,7 @@ def _render_shared(group: FindingGroup, shown: Sequence[Finding], since: Since) 
 
 
 def _render_pair(finding: Finding) -> list[str]:
-    return render_apart((finding.desired, finding.live), missing=_NOT_SET, most=_MAX_LINE)
+    return render_apart((finding.desired, finding.live), missing=_NOT_SET, max_length=_MAX_LINE)
 
 
 def _render_finding(finding: Finding, since: Since, checked: datetime, named: bool) -> Html:
@@ -339,7 +339,7 @@ def _render_values(finding: Finding) -> Html:
     rows = []
     values = (finding.desired, finding.recorded, finding.live)
     is_text = any(isinstance(value, str) and "\n" in value.strip() for value in values)
-    texts = render_apart(values, most=_MAX_CHARACTERS, missing=_NOT_SET, keep_lines=is_text)
+    texts = render_apart(values, max_length=_MAX_CHARACTERS, missing=_NOT_SET, keep_lines=is_text)
     for name, value, text in zip(("desired", "recorded", "live"), values, texts, strict=True):
         if value is None:
             shown = element("span", text, kind="soft")
@@ -356,7 +356,7 @@ def _render_diff(finding: Finding) -> Html:
     old, new = finding.desired, finding.live
     if not (isinstance(old, str) and isinstance(new, str)) or "\n" not in old.strip() + new.strip():
         return Html("")
-    lines = list_changed_lines(FieldChange(finding.path, old, new), most=None)
+    lines = list_changed_lines(FieldChange(finding.path, old, new), max_lines=None)
     shown = [
         element("span", line, kind="add" if line.startswith("+") else "del")
         for line in lines[:_MAX_DIFF_LINES]

@@ -53,7 +53,7 @@ def _render_images(model: ListedModel) -> str:
             environments.setdefault(tracks.image, []).append(name)
     if len(environments) < 2:
         return "".join(map(render_image, environments)) or _NONE
-    images = render_apart(list(environments), most=None, is_image=True)
+    images = render_apart(list(environments), max_length=None, is_image=True)
     names = map(" ".join, environments.values())
     return ", ".join(f"{image} ({text})" for image, text in zip(images, names, strict=True))
 
@@ -149,6 +149,6 @@ def _render_track(track: TrackStatus) -> list[str]:
         note = "not in the plan"
     elif track.is_behind:
         images = (track.running, track.planned)
-        running, planned = render_apart(images, most=None, is_image=True)
+        running, planned = render_apart(images, max_length=None, is_image=True)
         note = f"catalog: {planned}"
     return [track.deployment, running, *counts, note]

@@ -27,7 +27,7 @@ from framework.output.changes import is_shown
 from framework.output.json import build_preview, render_json
 from framework.output.stack_documents import PlanDocument, PlannedChange
 from framework.output.text import render_count, render_wrapped, shorten_path
-from framework.output.values import render_changes
+from framework.output.values import render_field_changes
 from framework.plan import StackPlan
 
 FORMAT = 1
@@ -219,7 +219,9 @@ def _render_change(reviewed: ReviewedChange | None, now: ReviewedChange | None) 
         path for path in planned.keys() | current.keys() if planned.get(path) != current.get(path)
     )
     for path in differing[:_MAX_FIELDS]:
-        texts = iter(render_changes([found[path] for found in (planned, current) if path in found]))
+        texts = iter(
+            render_field_changes([found[path] for found in (planned, current) if path in found])
+        )
         sides = (next(texts) if path in found else "no change" for found in (planned, current))
         lines.append("{}  plan: {}; now: {}".format(shorten_path(path), *sides))
     if len(differing) > _MAX_FIELDS:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MAX_CHARACTERS = 60
 _MAX_LINE = 200
 _MAX_DIFF_LINES = 12
-# The characters that a cut text shows before and after the first difference.
+# The parts of the length that a cut text shows before and after the first difference.
 _BEFORE, _AFTER = 1 / 3, 1 / 2
 # Characters that take no room on a screen, or look like a space, but are no spaces to Python.
 _BLANK = "\u034f\u115f\u1160\u2800\u3164"
@@ -51,16 +51,16 @@ def render_image(reference: str) -> str:
 def render_apart(
     values: Sequence[Any],
     *,
-    most: int | None = _MAX_CHARACTERS,
+    max_length: int | None = _MAX_CHARACTERS,
     missing: str | None = None,
     is_image: bool = False,
     keep_lines: bool = False,
 ) -> list[str]:
     """Renders values so that different ones look different, also on a screen.
 
-    Each text has about `most` characters, or more if more than two values are compared. `missing`
-    stands for None. With `is_image`, the values are images, which need no registry if all have the
-    same. With `keep_lines`, spaces and line breaks stay as they are.
+    Each text has about `max_length` characters, or more if more than two values are compared.
+    `missing` stands for None. With `is_image`, the values are images, which need no registry if all
+    have the same. With `keep_lines`, spaces and line breaks stay as they are.
     """
     exact = [_render_exact(value) for value in values]
     forms: list[Callable[[Any], str]] = [_render_exact]
@@ -70,16 +70,21 @@ def render_apart(
             forms.insert(0, render_image)
     shown: list[str] = []
     for form in forms:
-        is_missing = [value is None and missing is not None for value in values]
-        present = [v for v, left_out in zip(values, is_missing, strict=True) if not left_out]
-        texts = iter(_cut_apart([render_visible(form(value)) for value in present], most))
-        shown = [missing or "" if left_out else next(texts) for left_out in is_missing]
+        missing_flags = [value is None and missing is not None for value in values]
+        present = [v for v, left_out in zip(values, missing_flags, strict=True) if not left_out]
+        texts = iter(_cut_apart([render_visible(form(value)) for value in present], max_length))
+        shown = [missing or "" if left_out else next(texts) for left_out in missing_flags]
         looks = [_look_at(text, keep_lines=keep_lines) for text in shown]
-        pairs = zip(combinations(exact, 2), combinations(looks, 2), strict=True)
-        is_apart = all(one == other or look != second for (one, other), (look, second) in pairs)
-        if is_apart and all(look or not text for look, text in zip(looks, shown, strict=True)):
+        all_visible = all(look or not text for look, text in zip(looks, shown, strict=True))
+        if all_visible and _look_different(exact, looks):
             break
     return shown
+
+
+def _look_different(exact: Sequence[str], looks: Sequence[str]) -> bool:
+    """Returns True if texts that differ exactly also differ for a reader."""
+    pairs = zip(combinations(exact, 2), combinations(looks, 2), strict=True)
+    return all(texts[0] == texts[1] or seen[0] != seen[1] for texts, seen in pairs)
 
 
 def _render_line(value: Any) -> str:
@@ -137,24 +142,26 @@ def _is_variation(char: str) -> bool:
     return "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
 
 
-def _cut_apart(texts: Sequence[str], most: int | None) -> list[str]:
-    """Shortens texts to `most` characters, around the places where they begin to differ."""
-    if most is None or all(len(text) <= most for text in texts):
+def _cut_apart(texts: Sequence[str], max_length: int | None) -> list[str]:
+    """Shortens texts to `max_length` characters, around the places where they begin to differ."""
+    if max_length is None or all(len(text) <= max_length for text in texts):
         return list(texts)
-    before, after = int(most * _BEFORE), int(most * _AFTER)
+    before, after = int(max_length * _BEFORE), int(max_length * _AFTER)
     places = {_find_difference(*pair) for pair in combinations(texts, 2) if len(set(pair)) > 1}
     # A place near the beginning needs no cut before it.
-    parts = {(max(0, at - before), at + after) if at > after else (0, most - 3) for at in places}
-    return [_join_parts(text, sorted(parts) or [(0, most - 3)], most) for text in texts]
+    parts = {
+        (max(0, at - before), at + after) if at > after else (0, max_length - 3) for at in places
+    }
+    return [_join_parts(text, sorted(parts) or [(0, max_length - 3)], max_length) for text in texts]
 
 
-def _find_difference(one: str, other: str) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _find_difference(left: str, right: str) -> int:
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
-def _join_parts(text: str, parts: Sequence[tuple[int, int]], most: int) -> str:
-    if len(text) <= most and parts[0][0] == 0:
+def _join_parts(text: str, parts: Sequence[tuple[int, int]], max_length: int) -> str:
+    if len(text) <= max_length and parts[0][0] == 0:
         return text
     shown, end = "", 0
     for start, stop in parts:
@@ -184,11 +191,11 @@ def render_field(path: str, field: FieldChange, *, first: str = "", then: str = 
 
 def render_values(field: FieldChange) -> str:
     """Returns `1 -> 2`, `added 2` or `removed (was 1)`."""
-    return render_changes([field])[0]
+    return render_field_changes([field])[0]
 
 
-def render_changes(fields: Sequence[FieldChange]) -> list[str]:
-    """Renders changes of one field that are compared with each other."""
+def render_field_changes(fields: Sequence[FieldChange]) -> list[str]:
+    """Renders several changes of the same field, shortened together."""
     sides = iter(_render_sides(fields))
     return [_describe_change(field, next(sides), next(sides)) for field in fields]
 
@@ -210,7 +217,7 @@ def has_text(field: FieldChange) -> bool:
 
 
 def list_changed_lines(
-    field: FieldChange, *, context: int = 0, most: int | None = _MAX_DIFF_LINES
+    field: FieldChange, *, context: int = 0, max_lines: int | None = _MAX_DIFF_LINES
 ) -> list[str]:
     """Returns the lines of a diff between two texts, [] if they differ only in how lines end.
 
@@ -221,9 +228,9 @@ def list_changed_lines(
     )
     if old and new and not old[-1] and not new[-1]:
         old, new = old[:-1], new[:-1]
-    lines = list(_diff_lines(old, new, context)) or list_secret_lines(old)
-    more = len(lines) - most if most is not None else 0
-    return lines[:most] + ([f"and {more} more lines (--json)"] if more > 0 else [])
+    lines = list(_diff_lines(old, new, context)) or _list_secret_lines(old)
+    more = len(lines) - max_lines if max_lines is not None else 0
+    return lines[:max_lines] + ([f"and {more} more lines (--json)"] if more > 0 else [])
 
 
 def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterator[str]:
@@ -240,10 +247,10 @@ def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterato
 
 
 def _render_line_pair(lines: Sequence[str | None]) -> list[str]:
-    return render_apart(lines, most=_MAX_LINE, missing="", keep_lines=True)
+    return render_apart(lines, max_length=_MAX_LINE, missing="", keep_lines=True)
 
 
-def list_secret_lines(lines: Sequence[str]) -> list[str]:
+def _list_secret_lines(lines: Sequence[str]) -> list[str]:
     """Returns the lines of a diff between two texts that differ only in their secrets."""
     # Imported only here: most commands print no such text, and this one is slow to load.
     from framework.core.redaction import REDACTED

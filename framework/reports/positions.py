@@ -23,9 +23,9 @@ from framework.reports.explain import ExplainedSetting
 from framework.reports.refusals import find_described
 from framework.reports.rendered_fields import FieldExplainer, get_tracked, is_leaf, walk_tracked
 
-# To try every setting of one model takes up to half a second. In further models, only the settings
-# that were found for the same field of the first ones are tried, which takes some hundredths.
-_MAX_MODELS = 20
+# Trying every setting of a model takes up to half a second. After this number of models, only the
+# settings that changed the same field of an earlier model are tried, which takes some hundredths.
+_MAX_FULLY_TRIED = 20
 
 
 def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -47,8 +47,8 @@ class SettingFinder:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._models: dict[str, _ModelSettings] = {}
-        self._left = _MAX_MODELS
-        self._known: dict[tuple[str, str, str], set[str]] = {}
+        self._full_tries_left = _MAX_FULLY_TRIED
+        self._keys_by_field: dict[tuple[str, str, str], set[str]] = {}
 
     def find(self, model: CatalogModel, name: str, path: FieldPath) -> str:
         """Returns the position of the setting that a field of `Kind/name` comes from, "" for none.
@@ -58,12 +58,12 @@ class SettingFinder:
         """
         if not path.steps:
             return ""
-        settings = self._load(model)
+        settings = self._get_settings(model)
         # The same field of another model, such as spec.replicas of its Deployment.
         kind, _, own_name = name.partition("/")
         field = kind, own_name.replace(model.name, "*"), str(path)
-        candidates = self._known.setdefault(field, set())
-        keys = settings.find(name, path, None if settings.is_complete else candidates)
+        candidates = self._keys_by_field.setdefault(field, set())
+        keys = settings.find(name, path, None if settings.tries_all else candidates)
         candidates |= keys
         # The name of a model or an environment has no line: its position is a file or a folder.
         explained = settings.explainer.explain_settings(sorted(keys))
@@ -71,22 +71,24 @@ class SettingFinder:
         latest = max(written, key=lambda setting: _rank(setting, model), default=None)
         return str(latest.position) if latest else ""
 
-    def _load(self, model: CatalogModel) -> _ModelSettings:
+    def _get_settings(self, model: CatalogModel) -> _ModelSettings:
         if model.name not in self._models:
-            self._left -= 1
+            self._full_tries_left -= 1
             explainer = FieldExplainer(self._catalog, model)
-            self._models[model.name] = _ModelSettings(explainer, is_complete=self._left >= 0)
+            self._models[model.name] = _ModelSettings(
+                explainer, tries_all=self._full_tries_left >= 0
+            )
         return self._models[model.name]
 
 
 class _ModelSettings:
     """The settings of one model, and the fields that change with each of them.
 
-    If not `is_complete`, only the candidates that other models suggest are tried.
+    If not `tries_all`, only the candidates that other models suggest are tried.
     """
 
-    def __init__(self, explainer: FieldExplainer, *, is_complete: bool) -> None:
-        self.explainer, self.is_complete = explainer, is_complete
+    def __init__(self, explainer: FieldExplainer, *, tries_all: bool) -> None:
+        self.explainer, self.tries_all = explainer, tries_all
         self._written = frozenset(explainer.list_written())
         self._changed: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
 

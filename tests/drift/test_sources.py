@@ -77,7 +77,7 @@ def test_source_is_the_same_where_only_the_settings_of_other_models_are_tried(
     models = [model.name for model in PlanStore(SHIPPED).load_one(PROD).require().models][:7]
     path = "spec.template.spec.containers[model].image"
     complete = find_sources(models, path)
-    monkeypatch.setattr(positions, "_MAX_MODELS", 3)
+    monkeypatch.setattr(positions, "_MAX_FULLY_TRIED", 3)
     fast = find_sources(models, path)
     for name, source in fast.items():
         # A setting that none of the first models has is not found, and then there is no line.
@@ -88,6 +88,6 @@ def test_source_is_the_same_where_only_the_settings_of_other_models_are_tried(
 def test_setting_that_does_not_change_the_field_is_no_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(positions, "_MAX_MODELS", 0)
+    monkeypatch.setattr(positions, "_MAX_FULLY_TRIED", 0)
     models = [model.name for model in PlanStore(SHIPPED).load_one(PROD).require().models]
     assert not any(":" in source for source in find_sources(models, "spec.replicas").values())

@@ -227,7 +227,7 @@ def test_report_shows_that_random_values_differ(
 @given(pair=pairs(), third=documents, most=st.sampled_from([40, 60, 200, None]))
 def test_three_values_are_shown_apart(pair: tuple[Any, Any], third: Any, most: int | None) -> None:
     values = [*pair, third]
-    shown = render_apart(values, most=most)
+    shown = render_apart(values, max_length=most)
     for one, other in combinations(range(3), 2):
         if not are_equal(values[one], values[other]):
             assert look(shown[one]) != look(shown[other])
