@@ -72,7 +72,7 @@ def is_of_this_run(report: dict[str, Any], code: int) -> bool:
 def count_new(folder: Path, code: int) -> int:
     """Returns the number of findings that are new, no longer accepted, or worse than before.
 
-    Also after a check of a part: the next complete check does not find them for the first time.
+    They also count if the check was not complete: for the next check they are no longer new.
     """
     report = load_report(folder)
     if not is_of_this_run(report, code):
