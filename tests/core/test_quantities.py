@@ -114,7 +114,7 @@ _SPEC_CHANGES = [
     ],
 )
 @pytest.mark.parametrize(("old", "new"), _SPEC_CHANGES)
-def test_text_of_a_custom_resource_is_no_quantity(
+def test_text_of_a_custom_resource_is_not_a_quantity(
     version: str, same: bool, old: dict[str, Any], new: dict[str, Any]
 ) -> None:
     head = {"apiVersion": version, "kind": "Widget", "metadata": {"name": "w"}}

@@ -80,7 +80,7 @@ def test_rule_with_danger_covers_every_value_up_to_it(live: int, accepted: bool)
     assert is_accepted(changed("spec.replicas", live), rule) is accepted
 
 
-def test_rule_that_became_too_narrow_is_named_with_the_finding() -> None:
+def test_rule_that_does_not_cover_a_worse_finding_gives_a_warning() -> None:
     rule = AcceptRule("why", path="spec.*", danger="budget", position=Position("e.yaml", 3, 7))
     drift, _, warnings = apply_accept_rules(
         [changed("spec.replicas", 0)], [rule], TODAY, complete=True
@@ -110,7 +110,7 @@ def test_rule_for_what_endangers_serving_gives_no_warning_where_it_says_so() -> 
 
 
 @pytest.mark.parametrize("live", ["--api-key=[secret]", "x" * 5000], ids=["secret", "long"])
-def test_value_that_a_file_cannot_have_is_not_part_of_the_rule(live: str) -> None:
+def test_secret_or_long_value_is_not_written_into_the_rule(live: str) -> None:
     rule = accept(changed(IMAGE, live))
     assert (rule.live, rule.danger) == (None, "serving")
 

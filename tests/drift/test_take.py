@@ -425,7 +425,7 @@ def test_finding_is_taken_or_accepted_after_an_incomplete_check_and_the_verb_fai
     assert "took      Deployment ml-prod/chat spec.replicas" in out
 
 
-def test_id_that_an_incomplete_check_did_not_find_may_exist(
+def test_unknown_id_after_an_incomplete_check_names_the_incomplete_check(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = DriftReport(PROD, (), problems=PROBLEMS)

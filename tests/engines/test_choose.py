@@ -97,7 +97,7 @@ def test_old_cli_is_refused_by_name(machine: Path) -> None:
     assert "make setup-pulumi" in str(raised.value)
 
 
-def test_old_cli_gives_way_to_the_built_one(machine: Path, built: Path) -> None:
+def test_built_cli_is_used_if_the_installed_one_is_too_old(machine: Path, built: Path) -> None:
     install(machine, "pulumi", "echo v3.100.0")
     install(machine, "pulumi-resource-kubernetes")
     choice = choose_engine("cli", machine)

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.grid]
 
 
 @pytest.fixture(params=[EMBEDDED, pytest.param(CLI, marks=pytest.mark.pulumi_cli)])
-def name(request: pytest.FixtureRequest) -> str:
+def engine(request: pytest.FixtureRequest) -> str:
     """The engine that is killed, and that finishes."""
     return str(request.param)
 
@@ -28,8 +28,8 @@ def project(make_quick_project: MakeProject) -> Project:
 
 
 @pytest.fixture
-def run(project: Project, local_cluster: LocalCluster, name: str) -> Iterator[RunUntil]:
-    if name == EMBEDDED:
+def run(project: Project, local_cluster: LocalCluster, engine: str) -> Iterator[RunUntil]:
+    if engine == EMBEDDED:
         yield run_embedded(project)
         return
     proxy = FaultProxy(local_cluster.kubeconfig)
@@ -66,7 +66,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_replicas_survive_kills_between_deletion_and_creation(
-    project: Project, run: RunUntil, kube: KubeClient, name: str
+    project: Project, run: RunUntil, kube: KubeClient, engine: str
 ) -> None:
     """An autoscaler has scaled to 8 Pods, and its minimum is 2."""
     namespace = f"{project.namespace}-dev"
@@ -86,7 +86,7 @@ def test_replicas_survive_kills_between_deletion_and_creation(
         reached, killed = run(point, "up")
         assert killed, reached
         wait_until(lambda: kube.get("apps/v1", "Deployment", "churn", namespace) is None)
-    project.succeed("up", "dev", "--yes", "--engine", name)
+    project.succeed("up", "dev", "--yes", "--engine", engine)
     live = kube.get("apps/v1", "Deployment", "churn", namespace)
     assert live
     assert live["spec"]["replicas"] == 8
