@@ -68,6 +68,7 @@ class CliApply:
         self._held = HeldDeletions()
         # The recorded URNs that a refresh has changed, and that no step has written since.
         self._refreshed: frozenset[str] = frozenset()
+        self._has_run = False
 
     def run(self) -> Result:
         """Applies everything and waits for all Pods. Returns the result without its outputs.
@@ -314,14 +315,16 @@ class CliApply:
         )
         changes = self._previewed.preview.changes
         deleted = {change.urn for change in changes if change.op is Op.DELETE}
-        scope = self._build_scope(targets, excluded, deleted)
+        current = self._opened if targets is None and not excluded else self._read_current()
+        scope = self._build_scope(targets, excluded, deleted, current)
         if scope.is_empty:
             # Without any target the CLI would work on the whole stack.
             return
-        urns = self._opened.build_target(scope.targets, deleted)
+        urns = current.build_target(scope.targets, deleted)
         if scope.excluded:
-            urns = {"exclude": self._opened.list_urns(scope.excluded)}
+            urns = {"exclude": current.list_urns(scope.excluded, deleted)}
         options = {"refresh": refresh, "continue_on_error": continue_on_error, **urns}
+        self._has_run = True
         self._reader.begin_command()
         try:
             with self._lock.released():
@@ -334,8 +337,22 @@ class CliApply:
             self._refreshed |= within if refresh else frozenset()
             self._refreshed -= written & within
 
+    def _read_current(self) -> OpenedStack:
+        """Returns the stack as the runs so far have left it.
+
+        They drop the records of what they delete, and record a renamed resource under its new URN.
+        With `--refresh` the CLI refuses a URN that is not recorded.
+        """
+        if not self._has_run:
+            return self._opened
+        return replace(self._opened, checkpoint=self._opened.stack.export_checkpoint())
+
     def _build_scope(
-        self, targets: frozenset[str] | None, excluded: frozenset[str], deleted: Collection[str]
+        self,
+        targets: frozenset[str] | None,
+        excluded: frozenset[str],
+        deleted: Collection[str],
+        current: OpenedStack,
     ) -> RunScope:
         """Builds the scope of a run, which may not name a target that a deletion depends on."""
         if targets is None:
@@ -343,7 +360,7 @@ class CliApply:
         steps, changes = self._previewed.steps, self._previewed.preview.changes
         changed = {change.urn for change in changes if change.op is not Op.SAME}
         changed |= {step.change.urn for step in steps if step.cli_op is not Op.SAME}
-        resources = self._opened.resources
+        resources = current.resources
         known = {*(found.urn for found in resources), *(change.urn for change in changes)}
         if self._request.plan is not None:
             project = self._opened.stack.project.name

@@ -112,7 +112,7 @@ def build_scope(
     cannot be left out. Then all of `known` outside of `targets` are excluded instead: `--exclude`
     also keeps deletions. This is the second choice, because the list is long, and because
     `--exclude` does not keep a URN that only the old object of a replacement has
-    (`find_unprotected`).
+    (`find_unprotected`). A run that only deletes leaves such a target for the next `up`.
     """
     resources = tuple(resources)
     later_deletions = [
@@ -122,7 +122,8 @@ def build_scope(
     ]
     needed = _find_dependencies(later_deletions, resources) & targets
     can_exclude = find_unprotected(resources).isdisjoint(found.urn for found in later_deletions)
-    if can_exclude and not needed.isdisjoint(changed):
+    only_deletes = targets <= frozenset(deleted)
+    if can_exclude and not only_deletes and not needed.isdisjoint(changed):
         return RunScope(None, frozenset(known) - targets)
     return RunScope(targets - needed)
 

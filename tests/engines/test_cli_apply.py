@@ -101,8 +101,9 @@ class World:
     # The old objects of replacements, and whether their URNs have new ones that need no change.
     pending: list[Change] = field(default_factory=list)
     is_replaced: bool = False
-    # Recorded objects that the plan no longer has.
+    # Recorded objects that the plan no longer has, and by URN what recorded objects depend on.
     gone: list[Change] = field(default_factory=list)
+    needs: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def backend(self) -> FileBackend:
@@ -137,6 +138,8 @@ class World:
             if self.is_replaced:
                 resources.append({**raw, "id": f"{change.object}-new"})
             resources.append({**raw, "id": change.object, "delete": True})
+        for raw in resources:
+            raw["dependencies"] = self.needs.get(str(raw["urn"]), [])
         latest = {"manifest": {}, "resources": resources}
         document = {"version": 3, "checkpoint": {"stack": "dev", "latest": latest}}
         path = self.backend.checkpoint_path
@@ -166,6 +169,19 @@ class World:
             for raw in document["checkpoint"]["latest"]["resources"]
             if raw["custom"]
         }
+
+    def drop_records(self, *urns: str) -> None:
+        """Removes the records of objects that a run has deleted."""
+        document = json.loads(self.backend.checkpoint_path.read_text())
+        latest = document["checkpoint"]["latest"]
+        latest["resources"] = [raw for raw in latest["resources"] if raw["urn"] not in urns]
+        self.backend.checkpoint_path.write_text(json.dumps(document))
+
+    def read_checkpoint(self) -> Checkpoint:
+        """Returns the state as an export has it."""
+        state = StackState(load_project(self.root), self.backend).get_current()
+        pending = [found for found in state.resources if found.pending_delete]
+        return Checkpoint("dev", (*state.live.values(), *pending))
 
     def show(self, progress: Progress) -> None:
         self.progress.append(progress)
@@ -210,14 +226,17 @@ class World:
     ) -> Result:
         project = load_project(self.root)
         stack = CliStack(FAKE_CLI, project, "dev", None)
-        fake = SimpleNamespace(cli=FAKE_CLI, run=self.run, record_failed=stack.record_failed)
+        fake = SimpleNamespace(
+            cli=FAKE_CLI,
+            run=self.run,
+            project=project,
+            record_failed=stack.record_failed,
+            export_checkpoint=self.read_checkpoint,
+        )
         objects = RecordedObjects(tuple(recorded), {})
-        state = StackState(project, self.backend).get_current()
-        pending = [found for found in state.resources if found.pending_delete]
-        resources = (*state.live.values(), *pending)
         opened = OpenedStack(
             cast(CliStack, fake),
-            Checkpoint("dev", resources),
+            self.read_checkpoint(),
             objects,
             KeptReplicas(self.backend),
             lambda exported: None,
@@ -625,6 +644,22 @@ def test_first_stage_names_no_model_with_a_deletion(
     assert others
     if narrowed:
         assert {urn.replace("*", "") for urn in others[0]["target"]} == urns
+
+
+def test_canary_ends_in_a_commit_that_also_removes_the_autoscaler(world: World) -> None:
+    """A run names no URN that the run before has dropped: with `--refresh` the CLI refuses it."""
+    config = build_deletion("a-canary-config", "core/v1:ConfigMap")
+    autoscaler = build_autoscaler("a")
+    world.gone = [config, CANARY, autoscaler]
+    # The program registers the autoscaler last, so it depends on the config of the canary.
+    world.needs = {item.urn: [config.urn] for item in (CANARY, autoscaler)}
+    world.write_state()
+    world.runs = [["a", "b", lambda: world.drop_records(autoscaler.urn)], []]
+    assert not world.apply().failures
+    first, second = world.calls
+    assert {urn.replace("*", "") for urn in first["exclude"]} == {config.urn, CANARY.urn}
+    assert {urn.replace("*", "") for urn in second["target"]} == {config.urn, CANARY.urn}
+    assert "exclude" not in second
 
 
 def test_model_with_a_deletion_runs_alone_beside_a_failed_rename(world: World) -> None:

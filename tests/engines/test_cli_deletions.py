@@ -82,3 +82,12 @@ def test_run_names_no_target_that_a_deletion_needs(
     )
     expected = None if targets is None else name_urns(targets)
     assert scope == RunScope(expected, name_urns(excluded))
+
+
+def test_run_that_only_deletes_excludes_nothing() -> None:
+    """`--exclude` would name every other URN of the stack."""
+    resources = [build_resource(name, parent, needs, False) for name, parent, needs in STACK]
+    gone = frozenset(map(build_urn, ("canary", "config", "budget")))
+    targets = frozenset(map(build_urn, ("canary", "config")))
+    scope = build_scope(targets, gone, gone, frozenset(map(build_urn, ALL)), resources)
+    assert scope == RunScope(frozenset({build_urn("canary")}))
