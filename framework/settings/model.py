@@ -11,7 +11,6 @@ from pydantic import Field
 from framework.core.diagnostics import SettingDiagnostic
 from framework.core.forms import FormTree
 from framework.core.quantities import quantity_value
-from framework.settings.annotations import find_pod_errors
 from framework.settings.base import Settings
 from framework.settings.container import Container, Image, Resources, ServingContainer, Sidecar
 from framework.settings.foreign_names import EXAMPLES
@@ -21,7 +20,6 @@ from framework.settings.objects import Objects, find_object_shapes
 from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
 from framework.settings.probes import Probe, active, guaranteed_seconds, startup_failures
-from framework.settings.reserved import MODEL_CONTAINER
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
 from framework.settings.service_rules import find_service_diagnostics, list_container_ports
 from framework.settings.values import (
@@ -208,7 +206,6 @@ class Model(ServingContainer):
         yield from find_pod_diagnostics(self)
         yield from find_service_diagnostics(self)
         yield from _find_policy_diagnostics(self)
-        yield from _find_annotation_diagnostics(self)
 
 
 @cache
@@ -251,13 +248,6 @@ def _find_startup_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
                 "startup probe, or a larger initialDelaySeconds",
                 others=(("startupSeconds",), ("probes", "startup")),
             )
-
-
-def _find_annotation_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports annotations of the Pods that Kubernetes reads and would refuse."""
-    names = {MODEL_CONTAINER, *model.init_containers, *model.sidecars}
-    for name, message in find_pod_errors(model.pod_annotations, names):
-        yield SettingDiagnostic(("podAnnotations", name), message)
 
 
 def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:

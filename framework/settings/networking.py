@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import Code, SettingDiagnostic
-from framework.settings.annotations import find_ingress_errors, find_service_errors
 from framework.settings.base import Checked, Settings
 from framework.settings.forms import Shorthand
 from framework.settings.reserved import NAMESPACE_LABEL
@@ -86,8 +85,6 @@ class Service(Checked):
             yield SettingDiagnostic(
                 ("loadBalancerClass",), f"is allowed with LoadBalancer only, not {self.type}"
             )
-        for name, message in find_service_errors(self.annotations, self.type):
-            yield SettingDiagnostic(("annotations", name), message, others=(("type",),))
 
 
 # What the API server refuses in a path that is compared with that of a request.
@@ -116,10 +113,7 @@ class Ingress(Checked):
     """Annotations of the Ingress."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports two classes, and a path that no request can have, because clients shorten it."""
-        errors = find_ingress_errors(self.annotations, self.class_name, "className")
-        for name, message in errors:
-            yield SettingDiagnostic(("annotations", name), message, others=(("className",),))
+        """Reports a path that no request can have, because clients shorten it."""
         if self.path_type == "ImplementationSpecific":
             return
         parts = [part for part in _UNCLEAN if part in self.path]

@@ -9,6 +9,7 @@ from framework.catalog import Catalog, CatalogLoader, LoadedModel
 from framework.core.diagnostics import Diagnostic
 from framework.core.field_paths import FieldPath
 from framework.kinds.registry import KINDS
+from framework.plan.checks.annotations import find_annotation_errors
 from framework.plan.checks.capacity import (
     find_cause,
     find_peak_diagnostics,
@@ -80,6 +81,10 @@ def check_model(
     names = list_names(model, plan)
     errors += find_name_diagnostics(model, names)
     errors += find_object_diagnostics(tracks, plan)
+    field_errors = tuple(field_errors)
+    # A patch with an error is not applied, and may be what gives the object a container or a type.
+    if not (field_errors and any(track.settings.patch for track in tracks)):
+        errors += find_annotation_errors(tracks, plan)
     errors += find_further_object_errors(model, plan, catalog.environment)
     errors += find_conflicting_objects(tracks, plan)
     pods = sum(track.plan.budget.replicas for track in tracks)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from framework.core.diagnostics import KeyPath, SettingDiagnostic
+from framework.plan.annotations import find_ingress_errors, find_service_errors
 from framework.plan.patch.rules.base import (
     Object,
     Rule,
@@ -20,7 +21,6 @@ from framework.plan.patch.rules.base import (
     needs_one_of,
 )
 from framework.plan.patch.rules.fields import OBJECT_NAME, ONE_OF
-from framework.settings.annotations import find_ingress_errors, find_service_errors
 
 _EXTERNAL = ("LoadBalancer", "NodePort")
 _FOR_LOAD_BALANCERS = (

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from framework.core.diagnostics import KeyPath, SettingDiagnostic
+from framework.plan.annotations import find_pod_errors
 from framework.plan.patch.rules.base import (
     Object,
     Rule,
@@ -21,7 +22,6 @@ from framework.plan.patch.rules.base import (
     only_with,
 )
 from framework.plan.patch.rules.fields import NOT_EMPTY, ONE_OF
-from framework.settings.annotations import find_pod_errors
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 # Kubernetes: `terminationGracePeriodSeconds` of a Pod that has none.

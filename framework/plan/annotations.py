@@ -1,7 +1,8 @@
 """Annotations that the API server itself reads, and what it refuses in them.
 
 All other annotations may have any text. The rules are those of `pkg/apis/*/validation` of
-Kubernetes; the settings and the objects in the form of Kubernetes share them.
+Kubernetes. They compare an annotation with other fields of its object, which a patch may set, so
+they are for the finished object.
 """
 
 from __future__ import annotations
