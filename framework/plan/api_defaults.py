@@ -83,8 +83,8 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 _MEANINGFUL_WHEN_EMPTY = frozenset(
     {"emptyDir", "podSelector", "namespaceSelector", "ingress", "egress", "from", "to"}
 )
-# In these an empty text has a meaning. In any other field it means "not set": the server does not
-# store it. A claim with the class "" takes only volumes without a class.
+# In these an empty text has a meaning, as in each required field. In any other field it means "not
+# set": the server does not store it. A claim with the class "" takes only volumes without a class.
 _MEANINGFUL_TEXTS = frozenset(
     {
         ("PersistentVolumeClaimSpec", "storageClassName"),
@@ -114,13 +114,13 @@ def _normalize(value: Any, type_: FieldType) -> Any:
         return value
     if fill := _FILLS.get(type_.name):
         value = fill(value)
-    defaults = _DEFAULTS.get(type_.name, {})
+    defaults, required = _DEFAULTS.get(type_.name, {}), type_.required
     normal = {}
     for key, child in value.items():
         child_type = type_.fields.get(key, FieldType("object"))
         child = _normalize(child, child_type)
         is_empty = (child in ({}, []) and key not in _MEANINGFUL_WHEN_EMPTY) or (
-            child == "" and (type_.name, key) not in _MEANINGFUL_TEXTS
+            child == "" and key not in required and (type_.name, key) not in _MEANINGFUL_TEXTS
         )
         if not is_empty and not (key in defaults and is_equal(child, defaults[key], child_type)):
             normal[key] = child
@@ -255,6 +255,11 @@ def _fill_policy(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return filled
 
 
+def _fill_value(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Completes the value: the server stores "" for a header or sysctl that is written without."""
+    return {"value": "", **item}
+
+
 def _drop_behavior_defaults(behavior: Mapping[str, Any]) -> Mapping[str, Any]:
     """Removes what the server adds to an autoscaler that has a behavior."""
     filled: dict[str, Any] = {}
@@ -276,6 +281,8 @@ _SCALING_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 _FILLS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     "Container": _fill_container,
     "PodSpec": _fill_pod,
+    "HTTPHeader": _fill_value,
+    "Sysctl": _fill_value,
     "HorizontalPodAutoscalerBehavior": _drop_behavior_defaults,
     "NetworkPolicySpec": _fill_policy,
 }

@@ -178,6 +178,9 @@ def test_objects_that_kubernetes_creates_in_every_namespace_are_not_read() -> No
         ("spec.template.spec.containers.0.lifecycle",
          {"preStop": {"exec": {"command": ["sleep", "5"]}}},
          "lifecycle", {"preStop": {"exec": {"command": ["sleep", "5"]}}}),
+        ("spec.template.spec.containers.0.readinessProbe.httpGet.httpHeaders",
+         [{"name": "X-A", "value": ""}, {"name": "X-B", "value": "b"}, {"name": "X-C"}],
+         "probes.readiness.httpGet.httpHeaders", {"X-A": "", "X-B": "b", "X-C": ""}),
         ("spec.strategy", {"type": "Recreate"}, "rollout.strategy", "Recreate"),
         ("spec.template.spec.containers.0.startupProbe", None, "probes.startup", False),
         # No setting has this field, so it becomes a patch.

@@ -44,3 +44,28 @@ def test_empty_values_are_left_out_where_they_mean_nothing(
 ) -> None:
     normal = normalize({"apiVersion": "v1", "kind": kind, "spec": written})
     assert normal["spec"] == stored
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        ("readinessProbe", {"httpGet": {"port": 80, "httpHeaders": [{"name": "X", "value": ""}]}}),
+        ("readinessProbe", {"httpGet": {"port": 80, "httpHeaders": [{"name": "X"}]}}),
+        ("lifecycle", {"preStop": {"httpGet": {"port": 80, "httpHeaders": [{"name": "X"}]}}}),
+    ],
+    ids=["empty", "left out", "lifecycle"],
+)
+def test_a_header_without_a_value_has_an_empty_one(field: str, written: Json) -> None:
+    pod = {"containers": [{"name": "a", "image": "b", field: written}]}
+    spec = {"template": {"spec": pod}}
+    normal = normalize({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec})
+    found = normal["spec"]["template"]["spec"]["containers"][0][field]
+    action = found.get("preStop", found)["httpGet"]
+    assert action == {"port": 80, "httpHeaders": [{"name": "X", "value": ""}]}
+
+
+def test_a_required_text_stays_although_it_is_empty() -> None:
+    context = {"sysctls": [{"name": "kernel.domainname", "value": ""}]}
+    spec = {"template": {"spec": {"containers": [], "hostname": "", "securityContext": context}}}
+    normal = normalize({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec})
+    assert normal["spec"] == {"template": {"spec": {"securityContext": context}}}
