@@ -40,6 +40,8 @@ from framework.output.values import list_changed_lines, render_apart
 _MAX_FINDINGS = 1_000
 _MAX_CHARACTERS = 1_000
 _MAX_LINE = 200
+# The classes of the lines of a diff by their first character.
+_LINE_KINDS = {"+": "add", "-": "del"}
 _NOT_SET = "not set"
 _MAX_DIFF_LINES = 40
 _MAX_RESOLVED = 50
@@ -358,7 +360,7 @@ def _render_diff(finding: Finding) -> Html:
         return Html("")
     lines = list_changed_lines(FieldChange(finding.path, old, new), max_lines=None)
     shown = [
-        element("span", line, kind="add" if line.startswith("+") else "del")
+        element("span", line, kind=_LINE_KINDS.get(line[0], "soft"))
         for line in lines[:_MAX_DIFF_LINES]
     ]
     more = len(lines) - len(shown)

@@ -7,6 +7,7 @@ near the place where they differ, and quotes appear where types or spaces would 
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _MAX_CHARACTERS = 60
 _MAX_LINE = 200
 _MAX_DIFF_LINES = 12
+# Follows a last line without a line break in a diff, as in Git.
+_NO_NEWLINE = "\\ No newline at end of file"
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # The parts of the length that a cut text shows before and after the first difference.
 _BEFORE, _AFTER = 1 / 3, 1 / 2
 # Characters that take no room on a screen, or look like a space, but are no spaces to Python.
@@ -219,18 +223,24 @@ def has_text(field: FieldChange) -> bool:
 def list_changed_lines(
     field: FieldChange, *, context: int = 0, max_lines: int | None = _MAX_DIFF_LINES
 ) -> list[str]:
-    """Returns the lines of a diff between two texts, [] if they differ only in how lines end.
+    """Returns the lines of a diff between two texts, as Git shows them.
 
     Long lines are cut to the part where they differ: one line of a ConfigMap may have a megabyte.
     """
-    old, new = (
-        [] if value is None else render_plain(value).split("\n") for value in (field.old, field.new)
-    )
-    if old and new and not old[-1] and not new[-1]:
-        old, new = old[:-1], new[:-1]
+    old, new = (_split_lines(value) for value in (field.old, field.new))
+    if not (isinstance(field.old, str) and isinstance(field.new, str)) or (
+        field.old.endswith("\n") == field.new.endswith("\n")
+    ):
+        # The end of the text did not change, so the diff does not mention it.
+        old, new = ([line.removesuffix("\n") + "\n" for line in lines] for lines in (old, new))
     lines = list(_diff_lines(old, new, context)) or _list_secret_lines(old)
     more = len(lines) - max_lines if max_lines is not None else 0
     return lines[:max_lines] + ([f"and {more} more lines (--json)"] if more > 0 else [])
+
+
+def _split_lines(value: Any) -> list[str]:
+    """Returns the lines of a text with their line breaks; the last line may have none."""
+    return [] if value is None else _LINE.findall(render_plain(value))
 
 
 def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterator[str]:
@@ -238,16 +248,30 @@ def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterato
         for tag, start, end, other_start, other_end in group:
             before, after = old[start:end], new[other_start:other_end]
             if tag == "equal":
-                yield from (f" {_render_line_pair([line])[0]}" for line in before)
+                yield from (f" {_render_line_alone(line)}" for line in before)
                 continue
             # A changed line is cut together with the one that takes its place.
             pairs = [_render_line_pair(pair) for pair in zip_longest(before, after)]
-            yield from (f"-{pair[0]}" for pair in pairs[: len(before)])
-            yield from (f"+{pair[1]}" for pair in pairs[: len(after)])
+            for mark, lines, side in (("-", before, 0), ("+", after, 1)):
+                for line, pair in zip(lines, pairs, strict=False):
+                    yield f"{mark}{pair[side]}"
+                    if not line.endswith("\n"):
+                        yield _NO_NEWLINE
 
 
-def _render_line_pair(lines: Sequence[str | None]) -> list[str]:
-    return render_apart(lines, max_length=_MAX_LINE, missing="", keep_lines=True)
+def _render_line_pair(lines: tuple[str | None, str | None]) -> list[str]:
+    if None in lines:
+        return [_render_line_alone(line or "") for line in lines]
+    texts = [(line or "").removesuffix("\n") for line in lines]
+    return render_apart(texts, max_length=_MAX_LINE, keep_lines=True)
+
+
+def _render_line_alone(line: str) -> str:
+    text = line.removesuffix("\n")
+    # Quotes around a blank line would look like a part of the text.
+    if not text.strip(" \t"):
+        return text
+    return render_apart([text], max_length=_MAX_LINE, keep_lines=True)[0]
 
 
 def _list_secret_lines(lines: Sequence[str]) -> list[str]:
@@ -255,5 +279,5 @@ def _list_secret_lines(lines: Sequence[str]) -> list[str]:
     # Imported only here: most commands print no such text, and this one is slow to load.
     from framework.core.redaction import REDACTED
 
-    secret = [line for line in lines if REDACTED in line]
+    secret = [line.removesuffix("\n") for line in lines if REDACTED in line]
     return [f"{mark}{line}" for mark in "-+" for line in secret]

@@ -269,6 +269,36 @@ def test_changed_lines_are_cut_where_each_of_them_differs() -> None:
     assert [re.sub(r"[^12+-]", "", line) for line in changed] == ["-1", "+2", "-1", "+2"]
 
 
+SCRIPT = "#!/bin/sh\nset -e\n\nexec server\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (None, SCRIPT, ["+#!/bin/sh", "+set -e", "+", "+exec server"]),
+        (SCRIPT, None, ["-#!/bin/sh", "-set -e", "-", "-exec server"]),
+        (None, "a\nb", ["+a", "+b"]),
+        (None, "a\n    \nb\n", ["+a", "+    ", "+b"]),
+        ("a\nb\n", "a\n\nb\n", ["+"]),
+        ("a\nb\n\n", "a\nb\n", ["-"]),
+        ("a\n\nb\n", "a\n  \nb\n", ['-""', '+"  "']),
+        ("a\nb", "a\nb\n", ["-b", "\\ No newline at end of file", "+b"]),
+        ("a\nb\n", "a\nc", ["-b", "+c", "\\ No newline at end of file"]),
+        ("a\nb", "a\nb\nc", ["+c"]),
+        ({"x": 1}, "a\nb\n", ['-{"x": 1}', "+a", "+b"]),
+        ("a\n[secret]\n", "a\n[secret]\n", ["-[secret]", "+[secret]"]),
+    ],
+)
+def test_changed_lines_are_those_of_the_texts(old: Any, new: Any, shown: list[str]) -> None:
+    change = FieldChange("data[run.sh]", old, new)
+    assert [line.replace("\\u0020", " ") for line in list_changed_lines(change)] == shown
+
+
+def test_page_does_not_color_the_note_about_a_line_break_as_a_removed_line() -> None:
+    page = render_drift_html(check_drift("a\nb", "a\nb\n", "data[run.sh]"))
+    assert '<span class="soft">\\ No newline at end of file</span>' in page
+
+
 def test_listing_names_the_registry_only_where_environments_differ_in_it() -> None:
     def render(*images: str) -> str:
         tracks = {str(n): ListedTracks("team", image, 1, None, 0) for n, image in enumerate(images)}
