@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from framework.core.changes import Change, Op, Preview, Problem
 from framework.engines.clusters import CALLS_AT_ONCE
@@ -134,7 +135,8 @@ def _add_unrecorded_claims(
     """Returns the preview with the claims that are not recorded, and go with their Namespace.
 
     A claim that was kept when its model was removed is no longer recorded. With `refuses` each is a
-    problem, else a warning.
+    problem, else a warning. A claim of a Pod, such as that of an ephemeral volume, has no data that
+    would outlive the Pod.
     """
     recorded = {(found.provider_urn, found.kind, found.id) for found in resources}
     problems, warnings = set(preview.problems), set(preview.messages)
@@ -150,16 +152,27 @@ def _add_unrecorded_claims(
             claim_id = object_name(claim["metadata"])
             if (namespace.provider_urn, _CLAIM, claim_id) in recorded or is_terminating(claim):
                 continue
+            owners = claim["metadata"].get("ownerReferences") or ()
+            if any(owner["kind"] == "Pod" for owner in owners):
+                continue
             name = f"{_CLAIM} {claim_id}"
             message = f"{name} is not recorded, and {_LOST_NOTE}"
             if refuses:
                 next_step = f"undo the change, so that `namespace` is {namespace.id} again, or copy"
-                next_step += " the data and delete the claim"
+                next_step += f" the data and delete {_describe_deletable(owners)}"
                 problem = Problem("", name, message, setting="namespace", next_step=next_step)
                 problems.add(problem)
             else:
                 warnings.add(f"warning: {message}")
     return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
+
+
+def _describe_deletable(owners: Iterable[Mapping[str, Any]]) -> str:
+    """Describes what a user deletes to be rid of a claim: its controller would create it again."""
+    for owner in owners:
+        if owner.get("controller"):
+            return f"{owner['kind']} {owner['name']}, which owns the claim"
+    return "the claim"
 
 
 def _concerns_all_objects(error: ApiError) -> bool:

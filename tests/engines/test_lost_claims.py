@@ -143,3 +143,41 @@ def test_only_kept_objects_of_the_deleted_namespace_are_lost(
         ["PersistentVolumeClaim old/weights"] if lost else []
     )
     assert [change.note for change in found.changes] == ["", LOST if lost else ""]
+
+
+@pytest.mark.parametrize(
+    ("owners", "deleted"),
+    [
+        pytest.param([], "the claim", id="nobody"),
+        pytest.param([{"kind": "Pod", "name": "a", "controller": True}], "", id="ephemeral"),
+        pytest.param([{"kind": "Pod", "name": "a"}], "", id="Pod of a StatefulSet"),
+        pytest.param(
+            [{"kind": "Cluster", "name": "db", "controller": True}],
+            "Cluster db, which owns the claim",
+            id="operator",
+        ),
+        pytest.param([{"kind": "Backup", "name": "b"}], "the claim", id="no controller"),
+    ],
+)
+@pytest.mark.parametrize("refuses", [True, False])
+def test_claim_that_goes_with_its_pod_is_not_lost(
+    owners: list[Any], deleted: str, refuses: bool
+) -> None:
+    namespace, cluster = build("old", NAMESPACE), FakeCluster()
+    metadata = {"name": "scratch", "namespace": "old", "ownerReferences": owners}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    cluster.objects["PersistentVolumeClaim", "old/scratch"] = claim
+    provider = cast(KubernetesProvider, cluster)
+    change = Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new")
+    found = check_deletions(
+        Preview((change,)),
+        [namespace],
+        {},
+        read_exported_state,
+        lambda _: provider,
+        refuses_lost=refuses,
+    )
+    assert len(found.problems) == (refuses and bool(deleted))
+    assert len(found.messages) == (not refuses and bool(deleted))
+    for problem in found.problems:
+        assert problem.next_step.endswith(f"copy the data and delete {deleted}")
