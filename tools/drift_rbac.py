@@ -19,7 +19,8 @@ from typing import Any
 import yaml
 
 from framework.core.stack import Stack
-from framework.drift.foreign import CHECKED_KINDS, CUSTOM_KINDS
+from framework.drift.custom_kinds import CUSTOM_KINDS
+from framework.drift.foreign import CHECKED_KINDS
 from framework.kube.objects import group_of
 from framework.plan import Manifest, PlanStore, StackPlan
 
@@ -106,7 +107,7 @@ def _list_kinds(plan: StackPlan, *, custom: bool) -> Mapping[str, set[tuple[str,
     # In the Namespaces of the stack the check looks for foreign objects of further kinds.
     checked = {(group_of(version), kind) for kind, version in CHECKED_KINDS.items()}
     if custom:
-        checked |= {(group, kind) for group, found in CUSTOM_KINDS.items() for kind in found}
+        checked |= {(kind.group, kind.name) for kind in CUSTOM_KINDS}
     kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}
     for item in _list_model_manifests(plan):
         if not _is_cluster_scoped(item):

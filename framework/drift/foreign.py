@@ -17,6 +17,7 @@ from typing import Any
 from framework.core.drift_rules import Injector
 from framework.core.errors import FrameworkError
 from framework.drift.changed_pods import find_changed_pod
+from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.report import Finding, FindingKind
 from framework.drift.touching import StackPods, find_resized
 from framework.engines.base import RecordedObject, RecordedObjects
@@ -63,17 +64,6 @@ _METADATA_KINDS = {
 CHECKED_KINDS = {**_FULL_KINDS, **_METADATA_KINDS}
 """The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
 stack's own objects."""
-CUSTOM_KINDS = {
-    "autoscaling.k8s.io": ("VerticalPodAutoscaler",),
-    "keda.sh": ("ScaledObject",),
-    "argoproj.io": ("Rollout",),
-    "gateway.networking.k8s.io": ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"),
-    "networking.istio.io": ("VirtualService", "DestinationRule", "EnvoyFilter", "Sidecar"),
-    "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
-    "cilium.io": ("CiliumNetworkPolicy",),
-}
-"""Custom resources that size Pods, or route or limit their traffic, by API group. They are listed
-where the cluster has them."""
 # The kinds that Kubernetes creates for others, by the kind of the owner.
 _CREATORS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("ReplicaSet",),
@@ -363,7 +353,7 @@ def _list_objects(
     """Returns the objects of a Namespace, and the kinds that could not be listed."""
     failed: dict[tuple[str, str], FrameworkError] = {}
     checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
-    custom = {(group, kind): "" for group, names in CUSTOM_KINDS.items() for kind in names}
+    custom = {(kind.group, kind.name): "" for kind in CUSTOM_KINDS}
     kinds = {**custom, **recorded_kinds, **checked}
 
     def list_kind(key: tuple[str, str]) -> list[Object]:

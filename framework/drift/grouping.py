@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from framework.drift.custom_kinds import SIZING_KINDS, TRAFFIC_KINDS
 from framework.drift.report import Finding, FindingKind
 
 # A command that changes a thousand objects takes minutes, but each object follows the one before it
@@ -28,21 +29,15 @@ from framework.drift.report import Finding, FindingKind
 _GAP = timedelta(minutes=5)
 _NUMBERED_ITEM = re.compile(r"\[\d+(?:/[A-Z]+)?\]")
 
-_TRAFFIC_KINDS = frozenset(
-    {
-        "Service", "Ingress", "HTTPRoute", "GRPCRoute", "Gateway", "NetworkPolicy", "Endpoints",
-        "EndpointSlice", "VirtualService", "DestinationRule",
-    }
-)  # fmt: skip
+_TRAFFIC_KINDS = TRAFFIC_KINDS | {
+    "Service", "Ingress", "Gateway", "NetworkPolicy", "Endpoints", "EndpointSlice",
+}  # fmt: skip
 _WORKLOAD_KINDS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod"}
 )
-_BUDGET_KINDS = frozenset(
-    {
-        "HorizontalPodAutoscaler", "VerticalPodAutoscaler", "ScaledObject", "Rollout",
-        "PodDisruptionBudget", "ResourceQuota", "LimitRange",
-    }
-)  # fmt: skip
+_BUDGET_KINDS = SIZING_KINDS | {
+    "HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange",
+}  # fmt: skip
 # Fields of a Deployment: those that decide whether Pods serve (_SERVING_PATH), and those that
 # decide how many may be missing (_BUDGET_PATH).
 _SERVING_PATH = re.compile(
@@ -135,8 +130,10 @@ def find_danger(finding: Finding) -> Danger:
     if kind in _TRAFFIC_KINDS or kind == "Namespace":
         return Danger.SERVING
     if not path:
-        # A foreign object with a model selects its Pods, or is selected by its Service.
-        touches_pods = finding.kind is FindingKind.FOREIGN and bool(finding.model)
+        # A foreign object with a model selects its Pods, or is selected by its Service. One that
+        # touches several models names none.
+        touches = bool(finding.model) or finding.touches_several
+        touches_pods = finding.kind is FindingKind.FOREIGN and touches
         is_workload = finding.kind is not FindingKind.FOREIGN and kind in _WORKLOAD_KINDS
         return Danger.SERVING if touches_pods or is_workload else Danger.SETTING
     if kind in _WORKLOAD_KINDS:

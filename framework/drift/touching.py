@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from framework.drift.custom_kinds import Touch, list_custom_kinds
 from framework.engines.base import RecordedObject
 from framework.kube.objects import Object
 from framework.plan.rendered import selects
@@ -13,30 +14,28 @@ Labels = Mapping[str, str]
 # The kinds that size a workload: the field that names it, and what they do to it.
 _TARGETS = {
     "HorizontalPodAutoscaler": ("scaleTargetRef", "scales"),
-    "ScaledObject": ("scaleTargetRef", "scales"),
-    "VerticalPodAutoscaler": ("targetRef", "sets the resources of"),
-    "Rollout": ("workloadRef", "runs further Pods of"),
+    **{kind.name: (kind.field, kind.verb) for kind in list_custom_kinds(Touch.SIZES)},
 }
 # The kinds with a label selector of Kubernetes, and its field.
 _SELECTORS = {
     "PodDisruptionBudget": "selector",
     "NetworkPolicy": "podSelector",
-    "CiliumNetworkPolicy": "endpointSelector",
+    **{kind.name: kind.field for kind in list_custom_kinds(Touch.SELECTS)},
 }
-_ISTIO = ("VirtualService", "DestinationRule")
-# The kinds of Gateway API that name a parent. One with a Service as parent takes its traffic.
-_ROUTES = ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute")
-# The kinds of meshes that limit or change the traffic of Pods: the path of the labels that select
-# the Pods. Without them, an object is for all Pods of its Namespace.
+_HOST_ROUTES = {kind.name for kind in list_custom_kinds(Touch.ROUTES_TO_HOSTS)}
+_BACKEND_ROUTES = {kind.name for kind in list_custom_kinds(Touch.ROUTES_TO_BACKENDS)}
+# The path of the labels that select the Pods. Without them, and without a target, an object is for
+# all Pods of its Namespace.
 _MESH_SELECTORS = {
-    "AuthorizationPolicy": ("selector", "matchLabels"),
-    "PeerAuthentication": ("selector", "matchLabels"),
-    "RequestAuthentication": ("selector", "matchLabels"),
-    "EnvoyFilter": ("workloadSelector", "labels"),
-    "Sidecar": ("workloadSelector", "labels"),
+    kind.name: kind.field.split(".") for kind in list_custom_kinds(Touch.SELECTS_FOR_MESH)
 }
-# The model of some Pods, "" for none; the words that name it; their labels.
-_Pods = tuple[str, str, Labels]
+# Labels that Cilium gives each Pod: from its ServiceAccount, and from its Namespace. The check does
+# not know the name of the cluster, nor the labels of the Namespace.
+_CILIUM_ACCOUNT = "io.cilium.k8s.policy.serviceaccount"
+_CILIUM_NAMESPACE = "io.kubernetes.pod.namespace"
+_CILIUM_UNKNOWN = ("io.cilium.k8s.policy.cluster", "io.cilium.k8s.namespace.labels.")
+# The model of some Pods, "" for none; the words that name it; their labels, also those of Cilium.
+_Pods = tuple[str, str, Labels, Labels]
 
 
 class StackPods:
@@ -61,7 +60,8 @@ class StackPods:
             if labels := _find_pod_labels(spec):
                 # A Deployment of no model is named itself.
                 owner = obj.component or f"{kind} {name}"
-                self._pods.setdefault(namespace, []).append((obj.component, owner, labels))
+                own = {**labels, **_find_cilium_labels(spec, namespace)}
+                self._pods.setdefault(namespace, []).append((obj.component, owner, labels, own))
 
     def describe_touch(self, obj: Object) -> tuple[str, str]:
         """Returns the model that a foreign object touches, and what it does to its Pods.
@@ -82,21 +82,17 @@ class StackPods:
         pods = self._pods.get(namespace, [])
         if kind == "Service":
             selector = spec.get("selector") or {}
-            for model, owner, labels in pods:
+            for model, owner, labels, _ in pods:
                 if selector and selector.items() <= labels.items():
                     yield model, f"selects Pods of {owner}"
         elif kind in _SELECTORS:
             # Here an empty selector selects all Pods; that of a Service selects none.
             for selector in _find_selectors(obj, _SELECTORS[kind]):
-                for model, owner, labels in pods:
-                    if selects(selector, labels):
+                for model, owner, labels, cilium in pods:
+                    if selects(selector, cilium if kind == "CiliumNetworkPolicy" else labels):
                         yield model, f"selects Pods of {owner}"
         elif kind in _MESH_SELECTORS:
-            first, second = _MESH_SELECTORS[kind]
-            wanted = (spec.get(first) or {}).get(second) or {}
-            for model, owner, labels in pods:
-                if wanted.items() <= labels.items():
-                    yield model, f"selects Pods of {owner}"
+            yield from self._find_mesh_touches(kind, spec, namespace)
         elif kind in _TARGETS:
             field, verb = _TARGETS[kind]
             target = spec.get(field) or {}
@@ -108,7 +104,7 @@ class StackPods:
                 yield found, f"{verb} {' '.join(workload)}"
             elif kind == "Rollout":
                 yield from self._find_takers(kind, _find_pod_labels(spec), namespace)
-        elif kind in ("Ingress", *_ROUTES, *_ISTIO):
+        elif kind == "Ingress" or kind in _BACKEND_ROUTES | _HOST_ROUTES:
             yield from self._find_routes(kind, spec, namespace)
         elif kind == "EndpointSlice":
             # One of Kubernetes' own is owned by its Service.
@@ -117,7 +113,7 @@ class StackPods:
             if (found := self._services.get((namespace, name))) is not None:
                 yield found, f"adds endpoints to Service {name}"
         elif kind in ("ResourceQuota", "LimitRange"):
-            for model, owner, _ in pods:
+            for model, owner, *_ in pods:
                 yield model, f"limits the Pods of {owner}"
         else:
             # Pods, or workloads that create Pods: a Service of ours may select them.
@@ -125,10 +121,30 @@ class StackPods:
             labels = labels if kind == "Pod" else _find_pod_labels(spec)
             yield from self._find_takers(kind, labels, namespace)
 
+    def _find_mesh_touches(
+        self, kind: str, spec: Mapping[str, Any], namespace: str
+    ) -> Iterator[tuple[str, str]]:
+        if targets := spec.get("targetRefs") or (
+            [spec["targetRef"]] if spec.get("targetRef") else ()
+        ):
+            # It is for these alone, which may be the Gateway of another team. A Service of ours is
+            # touched; the workloads behind a Gateway are not known.
+            for target in targets:
+                if target.get("kind") == "Service":
+                    there = str(target.get("namespace") or namespace)
+                    for model, name in self._find_services(there, str(target.get("name"))):
+                        yield model, f"targets Service {name}"
+            return
+        first, second = _MESH_SELECTORS[kind]
+        wanted = (spec.get(first) or {}).get(second) or {}
+        for model, owner, labels, _ in self._pods.get(namespace, []):
+            if wanted.items() <= labels.items():
+                yield model, f"selects Pods of {owner}"
+
     def _find_routes(
         self, kind: str, spec: Mapping[str, Any], namespace: str
     ) -> Iterator[tuple[str, str]]:
-        find = _find_destinations if kind in _ISTIO else _find_backends
+        find = _find_destinations if kind in _HOST_ROUTES else _find_backends
         for effect, names in (
             ("routes to", find(spec, namespace)),
             ("takes traffic of", _find_intercepted(kind, spec, namespace)),
@@ -158,17 +174,36 @@ def _find_selectors(obj: Object, field: str) -> Iterator[Mapping[str, Any]]:
     """Yields the selectors of an object; a CiliumNetworkPolicy may have several specs."""
     for spec in (obj.get("spec") or {}, *(obj.get("specs") or ())):
         if spec.get(field) is not None:
-            yield _drop_sources(spec[field])
+            selector = spec[field]
+            yield _read_cilium(selector) if obj["kind"] == "CiliumNetworkPolicy" else selector
 
 
-def _drop_sources(selector: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a selector without the sources of labels that Cilium allows, as in `k8s:app`."""
-    labels = selector.get("matchLabels") or {}
-    terms = selector.get("matchExpressions") or ()
-    return {
-        "matchLabels": {key.rpartition(":")[2]: value for key, value in labels.items()},
-        "matchExpressions": [{**term, "key": term["key"].rpartition(":")[2]} for term in terms],
+def _read_cilium(selector: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a selector of Cilium without the sources of labels, as in `k8s:app`.
+
+    Terms that the check cannot decide count as met, because a policy that is not reported may cut
+    off a model. Cilium ignores the Namespace in `matchLabels`: the policy is for its own.
+    """
+    labels = {
+        key.rpartition(":")[2]: value for key, value in (selector.get("matchLabels") or {}).items()
     }
+    terms = [
+        {**term, "key": term["key"].rpartition(":")[2]}
+        for term in selector.get("matchExpressions") or ()
+    ]
+    ignored = (*_CILIUM_UNKNOWN, _CILIUM_NAMESPACE)
+    return {
+        "matchLabels": {k: value for k, value in labels.items() if not k.startswith(ignored)},
+        "matchExpressions": [t for t in terms if not t["key"].startswith(_CILIUM_UNKNOWN)],
+    }
+
+
+def _find_cilium_labels(spec: Mapping[str, Any], namespace: str) -> dict[str, str]:
+    """Returns the labels that Cilium itself gives the Pods of a workload."""
+    template = spec.get("template")
+    pod = (template.get("spec") if isinstance(template, Mapping) else None) or {}
+    account = str(pod.get("serviceAccountName") or "default")
+    return {_CILIUM_NAMESPACE: namespace, _CILIUM_ACCOUNT: account}
 
 
 def _find_pod_labels(spec: Mapping[str, Any]) -> Labels:
@@ -217,7 +252,7 @@ def _find_intercepted(
     if kind == "VirtualService":
         for host in spec.get("hosts") or ():
             yield from _parse_host(str(host), namespace)
-    elif kind in _ROUTES:
+    elif kind in _BACKEND_ROUTES:
         for parent in spec.get("parentRefs") or ():
             if parent.get("kind") == "Service":
                 yield str(parent.get("namespace") or namespace), str(parent.get("name"))

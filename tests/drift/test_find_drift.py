@@ -18,8 +18,9 @@ from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
 from framework.drift import DriftReport, FindingKind, find_drift
 from framework.drift.acceptance import apply_accept_rules
+from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.fields import find_pending_models
-from framework.drift.foreign import CHECKED_KINDS, CUSTOM_KINDS
+from framework.drift.foreign import CHECKED_KINDS
 from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connection
@@ -97,7 +98,7 @@ class FakeCluster:
 
 
 def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
-    custom = {name: f"{group}/v1" for group, names in CUSTOM_KINDS.items() for name in names}
+    custom = {kind.name: f"{kind.group}/v1" for kind in CUSTOM_KINDS}
     api_version = {**CHECKED_KINDS, **custom}.get(kind, "v1")
     metadata = {"name": name, "uid": f"uid-{name}"} | (
         {"namespace": namespace} if namespace else {}

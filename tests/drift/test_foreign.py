@@ -9,7 +9,8 @@ import pytest
 
 from framework.core.drift_rules import Injector
 from framework.drift import Finding, FindingKind
-from framework.drift.grouping import group_findings
+from framework.drift.custom_kinds import CUSTOM_KINDS
+from framework.drift.grouping import Danger, find_danger, group_findings
 from framework.engines.base import RecordedObject
 from framework.kinds.naming import STACK_LABELS
 from framework.output.drift import render_change
@@ -18,7 +19,12 @@ from tests.drift.test_find_drift import Object, build, compare, plan_of, record,
 
 __all__ = ["root"]
 LABELS = {"app": "a"}
-TEMPLATE = {"template": {"metadata": {"labels": {**LABELS, "hash": "1"}}}}
+TEMPLATE = {
+    "template": {
+        "metadata": {"labels": {**LABELS, "hash": "1"}},
+        "spec": {"serviceAccountName": "runner"},
+    }
+}
 NAMESPACE = build("Namespace", "ml", "")
 DEPLOYMENT = build("Deployment", "a", spec=TEMPLATE)
 DEPLOYMENT["metadata"]["uid"] = "uid-deployment"
@@ -32,6 +38,38 @@ def find_foreign(root: Path, *others: Object, owns_namespace: bool = True) -> li
     report = compare(root, recorded, [*OURS, *others])
     assert all(finding.kind is FindingKind.FOREIGN for finding in report.findings)
     return list(report.findings)
+
+
+@pytest.mark.parametrize(
+    ("obj", "danger"),
+    [
+        (build("AuthorizationPolicy", "x"), Danger.SERVING),
+        (build("PeerAuthentication", "x", spec={"mtls": {"mode": "STRICT"}}), Danger.SERVING),
+        (build("EnvoyFilter", "x", spec={}), Danger.SERVING),
+        (build("CiliumNetworkPolicy", "x", spec={"endpointSelector": {}}), Danger.SERVING),
+        (build("NetworkPolicy", "x", spec={"podSelector": {}}), Danger.SERVING),
+        (build("Deployment", "x", spec=TEMPLATE), Danger.SERVING),
+        (build("ResourceQuota", "x"), Danger.BUDGET),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value["kind"],
+)
+def test_object_that_touches_several_models_endangers_what_it_does_for_one(
+    root: Path, obj: Object, danger: Danger
+) -> None:
+    other = build("Deployment", "b", spec=TEMPLATE)
+    service = build("Service", "b", spec={"selector": LABELS})
+    ours = [DEPLOYMENT, SERVICE, other, service]
+    recorded = [record(mine, mine["metadata"]["name"]) for mine in ours]
+    (finding,) = compare(root, recorded, [*ours, obj]).findings
+    assert finding.touches_several
+    assert find_danger(finding) is danger
+
+
+def test_each_custom_kind_is_ranked_by_how_it_touches_pods() -> None:
+    """A kind that is listed and not ranked would be less than a changed replica."""
+    for kind in CUSTOM_KINDS:
+        finding = Finding(FindingKind.FOREIGN, f"kubernetes:{kind.group}/v1:{kind.name}", "ml/x")
+        assert find_danger(finding) in (Danger.SERVING, Danger.BUDGET), kind.name
 
 
 def written(obj: Object, manager: str, **metadata: Any) -> Object:
@@ -121,6 +159,33 @@ def slice_of(service: str) -> Object:
             {"key": "any:app", "operator": "NotIn", "values": ["a"]}]}}]), ""),
         (build("TCPRoute", "x", spec={"rules": [{"backendRefs": [{"name": "a"}]}]}),
          "routes to Service a"),
+        # With targets it is for these alone: here for the Gateway of another team.
+        *(
+            (build(kind, "x", spec={"targetRefs": [{"kind": "Gateway", "name": "b"}]}), "")
+            for kind in ("AuthorizationPolicy", "RequestAuthentication", "EnvoyFilter")
+        ),
+        (build("AuthorizationPolicy", "x", spec={"targetRef": {"kind": "Service", "name": "b"}}),
+         ""),
+        (build("AuthorizationPolicy", "x", spec={"targetRefs": [{"kind": "Service", "name": "a"}]}),
+         "targets Service a"),
+        *(
+            (build("CiliumNetworkPolicy", "x", spec={"endpointSelector": selector}), effect)
+            for selector, effect in (
+                ({"matchLabels": {"k8s:io.kubernetes.pod.namespace": "ml", "app": "a"}},
+                 "selects Pods of a"),
+                ({"matchLabels": {"k8s:io.kubernetes.pod.namespace": "ml", "app": "b"}}, ""),
+                ({"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "runner"}},
+                 "selects Pods of a"),
+                ({"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "other"}}, ""),
+                ({"matchLabels": {"io.cilium.k8s.policy.cluster": "eu", "app": "a"}},
+                 "selects Pods of a"),
+                ({"matchExpressions": [{"key": "k8s:io.cilium.k8s.namespace.labels.team",
+                                        "operator": "In", "values": ["ml"]}]},
+                 "selects Pods of a"),
+                ({"matchExpressions": [{"key": "io.kubernetes.pod.namespace",
+                                        "operator": "NotIn", "values": ["ml"]}]}, ""),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_object_that_touches_our_pods_is_foreign_in_a_shared_namespace(
