@@ -355,8 +355,10 @@ class CliEngine:
         """Returns the stack as the next `up` settles it, and warnings; writes nothing.
 
         Otherwise a preview would show once more what an interrupted command has done, and `up`
-        would refuse the plan of that preview: it settles the state before it compares.
+        would refuse the plan of that preview: it settles the state before it compares. If there is
+        nothing to settle, the same stack is returned, because the change list of the CLI is better.
         """
+        settled: Checkpoint | None
         backend, checkpoint = _read_folder(request)
         if backend is not None and checkpoint is not None:
             messages = tuple(
@@ -365,16 +367,20 @@ class CliEngine:
             )
             if not _is_unfinished(backend, checkpoint):
                 return opened, messages
-            settled, warnings = self._build_embedded().export_settled(request)
+            # The CLI does not read the journal, so then its state is another one in any case.
+            known = None if backend.journal_path.exists() else checkpoint
+            settled, warnings = self._build_embedded().export_settled(request, known)
         else:
             messages = _describe_unfinished(opened.checkpoint)
             if not (opened.checkpoint.pending or _has_pending_deletes(opened.checkpoint)):
                 return opened, messages
             with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
                 settled, warnings = settle_export(opened.checkpoint, clusters, request.plan)
-            if has_pending_creates(settled):
-                # `up` cannot record anything then, see `settle_remote`.
-                return opened, messages + warnings
+            if has_pending_creates(settled) or settled == opened.checkpoint:
+                # In the first case, `up` cannot record anything, see `settle_remote`.
+                settled = None
+        if settled is None:
+            return opened, messages + warnings
         recorded = build_recorded(settled.resources, request)
         opened = replace(opened, checkpoint=settled, recorded=recorded, is_settled_in_memory=True)
         return opened, messages + warnings

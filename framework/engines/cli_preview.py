@@ -19,6 +19,7 @@ from framework.engines.cli_stack import OpenedStack, build_program
 from framework.engines.cli_steps import CliStep, compare_plan, list_plan_changes
 from framework.engines.deployment_order import find_deployment_waits, note_waits
 from framework.engines.preflight import add_preflight
+from framework.engines.record_aliases import find_former_urns
 from framework.engines.recorded import build_deletion
 from framework.engines.urns import build_manifest_urn, list_model_urns
 from framework.kube.provider import KubernetesProvider
@@ -110,6 +111,7 @@ def preview_stack(
     # The CLI ends a preview soon after the server refuses an object, so its list has gaps.
     listed = reader.changes
     if left_out or not is_complete:
+        reader.former_urns = _complete_former_urns(opened, request, reader)
         listed = _complete_changes(opened, request, reader, keeps_listed=is_complete)
     steps = _compare(opened, request, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
@@ -195,6 +197,18 @@ def _compare(
     return compare_plan(request.plan, compared, recorded, provider, cli_decides=is_complete)
 
 
+def _complete_former_urns(
+    opened: OpenedStack, request: Request, reader: EventReader
+) -> dict[str, str]:
+    """Returns the URNs that renamed resources are recorded under, also of those not listed."""
+    assert request.plan is not None
+    live = {found.urn for found in opened.resources if not found.pending_delete}
+    computed = find_former_urns(request.plan, opened.stack.project.name, live)
+    # The CLI may still have the former URN of what an interrupted command has renamed.
+    listed = {urn: old for urn, old in reader.former_urns.items() if urn not in live}
+    return {**computed, **{urn: old for urn, old in listed.items() if old in live}}
+
+
 def _complete_changes(
     opened: OpenedStack, request: Request, reader: EventReader, *, keeps_listed: bool
 ) -> tuple[Change, ...]:
@@ -207,27 +221,36 @@ def _complete_changes(
     project = opened.stack.project.name
     live = {found.urn: found for found in opened.resources if not found.pending_delete}
     components = opened.build_components(request)
+    former_urns = reader.former_urns
     # With MODEL=, the objects of other models that are not recorded yet are not created either.
     planned = [
         change
-        for change in list_plan_changes(request.plan, request.stack.name, project, live)
+        for change in list_plan_changes(
+            request.plan, request.stack.name, project, live.keys() | former_urns.keys()
+        )
         if change.op is Op.SAME
         or request.components is None
         or change.component in request.components
     ]
-    urns = {change.urn for change in planned}
+    # The record of a renamed object is that of the new URN, and no deletion.
+    renamed = {former_urns[change.urn] for change in planned if change.urn in former_urns}
+    urns = renamed | {change.urn for change in planned}
     deletions = [
         build_deletion(found, components)
         for found in live.values()
         if found.is_object and found.urn not in urns and components.is_target(found.urn)
     ]
     if keeps_listed:
-        listed = {change.urn for change in reader.changes}
-        return (*reader.changes, *(change for change in planned if change.urn not in listed))
+        # The CLI lists it as one if it does not preview the new URN.
+        kept = [item for item in reader.changes if item.urn not in renamed]
+        listed = {change.urn for change in kept}
+        return (*kept, *(change for change in planned if change.urn not in listed))
     # Providers and components have no object to compare. The CLI lists them by its own state, where
     # those that an interrupted command has recorded are missing, or not deleted yet.
     others = [
-        replace(change, op=Op.SAME) if change.op is Op.CREATE and change.urn in live else change
+        replace(change, op=Op.SAME)
+        if change.op is Op.CREATE and former_urns.get(change.urn, change.urn) in live
+        else change
         for change in reader.changes
         if not change.object and (change.op is not Op.DELETE or change.urn in live)
     ]

@@ -13,7 +13,7 @@ No setting covers these cases:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from framework.engines.base import Request
@@ -41,6 +41,35 @@ def with_record_aliases(request: Request, project: str, resources: Sequence[Reso
     if models == plan.models:
         return request
     return replace(request, plan=replace(plan, models=models))
+
+
+def find_former_urns(plan: StackPlan, project: str, recorded: Collection[str]) -> dict[str, str]:
+    """Returns the URN that each renamed component and object of a plan is recorded under.
+
+    The plan is one of `with_record_aliases`, `recorded` are the URNs of the state. Pulumi itself
+    finds the same ones; this is for a state that Pulumi has not read.
+    """
+    stack = plan.stack.name
+    free = {*recorded}.difference(urn for urn, _ in list_model_urns(plan, project))
+    found: dict[str, str] = {}
+
+    def find(urn: str, *candidates: str) -> None:
+        former = next((candidate for candidate in candidates if candidate in free), "")
+        if former and urn not in recorded:
+            found[urn] = former
+            free.discard(former)
+
+    for model in plan.models:
+        previous = model.previous_name
+        find(build_model_urn(stack, project, model.name), build_model_urn(stack, project, previous))
+        for manifest in model.manifests:
+            urn = build_manifest_urn(stack, project, model.name, manifest)
+            # The objects inherit the alias of the model: their names begin with its name.
+            inherited = previous + manifest.logical_name.removeprefix(model.name)
+            renamed = replace(manifest, logical_name=inherited) if previous else manifest
+            former = build_manifest_urn(stack, project, previous or model.name, renamed)
+            find(urn, manifest.former_urn, former)
+    return found
 
 
 class _Records:

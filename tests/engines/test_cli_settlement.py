@@ -109,6 +109,25 @@ def test_preview_assumes_what_up_records_in_a_folder(interrupted: Stack) -> None
     assert messages == ()
 
 
+@pytest.mark.parametrize("in_folder", [True, False], ids=["folder", "only the CLI reads it"])
+def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
+    stack: Stack, in_folder: bool
+) -> None:
+    """A failed `up` leaves old objects, and the CLI's own change list then is right."""
+    stack.program("config_map('x', object_name='x-1')")
+    stack.up()
+    stack.program("config_map('x', object_name='x-2')")
+    stack.cluster.refused.add("ns/x-1")
+    assert stack.up().failures
+    opened = FakeStack(stack).open(stack)
+    assert any(found.pending_delete for found in opened.resources)
+    if not in_folder:
+        compress_state(stack)
+    in_memory, messages = build_engine(stack)._settle_in_memory(stack.request(), opened)
+    assert in_memory is opened
+    assert messages == ()
+
+
 def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.program(_PROGRAM)
     stack.up()

@@ -13,7 +13,7 @@ from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import Request
 from framework.engines.embedded.settlement import restore_wanted
 from framework.engines.project import load_project
-from framework.engines.record_aliases import with_record_aliases
+from framework.engines.record_aliases import find_former_urns, with_record_aliases
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
@@ -135,6 +135,30 @@ def test_object_that_moves_to_another_model_keeps_its_record(plan: StackPlan) ->
     (fraud,) = complete(moved, [before]).narrowed_to({"fraud"}).models
     assert fraud.manifests[-1].former_urn == before.urn
     assert before.urn not in {urn for urn, _ in list_model_urns(moved, PROJECT)}
+
+
+def test_former_urns_are_those_of_the_previous_name(plan: StackPlan) -> None:
+    """As Pulumi finds them itself, for a state that Pulumi has not read."""
+    (churn,) = plan.narrowed_to({"churn"}).models
+    renamed = replace(plan, models=(replace(churn, previous_name="attrition"),))
+    records = record_model(plan, "churn", "attrition")
+    urns = [urn for urn, _ in list_model_urns(renamed, PROJECT)]
+    expected = dict(zip(urns, [found.urn for found in records], strict=True))
+    assert find_former_urns(renamed, PROJECT, expected.values()) == expected
+    # What has the new URN already is not renamed.
+    assert find_former_urns(renamed, PROJECT, {*expected.values(), *urns}) == {}
+    assert find_former_urns(plan, PROJECT, expected.values()) == {}
+
+
+def test_former_urn_of_a_renamed_key_is_that_of_the_record(plan: StackPlan) -> None:
+    (churn,) = plan.narrowed_to({"churn"}).models
+    (service,) = [manifest for manifest in churn.manifests if manifest.kind == "Service"]
+    component = build_model_urn("dev", PROJECT, "churn")
+    former = record(replace(service, logical_name="churn-public"), component).urn
+    planned = replace(plan, models=(replace(churn, manifests=(replace(service, former_urn=former),)),))
+    assert find_former_urns(planned, PROJECT, {component, former}) == {
+        build_manifest_urn("dev", PROJECT, "churn", service): former
+    }
 
 
 # A program without a plan: at least nothing that is in use is deleted.

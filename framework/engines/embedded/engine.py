@@ -207,14 +207,19 @@ class EmbeddedEngine:
             operation.components.check_targets()
             return operation.build_recorded_objects()
 
-    def export_settled(self, request: Request) -> tuple[Checkpoint, tuple[str, ...]]:
+    def export_settled(
+        self, request: Request, known: Checkpoint | None = None
+    ) -> tuple[Checkpoint | None, tuple[str, ...]]:
         """Returns the state as `recover` would leave it, in the form of an export of the CLI.
 
-        Writes nothing. The second value are warnings in the form of `Preview.messages`.
+        Writes nothing. The state is None if it is equal to `known`. The second value are warnings
+        in the form of `Preview.messages`.
         """
         with self._open(request, locked=False) as operation:
             state = operation.state
             checkpoint = state.get_current()
+            if checkpoint == known:
+                return None, operation.messages
             resources = tuple(
                 resource.with_fields(
                     inputs=write_plaintext(state.read_inputs(resource)),
