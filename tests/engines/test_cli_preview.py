@@ -62,7 +62,9 @@ def record(plan: StackPlan) -> list[Resource]:
 
 
 @pytest.mark.parametrize("by_key", [False, True], ids=["previousName", "renamed key"])
-@pytest.mark.parametrize("in_memory", [True, False], ids=["settled in memory", "pulumi ended early"])
+@pytest.mark.parametrize(
+    "in_memory", [True, False], ids=["settled in memory", "pulumi ended early"]
+)
 def test_renamed_object_is_not_deleted_where_the_list_has_gaps(
     plan: StackPlan, in_memory: bool, by_key: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

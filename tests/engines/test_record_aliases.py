@@ -155,7 +155,9 @@ def test_former_urn_of_a_renamed_key_is_that_of_the_record(plan: StackPlan) -> N
     (service,) = [manifest for manifest in churn.manifests if manifest.kind == "Service"]
     component = build_model_urn("dev", PROJECT, "churn")
     former = record(replace(service, logical_name="churn-public"), component).urn
-    planned = replace(plan, models=(replace(churn, manifests=(replace(service, former_urn=former),)),))
+    planned = replace(
+        plan, models=(replace(churn, manifests=(replace(service, former_urn=former),)),)
+    )
     assert find_former_urns(planned, PROJECT, {component, former}) == {
         build_manifest_urn("dev", PROJECT, "churn", service): former
     }
