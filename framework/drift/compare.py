@@ -62,16 +62,14 @@ def find_drift(
         foreign = find_foreign(recorded, clusters, request.injectors, plan)
     desired = DesiredObjects(plan, unplanned or frozenset())
     findings, pending, deletions = _collect(compared, desired, request)
-    findings += find_out_of_range(compared, desired)
-    findings = list(name_autoscalers(_fold_namespaces(findings), foreign.autoscalers))
-    findings += foreign.findings
+    findings = _fold_namespaces([*findings, *find_out_of_range(compared, desired)])
+    findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
     if with_sources:
         findings = add_sources(findings, request, plan)
-    rules = request.plan.accept if request.plan else ()
     described = _describe_problems(problems, foreign)
     drift, accepted, warnings = apply_accept_rules(
         sorted(findings, key=_sort_key),
-        rules,
+        request.plan.accept if request.plan else (),
         today or datetime.now(UTC).date(),
         complete=not described,
     )
