@@ -6,7 +6,7 @@ failed rollout must prevent need one more, or a run for each model (`cli_deletio
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from framework.core.changes import Change, Op, Result
@@ -256,11 +256,15 @@ class CliApply:
 
         With `--continue-on-error` the CLI would delete a replaced Deployment although the new one
         failed. Without the option, one failure ends the whole run. So only these models run without
-        it, each in a run of its own: the others would neither run nor be reported. A model that has
-        failed already does not run: what is left of the run could succeed, and then delete.
+        it, and most in a run of their own: the others would neither run nor be reported. A model
+        that has failed already does not run: what is left of the run could succeed, and then
+        delete.
         """
-        alone = {model: self._find_models({model}) - left_out for model in sorted(self._held.alone)}
-        excluded = left_out.union(*alone.values())
+        alone, together = self._held.alone, self._held.together
+        own_runs = {
+            model: self._find_models({model}) - left_out for model in sorted(alone | together)
+        }
+        excluded = left_out.union(*own_runs.values())
         general = targets
         if targets is None and excluded & find_unprotected(self._opened.resources):
             # Nothing outside of the models: the CLI also deletes what depends on a target.
@@ -271,18 +275,36 @@ class CliApply:
             self._run(True, excluded=excluded)
         elif general - excluded:
             self._run(True, targets=general - excluded)
-        for model, within in alone.items():
-            urns = within if targets is None else within & targets
-            if urns and model not in self._list_failed():
-                self._run(False, targets=urns)
+        if targets is not None:
+            own_runs = {model: urns & targets for model, urns in own_runs.items()}
+        self._run_together({model: own_runs[model] for model in together})
+        for model in sorted(alone):
+            if own_runs[model] and model not in self._list_failed():
+                self._run(False, targets=own_runs[model])
         if general is not targets:
             self._run_outside(left_out)
+
+    def _run_together(self, models: Mapping[str, frozenset[str]]) -> None:
+        """Runs the CLI for models that share a run, again after each one that ended early.
+
+        `models` maps the models to their URNs. Each run is without the models that have failed.
+        """
+        while True:
+            failed = self._list_failed()
+            urns = frozenset[str]().union(*(models[model] for model in models.keys() - failed))
+            if not urns:
+                return
+            self._run(False, targets=urns)
+            # Not all Pods of a Deployment need to be available for the CLI.
+            self._follower.wait()
+            if not (self._list_failed() - failed) & models.keys():
+                return
 
     def _run_outside(self, left_out: frozenset[str]) -> None:
         """Runs the CLI for changes outside of the models that it could not make before."""
         changes = self._previewed.preview.changes
         outside = [item for item in changes if not item.component and item.op is not Op.SAME]
-        failed = self._held.alone & self._list_failed()
+        failed = (self._held.alone | self._held.together) & self._list_failed()
         if outside and not failed and not left_out & find_unprotected(self._opened.resources):
             self._run(True, excluded=left_out)
             return

@@ -23,10 +23,13 @@ class HeldDeletions:
     `models` maps the URNs that the first run leaves out, and a later one deletes, to their models.
     `alone` are the models that need a run of their own without `--continue-on-error`: a run cannot
     leave out the old object of a replacement and write the new one, which has the same URN.
+    `together` are the models that need such a run as well, and can share it: if it ends because of
+    one model, the next run continues the others, whose old objects serve until then.
     """
 
     models: Mapping[str, str] = field(default_factory=dict)
     alone: frozenset[str] = frozenset()
+    together: frozenset[str] = frozenset()
 
 
 def find_held_deletions(
@@ -41,9 +44,9 @@ def find_held_deletions(
 
     `changes` are all of the command, `pending` the deletions of what earlier replacements left.
     The components of both are the names that the models have now. `unprotected` are the URNs of
-    `find_unprotected`. All models with such a deletion are `alone` if `can_leave_out` is False, and
-    also if one of the deletions is in `unprotected`: the other models then run as a list of
-    targets.
+    `find_unprotected`. A model with one of these is `alone`, and the models without deletions then
+    run as a list of targets, which cannot leave out a deletion. So the other models with deletions
+    are not held but `together`, and so they are if `can_leave_out` is False.
     """
     steps, changes = tuple(steps), tuple(changes)
     rolling = {step.change.component for step in steps if _is_rolling(step)}
@@ -58,10 +61,17 @@ def find_held_deletions(
         if change.urn in written:
             alone.add(change.component)
         models[change.urn] = change.component
-    if not can_leave_out or not models.keys().isdisjoint(unprotected):
-        alone.update(models.values())
-    held = {urn: model for urn, model in models.items() if model not in alone}
-    return HeldDeletions(held, frozenset(alone))
+    leftovers = {model for urn, model in models.items() if urn in unprotected}
+    alone |= leftovers
+    together = set[str]()
+    if leftovers or not can_leave_out:
+        # A run that ends early may have deleted such an object, and not created it again.
+        replaced = {step.change.component for step in steps if step.cli_op is Op.REPLACE}
+        others = set(models.values()) - alone
+        alone |= others & replaced
+        together = others - replaced
+    held = {urn: model for urn, model in models.items() if model not in alone | together}
+    return HeldDeletions(held, frozenset(alone), frozenset(together))
 
 
 def find_unprotected(resources: Iterable[Resource]) -> frozenset[str]:

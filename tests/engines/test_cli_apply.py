@@ -22,6 +22,7 @@ from framework.core.errors import EngineError, StateError
 from framework.core.stack import Stack
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.cli_apply import CliApply
+from framework.engines.cli_deletions import HeldDeletions, find_held_deletions
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import CliPreview
@@ -668,10 +669,59 @@ def test_model_with_a_deletion_runs_alone_beside_a_failed_rename(world: World) -
     promoted = replace(CANARY, urn=build_urn("b-canary"), name="b-canary", component="b")
     world.gone = [promoted]
     world.write_state()
-    world.runs = [["a"], ["b"]]
+    world.runs = [["b"], ["a"]]
     world.apply()
-    runs = [{"a", "former"}, {"b", "b-canary"}]
+    runs = [{"b", "b-canary"}, {"a", "former"}]
     assert read_scopes(world) == [(False, "target", names) for names in runs]
+
+
+@pytest.mark.parametrize("failing", [(), ("b",), ("b", "c")])
+def test_models_with_deletions_share_a_run_beside_a_failed_rename(
+    world: World, failing: tuple[str, ...]
+) -> None:
+    """Only a model that fails costs one more run, and nothing of it is deleted then."""
+    names = ["b", "c", "d"]
+    world.steps = [build_step("a"), *map(build_step, names)]
+    for step in world.steps:
+        world.cluster.objects["Deployment", step.manifest.id] = step.manifest.object
+    world.pending = [build_deletion("former")]
+    world.gone = [
+        replace(CANARY, urn=build_urn(f"{name}-canary"), name=f"{name}-canary", component=name)
+        for name in names
+    ]
+    world.write_state()
+    world.shown.set()
+    # The CLI ends the run at the first failure.
+    world.runs = [*([f"{FAILS}{name}"] for name in failing), ["d"], ["a"]]
+    result = world.apply()
+    assert [failure.change.name for failure in result.failures] == [*failing]
+    expected = []
+    for done in range(len(failing) + 1):
+        left = [name for name in names if name not in failing[:done]]
+        expected.append({*left, *(f"{name}-canary" for name in left)})
+    expected.append({"a", "former"})
+    assert read_scopes(world) == [(False, "target", found) for found in expected]
+
+
+def test_model_with_a_replaced_object_shares_no_run(world: World) -> None:
+    """A run that ends early could leave it deleted."""
+    service = build_step("b-service", Op.REPLACE, model="b")
+    service = replace(service, change=replace(service.change, type="kubernetes:core/v1:Service"))
+    world.steps = [build_step("a"), build_step("b"), service, build_step("c")]
+    world.pending = [build_deletion("former")]
+    deletions = [
+        replace(CANARY, urn=build_urn(f"{name}-canary"), name=f"{name}-canary", component=name)
+        for name in ("b", "c")
+    ]
+    changes = [step.change for step in world.steps]
+    held = find_held_deletions(
+        world.steps,
+        [*changes, *deletions],
+        world.pending,
+        {world.pending[0].urn},
+        can_leave_out=True,
+    )
+    assert held == HeldDeletions({}, frozenset({"a", "b"}), frozenset({"c"}))
 
 
 @pytest.mark.usefixtures("puts_back")
