@@ -36,8 +36,10 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
     started, checked = time.monotonic(), datetime.now(UTC)
     try:
         report = check_stack(root, options)
+        history = _read_history(folder) if folder else None
+        report = history.with_hidden_findings(report) if history else report
         run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
-        history = _read_history(folder, run) if folder else None
+        history = history.add(run) if history else None
         # The history has this check already, so a new finding was first found now, after the last
         # `up`, and does not count as returned.
         since = history.find_first_checks(report.stack.name) if history else {}
@@ -188,12 +190,12 @@ def _warn_of_other_command(
     return replace(report, warnings=(*report.warnings, warning))
 
 
-def _read_history(folder: Path, run: DriftRun) -> History:
-    """Returns the history of a folder with this check. Errors: FrameworkError."""
+def _read_history(folder: Path) -> History:
+    """Returns the history of a folder. Errors: FrameworkError."""
     from framework.drift.history import HISTORY, load_history
 
     try:
-        return load_history(folder).add(run)
+        return load_history(folder)
     except OSError as exc:
         raise FrameworkError(
             f"{folder / HISTORY}: cannot be read: {exc.strerror or exc}; name another folder with "
@@ -206,7 +208,7 @@ def _write(
 ) -> None:
     from framework.output.drift_files import write_reports
 
-    history = history or _read_history(folder, run)
+    history = history or _read_history(folder).add(run)
     files = write_reports(folder, run, history, find_prefix(root))
     for problem in history.problems:
         print(problem, file=sys.stderr)

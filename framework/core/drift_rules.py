@@ -47,6 +47,10 @@ class AcceptRule:
         pairs = ((self.kind, kind), (self.model, model), (self.object, object))
         return all(map(_matches, *zip(*pairs, strict=True))) and covers_path(self.path, path)
 
+    def covers_kind(self, kind: str) -> bool:
+        """Returns whether the rule may cover objects of a kind."""
+        return _matches(self.kind, kind)
+
     def has_expired(self, today: date) -> bool:
         """Returns whether the last day of the rule is over."""
         return self.until is not None and self.until < today

@@ -6,14 +6,14 @@ for a load test, but not the 0 replicas of next week.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
 from framework.core.drift_rules import AcceptRule, render_live
 from framework.core.redaction import REDACTED
 from framework.drift.grouping import Danger, find_danger
-from framework.drift.report import Finding
+from framework.drift.report import Finding, Unread
 
 _MAX_LIVE = 2000
 """Characters of a live value that `accept` writes into environment.yaml."""
@@ -37,12 +37,16 @@ def build_accept_rule(finding: Finding, reason: str, until: date | None) -> Acce
 
 
 def apply_accept_rules(
-    findings: Sequence[Finding], rules: Sequence[AcceptRule], today: date, *, complete: bool
+    findings: Sequence[Finding],
+    rules: Sequence[AcceptRule],
+    today: date,
+    *,
+    unread: Sequence[Unread] = (),
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...], list[str]]:
     """Returns the findings that are drift, those that a rule accepts, and warnings about rules.
 
-    An expired rule accepts nothing. A rule that covers nothing is reported only if the check was
-    `complete`: it may cover what could not be read.
+    An expired rule accepts nothing. A rule that covers nothing is reported unless it may cover
+    what was `unread`.
     """
     valid = [rule for rule in rules if not rule.has_expired(today)]
     drift: list[Finding] = []
@@ -63,7 +67,7 @@ def apply_accept_rules(
         if covering and _is_unlimited(valid[covering[0]], finding):
             warnings.setdefault(covering[0], _describe_unlimited(valid[covering[0]], finding))
     for index, rule in enumerate(valid):
-        if complete and index not in used | warnings.keys():
+        if index not in used | warnings.keys() and not _may_cover(rule, unread):
             warnings[index] = f"{_start(rule)} covers nothing: remove it"
     expired = [
         f"{_start(rule)} expired on {rule.until}: remove it, or put back what it covered"
@@ -71,6 +75,11 @@ def apply_accept_rules(
         if rule.has_expired(today)
     ]
     return tuple(drift), tuple(accepted), [*(warnings[i] for i in sorted(warnings)), *expired]
+
+
+def _may_cover(rule: AcceptRule, unread: Iterable[Unread]) -> bool:
+    # The kind alone decides: a rule that names no object, or another one, is kept a while longer.
+    return any(not part.object_kind or rule.covers_kind(part.object_kind) for part in unread)
 
 
 def _matches(rule: AcceptRule, finding: Finding) -> bool:

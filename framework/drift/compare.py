@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -10,10 +10,15 @@ from framework.core.errors import FrameworkError
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.autoscaled import find_out_of_range
 from framework.drift.fields import DesiredObjects, build_findings
-from framework.drift.foreign import ForeignObjects, find_foreign, name_autoscalers
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.foreign import (
+    ForeignObjects,
+    find_foreign,
+    find_scale_target,
+    name_autoscalers,
+)
+from framework.drift.report import DriftReport, Finding, FindingKind, Unread
 from framework.drift.sources import add_sources
-from framework.engines.base import RecordedObjects, Request
+from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import (
     Connect,
     connect_kubernetes,
@@ -41,10 +46,9 @@ def find_drift(
     the files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
     ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
     read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
-    behind each field, which takes seconds. `accepts_recreated` is for a refresh, which forgets what
-    was on a cluster that was created again.
+    behind each field, in seconds. `accepts_recreated` is for a refresh, which forgets the old one.
     """
-    problems: list[FrameworkError] = []
+    problems: list[tuple[RecordedObject, FrameworkError]] = []
     plan = None if unplanned is None else request.plan
     with open_clusters(request, recorded, connect, accepts_recreated=accepts_recreated) as clusters:
         # A cluster that does not answer ends the check, before a report exists that could be clean.
@@ -57,7 +61,7 @@ def find_drift(
             clusters,
             compare_with_last_applied,
             listed=True,
-            on_error=problems.append,
+            on_error=lambda obj, error: problems.append((obj, error)),
         )
         foreign = find_foreign(recorded, clusters, request.injectors, plan)
     desired = DesiredObjects(plan, unplanned or frozenset())
@@ -66,12 +70,12 @@ def find_drift(
     findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
     if with_sources:
         findings = add_sources(findings, request, plan)
-    described = _describe_problems(problems, foreign)
+    unread = (*_list_unread(obj for obj, _ in problems), *foreign.unread)
     drift, accepted, warnings = apply_accept_rules(
         sorted(findings, key=_sort_key),
         request.plan.accept if request.plan else (),
         today or datetime.now(UTC).date(),
-        complete=not described,
+        unread=unread,
     )
     return DriftReport(
         request.stack,
@@ -81,8 +85,9 @@ def find_drift(
         deletions=tuple(sorted(deletions)),
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
-        warnings=(*recorded.messages, *_find_holders(request), *warnings),
-        problems=described,
+        warnings=(*recorded.messages, *_list_warnings(request, foreign), *warnings),
+        problems=tuple(sorted({*(str(error) for _, error in problems), *foreign.problems})),
+        unread=tuple(dict.fromkeys(unread)),
         kubectl_options=_build_kubectl_options(request, recorded),
     )
 
@@ -149,10 +154,33 @@ def _find_holders(request: Request) -> list[str]:
     ]
 
 
-def _describe_problems(
-    problems: Iterable[FrameworkError], foreign: ForeignObjects
-) -> tuple[str, ...]:
-    return tuple(sorted({*map(str, problems), *foreign.problems}))
+def _list_unread(objects: Iterable[RecordedObject]) -> Iterator[Unread]:
+    """Yields what the recorded objects that could not be read hide."""
+    for obj in objects:
+        yield Unread(obj.kind, obj.id)
+        # Only with its autoscaler is it known whether the replicas of a Deployment are drift.
+        if obj.kind == "HorizontalPodAutoscaler" and (target := find_scale_target(obj.inputs)):
+            yield Unread(*target)
+
+
+def _list_warnings(request: Request, foreign: ForeignObjects) -> Iterator[str]:
+    yield from _find_holders(request)
+    yield from _describe_unlisted(foreign, request)
+
+
+def _describe_unlisted(foreign: ForeignObjects, request: Request) -> Iterator[str]:
+    """Yields a warning about the custom kinds that the account may not list."""
+    if not foreign.unlisted:
+        return
+    kinds = sorted({kind for kind, _ in foreign.unlisted})
+    namespaces = sorted({namespace for _, namespace in foreign.unlisted})
+    environment = request.stack.environment
+    yield (
+        f"warning: {', '.join(kinds)}: not listed, because the account may not list "
+        f"{'it' if len(kinds) == 1 else 'them'} in {', '.join(namespaces)}; foreign objects of "
+        f"{'this kind' if len(kinds) == 1 else 'these kinds'} are not found; next: apply the "
+        f"rules of `python -m tools.drift_rbac {environment} --custom`"
+    )
 
 
 def _sort_key(finding: Finding) -> tuple[bool, bool, bool, str, str, str, str]:

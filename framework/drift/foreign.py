@@ -18,7 +18,7 @@ from framework.core.drift_rules import Injector
 from framework.core.errors import FrameworkError
 from framework.drift.changed_pods import find_changed_pod
 from framework.drift.custom_kinds import CUSTOM_KINDS
-from framework.drift.report import Finding, FindingKind
+from framework.drift.report import Finding, FindingKind, Unread
 from framework.drift.touching import StackPods, find_resized
 from framework.engines.base import RecordedObject, RecordedObjects
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
@@ -64,6 +64,7 @@ _METADATA_KINDS = {
 CHECKED_KINDS = {**_FULL_KINDS, **_METADATA_KINDS}
 """The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
 stack's own objects."""
+_CUSTOM = {(kind.group, kind.name) for kind in CUSTOM_KINDS}
 # The kinds that Kubernetes creates for others, by the kind of the owner.
 _CREATORS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("ReplicaSet",),
@@ -88,10 +89,18 @@ _MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAcc
 
 @dataclass
 class ForeignObjects:
-    """The foreign objects of a stack. `problems` name the kinds that could not be listed."""
+    """The foreign objects of a stack. `problems` name the kinds that could not be listed.
+
+    `unlisted` are custom kinds that the account may not list, with their Namespaces. They are no
+    problem: the stack itself has no object of them, so everything that it owns was compared, and a
+    new version that looks for further kinds must not make every nightly check fail. The report
+    names them each time, and what an earlier check found of them stays open.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unlisted: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
     autoscalers: dict[tuple[str, str], Finding] = field(default_factory=dict)
     """Foreign autoscalers by the `namespace/name` and the kind of what they scale."""
 
@@ -121,12 +130,19 @@ def find_foreign(
         except FrameworkError as exc:
             # The API server stopped while the recorded objects were read, or after that.
             found.problems.append(str(exc))
+            found.unread.append(Unread("", f"{namespace}/", is_foreign=True))
             continue
         objects, failed = _list_objects(provider, recorded_kinds, namespace)
-        found.problems += _describe_failures(failed)
+        found.unread += _list_unread(failed, namespace)
+        unlisted = {key for key, error in failed.items() if stack.may_miss(key, error)}
+        found.unlisted += [(kind, namespace) for _, kind in sorted(unlisted)]
+        found.problems += _describe_failures(
+            {key: error for key, error in failed.items() if key not in unlisted}
+        )
         owners = _Owners(provider, stack, namespace, objects)
         _find_in_namespace(found, stack, namespace, objects, failed.keys(), owners)
         found.problems += owners.problems
+        found.unread += owners.unread
     return found
 
 
@@ -148,10 +164,17 @@ class _OwnObjects:
         self._pending_deletions = recorded.pending_deletions
         self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
         self._planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
+        own = (*self.models, *(self._planned or ()))
+        self._kinds = {(group, kind) for group, kind, _ in own}
 
     def has(self, obj: Object) -> bool:
         """Returns whether an object is recorded."""
         return _identify(obj) in self.models
+
+    def may_miss(self, key: tuple[str, str], error: FrameworkError) -> bool:
+        """Returns whether an error is only that a custom kind of others may not be listed."""
+        is_forbidden = isinstance(error, ApiError) and error.status == 403
+        return is_forbidden and key in _CUSTOM and key not in self._kinds
 
     def accounts_for(self, obj: Object) -> bool:
         """Returns True if an unrecorded object that Pulumi created is not reported.
@@ -188,13 +211,14 @@ class _Owners:
         self._read: dict[str, Object | None] = {}
         self._listed_again: dict[tuple[str, str], dict[str, Object]] = {}
         self.problems: list[str] = []
+        self.unread: list[Unread] = []
 
     def lead_to_known(self, obj: Object) -> bool:
         """Returns whether the controllers above an object lead to a recorded or a listed one.
 
         True as well if one of them may not be read: that is a problem, not a finding.
         """
-        seen = set[str]()
+        start, seen = obj, set[str]()
         while True:
             references = obj["metadata"].get("ownerReferences") or ()
             owner = next((ref for ref in references if ref.get("controller")), None)
@@ -208,6 +232,8 @@ class _Owners:
             except FrameworkError as exc:
                 if str(exc) not in self.problems:
                     self.problems.append(str(exc))
+                name = object_name(start["metadata"])
+                self.unread.append(Unread(str(start["kind"]), name, is_foreign=True))
                 return True
             if found is None or self._stack.has(found):
                 return found is not None
@@ -353,13 +379,12 @@ def _list_objects(
     """Returns the objects of a Namespace, and the kinds that could not be listed."""
     failed: dict[tuple[str, str], FrameworkError] = {}
     checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
-    custom = {(kind.group, kind.name): "" for kind in CUSTOM_KINDS}
-    kinds = {**custom, **recorded_kinds, **checked}
+    kinds = {**dict.fromkeys(_CUSTOM, ""), **recorded_kinds, **checked}
 
     def list_kind(key: tuple[str, str]) -> list[Object]:
         group, kind = key
         # The comparison has listed the recorded kinds already, with all fields.
-        is_full = kind in _FULL_KINDS or key in recorded_kinds or key in custom
+        is_full = kind in _FULL_KINDS or key in recorded_kinds or key in _CUSTOM
         try:
             api_version = kinds[key] or provider.find_served_version(group, kind)
             if not api_version:
@@ -371,6 +396,15 @@ def _list_objects(
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="list") as pool:
         return [obj for objects in pool.map(list_kind, kinds) for obj in objects], failed
+
+
+def _list_unread(failed: Iterable[tuple[str, str]], namespace: str) -> Iterator[Unread]:
+    """Yields what the kinds that could not be listed hide in a Namespace."""
+    for key in failed:
+        # Without the owners, and without the Pods, no foreign object of any kind is certain.
+        hides_others = key[1] in _CREATORS or key[1] in ("Pod", "ReplicationController")
+        is_alone = key in _CUSTOM or (key[1] in CHECKED_KINDS and not hides_others)
+        yield Unread(key[1] if is_alone else "", f"{namespace}/", is_foreign=True)
 
 
 def _describe_failures(failed: Mapping[tuple[str, str], FrameworkError]) -> list[str]:

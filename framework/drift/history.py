@@ -9,7 +9,7 @@ warning. A finding that only such a line named counts as new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,14 +17,16 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
+from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, find_danger
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind, Unread
 from framework.drift.run import DriftRun, Verdict, find_verdict
 
 HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
 _MAX_CHECKS = 400
 """Checks of one stack that are kept: more than a year of nights."""
 _MAX_RESOLVED = 200
+_MAX_HIDDEN = 3
 # Two jobs at once differ by less.
 _MAX_SKEW = timedelta(hours=1)
 # The line before the last names the findings too, in case the last one is damaged.
@@ -45,6 +47,16 @@ class PastFinding:
     danger: Danger | None = None
     accepted: bool = False
 
+    @property
+    def object_kind(self) -> str:
+        """The kind of the object, with which the title begins."""
+        return self.title.partition(" ")[0]
+
+    @property
+    def object(self) -> str:
+        """The name of the object, which has no space: `namespace/name`, or `name`."""
+        return self.title.partition(" ")[2].partition(" ")[0]
+
     def is_new_or_worse(self, before: PastFinding | None) -> bool:
         """Returns True if the check before did not find this drift, had it accepted, or found less
         danger."""
@@ -61,9 +73,9 @@ class HistoryEntry:
 
     `dangers` counts the findings by what they endanger. `open_findings` are all findings, accepted
     ones too (`standing` in the file); None in older lines. `resolved` are those of the check before
-    that are gone. A stack that could not be checked as a whole resolves nothing, and its findings
-    stay. `new_ids` are the ids of the findings that are new, no longer accepted, or worse than
-    before (`news` in the file).
+    that are gone. A finding whose object could not be read stays open, and so do all findings of a
+    stack that could not be checked at all. `new_ids` are the ids of the findings that are new, no
+    longer accepted, or worse than before (`news` in the file).
     """
 
     stack: str
@@ -118,6 +130,19 @@ class History:
             return ()
         return entries[-1].resolved
 
+    def with_hidden_findings(self, report: DriftReport) -> DriftReport:
+        """Returns the report with a problem if drift of an earlier check could not be read again.
+
+        A custom kind that may not be listed is only a warning. But if it had drift when it could be
+        listed, the check is not clean: somebody took the right away.
+        """
+        past = (past for past in self.find_open(report.stack.name) if not past.accepted)
+        hidden = sorted(finding.title for finding in list_hidden(past, report.unread))
+        if not hidden or report.problems:
+            return report
+        problem = f"{list_names(hidden, _MAX_HIDDEN)}: was drift, and could not be read again"
+        return replace(report, problems=(problem,))
+
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""
         before = replace(self, entries=tuple(_correct_clocks(self.entries, run.checked)))
@@ -158,10 +183,10 @@ class History:
             past.id for past in open_findings.values() if past.is_new_or_worse(before.get(past.id))
         ]
         gone = [past for past in before.values() if past.id not in open_findings]
-        if report.problems:
-            # What was not looked at may still be there.
-            open_findings |= {past.id: past for past in gone}
-            gone = []
+        # What was not looked at may still be there.
+        hidden = list_hidden(gone, report.unread)
+        open_findings |= {past.id: past for past in hidden}
+        gone = [past for past in gone if past not in hidden]
         dangers: dict[str, int] = {}
         for finding in report.findings:
             danger = find_danger(finding)
@@ -198,6 +223,15 @@ def _build_past(finding: Finding, before: PastFinding | None, checked: datetime)
         danger=find_danger(finding),
         accepted=finding.accepted_by is not None,
     )
+
+
+def list_hidden(past: Iterable[PastFinding], unread: Collection[Unread]) -> list[PastFinding]:
+    """Returns the findings of earlier checks whose objects a check could not read."""
+    return [
+        finding
+        for finding in past
+        if any(part.hides(finding.object_kind, finding.object, finding.change) for part in unread)
+    ]
 
 
 def describe_finding(finding: Finding) -> str:

@@ -91,6 +91,31 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """Objects that a check could not read: what an earlier check found about them stays open.
+
+    All other findings that are gone are resolved, also by a check that was not complete: otherwise
+    one forbidden kind would keep every alert alive.
+    """
+
+    object_kind: str
+    """`Deployment`; "" for every kind."""
+    object: str
+    """`namespace/name`, or `namespace/` for all objects in a Namespace."""
+    is_foreign: bool = False
+    """Only foreign objects of these are unknown."""
+
+    def hides(self, object_kind: str, object: str, change: FindingKind | None) -> bool:
+        """Returns whether a finding of an earlier check may still be there. `change` is None if it
+        is unknown, and `object` is `namespace/name`."""
+        if self.is_foreign and change not in (None, FindingKind.FOREIGN):
+            return False
+        is_object = object == self.object
+        is_inside = self.object.endswith("/") and object.startswith(self.object)
+        return self.object_kind in ("", object_kind) and (is_object or is_inside)
+
+
+@dataclass(frozen=True)
 class RefreshVerdict:
     """The verdict of `pulumi refresh --preview-only`, which the CLI engine runs beside the check.
 
@@ -117,7 +142,8 @@ class DriftReport:
     files changed since the last `up`. `deletions` are the objects that the files no longer have, so
     that the next `up` deletes them. `objects` and `models` count everything that was compared.
     `warnings` are about interrupted commands and rules without effect; `problems` name what could
-    not be checked, so a report with any is never clean.
+    not be checked, so a report with any is never clean. `unread` are the objects behind these
+    problems, and those of custom kinds that the account may not list.
     """
 
     stack: Stack
@@ -130,6 +156,7 @@ class DriftReport:
     checked: datetime = field(default_factory=partial(datetime.now, UTC))
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
     kubectl_options: tuple[str, ...] = ()
     """The options with which kubectl talks to the cluster that was checked."""
     refresh: RefreshVerdict | None = None

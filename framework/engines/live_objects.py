@@ -120,14 +120,14 @@ def compare_with_cluster(
     compare: Compare,
     *,
     listed: bool,
-    on_error: Callable[[FrameworkError], None] | None = None,
+    on_error: Callable[[RecordedObject, FrameworkError], None] | None = None,
 ) -> list[ComparedObject]:
     """Compares recorded objects with the live ones, in the given order; writes nothing.
 
     `compare` is `compare_with_last_applied` for drift, and `compare_with_live` for a refresh, which
     records the object as it is. With `listed` a live object may be ten seconds old, and most need
     no call of their own. Raises ClusterError, EngineError; with `on_error` an object that cannot be
-    read is left out, and the error is passed on.
+    read is left out, and passed on with the error.
     """
 
     def compare_one(obj: RecordedObject) -> ComparedObject | None:
@@ -139,7 +139,7 @@ def compare_with_cluster(
             # After an ApiError the server can still be reached, so the other objects can be read.
             if isinstance(exc, ClusterError) and not isinstance(exc, ApiError):
                 clusters.give_up(obj.provider_urn, exc)
-            on_error(exc)
+            on_error(obj, exc)
             return None
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="compare") as pool:

@@ -300,7 +300,8 @@ def render_rule(rule: AcceptRule | None) -> str:
 def render_next(run: DriftRun) -> str:
     """Returns the number of differences, the next commands, and the exit code."""
     if run.verdict is Verdict.CLEAN:
-        return "No differences."
+        is_limited = any(report.unread for report in run.reports)
+        return f"No differences{' in what could be read' if is_limited else ''}."
     lines = []
     if run.findings:
         lines.append(f"{render_count(len(run.findings), 'difference')}.")

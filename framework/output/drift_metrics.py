@@ -40,18 +40,17 @@ Category = tuple[FindingKind, Danger]
 def render_metrics(run: DriftRun, history: History | None = None) -> str:
     """Renders the metrics of each stack. `history` includes the check.
 
-    A finding is open until a later check reads its object and does not find it. So after a check
-    that failed, wholly or in part, the findings of the history count: an alert must not end because
-    nothing could be read.
+    A finding is open until a later check reads its object and does not find it. So the findings of
+    the history whose objects could not be read count: an alert must not end because nothing could
+    be read.
     """
     history = history or History()
     samples: dict[str, list[Sample]] = {name: [] for name, _ in _METRICS}
     for report in run.reports:
         labels = {"environment": run.environment, "stack": report.stack.name}
         open_findings = [*map(_classify, report.findings)]
-        if find_verdict(report) is Verdict.FAILED:
-            seen = {finding.id for finding in (*report.findings, *report.accepted)}
-            open_findings += _list_open(history, report.stack.name, seen)
+        seen = {finding.id for finding in (*report.findings, *report.accepted)}
+        open_findings += _list_open(history, report.stack.name, seen)
         samples["findings"] += _count_findings(open_findings, labels)
         samples["accepted_findings"].append((labels, len(report.accepted)))
         samples["pending_models"].append((labels, len(report.pending)))

@@ -36,7 +36,7 @@ def whole(kind: FindingKind, type: str = DEPLOYMENT, model: str = "") -> Finding
 
 
 def is_accepted(finding: Finding, *rules: AcceptRule) -> bool:
-    _, accepted, _ = apply_accept_rules([finding], rules, TODAY, complete=True)
+    _, accepted, _ = apply_accept_rules([finding], rules, TODAY)
     return bool(accepted)
 
 
@@ -82,9 +82,7 @@ def test_rule_with_danger_covers_every_value_up_to_it(live: int, accepted: bool)
 
 def test_rule_that_does_not_cover_a_worse_finding_gives_a_warning() -> None:
     rule = AcceptRule("why", path="spec.*", danger="budget", position=Position("e.yaml", 3, 7))
-    drift, _, warnings = apply_accept_rules(
-        [changed("spec.replicas", 0)], [rule], TODAY, complete=True
-    )
+    drift, _, warnings = apply_accept_rules([changed("spec.replicas", 0)], [rule], TODAY)
     assert len(drift) == 1
     assert warnings == [
         "warning: e.yaml:3:7: this rule of drift.accept does not cover Deployment ml-prod/chat "
@@ -96,16 +94,14 @@ def test_rule_that_does_not_cover_a_worse_finding_gives_a_warning() -> None:
 def test_rule_by_hand_without_limits_covers_every_danger_and_warns() -> None:
     rule = AcceptRule("why", path="spec.replicas")
     for live, warns in ((9, False), (0, True)):
-        _, accepted, warnings = apply_accept_rules(
-            [changed("spec.replicas", live)], [rule], TODAY, complete=True
-        )
+        _, accepted, warnings = apply_accept_rules([changed("spec.replicas", live)], [rule], TODAY)
         assert len(accepted) == 1
         assert any("add `danger: serving`" in text for text in warnings) is warns
 
 
 def test_rule_for_what_endangers_serving_gives_no_warning_where_it_says_so() -> None:
     rule = AcceptRule("why", path="spec.replicas", danger="serving")
-    *_, warnings = apply_accept_rules([changed("spec.replicas", 0)], [rule], TODAY, complete=True)
+    *_, warnings = apply_accept_rules([changed("spec.replicas", 0)], [rule], TODAY)
     assert warnings == []
 
 

@@ -21,6 +21,7 @@ from framework.drift.acceptance import apply_accept_rules
 from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.fields import find_pending_models
 from framework.drift.foreign import CHECKED_KINDS
+from framework.drift.report import Unread
 from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Connection
@@ -601,11 +602,31 @@ def test_accepted_finding_is_listed_until_its_rule_expires(
     assert accepted or any("expired on 2026-11-25" in text for text in report.warnings)
 
 
-@pytest.mark.parametrize("complete", [True, False])
-def test_rule_without_effect_is_reported_only_after_a_complete_check(complete: bool) -> None:
-    rules = [AcceptRule("nothing", kind="Service")]
-    *_, warnings = apply_accept_rules((), rules, date(2026, 11, 26), complete=complete)
-    assert bool(warnings) is complete
+@pytest.mark.parametrize(
+    ("unread", "warns"), [("", False), ("Service", False), ("CiliumNetworkPolicy", True)]
+)
+def test_rule_without_effect_is_reported_unless_its_kind_could_not_be_read(
+    unread: str, warns: bool
+) -> None:
+    rules = [AcceptRule("nothing", kind="Serv*")]
+    missing = [Unread(unread, "ml/")]
+    *_, warnings = apply_accept_rules((), rules, date(2026, 11, 26), unread=missing)
+    assert bool(warnings) is warns
+
+
+def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
+    scaler = build("HorizontalPodAutoscaler", "a", spec={"scaleTargetRef": {"name": "a"}})
+    objects = [scaler, build("Service", "a"), build("Namespace", "ml", "")]
+    forbidden = "HorizontalPodAutoscaler ConfigMap"
+    report = compare(root, [record(obj, "a") for obj in objects], objects, forbidden=forbidden)
+    assert set(report.unread) == {
+        Unread("HorizontalPodAutoscaler", "ml/a"),
+        # Without the autoscaler, its replicas may be drift.
+        Unread("Deployment", "ml/a"),
+        Unread("HorizontalPodAutoscaler", "ml/", is_foreign=True),
+        Unread("ConfigMap", "ml/", is_foreign=True),
+    }
+    assert len(report.problems) == 2
 
 
 def test_what_an_injector_adds_is_no_drift(root: Path) -> None:

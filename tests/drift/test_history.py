@@ -13,7 +13,7 @@ from filelock import FileLock
 from framework.core.errors import FrameworkError
 from framework.core.stack import Stack
 from framework.drift.history import DAMAGED, HISTORY, History, load_history
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind, Unread
 from framework.drift.run import DriftRun, FailedStack, Verdict
 from framework.output import drift_files
 from framework.output.drift_files import write_reports
@@ -21,10 +21,20 @@ from framework.output.drift_metrics import render_metrics
 from tests.drift.sample_run import CHECKED, DEPLOYMENT, PROD, RULE, build_finding, build_report
 
 FIRST, SECOND, THIRD = build_report().findings[:3]
+EVERYTHING = (Unread("", f"{FIRST.object.partition('/')[0]}/"),)
 
 
-def check(night: int, *findings: Finding, accepted: bool = False, problem: str = "") -> DriftRun:
-    """Returns the check of a night; `accepted` covers its findings by a rule."""
+def check(
+    night: int,
+    *findings: Finding,
+    accepted: bool = False,
+    problem: str = "",
+    unread: tuple[Unread, ...] = EVERYTHING,
+) -> DriftRun:
+    """Returns the check of a night; `accepted` covers its findings by a rule.
+
+    With a `problem`, the objects of `unread` could not be read.
+    """
     checked = CHECKED + timedelta(days=night)
     covered = tuple(replace(finding, accepted_by=RULE) for finding in findings)
     report = DriftReport(
@@ -33,6 +43,7 @@ def check(night: int, *findings: Finding, accepted: bool = False, problem: str =
         accepted=covered if accepted else (),
         checked=checked,
         problems=(problem,) if problem else (),
+        unread=unread if problem else (),
     )
     return DriftRun("prod", checked, (report,))
 
@@ -175,6 +186,52 @@ def test_check_that_is_not_complete_resolves_nothing(whole: bool) -> None:
     assert history.entries[-1].verdict is Verdict.FAILED
     assert history.entries[-1].resolved == ()
     assert history.find_first_checks("prod") == {FIRST.id: CHECKED}
+
+
+FOREIGN_POLICY = build_finding(
+    FindingKind.FOREIGN, "kubernetes:cilium.io/v2:CiliumNetworkPolicy", "ml/deny"
+)
+SCALED = build_finding(FindingKind.CHANGED, DEPLOYMENT, "ml/chat", "spec.replicas", live=0)
+
+
+@pytest.mark.parametrize(
+    ("unread", "hidden"),
+    [
+        # A failed `pulumi refresh --preview-only` is a problem, too, and hides nothing.
+        ((), set()),
+        ((Unread("CiliumNetworkPolicy", "ml/", is_foreign=True),), {FOREIGN_POLICY.id}),
+        ((Unread("CiliumNetworkPolicy", "other/", is_foreign=True),), set()),
+        ((Unread("", "ml/", is_foreign=True),), {FOREIGN_POLICY.id}),
+        ((Unread("Deployment", "ml/", is_foreign=True),), set()),
+        ((Unread("Deployment", "ml/chat"),), {SCALED.id}),
+        ((Unread("Deployment", "ml/chat-2"),), set()),
+        ((Unread("", "ml/"),), {FOREIGN_POLICY.id, SCALED.id}),
+    ],
+)
+def test_incomplete_check_resolves_what_it_could_read(
+    unread: tuple[Unread, ...], hidden: set[str]
+) -> None:
+    history = History().add(check(0, FOREIGN_POLICY, SCALED))
+    run = check(1, problem="forbidden", unread=unread)
+    after = history.add(run)
+    assert {past.id for past in after.find_open("prod")} == hidden
+    resolved = {past.id for past in after.find_resolved(run.reports[0])}
+    assert resolved == {FOREIGN_POLICY.id, SCALED.id} - hidden
+    assert sum(count_metric(run, history)) == len(hidden)
+
+
+def test_drift_of_a_kind_that_may_no_longer_be_listed_is_a_problem() -> None:
+    policies = (Unread("CiliumNetworkPolicy", "ml/", is_foreign=True),)
+    clean = DriftReport(PROD, (), unread=policies, checked=CHECKED + timedelta(days=1))
+    before = History().add(check(0, FOREIGN_POLICY, SCALED))
+    (problem,) = before.with_hidden_findings(clean).problems
+    assert problem.startswith("CiliumNetworkPolicy ml/deny foreign: was drift")
+    for history in (
+        History(),
+        History().add(check(0, SCALED)),
+        History().add(check(0, FOREIGN_POLICY, accepted=True)),
+    ):
+        assert history.with_hidden_findings(clean) == clean
 
 
 def test_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
