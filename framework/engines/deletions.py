@@ -64,7 +64,11 @@ def _add_recreated(
     connect: ConnectProvider,
 ) -> Preview:
     """Returns the preview with a problem for each object to delete that somebody else recreated."""
-    deletions = [*_list_deletions(preview.changes, resources, former_urns)]
+    deletions = [
+        (change, found)
+        for change, found in _list_deletions(preview.changes, resources, former_urns)
+        if _has_manifest(found)
+    ]
     if not deletions:
         return preview
     listed = len(deletions) > _MAX_READ_ONE_BY_ONE
@@ -222,6 +226,16 @@ def _list_deletions(
         # Of retained objects only the records are removed.
         if found is not None and found.is_object and not found.retain_on_delete:
             yield change, found
+
+
+def _has_manifest(resource: Resource) -> bool:
+    """Returns whether the inputs are those of the object that Pulumi deletes.
+
+    The inputs of a Helm `Release` are no object, and the deletion of a Patch resource, such as
+    `DeploymentPatch`, leaves the object.
+    """
+    inputs = resource.raw.get("inputs") or {}
+    return bool(inputs.get("kind") == resource.kind)
 
 
 def read_exported_state(resource: Resource) -> ObjectState:

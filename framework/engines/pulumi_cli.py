@@ -80,7 +80,7 @@ def find_pulumi(root: Path, *, built: bool = True) -> PulumiCli | MissingCli:
         return installed
     if built:
         return own
-    return MissingCli(f"{installed.reason}, only the built one, which ENGINE=cli runs")
+    return MissingCli(f"{installed.reason}; ENGINE=cli runs the one that `{SETUP}` has built")
 
 
 def _find_built(root: Path) -> PulumiCli | None:

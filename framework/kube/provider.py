@@ -56,7 +56,7 @@ class RecreatedError(ClusterError):
     def __init__(self, obj: Object) -> None:
         super().__init__(
             f"{obj['kind']} {object_name(obj['metadata'])}: is another object than the one "
-            "recorded: somebody recreated it under that name, so it was not deleted; delete it by "
+            "recorded: somebody recreated it under that name, so it is not deleted; delete it by "
             "hand if nobody needs it, then forget the recorded one with "
             "`make refresh ENV=... YES=1`"
         )

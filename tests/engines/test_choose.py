@@ -103,6 +103,8 @@ def test_built_cli_is_used_if_the_installed_one_is_too_old(machine: Path, built:
     choice = choose_engine("cli", machine)
     assert choice.cli is not None
     assert choice.cli.command == built
+    reason = "so update it; ENGINE=cli runs the one that `make setup-pulumi` has built; state: "
+    assert reason in choose_engine("auto", machine).reason
 
 
 def test_version_that_is_none_is_quoted_in_one_line(machine: Path, tools: Path) -> None:
@@ -132,7 +134,8 @@ def test_built_cli_is_used_only_when_asked_for(machine: Path, built: Path) -> No
     embedded = choose_engine("auto", machine)
     assert embedded.name == "embedded"
     assert embedded.reason.startswith(
-        "no pulumi CLI is installed, only the built one, which ENGINE=cli runs; state: "
+        "no pulumi CLI is installed; ENGINE=cli runs the one that `make setup-pulumi` has built; "
+        "state: "
     )
     choice = choose_engine("cli", machine)
     assert choice.cli is not None

@@ -79,6 +79,13 @@ def build_resource(name: str, **fields: Any) -> Resource:
         pytest.param(build_resource("a"), Op.REPLACE, "ns/b", True, id="new name"),
         pytest.param(build_resource("a"), Op.REPLACE, "ns/a", False, id="same name"),
         pytest.param(build_resource("a"), Op.UPDATE, "ns/a", False, id="update"),
+        pytest.param(
+            build_resource("a", type="kubernetes:core/v1:ConfigMapPatch"),
+            Op.DELETE,
+            "ns/a",
+            False,
+            id="Patch resource",
+        ),
     ],
 )
 def test_every_object_that_pulumi_would_delete_is_looked_at(
@@ -98,3 +105,15 @@ def test_every_object_that_pulumi_would_delete_is_looked_at(
         refuses_lost=True,
     )
     assert [problem.object for problem in found.problems] == ["ConfigMap ns/a"] * refused
+
+
+def test_helm_release_can_be_deleted() -> None:
+    """Its inputs are no object that could be looked at."""
+    type_, inputs = "kubernetes:helm.sh/v3:Release", {"chart": "redis", "name": "redis"}
+    release = build_resource("redis", type=type_, inputs=inputs, outputs=inputs)
+    provider = KubernetesProvider(cast(Any, None))
+    preview = Preview((Change(release.urn, type_, "redis", Op.DELETE, object=release.id),))
+    checked = check_deletions(
+        preview, [release], {}, read_exported_state, lambda _: provider, refuses_lost=True
+    )
+    assert checked == preview

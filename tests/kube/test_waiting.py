@@ -97,7 +97,7 @@ def test_delete_leaves_another_object_of_the_same_name(
     provider.delete(state, timeout_s=10)
     kube.create(service(namespace), manager="someone")
     assert provider.read(state) is None
-    with pytest.raises(RecreatedError, match="was not deleted"):
+    with pytest.raises(RecreatedError, match="is not deleted"):
         provider.delete(state, timeout_s=10)
     assert kube.get("v1", "Service", "sentiment", namespace) is not None
 
