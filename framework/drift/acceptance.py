@@ -70,7 +70,7 @@ def apply_accept_rules(
         if index not in used | warnings.keys() and not _may_cover(rule, unread):
             warnings[index] = f"{_start(rule)} covers nothing: remove it"
     expired = [
-        f"{_start(rule)} expired on {rule.until}: remove it, or put back what it covered"
+        f"{_start(rule)} expired on {rule.until}: remove the rule, or the difference with `up`"
         for rule in rules
         if rule.has_expired(today)
     ]

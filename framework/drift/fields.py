@@ -201,8 +201,8 @@ def _build_replaced(obj: RecordedObject, live: Object) -> Finding:
         manager=manager,
         time=time or str(live["metadata"].get("creationTimestamp") or ""),
         note=(
-            f"was replaced by an object of {describe_writers(live)}, which `up` refuses: delete "
-            "it, or take it over with `make adopt`"
+            f"was recreated by {describe_writers(live)}, so `up` refuses it: delete it, or take it "
+            "over with `make adopt`"
         ),
         belongs_to_others=True,
     )

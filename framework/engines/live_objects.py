@@ -179,7 +179,7 @@ def _compare(
     comparison = compare(state, live, obj.ignore_changes)
     if replacement is not None:
         maker = describe_writers(replacement)
-        comparison = replace(comparison, note=f"was replaced by an object of {maker}")
+        comparison = replace(comparison, note=f"was recreated by {maker}")
     return ComparedObject(obj, live if comparison.exists else None, comparison, replacement)
 
 

@@ -326,7 +326,7 @@ def test_object_that_others_made_in_place_of_ours_says_how_to_go_on(root: Path, 
         "2026-11-22T17:40:00Z",
     )
     assert taken.note == (
-        "was replaced by an object of kubectl-create, which `up` refuses: delete it, or take it "
+        "was recreated by kubectl-create, so `up` refuses it: delete it, or take it "
         "over with `make adopt`"
     )
     assert missing.kind is FindingKind.MISSING
