@@ -181,12 +181,23 @@ def _warn_of_other_command(
 
     Only for a state in a bucket or in Pulumi Cloud, whose locks `drift` cannot read.
     """
-    if not recorded.revision or read_recorded(session).revision == recorded.revision:
+    if not recorded.revision:
         return report
-    warning = (
-        "warning: another command wrote the state of this stack during the check, so some "
-        "differences may be its work; next: check again when it has ended"
-    )
+    try:
+        revision = session.engine.read_revision(session.request)
+    except FrameworkError as exc:
+        # Everything was compared, so the findings must not be lost with this last question.
+        warning = (
+            "warning: the state could not be read again, so another command may have written it "
+            f"during the check, and some differences may be its work: {exc}"
+        )
+    else:
+        if revision == recorded.revision:
+            return report
+        warning = (
+            "warning: another command wrote the state of this stack during the check, so some "
+            "differences may be its work; next: check again when it has ended"
+        )
     return replace(report, warnings=(*report.warnings, warning))
 
 

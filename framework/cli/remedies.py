@@ -34,27 +34,25 @@ def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
         )
     until = _parse_until(options.until)
     report = check_stack(root, options)
-    exit_code = _report_messages(report)
+    _print_messages(report)
     finding = find_by_id(options.finding, report)
     if finding.accepted_by:
         where = finding.accepted_by.position
         print(f"{describe_finding(finding)} is accepted already, by the rule at {where}.")
-        return exit_code
+        return ExitCode.DONE
     rule = build_accept_rule(finding, options.reason.strip(), until)
     change = add_accept_rule(root, environment, rule)
     print(render_file_changes([change]))
     print(render_visible(f"\naccepted  {describe_finding(finding)}"))
     print(_describe_limit(rule))
     print(f"next: make drift ENV={environment}")
-    return exit_code
+    return ExitCode.DONE
 
 
-def _report_messages(report: DriftReport) -> ExitCode:
-    """Prints the problems and warnings of a check. Returns the exit code: FAILED if there are
-    problems."""
+def _print_messages(report: DriftReport) -> None:
+    """Prints what could not be checked, and the warnings of a check."""
     for message in list_messages(report):
         print(render_visible(message))
-    return ExitCode.FAILED if report.problems else ExitCode.DONE
 
 
 def _describe_limit(rule: AcceptRule) -> str:
@@ -82,7 +80,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
 
     environment = options.environment
     report = check_stack(root, options)
-    exit_code = _report_messages(report)
+    _print_messages(report)
     findings = report.findings
     if options.finding:
         known = (*findings, *report.accepted)
@@ -91,7 +89,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         where = f" of {options.model}" if options.model else ""
         limit = " in what could be checked" if report.problems else ""
         print(f"No differences{where}{limit}.")
-        return exit_code
+        return ExitCode.FAILED if report.problems else ExitCode.DONE
     result = take_findings(root, report.stack, findings, announce)
     if result.changes:
         print(render_file_changes(result.changes), end="\n\n")
@@ -105,7 +103,9 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_visible(f"    {reason}"))
     if result.taken:
         print(f"next: make drift ENV={environment}")
-    return ExitCode.FAILED if result.not_taken else exit_code
+    # Without FINDING=, it was asked for everything, and what could not be read was not taken.
+    is_partial = bool(report.problems) and not options.finding
+    return ExitCode.FAILED if result.not_taken or is_partial else ExitCode.DONE
 
 
 def announce(number: int, count: int, finding: Finding) -> None:

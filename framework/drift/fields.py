@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -159,27 +160,42 @@ def build_findings(
             pending = True
         else:
             findings.append(_build_field(base, field, value))
-    findings = [
-        _add_list_state(finding, compared.comparison.fields, changes) for finding in findings
-    ]
+    findings = _add_list_states(findings, compared.comparison.fields, changes)
     return ObjectFindings(tuple(findings), pending, is_deletion)
 
 
-def _add_list_state(
-    finding: Finding, fields: Iterable[FieldChange], changes: Iterable[str]
-) -> Finding:
-    """Returns the finding with the differences of its list without keys, which `take` needs."""
-    path = find_list_without_keys(FieldPath.parse(finding.path))
-    if path is None:
-        return finding
-    pending = map(FieldPath.parse, changes)
-    return replace(
-        finding,
-        list_differences=sum(FieldPath.parse(field.path).is_within(path) for field in fields),
-        list_is_pending=any(
-            changed.is_within(path) or path.is_within(changed) for changed in pending
-        ),
+def _add_list_states(
+    findings: Sequence[Finding], fields: Iterable[FieldChange], changes: Iterable[str]
+) -> list[Finding]:
+    """Returns the findings with the differences of their lists without keys, which `take` needs."""
+    # One item in front of a list of a thousand moves all others, so each path is parsed only once.
+    lists = {
+        finding.path: find_list_without_keys(FieldPath.parse(finding.path)) for finding in findings
+    }
+    paths = {path for path in lists.values() if path is not None}
+    if not paths:
+        return list(findings)
+    differences = Counter(
+        above
+        for field in fields
+        for above in _list_above(FieldPath.parse(field.path))
+        if above in paths
     )
+    pending = [FieldPath.parse(text) for text in changes]
+    changed = {
+        path for path in paths if any(p.is_within(path) or path.is_within(p) for p in pending)
+    }
+    return [
+        finding
+        if (path := lists[finding.path]) is None
+        else replace(finding, list_differences=differences[path], list_is_pending=path in changed)
+        for finding in findings
+    ]
+
+
+def _list_above(path: FieldPath) -> Iterator[FieldPath]:
+    """Yields a path and all paths above it."""
+    return (FieldPath(path.steps[:depth]) for depth in range(len(path.steps) + 1))
 
 
 def _find_last_apply(compared: ComparedObject) -> str:

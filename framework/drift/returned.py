@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from framework.core.suggestions import list_names
 from framework.drift.grouping import parse_time
 from framework.drift.report import DriftReport, Finding, FindingKind
-from framework.edits.yaml_text import render_inline
 
 # A controller reacts within seconds. A person rarely changes a field so soon after an `up`.
 _AT_ONCE = timedelta(minutes=1)
@@ -83,6 +82,9 @@ def _describe(key: _Key, names: list[str], *, is_proven: bool) -> str:
             f"{manager} is a controller, "
         )
     if kind is FindingKind.ADDED:
+        # Imported here: each check would load the YAML editor for a warning that is rare.
+        from framework.edits.yaml_text import render_inline
+
         return (
             f"{text}stop it, or allow it under drift.injectors of environment.yaml: "
             + render_inline({"manager": manager, "path": path, "reason": "say why"})

@@ -190,6 +190,11 @@ class Engine(Protocol):
 
         None from an engine that cannot run it."""
 
+    def read_revision(self, request: Request) -> str:
+        """Returns the `revision` of the recorded objects as it is now; "" for a state in a folder.
+
+        Looks at the state alone, not at the cluster."""
+
     def recorded_objects(
         self, request: Request, *, accepts_recreated: bool = False
     ) -> RecordedObjects:

@@ -248,6 +248,12 @@ class CliEngine:
         return frozenset(changed)
 
     @interrupt_on_sigterm()
+    def read_revision(self, request: Request) -> str:
+        """Returns the revision of the exported state; settles nothing."""
+        backend, _ = _read_folder(request)
+        return "" if backend else _build_revision(self._open(request).export_checkpoint())
+
+    @interrupt_on_sigterm()
     def recorded_objects(
         self, request: Request, *, accepts_recreated: bool = False
     ) -> RecordedObjects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -761,3 +762,22 @@ def test_change_of_a_field_that_the_files_no_longer_set_is_no_addition(root: Pat
     shown = render_drift(DriftRun("dev", report.checked, (report,)))
     assert "spec.replicas  2 -> 5" in shown
     assert "the files no longer set it" in shown
+
+
+def test_differences_of_a_long_list_are_counted_in_linear_time(root: Path) -> None:
+    """One item in front of a list without keys moves all others."""
+    ranges = [f"10.{n // 250}.{n % 250}.0/24" for n in range(3000)]
+    before = build("Service", "a", spec={"loadBalancerSourceRanges": ranges, "type": "ClusterIP"})
+    live = build(
+        "Service",
+        "a",
+        spec={"loadBalancerSourceRanges": ["10.99.0.0/24", *ranges], "type": "LoadBalancer"},
+    )
+    started = time.process_time()
+    found = compare(root, [record(before, "a")], [live]).findings
+    # It took 90 s when each finding counted for itself.
+    assert time.process_time() - started < 20
+    counts = {finding.path: finding.list_differences for finding in found}
+    assert counts.pop("spec.type") == 0
+    assert set(counts.values()) == {len(counts)}
+    assert not any(finding.list_is_pending for finding in found)

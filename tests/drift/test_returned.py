@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime
 
@@ -82,3 +84,8 @@ def test_advised_injector_is_yaml(path: str, manager: str) -> None:
     ).warnings
     advice = yaml.safe_load(warning.partition("environment.yaml: ")[2])
     assert advice == {"manager": manager, "path": path, "reason": "say why"}
+
+
+def test_check_does_not_load_the_yaml_editor() -> None:
+    program = "import sys, framework.drift.returned; sys.exit('ruamel.yaml' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

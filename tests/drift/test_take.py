@@ -411,15 +411,30 @@ def test_take_after_a_check_that_was_not_complete_fails_and_says_so(
     ]
 
 
-def test_finding_is_taken_or_accepted_after_an_incomplete_check_and_the_verb_fails(
+def test_finding_is_accepted_after_an_incomplete_check(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finding = change("spec.replicas", 9, 6)
     report = DriftReport(PROD, (finding,), problems=PROBLEMS)
     monkeypatch.setattr(remedies, "check_stack", lambda *_: report)
-    assert run(remedies.run_accept, root, finding=finding.id) == 1
-    assert "accepted  Deployment ml-prod/chat spec.replicas" in capsys.readouterr().out
-    assert run(remedies.run_take, root) == 1
+    assert run(remedies.run_accept, root, finding=finding.id) == 0
+    out = capsys.readouterr().out
+    assert "NOT CHECKED" in out
+    assert "accepted  Deployment ml-prod/chat spec.replicas" in out
+
+
+@pytest.mark.parametrize(("by_id", "code"), [(True, 0), (False, 1)], ids=["one", "all"])
+def test_take_after_an_incomplete_check_fails_only_if_it_should_take_everything(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    by_id: bool,
+    code: int,
+) -> None:
+    finding = change("spec.replicas", 9, 6)
+    report = DriftReport(PROD, (finding,), problems=PROBLEMS)
+    monkeypatch.setattr(remedies, "check_stack", lambda *_: report)
+    assert run(remedies.run_take, root, finding=finding.id if by_id else None) == code
     out = capsys.readouterr().out
     assert "NOT CHECKED" in out
     assert "took      Deployment ml-prod/chat spec.replicas" in out

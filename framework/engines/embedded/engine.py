@@ -196,6 +196,10 @@ class EmbeddedEngine:
         """Returns None, because only the CLI runs `pulumi refresh`."""
         return None
 
+    def read_revision(self, request: Request) -> str:
+        """Returns "", because the locks of a state in a folder show who works on it."""
+        return ""
+
     def recorded_objects(
         self, request: Request, *, accepts_recreated: bool = False
     ) -> RecordedObjects:
