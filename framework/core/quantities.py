@@ -36,6 +36,12 @@ _MAPPINGS = frozenset(
 )
 
 
+# Custom resources embed types of Kubernetes, such as volumes and containers. Their fields are
+# known by name and parent, because `divisor` of another type may be any text.
+_EMBEDDED = frozenset({("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor")})
+_RESOURCES = frozenset({"cpu", "memory", "storage", "ephemeral-storage"})
+
+
 # The built-in API groups with a dot in their names whose objects hold quantities.
 _BUILT_IN_GROUPS = frozenset({"node.k8s.io", "resource.k8s.io", "storage.k8s.io"})
 
@@ -84,25 +90,56 @@ def is_quantity_path(path: Sequence[object], *, is_custom_resource: bool = False
     """Returns True if the field of an object, or the setting, at `path` holds a quantity.
 
     `default.version` of a custom resource may be any text, and the server stores what was sent.
-    Only `resources` of a container mostly has the type of Kubernetes, and operators write its
-    canonical form.
+    Only fields that mostly have the type of Kubernetes count there, because webhooks and operators
+    write their canonical form back.
     """
     if len(path) < 2:
         return False
     parent, name = str(path[-2]), str(path[-1])
     if is_custom_resource:
-        return len(path) > 2 and path[-3] == "resources" and parent in ("requests", "limits")
+        return _is_embedded_quantity(path)
     # `annotations.divisor` is a text that somebody wrote.
     if parent in FREE_KEYS:
         return False
     return name in _FIELDS or _FIELDS_OF.get(parent) == name or parent in _MAPPINGS
 
 
+def _is_embedded_quantity(path: Sequence[object]) -> bool:
+    """Returns True for a quantity in a type of Kubernetes that a custom resource embeds."""
+    parent, name = str(path[-2]), str(path[-1])
+    if len(path) > 2 and path[-3] == "resources" and parent in ("requests", "limits"):
+        return True
+    if (parent, name) in _EMBEDDED:
+        return True
+    # `nvidia.com/gpu` and `hugepages-2Mi`.
+    is_extended = parent in _MAPPINGS and ("/" in name or name.startswith("hugepages-"))
+    return parent not in FREE_KEYS and (name in _RESOURCES or is_extended)
+
+
+def _has_binary_unit(path: Sequence[object], value: object) -> bool:
+    """Returns True for a value such as `1024Mi`, which is a quantity in nearly every field.
+
+    Not for texts that nothing rewrites: arguments, variables, labels.
+    """
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match["suffix"] not in _BINARY or len(path) < 2:
+        return False
+    is_item = isinstance(path[-1], int)
+    is_variable = path[-1] == "value" and not isinstance(path[-2], str)
+    return not is_item and not is_variable and str(path[-2]) not in FREE_KEYS
+
+
 def is_same_quantity(
     path: Sequence[object], old: Any, new: Any, *, is_custom_resource: bool = False
 ) -> bool:
-    """Returns True if `path` holds a quantity, and both values are the same one."""
-    if not is_quantity_path(path, is_custom_resource=is_custom_resource):
+    """Returns True if `path` holds a quantity, and both values are the same one.
+
+    In a custom resource, a value with a binary unit is a quantity as well.
+    """
+    is_quantity = is_quantity_path(path, is_custom_resource=is_custom_resource) or (
+        is_custom_resource and any(_has_binary_unit(path, value) for value in (old, new))
+    )
+    if not is_quantity:
         return False
     before, after = (
         parse_quantity(str(value)) if type(value) in (str, int, float) else None
@@ -127,11 +164,10 @@ def normalize_quantities(
             normalize_quantities(child, (*path, index), is_custom_resource=is_custom_resource)
             for index, child in enumerate(value)
         ]
-    if is_quantity_path(path, is_custom_resource=is_custom_resource) and type(value) in (
-        str,
-        int,
-        float,
-    ):
+    is_quantity = is_quantity_path(path, is_custom_resource=is_custom_resource) or (
+        is_custom_resource and _has_binary_unit(path, value)
+    )
+    if is_quantity and type(value) in (str, int, float):
         amount = parse_quantity(str(value))
         return value if amount is None else str(amount)
     return value

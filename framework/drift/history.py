@@ -254,7 +254,7 @@ def load_history(folder: Path) -> History:
         if not line.strip():
             continue
         try:
-            entries.append(_ADAPTER.validate_json(line))
+            entries.append(_mark_accepted(_ADAPTER.validate_json(line)))
         except ValidationError as error:
             damaged.append(line)
             first = error.errors()[0]
@@ -267,6 +267,19 @@ def load_history(folder: Path) -> History:
     # Two jobs may have written the folder in turn.
     entries.sort(key=lambda entry: entry.checked)
     return History(tuple(entries), tuple(damaged), tuple(problems))
+
+
+def _mark_accepted(entry: HistoryEntry) -> HistoryEntry:
+    """Returns the entry of an older version with the findings that can only be accepted ones.
+
+    Such a line does not say which findings a rule covered, but it counts those that are drift. If
+    none is, and the next check fails, no alert may begin.
+    """
+    past = entry.open_findings or ()
+    is_older = all(finding.danger is None for finding in past)
+    if not past or not is_older or entry.verdict is Verdict.FAILED or entry.differences:
+        return entry
+    return replace(entry, open_findings=tuple(replace(p, accepted=True) for p in past))
 
 
 def _correct_clocks(entries: Sequence[HistoryEntry], checked: datetime) -> list[HistoryEntry]:

@@ -131,3 +131,36 @@ def test_resources_of_a_custom_resource_are_quantities() -> None:
     )
     assert compare_objects(old, new) == ()
     assert normalize_quantities(old) == normalize_quantities(new)
+
+
+@pytest.mark.parametrize(
+    ("spec", "canonical", "same"),
+    [
+        ({"volumes": [{"name": "c", "emptyDir": {"sizeLimit": "1000M"}}]},
+         {"volumes": [{"name": "c", "emptyDir": {"sizeLimit": "1G"}}]}, True),
+        ({"env": [{"name": "M", "valueFrom": {"resourceFieldRef": {"divisor": "1000m"}}}]},
+         {"env": [{"name": "M", "valueFrom": {"resourceFieldRef": {"divisor": "1"}}}]}, True),
+        # A NodePool of Karpenter.
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, True),
+        ({"limits": {"nvidia.com/gpu": "8"}}, {"limits": {"nvidia.com/gpu": 8}}, True),
+        ({"cache": {"size": "1024Mi"}}, {"cache": {"size": "1Gi"}}, True),
+        ({"cache": {"size": "1024Mi"}}, {"cache": {"size": "2Gi"}}, False),
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "2"}}, False),
+        # Texts that nothing rewrites.
+        ({"args": ["1024Mi"]}, {"args": ["1Gi"]}, False),
+        ({"env": [{"name": "M", "value": "1024Mi"}]}, {"env": [{"name": "M", "value": "1Gi"}]},
+         False),
+        ({"labels": {"memory": "1024Mi"}}, {"labels": {"memory": "1Gi"}}, False),
+        ({"scale": {"divisor": "1.0"}}, {"scale": {"divisor": "1"}}, False),
+        ({"timeout": "60m"}, {"timeout": "0.06"}, False),
+    ],
+)  # fmt: skip
+def test_canonical_quantity_in_a_custom_resource_is_no_change(
+    spec: dict[str, Any], canonical: dict[str, Any], same: bool
+) -> None:
+    """Webhooks with the types of Kubernetes write it back, and `up` could not end this drift."""
+    head = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "Widget", "metadata": {"name": "w"}}
+    before, after = ({**head, "spec": part} for part in (spec, canonical))
+    assert (not compare_objects(before, after)) is same
+    assert (not compare_objects(after, before)) is same
+    assert (normalize_quantities(before) == normalize_quantities(after)) is same

@@ -102,6 +102,20 @@ def test_finding_in_a_line_of_an_older_version_is_not_new(tmp_path: Path) -> Non
     assert find_new(load_history(tmp_path), check(1, FIRST)) == set()
 
 
+def test_accepted_finding_in_a_line_of_an_older_version_starts_no_alert(tmp_path: Path) -> None:
+    failed = DriftRun("prod", CHECKED + timedelta(days=1), (), (FailedStack(PROD, "no answer"),))
+    for accepted in (True, False):
+        lines = History().add(check(0, FIRST, accepted=accepted)).render().splitlines()
+        line = json.loads(lines[0])
+        for past in line["standing"]:
+            del past["danger"], past["change"], past["accepted"]
+        (tmp_path / HISTORY).write_text(json.dumps(line) + "\n")
+        history = load_history(tmp_path)
+        assert sum(count_metric(failed, history)) == (0 if accepted else 1)
+        oldest = count_metric(failed, history, "oldest_finding_timestamp_seconds")
+        assert len(oldest) == (0 if accepted else 1)
+
+
 def count_metric(run: DriftRun, history: History, name: str = "findings") -> list[int]:
     text = render_metrics(run, history.add(run))
     lines = [x for x in text.splitlines() if x.startswith(f"modelcatalog_drift_{name}{{")]
